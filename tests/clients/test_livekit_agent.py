@@ -27,6 +27,9 @@ SPANISH = "Buenos días. Hoy vamos a preparar una tortilla de patatas con mucha 
 ENGLISH = "Good morning. The train to the north leaves from platform seven, and it never waits for anybody."
 SAID = ("The train to the north leaves from platform seven.", "Please take your bags with you.")
 
+Begin = Callable[..., Awaitable[Any]]
+Serve = Callable[..., Awaitable[str]]
+
 
 def example(name: str) -> Any:
     """Import a module of the examples."""
@@ -51,9 +54,7 @@ def sentences(server: ServerProcess) -> list[Samples]:
 
 
 @pytest.fixture
-async def conversation(
-    agent: Any, devices: Any, server: ServerProcess
-) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+async def conversation(agent: Any, devices: Any, server: ServerProcess) -> AsyncIterator[Begin]:
     from livekit.agents import Agent
     from livekit.agents.utils import http_context
 
@@ -85,9 +86,7 @@ def texts(session: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.heard
-async def test_agent_is_intelligible_and_its_transcript_timed(
-    conversation: Callable[..., Awaitable[Any]],
-) -> None:
+async def test_agent_is_intelligible_and_its_transcript_timed(conversation: Begin) -> None:
     session = await conversation()
     for text, language, voice in ((SPANISH, "es", "ef_dora"), (ENGLISH, "en", "af_heart")):
         session.tts.update_options(voice_id=voice)
@@ -146,9 +145,7 @@ async def test_recognition_has_interim_and_final_transcripts_by_turn(
 
 
 @pytest.mark.heard
-async def test_agent_answers_question(
-    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
-) -> None:
+async def test_agent_answers_question(conversation: Begin, devices: Any, sentences: list[Samples]) -> None:
     microphone = devices.Microphone()
     session = await conversation(microphone, speech_voice="af_heart", speech_language="en")
     answered = asyncio.Event()
@@ -164,7 +161,7 @@ async def test_agent_answers_question(
 
 @pytest.mark.heard
 async def test_first_recognized_word_interrupts_agent(
-    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
+    conversation: Begin, devices: Any, sentences: list[Samples]
 ) -> None:
     microphone = devices.Microphone()
     session = await conversation(microphone, real_time=True, speech_voice="af_heart", speech_language="en")
@@ -182,9 +179,7 @@ async def test_first_recognized_word_interrupts_agent(
 
 
 @pytest.mark.heard
-async def test_agent_speaks_language_models_answer(
-    conversation: Callable[..., Awaitable[Any]], http_server: Callable[..., Awaitable[str]]
-) -> None:
+async def test_agent_speaks_language_models_answer(conversation: Begin, http_server: Serve) -> None:
     from aiohttp import web
 
     asked: list[dict[str, Any]] = []
@@ -214,7 +209,7 @@ async def test_agent_speaks_language_models_answer(
 @pytest.mark.server
 @pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404), ("", None)])
 async def test_models_error_is_livekits(
-    agent: Any, http_server: Callable[..., Awaitable[str]], path: str, status: int | None
+    agent: Any, http_server: Serve, path: str, status: int | None
 ) -> None:
     from aiohttp import web
     from livekit.agents import APIConnectionError, APIStatusError, llm
@@ -232,7 +227,7 @@ async def test_models_error_is_livekits(
 
 
 @pytest.fixture
-async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
+async def http_server() -> AsyncIterator[Serve]:
     from aiohttp import web
 
     runners = []
@@ -300,7 +295,7 @@ def test_environment_sets_choices(agent: Any) -> None:
 
 
 @pytest.mark.heard
-async def test_agent_registers_with_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
+async def test_agent_registers_with_livekit_server(http_server: Serve) -> None:
     from aiohttp import web
     from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage
 

@@ -80,7 +80,7 @@ def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) 
     document = python(installed, tmp_path, "-m", "kani.composition.settings.document").stdout
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
-    assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
+    assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency, 100% of it. |" in document
     port = "| `acme_line_port` | `KANI_ACME_LINE_PORT` | `9009` | a whole number from 0 to 65535 |"
     assert port in document
     own = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").splitlines()

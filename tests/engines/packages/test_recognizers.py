@@ -30,11 +30,11 @@ from kani.engines.packages.recognizer import PackageRecognizer
 from kani.engines.transcribe import recognizer as transcribe_recognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from tests.clients.kyutai.wire import FRAME, RATE
-from tests.conftest import LOOK_AGAIN_S
 from tests.engines.packages.life import resources, stand_ins, started, workers
 from tests.engines.packages.small_checkpoints import written
 from tests.judges.judged import JUDGE_PYTHON, ONE_THREAD, judge, needs, noise
 from tests.support.espeak_audio import audio
+from tests.support.patience import happens
 
 pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
 
@@ -138,11 +138,10 @@ class One:
 
 @asynccontextmanager
 async def running(row: Row, folder: Path) -> AsyncIterator[One]:
+    own = transcribe_recognizer.PACKAGE
+    any_version = replace(own, environment=replace(own.environment, exact=False))
     with stand_ins(), pytest.MonkeyPatch.context() as patch:
-        own = transcribe_recognizer.PACKAGE
-        patch.setattr(
-            transcribe_recognizer, "PACKAGE", replace(own, environment=replace(own.environment, exact=False))
-        )
+        patch.setattr(transcribe_recognizer, "PACKAGE", any_version)
         async with started(row.build(folder)) as recognizer:
             yield One(row, recognizer)
 
@@ -191,8 +190,7 @@ async def test_cancelled_recording_frees_its_copy(tmp_path: Path) -> None:
         begun = [tmp_path / f"begun{at}" for at in range(one.recognizer._found.settings["copies"])]
         prompts = (replace(english, prompt=str(path)) for path in begun)
         tasks = [asyncio.create_task(one.recognizer.hear(samples, prompt)) for prompt in prompts]
-        while not all(path.exists() for path in begun):
-            await asyncio.sleep(LOOK_AGAIN_S)
+        await happens(lambda: all(path.exists() for path in begun))
         waiting = asyncio.create_task(one.recognizer.hear(samples, english))
         for task in tasks:
             task.cancel()

@@ -19,7 +19,7 @@ from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.link import Link
 from kani.engines.remote.unloading import UnloadingLink
 from kani.engines.worker.service import Worker
-from tests.conftest import LOOK_AGAIN_S, StartServer
+from tests.conftest import StartServer
 from tests.engines.packages.life import started
 from tests.engines.remote.test_remote import KEY, segment, whole, working
 from tests.support.event_loop import settle, virtual_time
@@ -190,6 +190,4 @@ async def test_librarys_idle_recogniser_ends_its_process_and_hears_again() -> No
         for _ in range(2):
             assert (await recognizer.transcribe((said.samples, said.sample_rate), language="en")).text
             assert len(here.children()) > before
-            async with asyncio.timeout(WITHIN_S):
-                while len(here.children()) > before:
-                    await asyncio.sleep(LOOK_AGAIN_S)
+            await happens(lambda: len(here.children()) <= before)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +14,13 @@ import pytest
 
 from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
 from kani.engines.plugin import Resources
 from kani.engines.transcribe.plugin import find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
 from tests.engines.packages.life import resources, started, workers
+from tests.engines.packages.test_recognizers import pieces
 from tests.engines.transcribe.gguf_models import whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.runtime.test_hub import Hub
@@ -113,11 +113,6 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def built(folder: Path, model: Path) -> TranscribeRecognizer:
     settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON)
     return TranscribeRecognizer(settings, resources(folder, threads=1))
-
-
-async def pieces(samples: Samples) -> AsyncIterator[Samples]:
-    for at in range(0, len(samples), 1_000):
-        yield samples[at : at + 1_000]
 
 
 def cut_off(folder: Path, base: Path, kept: float) -> Path:
