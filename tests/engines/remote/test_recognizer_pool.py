@@ -19,7 +19,7 @@ from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
 from kani.core.request import Limits
 from kani.core.session.admission import Admission
-from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
@@ -72,7 +72,7 @@ class HeldRecognizer(LoudnessRecognizer):
         self.holding = False
         self.go_on = asyncio.Event()
 
-    async def transcribe(
+    def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
         async def held() -> AsyncIterator[Samples]:
@@ -84,9 +84,7 @@ class HeldRecognizer(LoudnessRecognizer):
                     await self.go_on.wait()
                 yield piece
 
-        async with aclosing(super().transcribe(held(), options)) as segments:
-            async for segment in segments:
-                yield segment
+        return super().transcribe(held(), options)
 
 
 @dataclass(frozen=True)
@@ -95,7 +93,6 @@ class Sites:
 
     recognizers: list[HeldRecognizer]
     workers: list[Worker]
-    addresses: list[Address]
 
     def kill_busy(self) -> None:
         (worker,) = (worker for worker in self.workers if worker.exchanges)
@@ -104,21 +101,17 @@ class Sites:
 
 
 @asynccontextmanager
-async def sites_of(folder: Path, *recognizers: HeldRecognizer) -> AsyncIterator[Sites]:
+async def pooled(
+    folder: Path, *recognizers: HeldRecognizer, registry: CollectorRegistry | None = None
+) -> AsyncIterator[tuple[Sites, Recognizer]]:
+    """Two workers, and the recogniser of both."""
+    recognizers = recognizers or (HeldRecognizer(math.inf), HeldRecognizer(math.inf))
     workers = [Worker(None, one, f"w{number}") for number, one in enumerate(recognizers)]
     async with AsyncExitStack() as stack:
         serving = [working(worker, folder / str(number)) for number, worker in enumerate(workers)]
-        yield Sites([*recognizers], workers, [await stack.enter_async_context(one) for one in serving])
-
-
-@asynccontextmanager
-async def pooled(
-    folder: Path, holds_at_s: float = math.inf, registry: CollectorRegistry | None = None
-) -> AsyncIterator[tuple[Sites, Recognizer]]:
-    """Two workers, and the recogniser of both."""
-    async with sites_of(folder, HeldRecognizer(holds_at_s), HeldRecognizer(holds_at_s)) as sites:
-        async with started(pool_of(*sites.addresses, registry=registry)) as recognizer:
-            yield sites, recognizer
+        addresses = [await stack.enter_async_context(one) for one in serving]
+        async with started(pool_of(*addresses, registry=registry)) as recognizer:
+            yield Sites([*recognizers], workers), recognizer
 
 
 async def both_usable(registry: CollectorRegistry) -> None:
@@ -200,7 +193,6 @@ async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reac
     tmp_path: Path,
 ) -> None:
     async with pooled(tmp_path) as (_, recognizer):
-        assert isinstance(recognizer, Transcriber)
 
         async def recording() -> AsyncIterator[Samples]:
             for _ in range(12):
@@ -244,9 +236,8 @@ async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
     recognizers = [HeldRecognizer(math.inf) for _ in range(2)]
     for number, one in enumerate(recognizers):
         one.info = replace(one.info, version=f"{number}", live_delay_s=0.5 + number)
-    async with sites_of(tmp_path, *recognizers) as sites:
-        async with started(pool_of(*sites.addresses, registry=registry)):
-            await both_usable(registry)
+    async with pooled(tmp_path, *recognizers, registry=registry):
+        await both_usable(registry)
 
 
 def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
@@ -266,7 +257,7 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
         def audio_recognized(self, protocol: str, seconds: float, lag_s: float) -> None:
             heard.append(seconds)
 
-    async with pooled(tmp_path, holds_at_s=10.0) as (sites, recognizer):
+    async with pooled(tmp_path, *(HeldRecognizer(10.0) for _ in range(2))) as (sites, recognizer):
         service = RecognitionService(recognizer, Observed())
         admission = Admission(Limits(), Observer())
         options = TranscriptionOptions(language="es")
