@@ -14,15 +14,7 @@ import soxr
 from livekit import rtc
 from livekit.agents.stt import SpeechEventType
 from livekit.plugins import openai as livekit_openai
-from pipecat.frames.frames import (
-    ErrorFrame,
-    Frame,
-    InputAudioRawFrame,
-    InterimTranscriptionFrame,
-    TranscriptionFrame,
-    VADUserStartedSpeakingFrame,
-    VADUserStoppedSpeakingFrame,
-)
+from pipecat.frames import frames
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 
@@ -136,24 +128,24 @@ async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, co
     )
     done = asyncio.Event()
 
-    def see(frame: Frame) -> None:
+    def see(frame: frames.Frame) -> None:
         match frame:
-            case TranscriptionFrame():
+            case frames.TranscriptionFrame():
                 heard.transcripts.append(frame.text)
                 if len(heard.transcripts) == count:
                     done.set()
-            case InterimTranscriptionFrame():
+            case frames.InterimTranscriptionFrame():
                 heard.interim.append(frame.text)
-            case ErrorFrame():
+            case frames.ErrorFrame():
                 heard.errors.append(str(frame.error))
                 done.set()
 
-    frames: list[Frame] = [InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
+    said: list[Any] = [frames.InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
     if detection is False:
-        frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
+        said = [frames.VADUserStartedSpeakingFrame(), *said, frames.VADUserStoppedSpeakingFrame()]
 
     async def talk(worker: PipelineWorker) -> None:
-        await worker.queue_frames(frames)
+        await worker.queue_frames(said)
         await done.wait()
 
     await run(service, see, talk, audio_in_sample_rate=16_000)

@@ -11,13 +11,7 @@ from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from livekit import rtc
 from livekit.agents.stt import SpeechEvent
 from livekit.plugins import elevenlabs as livekit
-from pipecat.frames.frames import (
-    ErrorFrame,
-    Frame,
-    InputAudioRawFrame,
-    TranscriptionFrame,
-    VADUserStoppedSpeakingFrame,
-)
+from pipecat.frames import frames
 from pipecat.pipeline.worker import PipelineWorker
 from pipecat.services.elevenlabs import stt as pipecat
 
@@ -102,17 +96,17 @@ async def understood_by_pipecat(address: str, samples: Samples, *, vad: bool, **
     service = _Pipecat(api_key="k", base_url=address, commit_strategy=strategy, **options)
     heard: asyncio.Queue[str] = asyncio.Queue()
 
-    def see(frame: Frame) -> None:
+    def see(frame: frames.Frame) -> None:
         match frame:
-            case TranscriptionFrame():
+            case frames.TranscriptionFrame():
                 heard.put_nowait(frame.text)
-            case ErrorFrame():
+            case frames.ErrorFrame():
                 heard.put_nowait(frame.error)
 
     async def talk(worker: PipelineWorker) -> str:
-        await worker.queue_frames([InputAudioRawFrame(piece, RATE, 1) for piece in pieces(samples)])
+        await worker.queue_frames([frames.InputAudioRawFrame(piece, RATE, 1) for piece in pieces(samples)])
         if not vad:
-            await worker.queue_frames([VADUserStoppedSpeakingFrame()])
+            await worker.queue_frames([frames.VADUserStoppedSpeakingFrame()])
         return await heard.get()
 
     return await run(service, see, talk, audio_in_sample_rate=RATE)

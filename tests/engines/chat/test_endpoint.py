@@ -10,18 +10,8 @@ from typing import Any
 
 import pytest
 
-from kani.core.chat_model import (
-    ChatEnd,
-    ChatEvent,
-    ChatFailed,
-    ChatMessage,
-    ChatRequest,
-    ChatText,
-    ChatUsage,
-    ChatWaiting,
-    Tool,
-    ToolCall,
-)
+from kani.core import chat_model
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatFailed, ChatRequest, ChatText, ToolCall
 from kani.core.errors import EngineUnavailable
 from kani.engines.chat import endpoint as endpoint_module
 from kani.engines.chat.endpoint import MAX_UNREADABLE, ChatEndpoint, ChatSettings
@@ -31,8 +21,8 @@ from tests.support.chat.endpoint import ChatEndpoint as Served
 from tests.support.patience import WITHIN_S, happens
 
 KEY = "sk-geheim-1234"
-REQUEST = ChatRequest((ChatMessage("user", "Hello."),))
-TOOL = Tool("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
+REQUEST = ChatRequest((chat_model.ChatMessage("user", "Hello."),))
+TOOL = chat_model.Tool("weather", "Tells it.", {"type": "object", "properties": {"city": {"type": "string"}}})
 
 DEEP = [500, 900, 3_000, 100_000]
 
@@ -68,7 +58,7 @@ async def test_text_comes_in_pieces_with_usage() -> None:
     odd = [": OPENROUTER PROCESSING\n\n", 'data: {"id": "1"}\n\n', 'data: {"choices": []}\r\n\r\n']
     events = await asked(lambda _: say("It is a fine day.", before=odd))
     pieces = [ChatText(piece) for piece in ("It", " is", " a", " fine", " day.")]
-    assert events == [*pieces, ChatEnd("stop", ChatUsage(11, 7, 3))]
+    assert events == [*pieces, ChatEnd("stop", chat_model.ChatUsage(11, 7, 3))]
 
 
 async def test_reasoning_is_never_given_out() -> None:
@@ -117,9 +107,9 @@ async def test_reasoning_without_an_opening_mark_is_spoken_once(caplog: pytest.L
 async def test_request_and_calls_of_tools() -> None:
     call = ToolCall("call_1", "weather", '{"city": "Oslo"}')
     messages = (
-        ChatMessage("system", "Be brief."),
-        ChatMessage("assistant", "", (call,)),
-        ChatMessage("tool", "sunny", call_id="call_1"),
+        chat_model.ChatMessage("system", "Be brief."),
+        chat_model.ChatMessage("assistant", "", (call,)),
+        chat_model.ChatMessage("tool", "sunny", call_id="call_1"),
     )
     request = ChatRequest(messages, (TOOL,), "weather", 50)
     called = Answer(calls=[("weather", '{"city": "Rome"}'), ("b", "")])
@@ -239,7 +229,7 @@ async def test_loading_is_told_and_has_a_limit_of_its_own(monkeypatch: pytest.Mo
     monkeypatch.setattr(endpoint_module, "LOADING_RETRY_S", 0.01)
     loads = [Answer(status=503, error={"error": {"message": "Loading model"}})] * 20
     events = await asked(lambda _: loads.pop() if loads else say("Ready."), stall_s=5)
-    assert isinstance(events[0], ChatWaiting) and text_of(events) == "Ready."
+    assert isinstance(events[0], chat_model.ChatWaiting) and text_of(events) == "Ready."
     with pytest.raises(ChatFailed, match=r"within 0\.1 s") as failed:
         await asked(lambda _: Answer(["x"], holds={0: asyncio.Event()}), first_s=0.1)
     assert failed.value.code == "timeout"

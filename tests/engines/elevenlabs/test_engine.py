@@ -35,16 +35,7 @@ from tests.engines.elevenlabs.conftest import (
     words_of,
 )
 from tests.support import elevenlabs_service as fake
-from tests.support.elevenlabs_service import (
-    KEY,
-    LETTER_S,
-    RATE,
-    VOICE,
-    Change,
-    ElevenLabsService,
-    Frame,
-    tone,
-)
+from tests.support.elevenlabs_service import KEY, LETTER_S, RATE, Change, ElevenLabsService, Frame, tone
 from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import started as serving
 
@@ -54,7 +45,7 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
     async with started(service) as engine:
         chunks = await said(engine, speed=1.1, sampling=Sampling(seed=2**32 + 7))
     (exchange,) = service.exchanges
-    assert exchange.path == f"/v1/text-to-speech/{VOICE}/stream-input"
+    assert exchange.path == f"/v1/text-to-speech/{fake.VOICE}/stream-input"
     assert exchange.query == {
         "model_id": "eleven_flash_v2_5",
         "output_format": "pcm_24000",

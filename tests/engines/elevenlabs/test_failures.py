@@ -38,16 +38,7 @@ from tests.engines.elevenlabs.conftest import (
     words_of,
 )
 from tests.support import elevenlabs_service as fake
-from tests.support.elevenlabs_service import (
-    FINAL,
-    KEY,
-    RATE,
-    ElevenLabsService,
-    Exchange,
-    Frame,
-    running,
-    tone,
-)
+from tests.support.elevenlabs_service import KEY, RATE, ElevenLabsService, Exchange, running, tone
 from tests.support.patience import WITHIN_S, happens
 from tests.support.tone import ToneEngine
 
@@ -76,7 +67,7 @@ def closing(code: int, reason: str = "") -> fake.Answer:
     return lambda exchange: exchange.socket.close(code, reason)
 
 
-def refusing(frame: Frame) -> fake.Answer:
+def refusing(frame: fake.Frame) -> fake.Answer:
     return lambda exchange: exchange.refuse(frame)
 
 
@@ -139,7 +130,7 @@ UNAVAILABLE = "ElevenLabs is out of order"
 async def test_refusal_gives_a_sentence_and_a_log_line(
     service: ElevenLabsService,
     caplog: pytest.LogCaptureFixture,
-    refusal: Frame | Response,
+    refusal: fake.Frame | Response,
     sentence: str,
     tries: int,
 ) -> None:
@@ -194,7 +185,7 @@ async def test_retries_messages_and_their_size_are_limited(service: ElevenLabsSe
     async def say_nothing(exchange: Exchange) -> None:
         async for _ in fake.pieces(exchange):
             pass
-        await exchange.send(FINAL)
+        await exchange.send(fake.FINAL)
         await exchange.socket.close(1000, "")
 
     burst = {"audio": "A" * (9 << 20)}

@@ -10,15 +10,8 @@ from websockets.asyncio.client import connect
 
 from tests.clients.kani.wire import pcm, request, stream
 from tests.conftest import ServerProcess
-from tests.support.elevenlabs_service import (
-    KEY,
-    LETTER_S,
-    NO_CREDITS,
-    OTHER_VOICE,
-    VOICE,
-    ElevenLabsService,
-    running,
-)
+from tests.support import elevenlabs_service as fake
+from tests.support.elevenlabs_service import KEY, OTHER_VOICE, VOICE, ElevenLabsService
 
 pytestmark = pytest.mark.server
 
@@ -26,7 +19,7 @@ HELLO = "Hello there, my old friend."
 
 
 async def test_server_speaks_by_elevenlabs(tmp_path: Path) -> None:
-    async with running() as service:
+    async with fake.running() as service:
         options = ("--engine", "elevenlabs", "--recognizer", "none")
         account = {"ELEVEN_API_KEY": KEY, "ELEVEN_VOICE_ID": VOICE, "KANI_ELEVENLABS_URL": service.url}
         server = ServerProcess(tmp_path, *options, **account, KANI_LOG_LEVEL="DEBUG")
@@ -41,16 +34,16 @@ async def talk(service: ElevenLabsService, server: ServerProcess) -> None:
         asked = request(HELLO, "tts_stream_request", config={"speed": 1.2})
         chunks, kind, last = await stream(socket, asked)
         assert kind == "tts_stream_complete" and last["metadata"]["engine"] == "elevenlabs"
-        assert len(pcm(chunks)) == round(len(HELLO + " ") * LETTER_S * 22_050)
+        assert len(pcm(chunks)) == round(len(HELLO + " ") * fake.LETTER_S * 22_050)
         spans = [span for data in [*chunks, last] for span in data["metadata"].get("spans", [])]
         words = {HELLO[start:end]: begins_s for start, end, begins_s, _ in spans}
-        assert words["friend."] == pytest.approx(HELLO.index("friend") * LETTER_S, abs=1e-4)
+        assert words["friend."] == pytest.approx(HELLO.index("friend") * fake.LETTER_S, abs=1e-4)
         assert service.exchanges[0].received[0]["voice_settings"] == {"speed": 1.2}
         assert service.exchanges[0].headers["xi-api-key"] == KEY
         asked = request(HELLO, "tts_stream_request", config={"voice_id": f"elevenlabs:{OTHER_VOICE}"})
         await stream(socket, asked)
         assert OTHER_VOICE in service.exchanges[1].path
-        service.answers = [lambda exchange: exchange.refuse(NO_CREDITS)]
+        service.answers = [lambda exchange: exchange.refuse(fake.NO_CREDITS)]
         chunks, _, last = await stream(socket, request(HELLO, "tts_stream_request"))
         assert not chunks and last["status"] == "error" and "no credits left" in last["message"]
         _, kind, _ = await stream(socket, request(HELLO, "tts_stream_request"))
