@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,12 +12,14 @@ from typing import Any
 import jwt
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from kani.core.types import Samples
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.clients.openai_realtime import quiet
 from tests.conftest import ROOT, ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
+from tests.support.chat.endpoint import Answer, chat_endpoint, say
 from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"
@@ -28,7 +29,6 @@ ENGLISH = "Good morning. The train to the north leaves from platform seven, and 
 SAID = ("The train to the north leaves from platform seven.", "Please take your bags with you.")
 
 Begin = Callable[..., Awaitable[Any]]
-Serve = Callable[..., Awaitable[str]]
 
 
 def example(name: str) -> Any:
@@ -179,71 +179,32 @@ async def test_first_recognized_word_interrupts_agent(
 
 
 @pytest.mark.heard
-async def test_agent_speaks_language_models_answer(conversation: Begin, http_server: Serve) -> None:
-    from aiohttp import web
-
-    asked: list[dict[str, Any]] = []
-
-    async def complete(request: web.Request) -> web.StreamResponse:
-        asked.append(await request.json() | {"key": request.headers["authorization"]})
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        for word in SPANISH.split():
-            delta = json.dumps({"content": f"{word} "})
-            await response.write(f'data: {{"choices": [{{"index": 0, "delta": {delta}}}]}}\n\n'.encode())
-        await response.write(b'data: {"choices": []}\n\ndata: [DONE]\n\n')
-        return response
-
-    url = await http_server(web.post("/v1/chat/completions", complete))
-    session = await conversation(llm_url=f"{url}/v1", llm_model="small", llm_key="k-1")
-    await session.generate_reply(user_input="¿Qué tiempo hará?").wait_for_playout()
+async def test_agent_speaks_language_models_answer(conversation: Begin) -> None:
+    async with chat_endpoint(lambda _: say(SPANISH)) as endpoint:
+        session = await conversation(llm_url=endpoint.url, llm_model="small", llm_key="k-1")
+        await session.generate_reply(user_input="¿Qué tiempo hará?").wait_for_playout()
     assert texts(session) == [("user", "¿Qué tiempo hará?"), ("assistant", SPANISH)]
     assert_heard(session.output.audio.samples, SPANISH, "es")
-    (request,) = asked
-    assert (request["model"], request["stream"], request["key"]) == ("small", True, "Bearer k-1")
-    told = [(message["role"], message["content"]) for message in request["messages"]]
+    (request,), (told,), (headers,) = endpoint.requests, endpoint.said, endpoint.headers
+    assert (request["model"], request["stream"], headers["authorization"]) == ("small", True, "bearer k-1")
     assert told[0][0] == "system" and told[0][1].startswith("Eres un asistente de voz.")
     assert told[1:] == [("user", "¿Qué tiempo hará?")]
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404), ("", None)])
-async def test_models_error_is_livekits(
-    agent: Any, http_server: Serve, path: str, status: int | None
-) -> None:
-    from aiohttp import web
+@pytest.mark.parametrize("status", [401, 404, None])
+async def test_models_error_is_livekits(agent: Any, status: int | None) -> None:
     from livekit.agents import APIConnectionError, APIStatusError, llm
 
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"error": {"message": "no such key"}}, status=401)
-
-    url = await http_server(web.post("/v1/chat/completions", refuse)) if path else "http://localhost:9/v1"
-    with pytest.raises(APIStatusError if status else APIConnectionError) as refused:
-        [text async for text in agent.model(url + path, "small", "k")(llm.ChatContext.empty())]
+    refusal = Answer(status=status or 0, error={"error": {"message": "no such key"}})
+    async with chat_endpoint(lambda _: refusal) as endpoint:
+        url = endpoint.url if status else "http://localhost:9/v1"
+        with pytest.raises(APIStatusError if status else APIConnectionError) as refused:
+            [text async for text in agent.model(url, "small", "k")(llm.ChatContext.empty())]
     if status:
         assert refused.value.status_code == status and not refused.value.retryable
     else:
         assert url in str(refused.value) and refused.value.retryable
-
-
-@pytest.fixture
-async def http_server() -> AsyncIterator[Serve]:
-    from aiohttp import web
-
-    runners = []
-
-    async def serve(*routes: Any) -> str:
-        application = web.Application()
-        application.add_routes(routes)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    yield serve
-    for runner in runners:
-        await runner.cleanup()
 
 
 @asynccontextmanager
@@ -295,36 +256,36 @@ def test_environment_sets_choices(agent: Any) -> None:
 
 
 @pytest.mark.heard
-async def test_agent_registers_with_livekit_server(http_server: Serve) -> None:
-    from aiohttp import web
+async def test_agent_registers_with_livekit_server() -> None:
     from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage
 
     came: asyncio.Future[tuple[dict[str, Any], Any]] = asyncio.get_running_loop().create_future()
     secret = "a-secret-of-more-than-32-characters-9f2c"
 
-    async def worker(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        token = request.headers["authorization"].removeprefix("Bearer ")
-        message = WorkerMessage.FromString(await socket.receive_bytes())
+    async def worker(socket: ServerConnection) -> None:
+        token = socket.request.headers["authorization"].removeprefix("Bearer ")
+        message = WorkerMessage.FromString(await socket.recv())
         registered = RegisterWorkerResponse(worker_id="AW_1")
-        await socket.send_bytes(ServerMessage(register=registered).SerializeToString())
+        await socket.send(ServerMessage(register=registered).SerializeToString())
         came.set_result((jwt.decode(token, secret, algorithms=["HS256"]), message))
-        async for _ in socket:
-            pass
-        return socket
+        await socket.wait_closed()
 
-    url = await http_server(web.get("/agent", worker))
+    async with serve(worker, "127.0.0.1", 0) as listening:
+        url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        claims, message = await registration(url, secret, came)
+    assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
+    assert message.WhichOneof("message") == "register"
+
+
+async def registration(url: str, secret: str, came: asyncio.Future[Any]) -> Any:
     livekit = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "APIx", "LIVEKIT_API_SECRET": secret}
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
     )
     try:
         async with asyncio.timeout(WITHIN_S):
-            claims, message = await came
+            return await came
     finally:
         process.terminate()
         async with asyncio.timeout(WITHIN_S):
             await process.wait()
-    assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
-    assert message.WhichOneof("message") == "register"
