@@ -1,6 +1,6 @@
 """Files of makers' packages: found, fetched and checked; why an engine cannot start, with the cure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,24 +166,19 @@ def fetched_files(hub: Hub) -> set[str]:
     return {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
 
 
-@pytest.mark.parametrize(
-    ("name", "model", "files", "other"),
-    [
-        ("kyutai", kyutai_published.SPEECH_MODEL, (CONFIG, "t.model"), "README.md"),
-        ("kyutai-ears", kyutai_published.HEARING_MODEL, (CONFIG, "t.model"), "README.md"),
-        ("voxcpm", "DEFAULT_MODEL", voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"),
-    ],
-)
+FETCHED: dict[str, tuple[str, Sequence[str], str]] = {
+    "kyutai": (kyutai_published.SPEECH_MODEL, (CONFIG, "t.model"), "README.md"),
+    "kyutai-ears": (kyutai_published.HEARING_MODEL, (CONFIG, "t.model"), "README.md"),
+    "voxcpm": ("DEFAULT_MODEL", voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"),
+}
+"""Name of a model, the files that are fetched of it, and one that is not."""
+
+
+@pytest.mark.parametrize("name", FETCHED)
 def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
-    tmp_path: Path,
-    hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    model: str,
-    files: tuple[str, ...],
-    other: str,
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
+    model, files, other = FETCHED[name]
     if model == "DEFAULT_MODEL":
         model = f"{voxcpm_published.DEFAULT_MODEL.partition('@')[0]}@{'a' * 40}"
         monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)

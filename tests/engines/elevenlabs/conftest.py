@@ -53,10 +53,7 @@ class Typing:
 
 
 def new_engine(
-    settings: UpstreamSettings,
-    fallback: Engine | None = None,
-    registry: CollectorRegistry | None = None,
-    timeout_s: float = 10.0,
+    settings: UpstreamSettings, fallback: Engine | None = None, registry: Any = None, timeout_s: float = 10.0
 ) -> ElevenLabsEngine:
     metrics = UpstreamMetrics(registry or CollectorRegistry(), "elevenlabs", "ElevenLabs")
     return ElevenLabsEngine(settings, metrics, fallback, timeout_s=timeout_s)
@@ -69,13 +66,11 @@ def account(**settings: Any) -> UpstreamSettings:
 
 @asynccontextmanager
 async def started(
-    service: ElevenLabsService,
-    fallback: Engine | None = None,
-    registry: CollectorRegistry | None = None,
-    timeout_s: float = 10.0,
-    **settings: Any,
+    service: ElevenLabsService, *parts: Any, timeout_s: float = 10.0, **settings: Any
 ) -> AsyncIterator[ElevenLabsEngine]:
-    engine = new_engine(account(**{"url": service.url, **settings}), fallback, registry, timeout_s)
+    """The engine, started; parts: a fallback and a registry of metrics."""
+    chosen = account(**{"url": service.url, **settings})
+    engine = new_engine(chosen, *parts, timeout_s=timeout_s)
     await engine.start()
     yield engine
     await engine.stop()

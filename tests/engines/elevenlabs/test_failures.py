@@ -138,7 +138,7 @@ async def test_refusal_gives_a_sentence_and_a_log_line(
     is_frame, registry = isinstance(refusal, dict), CollectorRegistry()
     left = service.answers if is_frame else service.refusals
     left += [refusing(refusal) if is_frame else refusal] * 4
-    async with started(service, registry=registry) as engine:
+    async with started(service, None, registry) as engine:
         assert await failure_of(engine) == sentence
         assert 4 - len(left) == tries == sum(counted(registry, "kani_elevenlabs_failures").values())
         left.clear()
