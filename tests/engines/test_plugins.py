@@ -132,8 +132,8 @@ def test_plugin_that_cannot_be_used_takes_no_other_with_it(monkeypatch: pytest.M
         "acme_missing": "ModuleNotFoundError: No module named 'acme_missing'",
         "acme_text": "its entry point names no EnginePlugin",
         "kokoro": "another one has this name",
-        "kyutai": "another one has this name",
         "other": "its name 'acme' has to be that of its entry point, of small letters, digits and _",
+        "whisper": "another one has this name",
     }
     values = {"acme_missing": "acme_missing:PLUGIN", "acme_text": f"{__name__}:BROKEN"}
     entries = [EntryPoint(name, values.get(name, f"{__name__}:PLUGIN"), ENGINES) for name in broken]
