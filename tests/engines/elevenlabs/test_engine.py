@@ -20,20 +20,8 @@ from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.messages import CharacterAlignment, Message
 from kani.engines.elevenlabs.times import CharacterTimes
-from tests.engines.elevenlabs.conftest import (
-    ID,
-    LONG,
-    STORY,
-    TEXT,
-    Typing,
-    assert_in_order,
-    audio_of,
-    expected_words,
-    said,
-    said_while_written,
-    started,
-    words_of,
-)
+from tests.engines.elevenlabs import conftest
+from tests.engines.elevenlabs.conftest import LONG, TEXT, Typing, assert_in_order, said, started, words_of
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import KEY, LETTER_S, RATE, Change, ElevenLabsService, Frame, tone
 from tests.support.patience import WITHIN_S, happens
@@ -59,9 +47,9 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
     assert exchange.headers["xi-api-key"] == KEY
     first = {"generation_config": {"chunk_length_schedule": [500]}, "voice_settings": {"speed": 1.1}}
     assert exchange.received == [{"text": " ", **first}, {"text": TEXT}, {"text": ""}]
-    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    assert conftest.audio_of(chunks) == tone(TEXT + " ")[0]
     assert all(chunk.sample_rate == RATE for chunk in chunks)
-    assert words_of(TEXT, chunks) == expected_words(TEXT)
+    assert words_of(TEXT, chunks) == conftest.expected_words(TEXT)
     assert_in_order(chunks, TEXT)
     marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.character_starts]
     assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
@@ -72,12 +60,12 @@ async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> Non
     async with started(service) as engine:
         info = engine.info
     assert [(voice.id, voice.name, voice.gender) for voice in info.voices] == [
-        (ID, "Rachel", "female"),
+        (conftest.ID, "Rachel", "female"),
         (f"elevenlabs:{fake.OTHER_VOICE}", "Sarah", "female"),
     ]
     assert info.sample_rate == RATE and info.speed_range == (0.7, 1.2)
     assert info.accepts_partial_text and info.streams_inside_segment and info.supported_fields == {"seed"}
-    assert info.default_voices["es"] == info.default_voices["ar"] == ID
+    assert info.default_voices["es"] == info.default_voices["ar"] == conftest.ID
     assert service.voices_asked[0]["xi-api-key"] == KEY
     async with started(service, model="eleven_multilingual_v2") as engine:
         await said(engine)
@@ -130,7 +118,7 @@ async def test_every_format_of_times_is_read(
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine, LONG)
-    assert words_of(LONG, chunks) == expected_words(LONG)
+    assert words_of(LONG, chunks) == conftest.expected_words(LONG)
     assert len(chunks) > 10
 
 
@@ -144,19 +132,19 @@ async def test_pieces_of_one_text_follow_each_other(
     monkeypatch.setattr(messages, "stream_path", lambda voice, **query: path(voice, **(query | chosen)))
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
         first = Typing(LONG)
-        async with aclosing(engine.stream(Segment(LONG, ID, "en"), first.text)) as speech:
+        async with aclosing(engine.stream(Segment(LONG, conftest.ID, "en"), first.text)) as speech:
             chunks = [await anext(speech)]
             first.add(" And so on.", Boundary.SENTENCE)
             chunks += [chunk async for chunk in speech]
     text = f"{LONG} And so on."
     assert service.exchanges[0].text == text
-    assert words_of(text, chunks) == expected_words(text)
+    assert words_of(text, chunks) == conftest.expected_words(text)
 
 
 async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsService) -> None:
     typing = Typing("One two")
     async with started(service) as engine:
-        segment = Segment("One two", ID, "en")
+        segment = Segment("One two", conftest.ID, "en")
         async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.text)) as speech:
             pending = asyncio.ensure_future(anext(speech))
             await typing.waits.wait()
@@ -180,7 +168,7 @@ async def test_waiting_stream_is_kept_open(
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
-        listening = asyncio.create_task(said_while_written(engine, typing))
+        listening = asyncio.create_task(conftest.said_while_written(engine, typing))
         await service.opened.wait()
         await happens(lambda: len(service.exchanges[0].received) >= 5)
         typing.add(" three.", Boundary.SENTENCE)
@@ -208,8 +196,10 @@ async def test_silence_around_the_speech_is_trimmed(service: ElevenLabsService) 
     async with started(service) as engine:
         chunks = await said(engine)
     kept = 2 * RATE * 5 // 100
-    assert audio_of(chunks) == bytes(kept) + tone(TEXT + " ")[0] + bytes(kept)
-    *words, (last, begins, ends) = [(w, start + 50, end + 50) for w, start, end in expected_words(TEXT)]
+    assert conftest.audio_of(chunks) == bytes(kept) + tone(TEXT + " ")[0] + bytes(kept)
+    *words, (last, begins, ends) = [
+        (w, start + 50, end + 50) for w, start, end in conftest.expected_words(TEXT)
+    ]
     assert words_of(TEXT, chunks) == [*words, (last, begins, ends + 50)]
 
 
@@ -277,7 +267,7 @@ async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine)
-    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    assert conftest.audio_of(chunks) == tone(TEXT + " ")[0]
     assert_in_order(chunks, TEXT)
 
 
@@ -306,8 +296,8 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
         chunks = await said(engine, LONG)
     assert_in_order(chunks, LONG)
     timed = {word: start for word, start, _ in words_of(LONG, chunks)}
-    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
-    assert timed["fifteen."] == expected_words(LONG)[-1][1]
+    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in conftest.expected_words(LONG)}
+    assert timed["fifteen."] == conftest.expected_words(LONG)[-1][1]
 
 
 def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -347,24 +337,28 @@ async def test_session_times_every_character(service: ElevenLabsService, tmp_pat
         async with core.open(SpeechRequest(language="en"), protocol="test") as session:
 
             async def write() -> None:
-                for at in range(0, len(STORY), step):
-                    session.feed(STORY[at : at + step])
+                for at in range(0, len(conftest.STORY), step):
+                    session.feed(conftest.STORY[at : at + step])
                     await asyncio.sleep(0)
                 session.finish()
 
             writing = asyncio.create_task(write())
             text, edges = "", [0.0]
             async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
-                clock.feed(STORY)
+                clock.feed(conftest.STORY)
                 async for chunk in chunks:
                     timed = clock.align(chunk.spans)
                     text += timed.text
                     assert not timed.edges_s or timed.edges_s[0] == edges[-1]
                     edges += timed.edges_s[1:]
             await writing
-            assert text == STORY and edges == sorted(edges)
+            assert text == conftest.STORY and edges == sorted(edges)
             assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
     sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
-    assert sent == STORY.replace("😀", "").replace(" ", "")
-    within = [at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()]
+    assert sent == conftest.STORY.replace("😀", "").replace(" ", "")
+    within = [
+        at
+        for at, letter in enumerate(conftest.STORY)
+        if conftest.STORY[at - 1 : at].isalpha() and letter.isalpha()
+    ]
     assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))

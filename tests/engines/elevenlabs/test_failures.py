@@ -22,21 +22,8 @@ from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.upstream import fallback as fallback_module
 from kani.engines.upstream import relay as relay_module
-from tests.engines.elevenlabs.conftest import (
-    ID,
-    LONG,
-    TEXT,
-    Typing,
-    account,
-    assert_in_order,
-    audio_of,
-    counted,
-    new_engine,
-    said,
-    said_while_written,
-    started,
-    words_of,
-)
+from tests.engines.elevenlabs import conftest
+from tests.engines.elevenlabs.conftest import TEXT, Typing, account, assert_in_order, audio_of, said, started
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import KEY, RATE, ElevenLabsService, Exchange, running, tone
 from tests.support.patience import WITHIN_S, happens
@@ -140,7 +127,7 @@ async def test_refusal_gives_a_sentence_and_a_log_line(
     left += [refusing(refusal) if is_frame else refusal] * 4
     async with started(service, None, registry) as engine:
         assert await failure_of(engine) == sentence
-        assert 4 - len(left) == tries == sum(counted(registry, "kani_elevenlabs_failures").values())
+        assert 4 - len(left) == tries == sum(conftest.counted(registry, "kani_elevenlabs_failures").values())
         left.clear()
         await said(engine)
     assert not is_frame or str(refusal["message"]).replace(KEY, "(the key)") in caplog.text
@@ -168,7 +155,7 @@ async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsSe
     service.answers = [break_off]
     typing = Typing("One two")
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
-        listening = asyncio.create_task(said_while_written(engine, typing))
+        listening = asyncio.create_task(conftest.said_while_written(engine, typing))
         await happens(lambda: len(service.exchanges) >= 2)
         typing.add(" three.", Boundary.SENTENCE)
         audio = audio_of(await listening)
@@ -209,12 +196,12 @@ async def test_failure_after_audio_ends_the_speech(service: ElevenLabsService, f
     chunks = []
     async with started(service, fallback) as engine:
         with pytest.raises(EngineFailed):
-            async with aclosing(engine.synthesize(Segment(LONG, ID, "en"))) as speech:
+            async with aclosing(engine.synthesize(Segment(conftest.LONG, conftest.ID, "en"))) as speech:
                 async for chunk in speech:
                     chunks.append(chunk)
         assert len(service.exchanges) == 1 and not fallback.segments
     audio = audio_of(chunks)
-    assert audio == tone(LONG)[0][: len(audio)] and len(audio) > 2 * RATE
+    assert audio == tone(conftest.LONG)[0][: len(audio)] and len(audio) > 2 * RATE
 
 
 async def test_silent_service_times_out(service: ElevenLabsService) -> None:
@@ -246,11 +233,11 @@ async def test_silent_host_times_out_and_is_left_at_once() -> None:
     port = silent.sockets[0].getsockname()[1]
     async with silent:
         settings = account(url=f"http://127.0.0.1:{port}")
-        engine = new_engine(settings, timeout_s=0.2)
+        engine = conftest.new_engine(settings, timeout_s=0.2)
         async with asyncio.timeout(WITHIN_S):
             await engine.start()
             assert "did not answer in time" in await failure_of(engine)
-        patient = new_engine(settings)
+        patient = conftest.new_engine(settings)
         patient._info = engine.info
         known = len(lines)
         async with asyncio.timeout(WITHIN_S):
@@ -267,7 +254,7 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
     typing = Typing("One two")
     async with started(service) as engine, asyncio.timeout(WITHIN_S):
         begun, received = asyncio.Event(), asyncio.Event()
-        segment = Segment("One two" if moment == "waiting for text" else LONG, ID, "en")
+        segment = Segment("One two" if moment == "waiting for text" else conftest.LONG, conftest.ID, "en")
 
         async def listen() -> None:
             written = moment == "waiting for text"
@@ -318,16 +305,16 @@ async def test_fallback_speaks_the_whole_text(
     fallback, registry = ToneEngine(writes=writes), CollectorRegistry()
     typing = Typing("bla blub")
     async with started(service, fallback, registry) as engine:
-        listening = asyncio.create_task(said_while_written(engine, typing, "es"))
+        listening = asyncio.create_task(conftest.said_while_written(engine, typing, "es"))
         await service.opened.wait()
         typing.add(" bla", Boundary.SENTENCE)
         chunks = await listening
     assert sum(len(chunk.samples) for chunk in chunks) == RATE
     assert {chunk.sample_rate for chunk in chunks} == {RATE}
-    assert words_of(TONES, chunks) == [("bla", 0, 300), ("blub", 300, 700), ("bla", 700, 1000)]
+    assert conftest.words_of(TONES, chunks) == [("bla", 0, 300), ("blub", 300, 700), ("bla", 700, 1000)]
     assert {segment.voice for segment in fallback.segments} == {"tone_es"}
-    assert counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
-    assert counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
+    assert conftest.counted(registry, "kani_elevenlabs_failures") == {"quota_exceeded": 1}
+    assert conftest.counted(registry, "kani_elevenlabs_fallbacks") == {"tone": 1}
     assert "falling back to tone for one segment" in caplog.text
 
 
@@ -376,7 +363,7 @@ async def test_fallback_speaks_its_languages_and_not_for_one_voice(service: Elev
     service.answers = [refusing(fake.NO_CREDITS)]
     async with started(service, ToneEngine()) as engine:
         with pytest.raises(EngineFailed, match="credits"):
-            await anext(engine.synthesize(Segment("今天", ID, "zh")))
+            await anext(engine.synthesize(Segment("今天", conftest.ID, "zh")))
 
 
 @pytest.mark.parametrize(
@@ -394,7 +381,7 @@ async def test_fallback_speaks_its_languages_and_not_for_one_voice(service: Elev
 async def test_invalid_settings_refuse_the_start(settings: UpstreamSettings, reason: str) -> None:
     """The sentence names the variable; none holds the key."""
     with pytest.raises(EngineUnavailable, match=reason) as failure:
-        await new_engine(settings).start()
+        await conftest.new_engine(settings).start()
     assert KEY not in str(failure.value) and KEY not in repr(settings)
 
 
@@ -427,7 +414,7 @@ async def test_refused_key_refuses_the_start_and_stops_the_fallback(service: Ele
 async def test_configured_voice_needs_no_list_of_voices(service: ElevenLabsService, answer: Response) -> None:
     service.voices = answer
     async with started(service) as engine:
-        assert [voice.id for voice in engine.info.voices] == [ID]
+        assert [voice.id for voice in engine.info.voices] == [conftest.ID]
         assert_in_order(await said(engine), TEXT)
 
 
