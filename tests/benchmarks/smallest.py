@@ -39,7 +39,6 @@ def cut(module: ModuleType, **constants: Any) -> None:
 
 
 def main_with(*arguments: str, **constants: Any) -> Part:
-
     def run(module: ModuleType) -> None:
         cut(module, **constants)
         sys.argv = [module.__name__, *arguments]
@@ -48,22 +47,9 @@ def main_with(*arguments: str, **constants: Any) -> Part:
     return run
 
 
-def part(name: str, **constants: Any) -> Part:
-
-    def run(module: ModuleType) -> None:
-        cut(module, **constants)
-        module.PARTS[name]()
-
-    return run
-
-
-def function(name: str, *arguments: Any, **constants: Any) -> Part:
-
-    def run(module: ModuleType) -> None:
-        cut(module, **constants)
-        getattr(module, name)(*arguments)
-
-    return run
+def kyutai_speech(module: ModuleType) -> None:
+    cut(module, SHORT={"en": ("Of course.",)})
+    module.PARTS["first"]()
 
 
 def normalizer(module: ModuleType) -> None:
@@ -81,9 +67,9 @@ def short_book(module: ModuleType) -> None:
 
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
-    "server.load": function("streams", 2, 1),
+    "server.load": lambda module: module.streams(2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
-    "text.language_detection": function("clients"),
+    "text.language_detection": lambda module: module.clients(),
     "text.long_book": short_book,
     "text.normalizer": normalizer,
 }
@@ -92,7 +78,7 @@ WITHOUT_KOKORO: dict[str, Part] = {
 WITH_KOKORO: dict[str, Part] = {
     "kokoro.words": main_with(),
     "languages.heard": main_with("zh", "--count", "1"),
-    "protocols.kyutai_speech": part("first", SHORT={"en": ("Of course.",)}),
+    "protocols.kyutai_speech": kyutai_speech,
     "recognition.names": main_with("--count", "1", "--way", "file"),
     "recognition.realtime_socket": main_with("words"),
     "recognition.repeats": main_with("--count", "1", "--utterances", "1", "--runs", "1"),

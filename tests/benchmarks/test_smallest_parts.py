@@ -5,7 +5,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -56,8 +57,9 @@ print(json.dumps(told))
 """
 
 
-def run_all(names: Sequence[str]) -> Outcomes:
-    """Run the smallest part of each program, in one process."""
+@cache
+def run_all(names: tuple[str, ...]) -> Outcomes:
+    """Run the smallest part of each program, in one process: those with Kokoro and Whisper apart."""
     own = {name: value for name, value in os.environ.items() if not name.startswith(("KANI_", "TTS_"))}
     done = subprocess.run(
         [sys.executable, "-m", "tests.benchmarks.smallest"],
@@ -71,33 +73,18 @@ def run_all(names: Sequence[str]) -> Outcomes:
     return {outcome["name"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
 
 
-@pytest.fixture(scope="module")
-def without_kokoro() -> Outcomes:
-    """What became of the programs that need no Kokoro."""
-    return run_all([*WITHOUT_KOKORO])
+def parts(names: Iterable[str], mark: pytest.MarkDecorator) -> list[Any]:
+    return [pytest.param(tuple(names), name, marks=mark, id=name) for name in names]
 
 
-@pytest.fixture(scope="module")
-def with_kokoro() -> Outcomes:
-    """What became of those that need Kokoro or Whisper."""
-    return run_all([*WITH_KOKORO])
-
-
-def assert_ran(name: str, outcomes: Outcomes) -> None:
-    assert outcomes[name]["failure"] == ""
-    assert "| --- |" in outcomes[name]["printed"] or ".wav" in outcomes[name]["printed"]
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("name", WITHOUT_KOKORO)
-def test_smallest_part_runs(name: str, without_kokoro: Outcomes) -> None:
-    assert_ran(name, without_kokoro)
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("name", WITH_KOKORO)
-def test_smallest_part_that_needs_kokoro_or_whisper_runs(name: str, with_kokoro: Outcomes) -> None:
-    assert_ran(name, with_kokoro)
+@pytest.mark.parametrize(
+    ("names", "name"),
+    [*parts(WITHOUT_KOKORO, pytest.mark.server), *parts(WITH_KOKORO, pytest.mark.heard)],
+)
+def test_smallest_part_runs(names: tuple[str, ...], name: str) -> None:
+    outcome = run_all(names)[name]
+    assert outcome["failure"] == ""
+    assert "| --- |" in outcome["printed"] or ".wav" in outcome["printed"]
 
 
 def test_every_program_is_run_or_has_a_reason() -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import warnings
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
@@ -15,26 +14,14 @@ import soxr
 from livekit import rtc
 from livekit.agents.stt import SpeechEventType
 from livekit.plugins import openai as livekit_openai
+from pipecat.frames import frames
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        InterimTranscriptionFrame,
-        TranscriptionFrame,
-        VADUserStartedSpeakingFrame,
-        VADUserStoppedSpeakingFrame,
-    )
-    from pipecat.pipeline.worker import PipelineWorker
-    from pipecat.services.openai.stt import OpenAIRealtimeSTTService
 
 RATE = 24_000
 PIECE_S = 0.05
@@ -116,19 +103,18 @@ async def transcribe_with_livekit(http_url: str, samples: Samples, count: int, s
         )
         recognizer._session = session
         for _ in range(streams):
-            async with recognizer.stream() as stream:
+            left = count
+            async with asyncio.timeout(WITHIN_S), recognizer.stream() as stream:
                 for piece in pieces(samples):
                     stream.push_frame(rtc.AudioFrame(piece, RATE, 1, len(piece) // 2))
-                left = count
-                async with asyncio.timeout(WITHIN_S):
-                    async for event in stream:
-                        heard.events.append(event.type.value)
-                        if event.type is SpeechEventType.FINAL_TRANSCRIPT:
-                            heard.transcripts.append(event.alternatives[0].text)
-                            left -= 1
-                        elif event.type is SpeechEventType.INTERIM_TRANSCRIPT:
-                            heard.interim.append(event.alternatives[0].text)
-                        if not left and event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                async for event in stream:
+                    heard.events.append(event.type.value)
+                    if event.type is SpeechEventType.INTERIM_TRANSCRIPT:
+                        heard.interim.append(event.alternatives[0].text)
+                    elif event.type is SpeechEventType.FINAL_TRANSCRIPT:
+                        heard.transcripts.append(event.alternatives[0].text)
+                        left -= 1
+                        if not left:
                             break
         await recognizer.aclose()
     return heard
@@ -142,24 +128,24 @@ async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, co
     )
     done = asyncio.Event()
 
-    def see(frame: Frame) -> None:
+    def see(frame: frames.Frame) -> None:
         match frame:
-            case TranscriptionFrame():
+            case frames.TranscriptionFrame():
                 heard.transcripts.append(frame.text)
                 if len(heard.transcripts) == count:
                     done.set()
-            case InterimTranscriptionFrame():
+            case frames.InterimTranscriptionFrame():
                 heard.interim.append(frame.text)
-            case ErrorFrame():
+            case frames.ErrorFrame():
                 heard.errors.append(str(frame.error))
                 done.set()
 
-    frames: list[Frame] = [InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
+    said: list[Any] = [frames.InputAudioRawFrame(piece, 16_000, 1) for piece in pieces(samples, 16_000)]
     if detection is False:
-        frames = [VADUserStartedSpeakingFrame(), *frames, VADUserStoppedSpeakingFrame()]
+        said = [frames.VADUserStartedSpeakingFrame(), *said, frames.VADUserStoppedSpeakingFrame()]
 
     async def talk(worker: PipelineWorker) -> None:
-        await worker.queue_frames(frames)
+        await worker.queue_frames(said)
         await done.wait()
 
     await run(service, see, talk, audio_in_sample_rate=16_000)
@@ -171,17 +157,12 @@ async def speak_as_open_webui(http_url: str, text: str, voice: str) -> bytes:
     parts = urlsplit(f"{http_url}/v1")
     query = urlencode({"model": "gpt-realtime-2.1-mini"})
     address = urlunsplit(("ws", parts.netloc, f"{parts.path}/realtime", query, ""))
-    instructions = "Read the user's message aloud, exactly as it is written."
     output = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": voice}
     audio = {"input": {"turn_detection": None, "transcription": None}, "output": output}
-    common = {
-        "output_modalities": ["audio"],
-        "tools": [],
-        "tool_choice": "none",
-        "instructions": instructions,
-    }
-    content = [{"type": "input_text", "text": text}]
-    read = {"conversation": "none", "input": [{"type": "message", "role": "user", "content": content}]}
+    common = {"output_modalities": ["audio"], "tools": [], "tool_choice": "none"}
+    common |= {"instructions": "Read the user's message aloud, exactly as it is written."}
+    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+    read = {"conversation": "none", "input": [item]}
     pcm, response_id = bytearray(), None
     async with aiohttp.ClientSession() as session:
         async with session.ws_connect(address, headers={"Authorization": "Bearer key"}) as ws:

@@ -2,23 +2,24 @@
 
 import asyncio
 import importlib
-import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
-from types import ModuleType
 from typing import Any
 
 import jwt
 import numpy as np
 import pytest
+from websockets.asyncio.server import ServerConnection, serve
 
 from kani.core.types import Samples
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
+from tests.clients.openai_realtime import quiet
 from tests.conftest import ROOT, ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
+from tests.support.chat.endpoint import Answer, chat_endpoint, say
 from tests.support.patience import WITHIN_S
 
 EXAMPLES = ROOT / "examples"
@@ -27,22 +28,23 @@ SPANISH = "Buenos días. Hoy vamos a preparar una tortilla de patatas con mucha 
 ENGLISH = "Good morning. The train to the north leaves from platform seven, and it never waits for anybody."
 SAID = ("The train to the north leaves from platform seven.", "Please take your bags with you.")
 
+Begin = Callable[..., Awaitable[Any]]
 
-def silence(seconds: float) -> Samples:
-    return np.zeros(round(seconds * RATE), np.float32)
+
+def example(name: str) -> Any:
+    """Import a module of the examples."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(EXAMPLES)
+        return importlib.import_module(name)
 
 
 @pytest.fixture(scope="module")
 def agent() -> Any:
-    sys.path.insert(0, str(EXAMPLES))
-    try:
-        return importlib.import_module("livekit_agent")
-    finally:
-        sys.path.remove(str(EXAMPLES))
+    return example("livekit_agent")
 
 
 @pytest.fixture(scope="module")
-def devices(agent: ModuleType) -> Any:
+def devices(agent: Any) -> Any:
     return importlib.import_module("tests.support.livekit_devices")
 
 
@@ -52,18 +54,15 @@ def sentences(server: ServerProcess) -> list[Samples]:
 
 
 @pytest.fixture
-async def conversation(
-    agent: Any, devices: Any, server: ServerProcess
-) -> AsyncIterator[Callable[..., Awaitable[Any]]]:
+async def conversation(agent: Any, devices: Any, server: ServerProcess) -> AsyncIterator[Begin]:
     from livekit.agents import Agent
     from livekit.agents.utils import http_context
 
     begun = []
 
     async def begin(microphone: Any = None, real_time: bool = False, **choices: str) -> Any:
-        chosen = agent.Choices.of(
-            {name.upper(): value for name, value in {"speech_server": server.url, **choices}.items()}
-        )
+        given = {"speech_server": server.url, **choices}
+        chosen = agent.Choices.of({name.upper(): value for name, value in given.items()})
         session = agent.session(chosen)
         session.input.audio = microphone
         session.output.audio = devices.Loudspeaker(real_time)
@@ -87,9 +86,7 @@ def texts(session: Any) -> list[tuple[str, str]]:
 
 
 @pytest.mark.heard
-async def test_agent_is_intelligible_and_its_transcript_timed(
-    conversation: Callable[..., Awaitable[Any]],
-) -> None:
+async def test_agent_is_intelligible_and_its_transcript_timed(conversation: Begin) -> None:
     session = await conversation()
     for text, language, voice in ((SPANISH, "es", "ef_dora"), (ENGLISH, "en", "af_heart")):
         session.tts.update_options(voice_id=voice)
@@ -111,11 +108,11 @@ async def test_agent_is_intelligible_and_its_transcript_timed(
 async def test_recognition_has_interim_and_final_transcripts_by_turn(
     agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
 ) -> None:
-    both = np.concatenate([silence(0.5), sentences[0], silence(1.5), sentences[1]])
-    ears = agent.KyutaiSTT(server.url, language="en")
+    """A muted microphone ends a turn."""
+    both = np.concatenate([quiet(0.5), sentences[0], quiet(1.5), sentences[1]])
     # As a telephone room gives it, and as a stereo microphone does.
     events = []
-    async with ears.stream() as stream:
+    async with agent.KyutaiSTT(server.url, language="en").stream() as stream:
         for frame in devices.frames(both, channels=2):
             stream.push_frame(frame)
         stream.end_input()
@@ -125,10 +122,10 @@ async def test_recognition_has_interim_and_final_transcripts_by_turn(
     ends = [number for number, kind in enumerate(kinds) if kind == "end_of_speech"]
     assert len(ends) == 2 and ends[-1] == len(events) - 1
     for turn, text in zip((events[: ends[0] + 1], events[ends[0] + 1 :]), SAID, strict=True):
-        assert turn[0].type.value == "start_of_speech"
         *interim, final = [event.alternatives[0] for event in turn[1:-1]]
-        assert all(event.type.value == "interim_transcript" for event in turn[1:-2])
-        assert turn[-2].type.value == "final_transcript"
+        assert [event.type.value for event in turn] == [
+            *("start_of_speech", *["interim_transcript"] * len(interim), "final_transcript", "end_of_speech")
+        ]
         assert [len(said.words) for said in interim] == list(range(1, len(final.words) + 1))
         assert all(final.text.startswith(said.text) for said in interim) and interim[-1].text == final.text
         assert word_error_rate(text, final.text, "en") == 0.0, final.text
@@ -140,31 +137,20 @@ async def test_recognition_has_interim_and_final_transcripts_by_turn(
     began_s = 0.5 + len(sentences[0]) / RATE + 1.5
     assert first.end_time <= began_s - 1.0 and began_s - 0.1 <= second.start_time
     assert second.end_time <= len(both) / RATE + 0.1
-
-
-async def test_muted_microphone_ends_turn(
-    agent: Any, devices: Any, server: ServerProcess, sentences: list[Samples]
-) -> None:
-    ears = agent.KyutaiSTT(server.url)
-    async with ears.stream() as stream:
+    async with agent.KyutaiSTT(server.url).stream() as stream, asyncio.timeout(WITHIN_S):
         for frame in devices.frames(np.repeat(sentences[1], 2), rate=48_000):
             stream.push_frame(frame)
-        async with asyncio.timeout(WITHIN_S):
-            async for event in stream:
-                if event.type.value == "final_transcript":
-                    break
-    assert word_error_rate(SAID[1], event.alternatives[0].text, "en") == 0.0
+        final = await anext(event async for event in stream if event.type.value == "final_transcript")
+    assert word_error_rate(SAID[1], final.alternatives[0].text, "en") == 0.0
 
 
 @pytest.mark.heard
-async def test_agent_answers_question(
-    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
-) -> None:
+async def test_agent_answers_question(conversation: Begin, devices: Any, sentences: list[Samples]) -> None:
     microphone = devices.Microphone()
     session = await conversation(microphone, speech_voice="af_heart", speech_language="en")
     answered = asyncio.Event()
     session.on("agent_state_changed", lambda event: event.old_state == "speaking" and answered.set())
-    await microphone.speak(np.concatenate([sentences[0], silence(1.5)]))
+    await microphone.speak(np.concatenate([sentences[0], quiet(1.5)]))
     async with asyncio.timeout(WITHIN_S):
         await answered.wait()
     (heard_by, heard), (said_by, said) = texts(session)
@@ -175,7 +161,7 @@ async def test_agent_answers_question(
 
 @pytest.mark.heard
 async def test_first_recognized_word_interrupts_agent(
-    conversation: Callable[..., Awaitable[Any]], devices: Any, sentences: list[Samples]
+    conversation: Begin, devices: Any, sentences: list[Samples]
 ) -> None:
     microphone = devices.Microphone()
     session = await conversation(microphone, real_time=True, speech_voice="af_heart", speech_language="en")
@@ -186,88 +172,47 @@ async def test_first_recognized_word_interrupts_agent(
     # LiveKit lets nobody interrupt in the first three seconds, while echo cancelling settles.
     async with asyncio.timeout(WITHIN_S):
         await speaking.wait()
-        await microphone.speak(np.concatenate([silence(3.5), sentences[1], silence(1.0)]))
+        await microphone.speak(np.concatenate([quiet(3.5), sentences[1], quiet(1.0)]))
         await handle.wait_for_playout()
     assert handle.interrupted
     assert session.output.audio.interrupted_at_s > 3.5
 
 
 @pytest.mark.heard
-async def test_agent_speaks_language_models_answer(
-    conversation: Callable[..., Awaitable[Any]], http_server: Callable[..., Awaitable[str]]
-) -> None:
-    from aiohttp import web
-
-    asked: list[dict[str, Any]] = []
-
-    async def complete(request: web.Request) -> web.StreamResponse:
-        asked.append(await request.json() | {"key": request.headers["authorization"]})
-        response = web.StreamResponse(headers={"content-type": "text/event-stream"})
-        await response.prepare(request)
-        for word in SPANISH.split():
-            delta = json.dumps({"content": f"{word} "})
-            await response.write(f'data: {{"choices": [{{"index": 0, "delta": {delta}}}]}}\n\n'.encode())
-        await response.write(b'data: {"choices": []}\n\ndata: [DONE]\n\n')
-        return response
-
-    url = await http_server(web.post("/v1/chat/completions", complete))
-    session = await conversation(llm_url=f"{url}/v1", llm_model="small", llm_key="k-1")
-    await session.generate_reply(user_input="¿Qué tiempo hará?").wait_for_playout()
+async def test_agent_speaks_language_models_answer(conversation: Begin) -> None:
+    async with chat_endpoint(lambda _: say(SPANISH)) as endpoint:
+        session = await conversation(llm_url=endpoint.url, llm_model="small", llm_key="k-1")
+        await session.generate_reply(user_input="¿Qué tiempo hará?").wait_for_playout()
     assert texts(session) == [("user", "¿Qué tiempo hará?"), ("assistant", SPANISH)]
     assert_heard(session.output.audio.samples, SPANISH, "es")
-    (request,) = asked
-    assert (request["model"], request["stream"], request["key"]) == ("small", True, "Bearer k-1")
-    told = [(message["role"], message["content"]) for message in request["messages"]]
+    (request,), (told,), (headers,) = endpoint.requests, endpoint.said, endpoint.headers
+    assert (request["model"], request["stream"], headers["authorization"]) == ("small", True, "bearer k-1")
     assert told[0][0] == "system" and told[0][1].startswith("Eres un asistente de voz.")
     assert told[1:] == [("user", "¿Qué tiempo hará?")]
 
 
 @pytest.mark.server
-@pytest.mark.parametrize(("path", "status"), [("/v1", 401), ("/nowhere", 404), ("", None)])
-async def test_models_error_is_livekits(
-    agent: Any, http_server: Callable[..., Awaitable[str]], path: str, status: int | None
-) -> None:
-    from aiohttp import web
+@pytest.mark.parametrize("status", [401, 404, None])
+async def test_models_error_is_livekits(agent: Any, status: int | None) -> None:
     from livekit.agents import APIConnectionError, APIStatusError, llm
 
-    async def refuse(request: web.Request) -> web.StreamResponse:
-        return web.json_response({"error": {"message": "no such key"}}, status=401)
-
-    url = await http_server(web.post("/v1/chat/completions", refuse)) if path else "http://localhost:9/v1"
-    with pytest.raises(APIStatusError if status else APIConnectionError) as refused:
-        [text async for text in agent.model(url + path, "small", "k")(llm.ChatContext.empty())]
+    refusal = Answer(status=status or 0, error={"error": {"message": "no such key"}})
+    async with chat_endpoint(lambda _: refusal) as endpoint:
+        url = endpoint.url if status else "http://localhost:9/v1"
+        with pytest.raises(APIStatusError if status else APIConnectionError) as refused:
+            [text async for text in agent.model(url, "small", "k")(llm.ChatContext.empty())]
     if status:
         assert refused.value.status_code == status and not refused.value.retryable
     else:
         assert url in str(refused.value) and refused.value.retryable
 
 
-@pytest.fixture
-async def http_server() -> AsyncIterator[Callable[..., Awaitable[str]]]:
-    from aiohttp import web
-
-    runners = []
-
-    async def serve(*routes: Any) -> str:
-        application = web.Application()
-        application.add_routes(routes)
-        runner = web.AppRunner(application)
-        await runner.setup()
-        runners.append(runner)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        return f"http://127.0.0.1:{runner.addresses[0][1]}"
-
-    yield serve
-    for runner in runners:
-        await runner.cleanup()
-
-
 @asynccontextmanager
-async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[Any]:
+async def failing(ears: Any, devices: Any) -> AsyncIterator[Any]:
     from livekit.agents import APIConnectOptions
 
     async with ears.stream(conn_options=APIConnectOptions(max_retry=0, timeout=WITHIN_S)) as stream:
-        for frame in devices.frames(samples):
+        for frame in devices.frames(quiet(0.1)):
             stream.push_frame(frame)
         yield stream
 
@@ -275,14 +220,11 @@ async def failing(ears: Any, samples: Samples, devices: Any) -> AsyncIterator[An
 async def test_errors_of_hearing_are_livekits(agent: Any, devices: Any, espeak_server: ServerProcess) -> None:
     from livekit.agents import APIConnectionError, APIStatusError
 
-    async with failing(agent.KyutaiSTT("ws://localhost:9"), silence(0.1), devices) as stream:
+    async with failing(agent.KyutaiSTT("ws://localhost:9"), devices) as stream:
         with pytest.raises(APIConnectionError, match="cannot be reached"):
             await anext(stream)
-    for ears, status in (
-        (agent.KyutaiSTT(espeak_server.url, key="guessed"), 401),
-        (agent.KyutaiSTT(espeak_server.url, language="xx-none"), 400),
-    ):
-        async with failing(ears, silence(0.1), devices) as stream:
+    for given, status in (({"key": "guessed"}, 401), ({"language": "xx-none"}, 400)):
+        async with failing(agent.KyutaiSTT(espeak_server.url, **given), devices) as stream:
             with pytest.raises(APIStatusError) as refused:
                 await anext(stream)
         assert refused.value.status_code == status and not refused.value.retryable
@@ -293,7 +235,7 @@ async def test_busy_or_stopped_server_is_retried(agent: Any, devices: Any, start
 
     server = start_server("--engine", "espeak", KANI_RATE_PER_MINUTE="1")
     ears = agent.KyutaiSTT(server.url)
-    async with failing(ears, silence(0.1), devices) as one, failing(ears, silence(0.1), devices) as other:
+    async with failing(ears, devices) as one, failing(ears, devices) as other:
         both = [asyncio.create_task(anext(stream)) for stream in (one, other)]
         (busy,), (served,) = await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         with pytest.raises(APIConnectionError, match="no free channels") as refused:
@@ -314,36 +256,36 @@ def test_environment_sets_choices(agent: Any) -> None:
 
 
 @pytest.mark.heard
-async def test_agent_registers_with_livekit_server(http_server: Callable[..., Awaitable[str]]) -> None:
-    from aiohttp import web
+async def test_agent_registers_with_livekit_server() -> None:
     from livekit.protocol.agent import RegisterWorkerResponse, ServerMessage, WorkerMessage
 
     came: asyncio.Future[tuple[dict[str, Any], Any]] = asyncio.get_running_loop().create_future()
     secret = "a-secret-of-more-than-32-characters-9f2c"
 
-    async def worker(request: web.Request) -> web.StreamResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        token = request.headers["authorization"].removeprefix("Bearer ")
-        message = WorkerMessage.FromString(await socket.receive_bytes())
+    async def worker(socket: ServerConnection) -> None:
+        token = socket.request.headers["authorization"].removeprefix("Bearer ")
+        message = WorkerMessage.FromString(await socket.recv())
         registered = RegisterWorkerResponse(worker_id="AW_1")
-        await socket.send_bytes(ServerMessage(register=registered).SerializeToString())
+        await socket.send(ServerMessage(register=registered).SerializeToString())
         came.set_result((jwt.decode(token, secret, algorithms=["HS256"]), message))
-        async for _ in socket:
-            pass
-        return socket
+        await socket.wait_closed()
 
-    url = await http_server(web.get("/agent", worker))
+    async with serve(worker, "127.0.0.1", 0) as listening:
+        url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        claims, message = await registration(url, secret, came)
+    assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
+    assert message.WhichOneof("message") == "register"
+
+
+async def registration(url: str, secret: str, came: asyncio.Future[Any]) -> Any:
     livekit = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "APIx", "LIVEKIT_API_SECRET": secret}
     process = await asyncio.create_subprocess_exec(
         sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
     )
     try:
         async with asyncio.timeout(WITHIN_S):
-            claims, message = await came
+            return await came
     finally:
         process.terminate()
         async with asyncio.timeout(WITHIN_S):
             await process.wait()
-    assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
-    assert message.WhichOneof("message") == "register"

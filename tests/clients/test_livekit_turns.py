@@ -2,7 +2,6 @@
 
 import asyncio
 import importlib
-import sys
 from itertools import chain, repeat
 from typing import Any
 
@@ -11,17 +10,15 @@ import pytest
 
 from kani.core.types import Samples
 from tests.clients.openai.conftest import RATE, spoken
-from tests.conftest import ROOT, ServerProcess, StartServer
+from tests.clients.openai_realtime import quiet
+from tests.clients.test_livekit_agent import example
+from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
 from tests.support.chat.endpoint import chat_endpoint, say
 from tests.support.patience import WITHIN_S, happens
 
 LONG = " ".join(["We go to the market for some fruit, and then we walk home through the park."] * 40)
 INTERRUPTION = "No, please wait a moment."
-
-
-def silence(seconds: float) -> Samples:
-    return np.zeros(round(seconds * RATE), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -32,49 +29,34 @@ def sounds(server: ServerProcess) -> list[Samples]:
     return [listener, noise, interruption]
 
 
-@pytest.fixture(scope="module")
-def example() -> Any:
-    sys.path.insert(0, str(ROOT / "examples"))
-    try:
-        return importlib.import_module("livekit_turns")
-    finally:
-        sys.path.remove(str(ROOT / "examples"))
-
-
 @pytest.mark.heard
 @pytest.mark.parametrize("setup", ["realtime", "half-cascade", "cascade"])
 async def test_word_interrupts_agent_and_listener_does_not(
-    example: Any, start_server: StartServer, sounds: list[Samples], setup: str
+    start_server: StartServer, sounds: list[Samples], setup: str
 ) -> None:
     from livekit.agents import Agent
     from livekit.agents.utils import http_context
 
+    turns: Any = example("livekit_turns")
     devices: Any = importlib.import_module("tests.support.livekit_devices")
     answers = chain([say(LONG)], repeat(say("All right.")))  # LiveKit may ask before a turn has ended
     async with chat_endpoint(lambda _: next(answers)) as endpoint, http_context.open():
         server = await asyncio.to_thread(start_server, "--llm", endpoint.url)
-        settings = {
-            "SETUP": setup,
-            "SPEECH_SERVER": server.http_url,
-            "LLM_URL": endpoint.url,
-            "LLM_MODEL": "m",
-        }
-        session: Any = example.build_session(settings)
+        settings = {"SETUP": setup, "SPEECH_SERVER": server.http_url}
+        session: Any = turns.build_session(settings | {"LLM_URL": endpoint.url, "LLM_MODEL": "m"})
         microphone = devices.Microphone()
         session.input.audio, session.output.audio = microphone, devices.Loudspeaker(real_time=True)
         speaking = asyncio.Event()
         session.on("agent_state_changed", lambda e: speaking.set() if e.new_state == "speaking" else None)
-        await session.start(Agent(instructions=example.TASK))
+        await session.start(Agent(instructions=turns.TASK))
         handle = session.generate_reply(user_input="Go on.")
         async with asyncio.timeout(WITHIN_S):
             await speaking.wait()
             # LiveKit hears nobody in the first three seconds, while echo cancelling settles.
             listener, noise, interruption = sounds
-            await microphone.speak(
-                np.concatenate([silence(3.5), listener, silence(2.0), noise, silence(1.0)])
-            )
+            await microphone.speak(np.concatenate([quiet(3.5), listener, quiet(2.0), noise, quiet(1.0)]))
             assert not handle.interrupted
-            await microphone.speak(np.concatenate([interruption, silence(3.0)]))
+            await microphone.speak(np.concatenate([interruption, quiet(3.0)]))
             await handle.wait_for_playout()
             await happens(lambda: len(endpoint.requests) > 1)
             await session.aclose()

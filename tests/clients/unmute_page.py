@@ -36,71 +36,35 @@ class _Event(msgspec.Struct, tag_field="type", forbid_unknown_fields=True, kw_on
     event_id: str
 
 
-class Failed(_Event, tag="error"):
-    error: dict[str, Any]
+def _event(kind: str, **fields: Any) -> type[_Event]:
+    return msgspec.defstruct(kind, [*fields.items()], bases=(_Event,), tag=kind)
 
 
-class Updated(_Event, tag="session.updated"):
-    session: dict[str, Any]
+def _object(name: str, **fields: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct(name, [*fields.items()], forbid_unknown_fields=True)
 
 
-class Response(msgspec.Struct, forbid_unknown_fields=True):
-    object: Literal["realtime.response"]
-    status: Literal["in_progress"]
-    voice: str
-    chat_history: list[Turn]
-
-
-class Created(_Event, tag="response.created"):
-    response: Response
-
-
-class TextReady(_Event, tag="unmute.response.text.delta.ready"):
-    delta: str
-
-
-class Text(_Event, tag="response.text.delta"):
-    delta: str
-
-
-class TextDone(_Event, tag="response.text.done"):
-    text: str
-
-
-class Audio(_Event, tag="response.audio.delta"):
-    delta: str
-
-
-class AudioDone(_Event, tag="response.audio.done"):
-    pass
-
-
-class Heard(_Event, tag="conversation.item.input_audio_transcription.delta"):
-    delta: str
-    start_time: float
-
-
-class SpeechStarted(_Event, tag="input_audio_buffer.speech_started"):
-    pass
-
-
-class SpeechStopped(_Event, tag="input_audio_buffer.speech_stopped"):
-    pass
-
-
-class Interrupted(_Event, tag="unmute.interrupted_by_vad"):
-    pass
-
-
-class Outputs(msgspec.Struct, forbid_unknown_fields=True):
-    chat_history: list[Turn]
-    debug_dict: dict[str, Any]
-    debug_plot_data: list[Any]
-
-
-class Additional(_Event, tag="unmute.additional_outputs"):
-    args: Outputs
-
+_RESPONSE = _object(
+    "Response",
+    object=Literal["realtime.response"],
+    status=Literal["in_progress"],
+    voice=str,
+    chat_history=list[Turn],
+)
+_OUTPUTS = _object("Outputs", chat_history=list[Turn], debug_dict=dict[str, Any], debug_plot_data=list[Any])
+Failed = _event("error", error=dict[str, Any])
+Updated = _event("session.updated", session=dict[str, Any])
+Created = _event("response.created", response=_RESPONSE)
+TextReady = _event("unmute.response.text.delta.ready", delta=str)
+Text = _event("response.text.delta", delta=str)
+TextDone = _event("response.text.done", text=str)
+Audio = _event("response.audio.delta", delta=str)
+AudioDone = _event("response.audio.done")
+Heard = _event("conversation.item.input_audio_transcription.delta", delta=str, start_time=float)
+SpeechStarted = _event("input_audio_buffer.speech_started")
+SpeechStopped = _event("input_audio_buffer.speech_stopped")
+Interrupted = _event("unmute.interrupted_by_vad")
+Additional = _event("unmute.additional_outputs", args=_OUTPUTS)
 
 _Answer = Created | TextReady | Text | TextDone | Audio | AudioDone | Interrupted
 _Other = Failed | Updated | Heard | SpeechStarted | SpeechStopped | Additional
@@ -194,19 +158,19 @@ class Caller:
         return [event for event in self.seen if isinstance(event, kind)]
 
 
-async def health(http_url: str) -> dict[str, bool]:
-    return dict((await _get(f"{http_url}/v1/health")).json())
+async def health(http_url: str) -> Any:
+    return await _get(f"{http_url}/v1/health")
 
 
-async def voices(http_url: str) -> list[dict[str, Any]]:
-    return list((await _get(f"{http_url}/v1/voices")).json())
+async def voices(http_url: str) -> Any:
+    return await _get(f"{http_url}/v1/voices")
 
 
-async def _get(url: str) -> httpx.Response:
+async def _get(url: str) -> Any:
     async with httpx.AsyncClient(headers={"origin": PAGE}) as http:
         answer = await http.get(url)
     assert answer.status_code == 200 and answer.headers["access-control-allow-origin"] in (PAGE, "*")
-    return answer
+    return answer.json()
 
 
 @asynccontextmanager

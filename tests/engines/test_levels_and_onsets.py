@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kani.core.audio.level import LEVEL_LUFS, leveled
+from kani.core.engine import Engine
 from kani.core.types import Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
@@ -12,6 +13,7 @@ from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani.engines.kokoro.voice_mix import voice_or_mix
 from kani.engines.kokoro.voices import Voices
+from tests.engines.packages.life import started
 from tests.judges.judge import hear, words_of
 from tools.kokoro_data.sentences import SENTENCES
 from tools.loudness import loudness
@@ -39,26 +41,25 @@ def test_mix_has_gain_between_its_voices() -> None:
     assert all(voices.gain(voice.id) != 1 for voice in voices.all if voice.language == "pt-BR")
 
 
+async def assert_has_the_level(engine: Engine, voice: str, language: str, light: bool = False) -> None:
+    segments = [Segment(text, voice, language, light=light) for text in SENTENCES[language][:3]]
+    samples = [chunk.samples for segment in segments async for chunk in engine.synthesize(segment)]
+    heard = loudness(np.concatenate(samples), engine.info.sample_rate)
+    assert heard.lufs == pytest.approx(LEVEL_LUFS, abs=1.5) and heard.true_peak_db < PEAK_DB
+
+
 @pytest.mark.parametrize(
     ("voice", "language", "light"),
     [(LOUD, "it", False), (QUIET, "en", False), ("ef_dora", "es", False), ("ef_dora", "es", True)],
 )
 async def test_kokoro_has_the_level(engine: KokoroEngine, voice: str, language: str, light: bool) -> None:
-    segments = [Segment(text, voice, language, light=light) for text in SENTENCES[language][:3]]
-    samples = [chunk.samples for segment in segments async for chunk in engine.synthesize(segment)]
-    heard = loudness(np.concatenate(samples), 24_000)
-    assert heard.lufs == pytest.approx(LEVEL_LUFS, abs=1.5) and heard.true_peak_db < PEAK_DB
+    await assert_has_the_level(engine, voice, language, light)
 
 
 @pytest.mark.parametrize("language", ["es", "fr"])
 async def test_espeak_has_the_level_of_all_voices(language: str) -> None:
-    engine = EspeakEngine()
-    await engine.start()
-    segment = Segment(" ".join(SENTENCES[language][:3]), f"espeak:{language}", language)
-    samples = [chunk.samples async for chunk in engine.synthesize(segment)]
-    await engine.stop()
-    heard = loudness(np.concatenate(samples), engine.info.sample_rate)
-    assert heard.lufs == pytest.approx(LEVEL_LUFS, abs=1.5) and heard.true_peak_db < PEAK_DB
+    async with started(EspeakEngine()) as engine:
+        await assert_has_the_level(engine, f"espeak:{language}", language)
 
 
 def test_first_consonant_is_longer_and_words_keep_their_symbols() -> None:
@@ -78,9 +79,8 @@ def test_voice_rises_before_trilled_r() -> None:
     curves = [curve[np.newaxis].astype(np.float32) for curve in (pitch, energy)]
     flat = PredictedProsody(np.zeros((1, 1, 16), np.float32), *curves, np.array([6, 1, 1]), 5.0)
     risen = with_rising_voice(flat, "rˈoxo.", "es")
-    assert np.array_equal(risen.energy[0, :4], energy[:4]) and np.array_equal(
-        risen.energy[0, 12:], energy[12:]
-    )
+    kept = [0, 1, 2, 3, 12, 13, 14, 15]
+    assert np.array_equal(risen.energy[0, kept], energy[kept])
     assert np.all(np.diff(risen.energy[0, 3:13]) > 0) and np.all(risen.pitch[0, 4:13] == 150)
     assert with_rising_voice(flat, "pˈan.", "es") is with_rising_voice(flat, "rˈoxo.", "it") is flat
 

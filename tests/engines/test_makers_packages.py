@@ -1,8 +1,6 @@
 """Files of makers' packages: found, fetched and checked; why an engine cannot start, with the cure."""
 
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +30,14 @@ from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tam
 from tests.engines.packages.small_checkpoints import CONFIG, tensor_file, written
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
+from tests.support.programs import python
 
 ROOT = Path(__file__).parents[2]
 
 
-def kyutai_speech(folder: str) -> KyutaiSettings:
-    return KyutaiSettings(speech_model=folder, voices=folder)
-
-
 PACKAGES: dict[str, tuple[Package, Callable[[str], BaseModel]]] = {
     "pocket": (POCKET, lambda folder: PocketSettings(languages=("de",), model=folder)),
-    "kyutai": (kyutai.SPEECH, kyutai_speech),
+    "kyutai": (kyutai.SPEECH, lambda folder: KyutaiSettings(speech_model=folder, voices=folder)),
     "kyutai-ears": (kyutai.HEARING, lambda folder: KyutaiSettings(model=folder)),
     "voxcpm": (voxcpm.PACKAGE, lambda folder: VoxCPMSettings(model=folder)),
     "transcribe": (TRANSCRIBE, lambda folder: TranscribeSettings(model=folder)),
@@ -73,7 +68,8 @@ def test_whole_checkpoint_is_taken(tmp_path: Path, name: str) -> None:
     assert own.pop(CURE) and own == expected[name] | home
 
 
-TTS, GERMAN, WEIGHTS = "is not of a text-to-speech model", "languages/german", "model.safetensors"
+TTS, STT = "is not of a text-to-speech model", "no stt_config with"
+GERMAN, WEIGHTS = "languages/german", "model.safetensors"
 DAMAGES: dict[str, list[tuple[Damage, str]]] = {
     "pocket": [
         (removed(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not there: KANI_POCKET_MODEL has"),
@@ -85,10 +81,7 @@ DAMAGES: dict[str, list[tuple[Damage, str]]] = {
     "kyutai": [
         (edited(CONFIG, tts_config=...), rf"{TTS} \(tts_config is missing\): CURE"),
         (edited(CONFIG, conditioners=...), rf"{TTS} \(conditioners is missing\): CURE"),
-        (
-            edited(CONFIG, tts_config={"audio_delay": 1, "multistream": True}),
-            "is of a model for two speakers",
-        ),
+        (edited(CONFIG, tts_config={"audio_delay": 1, "multistream": True}), "of a model for two speakers"),
         (edited(CONFIG, model_id=...), "has no model_id with sig and epoch: CURE"),
         (changed(CONFIG, "{"), r"config\.json is not JSON: CURE"),
         (edited(CONFIG, mimi_name="../mimi.safetensors"), r"no file '\.\./mimi\.safetensors'.*: CURE"),
@@ -96,13 +89,10 @@ DAMAGES: dict[str, list[tuple[Damage, str]]] = {
         (cut("dsm_tts.safetensors"), r"dsm_tts\.safetensors is not a whole safetensors file: CURE"),
     ],
     "kyutai-ears": [
-        (
-            edited(CONFIG, stt_config=...),
-            "no stt_config with audio_silence_prefix_seconds from 0 to 10: CURE",
-        ),
+        (edited(CONFIG, stt_config=...), f"{STT} audio_silence_prefix_seconds from 0 to 10: CURE"),
         (
             edited(CONFIG, stt_config={"audio_silence_prefix_seconds": 0, "audio_delay_seconds": -1}),
-            "no stt_config with audio_delay_seconds from 0 to 10: CURE",
+            f"{STT} audio_delay_seconds from 0 to 10: CURE",
         ),
         (removed("tokenizer.model"), r"no file 'tokenizer\.model'.*: CURE"),
     ],
@@ -111,10 +101,7 @@ DAMAGES: dict[str, list[tuple[Damage, str]]] = {
         (edited(CONFIG, architecture="voxcpm9"), r"is of another architecture .*voxcpm9.*: CURE"),
         (changed(CONFIG, "[]"), r"config\.json is not a configuration: CURE"),
         (removed(CONFIG), r"config\.json cannot be read .*: CURE"),
-        (
-            edited(CONFIG, audio_vae_config={"sample_rate": "x"}),
-            "has no valid sample_rate of its codec: CURE",
-        ),
+        (edited(CONFIG, audio_vae_config={"sample_rate": "x"}), "no valid sample_rate of its codec: CURE"),
         (changed(WEIGHTS, "<html>not found</html>"), f"{WEIGHTS} is not a whole safetensors file: CURE"),
         (removed("audiovae.pth"), r"no audiovae\.safetensors and no audiovae\.pth: CURE"),
         (removed("tokenizer.json"), r"no tokenizer\.json and no tokenizer\.model: CURE"),
@@ -152,70 +139,53 @@ def test_missing_package_is_named_with_its_installation(tmp_path: Path, name: st
     assert f"KANI_{name.upper()}_PYTHON={folder}/bin/python" in said
     # Both homes of the pins agree.
     listed = (ROOT / f"requirements-{name}.txt").read_text("utf-8").split()
-    assert [
-        each for each in package.environment.packages.split() if "==" in each and each not in listed
-    ] == []
+    assert not {each for each in package.environment.packages.split() if "==" in each} - {*listed}
 
 
 @pytest.mark.parametrize(
     ("modules", "packages"),
     [
-        (
-            "kani.engines.worker.received_text, kani.engines.kyutai.speech, kani.engines.kyutai.hearing",
-            ("babel", "num2words"),
-        ),
-        ("kani.engines.voxcpm.adapter, kani.engines.voxcpm.nano_vllm", ()),
-        ("kani.engines.pocket.adapter, kani.engines.transcribe.adapter", ()),
+        ("worker.received_text kyutai.speech kyutai.hearing", "babel num2words"),
+        ("voxcpm.adapter voxcpm.nano_vllm pocket.adapter transcribe.adapter", ""),
     ],
 )
-def test_worker_needs_few_packages(modules: str, packages: tuple[str, ...]) -> None:
+def test_worker_needs_few_packages(modules: str, packages: str) -> None:
     """Its environment is the package's own; the import of anything else of the server's is refused."""
-    # msgspec and the worker use the last two where they are.
-    allowed = (*packages, "msgspec", "numpy", "typing_extensions", "uvloop")
+    imported = ", ".join(f"kani.engines.{name}" for name in ("worker.child", *modules.split()))
     code = (
-        "import sys; import importlib.metadata as m; allowed = set(sys.argv[1:]); "
-        f"import kani.engines.worker.child, {modules}; "
-        "tops = {name.partition('.')[0] for name in sys.modules}; "
-        "known = {top: names for top, names in m.packages_distributions().items()}; "
-        "print(*sorted(top for top in tops & known.keys() if top not in allowed and not top.startswith('_')))"
+        f"import sys; from importlib.metadata import packages_distributions as known; import {imported}; "
+        "print(*{name.partition('.')[0] for name in sys.modules} & known().keys())"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, *allowed], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.split() == []
+    # msgspec and the worker use the last two where they are.
+    allowed = {*packages.split(), "msgspec", "numpy", "typing_extensions", "uvloop"}
+    tops = {*python("-c", code).stdout.split()} - allowed
+    assert not {top for top in tops if not top.startswith("_")}
 
 
 def fetched_files(hub: Hub) -> set[str]:
     return {path.rpartition("/")[2] for path in hub.asked if "/resolve/" in path}
 
 
-@pytest.mark.parametrize(
-    ("name", "model", "files", "others"),
-    [
-        ("kyutai", kyutai_published.SPEECH_MODEL, (CONFIG, "t.model"), ("README.md",)),
-        ("kyutai-ears", kyutai_published.HEARING_MODEL, (CONFIG, "t.model"), ("README.md",)),
-        ("voxcpm", "DEFAULT_MODEL", voxcpm_published.DEFAULT_FILES, ("tokenization_voxcpm2.py",)),
-    ],
-)
+FETCHED: dict[str, tuple[str, Sequence[str], str]] = {
+    "kyutai": (kyutai_published.SPEECH_MODEL, (CONFIG, "t.model"), "README.md"),
+    "kyutai-ears": (kyutai_published.HEARING_MODEL, (CONFIG, "t.model"), "README.md"),
+    "voxcpm": ("DEFAULT_MODEL", voxcpm_published.DEFAULT_FILES, "tokenization_voxcpm2.py"),
+}
+"""Name of a model, the files that are fetched of it, and one that is not."""
+
+
+@pytest.mark.parametrize("name", FETCHED)
 def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
-    tmp_path: Path,
-    hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    name: str,
-    model: str,
-    files: tuple[str, ...],
-    others: tuple[str, ...],
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
+    model, files, other = FETCHED[name]
     if model == "DEFAULT_MODEL":
         model = f"{voxcpm_published.DEFAULT_MODEL.partition('@')[0]}@{'a' * 40}"
         monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
     package = PACKAGES[name][0]
     chosen = VoxCPMSettings() if name == "voxcpm" else KyutaiSettings()
-    hub.repository, hub.files = model.partition("@")[0], dict.fromkeys((*files, *others), b"{")
-    with pytest.raises(
-        EngineUnavailable, match=f"{model} is not here, and is not fetched unasked or with --no"
-    ):
+    hub.repository, hub.files = model.partition("@")[0], dict.fromkeys((*files, other), b"{")
+    with pytest.raises(EngineUnavailable, match=f"{model} is not here, and is not fetched unasked or with"):
         package.files(chosen, Resources(tmp_path))
     assert not hub.asked
     # Its content is the hub's of the test.
@@ -239,11 +209,8 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(tmp_path: Path, h
     with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
         voices(may_fetch=False)
     hub.repository, hub.marks_files = kyutai_published.VOICES, False
-    names = (
-        "unmute-prod-website/a.wav.1e68beda@240",
-        "unmute-prod-website/b.wav.other@1",
-        "vctk/c.wav.other@1",
-    )
+    unmute = "unmute-prod-website"
+    names = (f"{unmute}/a.wav.1e68beda@240", f"{unmute}/b.wav.other@1", "vctk/c.wav.other@1")
     hub.files = {f"{name}.safetensors": tensor_file() for name in names}
     assert voices() == ["unmute-prod-website/a.wav"]
     assert fetched_files(hub) == {"a.wav.1e68beda@240.safetensors"}
@@ -272,13 +239,10 @@ def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
     assert kyutai.local_folder("kyutai/stt-1b-en_fr", Resources(tmp_path, own.parent)) == own
 
 
-def test_denoiser_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_denoiser_and_revision_that_do_not_exist_are_named(tmp_path: Path, hub: Hub) -> None:
     chosen = VoxCPMSettings(model=str(written(tmp_path, "voxcpm")), denoiser=str(tmp_path / "none"))
     with pytest.raises(EngineUnavailable, match=r"KANI_VOXCPM_DENOISER: there is no folder .*none"):
         voxcpm.PACKAGE.files(chosen, Resources(tmp_path))
-
-
-def test_revision_that_does_not_exist_is_named(tmp_path: Path, hub: Hub) -> None:
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
         found("voxcpm", name, Resources(tmp_path, may_fetch=True))
@@ -305,6 +269,9 @@ def test_options_have_the_ranges_of_the_protocol() -> None:
 def test_languages_are_known_to_this_server() -> None:
     for tags in (*voxcpm_published.LANGUAGES.values(), tuple(pocket_published.PUBLISHED)):
         assert {resolve(tag) for tag in tags} == set(tags) and len(set(tags)) == len(tags)
+    for published in pocket_published.PUBLISHED.values():
+        sources = (published.cloning, published.open, published.tokenizers)
+        assert all(len(each.partition("@")[2]) == 40 for each in sources) and published.voices
 
 
 OWN = pocket_published.PUBLISHED["de"]._replace(
@@ -330,16 +297,14 @@ def test_weights_that_clone_are_preferred(
 
     def german(**changed: Any) -> dict[str, Any]:
         files = POCKET.files(PocketSettings(languages=("de",)), Resources(tmp_path, **changed))
-        own: dict[str, Any] = files["languages"]["de"]
-        return own
+        return files["languages"]["de"]
 
     with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
         german()
     with caplog.at_level("INFO"):
         fetched = german(may_fetch=True)
-    assert (
-        not fetched["clones"] and [*fetched["voices"]] == ["juergen"] and Path(fetched["weights"]).is_file()
-    )
+    assert not fetched["clones"] and [*fetched["voices"]] == ["juergen"]
+    assert Path(fetched["weights"]).is_file()
     cloning = f"/api/models/{pocket_published.CLONING_REPOSITORY}/"
     asked = any(path.startswith(cloning) for path in hub.asked)
     assert asked == ("cloning is disabled" in caplog.text) == account
@@ -351,9 +316,3 @@ def test_weights_that_clone_are_preferred(
     hub.repository = pocket_published.CLONING_REPOSITORY
     use_hub(monkeypatch, f"http://127.0.0.1:{hub.server_port}")
     assert german(may_fetch=True)["clones"] == account
-
-
-def test_every_language_is_published() -> None:
-    for published in pocket_published.PUBLISHED.values():
-        sources = (published.cloning, published.open, published.tokenizers)
-        assert all(len(each.partition("@")[2]) == 40 for each in sources) and published.voices

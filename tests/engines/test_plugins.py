@@ -1,12 +1,9 @@
 """Engines of other packages: a package that is installed beside the server, as its makers would build it."""
 
-import asyncio
 import io
 import os
 import re
 import socket
-import subprocess
-import sys
 import traceback
 import wave
 import zipfile
@@ -14,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -27,12 +25,14 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscriptionOptions
 from kani.engines import plugin, registry
-from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, find, found_engines
+from kani.engines.plugin import ENGINE_NAMES, ENGINES, EnginePlugin, Found, Resources, found_engines
 from kani.engines.plugin_settings import PluginSettings, plain, setting
 from kani.engines.remote.messages import Failed, Launch, Transcribe, decode_to_worker, encode
 from kani.engines.worker.exchanges import RecognitionExchange, outcome
 from tests.conftest import ROOT, StartServer
+from tests.support import programs
 from tests.support.patience import WITHIN_S
+from tests.support.programs import Ended
 from websocket_client import KaniTTSClient
 
 PACKAGE = Path(__file__).parent / "plugin_package"
@@ -54,33 +54,21 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-Done = subprocess.CompletedProcess[str]
-
-
-def python(installed: Path, folder: Path, *arguments: str, **environment: str) -> Done:
+def python(installed: Path, folder: Path, *arguments: str, code: int = 0, **environment: str) -> Ended:
     """Run Python to its end where both packages are installed, without settings of the machine's."""
     paths = os.pathsep.join([str(ROOT), str(installed)])
     own = {"PYTHONPATH": paths, "KANI_LOG_FILE": str(folder / "log"), "KANI_CACHE_DIR": str(folder)}
     outside = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
-    return subprocess.run(
-        [sys.executable, *arguments],
-        env=outside | own | environment,
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-    )
+    return programs.python(*arguments, code=code, cwd=folder, env=outside | own | environment)
 
 
-def run(installed: Path, folder: Path, *arguments: str, **environment: str) -> Done:
+def run(installed: Path, folder: Path, *arguments: str, **given: Any) -> Ended:
     """Run the command line to its end."""
-    return python(installed, folder, str(ROOT / "start_websocket_server.py"), *arguments, **environment)
+    return python(installed, folder, str(ROOT / "start_websocket_server.py"), *arguments, **given)
 
 
 def test_help_lists_the_engine_and_its_settings(installed: Path, tmp_path: Path) -> None:
-    done = run(installed, tmp_path, "--help")
-    words = " ".join(done.stdout.split())
-    assert done.returncode == 0
+    words = " ".join(run(installed, tmp_path, "--help").stdout.split())
     assert ", ".join([*ENGINE_NAMES, "acme", "acme_twice"]) + " (default auto)" in words
     assert "Acme's tones: --acme-pitch VALUE" in words
     assert "100% of it. Accepts a number from 50 to 5000 (default 440.0)" in words
@@ -92,10 +80,9 @@ def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) 
     document = python(installed, tmp_path, "-m", "kani.composition.settings.document").stdout
     assert "## Acme's tones\n" in document
     accepted = "a number from 50 to 5000 (hertz)"
-    assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency of" in document
-    assert (
-        "| `acme_line_port` | `KANI_ACME_LINE_PORT` | `9009` | a whole number from 0 to 65535 |" in document
-    )
+    assert f"| `acme_pitch` | `KANI_ACME_PITCH` | `440.0` | {accepted} | Frequency, 100% of it. |" in document
+    port = "| `acme_line_port` | `KANI_ACME_LINE_PORT` | `9009` | a whole number from 0 to 65535 |"
+    assert port in document
     own = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8").splitlines()
     missing = [line for line in own if line not in document]
     assert [line.split("`")[1] for line in missing] == ["engine", "recognizer"]
@@ -113,18 +100,15 @@ def test_document_of_the_settings_has_its_rows(installed: Path, tmp_path: Path) 
 def test_invalid_settings_are_refused_by_name(
     installed: Path, tmp_path: Path, arguments: list[str], environment: dict[str, str], complaint: str
 ) -> None:
-    done = run(installed, tmp_path, *arguments, **environment)
-    assert done.returncode == 2
-    assert complaint in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    (line,) = run(installed, tmp_path, *arguments, code=2, **environment).stderr.splitlines()
+    assert complaint in line
 
 
 def test_settings_come_from_the_file_and_files_are_prepared(installed: Path, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("KANI_ENGINE=acme\nKANI_ACME_PITCH=20000\n", encoding="utf-8")
-    assert "KANI_ACME_PITCH='20000': has to be" in run(installed, tmp_path).stderr
+    assert "KANI_ACME_PITCH='20000': has to be" in run(installed, tmp_path, code=2).stderr
     (tmp_path / ".env").unlink()
     done = run(installed, tmp_path, "--engine", "acme", "--recognizer", "acme_ear", "--fetch")
-    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["acme has all it needs", "acme_ear 1.0 has all it needs"]
     assert (tmp_path / "acme" / "table.npy").is_file()
 
@@ -136,41 +120,27 @@ def test_library_speaks_by_the_engine(installed: Path, tmp_path: Path) -> None:
         "try: kani.Speech('acme', acme_pitch=1)\n"
         "except ValueError as error: print(error)"
     )
-    done = python(installed, tmp_path, "-c", code)
-    spoken_s, refusal = done.stdout.splitlines()
-    assert float(spoken_s) >= 0.5, done.stderr
+    spoken_s, refusal = python(installed, tmp_path, "-c", code).stdout.splitlines()
+    assert float(spoken_s) >= 0.5
     assert refusal == "acme_pitch=1: has to be a number from 50 to 5000"
 
 
-def test_plugin_that_cannot_be_used_takes_no_other_with_it() -> None:
-    here = EntryPoint("acme", f"{__name__}:PLUGIN", ENGINES)
-    other = [
-        EntryPoint("acme_missing", "acme_missing:PLUGIN", ENGINES),
-        EntryPoint("acme_text", f"{__name__}:BROKEN", ENGINES),
-        EntryPoint("kokoro", f"{__name__}:PLUGIN", ENGINES),
-        EntryPoint("other", f"{__name__}:PLUGIN", ENGINES),
-    ]
-    found = find([*other, here, here], "engine", EnginePlugin, ENGINE_NAMES)
-    assert found.plugins == {"acme": PLUGIN}
-    assert found.broken == {
-        "acme": "the engine acme cannot be used: another one has this name",
-        "acme_missing": "the engine acme_missing cannot be used: ModuleNotFoundError: No module named "
-        "'acme_missing'",
-        "acme_text": "the engine acme_text cannot be used: its entry point names no EnginePlugin",
-        "kokoro": "the engine kokoro cannot be used: another one has this name",
-        "other": "the engine other cannot be used: its name 'acme' has to be that of its entry point, of "
-        "small letters, digits and _",
+def test_plugin_that_cannot_be_used_takes_no_other_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine of another package cannot have the name of a recogniser either: they share settings."""
+    broken = {
+        "acme": "another one has this name",
+        "acme_missing": "ModuleNotFoundError: No module named 'acme_missing'",
+        "acme_text": "its entry point names no EnginePlugin",
+        "kokoro": "another one has this name",
+        "other": "its name 'acme' has to be that of its entry point, of small letters, digits and _",
+        "whisper": "another one has this name",
     }
-
-
-def test_engine_of_another_package_cannot_take_the_name_of_a_recogniser(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """It would take its settings, too."""
-    entry = EntryPoint("kyutai", f"{__name__}:PLUGIN", ENGINES)
-    monkeypatch.setattr(plugin, "entry_points", lambda group: [entry])
+    values = {"acme_missing": "acme_missing:PLUGIN", "acme_text": f"{__name__}:BROKEN"}
+    entries = [EntryPoint(name, values.get(name, f"{__name__}:PLUGIN"), ENGINES) for name in broken]
+    monkeypatch.setattr(plugin, "entry_points", lambda group: [*entries, entries[0]])
     found = plugin.found_engines.__wrapped__()
-    assert found.broken == {"kyutai": "the engine kyutai cannot be used: another one has this name"}
+    assert found.plugins == {**found_engines().plugins, "acme": PLUGIN}
+    assert found.broken == {name: f"the engine {name} cannot be used: {why}" for name, why in broken.items()}
 
 
 def test_settings_cross_to_another_process_whole() -> None:
@@ -190,24 +160,16 @@ async def test_recogniser_of_live_speech_only_says_so_in_its_process() -> None:
     assert ended == Failed(1, "failed", "the recogniser acme_live transcribes no recordings")
 
 
-async def spoken(url: str, text: str) -> bytes:
-    """Speak by the WebSocket client; return the WAV file."""
-    async with KaniTTSClient(url=url) as client:
-        return await client.send_tts_request(text)
-
-
 def test_settings_that_are_refused_there_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     secret = "hush" * 2
     monkeypatch.setattr(registry, "found_engines", lambda: Found({"acme": PLUGIN}, {"other": "it is broken"}))
     with pytest.raises(EngineUnavailable, match="refuses settings") as refused:
         registry.launched_engine("acme", {"key": [secret]}, RESOURCES)
     assert secret not in "".join(traceback.format_exception(refused.value))
-    with pytest.raises(EngineUnavailable, match="acme cannot be used: AssertionError"):
-        registry.launched_engine("acme", {}, RESOURCES)
-    with pytest.raises(EngineUnavailable, match="it is broken"):
-        registry.launched_engine("other", {}, RESOURCES)
-    with pytest.raises(EngineUnavailable, match="third is not installed here"):
-        registry.launched_engine("third", {}, RESOURCES)
+    reasons = {"acme": "acme cannot be used: AssertionError", "other": "it is broken"}
+    for name, reason in (reasons | {"third": "third is not installed here"}).items():
+        with pytest.raises(EngineUnavailable, match=reason):
+            registry.launched_engine(name, {}, RESOURCES)
 
 
 def test_engine_that_fails_to_join_leaves_the_others_of_auto(
@@ -222,7 +184,7 @@ def test_engine_that_fails_to_join_leaves_the_others_of_auto(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
-def test_server_speaks_by_the_engine_of_another_package(
+async def test_server_speaks_by_the_engine_of_another_package(
     installed: Path, start_server: StartServer, arguments: list[str]
 ) -> None:
     server = start_server(
@@ -235,19 +197,17 @@ def test_server_speaks_by_the_engine_of_another_package(
     )
     assert "speaks   en es (acme 1.0)" in server.banner
     assert "hears    en (acme_ear 1.0)" in server.banner
-    with wave.open(io.BytesIO(asyncio.run(spoken(server.url, "Buenos días")))) as speech:
+    async with KaniTTSClient(url=server.url) as client:
+        spoken = await client.send_tts_request("Buenos días")
+    with wave.open(io.BytesIO(spoken)) as speech:
         rate, samples = speech.getframerate(), np.frombuffer(speech.readframes(speech.getnframes()), "<i2")
     strongest = int(np.argmax(np.abs(np.fft.rfft(samples))))
     assert strongest * rate / len(samples) == pytest.approx(1000, abs=10)
-    wav = httpx.post(
-        f"{server.http_url}/v1/audio/speech",
-        json={"model": "tts-1", "input": "two words", "voice": "acme_en", "response_format": "wav"},
-    )
-    heard = httpx.post(
-        f"{server.http_url}/v1/audio/transcriptions",
-        files={"file": ("tones.wav", wav.content)},
-        data={"model": "whisper-1"},
-    )
+    asked = {"model": "tts-1", "input": "two words", "voice": "acme_en", "response_format": "wav"}
+    async with httpx.AsyncClient(base_url=f"{server.http_url}/v1/audio") as http:
+        wav = (await http.post("/speech", json=asked)).content
+        form = {"model": "whisper-1"}
+        heard = await http.post("/transcriptions", files={"file": ("tones.wav", wav)}, data=form)
     assert "beep" in heard.json().get("text", ""), heard.text
     assert server.log.count(BROKEN) == 1
     assert "another one has this name" in server.log  # its Kokoro
@@ -280,7 +240,7 @@ def test_setting_that_is_taken_is_refused_with_its_plugin_only(installed: Path, 
         "import sys; from kani.composition import settings; print(*settings.plugin_warnings(), sep='\\n'); "
         "settings.load({'engine': 'acme'}); settings.load({'engine': 'acme_twice'})"
     )
-    done = python(installed, tmp_path, "-c", code)
+    done = python(installed, tmp_path, "-c", code, code=1)
     complaint = "the engine acme_twice cannot be used: KANI_VOICE is taken already"
     assert complaint in done.stdout
     assert done.stderr.splitlines()[-1].endswith(f"SettingsError: {complaint}")

@@ -73,48 +73,42 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
     assert found == {"none": "", "kokoro": "KokoroEngine", "espeak": "EspeakEngine"}[fallback]
 
 
-def test_settings_reach_kokoro(tmp_path: Path) -> None:
-    given = {"kokoro_decoder": "onnx", "kokoro_student": "only", "accented_languages": "de,TR"}
-    (kokoro,) = engines(tmp_path, "kokoro", models_dir=tmp_path, threads=5, **given).required
-    assert isinstance(kokoro, KokoroEngine)
-    assert kokoro._settings == KokoroSettings(decoder="onnx", student="only", accented=("de", "tr"))
-    assert replace(kokoro._resources, host=None) == Resources(tmp_path, tmp_path, may_fetch=True, threads=5)
-
-
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
+        ("kani_", "model=m codec=c embedder=e", KaniSettings(model="m", codec="c", embedder="e")),
         (
-            "kani",
-            {"model": "m", "codec": "c", "embedder": "e"},
-            KaniSettings(model="m", codec="c", embedder="e"),
-        ),
-        (
-            "pocket",
-            {"python": "p", "languages": "NL,de", "model": "m"},
+            "pocket_",
+            "python=p languages=NL,de model=m",
             PocketSettings(python="p", languages="NL,de", model="m"),
         ),
-        ("voxcpm", {"python": "p", "denoiser": "d"}, VoxCPMSettings(python="p", denoiser="d")),
+        ("voxcpm_", "python=p denoiser=d", VoxCPMSettings(python="p", denoiser="d")),
         (
-            "kyutai",
-            {"python": "p", "model": "m", "voices": "v"},
+            "kyutai_",
+            "python=p model=m voices=v",
             KyutaiSettings(python="p", speech_model="m", voices="v", model="r"),
+        ),
+        (
+            "kokoro_",
+            "decoder=onnx student=only",
+            KokoroSettings(decoder="onnx", student="only", accented=("de", "tr")),
         ),
     ],
 )
-def test_settings_reach_engines(tmp_path: Path, name: str, given: dict[str, Any], expected: object) -> None:
-    prefix = "" if name == "kani" else f"{name}_"
-    given = {f"{prefix}{field}": value for field, value in given.items()}
-    chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | given
-    chosen |= {"recognizer_model": "r"}
+def test_settings_reach_engines(tmp_path: Path, name: str, given: str, expected: object) -> None:
+    own = dict(f"{name}{field}".removeprefix("kani_").split("=") for field in given.split())
+    chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | own
+    chosen |= {"recognizer_model": "r", "accented_languages": "de,TR", "models_dir": tmp_path}
+    name = name.removesuffix("_")
     (engine,) = engines(tmp_path, name, **chosen).required
     assert engine._settings == expected
+    folder = tmp_path if name == "kokoro" else tmp_path / name
     assert replace(engine._resources, host=None) == Resources(
-        tmp_path / name, may_fetch=True, threads=2, device="cuda:1", precision="int8", max_concurrent=3
+        folder, tmp_path, may_fetch=True, threads=2, device="cuda:1", precision="int8", max_concurrent=3
     )
     (defaults,) = engines(tmp_path, name, no_fetch=True).required
     assert defaults._settings == type(expected)()
-    assert replace(defaults._resources, host=None) == Resources(tmp_path / name)
+    assert replace(defaults._resources, host=None) == Resources(folder)
 
 
 @pytest.mark.parametrize("fetched", [True, False])
@@ -143,15 +137,13 @@ def test_pocket_joins_late_for_what_kokoro_lacks(
         made.touch()
         made.parents[1].joinpath(LISTED).write_text(POCKET.environment.packages, "utf-8")
     found = engines(tmp_path, "auto", **given)
-    assert found.late is not None and found.late[0] == "pocket"
-    assert isinstance(found.late[1], PackageEngine)
+    assert found.late[0] == "pocket" and isinstance(found.late[1], PackageEngine)
     assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
     assert engines(tmp_path, "kokoro", **given).late is None
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
-    found = engines(tmp_path, "auto", **given)
-    assert found.late is not None and found.late[0] == "kani"
+    assert engines(tmp_path, "auto", **given).late[0] == "kani"
 
 
 @pytest.mark.parametrize(("given", "device"), [("auto", "cuda"), ("cuda:1", "cuda:1"), ("cpu", "cpu")])
@@ -163,7 +155,6 @@ def test_kani_joins_late_where_there_is_cuda(
     assert engines(tmp_path, "auto", device=given).late is None
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 1)
     found = engines(tmp_path, "auto", device=given)
-    assert found.late is not None
     name, engine = found.late
     assert isinstance(engine, KaniEngine)
     assert (name, engine._resources.device) == ("kani", device)
@@ -191,15 +182,12 @@ def test_engine_files_are_fetched_on_request(
     found = engines(tmp_path, name, **given)
     late = [found.late[1]] if found.late is not None else []
     names = {KaniEngine: "kani", KokoroEngine: "kokoro"}
-    assert may_fetch == {
-        names[type(engine)]
-        for engine in (*late, *found.required)
-        if type(engine) in names and engine._resources.may_fetch
-    }
+    of_models = [engine for engine in (*late, *found.required) if type(engine) in names]
+    assert may_fetch == {names[type(engine)] for engine in of_models if engine._resources.may_fetch}
 
 
 @pytest.mark.parametrize(
-    ("name", "fetch_requested", "no_fetch", "reason"),
+    ("name", "fetch", "no_fetch", "reason"),
     [
         ("auto", False, False, "nothing is fetched unasked"),
         ("auto", True, False, "could not be fetched"),
@@ -208,18 +196,12 @@ def test_engine_files_are_fetched_on_request(
     ],
 )
 async def test_recogniser_files_are_fetched_on_request(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    name: str,
-    fetch_requested: bool,
-    no_fetch: bool,
-    reason: str,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetch: bool, no_fetch: bool, reason: str
 ) -> None:
     unreachable = [replace(each, parts=(), url="http://127.0.0.1:1/model") for each in weights.WHISPER_BASE]
     monkeypatch.setattr(weights, "WHISPER_BASE", tuple(unreachable))
     chosen = settings(tmp_path, no_fetch=no_fetch)
-    recognizer = build_recognizer(name, chosen, fetch_requested=fetch_requested)
-    assert recognizer is not None
+    recognizer = build_recognizer(name, chosen, fetch_requested=fetch)
     with pytest.raises(EngineUnavailable, match=rf"whisper-base/model\.bin .*{reason}"):
         await recognizer.start()
 
@@ -227,8 +209,7 @@ async def test_recogniser_files_are_fetched_on_request(
 @pytest.mark.parametrize("name", ["auto", "whisper"])
 def test_recogniser_info_is_known_before_the_start(tmp_path: Path, name: str) -> None:
     recognizer = build_recognizer(name, settings(tmp_path))
-    assert recognizer is not None and recognizer.info.name == "whisper"
-    assert recognizer.info.sample_rate == 16_000
+    assert (recognizer.info.name, recognizer.info.sample_rate) == ("whisper", 16_000)
     assert {"es", "en", "fr", "jv", "yi"} <= recognizer.info.languages
     assert len(recognizer.info.languages) == 99
 
@@ -248,28 +229,9 @@ def test_everything_describes_itself_and_devices_are_counted_without_torch(tmp_p
     assert counted.stdout == "2 False\n"
 
 
-def test_model_libraries_are_imported_only_when_needed() -> None:
-    """espeak and a recogniser that is not started load neither onnxruntime, torch nor ctranslate2.
-
-    Nor is anything of the workers loaded, or started, without the settings that ask for one.
-    """
-    code = (
-        "import sys; from prometheus_client import CollectorRegistry\n"
-        "from kani.composition.settings import load\n"
-        "from kani.composition.speech_service import build_engines, build_recognizer\n"
-        "chosen = load({'engine': 'espeak'}, {})\n"
-        "build_engines(chosen, CollectorRegistry()); build_recognizer('auto', chosen)\n"
-        "libraries = {'onnxruntime', 'torch', 'ctranslate2', 'tokenizers'}\n"
-        "assert not {*libraries, 'kani.engines.kokoro.engine'} & set(sys.modules)\n"
-        "processes = ('kani.engines.remote', 'kani.engines.worker')\n"
-        "assert not [name for name in sys.modules if name.startswith(processes)]"
-    )
-    python("-c", code)
-
-
-@pytest.mark.server
-@pytest.mark.parametrize("name", ["espeak", "auto"])
+@pytest.mark.parametrize("name", ["espeak", pytest.param("auto", marks=pytest.mark.server)])
 def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, name: str) -> None:
+    """Nor of the workers, nor of a recogniser that is not started."""
     code = (
         "import asyncio, sys; from kani.engines.plugin import found_engines, found_recognizers\n"
         "found_engines(); found_recognizers(); described = {*sys.modules}\n"
@@ -291,4 +253,5 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
     packages = {name.split(".")[2] for name in modules}
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
     assert not packages & {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
-    assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts"}
+    assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts", "ctranslate2"}
+    assert name == "auto" or not libraries & {"onnxruntime", "tokenizers"}

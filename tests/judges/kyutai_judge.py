@@ -34,38 +34,33 @@ SENTENCES = (
     "it's so, no?",
 )
 
+# fmt: off
 TRANSFORMER = {
-    "num_heads": 2,
-    "num_layers": 2,
-    "causal": True,
-    "layer_scale": None,
-    "max_period": 10_000.0,
+    "num_heads": 2, "num_layers": 2, "causal": True, "layer_scale": None, "max_period": 10_000.0,
     "positional_embedding": "rope",
 }
 CODEC = {
-    "channels": 1,
-    "sample_rate": 24_000,
-    "frame_rate": 12.5,
+    "channels": 1, "sample_rate": 24_000, "frame_rate": 12.5,
     "seanet": loaders._seanet_kwargs | {"dimension": 16, "n_filters": 2},
     "quantizer": {
-        "dimension": 8,
-        "n_q": CODEBOOKS,
-        "bins": CODES,
-        "input_dimension": 16,
-        "output_dimension": 16,
+        "dimension": 8, "n_q": CODEBOOKS, "bins": CODES, "input_dimension": 16, "output_dimension": 16,
     },
-    "transformer": TRANSFORMER
-    | {
-        "d_model": 16,
-        "context": 40,
-        "conv_layout": True,
-        "gating": "none",
-        "norm": "layer_norm",
-        "dim_feedforward": 32,
-        "input_dimension": 16,
-        "output_dimensions": [16],
+    "transformer": TRANSFORMER | {
+        "d_model": 16, "context": 40, "conv_layout": True, "gating": "none", "norm": "layer_norm",
+        "dim_feedforward": 32, "input_dimension": 16, "output_dimensions": [16],
     },
 }
+SHARED = TRANSFORMER | {
+    "moshi_name": "model.safetensors", "mimi_name": "mimi.safetensors", "mimi_config_name": "mimi.json",
+    "tokenizer_name": "tokenizer.model", "model_type": "tts", "model_id": {"sig": "random", "epoch": 1},
+    "card": CODES, "n_q": CODEBOOKS, "dep_q": CODEBOOKS, "delays": [0, 0, 2, 2, 2],
+    "dim": 32, "existing_text_padding_id": 3, "hidden_scale": 2.0, "context": 60, "gating": "silu",
+    "norm": "rms_norm_f32", "text_card_out": 5,
+    "depformer_dim": 16, "depformer_num_heads": 2, "depformer_num_layers": 1, "depformer_pos_emb": "none",
+    "depformer_dim_feedforward": 32, "depformer_multi_linear": True, "depformer_weights_per_step": True,
+    "depformer_weights_per_step_schedule": [0, 1, 2, 2], "depformer_low_rank_embeddings": 8,
+}
+# fmt: on
 
 
 def table(values: list[str]) -> dict:
@@ -76,35 +71,7 @@ def table(values: list[str]) -> dict:
 
 def configuration(kind: str, texts: int) -> dict:
     """The true architectures with few and narrow layers: tts-1.6b-en_fr's and tts-0.75b-en-public's."""
-    shared = TRANSFORMER | {
-        "moshi_name": "model.safetensors",
-        "mimi_name": "mimi.safetensors",
-        "mimi_config_name": "mimi.json",
-        "tokenizer_name": "tokenizer.model",
-        "card": CODES,
-        "n_q": CODEBOOKS,
-        "dep_q": CODEBOOKS,
-        "delays": [0, 0, 2, 2, 2],
-        "dim": 32,
-        "text_card": texts,
-        "existing_text_padding_id": 3,
-        "hidden_scale": 2.0,
-        "context": 60,
-        "gating": "silu",
-        "norm": "rms_norm_f32",
-        "depformer_dim": 16,
-        "depformer_num_heads": 2,
-        "depformer_num_layers": 1,
-        "depformer_dim_feedforward": 32,
-        "depformer_multi_linear": True,
-        "depformer_pos_emb": "none",
-        "depformer_weights_per_step": True,
-        "depformer_weights_per_step_schedule": [0, 1, 2, 2],
-        "depformer_low_rank_embeddings": 8,
-        "text_card_out": 5,
-        "model_type": "tts",
-        "model_id": {"sig": "random", "epoch": 1},
-    }
+    shared = SHARED | {"text_card": texts}
     if kind == "hearing":
         depths = {"dep_q": 0, "delays": [0] * (CODEBOOKS + 1), "depformer_weights_per_step_schedule": None}
         heads = {"extra_heads_num_heads": 4, "extra_heads_dim": 6, "text_card_out": None}
@@ -112,23 +79,13 @@ def configuration(kind: str, texts: int) -> dict:
     if kind == "prefix":
         fuser = {"sum": [], "prepend": [], "cross": []}
         return shared | {"conditioners": {}, "fuser": fuser, "tts_config": {"audio_delay": 1.28}}
-    return shared | {
-        "cross_attention": True,
-        "demux_second_stream": True,
-        "conditioners": {
-            "speaker_wavs": {"type": "tensor", "tensor": {"dim": 8}},
-            "cfg": table(["1.0", "2.0", "3.0"]),
-            "control": table(["ok"]),
-        },
-        "fuser": {
-            "cross_attention_pos_emb": True,
-            "cross_attention_pos_emb_scale": 1,
-            "sum": ["control", "cfg"],
-            "prepend": [],
-            "cross": ["speaker_wavs"],
-        },
-        "tts_config": {"audio_delay": 1.28, "second_stream_ahead": 2},
-    }
+    fuser = {"cross_attention_pos_emb": True, "cross_attention_pos_emb_scale": 1}
+    fuser |= {"sum": ["control", "cfg"], "prepend": [], "cross": ["speaker_wavs"]}
+    conditioners = {"speaker_wavs": {"type": "tensor", "tensor": {"dim": 8}}}
+    conditioners |= {"cfg": table(["1.0", "2.0", "3.0"]), "control": table(["ok"])}
+    tts_config = {"audio_delay": 1.28, "second_stream_ahead": 2}
+    streams = {"cross_attention": True, "demux_second_stream": True, "tts_config": tts_config}
+    return shared | streams | {"conditioners": conditioners, "fuser": fuser}
 
 
 def make(folder: Path, kind: str) -> None:
@@ -137,17 +94,9 @@ def make(folder: Path, kind: str) -> None:
     torch.manual_seed(7)
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(SENTENCES),
-        model_writer=written,
-        vocab_size=60,
-        model_type="bpe",
-        hard_vocab_limit=False,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=3,
-        minloglevel=2,
-    )
+        sentence_iterator=iter(SENTENCES), model_writer=written, vocab_size=60, model_type="bpe",
+        hard_vocab_limit=False, unk_id=0, bos_id=1, eos_id=2, pad_id=3, minloglevel=2,
+    )  # fmt: skip
     (folder / "tokenizer.model").write_bytes(written.getvalue())
     texts = sentencepiece.SentencePieceProcessor(str(folder / "tokenizer.model")).vocab_size()
     config = configuration(kind, texts)
@@ -170,9 +119,7 @@ def make(folder: Path, kind: str) -> None:
         noise = codec.decode(torch.randint(CODES, (1, CODEBOOKS, 50)))
     last = max(int(name.split(".")[2]) for name in state if name.startswith("decoder.model."))
     state[f"decoder.model.{last}.conv.conv.weight"] *= 0.1 / noise.std()
-    save_file(
-        {name: weight.contiguous().clone() for name, weight in state.items()}, folder / "mimi.safetensors"
-    )
+    save(state, folder / "mimi.safetensors")
     names = {"model_id", "model_type", "tts_config", "stt_config"}
     names |= {name for name in config if name.endswith("_name")}
     kwargs = {name: value for name, value in config.items() if name not in names}
@@ -185,28 +132,19 @@ def make(folder: Path, kind: str) -> None:
         if kind == "hearing":
             # Words of a few tokens: those that begin and end one are often the likeliest.
             model.text_linear.weight[[0, 3]] *= 6.0
-    save_file(
-        {name: weight.contiguous().clone() for name, weight in model.state_dict().items()},
-        folder / "model.safetensors",
-    )
+    save(model.state_dict(), folder / "model.safetensors")
+
+
+def save(state: dict[str, torch.Tensor], file: Path) -> None:
+    save_file({name: weight.contiguous().clone() for name, weight in state.items()}, file)
 
 
 def checkpoint(folder: Path) -> loaders.CheckpointInfo:
     """Describe a checkpoint for the package."""
-    return loaders.CheckpointInfo.from_hf_repo(
-        "",
-        moshi_weights=folder / "model.safetensors",
-        mimi_weights=folder / "mimi.safetensors",
-        tokenizer=folder / "tokenizer.model",
-        config_path=folder / "config.json",
-        mimi_config_path=folder / "mimi.json",
-    )
-
-
-def load(folder: Path) -> tts.TTSModel:
-    """Load a checkpoint by the package."""
-    info = checkpoint(folder)
-    return tts.TTSModel.from_checkpoint_info(info, n_q=CODEBOOKS, dtype=torch.float32)
+    files = {"moshi_weights": "model.safetensors", "mimi_weights": "mimi.safetensors"}
+    files |= {"tokenizer": "tokenizer.model", "config_path": "config.json", "mimi_config_path": "mimi.json"}
+    paths = {argument: folder / name for argument, name in files.items()}
+    return loaders.CheckpointInfo.from_hf_repo("", **paths)
 
 
 def speak(model: tts.TTSModel, folder: Path, job: dict) -> dict[str, np.ndarray]:
@@ -267,11 +205,12 @@ def hear(folder: Path, recording: Path) -> list[str]:
 
 def main(folder: Path, jobs: Path) -> None:
     """Make all checkpoints and the voices, and do all jobs."""
-    models = {}
     for kind in ("embedding", "prefix", "hearing"):
         make(folder / kind, kind)
-        if kind != "hearing":
-            models[kind] = load(folder / kind)
+    models = {
+        kind: tts.TTSModel.from_checkpoint_info(checkpoint(folder / kind), n_q=CODEBOOKS, dtype=torch.float32)
+        for kind in ("embedding", "prefix")
+    }
     (folder / "voices" / "fr").mkdir(parents=True)
     for name in ("ana", "fr/bea"):
         embedding = {"speaker_wavs": torch.randn(1, 8, 6)}

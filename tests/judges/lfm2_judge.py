@@ -20,8 +20,7 @@ class Judge:
     @torch.inference_mode()
     def logits(self, tokens: Sequence[int]) -> Tensor:
         """Logits [tokens, vocabulary]."""
-        logits: Tensor = self._network(torch.tensor([list(tokens)]), use_cache=False).logits[0]
-        return logits
+        return self._network(torch.tensor([list(tokens)]), use_cache=False).logits[0]
 
     def agrees(self, prompt: Sequence[int], codes: Sequence[Sequence[int]], penalty: float = 1.0) -> bool:
         """Return True for each frame with the likeliest legal codes [frames, codebooks].

@@ -43,8 +43,7 @@ def heard(embedder: Path, samples: npt.NDArray[np.float32], scratch: Path) -> np
     """Embedding of samples at 16 kHz."""
     np.save(scratch / "samples.npy", samples)
     _run("embed", embedder, scratch / "samples.npy", scratch / "embedding.npy")
-    embedding: npt.NDArray[np.float32] = np.load(scratch / "embedding.npy")
-    return embedding
+    return np.load(scratch / "embedding.npy")
 
 
 def _run(*arguments: str | Path) -> None:

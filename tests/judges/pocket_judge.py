@@ -23,6 +23,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 TOKENS = 4000
 LETTERS = "▁.!?,;:…abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZäöüßéèñ"
+# fmt: off
 SMALL = {
     "flow_lm": {
         "flow": {"depth": 2, "dim": 48},
@@ -30,18 +31,15 @@ SMALL = {
         "lookup_table": {"dim": 128},
     },
     "mimi": {
-        "outer_dim": 128,
-        "seanet": {"dimension": 128, "n_filters": 4},
+        "outer_dim": 128, "seanet": {"dimension": 128, "n_filters": 4},
         "transformer": {
-            "d_model": 128,
-            "num_heads": 2,
-            "dim_feedforward": 192,
-            "input_dimension": 128,
+            "d_model": 128, "num_heads": 2, "dim_feedforward": 192, "input_dimension": 128,
             "output_dimensions": [128],
         },
         "quantizer": {"output_dimension": 128},
     },
 }
+# fmt: on
 
 
 def merged(config: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
@@ -74,10 +72,8 @@ def make(folder: Path, language: str) -> Path:
             weight.data.uniform_(0.1, 0.4)
     model.flow_lm.out_eos.weight.data.mul_(3.0)
     model.flow_lm.out_eos.bias.data.fill_(-7.0)
-    save_file(
-        {key: value.contiguous().clone() for key, value in model.state_dict().items()},
-        own / "model.safetensors",
-    )
+    weights = {key: value.contiguous().clone() for key, value in model.state_dict().items()}
+    save_file(weights, own / "model.safetensors")
     config["weights_path"] = str(own / "model.safetensors")
     (own / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
     state = model.get_state_for_audio_prompt(torch.randn(1, 9_600) * 0.1)

@@ -32,41 +32,22 @@ def configuration(architecture: str) -> dict:
     codec = {"encoder_dim": 4, "latent_dim": 8, "decoder_dim": 64, "sample_rate": 16_000}
     if second:
         codec |= {"out_sample_rate": 48_000, "cond_dim": 8}
-    return {
-        "architecture": architecture,
-        "lm_config": {
-            "bos_token_id": 1,
-            "eos_token_id": 2,
-            "hidden_size": HIDDEN,
-            "intermediate_size": 96,
-            "max_position_embeddings": 512,
-            "num_attention_heads": HIDDEN // HEAD,
-            "num_hidden_layers": 2,
-            "num_key_value_heads": 2,
-            "rms_norm_eps": 1e-5,
-            "rope_scaling": {
-                "type": "longrope",
-                "long_factor": [1.0] * (HEAD // 2),
-                "short_factor": [1.0] * (HEAD // 2),
-                "original_max_position_embeddings": 512,
-            },
-            "vocab_size": 320,
-            "scale_emb": 12,
-            "dim_model_base": 32,
-            "scale_depth": 1.4,
-            "rope_theta": 10_000.0,
+    lm_config = {
+        "bos_token_id": 1, "eos_token_id": 2, "hidden_size": HIDDEN, "intermediate_size": 96,
+        "max_position_embeddings": 512, "num_attention_heads": HIDDEN // HEAD, "num_hidden_layers": 2,
+        "num_key_value_heads": 2, "rms_norm_eps": 1e-5, "vocab_size": 320, "scale_emb": 12,
+        "dim_model_base": 32, "scale_depth": 1.4, "rope_theta": 10_000.0,
+        "rope_scaling": {
+            "type": "longrope", "long_factor": [1.0] * (HEAD // 2), "short_factor": [1.0] * (HEAD // 2),
+            "original_max_position_embeddings": 512,
         },
-        "patch_size": 4 if second else 2,
-        "feat_dim": 8,
-        "residual_lm_num_layers": 1,
-        "scalar_quantization_latent_dim": 16,
-        "encoder_config": local,
-        "dit_config": local | {"cfm_config": {}},
-        "audio_vae_config": codec,
-        "max_length": 512,
-        "device": "cpu",
-        "dtype": "float32",
-    }
+    }  # fmt: skip
+    return {
+        "architecture": architecture, "lm_config": lm_config, "encoder_config": local,
+        "dit_config": local | {"cfm_config": {}}, "audio_vae_config": codec,
+        "patch_size": 4 if second else 2, "feat_dim": 8, "residual_lm_num_layers": 1,
+        "scalar_quantization_latent_dim": 16, "max_length": 512, "device": "cpu", "dtype": "float32",
+    }  # fmt: skip
 
 
 def make(folder: Path, architecture: str) -> None:
@@ -74,10 +55,8 @@ def make(folder: Path, architecture: str) -> None:
     torch.manual_seed(7)
     config = configuration(architecture)
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
-    tokens = {f"<{number}>": number for number in range(200)}
+    tokens = {f"<{number}>": number for number in range(199)} | {"▁": 199}
     tokens |= {letter: 200 + number for number, letter in enumerate(LETTERS)}
-    tokens |= {"▁": 199}
-    del tokens["<199>"]
     tokenizer = Tokenizer(models.BPE(tokens, [], unk_token="<0>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
@@ -85,22 +64,15 @@ def make(folder: Path, architecture: str) -> None:
         tokenizer_object=tokenizer, unk_token="<0>", bos_token="<1>", eos_token="<2>", add_bos_token=False
     ).save_pretrained(folder)
     if architecture == "voxcpm2":
-        parsed = VoxCPM2Config.model_validate(config)
-        model = VoxCPM2Model(parsed, _NoTokens(), AudioVAEV2(parsed.audio_vae_config))
+        config_class, model_class, codec_class = VoxCPM2Config, VoxCPM2Model, AudioVAEV2
     else:
-        parsed = VoxCPMConfig.model_validate(config)
-        model = VoxCPMModel(parsed, _NoTokens(), AudioVAE(parsed.audio_vae_config))
+        config_class, model_class, codec_class = VoxCPMConfig, VoxCPMModel, AudioVAE
+    parsed = config_class.model_validate(config)
+    model, codec = model_class(parsed, _NoTokens(), codec_class(parsed.audio_vae_config)), "audio_vae."
     state = {name: weight.contiguous().clone() for name, weight in model.state_dict().items()}
-    codec = {
-        name.removeprefix("audio_vae."): weight
-        for name, weight in state.items()
-        if name.startswith("audio_vae.")
-    }
-    save_file(
-        {name: weight for name, weight in state.items() if not name.startswith("audio_vae.")},
-        folder / "model.safetensors",
-    )
-    torch.save({"state_dict": codec}, folder / "audiovae.pth")
+    own = {name.removeprefix(codec): state.pop(name) for name in [*state] if name.startswith(codec)}
+    save_file(state, folder / "model.safetensors")
+    torch.save({"state_dict": own}, folder / "audiovae.pth")
 
 
 class _NoTokens:
@@ -120,15 +92,9 @@ def speak(package: VoxCPM, job: dict, seed: int, *, streaming: bool) -> np.ndarr
 def continued(package: VoxCPM, texts: list[str], seed: int) -> np.ndarray:
     """Speak the second text in the voice of the first one, which becomes its prompt."""
     model, (first, second) = package.tts_model, texts
-    latents = [
-        made[-1]
-        for _, _, made in model.generate_with_prompt_cache_streaming(target_text=first, prompt_cache=None)
-    ]
-    cache = {
-        "mode": "continuation",
-        "prompt_text": f"{first} ",
-        "audio_feat": torch.cat([one.squeeze(0) for one in latents]),
-    }
+    steps = model.generate_with_prompt_cache_streaming(target_text=first, prompt_cache=None)
+    latents = torch.cat([made[-1].squeeze(0) for _, _, made in steps])
+    cache = {"mode": "continuation", "prompt_text": f"{first} ", "audio_feat": latents}
     torch.manual_seed(seed)
     steps = model.generate_with_prompt_cache_streaming(target_text=second, prompt_cache=cache)
     return np.concatenate([wav.squeeze(0).numpy() for wav, _, _ in steps])

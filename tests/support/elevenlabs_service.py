@@ -12,7 +12,6 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -126,9 +125,6 @@ class ElevenLabsService:
         self.change: Change = lambda frame, number: [frame]
         self.opened = asyncio.Event()
         self.url = ""
-
-    def refuse_upgrade(self, status: HTTPStatus, body: bytes) -> None:
-        self.refusals.append(Response(status.value, status.phrase, Headers(), body))
 
     async def conversation(self, socket: ServerConnection) -> None:
         assert socket.request is not None

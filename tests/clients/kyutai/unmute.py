@@ -4,6 +4,7 @@ import asyncio
 import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import quote
 
 import av
@@ -17,46 +18,19 @@ from kani.core.types import Samples
 from tests.clients.kyutai.wire import FRAME, FRAME_S, KEY, alongside, audio_message, pack
 
 
-class _Strict(msgspec.Struct, tag_field="type", forbid_unknown_fields=True):
+def _message(kind: str, **fields: Any) -> type[msgspec.Struct]:
     """Unmute's unions of messages raise for a type that is none of theirs."""
+    return msgspec.defstruct(kind, [*fields.items()], tag_field="type", tag=kind, forbid_unknown_fields=True)
 
 
-class Ready(_Strict, tag="Ready"):
-    """The slot is ours."""
-
-
-class Error(_Strict, tag="Error"):
-    message: str
-
-
-class SpokenText(_Strict, tag="Text"):
-    text: str
-    start_s: float
-    stop_s: float
-
-
-class SpokenAudio(_Strict, tag="Audio"):
-    pcm: list[float]
-
-
-class Word(_Strict, tag="Word"):
-    text: str
-    start_time: float
-
-
-class EndWord(_Strict, tag="EndWord"):
-    stop_time: float
-
-
-class Marker(_Strict, tag="Marker"):
-    id: int
-
-
-class Step(_Strict, tag="Step"):
-    step_idx: int
-    prs: list[float]
-    buffered_pcm: int = 0
-
+Ready = _message("Ready")
+Error = _message("Error", message=str)
+SpokenText = _message("Text", text=str, start_s=float, stop_s=float)
+SpokenAudio = _message("Audio", pcm=list[float])
+Word = _message("Word", text=str, start_time=float)
+EndWord = _message("EndWord", stop_time=float)
+Marker = _message("Marker", id=int)
+Step = _message("Step", step_idx=int, prs=list[float], buffered_pcm=int)
 
 _read_speech = msgspec.msgpack.Decoder(SpokenText | SpokenAudio | Error | Ready).decode
 _read_heard = msgspec.msgpack.Decoder(Word | EndWord | Marker | Step | Error | Ready).decode
@@ -91,7 +65,6 @@ class UnmuteSpeaker:
         chosen = f"&voice={quote(voice, safe='')}" if voice else ""
         self._url = f"{url}/api/tts_streaming?format=PcmMessagePack{chosen}&cfg_alpha=1.5"
         self._embedding = embedding
-        self._socket: ClientConnection | None = None
         self.attempts = 0
 
     async def start_up(self) -> None:
@@ -99,8 +72,7 @@ class UnmuteSpeaker:
             self.attempts += 1
             try:
                 async with asyncio.timeout(self.ready_within_s):
-                    await self._connect()
-                return
+                    return await self._connect()
             except TimeoutError:
                 if self.attempts == 5:
                     raise
@@ -120,21 +92,18 @@ class UnmuteSpeaker:
         raise AssertionError("no Ready among ten messages")
 
     async def say(self, words: AsyncIterator[str]) -> Turn:
-        assert self._socket is not None
-        socket = self._socket
-
         async def send() -> None:
             async for word in words:
                 cleaned = word.translate(str.maketrans({"*": "", "_": "", "`": "", "’": "'"})).strip()
                 if cleaned:
-                    await socket.send(pack({"type": "Text", "text": cleaned}))
-            await socket.send(pack({"type": "Eos"}))
+                    await self._socket.send(pack({"type": "Text", "text": cleaned}))
+            await self._socket.send(pack({"type": "Eos"}))
 
         turn = Turn()
         async with alongside(send()) as sending:
             try:
                 while True:
-                    message = _read_speech(await socket.recv(decode=False))
+                    message = _read_speech(await self._socket.recv(decode=False))
                     # Messages without audio or word, and errors after the start, are ignored.
                     if isinstance(message, SpokenAudio) or (isinstance(message, SpokenText) and message.text):
                         turn.messages.append(message)
@@ -143,14 +112,12 @@ class UnmuteSpeaker:
         return turn
 
     async def first_sound(self, text: str) -> None:
-        assert self._socket is not None
         for word in text.split():
             await self._socket.send(pack({"type": "Text", "text": word}))
         while not isinstance(_read_speech(await self._socket.recv(decode=False)), SpokenAudio):
             pass
 
     async def interrupt(self) -> None:
-        assert self._socket is not None
         await self._socket.close()
 
 
@@ -159,13 +126,11 @@ class UnmuteListener:
 
     def __init__(self, url: str) -> None:
         self._url = f"{url}/api/asr-streaming"
-        self._socket: ClientConnection | None = None
         self._steps = 0
         self._pause = 1.0
         self._now_s = -self.delay_s
         self._flushed_s: float | None = None
         self.words: list[str] = []
-        self.broken: asyncio.Task[None] | None = None
 
     async def start_up(self) -> None:
         self._socket = await connect(self._url, additional_headers=KEY)
@@ -194,7 +159,6 @@ class UnmuteListener:
 
     async def hear(self, frame: Samples) -> bool:
         """A frame of the user's; whether the turn is over, and what was said is to be answered."""
-        assert self._socket is not None and self.broken is not None
         if self.broken.done():
             self.broken.result()
         await self._socket.send(audio_message(frame))
@@ -207,7 +171,6 @@ class UnmuteListener:
         return False
 
     async def shut_down(self) -> None:
-        assert self._socket is not None and self.broken is not None
         await self._socket.close()
         await self.broken
 
@@ -228,16 +191,14 @@ async def unmute_clones(http_url: str, recording: bytes) -> bytes:
 
 async def unmute_sample(url: str, text: str) -> Samples:
     """Unmute's tts/voices.py: the default format, words as text frames, a zero byte at the end."""
+    pages = b""
     async with connect(f"{url}/api/tts_streaming", additional_headers=KEY) as socket:
         for word in text.split():
             await socket.send(word)
         await socket.send(b"\0")
-        pages = b""
-        try:
-            while True:
-                pages += await socket.recv(decode=False)
-        except ConnectionClosedOK:
-            pass
+        async for page in socket:
+            assert isinstance(page, bytes)
+            pages += page
     with av.open(io.BytesIO(pages), format="ogg") as container:
         frames = [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
     return np.concatenate(frames)[::2]

@@ -26,21 +26,17 @@ async def test_agents_sdk_talks_by_webrtc(project: Path, tmp_path: Path) -> None
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
     turn = np.concatenate([quiet(0.3), loud(0.4, level=0.9), quiet(2.5)])
     (tmp_path / "turn.wav").write_bytes(wav(turn, RATE))
-    arguments = [
-        "--use-fake-device-for-media-stream",
-        "--use-fake-ui-for-media-stream",
-        f"--use-file-for-fake-audio-capture={tmp_path / 'turn.wav'}",
-        "--autoplay-policy=no-user-gesture-required",
-    ]
+    media = [f"--use-fake-{name}-for-media-stream" for name in ("device", "ui")]
+    media.append(f"--use-file-for-fake-audio-capture={tmp_path / 'turn.wav'}")
+    arguments = [*media, "--autoplay-policy=no-user-gesture-required"]
     async with conversing(tmp_path) as (server, endpoint), async_playwright() as playwright:
         async with httpx.AsyncClient() as http:
             made = await http.post(f"{server.http_url}/v1/realtime/client_secrets", json={})
         browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         page = await browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
-        folder = project / BUNDLE
         # A page of the server's own origin: Chromium asks its user before another reads from this machine.
-        own = f"{server.http_url}/test"
+        own, folder = f"{server.http_url}/test", project / BUNDLE
         await page.route(f"{own}/", lambda route: route.fulfill(content_type="text/html", body="<p>"))
         names = f"{own}/bundle/*"
         await page.route(names, lambda route: route.fulfill(path=folder / Path(route.request.url).name))

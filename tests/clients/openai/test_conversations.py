@@ -5,7 +5,6 @@ openai-agents for Python runs in an environment of its own (``test_python``), th
 
 import asyncio
 import json
-import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,6 +15,17 @@ import pytest
 from livekit import rtc
 from livekit.agents import llm
 from livekit.plugins import openai as livekit_openai
+from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
+from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
+from pipecat.frames import frames
+from pipecat.pipeline.pipeline import Pipeline
+from pipecat.pipeline.worker import PipelineParams, PipelineWorker
+from pipecat.processors.aggregators.llm_context import LLMContext
+from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
+from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
+from pipecat.services.llm_service import FunctionCallParams
+from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
+from pipecat.workers.runner import WorkerRunner
 
 from kani.core.audio.pcm import pcm16
 from tests.clients.openai.test_node import caller, project  # noqa: F401 - a fixture
@@ -25,29 +35,6 @@ from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.serving import InProcessServer, serving
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.adapters.llm.schemas.function_schema import FunctionSchema
-    from pipecat.adapters.llm.schemas.tools_schema import ToolsSchema
-    from pipecat.frames.frames import (
-        ErrorFrame,
-        Frame,
-        InputAudioRawFrame,
-        InterruptionFrame,
-        LLMRunFrame,
-        TTSAudioRawFrame,
-        TTSStoppedFrame,
-    )
-    from pipecat.pipeline.pipeline import Pipeline
-    from pipecat.pipeline.worker import PipelineParams, PipelineWorker
-    from pipecat.processors.aggregators.llm_context import LLMContext
-    from pipecat.processors.aggregators.llm_response_universal import LLMContextAggregatorPair
-    from pipecat.processors.frame_processor import FrameDirection, FrameProcessor
-    from pipecat.services.llm_service import FunctionCallParams
-    from pipecat.services.openai.realtime.llm import OpenAIRealtimeLLMService
-    from pipecat.workers.runner import WorkerRunner
 
 RATE = 24_000
 TURN = pcm16(np.concatenate([quiet(0.4), loud(0.4), quiet(1.2)]))
@@ -129,9 +116,9 @@ async def test_livekit(tmp_path: Path) -> None:
         session.generate_reply()
         message = await anext(aiter((await generations.get()).message_stream))
         played_s = 0.0
-        frames = aiter(message.audio_stream)
+        played = aiter(message.audio_stream)
         while played_s < 1.0:
-            played_s += (await anext(frames)).duration
+            played_s += (await anext(played)).duration
         # The server's own clock counts what was played, too.
         await asyncio.sleep(played_s)
         speaking = asyncio.Event()
@@ -161,31 +148,30 @@ class _Listener(FrameProcessor):
         self._interrupted = False
         self._greeting_s = 0.0
 
-    async def process_frame(self, frame: Frame, direction: FrameDirection) -> None:
+    async def process_frame(self, frame: frames.Frame, direction: FrameDirection) -> None:
         await super().process_frame(frame, direction)
         match frame:
-            case TTSAudioRawFrame() if not self._turns:
+            case frames.TTSAudioRawFrame() if not self._turns:
                 self._greeting_s += len(frame.audio) / 2 / RATE
-            case TTSStoppedFrame() if not self._turns:
-                self._turns.append(asyncio.create_task(self._reply()))
-            case TTSAudioRawFrame() if len(self._turns) == 1:
-                self._turns.append(asyncio.create_task(self._interrupt()))
-            case InterruptionFrame() if len(self._turns) == 2:
+            case frames.TTSStoppedFrame() if not self._turns:
+                self._speak_after(self._greeting_s)
+            case frames.TTSAudioRawFrame() if len(self._turns) == 1:
+                self._speak_after(1.0)
+            case frames.InterruptionFrame() if len(self._turns) == 2:
                 self._interrupted = True
-            case TTSStoppedFrame() if self._interrupted:
+            case frames.TTSStoppedFrame() if self._interrupted:
                 self.done.set()
-            case ErrorFrame():
+            case frames.ErrorFrame():
                 self.errors.append(str(frame.error))
                 self.done.set()
         await self.push_frame(frame, direction)
 
-    async def _reply(self) -> None:
-        await asyncio.sleep(self._greeting_s)  # it has been played
-        await self._speak()
+    def _speak_after(self, played_s: float) -> None:
+        async def speak() -> None:
+            await asyncio.sleep(played_s)
+            await self._speak()
 
-    async def _interrupt(self) -> None:
-        await asyncio.sleep(1.0)  # of the answer have been played
-        await self._speak()
+        self._turns.append(asyncio.create_task(speak()))
 
 
 async def test_pipecat(tmp_path: Path) -> None:
@@ -202,7 +188,7 @@ async def test_pipecat(tmp_path: Path) -> None:
         pieces = [TURN[at : at + 2400] for at in range(0, len(TURN), 2400)]
 
         async def speak() -> None:
-            await worker.queue_frames([InputAudioRawFrame(piece, RATE, 1) for piece in pieces])
+            await worker.queue_frames([frames.InputAudioRawFrame(piece, RATE, 1) for piece in pieces])
 
         listener = _Listener(speak)
         worker = PipelineWorker(
@@ -210,7 +196,7 @@ async def test_pipecat(tmp_path: Path) -> None:
             params=PipelineParams(audio_in_sample_rate=RATE, audio_out_sample_rate=RATE),
         )
         running = asyncio.create_task(WorkerRunner(handle_sigint=False).run(worker))
-        await worker.queue_frames([LLMRunFrame()])
+        await worker.queue_frames([frames.LLMRunFrame()])
         async with asyncio.timeout(WITHIN_S):
             await listener.done.wait()
             await happens(lambda: len(endpoint.requests) >= 4)

@@ -34,8 +34,7 @@ def call(http_url: str, *calls: tuple[str, dict[str, Any]]) -> list[dict[str, An
     """Run calls of the script, in one process: the libraries take seconds to be imported."""
     environment = os.environ | {"BASE_URL": f"{http_url}/v1"}
     done = ran(PYTHON, SCRIPT, json.dumps(calls, default=str), env=environment)
-    answers: list[dict[str, Any]] = json.loads(done.stdout.splitlines()[-1])
-    return answers
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def test_litellm_speaks_and_transcribes(server: ServerProcess, recording: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import warnings
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
@@ -19,6 +18,7 @@ from livekit import rtc
 from livekit.plugins import openai as livekit
 from openai import AsyncOpenAI, OpenAI
 from openai.types.audio import TranscriptionDiarized
+from pipecat.services.openai.stt import OpenAISTTService
 
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.audio.resampling import Resampler
@@ -27,11 +27,6 @@ from tests.clients.elevenlabs.listening import understood_by_sdk
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
-
-with warnings.catch_warnings():
-    # It imports audioop, which a later Python has no more.
-    warnings.simplefilter("ignore", DeprecationWarning)
-    from pipecat.services.openai.stt import OpenAISTTService
 
 ENGLISH = "The old bakery opens early in the morning. Please bring the blue umbrella back tomorrow."
 SPANISH = "El médico me recomendó caminar media hora todos los días."
@@ -78,30 +73,30 @@ def file(samples: Samples) -> tuple[str, bytes]:
     return "speech.wav", wav(samples, RATE)
 
 
-def test_openai_sdk_transcribes(client: OpenAI, speech: dict[str, Samples]) -> None:
-    answer = client.audio.transcriptions.create(model="whisper-1", file=file(speech["en"]))
-    assert_understood(answer.text, ENGLISH, "en", 0.1)
-    text = client.audio.transcriptions.create(
-        model="whisper-1", file=file(speech["es"]), response_format="text", language="es"
-    )
+@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
+def test_openai_sdk_transcribes_and_translates(client: OpenAI, speech: dict[str, Samples]) -> None:
+    """Text, words and segments; it raises the error of a file."""
+    create, english = client.audio.transcriptions.create, file(speech["en"])
+    assert_understood(create(model="whisper-1", file=english).text, ENGLISH, "en", 0.1)
+    text = create(model="whisper-1", file=file(speech["es"]), response_format="text", language="es")
     assert_understood(str(text), SPANISH, "es", 0.1)
-
-
-def test_openai_sdk_reads_words_and_segments(client: OpenAI, speech: dict[str, Samples]) -> None:
-    answer = client.audio.transcriptions.create(
-        model="whisper-1",
-        file=file(speech["en"]),
-        response_format="verbose_json",
-        timestamp_granularities=["word", "segment"],
+    parts = ["word", "segment"]
+    answer = create(
+        model="whisper-1", file=english, response_format="verbose_json", timestamp_granularities=parts
     )
-    assert answer.language == "english" and answer.duration == pytest.approx(
-        len(speech["en"]) / RATE, abs=0.1
-    )
-    assert answer.segments is not None and len(answer.segments) == 2
+    assert answer.language == "english"
+    assert answer.duration == pytest.approx(len(speech["en"]) / RATE, abs=0.1)
+    assert len(answer.segments) == 2
     assert_understood("".join(segment.text for segment in answer.segments), ENGLISH, "en", 0.1)
-    assert answer.words is not None and len(answer.words) == len(ENGLISH.split())
+    assert len(answer.words) == len(ENGLISH.split())
     edges = [edge for word in answer.words for edge in (word.start, word.end)]
     assert edges == sorted(edges) and edges[-1] <= answer.duration
+    translated = client.audio.translations.create(model="whisper-1", file=file(speech["es"]))
+    words = set(translated.text.lower().replace(".", "").split())
+    assert {"the", "doctor", "half", "hour", "every", "day"} <= words, translated.text
+    with pytest.raises(openai.BadRequestError) as refused:
+        create(model="whisper-1", file=("a.wav", b"no audio"))
+    assert (refused.value.param, refused.value.code) == ("file", "invalid_value")
 
 
 async def test_openai_sdk_streams(async_client: AsyncOpenAI, speech: dict[str, Samples]) -> None:
@@ -110,22 +105,9 @@ async def test_openai_sdk_streams(async_client: AsyncOpenAI, speech: dict[str, S
     )
     events = [event async for event in stream]
     assert [event.type for event in events] == ["transcript.text.delta"] * 2 + ["transcript.text.done"]
-    deltas = "".join(event.delta for event in events if event.type == "transcript.text.delta")
-    assert events[-1].type == "transcript.text.done" and deltas == events[-1].text
+    deltas = "".join(event.delta for event in events[:-1])
+    assert deltas == events[-1].text
     assert_understood(deltas, ENGLISH, "en", 0.1)
-
-
-@pytest.mark.filterwarnings("ignore:deprecated:DeprecationWarning")
-def test_openai_sdk_translates(client: OpenAI, speech: dict[str, Samples]) -> None:
-    answer = client.audio.translations.create(model="whisper-1", file=file(speech["es"]))
-    words = set(answer.text.lower().replace(".", "").split())
-    assert {"the", "doctor", "half", "hour", "every", "day"} <= words, answer.text
-
-
-def test_openai_sdk_raises_the_error_of_a_file(client: OpenAI) -> None:
-    with pytest.raises(openai.BadRequestError) as refused:
-        client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"no audio"))
-    assert (refused.value.param, refused.value.code) == ("file", "invalid_value")
 
 
 @pytest.mark.parametrize("model", ["whisper-1", "gpt-4o-mini-transcribe"])
@@ -163,9 +145,8 @@ async def test_open_webui_calls_are_answered(server: ServerProcess, speech: dict
             assert answer.status == 200
             assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
         body = {"data": base64.b64encode(audio).decode(), "format": "wav"}
-        async with session.post(
-            "/v1/audio/transcriptions", json={"model": "whisper-1", "input_audio": body}
-        ) as answer:
+        asked = {"model": "whisper-1", "input_audio": body}
+        async with session.post("/v1/audio/transcriptions", json=asked) as answer:
             assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
 
 
@@ -182,7 +163,6 @@ def test_elevenlabs_sdk_converts(elevenlabs: Callable[..., Any], speech: dict[st
 @pytest.fixture(scope="module")
 def dialogue(server: ServerProcess) -> Samples:
     """A question of one voice, and the answer of another."""
-
     pieces = spoken(server, *((text, voice) for voice, text in DIALOGUE))
     pause = np.zeros(RATE // 2, np.float32)
     return np.concatenate([part for piece in pieces for part in (piece, pause)])
@@ -199,24 +179,16 @@ def said_by_speaker(client: OpenAI, dialogue: Samples, **known: Any) -> dict[str
     return said
 
 
-def test_openai_sdk_reads_who_speaks(client: OpenAI, dialogue: Samples) -> None:
+def test_openai_sdk_reads_who_speaks(client: OpenAI, server: ServerProcess, dialogue: Samples) -> None:
     said = said_by_speaker(client, dialogue, chunking_strategy="auto")
     assert sorted(said) == ["A", "B"]
     assert_understood(said["A"], f"{DIALOGUE[0][1]} {DIALOGUE[2][1]}", "en", 0.1)
     assert_understood(said["B"], DIALOGUE[1][1], "en", 0.1)
-
-
-def test_openai_sdk_names_known_speakers(client: OpenAI, server: ServerProcess, dialogue: Samples) -> None:
     text = "I have worked at this station for many years now."
-    introduced = spoken(server, (text, ABSENT), (text, MICHAEL))
-    said = said_by_speaker(
-        client,
-        dialogue,
-        known_speaker_names=["Absent", "Michael"],
-        known_speaker_references=[
-            f"data:audio/wav;base64,{base64.b64encode(wav(one, RATE)).decode()}" for one in introduced
-        ],
-    )
+    introduced = [wav(one, RATE) for one in spoken(server, (text, ABSENT), (text, MICHAEL))]
+    references = [f"data:audio/wav;base64,{base64.b64encode(one).decode()}" for one in introduced]
+    known = {"known_speaker_names": ["Absent", "Michael"], "known_speaker_references": references}
+    said = said_by_speaker(client, dialogue, **known)
     assert sorted(said) == ["A", "Michael"]
     assert_understood(said["Michael"], DIALOGUE[1][1], "en", 0.1)
 
@@ -231,15 +203,12 @@ def test_elevenlabs_sdk_reads_who_speaks(elevenlabs: Callable[..., Any], dialogu
 
 
 async def test_recordings_at_once_are_heard(async_client: AsyncOpenAI, speech: dict[str, Samples]) -> None:
-    languages = ["en", "es", "en", "es"]
+    create, languages = async_client.audio.transcriptions.create, ["en", "es", "en", "es"]
     answers = await asyncio.gather(
-        *(
-            async_client.audio.transcriptions.create(model="whisper-1", file=file(speech[language]))
-            for language in languages
-        )
+        *(create(model="whisper-1", file=file(speech[language])) for language in languages)
     )
     for language, answer in zip(languages, answers, strict=True):
-        assert_understood(answer.text, ENGLISH if language == "en" else SPANISH, language, 0.1)
+        assert_understood(answer.text, {"en": ENGLISH, "es": SPANISH}[language], language, 0.1)
 
 
 async def test_elevenlabs_sdk_hears_live_speech(server: ServerProcess, speech: dict[str, Samples]) -> None:

@@ -30,8 +30,7 @@ def python_client() -> Callable[..., Awaitable[bytes]]:
     """The function of the Python example, with the ``parse_binary_frame`` that it leaves to its user."""
     names: dict[str, Any] = {"parse_binary_frame": lambda data: [read_frame(data).pcm]}
     exec(compile(code("python").split("# Run")[0], "document.md", "exec"), names)
-    client: Callable[..., Awaitable[bytes]] = names["voxcpm_tts"]
-    return client
+    return names["voxcpm_tts"]
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,7 @@ from tests.support.patience import WITHIN_S
 
 ID = f"elevenlabs:{VOICE}"
 TEXT = "Hello there, it is 21 degrees. مَرحبا!"
-STORY = (
-    "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for all of us."
-)
+STORY = "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for us."
 LONG = "One two three four five six seven eight nine ten, and then eleven twelve thirteen fourteen fifteen."
 
 
@@ -55,10 +53,7 @@ class Typing:
 
 
 def new_engine(
-    settings: UpstreamSettings,
-    fallback: Engine | None = None,
-    registry: CollectorRegistry | None = None,
-    timeout_s: float = 10.0,
+    settings: UpstreamSettings, fallback: Engine | None = None, registry: Any = None, timeout_s: float = 10.0
 ) -> ElevenLabsEngine:
     metrics = UpstreamMetrics(registry or CollectorRegistry(), "elevenlabs", "ElevenLabs")
     return ElevenLabsEngine(settings, metrics, fallback, timeout_s=timeout_s)
@@ -71,13 +66,11 @@ def account(**settings: Any) -> UpstreamSettings:
 
 @asynccontextmanager
 async def started(
-    service: ElevenLabsService,
-    fallback: Engine | None = None,
-    registry: CollectorRegistry | None = None,
-    timeout_s: float = 10.0,
-    **settings: Any,
+    service: ElevenLabsService, *parts: Any, timeout_s: float = 10.0, **settings: Any
 ) -> AsyncIterator[ElevenLabsEngine]:
-    engine = new_engine(account(**{"url": service.url, **settings}), fallback, registry, timeout_s)
+    """The engine, started; parts: a fallback and a registry of metrics."""
+    chosen = account(**{"url": service.url, **settings})
+    engine = new_engine(chosen, *parts, timeout_s=timeout_s)
     await engine.start()
     yield engine
     await engine.stop()
@@ -114,9 +107,8 @@ def audio_of(chunks: list[SpeechChunk]) -> bytes:
 def words_of(text: str, chunks: list[SpeechChunk]) -> list[tuple[str, int, int]]:
     """Each word with its times in milliseconds."""
     spans = [span for chunk in chunks for span in chunk.spans]
-    return [
-        (text[span.start : span.end], round(span.start_s * 1000), round(span.end_s * 1000)) for span in spans
-    ]
+    times = [(round(span.start_s * 1000), round(span.end_s * 1000)) for span in spans]
+    return [(text[span.start : span.end], *at) for span, at in zip(spans, times, strict=True)]
 
 
 def expected_words(text: str) -> list[tuple[str, int, int]]:

@@ -20,33 +20,12 @@ from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.messages import CharacterAlignment, Message
 from kani.engines.elevenlabs.times import CharacterTimes
-from tests.engines.elevenlabs.conftest import (
-    ID,
-    LONG,
-    STORY,
-    TEXT,
-    Typing,
-    assert_in_order,
-    audio_of,
-    expected_words,
-    said,
-    said_while_written,
-    started,
-    words_of,
-)
+from tests.engines.elevenlabs import conftest
+from tests.engines.elevenlabs.conftest import LONG, TEXT, Typing, assert_in_order, said, started, words_of
 from tests.support import elevenlabs_service as fake
-from tests.support.elevenlabs_service import (
-    KEY,
-    LETTER_S,
-    RATE,
-    VOICE,
-    Change,
-    ElevenLabsService,
-    Frame,
-    tone,
-)
+from tests.support.elevenlabs_service import KEY, LETTER_S, RATE, Change, ElevenLabsService, Frame, tone
 from tests.support.patience import WITHIN_S, happens
-from tests.support.sessions import build
+from tests.support.sessions import started as serving
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -54,7 +33,7 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
     async with started(service) as engine:
         chunks = await said(engine, speed=1.1, sampling=Sampling(seed=2**32 + 7))
     (exchange,) = service.exchanges
-    assert exchange.path == f"/v1/text-to-speech/{VOICE}/stream-input"
+    assert exchange.path == f"/v1/text-to-speech/{fake.VOICE}/stream-input"
     assert exchange.query == {
         "model_id": "eleven_flash_v2_5",
         "output_format": "pcm_24000",
@@ -66,42 +45,32 @@ async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> N
         "seed": "7",
     }
     assert exchange.headers["xi-api-key"] == KEY
-    assert exchange.received == [
-        {
-            "text": " ",
-            "generation_config": {"chunk_length_schedule": [500]},
-            "voice_settings": {"speed": 1.1},
-        },
-        {"text": TEXT},
-        {"text": ""},
-    ]
-    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    first = {"generation_config": {"chunk_length_schedule": [500]}, "voice_settings": {"speed": 1.1}}
+    assert exchange.received == [{"text": " ", **first}, {"text": TEXT}, {"text": ""}]
+    assert conftest.audio_of(chunks) == tone(TEXT + " ")[0]
     assert all(chunk.sample_rate == RATE for chunk in chunks)
-    assert words_of(TEXT, chunks) == expected_words(TEXT)
+    assert words_of(TEXT, chunks) == conftest.expected_words(TEXT)
     assert_in_order(chunks, TEXT)
     marks = [round(mark * 1000) for chunk in chunks for span in chunk.spans for mark in span.character_starts]
     assert marks == [round(at * LETTER_S * 1000) for at, letter in enumerate(TEXT) if letter != " "]
 
 
-async def test_language_is_sent_only_to_models_that_take_it(service: ElevenLabsService) -> None:
-    async with started(service, model="eleven_multilingual_v2") as engine:
-        await said(engine)
-        assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
-    assert "language_code" not in service.exchanges[0].query
-
-
 async def test_info_lists_the_accounts_voices(service: ElevenLabsService) -> None:
-    """The configured voice first; ids that could be a path are left out."""
+    """The configured voice first; ids that could be a path are left out; languages of the model."""
     async with started(service) as engine:
         info = engine.info
     assert [(voice.id, voice.name, voice.gender) for voice in info.voices] == [
-        (ID, "Rachel", "female"),
+        (conftest.ID, "Rachel", "female"),
         (f"elevenlabs:{fake.OTHER_VOICE}", "Sarah", "female"),
     ]
     assert info.sample_rate == RATE and info.speed_range == (0.7, 1.2)
     assert info.accepts_partial_text and info.streams_inside_segment and info.supported_fields == {"seed"}
-    assert info.default_voices["es"] == info.default_voices["ar"] == ID
+    assert info.default_voices["es"] == info.default_voices["ar"] == conftest.ID
     assert service.voices_asked[0]["xi-api-key"] == KEY
+    async with started(service, model="eleven_multilingual_v2") as engine:
+        await said(engine)
+        assert "hu" not in engine.info.default_voices and "ar" in engine.info.default_voices
+    assert "language_code" not in service.exchanges[0].query
 
 
 def relative(alignment: Frame, sent_ms: float) -> Frame:
@@ -110,11 +79,8 @@ def relative(alignment: Frame, sent_ms: float) -> Frame:
 
 
 def snake(alignment: Frame, sent_ms: float) -> Frame:
-    return {
-        "chars": alignment["chars"],
-        "char_start_times_ms": alignment["charStartTimesMs"],
-        "charsDurationsMs": alignment["charDurationsMs"],
-    }
+    renamed = {"char_start_times_ms": "charStartTimesMs", "charsDurationsMs": "charDurationsMs"}
+    return {name: alignment[renamed.get(name, name)] for name in ("chars", *renamed)}
 
 
 def pairs(alignment: Frame, sent_ms: float) -> Frame:
@@ -152,7 +118,7 @@ async def test_every_format_of_times_is_read(
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine, LONG)
-    assert words_of(LONG, chunks) == expected_words(LONG)
+    assert words_of(LONG, chunks) == conftest.expected_words(LONG)
     assert len(chunks) > 10
 
 
@@ -162,25 +128,23 @@ async def test_pieces_of_one_text_follow_each_other(
 ) -> None:
     """Also where all times of a piece come with its first message, counted from there."""
     path = messages.stream_path
-    monkeypatch.setattr(
-        messages, "stream_path", lambda voice, **query: path(voice, **(query | {"sync_alignment": sync}))
-    )
-    async with started(service) as engine:
+    chosen = {"sync_alignment": sync}
+    monkeypatch.setattr(messages, "stream_path", lambda voice, **query: path(voice, **(query | chosen)))
+    async with started(service) as engine, asyncio.timeout(WITHIN_S):
         first = Typing(LONG)
-        segment = Segment(first.text.text, ID, "en")
-        async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, first.text)) as speech:
+        async with aclosing(engine.stream(Segment(LONG, conftest.ID, "en"), first.text)) as speech:
             chunks = [await anext(speech)]
             first.add(" And so on.", Boundary.SENTENCE)
             chunks += [chunk async for chunk in speech]
     text = f"{LONG} And so on."
     assert service.exchanges[0].text == text
-    assert words_of(text, chunks) == expected_words(text)
+    assert words_of(text, chunks) == conftest.expected_words(text)
 
 
 async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsService) -> None:
     typing = Typing("One two")
     async with started(service) as engine:
-        segment = Segment("One two", ID, "en")
+        segment = Segment("One two", conftest.ID, "en")
         async with asyncio.timeout(WITHIN_S), aclosing(engine.stream(segment, typing.text)) as speech:
             pending = asyncio.ensure_future(anext(speech))
             await typing.waits.wait()
@@ -192,11 +156,7 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
             rest = [chunk async for chunk in speech]
     (exchange,) = service.exchanges
     assert [frame["text"] for frame in exchange.received] == [
-        " ",
-        "One two",
-        " three four five six seven eight nine ten eleven",
-        " twelve.",
-        "",
+        *(" ", "One two", " three four five six seven eight nine ten eleven", " twelve.", "")
     ]
     assert exchange.received[0]["generation_config"] == {"chunk_length_schedule": [50, 120, 160, 250]}
     assert_in_order([first, *rest], typing.text.text)
@@ -208,7 +168,7 @@ async def test_waiting_stream_is_kept_open(
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
-        listening = asyncio.create_task(said_while_written(engine, typing))
+        listening = asyncio.create_task(conftest.said_while_written(engine, typing))
         await service.opened.wait()
         await happens(lambda: len(service.exchanges[0].received) >= 5)
         typing.add(" three.", Boundary.SENTENCE)
@@ -236,24 +196,21 @@ async def test_silence_around_the_speech_is_trimmed(service: ElevenLabsService) 
     async with started(service) as engine:
         chunks = await said(engine)
     kept = 2 * RATE * 5 // 100
-    assert audio_of(chunks) == bytes(kept) + tone(TEXT + " ")[0] + bytes(kept)
-    *words, (last, begins, ends) = [(w, start + 50, end + 50) for w, start, end in expected_words(TEXT)]
+    assert conftest.audio_of(chunks) == bytes(kept) + tone(TEXT + " ")[0] + bytes(kept)
+    *words, (last, begins, ends) = [
+        (w, start + 50, end + 50) for w, start, end in conftest.expected_words(TEXT)
+    ]
     assert words_of(TEXT, chunks) == [*words, (last, begins, ends + 50)]
 
 
 # Invalid messages.
 
-
-def invalid_messages(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}, frame]
+INVALID = ["not json", b"\x00\x01", "[1, 2]", "null", '{"audio": NaN}', "[" * 5000, {"audio": 7}, {}]
+UNTIMED = {"alignment": None, "normalizedAlignment": None}
 
 
 def without_times(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return [frame | {"alignment": None, "normalizedAlignment": None}]
-
-
-def times_alone(frame: Frame, number: int) -> list[Frame | str | bytes]:
-    return [frame | {"audio": None}, frame | {"alignment": None, "normalizedAlignment": None}]
+    return [frame | UNTIMED]
 
 
 def odd_bytes(frame: Frame, number: int) -> list[Frame | str | bytes]:
@@ -289,7 +246,10 @@ def spoiled(**fields: Any) -> Change:
 @pytest.mark.parametrize(
     "change",
     [
-        *(invalid_messages, without_times, times_alone, in_one(), odd_bytes),
+        lambda frame, number: [*INVALID, frame],
+        # Times before their audio.
+        lambda frame, number: [frame | {"audio": None}, frame | UNTIMED],
+        *(without_times, in_one(), odd_bytes),
         *(spoiled(charStartTimesMs=starts) for starts in ([5, 3, 1], None)),
         *(spoiled(charDurationsMs=lengths) for lengths in ([1], ["a", {}])),
         *(spoiled(chars=chars) for chars in ([1, 2], "abc")),
@@ -307,7 +267,7 @@ async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change
     service.change = change
     async with started(service) as engine:
         chunks = await said(engine)
-    assert audio_of(chunks) == tone(TEXT + " ")[0]
+    assert conftest.audio_of(chunks) == tone(TEXT + " ")[0]
     assert_in_order(chunks, TEXT)
 
 
@@ -336,8 +296,8 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
         chunks = await said(engine, LONG)
     assert_in_order(chunks, LONG)
     timed = {word: start for word, start, _ in words_of(LONG, chunks)}
-    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in expected_words(LONG)}
-    assert timed["fifteen."] == expected_words(LONG)[-1][1]
+    assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in conftest.expected_words(LONG)}
+    assert timed["fifteen."] == conftest.expected_words(LONG)[-1][1]
 
 
 def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
@@ -372,34 +332,33 @@ def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
 @pytest.mark.parametrize("step", [1, 3, 1000])
 async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
     """However the text comes, in scripts of both directions, without gaps to the end."""
-    async with started(service) as engine:
-        core = build(tmp_path, engine, default_language="en")
-        await core.start()
+    async with started(service) as engine, serving(tmp_path, engine, default_language="en") as core:
         clock = CharacterClock()
         async with core.open(SpeechRequest(language="en"), protocol="test") as session:
 
             async def write() -> None:
-                for at in range(0, len(STORY), step):
-                    session.feed(STORY[at : at + step])
+                for at in range(0, len(conftest.STORY), step):
+                    session.feed(conftest.STORY[at : at + step])
                     await asyncio.sleep(0)
                 session.finish()
 
             writing = asyncio.create_task(write())
             text, edges = "", [0.0]
             async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
-                clock.feed(STORY)
+                clock.feed(conftest.STORY)
                 async for chunk in chunks:
                     timed = clock.align(chunk.spans)
                     text += timed.text
                     assert not timed.edges_s or timed.edges_s[0] == edges[-1]
                     edges += timed.edges_s[1:]
             await writing
-            assert text == STORY and edges == sorted(edges)
+            assert text == conftest.STORY and edges == sorted(edges)
             assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
-            sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
-            assert sent == STORY.replace("😀", "").replace(" ", "")
-            within = [
-                at for at, letter in enumerate(STORY) if STORY[at - 1 : at].isalpha() and letter.isalpha()
-            ]
-            assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
-        await core.stop()
+    sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
+    assert sent == conftest.STORY.replace("😀", "").replace(" ", "")
+    within = [
+        at
+        for at, letter in enumerate(conftest.STORY)
+        if conftest.STORY[at - 1 : at].isalpha() and letter.isalpha()
+    ]
+    assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))

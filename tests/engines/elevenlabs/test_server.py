@@ -2,84 +2,57 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
-import pytest_asyncio
 from websockets.asyncio.client import connect
 
 from tests.clients.kani.wire import pcm, request, stream
 from tests.conftest import ServerProcess
-from tests.support.elevenlabs_service import (
-    KEY,
-    LETTER_S,
-    NO_CREDITS,
-    OTHER_VOICE,
-    VOICE,
-    ElevenLabsService,
-    Exchange,
-    running,
-)
+from tests.support import elevenlabs_service as fake
+from tests.support.elevenlabs_service import KEY, OTHER_VOICE, VOICE, ElevenLabsService
 
-pytestmark = [pytest.mark.server, pytest.mark.asyncio(loop_scope="module")]
+pytestmark = pytest.mark.server
 
 HELLO = "Hello there, my old friend."
-Pair = tuple[ElevenLabsService, ServerProcess]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def pair(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pair]:
-    """The recorded service and a server that speaks by it; the key is in none of the server's output."""
-    async with running() as service:
-        server = ServerProcess(
-            tmp_path_factory.mktemp("elevenlabs"),
-            *("--engine", "elevenlabs", "--recognizer", "none"),
-            ELEVEN_API_KEY=KEY,
-            ELEVEN_VOICE_ID=VOICE,
-            KANI_ELEVENLABS_URL=service.url,
-            KANI_LOG_LEVEL="DEBUG",
-        )
+async def test_server_speaks_by_elevenlabs(tmp_path: Path) -> None:
+    async with fake.running() as service:
+        options = ("--engine", "elevenlabs", "--recognizer", "none")
+        account = {"ELEVEN_API_KEY": KEY, "ELEVEN_VOICE_ID": VOICE, "KANI_ELEVENLABS_URL": service.url}
+        server = ServerProcess(tmp_path, *options, **account, KANI_LOG_LEVEL="DEBUG")
         await asyncio.to_thread(server.wait_until_ready)
-        yield service, server
+        await talk(service, server)
         await asyncio.to_thread(server.stop)
-        assert KEY not in server.banner + server.log + server.terminal
+    assert KEY not in server.banner + server.log + server.terminal
 
 
-async def test_client_receives_elevenlabs_audio_times_and_failures(pair: Pair) -> None:
-    service, server = pair
-    service.exchanges.clear()
-
-    async def refuse(exchange: Exchange) -> None:
-        await exchange.refuse(NO_CREDITS)
-
+async def talk(service: ElevenLabsService, server: ServerProcess) -> None:
     async with connect(server.url) as socket:
         asked = request(HELLO, "tts_stream_request", config={"speed": 1.2})
         chunks, kind, last = await stream(socket, asked)
         assert kind == "tts_stream_complete" and last["metadata"]["engine"] == "elevenlabs"
-        assert len(pcm(chunks)) == round(len(HELLO + " ") * LETTER_S * 22_050)
+        assert len(pcm(chunks)) == round(len(HELLO + " ") * fake.LETTER_S * 22_050)
         spans = [span for data in [*chunks, last] for span in data["metadata"].get("spans", [])]
         words = {HELLO[start:end]: begins_s for start, end, begins_s, _ in spans}
-        assert words["friend."] == pytest.approx(HELLO.index("friend") * LETTER_S, abs=1e-4)
+        assert words["friend."] == pytest.approx(HELLO.index("friend") * fake.LETTER_S, abs=1e-4)
         assert service.exchanges[0].received[0]["voice_settings"] == {"speed": 1.2}
         assert service.exchanges[0].headers["xi-api-key"] == KEY
         asked = request(HELLO, "tts_stream_request", config={"voice_id": f"elevenlabs:{OTHER_VOICE}"})
         await stream(socket, asked)
         assert OTHER_VOICE in service.exchanges[1].path
-        service.answers = [refuse]
+        service.answers = [lambda exchange: exchange.refuse(fake.NO_CREDITS)]
         chunks, _, last = await stream(socket, request(HELLO, "tts_stream_request"))
         assert not chunks and last["status"] == "error" and "no credits left" in last["message"]
         _, kind, _ = await stream(socket, request(HELLO, "tts_stream_request"))
         assert kind == "tts_stream_complete"
-    async with httpx.AsyncClient() as client:
-        voices = (await client.get(f"{server.http_url}/v1/audio/voices")).text
-    assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
-
-
-async def test_elevenlabs_clients_name_the_accounts_voices_by_their_bare_ids(pair: Pair) -> None:
-    service, server = pair
     base = f"{server.http_url}/v1/text-to-speech"
     async with httpx.AsyncClient() as client:
+        voices = (await client.get(f"{server.http_url}/v1/audio/voices")).text
+        assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
+        # ElevenLabs' clients name the account's voices by their bare ids.
         for voice in (VOICE, OTHER_VOICE):
             answer = await client.post(f"{base}/{voice}/stream?output_format=pcm_24000", json={"text": HELLO})
             assert answer.status_code == 200 and len(answer.content) > 1000

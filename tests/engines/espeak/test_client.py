@@ -69,9 +69,8 @@ def test_phonemes_do_not_wait_for_sentence_being_spoken() -> None:
 
     def hold_up(*_: object) -> None:
         with ThreadPoolExecutor(1) as pool:
-            spoken.append(
-                pool.submit(EspeakClient.shared("phonemes").phonemize, "Hola", "es").result(WITHIN_S)
-            )
+            work = pool.submit(EspeakClient.shared("phonemes").phonemize, "Hola", "es")
+            spoken.append(work.result(WITHIN_S))
 
     assert EspeakClient.shared().synthesize("Hola, a todos", "es", hold_up)
     assert spoken and set(spoken) == {"ˈola"}
@@ -108,6 +107,7 @@ def test_speech_does_not_depend_on_texts_before(client: EspeakClient) -> None:
 
 
 def test_text_that_crashes_espeak_fails_alone(client: EspeakClient) -> None:
+    """A process that has ended is replaced."""
     text, voice = CRASHING
     for use in (audio, EspeakClient.phonemize):
         with pytest.raises(EngineFailed):
@@ -117,14 +117,10 @@ def test_text_that_crashes_espeak_fails_alone(client: EspeakClient) -> None:
     with pytest.raises(EngineFailed):
         client.phonemize_all(["xin", text, "xin"], voice)
     assert client.phonemize_all(["Hola"], "es") == ["ˈola"]
-
-
-def test_ended_process_is_replaced() -> None:
-    with closing(EspeakClient()) as client:
-        assert client._process is not None
-        client._process.kill()
-        client._process.wait()
-        assert client.phonemize("Hola", "es") == "ˈola"
+    with closing(EspeakClient()) as own:
+        own._process.kill()
+        own._process.wait()
+        assert own.phonemize("Hola", "es") == "ˈola"
 
 
 def test_faults_of_a_caller_cost_no_other_text(client: EspeakClient) -> None:
@@ -139,10 +135,8 @@ def test_faults_of_a_caller_cost_no_other_text(client: EspeakClient) -> None:
         client.synthesize("Hola", "es", refuse)
     assert len(audio(client, "Hola"))
     pieces: list[Pcm16] = []
-    complete = client.synthesize(
-        "palabra " * 500, "es", lambda pcm, *_: pieces.append(pcm), should_stop=lambda: len(pieces) >= 2
-    )
-    assert not complete
+    long, enough = "palabra " * 500, lambda: len(pieces) >= 2
+    assert not client.synthesize(long, "es", lambda pcm, *_: pieces.append(pcm), should_stop=enough)
     assert len(pieces) == 2
     assert np.array_equal(audio(client, "Hola"), audio(client, "Hola"))
 

@@ -3,38 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import pytest
 
 from kani.core.recognizer import STEP_S
 from kani.core.transcriber import TranscribedWord
-from kani.engines.kyutai.words import (
-    END_OF_PADDING,
-    MAX_WORD_TOKENS,
-    Delays,
-    Script,
-    WordAssembler,
-    words,
-)
+from kani.engines.kyutai.words import END_OF_PADDING, MAX_WORD_TOKENS, Delays, Script, WordAssembler, words
 
 TEXT = "Well, it’s (only) one:two — three."
 
 
 def test_script_has_the_words_of_the_package() -> None:
+    """Also while it is being written."""
     found = words(TEXT)
     assert [word.written for word in found] == ["Well,", "it's", "only", "one", "two", "—", "three."]
     assert [TEXT[word.start : word.end] for word in found][1:4] == ["it’s", "(only)", "one"]
     assert not words(" ( : ) ")
-
-
-@pytest.mark.parametrize("step", [1, 2, 5, 100])
-def test_growing_text_has_the_same_words(step: int) -> None:
-    script, taken = Script(), []
-    for end in range(0, len(TEXT), step):
-        taken += script.take(TEXT[:end], complete=False)
-    taken += script.take(TEXT, complete=True)
-    assert taken == script.words == words(TEXT)
+    for step in (1, 2, 5, 100):
+        script, taken = Script(), []
+        for end in range(0, len(TEXT), step):
+            taken += script.take(TEXT[:end], complete=False)
+        taken += script.take(TEXT, complete=True)
+        assert taken == script.words == found, step
 
 
 PAD, W = 3, END_OF_PADDING
@@ -45,10 +35,7 @@ DELAYS = Delays.of_seconds(0.08, 0.5)
 def heard(written: dict[int, int], frames: int = 40) -> list[TranscribedWord]:
     """Words of a stream that writes tokens at some frames, frame 0 being the one before the audio."""
 
-    def decode(tokens: Sequence[int]) -> str:
-        return "".join(PIECES[token] for token in tokens)
-
-    assembler = WordAssembler(DELAYS, PAD, decode)
+    assembler = WordAssembler(DELAYS, PAD, lambda tokens: "".join(PIECES[token] for token in tokens))
     found = [word for at in range(frames) for word in assembler.take(written.get(at, PAD), 0.9 - 0.01 * at)]
     assert assembler.pending is (written.get(frames - 1, PAD) not in (PAD, W))
     return found + assembler.finish()
@@ -73,20 +60,13 @@ def test_words_have_the_times_of_their_audio(
     assert found == expected
 
 
-def test_word_has_the_probability_of_its_least_likely_token() -> None:
+def test_word_without_an_end_is_cut_and_has_the_probability_of_its_least_likely_token() -> None:
     (word,) = heard({6: W, 7: 11, 8: 12})
     assert math.exp(word.log_probability) == pytest.approx(0.82)
-
-
-def test_word_without_an_end_is_cut() -> None:
     found = heard(dict.fromkeys(range(6, 6 + 2 * MAX_WORD_TOKENS), 12), 400)
     assert len(found) == 2 and len(found[0].text) == 3 * MAX_WORD_TOKENS
 
 
-@pytest.mark.parametrize(
-    ("before_s", "text_s", "expected"), [(0.0, 0.5, Delays(0, 6, 19)), (1.0, 2.5, Delays(13, 31, 44))]
-)
-def test_delays_are_those_of_the_published_checkpoints(
-    before_s: float, text_s: float, expected: Delays
-) -> None:
-    assert Delays.of_seconds(before_s, text_s) == expected
+def test_delays_are_those_of_the_published_checkpoints() -> None:
+    assert Delays.of_seconds(0.0, 0.5) == Delays(0, 6, 19)
+    assert Delays.of_seconds(1.0, 2.5) == Delays(13, 31, 44)

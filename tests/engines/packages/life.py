@@ -50,10 +50,10 @@ async def started(one: Any) -> AsyncIterator[Any]:
         await one.stop()
 
 
-def workers() -> list[psutil.Process]:
-    """The processes of this process's workers."""
+def workers(process: psutil.Process | None = None) -> list[psutil.Process]:
+    """The processes of a process's workers, this one's unless another is named."""
     found = []
-    for one in psutil.Process().children():
+    for one in (process or psutil.Process()).children():
         with suppress(psutil.NoSuchProcess):  # it may end meanwhile
             found += [one] if "kani.engines.worker.child" in one.cmdline() else []
     return found

@@ -33,8 +33,13 @@ class Tone:
     """Speaks a tone of ``WORD_S`` for each word, between silences; "hush" goes on without an end."""
 
     def load(self, settings: Mapping[str, Any], resources: Resources) -> EngineInfo:
+        """settings: an error that it ``raises``, whether it ``waits`` for a file "go", or ``forks``."""
         if "raises" in settings:
             raise ERRORS[settings["raises"]]
+        if "waits" in settings:
+            (resources.cache_dir / "waits").touch()
+            while not (resources.cache_dir / "go").exists():
+                time.sleep(0.05)
         if "forks" in settings:
             multiprocessing.get_context("spawn").Process(target=time.sleep, args=(1e6,), daemon=True).start()
         voices = (Voice("stand_in:a", "A", "en", "stand_in"),)

@@ -25,10 +25,9 @@ from kani.engines.plugin import Resources
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
 from kani.runtime.packages.environment import PackageEnvironment
-from tests.conftest import LOOK_AGAIN_S
 from tests.engines.packages.life import chunks_of, resources, started, workers
 from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, Ear
-from tests.support.patience import WITHIN_S
+from tests.support.patience import happens
 
 pytestmark = pytest.mark.server
 
@@ -80,8 +79,7 @@ async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path)
         assert silent[-1].end_s == pytest.approx(WORD_S + 0.1, abs=0.01)
         assert isinstance(engine, Unloadable) and engine.loaded
         engine.unload_after(0.01)
-        while engine.loaded or workers():
-            await asyncio.sleep(LOOK_AGAIN_S)
+        await happens(lambda: not (engine.loaded or workers()))
         assert len(await chunks_of(engine, segment(text))) > 0
 
 
@@ -111,9 +109,7 @@ async def test_processes_of_a_package_end_with_its_worker(tmp_path: Path) -> Non
     (forked,) = (one for one in worker.children() if "resource_tracker" not in " ".join(one.cmdline()))
     connection.channel.abort("as if the server was killed")
     try:
-        async with asyncio.timeout(WITHIN_S):
-            while forked.is_running():
-                await asyncio.sleep(LOOK_AGAIN_S)
+        await happens(lambda: not forked.is_running())
     finally:
         await connector.disconnect(connection)
 

@@ -83,46 +83,26 @@ def kyutai(folder: Path) -> BaseModel:
 WARM = {"sampling": Sampling(seed=5, temperature=0.9)}
 TOO_LONG = ({"text": "long " * 500}, InvalidRequest, "^text: ")
 NO_RECORDING = (options(prompt_text="words"), InvalidRequest, "^prompt_text: is the transcript")
+# fmt: off
 NEURAL = Row(
-    VOXCPM,
-    "voxcpm",
-    voxcpm,
-    "voxcpm:en",
+    VOXCPM, "voxcpm", voxcpm, "voxcpm:en",
     changes=(
-        options(cfg_value=3.5),
-        options(inference_timesteps=3),
-        options(retry_badcase=True),
+        options(cfg_value=3.5), options(inference_timesteps=3), options(retry_badcase=True),
         options(retry_badcase=True, retry_badcase_max_times=1),
     ),
     wrong=(TOO_LONG, NO_RECORDING, bad_option(cfg_value=11.0), bad_option(inference_timesteps=2.0)),
 )
+CLEO = ({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo")
 MOSHI = Row(
-    KYUTAI,
-    "kyutai",
-    kyutai,
-    "kyutai:ana.wav",
-    word_samples=3_840,
-    more_words=1,
-    at_once=2,
-    changes=(
-        WARM,
-        options(cfg_alpha=3.0),
-    ),
-    wrong=(
-        bad_option(cfg_alpha=1.5),
-        bad_option(cfg_alpha="2"),
-        ({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo"),
-    ),
+    KYUTAI, "kyutai", kyutai, "kyutai:ana.wav", word_samples=3_840, more_words=1, at_once=2,
+    changes=(WARM, options(cfg_alpha=3.0)),
+    wrong=(bad_option(cfg_alpha=1.5), bad_option(cfg_alpha="2"), CLEO),
 )
 ROWS = {
     "pocket": Row(
-        POCKET,
-        "pocket",
+        POCKET, "pocket",
         lambda folder: PocketSettings(languages=("de", "nl"), model=str(folder), python=sys.executable),
-        "pocket:juergen",
-        "de",
-        word_samples=1_920,
-        changes=(WARM,),
+        "pocket:juergen", "de", word_samples=1_920, changes=(WARM,),
         wrong=(
             ({"language": "fr"}, EngineFailed, "no model of fr"),
             ({"text": "(„“)"}, EngineFailed, "was no voice"),
@@ -131,21 +111,16 @@ ROWS = {
     "voxcpm": replace(NEURAL, family="voxcpm-old", needs_words=True),
     "voxcpm2": NEURAL,
     "nano-vllm": replace(
-        NEURAL,
-        device="auto",
-        at_once=64,
-        changes=(),
+        NEURAL, device="auto", at_once=64, changes=(),
         wrong=(TOO_LONG, NO_RECORDING, bad_option(cfg_value=0.05)),
     ),
     "kyutai": MOSHI,
     "kyutai-prefix": replace(
-        MOSHI,
-        family="kyutai-prefix",
-        voice="kyutai:en",
-        changes=(WARM, {"voice": "kyutai:own.wav"}),
-        wrong=(({"voice": "kyutai:cleo.wav"}, UnknownVoice, "cleo"),),
+        MOSHI, family="kyutai-prefix", voice="kyutai:en", changes=(WARM, {"voice": "kyutai:own.wav"}),
+        wrong=(CLEO,),
     ),
 }
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -193,6 +168,11 @@ def same(one: Samples, other: Samples) -> bool:
 
 
 async def test_text_is_spoken_with_its_seed(one: One) -> None:
+    info = one.engine.info
+    assert {one.row.voice, *info.default_voices.values()} <= {voice.id for voice in info.voices}
+    assert info.max_concurrency == one.row.at_once
+    unused = {"denoise"} | ({"cfg_alpha"} if one.row.family == "kyutai-prefix" else set())
+    assert not unused & info.supported_fields and "seed" in info.supported_fields
     chunks = await chunks_of(one.engine, one.segment())
     first = np.concatenate([chunk.samples for chunk in chunks])
     assert len(first) == (3 + one.row.more_words) * one.row.word_samples
@@ -209,9 +189,14 @@ async def test_text_is_spoken_with_its_seed(one: One) -> None:
     assert not same(await said(one.engine, unseeded), await said(one.engine, unseeded))
 
 
-async def test_settings_of_a_request_change_it(one: One) -> None:
+async def test_settings_of_a_request_change_it_and_wrong_ones_are_refused(one: One) -> None:
     found = [await said(one.engine, one.segment(**changed)) for changed in ({}, *one.row.changes)]
     assert len({each.tobytes() for each in found}) == 1 + len(one.row.changes)
+    for changed, kind, reason in one.row.wrong:
+        with pytest.raises(kind, match=reason):
+            await said(one.engine, one.segment(**changed))
+    chunks = await chunks_of(one.engine, one.segment("word " * 60, max_seconds=2.0))
+    assert 2.0 < chunks[-1].end_s < 2.5
 
 
 async def test_segments_beside_each_other_are_as_by_themselves(one: One) -> None:
@@ -230,17 +215,6 @@ async def test_it_is_interrupted_and_comes_back(one: One, killed: bool) -> None:
     assert same(before, await said(one.engine, one.segment()))
 
 
-async def test_too_long_speech_is_cut(one: One) -> None:
-    chunks = await chunks_of(one.engine, one.segment("word " * 60, max_seconds=2.0))
-    assert 2.0 < chunks[-1].end_s < 2.5
-
-
-async def test_wrong_requests_are_refused(one: One) -> None:
-    for changed, kind, reason in one.row.wrong:
-        with pytest.raises(kind, match=reason):
-            await said(one.engine, one.segment(**changed))
-
-
 async def test_recording_is_imitated_and_bad_ones_are_refused(one: One) -> None:
     if one.engine.info.cloning == "none":
         with pytest.raises(InvalidRequest, match="another model"):
@@ -253,18 +227,20 @@ async def test_recording_is_imitated_and_bad_ones_are_refused(one: One) -> None:
     silence = Recording(np.zeros(16_000, np.float32), 16_000)
     with pytest.raises(NoSpeech):
         await one.engine.embed(silence)
+    most = one.row.package.recording_s
+    whole = tone(0.5, 16_000, 2 * most)
+    parts = (whole, whole[: round(most * 16_000)])
+    long, short = [await one.engine.embed(Recording(each, 16_000)) for each in parts]
+    assert np.array_equal(long.values, short.values)
     values = quiet.values.copy()
     values[1] = np.nan
-    for bad in ({"model": "another"}, {"engine": "kani"}, {"values": values}, {"values": values[:0]}):
-        with pytest.raises(InvalidRequest, match=r"^reference: "):
-            await said(one.engine, one.cloned(replace(quiet, **bad)))
     # A part of a frame; more than a recording has; codes that there are not.
-    others = [quiet.values[1:]]
+    others = [values, values[:0], quiet.values[1:]]
     others += [np.tile(quiet.values, 60)] if one.row.package is not VOXCPM or one.row.needs_words else []
     others += [quiet.values - 1e6, quiet.values + 1e6] if one.row.package is KYUTAI else []
-    for wrong in others:
+    for bad in ({"model": "another"}, {"engine": "kani"}, *({"values": each} for each in others)):
         with pytest.raises(InvalidRequest, match=r"^reference: "):
-            await said(one.engine, one.cloned(replace(quiet, values=wrong)))
+            await said(one.engine, one.cloned(replace(quiet, **bad)))
     if one.row.needs_words:
         with pytest.raises(InvalidRequest, match=r"^prompt_text: .*words that are spoken"):
             await said(one.engine, one.segment(embedding=quiet))
@@ -310,25 +286,6 @@ async def test_text_that_is_still_written_is_spoken_as_a_whole_one(one: One) -> 
         assert same(samples, np.concatenate([chunk.samples for chunk in chunks])) and timed == spans
     # The third one waited for its end, so that the others could go on.
     assert [early for *_, early in found] == [True, True, False]
-
-
-async def test_of_a_recording_at_most_so_much_is_used(one: One) -> None:
-    if one.engine.info.cloning == "none":
-        return
-    most = one.row.package.recording_s
-    whole = tone(0.5, 16_000, 2 * most)
-    parts = (whole, whole[: round(most * 16_000)])
-    long, short = [await one.engine.embed(Recording(each, 16_000)) for each in parts]
-    assert np.array_equal(long.values, short.values)
-
-
-async def test_voices_are_named_as_published(one: One) -> None:
-    info = one.engine.info
-    assert one.row.voice in {voice.id for voice in info.voices}
-    assert set(info.default_voices.values()) <= {voice.id for voice in info.voices}
-    assert info.max_concurrency == one.row.at_once
-    unused = {"denoise"} | ({"cfg_alpha"} if one.row.family == "kyutai-prefix" else set())
-    assert not unused & info.supported_fields and "seed" in info.supported_fields
 
 
 async def test_package_that_lost_its_own_process_is_started_again(tmp_path: Path) -> None:

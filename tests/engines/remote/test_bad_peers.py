@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,63 +15,48 @@ import pytest
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import RecognizedWord
 from kani.core.transcriber import TranscribedSegment
-from kani.core.types import Embedding, Similarity, Span, SpeechChunk
+from kani.core.types import Embedding, Similarity, Span
+from kani.engines.remote import messages
 from kani.engines.remote.address import Address
-from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel
+from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel, ProtocolError
 from kani.engines.remote.checks import check, log_text
 from kani.engines.remote.connection import MAX_UNREAD_BYTES, Connection, WorkerLost
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.engine import AHEAD_S
-from kani.engines.remote.messages import (
-    Chunk,
-    Embedded,
-    Ended,
-    Failed,
-    FromWorker,
-    Grant,
-    Logged,
-    Ready,
-    Recognized,
-    Transcribed,
-    Unavailable,
-    Waiting,
-    pack_samples,
-)
+from kani.engines.remote.handshake import MAGIC, Challenge
+from kani.engines.remote.messages import Embedded, FromWorker, Logged, Ready, Recognized, Waiting
 from kani.engines.remote.tags import TAG_BYTES, Tags
 from kani.engines.worker import server
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, started, working
+from tests.engines.packages.life import started
+from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, whole, working
 from tests.support.patience import happens
 from tests.support.tone import RATE, ToneEngine
 
 PLACES = 16
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", PLACES)
 
 
-@pytest.mark.usefixtures("few_places")
 async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address:
         silent = [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
-        engine = engine_of(address)
-        await engine.start()
-        # The oldest are closed, as many as are too many.
-        for reader, _ in silent[: PLACES + 1]:
-            with suppress(ConnectionResetError):
-                assert await reader.read() == b""
-        silent += [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
-        assert len([chunk async for chunk in engine.synthesize(segment("uno dos"))]) == 2
-        await engine.stop()
+        async with started(engine_of(address)) as engine:
+            # The oldest are closed, as many as are too many.
+            for reader, _ in silent[: PLACES + 1]:
+                with suppress(ConnectionResetError):
+                    assert await reader.read() == b""
+            silent += [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
+            assert len(await whole(engine)) == 2
         for _, writer in silent:
             writer.close()
     assert caplog.text.count("the oldest are closed") == 1
 
 
-@pytest.mark.usefixtures("few_places")
 async def test_connected_server_is_not_closed_for_another(tmp_path: Path) -> None:
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address, AsyncExitStack() as stack:
         workers = [RemoteWorker(address, KEY, lambda _: None) for _ in range(PLACES + 1)]
@@ -82,10 +67,6 @@ async def test_connected_server_is_not_closed_for_another(tmp_path: Path) -> Non
         with pytest.raises(WorkerLost):
             await workers[-1].connect()
         assert not any(connection.channel.lost.is_set() for connection in connections)
-
-
-def test_little_is_received_into_before_the_handshake() -> None:
-    assert len(Channel().get_buffer(1 << 20)) <= 2 * MAX_HANDSHAKE_BYTES
 
 
 TEXT = "uno dos tres cuatro"
@@ -111,48 +92,39 @@ CHANGES: dict[str, Change] = {
     "repeated": lambda frames: [frames[0], frames[0]],
     "dropped": lambda frames: frames[1:2],
     "moved": lambda frames: frames[1::-1] if len(frames) > 1 else [],
-    "added": lambda frames: [msgspec.msgpack.encode(Ended(1)) + bytes(TAG_BYTES), *frames],
+    "added": lambda frames: [msgspec.msgpack.encode(messages.Ended(1)) + bytes(TAG_BYTES), *frames],
     "without a tag": lambda frames: [frames[0][:-TAG_BYTES]],
     "shorter than a tag": lambda frames: [b""],
 }
 
 
-class Between:
+@asynccontextmanager
+async def between(worker: Address, side: str, change: Change) -> AsyncIterator[Address]:
     """A machine between a server and a worker, which changes frames of the first connection once."""
+    changed, pumps = list[bytes](), []
 
-    def __init__(self, worker: Address, side: str, change: Change) -> None:
-        self._worker = worker
-        self._side = side
-        self._change: Change | None = change
-        self._pumps: list[asyncio.Task[None]] = []
-
-    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        worker_reader, worker_writer = await asyncio.open_connection(self._worker.host, self._worker.port)
-        self._pumps.append(asyncio.create_task(self._pump("server", reader, worker_writer)))
-        self._pumps.append(asyncio.create_task(self._pump("worker", worker_reader, writer)))
-
-    async def _pump(self, side: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pump(whence: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         passed, held = 0, list[bytes]()
         try:
             while True:
                 length = int.from_bytes(await reader.readexactly(LENGTH_BYTES), "big")
                 frames = [await reader.readexactly(length)]
                 passed += 1
-                if self._change is not None and side == self._side and passed > UNCHANGED[side]:
+                if not changed and whence == side and passed > UNCHANGED[side]:
                     held += frames
-                    if frames := self._change(held):
-                        self._change = None
+                    changed[:] = frames = change(held)
                 for frame in frames:
                     writer.write(len(frame).to_bytes(LENGTH_BYTES, "big") + frame)
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        back, on = await asyncio.open_connection(worker.host, worker.port)
+        pumps.append(asyncio.create_task(pump("server", reader, on)))
+        pumps.append(asyncio.create_task(pump("worker", back, writer)))
 
-@asynccontextmanager
-async def between(worker: Address, side: str, change: Change) -> AsyncIterator[Address]:
-    server = await asyncio.start_server(Between(worker, side, change).connect, "127.0.0.1", 0)
-    async with server:
-        yield Address(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    async with await asyncio.start_server(connect, "127.0.0.1", 0) as listening:
+        yield Address(host="127.0.0.1", port=listening.sockets[0].getsockname()[1])
 
 
 @pytest.mark.parametrize("side", UNCHANGED)
@@ -161,21 +133,13 @@ async def test_change_on_the_way_ends_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, side: str, change: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    engine = ToneEngine(places=2)
     async with (
-        working(Worker(engine), tmp_path, tcp=True) as address,
+        working(Worker(ToneEngine(places=2)), tmp_path, tcp=True) as address,
         between(address, side, CHANGES[change]) as changed_way,
+        started(engine_of(changed_way)) as engine,
     ):
-        engine_there = engine_of(changed_way)
-        await engine_there.start()
-
-        async def speak() -> list[SpeechChunk]:
-            async with aclosing(engine_there.synthesize(segment(TEXT))) as chunks:
-                return [chunk async for chunk in chunks]
-
-        outcomes = await asyncio.gather(speak(), speak(), return_exceptions=True)
+        outcomes = await asyncio.gather(whole(engine, TEXT), whole(engine, TEXT), return_exceptions=True)
         await happens(lambda: CHANGED in caplog.text)
-        await engine_there.stop()
     failures = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     assert all(isinstance(failure, EngineFailed) for failure in failures)
     # Segments without a sound so far are begun again by another connection.
@@ -184,6 +148,8 @@ async def test_change_on_the_way_ends_the_connection(
 
 
 def test_tags_differ_by_key_place_and_message() -> None:
+    """Before the handshake little is received into."""
+    assert len(Channel().get_buffer(1 << 20)) <= 2 * MAX_HANDSHAKE_BYTES
     first, same, other = Tags(b"a" * 32), Tags(b"a" * 32), Tags(b"b" * 32)
     tags = [first.next(b"x"), first.next(b"x"), first.next(b"y"), other.next(b"x")]
     assert len(set(tags)) == len(tags) and {len(tag) for tag in tags} == {TAG_BYTES}
@@ -192,12 +158,13 @@ def test_tags_differ_by_key_place_and_message() -> None:
 
 
 INFO = ToneEngine().info
-SECOND = pack_samples(np.zeros(RATE, np.float32))
+SECOND = messages.pack_samples(np.zeros(RATE, np.float32))
 NAN, INF = math.nan, math.inf
+SEGMENT = TranscribedSegment("uno", 0.0, 1.0, language="es")
 
 
-def chunk(sample_rate: int = RATE, start_s: float = 0.0, *spans: Span) -> Chunk:
-    return Chunk(1, SECOND, sample_rate, start_s, spans)
+def chunk(sample_rate: int = RATE, start_s: float = 0.0, *spans: Span) -> messages.Chunk:
+    return messages.Chunk(1, SECOND, sample_rate, start_s, spans)
 
 
 def embedded(value: float, similarity: float) -> Embedded:
@@ -208,22 +175,15 @@ def embedded(value: float, similarity: float) -> Embedded:
 @pytest.mark.parametrize(
     ("answers", "reason"),
     [
-        ([chunk(0)], "the sample rate of a chunk is 0 (at least 1, at most 192000)"),
-        ([chunk(192_001)], "the sample rate of a chunk is 192001"),
-        ([chunk(2 * RATE)], "a chunk of 2000 Hz of an engine of 1000 Hz"),
-        ([chunk(RATE, NAN)], "the start of a chunk is no finite number"),
         ([chunk(RATE, 0.0, Span(0, 1, 0.0, INF))], "a time of a span is no finite number"),
-        ([chunk(RATE, 0.0, Span(0, 1, 0.0, 1.0, (NAN,)))], "a time of a span is no finite number"),
-        ([chunk(RATE, 0.0, Span(2, 1, 0.0, 1.0))], "a span of the characters 2 to 1"),
-        ([chunk(RATE, 0.0, Span(-1, 1, 0.0, 1.0))], "a span of the characters -1 to 1"),
+        ([chunk(2 * RATE)], "a chunk of 2000 Hz of an engine of 1000 Hz"),
         ([chunk(RATE, 0.0, Span(0, 4, 0.0, 1.0))], "a span beyond the 3 characters of its text"),
         ([chunk()] * 4, f"more speech than the {AHEAD_S:g} s that were granted"),
         ([Waiting(1, -1, None)], "the characters known to a segment is -1"),
-        ([Waiting(1, 1, NAN)], "the time that a segment waits is no finite number"),
-        ([Grant(1, NAN)], "a grant is nan"),
+        ([messages.Grant(1, NAN)], "a grant is nan"),
         ([Ready(replace(INFO, max_concurrency=0))], "the slots of an engine is 0 (at least 1"),
         ([Logged(logging.ERROR, "server", "forged", "")], "Logged, which only a child of this process sends"),
-        ([Unavailable("forged")], "Unavailable, which only a child of this process sends"),
+        ([messages.Unavailable("forged")], "Unavailable, which only a child of this process sends"),
     ],
 )
 async def test_wrong_value_ends_the_connection(
@@ -241,36 +201,44 @@ async def test_wrong_value_ends_the_connection(
 
 
 @pytest.mark.parametrize(
-    ("ready", "reason"),
+    ("first", "reason"),
     [
         (Ready(replace(INFO, max_concurrency=0)), "the slots of an engine is 0"),
-        (Ready(replace(INFO, sample_rate=0)), "the sample rate of an engine is 0"),
-        (Ready(replace(INFO, speed_range=(NAN, 1.0))), "the speeds of an engine is no finite number"),
         (Ready(INFO, name="a\n2026-01-01 ERROR forged"), "a description with line breaks"),
+        (Challenge(MAGIC, 99, ""), r"the worker has version 99.*install the same release"),
     ],
 )
-async def test_wrong_description_is_refused(tmp_path: Path, ready: Ready, reason: str) -> None:
-    async with rogue(tmp_path, ready) as address:
+async def test_wrong_description_is_refused(tmp_path: Path, first: Ready | Challenge, reason: str) -> None:
+    async with rogue(tmp_path, first) as address:
         with pytest.raises(EngineUnavailable, match=reason):
             await engine_of(address).start()
 
 
 @pytest.mark.parametrize(
-    "message",
+    ("message", "reason"),
     [
-        embedded(NAN, 0.5),
-        embedded(0.5, INF),
-        Embedded(1, Embedding("tone", "tone 1", np.zeros(200_001, np.float32))),
-        Recognized(1, word=RecognizedWord("uno", 0.0, NAN)),
-        Recognized(1, step=(-1, (0.0, 0.0, 0.0, 0.0), (), True)),
-        Recognized(1, step=(0, (0.0, 0.0, 0.0, NAN), (), True)),
-        Recognized(1),
-        Transcribed(1, TranscribedSegment("uno", 0.0, INF, (), (), 0.0, 0.0, 0.0, 1.0, 0.0, "es", 1.0)),
-        Logged(-1, "server", "", ""),
+        (chunk(0), r"the sample rate of a chunk is 0 \(at least 1, at most 192000\)"),
+        (chunk(192_001), "the sample rate of a chunk is 192001"),
+        (chunk(RATE, NAN), "the start of a chunk is no finite number"),
+        (chunk(RATE, 0.0, Span(0, 1, 0.0, 1.0, (NAN,))), "a time of a span is no finite number"),
+        (chunk(RATE, 0.0, Span(2, 1, 0.0, 1.0)), "a span of the characters 2 to 1"),
+        (chunk(RATE, 0.0, Span(-1, 1, 0.0, 1.0)), "a span of the characters -1 to 1"),
+        (Waiting(1, 1, NAN), "the time that a segment waits is no finite number"),
+        (Ready(replace(INFO, sample_rate=0)), "the sample rate of an engine is 0"),
+        (Ready(replace(INFO, speed_range=(NAN, 1.0))), "the speeds of an engine is no finite number"),
+        (embedded(NAN, 0.5), "no finite number"),
+        (embedded(0.5, INF), "no finite number"),
+        (Embedded(1, Embedding("tone", "tone 1", np.zeros(200_001, np.float32))), "at least"),
+        (Recognized(1, word=RecognizedWord("uno", 0.0, NAN)), "no finite number"),
+        (Recognized(1, step=(-1, (0.0, 0.0, 0.0, 0.0), (), True)), "at least"),
+        (Recognized(1, step=(0, (0.0, 0.0, 0.0, NAN), (), True)), "no finite number"),
+        (Recognized(1), "without content"),
+        (messages.Transcribed(1, replace(SEGMENT, end_s=INF)), "no finite number"),
+        (Logged(-1, "server", "", ""), "at least"),
     ],
 )
-def test_wrong_value_is_refused(message: FromWorker) -> None:
-    with pytest.raises(Exception, match=r"no finite number|at least|without content"):
+def test_wrong_value_is_refused(message: FromWorker, reason: str) -> None:
+    with pytest.raises(ProtocolError, match=reason):
         check(message)
 
 
@@ -288,7 +256,7 @@ async def test_unasked_answers_are_not_kept(tmp_path: Path, caplog: pytest.LogCa
 
 async def test_errors_and_log_records_stay_in_lines(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with (
-        rogue(tmp_path, Ready(INFO), Failed(1, "failed", "broken\nERROR forged")) as address,
+        rogue(tmp_path, Ready(INFO), messages.Failed(1, "failed", "broken\nERROR forged")) as address,
         started(engine_of(address)) as engine,
     ):
         with pytest.raises(EngineFailed) as failed:

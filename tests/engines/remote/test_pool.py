@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from kani.core.engine import Engine, LightVoices
+from kani.core.engine import LightVoices
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Embedding, Recording
 from kani.engines.pool_metrics import WorkerMetrics
@@ -21,44 +21,27 @@ from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.engine import RemoteEngine
 from kani.engines.remote.messages import Speak
 from kani.engines.remote.processes import RemoteWorkers, engine_at
-from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, started
+from tests.engines.packages.life import started
+from tests.engines.remote import test_remote
+from tests.engines.remote.test_remote import KEY, LONG, content, engine_of, segment, whole
 from tests.support.patience import happens
 from tests.support.tone import ToneEngine
 
 
-class Site:
-    """One worker that listens, and can be drained or killed."""
+class Site(test_remote.Site):
+    """One worker of a tone engine."""
 
-    def __init__(self, engine: ToneEngine, path: Path, name: str = "") -> None:
-        self.engine = engine
-        self.worker = Worker(engine, name=name)
-        self.address = Address(path)
-        self.stop = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    async def start(self) -> None:
-        listening = asyncio.Event()
-        self._task = asyncio.create_task(
-            serve_worker(self.worker, self.address, KEY, self.stop, lambda _: listening.set())
-        )
-        await listening.wait()
-
-    async def end(self) -> None:
-        self.stop.set()
-        if self._task is not None:
-            await self._task
+    def __init__(self, path: Path, name: str = "", **info: Any) -> None:
+        self.engine = ToneEngine()
+        self.engine.info = replace(self.engine.info, **info)
+        super().__init__(Worker(self.engine, name=name), Address(path))
 
 
 @asynccontextmanager
 async def sites(folder: Path, count: int, **info: Any) -> AsyncIterator[list[Site]]:
     """Workers of one engine each, with ``info``; at the end no exchange of any is left."""
-    made = []
-    for number in range(count):
-        engine = ToneEngine()
-        engine.info = replace(engine.info, **info)
-        made.append(Site(engine, folder / "private" / f"{number}.sock", f"w{number}"))
+    made = [Site(folder / "private" / f"{number}.sock", f"w{number}", **info) for number in range(count)]
     for site in made:
         await site.start()
     try:
@@ -73,16 +56,17 @@ async def sites(folder: Path, count: int, **info: Any) -> AsyncIterator[list[Sit
 async def pooled(
     folder: Path, count: int = 2, registry: CollectorRegistry | None = None, **info: Any
 ) -> AsyncIterator[tuple[list[Site], RemoteEngine]]:
-    """Workers of engines with ``info``, and the engine of them all, which has reached them."""
+    """Workers of engines with ``info``, and the engine of them all, which has reached them, and leaves no
+    task when it is stopped.
+    """
     async with sites(folder, count, **info) as workers:
         async with started(engine_of(*(site.address for site in workers), registry=registry)) as engine:
             await happens(lambda: engine.info.max_concurrency == count)
             yield workers, engine
-
-
-async def whole(engine: Engine, text: str, **rest: Any) -> list[tuple[object, ...]]:
-    async with aclosing(engine.synthesize(replace(segment(text), **rest))) as chunks:
-        return content([chunk async for chunk in chunks])
+        # The workers' own tasks are of this process too.
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        files = [str(getattr(task.get_coro(), "cr_code", "")) for task in left]
+        assert not [file for file in files if str(Path("engines", "remote")) in file]
 
 
 async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path: Path) -> None:
@@ -94,17 +78,15 @@ async def test_segments_go_to_the_least_loaded_worker_and_slots_add_up(tmp_path:
             chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment(LONG))))
             await anext(chunks)
         assert [site.worker.exchanges for site in workers] == [1, 1, 1]
-        for number in range(3):
-            labels = {"replica": f"w{number}"}
-            assert registry.get_sample_value("kani_worker_slots", labels) == 1
-            assert registry.get_sample_value("kani_worker_segments", labels) == 1
+        for gauge in ("kani_worker_slots", "kani_worker_segments"):
+            assert [registry.get_sample_value(gauge, {"replica": f"w{n}"}) for n in range(3)] == [1, 1, 1]
 
 
 async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) -> None:
     light = LightVoices({"tone_es": "es"}, 3, always=False)
     async with pooled(tmp_path, light=light) as (workers, engine):
         await happens(lambda: engine.info.light == replace(light, slots=6))
-        assert [chunk async for chunk in engine.synthesize(replace(segment("uno"), light=True))]
+        assert await whole(engine, "uno", light=True)
         assert [each.light for site in workers for each in site.engine.segments] == [True]
         english = replace(segment("one"), language="en", light=True)
         for engine_here in (workers[0].engine, ToneEngine()):
@@ -113,36 +95,19 @@ async def test_light_segments_are_spoken_and_their_slots_add_up(tmp_path: Path) 
 
 
 async def test_full_worker_refuses_and_the_segment_is_spoken_by_another(tmp_path: Path) -> None:
+    """Where all are full it waits."""
     async with pooled(tmp_path) as (workers, engine), AsyncExitStack() as stack:
         first, second = workers
         first.engine.allow = 1
         # Another server has taken the first worker's slot.
         other = await stack.enter_async_context(started(engine_of(first.address)))
-        await anext(await stack.enter_async_context(aclosing(other.synthesize(segment(LONG)))))
+        await anext(await stack.enter_async_context(aclosing(other.synthesize(segment("uno dos tres")))))
         for _ in range(4):
-            assert await whole(engine, "uno dos") == await whole(ToneEngine(), "uno dos")
+            assert content(await whole(engine)) == content(await whole(ToneEngine()))
         assert len(first.engine.segments) == 1 and len(second.engine.segments) == 4
-
-
-async def test_stopped_engine_leaves_no_task(tmp_path: Path) -> None:
-    async with sites(tmp_path, 2) as workers:
-        async with started(engine_of(*(site.address for site in workers))) as engine:
-            await happens(lambda: engine.info.max_concurrency == 2)
-            assert await whole(engine, "uno") == await whole(ToneEngine(), "uno")
-        # The workers' own tasks are of this process too.
-        left = asyncio.all_tasks() - {asyncio.current_task()}
-        files = [str(getattr(task.get_coro(), "cr_code", "")) for task in left]
-        assert not [file for file in files if str(Path("engines", "remote")) in file]
-
-
-async def test_segment_waits_where_all_workers_are_full(tmp_path: Path) -> None:
-    async with pooled(tmp_path) as (workers, engine), AsyncExitStack() as stack:
-        for site in workers:
-            site.engine.allow = 1
-        for _ in workers:
-            chunks = await stack.enter_async_context(aclosing(engine.synthesize(segment("uno dos tres"))))
-            await anext(chunks)
-        waiting = asyncio.create_task(whole(engine, "uno dos"))
+        second.engine.allow = second.engine.steps + 1
+        await anext(await stack.enter_async_context(aclosing(engine.synthesize(segment("uno dos tres")))))
+        waiting = asyncio.create_task(whole(engine))
         await happens(lambda: sum(site.worker.exchanges for site in workers) == 3)
         for site in workers:
             await site.engine.permit(None)
@@ -197,12 +162,12 @@ async def test_draining_worker_finishes_its_segments_and_gets_no_others(tmp_path
             await happens(lambda: engine.info.max_concurrency == 1)
             await new.engine.permit(None)
             for _ in range(3):
-                assert len(await whole(engine, "uno dos")) == 2
+                assert len(await whole(engine)) == 2
             assert len(old.engine.segments) == 1 and not draining.done()
             await old.engine.permit(None)
             spoken += [chunk async for chunk in chunks]
         await draining
-        assert content(spoken) == await whole(ToneEngine(), "uno dos tres")
+        assert content(spoken) == content(await whole(ToneEngine(), "uno dos tres"))
 
 
 async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: Path) -> None:
@@ -210,12 +175,12 @@ async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: P
         first = workers[0]
         first.engine.allow = 0
         # Nothing of it was heard, so the other worker begins it again.
-        reading = [asyncio.create_task(whole(engine, "uno dos")) for _ in workers]
+        reading = [asyncio.create_task(whole(engine)) for _ in workers]
         await happens(lambda: bool(first.engine.segments))
         await first.end()
         assert [len(chunks) for chunks in await asyncio.gather(*reading)] == [2, 2]
         assert engine.info.max_concurrency == 1
-        workers[0] = again = Site(ToneEngine(), first.address.path or tmp_path)
+        workers[0] = again = Site(first.address.path)
         await again.start()
         await happens(lambda: engine.info.max_concurrency == 2)
         for _ in range(2):
@@ -224,7 +189,7 @@ async def test_dead_worker_is_skipped_and_used_again_when_it_is_back(tmp_path: P
 
 
 async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> None:
-    late = Site(ToneEngine(), tmp_path / "private" / "late.sock")
+    late = Site(tmp_path / "private" / "late.sock")
     async with sites(tmp_path, 1) as workers:
         async with started(engine_of(late.address, workers[0].address)) as engine:
             assert engine.info.max_concurrency == 1
@@ -239,7 +204,6 @@ async def test_worker_of_another_engine_is_unused(tmp_path: Path, caplog: pytest
     async with sites(tmp_path, 2) as workers:
         workers[1].engine.info = replace(workers[1].engine.info, sample_rate=8000)
         async with started(engine_of(workers[0].address)) as engine:
-            assert isinstance(engine._link, pool.Pool)
             engine._link.update([str(site.address) for site in workers])
             await happens(lambda: "has another engine than the others, and is not used" in caplog.text)
             for _ in range(3):
@@ -248,14 +212,17 @@ async def test_worker_of_another_engine_is_unused(tmp_path: Path, caplog: pytest
 
 
 async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """An unexpected end of the questions is told."""
     monkeypatch.setattr(pool, "DISCOVERY_S", 0.0)
     known: list[str] = []
     reported: list[bool] = []
 
     async def discover(all_refused: bool) -> Collection[str]:
         reported.append(all_refused)
+        if not known:
+            raise LookupError("no such table")
         return known
 
     engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(CollectorRegistry()))
@@ -263,10 +230,8 @@ async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
         workers[1].engine.info = replace(workers[1].engine.info, name="another")
         addresses = [str(site.address) for site in workers]
         known[:] = addresses[:1]
-        assert isinstance(engine, RemoteEngine)
         async with started(engine):
             known[:] = addresses
-            assert isinstance(engine._link, pool.Pool)
             members = engine._link._members
             await happens(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
             assert not any(reported)
@@ -274,17 +239,7 @@ async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
             await happens(lambda: reported[-1])
             known[:] = addresses
             await happens(lambda: not reported[-1])
-
-
-async def test_unexpected_end_of_discovery_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async def discover(_: bool) -> Collection[str]:
-        raise LookupError("no such table")
-
-    async with sites(tmp_path, 1) as workers:
-        workers_of = RemoteWorkers((str(workers[0].address),), KEY, discover)
-        engine = engine_at(workers_of, WorkerMetrics(CollectorRegistry()))
-        assert isinstance(engine, RemoteEngine)
-        async with started(engine):
+            known.clear()
             await happens(lambda: "asked for no more: no such table" in caplog.text)
             assert await whole(engine, "uno")
 
@@ -318,7 +273,6 @@ async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
 
     registry = CollectorRegistry()
     engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(registry))
-    assert isinstance(engine, RemoteEngine)
     async with sites(tmp_path, 2) as workers:
         known.append(str(workers[0].address))
         workers[0].engine.allow = 1
@@ -327,7 +281,7 @@ async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
             known[:] = [str(workers[1].address)]
             await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
             await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None)
-            assert len(await whole(engine, "uno dos")) == 2
+            assert len(await whole(engine)) == 2
             assert len(workers[0].engine.segments) == len(workers[1].engine.segments) == 1
             await workers[0].engine.permit(None)
             spoken += [chunk async for chunk in chunks]

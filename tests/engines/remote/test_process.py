@@ -1,22 +1,19 @@
 """Engines in processes of their own, which are killed, stall or take long before they are ready."""
 
 import asyncio
-import json
-import logging
 import signal
 import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from kani.core.audio.pcm import wav
 from kani.core.engine import Engine
@@ -29,8 +26,9 @@ from kani.engines.remote.connection import Connection, WorkerLost
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
+from tests.clients.kani.wire import receive, request, stream
 from tests.conftest import LOOK_AGAIN_S, StartServer
-from tests.engines.remote import starting_engine
+from tests.engines.packages.life import started, workers
 from tests.engines.remote.test_remote import content
 from tests.support.patience import WITHIN_S, happens
 
@@ -60,29 +58,17 @@ async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
             await asyncio.sleep(0)
 
 
-def workers_of(process: psutil.Process) -> list[psutil.Process]:
-    found = []
-    for child in process.children():
-        with suppress(psutil.NoSuchProcess):
-            if any("kani.engines.worker.child" in argument for argument in child.cmdline()):
-                found.append(child)
-    return found
-
-
 @asynccontextmanager
 async def espeak_in_process(
     folder: Path, registry: CollectorRegistry
 ) -> AsyncIterator[tuple[Engine, psutil.Process]]:
     """espeak-ng in a process of its own, started, and that process; no worker is left when it has stopped."""
-    before = {*workers_of(psutil.Process())}
-    engine = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry)).engine("espeak")
-    await engine.start()
-    try:
-        (worker,) = {*workers_of(psutil.Process())} - before
+    before = {*workers()}
+    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
+    async with started(host.engine("espeak")) as engine:
+        (worker,) = {*workers()} - before
         yield engine, worker
-    finally:
-        await engine.stop()
-    assert {*workers_of(psutil.Process())} <= before
+    assert {*workers()} <= before
 
 
 async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,9 +98,7 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
         tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
 
         def under_way() -> list[int]:
-            return [
-                number for number in range(STREAMS) if len(heard[number]) == 1 and not tasks[number].done()
-            ]
+            return [n for n in range(STREAMS) if len(heard[n]) == 1 and not tasks[n].done()]
 
         async with asyncio.timeout(WITHIN_S):
             # Some have ended, one has given a first second of five and is granted one or two more, most wait.
@@ -140,47 +124,33 @@ async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> Non
     await own.stop()
 
 
-def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:
+async def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:
     server = start_server("--engine", "espeak", "--engine-process", KANI_RECOGNIZER="none")
-    (worker,) = workers_of(psutil.Process(server.process.pid))
+    front = psutil.Process(server.process.pid)
+    config, kind = {"language": "spanish", "chunk_size": 5}, "tts_stream_request"
     text = " ".join(SENTENCE.format(number) for number in range(100))
     # The worker sees no Ctrl+C: the server ends it.
+    (worker,) = workers(front)
     worker.send_signal(signal.SIGINT)
     worker.send_signal(signal.SIGTERM)
-    with connect(f"{server.url}/", max_size=None, max_queue=1) as client:
+    async with connect(server.url, max_size=None, max_queue=1) as client:
         for _ in range(KILLS):
-            (worker,) = workers_of(psutil.Process(server.process.pid))
-            assert _answer(client, text)["type"] == "tts_stream_chunk"
+            (worker,) = workers(front)
+            await client.send(request(text, kind, config=config))
+            assert (await receive(client))[0] == "tts_stream_chunk"
             worker.send_signal(signal.SIGKILL)
-            last = _last(client)
-            if last["type"] != "tts_stream_complete":
+            while (last := await receive(client))[0] == "tts_stream_chunk":
+                pass
+            if last[0] != "tts_stream_complete":
                 break
-        assert (last["type"], last["data"]["status"]) == ("tts_response", "error")
-        assert last["data"]["message"] == "the espeak engine was lost"
-        assert _answer(client, "Hola de nuevo.")["type"] == "tts_stream_chunk"
-        assert _last(client)["type"] == "tts_stream_complete"
+        assert (last[0], last[1]["status"]) == ("tts_response", "error")
+        assert last[1]["message"] == "the espeak engine was lost"
+        chunks, ended, _ = await stream(client, request("Hola de nuevo.", kind, config=config))
+        assert chunks and ended == "tts_stream_complete"
     # A server that is killed takes its worker along.
-    (worker,) = workers_of(psutil.Process(server.process.pid))
+    (worker,) = workers(front)
     server.kill()
     worker.wait(WITHIN_S)
-
-
-def _answer(client: ClientConnection, text: str) -> dict[str, Any]:
-    """Ask for speech; return the first message of the answer."""
-    config = {"language": "spanish", "chunk_size": 5}
-    client.send(json.dumps({"type": "tts_stream_request", "data": {"text": text, "config": config}}))
-    return message(client)
-
-
-def message(client: ClientConnection) -> dict[str, Any]:
-    return dict(json.loads(client.recv(WITHIN_S)))
-
-
-def _last(client: ClientConnection) -> dict[str, Any]:
-    """Return the message that ends the answer."""
-    while (found := message(client))["type"] == "tts_stream_chunk":
-        pass
-    return found
 
 
 def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:
@@ -189,7 +159,7 @@ def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: St
     """
     server = start_server("--engine", "espeak", "--engine-process")
     front = psutil.Process(server.process.pid)
-    (speaker,) = workers_of(front)
+    (speaker,) = workers(front)
     speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "pcm"}
     with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
         spoken = client.post("/v1/audio/speech", json=speech).content
@@ -203,7 +173,7 @@ def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: St
         expected = transcribed().json()
         assert expected["text"]
         for _ in range(KILLS):
-            (recogniser,) = (worker for worker in workers_of(front) if worker != speaker)
+            (recogniser,) = (worker for worker in workers(front) if worker != speaker)
             spent_s = recogniser.cpu_times().user
             with ThreadPoolExecutor(1) as pool:
                 answer = pool.submit(transcribed)
@@ -223,27 +193,19 @@ async def starting(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[asyncio.Task[Connection], ChildWorker, psutil.Process]]:
     """A worker whose engine has begun to start: what waits for it, and its process."""
+    """A worker whose engine has begun to start: what waits for it, and its process."""
     monkeypatch.setattr("kani.engines.remote.connection.START_LEASE_S", LEASE_S)
-    begun, before = asyncio.Event(), set(psutil.Process().children())
-    loop = asyncio.get_running_loop()
-
-    class Told(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            loop.call_soon_threadsafe(begun.set)
-
-    told, logger = Told(), logging.getLogger(starting_engine.__name__)
-    logger.addHandler(told)
-    path = f"{starting_engine.__name__}:StartingEngine"
-    launch = Launch("espeak", 20, "engine", {}, Resources(folder), path)
+    before = set(psutil.Process().children())
+    path = "tests.engines.packages.stand_in:Tone"
+    launch = Launch("stand_in", 20, "engine", {"waits": True}, Resources(folder), path)
     connector = ChildWorker(launch, lambda ready: None, lambda: None)
     connecting = asyncio.create_task(connector.connect())
     try:
+        await happens(lambda: (folder / "waits").exists())
         async with asyncio.timeout(WITHIN_S):
-            await begun.wait()
             (child,) = set(psutil.Process().children()) - before
             yield connecting, connector, child
     finally:
-        logger.removeHandler(told)
         connecting.cancel()
         await asyncio.wait([connecting])
 
@@ -260,7 +222,7 @@ async def test_worker_that_loads_for_long_is_awaited(tmp_path: Path, monkeypatch
     async with starting(tmp_path, monkeypatch) as (connecting, connector, child):
         done, _ = await asyncio.wait([connecting], timeout=1.5 * LEASE_S)
         assert not done
-        (tmp_path / starting_engine.GO).touch()
+        (tmp_path / "go").touch()
         connection = await connecting
         assert child.is_running()
         await connector.disconnect(connection)

@@ -19,14 +19,15 @@ from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
 from kani.core.request import Limits
 from kani.core.session.admission import Admission
-from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
 from kani.engines.remote.processes import RemoteWorkers, recognizer_at
 from kani.engines.remote.recognizer import _RepeatableAudio
 from kani.engines.worker.service import Worker
-from tests.engines.remote.test_remote import KEY, started, working
+from tests.engines.packages.life import started
+from tests.engines.remote.test_remote import KEY, working
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer
 from tests.support.patience import happens
 from tests.support.tone import ToneEngine
@@ -35,8 +36,9 @@ from tests.support.tone import ToneEngine
 class Microphone:
     """Audio that comes as it is said."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: float, *, end: bool = False) -> None:
         self._pieces: asyncio.Queue[Samples | Mark | None] = asyncio.Queue()
+        self.say(steps, end=end)
 
     def say(self, steps: float, *, end: bool = False) -> None:
         self._pieces.put_nowait(np.full(round(steps * STEP), 0.5, np.float32))
@@ -48,10 +50,12 @@ class Microphone:
             yield piece
 
 
+async def recognized(recognizer: Recognizer, steps: float) -> list[RecognitionEvent]:
+    return [event async for event in recognizer.recognize(Microphone(steps, end=True).audio(), "es")]
+
+
 async def direct(steps: float) -> list[RecognitionEvent]:
-    microphone = Microphone()
-    microphone.say(steps, end=True)
-    return [event async for event in LoudnessRecognizer().recognize(microphone.audio(), "es")]
+    return await recognized(LoudnessRecognizer(), steps)
 
 
 def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> Recognizer:
@@ -68,21 +72,19 @@ class HeldRecognizer(LoudnessRecognizer):
         self.holding = False
         self.go_on = asyncio.Event()
 
-    async def transcribe(
+    def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
-        async with aclosing(super().transcribe(self._held(audio), options)) as segments:
-            async for segment in segments:
-                yield segment
+        async def held() -> AsyncIterator[Samples]:
+            taken = 0
+            async for piece in audio:
+                taken += len(piece)
+                if taken >= self._at_s * RATE:
+                    self.holding = True
+                    await self.go_on.wait()
+                yield piece
 
-    async def _held(self, audio: AsyncIterator[Samples]) -> AsyncIterator[Samples]:
-        taken = 0
-        async for piece in audio:
-            taken += len(piece)
-            if taken >= self._at_s * RATE:
-                self.holding = True
-                await self.go_on.wait()
-            yield piece
+        return super().transcribe(held(), options)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,6 @@ class Sites:
 
     recognizers: list[HeldRecognizer]
     workers: list[Worker]
-    addresses: list[Address]
 
     def kill_busy(self) -> None:
         (worker,) = (worker for worker in self.workers if worker.exchanges)
@@ -100,21 +101,17 @@ class Sites:
 
 
 @asynccontextmanager
-async def sites_of(folder: Path, *recognizers: HeldRecognizer) -> AsyncIterator[Sites]:
+async def pooled(
+    folder: Path, *recognizers: HeldRecognizer, registry: CollectorRegistry | None = None
+) -> AsyncIterator[tuple[Sites, Recognizer]]:
+    """Two workers, and the recogniser of both."""
+    recognizers = recognizers or (HeldRecognizer(math.inf), HeldRecognizer(math.inf))
     workers = [Worker(None, one, f"w{number}") for number, one in enumerate(recognizers)]
     async with AsyncExitStack() as stack:
         serving = [working(worker, folder / str(number)) for number, worker in enumerate(workers)]
-        yield Sites([*recognizers], workers, [await stack.enter_async_context(one) for one in serving])
-
-
-@asynccontextmanager
-async def pooled(
-    folder: Path, holds_at_s: float = math.inf, registry: CollectorRegistry | None = None
-) -> AsyncIterator[tuple[Sites, Recognizer]]:
-    """Two workers, and the recogniser of both."""
-    async with sites_of(folder, HeldRecognizer(holds_at_s), HeldRecognizer(holds_at_s)) as sites:
-        async with started(pool_of(*sites.addresses, registry=registry)) as recognizer:
-            yield sites, recognizer
+        addresses = [await stack.enter_async_context(one) for one in serving]
+        async with started(pool_of(*addresses, registry=registry)) as recognizer:
+            yield Sites([*recognizers], workers), recognizer
 
 
 async def both_usable(registry: CollectorRegistry) -> None:
@@ -127,10 +124,9 @@ async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_the
     async with pooled(tmp_path, registry=registry) as (sites, recognizer), AsyncExitStack() as stack:
         await both_usable(registry)
         assert recognizer.info == LoudnessRecognizer().info
-        microphones = [Microphone() for _ in range(4)]
+        microphones = [Microphone(1) for _ in range(4)]
         streams = []
         for microphone in microphones:
-            microphone.say(1)
             stream = await stack.enter_async_context(aclosing(recognizer.recognize(microphone.audio(), "es")))
             streams.append((stream, [await anext(stream)]))
         assert [worker.exchanges for worker in sites.workers] == [2, 2]
@@ -146,8 +142,7 @@ async def test_each_recognition_goes_to_the_worker_with_the_fewest_and_stays_the
 @pytest.mark.parametrize("killed", [True, False], ids=["killed", "draining"])
 async def test_recognition_without_events_begins_again_elsewhere(tmp_path: Path, killed: bool) -> None:
     async with pooled(tmp_path) as (sites, recognizer):
-        microphone = Microphone()
-        microphone.say(0.5)
+        microphone = Microphone(0.5)
         async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
             first = asyncio.ensure_future(anext(events))
             if killed:
@@ -166,17 +161,13 @@ async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_ne
     tmp_path: Path,
 ) -> None:
     async with pooled(tmp_path) as (sites, recognizer):
-        microphone = Microphone()
-        microphone.say(2)
-        async with aclosing(recognizer.recognize(microphone.audio(), "es")) as events:
+        async with aclosing(recognizer.recognize(Microphone(2).audio(), "es")) as events:
             await anext(events)
             sites.kill_busy()
             with pytest.raises(EngineFailed, match="the loudness recogniser was lost"):
                 async for _ in events:
                     pass
-        microphone = Microphone()
-        microphone.say(4, end=True)
-        assert [event async for event in recognizer.recognize(microphone.audio(), "es")] == await direct(4)
+        assert await recognized(recognizer, 4) == await direct(4)
 
 
 async def test_audio_that_is_read_again_is_kept_until_it_was_read() -> None:
@@ -202,7 +193,6 @@ async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reac
     tmp_path: Path,
 ) -> None:
     async with pooled(tmp_path) as (_, recognizer):
-        assert isinstance(recognizer, Transcriber)
 
         async def recording() -> AsyncIterator[Samples]:
             for _ in range(12):
@@ -220,17 +210,10 @@ async def test_recording_is_transcribed_by_a_worker_and_errors_of_the_audio_reac
                 pass
 
 
-async def test_service_starts_the_recogniser_of_workers_and_knows_its_languages(tmp_path: Path) -> None:
-    async with working(Worker(None, LoudnessRecognizer()), tmp_path) as address:
-        service = RecognitionService(pool_of(address), Observer())
-        await service.prepare()
-        assert service.spoken("es-MX") == "es"
-        await service.stop()
-
-
 async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The service starts that of a worker, and knows its languages."""
     other = LoudnessRecognizer()
     other.info = replace(other.info, name="other")
     async with (
@@ -238,11 +221,12 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
         working(Worker(None, LoudnessRecognizer()), tmp_path / "first") as first,
         working(Worker(None, other), tmp_path / "second") as second,
     ):
-        alone = pool_of(speaks)
         with pytest.raises(EngineUnavailable, match="speaks: name a worker that has a recogniser"):
-            await alone.start()
-        async with started(pool_of(first)) as recognizer:
-            assert recognizer.info.name == "loudness"
+            await pool_of(speaks).start()
+        service = RecognitionService(pool_of(first), Observer())
+        await service.prepare()
+        assert service.spoken("es-MX") == "es" and service.recognizer.info.name == "loudness"
+        await service.stop()
         async with started(pool_of(first, second)):
             await happens(lambda: "has another recogniser than the others" in caplog.text)
 
@@ -252,9 +236,8 @@ async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
     recognizers = [HeldRecognizer(math.inf) for _ in range(2)]
     for number, one in enumerate(recognizers):
         one.info = replace(one.info, version=f"{number}", live_delay_s=0.5 + number)
-    async with sites_of(tmp_path, *recognizers) as sites:
-        async with started(pool_of(*sites.addresses, registry=registry)):
-            await both_usable(registry)
+    async with pooled(tmp_path, *recognizers, registry=registry):
+        await both_usable(registry)
 
 
 def test_recogniser_of_workers_needs_an_address_and_a_key() -> None:
@@ -274,7 +257,7 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
         def audio_recognized(self, protocol: str, seconds: float, lag_s: float) -> None:
             heard.append(seconds)
 
-    async with pooled(tmp_path, holds_at_s=10.0) as (sites, recognizer):
+    async with pooled(tmp_path, *(HeldRecognizer(10.0) for _ in range(2))) as (sites, recognizer):
         service = RecognitionService(recognizer, Observed())
         admission = Admission(Limits(), Observer())
         options = TranscriptionOptions(language="es")

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,10 +15,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from kani.core.engine import Engine
-from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, Reason
-from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
+from kani.core.errors import EngineFailed, InvalidRequest, Reason
+from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.types import Recording, Samples, Segment, SpeechChunk, Voice
+from kani.core.types import Recording, Samples, Segment, Span, SpeechChunk, Voice
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address, connect
 from kani.engines.remote.channel import LEASE_S, Channel
@@ -31,11 +31,13 @@ from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
+from tests.engines.packages.life import started
 from tests.support.event_loop import settle, virtual_time
 from tests.support.loudness import RATE as HEARD_RATE
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
-from tests.support.sessions import SPANISH, build, collect
+from tests.support.sessions import SPANISH, audio, collect, spans_of
+from tests.support.sessions import started as serving
 from tests.support.tone import LETTER_S, ToneEngine
 
 KEY = "one-key-for-both-sides"
@@ -49,44 +51,44 @@ def segment(text: str) -> Segment:
     return Segment(text, "tone_es", "es")
 
 
+class Site:
+    """A worker that listens, and can be ended."""
+
+    def __init__(self, worker: Worker, address: Address) -> None:
+        self.worker, self.address = worker, address
+        self._stop = asyncio.Event()
+
+    async def start(self) -> None:
+        at = asyncio.get_running_loop().create_future()
+        serving = serve_worker(self.worker, self.address, KEY, self._stop, at.set_result)
+        self._task = asyncio.create_task(serving)
+        self.address = await at
+
+    async def end(self) -> None:
+        self._stop.set()
+        await self._task
+
+
 @asynccontextmanager
 async def working(worker: Worker, folder: Path, tcp: bool = False) -> AsyncIterator[Address]:
     """Serve a worker on a socket while the body runs; nothing of any exchange is left at the end."""
-    address = Address(host="127.0.0.1") if tcp else Address(folder / "private" / "worker.sock")
-    stop, listening = asyncio.Event(), asyncio.Event()
-    found: list[Address] = []
-
-    def announce(at: Address) -> None:
-        found.append(at)
-        listening.set()
-
-    task = asyncio.create_task(serve_worker(worker, address, KEY, stop, announce))
-    await listening.wait()
+    site = Site(worker, Address(host="127.0.0.1") if tcp else Address(folder / "private" / "worker.sock"))
+    await site.start()
     try:
-        yield found[0]
+        yield site.address
         await happens(lambda: worker.exchanges == 0)
     finally:
-        stop.set()
-        await task
+        await site.end()
 
 
-def engine_of(*addresses: Address, key: str = KEY, registry: CollectorRegistry | None = None) -> RemoteEngine:
-    workers = RemoteWorkers(tuple(map(str, addresses)), key)
-    engine = engine_at(workers, WorkerMetrics(registry or CollectorRegistry()))
-    assert isinstance(engine, RemoteEngine)
-    return engine
+def engine_of(*addresses: Address, registry: CollectorRegistry | None = None) -> RemoteEngine:
+    workers = RemoteWorkers(tuple(map(str, addresses)), KEY)
+    return engine_at(workers, WorkerMetrics(registry or CollectorRegistry()))
 
 
-Served = TypeVar("Served", RemoteEngine, Recognizer)
-
-
-@asynccontextmanager
-async def started(behind: Served) -> AsyncIterator[Served]:
-    await behind.start()
-    try:
-        yield behind
-    finally:
-        await behind.stop()
+async def whole(engine: Engine, text: str = "uno dos", **rest: Any) -> list[SpeechChunk]:
+    async with aclosing(engine.synthesize(replace(segment(text), **rest))) as chunks:
+        return [chunk async for chunk in chunks]
 
 
 @asynccontextmanager
@@ -143,18 +145,17 @@ def content(chunks: list[SpeechChunk]) -> list[tuple[object, ...]]:
 async def test_session_yields_what_the_engine_itself_does(tmp_path: Path, tcp: bool, written: bool) -> None:
     text = "Hola, esto es una frase. Y otra más larga viene detrás de ella, con 21 palabras.\n\nFin."
 
-    async def speak(engine: Engine) -> list[tuple[object, ...]]:
-        service = build(tmp_path / "voices", engine)
-        await service.start()
-        async with service.open(SPANISH, protocol="test") as session:
-            reading = asyncio.create_task(collect(session))
-            for word in text.split(" ") if written else [text]:
-                session.feed(word + " " * written)
-                await settle()
-            session.finish()
-            chunks = await reading
-        await service.stop()
-        return content([_joined(chunks)])
+    async def speak(engine: Engine) -> tuple[bytes, list[Span]]:
+        """All audio and spans: the pace of the text decides where a growing one is cut."""
+        async with serving(tmp_path / "voices", engine) as service:
+            async with service.open(SPANISH, protocol="test") as session:
+                reading = asyncio.create_task(collect(session))
+                for word in text.split(" ") if written else [text]:
+                    session.feed(word + " " * written)
+                    await settle()
+                session.finish()
+                chunks = await reading
+        return audio(chunks).tobytes(), spans_of(chunks)
 
     own, behind = ToneEngine(writes=written), ToneEngine(writes=written)
     expected = await speak(own)
@@ -162,16 +163,8 @@ async def test_session_yields_what_the_engine_itself_does(tmp_path: Path, tcp: b
         assert await speak(engine_of(address)) == expected
         assert behind.words == own.words
         if not tcp:
-            assert address.path is not None
             modes = [stat.S_IMODE(path.stat().st_mode) for path in (address.path.parent, address.path)]
             assert modes == [0o700, 0o600]
-
-
-def _joined(chunks: list[SpeechChunk]) -> SpeechChunk:
-    """One chunk of all: the pace of the text decides where a growing one is cut."""
-    samples = np.concatenate([chunk.samples for chunk in chunks])
-    spans = tuple(span for chunk in chunks for span in chunk.spans)
-    return SpeechChunk(samples, chunks[0].sample_rate, 0.0, spans)
 
 
 async def test_errors_and_embeddings_arrive_as_the_engine_made_them(tmp_path: Path) -> None:
@@ -196,8 +189,7 @@ async def test_errors_and_embeddings_arrive_as_the_engine_made_them(tmp_path: Pa
 
 
 async def test_cancelled_segment_frees_its_slot_before_it_returns(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 1
+    engine = ToneEngine(allow=1)
     async with remote(engine, tmp_path) as (behind, _):
         chunks = behind.synthesize(segment(LONG))
         await anext(chunks)
@@ -211,8 +203,7 @@ async def test_slow_reader_bounds_the_engine_and_lends_its_slot(tmp_path: Path) 
     async with remote(engine, tmp_path) as (behind, _), aclosing(behind.synthesize(segment(LONG))) as slow:
         taken = [await anext(slow)]
         # The engine has one slot.
-        async with aclosing(behind.synthesize(segment("uno dos"))) as other:
-            assert len([chunk async for chunk in other]) == 2
+        assert len(await whole(behind)) == 2
         made = engine.words.count(WORD)
         assert 1 < made <= AHEAD_WORDS
         while len(taken) < made + 1:
@@ -227,23 +218,22 @@ async def test_grant_that_never_comes_costs_no_slot_for_longer_than_a_lease(tmp_
         with virtual_time():
             await anext(slow)
             # The engine cannot be paused, so that its one slot is not lent.
-            assert len([chunk async for chunk in behind.synthesize(segment("uno dos"))]) == 2
+            assert len(await whole(behind)) == 2
         with pytest.raises(EngineFailed, match=f"granted no more audio for {LEASE_S} s"):
             async for _ in slow:
                 assert engine.words.count(WORD) <= AHEAD_WORDS
 
 
-async def raw(address: Address, key: str = KEY) -> Channel:
+async def raw(address: Address) -> Channel:
     """A server's connection by hand, after the handshake."""
     channel = await connect(address)
-    await greet(channel, key)
+    await greet(channel, KEY)
     await channel.read()
     return channel
 
 
 async def test_silent_server_loses_its_slots_after_the_lease(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    engine.allow = 1
+    engine = ToneEngine(allow=1)
     async with remote(engine, tmp_path) as (behind, address):
         with virtual_time():
             channel = await raw(address)
@@ -275,39 +265,26 @@ async def test_bad_server_is_refused_and_disturbs_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: object, reason: str
 ) -> None:
     caplog.set_level(logging.INFO)
-    engine = ToneEngine()
-    engine.allow = 1
+    engine = ToneEngine(allow=1)
     async with remote(engine, tmp_path) as (behind, address):
         chunks = behind.synthesize(segment("uno dos tres"))
         spoken = [await anext(chunks)]
+        channel = await (raw if isinstance(sent, Ready | Speak) else connect)(address)
         if isinstance(sent, str):
-            channel = await connect(address)
             with pytest.raises(Exception, match="the worker has another key"):
                 await greet(channel, sent)
         elif isinstance(sent, bytes):
-            channel = await connect(address)
-            assert channel._transport is not None
             channel._transport.write(sent)
-        elif isinstance(sent, Greeting):
-            channel = await connect(address)
-            channel.send_packed(msgspec.msgpack.encode(sent))
-            if sent.magic == MAGIC:
-                answer = msgspec.msgpack.decode(await channel.read(), type=Challenge)
-                assert answer.version == PROTOCOL_VERSION and reason in answer.refusal
         else:
-            channel = await raw(address)
             frame = msgspec.msgpack.encode(sent)
             channel.send_packed(frame[:-9] if isinstance(sent, Speak) else frame)
+        if isinstance(sent, Greeting) and sent.magic == MAGIC:
+            answer = msgspec.msgpack.decode(await channel.read(), type=Challenge)
+            assert answer.version == PROTOCOL_VERSION and reason in answer.refusal
         await asyncio.wait_for(channel.lost.wait(), WITHIN_S)
         await happens(lambda: reason in caplog.text)
         await engine.permit(None)
         assert len([*spoken, *[chunk async for chunk in chunks]]) == 3
-
-
-async def test_worker_of_another_version_is_refused(tmp_path: Path) -> None:
-    async with rogue(tmp_path, Challenge(MAGIC, 99, "")) as address:
-        with pytest.raises(EngineUnavailable, match=r"the worker has version 99.*install the same release"):
-            await engine_of(address).start()
 
 
 async def test_worker_that_hangs_fails_its_segments_after_the_lease_and_is_reached_again(
@@ -329,12 +306,11 @@ async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than
 ) -> None:
     heard = LoudnessRecognizer()
     loud = np.full(HEARD_RATE // 4, 0.5, np.float32)
-    pieces = 400
     pulled = 0
 
     async def audio() -> AsyncIterator[Samples | Mark]:
         nonlocal pulled
-        for number in range(pieces):
+        for number in range(400):
             pulled += 1
             yield loud * (number % 2)
             yield Mark(number)
@@ -347,19 +323,18 @@ async def test_recogniser_behind_a_worker_yields_the_same_and_pulls_no_more_than
     async with working(Worker(None, heard), tmp_path) as address:
         behind = RemoteRecognizer(heard.info)
         behind.use(Link(RemoteWorker(address, KEY, behind.changed)))
-        await behind.start()
-        async with aclosing(behind.recognize(audio(), "es")) as events:
-            found = [await anext(events)]
-            for _ in range(20):
-                await settle()
-            # A quarter of a second each; three steps and a mark of it are read.
-            assert pulled * 0.25 <= AUDIO_AHEAD_S * 2 + MAX_UNREAD * 0.25
-            found += [event async for event in events]
-        assert found == expected
-        prompted = [event async for event in behind.recognize_prompted(audio(), "es", "Zandrell")]
-        assert prompted == expected and heard.prompts == ["Zandrell"]
-        options = TranscriptionOptions("es", translate=True, prompt="p")
-        direct = [one async for one in heard.transcribe(samples(), options)]
-        assert [one async for one in behind.transcribe(samples(), options)] == direct
-        assert heard.options == options
-        await behind.stop()
+        async with started(behind):
+            async with aclosing(behind.recognize(audio(), "es")) as events:
+                found = [await anext(events)]
+                for _ in range(20):
+                    await settle()
+                # A quarter of a second each; three steps and a mark of it are read.
+                assert pulled * 0.25 <= AUDIO_AHEAD_S * 2 + MAX_UNREAD * 0.25
+                found += [event async for event in events]
+            assert found == expected
+            prompted = [event async for event in behind.recognize_prompted(audio(), "es", "Zandrell")]
+            assert prompted == expected and heard.prompts == ["Zandrell"]
+            options = TranscriptionOptions("es", translate=True, prompt="p")
+            direct = [one async for one in heard.transcribe(samples(), options)]
+            assert [one async for one in behind.transcribe(samples(), options)] == direct
+            assert heard.options == options

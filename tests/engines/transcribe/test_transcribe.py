@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
 from kani.engines.plugin import Resources
 from kani.engines.transcribe.plugin import find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.engines.transcribe.settings import TranscribeSettings
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
 from tests.engines.packages.life import resources, started, workers
+from tests.engines.packages.test_recognizers import pieces
 from tests.engines.transcribe.gguf_models import whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.runtime.test_hub import Hub
@@ -80,21 +79,16 @@ def test_answers_that_nobody_says_are_dropped(text: str, seconds: float, *, spee
     assert is_speech([heard(text)], seconds) is speech
 
 
-@pytest.mark.parametrize(
-    ("model", "reason"),
-    [(None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "neither here nor a model's name")],
-)
-def test_model_has_to_be_named(tmp_path: Path, model: str | None, reason: str) -> None:
-    with pytest.raises(EngineUnavailable, match=reason):
-        TranscribeRecognizer(TranscribeSettings(model=model), Resources(tmp_path))
-
-
 @pytest.mark.parametrize("names", [("a-Q8_0.gguf",), (), ("a-Q8_0.gguf", "b-q8_0.gguf")])
 def test_repository_has_one_file_in_q8_0(
     tmp_path: Path, names: Sequence[str], hub: Hub, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """The model has to be named."""
     hub.files = dict.fromkeys((*names, "a-F16.gguf"), b"weights")
     chosen, given = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
+    for model, reason in ((None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "here nor a model's name")):
+        with pytest.raises(EngineUnavailable, match=reason):
+            TranscribeRecognizer(TranscribeSettings(model=model), given)
     if len(names) != 1:
         with pytest.raises(EngineUnavailable, match=rf"holds {len(names)} files .*q.*KANI_TRANSCRIBE_MODEL"):
             find(chosen, given)
@@ -116,20 +110,9 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whisper_base(tmp_path_factory.mktemp("gguf") / "whisper-base.gguf")
 
 
-def built(folder: Path, model: Path, **chosen: str) -> TranscribeRecognizer:
-    settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON, **chosen)
+def built(folder: Path, model: Path) -> TranscribeRecognizer:
+    settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON)
     return TranscribeRecognizer(settings, resources(folder, threads=1))
-
-
-async def pieces(samples: Samples) -> AsyncIterator[Samples]:
-    for at in range(0, len(samples), 1_000):
-        yield samples[at : at + 1_000]
-
-
-async def read(
-    recognizer: TranscribeRecognizer, samples: Samples, **options: Any
-) -> list[TranscribedSegment]:
-    return [one async for one in recognizer.transcribe(pieces(samples), TranscriptionOptions(**options))]
 
 
 def cut_off(folder: Path, base: Path, kept: float) -> Path:
@@ -165,6 +148,7 @@ async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
         with suppress(EngineLost):
             assert (await hearing)[0].end_s > 0
         # Silence has no words, though Whisper says "you" to it.
-        assert not await read(recognizer, np.zeros(5 * RATE, np.float32), language="en")
-        (heard_,) = await recognizer.hear(np.zeros(5 * RATE, np.float32), english)
+        silence = np.zeros(5 * RATE, np.float32)
+        assert not [one async for one in recognizer.transcribe(pieces(silence), english)]
+        (heard_,) = await recognizer.hear(silence, english)
         assert heard_.text

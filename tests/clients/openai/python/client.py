@@ -64,28 +64,22 @@ def agents_voice(input: str, streamed: bool) -> dict[str, Any]:
 
 
 async def _voice(samples: np.ndarray, streamed: bool) -> dict[str, Any]:
-    from agents.voice import (
-        AudioInput,
-        OpenAIVoiceModelProvider,
-        StreamedAudioInput,
-        VoicePipeline,
-        VoiceWorkflowBase,
-    )
+    from agents import voice
     from openai import AsyncOpenAI
 
     heard: list[str] = []
 
-    class Repeat(VoiceWorkflowBase):
+    class Repeat(voice.VoiceWorkflowBase):
         async def run(self, transcription: str) -> AsyncIterator[str]:
             heard.append(transcription)
             yield f"You said: {transcription}"
 
     client = AsyncOpenAI(base_url=BASE_URL, api_key="any", max_retries=0)
-    provider = OpenAIVoiceModelProvider(openai_client=client)
-    pipeline = VoicePipeline(workflow=Repeat(), config={"model_provider": provider})
-    audio = StreamedAudioInput() if streamed else AudioInput(buffer=samples)
+    provider = voice.OpenAIVoiceModelProvider(openai_client=client)
+    pipeline = voice.VoicePipeline(workflow=Repeat(), config={"model_provider": provider})
+    audio = voice.StreamedAudioInput() if streamed else voice.AudioInput(buffer=samples)
     result = await pipeline.run(audio)
-    if isinstance(audio, StreamedAudioInput):
+    if streamed:
         for at in range(0, len(samples), RATE // 20):
             await audio.add_audio(samples[at : at + RATE // 20])
         await audio.add_audio(None)

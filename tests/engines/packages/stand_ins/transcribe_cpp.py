@@ -14,24 +14,10 @@ class Error(RuntimeError):
     """Base of the package's."""
 
 
-class Aborted(Error):
-    """A call that was cancelled."""
-
-
-class OutputRepetition(Error):
-    """An answer without end."""
-
-
-class InputTooShort(Error):
-    """Too little audio."""
-
-
-class OutputTruncated(Error):
-    """An answer that is too long; ``partial_result`` is what there is."""
-
-
-class UnsupportedRequest(Error):
-    """An argument that the model lacks."""
+Aborted, OutputRepetition, InputTooShort, OutputTruncated, UnsupportedRequest = (
+    type(name, (Error,), {})
+    for name in "Aborted OutputRepetition InputTooShort OutputTruncated UnsupportedRequest".split()
+)
 
 
 def set_log_callback(callback: object) -> None:
@@ -45,10 +31,9 @@ class Model:
         self.about = about = json.loads(Path(file).read_text())
         self.variant, self.arch = about["name"], ""
         targets = ["en"] if len(about["languages"]) > 1 else []
+        detects, languages = about["detects"], about["languages"]
         self.capabilities = Part(
-            languages=about["languages"],
-            supports_language_detect=about["detects"],
-            translate_target_languages=targets,
+            languages=languages, supports_language_detect=detects, translate_target_languages=targets
         )
 
     def supports(self, feature: str) -> bool:
@@ -76,9 +61,8 @@ class Session:
             Path(prompt).touch()
             self.cancelled.wait()
             raise Aborted("cancelled")
-        at_s = [
-            at / 16_000 for at in range(0, len(samples), PART) if np.abs(samples[at : at + PART]).max() > 0.2
-        ]
+        loud = [np.abs(samples[at : at + PART]).max() > 0.2 for at in range(0, len(samples), PART)]
+        at_s = [at * PART / 16_000 for at in np.flatnonzero(loud)]
         names = [f"word{number}" for number in range(1, len(at_s) + 1)]
         times, words, segments = self.about["times"], [], []
         if times == "word":

@@ -20,30 +20,25 @@ CommaList = Annotated[
 ]
 
 
+TONES, LINES = "Acme's tones", "Acme's lines"
+
+
 class ToneSettings(PluginSettings):
     """Settings of the tones."""
 
     pitch: float = setting(
-        440.0,
-        "KANI_ACME_PITCH",
-        group="Acme's tones",
-        unit="hertz",
-        ge=50,
-        le=5000,
-        about="Frequency of the tones, 100% of it.",
+        440.0, "KANI_ACME_PITCH", group=TONES, unit="hertz", ge=50, le=5000, about="Frequency, 100% of it."
     )
-    languages: CommaList = setting(
-        ("es", "en"), "KANI_ACME_LANGUAGES", group="Acme's tones", about="Languages that they speak."
-    )
+    languages: CommaList = setting(("es", "en"), "KANI_ACME_LANGUAGES", group=TONES, about="Languages.")
     key: SecretStr | None = setting(
-        None, "KANI_ACME_KEY", "ACME_KEY", group="Acme's tones", about="Key that has to be `open`."
+        None, "KANI_ACME_KEY", "ACME_KEY", group=TONES, about="Key that has to be `open`."
     )
 
 
 class TakenSettings(PluginSettings):
     """A variable that is the server's own."""
 
-    voice: str = setting("", "KANI_VOICE", group="Acme's tones", about="Voice.")
+    voice: str = setting("", "KANI_VOICE", group=TONES, about="Voice.")
 
 
 class EarSettings(PluginSettings):
@@ -55,12 +50,12 @@ class EarSettings(PluginSettings):
 class LineSettings(PluginSettings):
     """Settings of the protocol."""
 
-    open: bool = setting(False, "KANI_ACME_LINE", group="Acme's lines", about="Open the port for lines.")
-    port: int = setting(9009, "KANI_ACME_LINE_PORT", group="Acme's lines", ge=0, le=65535, about="That port.")
+    open: bool = setting(False, "KANI_ACME_LINE", group=LINES, about="Open the port for lines.")
+    port: int = setting(9009, "KANI_ACME_LINE_PORT", group=LINES, ge=0, le=65535, about="That port.")
     allow: CommaList = setting(
-        ("127.0.0.0/8", "::1"), "KANI_ACME_LINE_ALLOW", group="Acme's lines", about="Networks of clients."
+        ("127.0.0.0/8", "::1"), "KANI_ACME_LINE_ALLOW", group=LINES, about="Networks of clients."
     )
-    path: str = setting("/acme", "KANI_ACME_LINE_PATH", group="Acme's lines", about="Path of the WebSocket.")
+    path: str = setting("/acme", "KANI_ACME_LINE_PATH", group=LINES, about="Path of the WebSocket.")
 
 
 def build_engine(settings: ToneSettings, resources: Resources) -> Engine:
