@@ -32,8 +32,8 @@ _JOINED = re.compile(
 )
 _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2,8})$")
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
-# "500 mg/12 h": a dose, and how often.
-_DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
+# "500 mg/12 h": a dose, and how often; "1520 kJ/362 kcal".
+_DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$|(?<=kJ)/\d{2,5}$|(?<=kcal)/\d{2,5}$)")
 _CLOSERS = SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
 
 

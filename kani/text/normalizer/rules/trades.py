@@ -68,15 +68,16 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     if short in common_words(table.language):
         return None
-    following = cursor.token(1).core[:1]
-    ends = token.suffix == "." and (following.isupper() or not following)
+    following = cursor.token(1)
+    ends = token.suffix == "." and (following.core[:1].isupper() or following.text == "")
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
         said = _agreeing(table.cut[short], cursor, table)
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    end = token.core_end + (not ends)
+    named = following.core != "" and following.core.lower() not in common_words(table.language)
+    end = token.core_end + (not ends or named)
     return Verbalization((Piece(said, token.core_start, end),), end)
 
 
@@ -98,13 +99,13 @@ def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str
 def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -> bool:
     """True if letters with a full stop are no word: where a sentence may end, they cannot be pronounced, or
     stand after a word that is none of the commonest."""
-    vowels, previous = table.acronyms.vowels, cursor.previous()
-    if short[-1] in vowels or table.agreement.knows(short):
+    previous, known = cursor.previous(), table.agreement.knows(short) or short in table.dates.months
+    if short[-1] in table.acronyms.vowels or known or f"{short}." in table.abbreviations:
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
-    before = previous.core.lower()
-    terse = before != "" and not ends_sentence(previous.suffix) or previous.suffix == "."
-    return not ends or unspeakable or (terse and before not in common_words(table.language))
+    terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
+    terse = terse and len(short) > _SHORTEST and short not in table.also_words
+    return not ends or unspeakable or (terse and previous.core.lower() not in common_words(table.language))
 
 
 def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:

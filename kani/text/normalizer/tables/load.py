@@ -56,6 +56,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     also_words = frozenset(abbreviations.words("also_words"))
     first_names = frozenset(abbreviations.words("first_names"))
     cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
+    cut_not = frozenset(abbreviations.words("cut_not"))
     letters, greek = file.section("letters"), file.section("greek")
     table = LanguageTable(
         language=language,
@@ -80,7 +81,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
-        cut=_cut_words((*cut, *cut_adjectives), frozenset(abbreviations.words("cut_not"))),
+        cut=_cut_words((*cut, *cut_adjectives), cut_not),
         cut_adjectives=frozenset(cut_adjectives),
         also_words=also_words,
         first_names=first_names,
@@ -237,7 +238,7 @@ def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for word in words:
         for length in range(3, len(word) - 1):
-            if word[length] in _VOWELS or not word.isascii() and category(word[0]) == "Lo":
+            if word[length] in _VOWELS or (not word.isascii() and category(word[0]) == "Lo"):
                 found.setdefault(word[:length].lower(), word)
     return {short: word for short, word in found.items() if short not in cut_not}
 
