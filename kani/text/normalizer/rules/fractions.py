@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules import pairs
-from kani.text.normalizer.rules.moments.dates import is_loose
+from kani.text.normalizer.rules.moments.dates import is_before_time, is_loose
 from kani.text.normalizer.rules.numerals import (
     VULGAR_FRACTIONS,
     Numeral,
@@ -81,7 +81,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
-    if not match["sign"] and is_loose(token.core, table):
+    if not match["sign"] and (is_loose(token.core, table) or is_before_time(cursor)):
         return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):

@@ -105,7 +105,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
     terse = terse and len(short) > _SHORTEST and short not in table.also_words
-    return not ends or unspeakable or (terse and previous.core.lower() not in common_words(table.language))
+    alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
+    return not ends or unspeakable or (terse and not alone)
 
 
 def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:

@@ -30,7 +30,7 @@ _LAST_PART, _LAST_DAY = 10, 31
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
-"""A day, where a time follows, or a word and the figures are no part of a whole: "3/14 11:42", "12/5 入金"."""
+"""A day, where a time or a word follows and it is no part of a whole: "3/14 11:42", "12/5 入金"."""
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
 _NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")

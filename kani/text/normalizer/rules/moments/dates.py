@@ -15,6 +15,8 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
+_PADDED = re.compile(r"0\d/\d\d|\d\d/0\d")
+_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
@@ -179,7 +181,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
     ranged = len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
-    sure = stopped or ranged or any(is_loose(day, table) for day in days)
+    sure = stopped or ranged or is_before_time(cursor) or any(is_loose(day, table) for day in days)
     if len(days) > len(("1/6", "30/6")) or not sure:
         return None
     for day in days:
@@ -198,11 +200,20 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
+def is_before_time(cursor: TokenCursor) -> bool:
+    """True for the "7/10" of "7/10 9:30"."""
+    day = _DAY_MONTH.fullmatch(cursor.token().core)
+    return day is not None and cursor.is_adjacent(1) and _CLOCK.fullmatch(cursor.token(1).core) is not None
+
+
 def is_loose(written: str, table: LanguageTable) -> bool:
     """True for figures that are a day and a month rather than a fraction."""
     if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
         return False
     first, last = int(found[1]), int(found[3])
+    if _PADDED.fullmatch(written) and first and last:
+        # "05/11", which no fraction is
+        return min(first, last) <= _MONTHS and max(first, last) <= _LONGEST_MONTH
     if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
         return last not in _USUAL_PARTS and first > 1
     return last <= _MONTHS < first <= _LONGEST_MONTH
