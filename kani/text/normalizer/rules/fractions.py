@@ -46,7 +46,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return phrase.build(token.core_end + inches)
     if match is None:
         return pairs.rating(cursor, table) or _compound(cursor, table) or pairs.law(cursor, table)
-    if int(match["denominator"]) == 0:
+    if int(match["denominator"]) == 0 or is_before_time(cursor):
         return None
     phrase = PhraseBuilder()
     at = token.core_start + match.start("numerator")
@@ -81,7 +81,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (measured := of_unit(cursor, part, table)) is not None:
         phrase.add(measured[0], at, measured[1])
         return phrase.build(measured[1])
-    if not match["sign"] and (is_loose(token.core, table) or is_before_time(cursor)):
+    if not match["sign"] and is_loose(token.core, table):
         return None
     gender = gender_of_following(cursor, table) if part == (1, 2) else ""
     if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):

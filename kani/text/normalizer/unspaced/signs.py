@@ -22,6 +22,7 @@ _ADDED, _TAKEN = (
 _PAGE, _FIGURE = re.compile(r"(?<![A-Za-z])[Pp]{1,2}\.?(\d{1,4})\Z"), re.compile(r"\d{1,4}(?!\d)")
 _MODEL_YEAR = re.compile(r"[A-Za-z] ?\d+\Z")
 _THOUSANDS = re.compile(r"\d[kKwW]\Z")
+_DAYS = re.compile(r"\d{1,3}(?:天|周|日)")
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
 _MODEL = re.compile(r"(?<![A-Za-z])[A-Za-z]\d{1,5}\Z")
@@ -124,13 +125,15 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def after_number(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "23'费莱尼" in a match, "3#楼", "P45-52", "2名様〜", and the plus of "机油+机滤"."""
+    """ "23'费莱尼" in a match, "3#楼", "P45-52", "tid×7天", "2名様〜", and the plus of "机油+机滤"."""
     table, text, mark = scan.table, scan.text, scan.text[at]
     following, before = text[at + 1 : at + 2], scan.before(at)
     said = ""
     goal = mark in "'′’" and scan.last_number == at and not _MODEL_YEAR.search(before)
     if goal and not following.isdecimal() and following != '"':
         said = "分钟" if not table.ruby else "フン"
+    elif mark == "×" and not table.ruby and _DAYS.match(text, at + 1):
+        said = "共"
     elif mark == "#" and scan.last_number == at and following in tuple("楼栋机线") and not table.ruby:
         said = "号"
     elif mark == "-" and (page := _PAGE.search(before)) and (last := _FIGURE.match(text, at + 1)):
