@@ -212,8 +212,8 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
         return UnspacedReading((Piece(said, at, long.end()),), long.end())
     after = scan.table.numbers.one_by_one_after
     named = scan.text[at] == "#" and after is not None and after.search(scan.before(at))
-    said = () if named else (Piece(scan.table.numbers.number_sign, at, found.end()),)
-    return UnspacedReading(said, found.end())
+    sign = Piece("" if named else scan.table.numbers.number_sign, at, found.end())
+    return UnspacedReading((sign,), found.end())
 
 
 def call_number(scan: Scan, at: int) -> UnspacedReading | None:
