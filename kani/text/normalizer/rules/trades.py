@@ -100,7 +100,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
     """True if letters with a full stop are no word: where a sentence may end, they cannot be pronounced, or
     stand after a word that is none of the commonest."""
     previous, known = cursor.previous(), table.agreement.knows(short) or short in table.dates.months
-    if short[-1] in table.acronyms.vowels or known or f"{short}." in table.abbreviations:
+    listed = any(len(one.parts) == 1 for one in table.abbreviations.get(f"{short}.", ()))
+    if short[-1] in table.acronyms.vowels or known or listed:
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")

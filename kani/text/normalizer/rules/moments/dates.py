@@ -28,7 +28,8 @@ _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
-    hasta fino bis au até thru itv mot""".split()
+    hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb mfg fab
+    antes entro""".split()
 )
 _NUMBER = re.compile(r"\d+")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
@@ -90,6 +91,8 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         law = before.core[:1].isupper() and cursor.previous(2).core != "" and not before.suffix
         law = law and before.core.lower() not in table.dates.after
         stopped = before.suffix == "." and f"{before.core}." in table.abbreviations
+        # The Spanish "exp. 12/2025" is a file.
+        stopped = stopped and (table.language == "es" or before.core.lower() not in _EXPIRES)
         law = law or stopped or follows_number_sign(cursor, table)
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
