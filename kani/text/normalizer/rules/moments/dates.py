@@ -28,8 +28,8 @@ _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
-    hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb mfg fab
-    antes entro""".split()
+    hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
+    mfg fab antes entro""".split()
 )
 _NUMBER = re.compile(r"\d+")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
