@@ -139,7 +139,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if pressure and table.language == "en":
         return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if tyre or pressure or monthly:
-        to = " zu " if pressure and table.language == "de" else " "
+        to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
         return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]

@@ -184,7 +184,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
     ranged = len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
-    sure = stopped or ranged or is_before_time(cursor) or any(is_loose(day, table) for day in days)
+    sure = stopped or ranged or any(is_loose(day, table) for day in days) or is_before_time(cursor)
     if len(days) > len(("1/6", "30/6")) or not sure:
         return None
     for day in days:
@@ -205,8 +205,13 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def is_before_time(cursor: TokenCursor) -> bool:
     """True for the "7/10" of "7/10 9:30"."""
-    day = _DAY_MONTH.fullmatch(cursor.token().core)
-    return day is not None and cursor.is_adjacent(1) and _CLOCK.fullmatch(cursor.token(1).core) is not None
+    core = cursor.token().core
+    return (
+        "/" in core
+        and _DAY_MONTH.fullmatch(core) is not None
+        and cursor.is_adjacent(1)
+        and _CLOCK.fullmatch(cursor.token(1).core) is not None
+    )
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
