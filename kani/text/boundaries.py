@@ -47,7 +47,7 @@ _CLOSERS_AND_SPACE = CLOSERS_AFTER_WORDS + MASK + " \t\u00a0\u202f"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
-_SIGNS = DASHES + "@=+&×§"
+_SIGNS = DASHES + "@=+&×§€$£₹"
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")

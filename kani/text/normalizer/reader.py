@@ -98,7 +98,7 @@ def normalize(
         except MoreTextNeeded:
             break
         continues_number = False
-        if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:")):
+        if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:/")):
             builder.append(" ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)

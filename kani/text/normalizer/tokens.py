@@ -34,6 +34,7 @@ _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
 # "500 mg/12 h": a dose, and how often.
 _DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
+_ENERGY = re.compile(r"(?:kJ|kcal)(?=/\d{2,5}(?:kcal|kJ)?$)")
 _CLOSERS = SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
 
 
@@ -122,6 +123,9 @@ def _joints(
             return [cut.start("rest")]
         if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
             return [dose.end()]
+        if (energy := _ENERGY.match(core)) is not None:
+            # "1520 kJ/362 kcal"
+            return [energy.end(), 1]
     # "9:00 AM-5:00 PM"
     return [half.end(), 1] if (half := _HALF.match(core)) else []
 

@@ -10,6 +10,8 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
 _MOST_FIGURES = 4
+_APART = frozenset(("St.", "Fr.", "Zi.", "Dr.", "Prof."))
+_JOINED_BY_S = ("ung", "heit", "keit", "schaft", "ion", "tät")
 
 
 def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -23,12 +25,17 @@ def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         return None
     pieces: list[Piece] = []
-    at, expanded = token.core_start, False
-    for part in whole.split("-"):
+    at, expanded, joined = token.core_start, False, False
+    parts = whole.split("-")
+    for part, following in zip(parts, [*parts[1:], ""], strict=True):
         said = _in_compound(part, table, first=not pieces)
         last = at + len(part) - token.core_start == len(whole)
         expanded = expanded or (said != part and not part.isdecimal())
-        pieces.append(Piece(said if last else f"{said}-", at, at + len(part) + (not last)))
+        said = said[0].lower() + said[1:] if joined else said
+        # "Auftr.-Nr." is one word: "Auftragsnummer".
+        joined = said != part and part[-1] == "." and part not in _APART and not following.isupper()
+        joined = joined and table.agreement.capitals
+        pieces.append(Piece(said if last or joined else f"{said}-", at, at + len(part) + (not last)))
         at += len(part) + 1
     return Verbalization(tuple(pieces), token.core_start + len(whole)) if expanded else None
 
@@ -46,7 +53,9 @@ def _in_compound(part: str, table: LanguageTable, first: bool) -> str:
         short = next(iter(table.abbreviations.get(part, ())), None)
         if short is not None and len(short.parts) == 1:
             return short.said.get("name") or short.said.get("other") or short.said.get("number") or part
-        return table.abbreviated_beginnings.get(part, part)
+        cut = table.cut.get(part[:-1].lower(), part)
+        cut += "s" if first and cut.endswith(_JOINED_BY_S) else ""
+        return table.abbreviated_beginnings.get(part, cut)
     return part
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules import pairs
-from kani.text.normalizer.rules.moments.dates import is_loose
+from kani.text.normalizer.rules.moments.dates import is_before_time, is_loose
 from kani.text.normalizer.rules.numerals import (
     VULGAR_FRACTIONS,
     Numeral,
@@ -46,7 +46,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return phrase.build(token.core_end + inches)
     if match is None:
         return pairs.rating(cursor, table) or _compound(cursor, table) or pairs.law(cursor, table)
-    if int(match["denominator"]) == 0:
+    if int(match["denominator"]) == 0 or is_before_time(cursor):
         return None
     phrase = PhraseBuilder()
     at = token.core_start + match.start("numerator")

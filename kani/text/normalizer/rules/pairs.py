@@ -129,7 +129,9 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
         # "Step 3/7"
         return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    tyre = _TYRE.fullmatch(following.core) is not None
+    tyre = _TYRE.fullmatch(following.core) is not None or (
+        following.core in ("R", "ZR") and cursor.token(2).core.isdecimal()
+    )
     pressure = previous.core in _PRESSURES or (
         len(previous.core) == 1 and previous.core.isupper() and cursor.previous(2).core.isdecimal()
     )
@@ -137,7 +139,8 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if pressure and table.language == "en":
         return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if tyre or pressure or monthly:
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
+        to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
+        return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
     rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))

@@ -49,7 +49,7 @@ _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
-_SIGNS = tuple("~≈<>±")
+_SIGNS = tuple("~≈<>±+-−")
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
@@ -14,6 +15,8 @@ from kani.text.writing import ends_sentence
 _CONTEXT, _FAR, _AHEAD = 10, 24, 10
 _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
+_CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
+_FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -58,16 +61,30 @@ def _of_neighbours(
 
 
 def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "200 g de har.": the beginning of a word of the trade, and a full stop that ends no sentence."""
+    """ "200 g de har.": the beginning of a word of the trade, or of any in [abbreviations] cut."""
     token = cursor.token()
     short = token.core.lower()
-    if len(short) < _SHORTEST or not token.suffix.startswith(".") or not short.isalpha():
+    if len(short) < _SHORTEST or not token.suffix.startswith(".") or not has_letters_only(short):
         return None
+    if short in common_words(table.language):
+        return None
+    following = cursor.token(1)
+    ends = token.suffix == "." and (following.core[:1].isupper() or following.text == "")
+    said = None if ends else _word_of_trade(cursor, short, table)
+    if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
+        said = _agreeing(table.cut[short], cursor, table)
+    if said is None:
+        return None
+    said = said[0].upper() + said[1:] if token.core[0].isupper() else said
+    named = following.core != "" and following.core.lower() not in common_words(table.language)
+    end = token.core_end + (not ends or named)
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str | None:
+    """The word of a trade with that beginning, among other words of it."""
     trades = [one for one in table.trades if short not in one.near and _completed(short, one)]
-    if not trades or short in common_words(table.language):
-        return None
-    following = cursor.token(1).core[:1]
-    if token.suffix == "." and (following.isupper() or not following):
+    if not trades:
         return None
     trade = _of_neighbours(cursor, short, trades, table, 1)
     if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:
@@ -76,9 +93,35 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     found = _completed(short, trade)
     several = cursor.previous().core.isdecimal() and cursor.previous().core != "1"
-    said = found[-1] if several and found[-1].startswith(found[0]) else found[0]
-    said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    return Verbalization((Piece(said, token.core_start, token.core_end + 1),), token.core_end + 1)
+    return found[-1] if several and found[-1].startswith(found[0]) else found[0]
+
+
+def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -> bool:
+    """True if letters with a full stop are no word: where a sentence may end, they cannot be pronounced, or
+    stand after a word that is none of the commonest."""
+    previous, known = cursor.previous(), table.agreement.knows(short) or short in table.dates.months
+    listed = any(len(one.parts) == 1 for one in table.abbreviations.get(f"{short}.", ()))
+    if short[-1] in table.acronyms.vowels or known or listed:
+        return False
+    unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
+    terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
+    terse = terse and len(short) > _SHORTEST and short not in table.also_words
+    alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
+    return not ends or unspeakable or (terse and not alone)
+
+
+def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:
+    """An adjective with the ending that the noun before it asks for: "bebida excl."."""
+    noun = cursor.previous()
+    if said not in table.cut_adjectives or noun.suffix.strip("."):
+        return said
+    word = (table.cut.get(noun.core.lower(), noun.core) if noun.suffix else noun.core).lower()
+    plural = word.endswith(table.agreement.plural_endings or ("i",))
+    if table.agreement.gender(word, plural).startswith("f"):
+        said = said[:-1] + _FEMININE.get(said[-1], said[-1])
+    if plural and table.agreement.plural_endings:
+        return said if said.endswith("s") else f"{said}s"
+    return said[:-1] + "i" if plural else said
 
 
 def _completed(short: str, trade: Trade) -> list[str]:

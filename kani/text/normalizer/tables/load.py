@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from unicodedata import category
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
@@ -25,6 +26,7 @@ from kani.text.normalizer.tables.table import (
     Web,
 )
 
+_VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
     """address aged article counted date f few letter m many many_f measured name number one ordinal other
     paid section time""".split()
@@ -53,6 +55,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     titles = frozenset(abbreviations.words("titles"))
     also_words = frozenset(abbreviations.words("also_words"))
     first_names = frozenset(abbreviations.words("first_names"))
+    cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
+    cut_not = frozenset(abbreviations.words("cut_not"))
     letters, greek = file.section("letters"), file.section("greek")
     table = LanguageTable(
         language=language,
@@ -77,6 +81,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         greek=greek.all_texts(),
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
+        cut=_cut_words((*cut, *cut_adjectives), cut_not),
+        cut_adjectives=frozenset(cut_adjectives),
         also_words=also_words,
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),
@@ -224,6 +230,17 @@ def _trade(section: TableSection) -> Trade:
         stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
         lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
     return Trade(near, words, lines)
+
+
+def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
+    """Words by each of their beginnings from three letters on that end before a vowel, as short forms do; the
+    first has those of several. cut_not: beginnings that are words themselves."""
+    found: dict[str, str] = {}
+    for word in words:
+        for length in range(3, len(word) - 1):
+            if word[length] in _VOWELS or (not word.isascii() and category(word[0]) == "Lo"):
+                found.setdefault(word[:length].lower(), word)
+    return {short: word for short, word in found.items() if short not in cut_not}
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:

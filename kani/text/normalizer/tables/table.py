@@ -259,6 +259,8 @@ class LanguageTable:
     greek: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
     trades: tuple[Trade, ...]
+    cut: Mapping[str, str]
+    cut_adjectives: frozenset[str]
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]

@@ -10,6 +10,13 @@ from kani.text.normalizer.unspaced.numbers import counted
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
+_SHORT_DATE = re.compile(r"(\d\d)([./])(0[1-9]|1[0-2])\2([0-2]\d|3[01])(?![\d./])")
+_DATED = re.compile(r"(?:期限?|日期|日付|製造|生产|有效期至|至|日時|更新)[：:\s]?\Z")
+"""Before the date of a label: "賞味期限26.03.15"."""
+_REIGN = re.compile(r"([MTSHR])(\d{1,2})\.(1[0-2]|0?[1-9])(?:\.([0-2]?\d|3[01]))?(?![\d.])")
+_OF_REIGN = re.compile(r"(?:車検|築|生年月日|竣工|年月日?)[：:\s]?\Z")
+_IN_REIGN = re.compile(r"\s?(?:完成|築|竣工|まで|迄|から|現在|付|月|入居|式|改正|施行)")
+_REIGNS = dict(zip("MTSHR", ("メージ", "タイショー", "ショーワ", "ヘーセー", "レーワ"), strict=True))
 _YEAR_MONTH = re.compile(r"(20\d\d)(?:\.(?=\d\d)|/)(0?[1-9]|1[0-2])(?![\d./])")
 _WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
 _AFTER_WEEKDAY = re.compile(
@@ -22,8 +29,15 @@ _SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
 _LAST_PART, _LAST_DAY = 10, 31
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
+_LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
+"""A day, where a time or a word follows and it is no part of a whole: "3/14 11:42", "12/5 入金"."""
+_HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
+_HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
+_NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")
+_ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
+_LEAST_DAY = 13
 _UNTIL = re.compile(
-    r"(\d{1,2})/(\d{1,2})(?=まで|から|より|以降|以前|締|開催|開始|発売"
+    r"(\d{1,2})/(\d{1,2})(?=まで|迄|から|より|以降|以前|締|開催|開始|発売"
     r"|の(?:\d{1,2}[:時]|午前|午後)|(?<!/[1-4])の(?:朝(?!食)|昼(?!食)|夜(?!食)|夕方|予約|会議|試合|ライブ|イベント)|は(?:定休|休業|休診)"
     r"|(?:と\d{1,2}/\d{1,2})?[はもが](?:お?休み|祝日|出勤|誕生日|本番|締切)"
     r"|\s?[(（]?(?:周|星期|礼拜|週)[一二三四五六日天]"
@@ -33,7 +47,7 @@ _SPAN = re.compile(
     r"(\d{1,2})/(\d{1,2}) ?[-~] ?(\d{1,2})(?:日|(?=は|まで|の間|の期間|に|、|。|止|期间|停|放|，))"
 )
 _CLASS = re.compile(
-    r"([1-6])-([1-9])(?=の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
+    r"([1-6])-([1-9])(?=組|の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
 )
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
@@ -52,7 +66,8 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
             spoken = counted(int(found[1]), moments.year, table) + " "
         said = spoken + counted(int(found[2]), moments.month, table)
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    if found := _DATE.match(scan.text, at):
+    short = _SHORT_DATE.match(scan.text, at) if _DATED.search(scan.before(at)) else None
+    if found := _DATE.match(scan.text, at) or short:
         year, month, day = int(found[1]), int(found[3]), int(found[4])
     elif (found := _span(scan, at)) is not None or (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
@@ -88,6 +103,22 @@ def school_class(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     grade = counted(int(found[1]), table.moments.year, table)
     said = f"{grade} {table.words.cardinal(int(found[2]))}{table.counters['組'].said}"
+    end = found.end() + scan.text.startswith("組", found.end())
+    return UnspacedReading((Piece(said, at, end),), end)
+
+
+def reign(scan: Scan, at: int) -> UnspacedReading | None:
+    """The Japanese "S60.7.4", and "R7.9" beside a word for a date: a year of a reign, month and day."""
+    found, table = _REIGN.match(scan.text, at), scan.table
+    before = scan.before(at)
+    if found is None or not table.ruby or (before[-1:].isascii() and before[-1:].isalnum()):
+        return None
+    if not (found[4] or _OF_REIGN.search(before) or _IN_REIGN.match(scan.text, found.end())):
+        return None
+    moments = table.moments
+    said = _REIGNS[found[1]] + counted(int(found[2]), moments.year, table)
+    said += " " + counted(int(found[3]), moments.month, table)
+    said += f" {_say_day(int(found[4]), scan)}" if found[4] else ""
     return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
@@ -124,7 +155,21 @@ def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
         if max(days) > _LAST_PART or int(found[1]) > int(found[2]):
             # "6/30前", "6/1-6/30"; "1/3前" is as often a fraction.
             return found
-    return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else None
+    return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else _loose_day(scan, at)
+
+
+def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
+    """ "3/14 11:42", "12/5 入金", "ETA 10/12"."""
+    found, before = _LOOSE.match(scan.text, at), scan.before(at)
+    if found is None or _ARRIVES.search(before):
+        return found
+    if _NO_DAY.search(before):
+        return None
+    if _HOUR.match(scan.text, found.end()):
+        return found
+    month, day = int(found[1]), int(found[2])
+    whole = (month > day or day >= _LEAST_DAY) and not scan.word_behind(found.end())[0]
+    return found if whole and _HAPPENS.match(scan.text, found.end()) else None
 
 
 def _say_day(day: int, scan: Scan) -> str:
@@ -156,7 +201,12 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
         said = counted(int(pace[1]), moments.minute, table) + counted(int(pace[2]), moments.second, table)
         return UnspacedReading((Piece(said, at, pace.end()),), pace.end())
     found = _TIME.match(scan.text, at)
-    if found is None or int(found[1]) > 24 or int(found[2]) > 59 or _COMPARED.search(scan.before(at)):
+    if (
+        found is None
+        or int(found[1]) > (29 if scan.table.ruby else 24)
+        or int(found[2]) > 59
+        or _COMPARED.search(scan.before(at))
+    ):
         return None
     hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
     parts = [counted(hour, moments.hour, table)]

@@ -33,8 +33,13 @@ _PRICED = re.compile(
     r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
 )
 _ROOM = re.compile(r"房(?![源型屋产子主客东车贷])")
-_METRES, _ADDED_TO = re.compile(r"[12]米\Z"), re.compile(r"第\d{1,3}\+\Z")
+_METRES, _ADDED_TO = re.compile(r"[12]米\Z|\d[\"″]\Z"), re.compile(r"第\d{1,3}\+\Z")
 _BEFORE_CHRIST = re.compile(r"(?<![提之以目])前\Z")
+_NUMBERED = frozenset(
+    "月 日 号 室 单元 层 楼 栋 班 组 幢 年 点 时 教室 号楼 座 节 号房 房 排 户 % ％ ℃ °C °".split()
+)
+"""Words after which the second figure is no goal: "3-2单元"."""
+_OF_LIGHT, _LIGHT = re.compile(r"(?:[灯充电泡]|功率|LED)\S{0,2}\Z"), re.compile(r"\w{0,2}[灯充电泡]|功率")
 _HIGHEST_SCORE = 200
 _GROUP = 4
 _MIN_ONE_BY_ONE = 3
@@ -79,6 +84,9 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     word, place = scan.word_behind(last.end)
     if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
         return powered
+    if word == "w" and (_OF_LIGHT.search(scan.before(start)) or _LIGHT.match(scan.text, place + 1)):
+        # "18w快充", but "年薪30w"
+        word = "W"
     unit = scan.table.units.get(word)
     if (
         word in scan.table.numbers.magnitudes
@@ -173,7 +181,8 @@ def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
     if before.endswith(("图", "表", "式", "図")) or (falls and before.endswith(table.numbers.ordinal_after)):
         return table.phones.joined or table.web["-"]
     listed = (score := _SCORE_BEFORE.search(before)) is not None and int(score[1]) > int(score[2])
-    return table.numbers.ratio if not word and (falls or listed or _SCORED.search(before)) else ""
+    scored = falls and word not in _NUMBERED and not table.ruby
+    return table.numbers.ratio if scored or (not word and (falls or listed or _SCORED.search(before))) else ""
 
 
 def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:

@@ -23,6 +23,7 @@ _WITH_LETTER: tuple[_Rule, ...] = (
     sequences.number_sign,
     sequences.call_number,
     sequences.roman,
+    moments.reign,
     sequences.mixed,
     amounts.money,
     sequences.latin_word,
@@ -172,7 +173,7 @@ class UnspacedReader:
         elif _LETTER.match(character):
             rules = _WITH_LETTER
         elif (character.isalnum() and not character.isnumeric()) or character in _QUIET:
-            return None
+            return signs.after_number(scan, at) if character in "'’" else None
         else:
             rules = _WITH_SIGN
             if self._is_sign_of_number(at):
@@ -197,7 +198,9 @@ class UnspacedReader:
         """A line of [readings]."""
         table, text = self._table, self._scan.text
         for written, spoken in table.readings.items():
-            if text.startswith(written, at):
+            end = at + len(written)
+            inside = written[-1].isascii() and text[end : end + 1].isascii() and text[end : end + 1].isalnum()
+            if text.startswith(written, at) and not inside:
                 piece = Piece(spoken, at, at + len(written))
                 return UnspacedReading((piece,), at + len(written), number=False)
         rest = text[at : at + _LONGEST_READING]

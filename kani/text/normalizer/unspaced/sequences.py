@@ -210,7 +210,10 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
         said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))
         said = f"{scan.table.numbers.number_sign} {said}"
         return UnspacedReading((Piece(said, at, long.end()),), long.end())
-    return UnspacedReading((Piece(scan.table.numbers.number_sign, at, found.end()),), found.end())
+    after = scan.table.numbers.one_by_one_after
+    named = scan.text[at] == "#" and after is not None and after.search(scan.before(at))
+    sign = Piece("" if named else scan.table.numbers.number_sign, at, found.end())
+    return UnspacedReading((sign,), found.end())
 
 
 def call_number(scan: Scan, at: int) -> UnspacedReading | None:

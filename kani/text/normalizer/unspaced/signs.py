@@ -19,6 +19,10 @@ _ADDED, _TAKEN = (
     re.compile(rf" ?(?:\d{{1,4}}(?![\dA-Za-z])|\d{{0,3}}([{letters}])(?![A-Za-z]))", re.ASCII)
     for letters in ("a-z", "xyz")
 )
+_PAGE, _FIGURE = re.compile(r"(?<![A-Za-z])[Pp]{1,2}\.?(\d{1,4})\Z"), re.compile(r"\d{1,4}(?!\d)")
+_MODEL_YEAR = re.compile(r"[A-Za-z] ?\d+\Z")
+_THOUSANDS = re.compile(r"\d[kKwW]\Z")
+_DAYS = re.compile(r"\d{1,3}(?:天|周|日)")
 _DRAWN = "*_`~|^\\#"
 _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
 _MODEL = re.compile(r"(?<![A-Za-z])[A-Za-z]\d{1,5}\Z")
@@ -52,6 +56,8 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     place = at + 1 + (text[at + 1 : at + 2] == " ")
     figure_follows = text[place : place + 1].isdecimal() or text[place : place + 1] in table.currencies
     start = at - (text[at - 1 : at] == " ")
+    if (noted := after_number(scan, at)) is not None:
+        return noted
     behind_number = scan.last_number in (at, start) or scan.ends_quantity(at)
     if mark == "-" and figure_follows and start == at and _MODEL.search(scan.before(at)):
         # "i7-13700K", "B2-105"
@@ -94,7 +100,7 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
                 number=False,
             )
     per = mark == "/" and "/" in table.between_words and _HAN.match(text, at + 1) is not None
-    if per and (scan.ends_quantity(at) or behind_number):
+    if per and (scan.ends_quantity(at) or behind_number or _THOUSANDS.search(scan.before(at))):
         return UnspacedReading((Piece(table.between_words["/"], at, at + 1),), at + 1, number=False)
     if mark == "~" and _joins_places(scan, at):
         return UnspacedReading((Piece(table.numbers.to, at, at + 1),), at + 1, number=False)
@@ -118,10 +124,34 @@ def sign(scan: Scan, at: int) -> UnspacedReading | None:
     return None
 
 
+def after_number(scan: Scan, at: int) -> UnspacedReading | None:
+    """ "23'费莱尼" in a match, "3#楼", "P45-52", "tid×7天", "2名様〜", and the plus of "机油+机滤"."""
+    table, text, mark = scan.table, scan.text, scan.text[at]
+    following, before = text[at + 1 : at + 2], scan.before(at)
+    said = ""
+    goal = mark in "'′’" and scan.last_number == at and not _MODEL_YEAR.search(before)
+    if goal and not following.isdecimal() and following != '"':
+        said = "分钟" if not table.ruby else "フン"
+    elif mark == "×" and not table.ruby and _DAYS.match(text, at + 1):
+        said = "共"
+    elif mark == "#" and scan.last_number == at and following in tuple("楼栋机线") and not table.ruby:
+        said = "号"
+    elif mark == "-" and (page := _PAGE.search(before)) and (last := _FIGURE.match(text, at + 1)):
+        said = table.numbers.to if int(last.group()) > int(page[1]) else ""
+    elif mark == "~" and table.ruby and scan.ends_quantity(at) and following in ("", *"、。)） "):
+        said = table.numbers.to
+    elif (
+        mark == "+" and _HAN.match(following) and (_HAN.match(before[-1:]) or before[-1:] in ("", *"，。、 "))
+    ):
+        said = table.between_words.get(mark, "")
+    return UnspacedReading((Piece(said, at, at + 1),), at + 1, number=False) if said else None
+
+
 def _joins_places(scan: Scan, at: int) -> bool:
     """True for "東京〜大阪"; "好的~" is a long vowel, which is only drawn."""
     before, behind = scan.before(at)[-1:], scan.text[at + 1 : at + 2]
-    return scan.table.ruby and all(map(_HAN.match, (before, behind)))
+    placed = before.isascii() and before.isupper() and _HAN.match(behind)
+    return scan.table.ruby and bool(placed or all(map(_HAN.match, (before, behind))))
 
 
 def begins_sum(scan: Scan, at: int) -> bool:

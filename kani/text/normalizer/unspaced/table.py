@@ -200,7 +200,7 @@ def _numbers(section: TableSection) -> UnspacedNumbers:
     after = section.words("one_by_one_after")
     return section.fill(
         UnspacedNumbers,
-        one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s]{0,3}\Z"),
+        one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s#]{0,3}\Z"),
         verse_after=_alternatives(section.words("verse_after"), r"(?:%s)\s?\Z"),
         magnitudes={name: magnitudes.number(name, 0) for name in magnitudes.key_names()},
         verse_short=_alternatives(section.words("verse_short"), r"(?:%s)\Z"),

@@ -15,6 +15,8 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
+_PADDED = re.compile(r"0\d/\d\d|\d\d/0\d")
+_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
 _ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
@@ -25,8 +27,9 @@ _DAYS = re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d")
 _MONTH_YEAR = re.compile(r"(\d{1,2})/(\d{4})")
 _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
-    """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade val haltbar
-    mhd dlc ddm hasta fino bis au até thru itv mot""".split()
+    """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
+    hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
+    mfg fab antes entro""".split()
 )
 _LAWS = frozenset(
     """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
@@ -94,8 +97,10 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         law = before.core[:1].isupper() and cursor.previous(2).core != "" and not before.suffix
         law = law and before.core.lower() not in table.dates.after
         stopped = before.suffix == "." and f"{before.core}." in table.abbreviations
+        # The Spanish "exp. 12/2025" is a file.
+        expires = before.core.lower() in _EXPIRES and not (table.language == "es" and before.core == "exp")
         law = law or stopped or follows_number_sign(cursor, table)
-        law = (law and before.core.lower() not in _EXPIRES) or before.core in _LAWS
+        law = (law and not expires) or before.core in _LAWS
         if 1 <= month <= 12 and not law and 1100 <= int(found[2]) < 2100:
             name, year = table.dates.names[month - 1], table.number_words.year(int(found[2]))
             spoken = table.dates.month_year.format(month=name, year=year)
@@ -186,7 +191,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     stopped = bool(table.ordinals_with_stop) and len(days) > 1 and days[0].endswith(".")
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
     ranged = len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
-    sure = stopped or ranged or any(is_loose(day, table) for day in days)
+    sure = stopped or ranged or any(is_loose(day, table) for day in days) or is_before_time(cursor)
     if len(days) > len(("1/6", "30/6")) or not sure:
         return None
     for day in days:
@@ -205,11 +210,25 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
 
 
+def is_before_time(cursor: TokenCursor) -> bool:
+    """True for the "7/10" of "7/10 9:30"."""
+    core = cursor.token().core
+    return (
+        "/" in core
+        and _DAY_MONTH.fullmatch(core) is not None
+        and cursor.is_adjacent(1)
+        and _CLOCK.fullmatch(cursor.token(1).core) is not None
+    )
+
+
 def is_loose(written: str, table: LanguageTable) -> bool:
     """True for figures that are a day and a month rather than a fraction."""
     if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _FORMATS:
         return False
     first, last = int(found[1]), int(found[3])
+    if _PADDED.fullmatch(written) and first and last:
+        # "05/11", which no fraction is
+        return min(first, last) <= _MONTHS and max(first, last) <= _LONGEST_MONTH
     if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
         return last not in _USUAL_PARTS and first > 1
     return last <= _MONTHS < first <= _LONGEST_MONTH

@@ -263,6 +263,12 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
+    if token.core[0] == "+" and "'" in token.core:
+        # "+3'10", behind the first
+        with cursor.without_prefix(1):
+            gap = elapsed(cursor, table)
+        sign = Piece(f"{table.numbers.plus} ", at, at + 1)
+        return Verbalization((sign, *gap.pieces), gap.end) if gap else None
     if (match := _MINUTES.fullmatch(token.core)) is not None and (
         24 < int(match[1]) < 60
         or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)

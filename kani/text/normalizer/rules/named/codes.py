@@ -38,7 +38,7 @@ _OF_CHEMISTRY = re.compile(
 )
 _PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
 _KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#")
-_LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-)-?((?!19|20)\d{4})")
+_LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-|[*x](?=\d{4}$))-?((?!19|20)\d{4})")
 _EXTENSION = re.compile(r"[-–](\d{2,5})")
 _FARTHEST = 4
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")

@@ -18,6 +18,8 @@ _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _WORD = re.compile(r"[A-Z]{3}")
 _GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
+_SERIAL = re.compile(r"([A-Z]{2,3})\d{6,12}")
+"""An identity card's number, but not "EUR250000"."""
 _CODED = re.compile(r"(?=[A-Z\d]*(?:\d[A-Z]|\d{5}))[A-Z]+\d[A-Z\d]*")
 """After "IFSC" and the like: "SBIN0001234", but not "VERANO2024"."""
 _PASSWORD = re.compile(
@@ -55,7 +57,8 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _DEVICE.fullmatch(token.core):
         return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
     named = is_code(cursor, table) and (_CODED.fullmatch(token.core) or _PASSWORD.fullmatch(token.core))
-    if not (named or is_mixed(token.core)):
+    serial = _SERIAL.fullmatch(token.core)
+    if not (named or is_mixed(token.core) or (serial and serial[1] not in table.currencies)):
         return None
     return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
 
