@@ -97,16 +97,16 @@ def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.M
     assert install == f"pip install --python {made.python_in(tmp_path)} one==1 two"
 
 
-def test_python_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_that_hangs_or_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for python in ("/nowhere/python", "/bin/true", __file__):
+        with pytest.raises(
+            EngineUnavailable, match=f"{python} cannot be run as a Python.*KANI_STAND_IN_PYTHON"
+        ):
+            environment("").check(python)
+
     def hang(*_: object, **__: object) -> None:
         raise subprocess.TimeoutExpired("python", 60)
 
     monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(EngineUnavailable, match=r"cannot be run as a Python.*TimeoutExpired"):
         environment("").check("python")
-
-
-@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
-def test_python_that_cannot_run_is_named(python: str) -> None:
-    with pytest.raises(EngineUnavailable, match=f"{python} cannot be run as a Python.*KANI_STAND_IN_PYTHON"):
-        environment("").check(python)

@@ -15,6 +15,7 @@ from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkC
 from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
 from kani.runtime.recognition.transcription import split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
+from tests.runtime.recognition.test_stream import ScriptedVoice
 from tests.support.patience import WITHIN_S, happens
 
 
@@ -46,22 +47,6 @@ def test_agreement_ends_at_the_first_different_word(before: str, now: str, count
 FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 
-class Loudness:
-    """Detects a voice where the audio is not zero."""
-
-    def __init__(self) -> None:
-        self._rest: Samples = np.zeros(0, np.float32)
-
-    def feed_after_silence(self, samples: Samples) -> list[float]:
-        return [0.9 * float(abs(samples[0]) > 0)] * (len(samples) // CHUNK_SAMPLES) if len(samples) else []
-
-    def feed(self, samples: Samples) -> list[float]:
-        audio = np.concatenate([self._rest, samples])
-        whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
-        self._rest = audio[whole:]
-        return [float(abs(frame[0]) > 0) for frame in audio[:whole].reshape(-1, CHUNK_SAMPLES)]
-
-
 def audio(*parts: tuple[str, float]) -> Samples:
     """Speech and silence in turns, each sample of speech with its own value."""
     pieces = [np.full(round(seconds * SAMPLE_RATE), kind == "speech", np.float32) for kind, seconds in parts]
@@ -69,7 +54,7 @@ def audio(*parts: tuple[str, float]) -> Samples:
 
 
 def cut(samples: Samples, piece_s: float = 20.0) -> list[Chunk]:
-    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    cutter = ChunkCutter(ScriptedVoice())  # type: ignore[arg-type]
     size = round(piece_s * SAMPLE_RATE)
     chunks = [chunk for at in range(0, len(samples), size) for chunk in cutter.feed(samples[at : at + size])]
     return chunks + cutter.finish()
@@ -104,7 +89,7 @@ def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
 def test_silence_has_no_stretch_and_costs_no_memory() -> None:
     assert cut(audio(("silence", 90))) == []
     assert cut(np.zeros(0, np.float32)) == []
-    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    cutter = ChunkCutter(ScriptedVoice())  # type: ignore[arg-type]
     for _ in range(200):
         cutter.feed(audio(("silence", 5)))
     assert len(cutter._audio) < SAMPLE_RATE
@@ -193,26 +178,20 @@ async def streams() -> AsyncIterator[Streams]:
     await made.scheduler.stop()
 
 
-async def test_stream_served_longest_ago_is_next(streams: Streams) -> None:
+async def test_stream_served_longest_ago_is_next_after_urgent_ones(streams: Streams) -> None:
     a, b, c = (streams.add(name) for name in "abc")
     streams.may_end.set()
     for stream, name in ((c, "c"), (b, "b"), (a, "a")):
         assert await stream.request_pass() == name
-    streams.begun.clear()
-    streams.may_end.clear()
-    requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "c", "b", "a"]
-
-
-async def test_waiting_pass_that_becomes_urgent_is_next(streams: Streams) -> None:
-    busy, a, b, c = (streams.add(name) for name in ("busy", "a", "b", "c"))
-    requested = [stream.request_pass() for stream in (busy, a, b, c)]
-    c.urgent = True
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "c", "a", "b"]
+    for urgent, order in ((None, "cba"), (a, "acb")):
+        streams.begun.clear()
+        streams.may_end.clear()
+        requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
+        if urgent is not None:
+            urgent.urgent = True
+        streams.may_end.set()
+        await asyncio.gather(*requested)
+        assert streams.begun == ["busy", *order]
 
 
 async def test_workers_limit_running_passes() -> None:
@@ -225,37 +204,25 @@ async def test_workers_limit_running_passes() -> None:
     await streams.scheduler.stop()
 
 
-async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
+async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
-    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
-    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
-    waiting.cancel()
-    running.cancel()
-    assert left.cancelled() and first.cancelled()
-    streams.may_end.set()
-    assert await result == "last"
-    assert streams.begun == ["running", "last"]
 
-
-async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
-    busy = streams.add("busy").request_pass()
-    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
-    waiting.cancel()
-    after = streams.record("after")
-    streams.may_end.set()
-    await asyncio.gather(busy, after)
-    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
-
-
-async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
     def fail() -> str:
         raise RuntimeError("broken")
 
-    broken: ScheduledStream[str] = streams.scheduler.add_stream(lambda: fail)
-    with pytest.raises(RuntimeError, match="broken"):
-        await broken.request_pass()
+    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
+    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
+    recording = streams.scheduler.run_in_background(lambda: streams.begun.append("recording") or "")
+    after = streams.record("after")
+    for one in (waiting, running, recording):
+        one.cancel()
+    assert left.cancelled() and first.cancelled() and recording.result.cancelled()
+    broken = streams.scheduler.add_stream(lambda: fail).request_pass()
     streams.may_end.set()
-    assert await streams.add("a").request_pass() == "a"
+    assert await asyncio.gather(result, after) == ["last", "after"]
+    assert streams.begun == ["running", "last", "after"]
+    with pytest.raises(RuntimeError, match="broken"):
+        await broken
 
 
 async def test_recordings_wait_for_streams(streams: Streams) -> None:
@@ -270,18 +237,16 @@ async def test_recordings_wait_for_streams(streams: Streams) -> None:
 async def test_open_stream_keeps_one_worker_free() -> None:
     streams = Streams(PassScheduler(2))
     live = streams.add("live")
-    requested = [streams.record(name) for name in ("first", "second")]
-    requested.append(live.request_pass())
-    await happens(lambda: sorted(streams.begun) == ["first", "live"])
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    live.close()
-    streams.may_end.clear()
-    streams.begun.clear()
-    requested = [streams.record(name) for name in ("third", "fourth")]
-    await happens(lambda: sorted(streams.begun) == ["fourth", "third"])
-    streams.may_end.set()
-    await asyncio.gather(*requested)
+    for one_live, begun in ((True, ["first", "live"]), (False, ["first", "second"])):
+        requested = [streams.record(name) for name in ("first", "second")]
+        if one_live:
+            requested.append(live.request_pass())
+        await happens(lambda: sorted(streams.begun) == begun)  # noqa: B023
+        streams.may_end.set()
+        await asyncio.gather(*requested)
+        live.close()
+        streams.may_end.clear()
+        streams.begun.clear()
     await streams.scheduler.stop()
 
 
