@@ -1,6 +1,7 @@
 """Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -23,21 +24,18 @@ from kani.runtime.errors import CheckpointError
 
 def test_tokens_are_those_of_the_vocabulary() -> None:
     layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
-    assert layout.text_vocabulary == 64400
+    assert (layout.text_vocabulary, layout.size) == (64400, 80538)
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
     assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
-    assert [layout.codebook_range(codebook) for codebook in range(4)] == [
-        (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
-    ]  # fmt: skip
-    assert layout.size == 80538
+    starts = (64410, 68442, 72474, 76506)
+    assert [layout.codebook_range(codebook) for codebook in range(4)] == [(at, at + 4032) for at in starts]
     layout = TokenLayout(100, 4, 10)
     assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
-
-
-@pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
-def test_small_vocabulary_is_refused(size: int) -> None:
-    with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
-        TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
+    for size in (-1, 0, 4 * 4032, 4 * 4032 + 12):
+        with pytest.raises(
+            CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"
+        ):
+            TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
 
 
 CODES = 300
@@ -113,13 +111,16 @@ def test_top_k_is_capped(top_k: int) -> None:
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
 
 
-def test_seeded_draws_fill_distribution() -> None:
+def test_seeded_draws_fill_distribution_whatever_the_capacity() -> None:
+    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
+    assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
+    assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
     logits = random(CODES, level=1.0)
     sampling = Sampling(1.0, 0.9, 20, 1.0)
     slots, frames = 400, 25
     sampler = state(slots, frames)
     for slot in range(slots):
-        sampler.reset(slot, Sampling(1.0, 0.9, 20, 1.0, seed=slot))
+        sampler.reset(slot, replace(sampling, seed=slot))
     counts = torch.zeros(CODES)
     for _ in range(frames):
         for codebook in range(2):
@@ -165,12 +166,6 @@ def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], pl
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
-def test_capacity_does_not_change_seeded_draws() -> None:
-    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
-    assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
-    assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
-
-
 @settings(deadline=None)
 @given(
     samplings,
@@ -192,25 +187,21 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
     assert logits[code] != -torch.inf
 
 
+WRONG = {
+    "temperature": (-0.1, math.inf, math.nan),
+    "top_p": (0.0, 1.1),
+    "top_k": (-1,),
+    "repetition_penalty": (0.9, math.nan),
+    "seed": (-1, 2**63),
+}
+
+
 @pytest.mark.parametrize(
-    "wrong",
-    [
-        {"temperature": -0.1},
-        {"temperature": math.inf},
-        {"temperature": math.nan},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
-        {"top_k": -1},
-        {"repetition_penalty": 0.9},
-        {"repetition_penalty": math.nan},
-        {"seed": -1},
-        {"seed": 2**63},
-    ],
-    ids=str,
+    ("name", "value"), [(name, value) for name, wrong in WRONG.items() for value in wrong]
 )
-def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
+def test_invalid_sampling_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match="nothing can be drawn by"):
-        Sampling(**wrong)  # type: ignore[arg-type]
+        Sampling(**{name: value})  # type: ignore[arg-type]
 
 
 FRAME_S = 0.08
