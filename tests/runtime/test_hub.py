@@ -107,14 +107,12 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize(
-    ("complaint", "name"), [(why, name) for why, names in REFUSED.items() for name in names]
-)
+@pytest.mark.parametrize(("why", "name"), [(why, name) for why, names in REFUSED.items() for name in names])
 def test_invalid_name_or_missing_network_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, complaint: str, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, name: str
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
-    with pytest.raises(CheckpointError, match=complaint) as refused:
+    with pytest.raises(CheckpointError, match=why) as refused:
         find(name, tmp_path)
     assert name in str(refused.value) and not (tmp_path / "revisions").exists()
 
@@ -128,6 +126,9 @@ def test_first_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, h
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
     assert sorted(path.name for path in first.iterdir()) == ["a.safetensors", "config.json"], "no pickle"
     assert not [path for path in hub.asked if path.endswith(".bin")]
+    hub.commit = "b" * 40
+    assert find("owner/name", tmp_path) == first
+    hub.commit = "a" * 40
     names = ["owner/name@" + "a" * 40, "owner/name@main", "owner/name"]
     assert [find(name, tmp_path) for name in names] == [first] * 3
     hub.commit = "b" * 40
@@ -145,9 +146,7 @@ def test_first_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, h
         (None, "not named"),
     ],
 )
-def test_fetch_reports_size_licence_and_revision_first(
-    tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str
-) -> None:
+def test_fetch_is_told_before(tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str) -> None:
     hub.card = card
     asked: list[list[str]] = []
     lines: list[str] = []

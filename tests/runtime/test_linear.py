@@ -21,15 +21,12 @@ def random(*shape: int, key: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
 
 
-def product(precision: str, weight: Tensor) -> Linear:
-    return Int8(weight) if precision == "int8" else Dense(weight, getattr(torch, precision), CPU)
-
-
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", pytest.param("int8", marks=int8_here)])
 @pytest.mark.parametrize("rows", [(1,), (5,), (2, 3)], ids=str)
 def test_products_are_close_to_exact(precision: str, rows: tuple[int, ...]) -> None:
     weight = random(OUTPUTS, INPUTS, key=1) * torch.exp(random(OUTPUTS, 1, key=2))
-    linear = product(precision, weight)
+    dense = precision != "int8"
+    linear: Linear = Dense(weight, getattr(torch, precision), CPU) if dense else Int8(weight)
     x = random(*rows, INPUTS) * torch.exp(3 * random(*rows, 1, key=3))
     normed = x * torch.rsqrt(x.square().mean(-1, keepdim=True) + EPSILON)
     for actual, given_rows in ((linear(x), x), (linear.normed(x, EPSILON), normed)):

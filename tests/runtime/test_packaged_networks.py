@@ -65,14 +65,19 @@ def test_weights_match_their_recorded_origin() -> None:
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PK\3\4 broken", b"no archive"])
-def test_broken_weights_are_refused_with_the_cure(
+def test_broken_files_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes | None
 ) -> None:
     if content is not None:
         (tmp_path / DATA_FILE).write_bytes(content)
-    monkeypatch.setattr(module, "__file__", str(tmp_path / "speaker_encoder.py"))
+    for broken in (module, turn_model):
+        monkeypatch.setattr(broken, "__file__", str(tmp_path / "module.py"))
     with pytest.raises(EngineUnavailable, match=r"missing or broken.*speaker_encoder\.npz"):
         SpeakerEncoder()
+    (tmp_path / turn_model.MODEL_FILE).write_bytes(content or b"no network")
+    second = np.zeros(turn_model.SAMPLE_RATE, np.float32)
+    with pytest.raises(EngineUnavailable, match=f"restore kani/runtime/turn_model/{turn_model.MODEL_FILE}"):
+        turn_model.SmartTurn().probability(second, turn_model.SAMPLE_RATE)
 
 
 def test_offset_silence_and_loudness_do_not_change_the_speaker() -> None:
@@ -227,11 +232,3 @@ def test_spectrogram_is_that_of_whispers_feature_extractor(seconds: float) -> No
     found = turn_model.features(samples)
     assert found.shape == (80, 800)
     assert found == pytest.approx(expected, abs=1e-4)
-
-
-def test_broken_turn_model_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / turn_model.MODEL_FILE).write_bytes(b"no network")
-    monkeypatch.setattr(turn_model, "__file__", str(tmp_path / "model.py"))
-    second = np.zeros(turn_model.SAMPLE_RATE, np.float32)
-    with pytest.raises(EngineUnavailable, match=f"restore kani/runtime/turn_model/{turn_model.MODEL_FILE}"):
-        turn_model.SmartTurn().probability(second, turn_model.SAMPLE_RATE)

@@ -122,9 +122,7 @@ def test_parts_are_joined_and_the_users_folder_comes_first(package: Path, tmp_pa
     assert load(weight, tmp_path, models) == CONTENT
 
 
-def test_broken_package_has_to_be_installed_again_or_is_replaced_by_a_fetch(
-    package: Path, published: WeightFile, tmp_path: Path
-) -> None:
+def test_broken_package_is_named_or_fetched(package: Path, published: WeightFile, tmp_path: Path) -> None:
     """pip leaves a package of the right version as it is."""
     (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
     for url in ("", "http://127.0.0.1:1/"):
@@ -185,19 +183,14 @@ def test_interrupted_download_is_resumed(publisher: Publisher, published: Weight
 
 
 @pytest.mark.parametrize(
-    ("partial", "knows_ranges", "ranges"),
+    ("partial", "ranged", "ranges"),
     [(CONTENT[:5000], False, ["bytes=5000-"]), (b"?" * 5000, True, ["bytes=5000-", None])],
     ids=["server without ranges", "broken part"],
 )
 def test_download_that_cannot_be_resumed_is_restarted(
-    publisher: Publisher,
-    published: WeightFile,
-    tmp_path: Path,
-    partial: bytes,
-    knows_ranges: bool,
-    ranges: list,
+    publisher: Publisher, published: WeightFile, tmp_path: Path, partial: bytes, ranged: bool, ranges: list
 ) -> None:
-    publisher.knows_ranges = knows_ranges
+    publisher.knows_ranges = ranged
     put(tmp_path, partial, "model.onnx.partial")
     assert load(published, tmp_path) == CONTENT
     assert publisher.ranges == ranges
@@ -210,9 +203,7 @@ def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFil
     assert publisher.ranges == [None]
 
 
-def test_what_cannot_be_fetched_is_one_sentence_with_the_cure(
-    tmp_path: Path, publisher: Publisher, published: WeightFile
-) -> None:
+def test_failed_fetch_has_a_cure(tmp_path: Path, publisher: Publisher, published: WeightFile) -> None:
     publisher.status = 403
     (tmp_path / "file").touch()
     with Publisher() as closed:
@@ -235,37 +226,28 @@ class Terminal(io.StringIO):
 
 @pytest.mark.parametrize(("stream", "shown"), [(Terminal, True), (io.StringIO, False)])
 def test_progress_is_shown_on_a_terminal_only(
-    stream: type[io.StringIO],
-    shown: bool,
-    published: WeightFile,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stream: type, shown: bool, published: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream())
     load(published, tmp_path)
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown
 
 
-def test_home_is_found_and_a_folder_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_found_and_names_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert local_path("~/model") == tmp_path / "model"
     unknown = local_path("~no-such-user/model")
     assert unknown == Path("~no-such-user/model") and not unknown.exists()
     (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert short_name("OWNER/NAME@v1") == "NAME@v1"
-
-
-@pytest.mark.parametrize(
-    ("name", "short"),
-    [
+    for name, short in (
+        # A folder has no revision.
+        ("OWNER/NAME@v1", "NAME@v1"),
         ("OWNER/NAME", "NAME"),
         ("OWNER/NAME@v1.0", "NAME"),
         ("base", "base"),
         ("/models/speech@home/base", "base"),
         ("/models/base@2/", "base@2"),
         ("~no-such-user/base@2", "base@2"),
-    ],
-)
-def test_short_name_is_the_last_part_without_a_revision(name: str, short: str) -> None:
-    assert short_name(name) == short
+    ):
+        assert short_name(name) == short

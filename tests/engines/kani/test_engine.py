@@ -253,9 +253,7 @@ async def test_voice_file_is_its_embedding(cloner: KaniEngine, cloning: KaniSett
     np.testing.assert_allclose(from_file, await said(cloner, segment_of(cloner, embedding=made)), atol=1e-5)
 
 
-async def test_invalid_embeddings_and_recordings_are_refused(
-    cloner: KaniEngine, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_invalid_embeddings_are_refused(cloner: KaniEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     good = await cloner.embed(hum(100))
     for wrong in (
         {"model": "another"},

@@ -70,10 +70,7 @@ def test_arrays_match_their_origin(name: str, max_bytes: int) -> None:
 
 @pytest.mark.parametrize(("module", "load"), MODULES)
 def test_broken_data_or_that_of_other_voices_is_refused(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    module: ModuleType,
-    load: Callable[[Sequence[str]], object],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, load: Callable[..., object]
 ) -> None:
     with pytest.raises(EngineUnavailable, match=f"{module.DATA_FILE} and voices.json do not match"):
         load(IDS[:-1])

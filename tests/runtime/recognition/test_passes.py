@@ -23,6 +23,9 @@ def words(text: str) -> list[HypothesisWord]:
     return [HypothesisWord(word, (number,)) for number, word in enumerate(text.split())]
 
 
+FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
+
+
 @pytest.mark.parametrize(
     ("before", "now", "count"),
     [
@@ -42,9 +45,6 @@ def words(text: str) -> list[HypothesisWord]:
 def test_agreement_ends_at_the_first_different_word(before: str, now: str, count: int) -> None:
     """Case and punctuation are ignored; the last word of a sentence waits for another to follow."""
     assert agreed_count(words(before), words(now)) == count
-
-
-FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 
 def audio(*parts: tuple[str, float]) -> Samples:
@@ -79,23 +79,19 @@ def test_short_pause_is_kept_and_long_speech_cut_in_a_late_one() -> None:
     assert first.duration_s + second.duration_s == pytest.approx(19.9, abs=0.01)
 
 
-def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
+def test_speech_without_pause_is_cut_and_nothing_lost_and_silence_costs_no_memory() -> None:
     recording = audio(("speech", 100.0)) * np.arange(1, 100 * SAMPLE_RATE + 1, dtype=np.float32)
     chunks = cut(recording)
     assert all(chunk.duration_s <= MAX_CHUNK_S + FRAME_S for chunk in chunks)
     assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), recording)
-
-
-def test_silence_has_no_stretch_and_costs_no_memory() -> None:
-    assert cut(audio(("silence", 90))) == []
-    assert cut(np.zeros(0, np.float32)) == []
+    assert cut(audio(("silence", 90))) == cut(np.zeros(0, np.float32)) == []
     cutter = ChunkCutter(ScriptedVoice())  # type: ignore[arg-type]
     for _ in range(200):
         cutter.feed(audio(("silence", 5)))
     assert len(cutter._audio) < SAMPLE_RATE
 
 
-def test_rest_begins_in_the_pause_after_what_is_told() -> None:
+def test_rest_begins_in_the_pause_after_what_is_told_and_a_word_ends_with_its_voice() -> None:
     second = round(SAMPLE_RATE / CHUNK_SAMPLES)
     voices = (0.9,) * 2 * second + (0.1,) * second + (0.9,) * 3 * second
     chunk = Chunk(100, np.zeros(len(voices) * CHUNK_SAMPLES, np.float32), voices)
@@ -107,12 +103,8 @@ def test_rest_begins_in_the_pause_after_what_is_told() -> None:
     assert chunk.rest(5.2) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
     assert breath.rest(1.5) is None
-
-
-def test_word_ends_with_its_voice() -> None:
     chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
-    start_s, end_s = chunk.voiced(0.0, 50 * FRAME_S)
-    assert (start_s, end_s) == (pytest.approx(10 * FRAME_S - 0.05), pytest.approx(20 * FRAME_S + 0.05))
+    assert chunk.voiced(0.0, 50 * FRAME_S) == pytest.approx((10 * FRAME_S - 0.05, 20 * FRAME_S + 0.05))
     assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)
     assert chunk.voiced(1.0, 1.2) == (1.0, 1.2)
 
@@ -127,10 +119,8 @@ def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord
 
 
 def test_segments_are_sentences_pauses_and_lengths() -> None:
-    found = [
-        " ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))
-    ]
-    assert found == ["Yes.", "It is, here!", "So"]
+    said = [" ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))]
+    assert said == ["Yes.", "It is, here!", "So"]
     assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
     clauses = " ".join(["word word word word word,"] * 10)
     divided = list(split_segments(timed(clauses)))
@@ -194,16 +184,6 @@ async def test_stream_served_longest_ago_is_next_after_urgent_ones(streams: Stre
         assert streams.begun == ["busy", *order]
 
 
-async def test_workers_limit_running_passes() -> None:
-    streams = Streams(PassScheduler(2))
-    requested = [streams.add(name).request_pass() for name in "abcd"]
-    assert streams.begun == ["a", "b"]
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["a", "b", "c", "d"]
-    await streams.scheduler.stop()
-
-
 async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
 
@@ -234,10 +214,20 @@ async def test_recordings_wait_for_streams(streams: Streams) -> None:
     assert streams.begun == ["busy", "a", "turn", "later turn", "first", "second"]
 
 
-async def test_open_stream_keeps_one_worker_free() -> None:
+async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() -> None:
     streams = Streams(PassScheduler(2))
+    passes = [streams.add(name) for name in "abcd"]
+    requested = [stream.request_pass() for stream in passes]
+    assert streams.begun == ["a", "b"]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["a", "b", "c", "d"]
+    for stream in passes:
+        stream.close()
     live = streams.add("live")
     for one_live, begun in ((True, ["first", "live"]), (False, ["first", "second"])):
+        streams.may_end.clear()
+        streams.begun.clear()
         requested = [streams.record(name) for name in ("first", "second")]
         if one_live:
             requested.append(live.request_pass())
@@ -245,8 +235,6 @@ async def test_open_stream_keeps_one_worker_free() -> None:
         streams.may_end.set()
         await asyncio.gather(*requested)
         live.close()
-        streams.may_end.clear()
-        streams.begun.clear()
     await streams.scheduler.stop()
 
 

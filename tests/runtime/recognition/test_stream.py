@@ -150,9 +150,7 @@ def test_silence_needs_no_pass_and_words_come_once_with_their_times(driver: Driv
 @pytest.mark.parametrize(
     ("steps_between", "probability", "decided"), [(8, 0.9, 5), (8, 0.5, 4), (3, 0.9, 4), (3, 0.5, 4)]
 )
-def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
-    driver: Driver, steps_between: int, probability: float, decided: int
-) -> None:
+def test_likely_word_is_decided(driver: Driver, steps_between: int, probability: float, decided: int) -> None:
     """Others are decided by two passes; a word that ends where the audio does may be half a word."""
     for samples, texts in (
         (words(1, 4), []),
@@ -297,9 +295,8 @@ def test_marks_come_back_when_the_words_before_them_are_decided(driver: Driver) 
     assert driver.stream.finished
     assert driver.texts == names(1, 5)
     assert driver.events[-2:] == [Mark(1), Mark(2)]
-
-
-def test_marks_without_audio_are_bounded(driver: Driver) -> None:
+    # Marks without audio are bounded.
+    driver = Driver()
     driver.feed(words(1, 3), passes=False)
     count = 0
     while not driver.stream.full:
@@ -311,12 +308,16 @@ def test_marks_without_audio_are_bounded(driver: Driver) -> None:
     assert marks == [Mark(number) for number in range(count)]
 
 
-def test_language_is_kept_once_it_is_detected_for_long_enough() -> None:
+def test_language_is_kept_once_it_is_detected_until_a_pause() -> None:
     driver = Driver(language=None)
-    driver.feed(silence(0.5), words(1, 12))
-    assert driver.passes[0].language is None
-    assert driver.passes[-1].language == "en"
-    assert len(driver.passes[0].samples) >= 0.9 * SAMPLE_RATE
+    driver.feed(silence(0.5), words(1, 12), silence(1.0))
+    first, before = driver.passes[0], len(driver.passes)
+    assert (first.language, first.expected, driver.passes[-1].language) == (None, None, "en")
+    assert len(first.samples) >= 0.9 * SAMPLE_RATE
+    driver.feed(words(13, 8), silence(1.0))
+    assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
+    assert driver.texts == names(1, 20)
+    # One word is not enough.
     driver = Driver(language=None)
     for number in (1, 2):
         driver.feed(words(number, 1), silence(1))
@@ -336,6 +337,13 @@ class ForeignDriver(Driver):
     def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
         spoken = audio.language or ("en" if any(one.language for one in self.passes) else "ar")
         return replace(transcribe(audio, has_speech=audio.language != "ar"), language=spoken)
+
+
+class ForgetfulDriver(Driver):
+    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
+
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
 
 
 def test_wrong_language_is_given_up_and_a_given_one_kept_where_there_is_no_speech() -> None:
@@ -392,23 +400,6 @@ def test_decided_words_are_no_beginning_of_another_language() -> None:
     assert driver.texts == names(1, 8)
 
 
-def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
-    driver = Driver(language=None)
-    driver.feed(words(1, 8), silence(1.0))
-    before = len(driver.passes)
-    assert (driver.passes[-1].language, driver.passes[0].expected) == ("en", None)
-    driver.feed(words(9, 8), silence(1.0))
-    assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
-    assert driver.texts == names(1, 16)
-
-
-class ForgetfulDriver(Driver):
-    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
-
-    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
-        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
-
-
 def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     driver = ForgetfulDriver()
     for first in (1, 5, 9):
@@ -419,7 +410,7 @@ def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 0.4, abs=0.06)
 
 
-def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
+def test_speech_that_no_word_tells_is_heard_again_but_not_without_progress(driver: Driver) -> None:
     driver.feed(words(1, 8), silence(0.4), passes=False)
     whole = transcribe(driver.stream.begin_pass())
     driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
@@ -427,10 +418,8 @@ def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
     driver.make_passes()
     assert driver.texts == names(1, 8)
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
-
-
-def test_speech_is_not_heard_again_without_progress(driver: Driver) -> None:
-    """Its words lie at the beginning of the audio, however often it is heard."""
+    # Here its words lie at the beginning of the audio, however often it is heard.
+    driver = Driver()
     driver.feed(words(1, 6), silence(0.4), passes=False)
     passes = 0
     while driver.stream.pass_due:

@@ -20,11 +20,9 @@ from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.speaker_encoder import SAMPLE_RATE, EmbeddingCancelled, Samples, SpeakerEmbedder
 from kani.runtime.errors import CheckpointError
-from tests.engines.kani.model.conftest import rewrite
+from tests.engines.kani.conftest import misfits, rewrite
 from tests.engines.kani.model.random_checkpoint import FULL, random_embedder
 from tests.judges import makers
-
-PUBLISHED = FULL | {"model_type": "lfm2"}
 
 
 @pytest.fixture
@@ -63,7 +61,7 @@ def read_whole(folder: Path) -> None:
     ids=str,
 )
 def test_config_entries_match_transformers(settings_: dict[str, Any]) -> None:
-    given_settings = PUBLISHED | settings_
+    given_settings = FULL | {"model_type": "lfm2"} | settings_
     config = ModelConfig.parse(given_settings)
     theirs = Lfm2Config(**json.loads(json.dumps(given_settings)))
     with torch.device("meta"):
@@ -136,13 +134,6 @@ def test_pickle_is_never_read(folder: Path, monkeypatch: pytest.MonkeyPatch, whe
 
 
 INDEX, GENERATION = "model.safetensors.index.json", "generation_config.json"
-
-
-def misfits(of: str) -> list[tuple[dict[str, Any], str]]:
-    """Entries of a config.json that are refused, and the message (misfits.tsv)."""
-    lines = (Path(__file__).parent / "misfits.tsv").read_text("utf-8").splitlines()
-    rows = (line.split("\t") for line in lines)
-    return [(json.loads(entries), message) for part, entries, message in rows if part == of]
 
 
 NO_OBJECT = (b"", b"[]", b"3", b"{", b"\xff\xfe", b"[" * 100_000, b'{"hidden_size": ' + b"9" * 5000 + b"}")
@@ -275,9 +266,7 @@ def test_embeddings_match_makers_code(
     assert float(embedder.embed(noise(seconds, key=1)) @ expected) < 0.9999
 
 
-def test_embedding_is_deterministic_and_of_the_first_30_seconds(
-    embedder: SpeakerEmbedder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_embedding_is_of_first_30_seconds(embedder: SpeakerEmbedder, monkeypatch: pytest.MonkeyPatch) -> None:
     samples = noise(1.0)
     first = embedder.embed(samples)
     assert np.array_equal(first, embedder.embed(samples))

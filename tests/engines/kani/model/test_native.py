@@ -212,9 +212,7 @@ def test_product_sums_levels(library: Library, outputs: int, inputs: int, groups
 
 
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_row_of_any_shape_and_level_does_not_depend_on_neighbours_or_threads(
-    library: Library, threads: int
-) -> None:
+def test_row_of_any_level_does_not_depend_on_neighbours_or_threads(library: Library, threads: int) -> None:
     product = NativeInt8(random(70, 90, key=1), library)
     x = random(41, 90, key=2) * torch.exp(5 * random(41, 1, key=3))
     alone = torch.cat([product.normed(row, EPSILON) for row in x.split(1)])
@@ -410,9 +408,7 @@ def test_compiled_library_is_cached(
     assert "cannot keep" in caplog.text and calls.read_text() == "compiled\n" * 4
 
 
-def test_two_checkouts_share_a_compiled_library_and_need_a_compiler(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checkouts_share_library_and_need_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, own, other = tmp_path / "cache", Path(native_library.__file__).parent, tmp_path / "other"
     calls = compiler_in(tmp_path, "echo 1", "echo library >", monkeypatch)
 

@@ -21,7 +21,7 @@ from kani.engines.kani.model.sequence import Utterance
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.errors import OutOfMemory
 from kani.runtime.linear import Int8
-from tests.engines.kani.model.conftest import (
+from tests.engines.kani.conftest import (
     CPU,
     LONGEST_FRAMES,
     LONGEST_PROMPT,
@@ -68,9 +68,7 @@ def test_greedy_codes_match(alone: Alone, prompts: list[Prompt], judge: Judge, s
     assert 0 < ended < len(prompts)
 
 
-def test_longest_speech_of_longest_prompt_matches_transformers(
-    new_runner: NewRunner, prompts: list[Prompt], judge: Judge
-) -> None:
+def test_longest_prompt_matches_judge(new_runner: NewRunner, prompts: list[Prompt], judge: Judge) -> None:
     runner = new_runner(2)
     longest = max(prompts, key=len)
     admit(runner, 0, longest, PENALISED)
@@ -238,9 +236,7 @@ def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
     [{}, {"audio_step": 1, "alpha_min": 0.5}, {"use_learnable_rope": False}],
     ids=["step 0.3", "step 1", "frequencies as they are"],
 )
-def test_greedy_codes_match_makers_code(
-    tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]
-) -> None:
+def test_codes_match_makers_code(tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]) -> None:
     checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
     runner = new_runner(1, network=model)
     frames = 30
@@ -284,9 +280,7 @@ def test_tokens_of_frame_share_position(folder: Path, checkpoint_folder: Path) -
 
 
 @pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
-def test_batched_or_paused_speakers_give_codes_of_solo_run(
-    second_runner: NewRunner, texts: list[Prompt], sampling: Sampling
-) -> None:
+def test_speakers_keep_solo_codes(second_runner: NewRunner, texts: list[Prompt], sampling: Sampling) -> None:
     runner = second_runner(4)
     streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], ())]
     expected = []
@@ -331,7 +325,7 @@ def test_other_precisions_stay_close(
 
 
 @pytest.mark.parametrize(
-    ("length", "who", "complaint"),
+    ("length", "who", "why"),
     [
         (LONGEST_PROMPT, ANA, f"3 to {LONGEST_PROMPT - 1} tokens"),
         (2, ANA, "3 to"),
@@ -341,14 +335,9 @@ def test_other_precisions_stay_close(
     ids=["no room", "no prompt", "short", "nan"],
 )
 def test_invalid_speaker_is_refused(
-    second: LanguageModel,
-    model: LanguageModel,
-    second_runner: NewRunner,
-    length: int,
-    who: Speaker,
-    complaint: str,
+    second: LanguageModel, model: LanguageModel, second_runner: NewRunner, length: int, who: Speaker, why: str
 ) -> None:
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=why):
         Utterance((5,) * length, PENALISED, 5, 1.0, speaker=who).check(second_runner(1))
     for network, numbers, message in (
         (second, ANA[1:], "128 numbers, not 127"),

@@ -23,8 +23,8 @@ from kani.engines.kani.model.runner import Codes, Prefill, Runner, Samples
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import MAX_ATTEMPTS, Scheduler
 from kani.engines.kani.model.sequence import MAX_CHUNK_FRAMES, End, Ending, SpeechSequence, Utterance
-from tests.engines.kani.model import conftest
-from tests.engines.kani.model.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt
+from tests.engines.kani import conftest
+from tests.engines.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt
 from tests.judges.lfm2_judge import Judge
 from tests.support import patience
 
@@ -342,9 +342,7 @@ def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> Non
         hearer = Collector(scheduler).say(bench.prompts[0], GREEDY, LONGEST_FRAMES)
         assert hearer.end().ending is Ending.MAX_LENGTH
     sizes = [len(piece) // FRAME for piece in hearer.pieces]
-    assert sizes == [1] * 16 + [2] * 8 + [4] * 7
-    assert sum(sizes) == LONGEST_FRAMES
-    assert max(sizes) <= MAX_CHUNK_FRAMES
+    assert sizes == [1] * 16 + [2] * 8 + [MAX_CHUNK_FRAMES] * 7 and sum(sizes) == LONGEST_FRAMES
 
 
 LOOPS, FALLS_SILENT = {"stuck_after": 2}, {"silent_after": 4}
@@ -400,7 +398,7 @@ def test_only_audible_attempt_is_emitted(bench: Bench, silent: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("sampling", "fault", "expected_s", "detail", "least", "most"),
+    ("how", "fault", "expected_s", "detail", "least", "most"),
     [
         (SAMPLED, {}, 0.0, "speech did not end", 26, 26),
         (SAMPLED, LOOPS, 100.0, "speech repeated itself", 33, 33),
@@ -412,17 +410,11 @@ def test_only_audible_attempt_is_emitted(bench: Bench, silent: int) -> None:
     ],
 )
 def test_audible_anomaly_ends_speech_unless_it_is_greedy(
-    bench: Bench,
-    sampling: Sampling,
-    fault: dict[str, int],
-    expected_s: float,
-    detail: str,
-    least: int,
-    most: int,
+    bench: Bench, how: Sampling, fault: dict[str, int], expected_s: float, detail: str, least: int, most: int
 ) -> None:
-    runner, hearer, end = attempted(bench, sampling, LONGEST_FRAMES, expected_s, **fault)
+    runner, hearer, end = attempted(bench, how, LONGEST_FRAMES, expected_s, **fault)
     assert (end.ending, end.detail) == (Ending.ANOMALY if detail else Ending.MAX_LENGTH, detail)
-    assert runner.seeds == [sampling.seed]
+    assert runner.seeds == [how.seed]
     assert least <= len(hearer.heard) // FRAME <= most
 
 
@@ -514,9 +506,7 @@ def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int,
     [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("sample", 4), ("advance", 4),
      ("decode_audio", 4), ("release", 0), ("save", 0), ("restore", 0)],
 )  # fmt: skip
-def test_failed_step_ends_all_and_loop_continues(
-    bench: Bench, caplog: pytest.LogCaptureFixture, where: str, after: int
-) -> None:
+def test_failed_step_ends_all(bench: Bench, caplog: pytest.LogCaptureFixture, where: str, after: int) -> None:
     runner = bench.runner(2)
     breaking(runner, where, after, RuntimeError("an illegal memory access"))
     with scheduling(runner, max_lead_s=0.0, start=False, max_prefill_prompts=2) as scheduler:

@@ -41,7 +41,7 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
 from tests.engines.checkpoints import saved
-from tests.engines.kokoro.checkpoints.conftest import MakeFolder
+from tests.engines.kokoro.conftest import MakeFolder
 from tests.support.tone import tones
 
 SHIPPED = Voices()
@@ -148,9 +148,7 @@ def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Callable[[Path], 
         found(de=folder)
 
 
-def test_names_give_language_and_gender_once(
-    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_names_give_language_and_gender(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder("both", zf_001="zf_xiaobei", bm_x="bm_george", af_sol="af_sky", ef_y="ef_dora")
     (files,) = found(zh=folder, en=folder)
     # The Spanish voice is left out.

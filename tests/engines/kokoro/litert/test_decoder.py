@@ -57,9 +57,7 @@ def test_levels_are_within_half_a_step_of_weights() -> None:
     assert (np.abs(levels * scale[:, None, None] - weight) <= scale[:, None, None] * 0.501).all()
 
 
-def test_curves_have_the_published_levels_and_other_graphs_are_refused(
-    part: LoadPart, tmp_path: Path
-) -> None:
+def test_curves_have_the_published_levels_and_others_are_refused(part: LoadPart, tmp_path: Path) -> None:
     packed = pack_curves(part("curves"))
     graph = onnx.load_model_from_string(part("curves")).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}

@@ -148,9 +148,7 @@ def test_wrong_files_are_refused_by_name(tmp_path: Path, case: str) -> None:
 
 
 @pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "ef_dora")])
-def test_broken_shipped_student_is_to_be_restored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str
-) -> None:
+def test_broken_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str) -> None:
     """Also where the whole folder lacks its files."""
     shipped = tmp_path / "data"
     shutil.copytree(SHIPPED, shipped)

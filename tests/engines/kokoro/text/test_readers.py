@@ -40,49 +40,20 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TextReader]:
     return found
 
 
-@pytest.mark.parametrize(
-    ("pinyin", "symbols"),
-    [
-        ("zhong1", "ꭧʊ→ŋ"), ("xiao3", "ɕjau↓"), ("nü3", "ny↓"), ("nv3", "ny↓"), ("jue2", "ʨɥe↗"),
-        ("shi4", "ʂɨ↘"), ("zi5", "ʦɨ"), ("er2", "ɚ↗"), ("yuan2", "ɥɛ↗n"), ("wen2", "wə↗n"), ("you3", "jou↓"),
-        ("hui4", "xwei↘"), ("lun2", "lwə↗n"), ("quan2", "ʨʰɥɛ↗n"), ("ying1", "i→ŋ"), ("ê2", "ɛ↗"),
-        ("xiong2", "ɕjʊ↗ŋ"),
-        ("x1", ""), ("zhong", ""), ("", ""),
-    ],
-)  # fmt: skip
-def test_syllable_has_its_symbols(pinyin: str, symbols: str) -> None:
-    assert symbols_of_syllable(pinyin) == symbols
+WRITINGS = (Path(__file__).parent / "writings.tsv").read_text(encoding="utf-8").splitlines()[1:]
 
 
-@pytest.mark.parametrize(
-    ("kana", "symbols"),
-    [
-        ("トーキョー", "toːkʲoː"), ("ガッコー", "ɡaʔkoː"), ("シンブン", "ɕimbɯɴ"), ("ゲンキ", "ɡeŋkʲi"),
-        ("コンニチ", "koɲɲiʨi"), ("ヨンジュー", "joɲʥɨː"), ("ファイル", "ɸaiɾɯ"),
-        ("ヴァイオリン", "vaioɾʲiɴ"),        ("ティー", "tʲiː"), ("ヲ", "o"), ("", ""), ("、", ""),
-    ],
-)  # fmt: skip
-def test_kana_has_its_symbols(kana: str, symbols: str) -> None:
-    found, starts = symbols_of_kana(kana)
-    assert found == symbols
-    assert len(starts) == len(kana) and list(starts) == sorted(starts)
-
-
-@pytest.mark.parametrize(
-    ("language", "text", "symbols"),
-    [
-        ("zh", "我们在北京，你好！", "wo↓mən ʦai↘ pei↓ʨi→ŋ, ni↓xau↓!"),
-        ("zh", "饭馆儿的《红楼梦》。", "fa↘nkwa↓nɚ↗ tɤ “xʊ↗ŋlou↗mə↘ŋ”."),
-        ("zh", "他用Windows和USB。", "tʰa→ jʊ↘ŋ wˈɪndOz xɤ↗ jˈuˈɛsbˈi."),
-        ("ja", "今日は学校へ行きませんでした。", "kʲoː βa ɡaʔkoː e ikʲi maseɴ deɕi ta."),
-        ("ja", "「手紙」を、書いた？", "“teɡamʲi” o, kai ta?"),
-        ("ja", "シガツ ミッカ", "ɕiɡaʦɨ mʲiʔka"),
-        ("ja", "ｶﾞｯｺｳ", "ɡaʔkoː"),
-        ("hi", "लड़का पढ़ता है।", "lˈʌɽkˌaː pˈʌɽʰətˌaː hɛː."),
-    ],
-)
-def test_sentences_have_symbols(read: dict[str, TextReader], language: str, text: str, symbols: str) -> None:
-    assert "".join(part.symbols for part in split_utterances(text, read[language])) == symbols
+@pytest.mark.parametrize(("writing", "text", "symbols"), [line.split("\t") for line in WRITINGS])
+def test_writing_has_its_symbols(read: dict[str, TextReader], writing: str, text: str, symbols: str) -> None:
+    """Syllables in pinyin, kana, and sentences of a language."""
+    if writing == "pinyin":
+        assert symbols_of_syllable(text) == symbols
+    elif writing == "kana":
+        found, starts = symbols_of_kana(text)
+        assert found == symbols
+        assert len(starts) == len(text) and list(starts) == sorted(starts)
+    else:
+        assert "".join(part.symbols for part in split_utterances(text, read[writing])) == symbols
 
 
 def phrases(language: str) -> list[list[str]]:
@@ -103,11 +74,9 @@ def test_later_lists_and_contexts_decide_readings(read: dict[str, TextReader]) -
     assert len(rows) >= 300 and not wrong_syllables((text, place, syllable) for text, place, syllable in rows)
     wrong, rows = [], phrases("ja")
     for text, readings in rows:
-        expected = {
-            "".join(symbols_of_kana(part)[0] for part in one.split("_")) for one in readings.split("/")
-        }
+        wanted = {"".join(symbols_of_kana(part)[0] for part in one.split("_")) for one in readings.split("/")}
         found = split_utterances(text, read["ja"])[0].symbols.replace(" ", "")
-        if found not in expected:
+        if found not in wanted:
             wrong.append((text, found))
     assert len(rows) >= 300 and not wrong, wrong
 
@@ -154,7 +123,7 @@ def test_each_character_has_its_own_symbols(read: dict[str, TextReader]) -> None
 
 
 @pytest.mark.parametrize(
-    ("language", "text", "given", "symbols", "characters"),
+    ("language", "text", "given", "symbols", "each"),
     [
         ("zh", "去重庆玩", Pronunciation(1, 3, "zhong4 qing4", "pinyin"), "ʨʰy↘ ꭧʊ↘ŋʨʰi↘ŋ wa↗n", True),
         ("zh", "用GPT玩", Pronunciation(1, 4, "ji4 pi4", "pinyin"), "jʊ↘ŋ ʨi↘pʰi↘ wa↗n", False),
@@ -163,17 +132,12 @@ def test_each_character_has_its_own_symbols(read: dict[str, TextReader]) -> None
     ],
 )
 def test_lexicon_overrides_the_reading(
-    read: dict[str, TextReader],
-    language: str,
-    text: str,
-    given: Pronunciation,
-    symbols: str,
-    characters: bool,
+    read: dict[str, TextReader], language: str, text: str, given: Pronunciation, symbols: str, each: bool
 ) -> None:
     (found,) = split_utterances(text, read[language], pronunciations=[given])
     assert found.symbols == symbols
     (word,) = [word for word in found.words if word.start == given.start]
-    assert (word.end, bool(word.characters)) == (given.end, characters)
+    assert (word.end, bool(word.characters)) == (given.end, each)
 
 
 @settings(deadline=None, max_examples=60)
@@ -198,7 +162,7 @@ def test_any_text_is_valid_input(read: dict[str, TextReader], text: str, languag
 
 
 @pytest.mark.parametrize("fault", ["killed", "hung"])
-def test_dictionary_is_started_again(
+def test_dictionary_restarts(
     read: dict[str, TextReader], monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     reader = read["ja"]
@@ -226,9 +190,7 @@ def test_unusable_cache_folder_is_named(tmp_path: Path) -> None:
         reader.read("東京")
 
 
-def test_missing_package_takes_the_language_away(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_languages_need_packages(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     missing = ("rjieba", "haqumei")
     monkeypatch.setattr(readers, "find_spec", lambda name: None if name in missing else find_spec(name))
     found = [missing_packages(language) for language in ("zh-TW", "ja", "hi")]
