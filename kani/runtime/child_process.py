@@ -43,17 +43,14 @@ async def start_process(command: Sequence[str], **options: Any) -> subprocess.Po
     def start() -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, **options)  # noqa: S603 - our own programs
 
-    def kill(process: subprocess.Popen[bytes]) -> None:
-        # Leaving it closes its pipes and waits for its end.
-        with process:
-            process.kill()
-
     starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
         await wait_until_done(starting)
     except asyncio.CancelledError:
         if starting.exception() is None:
-            await wait_until_done(asyncio.ensure_future(asyncio.to_thread(kill, starting.result())))
+            starting.result().kill()
+            ended = asyncio.to_thread(starting.result().__exit__, None, None, None)  # with its pipes
+            await wait_until_done(asyncio.ensure_future(ended))
         raise
     return starting.result()
 
