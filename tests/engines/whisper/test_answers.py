@@ -56,7 +56,11 @@ ECHOES: list[tuple[str, tuple[float, ...], str]] = [
     # As of the count that came once too often: its first word has a few hundredths of a second.
     ("1, 2, 1, 2, 3", (0.3, 0.6, 0.66, 0.66, 0.66), "1, 2,"),
     # As of the answer without end: the last words of the echo have a moment each.
-    ("The birds sing. The birds sing.", (0.2, 0.6, 1.3, 1.3, 1.3, 1.54), "The birds sing."),
+    (
+        "The birds sing today. The birds sing today.",
+        (0.2, 0.6, 0.8, 1.3, 1.3, 1.3, 1.4, 1.54),
+        "The birds sing today.",
+    ),
     ("All of it is said.", (0.3, 0.4, 0.5, 0.6, 1.0), "All of it is said."),
     # Fast speech: the alignment gives one word no time.
     ("It was in the end.", (0.3, 0.5, 0.7, 0.7, 1.0), "It was in the end."),
