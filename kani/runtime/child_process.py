@@ -49,7 +49,8 @@ async def start_process(command: Sequence[str], **options: Any) -> subprocess.Po
     except asyncio.CancelledError:
         if starting.exception() is None:
             starting.result().kill()
-            await wait_until_done(asyncio.ensure_future(asyncio.to_thread(starting.result().wait)))
+            ended = asyncio.to_thread(starting.result().__exit__, None, None, None)  # with its pipes
+            await wait_until_done(asyncio.ensure_future(ended))
         raise
     return starting.result()
 

@@ -14,8 +14,6 @@ from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.runtime import bounded_http
 from kani.runtime.bounded_http import AnswerRefused
 
-REQUEST = ChatRequest((ChatMessage("user", "Hello."),))
-
 
 @asynccontextmanager
 async def answering(head: bytes, body: bytes) -> AsyncIterator[str]:
@@ -82,7 +80,7 @@ async def failure_of(url: str) -> ChatFailed:
     """How a language model fails whose server answers so."""
     model = ChatEndpoint(ChatSettings(url, "tiny"))
     with pytest.raises(ChatFailed) as failed:
-        [_ async for _ in model.answer(REQUEST)]
+        [_ async for _ in model.answer(ChatRequest((ChatMessage("user", "Hello."),)))]
     await model.stop()
     return failed.value
 

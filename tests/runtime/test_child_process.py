@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kani.runtime.child_process import run_process, start_process
+from kani.runtime.child_process import run_process
 from tests.running.sources import ROOT
 from tests.support.patience import happens
 
@@ -76,37 +76,25 @@ async def test_exit_code_and_errors_come_back() -> None:
 SAYS_ITS_NUMBER = "import os, sys, time; open(sys.argv[1], 'w').write(str(os.getpid())); time.sleep(600)"
 
 
-def number_in(path: Path) -> int:
-    """The process' number; 0 until it has written it."""
-    return int((path.read_text() if path.exists() else "") or 0)
-
-
-def assert_ended(number: int) -> None:
-    with pytest.raises(ProcessLookupError):
-        os.kill(number, 0)
-
-
-@pytest.mark.parametrize(("limit_s", "error"), [(3, TimeoutError), (600, asyncio.CancelledError)])
+@pytest.mark.parametrize(
+    ("limit_s", "begun", "error"),
+    [(3, True, TimeoutError), (600, True, asyncio.CancelledError), (600, False, asyncio.CancelledError)],
+)
 async def test_process_is_killed_where_it_takes_too_long_or_is_no_longer_awaited(
-    tmp_path: Path, limit_s: float, error: type[BaseException]
+    tmp_path: Path, limit_s: float, begun: bool, error: type[BaseException]
 ) -> None:
+    """Also where it was cancelled before it had begun."""
     written = tmp_path / "number"
     running = asyncio.create_task(run_process([*python(SAYS_ITS_NUMBER), str(written)], limit_s))
-    await happens(lambda: number_in(written))
-    number = number_in(written)
+
+    def number() -> int:
+        return int((written.read_text() if written.exists() else "") or 0)
+
+    await (happens(number) if begun else asyncio.sleep(0))
     if error is asyncio.CancelledError:
         running.cancel()
     with pytest.raises(error):
         await running
-    assert_ended(number)
-
-
-async def test_start_that_is_cancelled_leaves_no_process(tmp_path: Path) -> None:
-    written = tmp_path / "number"
-    starting = asyncio.create_task(start_process([*python(SAYS_ITS_NUMBER), str(written)]))
-    await asyncio.sleep(0)
-    starting.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await starting
-    if number := number_in(written):
-        assert_ended(number)
+    if begun or number():
+        with pytest.raises(ProcessLookupError):
+            os.kill(number(), 0)

@@ -19,10 +19,6 @@ def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
     return HubFiles(cache, may_fetch, lambda line: None).find(name)
 
 
-def find_codec(name: str, cache: Path) -> Path:
-    return HubFiles(cache, True, lambda line: None).find_codec(name)
-
-
 class Hub(ThreadingHTTPServer):
     """A local model hub with one repository and a main branch that can move."""
 
@@ -64,9 +60,9 @@ class _HubHandler(BaseHTTPRequestHandler):
         if path.startswith(tree):
             entries = [{"type": "file", "path": n, "size": 1, "oid": "0"} for n in hub.files]
             return self.answer(200, json.dumps(entries).encode(), {"Content-Type": "application/json"})
-        if path.startswith(files) and hub.refused:
-            return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
         if path.startswith(files):
+            if hub.refused:
+                return self.answer(403, b"{}", {"X-Error-Code": "GatedRepo"})
             commit, _, name = path.removeprefix(files).partition("/")
             headers = {"ETag": f'"{commit[0]}{name}"', "X-Repo-Commit": commit}
             if name in hub.fails and self.command == "GET":
@@ -103,40 +99,28 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
 
 
-def test_local_folder_is_used(tmp_path: Path) -> None:
-    assert find(str(tmp_path), tmp_path / "cache") == tmp_path
-    assert list(tmp_path.iterdir()) == []
-
-
 NO_PATH = r"neither .* nor a model's name on a hub \(OWNER/NAME\)"
-NO_NAME = "is not a valid model name on a hub"
+REFUSED = {
+    NO_PATH: ("name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b"),
+    "is not a valid model name on a hub": ("a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b"),
+    "cannot be fetched .*; give a folder that holds it": ("owner/name", "owner/name@v1.0"),
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "complaint"),
-    [
-        *(
-            (name, NO_PATH)
-            for name in ("name", "a/b/c", "/nowhere/at/all", "a/b@c@d", "a/b@../c", "a b/c", "é/b")
-        ),
-        *((name, NO_NAME) for name in ("a/..", "-a/b", "a--b/c", "a/b.git", "a" * 100 + "/b")),
-    ],
-)
-def test_invalid_name_is_refused(tmp_path: Path, name: str, complaint: str) -> None:
-    with pytest.raises(CheckpointError, match=complaint):
-        find(name, tmp_path)
-    assert not (tmp_path / "revisions").exists()
-
-
-@pytest.mark.parametrize("name", ["owner/name", "owner/name@v1.0"])
-def test_missing_network_has_a_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+@pytest.mark.parametrize(("why", "name"), [(why, name) for why, names in REFUSED.items() for name in names])
+def test_invalid_name_or_missing_network_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, name: str
+) -> None:
     use_hub(monkeypatch, NO_HUB)
-    with pytest.raises(CheckpointError, match=f"{name} cannot be fetched .*; give a folder that holds it"):
+    with pytest.raises(CheckpointError, match=why) as refused:
         find(name, tmp_path)
-    assert not (tmp_path / "revisions").exists()
+    assert name in str(refused.value) and not (tmp_path / "revisions").exists()
 
 
-def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_first_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, hub: Hub) -> None:
+    with pytest.raises(CheckpointError, match=r"owner/name is not here.*--no-fetch.*--fetch"):
+        find("owner/name", tmp_path, may_fetch=False)
+    assert hub.asked == [] and list(tmp_path.iterdir()) == []
     first = find("owner/name", tmp_path)
     assert first.name == "a" * 40
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
@@ -144,24 +128,14 @@ def test_first_revision_is_pinned(tmp_path: Path, hub: Hub, monkeypatch: pytest.
     assert not [path for path in hub.asked if path.endswith(".bin")]
     hub.commit = "b" * 40
     assert find("owner/name", tmp_path) == first
-    assert find("owner/name", tmp_path / "other").name == "b" * 40
-    use_hub(monkeypatch, NO_HUB)
-    assert find("owner/name", tmp_path) == first
-
-
-@pytest.mark.parametrize("name", ["owner/name", "owner/name@" + "a" * 40, "owner/name@main"])
-def test_cached_model_needs_no_request(tmp_path: Path, hub: Hub, name: str) -> None:
-    first = find(name, tmp_path)
+    hub.commit = "a" * 40
+    names = ["owner/name@" + "a" * 40, "owner/name@main", "owner/name"]
+    assert [find(name, tmp_path) for name in names] == [first] * 3
+    hub.commit = "b" * 40
     hub.asked.clear()
-    assert find(name, tmp_path, may_fetch=False) == first
-    assert hub.asked == []
-
-
-def test_no_fetch_sends_no_request(tmp_path: Path, hub: Hub) -> None:
-    with pytest.raises(CheckpointError, match=r"owner/name is not here.*--no-fetch.*--fetch"):
-        find("owner/name", tmp_path, may_fetch=False)
-    assert hub.asked == []
-    assert list(tmp_path.iterdir()) == []
+    assert [find(name, tmp_path, may_fetch=False) for name in names] == [first] * 3
+    assert find("owner/name", tmp_path) == first and hub.asked == []
+    assert find("owner/name", tmp_path / "other").name == "b" * 40
 
 
 @pytest.mark.parametrize(
@@ -172,9 +146,7 @@ def test_no_fetch_sends_no_request(tmp_path: Path, hub: Hub) -> None:
         (None, "not named"),
     ],
 )
-def test_fetch_reports_size_licence_and_revision_first(
-    tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str
-) -> None:
+def test_fetch_is_told_before(tmp_path: Path, hub: Hub, card: dict[str, str] | None, licence: str) -> None:
     hub.card = card
     asked: list[list[str]] = []
     lines: list[str] = []
@@ -220,25 +192,25 @@ def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pyt
 
 
 def test_folders_revisions_and_missing_repositories(tmp_path: Path, hub: Hub) -> None:
+    assert find(str(tmp_path), tmp_path / "cache") == tmp_path and list(tmp_path.iterdir()) == []
     assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     assert find("owner/name", tmp_path).name == "a" * 40
-    with pytest.raises(CheckpointError, match="owner/other"):
-        find("owner/other", tmp_path)
-    with pytest.raises(CheckpointError, match="owner/name@v9"):
-        find("owner/name@v9", tmp_path)
+    for missing in ("owner/other", "owner/name@v9"):
+        with pytest.raises(CheckpointError, match=missing):
+            find(missing, tmp_path)
 
 
 def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:
+    find_codec = HubFiles(tmp_path / "cache", True, lambda line: None).find_codec
     file = tmp_path / "codec.nemo"
     file.touch()
-    assert find_codec(str(file), tmp_path) == find_codec(str(tmp_path), tmp_path) == file
+    assert find_codec(str(file)) == find_codec(str(tmp_path)) == file
     (tmp_path / "other.nemo").touch()
-    with pytest.raises(CheckpointError, match=r"holds 2 files \*\.nemo"):
-        find_codec(str(tmp_path), tmp_path)
-    with pytest.raises(CheckpointError, match=r"owner/name holds 0 files \*\.nemo"):
-        find_codec("owner/name", tmp_path / "cache")
+    for name, count in ((str(tmp_path), 2), ("owner/name", 0)):
+        with pytest.raises(CheckpointError, match=rf"{name} holds {count} files \*\.nemo"):
+            find_codec(name)
     hub.files["c.nemo"] = b"codec "
-    assert find_codec("owner/name", tmp_path / "new").read_bytes() == b"codec " + b"a" * 40
+    assert find_codec("owner/name").read_bytes() == b"codec " + b"a" * 40
 
 
 def test_named_files_of_a_revision_are_fetched_once_each(tmp_path: Path, hub: Hub) -> None:

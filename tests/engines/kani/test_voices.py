@@ -32,7 +32,28 @@ def test_languages_are_of_the_card_or_name(name: str, card: tuple[str, ...], lan
     assert list(KaniVoices("kani", name, (), (), card).default_voices) == languages
 
 
-def test_voices_in_files_stand_beside_no_speaker() -> None:
+@pytest.mark.parametrize(
+    ("language", "tag"),
+    [
+        ("en", "en_us"), ("en-US", "en_us"), ("en-GB", "en_us"), ("en-nyork", "en_nyork"),
+        ("es", "es"), ("es-MX", "es-mx"), ("es-AR", "es"), ("zh-Hans-CN", "zh"), ("fr-FR", "French"),
+    ],
+)  # fmt: skip
+def test_closest_tag_is_chosen(language: str, tag: str) -> None:
+    voices = KaniVoices("kani", "many", (), ["en_us", "en_nyork", "es-mx", "es", "zh", "French"])
+    for voice in ("kani:many", None):
+        assert voices.prompt_text("Hola", voice, language) == f"{tag}: Hola"
+
+
+def test_tags_and_names_of_speakers_prefix_the_text(caplog: pytest.LogCaptureFixture) -> None:
+    voices = KaniVoices("kani", "second-de", (), ["qqq", "es"])
+    assert "'qqq'" in caplog.text and list(voices.default_voices) == ["es"]
+    assert list(KaniVoices("kani", "second-de", (), ["qqq"]).default_voices) == ["de"]
+    assert voices.prompt_text("Hola", None, "fr") == "Hola"
+    voices = KaniVoices("kani", "many", ("nova",), ["es"])
+    assert voices.prompt_text("Hola", "kani:nova", "es") == "nova: Hola"
+    assert voices.prompt_text("Hola", None, "es") == "es: Hola"
+    # Voices in files stand beside no speaker.
     voices = KaniVoices("kani", "kani-tts-2-es", (), (), (), ("speaker_6",))
     assert [voice.id for voice in voices.voices] == ["kani:speaker_6"]
     assert voices.prompt_text("Hola", "kani:speaker_6", "es") == "Hola"

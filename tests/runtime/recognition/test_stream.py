@@ -24,10 +24,12 @@ class ScriptedVoice:
 
     def feed(self, samples: Samples) -> list[float]:
         audio = np.concatenate([self.pending, samples])
-        whole = len(audio) // CHUNK_SAMPLES
-        self.pending = audio[whole * CHUNK_SAMPLES :]
-        chunks = audio[: whole * CHUNK_SAMPLES].reshape(whole, CHUNK_SAMPLES)
-        return [0.9 * bool(chunk.any()) for chunk in chunks]
+        whole = len(audio) // CHUNK_SAMPLES * CHUNK_SAMPLES
+        self.pending = audio[whole:]
+        return [0.9 * bool(chunk.any()) for chunk in audio[:whole].reshape(-1, CHUNK_SAMPLES)]
+
+    def feed_after_silence(self, samples: Samples) -> list[float]:
+        return ScriptedVoice().feed(samples)
 
 
 def transcribe(audio: PassInput, *, has_speech: bool = True, probability: float = 0.5) -> PassResult:
@@ -75,10 +77,6 @@ class Driver:
     @property
     def steps(self) -> list[Step]:
         return [event for event in self.events if isinstance(event, Step)]
-
-    @property
-    def marks(self) -> list[Mark]:
-        return [event for event in self.events if isinstance(event, Mark)]
 
     @property
     def longest_pass_s(self) -> float:
@@ -135,29 +133,24 @@ def names(first: int, count: int) -> list[str]:
     return [f"w{number}" for number in range(first, first + count)]
 
 
-def test_silence_needs_no_pass(driver: Driver) -> None:
+def test_silence_needs_no_pass_and_words_come_once_with_their_times(driver: Driver) -> None:
     driver.feed(silence(30))
     assert not driver.passes and not driver.words
     assert [step.index for step in driver.steps] == list(range(375))
     assert {step.pause_probabilities for step in driver.steps} == {(1.0, 1.0, 1.0, 1.0)}
-
-
-def test_words_come_during_speech_once_with_their_times(driver: Driver) -> None:
-    driver.feed(silence(1.0), words(1, 10))
-    assert len(driver.words) >= 8
+    driver.feed(words(1, 10))
+    assert len(driver.words) >= 8, "they come during speech"
     driver.feed(silence(1.0))
     assert driver.texts == names(1, 10)
     for number, word in enumerate(driver.words):
-        assert word.start_s == pytest.approx(1.0 + number * WORD_S, abs=0.001)
-        assert word.end_s == pytest.approx(1.0 + (number + 1) * WORD_S, abs=0.001)
+        times = 30.0 + number * WORD_S, 30.0 + (number + 1) * WORD_S
+        assert (word.start_s, word.end_s) == pytest.approx(times, abs=0.001)
 
 
 @pytest.mark.parametrize(
     ("steps_between", "probability", "decided"), [(8, 0.9, 5), (8, 0.5, 4), (3, 0.9, 4), (3, 0.5, 4)]
 )
-def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
-    driver: Driver, steps_between: int, probability: float, decided: int
-) -> None:
+def test_likely_word_is_decided(driver: Driver, steps_between: int, probability: float, decided: int) -> None:
     """Others are decided by two passes; a word that ends where the audio does may be half a word."""
     for samples, texts in (
         (words(1, 4), []),
@@ -168,21 +161,14 @@ def test_likely_word_is_decided_by_one_pass_where_passes_are_sparse(
         assert driver.texts == texts
 
 
-def test_long_pause_and_the_speech_after_it_wait_for_the_words_before_but_its_voice_does_not(
-    driver: Driver,
-) -> None:
-    driver.feed(words(1, 4), passes=False)
-    driver.feed(silence(1.2), passes=False)
-    driver.feed(words(5, 3), passes=False)
-    driver.feed(silence(1.2), passes=False)
+def test_speech_after_a_long_pause_waits_for_the_words_before_it(driver: Driver) -> None:
+    """Its voice does not."""
+    driver.feed(words(1, 4), silence(1.2), words(5, 3), silence(1.2), passes=False)
     assert len(driver.steps) == int((7 * WORD_S + 2.4) / STEP_S) and not driver.words
     voiced = [max(step.voices) > 0.5 for step in driver.steps]
     assert sum(voiced) == pytest.approx(7 * WORD_S / STEP_S, abs=2)
-    assert not any(
-        step.settled or step.pause_probabilities[2] >= 0.6
-        for step in driver.steps
-        if any(voiced[: step.index])
-    )
+    after = [step for step in driver.steps if any(voiced[: step.index])]
+    assert not any(step.settled or step.pause_probabilities[2] >= 0.6 for step in after)
     driver.make_passes()
     assert driver.texts == names(1, 7)
     assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 1.2, abs=0.05)
@@ -267,20 +253,15 @@ def test_noise_like_a_voice_is_forgotten(driver: Driver) -> None:
     assert driver.texts == names(1, 4)
 
 
-def test_no_pass_is_due_while_one_runs(driver: Driver) -> None:
-    driver.feed(words(1, 3), passes=False)
-    assert driver.stream.pass_due
-    audio = driver.stream.begin_pass()
-    driver.feed(words(4, 3), passes=False)
-    assert not driver.stream.pass_due
-    driver.stream.finish_pass(transcribe(audio))
-    assert driver.stream.pass_due
-
-
-def test_pass_is_urgent_for_live_speech_that_pauses() -> None:
+def test_pass_is_due_while_none_runs_and_urgent_for_live_speech_that_pauses() -> None:
     live, recording = Driver(), Driver(fast=True)
     live.feed(words(1, 3), passes=False)
     assert live.stream.pass_due and not live.stream.urgent
+    audio = live.stream.begin_pass()
+    live.feed(words(4, 3), passes=False)
+    assert not live.stream.pass_due
+    live.stream.finish_pass(transcribe(audio))
+    assert live.stream.pass_due
     live.feed(silence(0.4), passes=False)
     assert live.stream.urgent
     recording.feed(words(1, 6), passes=False)
@@ -305,9 +286,8 @@ def test_marks_come_back_when_the_words_before_them_are_decided(driver: Driver) 
     assert [event.text for event in before if isinstance(event, RecognizedWord)][:5] == names(1, 5)
     driver.feed(words(8, 3), silence(1))
     assert driver.texts == names(1, 10)
-
-
-def test_end_of_audio_decides_all_words_and_returns_all_marks(driver: Driver) -> None:
+    # The end of the audio decides all words.
+    driver = Driver()
     driver.feed(words(1, 5), Mark(1), Mark(2), passes=False)
     driver.stream.end()
     assert not driver.stream.finished
@@ -315,9 +295,8 @@ def test_end_of_audio_decides_all_words_and_returns_all_marks(driver: Driver) ->
     assert driver.stream.finished
     assert driver.texts == names(1, 5)
     assert driver.events[-2:] == [Mark(1), Mark(2)]
-
-
-def test_marks_without_audio_are_bounded(driver: Driver) -> None:
+    # Marks without audio are bounded.
+    driver = Driver()
     driver.feed(words(1, 3), passes=False)
     count = 0
     while not driver.stream.full:
@@ -325,15 +304,20 @@ def test_marks_without_audio_are_bounded(driver: Driver) -> None:
         count += 1
         assert count <= 64
     driver.make_passes()
-    assert driver.marks == [Mark(number) for number in range(count)]
+    marks = [event for event in driver.events if isinstance(event, Mark)]
+    assert marks == [Mark(number) for number in range(count)]
 
 
-def test_language_is_kept_once_it_is_detected_for_long_enough() -> None:
+def test_language_is_kept_once_it_is_detected_until_a_pause() -> None:
     driver = Driver(language=None)
-    driver.feed(silence(0.5), words(1, 12))
-    assert driver.passes[0].language is None
-    assert driver.passes[-1].language == "en"
-    assert len(driver.passes[0].samples) >= 0.9 * SAMPLE_RATE
+    driver.feed(silence(0.5), words(1, 12), silence(1.0))
+    first, before = driver.passes[0], len(driver.passes)
+    assert (first.language, first.expected, driver.passes[-1].language) == (None, None, "en")
+    assert len(first.samples) >= 0.9 * SAMPLE_RATE
+    driver.feed(words(13, 8), silence(1.0))
+    assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
+    assert driver.texts == names(1, 20)
+    # One word is not enough.
     driver = Driver(language=None)
     for number in (1, 2):
         driver.feed(words(number, 1), silence(1))
@@ -355,6 +339,13 @@ class ForeignDriver(Driver):
         return replace(transcribe(audio, has_speech=audio.language != "ar"), language=spoken)
 
 
+class ForgetfulDriver(Driver):
+    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
+
+    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
+        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
+
+
 def test_wrong_language_is_given_up_and_a_given_one_kept_where_there_is_no_speech() -> None:
     driver = ForeignDriver(language=None)
     driver.feed(words(1, 12), silence(1.0))
@@ -367,24 +358,17 @@ def test_wrong_language_is_given_up_and_a_given_one_kept_where_there_is_no_speec
 
 
 @pytest.mark.parametrize("language", [None, "en"])
-def test_pass_that_is_dropped_while_someone_speaks_changes_no_words(language: str | None) -> None:
+def test_dropped_pass_changes_no_words_until_a_pause_decides_those_before(language: str | None) -> None:
     """Speech that goes on is not cut there: without its beginning, its first words may be left out."""
     driver = Driver(language)
     driver.feed(words(1, 6))
-    decided = driver.texts
-    assert decided
+    assert driver.texts and driver.texts != names(1, 6)
     driver.feed(words(7, 1), has_speech=False)
     driver.feed(words(8, 4), silence(1.0))
     assert len(driver.passes[-1].samples) > 11 * WORD_S * SAMPLE_RATE
     assert driver.texts == names(1, 11)
-
-
-@pytest.mark.parametrize("language", [None, "en"])
-def test_words_of_the_pass_before_are_decided_where_a_pause_drops_the_last_pass(language: str | None) -> None:
     driver = Driver(language)
     driver.feed(words(1, 6))
-    heard = driver.texts
-    assert heard != names(1, 6)
     driver.feed(silence(1.0), has_speech=False)
     assert driver.texts == names(1, 6)
 
@@ -416,23 +400,6 @@ def test_decided_words_are_no_beginning_of_another_language() -> None:
     assert driver.texts == names(1, 8)
 
 
-def test_language_is_detected_anew_after_a_pause_and_the_last_one_expected() -> None:
-    driver = Driver(language=None)
-    driver.feed(words(1, 8), silence(1.0))
-    before = len(driver.passes)
-    assert (driver.passes[-1].language, driver.passes[0].expected) == ("en", None)
-    driver.feed(words(9, 8), silence(1.0))
-    assert (driver.passes[before].language, driver.passes[before].expected) == (None, "en")
-    assert driver.texts == names(1, 16)
-
-
-class ForgetfulDriver(Driver):
-    """Leaves out all words after a prefix, as Whisper does where they repeat it."""
-
-    def recognize(self, audio: PassInput, has_speech: bool) -> PassResult:
-        return replace(transcribe(audio), words=()) if audio.prefix else transcribe(audio)
-
-
 def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     driver = ForgetfulDriver()
     for first in (1, 5, 9):
@@ -443,7 +410,7 @@ def test_repeated_speech_is_heard_by_itself_where_it_was_left_out() -> None:
     assert driver.words[4].start_s == pytest.approx(4 * WORD_S + 0.4, abs=0.06)
 
 
-def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
+def test_speech_that_no_word_tells_is_heard_again_but_not_without_progress(driver: Driver) -> None:
     driver.feed(words(1, 8), silence(0.4), passes=False)
     whole = transcribe(driver.stream.begin_pass())
     driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
@@ -451,10 +418,8 @@ def test_speech_that_no_word_tells_is_heard_again(driver: Driver) -> None:
     driver.make_passes()
     assert driver.texts == names(1, 8)
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
-
-
-def test_speech_is_not_heard_again_without_progress(driver: Driver) -> None:
-    """Its words lie at the beginning of the audio, however often it is heard."""
+    # Here its words lie at the beginning of the audio, however often it is heard.
+    driver = Driver()
     driver.feed(words(1, 6), silence(0.4), passes=False)
     passes = 0
     while driver.stream.pass_due:

@@ -1,6 +1,8 @@
-"""Codes: tokens of a vocabulary, their sampling as by transformers, and the guard of the output."""
+"""Logits, and codes sampled of them, are those of transformers; and the guard of the output."""
 
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,29 +17,30 @@ from transformers import (
     TopPLogitsWarper,
 )
 
+from kani.engines.kani.model.checkpoint import Checkpoint
+from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.output_guard import AUDIBLE, Anomaly, OutputGuard
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 from kani.runtime.errors import CheckpointError
+from kani.runtime.linear import Int8
+from tests.engines.kani.conftest import load
+from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint
+from tests.judges.lfm2_judge import Judge
 
 
 def test_tokens_are_those_of_the_vocabulary() -> None:
     layout = TokenLayout.of_vocabulary(80538, codebooks=4, codebook_size=4032)
-    assert layout.text_vocabulary == 64400
+    assert (layout.text_vocabulary, layout.size) == (64400, 80538)
     assert (layout.start_of_speech, layout.end_of_speech) == (64401, 64402)
     assert (layout.start_of_human, layout.end_of_human, layout.start_of_ai) == (64403, 64404, 64405)
-    assert [layout.codebook_range(codebook) for codebook in range(4)] == [
-        (64410, 68442), (68442, 72474), (72474, 76506), (76506, 80538),
-    ]  # fmt: skip
-    assert layout.size == 80538
+    starts = (64410, 68442, 72474, 76506)
+    assert [layout.codebook_range(codebook) for codebook in range(4)] == [(at, at + 4032) for at in starts]
     layout = TokenLayout(100, 4, 10)
     assert layout.prompt([START_OF_TEXT, 50, 60]) == [103, 1, 50, 60, END_OF_TEXT, 104, 105, 101]
-
-
-@pytest.mark.parametrize("size", [-1, 0, 4 * 4032, 4 * 4032 + 12])
-def test_small_vocabulary_is_refused(size: int) -> None:
-    with pytest.raises(CheckpointError, match=rf"vocab_size is {size}: too small for 4 codebooks of 4032"):
-        TokenLayout.of_vocabulary(size, codebooks=4, codebook_size=4032)
+    for few in (-1, 0, 4 * 4032, 4 * 4032 + 12):
+        with pytest.raises(CheckpointError, match=rf"vocab_size is {few}: too small for 4 codebooks of 4032"):
+            TokenLayout.of_vocabulary(few, codebooks=4, codebook_size=4032)
 
 
 CODES = 300
@@ -113,13 +116,16 @@ def test_top_k_is_capped(top_k: int) -> None:
     assert (frequencies(sampler, logits, 1) - expected).abs().max() <= 1.01 / GRID
 
 
-def test_seeded_draws_fill_distribution() -> None:
+def test_seeded_draws_fill_distribution_whatever_the_capacity() -> None:
+    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
+    assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
+    assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
     logits = random(CODES, level=1.0)
     sampling = Sampling(1.0, 0.9, 20, 1.0)
     slots, frames = 400, 25
     sampler = state(slots, frames)
     for slot in range(slots):
-        sampler.reset(slot, Sampling(1.0, 0.9, 20, 1.0, seed=slot))
+        sampler.reset(slot, replace(sampling, seed=slot))
     counts = torch.zeros(CODES)
     for _ in range(frames):
         for codebook in range(2):
@@ -165,12 +171,6 @@ def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], pl
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
-def test_capacity_does_not_change_seeded_draws() -> None:
-    short, long = (state(1, frames, Sampling(seed=2**63 - 1)) for frames in (8, 999))
-    assert torch.equal(short.uniforms[0], long.uniforms[0, :8])
-    assert short.uniforms.min() >= 0 and short.uniforms.max() < 1
-
-
 @settings(deadline=None)
 @given(
     samplings,
@@ -192,25 +192,19 @@ def test_draw_is_always_valid_code(sampling: Sampling, uniform: float, kind: str
     assert logits[code] != -torch.inf
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"temperature": -0.1},
-        {"temperature": math.inf},
-        {"temperature": math.nan},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
-        {"top_k": -1},
-        {"repetition_penalty": 0.9},
-        {"repetition_penalty": math.nan},
-        {"seed": -1},
-        {"seed": 2**63},
-    ],
-    ids=str,
-)
-def test_invalid_sampling_is_refused(wrong: dict[str, float]) -> None:
+WRONG = {
+    "temperature": (-0.1, math.inf, math.nan),
+    "top_p": (0.0, 1.1),
+    "top_k": (-1,),
+    "repetition_penalty": (0.9, math.nan),
+    "seed": (-1, 2**63),
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, bad in WRONG.items() for value in bad])
+def test_invalid_sampling_is_refused(name: str, value: float) -> None:
     with pytest.raises(ValueError, match="nothing can be drawn by"):
-        Sampling(**wrong)  # type: ignore[arg-type]
+        Sampling(**{name: value})  # type: ignore[arg-type]
 
 
 FRAME_S = 0.08
@@ -254,3 +248,76 @@ def test_silence_and_speech_without_voice_are_silence() -> None:
     assert not watch.audible and watch.check_end() is Anomaly.SILENCE
     watch.check_audio(noise(0.01, -0.5), RATE)
     assert watch.audible and watch.check_end() is None
+
+
+NEAR = 2e-4
+"""Error of logits with a standard deviation of about 1; the two likeliest are some 0.1 apart."""
+
+SHAPES: dict[str, dict[str, object]] = {
+    "kernel 4": {"conv_L_cache": 4},
+    "kernel 2": {"conv_L_cache": 2},
+    "wide heads": {"head_dim": 32},
+    "a head for each key": {"num_key_value_heads": 4},
+    "one key for all heads": {"num_key_value_heads": 1},
+    "untied": {"tie_word_embeddings": False},
+    "attention first and last": {"full_attn_idxs": [0, 4]},
+    "convolution alone": {"full_attn_idxs": []},
+    "attention alone": {"full_attn_idxs": [0, 1, 2, 3, 4]},
+    "plain feed-forward": {"block_auto_adjust_ff_dim": False},
+    "feed-forward by a factor": {"block_ffn_dim_multiplier": 1.7},
+    "other turns": {"rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0}},
+    "large epsilon": {"norm_eps": 0.1},
+}
+
+
+def random_tokens(layout: TokenLayout, *shape: int, key: int = 0) -> Tensor:
+    return torch.randint(0, layout.size, shape, generator=torch.Generator().manual_seed(key))
+
+
+def legal(layout: TokenLayout, logits: Tensor, codebook: int) -> Tensor:
+    """Transformers' logits of the tokens that the model's head covers."""
+    start, end = layout.codebook_range(codebook)
+    ends = [logits[..., layout.end_of_speech, None]] if codebook == 0 else []
+    return torch.cat([logits[..., start:end], *ends], -1)
+
+
+@torch.inference_mode()
+def compare(model: LanguageModel, judge: Judge, layout: TokenLayout, tokens: Tensor, begun: int) -> float:
+    """Prefill the tokens that begin and decode the others; returns the largest difference of any logit."""
+    judged, state = judge.logits(tokens.tolist()), model.new_state(1)
+    hidden = model.prefill(tokens[None, :begun], [begun], state, 0)
+    worst = 0.0
+    for at in range(begun, len(tokens) + 1):
+        codebook = at % layout.codebooks
+        expected = legal(layout, judged[at - 1], codebook)
+        worst = max(worst, float((model.head(hidden, codebook)[0] - expected).abs().max()))
+        if at < len(tokens):
+            hidden = model.decode(tokens[at, None], state, at + 1)
+            state.position += 1
+    return worst
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_logits_match_transformers_for_other_shapes(tmp_path: Path, shape: str) -> None:
+    random_checkpoint(tmp_path, TINY | SHAPES[shape], seed=3)
+    checkpoint = Checkpoint(tmp_path)
+    checkpoint.check_shapes()
+    layout = checkpoint.layout(codebooks=4, codebook_size=4032)
+    tokens = random_tokens(layout, 24)
+    model, judge = load(checkpoint, layout, torch.float32), Judge(tmp_path, layout)
+    assert compare(model, judge, layout, tokens, 12) < NEAR
+
+
+@pytest.mark.parametrize(("precision", "least"), [(torch.bfloat16, 0.999), (torch.int8, 0.99)], ids=str)
+@torch.inference_mode()
+def test_other_precisions_stay_close(
+    checkpoint: Checkpoint, layout: TokenLayout, judge: Judge, precision: torch.dtype, least: float
+) -> None:
+    if precision == torch.int8 and not Int8.supported():
+        pytest.skip("this build of torch has no fbgemm")
+    model = load(checkpoint, layout, precision)
+    tokens = random_tokens(layout, 30)
+    hidden = model.prefill(tokens[None], [len(tokens)], model.new_state(1), 0)
+    expected = legal(layout, judge.logits(tokens.tolist())[-1], 0)
+    cosine = torch.cosine_similarity(model.head(hidden, 0)[0], expected, dim=0)
+    assert least < cosine < 1

@@ -34,7 +34,6 @@ SIZES = {
         "hidden_size": 42,
         "head_dim": 10,
         "intermediate_size": 53,
-        "block_auto_adjust_ff_dim": False,
         "num_hidden_layers": 4,
         "num_attention_heads": 9,
         "num_key_value_heads": 3,
@@ -45,7 +44,6 @@ SIZES = {
         "hidden_size": 80,
         "head_dim": 40,
         "intermediate_size": 130,
-        "block_auto_adjust_ff_dim": False,
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "num_key_value_heads": 4,
@@ -53,6 +51,7 @@ SIZES = {
         "conv_L_cache": 2,
     },
 }
+
 
 SECOND: dict[str, object] = {
     "speaker_emb_dim": 12,
@@ -107,9 +106,8 @@ def model_of(library: Library, config: ModelConfig) -> NativeLanguageModel:
 
 def config_of(sizes: dict[str, object]) -> ModelConfig:
     """A config with these sizes and the layout's vocabulary."""
-    return ModelConfig.parse(
-        sizes | {"vocab_size": LAYOUT.text_vocabulary + 70, "rope_parameters": {"rope_theta": 1e4}}
-    )
+    fixed = {"vocab_size": LAYOUT.text_vocabulary + 70, "rope_parameters": {"rope_theta": 1e4}}
+    return ModelConfig.parse(sizes | fixed | {"block_auto_adjust_ff_dim": "block_ff_dim" in sizes})
 
 
 def weights_of(config: ModelConfig) -> Weights:
@@ -197,13 +195,6 @@ def prompt(length: int, key: int) -> list[int]:
     return torch.randint(3, LAYOUT.text_vocabulary, (length,), generator=generator).tolist()
 
 
-def same(a: LanguageState, b: LanguageState, slots: int) -> bool:
-    """Check if the first slots of two states hold the same bits."""
-    return torch.equal(a.cache[:, :, :slots], b.cache[:, :, :slots]) and torch.equal(
-        a.context[:, :slots], b.context[:, :slots]
-    )
-
-
 @pytest.mark.parametrize(("outputs", "inputs"), [(1, 1), (37, 203), (48, 64), (66, 130), (96, 4610)])
 @pytest.mark.parametrize("groups", [1, 2, 3])
 @pytest.mark.parametrize("rows", [1, 2, 7, 8, 9, 10, 11, 16, 33])
@@ -220,26 +211,22 @@ def test_product_sums_levels(library: Library, outputs: int, inputs: int, groups
     )
 
 
-def test_product_accepts_rows_of_any_shape_and_level(library: Library) -> None:
-    product = NativeInt8(torch.full((5, 64), -2.0), library)
-    assert not product(torch.zeros(2, 3, 64)).any()
-    assert product(torch.zeros(2, 3, 64)).shape == (2, 3, 5)
-    assert product(torch.zeros(0, 64)).shape == (0, 5)
-    loud = torch.zeros(1, 64)
-    loud[0, 7] = 1e30
-    torch.testing.assert_close(product(loud), torch.full((1, 5), -2e30))
-    with pytest.raises(ValueError, match="63 inputs"):
-        product(torch.zeros(1, 63))
-
-
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
-def test_row_does_not_depend_on_neighbours_or_threads(library: Library, threads: int) -> None:
+def test_row_of_any_level_does_not_depend_on_neighbours_or_threads(library: Library, threads: int) -> None:
     product = NativeInt8(random(70, 90, key=1), library)
     x = random(41, 90, key=2) * torch.exp(5 * random(41, 1, key=3))
     alone = torch.cat([product.normed(row, EPSILON) for row in x.split(1)])
     with computing_with(threads):
         for count in range(1, 42):
             assert torch.equal(product.normed(x[:count], EPSILON), alone[:count])
+    assert torch.equal(product(torch.zeros(2, 3, 90)), torch.zeros(2, 3, 70))
+    assert product(torch.zeros(0, 90)).shape == (0, 70)
+    with pytest.raises(ValueError, match="89 inputs"):
+        product(torch.zeros(1, 89))
+    loud = torch.zeros(1, 64)
+    loud[0, 7] = 1e30
+    twice = NativeInt8(torch.full((5, 64), -2.0), library)
+    torch.testing.assert_close(twice(loud), torch.full((1, 5), -2e30))
 
 
 def speakers(model: LanguageModel, *rows: int) -> dict[int, Tensor]:
@@ -301,13 +288,6 @@ def test_speaker_sequence_does_not_depend_on_neighbours(library: Library) -> Non
             assert torch.equal(rows[place], alone[0])
 
 
-def test_half_precision_cache_stays_close(model: NativeLanguageModel) -> None:
-    states = [model.new_state(1), with_full_precision(model, 1)]
-    assert states[0].cache.dtype == torch.float16
-    half, full = (model.head(read(model, state, [prompt(40, key=1)]), 0) for state in states)
-    assert cosine_similarity(half, full).item() > 0.999
-
-
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, threads: int) -> None:
     prompts = [prompt(3 + 5 * i % 37, key=i) for i in range(16)]
@@ -325,25 +305,28 @@ def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, thre
             assert torch.equal(model.decode(tokens[-count:], state, CAPACITY), torch.cat(rows[-count:]))
             for slot, stream in enumerate(alone[-count:]):
                 saved = state.save(slot, stream.tokens)
-                assert torch.equal(saved.cache, stream.cache)
-                assert torch.equal(saved.context, stream.context)
+                assert torch.equal(saved.cache, stream.cache) and torch.equal(saved.context, stream.context)
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 16, 17])
 def test_chunked_prefill_is_bit_identical(model: NativeLanguageModel, piece: int) -> None:
     prompts = [prompt(length, key=length) for length in (34, 34, 34)]
-    whole, pieces = model.new_state(3), model.new_state(3)
-    assert torch.equal(read(model, whole, prompts), read(model, pieces, prompts, piece))
-    assert same(whole, pieces, 3)
-    spoken = model.new_state(3)
+    whole, pieces, spoken = (model.new_state(3) for _ in range(3))
+    expected = read(model, whole, prompts)
     for tokens in torch.tensor(prompts).T:
         rows = model.decode(tokens, spoken, CAPACITY)
         spoken.position += 1
-    assert torch.equal(rows, read(model, model.new_state(3), prompts))
-    assert same(whole, spoken, 3)
+    for found, state in ((read(model, pieces, prompts, piece), pieces), (rows, spoken)):
+        assert torch.equal(found, expected)
+        assert torch.equal(state.cache, whole.cache) and torch.equal(state.context, whole.context)
 
 
-def test_kernel_stays_within_state(model: NativeLanguageModel) -> None:
+def test_kernel_stays_within_state_and_refuses_another_models(model: NativeLanguageModel) -> None:
+    state = model.new_state(3)
+    assert state.cache.dtype == torch.float16
+    exact = with_full_precision(model, 1)
+    half, full = (model.head(read(model, each, [prompt(40, key=1)]), 0) for each in (state, exact))
+    assert cosine_similarity(half, full).item() > 0.999
     state = model.new_state(3)
     read(model, state, [prompt(CAPACITY - 1, key=1), prompt(CAPACITY - 1, key=2)])
     before = (state.cache[:, :, 2].clone(), state.context[:, 2].clone())
@@ -363,32 +346,21 @@ def test_kernel_stays_within_state(model: NativeLanguageModel) -> None:
     state.position[0] = -1
     with pytest.raises(ValueError, match="no room"):
         model.decode(torch.tensor([30]), state, CAPACITY)
-    assert torch.equal(state.cache, full[0])
-    assert torch.equal(state.context, full[1])
-    assert torch.equal(state.cache[:, :, 2], before[0])
-    assert torch.equal(state.context[:, 2], before[1])
+    assert torch.equal(state.cache, full[0]) and torch.equal(state.context, full[1])
+    assert torch.equal(state.cache[:, :, 2], before[0]) and torch.equal(state.context[:, 2], before[1])
+    for cache, message in (
+        (state.cache[..., :-2], "not of this model"),
+        (state.cache.bfloat16(), "bfloat16"),
+        (state.cache.transpose(0, -1).contiguous().transpose(0, -1), "gaps"),
+    ):
+        other = model.new_state(3)
+        other.cache = cache
+        with pytest.raises(ValueError, match=message):
+            model.decode(torch.tensor([30]), other, 1)
 
 
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda cache: cache[..., :-2], "not of this model"),
-        (lambda cache: cache.bfloat16(), "bfloat16"),
-        (lambda cache: cache.transpose(0, -1).contiguous().transpose(0, -1), "gaps"),
-    ],
-    ids=["shape", "type", "strides"],
-)
-def test_state_of_another_model_is_refused(
-    model: NativeLanguageModel, change: Callable[[Tensor], Tensor], message: str
-) -> None:
-    state = model.new_state(2)
-    state.cache = change(state.cache)
-    with pytest.raises(ValueError, match=message):
-        model.decode(torch.tensor([30]), state, 1)
-
-
-def new_compiler(folder: Path, version: str, compile_: str) -> Path:
-    """A compiler in ``folder`` that notes each compilation in the file ``calls`` beside it."""
+def compiler_in(folder: Path, version: str, compile_: str, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Have kernels compiled by a program in ``folder``; the file ``calls`` beside it, a line for each."""
     compiler = folder / "c++"
     compiler.write_text(
         f"""#!/bin/sh
@@ -399,25 +371,26 @@ for target; do :; done
 """
     )
     compiler.chmod(0o755)
-    return compiler
-
-
-@pytest.fixture
-def compilations(library: Library, kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A file with a line for each compilation, by a compiler that copies what is compiled already."""
-    (compiled,) = kernels.glob("*.so")
-    compiler = new_compiler(tmp_path, f"{find_compiler()} --version", f"cp {compiled}")
     monkeypatch.setenv("CXX", str(compiler))
-    return tmp_path / "calls"
+    return folder / "calls"
 
 
-def test_compiled_library_is_cached(compilations: Path, tmp_path: Path) -> None:
+def test_compiled_library_is_cached(
+    library: Library,
+    kernels: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By a compiler that copies what is compiled already."""
+    (compiled,) = kernels.glob("*.so")
+    calls = compiler_in(tmp_path, f"{find_compiler()} --version", f"cp {compiled}", monkeypatch)
     cache = tmp_path / "new" / "folder"
     assert load(cache) is not None
     (kept,) = cache.glob("*.so")
     whole = kept.read_bytes()
     assert load(cache) is not None
-    assert compilations.read_text() == "compiled\n"
+    assert calls.read_text() == "compiled\n"
     broken = kept.with_name("broken")
     broken.write_bytes(whole[: len(whole) // 2])
     broken.replace(kept)
@@ -427,38 +400,32 @@ def test_compiled_library_is_cached(compilations: Path, tmp_path: Path) -> None:
     digest.unlink()
     assert load(cache) is not None
     assert digest.exists()
-    assert compilations.read_text() == "compiled\n" * 3
+    assert calls.read_text() == "compiled\n" * 3
+    # The cache may be read-only.
+    (tmp_path / "file").touch()
+    with caplog.at_level(logging.INFO):
+        assert load(tmp_path / "file" / "folder") is not None
+    assert "cannot keep" in caplog.text and calls.read_text() == "compiled\n" * 4
 
 
-def test_two_checkouts_share_a_compiled_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache, calls = tmp_path / "cache", tmp_path / "calls"
-    compiler = new_compiler(tmp_path, "echo 1", "echo library >")
+def test_checkouts_share_library_and_need_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, own, other = tmp_path / "cache", Path(native_library.__file__).parent, tmp_path / "other"
+    calls = compiler_in(tmp_path, "echo 1", "echo library >", monkeypatch)
 
     def cached(folder: Path) -> Path | None:
         monkeypatch.setattr(native_library, "_FOLDER", folder)
-        return native_library._cached(cache, [str(compiler), str(folder / "int8.cpp"), "-o"])
+        return native_library._cached(cache, [str(tmp_path / "c++"), str(folder / "int8.cpp"), "-o"])
 
-    own, other = Path(native_library.__file__).parent, tmp_path / "other"
     shutil.copytree(own, other)
     assert cached(own) == cached(other) == cached(own) is not None
     assert calls.read_text() == "compiled\n"
     (other / "product.h").write_text("// another version")
     assert cached(other) != cached(own)
     assert calls.read_text() == "compiled\n" * 2
-
-
-def test_cache_may_be_read_only(compilations: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    (tmp_path / "file").touch()
-    with caplog.at_level(logging.INFO):
-        assert load(tmp_path / "file" / "folder") is not None
-    assert "cannot keep" in caplog.text and compilations.read_text()
-
-
-def test_library_needs_compiler(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.undo()
     monkeypatch.delenv("CXX", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+    assert load(tmp_path / "none") is None
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert load(tmp_path / "cache") is None
-    failing = tmp_path / "c++"
-    failing.write_text("#!/bin/sh\nexit 1\n")
-    failing.chmod(0o755)
-    assert load(tmp_path / "cache") is None
+    (tmp_path / "c++").write_text("#!/bin/sh\nexit 1\n")
+    assert load(tmp_path / "none") is None

@@ -21,7 +21,7 @@ from kani.engines.kani.model.sequence import Utterance
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.errors import OutOfMemory
 from kani.runtime.linear import Int8
-from tests.engines.kani.model.conftest import (
+from tests.engines.kani.conftest import (
     CPU,
     LONGEST_FRAMES,
     LONGEST_PROMPT,
@@ -32,7 +32,7 @@ from tests.engines.kani.model.conftest import (
     load,
     run_alone,
 )
-from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint, random_kani_tts_2
+from tests.engines.kani.model.random_checkpoint import TINY, random_kani_tts_2
 from tests.judges import makers
 from tests.judges.lfm2_judge import Judge
 
@@ -68,9 +68,7 @@ def test_greedy_codes_match(alone: Alone, prompts: list[Prompt], judge: Judge, s
     assert 0 < ended < len(prompts)
 
 
-def test_longest_speech_of_longest_prompt_matches_transformers(
-    new_runner: NewRunner, prompts: list[Prompt], judge: Judge
-) -> None:
+def test_longest_prompt_matches_judge(new_runner: NewRunner, prompts: list[Prompt], judge: Judge) -> None:
     runner = new_runner(2)
     longest = max(prompts, key=len)
     admit(runner, 0, longest, PENALISED)
@@ -191,8 +189,6 @@ def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
 
 Speaker = tuple[float, ...]
 
-NO_SPEAKER: Speaker = ()
-
 
 def speaker(key: int) -> Speaker:
     """A random speaker: 128 numbers of length 1."""
@@ -233,27 +229,14 @@ def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
     return checkpoint, layout, load(checkpoint, layout, torch.float32)
 
 
-def solo(runner: Runner, prompt: Prompt, who: Speaker, sampling: Sampling, frames: int) -> Frames:
-    """Frames of a solo run."""
-    admit(runner, 0, prompt, sampling, speaker=who)
-    (spoken,) = run(runner, 1, frames)
-    runner.release(0, 1)
-    return spoken
-
-
 @pytest.mark.heard
 @makers.needs_makers
 @pytest.mark.parametrize(
     "settings",
-    [
-        pytest.param({}, id="step 0.3"),
-        pytest.param({"audio_step": 1, "alpha_min": 0.5}, id="step 1"),
-        pytest.param({"use_learnable_rope": False}, id="frequencies as they are"),
-    ],
+    [{}, {"audio_step": 1, "alpha_min": 0.5}, {"use_learnable_rope": False}],
+    ids=["step 0.3", "step 1", "frequencies as they are"],
 )
-def test_greedy_codes_match_makers_code(
-    tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]
-) -> None:
+def test_codes_match_makers_code(tmp_path: Path, new_runner: NewRunner, settings: dict[str, object]) -> None:
     checkpoint, layout, model = opened(random_kani_tts_2(tmp_path / "tiny", seed=3, **settings))
     runner = new_runner(1, network=model)
     frames = 30
@@ -261,7 +244,7 @@ def test_greedy_codes_match_makers_code(
     asked = [
         makers.Asked(prompt[:-2], who, frames, PENALISED.repetition_penalty)
         for prompt in prompts
-        for who in (NO_SPEAKER, ANA, BEN)
+        for who in ((), ANA, BEN)
     ]
     theirs = makers.said(tmp_path / "tiny", asked, tmp_path)
     for one, expected in zip(asked, theirs, strict=True):
@@ -271,11 +254,13 @@ def test_greedy_codes_match_makers_code(
     assert len({str(one) for one in theirs}) == len(asked)
 
 
-def test_tokens_of_frame_share_position(folder: Path) -> None:
-    checkpoint = Checkpoint(folder)
+def test_tokens_of_frame_share_position(folder: Path, checkpoint_folder: Path) -> None:
+    second, older = Checkpoint(folder), Checkpoint(checkpoint_folder)
     with ExitStack() as stack:
-        weights = checkpoint.weights(stack)
-        turns = RotaryEmbedding(checkpoint.config, weights, frame_tokens=4, capacity=64, device=CPU)
+        weights = second.weights(stack)
+        size = {"frame_tokens": 4, "capacity": 64, "device": CPU}
+        turns = RotaryEmbedding(second.config, weights, **size)
+        older_turns = RotaryEmbedding(older.config, older.weights(stack), **size)
         learnt = [weights(f"model.learnable_rope_layers.{layer}.alpha_weight") for layer in (1, 3)]
     frequencies = 1_000_000.0 ** -(torch.arange(0, 16, 2, dtype=torch.float64) / 16)
     length = 9
@@ -289,26 +274,20 @@ def test_tokens_of_frame_share_position(folder: Path) -> None:
             torch.testing.assert_close(spoken[layer].to(torch.complex128), expected, rtol=0, atol=2e-5)
     third = turns.speech(torch.tensor([3]), torch.tensor([3]))[:, 0]
     torch.testing.assert_close(turns.prompt(3, 4)[:, 0], third, rtol=0, atol=2e-7)
-
-
-def test_older_checkpoints_have_position_per_token(tmp_path: Path) -> None:
-    checkpoint = Checkpoint(random_checkpoint(tmp_path / "tiny"))
-    with ExitStack() as stack:
-        turns = RotaryEmbedding(
-            checkpoint.config, checkpoint.weights(stack), frame_tokens=4, capacity=64, device=CPU
-        )
-    places = torch.arange(64)
-    assert torch.equal(turns.speech(places, torch.full((64,), 9)), turns.prompt(0, 64))
-    assert len(turns.prompt(0, 64)) == 1
+    # Older checkpoints have a position for each token.
+    whole = older_turns.prompt(0, 64)
+    assert torch.equal(older_turns.speech(torch.arange(64), torch.full((64,), 9)), whole) and len(whole) == 1
 
 
 @pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
-def test_batched_speakers_give_codes_of_solo_run(
-    second_runner: NewRunner, texts: list[Prompt], sampling: Sampling
-) -> None:
+def test_speakers_keep_solo_codes(second_runner: NewRunner, texts: list[Prompt], sampling: Sampling) -> None:
     runner = second_runner(4)
-    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], NO_SPEAKER)]
-    expected = [solo(runner, prompt, who, sampling, 12) for prompt, who in streams]
+    streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], ())]
+    expected = []
+    for prompt, who in streams:
+        admit(runner, 0, prompt, sampling, speaker=who)
+        expected += run(runner, 1, 12)
+        runner.release(0, 1)
     assert len({str(frames) for frames in expected}) == len(streams)
     prefill = runner.start_prefill([prompt for prompt, _ in streams], [who for _, who in streams])
     while not prefill.done:
@@ -316,13 +295,10 @@ def test_batched_speakers_give_codes_of_solo_run(
     for slot in range(len(streams)):
         runner.admit(slot, prefill, slot, sampling)
     assert run(runner, len(streams), 12) == expected
-
-
-def test_pause_and_move_change_no_bit(second_runner: NewRunner, texts: list[Prompt]) -> None:
-    whole = solo(second_runner(1), texts[2], ANA, SAMPLED, 12)
+    # One is paused, and goes on in another slot.
     runner = second_runner(2)
-    admit(runner, 0, texts[0], SAMPLED, speaker=NO_SPEAKER)
-    admit(runner, 1, texts[2], SAMPLED, speaker=ANA)
+    admit(runner, 0, texts[0], sampling)
+    admit(runner, 1, texts[2], sampling, speaker=ANA)
     before = run(runner, 2, 4)[1]
     saved = runner.save(1)
     runner.release(1, 2)
@@ -330,7 +306,7 @@ def test_pause_and_move_change_no_bit(second_runner: NewRunner, texts: list[Prom
     runner.restore(1, saved)
     between = run(runner, 2, 4)[1]
     runner.release(0, 2)
-    assert before + between + run(runner, 1, 4)[0] == whole
+    assert before + between + run(runner, 1, 4)[0] == expected[2]
 
 
 @pytest.mark.parametrize("precision", [torch.bfloat16, torch.int8], ids=str)
@@ -348,15 +324,8 @@ def test_other_precisions_stay_close(
     assert 0.97 < torch.cosine_similarity(*rows, dim=0) < 1
 
 
-def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel) -> None:
-    with pytest.raises(ValueError, match="128 numbers, not 127"):
-        second.project_speaker(ANA[1:])
-    with pytest.raises(ValueError, match="0 numbers, not 128"):
-        model.project_speaker(ANA)
-
-
 @pytest.mark.parametrize(
-    ("length", "who", "complaint"),
+    ("length", "who", "why"),
     [
         (LONGEST_PROMPT, ANA, f"3 to {LONGEST_PROMPT - 1} tokens"),
         (2, ANA, "3 to"),
@@ -365,11 +334,17 @@ def test_invalid_speaker_is_refused(second: LanguageModel, model: LanguageModel)
     ],
     ids=["no room", "no prompt", "short", "nan"],
 )
-def test_invalid_speaker_utterance_is_refused(
-    second_runner: NewRunner, length: int, who: Speaker, complaint: str
+def test_invalid_speaker_is_refused(
+    second: LanguageModel, model: LanguageModel, second_runner: NewRunner, length: int, who: Speaker, why: str
 ) -> None:
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=why):
         Utterance((5,) * length, PENALISED, 5, 1.0, speaker=who).check(second_runner(1))
+    for network, numbers, message in (
+        (second, ANA[1:], "128 numbers, not 127"),
+        (model, ANA, "0 numbers, not 128"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            network.project_speaker(numbers)
 
 
 def test_config_tells_kani_tts_2() -> None:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from kani.engines.kani.model.runner import Codes, Prefill, Runner, Samples
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import MAX_ATTEMPTS, Scheduler
 from kani.engines.kani.model.sequence import MAX_CHUNK_FRAMES, End, Ending, SpeechSequence, Utterance
-from tests.engines.kani.model import conftest
-from tests.engines.kani.model.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt
+from tests.engines.kani import conftest
+from tests.engines.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt
 from tests.judges.lfm2_judge import Judge
 from tests.support import patience
 
@@ -63,14 +64,9 @@ class Faulty(Endless):
     """Attempts without anything audible."""
     silent_after = stuck_after = 10**9
 
-    def __init__(self, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self.seeds: list[int] = []
-        self.frame = 0
-
     def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         super().admit(slot, prefill, row, sampling)
-        self.seeds.append(sampling.seed)
+        self.seeds = [*getattr(self, "seeds", ()), sampling.seed]
         self.frame = 0
 
     def sample(self, count: int) -> Codes:
@@ -85,29 +81,17 @@ class Faulty(Endless):
         return samples * (len(self.seeds) > self.mute and self.frame <= self.silent_after)
 
 
-class Breaks(Directed):
-    """Raises ``error`` in a method of the name ``where``, once it was called ``after`` times."""
+def breaking(runner: Runner, where: str, after: int, error: Exception) -> None:
+    """Have a method fail once it was called ``after`` times: before its work, ``sample`` after it."""
+    calls, method = count(), getattr(runner, where)
 
-    where, after = "", 0
-    error: Exception
+    def broken(*arguments: Any) -> Any:
+        done = [method(*arguments)] if where == "sample" else []
+        if next(calls) == after:
+            raise error
+        return done[0] if done else method(*arguments)
 
-
-def _breaking(name: str) -> Callable[..., Any]:
-    """The runner's method, which fails before its work, ``sample`` after it."""
-
-    def method(self: Breaks, *arguments: Any) -> Any:
-        result = getattr(super(Breaks, self), name)(*arguments) if name == "sample" else None
-        if name == self.where:
-            self.after -= 1
-            if self.after == -1:
-                raise self.error
-        return result if name == "sample" else getattr(super(Breaks, self), name)(*arguments)
-
-    return method
-
-
-for _name in "start_prefill prefill_chunk admit sample advance decode_audio release save restore".split():
-    setattr(Breaks, _name, _breaking(_name))
+    setattr(runner, where, broken)
 
 
 class Collector:
@@ -359,11 +343,20 @@ def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> Non
         assert hearer.end().ending is Ending.MAX_LENGTH
     sizes = [len(piece) // FRAME for piece in hearer.pieces]
     assert sizes == [1] * 16 + [2] * 8 + [4] * 7
-    assert sum(sizes) == LONGEST_FRAMES
-    assert max(sizes) <= MAX_CHUNK_FRAMES
+    assert sum(sizes) == LONGEST_FRAMES and max(sizes) <= MAX_CHUNK_FRAMES
 
 
 LOOPS, FALLS_SILENT = {"stuck_after": 2}, {"silent_after": 4}
+
+
+def attempted(
+    bench: Bench, sampling: Sampling, frames: int, expected_s: float, **fault: int
+) -> tuple[Any, Collector, End]:
+    """Speech of a faulty model: its runner, what was heard, and the end."""
+    runner = bench.runner(1, Faulty, **fault)
+    with scheduling(runner) as scheduler:
+        hearer = Collector(scheduler).say(bench.prompts[2], sampling, frames, expected_s)
+        return runner, hearer, hearer.end()
 
 
 @pytest.mark.parametrize(
@@ -384,12 +377,11 @@ def test_silent_anomaly_is_retried_twice(
     tried_for: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    runner = bench.runner(2, Faulty, mute=99, **fault)
+    runner = bench.runner(1, Faulty, mute=99, **fault)
     with scheduling(runner) as scheduler:
         hearer = Collector(scheduler).say(bench.prompts[2], SAMPLED, frames, expected_s)
         end = hearer.end()
-        assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
-        assert hearer.pieces == []
+        assert (end.ending, end.detail, hearer.pieces) == (Ending.ANOMALY, detail, [])
         assert scheduler.frames == MAX_ATTEMPTS * tried_for
         assert [record.__dict__["request"] for record in caplog.records] == ["7f3a-1"] * MAX_ATTEMPTS
         # The slot is free, and the same request is tried with the same seeds.
@@ -400,44 +392,31 @@ def test_silent_anomaly_is_retried_twice(
 
 @pytest.mark.parametrize("silent", [1, 2])
 def test_only_audible_attempt_is_emitted(bench: Bench, silent: int) -> None:
-    runner = bench.runner(1, Faulty, mute=silent)
-    with scheduling(runner) as scheduler:
-        hearer = Collector(scheduler).say(bench.prompts[2], SAMPLED, 8)
-        assert hearer.end().ending is Ending.MAX_LENGTH
-    assert len(runner.seeds) == silent + 1
+    runner, hearer, end = attempted(bench, SAMPLED, 8, 100.0, mute=silent)
+    assert end.ending is Ending.MAX_LENGTH and len(runner.seeds) == silent + 1
     codes = bench.alone(bench.prompts[2], Sampling(seed=runner.seeds[-1]), 8, Endless)
     np.testing.assert_allclose(hearer.heard, bench.decoded(codes), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("fault", "expected_s", "detail", "least", "most"),
+    ("how", "fault", "expected_s", "detail", "least", "most"),
     [
-        ({}, 0.0, "speech did not end", 26, 26),
-        (LOOPS, 100.0, "speech repeated itself", 33, 33),
+        (SAMPLED, {}, 0.0, "speech did not end", 26, 26),
+        (SAMPLED, LOOPS, 100.0, "speech repeated itself", 33, 33),
         # Silence is noticed when it is spoken, a chunk at a time.
-        (FALLS_SILENT, 100.0, "there was no voice", 4 + 37 + 1, LONGEST_FRAMES - 1),
+        (SAMPLED, FALLS_SILENT, 100.0, "there was no voice", 4 + 37 + 1, LONGEST_FRAMES - 1),
+        # Greedy speech would only repeat itself.
+        (GREEDY, LOOPS | {"mute": 99}, 0.0, "", LONGEST_FRAMES, LONGEST_FRAMES),
+        (GREEDY, FALLS_SILENT, 0.0, "", LONGEST_FRAMES, LONGEST_FRAMES),
     ],
 )
-def test_audible_anomaly_ends_speech(
-    bench: Bench, fault: dict[str, int], expected_s: float, detail: str, least: int, most: int
+def test_audible_anomaly_ends_speech_unless_it_is_greedy(
+    bench: Bench, how: Sampling, fault: dict[str, int], expected_s: float, detail: str, least: int, most: int
 ) -> None:
-    runner = bench.runner(1, Faulty, **fault)
-    with scheduling(runner) as scheduler:
-        hearer = Collector(scheduler).say(bench.prompts[2], SAMPLED, LONGEST_FRAMES, expected_s)
-        end = hearer.end()
-        assert (end.ending, end.detail) == (Ending.ANOMALY, detail)
-    assert runner.seeds == [SAMPLED.seed]
+    runner, hearer, end = attempted(bench, how, LONGEST_FRAMES, expected_s, **fault)
+    assert (end.ending, end.detail) == (Ending.ANOMALY if detail else Ending.MAX_LENGTH, detail)
+    assert runner.seeds == [how.seed]
     assert least <= len(hearer.heard) // FRAME <= most
-
-
-@pytest.mark.parametrize("fault", [LOOPS | {"mute": 99}, FALLS_SILENT])
-def test_greedy_speech_skips_output_guard(bench: Bench, fault: dict[str, int]) -> None:
-    runner = bench.runner(1, Faulty, **fault)
-    with scheduling(runner) as scheduler:
-        hearer = Collector(scheduler).say(bench.prompts[2], GREEDY, LONGEST_FRAMES, 0.0)
-        assert hearer.end().ending is Ending.MAX_LENGTH
-    assert len(hearer.heard) == LONGEST_FRAMES * FRAME
-    assert len(runner.seeds) == 1
 
 
 def test_stop_cancels_every_sequence(bench: Bench) -> None:
@@ -494,8 +473,8 @@ def test_raising_listener_affects_only_itself(
     ("decode_audio", 3, {0}), ("sample", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
 ])  # fmt: skip
 def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int, failing: set[int]) -> None:
-    error = torch.OutOfMemoryError("CUDA out of memory")
-    runner = bench.runner(3, Breaks, where=where, after=after, error=error)
+    runner = bench.runner(3)
+    breaking(runner, where, after, torch.OutOfMemoryError("CUDA out of memory"))
     lags = where in ("save", "restore")
     with scheduling(runner, max_lead_s=0.0 if lags else 1e9, start=False, max_prefill_prompts=2) as scheduler:
         first = Collector(scheduler, lags=lags).say(bench.prompts[4], GREEDY, 12)
@@ -528,11 +507,9 @@ def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int,
     [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("sample", 4), ("advance", 4),
      ("decode_audio", 4), ("release", 0), ("save", 0), ("restore", 0)],
 )  # fmt: skip
-def test_failed_step_ends_all_and_loop_continues(
-    bench: Bench, caplog: pytest.LogCaptureFixture, where: str, after: int
-) -> None:
-    error = RuntimeError("an illegal memory access")
-    runner = bench.runner(2, Breaks, where=where, after=after, error=error)
+def test_failed_step_ends_all(bench: Bench, caplog: pytest.LogCaptureFixture, where: str, after: int) -> None:
+    runner = bench.runner(2)
+    breaking(runner, where, after, RuntimeError("an illegal memory access"))
     with scheduling(runner, max_lead_s=0.0, start=False, max_prefill_prompts=2) as scheduler:
         hearers = [Collector(scheduler, lags=where in ("save", "restore")) for _ in range(4)]
         for hearer, prompt in zip(hearers, bench.prompts[4:], strict=True):
@@ -552,7 +529,8 @@ def test_failed_step_ends_all_and_loop_continues(
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_dead_loop_ends_every_sequence(bench: Bench) -> None:
-    runner = bench.runner(1, Breaks, where="sample", after=2, error=IndexError("a mistake"))
+    runner = bench.runner()
+    breaking(runner, "sample", 2, IndexError("a mistake"))
     with scheduling(runner, start=False) as scheduler:
         hearers = [Collector(scheduler).say(bench.prompts[4], GREEDY, 10) for _ in range(3)]
         scheduler.start()
@@ -564,12 +542,9 @@ def test_dead_loop_ends_every_sequence(bench: Bench) -> None:
 @pytest.mark.parametrize(
     ("prompt", "frames"),
     [
-        ((), 5),
-        ((1,) * (LONGEST_PROMPT + 1), 5),
+        *(((), 5), ((1,) * (LONGEST_PROMPT + 1), 5), ((-1,), 5), ((310,), 5)),
         ((1,), 0),
         ((1,), LONGEST_FRAMES + 1),
-        ((-1,), 5),
-        ((310,), 5),
     ],
 )
 def test_oversized_utterance_is_refused(bench: Bench, prompt: Prompt, frames: int) -> None:

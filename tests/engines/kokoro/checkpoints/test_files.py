@@ -41,7 +41,7 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
 from tests.engines.checkpoints import saved
-from tests.engines.kokoro.checkpoints.conftest import MakeFolder
+from tests.engines.kokoro.conftest import MakeFolder
 from tests.support.tone import tones
 
 SHIPPED = Voices()
@@ -78,14 +78,6 @@ class Harmful:
         return os.system, (f"touch {self.path}",)
 
 
-def pickled(folder: Path) -> None:
-    np.save(folder / "voices" / "bad.npy", np.array([{}], object), allow_pickle=True)
-
-
-def saved_voice(array: np.ndarray) -> Callable[[Path], None]:
-    return lambda folder: np.save(folder / "voices" / "bad.npy", array)
-
-
 def written(name: str, content: bytes) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_bytes(content)
 
@@ -94,24 +86,30 @@ def configured(**config: object) -> Callable[[Path], object]:
     return lambda folder: (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
-def bomb(folder: Path) -> None:
-    with zipfile.ZipFile(folder / "voices" / "bomb.npz", "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("bad.npy", bytes(5 << 20))
+def zipped(name: str, compression: int = zipfile.ZIP_STORED, **content: bytes) -> Callable[[Path], object]:
+    """Write an archive of arrays beside the voices."""
+
+    def write(folder: Path) -> None:
+        with zipfile.ZipFile(folder / "voices" / name, "w", compression) as archive:
+            for entry, array in content.items():
+                archive.writestr(f"{entry}.npy", array)
+
+    return write
+
+
+def npy(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array, allow_pickle=True)
+    return content.getvalue()
 
 
 def encrypted(folder: Path) -> None:
-    content = io.BytesIO()
-    np.savez(content, locked=TABLE)
-    spoilt = bytearray(content.getvalue())
+    zipped("locked.npz", locked=npy(TABLE))(folder)
+    spoilt = bytearray((folder / "voices" / "locked.npz").read_bytes())
     # The flag of an encrypted entry, in its header and in the list of entries.
     spoilt[6] |= 1
     spoilt[spoilt.rindex(b"PK\x01\x02") + 8] |= 1
     (folder / "voices" / "locked.npz").write_bytes(spoilt)
-
-
-def renamed(folder: Path) -> None:
-    np.savez(folder / "voices" / "many.npz", one=TABLE)
-    (folder / "voices" / "many.npz").rename(folder / "voices" / "many.npy")
 
 
 @pytest.mark.parametrize(
@@ -125,16 +123,16 @@ def renamed(folder: Path) -> None:
         (written("voices/two words.bin", TABLE.tobytes()), "'two words' is no name of a voice"),
         (written("martin.bin", TABLE.tobytes()), "the voice martin is there twice"),
         (written("voices/long.bin", bytes((4 << 20) + 1)), "long.bin: longer than 4194304 bytes"),
-        (saved_voice(TABLE[:, :128]), r"float32 \[510, 128\]"),
-        (saved_voice(TABLE.astype(np.int16)), "int16"),
-        (saved_voice(np.where(TABLE > 0, TABLE, np.nan)), "values that are not finite"),
-        (pickled, "bad.npy: .*allow_pickle"),
+        (written("voices/bad.npy", npy(TABLE[:, :128])), r"float32 \[510, 128\]"),
+        (written("voices/bad.npy", npy(TABLE.astype(np.int16))), "int16"),
+        (written("voices/bad.npy", npy(np.where(TABLE > 0, TABLE, np.nan))), "values that are not finite"),
+        (written("voices/bad.npy", npy(np.array([{}], object))), "bad.npy: .*allow_pickle"),
         (written("voices/eva.pt", saved(torch.ones(510, 1, 128))), r"eva.pt: .*\[510, 1, 128\]"),
         (written("voices/eva.pt", saved({"x": Harmful(Path("nowhere"))})), "eva.pt: .*makes no tensor"),
         (written("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
         (encrypted, "locked.npz: .*encrypted"),
-        (renamed, "many.npy: it is an archive"),
-        (bomb, "bomb.npz: bad.npy is longer than"),
+        (zipped("many.npy", one=npy(TABLE)), "many.npy: it is an archive"),
+        (zipped("bomb.npz", zipfile.ZIP_DEFLATED, bad=bytes(5 << 20)), "bomb.npz: bad.npy is longer than"),
         (written("config.json", b"{"), "config.json: "),
         (configured(vocab=["a"]), "config.json: .*vocab"),
         (configured(other=1), "config.json: .*vocab"),
@@ -150,17 +148,7 @@ def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Callable[[Path], 
         found(de=folder)
 
 
-def test_folder_that_is_missing_and_too_many_voices_are_named(
-    make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("kani.engines.kokoro.checkpoints.voice_files.MAX_VOICES", 1)
-    with pytest.raises(EngineUnavailable, match="the voices are more than 1"):
-        found(de=make_folder("de", one="if_sara", two="im_nicola"))
-    with pytest.raises(EngineUnavailable, match=r"^KANI_KOKORO_MODELS: de=nowhere is neither a folder nor a"):
-        found(de=Path("nowhere"))
-
-
-def test_names_give_language_and_gender_once(make_folder: MakeFolder) -> None:
+def test_names_give_language_and_gender(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = make_folder("both", zf_001="zf_xiaobei", bm_x="bm_george", af_sol="af_sky", ef_y="ef_dora")
     (files,) = found(zh=folder, en=folder)
     # The Spanish voice is left out.
@@ -168,18 +156,22 @@ def test_names_give_language_and_gender_once(make_folder: MakeFolder) -> None:
     assert tags == {"af_sol": ("en-US", "female"), "bm_x": ("en-GB", "male"), "zf_001": ("zh", "female")}
     assert files.vocabulary == VOCABULARY
     assert (files.default_voice("zh"), files.default_voice("en")) == ("zf_001", "af_sol")
-    own = make_folder("own", if_sara="if_sara")
-    with pytest.raises(EngineUnavailable, match="if_sara is also a voice of kokoro: rename one"):
-        found(de=own)
-    assert found(it=own)
-    one, two = make_folder("one"), make_folder("two")
-    with pytest.raises(EngineUnavailable, match=r"martin is also a voice of .*one: rename one"):
-        found(de=one, sv=two)
     (files,) = found(de=make_folder("de", af_x="af_sky", af_y="af_sky"))
     assert [(voice.id, voice.language) for voice in files.voices] == [("af_x", "de"), ("af_y", "de")]
+    own, one, two = make_folder("own", if_sara="if_sara"), make_folder("one"), make_folder("two")
+    assert found(it=own)
+    monkeypatch.setattr("kani.engines.kokoro.checkpoints.voice_files.MAX_VOICES", 1)
+    for folders, message in (
+        ({"de": own}, "if_sara is also a voice of kokoro: rename one"),
+        ({"de": one, "sv": two}, r"martin is also a voice of .*one: rename one"),
+        ({"en": folder}, "the voices are more than 1"),
+        ({"de": Path("nowhere")}, r"^KANI_KOKORO_MODELS: de=nowhere is neither a folder nor a"),
+    ):
+        with pytest.raises(EngineUnavailable, match=message):
+            found(**folders)
 
 
-def kokoro(light: LightVoices | None = None) -> EngineInfo:
+def kokoro(light: LightVoices) -> EngineInfo:
     return EngineInfo(
         "kokoro",
         "1",
@@ -204,48 +196,39 @@ def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path
     assert info.default_voices == {"en": "af_x", "es": "ef_dora", "de": "df_eva", "nl": "if_sara"}
     assert info.accented.keys() == {"nl"} and info.networks == {"de": "de", "en": "en"}
     assert info.light == LightVoices({"ef_dora": "es"}, 1, always=True)
-
     catalogue = VoiceCatalogue(tones(info), VoiceStore(tmp_path / "store"), None)
-
-    def chosen(voice: str | None, language: str) -> str:
-        return catalogue.resolve(voice, language).voice
-
-    assert [chosen(None, "de"), chosen("dm_martin", "de-AT"), chosen("em_alex", "de")] == [
-        "df_eva",
-        "dm_martin",
-        "dm_martin",
-    ]
     # A voice of a checkpoint speaks nothing that only another network has.
-    assert [chosen("dm_martin", "es"), chosen("dm_martin", "nl"), chosen("ef_dora", "en")] == [
-        "em_alex",
-        "im_nicola",
-        "af_x",
-    ]
-    assert chosen("em_alex", "es") == "em_alex" and catalogue.accented == {"nl"}
-    assert chosen("dm_martin+df_eva", "de").startswith("dm_martin(")
+    for voice, language, chosen in (
+        (None, "de", "df_eva"),
+        ("dm_martin", "de-AT", "dm_martin"),
+        ("em_alex", "de", "dm_martin"),
+        ("dm_martin", "es", "em_alex"),
+        ("dm_martin", "nl", "im_nicola"),
+        ("ef_dora", "en", "af_x"),
+        ("em_alex", "es", "em_alex"),
+    ):
+        assert catalogue.resolve(voice, language).voice == chosen, (voice, language)
+    assert catalogue.accented == {"nl"}
+    assert catalogue.resolve("dm_martin+df_eva", "de").voice.startswith("dm_martin(")
     with pytest.raises(InvalidRequest, match="cannot be mixed"):
-        chosen("dm_martin+ef_dora", "de")
+        catalogue.resolve("dm_martin+ef_dora", "de")
 
 
 def test_known_voices_are_those_of_the_checkpoint(make_folder: MakeFolder) -> None:
     models = f"sv={make_folder('sv')},es={make_folder('es', alma='ef_dora')}"
     known = known_voices(KokoroSettings(models=models))
     assert known is not None
-    known.check_voice("martin")
-    known.check_voice("alma")
-    known.check_voice("if_sara")
+    for voice in ("martin", "alma", "if_sara"):
+        known.check_voice(voice)
     known.check_language("sv")
     assert "ef_dora" not in known.ids
     assert known_voices(KokoroSettings(models=f"{models},de=owner/name")) is None
 
 
-@pytest.mark.parametrize("models", ["de", "de=a,de=b", "german=a", "de="])
-def test_setting_needs_a_folder_for_each_language(models: str) -> None:
-    with pytest.raises(ValueError, match="has to be a list such as de=FOLDER"):
-        KokoroSettings(models=models)
-
-
-def test_students_only_leave_no_network() -> None:
+def test_setting_needs_a_folder_for_each_language_and_a_network() -> None:
+    for models in ("de", "de=a,de=b", "german=a", "de="):
+        with pytest.raises(ValueError, match="has to be a list such as de=FOLDER"):
+            KokoroSettings(models=models)
     with pytest.raises(ValueError, match="KANI_KOKORO_MODELS needs a KANI_KOKORO_STUDENT other than only"):
         KokoroSettings(models="de=a", student="only")
 
@@ -285,59 +268,49 @@ def test_what_torch_saves_is_read(protocol: int) -> None:
         assert array.shape == expected.shape and (array.astype(np.float32) == expected).all(), name
 
 
-def calling(*instructions: bytes) -> bytes:
-    return b"\x80\x02" + b"".join(instructions) + b"."
-
-
-TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n"
+TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n("
 STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQ"
+STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQ"
+# The instructions of a pickle between its version and its end.
 HOSTILE = {
-    "a function by name": (calling(b"cos\nsystem\n", b"X\x02\x00\x00\x00ls", b"\x85R"), "calls os.system"),
-    "the builtins": (calling(b"cbuiltins\neval\n", b"X\x01\x00\x00\x001", b"\x85R"), "calls builtins.eval"),
-    "torch's own loader": (calling(b"ctorch\nload\n", b"X\x01\x00\x00\x00a", b"\x85R"), "calls torch.load"),
+    "a function by name": (b"cos\nsystem\nX\x02\x00\x00\x00ls\x85R", "calls os.system"),
+    "the builtins": (b"cbuiltins\neval\nX\x01\x00\x00\x001\x85R", "calls builtins.eval"),
+    "torch's own loader": (b"ctorch\nload\nX\x01\x00\x00\x00a\x85R", "calls torch.load"),
     "the name of a name": (
-        calling(b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93", b"X\x02\x00\x00\x00ls", b"\x85R"),
+        b"X\x02\x00\x00\x00osX\x06\x00\x00\x00system\x93X\x02\x00\x00\x00ls\x85R",
         "calls os.system",
     ),
-    "a class": (calling(b"(cos\n_Environ\no"), "the instruction OBJ"),
-    "an instance": (calling(b"(ios\nsystem\n"), "the instruction INST"),
-    "a new object": (calling(b"cos\n_Environ\n)\x81"), "the instruction NEWOBJ"),
-    "an extension": (calling(b"\x82\x01"), "the instruction EXT1"),
-    "a call of no name": (calling(b"K\x01)R"), "calls something without a name"),
-    "the state of no dictionary": (calling(b"K\x01}b"), "an item outside a dictionary"),
-    "a reference elsewhere": (calling(b"X\x01\x00\x00\x00aQ"), "refers to something that is no storage"),
-    "a file outside": (
-        calling(STORAGE.replace(b"\x01\x00\x00\x000", b"\x05\x00\x00\x00../..")),
-        "has no bytes",
-    ),
-    "a storage of objects": (calling(STORAGE.replace(b"FloatStorage", b"Whatever")), "no storage of numbers"),
+    "a class": (b"(cos\n_Environ\no", "the instruction OBJ"),
+    "an instance": (b"(ios\nsystem\n", "the instruction INST"),
+    "a new object": (b"cos\n_Environ\n)\x81", "the instruction NEWOBJ"),
+    "an extension": (b"\x82\x01", "the instruction EXT1"),
+    "a call of no name": (b"K\x01)R", "calls something without a name"),
+    "the state of no dictionary": (b"K\x01}b", "an item outside a dictionary"),
+    "a reference elsewhere": (b"X\x01\x00\x00\x00aQ", "refers to something that is no storage"),
+    "a file outside": (STORAGE.replace(b"\x01\x00\x00\x000", b"\x05\x00\x00\x00../.."), "has no bytes"),
+    "a storage of objects": (STORAGE.replace(b"FloatStorage", b"Whatever"), "no storage of numbers"),
     "a tensor beyond its bytes": (
-        calling(TENSOR, b"(", STORAGE, b"K\x00K\x04\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR"),
+        TENSOR + STORAGE + b"K\x00K\x04\x85K\x01\x85\x89ccollections\nOrderedDict\n)RtR",
         "exceeds its bytes",
     ),
     "a place before its bytes": (
-        calling(TENSOR, b"(", STORAGE, b"J\xff\xff\xff\xffK\x01\x85K\x01\x85\x89NtR"),
+        TENSOR + STORAGE + b"J\xff\xff\xff\xffK\x01\x85K\x01\x85\x89NtR",
         "not one of whole numbers",
     ),
-    "a huge shape": (
-        calling(TENSOR, b"(", STORAGE, b"K\x00J\xff\xff\xff\x7f\x85K\x00\x85\x89NtR"),
-        "has the shape",
-    ),
-    "a key of tuples": (calling(b"}", b"K\x01\x85" + 9 * b"\x85", b"K\x01s"), "neither a text nor a number"),
-    "keys of tuples": (calling(b"}(", b"K\x01\x85", b"K\x01u"), "neither a text nor a number"),
-    "a name of numbers": (calling(b"K\x01K\x02\x93"), "names something that is no text"),
-    "nothing": (b"", "broken|no end"),
-    "no end": (b"\x80\x02}", "broken|no end"),
-    "an empty stack": (calling(b""), "broken"),
-    "a place that is empty": (calling(b"h\x05"), "broken"),
+    "a huge shape": (TENSOR + STORAGE + b"K\x00J\xff\xff\xff\x7f\x85K\x00\x85\x89NtR", "has the shape"),
+    "a key of tuples": (b"}K\x01\x85" + 9 * b"\x85" + b"K\x01s", "neither a text nor a number"),
+    "keys of tuples": (b"}(K\x01\x85K\x01u", "neither a text nor a number"),
+    "a name of numbers": (b"K\x01K\x02\x93", "names something that is no text"),
+    "an empty stack": (b"", "broken"),
+    "a place that is empty": (b"h\x05", "broken"),
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pickle_is_refused(name: str) -> None:
-    pickled, reason = HOSTILE[name]
+    instructions, reason = HOSTILE[name]
     with pytest.raises(NoTensors, match=reason):
-        read_tensors(with_entry(pickled))
+        read_tensors(with_entry(b"\x80\x02" + instructions + b"."))
 
 
 def test_nothing_is_run(tmp_path: Path) -> None:
@@ -359,32 +332,26 @@ def test_any_pickle_is_read_or_refused(pickled: bytes) -> None:
         read_tensors(with_entry(b"\x80\x02" + pickled))
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        (b"", "no archive of torch.save"),
-        (saved(torch.ones(3), _use_new_zipfile_serialization=False), "before PyTorch 1.6"),
-        (saved({"a": torch.ones(3), "b": torch.ones(3)}), "it is not one tensor"),
-    ],
-)
-def test_file_that_is_no_tensor_is_refused(content: bytes, reason: str) -> None:
-    with pytest.raises(NoTensors, match=reason):
-        read_array(content)
-
-
 def test_bytes_and_weights_that_cannot_be_read_are_refused() -> None:
-    with pytest.raises(NoTensors, match="little-endian"):
-        read_tensors(with_entry(b"big", "byteorder"))
-    with pytest.raises(NoTensors, match=r"decoder.a.weight_g has no weight_v beside it"):
-        read_weights(saved(modules(decoder={"a.weight_g": torch.ones(2, 1, 1)})))
-    with pytest.raises(NoTensors, match="no checkpoint of Kokoro, which has bert, "):
-        read_weights(saved({"bert": {}}))
     tensor = numpy_helper.from_array(np.zeros(2, np.float32), "bias")
     tensor.data_location = TensorProto.EXTERNAL
     tensor.external_data.add(key="location", value="../secret")
-    model = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
-    with pytest.raises(NoTensors, match="bias is kept in another file"):
-        read_onnx_weights(model, ())
+    elsewhere = helper.make_model(helper.make_graph([], "graph", [], [], [tensor]))
+    lengths_only = modules(decoder={"a.weight_g": torch.ones(2, 1, 1)})
+    old = saved(torch.ones(3), _use_new_zipfile_serialization=False)
+    for read, content, reason in (
+        (read_tensors, with_entry(b""), "broken|no end"),
+        (read_tensors, with_entry(b"\x80\x02}"), "broken|no end"),
+        (read_tensors, with_entry(b"big", "byteorder"), "little-endian"),
+        (read_array, b"", "no archive of torch.save"),
+        (read_array, old, "before PyTorch 1.6"),
+        (read_array, saved({"a": torch.ones(3), "b": torch.ones(3)}), "it is not one tensor"),
+        (read_weights, saved(lengths_only), "decoder.a.weight_g has no weight_v beside it"),
+        (read_weights, saved({"bert": {}}), "no checkpoint of Kokoro, which has bert, "),
+        (lambda model: read_onnx_weights(model, ()), elsewhere, "bias is kept in another file"),
+    ):
+        with pytest.raises(NoTensors, match=reason):
+            read(content)
 
 
 def modules(**changed: Any) -> dict[str, Any]:
@@ -409,15 +376,12 @@ def test_weights_have_their_names(wrapped: bool) -> None:
         assert np.allclose(weights[f"decoder.{name}.weight"], normed.weight.detach().numpy(), atol=1e-6)
 
 
-NOWHERE = Path("no-such-folder")
-
-
-def reader(vocabulary: dict[str, int] = VOCABULARY, cache: Path = NOWHERE) -> CheckpointReader:
+def reader(vocabulary: dict[str, int] = VOCABULARY, cache: Path = Path("no-such-folder")) -> CheckpointReader:
     return CheckpointReader(EspeakClient.shared(), vocabulary, cache)
 
 
-def symbols(text: str, language: str, vocabulary: dict[str, int] = VOCABULARY) -> str:
-    (utterance,) = split_utterances(text, reader(vocabulary).reader(language))
+def symbols(text: str, language: str) -> str:
+    (utterance,) = split_utterances(text, reader().reader(language))
     return utterance.symbols
 
 
@@ -425,21 +389,19 @@ def test_languages_are_written_as_their_checkpoints_were_trained() -> None:
     # misaki's table, and y where Kokoro has no letter: not the sounds that an Italian voice is given.
     assert symbols("zwei Hütten", "de") == "ʦvˈI hˈytən"
     assert symbols("neun Leute", "de-AT") == "nˈɔøn lˈɔøtə"
-    accented = reader_for(EspeakClient.shared(), "de", NOWHERE)
-    assert accented is not None and split_utterances("neun", accented)[0].symbols == "nˈYn"
-    for language, text in (("en", "Nobody waited for the little button."), ("es", "¿Qué hora es?")):
-        own = reader_for(EspeakClient.shared(), language, NOWHERE)
-        assert own is not None
-        assert symbols(text, language) == split_utterances(text, own)[0].symbols
-
-
-def test_language_without_a_table_is_spoken_and_takes_ipa() -> None:
-    text = "God morgon Xqz."
-    (utterance,) = split_utterances(
-        text, reader().reader("sv-SE"), pronunciations=[Pronunciation(11, 14, "ˈmaɪkəl")]
-    )
+    assert symbols("hus full", "sv") == "hˈɨs fˈɜl", "a language without a table"
+    for language, text, own in (
+        ("de", "neun", "nˈYn"),
+        ("en", "Nobody waited for the little button.", None),
+        ("es", "¿Qué hora es?", None),
+    ):
+        of_kokoro = reader_for(EspeakClient.shared(), language, Path("no-such-folder"))
+        assert of_kokoro is not None
+        expected = own or symbols(text, language)
+        assert split_utterances(text, of_kokoro)[0].symbols == expected
+    given = [Pronunciation(11, 14, "ˈmaɪkəl")]
+    (utterance,) = split_utterances("God morgon Xqz.", reader().reader("sv-SE"), pronunciations=given)
     assert len(utterance.words) == 3 and "mˈ" in utterance.symbols
-    assert symbols("hus full", "sv") == "hˈɨs fˈɜl"
     assert set(utterance.symbols) <= VOCABULARY.keys()
 
 
@@ -450,23 +412,20 @@ def test_published_symbols_suffice(language: str, cache: Path) -> None:
     assert all(set(text) <= VOCABULARY.keys() for text in of_kokoro.texts(language))
 
 
-def without(*letters: str) -> dict[str, int]:
-    return {symbol: token for symbol, token in VOCABULARY.items() if symbol not in letters}
-
-
 @pytest.mark.parametrize(
-    ("vocabulary", "language", "reason"),
+    ("lacking", "more", "language", "reason"),
     [
-        (without("ʁ", "ɡ"), "de", "config.json: vocab lacks .*ɡ.*, which de needs"),
-        (without("…"), "de", "vocab lacks …, which de needs"),
-        (without("w"), "en", "vocab lacks w, which en needs"),
-        ({**VOCABULARY, "ㄅ": 30}, "zh", "its Chinese is written in zhuyin"),
-        (VOCABULARY, "xx", "espeak-ng has no voice of the language xx"),
+        ("ʁɡ", {}, "de", "config.json: vocab lacks .*ɡ.*, which de needs"),
+        ("…", {}, "de", "vocab lacks …, which de needs"),
+        ("w", {}, "en", "vocab lacks w, which en needs"),
+        ("", {"ㄅ": 30}, "zh", "its Chinese is written in zhuyin"),
+        ("", {}, "xx", "espeak-ng has no voice of the language xx"),
     ],
 )
-def test_other_symbols_are_refused(vocabulary: dict[str, int], language: str, reason: str) -> None:
+def test_other_symbols_are_refused(lacking: str, more: dict[str, int], language: str, reason: str) -> None:
+    vocabulary = {symbol: token for symbol, token in VOCABULARY.items() if symbol not in lacking}
     with pytest.raises(Unreadable, match=reason):
-        reader(vocabulary).check(language)
+        reader(vocabulary | more).check(language)
 
 
 def test_program_that_calibrates_is_ended() -> None:

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from functools import cache
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -42,41 +43,32 @@ VOICES = Voices()
 IDS = [voice.id for voice in VOICES.mixed]
 STATISTICS = StatisticsTable.shipped([voice.id for voice in VOICES.all])
 DEFAULTS = {language: VoiceMix.from_voice(DEFAULT_VOICES[language]) for language in LANGUAGES}
+ENCODER = SpeakerEncoder()
 MIX = VoiceMix("ef_dora", (("af_heart", 0.75), ("im_nicola", 0.5), ("ff_siwis", -0.25)), -2.5, 1.25)
 LOW = VoiceMix("af_heart", (("am_onyx", 0.75), ("bm_george", 0.25)), -7.0)
 
 
 @cache
 def placer() -> VoicePlacer:
-    return VoicePlacer(VOICES, Surrogate(IDS), SpeakerEncoder())
-
-
-def speaker_of(surrogate: Surrogate, voice: str) -> MeasuredSpeaker:
-    return MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index(voice)]), surrogate.pitch(voice))
+    return VoicePlacer(VOICES, Surrogate(IDS), ENCODER)
 
 
 def everywhere(mix: VoiceMix) -> Embedding:
     return embedding_from_mixes(DEFAULTS | {"es": mix}, {}, VOICES)
 
 
-def test_style_mixes_timbre_and_keeps_prosody_half() -> None:
+def test_style_and_statistics_mix_timbre_and_keep_prosody_half() -> None:
     style = VOICES.style(MIX, 50)
     expected = sum(weight * VOICES.style(voice, 50)[0, :TIMBRE_SIZE] for voice, weight in MIX.timbre)
     np.testing.assert_allclose(style[0, :TIMBRE_SIZE], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(style[0, TIMBRE_SIZE:], VOICES.style("ef_dora", 50)[0, TIMBRE_SIZE:])
     np.testing.assert_array_equal(VOICES.style(VoiceMix.from_voice("af_sky"), 7), VOICES.style("af_sky", 7))
-
-
-def test_statistics_of_mix_are_mixed() -> None:
-    statistics = STATISTICS
-    assert statistics.level(VoiceMix.from_voice("ef_dora")) == pytest.approx(statistics.level("ef_dora"))
+    assert STATISTICS.level(VoiceMix.from_voice("ef_dora")) == pytest.approx(STATISTICS.level("ef_dora"))
     mixed = VoiceMix("em_alex", (("ef_dora", 0.5), ("af_sky", 0.5)))
-    own = [statistics._own(who) for who in ("ef_dora", "af_sky", mixed)]
-    np.testing.assert_allclose(
-        own[2].mean, (own[0].mean.astype(np.float32) + own[1].mean) / 2, rtol=1e-3, atol=1e-4
-    )
-    assert own[0].level < own[2].level < own[1].level or own[1].level < own[2].level < own[0].level
-    assert statistics.log_f0(mixed) == statistics.log_f0("em_alex")
+    dora, sky, own = (STATISTICS._own(who) for who in ("ef_dora", "af_sky", mixed))
+    np.testing.assert_allclose(own.mean, (dora.mean.astype(np.float32) + sky.mean) / 2, rtol=1e-3, atol=1e-4)
+    assert sorted((dora.level, sky.level, own.level))[1] == own.level not in (dora.level, sky.level)
+    assert STATISTICS.log_f0(mixed) == STATISTICS.log_f0("em_alex")
 
 
 def test_embedding_round_trip() -> None:
@@ -106,17 +98,15 @@ def test_languages_without_a_mix_borrow_timbre_and_pitch(language: str) -> None:
     assert STATISTICS.log_f0(found.prosody_voice) + found.pitch * SEMITONE == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize(
-    ("at", "value"),
-    [
-        (at, value)
-        for at, values in (
-            (0, (np.nan, 3.5, -1.0, 500.0, float(IDS.index("af_heart")))),
-            *((1, (40.0, -np.inf)), (2, (0.0, 9.0)), (3, (np.nan, 1e30, 0.5, -0.9))),
-        )
-        for value in values
-    ],
-)
+OUTSIDE = {
+    0: (np.nan, 3.5, -1.0, 500.0, float(IDS.index("af_heart"))),
+    1: (40.0, -np.inf),
+    2: (0.0, 9.0),
+    3: (np.nan, 1e30, 0.5, -0.9),
+}
+
+
+@pytest.mark.parametrize(("at", "value"), [(at, value) for at, values in OUTSIDE.items() for value in values])
 def test_values_outside_limits_are_refused(at: int, value: float) -> None:
     embedding = everywhere(VoiceMix.from_voice("ef_dora"))
     embedding.values[at] = value
@@ -129,9 +119,10 @@ def test_values_outside_limits_are_refused(at: int, value: float) -> None:
     [
         ({"engine": "kani"}, "not made by kokoro"),
         ({"model": "nearest-0"}, "not made by kokoro nearest-1"),
-        ({"values": np.zeros(0, np.float32)}, "not have this engine's length"),
-        ({"values": np.zeros((5, 40), np.float32)}, "not have this engine's length"),
-        ({"values": np.zeros(4096, np.float32)}, "not have this engine's length"),
+        *(
+            ({"values": np.zeros(shape, np.float32)}, "not have this engine's length")
+            for shape in (0, (5, 40), 4096)
+        ),
     ],
 )
 def test_embedding_of_other_model_or_size_is_refused(change: dict[str, object], reason: str) -> None:
@@ -218,7 +209,8 @@ def test_placement_is_never_predicted_worse_than_single_voice(language: str) -> 
 def test_placement_has_pitch_of_recording() -> None:
     surrogate = Surrogate(IDS)
     wanted = surrogate.pitch("am_onyx")
-    mix = placer().place(speaker_of(surrogate, "am_onyx"), "fr").mix
+    speaker = MeasuredSpeaker(normalized(surrogate.single_voices[IDS.index("am_onyx")]), wanted)
+    mix = placer().place(speaker, "fr").mix
     own = surrogate.pitch(mix.prosody_voice)
     assert mix.prosody_voice == "ff_siwis"
     assert own.log_f0 + mix.pitch * OCTAVE / 12 == pytest.approx(wanted.log_f0, abs=0.01)
@@ -226,28 +218,25 @@ def test_placement_has_pitch_of_recording() -> None:
     assert PREDICTION_BIAS > 0
 
 
-@pytest.mark.parametrize("hertz", [80.0, 140.0, 210.0, 400.0])
-def test_tone_has_its_pitch_and_no_spread(hertz: float) -> None:
+def test_tones_have_pitch_and_spread_and_noise_has_none() -> None:
     at = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    tone = sum(np.sin(2 * np.pi * hertz * harmonic * at) / harmonic for harmonic in range(1, 6))
-    melody = measure_pitch(0.1 * np.asarray(tone, np.float32))
-    assert melody is not None
-    assert np.exp(melody.log_f0) == pytest.approx(hertz, rel=0.01)
-    assert melody.spread_semitones < 0.1
-
-
-def test_glide_has_spread_and_noise_has_no_pitch() -> None:
-    at = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
-    octaves = np.abs(1 - at)
-    phase = 2 * np.pi * np.cumsum(120 * 2**octaves) / SAMPLE_RATE
+    for hertz in (80.0, 140.0, 210.0, 400.0):
+        tone = sum(np.sin(2 * np.pi * hertz * harmonic * at) / harmonic for harmonic in range(1, 6))
+        melody = measure_pitch(0.1 * np.asarray(tone, np.float32))
+        assert melody is not None
+        assert np.exp(melody.log_f0) == pytest.approx(hertz, rel=0.01)
+        assert melody.spread_semitones < 0.1
+    # A glide of an octave, down and up again.
+    phase = (
+        2 * np.pi * np.cumsum(120 * 2 ** np.abs(1 - np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE)) / SAMPLE_RATE
+    )
     melody = measure_pitch(np.asarray(0.1 * np.sin(phase) + 0.05 * np.sin(2 * phase), np.float32))
     assert melody is not None
     assert melody.spread_semitones == pytest.approx(12 * 0.68 / 2, abs=0.3)
     assert np.exp(melody.log_f0) == pytest.approx(120 * 2**0.5, rel=0.03)
-    rng = np.random.default_rng(5)
-    assert measure_pitch(0.1 * rng.standard_normal(SAMPLE_RATE).astype(np.float32)) is None
-    assert measure_pitch(np.zeros(SAMPLE_RATE, np.float32)) is None
-    assert measure_pitch(np.zeros(10, np.float32)) is None
+    noise = 0.1 * np.random.default_rng(5).standard_normal(SAMPLE_RATE)
+    for samples in (noise, np.zeros(SAMPLE_RATE), np.zeros(10)):
+        assert measure_pitch(samples.astype(np.float32)) is None
 
 
 RATE = 24_000
@@ -259,19 +248,18 @@ TEXT = "Mañana por la tarde iremos todos juntos al mercado para comprar naranja
 WARP = 1.1
 
 
-@cache
-def encoder() -> SpeakerEncoder:
-    return SpeakerEncoder()
-
-
 async def all_of(chunks: AsyncGenerator) -> Samples:
     async with aclosing(chunks) as stream:
         return np.concatenate([chunk.samples async for chunk in stream])
 
 
+def resampled(samples: Samples, rate: int, to: int) -> Samples:
+    return np.asarray(soxr.resample(samples, rate, to), np.float32)
+
+
 def similarity_to(samples: Samples, recording: Recording) -> float:
     ours, theirs = (
-        encoder().embed(np.asarray(soxr.resample(one, rate, SAMPLE_RATE), np.float32))
+        ENCODER.embed(resampled(one, rate, SAMPLE_RATE))
         for one, rate in ((samples, RATE), (recording.samples, recording.sample_rate))
     )
     return float(ours @ theirs)
@@ -280,7 +268,7 @@ def similarity_to(samples: Samples, recording: Recording) -> float:
 @pytest.fixture(scope="module")
 def recording(engine: KokoroEngine) -> Recording:
     samples = asyncio.run(all_of(engine.synthesize(Segment(REFERENCE_TEXT, "am_puck", "en-US"))))
-    return Recording(np.asarray(soxr.resample(samples, round(RATE * WARP), RATE), np.float32), RATE)
+    return Recording(resampled(samples, round(RATE * WARP), RATE), RATE)
 
 
 @pytest.fixture(scope="module")
@@ -292,26 +280,20 @@ def like(embedding: Embedding, text: str = TEXT) -> Segment:
     return Segment(text, "ef_dora", "es", embedding=embedding)
 
 
-async def test_recording_is_embedded_for_all_languages(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding
-) -> None:
+async def test_speech_is_embedded(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
     assert engine.info.cloning == "nearest voice"
     assert (embedding.engine, embedding.model) == ("kokoro", engine.info.embedding_model)
     assert set(embedding.similarity) == {"es", "en", "fr", "it", "pt"}
     for similarity in embedding.similarity.values():
         assert 0 < similarity.before <= similarity.now <= 1
         assert not similarity.measured
-    at_other_rate = Recording(np.asarray(soxr.resample(recording.samples, RATE, 44_100), np.float32), 44_100)
     again = await engine.embed(recording)
     np.testing.assert_array_equal(again.values, embedding.values)
-    other = await engine.embed(at_other_rate)
+    other = await engine.embed(Recording(resampled(recording.samples, RATE, 44_100), 44_100))
     assert other.similarity["es"].now == pytest.approx(embedding.similarity["es"].now, abs=0.02)
-
-
-@pytest.mark.parametrize("samples", [np.zeros(RATE, np.float32), np.full(RATE, 1e-5, np.float32)])
-async def test_recording_without_speech_is_refused(engine: KokoroEngine, samples: Samples) -> None:
-    with pytest.raises(NoSpeech, match="reference: there is no speech in the recording"):
-        await engine.embed(Recording(samples, RATE))
+    for level in (0.0, 1e-5):
+        with pytest.raises(NoSpeech, match="reference: there is no speech in the recording"):
+            await engine.embed(Recording(np.full(RATE, level, np.float32), RATE))
 
 
 async def test_mix_is_more_similar_than_single_voices_and_intelligible(
@@ -333,9 +315,7 @@ async def test_mix_is_more_similar_than_single_voices_and_intelligible(
     assert similarity_to(samples, recording) > max(singles) + 0.05
 
 
-async def test_growing_text_is_spoken_by_mix(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding
-) -> None:
+async def test_growing_text_of_mix(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
     samples = await all_of(engine.stream(like(embedding, ""), Writer(TEXT, 5).text))
     assert word_error_rate(TEXT, hear(samples, RATE, "es"), "es") <= 1 / 16
     whole = await all_of(engine.synthesize(like(embedding)))
@@ -343,9 +323,7 @@ async def test_growing_text_is_spoken_by_mix(
     assert similarity_to(samples, recording) == pytest.approx(similarity_to(whole, recording), abs=0.08)
 
 
-async def test_invalid_embedding_and_language_are_refused(
-    engine: KokoroEngine, embedding: Embedding, recording: Recording
-) -> None:
+async def test_bad_embedding_fails(engine: KokoroEngine, embedding: Embedding, recording: Recording) -> None:
     segment = like(replace(embedding, model="nearest-0"))
     with pytest.raises(InvalidRequest, match="reference"):
         await all_of(engine.synthesize(segment))
@@ -358,9 +336,7 @@ async def test_invalid_embedding_and_language_are_refused(
         await anext(engine.refine(recording, embedding, "el"))
 
 
-async def test_refinement_measures_and_never_gets_worse(
-    engine: KokoroEngine, recording: Recording, embedding: Embedding
-) -> None:
+async def test_refinement_improves(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
     found = [better async for better in engine.refine(recording, embedding, "es")]
     similarities = [better.similarity["es"] for better in found]
     assert all(similarity.measured for similarity in similarities)
@@ -376,22 +352,13 @@ async def test_refinement_measures_and_never_gets_worse(
     assert heard[1] > heard[0] - 0.03
 
 
-class WatchedCloner(NearestVoice):
-    """Records each step of a refinement in ``steps``; ``begun`` is set at the first."""
+class Watched:
+    """A refinement that has begun, of an engine with one slot: what it does, and what is spoken meanwhile."""
 
-    task: asyncio.Task[None]
-
-    def __init__(self, engine: KokoroEngine) -> None:
-        self.__dict__.update(engine._nearest.__dict__)
+    def __init__(self) -> None:
         self.steps: list[str] = []
         self.begun = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-
-    def refine(self, *arguments: object) -> Iterator[Embedding | None]:
-        for found in super().refine(*arguments):  # type: ignore[arg-type]
-            self.steps.append("refined")
-            self._loop.call_soon_threadsafe(self.begun.set)
-            yield found
+        self.task: asyncio.Task[None]
 
     async def cancel(self) -> None:
         self.task.cancel()
@@ -399,26 +366,31 @@ class WatchedCloner(NearestVoice):
             await self.task
 
 
-async def refine(engine: KokoroEngine, recording: Recording, embedding: Embedding) -> None:
-    async with aclosing(engine.refine(recording, embedding, "es")) as found:
-        async for _ in found:
-            pass
-
-
 @pytest.fixture
 async def watched(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
-) -> WatchedCloner:
-    """A refinement that has begun, of an engine with one slot."""
-    made = WatchedCloner(engine)
-    monkeypatch.setattr(engine, "_nearest", made)
+) -> Watched:
+    made, loop, refine = Watched(), asyncio.get_running_loop(), NearestVoice.refine
+
+    def noting(*arguments: Any) -> Iterator[Embedding | None]:
+        for found in refine(*arguments):
+            made.steps.append("refined")
+            loop.call_soon_threadsafe(made.begun.set)
+            yield found
+
+    async def all_steps() -> None:
+        async with aclosing(engine.refine(recording, embedding, "es")) as found:
+            async for _ in found:
+                pass
+
+    monkeypatch.setattr(NearestVoice, "refine", noting)
     monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
-    made.task = asyncio.create_task(refine(engine, recording, embedding))
+    made.task = asyncio.create_task(all_steps())
     await made.begun.wait()
     return made
 
 
-async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, watched: WatchedCloner) -> None:
+async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, watched: Watched) -> None:
     await watched.cancel()
     steps = len(watched.steps)
     assert engine._scheduler.steps == 0
@@ -426,7 +398,7 @@ async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, wa
     assert len(watched.steps) == steps
 
 
-async def test_stream_waits_for_one_step_of_refinement(engine: KokoroEngine, watched: WatchedCloner) -> None:
+async def test_stream_waits_for_one_step_of_refinement(engine: KokoroEngine, watched: Watched) -> None:
     watched.steps.clear()
     async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:
         async for _ in chunks:

@@ -37,7 +37,7 @@ from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart,
 from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import build_cache, weights
+from kani.runtime import build_cache
 from kani.runtime.build_cache import BuildFailed
 from kani.runtime.weights import KOKORO
 from tests.running.sources import ROOT
@@ -45,10 +45,7 @@ from tests.support.kokoro import CHANNELS, agreement_db, one_utterance
 from tests.support.programs import python
 from tests.support.sound_measures import log_spectral_distance
 
-PLAIN = {
-    *("__init__", "accented_ipa", "build_cache", "onnx_model", "parts_cache"),
-    *("vocabulary", "voice_mix", "voices"),
-}
+PLAIN = set("__init__ accented_ipa build_cache onnx_model parts_cache vocabulary voice_mix voices".split())
 """Modules that the packing imports, and that the packed network does not depend on."""
 
 
@@ -60,7 +57,7 @@ def test_levels_are_within_half_a_step_of_weights() -> None:
     assert (np.abs(levels * scale[:, None, None] - weight) <= scale[:, None, None] * 0.501).all()
 
 
-def test_curves_have_the_published_levels(part: LoadPart) -> None:
+def test_curves_have_the_published_levels_and_others_are_refused(part: LoadPart, tmp_path: Path) -> None:
     packed = pack_curves(part("curves"))
     graph = onnx.load_model_from_string(part("curves")).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -72,9 +69,6 @@ def test_curves_have_the_published_levels(part: LoadPart) -> None:
             assert np.array_equal(packed[f"{name}.levels"], published)
             found += 1
     assert found == len([name for name in packed if name.endswith(".levels")]) > 10
-
-
-def test_other_graphs_and_parts_are_refused(part: LoadPart, tmp_path: Path) -> None:
     with pytest.raises(UnknownGraph, match="in the curves"):
         pack_curves(part("source"))
     with pytest.raises(UnknownGraph, match="no layer"):
@@ -84,30 +78,16 @@ def test_other_graphs_and_parts_are_refused(part: LoadPart, tmp_path: Path) -> N
     assert not list(tmp_path.glob("*.zip"))
 
 
-SHA256 = KOKORO.sha256
-
-
-def unread() -> bytes:
-    pytest.fail("the model was read")
-
-
-@pytest.fixture(scope="module")
-def packed(published: bytes, cache: Path) -> dict[str, bytes]:
-    """The archives of the shared cache folder by their names."""
-    load_packed(SHA256, lambda: published, cache)
-    found = [path for half in (PROSODY, GENERATOR) for path in cache.glob(f"{half.name}-*.zip")]
-    return {path.name: path.read_bytes() for path in found}
-
-
-def test_model_is_not_read_where_cache_has_it(packed: dict[str, bytes], cache: Path) -> None:
-    assert len(packed) == 2
-    network = load_packed(SHA256, unread, cache)
+def test_model_is_not_read_where_cache_has_it(published: bytes, cache: Path) -> None:
+    load_packed(KOKORO.sha256, lambda: published, cache)
+    assert all(len(list(cache.glob(f"{half.name}-*.zip"))) == 1 for half in (PROSODY, GENERATOR))
+    network = load_packed(KOKORO.sha256, lambda: pytest.fail("the model was read"), cache)
     assert network.generator.content("generator.tflite")[4:8] == b"TFL3"
     assert network.generator.array("offset").shape == (CHANNELS,)
 
 
 def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kind, model = GENERATOR, SHA256
+    kind, model = GENERATOR, KOKORO.sha256
     key = kind._key(model)
     other = tmp_path / "other"
     shutil.copytree(ROOT / "kani/engines/kokoro", other / "kani/engines/kokoro")
@@ -122,9 +102,7 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
         source.write_bytes(before + b"\n")
         assert moved._key(model) != key, source
         source.write_bytes(before)
-
-
-def test_all_modules_of_packing_are_in_the_key() -> None:
+    # All modules of the packing are counted.
     code = (
         "import sys\n"
         "import kani.engines.kokoro.litert.packing.pack\n"
@@ -132,11 +110,12 @@ def test_all_modules_of_packing_are_in_the_key() -> None:
         "print(*(module.__file__ for module in own), sep='\\n')\n"
     )
     imported = {Path(line) for line in python("-c", code).stdout.splitlines()}
-    counted = {path for path in imported if path.stem not in PLAIN}
-    module = ROOT.joinpath(*GENERATOR.module.split(".")).with_suffix(".py")
-    assert counted == {module, *(path for path in GENERATOR.sources if path.suffix == ".py")}
+    module = ROOT.joinpath(*kind.module.split(".")).with_suffix(".py")
+    counted = {module, *(path for path in kind.sources if path.suffix == ".py")}
+    assert counted == {path for path in imported if path.stem not in PLAIN}
 
 
+LINE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 PROGRAM = """
 import os
 from kani.engines.kokoro.litert.model import LINE, without_line
@@ -145,7 +124,6 @@ for number in range(2):
     with without_line():
         os.write(2, b"before " + LINE + LINE + b"after\\n")
 """
-LINE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 
 
 def test_only_the_line_is_left_out_and_only_once() -> None:
@@ -172,15 +150,12 @@ class Spoken:
         voices = Voices()
         statistics = StatisticsTable.shipped([voice.id for voice in voices.all])
         speaker = WindowedSynthesizer(self.model, voices, statistics)
-        utterance = one_utterance(TEXT, LANGUAGE)
-        self.symbols = utterance.symbols
+        self.symbols = one_utterance(TEXT, LANGUAGE).symbols
         self.style = voices.style(VOICE, len(self.symbols))
-        self.prosody, self.features = speaker.predict(
-            utterance.symbols, Segment(TEXT, VOICE, LANGUAGE), Stop()
-        )
-        self.norms = NormAffine.from_statistics(
-            self.features, statistics.predict(VOICE, self.prosody, self.features)
-        )
+        self.prosody, self.features = speaker.predict(self.symbols, Segment(TEXT, VOICE, LANGUAGE), Stop())
+        self.given = self.prosody.asr, self.prosody.pitch, self.prosody.energy, self.style
+        seen = statistics.predict(VOICE, self.prosody, self.features)
+        self.norms = NormAffine.from_statistics(self.features, seen)
         self.whole = self.window(0, self.features.frames)
 
     def window(self, first: int, end: int, features: Features | None = None) -> Array:
@@ -189,7 +164,7 @@ class Spoken:
 
 @pytest.fixture(scope="module")
 def spoken(part: LoadPart, published: bytes, cache: Path) -> Spoken:
-    return Spoken(part, load_packed(weights.KOKORO.sha256, lambda: published, cache))
+    return Spoken(part, load_packed(KOKORO.sha256, lambda: published, cache))
 
 
 def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
@@ -240,14 +215,15 @@ def test_curves_are_nearly_the_published_graphs(spoken: Spoken) -> None:
 
 
 def test_features_are_closer_to_float32_than_published_graph(spoken: Spoken) -> None:
-    given = spoken.prosody.asr, spoken.prosody.pitch, spoken.prosody.energy, spoken.style
     exact = Network(dequantize(spoken.part("decoder")), 2)
-    names = ("asr", "pitch", "energy", "style")
-    (expected,) = exact.run(dict(zip(names, given, strict=True)), ("features",), Stop())
-    onnx = spoken.onnx.feature_decoder.decode(*given, Stop())
-    litert = spoken.model.decoder.feature_decoder.decode(*given, Stop())
+    inputs = dict(zip(("asr", "pitch", "energy", "style"), spoken.given, strict=True))
+    (expected,) = exact.run(inputs, ("features",), Stop())
+    onnx = spoken.onnx.feature_decoder.decode(*spoken.given, Stop())
+    litert = spoken.model.decoder.feature_decoder.decode(*spoken.given, Stop())
     assert agreement_db(expected, litert.features) > agreement_db(expected, onnx.features) + 1
     assert np.array_equal(litert.gain, onnx.gain) and np.array_equal(litert.bias, onnx.bias)
+    spectra, lazy = (features.source.spectra(20, 60, Stop()) for features in (onnx, spoken.features))
+    assert np.array_equal(lazy[:, :11], spectra[:, :11])
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3, 5])
@@ -256,27 +232,24 @@ def test_shortest_utterances_are_computed(spoken: Spoken, frames: int) -> None:
     shared = np.zeros((frames, 1, 512), np.float32)
     pitch, energy = feature_decoder.predict_curves(shared, spoken.style, Stop())
     assert pitch.shape == energy.shape == (1, 2 * frames)
-    made = feature_decoder.decode(
-        prosody.asr[:, :, 20 : 20 + frames],
-        prosody.pitch[:, 40 : 40 + 2 * frames],
-        prosody.energy[:, 40 : 40 + 2 * frames],
-        spoken.style,
-        Stop(),
-    )
+    halves = slice(40, 40 + 2 * frames)
+    given = prosody.asr[:, :, 20 : 20 + frames], prosody.pitch[:, halves], prosody.energy[:, halves]
+    made = feature_decoder.decode(*given, spoken.style, Stop())
     assert made.features.shape == (1, 512, 2 * frames) and np.isfinite(made.features).all()
     features = Features(*made, spoken.model.decoder.generator)
     assert spoken.window(0, frames, features).shape == (frames * FRAME_SAMPLES,)
 
 
 def test_stop_cancels_before_the_next_call(spoken: Spoken) -> None:
-    stop, feature_decoder, prosody = Stop(), spoken.model.decoder.feature_decoder, spoken.prosody
+    stop, feature_decoder = Stop(), spoken.model.decoder.feature_decoder
     stop.set()
-    with pytest.raises(Stopped):
-        feature_decoder.predict_curves(np.zeros((3, 1, 512), np.float32), spoken.style, stop)
-    with pytest.raises(Stopped):
-        feature_decoder.decode(prosody.asr, prosody.pitch, prosody.energy, spoken.style, stop)
-    with pytest.raises(Stopped):
-        spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop)
+    for call in (
+        lambda: feature_decoder.predict_curves(np.zeros((3, 1, 512), np.float32), spoken.style, stop),
+        lambda: feature_decoder.decode(*spoken.given, stop),
+        lambda: spoken.model.decode_window(spoken.features, spoken.norms, 0, 20, stop),
+    ):
+        with pytest.raises(Stopped):
+            call()
     assert agreement_db(spoken.whole[: 20 * FRAME_SAMPLES], spoken.window(0, 20)) >= 80
 
 
@@ -304,11 +277,3 @@ def test_noisy_generator_is_refused(spoken: Spoken) -> None:
         check_speech(Noisy(spoken, 0.6), window, audio)
     with pytest.raises(DecoderUnavailable, match="no speech"):
         check_speech(Noisy(spoken, float("nan")), window, audio)
-
-
-def test_lazy_source_equals_onnx_source(spoken: Spoken) -> None:
-    prosody = spoken.prosody
-    given = prosody.asr, prosody.pitch, prosody.energy, spoken.style
-    expected = spoken.onnx.feature_decoder.decode(*given, Stop()).source.spectra(20, 60, Stop())
-    made = spoken.features.source.spectra(20, 60, Stop())
-    assert np.array_equal(made[:, :11], expected[:, :11])

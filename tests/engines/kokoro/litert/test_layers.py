@@ -8,7 +8,7 @@ import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
 from kani.engines.kokoro.litert.calibration.scales import (
@@ -27,7 +27,7 @@ from kani.engines.kokoro.litert.model import Model
 from kani.engines.kokoro.litert.packing.generator import Scale, load_scales
 from kani.engines.kokoro.litert.packing.graph import LEVEL, Graph
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
-from kani.engines.kokoro.litert.packing.layers import Convolution, Layers
+from kani.engines.kokoro.litert.packing.layers import Convolution
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.decoder_checks import check_source
 from kani.engines.kokoro.network.float_graph import dequantize
@@ -99,75 +99,62 @@ def test_convolution_of_known_levels_is_exact(dilation: int) -> None:
         np.testing.assert_allclose(model.run({"given": given * LEVEL})["made"], expected, rtol=1e-4, atol=0.1)
 
 
-def test_calls_at_once_have_interpreters_of_their_own() -> None:
+def test_calls_at_once_have_interpreters_of_their_own_and_wrong_input_fails() -> None:
     graph = Graph()
     given = graph.input("given", 64)
     made = graph.convolve_exactly(given, rows(64 * 64, 3).reshape(64, 64, 3), np.zeros(64, np.float32))
     model = Model(graph.finish(made=made))
     asked = [rows(100 + 10 * place, 64) for place in range(8)]
     expected = [model.run({"given": values})["made"] for values in asked]
+    with pytest.raises(ModelFailed):
+        model.run({"given": rows(3, 65)})
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda values: model.run({"given": values})["made"], asked * 3))
     for values, same in zip(expected * 3, found, strict=True):
         np.testing.assert_array_equal(values, same)
 
 
-def test_wrong_input_fails_and_the_next_call_is_well() -> None:
-    graph = Graph()
-    given = graph.input("given", 4)
-    model = Model(graph.finish(made=graph.add(given, graph.constant(np.ones(4)))))
-    with pytest.raises(ModelFailed):
-        model.run({"given": rows(3, 5)})
-    values = rows(3, 4)
-    np.testing.assert_array_equal(model.run({"given": values})["made"], values + 1)
-
-
-@pytest.fixture(scope="module")
-def generator(part: LoadPart) -> bytes:
-    return part("generator")
-
-
-@pytest.fixture(scope="module")
-def layers(generator: bytes) -> Layers:
-    return read_layers(generator)
-
-
-def test_plain_computation_equals_float32_graph(generator: bytes, layers: Layers) -> None:
+def test_plain_computation_equals_float32_graph(part: LoadPart) -> None:
     window = load_probe()[0]._replace(before=0, after=0)
-    expected = OnnxGenerator(dequantize(generator), 2).generate(window, Stop())
-    made = FloatGenerator(layers).audio(window)
+    expected = OnnxGenerator(dequantize(part("generator")), 2).generate(window, Stop())
+    made = FloatGenerator(read_layers(part("generator"))).audio(window)
     assert made.shape == expected.shape and np.abs(expected).max() > 0.05
     assert agreement_db(expected, made) >= 90
 
 
-def dilate(graph: ModelProto) -> None:
-    node = next(
-        node for node in graph.graph.node if node.op_type == "ConvInteger" and "convs1.1" in node.name
+def node_of(model: ModelProto, kind: str, name: str = "", given: str = "") -> NodeProto:
+    return next(
+        node
+        for node in model.graph.node
+        if node.op_type == kind and name in node.name and given in ("", node.input[0])
     )
+
+
+def dilate(model: ModelProto) -> None:
+    node = node_of(model, "ConvInteger", "convs1.1")
     (dilations,) = (attribute for attribute in node.attribute if attribute.name == "dilations")
     dilations.ints[0] = 2
 
 
-def square_otherwise(graph: ModelProto) -> None:
-    power = next(node for node in graph.graph.node if node.op_type == "Pow")
-    (exponent,) = (tensor for tensor in graph.graph.initializer if tensor.name == power.input[1])
-    exponent.CopyFrom(numpy_helper.from_array(np.array(3, np.float32), exponent.name))
+def square_otherwise(model: ModelProto) -> None:
+    name = node_of(model, "Pow").input[1]
+    (exponent,) = (tensor for tensor in model.graph.initializer if tensor.name == name)
+    exponent.CopyFrom(numpy_helper.from_array(np.array(3, np.float32), name))
 
 
-def cross_norms(graph: ModelProto) -> None:
-    split = next(node for node in graph.graph.node if node.op_type == "Split" and node.input[0] == "shift")
+def cross_norms(model: ModelProto) -> None:
+    split = node_of(model, "Split", given="shift")
     split.output[0], split.output[2] = split.output[2], split.output[0]
 
 
-def skip_residual(graph: ModelProto) -> None:
-    maker = {output: node for node in graph.graph.node for output in node.output}
+def skip_residual(model: ModelProto) -> None:
+    maker = {output: node for node in model.graph.node for output in node.output}
     name = "/decoder/decoder/generator/resblocks.4/Add_5_output_0"
     maker[name].input[1] = maker[maker[name].input[1]].input[1]
 
 
-def bend_the_phase(graph: ModelProto) -> None:
-    node = next(node for node in graph.graph.node if node.op_type == "Sin" and "generator/Sin" in node.name)
-    node.op_type = "Tanh"
+def bend_the_phase(model: ModelProto) -> None:
+    node_of(model, "Sin", "generator/Sin").op_type = "Tanh"
 
 
 @pytest.mark.parametrize(
@@ -180,15 +167,11 @@ def bend_the_phase(graph: ModelProto) -> None:
         (bend_the_phase, "Sin at"),
     ],
 )
-def test_other_network_is_refused(generator: bytes, change: Callable[[ModelProto], None], told: str) -> None:
-    graph = onnx.load_model_from_string(generator)
+def test_other_network_is_refused(part: LoadPart, change: Callable[[ModelProto], None], told: str) -> None:
+    graph = onnx.load_model_from_string(part("generator"))
     change(graph)
     with pytest.raises(UnknownGraph, match=told):
         read_layers(graph.SerializeToString())
-
-
-NOT_CALIBRATED, SAYS = "am_santa", 15
-"""A voice outside of the calibration, and the index of its sentence."""
 
 
 @pytest.fixture(scope="module")
@@ -196,25 +179,20 @@ def int8(part: LoadPart) -> list[RoundedConvolution]:
     return list(convolutions(read_layers(part("generator"))))
 
 
-def test_every_int8_convolution_has_scales(int8: list[RoundedConvolution]) -> None:
-    known = load_scales()
+def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
+    """A sentence of a voice outside of the calibration."""
+    voice, known, generator_inputs = "am_santa", load_scales(), GeneratorInputs(part)
+    assert voice not in CALIBRATION_SENTENCES
     assert set(known) == {convolution.name for convolution in int8}
+    inputs = InputRecorder([*known])
+    reference = FloatGenerator(read_layers(part("generator")), inputs)
+    reference.audio(generator_inputs.of(voice, generator_inputs.text(voice, 15)))
     for convolution in int8:
-        step, zero = known[convolution.name]
+        step, zero = scale = known[convolution.name]
         assert step.shape == zero.shape == (convolution.weight.shape[1],)
         assert step.dtype == np.float32 and zero.dtype == np.uint8
         assert np.isfinite(step).all() and (step > 0).all()
-
-
-def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
-    assert NOT_CALIBRATED not in CALIBRATION_SENTENCES
-    inputs = InputRecorder([convolution.name for convolution in int8])
-    generator_inputs = GeneratorInputs(part)
-    reference = FloatGenerator(read_layers(part("generator")), inputs)
-    reference.audio(generator_inputs.of(NOT_CALIBRATED, generator_inputs.text(NOT_CALIBRATED, SAYS)))
-    known = load_scales()
-    for convolution in int8:
-        pieces, scale = np.stack(inputs.pieces[convolution.name]), known[convolution.name]
+        pieces = np.stack(inputs.pieces[convolution.name])
         exact = convolution.made(pieces, convolution.weight)
         power = np.square(exact - exact.mean(axis=1, keepdims=True)).sum()
         made = convolution.made(fake_quantised(pieces, scale), convolution.by(scale))
@@ -252,14 +230,13 @@ def test_grid_beats_both_of_its_ends() -> None:
     widest = Range(pieces.min(axis=(0, 2)), pieces.max(axis=(0, 2)))
     scale, error = best_scale(convolution, pieces, widest)
     assert error < 1e-3
-    for step in (widest.width / 255, np.full(32, widest.width.max() / 255, np.float32)):
-        other = scale_of(widest, step)
-        exact = convolution.made(pieces, weight)
-        found, others = (
-            np.linalg.norm(convolution.made(fake_quantised(pieces, each), convolution.by(each)) - exact)
-            for each in (scale, other)
-        )
-        assert found < 0.9 * others
+    ends = widest.width / 255, np.full(32, widest.width.max() / 255, np.float32)
+    exact = convolution.made(pieces, weight)
+    found, *others = (
+        np.linalg.norm(convolution.made(fake_quantised(pieces, each), convolution.by(each)) - exact)
+        for each in (scale, *(scale_of(widest, step) for step in ends))
+    )
+    assert found < 0.9 * min(others)
 
 
 def test_inputs_are_recorded_and_short_sentence_refused() -> None:

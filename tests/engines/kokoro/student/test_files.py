@@ -1,6 +1,5 @@
 """Students: their files, their two graphs and their waveform."""
 
-import asyncio
 import hashlib
 import json
 import os
@@ -58,11 +57,30 @@ def change(folder: Path, **changed: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | changed), encoding="utf-8")
 
 
-def set_graph(folder: Path, name: str, content: bytes) -> None:
-    """Replace a graph, with the checksum that belongs to it."""
-    (folder / name).write_bytes(content)
+def set_graphs(folder: Path, **graphs: bytes) -> None:
+    """Replace graphs, with the checksums that belong to them."""
+    for name, content in graphs.items():
+        (folder / f"student.{name}.onnx").write_bytes(content)
     sums = {each: hashlib.sha256((folder / each).read_bytes()).hexdigest() for each in (PROSODY, DECODER)}
     change(folder, sha256=sums)
+
+
+def shuffled(folder: Path) -> None:
+    """The graphs change places."""
+    one, other = ((folder / name).read_bytes() for name in (PROSODY, DECODER))
+    set_graphs(folder, prosody=other, decoder=one)
+
+
+def speechless(folder: Path) -> None:
+    """A graph whose weights are not numbers."""
+    model = onnx.load(folder / DECODER)
+    (bias,) = (each for each in model.graph.initializer if each.name == "m.head.bias")
+    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) * float("nan"), bias.name))
+    set_graphs(folder, decoder=model.SerializeToString())
+
+
+ORIGINS = {"af_heart": "hibari-tts/0.2.1", "ef_dora": "began as the student of af_heart"}
+"""Source that the origin of each student that ships names."""
 
 
 async def test_student_of_ones_own_speaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -94,41 +112,20 @@ def test_students_speak_beside_kokoro_and_load_when_they_do(tmp_path: Path) -> N
     assert not students._models
     students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
     assert list(students._models) == ["af_heart"]
-
-
-def test_students_that_ship_may_be_replaced_and_are_these(tmp_path: Path) -> None:
-    folder = student(tmp_path / "heart", "af_heart", "en")
-    dora = SHIPPED / "ef_dora"
-    assert [each.folder for each in find_students(tmp_path, VOICES)] == [folder, dora]
+    # Those that ship may be replaced.
+    folder, dora = student(tmp_path / "own" / "heart", "af_heart", "en"), SHIPPED / "ef_dora"
+    assert [each.folder for each in find_students(tmp_path / "own", VOICES)] == [folder, dora]
     assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH, dora]
     assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
-
-
-def _shuffled(folder: Path) -> None:
-    """The graphs change places."""
-    one, other = ((folder / name).read_bytes() for name in (PROSODY, DECODER))
-    set_graph(folder, PROSODY, other)
-    set_graph(folder, DECODER, one)
-
-
-def _speechless(folder: Path) -> None:
-    """A graph whose weights are not numbers."""
-    model = onnx.load(folder / DECODER)
-    (bias,) = (each for each in model.graph.initializer if each.name == "m.head.bias")
-    bias.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(bias) * float("nan"), bias.name))
-    set_graph(folder, DECODER, model.SerializeToString())
 
 
 WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "no graph": (lambda folder: (folder / PROSODY).unlink(), PROSODY),
     "changed graph": (lambda folder: (folder / DECODER).write_bytes(b"x"), f"{DECODER} fails its SHA-256"),
-    "no model": (lambda folder: set_graph(folder, DECODER, b"x"), "not a student's"),
-    "other graphs": (_shuffled, "not a student's"),
-    "no numbers": (_speechless, "no speech"),
-    "long graph": (
-        lambda folder: os.truncate(folder / PROSODY, MAX_GRAPH_BYTES + 1),
-        f"{PROSODY}: longer than",
-    ),
+    "no model": (lambda folder: set_graphs(folder, decoder=b"x"), "not a student's"),
+    "other graphs": (shuffled, "not a student's"),
+    "no numbers": (speechless, "no speech"),
+    "long graph": (lambda at: os.truncate(at / PROSODY, MAX_GRAPH_BYTES + 1), f"{PROSODY}: longer than"),
     "no JSON": (lambda folder: (folder / ORIGIN_FILE).write_bytes(b"{"), ORIGIN_FILE),
     "no voice": (lambda folder: (folder / ORIGIN_FILE).write_bytes(b"{}"), "missing required field `voice`"),
     "unknown voice": (lambda folder: change(folder, voice="mine"), "Kokoro has no voice 'mine'"),
@@ -136,6 +133,7 @@ WRONG: dict[str, tuple[Callable[[Path], object], str]] = {
     "level": (lambda folder: change(folder, level=2.0), r"<= 1.*level"),
     "pitch": (lambda folder: change(folder, log_f0=440.0), r"<= 6.69.*log_f0"),
     "twice": (lambda folder: student(folder.with_name("again")), "ef_dora has another student"),
+    "no student": (shutil.rmtree, "KANI_KOKORO_STUDENTS: .* has no folder with a student.json"),
 }
 
 
@@ -149,19 +147,8 @@ def test_wrong_files_are_refused_by_name(tmp_path: Path, case: str) -> None:
     assert str(tmp_path) in str(refused.value)
 
 
-def test_folder_without_students_is_refused(tmp_path: Path) -> None:
-    settings = KokoroSettings(student="only", students=tmp_path)
-    engine = KokoroEngine(settings, Resources(Path("no-such-folder")))
-    with pytest.raises(
-        EngineUnavailable, match=r"KANI_KOKORO_STUDENTS: .* has no folder with a student.json"
-    ):
-        asyncio.run(engine.start())
-
-
 @pytest.mark.parametrize(("file", "named"), [(ORIGIN_FILE, "af_heart"), (PROSODY, "ef_dora")])
-def test_broken_shipped_student_is_to_be_restored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str
-) -> None:
+def test_broken_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, named: str) -> None:
     """Also where the whole folder lacks its files."""
     shipped = tmp_path / "data"
     shutil.copytree(SHIPPED, shipped)
@@ -181,10 +168,6 @@ SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp l�
 @pytest.fixture(scope="module")
 def model() -> StudentModel:
     return StudentModel(1, StudentFiles.read(ENGLISH))
-
-
-ORIGINS = {"af_heart": "hibari-tts/0.2.1", "ef_dora": "began as the student of af_heart"}
-"""Source that the origin of each student that ships names."""
 
 
 @pytest.mark.parametrize("voice", ORIGINS)
@@ -208,6 +191,12 @@ def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> Non
     assert len(model.decode(prosody, 0, frames, Stop())) == frames * FRAME_SAMPLES
     slower = model.predict(SYMBOLS, 0.8, Stop())
     assert slower.frames.sum() / frames == pytest.approx(1 / 0.8, rel=0.05)
+    stop = Stop()
+    stop.set()
+    with pytest.raises(Stopped):
+        model.predict(SYMBOLS, 1.0, stop)
+    with pytest.raises(Stopped):
+        model.decode(prosody, 0, 10, stop)
 
 
 def test_pitch_is_changed_between_the_halves(model: StudentModel) -> None:
@@ -219,39 +208,25 @@ def test_pitch_is_changed_between_the_halves(model: StudentModel) -> None:
     assert after - before == pytest.approx(4.0, abs=1.0)
 
 
-def test_stop_ends_both_halves(model: StudentModel) -> None:
-    prosody, stop = model.predict(SYMBOLS, 1.0, Stop()), Stop()
-    stop.set()
-    with pytest.raises(Stopped):
-        model.predict(SYMBOLS, 1.0, stop)
-    with pytest.raises(Stopped):
-        model.decode(prosody, 0, 10, stop)
-
-
-SILENT = np.float32(-60.0)
-
-
 def spectra(count: int) -> np.ndarray:
     """Silence: every magnitude is nothing."""
     made = np.zeros((count, 5, BANDS), np.float32)
-    made[:, [0, 2, 3]] = SILENT
+    made[:, [0, 2, 3]] = -60.0
     return made
 
 
-@pytest.mark.parametrize("hertz", [60.0, 187.5, 400.0])
-def test_pulses_are_all_harmonics_below_eleven_kilohertz(hertz: float) -> None:
-    train = pulses(np.full(80, hertz, np.float32), 0, 80)
-    turns = hertz * np.arange(1, 80 * HOP + 1) / SAMPLE_RATE
-    harmonics = np.arange(1, int(11_000 // hertz) + 1)
-    wanted = np.cos(2 * np.pi * harmonics[:, np.newaxis] * turns).sum(axis=0)
-    assert len(train) == 80 * HOP
-    assert agreement_db(wanted, train) > 55
-
-
-def test_pulses_have_no_pitch_and_parts_equal_the_whole() -> None:
+def test_pulses_are_all_harmonics_below_eleven_kilohertz() -> None:
+    for hertz in (60.0, 187.5, 400.0):
+        train = pulses(np.full(80, hertz, np.float32), 0, 80)
+        turns = hertz * np.arange(1, 80 * HOP + 1) / SAMPLE_RATE
+        harmonics = np.arange(1, int(11_000 // hertz) + 1)
+        wanted = np.cos(2 * np.pi * harmonics[:, np.newaxis] * turns).sum(axis=0)
+        assert len(train) == 80 * HOP
+        assert agreement_db(wanted, train) > 55, hertz
     train = pulses(np.array([200.0] * 4 + [0.0] * 4 + [200.0] * 4, np.float32), 0, 12)
-    assert not train[5 * HOP : 7 * HOP].any()
+    assert not train[5 * HOP : 7 * HOP].any(), "where there is no pitch"
     assert train[: 3 * HOP].any() and train[-3 * HOP :].any()
+    # Parts equal the whole.
     pitch = np.linspace(80, 300, 40, dtype=np.float32)
     np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
 

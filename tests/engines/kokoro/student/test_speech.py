@@ -1,21 +1,19 @@
 """The students that ship: their speech, alone and while text is written, and their engine."""
 
 import asyncio
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 from kani.core.audio.prosody_filter import split_prosody
 from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
 from kani.core.errors import UnsupportedLanguage
-from kani.core.types import Prosody, Samples, Segment, Span
+from kani.core.types import Samples, Segment, Span
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
@@ -27,7 +25,7 @@ from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import LATE_COST
-from kani.engines.kokoro.text.espeak_ipa import Phonemizer, phonemizer_for
+from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
 from kani.engines.kokoro.windows import count_speakable
@@ -98,6 +96,11 @@ SPANISH = Spoken(
 )
 
 STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH)}
+VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
+EMOTIONAL = {
+    name: split_prosody(EMOTIONS[name], NATIVE_PROSODY_FIELDS)[0] for name in ("sad", "happy", "excited")
+}
+"""The part of each emotion that the engine renders itself."""
 
 
 @pytest.fixture(scope="module")
@@ -122,12 +125,21 @@ async def test_speech_is_as_loud_as_kokoros(student: KokoroEngine, spoken: Spoke
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize("speed", [1.0, 0.8])
-async def test_speech_is_understood(student: KokoroEngine, spoken: Spoken, speed: float) -> None:
-    text = spoken.written[0]
-    samples, _ = await spoken.say(student, text, speed=speed)
+@pytest.mark.parametrize(
+    ("how", "most"),
+    [
+        *(({"speed": speed}, 0.05) for speed in (1.0, 0.8)),
+        *(({"prosody": one}, 0.06) for one in EMOTIONAL.values()),
+    ],
+    ids=["", "slower", *EMOTIONAL],
+)
+async def test_speech_is_understood(
+    student: KokoroEngine, spoken: Spoken, how: dict[str, object], most: float
+) -> None:
+    text = spoken.text if "prosody" in how else spoken.written[0]
+    samples, _ = await spoken.say(student, text, **how)
     heard = hear(samples, SAMPLE_RATE, spoken.language)
-    assert word_error_rate(text, heard, spoken.language) <= 0.05, heard
+    assert word_error_rate(text, heard, spoken.language) <= most, heard
 
 
 @pytest.mark.parametrize("spare_s", [0.0, 1.0])
@@ -161,32 +173,15 @@ async def test_text_that_is_being_written_is_understood_as_whole(
     assert wrong[0] <= wrong[1], wrong
 
 
-def emotional(emotion: str) -> Prosody:
-    """The part of an emotion that the engine renders itself."""
-    return split_prosody(EMOTIONS[emotion], NATIVE_PROSODY_FIELDS)[0]
-
-
 async def test_emotions_are_apart(student: KokoroEngine, spoken: Spoken) -> None:
     level, spread = semitones((await spoken.say(student, spoken.text))[0])
     levels = [level]
-    for emotion in ("sad", "happy", "excited"):
-        wanted = emotional(emotion)
+    for wanted in EMOTIONAL.values():
         own_level, own_spread = semitones((await spoken.say(student, spoken.text, prosody=wanted))[0])
         assert own_level - level == pytest.approx(wanted.pitch, abs=0.7)
         assert (own_spread > spread) == (wanted.pitch_range > 1)
         levels.append(own_level)
     assert np.diff(sorted(levels)).min() > 0.3
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("emotion", ["happy", "excited", "sad"])
-async def test_emotions_are_understood(student: KokoroEngine, spoken: Spoken, emotion: str) -> None:
-    changed, _ = await spoken.say(student, spoken.text, prosody=emotional(emotion))
-    heard = hear(changed, SAMPLE_RATE, spoken.language)
-    assert word_error_rate(spoken.text, heard, spoken.language) <= 0.06, heard
-
-
-VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
 
 
 def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> None:
@@ -200,19 +195,6 @@ def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> 
     assert known == KnownVoices(frozenset(("af_heart", "ef_dora")), frozenset(("en", "es")))
     with pytest.raises(UnsupportedLanguage, match=r"'fr'.*en"):
         asyncio.run(chunks_of(student, Segment("Salut.", VOICE, "fr")))
-
-
-async def test_choice_by_speed_is_logged_when_it_changes(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr(student, "_info", replace(student.info, light=LightVoices({}, 80, always=False)))
-    monkeypatch.setattr(student, "_settings", KokoroSettings())
-    caplog.set_level("INFO", "kani.engines.kokoro.engine")
-    cores = os.cpu_count() or 1
-    for cost in (cores * 2.0, cores * 1.0, cores * 0.1):
-        student._set_slots(cost)
-    chosen = [text for text in caplog.messages if "student speaks" in text]
-    assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]
 
 
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
@@ -242,7 +224,7 @@ async def test_sentences_are_trimmed_the_same_and_begin_with_a_second(student: K
     assert agreement_db(whole[0].samples, joined(windows)[0]) > 20
 
 
-async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
+async def test_light_segments_are_the_students_and_cancel_frees_the_engine(student: KokoroEngine) -> None:
     """The other ones are Kokoro's, which stands aside here as a synthesizer that fails."""
     both = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
     await both.start()
@@ -251,9 +233,6 @@ async def test_light_segments_are_the_students(student: KokoroEngine) -> None:
     expected = await chunks_of(student, Segment(TEXT, VOICE, LANGUAGE))
     assert np.array_equal(chunks[0].samples, expected[0].samples)
     await both.stop()
-
-
-async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
     tasks = [asyncio.create_task(chunks_of(student, Segment(WRITTEN[0], VOICE, LANGUAGE))) for _ in range(6)]
     await asyncio.sleep(0)
     for task in tasks:
@@ -263,22 +242,22 @@ async def test_cancel_frees_the_engine(student: KokoroEngine) -> None:
     assert student._scheduler.steps == 0
 
 
-@pytest.mark.parametrize(
-    ("choice", "cost", "always"),
-    [
-        ("auto", LATE_COST, False),
-        ("auto", LATE_COST + 0.01, True),
-        ("always", LATE_COST, True),
-    ],
-)
-async def test_setting_and_speed_choose(
-    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, choice: str, cost: float, always: bool
+async def test_setting_and_speed_choose_and_a_change_is_logged(
+    student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
-    monkeypatch.setattr(student, "_info", replace(student.info, light=light))
-    monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
-    student._set_slots(cost)
-    assert student.info.light == replace(light, always=always)
+    caplog.set_level("INFO", "kani.engines.kokoro.engine")
+    for choice, costs in (
+        ("auto", {LATE_COST + 0.01: True, LATE_COST: False}),
+        ("always", {LATE_COST: True}),
+    ):
+        light = LightVoices({VOICE: LANGUAGE}, 80, choice == "always")
+        monkeypatch.setattr(student, "_info", replace(student.info, light=light))
+        monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
+        for cost, always in costs.items():
+            student._set_slots(cost)
+            assert student.info.light == replace(light, always=always), (choice, cost)
+    chosen = [text for text in caplog.messages if "student speaks" in text]
+    assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]
 
 
 async def test_pieces_go_on_as_they_ended(student: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -304,36 +283,27 @@ def test_next_word_changes_little_of_the_melody_at_a_seam(student: KokoroEngine)
     """The pitch of 75 ms on either side, as predicted when the words before are spoken, and a word later."""
     segment, phonemizer = Segment("", VOICE, LANGUAGE), phonemizer_for(EspeakClient.shared(), LANGUAGE)
     assert phonemizer is not None
+
+    def predicted(text: str) -> tuple[Utterance, PredictedProsody]:
+        (utterance,) = split_utterances(text, phonemizer)
+        prepared = student._synthesizer.prepare(utterance.symbols, segment, Stop(), Manner(complete=False))
+        return utterance, prepared.prosody
+
+    def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> Samples:
+        """Pitch of the twelve half frames around the end of the first ``spoken`` words."""
+        edges, words = symbol_edges(prosody.frames), utterance.words
+        seam = 2 * word_boundary(utterance, words[spoken - 1], words[spoken], edges) // FRAME_SAMPLES
+        return prosody.pitch[0, seam - 6 : seam + 6]
+
     semitones = []
     for text in WRITTEN:
         words = text.rstrip(".").split()
-        known = [one(" ".join(words[:count]), phonemizer) for count in range(5, len(words))]
-        pitches = [
-            (
-                utterance,
-                student._synthesizer.prepare(
-                    utterance.symbols, segment, Stop(), Manner(complete=False)
-                ).prosody,
-            )
-            for utterance in known
-        ]
-        for (utterance, prosody), (longer, later) in pairwise(pitches):
-            spoken = count_speakable(utterance, len(utterance.words))
-            before, after = near_seam(utterance, prosody, spoken), near_seam(longer, later, spoken)
+        known = [predicted(" ".join(words[:count])) for count in range(5, len(words))]
+        for now, later in pairwise(known):
+            spoken = count_speakable(now[0], len(now[0].words))
+            before, after = near_seam(*now, spoken), near_seam(*later, spoken)
             voiced = (before > 60) & (after > 60)
             if voiced.sum() >= 5:
                 semitones.append(np.abs(12 * np.log2(before[voiced] / after[voiced])).mean())
     # 0.34; 0.62 where the words that stand for the rest begin a clause of their own.
     assert len(semitones) > 60 and np.mean(semitones) <= 0.5
-
-
-def one(text: str, phonemizer: Phonemizer) -> Utterance:
-    (utterance,) = split_utterances(text, phonemizer)
-    return utterance
-
-
-def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> npt.NDArray[np.float32]:
-    """Pitch of the twelve half frames around the end of the first ``spoken`` words."""
-    edges, words = symbol_edges(prosody.frames), utterance.words
-    seam = 2 * word_boundary(utterance, words[spoken - 1], words[spoken], edges) // FRAME_SAMPLES
-    return prosody.pitch[0, seam - 6 : seam + 6]

@@ -3,12 +3,13 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kani.core.types import Pronunciation, Segment, SpeechChunk
+from kani.core.types import Pronunciation, Samples, Segment, Span
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.text import espeak_ipa
@@ -51,37 +52,24 @@ def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
     ]
 
 
-@pytest.mark.parametrize(
-    ("text", "symbols"),
-    [
-        ("The U S A and the A I.", "ðə jˈu ˈɛs ˈA ænd ðɪ ˈA ˈI."),
-        ("C A N.", "sˈi ˈA ˈɛn."),
-        ("Nine a m on a map.", "nˈIn ˈA ˈɛm ˌɔn ə mˈæp."),
-        ("Vitamin A is good.", "vˈITəmɪn ˈA ɪz ɡˈʊd."),
-        ("A man had a Big A.", "ə mˈæn hæd ə bˈɪɡ ˈA."),
-        ("Lost in A City.", "lˈɔst ɪn ə sˈɪTi."),
-        ("- A new thing.", "ə nˈu θˈɪŋ."),
-        ("I was here.", "ˌI wʌz hˈɪɹ."),
-        ("Sure, I can, and I see.", "ʃˈʊɹ, ˌI kˈæn, ænd ˌI sˈi."),
-        ("I am late.", "ˌI æm lˈAt."),
-        ("Yes, I am.", "jˈɛs, ˌI ˈæm."),
-        ("I'm in, I'll win, I'd go.", "ˌIm ˈɪn, ˌIl wˈɪn, ˌId ɡˈO."),
-        ("You and I.", "ju ænd ˈI."),
-        ("My eye, an aisle.", "mI ˈI, ən ˈIəl."),
-    ],
-)
-def test_letter_a_is_no_article_and_pronoun_i_is_stressed(text: str, symbols: str) -> None:
-    [utterance] = spoken(text, "en-US")
+SYMBOLS = (Path(__file__).parent / "symbols.tsv").read_text(encoding="utf-8").splitlines()[1:]
+
+
+@pytest.mark.parametrize(("language", "text", "symbols"), [line.split("\t") for line in SYMBOLS])
+def test_symbols_match_training_text(language: str, text: str, symbols: str) -> None:
+    """The letter A is no article, and the pronoun I is stressed; /IPA/ is adapted to the language."""
+    if text.startswith("/"):
+        assert say_of(language).symbols_of_ipa(canonicalize(text.strip("/"))) == symbols
+        return
+    (utterance,) = spoken(text, language)
     assert utterance.symbols == symbols
     words = [text[word.start : word.end] for word in utterance.words]
     assert words == re.findall(r"[\w']+", text)
 
 
 def test_vocabulary_has_114_symbols() -> None:
-    assert len(VOCABULARY) == 114
-    assert len(set(VOCABULARY.values())) == 114
-    assert all(len(symbol) == 1 for symbol in VOCABULARY)
-    assert 0 not in VOCABULARY.values()
+    assert len(VOCABULARY) == len(set(VOCABULARY.values())) == 114
+    assert all(len(symbol) == 1 for symbol in VOCABULARY) and 0 not in VOCABULARY.values()
 
 
 ESPEAK = """es=es es-ES=es es-MX=es-419 es-419=es-419 en=en-us en-GB=en-gb-x-rp en-CA=en-us fr-FR=fr it=it
@@ -94,56 +82,29 @@ def test_languages_have_espeak_voice(language: str, voice: str) -> None:
     assert not voice or EspeakClient.shared().has_voice(voice)
 
 
-@pytest.mark.parametrize(
-    ("language", "text", "symbols"),
-    [
-        ("en", "the voice of a judge", "ðə vˈYs əvə ʤˈʌʤ"),
-        ("en", "my house, a day", "mI hˈWs, ə dˈA"),
-        ("en", "better water", "bˈɛTəɹ wˈɔTəɹ"),
-        ("en", "measure of a bird", "mˈɛʒəɹ əvə bˈɜɹd"),
-        ("en", "anybody saw everything", "ˈɛnibˌɑdi sˈɔ ˈɛvɹiθˌɪŋ"),
-        ("en", "penitent leverage", "pˈɛnɪtənt lˈɛvəɹɪʤ"),
-        ("en-GB", "I was here", "ˌI wɒz hˈɪə"),
-        ("en-GB", "no hair there", "nˈQ hˈɛː ðˈɛː"),
-        ("es", "¡Qué noche!", "kˈe nˈoʧe!"),
-        ("es", "seis cervezas", "sˈAs θeɾβˈeθas"),
-        ("es-MX", "seis cervezas", "sˈAs seɾβˈesas"),
-        ("fr", "les amis", "lez amˈi"),
-        ("it", "la pizza", "la pˈiʦːa"),
-        ("pt", "bom dia", "bˈoŋ ʤˈiæ"),
-        ("de", "heute zwei Brüder", "hˈYtə ʦvˈI bɾˈyːdɐ"),
-        ("nl", "een mooie brug", "ən mˈoːjə brˈœx"),
-        ("pl", "dziękuję, cześć", "ʥɛŋkˈujɛ, ʧˈɛɕʨ"),
-        ("ru", "тётя и лето", "tʲˈotʲʌ ɪ lʲˈetʌ"),
-        ("tr", "akşam okul", "akʃˈam okˈʊl"),
-    ],
-)
-def test_symbols_match_training_text(language: str, text: str, symbols: str) -> None:
-    assert spoken(text, language)[0].symbols == symbols
+PUNCTUATION = {
+    "Hola, amigo.": ", .",
+    "¿Hola? ¡Amigo!": "? !",
+    "Hola... amigo…": "… …",
+    "Hola!!! Amigo???": "! ?",
+    "(hola) amigo": "( ) ",
+    "dijo «hola»": "“ ”",
+    'dijo "hola", amigo': "“ ”, ",
+    "hola — amigo": " — ",
+    "hola - amigo": " — ",
+    "ex-marido": "",
+    "… hola": "",
+    "hola (": "",
+    "Bonjour ! Oui": "! ",
+}
 
 
-@pytest.mark.parametrize(
-    ("text", "marks"),
-    [
-        ("Hola, amigo.", ", ."),
-        ("¿Hola? ¡Amigo!", "? !"),
-        ("Hola... amigo…", "… …"),
-        ("Hola!!! Amigo???", "! ?"),
-        ("(hola) amigo", "( ) "),
-        ("dijo «hola»", "“ ”"),
-        ('dijo "hola", amigo', "“ ”, "),
-        ("hola — amigo", " — "),
-        ("hola - amigo", " — "),
-        ("ex-marido", ""),
-        ("… hola", ""),
-        ("hola (", ""),
-        ("Bonjour ! Oui", "! "),
-    ],
-)
-def test_known_punctuation_is_kept(text: str, marks: str) -> None:
+@pytest.mark.parametrize("text", PUNCTUATION)
+def test_known_punctuation_is_kept(text: str) -> None:
     letters = {symbol for symbol in VOCABULARY if symbol.isalnum() or symbol in "ˈˌː "}
     symbols = spoken(text, "es")[0].symbols
-    assert "".join(symbol for symbol in symbols if symbol not in letters) == marks.replace(" ", "")
+    marks = "".join(symbol for symbol in symbols if symbol not in letters)
+    assert marks == PUNCTUATION[text].replace(" ", "")
     assert "  " not in symbols
     assert symbols == symbols.strip()
     assert all(f" {mark}" not in symbols for mark in ",.!?…)”")
@@ -156,41 +117,26 @@ def test_periods_inside_numbers_and_names_are_not_marks(text: str) -> None:
     assert [text[word.start : word.end] for word in spoken_as.words] == [text]
 
 
-def test_ending_is_added_only_where_missing() -> None:
-    assert spoken("hola", "es", ending=".")[0].symbols == "ˈola."
-    assert spoken("hola?", "es", ending=".")[0].symbols == "ˈola?"
-
-
-@pytest.mark.parametrize("text", ["", " ", "…", "?!", '"', "-- … ,", "(", "\n"])
-def test_unpronounceable_text_has_no_utterance(text: str) -> None:
-    assert spoken(text, "es", ending=".") == []
+def test_ending_is_added_only_to_speech_that_lacks_it() -> None:
+    texts = ("hola", "hola?", "", " ", "…", "?!", '"', "-- … ,", "(", "\n")
+    found = {text: [part.symbols for part in spoken(text, "es", ending=".")] for text in texts}
+    assert found == {text: [] for text in texts} | {"hola": ["ˈola."], "hola?": ["ˈola?"]}
 
 
 def test_words_have_their_own_symbols() -> None:
     spoken_as = dict(by_word("Some of the people in the house", "en"))
     assert (spoken_as["of"], spoken_as["in"]) == ("ʌv", "ɪn")
-    assert spoken_as["people"] == "pˈipᵊl"
-    assert spoken_as["house"] == "hˈWs"
+    assert (spoken_as["people"], spoken_as["house"]) == ("pˈipᵊl", "hˈWs")
     spoken_as = dict(by_word("I am Michael", "en"))
-    assert list(spoken_as) == ["I", "am", "Michael"]
-    assert spoken_as["I"] == "ˌI"
+    assert list(spoken_as) == ["I", "am", "Michael"] and spoken_as["I"] == "ˌI"
     spoken_as = dict(by_word("In 1999 the U.S.A. paid $25.50 for 3 of the 7 ships", "en"))
     assert spoken_as["1999"].count(" ") == 2
     assert spoken_as["$25.50"].startswith("dˈɑləɹ twˈɛnti")
-    assert spoken_as["ships"] == "ʃˈɪps"
-    assert spoken_as["U.S.A."] == "jˌuˌɛsˈA"
-
-
-def test_liaison_belongs_to_word_before() -> None:
+    assert (spoken_as["ships"], spoken_as["U.S.A."]) == ("ʃˈɪps", "jˌuˌɛsˈA")
+    # Liaison belongs to the word before.
     spoken_as = dict(by_word("Les amis ont eu vingt-et-un chevaux", "fr"))
-    assert spoken_as == {
-        "Les": "lez",
-        "amis": "amˈi",
-        "ont": "ˈɔ̃t",
-        "eu": "y",
-        "vingt-et-un": "vˈɛ̃teœ̃",
-        "chevaux": "ʃəvˈo",
-    }
+    expected = {"Les": "lez", "amis": "amˈi", "ont": "ˈɔ̃t", "eu": "y", "vingt-et-un": "vˈɛ̃teœ̃"}
+    assert spoken_as == expected | {"chevaux": "ʃəvˈo"}
 
 
 def test_symbols_follow_letters_through_joined_words() -> None:
@@ -203,16 +149,11 @@ def test_symbols_follow_letters_through_joined_words() -> None:
 @pytest.mark.parametrize(
     ("text", "language"),
     [
-        (
-            "Well, of the 25 people I had asked, one of them, in the end, was at the station by a quarter.",
-            "en",
-        ),
+        ("Well, of the 25 people I had asked, one of them, in the end, was at the station.", "en"),
         ("Les amis d'un ami, qu'il a vus, ont eu vingt-et-un chevaux et 3 ânes.", "fr"),
     ],
 )
-def test_espeak_is_asked_twice_for_new_words_and_once_later(
-    text: str, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_espeak_is_asked_twice_then_once(text: str, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[str]] = []
     phonemize_all = EspeakClient.phonemize_all
 
@@ -223,11 +164,9 @@ def test_espeak_is_asked_twice_for_new_words_and_once_later(
     monkeypatch.setattr(EspeakClient, "phonemize_all", counted)
     monkeypatch.setattr(espeak_ipa, "_WORDS", espeak_ipa.WordCache(100))
     first = spoken(text, language)
-    assert len(asked) == 2
-    assert len(set(asked[1])) == len(asked[1])
+    assert len(asked) == 2 and len(set(asked[1])) == len(asked[1])
     assert spoken(text, language) == first
-    assert len(asked) == 3
-    assert asked[2] == asked[0]
+    assert asked[2:] == asked[:1]
 
 
 def test_word_cache_drops_words_unused_longest() -> None:
@@ -278,31 +217,6 @@ def test_any_text_is_valid_input(text: str, language: str) -> None:
 LANGUAGES = ["es", "es-MX", "en", "en-GB", "fr", "it", "pt", "pt-PT", "hi"]
 
 
-@pytest.mark.parametrize(
-    ("language", "ipa", "symbols"),
-    [
-        ("en", "ˈsiːkwəl", "sˈikwəl"),
-        ("en", "ˈkaɪ.oʊˌt͡ʃaʊ", "kˈIOʧˌW"),
-        ("en", "ˈnɝs ˈbɛd ˈbed", "nˈɜɹs bˈɛd bˈɛd"),
-        ("en", "ˈɡəʊ ˈɒtə", "ɡˈO ˈɑtə"),
-        ("en", "ˈtʃɜːtʃ ˈdʒʌdʒ", "ʧˈɜɹʧ ʤˈʌʤ"),
-        ("en", "ˈbʌtn̩", "bˈʌtᵊn"),
-        ("en", "ʁyʒ ɲa", "ɹuʒ njæ"),
-        ("en", "ˈʌʔoʊ", "ˈʌO"),
-        ("en-GB", "ˈɡoʊ ˈheə ˈnɜːs", "ɡˈQ hˈɛː nˈɜːs"),
-        ("es", "ˈai̯ ˈaj ˈai ˈau̯ ˈseis ˈoi̯", "ˈI ˈI ˈI ˈW sˈAs ˈoɪ"),
-        ("es", "ˈmaʝo ˈmajo paˈis", "mˈaʝo mˈajo paˈis"),
-        ("es", "ˈt͡ʃiko ˈtʃiko ɡaˈtsone", "ʧˈiko ʧˈiko ɡatsˈone"),
-        ("fr", "tʁaˈvaj vɛ̃", "tʁavˈaj vɛ\u0303"),
-        ("it", "ˈpit͡t͡sa ˈpit͡sːa ˈmai̯", "pˈitʦa pˈiʦːa mˈai"),
-        ("pt", "ˈmɐ̃w̃", "mˈɐ\u0303w\u0303"),
-        ("es", "ɦʉɓ ǃa", "hub ta"),
-    ],
-)
-def test_ipa_is_adapted_to_language(language: str, ipa: str, symbols: str) -> None:
-    assert say_of(language).symbols_of_ipa(canonicalize(ipa)) == symbols
-
-
 @given(
     st.text(
         "pbtdʈɖcɟkɡqɢʔmɱnɳɲŋɴʙrʀⱱɾɽɸβfvθðszʃʒʂʐçʝxɣχʁħʕhɦɬɮʋɹɻjɰlɭʎʟʍwɥʜʢʡɕʑɺɧʘǀǃǂǁɓɗʄɠʛɫ"
@@ -336,9 +250,8 @@ def test_neighbours_are_pronounced_as_beside_ipa() -> None:
 def test_only_given_words_change() -> None:
     text = "El SQL, de 25 SQL (o SQL): el Yosemite."
     plain = spoken(text, "es", ".", ())[0].symbols
-    other = spoken(text, "es", ".", pronounced(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"}))[
-        0
-    ].symbols
+    how = pronounced(text, {"SQL": "siˈkwel", "Yosemite": "ʝoˈse.mi.ti"})
+    other = spoken(text, "es", ".", how)[0].symbols
     assert other == plain.replace("ˌesekˌuˈɛle", "sikwˈel", 1).replace("ʝˌosemˈite", "ʝosˈemiti")
     assert len(other) < len(plain)
 
@@ -359,9 +272,7 @@ def test_pronunciations_cover_several_words_and_marks() -> None:
     st.sampled_from(["ˈsiːkwəl", "a", "ʔ", "di ˈɡru", "ˈaː" * 60]),
     st.sampled_from(LANGUAGES),
 )
-def test_any_text_with_pronunciations_is_valid_input(
-    text: str, places: list[tuple[int, int]], ipa: str, language: str
-) -> None:
+def test_pronunciations_are_valid(text: str, places: list[tuple[int, int]], ipa: str, language: str) -> None:
     pronunciations, at = [], 0
     for start, length in sorted(places):
         end = min(start + length, len(text))
@@ -374,64 +285,52 @@ def test_any_text_with_pronunciations_is_valid_input(
         assert edges.issuperset(edge for one in pronunciations for edge in (one.start, one.end))
 
 
-async def heard(engine: KokoroEngine, text: str, voice: str, language: str, how: dict[str, str]) -> list[str]:
-    segment = Segment(text, voice, language, pronunciations=pronounced(text, how))
-    samples, spans = joined(await chunks_of(engine, segment))
+def assert_spans(text: str, spans: list[Span]) -> None:
     assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
     assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
-    return words_of(hear(samples, 24_000, language), language)
+
+
+async def growing(engine: KokoroEngine, text: str, lexicon: dict[str, str]) -> tuple[Samples, list[Span]]:
+    options = NormalizerOptions("en", Lexicon().with_request(lexicon), accepts_ipa=True)
+    writer = Writer(text, 1, options, first=2)
+    found = joined([chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), writer.text)])
+    assert writer.text.boundary is not None
+    return found
 
 
 @pytest.mark.parametrize(
-    ("language", "voice", "text", "how", "expected_word", "letters"),
+    ("language", "voice", "text", "written", "ipa", "said"),
     [
-        ("en", "af_heart", "We keep it in the SQL of the house.", {"SQL": "ˈsiːkwəl"}, "sequel", "sql"),
-        ("en", "am_michael", "My friend Xqz is a very good doctor.", {"Xqz": "ˈmaɪkəl"}, "michael", "xqz"),
-        ("en-GB", "bm_george", "The road to Wxyz was long and cold.", {"Wxyz": "ˈlʌndən"}, "london", "wxyz"),
-        ("es", "ef_dora", "Mi amigo Xqz vive en esta ciudad.", {"Xqz": "aˈlexandɾo"}, "alejandro", "xqz"),
-        ("es-MX", "em_alex", "El coche de Wxyz es rojo y grande.", {"Wxyz": "maˈɾi.a"}, "maría", "wxyz"),
+        ("en", "af_heart", "We keep it in the SQL of the house.", "SQL", "ˈsiːkwəl", "sequel"),
+        ("en", "am_michael", "My friend Xqz is a very good doctor.", "Xqz", "ˈmaɪkəl", "michael"),
+        ("en-GB", "bm_george", "The road to Wxyz was long and cold.", "Wxyz", "ˈlʌndən", "london"),
+        ("es", "ef_dora", "Mi amigo Xqz vive en esta ciudad.", "Xqz", "aˈlexandɾo", "alejandro"),
+        ("es-MX", "em_alex", "El coche de Wxyz es rojo y grande.", "Wxyz", "maˈɾi.a", "maría"),
     ],
 )
 async def test_ipa_is_intelligible(
-    engine: KokoroEngine,
-    language: str,
-    voice: str,
-    text: str,
-    how: dict[str, str],
-    expected_word: str,
-    letters: str,
+    engine: KokoroEngine, language: str, voice: str, text: str, written: str, ipa: str, said: str
 ) -> None:
-    words = await heard(engine, text, voice, language, how)
-    assert expected_word in words, words
-    assert letters not in words, words
-    (written,) = how
-    spelled = words_of(text, language)
-    assert words == [expected_word if word == written.lower() else word for word in spelled], words
-
-
-async def growing(engine: KokoroEngine, text: str, options: NormalizerOptions) -> list[SpeechChunk]:
-    writer = Writer(text, 1, options, first=2)
-    chunks = [chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), writer.text)]
-    assert writer.text.boundary is not None
-    return chunks
+    segment = Segment(text, voice, language, pronunciations=pronounced(text, {written: ipa}))
+    samples, spans = joined(await chunks_of(engine, segment))
+    assert_spans(text, spans)
+    words = words_of(hear(samples, 24_000, language), language)
+    assert words == words_of(text.replace(written, said), language)
 
 
 async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
     text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
-    lasting = {}
+    lasting = []
     for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
-        options = NormalizerOptions("en", Lexicon().with_request({"Xqz": f"/{ipa}/"}), accepts_ipa=True)
-        _, spans = joined(await growing(engine, text, options))
-        assert [text[span.start : span.end] for span in spans] == [word.strip(".,") for word in text.split()]
-        assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
-        lasting[ipa] = next(span.end_s - span.start_s for span in spans if span.start == text.index("Xqz"))
-    short, long = lasting.values()
+        _, spans = await growing(engine, text, {"Xqz": f"/{ipa}/"})
+        assert_spans(text, spans)
+        lasting += [span.end_s - span.start_s for span in spans if span.start == text.index("Xqz")]
+    short, long = lasting
     assert long > short + 0.5
 
 
 async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
     text = "We keep the SQL of my friend Xqz in the old house near the river."
-    lexicon = Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
-    samples, _ = joined(await growing(engine, text, NormalizerOptions("en", lexicon, accepts_ipa=True)))
+    samples, _ = await growing(engine, text, {"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
     words = words_of(hear(samples, 24_000, "en"), "en")
     assert words == words_of(text.replace("SQL", "sequel").replace("Xqz", "Michael"), "en")

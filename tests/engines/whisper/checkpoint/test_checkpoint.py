@@ -42,6 +42,7 @@ from tests.engines.whisper.checkpoint.random_checkpoint import (
     tokenizer_of,
 )
 from tests.engines.whisper.conftest import RATE, Said, silence
+from tests.engines.whisper.test_recordings import pieces
 from tests.judges.judge import words_of
 from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
@@ -74,37 +75,24 @@ def test_folder_comes_first_then_the_models_folder(tmp_path: Path) -> None:
     assert find(str(own), tmp_path) == own
     for name in ("Systran/faster-whisper-small", "Systran/faster-whisper-small@v1", "faster-whisper-small"):
         assert find(name, tmp_path) == kept
-
-
-@pytest.mark.parametrize("name", ["/nowhere/whisper", "a/b/c"])
-def test_other_names_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(
-        CheckpointError, match=r"neither a local path nor a model's name on a hub \(OWNER/NAME\)"
-    ):
-        find(name, tmp_path, may_fetch=True)
-
-
-def test_name_without_an_owner_is_refused_before_the_start(tmp_path: Path) -> None:
-    with pytest.raises(
-        EngineUnavailable, match=r"^KANI_WHISPER_MODEL: 'large' is neither a folder nor a model's"
-    ):
+    for name in ("/nowhere/whisper", "a/b/c"):
+        with pytest.raises(CheckpointError, match=r"neither a local path nor .* on a hub \(OWNER/NAME\)"):
+            find(name, tmp_path, may_fetch=True)
+    # Before the start.
+    with pytest.raises(EngineUnavailable, match=r"^KANI_WHISPER_MODEL: 'large' is neither a folder nor"):
         WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model="large")
 
 
-@pytest.mark.parametrize(
-    ("recognizer", "no_fetch", "fetched"),
-    [("auto", False, True), ("whisper", False, True), ("auto", True, False), ("whisper", True, False)],
-)
+@pytest.mark.parametrize("recognizer", ["auto", "whisper"])
+@pytest.mark.parametrize("no_fetch", [False, True])
 async def test_named_model_is_fetched_unless_forbidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: str, no_fetch: bool, fetched: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: str, no_fetch: bool
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
-    chosen = load(
-        {"whisper_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}, {}, tmp_path / "none"
-    )
-    made = build_recognizer(recognizer, chosen)
+    given = {"whisper_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}
+    made = build_recognizer(recognizer, load(given, {}, tmp_path / "none"))
     assert made is not None and not made.info.languages
-    reason = "cannot be fetched from the model hub" if fetched else "is not fetched unasked"
+    reason = "is not fetched unasked" if no_fetch else "cannot be fetched from the model hub"
     with pytest.raises(EngineUnavailable, match=f"^KANI_WHISPER_MODEL: owner/name .*{reason}"):
         await made.start()
 
@@ -121,14 +109,12 @@ async def test_checkpoint_of_a_hub_is_fetched_once(
     hub.files = {path.name: path.read_bytes() for path in checkpoint("english").iterdir()}
     hub.files["README.md"] = b"not needed"
     with caplog.at_level(logging.INFO):
-        for address in (None, NO_HUB):
-            if address is not None:
-                use_hub(monkeypatch, address)
-            where = {"models_dir": None, "cache_dir": tmp_path}
-            made = WhisperRecognizer(**where, may_fetch=True, model=hub.repository)
-            await made.start()
-            assert made.info.languages == {"en"} and made.info.version == "name int8"
-            await made.stop()
+        for _ in range(2):
+            one = WhisperRecognizer(models_dir=None, cache_dir=tmp_path, may_fetch=True, model=hub.repository)
+            await one.start()
+            assert one.info.languages == {"en"} and one.info.version == "name int8"
+            await one.stop()
+            use_hub(monkeypatch, NO_HUB)
     fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
     assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
     assert not [path for path in hub.asked if path.endswith("README.md")]
@@ -144,6 +130,10 @@ def as_json(edit: Callable[[Any], object]) -> Callable[[bytes], bytes]:
     return lambda content: json.dumps(edit(json.loads(content))).encode()
 
 
+def other(old: bytes, new: bytes) -> Callable[[bytes], bytes]:
+    return lambda content: content.replace(old, new, 1)
+
+
 MODEL, CONFIG, VOCABULARY, TOKENIZER = "model.bin", "config.json", "vocabulary.json", "tokenizer.json"
 # A file's content, None where it is gone, what becomes of it, or another name for it.
 BROKEN: list[tuple[str, Broken, str]] = [
@@ -154,16 +144,8 @@ BROKEN: list[tuple[str, Broken, str]] = [
     (MODEL, lambda content: content[:-500], r"model\.bin is cut off: fetch it again"),
     (MODEL, b"", r"model\.bin is cut off"),
     (MODEL, b"\x05" + b"\0" * 99, r"has the version 5 of CTranslate2's format, not 6: convert it"),
-    (
-        MODEL,
-        lambda content: content.replace(b"WhisperSpec", b"WhisperSpoc", 1),
-        "is a 'WhisperSpoc', not a W",
-    ),
-    (
-        MODEL,
-        lambda content: content.replace(b"/conv1/w", b"/conv9/w", 1),
-        "no encoder/conv1/weight with 3 dim",
-    ),
+    (MODEL, other(b"WhisperSpec", b"WhisperSpoc"), "is a 'WhisperSpoc', not a W"),
+    (MODEL, other(b"/conv1/w", b"/conv9/w"), "no encoder/conv1/weight with 3 dim"),
     (VOCABULARY, as_json(lambda tokens: tokens[:-1]), r"has 51864 tokens, model\.bin 51865"),
     (
         VOCABULARY,
@@ -182,11 +164,7 @@ BROKEN: list[tuple[str, Broken, str]] = [
         lambda _: json.dumps(tokenizer_of("english")).encode(),
         r"the token <\|startoftranscript\|> is number 50257 .* and 50258",
     ),
-    (
-        MODEL,
-        "model.safetensors",
-        r"has no model\.bin: it holds a model of transformers.*ct2-transformers-con",
-    ),
+    (MODEL, "model.safetensors", r"has no model\.bin: it holds a model of transformers.*ct2-transformers"),
 ]
 
 
@@ -205,30 +183,20 @@ def test_broken_checkpoint_is_refused(broken: Path, name: str, content: Broken, 
 
 
 @pytest.mark.heard
-def test_file_of_the_cache_that_fails_its_sha256_is_refused(broken: Path) -> None:
-    content = broken / ("0" * 64)
-    (broken / "model.bin").rename(content)
-    (broken / "model.bin").symlink_to(content)
-    with pytest.raises(CheckpointError, match=r"model\.bin fails its SHA-256"):
-        read_contents(broken)
-
-
-@pytest.mark.heard
-def test_vocabulary_may_be_a_text(broken: Path) -> None:
-    (broken / "vocabulary.json").unlink()
+async def test_vocabulary_may_be_a_text_and_files_of_the_cache_have_their_sha256(broken: Path) -> None:
+    (broken / VOCABULARY).unlink()
     shutil.copyfile(parts("vocabulary.txt")[0], broken / "vocabulary.txt")
     contents = read_contents(broken)
     assert contents.layout == Layout(tokens=51_865, mels=80, width=32, layers=2, heads=2)
-    assert contents.files["model.bin"] == broken / "model.bin"
-
-
-@pytest.mark.heard
-async def test_start_names_the_setting(broken: Path) -> None:
-    (broken / "tokenizer.json").unlink()
+    assert contents.files[MODEL] == broken / MODEL
+    content = broken / ("0" * 64)
+    (broken / MODEL).rename(content)
+    (broken / MODEL).symlink_to(content)
+    with pytest.raises(CheckpointError, match=r"model\.bin fails its SHA-256"):
+        read_contents(broken)
+    (broken / TOKENIZER).unlink()
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=broken, model=str(broken))
-    with pytest.raises(
-        EngineUnavailable, match=r"^KANI_WHISPER_MODEL: .*whisper-tiny has no tokenizer\.json"
-    ):
+    with pytest.raises(EngineUnavailable, match=r"^KANI_WHISPER_MODEL: .*whisper-tiny has no tokenizer.json"):
         await recognizer.start()
 
 
@@ -238,14 +206,6 @@ LANGUAGES_OF: dict[Kind, set[str]] = {
     "large-v3": {*LANGUAGES, "yue"},
     "english": {"en"},
 }
-
-END = {"multilingual": 50_257, "large-v3": 50_257, "english": 50_256}
-
-
-@pytest.fixture
-def fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever else the machine does, live speech is recognised."""
-    monkeypatch.setattr(live_delay, "LONGEST_S", math.inf)
 
 
 @pytest.fixture
@@ -274,21 +234,21 @@ async def started(folder: Path, cache: Path) -> AsyncIterator[WhisperRecognizer]
         await made.stop()
 
 
-async def once(*parts: Samples) -> AsyncIterator[Any]:
-    for part in parts:
-        yield part
-
-
 @pytest.mark.heard
 def test_prompt_is_that_of_faster_whisper(checkpoint: Checkpoint, kind: Kind, whisper: Whisper) -> None:
     assert {*whisper.languages} == LANGUAGES_OF[kind]
-    read = tokenizers.Tokenizer.from_file(str(checkpoint(kind) / "tokenizer.json"))
+    read = tokenizers.Tokenizer.from_file(str(checkpoint(kind) / TOKENIZER))
     for task in ("transcribe", "translate"):
         judge = Tokenizer(read, whisper.languages != ("en",), task=task, language="en")
         prompt = whisper.prompt("Zandrell, Tolliwen.", "en", translate=task == "translate")
         begin = prompt.index(judge.sot)
         assert prompt[begin:] == list(judge.sot_sequence)
         assert read.decode(prompt[2:begin]) == " Zandrell, Tolliwen." and prompt[0] == judge.sot_prev
+    # Expected words stay within the model's context.
+    many = ", ".join(f"Zandrell {number}" for number in range(2_000))
+    before = whisper.tokens_before(many)
+    assert len(before) == 220 and whisper.text_of(before).endswith("Zandrell 1999")
+    assert len(whisper.prompt(many, "en", translate=False)) <= 448 - 224 + 2
 
 
 @pytest.mark.heard
@@ -300,45 +260,48 @@ def test_answer_is_that_of_the_plain_model(
         str(checkpoint(kind)), device="cpu", compute_type="int8", intra_threads=1
     )
     assert plain.n_mels == MELS[kind]
-    encoded = whisper.encode(noise)
-    prompt = [*whisper.prompt("Zandrell, Tolliwen.", "en", translate=False), whisper._no_timestamps]
-    found = whisper.generate(encoded, "en", (), 12, 1, whisper.tokens_before("Zandrell, Tolliwen."))
+    encoded, before = whisper.encode(noise), "Zandrell, Tolliwen."
+    prompt = [*whisper.prompt(before, "en", translate=False), whisper._no_timestamps]
+    found = whisper.generate(encoded, "en", (), 12, 1, whisper.tokens_before(before))
     never = whisper._never("en", latin=True)
     (answer,) = plain.generate(
         encoded, [prompt], beam_size=1, max_length=12 + len(prompt), suppress_tokens=never
     )
-    assert found and found == [token for token in answer.sequences_ids[0] if token < END[kind]]
+    end = 50_256 if kind == "english" else 50_257
+    assert found and found == [token for token in answer.sequences_ids[0] if token < end]
+    if kind == "english":
+        words = [HypothesisWord("a", (11,)), HypothesisWord("b", (12, 13))]
+        timed, probability = whisper.align(encoded, "en", (), words, SECONDS)
+        assert [one.word for one in timed] == words and probability < 0
+        assert 0 <= timed[0].start_s <= timed[0].end_s <= timed[1].end_s <= SECONDS
+
+
+@pytest.fixture
+def fast_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else the machine does, live speech is recognised."""
+    monkeypatch.setattr(live_delay, "LONGEST_S", math.inf)
 
 
 @pytest.mark.heard
 @pytest.mark.usefixtures("fast_enough")
 async def test_random_checkpoint_listens_and_transcribes(
-    checkpoint: Checkpoint, kind: Kind, tmp_path: Path, said: dict[str, Said]
+    checkpoint: Checkpoint,
+    kind: Kind,
+    tmp_path: Path,
+    said: dict[str, Said],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     speech = said["en"].samples
+    caplog.set_level(logging.INFO)
     async with started(checkpoint(kind), tmp_path) as made:
         assert made.info.languages == LANGUAGES_OF[kind] and made.info.version == f"whisper-{kind} int8"
-        events = [event async for event in made.recognize(once(speech, silence(1)), None)]
+        delay_s = made.info.live_delay_s
+        assert delay_s is not None and delay_s > 0.2 and not made.info.recordings_only
+        assert f"live words come about {delay_s:.1f} s after they are said" in caplog.text
+        events = [event async for event in made.recognize(pieces(speech, silence(1)), None)]
         assert sum(isinstance(event, Step) for event in events) == (len(speech) + RATE) // 1280
-        found = [one async for one in made.transcribe(once(speech), TranscriptionOptions())]
+        found = [one async for one in made.transcribe(pieces(speech), TranscriptionOptions())]
         assert all(one.language in LANGUAGES_OF[kind] for one in found)
-
-
-@pytest.mark.heard
-def test_align_gives_times_of_a_model_of_one_language(checkpoint: Checkpoint, noise: Samples) -> None:
-    whisper = Whisper(read_contents(checkpoint("english")).files, 1)
-    words = [HypothesisWord("a", (11,)), HypothesisWord("b", (12, 13))]
-    timed, probability = whisper.align(whisper.encode(noise), "en", (), words, SECONDS)
-    assert [one.word for one in timed] == words and probability < 0
-    assert 0 <= timed[0].start_s <= timed[0].end_s <= timed[1].end_s <= SECONDS
-
-
-@pytest.mark.heard
-def test_expected_words_stay_within_the_models_context(whisper: Whisper) -> None:
-    many = ", ".join(f"Zandrell {number}" for number in range(2_000))
-    before = whisper.tokens_before(many)
-    assert len(before) == 220 and whisper.text_of(before).endswith("Zandrell 1999")
-    assert len(whisper.prompt(many, "en", translate=False)) <= 448 - 224 + 2
 
 
 @pytest.mark.heard
@@ -351,7 +314,7 @@ async def test_base_from_a_folder_hears_the_same_words(
         assert made.info.languages == recognizer.info.languages
         for language, one in said.items():
             audio, both = (silence(0.3), one.samples, silence(1)), (recognizer, made)
-            heard = [[event async for event in each.recognize(once(*audio), language)] for each in both]
+            heard = [[event async for event in each.recognize(pieces(*audio), language)] for each in both]
             assert heard[0] == heard[1]
             words = " ".join(event.text for event in heard[1] if isinstance(event, RecognizedWord))
             assert words_of(words, language) == words_of(one.text, language)
@@ -367,41 +330,22 @@ def test_delay_grows_with_the_time_of_a_pass_and_slow_cores_share_it() -> None:
 
 
 @pytest.mark.heard
-@pytest.mark.usefixtures("fast_enough")
-async def test_start_measures_and_tells_the_delay(
-    checkpoint: Checkpoint, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level(logging.INFO)
-    async with started(checkpoint("multilingual"), tmp_path) as made:
-        delay_s = made.info.live_delay_s
-        assert delay_s is not None and delay_s > 0.2 and not made.info.recordings_only
-        assert f"live words come about {delay_s:.1f} s after they are said" in caplog.text
-        assert [event async for event in made.recognize(once(silence(1)), "en")]
-
-
-@pytest.mark.heard
-async def test_slow_machine_serves_recordings_only(
+async def test_slow_machine_gives_a_pass_all_cores_or_serves_recordings_only(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 2)
+    async with started(checkpoint("multilingual"), tmp_path) as made:
+        assert made._whisper._model.num_workers == made._workers == made._scheduler._free == 2
+        live = (made.recognize(pieces(silence(1)), "en") for _ in range(3))
+        assert len(await asyncio.gather(*map(anext, live))) == 3
     # Half of what the audio after a word takes: every model is too slow.
     monkeypatch.setattr(live_delay, "LONGEST_S", 0.1)
     monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 1)
     reason = r"whisper-multilingual is too slow on this machine for live speech .* KANI_WHISPER_MODEL to a sm"
     async with started(checkpoint("multilingual"), tmp_path) as made:
         with pytest.raises(EngineUnavailable, match=reason):
-            await anext(made.recognize(once(silence(1)), "en"))
+            await anext(made.recognize(pieces(silence(1)), "en"))
         assert "too slow on this machine" in caplog.text
-        recording = made.transcribe(once(silence(1)), TranscriptionOptions("en"))
+        recording = made.transcribe(pieces(silence(1)), TranscriptionOptions("en"))
         assert [one async for one in recording] == []
-
-
-@pytest.mark.heard
-async def test_slow_passes_get_all_cores(
-    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 4)
-    monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 2)
-    async with started(checkpoint("multilingual"), tmp_path) as made:
-        assert made._whisper._model.num_workers == made._workers == made._scheduler._free == 2
-        live = (made.recognize(once(silence(1)), "en") for _ in range(3))
-        assert len(await asyncio.gather(*map(anext, live))) == 3
