@@ -7,7 +7,7 @@ import numpy.typing as npt
 import soxr
 
 from kani.core.audio.encoding import AudioFormat, FileEncoder
-from kani.core.audio.pcm import decode_recording, wav
+from kani.core.audio.pcm import decode_recording
 from kani.core.types import Recording, Samples
 
 Random = np.random.Generator
@@ -29,15 +29,8 @@ def louder(recording: Recording, decibels: float) -> Recording:
 
 
 def at_rate(recording: Recording, rate: int) -> Recording:
-    """Resample."""
-    return Recording(
-        np.asarray(soxr.resample(recording.samples, recording.sample_rate, rate), np.float32), rate
-    )
-
-
-def in_16_bits(recording: Recording) -> Recording:
-    """As a WAV file has it."""
-    return decode_recording(wav(recording.samples, recording.sample_rate))
+    samples = soxr.resample(recording.samples, recording.sample_rate, rate)
+    return Recording(np.asarray(samples, np.float32), rate)
 
 
 def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
@@ -66,9 +59,8 @@ def over(recording: Recording, sound: Samples, decibels: float) -> Recording:
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
     gain = speech_level(recording.samples) * 10 ** (-decibels / 20) / level
     mixed = recording.samples + sound[: len(recording.samples)] * np.float32(gain)
-    return Recording(
-        np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32), recording.sample_rate
-    )
+    mixed /= np.float32(max(1.0, float(np.abs(mixed).max())))
+    return Recording(mixed, recording.sample_rate)
 
 
 def telephone(recording: Recording) -> Recording:
@@ -130,9 +122,8 @@ def alternating(one: Recording, other: Recording) -> Recording:
     """Two speakers alternating by sentence; at one rate."""
     rate = one.sample_rate
     pause = np.zeros(rate // 4, np.float32)
-    pairs = zip(
-        _sentences(one.samples, rate), _sentences(_level(other.samples, one.samples), rate), strict=False
-    )
+    own, others = _sentences(one.samples, rate), _sentences(_level(other.samples, one.samples), rate)
+    pairs = zip(own, others, strict=False)
     turns = [part for pair in pairs for turn in pair for part in (turn, pause)]
     return Recording(np.concatenate(turns), rate)
 
@@ -154,7 +145,6 @@ Sound = Callable[[int, int, Random], Samples]
 
 
 def white(count: int, rate: int, random: Random) -> Samples:
-    """White noise."""
     return np.asarray(random.standard_normal(count), np.float32)
 
 
@@ -217,12 +207,10 @@ def band(count: int, rate: int, random: Random) -> Samples:
 
 
 def tone(count: int, rate: int, random: Random) -> Samples:
-    """A sine of 440 Hz."""
     return np.asarray(np.sin(2 * np.pi * 440 * np.arange(count) / rate), np.float32)
 
 
 def clicks(count: int, rate: int, random: Random) -> Samples:
-    """Two clicks per second."""
     samples = np.zeros(count, np.float32)
     for begin in range(rate // 3, count - 30, rate // 2):
         samples[begin : begin + 20] = random.standard_normal(20)
@@ -237,8 +225,6 @@ def _note(number: int, times: Values, fades_s: float) -> Values:
 
 
 def _shaped(count: int, random: Random, gain: Callable[[Values], Values]) -> Samples:
-    spectrum = np.fft.rfft(random.standard_normal(count)) * gain(
-        np.asarray(np.fft.rfftfreq(count), np.float64)
-    )
+    spectrum = np.fft.rfft(random.standard_normal(count)) * gain(np.fft.rfftfreq(count))
     spectrum[0] = 0
     return np.asarray(np.fft.irfft(spectrum, count), np.float32)

@@ -403,7 +403,7 @@ def test_broken_embedding_is_skipped(
 
 
 @pytest.fixture
-def first_version(tmp_path: Path) -> Path:
+def first_version(folder: Path) -> None:
     """A store as written by version 1, without a version file."""
     voice = place(folder, "eva")
     voice.mkdir(parents=True)
@@ -412,7 +412,6 @@ def first_version(tmp_path: Path) -> Path:
     facts |= {"consent_at": "2026-01-02T03:04:05+00:00", "sha256": "0" * 64}
     numbers = {"size": len(recording()), "duration_s": 3.5, "sample_rate": 8000}
     (voice / "voice.json").write_text(json.dumps(facts | numbers, indent=2))
-    return folder
 
 
 @pytest.mark.usefixtures("first_version")
