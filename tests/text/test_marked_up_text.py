@@ -10,7 +10,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.types import SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
@@ -90,14 +89,12 @@ async def test_list_items_pause_like_paragraphs(tmp_path: Path) -> None:
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
 async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int]) -> None:
-    async with (
-        serving(ToneEngine(writes=bool(cuts)), tmp_path) as service,
-        service.open(SpeechRequest(language="es"), protocol="test") as session,
-    ):
-        for start, end in pairwise([0, *cuts, max(len(text), 401)]):
-            session.feed(text[start:end])
-        session.finish()
-        chunks = await collect(session)
+    async with serving(ToneEngine(writes=bool(cuts)), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            for start, end in pairwise([0, *cuts, max(len(text), 401)]):
+                session.feed(text[start:end])
+            session.finish()
+            chunks = await collect(session)
     spans = spans_of(chunks)
     if chunks:
         assert_tiles(spans, len(text), pauses=sum(span.start == span.end for span in spans))
