@@ -147,7 +147,6 @@ def files_of(place: str) -> list[Path]:
 
 
 def is_within(name: str, places: set[str]) -> bool:
-    """Return True if ``name`` is one of ``places`` or inside one."""
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 

@@ -167,8 +167,6 @@ async def test_marks_follow_their_audio_and_wait_for_the_backlog(tmp_path: Path)
 
 
 class Watch(Observer):
-    """Keeps what was heard, and how late."""
-
     heard_s = 0.0
     open = 0
 

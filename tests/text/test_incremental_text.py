@@ -1,7 +1,5 @@
 """Sessions that speak growing text, and that yield their slot inside a segment."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator
@@ -378,8 +376,6 @@ async def test_engine_breaks_on_growing_text(tmp_path: Path) -> None:
 
 
 class Watch(Observer):
-    """Keeps what a session tells."""
-
     def __init__(self) -> None:
         self.reported: list[tuple[str, float]] = []
 

@@ -1,7 +1,5 @@
 """Words and how they are said: what is found in a text, what is refused, and the IPA of an entry."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

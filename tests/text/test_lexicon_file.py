@@ -1,7 +1,5 @@
 """The server's lexicon: its file, its languages, and what happens when it changes."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os
@@ -51,7 +49,6 @@ def write(tmp_path: Path) -> Write:
 
 
 async def loaded(path: Path) -> LexiconFile:
-    """The lexicon at ``path``, read."""
     lexicon = LexiconFile(path)
     await lexicon.refresh()
     return lexicon
@@ -67,7 +64,6 @@ def how(lexicon: LexiconFile, tag: str, word: str) -> str | None:
 
 
 def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Messages of warnings in the log."""
     return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
 
 

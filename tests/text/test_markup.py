@@ -1,17 +1,21 @@
-"""Spoken text and pauses of marked-up texts (markup.tsv)."""
-
-from __future__ import annotations
+"""Spoken text and pauses of marked-up texts (markup.tsv), and where the spans of their speech point."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kani.text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
 from kani.text.markup.masked_text import MAX_ADDRESS
 from kani.text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S
+from tests.core.timing.test_spans import assert_tiles
+from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tables import rows
+from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 Part = str | Break
 
@@ -30,7 +34,6 @@ TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=6)), max_size=25).map("".
 
 
 def joined(parts: Iterable[Part]) -> list[Part]:
-    """The parts with the strings that stand side by side joined."""
     result: list[Part] = []
     for part in parts:
         if isinstance(part, str) and result and isinstance(result[-1], str):
@@ -41,7 +44,6 @@ def joined(parts: Iterable[Part]) -> list[Part]:
 
 
 def read(text: str, *, announce_code: bool = True) -> list[Part]:
-    """All that comes of a text that comes at once."""
     markup = MarkupMasker(announce_code=announce_code)
     return joined(markup.feed(text) + markup.flush())
 
@@ -240,3 +242,87 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
     given_out = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
     assert text[given_out:] == held
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "rests"),
+    [
+        ('<break time="0.5s"/>', [0.5]),
+        (" <break time='500ms' /> ", [0.5]),
+        ('<break strength="x-strong"></break>', [1.25]),
+        ('<break time="2s"/> <break time="0.5s"/>', [2.0, 0.5]),
+    ],
+)
+async def test_break_is_silence_of_its_duration(
+    tmp_path: Path, tags: str, rests: list[float], writes: bool
+) -> None:
+    """A span without characters after its tag covers it."""
+    text = f"uno{tags}dos"
+    engine = ToneEngine(writes=writes)
+    async with serving(engine, tmp_path) as service:
+        chunks = await speak(service, text)
+    spans = spans_of(chunks)
+    told = [span for span in spans if span.start == span.end]
+    assert [span.end_s - span.start_s for span in told] == pytest.approx(rests)
+    assert all(text[: span.start].endswith(">") for span in told)
+    assert engine.words == ["uno", "dos"]
+    assert len(audio(chunks)) == round((6 * LETTER_S + sum(rests)) * RATE)
+    assert silent(chunks, told[0].start_s, told[-1].end_s)
+    assert not silent(chunks, told[-1].end_s, told[-1].end_s + LETTER_S)
+    assert_tiles(spans, len(text), pauses=len(rests))
+
+
+async def test_break_in_pieces_is_one_pause(tmp_path: Path) -> None:
+    engine = ToneEngine(writes=True)
+    text = 'Uno dos <break time="0.5s"/> tres cuatro.'
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        for character in text:
+            session.feed(character)
+        session.finish()
+        spans = spans_of(await collect(session))
+    (rest,) = (span for span in spans if span.start == span.end)
+    assert (rest.start, rest.end_s - rest.start_s) == (text.index("/>") + 2, pytest.approx(0.5))
+    assert engine.words == ["Uno", "dos", "tres", "cuatro"]
+    assert_tiles(spans, len(text), pauses=1)
+
+
+async def test_breaks_alone_are_silent(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        assert not np.any(audio(await speak(service, '<break time="1s"/>')))
+        chunks = await speak(service, '<break time="1s"/>hola')
+        assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.0 + LETTER_S)
+        assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), pauses=1)
+
+
+async def test_spans_cover_words_without_markup(tmp_path: Path) -> None:
+    text = "# **Título**\n- [uno](https://ej.es/a_b) y `dos`\n- foo**bar**\n\nAT&amp;T <b>fin</b>."
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        spans = spans_of(await speak(service, text))
+    assert_tiles(spans, len(text))
+    told = [text[span.start : span.end] for span in spans]
+    for word in ("Título", "uno", "y", "dos", "foo**bar", "fin"):
+        assert word in told
+    assert "https" not in " ".join(engine.words) and "amp" not in " ".join(engine.words)
+
+
+async def test_list_items_pause_like_paragraphs(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        listed = spans_of(await speak(service, "Hay que comprar varias cosas:\n- manzanas\n- peras\n- uvas"))
+        prose = spans_of(await speak(service, "Hay que comprar varias cosas: manzanas peras uvas"))
+    assert listed[-1].end_s > prose[-1].end_s
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
+async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int]) -> None:
+    async with serving(ToneEngine(writes=bool(cuts)), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            for start, end in pairwise([0, *cuts, max(len(text), 401)]):
+                session.feed(text[start:end])
+            session.finish()
+            chunks = await collect(session)
+    spans = spans_of(chunks)
+    if chunks:
+        assert_tiles(spans, len(text), pauses=sum(span.start == span.end for span in spans))

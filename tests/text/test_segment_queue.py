@@ -1,7 +1,5 @@
 """Segments, pauses and foreign passages of a text, however long it is and however it comes."""
 
-from __future__ import annotations
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -215,22 +215,15 @@ def test_vorbis_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is empty"),
-        (b"hello", "not audio"),
-        (b"<!DOCTYPE html><html>", "not audio"),
+        (b"", "is empty"), (b"hello", "not audio"), (b"<!DOCTYPE html><html>", "not audio"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "not audio"),
         (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts", "not audio"),
         (b"ffconcat version 1.0\nfile /etc/hostname", "not audio"),
-        (b"RIFF\x04\0\0\0AVI LIST", "not audio"),
-        (b"RIFF\0\0\0\0WAVE", "broken"),
-        (b"OggS", "broken"),
-        (b"fLaC", "broken"),
-        (b"ID3", "broken"),
-        (b"\xff\xfb\x90\x00", "broken"),
-        (b"\0\0\0\x20ftypM4A ", "broken"),
-        (b"OggS" + bytes(range(256)) * 40, "broken"),
+        (b"RIFF\x04\0\0\0AVI LIST", "not audio"), (b"RIFF\0\0\0\0WAVE", "broken"), (b"OggS", "broken"),
+        (b"fLaC", "broken"), (b"ID3", "broken"), (b"\xff\xfb\x90\x00", "broken"),
+        (b"\0\0\0\x20ftypM4A ", "broken"), (b"OggS" + bytes(range(256)) * 40, "broken"),
     ],
-)
+)  # fmt: skip
 def test_data_without_audio_is_refused(data: bytes, reason: str) -> None:
     assert reason in refusal(data)
 

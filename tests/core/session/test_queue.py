@@ -198,8 +198,6 @@ async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
 
 
 class Ledger(Observer):
-    """Keeps how each session ended."""
-
     def __init__(self) -> None:
         self.endings: list[tuple[str, int]] = []
 

@@ -249,27 +249,24 @@ async def test_text_limit_counts_whole_session(tmp_path: Path, first: str, secon
                 session.feed(second)
 
 
+BAD_SAMPLING = [("temperature", -1), ("top_p", 1.1), ("top_k", 1001), ("repetition_penalty", 0.5)]
+BAD_SAMPLING += [("seed", -1), ("seed", 10**400)]
+
+
 @pytest.mark.parametrize(
     ("request_", "field"),
     [
-        (SpeechRequest(speed=0.2), "speed"),
-        (SpeechRequest(speed=float("nan")), "speed"),
+        *((SpeechRequest(speed=speed), "speed") for speed in (0.2, math.nan)),
         (SpeechRequest(max_tokens=0), "max_tokens"),
-        (SpeechRequest(sampling=Sampling(temperature=-1)), "temperature"),
-        (SpeechRequest(sampling=Sampling(top_p=1.1)), "top_p"),
-        (SpeechRequest(sampling=Sampling(top_k=1001)), "top_k"),
-        (SpeechRequest(sampling=Sampling(repetition_penalty=0.5)), "repetition_penalty"),
-        (SpeechRequest(sampling=Sampling(seed=-1)), "seed"),
-        (SpeechRequest(sampling=Sampling(seed=10**400)), "seed"),
-        (SpeechRequest(emotion="bored"), "emotion"),
-        (SpeechRequest(voice="nobody"), "voice"),
-        (SpeechRequest(voice="custom:nobody"), "voice"),
+        *((SpeechRequest(sampling=Sampling(**{name: value})), name) for name, value in BAD_SAMPLING),
+        *((SpeechRequest(voice=voice), "voice") for voice in ("nobody", "custom:nobody")),
         (SpeechRequest(language="xx"), "language"),
-        (SpeechRequest(language="es", emotion="happy:0.5,joyful:0.5"), "emotion"),
-        (SpeechRequest(language="es", emotion="happy", emotion_strength=1.5), "emotion_strength"),
-        (SpeechRequest(language="es", duration_s=0.01), "duration_s"),
-        (SpeechRequest(language="es", duration_s=3.0, speed=1.5), "duration_s"),
-        (SpeechRequest(language="es", lexicon={"uno": "/qqq!/"}), "lexicon"),
+        (SpeechRequest(emotion="bored"), "emotion"),
+        (replace(SPANISH, emotion="happy:0.5,joyful:0.5"), "emotion"),
+        (replace(SPANISH, emotion="happy", emotion_strength=1.5), "emotion_strength"),
+        (replace(SPANISH, duration_s=0.01), "duration_s"),
+        (replace(SPANISH, duration_s=3.0, speed=1.5), "duration_s"),
+        (replace(SPANISH, lexicon={"uno": "/qqq!/"}), "lexicon"),
     ],
 )
 async def test_invalid_field_is_named(service: SpeechService, request_: SpeechRequest, field: str) -> None:

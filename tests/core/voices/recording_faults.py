@@ -50,7 +50,6 @@ def clipped(recording: Recording, decibels: float) -> Recording:
 
 
 def with_offset(recording: Recording, offset: float) -> Recording:
-    """Add a constant."""
     return Recording(np.clip(recording.samples + np.float32(offset), -1, 1), recording.sample_rate)
 
 
@@ -93,7 +92,6 @@ def in_room(recording: Recording, seconds: float, direct_db: float) -> Recording
 
 
 def cut(recording: Recording, seconds: float) -> Recording:
-    """Keep the first seconds of speech."""
     begin = int(np.argmax(np.abs(recording.samples) > LOUD_AT_LEAST))
     length = int(seconds * recording.sample_rate)
     return Recording(recording.samples[begin : begin + length], recording.sample_rate)
@@ -106,7 +104,6 @@ def with_silence(recording: Recording, share: float) -> Recording:
 
 
 def _sentences(samples: Samples, rate: int) -> list[Samples]:
-    """Split at the silences."""
     frame = rate // 100
     quiet = np.abs(samples[: len(samples) // frame * frame].reshape(-1, frame)).max(axis=1) < 1e-3
     edges = np.flatnonzero(np.diff(np.concatenate([[True], quiet, [True]]).astype(int)))
@@ -201,7 +198,6 @@ def drums(count: int, rate: int, random: Random) -> Samples:
 
 
 def band(count: int, rate: int, random: Random) -> Samples:
-    """Chords, a tune and drums together."""
     parts = [sound(count, rate, random) for sound in (chords, melody, drums)]
     return np.asarray(sum(part / part.std() for part in parts), np.float32)
 

@@ -48,24 +48,14 @@ def catalogue(store: VoiceStore) -> VoiceCatalogue:
 @pytest.mark.parametrize(
     ("voice", "language", "engine", "speaker"),
     [
-        (None, "es", "fine", "dora"),
-        ("default", "es", "fine", "dora"),
-        (None, "es-MX", "fine", "dora"),
-        (None, "en", "fine", "heart"),
-        (None, "en-US", "fine", "heart"),
-        (None, "en-GB", "fine", "emma"),
-        (None, "EN-gb", "fine", "emma"),
-        (None, "ar", "wide", "w:ar"),
-        (None, "ar-EG", "wide", "w:ar"),
-        (None, "pt", "wide", "w:pt-br"),
-        (None, "pt-PT", "wide", "w:pt"),
-        ("alex", "es", "fine", "alex"),
-        ("alex", "es-AR", "fine", "alex"),
-        ("alex", "en", "fine", "alex"),
-        ("alex", "ar", "wide", "w:ar"),
+        (None, "es", "fine", "dora"), ("default", "es", "fine", "dora"), (None, "es-MX", "fine", "dora"),
+        (None, "en", "fine", "heart"), (None, "en-US", "fine", "heart"), (None, "en-GB", "fine", "emma"),
+        (None, "EN-gb", "fine", "emma"), (None, "ar", "wide", "w:ar"), (None, "ar-EG", "wide", "w:ar"),
+        (None, "pt", "wide", "w:pt-br"), (None, "pt-PT", "wide", "w:pt"), ("alex", "es", "fine", "alex"),
+        ("alex", "es-AR", "fine", "alex"), ("alex", "en", "fine", "alex"), ("alex", "ar", "wide", "w:ar"),
         ("w:es", "es", "wide", "w:es"),
     ],
-)
+)  # fmt: skip
 def test_catalogue_resolves_voice_and_language(
     catalogue: VoiceCatalogue, voice: str | None, language: str, engine: str, speaker: str
 ) -> None:

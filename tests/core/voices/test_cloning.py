@@ -78,8 +78,6 @@ class SlowEngine(ToneEngine):
 
 
 class EndlessEngine(ToneEngine):
-    """Refines without end until stopped."""
-
     stopped = 0
 
     def __init__(self) -> None:

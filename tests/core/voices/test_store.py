@@ -46,7 +46,6 @@ def store(folder: Path) -> VoiceStore:
 
 
 def place(folder: Path, name: str) -> Path:
-    """The folder of a voice."""
     return folder / "voices" / hashed_name(name)
 
 
@@ -378,16 +377,11 @@ def test_invalid_embedding_is_refused(store: VoiceStore, wrong: Embedding) -> No
 @pytest.mark.parametrize(
     "change",
     [
-        {"values": "AAAA"},
-        {"values": ""},
-        {"values": "AADAfw=="},
-        {"recording": "0" * 64},
-        {"engine": 1},
-        {"unknown": 1},
-        {"similarity": {"es": {"before": None, "now": 0.5, "measured": True}}},
+        {"values": "AAAA"}, {"values": ""}, {"values": "AADAfw=="}, {"recording": "0" * 64}, {"engine": 1},
+        {"unknown": 1}, {"similarity": {"es": {"before": None, "now": 0.5, "measured": True}}},
         {"similarity": {"es": 0.5}},
     ],
-)
+)  # fmt: skip
 def test_broken_embedding_is_skipped(
     store: VoiceStore, folder: Path, caplog: pytest.LogCaptureFixture, change: dict[str, object]
 ) -> None:

@@ -3,8 +3,6 @@
 A form "-" is none. The pairs in normalizer_pairs/ are read as expected, language by language.
 """
 
-from __future__ import annotations
-
 import pytest
 
 from kani.core.types import Pronunciation

@@ -1,7 +1,5 @@
 """The tables of languages: each can be read, and what is wrong with one is told by file and line."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 
