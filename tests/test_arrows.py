@@ -135,11 +135,6 @@ ALLOWED = {
 }
 
 
-def imports(path: Path) -> frozenset[str]:
-    """Full names of everything that a module imports, wherever in it the import stands."""
-    return source(path).imports
-
-
 def files_of(place: str) -> list[Path]:
     """The modules of a folder, or the module itself."""
     path = ROOT / place
@@ -156,21 +151,21 @@ def test_imports_follow_the_arrows(place: str) -> None:
     # A more special entry replaces that of its folder.
     special = {file for other in ALLOWED if other.startswith(f"{place}/") for file in files_of(other)}
     for path in (file for file in files_of(place) if file not in special):
-        own = {name for name in imports(path) if module_of(name)}
+        own = {name for name in source(path).imports if module_of(name)}
         forbidden = {name for name in own if not is_within(name, ALLOWED[place])}
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
 def test_core_imports_no_socket_and_no_model() -> None:
     for path in [*files_of("kani/core"), *files_of("kani/text")]:
-        forbidden = {name for name in imports(path) if is_within(name, WEB | MODELS)}
+        forbidden = {name for name in source(path).imports if is_within(name, WEB | MODELS)}
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
 def test_protocol_imports_no_model_and_no_other_protocol() -> None:
     for path in files_of("kani/protocols"):
         own = path.relative_to(ROOT / "kani" / "protocols").parts[0].removesuffix(".py")
-        for name in imports(path):
+        for name in source(path).imports:
             assert not is_within(name, MODELS)
             if is_within(name, {"kani.protocols"}):
                 allowed = {f"kani.protocols.{own}", "kani.protocols.shared"}
@@ -179,9 +174,9 @@ def test_protocol_imports_no_model_and_no_other_protocol() -> None:
 
 def test_client_can_be_copied_into_an_assistant() -> None:
     allowed = set(sys.stdlib_module_names) | {"websockets", "websocket_config"}
-    assert all(is_within(name, allowed) for name in imports(ROOT / "websocket_client.py"))
+    assert all(is_within(name, allowed) for name in source(ROOT / "websocket_client.py").imports)
     stdlib = set(sys.stdlib_module_names)
-    assert all(is_within(name, stdlib) for name in imports(ROOT / "websocket_config.py"))
+    assert all(is_within(name, stdlib) for name in source(ROOT / "websocket_config.py").imports)
 
 
 def test_no_circle_among_files() -> None:
