@@ -9,14 +9,7 @@ from hypothesis import strategies as st
 
 from kani.core.types import Boundary
 from kani.text.segment_weight import weight, word_count
-from kani.text.segmenter import (
-    EARLY_PHRASE,
-    WHOLE_SENTENCES,
-    Growth,
-    Segmenter,
-    SegmentPolicy,
-    TextSegment,
-)
+from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
 
 POLICIES = [
     WHOLE_SENTENCES,

@@ -10,11 +10,7 @@ from kani.text.normalizer.tables import loaded
 from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.load import parse_table
 from kani.text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
-from kani.text.normalizer.unspaced.table import (
-    UNSPACED_FOLDER,
-    parse_unspaced_table,
-    unspaced_table_for,
-)
+from kani.text.normalizer.unspaced.table import UNSPACED_FOLDER, parse_unspaced_table, unspaced_table_for
 
 SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")
 
