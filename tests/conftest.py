@@ -102,12 +102,10 @@ class ServerProcess:
 
     @property
     def terminal(self) -> str:
-        """Text that the server wrote to standard error."""
         return self._terminal_path.read_text(encoding="utf-8")
 
     @property
     def log(self) -> str:
-        """Text that the server wrote to its log file."""
         return self.log_file.read_text(encoding="utf-8") if self.log_file.exists() else ""
 
     def wait_until_ready(self) -> None:
@@ -142,7 +140,6 @@ class ServerProcess:
             time.sleep(LOOK_AGAIN_S)
 
     def send_signal(self, number: int) -> None:
-        """Send a signal."""
         self._ending |= number in (signal.SIGTERM, signal.SIGINT)
         self.process.send_signal(number)
 
@@ -175,7 +172,6 @@ class ServerProcess:
         self.close()
 
     def kill(self) -> None:
-        """End it at once."""
         self.process.kill()
         self.process.wait()
         self.close()

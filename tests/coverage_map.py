@@ -52,7 +52,6 @@ def files_for(module: Path) -> list[Path]:
 
 @cache
 def test_files() -> list[Path]:
-    """All files of tests."""
     return sorted((ROOT / "tests").rglob("test_*.py"))
 
 
@@ -69,7 +68,6 @@ def _words(*parts: str) -> set[str]:
 
 
 def table() -> str:
-    """The tables, one for each folder."""
     folders: dict[str, list[str]] = defaultdict(list)
     for module in modules():
         named = ", ".join(f"`{file.relative_to(ROOT / 'tests')}`" for file in files_for(module))

@@ -1,6 +1,7 @@
 """The arrows of the design: which part may import which, and how large a folder and a room may be."""
 
 import graphlib
+import re
 import sys
 from collections import Counter
 from pathlib import Path
@@ -48,126 +49,90 @@ PLUGIN = {f"kani.engines.{name}" for name in ("plugin", "plugin_settings", "know
 
 BELOW_ENGINES = {"kani.runtime", "kani.core", "kani.text"}
 
-TEXT, AUDIO = {"kani.text"}, {"kani.core.audio"}
+GROUPS = {"PLUGIN": PLUGIN, "BELOW_ENGINES": BELOW_ENGINES, "CONTRACT": CONTRACT}
+TABLE = """
+websocket_config.py:
+websocket_client.py: websocket_config
+websocket_server.py: kani.composition.speech_service kani.server.app
+start_websocket_server.py:
+test_websocket.py:
+tools: tools kani
+# It measures as the benchmarks do, models with the random weights that the tests make.
+tools/gpu: benchmarks kani tests.engines tests.judges tools
+kani/__init__.py: kani.core kani.library kani.no_telemetry
+kani/no_telemetry.py:
+kani/__main__.py: kani.cli.main
+kani/library: kani.library kani.composition kani.core kani.text.writing
+kani/books: kani.books kani.core kani.text.boundaries kani.text.language_detection
+kani/cli: kani.cli websocket_client websocket_config
+kani/cli/prerequisites.py: kani.runtime.extras
+kani/cli/mcp: kani.cli kani.composition.host_names kani.core kani.library kani.runtime.extras
+    kani.server.access kani.text.languages websocket_config
+kani/cli/speech_commands.py: kani kani.cli
+kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani.text websocket_config
+kani/cli/serve.py: kani.cli kani.composition kani.core kani.engines kani.server websocket_config
+kani/cli/plugin_options.py: kani.composition.settings
+kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
+    kani.protocols.shared.protocol kani.runtime.child_process kani.runtime.extras kani.text
+    websocket_config
+kani/composition: kani.composition kani.core kani.engines kani.runtime kani.text
+kani/composition/settings: kani.composition.settings kani.core.errors kani.engines.plugin
+    kani.engines.plugin_settings kani.protocols.shared.plugin kani.text.languages websocket_config
+kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server websocket_config
+# A setting is defined alike for engines and protocols.
+kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani.text
+kani/protocols/voxcpm: kani.core kani.engines.plugin_settings kani.protocols kani.runtime.bounded_http
+    kani.text
+kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.extras
+kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
+    kani.runtime.child_process kani.text.languages
+kani/engines: kani.core kani.text PLUGIN
+kani/engines/registry.py: kani.engines.remote.processes kani.engines.restarts PLUGIN CONTRACT
+kani/engines/remote: kani.engines.remote kani.engines.pool_metrics PLUGIN BELOW_ENGINES
+kani/engines/worker: kani.engines.worker kani.engines.packages kani.engines.registry kani.engines.remote
+    BELOW_ENGINES
+kani/engines/packages: kani.engines.packages PLUGIN BELOW_ENGINES
+kani/engines/chat: kani.engines.chat PLUGIN BELOW_ENGINES
+kani/engines/espeak: kani.engines.espeak PLUGIN BELOW_ENGINES
+kani/engines/kani: kani.engines.kani PLUGIN BELOW_ENGINES
+kani/engines/upstream: kani.engines.upstream PLUGIN BELOW_ENGINES
+kani/engines/whisper: kani.engines.whisper PLUGIN BELOW_ENGINES
+kani/engines/elevenlabs: kani.engines.elevenlabs kani.engines.upstream PLUGIN BELOW_ENGINES
+kani/engines/openai: kani.engines.openai kani.engines.upstream PLUGIN BELOW_ENGINES
+kani/engines/kyutai: kani.engines.kyutai kani.engines.packages PLUGIN BELOW_ENGINES
+kani/engines/pocket: kani.engines.pocket kani.engines.packages PLUGIN BELOW_ENGINES
+kani/engines/transcribe: kani.engines.transcribe kani.engines.packages PLUGIN BELOW_ENGINES
+kani/engines/voxcpm: kani.engines.voxcpm kani.engines.packages PLUGIN BELOW_ENGINES
+kani/engines/kokoro: kani.engines.kokoro kani.engines.espeak.client PLUGIN BELOW_ENGINES
+kani/runtime: kani.runtime kani.core kani.text
+kani/ray: kani.ray kani.composition kani.core kani.engines kani.runtime kani.server
+kani/text: kani.text
+kani/core: kani.core kani.text
+kani/core/audio: kani.core.audio kani.core.errors kani.core.types
+kani/core/subtitles: kani.core.subtitles kani.text CONTRACT
+kani/core/timing: kani.core.timing kani.core.audio kani.text CONTRACT
+kani/core/turns: kani.core.turns kani.core.audio kani.text CONTRACT
+kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kani.text.writing CONTRACT
+kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani.text CONTRACT
+kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.scheduling
+    kani.core.timing kani.core.turns kani.core.voices kani.text CONTRACT
+kani/core/conversation: kani.core.conversation kani.core.audio kani.core.session kani.core.turns kani.text
+    CONTRACT
+kani/core/scheduling: kani.core.scheduling
+kani/core/late_engine/trial.py: kani.core.audio kani.text CONTRACT
+kani/core/late_engine/loading.py: kani.core.late_engine.trial CONTRACT
+"""
+"""Places, and the modules, packages and groups of this repository that each may import."""
 
 ALLOWED = {
-    "websocket_config.py": set(),
-    "websocket_client.py": {"websocket_config"},
-    "websocket_server.py": {"kani.server.app", "kani.composition.speech_service"},
-    "start_websocket_server.py": set(),
-    "test_websocket.py": set(),
-    "tools": {"tools", "kani"},
-    # It measures as the benchmarks do, models with the random weights that the tests make.
-    "tools/gpu": {"tools", "kani", "benchmarks", "tests.engines", "tests.judges"},
-    "kani/__init__.py": {"kani.no_telemetry", "kani.library", "kani.core"},
-    "kani/no_telemetry.py": set(),
-    "kani/__main__.py": {"kani.cli.main"},
-    "kani/library": {"kani.library", "kani.composition", "kani.core", "kani.text.writing"},
-    "kani/books": {"kani.books", "kani.core", "kani.text.boundaries", "kani.text.language_detection"},
-    "kani/cli": {"kani.cli", "websocket_client", "websocket_config"},
-    "kani/cli/prerequisites.py": {"kani.runtime.extras"},
-    "kani/cli/mcp": {
-        *("kani.cli", "kani.library", "kani.core", "kani.runtime.extras"),
-        *("kani.server.access", "kani.composition.host_names", "kani.text.languages", "websocket_config"),
-    },
-    "kani/cli/speech_commands.py": {"kani", "kani.cli"},
-    "kani/cli/audiobook.py": {
-        *("kani.cli", "kani.books", "kani.library", "kani.text"),
-        *("kani.server.allocator", "websocket_config"),
-    },
-    "kani/cli/serve.py": {
-        *("kani.cli", "kani.server", "kani.composition", "kani.engines", "kani.core"),
-        "websocket_config",
-    },
-    "kani/cli/plugin_options.py": {"kani.composition.settings"},
-    "kani/server": {
-        *("kani.runtime.extras", "kani.runtime.child_process"),
-        *("kani.server", "kani.composition", "kani.core", "kani.text", "websocket_config"),
-        *("kani.protocols.shared.protocol", "kani.protocols.shared.calls"),
-    },
-    "kani/composition": {"kani.composition", "kani.engines", "kani.runtime", "kani.core", "kani.text"},
-    "kani/composition/settings": {
-        *("kani.composition.settings", "kani.core.errors", "kani.text.languages", "websocket_config"),
-        *("kani.engines.plugin", "kani.engines.plugin_settings", "kani.protocols.shared.plugin"),
-    },
-    "kani/server/app.py": {
-        *("kani.server", "kani.composition", "kani.core", "kani.protocols.shared", "websocket_config"),
-    },
-    # A setting is defined alike for engines and protocols.
-    "kani/protocols": {"kani.protocols", "kani.core", "kani.text", "kani.engines.plugin_settings"},
-    "kani/protocols/voxcpm": {
-        *("kani.protocols", "kani.core", "kani.text"),
-        *("kani.runtime.bounded_http", "kani.engines.plugin_settings"),
-    },
-    "kani/protocols/openai/realtime/webrtc": {"kani.protocols", "kani.core", "kani.runtime.extras"},
-    "kani/protocols/books_api": {
-        *("kani.protocols", "kani.core", "kani.books", "kani.text.languages"),
-        *("kani.runtime.child_process", "kani.engines.plugin_settings"),
-    },
-    "kani/engines": {*PLUGIN, "kani.core", "kani.text"},
-    "kani/engines/registry.py": {
-        *("kani.engines.remote.processes", "kani.engines.restarts", *PLUGIN, *CONTRACT),
-    },
-    "kani/engines/remote": {
-        *("kani.engines.remote", "kani.engines.pool_metrics", *PLUGIN, *BELOW_ENGINES),
-    },
-    "kani/engines/worker": {
-        *("kani.engines.worker", "kani.engines.remote", "kani.engines.registry", "kani.engines.packages"),
-        *BELOW_ENGINES,
-    },
-    "kani/engines/packages": {"kani.engines.packages", *PLUGIN, *BELOW_ENGINES},
+    **{f"{name.replace('.', '/')}.py": {"kani.text", *CONTRACT} for name in sorted(CONTRACT)},
     **{
-        f"kani/engines/{name}": {f"kani.engines.{name}", *PLUGIN, *BELOW_ENGINES}
-        for name in ("chat", "espeak", "kani", "upstream", "whisper")
+        place: set().union(*(GROUPS.get(word, {word}) for word in names.split()))
+        for place, _, names in (
+            row.partition(":") for row in re.sub("#.*|\n    ", " ", TABLE).split("\n") if row.strip()
+        )
     },
-    **{
-        f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.upstream", *PLUGIN, *BELOW_ENGINES}
-        for name in ("elevenlabs", "openai")
-    },
-    **{
-        f"kani/engines/{name}": {f"kani.engines.{name}", "kani.engines.packages", *PLUGIN, *BELOW_ENGINES}
-        for name in ("kyutai", "pocket", "transcribe", "voxcpm")
-    },
-    "kani/engines/kokoro": {
-        *("kani.engines.kokoro", "kani.engines.espeak.client", *PLUGIN, *BELOW_ENGINES),
-    },
-    "kani/runtime": {"kani.runtime", "kani.core", "kani.text"},
-    "kani/ray": {
-        *("kani.ray", "kani.server", "kani.composition", "kani.engines", "kani.runtime", "kani.core"),
-    },
-    "kani/text": {"kani.text"},
-    "kani/core": {"kani.core", "kani.text"},
-    "kani/core/audio": {"kani.core.audio", "kani.core.types", "kani.core.errors"},
-    "kani/core/subtitles": {"kani.core.subtitles", *TEXT, *CONTRACT},
-    "kani/core/timing": {"kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
-    "kani/core/turns": {"kani.core.turns", *TEXT, *AUDIO, *CONTRACT},
-    "kani/core/diarization": {
-        "kani.text.writing",
-        "kani.core.diarization",
-        "kani.core.turns",
-        *AUDIO,
-        *CONTRACT,
-    },
-    "kani/core/voices": {"kani.core.voices", "kani.core.timing", *TEXT, *AUDIO, *CONTRACT},
-    "kani/core/session": {
-        *("kani.core.session", "kani.core.scheduling", "kani.core.voices", "kani.core.timing"),
-        *("kani.core.turns", "kani.core.diarization"),
-        *(TEXT | AUDIO | CONTRACT),
-    },
-    "kani/core/conversation": {
-        *("kani.core.conversation", "kani.core.session", "kani.core.turns", *(TEXT | AUDIO | CONTRACT)),
-    },
-    "kani/core/scheduling": {"kani.core.scheduling"},
-    "kani/core/late_engine/trial.py": {*TEXT, *AUDIO, *CONTRACT},
-    "kani/core/late_engine/loading.py": {"kani.core.late_engine.trial", *CONTRACT},
-    **{f"{name.replace('.', '/')}.py": {*TEXT, *CONTRACT} for name in sorted(CONTRACT)},
 }
-"""Modules and packages of this repository that each place may import."""
-
-
-def imports(path: Path) -> frozenset[str]:
-    """Full names of everything that a module imports, wherever in it the import stands."""
-    return source(path).imports
 
 
 def files_of(place: str) -> list[Path]:
@@ -177,7 +142,6 @@ def files_of(place: str) -> list[Path]:
 
 
 def is_within(name: str, places: set[str]) -> bool:
-    """Return True if ``name`` is one of ``places`` or inside one."""
     return any(name == place or name.startswith(f"{place}.") for place in places)
 
 
@@ -187,21 +151,21 @@ def test_imports_follow_the_arrows(place: str) -> None:
     # A more special entry replaces that of its folder.
     special = {file for other in ALLOWED if other.startswith(f"{place}/") for file in files_of(other)}
     for path in (file for file in files_of(place) if file not in special):
-        own = {name for name in imports(path) if module_of(name)}
+        own = {name for name in source(path).imports if module_of(name)}
         forbidden = {name for name in own if not is_within(name, ALLOWED[place])}
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
 def test_core_imports_no_socket_and_no_model() -> None:
     for path in [*files_of("kani/core"), *files_of("kani/text")]:
-        forbidden = {name for name in imports(path) if is_within(name, WEB | MODELS)}
+        forbidden = {name for name in source(path).imports if is_within(name, WEB | MODELS)}
         assert not forbidden, f"{path.relative_to(ROOT)} imports {forbidden}"
 
 
 def test_protocol_imports_no_model_and_no_other_protocol() -> None:
     for path in files_of("kani/protocols"):
         own = path.relative_to(ROOT / "kani" / "protocols").parts[0].removesuffix(".py")
-        for name in imports(path):
+        for name in source(path).imports:
             assert not is_within(name, MODELS)
             if is_within(name, {"kani.protocols"}):
                 allowed = {f"kani.protocols.{own}", "kani.protocols.shared"}
@@ -210,9 +174,9 @@ def test_protocol_imports_no_model_and_no_other_protocol() -> None:
 
 def test_client_can_be_copied_into_an_assistant() -> None:
     allowed = set(sys.stdlib_module_names) | {"websockets", "websocket_config"}
-    assert all(is_within(name, allowed) for name in imports(ROOT / "websocket_client.py"))
+    assert all(is_within(name, allowed) for name in source(ROOT / "websocket_client.py").imports)
     stdlib = set(sys.stdlib_module_names)
-    assert all(is_within(name, stdlib) for name in imports(ROOT / "websocket_config.py"))
+    assert all(is_within(name, stdlib) for name in source(ROOT / "websocket_config.py").imports)
 
 
 def test_no_circle_among_files() -> None:

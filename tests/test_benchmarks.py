@@ -46,10 +46,8 @@ def test_silence_before_the_first_sound_is_waited_for():
 def test_a_message_is_read_with_its_samples():
     kind, samples = parse('{"type":"tts_stream_chunk","data":{"audio":"AEAAwA==","status":"streaming"}}')
     assert (kind, list(samples)) == ("tts_stream_chunk", [0.5, -0.5])
-    assert parse('{"type":"tts_stream_complete","data":{"status":"completed"}}') == (
-        "tts_stream_complete",
-        None,
-    )
+    kind, samples = parse('{"type":"tts_stream_complete","data":{"status":"completed"}}')
+    assert (kind, samples) == ("tts_stream_complete", None)
 
 
 @pytest.mark.parametrize("group", [sentences.WITH_EARLY_PHRASE, sentences.WITHOUT_EARLY_PHRASE])

@@ -11,7 +11,8 @@ import pytest
 import benchmarks.document
 from kani.composition.settings import fields, variables
 from kani.runtime import weights
-from tests import package_drawing
+from tests import coverage_map, package_drawing
+from tests.deploy.environment import requirements
 from tests.running.sources import ROOT, files, source
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
@@ -30,21 +31,14 @@ def test_licences_page_says_how_to_install_without_the_packages_of_the_weights()
     assert all(weight.url for weight in weight_files)
 
 
-def requirements(file: str) -> list[str]:
-    """The lines of a requirements file, without comments."""
-    lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-    return [line.partition("#")[0].strip() for line in lines if line and not line.startswith("#")]
-
-
 def test_requirements_of_the_default_installation_bring_no_torch():
     heavy = {"torch", "transformers", "safetensors", "numba"}
     default, kani = (
-        {line.partition("==")[0] for line in requirements(file)}
+        {each.name: str(each) for each in requirements(ROOT / file)}
         for file in ("requirements.txt", "requirements-kani.txt")
     )
-    assert not heavy & default and heavy - {"numba"} <= kani and not default & kani
-    (cpu_build,) = re.findall(r"whl/cpu (torch==\S+)", CONTRIBUTING)
-    assert cpu_build in requirements("requirements-kani.txt")
+    assert not heavy & {*default} and heavy - {"numba"} <= {*kani} and not {*default} & {*kani}
+    assert re.findall(r"whl/cpu (torch==\S+)", CONTRIBUTING) == [kani["torch"]]
 
 
 def test_nobody_is_told_to_install_this_package_from_an_index():
@@ -56,12 +50,8 @@ def test_nobody_is_told_to_install_this_package_from_an_index():
     files = [path for path in (*DOCUMENTS, *sources) if path.is_file()]
     texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in files}
     assert not [path for path, text in texts.items() if install.search(text)]
-    for command in (
-        "pip install --upgrade kani-tts-server",
-        'install "kani-tts[all]"',
-        "add `kani-tts-server` to",
-    ):
-        assert install.search(command)
+    told = ("pip install --upgrade kani-tts-server", 'install "kani-tts[all]"', "add `kani-tts-server` to")
+    assert all(map(install.search, told))
 
 
 def test_every_program_that_is_named_exists():
@@ -96,6 +86,11 @@ def test_results_name_their_machine_versions_date_load_and_command():
 def test_drawing_of_the_packages_is_what_they_import():
     """`python -m tests.package_drawing > docs/packages.svg` draws it."""
     assert (ROOT / "docs" / "packages.svg").read_text(encoding="utf-8") == package_drawing.drawing()
+
+
+def test_readme_of_the_tests_names_those_of_each_module() -> None:
+    """`python -m tests.coverage_map` writes it."""
+    assert coverage_map.README.read_text(encoding="utf-8") == coverage_map.readme()
 
 
 def test_documents_are_as_short_as_promised():
@@ -224,9 +219,6 @@ def test_settings_and_modules_of_the_architecture_exist() -> None:
 
 
 def test_a_stale_identifier_is_found() -> None:
-    assert (
-        exists("service.open_recognition") and exists("EngineInfo.times_words") and exists("IncrementalText")
-    )
-    assert not any(
-        map(exists, ("service.listen", "EngineInfo.timing", "SpeechSession.listen", "NoSuchClass"))
-    )
+    found = ("service.open_recognition", "EngineInfo.times_words", "IncrementalText")
+    stale = ("service.listen", "EngineInfo.timing", "SpeechSession.listen", "NoSuchClass")
+    assert [name for name in (*found, *stale) if exists(name)] == [*found]

@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 
@@ -17,7 +18,6 @@ from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
-ESPEAK = {"engine": "espeak"}
 PAGE = ROOT / "docs" / "library.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
 
@@ -54,6 +54,10 @@ def test_words_have_their_times(speech: kani.Speech) -> None:
     assert times == sorted(times) and times[0] == 0.0
     assert times[-1] == pytest.approx(audio.duration_s, abs=0.2)
     assert audio.voice == "espeak:es" and np.abs(audio.samples).max() > 0.1
+    audio = speech.say("今日は良い天気です。", language="ja")
+    assert "".join(word.text for word in audio.words).removesuffix("。") == "今日は良い天気です"
+    silence = speech.say("…")
+    assert silence.words == () and not silence.samples.any()
 
 
 def test_marks_that_have_a_span_of_their_own_belong_to_their_word() -> None:
@@ -67,16 +71,6 @@ def test_span_of_a_script_without_spaces_is_a_word(parts: str) -> None:
     text, middle = parts.replace("|", ""), parts.index("|")
     audio = Audio(np.zeros(9), 9, text, (Span(0, middle, 0, 0), Span(middle, len(text), 0, 0)), "a")
     assert [word.text for word in audio.words] == parts.split("|")
-
-
-def test_words_of_a_text_without_spaces(speech: kani.Speech) -> None:
-    audio = speech.say("今日は良い天気です。", language="ja")
-    assert "".join(word.text for word in audio.words).removesuffix("。") == "今日は良い天気です"
-
-
-def test_text_without_anything_speakable_is_silence(speech: kani.Speech) -> None:
-    audio = speech.say("…")
-    assert audio.words == () and not audio.samples.any()
 
 
 def test_stream_begins_before_its_text_ends(speech: kani.Speech) -> None:
@@ -121,6 +115,8 @@ def test_errors_name_the_field(speech: kani.Speech) -> None:
         kani.Speech(thread=2)
     with pytest.raises(ValueError, match=r"^engine=.nothing"):
         kani.Speech("nothing")
+    with pytest.raises(ValueError, match="has to end with one of"):
+        speech.say("Sí.", language="es").save(Path("speech.doc"))
 
 
 @pytest.mark.parametrize("speakers", [0, -1, 33])
@@ -131,8 +127,6 @@ def test_impossible_number_of_speakers_is_refused(speakers: int) -> None:
 
 @pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"])
 def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str) -> None:
-    import av
-
     audio = speech.say("Buenos días.", language="es")
     audio.save(tmp_path / f"speech{ending}")
     with av.open(str(tmp_path / f"speech{ending}")) as opened:
@@ -140,11 +134,6 @@ def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str)
         assert opened.format.name == {".opus": "ogg"}.get(ending, ending[1:])
         seconds = sum(frame.samples for frame in opened.decode(stream)) / stream.rate
     assert seconds == pytest.approx(audio.duration_s, abs=0.1)
-
-
-def test_file_of_an_unknown_format_is_refused(speech: kani.Speech, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="has to end with one of"):
-        speech.say("Sí.", language="es").save(tmp_path / "speech.doc")
 
 
 async def test_several_speak_at_once_with_asyncio() -> None:

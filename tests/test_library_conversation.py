@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,15 +20,19 @@ from kani.runtime.turn_model.model import SmartTurn
 from tests.clients.openai_realtime import loud, quiet
 from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
+from tests.support.chat.talking import script
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
 
 RATE = 24_000
-SENTENCE = quiet(0.4), loud(0.4)
-PAUSE = quiet(0.4)
 SYSTEM, HEARD = ("system", "Be brief."), "w0 w1 w2 w3 w4."
+QUESTION = ("What", "is", "it", "like", "now?")
 LONG = "This is a long answer, and it goes on for a good while. It has a second sentence, too."
+
+
+def turn(silence_s: float = 1.0, voice_s: float = 0.4) -> Samples:
+    return np.concatenate([quiet(0.4), loud(voice_s), quiet(silence_s)])
 
 
 @pytest.fixture(autouse=True)
@@ -35,33 +41,63 @@ def words_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speech_service, "build_turn_model", lambda: None)
 
 
+@asynccontextmanager
+async def conversing(
+    endpoint: ChatEndpoint, recognizer: PausingRecognizer | None = None, **settings: Any
+) -> AsyncIterator[AsyncConversation]:
+    """No session is left in the end."""
+    conversation = AsyncConversation(endpoint.url, "espeak", "none", **settings)
+    conversation._service.recognizer = recognizer or PausingRecognizer()
+    async with conversation, asyncio.timeout(WITHIN_S):
+        yield conversation
+        assert conversation._service.state().sessions == 0
+
+
 async def talk(
     endpoint: ChatEndpoint,
-    audio: Callable[[list[ConversationEvent]], AsyncIterator[Samples]],
+    *parts: Samples | Callable[[list[ConversationEvent]], object],
     words: Sequence[str] = (),
-    *,
     early: bool = False,
+    **settings: Any,
 ) -> list[ConversationEvent]:
+    """parts: what is said, or what has to become true of the events so far before the next is."""
     events: list[ConversationEvent] = []
-    settings = {"llm_instructions": "Be brief.", "llm_early": early}
-    conversation = AsyncConversation(endpoint.url, "espeak", "none", **settings)
-    conversation._service.recognizer = PausingRecognizer(words=words)
-    async with conversation:
-        async for event in conversation.talk(audio(events), RATE):
+
+    async def audio() -> AsyncIterator[Samples]:
+        for part in parts:
+            if isinstance(part, np.ndarray):
+                yield part
+            else:
+                await happens(partial(part, events))
+
+    settings = {"llm_instructions": SYSTEM[1], "llm_early": early} | settings
+    async with conversing(endpoint, PausingRecognizer(words=words), **settings) as conversation:
+        async for event in conversation.talk(audio(), RATE):
             events.append(event)
     return events
 
 
-async def test_each_turn_is_answered() -> None:
-    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
+def answered(events: list[ConversationEvent]) -> bool:
+    return any(isinstance(event, Answered) for event in events)
 
+
+def texts(events: list[ConversationEvent], kind: type[Heard | Answered] = Answered) -> list[str]:
+    return [event.text for event in events if isinstance(event, kind)]
+
+
+async def endless(*parts: Samples) -> AsyncIterator[Samples]:
+    for part in parts:
+        yield part
+    await asyncio.Event().wait()
+
+
+async def test_each_turn_is_answered() -> None:
     async with chat_endpoint(lambda _: say(LONG)) as endpoint:
-        events = await talk(endpoint, audio)
-    assert events[0] == Heard("w0 w1 w2 w3 w4.", "en")
-    assert "".join(event.text for event in events if isinstance(event, Answered)) == LONG
+        events = await talk(endpoint, turn())
+    assert events[0] == Heard(HEARD, "en")
+    assert "".join(texts(events)) == LONG
     assert sum(len(event.samples) for event in events if isinstance(event, Answered)) > 3 * RATE
-    assert endpoint.said == [[("system", "Be brief."), ("user", "w0 w1 w2 w3 w4.")]]
+    assert endpoint.said == [[SYSTEM, ("user", HEARD)]]
 
 
 async def test_sound_and_words_judge_the_ends_of_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,13 +107,10 @@ async def test_sound_and_words_judge_the_ends_of_turns(monkeypatch: pytest.Monke
         used.append(model)
         return asyncio.sleep(0)
 
-    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield quiet(0.4)
-
     monkeypatch.setattr(speech_service, "build_turn_model", SmartTurn)
     monkeypatch.setattr(SmartTurn, "prepare", prepare)
     async with chat_endpoint(lambda _: say(LONG)) as endpoint:
-        await talk(endpoint, audio)
+        await talk(endpoint, quiet(0.4))
     assert len(used) == 1
 
 
@@ -95,67 +128,51 @@ def probably_complete(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("probably_complete")
 async def test_answer_is_begun_in_a_pause_and_given_out_after_the_turn() -> None:
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([*SENTENCE, PAUSE])
-        await happens(lambda: endpoint.requests)
-        assert not events
-        yield quiet(1.0)
+    before: list[int] = []
+
+    def asked(events: list[ConversationEvent]) -> bool:
+        before.append(len(events))
+        return bool(endpoint.requests)
 
     async with chat_endpoint(lambda _: say(LONG)) as endpoint:
-        events = await talk(endpoint, audio, early=True)
+        events = await talk(endpoint, turn(0.4), asked, quiet(1.0), early=True)
+    assert not any(before)
     assert events[0] == Heard(HEARD, "en")
-    assert "".join(event.text for event in events if isinstance(event, Answered)) == LONG
+    assert "".join(texts(events)) == LONG
     assert endpoint.said == [[SYSTEM, ("user", HEARD)]]
+
+
+def unanswered() -> AbstractAsyncContextManager[ChatEndpoint]:
+    """An endpoint of which the first answer never comes."""
+    return chat_endpoint(script([say("Never.", holds={0: asyncio.Event()}), say("Yes.")]))
 
 
 @pytest.mark.usefixtures("probably_complete")
 async def test_speaker_who_goes_on_hears_nothing_of_an_early_answer() -> None:
-    answers = iter([say("Never. Not at all.", holds={2: asyncio.Event()}), say("Yes.")])
-
-    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([*SENTENCE, PAUSE])
-        await happens(lambda: endpoint.requests)
-        yield loud(0.4)
-        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
-        yield quiet(1.0)
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio, early=True)
+    late = say("Never. Not at all.", holds={2: asyncio.Event()})
+    async with chat_endpoint(script([late, say("Yes.")])) as endpoint:
+        rest = lambda _: endpoint.requests, loud(0.4), lambda _: endpoint.closed.is_set(), quiet(1.0)
+        events = await talk(endpoint, turn(0.4), *rest, early=True)
     whole = f"{HEARD} w5 w6 w7 w8 w9."
-    assert [event.text for event in events if isinstance(event, Heard)] == [whole]
-    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
+    assert texts(events, Heard) == [whole]
+    assert "".join(texts(events)) == "Yes."
     assert endpoint.said[0] == [SYSTEM, ("user", HEARD)] and endpoint.said[-1] == [SYSTEM, ("user", whole)]
 
 
 @pytest.mark.usefixtures("probably_complete")
 async def test_leaving_in_the_pause_ends_an_early_answer() -> None:
-    async def audio() -> AsyncIterator[Samples]:
-        yield np.concatenate([*SENTENCE, PAUSE])
-        await asyncio.Event().wait()
-
-    async with chat_endpoint(lambda _: say("Never.", holds={0: asyncio.Event()})) as endpoint:
-        conversation = AsyncConversation(endpoint.url, "espeak", "none", llm_early=True)
-        conversation._service.recognizer = PausingRecognizer()
-        async with conversation:
-            talking = asyncio.ensure_future(anext(conversation.talk(audio(), RATE)))
-            await happens(lambda: endpoint.requests)
-            talking.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await talking
-            await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
-            assert conversation._service.state().sessions == 0
+    async with unanswered() as endpoint, conversing(endpoint, llm_early=True) as conversation:
+        talking = asyncio.ensure_future(anext(conversation.talk(endless(turn(0.4)), RATE)))
+        await happens(lambda: endpoint.requests)
+        talking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await talking
+        await endpoint.closed.wait()
 
 
 async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
-    answers = iter([say(LONG), say("Yes.")])
-
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        await happens(lambda: any(isinstance(event, Answered) for event in events))
-        yield np.concatenate([loud(0.4), quiet(1.0)])
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio)
+    async with chat_endpoint(script([say(LONG), say("Yes.")])) as endpoint:
+        events = await talk(endpoint, turn(), answered, loud(0.4), quiet(1.0))
     kinds = [type(event) for event in events]
     (interrupted,) = [event for event in events if isinstance(event, Interrupted)]
     assert kinds.index(Answered) < kinds.index(Interrupted)
@@ -165,56 +182,33 @@ async def test_speech_interrupts_and_the_rest_was_not_heard() -> None:
     assert told == ([interrupted.text] if interrupted.text else [])
 
 
-async def test_answer_that_has_not_sounded_is_dropped_as_the_user_goes_on() -> None:
-    answers = iter([say("Never.", holds={0: asyncio.Event()}), say("Yes.")])
-
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        await happens(lambda: endpoint.requests)
-        yield loud(0.24)  # a cough: it has no words
-        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
-        yield quiet(1.0)
-        await happens(lambda: any(isinstance(event, Answered) for event in events))
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio, ("What", "is", "it", "like", "now?", "", "", ""))
-    asked = [SYSTEM, ("user", "What is it like now?")]
-    assert endpoint.said == [asked, asked]
-    assert [type(event) for event in events[:2]] == [Heard, Answered]
-    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
-
-
-async def test_words_before_the_answer_sounds_join_the_turn() -> None:
-    answers = iter([say("Never.", holds={0: asyncio.Event()}), say("Yes.")])
-
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.04)])  # whole steps
-        await happens(lambda: endpoint.requests)
-        yield loud(0.4)
-        await asyncio.wait_for(endpoint.closed.wait(), WITHIN_S)
-        yield quiet(1.0)
-        await happens(lambda: any(isinstance(event, Answered) for event in events))
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio)
-    assert endpoint.said[-1] == [SYSTEM, ("user", f"{HEARD}\nw5 w6 w7 w8 w9.")]
-    assert "".join(event.text for event in events if isinstance(event, Answered)) == "Yes."
+@pytest.mark.parametrize(
+    ("words", "voice_s", "said"),
+    [
+        ((*QUESTION, "", "", ""), 0.24, " ".join(QUESTION)),  # a cough: it has no words
+        ((), 0.4, f"{HEARD}\nw5 w6 w7 w8 w9."),
+    ],
+)
+async def test_answer_that_has_not_sounded_is_dropped_as_the_user_goes_on(
+    words: Sequence[str], voice_s: float, said: str
+) -> None:
+    async with unanswered() as endpoint:
+        rest = lambda _: endpoint.closed.is_set(), quiet(1.0), answered
+        events = await talk(
+            endpoint, turn(1.04), lambda _: endpoint.requests, loud(voice_s), *rest, words=words
+        )
+    assert endpoint.said[0] == [SYSTEM, ("user", said.partition("\n")[0])]
+    assert len(endpoint.said) == 2 and endpoint.said[1] == [SYSTEM, ("user", said)]
+    assert "".join(texts(events)) == "Yes."
     assert not any(isinstance(event, Interrupted) for event in events)
 
 
 @pytest.mark.parametrize("last", ["Mhm.", "Stop."])
 async def test_word_interrupts_but_no_listener(last: str) -> None:
-    answers = iter([say(LONG), say("Yes.")])
-
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        await happens(lambda: any(isinstance(event, Answered) for event in events))
-        yield np.concatenate([loud(0.24), quiet(1.0)])
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio, ("What", "is", "it", "like", "now?", last, "", ""))
-    heard = [event.text for event in events if isinstance(event, Heard)]
-    told = "".join(event.text for event in events if isinstance(event, Answered))
+    async with chat_endpoint(script([say(LONG), say("Yes.")])) as endpoint:
+        words = (*QUESTION, last, "", "")
+        events = await talk(endpoint, turn(), answered, loud(0.24), quiet(1.0), words=words)
+    heard, told = texts(events, Heard), "".join(texts(events))
     if last == "Mhm.":
         assert (heard, told) == (["What is it like now?"], LONG)
     else:
@@ -223,79 +217,50 @@ async def test_word_interrupts_but_no_listener(last: str) -> None:
 
 
 async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
-    answers = iter([Answer(status=404, error={"error": "model not found"}), say("Yes.")])
+    def failed(events: list[ConversationEvent]) -> bool:
+        return any(isinstance(event, NoAnswer) for event in events)
 
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        turn = np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        yield turn
-        await happens(lambda: any(isinstance(event, NoAnswer) for event in events))
-        yield turn
-
-    async with chat_endpoint(lambda _: next(answers)) as endpoint:
-        events = await talk(endpoint, audio)
-    assert [event for event in events if isinstance(event, Answered)]
+    broken = Answer(status=404, error={"error": "model not found"})
+    async with chat_endpoint(script([broken, say("Yes.")])) as endpoint:
+        assert answered(await talk(endpoint, turn(), failed, turn()))
+        (*_, last) = await talk(endpoint, turn(), voice="nobody")
+    assert isinstance(last, NoAnswer) and "nobody" in last.reason
 
 
 async def test_turn_ends_though_the_recognition_lags() -> None:
-    async def audio(events: list[ConversationEvent]) -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(3.0)])
-        await happens(lambda: any(isinstance(event, Answered) for event in events))
-
     async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
-        async with asyncio.timeout(WITHIN_S):
-            assert (await talk(endpoint, audio))[0] == Heard("w0 w1 w2 w3 w4.", "en")
+        assert (await talk(endpoint, turn(3.0), answered))[0] == Heard(HEARD, "en")
 
 
 async def test_slow_reader_still_learns_what_was_understood() -> None:
     reading, third = asyncio.Event(), asyncio.Event()
 
-    async def audio(_: list[ConversationEvent]) -> AsyncIterator[Samples]:
+    async def audio() -> AsyncIterator[Samples]:
         for number in (1, 2, 3):
-            yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.04)])
-            while len(endpoint.requests) < number:
-                await asyncio.sleep(0.01)
+            yield turn(1.04)
+            await happens(lambda number=number: len(endpoint.requests) >= number)
             await reading.wait()
         third.set()
 
-    async with chat_endpoint(lambda _: say(LONG)) as endpoint:
-        conversation = AsyncConversation(endpoint.url, "espeak", "none")
-        conversation._service.recognizer = PausingRecognizer()
-        heard = []
-        async with conversation, asyncio.timeout(WITHIN_S):
-            async for event in conversation.talk(audio([]), RATE):
-                if isinstance(event, Answered):
-                    reading.set()
-                    await third.wait()
-                if isinstance(event, Heard):
-                    heard.append(event.text)
-    assert heard == ["w0 w1 w2 w3 w4.", "w5 w6 w7 w8 w9.", "w10 w11 w12 w13 w14."]
+    heard = []
+    async with chat_endpoint(lambda _: say(LONG)) as endpoint, conversing(endpoint) as conversation:
+        async for event in conversation.talk(audio(), RATE):
+            if isinstance(event, Answered):
+                reading.set()
+                await third.wait()
+            heard += texts([event], Heard)
+    assert heard == [HEARD, "w5 w6 w7 w8 w9.", "w10 w11 w12 w13 w14."]
 
 
 async def test_failed_recognition_ends_the_talk_though_the_audio_goes_on() -> None:
-    async def audio() -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0), loud(0.4, level=0.9)])
-        await asyncio.Event().wait()
-
-    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint:
-        conversation = AsyncConversation(endpoint.url, "espeak", "none")
-        conversation._service.recognizer = PausingRecognizer(breaks_above=0.5)
-        async with conversation, asyncio.timeout(WITHIN_S):
-            with pytest.raises(EngineFailed):
-                async for _ in conversation.talk(audio(), RATE):
-                    pass
-            assert conversation._service.state().sessions == 0
-
-
-async def test_answer_without_a_voice_is_an_event() -> None:
-    async def audio() -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-
-    async with chat_endpoint(lambda _: say("Yes.")) as endpoint:
-        conversation = AsyncConversation(endpoint.url, "espeak", "none", voice="nobody")
-        conversation._service.recognizer = PausingRecognizer()
-        async with conversation:
-            events = [event async for event in conversation.talk(audio(), RATE)]
-    assert isinstance(events[-1], NoAnswer) and "nobody" in events[-1].reason
+    ears = PausingRecognizer(breaks_above=0.5)
+    async with (
+        chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint,
+        conversing(endpoint, ears) as talking,
+    ):
+        with pytest.raises(EngineFailed):
+            async for _ in talking.talk(endless(turn(), loud(0.4, level=0.9)), RATE):
+                pass
 
 
 @pytest.mark.heard
@@ -318,15 +283,6 @@ async def test_example_hears_and_is_heard(tmp_path: Path) -> None:
 
 
 async def test_leaving_ends_the_answer() -> None:
-    async def audio() -> AsyncIterator[Samples]:
-        yield np.concatenate([quiet(0.4), loud(0.4), quiet(1.0)])
-        await asyncio.Event().wait()
-
-    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint:
-        conversation = AsyncConversation(endpoint.url, "espeak", "none")
-        conversation._service.recognizer = PausingRecognizer()
-        async with conversation, aclosing(conversation.talk(audio(), RATE)) as events:
-            async for event in events:
-                if isinstance(event, Answered):
-                    break
-        assert conversation._service.state().sessions == 0
+    async with chat_endpoint(lambda _: say(f"{LONG} " * 20)) as endpoint, conversing(endpoint) as talking:
+        async with aclosing(talking.talk(endless(turn()), RATE)) as events:
+            await anext(event async for event in events if isinstance(event, Answered))

@@ -83,11 +83,10 @@ class Installed:
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "elsewhere"
         self.folder.mkdir()
-        self._environment = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith(("KANI_", "PYTHON", "VIRTUAL_ENV"))
-        } | {"XDG_STATE_HOME": str(folder / "state"), "XDG_DATA_HOME": str(folder / "data")}
+        left_out = ("KANI_", "PYTHON", "VIRTUAL_ENV")
+        outside = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
+        own = {"XDG_STATE_HOME": str(folder / "state"), "XDG_DATA_HOME": str(folder / "data")}
+        self._environment = outside | own
         venv.create(folder / "environment", with_pip=False, symlinks=True)
         self.bin = folder / "environment" / "bin"
         subprocess.run(
@@ -175,9 +174,8 @@ def test_cures_of_an_installation_name_packages_that_exist(installed: Installed)
     told = {extra: installed.run("python", "-c", command.format(extra)).stdout for extra in ("", *EXTRAS)}
     for extra, cure in told.items():
         assert cure.startswith("pip install ") and "kani" not in cure
-        named = {
-            Requirement(word).name.lower() for word in shlex.split(cure)[2:] if not word.startswith("--")
-        }
+        words = [word for word in shlex.split(cure)[2:] if not word.startswith("--")]
+        named = {Requirement(word).name.lower() for word in words}
         wanted = {Requirement(line).name.lower() for line in EXTRAS.get(extra, PROJECT["dependencies"])}
         # Of an extra only what is missing; of the packages that are all here each, as one is broken.
         assert named <= wanted and ("--force-reinstall" in cure) == (named == wanted and not extra), extra
@@ -189,10 +187,7 @@ def test_cures_of_an_installation_name_packages_that_exist(installed: Installed)
 
 @pytest.mark.heard
 def test_command_names_what_it_does_not_know(installed: Installed) -> None:
-    done = subprocess.run([installed.bin / "kani-tts", "sing"], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "kani-tts: 'sing' is no command; kani-tts --help lists them\n",
-    )
+    told = ran(installed.bin / "kani-tts", "sing", code=2).stderr
+    assert told == "kani-tts: 'sing' is no command; kani-tts --help lists them\n"
     assert "worker ADDRESS" in installed.run("kani-tts", "--help").stdout
     assert installed.run("kani-tts", "--version").stdout.startswith("kani-tts ")

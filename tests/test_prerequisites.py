@@ -10,7 +10,7 @@ import pytest
 
 from kani.cli.prerequisites import OLDEST_PYTHON
 from tests.running.sources import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.programs import ran
 
 SERVER, PROGRAMS = "start_websocket_server.py", ("websocket_client.py", "test_websocket.py")
 PACKAGES = (
@@ -37,30 +37,25 @@ sys.meta_path.insert(0, CtrlC())
 
 
 def run(
-    *arguments: str, missing: tuple[str, ...] = (), before: str = "", python: str = sys.executable
-) -> tuple[int, str]:
-    """Run a program, after ``before`` and without the packages ``missing``; its exit code and complaints."""
+    *arguments: str,
+    code: int = 2,
+    missing: tuple[str, ...] = (),
+    before: str = "",
+    python: str = sys.executable,
+) -> str:
+    """Run a program, after ``before`` and without the packages ``missing``; its complaints."""
     script = str(ROOT / arguments[0])
-    code = before + WITHOUT.format(missing=missing, arguments=[script, *arguments[1:]], folder=str(ROOT))
+    given = [script, *arguments[1:]]
+    program = before + WITHOUT.format(missing=missing, arguments=given, folder=str(ROOT))
     # The server warns of variables that are no settings of it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
-    done = subprocess.run(
-        [python, "-B", "-c", code],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=WITHIN_S,
-        check=False,
-    )
-    return done.returncode, done.stderr
+    return ran(python, "-B", "-c", program, code=code, env=environment).stderr
 
 
 @pytest.mark.server
 @pytest.mark.parametrize("package", PACKAGES)
 def test_server_names_a_missing_package_and_the_remedy(package: str) -> None:
-    code, line = run(SERVER, "--engine", "kokoro", "--port", "0", missing=(package,))
-    assert code == 2
+    line = run(SERVER, "--engine", "kokoro", "--port", "0", missing=(package,))
     assert line.startswith(f"{SERVER}: the package {package} is missing: run pip install -r requirements.txt")
     assert sys.executable in line and line.count("\n") == 1
 
@@ -69,25 +64,23 @@ def test_server_names_a_missing_package_and_the_remedy(package: str) -> None:
 @pytest.mark.parametrize("program", PROGRAMS)
 @pytest.mark.parametrize("package", PACKAGES)
 def test_client_needs_websockets_alone(program: str, package: str) -> None:
-    code, line = run(program, "--help", missing=(package,))
-    if package != "websockets":
-        assert (code, line) == (0, "")
-        return
-    assert code == 2 and line.count("\n") == 1
-    assert line.startswith(f"{program}: the package websockets is missing: run pip install websockets in ")
+    needed = package == "websockets"
+    line = run(program, "--help", code=2 if needed else 0, missing=(package,))
+    assert line.count("\n") == needed
+    told = f"{program}: the package websockets is missing: run pip install websockets in "
+    assert line.startswith(told if needed else "")
 
 
 @pytest.mark.server
 def test_an_error_of_the_project_keeps_its_traceback() -> None:
-    code, complaints = run(SERVER, "--version", missing=("kani.server",))
-    assert code == 1 and "Traceback" in complaints
+    assert "Traceback" in run(SERVER, "--version", code=1, missing=("kani.server",))
 
 
 @pytest.mark.server
 def test_a_package_of_another_version_is_named_in_one_line() -> None:
     broken = "import types, sys\nsys.modules['websockets'] = types.ModuleType('websockets')\n"
-    code, line = run(PROGRAMS[0], "--help", before=broken)
-    assert code == 2 and line.count("\n") == 1
+    line = run(PROGRAMS[0], "--help", before=broken)
+    assert line.count("\n") == 1
     assert line.startswith(f"{PROGRAMS[0]}: the package websockets")
 
 
@@ -95,8 +88,8 @@ def test_a_package_of_another_version_is_named_in_one_line() -> None:
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 9, 2), (3, 10, 12)])
 def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[int, ...]) -> None:
-    code, line = run(program, "--help", before=OLD_PYTHON.format(version=version))
-    assert code == 2 and line.count("\n") == 1
+    line = run(program, "--help", before=OLD_PYTHON.format(version=version))
+    assert line.count("\n") == 1
     assert line.startswith(f"{program}: this needs Python 3.11 or later, and {sys.executable} is 3.")
 
 
@@ -123,8 +116,8 @@ def old_python() -> str:
 @pytest.mark.server
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 def test_a_real_old_python_is_told(old_python: str, program: str) -> None:
-    code, line = run(program, "--help", python=old_python)
-    assert code == 2 and line.count("\n") == 1
+    line = run(program, "--help", python=old_python)
+    assert line.count("\n") == 1
     assert line.startswith(f"{program}: this needs Python 3.11 or later")
 
 
@@ -138,13 +131,11 @@ def test_the_oldest_python_is_that_of_the_package() -> None:
 @pytest.mark.parametrize(
     ("program", "package"),
     [
-        (SERVER, "pydantic"),
-        (SERVER, "uvicorn"),
-        (SERVER, "onnxruntime"),
-        *((one, "websockets") for one in PROGRAMS),
+        *((SERVER, package) for package in ("pydantic", "uvicorn", "onnxruntime")),
+        *((program, "websockets") for program in PROGRAMS),
     ],
 )
 def test_ctrl_c_while_packages_are_imported_is_one_line(program: str, package: str) -> None:
     arguments = ("--engine", "kokoro", "--port", "0") if program == SERVER else ("--help",)
-    code, line = run(program, *arguments, before=INTERRUPTED_BY.format(package=package))
-    assert (code, line) == (130, f"{program}: interrupted\n")
+    line = run(program, *arguments, code=130, before=INTERRUPTED_BY.format(package=package))
+    assert line == f"{program}: interrupted\n"

@@ -25,7 +25,6 @@ CHILDREN = frozenset(ROOT.glob("tests/**/*_judge.py")) | frozenset(ROOT.glob("te
 
 
 def imported(path: Path) -> Iterator[str]:
-    """The packages that a module imports, wherever in it."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name.partition(".")[0] for alias in node.names)

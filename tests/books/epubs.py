@@ -35,8 +35,6 @@ TWO = "<html><body><p>El tren sale tarde.</p></body></html>"
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a red picture."""
-
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 

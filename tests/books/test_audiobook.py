@@ -27,7 +27,7 @@ from kani.core.types import Samples
 from kani.library.results import Audio
 from tests.books.epubs import COVER, PACKAGE, epub, jpeg
 from tests.conftest import ROOT
-from tests.support.patience import WITHIN_S
+from tests.support.programs import python
 
 BOOK = Book(
     "The house",
@@ -59,7 +59,6 @@ class Speaker:
 
 
 def decoded(path: Path) -> tuple[Samples, int]:
-    """Return a file's samples and their rate."""
     with av.open(str(path)) as container:
         stream = container.streams.audio[0]
         return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(stream)]), stream.rate
@@ -204,32 +203,28 @@ def test_chapters_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("command", "message"),
     [
-        ([], "a book needs a file to be written to, such as -o book.m4b"),
-        (["-o", "b.wav"], "b.wav: a book's file has to end with one of .m4b, .m4a, .mp3"),
-        (
-            ["-o", "b.m4b", "--chapter-voice", "9=x"],
-            "--chapter-voice 9=x: must be N=ID or N-M=ID, with chapters",
-        ),
-        (["-o", "b.m4b", "--chapter-voice", "x"], "with chapters from 1 to 3"),
-        (["-o", "b.m4b", "--chapter-voice", "1=nobody"], "'nobody' is no voice; kani-tts voices lists them"),
+        ("b.epub", "a book needs a file to be written to, such as -o book.m4b"),
+        ("b.epub -o b.wav", "b.wav: a book's file has to end with one of .m4b, .m4a, .mp3"),
+        ("b.epub -o b.m4b --chapter-voice 9=x", "--chapter-voice 9=x: must be N=ID or N-M=ID, with chapters"),
+        ("b.epub -o b.m4b --chapter-voice x", "with chapters from 1 to 3"),
+        ("b.epub -o b.m4b --chapter-voice 1=nobody", "'nobody' is no voice; kani-tts voices lists them"),
+        ("missing.epub -o b.m4b", "missing.epub"),
     ],
 )
 def test_options_that_cannot_be_followed(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    options: list[str],
+    command: str,
     message: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     epub(tmp_path / "b.epub")
-    assert main("say", ["b.epub", "--engine", "espeak", *options]) == 2
+    assert main("say", [*command.split(), "--engine", "espeak"]) == 2
     assert message in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["b.epub"]
-    assert main("say", ["missing.epub", "-o", "b.m4b"]) == 2
-    assert "missing.epub" in capsys.readouterr().err
 
 
 def test_options_of_books_need_a_book(capsys: pytest.CaptureFixture[str]) -> None:
@@ -254,34 +249,22 @@ def test_progress_tells_the_time_left_by_what_this_run_has_spoken() -> None:
     ]
 
 
-TEXT = "\n\n".join(f"Chapter {n}\n\n" + f"The dog of house {n} sleeps. " * 6 for n in range(1, 9))
-
-
-def start(book: Path, output: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "kani", "say", str(book), "-o", str(output), "--engine", "espeak"]
-    return subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True)
-
-
 @pytest.mark.server
 def test_killed_at_any_time_it_goes_on(tmp_path: Path) -> None:
     book, whole, output = tmp_path / "b.txt", tmp_path / "whole.m4b", tmp_path / "b.m4b"
-    book.write_text(TEXT, encoding="utf-8")
-    undisturbed = start(book, whole)
-    assert undisturbed.stderr is not None
-    undisturbed.communicate(timeout=WITHIN_S)
-    assert undisturbed.returncode == 0
+    chapters = (f"Chapter {n}\n\n" + f"The dog of house {n} sleeps. " * 6 for n in range(1, 9))
+    book.write_text("\n\n".join(chapters), encoding="utf-8")
+    command = ("-m", "kani", "say", book, "--engine", "espeak", "-o")
+    python(*command, whole)
     for moment in ("chapter 3 of 8", "chapter 6 of 8", "writing b.m4b"):
-        process = start(book, output)
-        assert process.stderr is not None
-        assert any(line.startswith(moment) for line in process.stderr), moment
-        process.kill()
-        process.wait(WITHIN_S)
-        process.stderr.close()
+        begun = [sys.executable, *command, output]
+        with subprocess.Popen(begun, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            assert any(line.startswith(moment) for line in process.stderr), moment
+            process.kill()
         assert not output.exists()
-    last = start(book, output)
-    told = last.communicate(timeout=WITHIN_S)[1]
-    reused = re.match(r"(\d+) of (\d+) pieces are spoken already", told)
-    assert last.returncode == 0 and reused is not None and reused[1] == reused[2]
+    reused = re.match(r"(\d+) of (\d+) pieces are spoken already", python(*command, output).stderr)
+    assert reused is not None and reused[1] == reused[2]
     assert marks(output) == marks(whole)
     assert np.array_equal(decoded(output)[0], decoded(whole)[0])
     assert not (tmp_path / "b.m4b.parts").exists()

@@ -111,15 +111,11 @@ async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, server:
 @pytest.mark.parametrize(
     ("query", "param"),
     [
-        ({"format": "wav"}, "format"),
-        ({"speed": "fast"}, "speed"),
-        ({"speed": "9"}, "speed"),
-        ({"voice": "nobody"}, "voice"),
-        ({"emotion": "bored"}, "emotion"),
-        ({"language": "xx"}, "language"),
+        ({"format": "wav"}, "format"), ({"speed": "fast"}, "speed"), ({"speed": "9"}, "speed"),
+        ({"voice": "nobody"}, "voice"), ({"emotion": "bored"}, "emotion"), ({"language": "xx"}, "language"),
         ({"name": "b.exe"}, "name"),
     ],
-)
+)  # fmt: skip
 async def test_what_cannot_be_is_refused_at_once(
     client: httpx.AsyncClient, query: dict[str, str], param: str
 ) -> None:

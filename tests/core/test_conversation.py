@@ -14,6 +14,8 @@ from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Mes
 from kani.core.conversation.prompt import SILENCE, chat_messages
 from kani.core.conversation.spoken_text import SpokenText
 from kani.core.types import Samples, Span
+from tests.support.event_loop import settle
+from tests.support.patience import WITHIN_S
 
 
 def item(name: str, characters: int = 0, *, pending: bool = False) -> Message:
@@ -83,42 +85,31 @@ async def test_wait_ends_once_all_speech_is_transcribed() -> None:
     of.append(second)
     waiting = asyncio.create_task(of.wait_until_settled(of.items))
     of.settle(first)
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await settle()
     assert not waiting.done()
     # A client deletes it: its transcript will come to no item.
     of.remove(second)
-    await asyncio.wait_for(waiting, 5)
+    await asyncio.wait_for(waiting, WITHIN_S)
 
 
 def message(role: Role, text: str | None) -> Message:
     return Message("m", role, (Part("p", text, is_speech=True),))
 
 
-def written(*items: Item) -> list[tuple[str, str]]:
-    return [(each.role, each.text) for each in chat_messages("", items)]
+def written(*items: Item, instructions: str = "") -> list[tuple[str, str]]:
+    return [(each.role, each.text) for each in chat_messages(instructions, items)]
 
 
 def test_instructions_come_first_and_roles_alternate() -> None:
-    items = [
-        message("user", "One."),
-        message("user", None),
-        message("user", "Two."),
-        message("assistant", "Three."),
-        message("user", "Four."),
-    ]
-    told = [(each.role, each.text) for each in chat_messages("Be brief.", items)]
-    assert told == [
-        ("system", "Be brief."),
-        ("user", "One.\nTwo."),
-        ("assistant", "Three."),
-        ("user", "Four."),
-    ]
+    items = [message("user", "One."), message("user", None), message("user", "Two.")]
+    items += [message("assistant", "Three."), message("user", "Four.")]
+    rest = [("user", "One.\nTwo."), ("assistant", "Three."), ("user", "Four.")]
+    assert written(*items, instructions="Be brief.") == [("system", "Be brief."), *rest]
 
 
 def test_silence_is_answered_and_is_no_echo() -> None:
     assert written() == [("user", SILENCE)]
-    told = [(each.role, each.text) for each in chat_messages("Greet.", [message("assistant", "Hi.")])]
+    told = written(message("assistant", "Hi."), instructions="Greet.")
     assert told == [("system", "Greet."), ("assistant", "Hi."), ("user", SILENCE)]
     silence = np.zeros(WINDOW, np.float32)
     assert not answer(6.0).is_in(silence, HEARD_RATE, 5.0)

@@ -1,7 +1,7 @@
 """An engine that joins while others speak: its trial, and when it takes over."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from tests.support.tone import ToneEngine
 class Newcomer(ToneEngine):
     """Another tone, which starts when ``loaded`` is set."""
 
+    stopped = False
+
     def __init__(self) -> None:
         super().__init__()
         voices = tuple(replace(voice, id=f"new:{voice.id}", engine="new") for voice in self.info.voices)
@@ -32,7 +34,6 @@ class Newcomer(ToneEngine):
             self.info, name="new", sample_rate=2000, voices=voices, default_voices=defaults, cloning="none"
         )
         self.loaded = asyncio.Event()
-        self.stopped = False
 
     async def start(self) -> None:
         await self.loaded.wait()
@@ -158,8 +159,7 @@ async def test_failed_late_engine_is_logged_and_freed(
         await speak(service, "hola")
         assert engine.words == ["hola"]
         assert [info.name for info in service.engines] == ["tone"]
-        warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-        (warning,) = warnings
+        (warning,) = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
         assert "the other engines are not affected" in warning and cure in warning
         assert reason in caplog.text
         assert newcomer.stopped
@@ -174,18 +174,10 @@ async def test_stop_does_not_wait_for_loading_engine(tmp_path: Path) -> None:
 SECONDS = 3.5
 
 
-def replace_synthesis(
-    engine: RecordedEngine, synthesize: Callable[[Segment], AsyncGenerator[SpeechChunk, None]]
-) -> None:
-    engine.synthesize = synthesize  # type: ignore[method-assign]
-
-
 @pytest.mark.parametrize(
     ("samples", "reason"),
     [
-        (np.zeros(0, np.float32), "silent"),
-        (np.zeros(round(SECONDS * RATE), np.float32), "silent"),
-        (noise(SECONDS, 0.001), "silent"),
+        *((noise(*how), "silent") for how in ((0.0,), (SECONDS, 0.0), (SECONDS, 0.001))),
         (np.full(round(SECONDS * RATE), np.nan, np.float32), "not finite"),
         (np.where(np.arange(round(SECONDS * RATE)) == 5, np.inf, noise(SECONDS)), "not finite"),
         (noise(0.5), r"0\.5 s long, where 1\.\d to \d\.\d s are expected"),
@@ -202,7 +194,7 @@ async def test_invalid_speech_fails_after_two_seeds(samples: Samples, reason: st
     assert engine.segments[0].max_seconds < 4 * MAX_LENGTH
 
 
-async def test_second_attempt_counts() -> None:
+async def test_second_attempt_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = RecordedEngine(np.zeros(0, np.float32))
     recorded = engine.synthesize
 
@@ -211,7 +203,7 @@ async def test_second_attempt_counts() -> None:
             yield chunk
         engine.samples = noise(SECONDS)
 
-    replace_synthesis(engine, better_later)
+    monkeypatch.setattr(engine, "synthesize", better_later)
     await run_trial(engine, Listener(), "es")
     assert len(engine.segments) == 2
 
@@ -233,7 +225,7 @@ async def test_hanging_engine_fails(monkeypatch: pytest.MonkeyPatch) -> None:
         await asyncio.Event().wait()
         yield
 
-    replace_synthesis(engine, hangs)
+    monkeypatch.setattr(engine, "synthesize", hangs)
     with pytest.raises(TrialFailed, match="was not complete after"):
         await run_trial(engine, Listener(), "es")
 

@@ -10,7 +10,7 @@ import pytest
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.turns.second_hearing import DICTATED_WAIT_S, LONGEST_WAIT_S, HeardTurn, SecondHearing
+from kani.core.turns.second_hearing import DICTATED_WAIT_S, LONGEST_WAIT_S, HeardTurn, Hearing, SecondHearing
 from kani.core.turns.unfinished_words import DICTATION
 from kani.core.types import Samples
 
@@ -54,6 +54,12 @@ def hear(again: SecondHearing, *parts: tuple[float, float], guess: float | None 
             again.feed(Step(0, (0.0, 0.0, 0.0, 0.0), (voice,)), guess)
 
 
+def ended(again: SecondHearing, at_s: float = 3.2) -> Hearing:
+    work = again.end(at_s)
+    assert work is not None
+    return work
+
+
 IN_PARTS = (SPEECH, 1.0), (SILENCE, 0.8), (SPEECH, 1.0)
 
 
@@ -91,9 +97,8 @@ async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_
     first = again.so_far
     assert first is not None
     assert first.so_far("live", "es") == ("", "es")
-    hear(
-        again, (SPEECH, 0.5), (SILENCE, 0.7), guess=0.3
-    )  # so long a silence is an end, whatever it sounds like
+    # So long a silence is an end, whatever it sounds like.
+    hear(again, (SPEECH, 0.5), (SILENCE, 0.7), guess=0.3)
     assert again.so_far not in (None, first)
     await asyncio.sleep(0)
     assert first.so_far("live", "es") == ("live", "es")
@@ -115,9 +120,8 @@ async def test_a_quiet_voice_after_a_pause_is_of_the_turn(voice: float, worded: 
     if worded:
         again.add_word(RecognizedWord("quiet", 3.8, 4.2, "es"))
     hear(again, (SILENCE, 0.2))
-    work = again.end(4.7)
-    assert work not in (None, before)
-    assert work is not None and await work.in_time() == HeardTurn("the whole", "es")
+    work = ended(again, 4.7)
+    assert work is not before and await work.in_time() == HeardTurn("the whole", "es")
     assert round(transcriber.asked[-1][0], 1) == 4.7
     await again.aclose()
 
@@ -126,8 +130,7 @@ async def test_the_wait_counts_from_the_end_of_the_turn(monkeypatch: pytest.Monk
     monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", 3600.0)
     again = hearing(Transcriber(lasts=True))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
-    work = again.end(3.2)
-    assert work is not None
+    work = ended(again)
     loop = asyncio.get_running_loop()
     clock = loop.time
     monkeypatch.setattr(loop, "time", lambda: clock() + 3600.0)
@@ -141,9 +144,7 @@ async def test_between_turns_nothing_is_heard() -> None:
     hear(again, *IN_PARTS, (SILENCE, 0.8))
     again.begin(3.5)
     hear(again, *IN_PARTS, (SILENCE, 0.8))
-    work = again.end(7.2)
-    assert work is not None
-    await work.in_time()
+    await ended(again, 7.2).in_time()
     assert [round(seconds, 1) for seconds, _ in transcriber.asked] == [3.4]
     await again.aclose()
 
@@ -163,9 +164,7 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
     monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", 0.01)
     again = hearing(transcriber)
     hear(again, *IN_PARTS, (SILENCE, 0.4))
-    work = again.end(3.2)
-    assert work is not None
-    assert await work.in_time() is None
+    assert await ended(again).in_time() is None
     await again.aclose()
 
 
@@ -187,8 +186,7 @@ async def test_what_is_dictated_is_prompted_and_waited_for(
     for text, language in words:
         again.add_word(RecognizedWord(text, 0.6, 0.9, language))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
-    work = again.end(3.2)
-    assert work is not None
+    work = ended(again)
     await work.in_time()
     _, options = transcriber.asked[0]
     languages = frozenset(language for _, language in words)

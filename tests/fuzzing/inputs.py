@@ -1,7 +1,6 @@
 """Cases of the parsers of recordings, texts, files and other servers' messages."""
 
 import io
-import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +34,7 @@ from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.segment_queue import SegmentQueue
 from kani.text.segmenter import EARLY_PHRASE, Segmenter
 from kani.text.ssml import parse
-from tests.core.audio.test_pcm import encoded
+from tests.core.audio.test_pcm import encoded, tone
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY
 from tests.fuzzing.mutator import Case, Mutator, as_json, as_json_bytes
@@ -59,11 +58,6 @@ LEXICON = "# es\nKani = kaˈni\nSQL\tese cu ele\n[en]\nnginx = engine x  # serve
 ENV = "KANI_PORT=8001\nKANI_MAX_TEXT='10000'\n# no\nexport KANI_VOICE=\"es\"\nKANI_API_KEYS=a,b\n"
 
 
-def _tone(seconds: float, rate: int) -> Any:
-    times = np.arange(round(seconds * rate)) / rate
-    return (0.3 * np.sin(2 * np.pi * 300 * times)).astype(np.float32)
-
-
 def _decode(data: bytes) -> None:
     recording = decode_recording(data)
     assert 0 < recording.duration_s <= 60 and np.isfinite(recording.samples).all()
@@ -77,20 +71,16 @@ def _read_recording(data: bytes) -> None:
 
 def _recordings() -> tuple[bytes, ...]:
     kinds = [
-        ("wav", "pcm_s16le", 16_000),
-        ("wav", "pcm_f32le", 16_000),
-        ("wav", "pcm_mulaw", 8_000),
-        ("mp3", "libmp3lame", 24_000),
-        ("flac", "flac", 16_000),
-        ("ogg", "libopus", 48_000),
+        *(("wav", "pcm_s16le", 16_000), ("wav", "pcm_f32le", 16_000), ("wav", "pcm_mulaw", 8_000)),
+        *(("mp3", "libmp3lame", 24_000), ("flac", "flac", 16_000), ("ogg", "libopus", 48_000)),
         ("mp4", "aac", 24_000),
     ]
-    return tuple(encoded(box, codec, _tone(0.15, rate), rate, "mono") for box, codec, rate in kinds)
+    return tuple(encoded(box, codec, tone(0.15, rate), rate) for box, codec, rate in kinds)
 
 
 def _ogg() -> bytes:
     encoder = OggOpusEncoder()
-    return encoder.header + encoder.feed(_tone(0.4, 24_000)) + encoder.finish()
+    return encoder.header + encoder.feed(tone(0.4, 24_000)) + encoder.finish()
 
 
 def _ogg_stream(mutator: Mutator, sample: bytes) -> list[bytes]:
@@ -189,9 +179,7 @@ def cases(folder: Path) -> list[Case]:
     archive = folder / "codec.nemo"
     tiny_codec.pack(archive, {CONFIG_NAME: yaml.safe_dump(codec).encode(), WEIGHTS_NAME: weights.getvalue()})
     embedding = encode_embedding(Embedding("tone", "tone 1", np.ones(4, np.float32), {}), "ab")
-    facts = json.dumps(
-        {"name": "a", "made_at": "2026-01-01T00:00:00Z", "consent": "c", "advice": []}
-    ).encode()
+    facts = b'{"name": "a", "made_at": "2026-01-01T00:00:00Z", "consent": "c", "advice": []}'
     answer = {"type": "tts_response", "data": {"status": "success", "audio": "UklG", "metadata": {"a": 1}}}
     times = {"chars": ["a"], "charStartTimesMs": [0], "charDurationsMs": [20]}
     said = {"audio": "AAAA", "alignment": times, "normalizedAlignment": times, "isFinal": None, "error": None}
@@ -203,7 +191,7 @@ def cases(folder: Path) -> list[Case]:
         *samples: bytes,
         share: float = 1.0,
     ) -> Case:
-        return Case(name, samples, lambda mutator, sample: mutator.bytes(sample), parse, (error,), share)
+        return Case(name, samples, Mutator.bytes, parse, (error,), share)
 
     broken = CheckpointError
     checkpoint = save({"a": torch.zeros(2, 3)})

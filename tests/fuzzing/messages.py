@@ -28,7 +28,7 @@ from kani.protocols.elevenlabs.websocket.query import parse_query
 from kani.protocols.kani import messages as kani
 from kani.protocols.kyutai import http_out, voice_payload
 from kani.protocols.kyutai import messages as kyutai
-from kani.protocols.kyutai import query as kyutai_query
+from kani.protocols.kyutai.query import read_speech_query
 from kani.protocols.livekit_tokens import protocol as livekit_tokens
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.answers.fields import read_response
@@ -40,7 +40,7 @@ from kani.protocols.openai.realtime.session_update import updated_config
 from kani.protocols.openai.speech import body as openai_body
 from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.openai.transcription.params import parse_params
-from kani.protocols.shared import client_languages
+from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.recordings.upload import AudioUploads
 from kani.protocols.voices_api.forms import read_form
@@ -71,21 +71,15 @@ def _read_openai(body: bytes) -> None:
     split_turns(read.given.input, marks=True)
 
 
-def _read_marks(text: str) -> None:
-    split_turns(text, marks=True)
-
-
 def _query(mutator: Mutator, sample: dict[str, str]) -> QueryParams:
     return QueryParams(mutator.query(sample))
 
 
 def _form(fields: dict[str, str], file: str) -> bytes:
-    parts = [
-        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{n}"\r\n\r\n{v}\r\n'
-        for n, v in fields.items()
-    ]
-    head = f'Content-Disposition: form-data; name="{file}"; filename="a.wav"\r\nContent-Type: audio/wav'
-    return f"{''.join(parts)}--{BOUNDARY}\r\n{head}\r\n\r\nRIFF\r\n--{BOUNDARY}--\r\n".encode()
+    named = f"--{BOUNDARY}\r\nContent-Disposition: form-data; name="
+    parts = [f'{named}"{name}"\r\n\r\n{value}\r\n' for name, value in fields.items()]
+    audio = f'{named}"{file}"; filename="a.wav"\r\nContent-Type: audio/wav\r\n\r\nRIFF\r\n'
+    return f"{''.join(parts)}{audio}--{BOUNDARY}--\r\n".encode()
 
 
 def _request(
@@ -100,7 +94,7 @@ def _request(
         "query_string": b"",
         "headers": [
             (b"content-type", content_type.encode()),
-            (b"x-consent", body[:40].replace(b"\r", b"").replace(b"\n", b"")),
+            (b"x-consent", body[:40].translate(None, b"\r\n")),
         ],
     }
     messages = [{"type": "http.request", "body": piece, "more_body": True} for piece in split]
@@ -222,60 +216,42 @@ def cases(service: Any, loop: asyncio.AbstractEventLoop) -> list[Case]:
     def elevenlabs_speech(body: bytes) -> object:
         return elevenlabs_body.parse_body(body, 40_000).speech_request(None, ("es",))
 
-    def elevenlabs_voice(request: Request) -> Coroutine[Any, Any, object]:
-        return read_voice_form(request, files_needed=True)
-
-    def accepted(header: str) -> object:
-        return client_languages.accept_languages({"accept-language": header})
-
     def dialogue(body: bytes) -> object:
         return parse_dialogue(body, 40_000).unused_fields([])
 
-    def speech_query(query: QueryParams) -> object:
-        return kyutai_query.read_speech_query(query, service)
-
     voice_errors = (Unprocessable, FieldTooLarge, InvalidRequest, HTTPException)
+    answering = SessionConfig(answers=True)
+    message_errors = (elevenlabs_ws.BadMessage, SpeechError)
     return [
         case("kani message", as_json, _read_kani, kani.BadMessage, SpeechError),
         case("kani body", as_json_bytes, lambda b: _asked(kani.read_body(b)), kani.BadMessage, SpeechError),
         case("voxcpm message", as_json, _read_voxcpm, voxcpm.BadMessage),
         case("kyutai to speak", packed, kyutai.read_speech_message, kyutai.BadMessage),
         case("kyutai to hear", packed, _read_heard, kyutai.BadMessage),
-        case("kyutai query", _query, speech_query, kyutai.BadMessage),
+        case("kyutai query", _query, lambda query: read_speech_query(query, service), kyutai.BadMessage),
         case("kyutai body", as_json_bytes, kyutai_body, kyutai.BadMessage, InvalidRequest),
         Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
         case("realtime event", as_json, partial(_read_realtime, SessionConfig()), EventError),
-        case(
-            "openai conversation", as_json, partial(_read_realtime, SessionConfig(answers=True)), EventError
-        ),
+        case("openai conversation", as_json, partial(_read_realtime, answering), EventError),
         case("elevenlabs body", as_json_bytes, elevenlabs_speech, Unprocessable, SpeechError),
         case("elevenlabs dialogue", as_json_bytes, dialogue, Unprocessable, SpeechError),
-        case(
-            "elevenlabs dialogue message",
-            as_json,
-            parse_dialogue_message,
-            elevenlabs_ws.BadMessage,
-            SpeechError,
-        ),
-        case(
-            "elevenlabs message", as_json, elevenlabs_ws.parse_message, elevenlabs_ws.BadMessage, SpeechError
-        ),
+        case("elevenlabs dialogue message", as_json, parse_dialogue_message, *message_errors),
+        case("elevenlabs message", as_json, elevenlabs_ws.parse_message, *message_errors),
         case("elevenlabs query", _query, lambda query: parse_query(query, service), SpeechError),
-        case("elevenlabs form", _posted("files"), awaited(elevenlabs_voice), *voice_errors),
+        case(
+            "elevenlabs form",
+            _posted("files"),
+            awaited(partial(read_voice_form, files_needed=True)),
+            *voice_errors,
+        ),
         case("transcription form", _posted("file"), awaited(transcribed), ApiError, InvalidRequest),
         case("transcription json", _posted_json, awaited(transcribed), ApiError, InvalidRequest),
-        case(
-            "elevenlabs transcription form",
-            _posted("file"),
-            awaited(converted),
-            Unprocessable,
-            InvalidRequest,
-        ),
+        case("elevenlabs transcription form", _posted("file"), awaited(converted), *voice_errors[::2]),
         case("voices form", _posted("files"), awaited(kept), RequestError),
         case("openai body", as_json_bytes, _read_openai, ApiError, SpeechError),
-        case("openai marks", Mutator.text, _read_marks, ApiError),
+        case("openai marks", Mutator.text, lambda text: split_turns(text, marks=True), ApiError),
         case("mix of voices", Mutator.text, parse_mix, InvalidRequest),
         case("relay message", as_json, relay.parse_command, relay.BadMessage),
-        case("accept-language", Mutator.text, accepted),
+        case("accept-language", Mutator.text, lambda text: accept_languages({"accept-language": text})),
         case("livekit token", as_json_bytes, _read_token, livekit_tokens.TokenRequestError),
     ]

@@ -35,13 +35,8 @@ class Mutator:
         """A text with up to eight places changed."""
         for _ in range(self._random.randint(1, 8)):
             at, end = self._span(len(sample))
-            middle = (
-                self._random.choice(TOKENS),
-                sample[at:end] * 3,
-                "",
-                chr(self._random.randrange(0x110000)),
-                sample[at:end][::-1],
-            )
+            token, character = self._random.choice(TOKENS), chr(self._random.randrange(0x110000))
+            middle = (token, sample[at:end] * 3, "", character, sample[at:end][::-1])
             sample = sample[:at] + self._random.choice(middle) + sample[end:]
         return sample
 
@@ -50,7 +45,23 @@ class Mutator:
         content = bytearray(sample)
         for _ in range(self._random.randint(1, 8)):
             at, end = self._span(len(content))
-            self._random.choice(self._changes)(self, content, at, end)
+            match self._random.randrange(8):
+                case 0 | 1 if at < len(content):
+                    content[at] ^= 1 << self._random.randrange(8)
+                case 2:
+                    content[at:end] = self._random.randbytes(end - at)
+                case 3:
+                    content[at:at] = content[at:end] * self._random.choice((1, 2, 20))
+                case 4:
+                    del content[at:end]
+                case 5:
+                    del content[max(at, len(content) // 2) :]
+                case 6:
+                    size, order = self._random.choice((1, 2, 4, 8)), self._random.choice(("little", "big"))
+                    length = self._random.choice(_LENGTHS) % 256**size
+                    content[at : at + size] = length.to_bytes(size, order)
+                case 7:
+                    content[at:end] = bytes([self._random.choice((0, 0xFF))]) * (end - at)
         return bytes(content)
 
     def object(self, sample: Any) -> Any:
@@ -104,38 +115,9 @@ class Mutator:
         for holder, key in places:
             inner = holder[key]
             if isinstance(inner, dict | list) and len(places) < 500:
-                places += [
-                    (inner, each) for each in (inner if isinstance(inner, dict) else range(len(inner)))
-                ]
+                keys = inner if isinstance(inner, dict) else range(len(inner))
+                places += [(inner, each) for each in keys]
         return self._random.choice(places)
-
-    def _flip(self, content: bytearray, at: int, end: int) -> None:
-        if at < len(content):
-            content[at] ^= 1 << self._random.randrange(8)
-
-    def _replace(self, content: bytearray, at: int, end: int) -> None:
-        content[at:end] = self._random.randbytes(end - at)
-
-    def _repeat(self, content: bytearray, at: int, end: int) -> None:
-        content[at:at] = content[at:end] * self._random.choice((1, 2, 20))
-
-    def _drop(self, content: bytearray, at: int, end: int) -> None:
-        del content[at:end]
-
-    def _cut(self, content: bytearray, at: int, end: int) -> None:
-        del content[max(at, len(content) // 2) :]
-
-    def _length(self, content: bytearray, at: int, end: int) -> None:
-        size = self._random.choice((1, 2, 4, 8))
-        order = self._random.choice(("little", "big"))
-        content[at : at + size] = (self._random.choice(_LENGTHS) % 256**size).to_bytes(size, order)
-
-    def _zeros(self, content: bytearray, at: int, end: int) -> None:
-        content[at:end] = bytes([self._random.choice((0, 0xFF))]) * (end - at)
-
-    _changes: tuple[Callable[..., None], ...] = (
-        *(_flip, _flip, _replace, _repeat, _drop, _cut, _length, _zeros),
-    )
 
 
 @dataclass(frozen=True, slots=True)

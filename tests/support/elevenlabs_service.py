@@ -44,28 +44,19 @@ VOICES = {
         {"name": "Nameless"},
     ]
 }
-INVALID_KEY: Frame = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
-NO_VOICE: Frame = {
-    "code": 1008,
-    "error": "voice_id_does_not_exist",
-    "message": f"A voice with voice_id {VOICE} does not exist.",
-}
-NO_CREDITS: Frame = {
-    "message": "This request exceeds your quota of 10000. You have 3 credits remaining.",
-    "error": "quota_exceeded",
-    "code": 1008,
-}
-UNUSUAL: Frame = {
-    "message": "Unusual activity detected. Free Tier usage disabled.",
-    "error": "detected_unusual_activity",
-    "code": 1008,
-}
-NO_TEXT_IN_TIME: Frame = {
-    "message": "Have not received a new text input within the timeout of 20.0 seconds. Streaming input "
-    "terminated.",
-    "error": "input_timeout_exceeded",
-    "code": 1008,
-}
+
+
+def fault(error: str, message: str) -> Frame:
+    return {"code": 1008, "error": error, "message": message}
+
+
+INVALID_KEY = fault("invalid_api_key", "Invalid API key")
+NO_VOICE = fault("voice_id_does_not_exist", f"A voice with voice_id {VOICE} does not exist.")
+QUOTA = "This request exceeds your quota of 10000. You have 3 credits remaining."
+NO_CREDITS = fault("quota_exceeded", QUOTA)
+UNUSUAL = fault("detected_unusual_activity", "Unusual activity detected. Free Tier usage disabled.")
+NO_TEXT = "Have not received a new text input within the timeout of 20.0 seconds. Streaming input terminated."
+NO_TEXT_IN_TIME = fault("input_timeout_exceeded", NO_TEXT)
 FINAL: Frame = {"alignment": None, "audio": None, "isFinal": True, "normalizedAlignment": None}
 
 
@@ -205,12 +196,8 @@ def frames(text: str, audio: bytes, starts: list[float], synchronous: bool, said
         normalized = alignment and {
             name: [alignment[name][0] if name != "chars" else " ", *alignment[name]] for name in alignment
         }
-        yield {
-            "alignment": alignment,
-            "audio": base64.b64encode(piece).decode(),
-            "isFinal": None,
-            "normalizedAlignment": normalized,
-        }
+        encoded = base64.b64encode(piece).decode()
+        yield {"alignment": alignment, "audio": encoded, "isFinal": None, "normalizedAlignment": normalized}
 
 
 def _alignment(text: str, edges: list[int], chosen: list[int], base_ms: int) -> Frame:

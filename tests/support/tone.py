@@ -109,7 +109,6 @@ class ToneEngine:
             await asyncio.sleep(0)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        """A chunk for each word."""
         self.segments.append(segment)
         self.seen.append([segment.text])
         self.under_way += 1

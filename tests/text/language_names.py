@@ -6,8 +6,6 @@ is made of them. After an update of Babel, or of ``languages.KNOWN``, write it a
     python -m tests.text.language_names
 """
 
-from __future__ import annotations
-
 from collections import Counter, defaultdict
 
 from babel import Locale

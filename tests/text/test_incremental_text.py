@@ -1,14 +1,13 @@
 """Sessions that speak growing text, and that yield their slot inside a segment."""
 
-from __future__ import annotations
-
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from hypothesis import strategies as st
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import EngineFailed, SpeechCancelled
 from kani.core.observer import Observer
+from kani.core.service import SpeechService
 from kani.core.session.output import TAIL_S
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
@@ -27,12 +27,27 @@ from kani.text.segmenter import TextSegment
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import SPANISH, audio, collect, serving, speak
+from tests.support.sessions import SPANISH, audio, collect, serving, spans_of, speak
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
 
 FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
 FRAGMENTS += "palabra |—| |。|你好"
 TEXTS = st.lists(st.sampled_from(FRAGMENTS.split("|")), max_size=60).map("".join)
+
+
+@asynccontextmanager
+async def opened(
+    folder: Path,
+    request: SpeechRequest = SPANISH,
+    observer: Observer | None = None,
+    ahead_s: float = 30.0,
+    **how: Any,
+) -> AsyncIterator[tuple[ToneEngine, SpeechService, SpeechSession]]:
+    """An engine with ``how`` it is, a service over it, and a session."""
+    engine = ToneEngine(**how)
+    async with serving(engine, folder, observer, ahead_s=ahead_s) as service:
+        async with service.open(request, protocol="test") as session:
+            yield engine, service, session
 
 
 async def feed(session: SpeechSession, text: str) -> None:
@@ -45,8 +60,7 @@ async def feed(session: SpeechSession, text: str) -> None:
 async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
     """Waiting for the next word holds no slot."""
     text = "esto lo escribe alguien palabra por palabra mientras se oye"
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with opened(tmp_path, writes=True) as (engine, service, session):
         for count, word in enumerate(text.split(), 1):
             session.feed(word)
             await settle()
@@ -61,7 +75,7 @@ async def test_words_are_spoken_a_few_words_behind(tmp_path: Path) -> None:
         assert service.state().slots_in_use == 0
     assert engine.words == text.split()
     assert len(engine.segments) == len(engine.written) == 1
-    assert_tiles([span for chunk in chunks for span in chunk.spans], len(text) + 1)
+    assert_tiles(spans_of(chunks), len(text) + 1)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
@@ -71,8 +85,7 @@ def test_pieces_do_not_change_the_words(
     tmp_path: Path, text: str, pieces: list[tuple[int, int]], one_by_one: bool
 ) -> None:
     async def check() -> None:
-        engine = ToneEngine(writes=True, rests=True)
-        async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        async with opened(tmp_path, writes=True, rests=True) as (engine, _, session):
             at = 0
             for size, turns in [(1, 4)] * len(text) if one_by_one else pieces:
                 session.feed(text[at : at + size])
@@ -82,17 +95,16 @@ def test_pieces_do_not_change_the_words(
             session.feed(text[at:])
             session.finish()
             chunks = await collect(session)
-        said = "".join(span.spoken_form or "" for chunk in chunks for span in chunk.spans)
+        said = "".join(span.spoken_form or "" for span in spans_of(chunks))
         assert engine.words == WORD.findall(said)
         # A figure is read with what is beside it in its segment.
         if "3" not in text:
             assert engine.words == WORD.findall(normalize(text, 0, NormalizerOptions("es")).text)
-        for seen in engine.seen:
-            for shorter, longer in pairwise(seen):
-                assert longer.startswith(shorter)
-            for part in seen:
-                assert not (part[-1:].isalnum() and seen[-1][len(part) :][:1].isalnum())
-        spans = [span for chunk in chunks for span in chunk.spans]
+        for *parts, whole in engine.seen:
+            for part in parts:
+                assert whole.startswith(part)
+                assert not (part[-1:].isalnum() and whole[len(part) :][:1].isalnum())
+        spans = spans_of(chunks)
         assert_tiles(spans, len(text))
         samples = audio(chunks)
         spoken = [span for span in spans if WORD.search(text[span.start : span.end]) and engine.words]
@@ -110,8 +122,7 @@ async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
         "El segundo párrafo dice otra cosa distinta de todo aquello.",
     ]
     text = " ".join(sentences).replace("\n ", "\n")
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with opened(tmp_path, writes=True) as (engine, _, session):
         for character in text:
             session.feed(character)
             await settle()
@@ -128,8 +139,7 @@ async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("end", ["flush", "finish"])
 async def test_flush_and_finish_speak_half_a_word(tmp_path: Path, end: str) -> None:
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with opened(tmp_path, writes=True) as (engine, _, session):
         session.feed("uno dos tres cua")
         await settle()
         assert engine.seen[-1][-1] == "uno dos tres"
@@ -164,9 +174,7 @@ async def test_complete_text_is_not_streamed(tmp_path: Path, later: bool) -> Non
 
 
 async def test_complete_sentences_come_before_an_open_one(tmp_path: Path) -> None:
-    engine = ToneEngine(writes=True)
-    engine.allow = 0
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with opened(tmp_path, writes=True, allow=0) as (engine, _, session):
         session.feed("La primera frase se abre mientras ")
         await settle()
         session.feed("se escribe. La segunda, que es algo más larga, llega entera. La tercera no acaba ")
@@ -179,8 +187,7 @@ async def test_complete_sentences_come_before_an_open_one(tmp_path: Path) -> Non
 
 async def test_sessions_that_wait_for_text_share_a_slot(tmp_path: Path) -> None:
     texts = ["uno dos tres cuatro cinco seis", "siete ocho nueve diez once doce"]
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as first:
+    async with opened(tmp_path, writes=True) as (engine, service, first):
         async with service.open(SPANISH, protocol="test") as second:
             for pair in zip(*(text.split() for text in texts), strict=True):
                 for session, word in zip([first, second], pair, strict=True):
@@ -215,55 +222,51 @@ async def test_cancel_while_waiting_for_text(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("turns", [0, 1, 2, 30])
 async def test_cancel_while_waiting_for_a_slot(tmp_path: Path, turns: int) -> None:
     """Also ``turns`` turns of the event loop after the slot became free."""
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SPANISH, protocol="test") as other:
-            async with service.open(SPANISH, protocol="test") as session:
-                await feed(session, "uno dos tres cuatro")
-                engine.allow = 0
-                other.feed("cinco")
-                other.finish()
-                await settle()
-                session.feed("seis ")
-                await settle()
-                assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
-                if turns:
-                    engine.allow = None
-                    engine.moved.set()
-                    for _ in range(turns):
-                        await asyncio.sleep(0)
-                session.cancel()
-            assert service.state().waiting == 0
-            await engine.permit(None)
-            await collect(other)
-        assert engine.words[:2] == ["uno", "dos"] and "cinco" in engine.words
+    async with opened(tmp_path, writes=True) as (engine, service, other):
+        async with service.open(SPANISH, protocol="test") as session:
+            await feed(session, "uno dos tres cuatro")
+            engine.allow = 0
+            other.feed("cinco")
+            other.finish()
+            await settle()
+            session.feed("seis ")
+            await settle()
+            assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
+            if turns:
+                engine.allow = None
+                engine.moved.set()
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+            session.cancel()
+        assert service.state().waiting == 0
+        await engine.permit(None)
+        await collect(other)
+    assert engine.words[:2] == ["uno", "dos"] and "cinco" in engine.words
 
 
-def paced(engine: ToneEngine, session: SpeechSession) -> None:
+async def paced(session: SpeechSession) -> None:
     """Feed ``session`` one long sentence, a word of it said in a second."""
     session.feed("abcdefghij " * 15)
     session.finish()
+    await settle()
 
 
 async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
-    engine = ToneEngine(rests=True)
-    async with serving(engine, tmp_path, ahead_s=4.0) as service:
-        async with service.open(SPANISH, protocol="test") as slow:
-            paced(engine, slow)
+    async with opened(tmp_path, rests=True, ahead_s=4.0) as (engine, service, slow):
+        await paced(slow)
+        assert len(engine.words) == 5
+        assert (engine.under_way, service.state().slots_in_use) == (1, 0)
+        await speak(service, "otra voz")
+        assert engine.words[5:] == ["otra", "voz"]
+        reader = aiter(slow)
+        for _ in range(2):
+            heard = [await anext(reader)]
             await settle()
-            assert len(engine.words) == 5
-            assert (engine.under_way, service.state().slots_in_use) == (1, 0)
-            await speak(service, "otra voz")
-            assert engine.words[5:] == ["otra", "voz"]
-            reader = aiter(slow)
-            for _ in range(2):
-                heard = [await anext(reader)]
-                await settle()
-                assert len(engine.words) == 7
-            heard.append(await anext(reader))
-            await settle()
-            assert len(engine.words) == 9 and service.state().slots_in_use == 0
-            heard += [chunk async for chunk in reader]
+            assert len(engine.words) == 7
+        heard.append(await anext(reader))
+        await settle()
+        assert len(engine.words) == 9 and service.state().slots_in_use == 0
+        heard += [chunk async for chunk in reader]
     assert len(engine.segments) == 2
     assert engine.words.count("abcdefghij") == 15
     assert len(audio(heard)) == 14 * RATE + round(TAIL_S * RATE)
@@ -272,55 +275,47 @@ async def test_slow_reader_yields_its_slot(tmp_path: Path) -> None:
 @pytest.mark.parametrize("how", ["cancel", "leave"])
 @pytest.mark.parametrize("waits_for_its_slot", [False, True])
 async def test_cancel_while_the_slot_is_yielded(tmp_path: Path, how: str, waits_for_its_slot: bool) -> None:
-    engine = ToneEngine(rests=True)
-    async with serving(engine, tmp_path, ahead_s=4.0) as service:
-        async with service.open(SPANISH, protocol="test") as other:
-            async with service.open(SPANISH, protocol="test") as slow:
-                paced(engine, slow)
+    async with opened(tmp_path, rests=True, ahead_s=4.0) as (engine, service, other):
+        async with service.open(SPANISH, protocol="test") as slow:
+            await paced(slow)
+            assert (engine.under_way, service.state().slots_in_use) == (1, 0)
+            if waits_for_its_slot:
+                engine.allow = engine.steps
+                other.feed("otra voz")
+                other.finish()
                 await settle()
-                assert (engine.under_way, service.state().slots_in_use) == (1, 0)
-                if waits_for_its_slot:
-                    engine.allow = engine.steps
-                    other.feed("otra voz")
-                    other.finish()
-                    await settle()
-                    reader = aiter(slow)
-                    for _ in range(3):
-                        await anext(reader)
-                    await settle()
-                    assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
-                if how == "cancel":
-                    slow.cancel()
-                    await settle()
-                    assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
-            assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
-            await engine.permit(None)
-            other.finish()
-            await collect(other)
+                reader = aiter(slow)
+                for _ in range(3):
+                    await anext(reader)
+                await settle()
+                assert (service.state().slots_in_use, service.state().waiting) == (1, 1)
+            if how == "cancel":
+                slow.cancel()
+                await settle()
+                assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
+        assert engine.under_way == service.state().slots_in_use == int(waits_for_its_slot)
+        await engine.permit(None)
+        other.finish()
+        await collect(other)
 
 
 async def test_engine_that_cannot_pause_keeps_its_slot(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path, ahead_s=4.0) as service:
-        async with service.open(SPANISH, protocol="test") as slow:
-            paced(engine, slow)
-            await settle()
-            assert engine.words == ["abcdefghij"] * 15
-            assert service.state().slots_in_use == 0
+    async with opened(tmp_path, ahead_s=4.0) as (engine, service, slow):
+        await paced(slow)
+        assert engine.words == ["abcdefghij"] * 15
+        assert service.state().slots_in_use == 0
 
 
 async def test_slow_reader_of_growing_text(tmp_path: Path) -> None:
-    engine = ToneEngine(rests=True, writes=True)
-    async with serving(engine, tmp_path, ahead_s=4.0) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            await feed(session, " ".join(["abcdefghij"] * 12))
-            assert len(engine.words) == 5 and service.state().slots_in_use == 0
-            reader = aiter(session)
-            heard = [await anext(reader) for _ in range(3)]
-            await settle()
-            assert len(engine.words) == 7 and service.state().slots_in_use == 0
-            session.finish()
-            heard += [chunk async for chunk in reader]
+    async with opened(tmp_path, rests=True, writes=True, ahead_s=4.0) as (engine, service, session):
+        await feed(session, " ".join(["abcdefghij"] * 12))
+        assert len(engine.words) == 5 and service.state().slots_in_use == 0
+        reader = aiter(session)
+        heard = [await anext(reader) for _ in range(3)]
+        await settle()
+        assert len(engine.words) == 7 and service.state().slots_in_use == 0
+        session.finish()
+        heard += [chunk async for chunk in reader]
     assert len(engine.words) == 12
     assert len(audio(heard)) == pytest.approx(12 * RATE, abs=2)
 
@@ -328,56 +323,49 @@ async def test_slow_reader_of_growing_text(tmp_path: Path) -> None:
 async def test_text_behind_max_tokens_is_not_spoken(tmp_path: Path) -> None:
     """The next sentence is, with its pause."""
     text = "unas cuantas palabras que nadie oye ya hasta el final de la frase. Otras dos y más palabras "
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SpeechRequest(language="es", max_tokens=50), protocol="test") as session:
-            words = text.split()
-            for count, word in enumerate(words, 1):
-                session.feed(word + " ")
-                await settle()
-                if count == 7:
-                    assert session.truncated and engine.under_way == 0 and service.state().slots_in_use == 0
-            session.finish()
-            chunks = await collect(session)
+    async with opened(tmp_path, replace(SPANISH, max_tokens=50), writes=True) as (engine, service, session):
+        for count, word in enumerate(text.split(), 1):
+            session.feed(word + " ")
+            await settle()
+            if count == 7:
+                assert session.truncated and engine.under_way == 0 and service.state().slots_in_use == 0
+        session.finish()
+        chunks = await collect(session)
     assert engine.words == ["unas", "cuantas", "Otras", "dos", "y", "más"]
     samples = audio(chunks)
     pause = round(PAUSES_S[Boundary.SENTENCE] * RATE)
     assert len(samples) == 2 * RATE + pause
     assert not samples[RATE : RATE + pause].any()
-    assert_tiles([span for chunk in chunks for span in chunk.spans], len(text))
+    assert_tiles(spans_of(chunks), len(text))
 
 
 async def test_finish_behind_max_tokens_ends_the_session(tmp_path: Path) -> None:
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SpeechRequest(language="es", max_tokens=25), protocol="test") as session:
-            await feed(session, "palabras que sobran y sobran")
-            session.finish()
-            chunks = await collect(session)
-            assert session.truncated
+    async with opened(tmp_path, replace(SPANISH, max_tokens=25), writes=True) as (_, _, session):
+        await feed(session, "palabras que sobran y sobran")
+        session.finish()
+        chunks = await collect(session)
+        assert session.truncated
     assert len(audio(chunks)) == RATE // 2
 
 
 async def test_speed_beyond_the_engines_range(tmp_path: Path) -> None:
     text = "palabras cortas sueltas que alguien escribe despacio "
-    engine = ToneEngine(writes=True, native=(0.8, 1.25))
-    async with serving(engine, tmp_path) as service:
-        async with service.open(SpeechRequest(language="es", speed=2.0), protocol="test") as session:
-            reading = asyncio.create_task(collect(session))
-            await feed(session, text.strip())
-            session.finish()
-            chunks = await reading
+    how = {"writes": True, "native": (0.8, 1.25)}
+    async with opened(tmp_path, replace(SPANISH, speed=2.0), **how) as (engine, _, session):
+        reading = asyncio.create_task(collect(session))
+        await feed(session, text.strip())
+        session.finish()
+        chunks = await reading
     assert len(engine.written) == 1
     expected_s = len(text.replace(" ", "")) * LETTER_S / 2
     assert len(audio(chunks)) / RATE == pytest.approx(expected_s, rel=0.02, abs=0.02)
-    spans = [span for chunk in chunks for span in chunk.spans]
+    spans = spans_of(chunks)
     assert_tiles(spans, len(text))
     assert spans[-1].end_s == pytest.approx(expected_s, rel=0.02, abs=0.02)
 
 
 async def test_engine_breaks_on_growing_text(tmp_path: Path) -> None:
-    engine = ToneEngine(writes=True)
-    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+    async with opened(tmp_path, writes=True) as (engine, _, session):
         await feed(session, "uno kaputt tres cuatro cinco. Y otra frase")
         session.finish()
         heard = []
@@ -388,8 +376,6 @@ async def test_engine_breaks_on_growing_text(tmp_path: Path) -> None:
 
 
 class Watch(Observer):
-    """Keeps what a session tells."""
-
     def __init__(self) -> None:
         self.reported: list[tuple[str, float]] = []
 
@@ -407,11 +393,7 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: 
     watch, waited_s = Watch(), 0.0
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
     monkeypatch.setattr("kani.core.scheduling.slots.time", clock)
-    engine = ToneEngine(writes=True, rests=True)
-    async with (
-        serving(engine, tmp_path, watch, ahead_s=4.0) as service,
-        service.open(SPANISH, protocol="test") as session,
-    ):
+    async with opened(tmp_path, observer=watch, ahead_s=4.0, writes=True, rests=True) as (_, _, session):
         await feed(session, "abcdefghij " * 3)
         waited_s += 2 * WITHIN_S
         await feed(session, "abcdefghij " * 5)
@@ -426,18 +408,15 @@ async def test_waiting_does_not_count_as_synthesis(tmp_path: Path, monkeypatch: 
 
 async def test_abandoned_session_is_reported_once(tmp_path: Path) -> None:
     watch = Watch()
-    async with serving(ToneEngine(writes=True), tmp_path, watch) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            await feed(session, "uno dos tres cuatro")
+    async with opened(tmp_path, observer=watch, writes=True) as (_, _, session):
+        await feed(session, "uno dos tres cuatro")
     assert [name for name, _ in watch.reported] == ["first audio", "cancelled"]
 
 
 class Rests:
     """Counts how often, and tells when, a place rests."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.now = False
+    count, now = 0, False
 
     @asynccontextmanager
     async def rest(self) -> AsyncIterator[None]:

@@ -1,7 +1,5 @@
 """Each stage takes time linear in the text, whatever it looks like and however it comes."""
 
-from __future__ import annotations
-
 import gc
 import time
 from collections.abc import Callable

@@ -1,16 +1,21 @@
-"""Spoken text and pauses of marked-up texts."""
-
-from __future__ import annotations
+"""Spoken text and pauses of marked-up texts (markup.tsv), and where the spans of their speech point."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kani.text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
 from kani.text.markup.masked_text import MAX_ADDRESS
 from kani.text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S
+from tests.core.timing.test_spans import assert_tiles
+from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
+from tests.support.tables import rows
+from tests.support.tone import LETTER_S, RATE, ToneEngine
 
 Part = str | Break
 
@@ -29,7 +34,6 @@ TEXTS = st.lists(st.one_of(FRAGMENTS, st.text(max_size=6)), max_size=25).map("".
 
 
 def joined(parts: Iterable[Part]) -> list[Part]:
-    """The parts with the strings that stand side by side joined."""
     result: list[Part] = []
     for part in parts:
         if isinstance(part, str) and result and isinstance(result[-1], str):
@@ -40,7 +44,6 @@ def joined(parts: Iterable[Part]) -> list[Part]:
 
 
 def read(text: str, *, announce_code: bool = True) -> list[Part]:
-    """All that comes of a text that comes at once."""
     markup = MarkupMasker(announce_code=announce_code)
     return joined(markup.feed(text) + markup.flush())
 
@@ -58,84 +61,19 @@ def said(text: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"),
+    ("kind", "text", "expected"),
     [
-        # Emphasis.
-        ("**Hola** mundo", "  Hola·· mundo"),
-        ("Hola **mundo**.", "Hola   mundo··."),
-        ("foo**bar**baz", "foo··bar··baz"),
-        ("Sí.** Y _no_, __no__.", "Sí.·· Y  no·,   no··."),
-        ("***a*** ~~b~~ ==c==", "   a···   b··   c··"),
-        ("*foo*bar **foo", " foo·bar   foo"),
-        ("¡**Hola**!", "¡··Hola··!"),
-        ("**_`x`_**", "    x····"),
-        # Marks of lines; the lines' ends stay.
-        ("# Uno\ndos", "  Uno¶dos"),
-        ("## ¿Uno? ##\ndos", "   ¿Uno?   \ndos"),
-        ("Uno\n====\ndos\n---\ntres\n* * *\n", "Uno\n    \ndos\n   \ntres\n     \n"),
-        ("> uno\n> > dos", "  uno\n    dos"),
-        ("- uno\n* dos.\n+ tres\n• c\n  - d\n\nfin", "  uno¶  dos.\n  tres¶  c¶    d\n\nfin"),
-        ("- uno\n  y más\n- dos", "  uno\n  y más\n  dos"),
-        ("- uno\nLuego", "  uno¶Luego"),
-        ("1. uno\n2) dos\nfin 3. a\nb", "1. uno¶2) dos\nfin 3. a\nb"),
-        ("- [ ] uno\n- [x] dos", "      uno¶      dos"),
-        ("- uno (dos.)\n- tres:\n", "  uno (dos.)\n  tres:\n"),
-        ("- **uno**\r\n- dos\r\n", "    uno··\r¶  dos\r¶"),
-        # Cells, with commas between.
-        ("| a | b |\n|---|:-:|\n| 1 | 2,5 |\nfin", "  a , b  ¶         \n  1 , 2,5  ¶fin"),
-        ("|1|2|\n", " 1;2·¶"),
-        ("| a. |  | b |\n", "  a.      b  ¶"),
-        ("a | b\n--|--\n1 | 2\n\nx | y", "a | b\n--|--\n1 | 2\n\nx | y"),
-        ("a | b\n---|---\n1 | 2\n\nx | y", "a | b\n       \n1 , 2¶\nx | y"),
-        ("| a \\| b | c |\n", "  a  | b , c  ¶"),
-        # Code, which is no markup.
-        ("pon `a_b **c** <b>` y", "pon  a_b **c** <b>· y"),
-        ("``x`y``", "  x`y··"),
-        ("un `tick solo y **b**", "un  tick solo y   b··"),
-        ("it`s", "it·s"),
-        ("```no es bloque``` ya", "   no es bloque··· ya"),
+        *rows(__file__, "markup.tsv"),
+        ("said", f"[a](https://x.y/{'z' * 2000}) b", "a b"),
+        ("said", f"[a](https://x.y/{'z' * 2000}", "a"),
     ],
 )
-def test_markup_is_masked(text: str, expected: str) -> None:
-    """A space before a word, MASK inside and after one, so that no word is torn and no end hidden."""
-    assert shown(read(text)) == expected
+def test_markup_is_masked(kind: str, text: str, expected: str) -> None:
+    """A space before a word, MASK inside and after one, so that no word is torn and no end hidden.
 
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        # Links.
-        ('ver [la *guía*](https://a.b/c_(d) "t") y', "ver la guía y"),
-        ("![un gato](x.png) [![alt](i.png)](https://u.v)", "un gato alt"),
-        ("[a](<b c>) [a b][c] [d][]", "a a b d"),
-        ("nota[^1] y[^dos].\n[^1]: La nota\n[id]: https://x.y 'z'\nfin", "nota y. La nota fin"),
-        ("[Nota]: esto sigue", "[Nota]: esto sigue"),
-        ("[a](b c d) e", "a(b c d) e"),
-        ("<https://ej.es/a_b> <a@b.c> <mailto:a@b.c>", "https://ej.es/a_b a@b.c mailto:a@b.c"),
-        (f"[a](https://x.y/{'z' * 2000}) b", "a b"),
-        ("[a](https://x.y/" + "z" * 2000, "a"),
-        ("**https://ej.es/a_b**, *www.a.es*", "https://ej.es/a_b, www.a.es"),
-        # Tags and references.
-        ("<b>Hola</b>, <i class='x'>mun</i>do", "Hola, mundo"),
-        ("<!-- no\n\n sí --> a <!DOCTYPE html><?xml version='1'?>b", "a b"),
-        ("uno<script>var a = '<b>';</script>dos <style>p {}</style>", "unodos"),
-        (
-            '<speak><prosody rate="slow">Hola <say-as interpret-as="date">3/4</say-as></prosody></speak>',
-            "Hola 3/4",
-        ),
-        ('<voice name="x"><mstts:express-as style="y">Hola</mstts:express-as></voice>', "Hola"),
-        (
-            "<phoneme ph='x'>a</phoneme> <sub alias='World'>W</sub> <emphasis level=strong>c</emphasis>",
-            "a W c",
-        ),
-        ("<details open>a</details> <respuesta>b</respuesta>", "a respuestab"),
-        ("escribe <nombre> o <tu nombre>", "escribe nombre o tu nombre"),
-        ("&lt;b&gt; &#39;q&#39; &#x41; &eacute; a&amp;b &#0; &#xE000; x", "<b> 'q' A é a&b � x"),
-        ("\\*no\\* \\(x\\) \\[y\\] \\# a", "*no* x y # a"),
-    ],
-)
-def test_words_remain_of_markup(text: str, expected: str) -> None:
-    assert said(text) == expected
+    kind: "masked" or only what is "said", as the functions above show it.
+    """
+    assert (said(text) if kind == "said" else shown(read(text))) == expected
 
 
 @pytest.mark.parametrize(
@@ -304,3 +242,87 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:
     given_out = sum(len(part) for part in MarkupMasker().feed(text) if isinstance(part, str))
     assert text[given_out:] == held
+
+
+@pytest.mark.parametrize("writes", [False, True])
+@pytest.mark.parametrize(
+    ("tags", "rests"),
+    [
+        ('<break time="0.5s"/>', [0.5]),
+        (" <break time='500ms' /> ", [0.5]),
+        ('<break strength="x-strong"></break>', [1.25]),
+        ('<break time="2s"/> <break time="0.5s"/>', [2.0, 0.5]),
+    ],
+)
+async def test_break_is_silence_of_its_duration(
+    tmp_path: Path, tags: str, rests: list[float], writes: bool
+) -> None:
+    """A span without characters after its tag covers it."""
+    text = f"uno{tags}dos"
+    engine = ToneEngine(writes=writes)
+    async with serving(engine, tmp_path) as service:
+        chunks = await speak(service, text)
+    spans = spans_of(chunks)
+    told = [span for span in spans if span.start == span.end]
+    assert [span.end_s - span.start_s for span in told] == pytest.approx(rests)
+    assert all(text[: span.start].endswith(">") for span in told)
+    assert engine.words == ["uno", "dos"]
+    assert len(audio(chunks)) == round((6 * LETTER_S + sum(rests)) * RATE)
+    assert silent(chunks, told[0].start_s, told[-1].end_s)
+    assert not silent(chunks, told[-1].end_s, told[-1].end_s + LETTER_S)
+    assert_tiles(spans, len(text), pauses=len(rests))
+
+
+async def test_break_in_pieces_is_one_pause(tmp_path: Path) -> None:
+    engine = ToneEngine(writes=True)
+    text = 'Uno dos <break time="0.5s"/> tres cuatro.'
+    async with serving(engine, tmp_path) as service, service.open(SPANISH, protocol="test") as session:
+        for character in text:
+            session.feed(character)
+        session.finish()
+        spans = spans_of(await collect(session))
+    (rest,) = (span for span in spans if span.start == span.end)
+    assert (rest.start, rest.end_s - rest.start_s) == (text.index("/>") + 2, pytest.approx(0.5))
+    assert engine.words == ["Uno", "dos", "tres", "cuatro"]
+    assert_tiles(spans, len(text), pauses=1)
+
+
+async def test_breaks_alone_are_silent(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        assert not np.any(audio(await speak(service, '<break time="1s"/>')))
+        chunks = await speak(service, '<break time="1s"/>hola')
+        assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.0 + LETTER_S)
+        assert_tiles(spans_of(chunks), len('<break time="1s"/>hola'), pauses=1)
+
+
+async def test_spans_cover_words_without_markup(tmp_path: Path) -> None:
+    text = "# **Título**\n- [uno](https://ej.es/a_b) y `dos`\n- foo**bar**\n\nAT&amp;T <b>fin</b>."
+    engine = ToneEngine()
+    async with serving(engine, tmp_path) as service:
+        spans = spans_of(await speak(service, text))
+    assert_tiles(spans, len(text))
+    told = [text[span.start : span.end] for span in spans]
+    for word in ("Título", "uno", "y", "dos", "foo**bar", "fin"):
+        assert word in told
+    assert "https" not in " ".join(engine.words) and "amp" not in " ".join(engine.words)
+
+
+async def test_list_items_pause_like_paragraphs(tmp_path: Path) -> None:
+    async with serving(ToneEngine(), tmp_path) as service:
+        listed = spans_of(await speak(service, "Hay que comprar varias cosas:\n- manzanas\n- peras\n- uvas"))
+        prose = spans_of(await speak(service, "Hay que comprar varias cosas: manzanas peras uvas"))
+    assert listed[-1].end_s > prose[-1].end_s
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(TEXTS, st.lists(st.integers(0, 400), max_size=8).map(sorted))
+async def test_spans_tile_any_markup(tmp_path: Path, text: str, cuts: list[int]) -> None:
+    async with serving(ToneEngine(writes=bool(cuts)), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            for start, end in pairwise([0, *cuts, max(len(text), 401)]):
+                session.feed(text[start:end])
+            session.finish()
+            chunks = await collect(session)
+    spans = spans_of(chunks)
+    if chunks:
+        assert_tiles(spans, len(text), pauses=sum(span.start == span.end for span in spans))

@@ -1,7 +1,6 @@
 """Boundaries of segments."""
 
-from __future__ import annotations
-
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -10,14 +9,7 @@ from hypothesis import strategies as st
 
 from kani.core.types import Boundary
 from kani.text.segment_weight import weight, word_count
-from kani.text.segmenter import (
-    EARLY_PHRASE,
-    WHOLE_SENTENCES,
-    Growth,
-    Segmenter,
-    SegmentPolicy,
-    TextSegment,
-)
+from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
 
 POLICIES = [
     WHOLE_SENTENCES,
@@ -44,13 +36,11 @@ def complete(found: list[TextSegment | Growth]) -> list[TextSegment]:
 
 
 def segments(text: str, policy: SegmentPolicy) -> list[TextSegment]:
-    """The segments of a text that comes in one piece."""
     segmenter = Segmenter(policy)
     return complete(segmenter.feed(text) + segmenter.flush())
 
 
 def spoken(text: str, policy: SegmentPolicy = WHOLE_SENTENCES) -> list[str]:
-    """The segments' texts without the white space around them."""
     return [cut.text.strip() for cut in segments(text, policy)]
 
 
@@ -66,57 +56,47 @@ def test_pieces_do_not_change_the_segments(text: str, sizes: list[int], policy: 
 
 
 @given(TEXTS, st.sampled_from(POLICIES))
-def test_segments_are_the_text(text: str, policy: SegmentPolicy) -> None:
+def test_segments_are_the_text_and_keep_to_max_weight(text: str, policy: SegmentPolicy) -> None:
     cuts = segments(text, policy)
     assert "".join(cut.text for cut in cuts) == text
     assert [cut.start for cut in cuts] == [0, *(cut.end for cut in cuts[:-1])][: len(cuts)]
     assert all(text[cut.start : cut.end] == cut.text for cut in cuts)
+    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
 
 
-@given(TEXTS, st.sampled_from(POLICIES))
-def test_segments_keep_to_max_weight(text: str, policy: SegmentPolicy) -> None:
-    assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in segments(text, policy))
-
-
-@pytest.mark.parametrize(
-    ("text", "sentences"),
-    [
-        ("El señor Ruiz llegó tarde a la reunión de ayer. Nadie le dijo nada.", 2),
-        ("El Dr. Ruiz y la Sra. Pérez llegaron tarde a la reunión de ayer por la tarde.", 1),
-        ("Mr. Smith paid 3.50 dollars to J. R. Jones in the U.S. market yesterday.", 1),
-        ("¿De verdad que no sabes nada de lo que pasó ayer? ¡Claro que no lo sé!", 2),
-        ("Wir treffen uns am 3. Mai um halb acht vor dem alten Rathaus in Bonn.", 1),
-        ("El total asciende a 1.250,50 € con impuestos incluidos. Gracias por venir.", 2),
-        ("Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
-        ("Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
-        ("今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
-        ("今天天气很好，我们一起去公园散步，一共走了１０。我觉得这是一个非常好的主意。", 2),
-        ("ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
-        ("मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
-        ("Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
-    ],
-)
-def test_sentences_end_at_their_marks(text: str, sentences: int) -> None:
-    assert len(spoken(text)) == sentences
+SHORT = SegmentPolicy(min_first_weight=1, min_weight=12)
 
 
 @pytest.mark.parametrize(
-    ("text", "cuts"),
+    ("policy", "text", "sentences"),
     [
-        ("Viajó por los EE. UU. durante todo el mes de julio con sus tres hermanas.", 1),
-        ("Los RR. HH. de la empresa respondieron a la carta de la Avda.\nReforma 12.", 1),
-        ("La reunión es el lun. 5 de mayo en la sala grande del segundo piso, ext. 12.", 1),
-        ("Herr Dr. Weber und Hrn. Müller kamen am 3. Mai um halb acht nach Hause.", 1),
-        ("« Je ne viendrai pas demain matin à la gare. » Puis elle est partie sans rien dire.", 2),
-        ("Comment allez-vous ce matin, chère madame ? Moi, je vais très bien, merci !", 2),
-        ("The meeting was on Jan. 5, 1990 in the large hall of the old city library.", 1),
-        ("Please call me. I will be at home in the evening and wait for your answer.", 2),
-        ("我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
+        (WHOLE_SENTENCES, "El señor Ruiz llegó tarde a la reunión de ayer. Nadie le dijo nada.", 2),
+        (WHOLE_SENTENCES, "El Dr. Ruiz y la Sra. Pérez llegaron tarde a la reunión de ayer por la tarde.", 1),
+        (WHOLE_SENTENCES, "Mr. Smith paid 3.50 dollars to J. R. Jones in the U.S. market yesterday.", 1),
+        (WHOLE_SENTENCES, "¿De verdad que no sabes nada de lo que pasó ayer? ¡Claro que no lo sé!", 2),
+        (WHOLE_SENTENCES, "Wir treffen uns am 3. Mai um halb acht vor dem alten Rathaus in Bonn.", 1),
+        (WHOLE_SENTENCES, "El total asciende a 1.250,50 € con impuestos incluidos. Gracias por venir.", 2),
+        (WHOLE_SENTENCES, "Escríbeme a ana.garcia@ejemplo.com.es cuando puedas o llámame mañana.", 1),
+        (WHOLE_SENTENCES, "Lo explica https://ejemplo.es/a,b?c=d.e&f=g en la página de la entrada.", 1),
+        (WHOLE_SENTENCES, "今天天气很好，我们一起去公园散步好不好？我觉得这是一个非常好的主意。", 2),
+        (WHOLE_SENTENCES, "今天天气很好，我们一起去公园散步，一共走了１０。我觉得这是一个非常好的主意。", 2),
+        (WHOLE_SENTENCES, "ذهبت إلى السوق في الصباح الباكر مع صديقي؟ لا أظن أن هذا صحيح.", 2),
+        (WHOLE_SENTENCES, "मैं कल सुबह अपने दोस्त के साथ बाज़ार गया था जहाँ भीड़ थी। वह घर पर था।", 2),
+        (WHOLE_SENTENCES, "Dijo «no volveré nunca más a esta casa vieja». Y se fue.", 2),
+        # Abbreviations and dates, where every sentence is a segment.
+        (SHORT, "Viajó por los EE. UU. durante todo el mes de julio con sus tres hermanas.", 1),
+        (SHORT, "Los RR. HH. de la empresa respondieron a la carta de la Avda.\nReforma 12.", 1),
+        (SHORT, "La reunión es el lun. 5 de mayo en la sala grande del segundo piso, ext. 12.", 1),
+        (SHORT, "Herr Dr. Weber und Hrn. Müller kamen am 3. Mai um halb acht nach Hause.", 1),
+        (SHORT, "« Je ne viendrai pas demain matin à la gare. » Puis elle est partie sans rien dire.", 2),
+        (SHORT, "Comment allez-vous ce matin, chère madame ? Moi, je vais très bien, merci !", 2),
+        (SHORT, "The meeting was on Jan. 5, 1990 in the large hall of the old city library.", 1),
+        (SHORT, "Please call me. I will be at home in the evening and wait for your answer.", 2),
+        (SHORT, "我花了３．５万元买了这辆车，觉得非常满意也非常高兴。", 1),
     ],
 )
-def test_abbreviations_and_dates_do_not_end_sentences(text: str, cuts: int) -> None:
-    policy = SegmentPolicy(min_first_weight=1, min_weight=12)
-    assert len(spoken(text, policy)) == cuts, spoken(text, policy)
+def test_sentences_end_at_their_marks(policy: SegmentPolicy, text: str, sentences: int) -> None:
+    assert len(spoken(text, policy)) == sentences, spoken(text, policy)
 
 
 @pytest.mark.parametrize(("text", "words"), [("好", 1), ("你好吗？", 1), ("Hola, 你好世界", 3), ("— …", 0)])
@@ -165,26 +145,20 @@ def test_growth_of_segments_is_bounded() -> None:
 
 
 def test_text_without_marks_is_cut_before_conjunctions() -> None:
-    text = (
-        "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
-        + "pero no tiene jardín"
-    )
-    for cut in segments(text, WHOLE_SENTENCES)[1:]:
+    text = "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
+    for cut in segments(text + "pero no tiene jardín", WHOLE_SENTENCES)[1:]:
         assert cut.text.split()[0] in ("que", "pero")
 
 
 def test_short_sentences_are_joined() -> None:
-    assert spoken("De acuerdo. Sí. No. Vale. Mañana hablaremos de todo esto con más calma.") == [
-        "De acuerdo.",
-        "Sí. No. Vale. Mañana hablaremos de todo esto con más calma.",
-    ]
+    first, rest = "De acuerdo.", "Sí. No. Vale. Mañana hablaremos de todo esto con más calma."
+    assert spoken(f"{first} {rest}") == [first, rest]
 
 
 def test_single_word_does_not_come_first() -> None:
     assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
-    assert spoken("Naturalmente, eso no lo sabe nadie.", EARLY_PHRASE) == [
-        "Naturalmente, eso no lo sabe nadie."
-    ]
+    text = "Naturalmente, eso no lo sabe nadie."
+    assert spoken(text, EARLY_PHRASE) == [text]
 
 
 def test_flush_ends_the_segment() -> None:
@@ -203,14 +177,14 @@ def test_paragraph_ends_a_segment() -> None:
 class Opener:
     """Opens each segment as soon as it can be, and joins it with its growth."""
 
+    start: int | None = None
+    text = ""
+
     def __init__(self, policy: SegmentPolicy = WHOLE_SENTENCES, *, unspaced: bool = False) -> None:
         self._segmenter = Segmenter(policy, unspaced=unspaced)
-        self.start: int | None = None
-        self.text = ""
         self.found: list[TextSegment] = []
 
     def feed(self, text: str, *, last: bool = False) -> None:
-        """Feed ``text``, and flush after the last."""
         for part in self._segmenter.feed(text) + (self._segmenter.flush() if last else []):
             if isinstance(part, TextSegment):
                 assert self.start is None
@@ -230,11 +204,7 @@ class Opener:
 
 
 def opened(
-    text: str,
-    policy: SegmentPolicy = WHOLE_SENTENCES,
-    sizes: list[int] | None = None,
-    *,
-    unspaced: bool = False,
+    text: str, policy: SegmentPolicy = WHOLE_SENTENCES, sizes: Sequence[int] = (), *, unspaced: bool = False
 ) -> list[TextSegment]:
     """Every segment of a text that comes in pieces (else by characters), opened where it can be."""
     opener, at = Opener(policy, unspaced=unspaced), 0
@@ -254,27 +224,46 @@ def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPol
     assert all(weight(cut.text) <= max(policy.max_weight, 4) for cut in cuts)
 
 
-def test_open_segment_grows_by_certain_words() -> None:
-    """Two words open a segment; a word is certain at its space, a mark once it is known what it ends."""
-    opener = Opener()
-    for piece, given_ in [
-        ("Hola mun", ""),
-        ("do ", "Hola mundo"),
-        ("qu", "Hola mundo"),
-        ("e", "Hola mundo"),
-        (" t", "Hola mundo que"),
-        ("al, ", "Hola mundo que"),
-        ("Dr", "Hola mundo que tal,"),
-        (". ", "Hola mundo que tal,"),
-        ("Ruiz. ", "Hola mundo que tal, Dr."),
-    ]:
+@pytest.mark.parametrize(
+    ("unspaced", "pieces", "last", "segments"),
+    [
+        # Two words open a segment; a word is certain at its space, a mark once it is known what it ends.
+        (
+            False,
+            [
+                *(("Hola mun", ""), ("do ", "Hola mundo"), ("qu", "Hola mundo"), ("e", "Hola mundo")),
+                *((" t", "Hola mundo que"), ("al, ", "Hola mundo que"), ("Dr", "Hola mundo que tal,")),
+                *((". ", "Hola mundo que tal,"), ("Ruiz. ", "Hola mundo que tal, Dr.")),
+            ],
+            "Y",
+            ["Hola mundo que tal, Dr. Ruiz. ", "Y"],
+        ),
+        # Without spaces a character is certain once another follows; a figure, a Latin word and a mark wait.
+        (
+            True,
+            [
+                *(("今天天", ""), ("气很", "今天天气"), ("好，", "今天天气很"), ("我", "今天天气很好，")),
+                *(("有2", "今天天气很好，我"), ("0", "今天天气很好，我"), ("个iPh", "今天天气很好，我")),
+                *(
+                    ("one新手", "今天天气很好，我有20个iPhone新"),
+                    ("机。", "今天天气很好，我有20个iPhone新手"),
+                ),
+            ],
+            "我",
+            ["今天天气很好，我有20个iPhone新手机。", "我"],
+        ),
+    ],
+)
+def test_open_segment_grows_by_what_is_certain(
+    unspaced: bool, pieces: list[tuple[str, str]], last: str, segments: list[str]
+) -> None:
+    opener = Opener(unspaced=unspaced)
+    for piece, certain in pieces:
         opener.feed(piece)
-        assert (opener.text.rstrip(), opener.found) == (given_, [])
-    opener.feed("Y", last=True)
-    assert [(cut.text, cut.boundary) for cut in opener.found] == [
-        ("Hola mundo que tal, Dr. Ruiz. ", Boundary.SENTENCE),
-        ("Y", Boundary.SENTENCE),
-    ]
+        assert (opener.text.rstrip(), opener.found) == (certain, [])
+    opener.feed(last, last=True)
+    assert [cut.text for cut in opener.found] == segments
+    assert {cut.boundary for cut in opener.found} == {Boundary.SENTENCE}
 
 
 def test_marks_open_no_segment() -> None:
@@ -328,26 +317,6 @@ def test_long_word_begins_the_next_segment() -> None:
     cuts = opened("dos palabras " + "x" * 300 + " y más")
     assert cuts[0].text == "dos palabras "
     assert cuts[1].text == "x" * 200
-
-
-def test_open_segment_grows_by_characters_without_spaces() -> None:
-    """A character is certain once another follows; a figure, a Latin word and a mark wait for their end."""
-    opener = Opener(unspaced=True)
-    for piece, given_ in [
-        ("今天天", ""),
-        ("气很", "今天天气"),
-        ("好，", "今天天气很"),
-        ("我", "今天天气很好，"),
-        ("有2", "今天天气很好，我"),
-        ("0", "今天天气很好，我"),
-        ("个iPh", "今天天气很好，我"),
-        ("one新手", "今天天气很好，我有20个iPhone新"),
-        ("机。", "今天天气很好，我有20个iPhone新手"),
-    ]:
-        opener.feed(piece)
-        assert (opener.text, opener.found) == (given_, [])
-    opener.feed("我", last=True)
-    assert [cut.text for cut in opener.found] == ["今天天气很好，我有20个iPhone新手机。", "我"]
 
 
 def test_sentence_without_spaces_comes_alone() -> None:

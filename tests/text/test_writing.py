@@ -1,7 +1,5 @@
 """Facts of writing, and that every part of the server goes by the same ones."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import pytest

@@ -41,12 +41,13 @@ def tone(seconds: float, rate: int) -> Samples:
 def encoded(
     container: str, codec: str, samples: Samples, rate: int, layout: str = "mono", **options: str
 ) -> bytes:
-    """An audio file of some samples, the same in each channel."""
+    """An audio file of some samples, [n] the same in each channel or [2, n]."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate, layout=layout, options=options)
         assert isinstance(stream, av.AudioStream)
-        frame = av.AudioFrame.from_ndarray(samples[np.newaxis], format="flt", layout="mono")
+        given_layout = "mono" if samples.ndim == 1 else "stereo"
+        frame = av.AudioFrame.from_ndarray(np.atleast_2d(samples), format="fltp", layout=given_layout)
         frame.sample_rate = rate
         converter = av.AudioResampler(stream.format, layout, rate, stream.codec_context.frame_size or 4096)
         for part in [*converter.resample(frame), *converter.resample(None)]:
@@ -83,9 +84,7 @@ def test_wav_file_is_readable() -> None:
 
 @settings(deadline=None)
 @given(
-    st.sampled_from(
-        [(24000, 22050), (22050, 24000), (24000, 48000), (48000, 8000), (22050, 16000), (22050, 22050)]
-    ),
+    st.tuples(st.sampled_from([22050, 24000, 48000]), st.sampled_from([8000, 16000, 22050, 24000, 48000])),
     st.lists(st.integers(0, 5000), max_size=8),
 )
 def test_resampling_does_not_depend_on_chunking(rates: tuple[int, int], cuts: list[int]) -> None:
@@ -216,22 +215,15 @@ def test_vorbis_is_decoded() -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "is empty"),
-        (b"hello", "not audio"),
-        (b"<!DOCTYPE html><html>", "not audio"),
+        (b"", "is empty"), (b"hello", "not audio"), (b"<!DOCTYPE html><html>", "not audio"),
         (b"\x89PNG\r\n\x1a\n" + bytes(100), "not audio"),
         (b"#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1/a.ts", "not audio"),
         (b"ffconcat version 1.0\nfile /etc/hostname", "not audio"),
-        (b"RIFF\x04\0\0\0AVI LIST", "not audio"),
-        (b"RIFF\0\0\0\0WAVE", "broken"),
-        (b"OggS", "broken"),
-        (b"fLaC", "broken"),
-        (b"ID3", "broken"),
-        (b"\xff\xfb\x90\x00", "broken"),
-        (b"\0\0\0\x20ftypM4A ", "broken"),
-        (b"OggS" + bytes(range(256)) * 40, "broken"),
+        (b"RIFF\x04\0\0\0AVI LIST", "not audio"), (b"RIFF\0\0\0\0WAVE", "broken"), (b"OggS", "broken"),
+        (b"fLaC", "broken"), (b"ID3", "broken"), (b"\xff\xfb\x90\x00", "broken"),
+        (b"\0\0\0\x20ftypM4A ", "broken"), (b"OggS" + bytes(range(256)) * 40, "broken"),
     ],
-)
+)  # fmt: skip
 def test_data_without_audio_is_refused(data: bytes, reason: str) -> None:
     assert reason in refusal(data)
 
@@ -246,17 +238,11 @@ def test_playlist_opens_no_file_and_a_cut_m4a_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("at", "value"),
-    [
-        (40, struct.pack("<I", 0)),
-        (40, struct.pack("<I", 0xFFFFFFFF)),
-        (40, struct.pack("<I", 0x7FFFFFFF)),
-        (4, struct.pack("<I", 0)),
-        (4, struct.pack("<I", 0xFFFFFFFF)),
-    ],
+    ("at", "size"), [(40, 0), (40, 0xFFFFFFFF), (40, 0x7FFFFFFF), (4, 0), (4, 0xFFFFFFFF)]
 )
-def test_wav_with_wrong_sizes_is_read(at: int, value: bytes) -> None:
-    assert decode_recording(patched(wav(tone(1.0, 22050), 22050), at, value)).duration_s == pytest.approx(1.0)
+def test_wav_with_wrong_sizes_is_read(at: int, size: int) -> None:
+    file = patched(wav(tone(1.0, 22050), 22050), at, struct.pack("<I", size))
+    assert decode_recording(file).duration_s == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize(
@@ -318,15 +304,13 @@ def test_bomb_is_decoded_up_to_limit() -> None:
 
 @pytest.mark.parametrize("rate", [8_000, 48_000])
 def test_recording_is_resampled_while_decoding(rate: int) -> None:
-    tone = np.sin(np.arange(3 * rate) * 2 * np.pi * 300 / rate).astype(np.float32) / 2
-    recording = decode_recording(wav(tone, rate), sample_rate=16_000)
+    file = wav(tone(3.0, rate), rate)
+    recording = decode_recording(file, sample_rate=16_000)
     assert (recording.sample_rate, len(recording.samples)) == (16_000, 48_000)
-    expected = np.sin(np.arange(48_000) * 2 * np.pi * 300 / 16_000) / 2
-    assert np.abs(recording.samples - expected)[200:-200].max() < 0.01
-    cut = decode_recording(wav(tone, rate), max_seconds=1.0, truncate=True, sample_rate=16_000)
+    assert np.abs(recording.samples - tone(3.0, 16_000))[200:-200].max() < 0.01
+    cut = decode_recording(file, max_seconds=1.0, truncate=True, sample_rate=16_000)
     assert len(cut.samples) == 16_000
-    with pytest.raises(InvalidRequest, match="at most 1 s"):
-        decode_recording(wav(tone, rate), max_seconds=1.0, sample_rate=16_000)
+    assert "at most 1 s" in refusal(file, max_seconds=1.0, sample_rate=16_000)
 
 
 RATE = 16_000
@@ -355,25 +339,13 @@ def read_all(recording: RecordingFile | PcmFile) -> list[Samples]:
     return pieces
 
 
-@pytest.mark.parametrize("opened", [RecordingFile, PcmFile])
-def test_pieces_are_bounded_and_complete(opened: type[RecordingFile] | type[PcmFile]) -> None:
-    data = wav(NOISE, RATE) if opened is RecordingFile else pcm16(NOISE)
+@pytest.mark.parametrize(("opened", "data"), [(RecordingFile, wav(NOISE, RATE)), (PcmFile, pcm16(NOISE))])
+def test_pieces_are_bounded_and_complete(opened: type[RecordingFile | PcmFile], data: bytes) -> None:
     pieces = read_all(opened(io.BytesIO(data), RATE, 60.0))
     assert max(len(piece) for piece in pieces) <= 1.1 * PIECE_S * RATE and len(pieces) == 3
     assert np.allclose(np.concatenate(pieces), NOISE, atol=1e-4)
-
-
-@pytest.mark.parametrize("opened", [RecordingFile, PcmFile])
-def test_longer_recording_is_refused_when_the_limit_is_reached(
-    opened: type[RecordingFile] | type[PcmFile],
-) -> None:
-    data = wav(NOISE, RATE) if opened is RecordingFile else pcm16(NOISE)
-    with (
-        opened(io.BytesIO(data), RATE, 45.0) as recording,
-        pytest.raises(InvalidRequest, match="at most 45 s"),
-    ):
-        while recording.read() is not None:
-            pass
+    with pytest.raises(InvalidRequest, match="at most 45 s"):
+        read_all(opened(io.BytesIO(data), RATE, 45.0))
 
 
 def test_leaving_while_a_thread_reads_closes_afterwards() -> None:

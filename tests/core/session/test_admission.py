@@ -4,6 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,63 +17,47 @@ from tests.support.event_loop import settle, virtual_time
 from tests.support.holders import Holder, Place, holders
 
 
-async def hold_slot(slots: SlotQueue, name: str, order: list[str], release: asyncio.Event) -> None:
-    async with slots.slot():
-        order.append(name)
-        await release.wait()
+async def in_turn(slots: SlotQueue, count: int, log: list[Any]) -> list[Holder]:
+    """Ask for ``count`` slots, one after another."""
+    return await holders(lambda _: slots.slot(), [0.0] * count, log)
 
 
 async def test_capacity_changes_at_next_acquire_or_release() -> None:
-    count = 1
+    count, log = 1, list[Holder]()
     slots = SlotQueue(lambda: count, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "abcd"}
-    tasks = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "abc"]
-    await settle()
-    assert order == ["a"] and not slots.has_free_slot
+    a, b, c = await in_turn(slots, 3, log)
+    assert log == [a] and not slots.has_free_slot
     count = 3
-    tasks.append(asyncio.create_task(hold_slot(slots, "d", order, releases["d"])))
-    await settle()
-    assert order == ["a", "b", "c"] and slots.in_use == 3 and slots.waiting == 1
+    (d,) = await in_turn(slots, 1, log)
+    assert log == [a, b, c] and slots.in_use == 3 and slots.waiting == 1
     count = 1
-    for name in "ab":
-        releases[name].set()
-    await settle()
-    assert order == ["a", "b", "c"] and slots.in_use == 1
-    releases["c"].set()
-    await settle()
-    assert order == ["a", "b", "c", "d"]
-    releases["d"].set()
-    await asyncio.gather(*tasks)
+    await a.leave()
+    await b.leave()
+    assert log == [a, b, c] and slots.in_use == 1
+    await c.leave()
+    assert log == [a, b, c, d]
+    await d.leave()
     assert slots.in_use == 0 and slots.has_free_slot
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
 @pytest.mark.parametrize("later", [1, 2, 3])
 async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: bool) -> None:
-    count = 2
+    count, log = 2, list[Holder]()
     slots = SlotQueue(lambda: count, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "abcde"}
-    tasks = {
-        name: asyncio.create_task(hold_slot(slots, name, order, release))
-        for name, release in releases.items()
-    }
-    await settle()
+    a, b, c, d, e = await in_turn(slots, 5, log)
     count = later
     if handed_over:
-        releases["a"].set()
+        a.ended.set()
         await asyncio.sleep(0)
-    tasks["c"].cancel()
-    await asyncio.wait([tasks["c"]])
-    await settle()
+    await c.cancel()
     # Nobody who holds a slot has it taken away.
     held = max(later, 2 - handed_over)
-    assert slots.in_use == held and order == list("abde"[: held + handed_over])
-    for release in releases.values():
-        release.set()
-    await asyncio.gather(tasks["a"], tasks["b"], tasks["d"], tasks["e"])
-    assert order == ["a", "b", "d", "e"] and slots.in_use == 0 and slots.waiting == 0
+    assert slots.in_use == held and log == [a, b, d, e][: held + handed_over]
+    for each in (a, b, d, e):
+        each.ended.set()
+        await each.task
+    assert log == [a, b, d, e] and slots.in_use == 0 and slots.waiting == 0
 
 
 async def test_long_text_queues_for_each_segment() -> None:
@@ -136,10 +121,7 @@ async def test_session_asks_by_what_is_left_to_play(
 
 
 async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
-    order: list[str] = []
-    releases = {name: asyncio.Event() for name in "ab"}
-    back = asyncio.Event()
+    slots, log, back = SlotQueue(lambda: 1, lambda: None), list[Any](), asyncio.Event()
 
     async def lend() -> None:
         async with slots.slot() as slot:
@@ -150,26 +132,25 @@ async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
                         pass
                 await back.wait()
             assert slots.in_use == 1
-            order.append("rested")
+            log.append("rested")
 
     resting = asyncio.create_task(lend())
     await settle()
-    others = [asyncio.create_task(hold_slot(slots, name, order, releases[name])) for name in "ab"]
-    await settle()
+    a, b = await in_turn(slots, 2, log)
     back.set()
     await settle()
-    assert order == ["a"] and slots.waiting == 2
-    for release in releases.values():
-        release.set()
-    await asyncio.gather(resting, *others)
-    assert order == ["a", "b", "rested"]
+    assert log == [a] and slots.waiting == 2
+    await a.leave()
+    await b.leave()
+    await resting
+    assert log == [a, b, "rested"]
     assert slots.in_use == 0 and slots.has_free_slot
 
 
 @pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
 async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
     slots = SlotQueue(lambda: 1, lambda: None)
-    back, done, other_done = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    back, done = asyncio.Event(), asyncio.Event()
 
     async def lend() -> None:
         async with slots.slot() as slot:
@@ -179,31 +160,29 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
 
     task = asyncio.create_task(lend())
     await settle()
-    other = asyncio.create_task(hold_slot(slots, "other", [], other_done))
-    await settle()
+    (other,) = await in_turn(slots, 1, [])
     if moment != "resting":
         back.set()
         await settle()
         assert slots.waiting == 1
     if moment == "handed over":
-        other_done.set()
+        other.ended.set()
         await asyncio.sleep(0)
         assert slots.waiting == 0 and slots.in_use == 0
     if moment == "back":
-        other_done.set()
-        await settle()
+        await other.leave()
         assert slots.in_use == 1
     task.cancel()
     await asyncio.wait([task])
     assert task.cancelled()
-    other_done.set()
-    await other
+    other.ended.set()
+    await other.task
     assert slots.in_use == 0 and slots.waiting == 0
     async with slots.slot():
         assert slots.in_use == 1 and not slots.has_free_slot
 
 
-def test_rate_limit_allows_burst_of_one_minute() -> None:
+def test_rate_limit_allows_burst_of_one_minute_and_forgets_least_recent_clients() -> None:
     now = 0.0
     rate = RateLimit(60, clock=lambda: now)
     assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
@@ -212,9 +191,6 @@ def test_rate_limit_allows_burst_of_one_minute() -> None:
     assert rate.allow("a") and not rate.allow("a")
     now = 3600.0
     assert [rate.allow("a") for _ in range(61)] == [True] * 60 + [False]
-
-
-def test_rate_limit_forgets_least_recent_clients() -> None:
     rate = RateLimit(1, clients=100, clock=lambda: 0.0)
     assert all(rate.allow(str(client)) for client in range(1000))
     assert rate.allow("0") and not rate.allow("999")

@@ -10,9 +10,9 @@ import pytest
 
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
-from kani.core.types import Segment, SpeechChunk, SpeechRequest
+from kani.core.types import Segment, SpeechChunk
 from tests.core.timing.test_spans import assert_tiles
-from tests.support.sessions import SPANISH, audio, serving, spans_of, speak
+from tests.support.sessions import SPANISH, audio, collect, serving, spans_of, speak
 from tests.support.tone import RATE, ToneEngine
 
 TEXT = "Esta es una frase para doblar, con dos partes. Y esta es la segunda, algo más larga que la otra."
@@ -35,17 +35,21 @@ async def test_speech_lasts_as_asked(tmp_path: Path, share: float, native: tuple
         assert np.abs(middle).max() > 0.2
 
 
-async def test_pauses_count_once_and_are_not_stretched(service: SpeechService) -> None:
-    text = 'Una frase entera. <break time="0.5s"/> Y otra frase.'
+@pytest.mark.parametrize(
+    ("text", "shares"),
+    [
+        ('Una frase entera. <break time="0.5s"/> Y otra frase.', (1.4,)),
+        ('Una frase entera que dura algo.<break time="0.5s"/>', (0.7, 1.5)),
+    ],
+)
+async def test_pauses_count_once_and_are_not_stretched(
+    service: SpeechService, text: str, shares: tuple[float, ...]
+) -> None:
     natural_s = len(audio(await speak(service, text))) / RATE
-    chunks = await speak(service, text, replace(SPANISH, duration_s=1.4 * natural_s))
-    (rest,) = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
-    assert rest.end_s - rest.start_s == pytest.approx(0.5)
-    assert len(audio(chunks)) / RATE == pytest.approx(1.4 * natural_s, rel=0.01)
-    text = 'Una frase entera que dura algo.<break time="0.5s"/>'
-    natural_s = len(audio(await speak(service, text))) / RATE
-    for share in (0.7, 1.5):
+    for share in shares:
         chunks = await speak(service, text, replace(SPANISH, duration_s=share * natural_s))
+        (rest,) = [span for span in spans_of(chunks) if span.start == span.end]
+        assert rest.end_s - rest.start_s == pytest.approx(0.5)
         assert len(audio(chunks)) / RATE == pytest.approx(share * natural_s, rel=0.01)
 
 
@@ -78,15 +82,12 @@ async def test_unintelligible_duration_is_refused(service: SpeechService, wanted
 
 
 async def test_duration_waits_for_complete_text(tmp_path: Path) -> None:
-    request = SpeechRequest(language="es", duration_s=8.0)
-    async with (
-        serving(ToneEngine(writes=True), tmp_path) as service,
-        service.open(request, protocol="test") as session,
-    ):
-        for word in TEXT.split(" "):
-            session.feed(word + " ")
-        session.finish()
-        chunks = [chunk async for chunk in session]
+    async with serving(ToneEngine(writes=True), tmp_path) as service:
+        async with service.open(replace(SPANISH, duration_s=8.0), protocol="test") as session:
+            for word in TEXT.split(" "):
+                session.feed(word + " ")
+            session.finish()
+            chunks = await collect(session)
     assert len(audio(chunks)) / RATE == pytest.approx(8.0, rel=0.01)
 
 
@@ -94,14 +95,16 @@ async def test_duration_waits_for_complete_text(tmp_path: Path) -> None:
 async def test_unspeakable_text_is_silence_of_requested_duration(service: SpeechService, text: str) -> None:
     chunks = await speak(service, text, replace(SPANISH, duration_s=3.0))
     assert not audio(chunks).any() and len(audio(chunks)) == 3 * RATE
-    rests = [span for chunk in chunks for span in chunk.spans if span.start == span.end]
+    rests = [span for span in spans_of(chunks) if span.start == span.end]
     assert [span.end_s - span.start_s for span in rests] == [1.0] * text.count("<")
 
 
 async def test_duration_has_its_limits(service: SpeechService) -> None:
-    with pytest.raises(InvalidRequest, match="duration_s"):
-        await speak(service, '<break time="3s"/>', replace(SPANISH, duration_s=1.0))
+    for text, request in (
+        ('<break time="3s"/>', replace(SPANISH, duration_s=1.0)),
+        (TEXT, replace(SPANISH, duration_s=8.0, speed=1.1)),
+    ):
+        with pytest.raises(InvalidRequest, match="duration_s"):
+            await speak(service, text, request)
     chunks = await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.0))
-    with pytest.raises(InvalidRequest, match="duration_s"):
-        await speak(service, TEXT, replace(SPANISH, duration_s=8.0, speed=1.1))
     assert len(audio(chunks)) / RATE == pytest.approx(8.0, rel=0.01)

@@ -1,11 +1,11 @@
 """Passages of a text: SSML, pauses, other scripts and languages, and what is no speech."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +13,6 @@ import pytest
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
-from kani.core.session.session import SpeechSession
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Boundary, Emphasis, SpeechChunk, SpeechRequest
 from kani.engines.espeak.engine import EspeakEngine
@@ -24,11 +23,9 @@ from tests.support.sessions import SPANISH, audio, collect, fed, serving, silent
 from tests.support.tone import LETTER_S, RATE, ToneEngine, tones
 
 
-@asynccontextmanager
-async def two_engines(folder: Path) -> AsyncIterator[SpeechService]:
+def two_engines(folder: Path) -> AbstractAsyncContextManager[SpeechService]:
     """Tones for Spanish and English; espeak-ng, with another sample rate, for the rest."""
-    async with started(folder, ToneEngine(), EspeakEngine()) as service:
-        yield service
+    return started(folder, ToneEngine(), EspeakEngine())
 
 
 async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Path) -> None:
@@ -169,87 +166,68 @@ async def test_emphasis_is_named_where_another_engine_speaks(tmp_path: Path) -> 
     assert engines[1].segments[0].emphases == ()
 
 
-async def test_phoneme_is_named_where_no_ipa_is_spoken(service: SpeechService) -> None:
-    text = '<speak><phoneme ph="ˈmesa">casa</phoneme></speak>'
-    async with fed(service, text) as session:
-        assert len(audio(await collect(session))) / RATE == pytest.approx(WORD_S)
-        assert session.unused_ssml == ["ssml.phoneme"]
-
-
 @pytest.mark.parametrize("duration_s", [None, 4.0])
 async def test_fault_comes_before_any_sound(service: SpeechService, duration_s: float | None) -> None:
-    request = SpeechRequest(language="es", duration_s=duration_s)
-    async with fed(service, "<speak>uno</p>", request) as session:
+    async with fed(service, "<speak>uno</p>", replace(SPANISH, duration_s=duration_s)) as session:
         with pytest.raises(InvalidRequest, match="line 1, column 11: </p> comes before </speak>"):
             await collect(session)
 
 
-async def test_document_fills_the_duration_asked_for(service: SpeechService) -> None:
-    request = SpeechRequest(language="es", duration_s=2.0)
-    text = "<speak>casa <prosody rate='50%'>mesa</prosody> silo</speak>"
-    chunks = await speak(service, text, request)
-    assert len(audio(chunks)) / RATE == pytest.approx(2.0)
-
-
-async def test_request_may_say_that_tags_are_text(service: SpeechService) -> None:
-    request = SpeechRequest(language="es", ssml=False)
-    # Tags are masked as in any text, and nothing is refused.
-    chunks = await speak(service, "<speak>casa</p>", request)
-    assert len(audio(chunks)) / RATE == pytest.approx(WORD_S)
-
-
-UNO, DOS = 3 * LETTER_S, 3 * LETTER_S
+@pytest.mark.parametrize(
+    ("text", "request_", "length_s", "unused"),
+    [
+        ("<speak>casa <prosody rate='50%'>mesa</prosody> silo</speak>", {"duration_s": 2.0}, 2.0, []),
+        # Tags are masked as in any text, and nothing is refused.
+        ("<speak>casa</p>", {"ssml": False}, WORD_S, []),
+        ('<speak><phoneme ph="ˈmesa">casa</phoneme></speak>', {}, WORD_S, ["ssml.phoneme"]),
+    ],
+    ids=["fills the duration", "tags are text", "no IPA is spoken"],
+)
+async def test_document_is_spoken_as_the_request_and_the_engine_say(
+    service: SpeechService, text: str, request_: dict[str, Any], length_s: float, unused: list[str]
+) -> None:
+    async with fed(service, text, replace(SPANISH, **request_)) as session:
+        assert len(audio(await collect(session))) / RATE == pytest.approx(length_s)
+        assert session.unused_ssml == unused
 
 
 @pytest.mark.parametrize("writes", [False, True])
 async def test_pause_is_silence_with_empty_span(tmp_path: Path, writes: bool) -> None:
-    async with (
-        serving(ToneEngine(writes=writes), tmp_path) as service,
-        service.open(SPANISH, protocol="test") as session,
-    ):
-        session.feed("uno ")
-        session.add_pause(2.0)
-        session.add_pause(0.5)
-        session.feed("dos")
-        session.finish()
-        chunks = await collect(session)
+    async with serving(ToneEngine(writes=writes), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed("uno ")
+            session.add_pause(2.0)
+            session.add_pause(0.5)
+            session.feed("dos")
+            session.finish()
+            chunks = await collect(session)
     spans = spans_of(chunks)
     rests = [span for span in spans if span.start == span.end]
     assert [(span.start, span.end) for span in rests] == [(4, 4), (4, 4)]
     assert [span.end_s - span.start_s for span in rests] == pytest.approx([2.0, 0.5])
     assert rests[1].start_s == pytest.approx(rests[0].end_s)
     assert silent(chunks, rests[0].start_s, rests[1].end_s)
-    assert not silent(chunks, rests[1].end_s, rests[1].end_s + DOS)
-    assert len(audio(chunks)) == round((UNO + 2.5 + DOS) * RATE)
+    assert not silent(chunks, rests[1].end_s, rests[1].end_s + 3 * LETTER_S)
+    assert len(audio(chunks)) == round((6 * LETTER_S + 2.5) * RATE)
     assert_tiles(spans, len("uno dos"), pauses=2)
 
 
 async def test_pause_before_text_waits_for_voice(service: SpeechService) -> None:
+    text = "Buenos días, ¿cómo está usted?"
     async with service.open(SpeechRequest(), protocol="test") as session:
         session.add_pause(1.0)
         await settle()
-        session.feed("Buenos días, ¿cómo está usted?")
+        session.feed(text)
         session.finish()
         chunks = await collect(session)
     assert silent(chunks, 0.0, 1.0) and not silent(chunks, 1.0, 1.5)
     spans = spans_of(chunks)
     assert (spans[0].start_s, spans[0].end_s) == (0.0, 1.0)
-    assert_tiles(spans, len("Buenos días, ¿cómo está usted?"), pauses=1)
+    assert_tiles(spans, len(text), pauses=1)
     async with service.open(SpeechRequest(), protocol="test") as session:
         session.add_pause(1.0)
         session.finish()
         assert await collect(session) == []
-
-
-async def chunks_now(session: SpeechSession, found: list[SpeechChunk]) -> asyncio.Task[None]:
-
-    async def read() -> None:
-        async for chunk in session:
-            found.append(chunk)
-
-    reader = asyncio.create_task(read())
-    await settle()
-    return reader
 
 
 def said_s(text: str) -> float:
@@ -268,19 +246,23 @@ async def test_underrun_sends_part_of_pause(
     tmp_path: Path, writes: bool, text: str, rest: str, pause: Boundary
 ) -> None:
     found: list[SpeechChunk] = []
-    async with (
-        serving(ToneEngine(writes=writes), tmp_path) as service,
-        service.open(SPANISH, protocol="test") as session,
-    ):
-        session.feed(text)
-        if pause is Boundary.CLAUSE:
-            session.flush()
-        reader = await chunks_now(session, found)
-        before_s = said_s(text.rpartition(". ")[0] or text)
-        assert sum(len(chunk.samples) for chunk in found) == round((before_s + UNDERRUN_PAUSE_S) * RATE)
-        session.feed(rest)
-        session.finish()
-        await reader
+
+    async def read() -> None:
+        async for chunk in session:
+            found.append(chunk)
+
+    async with serving(ToneEngine(writes=writes), tmp_path) as service:
+        async with service.open(SPANISH, protocol="test") as session:
+            session.feed(text)
+            if pause is Boundary.CLAUSE:
+                session.flush()
+            reader = asyncio.create_task(read())
+            await settle()
+            before_s = said_s(text.rpartition(". ")[0] or text)
+            assert len(audio(found)) == round((before_s + UNDERRUN_PAUSE_S) * RATE)
+            session.feed(rest)
+            session.finish()
+            await reader
     assert len(audio(found)) == round((said_s(text + rest) + PAUSES_S[pause]) * RATE)
     assert [one.end_s for one in found[:-1]] == pytest.approx([two.start_s for two in found[1:]])
 
@@ -299,10 +281,9 @@ LONG = {
 
 @pytest.mark.parametrize("language", LONG)
 async def test_language_is_detected_early_however_text_is_cut(service: SpeechService, language: str) -> None:
-    tags = set()
-    for step in (1, 7, 24, len(LONG[language])):
+    tags, text = set(), LONG[language]
+    for step in (1, 7, 24, len(text)):
         async with service.open(SpeechRequest(), protocol="test") as session:
-            text = LONG[language]
             for first, last in pairwise([*range(0, len(text), step), len(text)]):
                 session.feed(text[first:last])
                 if last >= 40:

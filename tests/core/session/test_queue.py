@@ -5,7 +5,6 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +26,9 @@ from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time
-from tests.support.patience import happens
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import SPANISH, collect, fed, serving
 from tests.support.tone import ToneEngine
-
-IN_TIME_S = 300.0
 
 
 @pytest.fixture(autouse=True)
@@ -40,17 +37,11 @@ async def _virtual_time() -> AsyncIterator[None]:
         yield
 
 
-async def positions(session: SpeechSession, seen: list[int]) -> None:
-    async for position in session.queue_positions():
-        seen.append(position)
-
-
-async def until(told: list[int], value: int) -> None:
-    await happens(lambda: told[-1:] == [value])
-
-
-async def engine_has_begun(engine: ToneEngine) -> None:
-    await happens(lambda: engine.segments)
+async def positions(session: SpeechSession, seen: list[int]) -> list[int]:
+    async with asyncio.timeout(WITHIN_S):
+        async for position in session.queue_positions():
+            seen.append(position)
+    return seen
 
 
 async def test_session_reports_queue_positions(engine: ToneEngine, service: SpeechService) -> None:
@@ -62,19 +53,16 @@ async def test_session_reports_queue_positions(engine: ToneEngine, service: Spee
             sessions.append(await stack.enter_async_context(fed(service, "uno")))
             watchers.append(asyncio.create_task(positions(sessions[-1], seen)))
             # A session queues once a thread has prepared its text: the next one could overtake it.
-            if place:
-                await until(seen, place)
-            else:
-                await engine_has_begun(engine)
+            await happens(lambda place=place, seen=seen: seen == [place] if place else engine.segments)
         assert told == [[], [1], [2], [3]]
         sessions[1].cancel()
-        await until(told[3], 2)
+        await happens(lambda: told[3][-1:] == [2])
         assert told[2] == [2, 1]
         await engine.permit(None)
         for session in (sessions[0], sessions[2], sessions[3]):
             assert await collect(session)
         ends = await asyncio.gather(*watchers, return_exceptions=True)
-        assert [type(end) for end in ends] == [type(None), SpeechCancelled, type(None), type(None)]
+        assert [type(end) for end in ends] == [list, SpeechCancelled, list, list]
         assert told[0] == [] and told[1] == [1] and told[2] == [2, 1]
         assert told[3] in ([3, 2], [3, 2, 1])
 
@@ -82,8 +70,7 @@ async def test_session_reports_queue_positions(engine: ToneEngine, service: Spee
 @pytest.mark.parametrize("text", ["", " ... ", "uno"])
 async def test_session_without_wait_reports_no_position(service: SpeechService, text: str) -> None:
     async with fed(service, text) as session:
-        async with asyncio.timeout(IN_TIME_S):
-            assert [position async for position in session.queue_positions()] == []
+        assert await positions(session, []) == []
         assert len(await collect(session)) >= bool(text)
 
 
@@ -93,11 +80,9 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
         async with fed(service, "uno") as first:
             await settle()
             async with fed(service, "dos") as second:
-                async with asyncio.timeout(IN_TIME_S):
+                for reading in (positions(second, []), collect(second)):
                     with pytest.raises(Busy):
-                        await positions(second, [])
-                with pytest.raises(Busy):
-                    await collect(second)
+                        await reading
             await engine.permit(None)
             assert await collect(first)
 
@@ -107,9 +92,8 @@ async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> No
     async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
         async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
             told: list[int] = []
-            async with asyncio.timeout(IN_TIME_S):
-                with pytest.raises(TimedOut):
-                    await positions(waiting, told)
+            with pytest.raises(TimedOut):
+                await positions(waiting, told)
             assert told == [1]
             for session in (waiting, speaking):
                 with pytest.raises(TimedOut) as timed_out:
@@ -197,19 +181,6 @@ async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -
                 await collect(session)
 
 
-async def test_timeout_counts_running_wait_from_start(tmp_path: Path) -> None:
-    exhausted = asyncio.Event()
-    for seconds, expected in ((0.1, True), (0.0, False)):
-        exhausted.clear()
-        timeout = WaitTimeout(seconds, exhausted.set)
-        async with timeout.waiting():
-            await asyncio.sleep(0.15)
-            assert not exhausted.is_set()
-            timeout.start()
-            await asyncio.sleep(0.15)
-        assert exhausted.is_set() is expected
-
-
 async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, max_text=5) as service:
         async with service.open(SPANISH, protocol="test", max_text=3) as session:
@@ -227,8 +198,6 @@ async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
 
 
 class Ledger(Observer):
-    """Keeps how each session ended."""
-
     def __init__(self) -> None:
         self.endings: list[tuple[str, int]] = []
 
@@ -266,9 +235,7 @@ async def test_every_session_is_reported_once_without_its_text(
                 raise InvalidRequest("text", "its speech cannot be sent")
     expected = [("completed", 7), ("cancelled", 3), ("failed", 6), ("cancelled", 4), ("invalid", 4)]
     assert ledger.endings == expected
-    facts: list[dict[str, Any]] = [
-        record.__dict__["facts"] for record in caplog.records if "facts" in record.__dict__
-    ]
+    facts = [record.__dict__["facts"] for record in caplog.records if "facts" in record.__dict__]
     assert [fact["outcome"] for fact in facts] == [outcome for outcome, _ in expected]
     assert facts[0]["engine"] == "tone" and facts[0]["audio_s"] == pytest.approx(0.7, abs=0.1)
     assert [segment.request_id for segment in engine.segments] == ["whole", "broken"]
@@ -301,11 +268,33 @@ async def test_texts_are_logged_on_request(
     assert "'uno'" in caplog.text
 
 
-async def test_timeout_adds_up_all_waits() -> None:
+async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> None:
     exhausted = asyncio.Event()
+
+    async def wait(limit: WaitTimeout, seconds: float) -> bool:
+        async with limit.waiting():
+            await asyncio.sleep(seconds)
+        return exhausted.is_set()
+
     timeout = WaitTimeout(0.25, exhausted.set)
     timeout.start()
-    for expected in (False, False, True):
+    assert [await wait(timeout, 0.1) for _ in range(3)] == [False, False, True]
+    # A wait that was under way counts from the start on; without a limit none does.
+    for seconds, expected in ((0.1, True), (0.0, False)):
+        exhausted.clear()
+        timeout = WaitTimeout(seconds, exhausted.set)
         async with timeout.waiting():
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.15)
+            assert not exhausted.is_set()
+            timeout.start()
+            await asyncio.sleep(0.15)
         assert exhausted.is_set() is expected
+    timeout = WaitTimeout(0.05, exhausted.set)
+    timeout.start()
+    with timeout.suspended():
+        assert not await wait(timeout, 0.2)
+    async with timeout.waiting():
+        with timeout.suspended():
+            await asyncio.sleep(0.2)
+            assert not exhausted.is_set()
+        await exhausted.wait()

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from kani.core.types import Recording, SpeechRequest
 from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.sessions import SPANISH, collect, fed, serving, speak
-from tests.support.tone import ToneEngine
+from tests.support.tone import WORD, ToneEngine
 
 # Each has two segments.
 FIRST = "alfa beta gama delta zeta iota kapa. Lambda sigma omega tau fi yota aleph."
@@ -25,15 +26,10 @@ SENTENCE = 7
 """Words of the first segment."""
 
 
-def streaming(places: int = 1, *, writes: bool = False) -> ToneEngine:
-    engine = ToneEngine(rests=True, places=places, writes=writes)
-    engine.info = replace(engine.info, slots_are_streams=True)
-    engine.allow = 0
+def streaming(light: LightVoices | None = None, **how: Any) -> ToneEngine:
+    engine = ToneEngine(rests=True, allow=0, **how)
+    engine.info = replace(engine.info, slots_are_streams=True, light=light)
     return engine
-
-
-def words(text: str) -> list[str]:
-    return text.replace(".", "").split()
 
 
 @asynccontextmanager
@@ -55,7 +51,7 @@ async def test_session_keeps_its_slot_from_segment_to_segment(tmp_path: Path) ->
     engine = streaming()
     async with serving(engine, tmp_path) as service, two_sessions(engine, service, FIRST, SECOND):
         assert service.state().waiting == 1
-    assert engine.words == words(FIRST) + words(SECOND)
+    assert engine.words == WORD.findall(FIRST) + WORD.findall(SECOND)
 
 
 @pytest.mark.parametrize(
@@ -76,11 +72,8 @@ async def test_chosen_slots_and_whole_answers_take_turns_by_segments(
 async def test_session_that_waits_for_text_lends_its_slot_and_goes_on_at_once(tmp_path: Path) -> None:
     engine = streaming()
     async with serving(engine, tmp_path) as service:
-
-        def opened() -> SpeechSession:
-            return service.open(SPANISH, protocol="test")
-
-        async with opened() as writing, opened() as other:
+        both = (service.open(SPANISH, protocol="test") for _ in range(2))
+        async with next(both) as writing, next(both) as other:
             writing.feed("alfa beta gama delta zeta iota kapa. ")
             writing.flush()
             await engine.permit(SENTENCE)
@@ -97,8 +90,10 @@ async def test_session_that_waits_for_text_lends_its_slot_and_goes_on_at_once(tm
             assert (service.state().slots_in_use, service.state().waiting) == (2, 0)
             await engine.permit(None)
             await asyncio.gather(*reading)
-    assert engine.words[: SENTENCE + 1] == [*words(FIRST)[:SENTENCE], "uno"]
-    assert sorted(engine.words) == sorted([*words(FIRST)[:SENTENCE], *words(SECOND), "Lambda", "sigma"])
+    assert engine.words[: SENTENCE + 1] == [*WORD.findall(FIRST)[:SENTENCE], "uno"]
+    assert sorted(engine.words) == sorted(
+        [*WORD.findall(FIRST)[:SENTENCE], *WORD.findall(SECOND), "Lambda", "sigma"]
+    )
 
 
 async def test_session_with_enough_for_its_reader_lends_its_slot(tmp_path: Path) -> None:
@@ -110,9 +105,9 @@ async def test_session_with_enough_for_its_reader_lends_its_slot(tmp_path: Path)
         assert made < SENTENCE and service.state().slots_in_use == 0
         async with fed(service, SECOND) as other:
             await collect(other)
-        assert engine.words == words(FIRST)[:made] + words(SECOND)
+        assert engine.words == WORD.findall(FIRST)[:made] + WORD.findall(SECOND)
         await collect(slow)
-    assert engine.words[-1] == words(FIRST)[-1]
+    assert engine.words[-1] == WORD.findall(FIRST)[-1]
 
 
 async def test_session_that_ends_early_frees_its_slot(tmp_path: Path) -> None:
@@ -131,12 +126,8 @@ async def test_session_that_ends_early_frees_its_slot(tmp_path: Path) -> None:
 ENGLISH = SpeechRequest(language="en-GB", voice="tone_es")
 
 
-def engine_with_light(*, always: bool, slots: int = 4, clones: bool = False) -> ToneEngine:
-    engine = ToneEngine(rests=True, clones=clones)
-    light = LightVoices({"tone_es": "es"}, slots, always)
-    engine.info = replace(engine.info, slots_are_streams=True, light=light)
-    engine.allow = 0
-    return engine
+def engine_with_light(*, always: bool, slots: int = 4, **how: Any) -> ToneEngine:
+    return streaming(LightVoices({"tone_es": "es"}, slots, always), **how)
 
 
 @pytest.mark.parametrize("always", [True, False])
@@ -151,8 +142,7 @@ async def test_light_network_speaks_always_or_while_no_slot_is_free(tmp_path: Pa
 
 
 async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) -> None:
-    engine = engine_with_light(always=False)
-    engine.info = replace(engine.info, max_concurrency=2)
+    engine = engine_with_light(always=False, places=2)
     async with serving(engine, tmp_path, max_concurrent=1) as service:
         async with two_sessions(engine, service, FIRST):
             assert service.state().waiting == 1
@@ -162,8 +152,7 @@ async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) ->
 @pytest.mark.parametrize("always", [True, False])
 async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Path, always: bool) -> None:
     """Two slots of the engine's and four of its light network, three of them at once."""
-    engine = engine_with_light(always=always)
-    engine.info = replace(engine.info, max_concurrency=2)
+    engine = engine_with_light(always=always, places=2)
     english = replace(SPANISH, language="en")
     async with serving(engine, tmp_path, max_concurrent=3) as service, AsyncExitStack() as sessions:
         reading = []

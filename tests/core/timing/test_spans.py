@@ -77,7 +77,6 @@ def texts_with_spans(draw: st.DrawFn) -> tuple[str, list[list[Span]]]:
 
 
 def timed_chunks(text: str, chunks: list[list[Span]]) -> list[TimedCharacters]:
-    """The timed characters of each chunk that has any."""
     clock = CharacterClock()
     clock.feed(text)
     return [taken for spans in chunks if (taken := clock.align(spans)).text]

@@ -1,13 +1,14 @@
 """Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from kani.core.audio.resampling import Resampler
 from kani.core.errors import EngineFailed
 from kani.core.timing import word_times
 from kani.core.timing.aligner import Aligner
@@ -20,6 +21,7 @@ from kani.core.types import Samples, Segment, Span, SpeechChunk
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from tests.support.patience import WITHIN_S
+from tests.support.sessions import spans_of
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena."
@@ -38,23 +40,17 @@ def spoken() -> tuple[list[SpeechChunk], list[Span]]:
     """TEXT faster and higher than the reference voice speaks it, in chunks of 80 ms, and its true times."""
 
     async def speak() -> list[SpeechChunk]:
-        engine = EspeakEngine()
+        engine, segment = EspeakEngine(), replace(SEGMENT, voice="espeak:es-419", speed=0.9)
         await engine.start()
-        chunks = [
-            chunk async for chunk in engine.synthesize(replace(SEGMENT, voice="espeak:es-419", speed=0.9))
-        ]
+        chunks = [chunk async for chunk in engine.synthesize(segment)]
         await engine.stop()
         return chunks
 
     chunks = asyncio.run(speak())
     rate = round(chunks[0].sample_rate * PITCH)
     samples = np.concatenate([chunk.samples for chunk in chunks])
-    times = [
-        Span(span.start, span.end, span.start_s / PITCH, span.end_s / PITCH)
-        for chunk in chunks
-        for span in chunk.spans
-    ]
-    return cut(samples, rate), times
+    spans = spans_of(chunks)
+    return cut(samples, rate), [Span(s.start, s.end, s.start_s / PITCH, s.end_s / PITCH) for s in spans]
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +60,7 @@ def rendered() -> ReferenceSpeech:
 
 def cut(samples: Samples, rate: int, seconds: float = 0.08) -> list[SpeechChunk]:
     step = round(seconds * rate)
-    return [
-        SpeechChunk(samples[start : start + step], rate, start / rate)
-        for start in range(0, len(samples), step)
-    ]
+    return [SpeechChunk(samples[at : at + step], rate, at / rate) for at in range(0, len(samples), step)]
 
 
 async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]:
@@ -75,14 +68,15 @@ async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]
         yield chunk
 
 
-async def timed_spans(
-    chunks: list[SpeechChunk],
-    segment: Segment,
-    report: Callable[[str], object],
-    voice: ReferenceVoice | None = None,
-) -> list[Span]:
-    timed = add_word_times(engine(chunks), segment, voice or EspeakReferenceVoice(), report)
-    return [span async for chunk in timed for span in chunk.spans]
+async def timed(
+    chunks: list[SpeechChunk], segment: Segment = SEGMENT, voice: ReferenceVoice | None = None
+) -> tuple[list[SpeechChunk], list[Span], list[str]]:
+    """The chunks and spans of ``add_word_times``, in order, and what it reports."""
+    reports: list[str] = []
+    speech = add_word_times(engine(chunks), segment, voice or EspeakReferenceVoice(), reports.append)
+    heard = [chunk async for chunk in speech]
+    assert_ordered(spans_of(heard), chunks[-1].end_s if chunks else 0.0)
+    return heard, spans_of(heard), reports
 
 
 class FailingVoice:
@@ -91,8 +85,7 @@ class FailingVoice:
 
 
 class HangingVoice:
-    def __init__(self) -> None:
-        self.left = False
+    left = False
 
     async def render(self, text: str, language: str, speed: float) -> ReferenceSpeech:
         try:
@@ -113,32 +106,20 @@ def assert_ordered(spans: list[Span], end_s: float) -> None:
     at, before_s = 0, 0.0
     for span in spans:
         assert at <= span.start < span.end and before_s <= span.start_s <= span.end_s <= end_s + 1e-6
-        if span.character_starts:
-            assert (
-                len(span.character_starts) == span.end - span.start
-                and span.character_starts[0] == span.start_s
-            )
-            assert (
-                list(span.character_starts) == sorted(span.character_starts)
-                and span.character_starts[-1] <= span.end_s
-            )
+        if starts := list(span.character_starts):
+            assert len(starts) == span.end - span.start and starts == sorted(starts)
+            assert starts[0] == span.start_s and starts[-1] <= span.end_s
         at, before_s = span.end, span.end_s
 
 
 async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
     chunks, true = spoken
-    reports: list[str] = []
-    heard = [
-        chunk
-        async for chunk in add_word_times(engine(chunks), SEGMENT, EspeakReferenceVoice(), reports.append)
-    ]
+    heard, spans, reports = await timed(chunks)
     assert all(
         np.array_equal(ours.samples, chunk.samples) for ours, chunk in zip(heard, chunks, strict=False)
     )
     assert [chunk.start_s for chunk in heard[: len(chunks)]] == [chunk.start_s for chunk in chunks]
     assert sum(len(chunk.samples) for chunk in heard[len(chunks) :]) == 0
-    spans = [span for chunk in heard for span in chunk.spans]
-    assert_ordered(spans, chunks[-1].end_s)
     assert np.mean(starts_off_ms(spans, true)) < 30
     assert reports == []
     clock = CharacterClock()
@@ -149,13 +130,11 @@ async def test_speech_is_unchanged_and_words_are_timed(spoken) -> None:
 
 @pytest.mark.parametrize("rate", [16_000, 24_000, 48_000])
 async def test_sample_rate_does_not_change_times(spoken, rate: int) -> None:
-    from kani.core.audio.resampling import Resampler
-
     chunks, true = spoken
     resampler = Resampler(chunks[0].sample_rate, rate)
     samples = np.concatenate([*(resampler.feed(chunk.samples) for chunk in chunks), resampler.finish()])
-    spans = await timed_spans(cut(samples, rate), SEGMENT, pytest.fail)
-    assert np.mean(starts_off_ms(spans, true)) < 30
+    _, spans, reports = await timed(cut(samples, rate))
+    assert np.mean(starts_off_ms(spans, true)) < 30 and reports == []
 
 
 @pytest.mark.parametrize("step_s", [0.011, 0.08, 0.5, 60.0])
@@ -206,11 +185,8 @@ async def test_hanging_reference_voice_delays_no_audio(spoken) -> None:
 
 async def test_hanging_alignment_gives_estimates(spoken, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word_times, "ALIGNMENT_TIMEOUT_S", 0.01)
-    chunks, _ = spoken
-    reports: list[str] = []
     renderer = HangingVoice()
-    spans = await timed_spans(chunks, SEGMENT, reports.append, renderer)
-    assert_ordered(spans, chunks[-1].end_s)
+    _, spans, reports = await timed(spoken[0], voice=renderer)
     assert len(spans) == len(TEXT.split())
     assert reports == ["word times are estimates: the alignment timed out"] and renderer.left
 
@@ -230,10 +206,8 @@ async def test_engine_failure_is_raised(spoken) -> None:
 
 async def test_mismatched_text_is_reported(spoken) -> None:
     chunks, _ = spoken
-    reports: list[str] = []
-    spans = await timed_spans(chunks, replace(SEGMENT, text=OTHER), reports.append)
+    _, spans, reports = await timed(chunks, replace(SEGMENT, text=OTHER))
     assert len(reports) == 1 and "does not sound like its text" in reports[0]
-    assert_ordered(spans, chunks[-1].end_s)
     assert [OTHER[span.start : span.end] for span in spans] == [word.strip(",.") for word in OTHER.split()]
     assert spans[-1].end_s == pytest.approx(chunks[-1].end_s, abs=0.03)
 
@@ -241,9 +215,7 @@ async def test_mismatched_text_is_reported(spoken) -> None:
 @pytest.mark.parametrize(("renderer", "language"), [(FailingVoice(), "es"), (EspeakReferenceVoice(), "xx")])
 async def test_failing_reference_voice_gives_estimates(spoken, renderer, language: str) -> None:
     chunks, _ = spoken
-    reports: list[str] = []
-    spans = await timed_spans(chunks, replace(SEGMENT, language=language), reports.append, renderer)
-    assert_ordered(spans, chunks[-1].end_s)
+    _, spans, reports = await timed(chunks, replace(SEGMENT, language=language), renderer)
     assert len(spans) == len(TEXT.split())
     assert len(reports) == 1 and "estimates" in reports[0]
     assert spans[-1].end_s == pytest.approx(chunks[-1].end_s)
@@ -252,19 +224,15 @@ async def test_failing_reference_voice_gives_estimates(spoken, renderer, languag
 
 @pytest.mark.parametrize("text", ["%", "…", "—¡!—"])
 async def test_text_of_signs_has_span(spoken, text: str) -> None:
-    chunks, _ = spoken
-    spans = await timed_spans(chunks, replace(SEGMENT, text=text), lambda _: None)
-    assert_ordered(spans, chunks[-1].end_s)
+    _, spans, _ = await timed(spoken[0], replace(SEGMENT, text=text))
     assert spans and spans[-1].end <= len(text)
 
 
 async def test_silent_speech_is_timed_and_an_empty_reference_refused(rendered: ReferenceSpeech) -> None:
     for length in (1, 200, 30_000):
-        chunks = cut(np.zeros(length, np.float32), 24_000)
-        spans = await timed_spans(chunks, SEGMENT, lambda _: None)
+        _, spans, _ = await timed(cut(np.zeros(length, np.float32), 24_000))
         assert len(spans) == len(rendered.words)
-        assert_ordered(spans, length / 24_000)
-    assert [chunk async for chunk in add_word_times(engine([]), SEGMENT, FailingVoice(), pytest.fail)] == []
+    assert await timed([], voice=FailingVoice()) == ([], [], [])
     silent = ReferenceSpeech(np.zeros(4000, np.float32), 16_000, (ReferenceWord(0, 1, 0, (0,)),))
     for rendering in (silent, ReferenceSpeech(np.ones(4000, np.float32), 16_000, ())):
         with pytest.raises(ValueError, match="reference speech has no"):
@@ -280,11 +248,10 @@ async def test_short_and_same_recordings_match(rendered: ReferenceSpeech) -> Non
     path.feed(features, quiet)
     assert path.backtrack(len(rows) - 1, 0) == [(at + 1, at) for at in range(len(said))]
     assert path.relative_cost(len(rows) - 1) < 1e-2
-    segment = Segment("Buenos días", "espeak:es", "es")
     rendered = await EspeakReferenceVoice().render("Buenas tardes", "es", 1.0)
-    spans = await timed_spans(cut(rendered.samples, 22_050), segment, pytest.fail)
-    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)]
-    assert_ordered(spans, len(rendered.samples) / 22_050)
+    greeting = Segment("Buenos días", "espeak:es", "es")
+    _, spans, reports = await timed(cut(rendered.samples, 22_050), greeting)
+    assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)] and reports == []
 
 
 def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:

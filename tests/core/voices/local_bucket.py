@@ -17,7 +17,10 @@ from kani.core.voices.store import VoiceStore
 
 ACCESS_KEY, SECRET = "AKIAEXAMPLE", "a-secret-that-no-log-may-hold"
 
-App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+Environ = dict[str, Any]
+Start = Callable[..., Any]
+App = Callable[[Environ, Start], Iterable[bytes]]
+Fault = Callable[[Environ, Start, App], Iterable[bytes]]
 
 
 class _Handler(WSGIRequestHandler):
@@ -33,7 +36,7 @@ class Bucket:
     def __init__(self, name: str) -> None:
         self.name = name
         self.folder = "kani"
-        self.fault: Callable[[dict[str, Any], Callable[..., Any], App], Iterable[bytes]] | None = None
+        self.fault: Fault | None = None
         self._app: App = DomainDispatcherApplication(create_backend_app)
         self._server = make_server("127.0.0.1", 0, self._serve, request_handler=_Handler)
         self.port = self._server.server_port
@@ -41,12 +44,12 @@ class Bucket:
         self.requests: list[str] = []
         """Methods and paths of the requests so far."""
 
-    def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    def _serve(self, environ: Environ, start: Start) -> Iterable[bytes]:
         self.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}")
         # An answer before the end of a body resets the connection.
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
-        return (self.fault or _unchanged)(environ, start, self._app)
+        return self.fault(environ, start, self._app) if self.fault else self._app(environ, start)
 
     @contextmanager
     def serving(self) -> Iterator[None]:
@@ -99,11 +102,12 @@ class Bucket:
         return {each["path"] for found in store.list() for each in found}
 
 
-def _unchanged(environ: dict[str, Any], start: Callable[..., Any], app: App) -> Iterable[bytes]:
-    return app(environ, start)
+def refusing(status: str, code: str, more: str = "") -> Fault:
+    """Return a fault that answers every request with an error."""
+    return lambda environ, start, app: answer(status, code, start, more)
 
 
-def answer(status: str, code: str, start: Callable[..., Any], more: str = "") -> Iterable[bytes]:
+def answer(status: str, code: str, start: Start, more: str = "") -> Iterable[bytes]:
     """Answer a request with an error, as S3 does."""
     start(status, [("content-type", "application/xml")])
     return [f"<Error><Code>{code}</Code><Message>no</Message>{more}</Error>".encode()]

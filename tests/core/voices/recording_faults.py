@@ -7,7 +7,7 @@ import numpy.typing as npt
 import soxr
 
 from kani.core.audio.encoding import AudioFormat, FileEncoder
-from kani.core.audio.pcm import decode_recording, wav
+from kani.core.audio.pcm import decode_recording
 from kani.core.types import Recording, Samples
 
 Random = np.random.Generator
@@ -29,15 +29,8 @@ def louder(recording: Recording, decibels: float) -> Recording:
 
 
 def at_rate(recording: Recording, rate: int) -> Recording:
-    """Resample."""
-    return Recording(
-        np.asarray(soxr.resample(recording.samples, recording.sample_rate, rate), np.float32), rate
-    )
-
-
-def in_16_bits(recording: Recording) -> Recording:
-    """As a WAV file has it."""
-    return decode_recording(wav(recording.samples, recording.sample_rate))
+    samples = soxr.resample(recording.samples, recording.sample_rate, rate)
+    return Recording(np.asarray(samples, np.float32), rate)
 
 
 def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
@@ -57,7 +50,6 @@ def clipped(recording: Recording, decibels: float) -> Recording:
 
 
 def with_offset(recording: Recording, offset: float) -> Recording:
-    """Add a constant."""
     return Recording(np.clip(recording.samples + np.float32(offset), -1, 1), recording.sample_rate)
 
 
@@ -66,9 +58,8 @@ def over(recording: Recording, sound: Samples, decibels: float) -> Recording:
     level = float(np.sqrt(np.mean(np.square(sound, dtype=np.float64))))
     gain = speech_level(recording.samples) * 10 ** (-decibels / 20) / level
     mixed = recording.samples + sound[: len(recording.samples)] * np.float32(gain)
-    return Recording(
-        np.asarray(mixed / max(1.0, float(np.abs(mixed).max())), np.float32), recording.sample_rate
-    )
+    mixed /= np.float32(max(1.0, float(np.abs(mixed).max())))
+    return Recording(mixed, recording.sample_rate)
 
 
 def telephone(recording: Recording) -> Recording:
@@ -101,7 +92,6 @@ def in_room(recording: Recording, seconds: float, direct_db: float) -> Recording
 
 
 def cut(recording: Recording, seconds: float) -> Recording:
-    """Keep the first seconds of speech."""
     begin = int(np.argmax(np.abs(recording.samples) > LOUD_AT_LEAST))
     length = int(seconds * recording.sample_rate)
     return Recording(recording.samples[begin : begin + length], recording.sample_rate)
@@ -114,7 +104,6 @@ def with_silence(recording: Recording, share: float) -> Recording:
 
 
 def _sentences(samples: Samples, rate: int) -> list[Samples]:
-    """Split at the silences."""
     frame = rate // 100
     quiet = np.abs(samples[: len(samples) // frame * frame].reshape(-1, frame)).max(axis=1) < 1e-3
     edges = np.flatnonzero(np.diff(np.concatenate([[True], quiet, [True]]).astype(int)))
@@ -130,9 +119,8 @@ def alternating(one: Recording, other: Recording) -> Recording:
     """Two speakers alternating by sentence; at one rate."""
     rate = one.sample_rate
     pause = np.zeros(rate // 4, np.float32)
-    pairs = zip(
-        _sentences(one.samples, rate), _sentences(_level(other.samples, one.samples), rate), strict=False
-    )
+    own, others = _sentences(one.samples, rate), _sentences(_level(other.samples, one.samples), rate)
+    pairs = zip(own, others, strict=False)
     turns = [part for pair in pairs for turn in pair for part in (turn, pause)]
     return Recording(np.concatenate(turns), rate)
 
@@ -154,7 +142,6 @@ Sound = Callable[[int, int, Random], Samples]
 
 
 def white(count: int, rate: int, random: Random) -> Samples:
-    """White noise."""
     return np.asarray(random.standard_normal(count), np.float32)
 
 
@@ -211,18 +198,15 @@ def drums(count: int, rate: int, random: Random) -> Samples:
 
 
 def band(count: int, rate: int, random: Random) -> Samples:
-    """Chords, a tune and drums together."""
     parts = [sound(count, rate, random) for sound in (chords, melody, drums)]
     return np.asarray(sum(part / part.std() for part in parts), np.float32)
 
 
 def tone(count: int, rate: int, random: Random) -> Samples:
-    """A sine of 440 Hz."""
     return np.asarray(np.sin(2 * np.pi * 440 * np.arange(count) / rate), np.float32)
 
 
 def clicks(count: int, rate: int, random: Random) -> Samples:
-    """Two clicks per second."""
     samples = np.zeros(count, np.float32)
     for begin in range(rate // 3, count - 30, rate // 2):
         samples[begin : begin + 20] = random.standard_normal(20)
@@ -237,8 +221,6 @@ def _note(number: int, times: Values, fades_s: float) -> Values:
 
 
 def _shaped(count: int, random: Random, gain: Callable[[Values], Values]) -> Samples:
-    spectrum = np.fft.rfft(random.standard_normal(count)) * gain(
-        np.asarray(np.fft.rfftfreq(count), np.float64)
-    )
+    spectrum = np.fft.rfft(random.standard_normal(count)) * gain(np.fft.rfftfreq(count))
     spectrum[0] = 0
     return np.asarray(np.fft.irfft(spectrum, count), np.float32)

@@ -3,7 +3,7 @@
 import asyncio
 import gc
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,8 +15,7 @@ import pytest
 from kani.core.audio.pcm import wav
 from kani.core.errors import Busy, EngineFailed, InvalidRequest, NameTaken, UnknownVoice
 from kani.core.service import SpeechService
-from kani.core.session.session import SpeechSession
-from kani.core.types import Embedding, Recording, Similarity, SpeechRequest, Voice
+from kani.core.types import Embedding, Recording, Similarity, SpeechRequest
 from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.cloning import MAX_WAITING_RECORDINGS, VoiceCloner
 from kani.core.voices.embedding_cache import MAX_PENDING, EmbeddingCache
@@ -26,7 +25,6 @@ from tests.support.sessions import SPANISH, collect, fed, serving, speak, starte
 from tests.support.tone import ToneEngine
 
 RATE = 16_000
-CONSENT: dict[str, str] = {"consent": "It is me.", "origin": "test"}
 
 
 def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
@@ -35,8 +33,13 @@ def hum(seconds: float = 4.0, level: float = 0.5) -> Recording:
     return Recording((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RATE)
 
 
-def recording_of(sound: Recording) -> bytes:
-    return wav(sound.samples, sound.sample_rate)
+def new(name: str = "ana", level: float = 0.5, language: str | None = None) -> NewVoice:
+    recording = wav(hum(level=level).samples, RATE)
+    return NewVoice(name, recording, consent="It is me.", origin="test", language=language)
+
+
+def imitating(name: str = "ana") -> SpeechRequest:
+    return SpeechRequest(voice=f"custom:{name}", language="es")
 
 
 def largest(folder: Path) -> int:
@@ -55,12 +58,12 @@ def damage(folder: Path) -> None:
 class SlowEngine(ToneEngine):
     """Embeds only once ``let`` is set; fails if ``broken``."""
 
+    stopped = 0
+    broken = False
+
     def __init__(self) -> None:
         super().__init__(clones=True)
-        self.let = asyncio.Event()
-        self.asked = asyncio.Event()
-        self.stopped = 0
-        self.broken = False
+        self.let, self.asked = asyncio.Event(), asyncio.Event()
 
     async def embed(self, recording: Recording) -> Embedding:
         self.asked.set()
@@ -75,12 +78,11 @@ class SlowEngine(ToneEngine):
 
 
 class EndlessEngine(ToneEngine):
-    """Refines without end until stopped."""
+    stopped = 0
 
     def __init__(self) -> None:
         super().__init__(clones=True)
         self.begun = asyncio.Event()
-        self.stopped = 0
 
     async def refine(
         self, recording: Recording, embedding: Embedding, language: str
@@ -100,18 +102,15 @@ def engine() -> ToneEngine:
 
 @asynccontextmanager
 async def two(
-    first: ToneEngine,
-    second: ToneEngine,
-    tmp_path: Path,
-    voice: str | None = None,
-    language: str | None = "es",
-) -> AsyncIterator[SpeechService]:
-    """A service over two engines that speak the same languages; the second is called "echo"."""
-    voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in second.info.voices)
-    defaults = {language: f"echo:{id}" for language, id in second.info.default_voices.items()}
-    second.info = replace(second.info, name="echo", voices=voices, default_voices=defaults)
-    async with started(tmp_path, first, second, default_voice=voice, default_language=language) as service:
-        yield service
+    tmp_path: Path, voice: str | None = None, language: str | None = "es"
+) -> AsyncIterator[tuple[SpeechService, ToneEngine, ToneEngine]]:
+    """A service, and its engines, which speak the same languages; the second is called "echo", and clones."""
+    plain, echo = ToneEngine(), ToneEngine(clones=True)
+    voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in echo.info.voices)
+    defaults = {language: f"echo:{id}" for language, id in echo.info.default_voices.items()}
+    echo.info = replace(echo.info, name="echo", voices=voices, default_voices=defaults)
+    async with started(tmp_path, plain, echo, default_voice=voice, default_language=language) as service:
+        yield service, plain, echo
 
 
 async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[str, Similarity]:
@@ -122,10 +121,20 @@ async def refined(cloning: VoiceCloner, store: VoiceStore, name: str) -> dict[st
     return dict(likeness.similarity)
 
 
-async def finish(session: SpeechSession, text: str) -> None:
-    session.feed(text)
-    session.finish()
-    await collect(session)
+async def taking(
+    service: SpeechService, request: SpeechRequest, *given: tuple[Embedding, ...]
+) -> tuple[str, str, str]:
+    """Speak by the last of some embeddings; the engine that spoke, its kind of cloning, and the language."""
+    async with service.open(request, protocol="test") as session:
+        for embeddings in given:
+            session.use_embeddings(embeddings)
+        session.feed("uno")
+        session.finish()
+        await collect(session)
+        with pytest.raises(RuntimeError):
+            session.use_embeddings(given[-1])
+        voice = session.resolved_voice
+        return voice.engine.info.name, session.cloning_kind, voice.language
 
 
 async def settled() -> None:
@@ -158,44 +167,35 @@ async def test_session_reports_cloning_and_similarity(service: SpeechService) ->
         assert (session.cloning_kind, session.similarity) == ("none", None)
 
 
+def asked(embeddings: EmbeddingCache, engine: ToneEngine, key: str) -> asyncio.Task[Embedding]:
+    return asyncio.create_task(embeddings.get((key, "tone 1"), partial(engine.embed, hum())))
+
+
 async def test_computation_ends_with_its_last_caller() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
-
-    def wait() -> asyncio.Task[Embedding]:
-        return asyncio.create_task(embeddings.get(("hum", "tone 1"), partial(engine.embed, hum())))
-
-    waiting = [wait(), wait()]
+    waiting = [asked(embeddings, engine, "hum") for _ in range(2)]
     await engine.asked.wait()
-    waiting[0].cancel()
-    with suppress(asyncio.CancelledError):
-        await waiting[0]
-    given_up = [engine.stopped]
-    waiting[1].cancel()
-    with suppress(asyncio.CancelledError):
-        await waiting[1]
-    assert [*given_up, engine.stopped] == [0, 1]
+    for number, one in enumerate(waiting):
+        one.cancel()
+        await asyncio.wait([one])
+        assert engine.stopped == number
     engine.let.set()
-    await wait()
-    await wait()
+    await asked(embeddings, engine, "hum")
+    await asked(embeddings, engine, "hum")
     assert len(engine.embedded) == 1
 
 
 async def test_pending_embeddings_are_limited() -> None:
     engine, embeddings = SlowEngine(), EmbeddingCache(1)
-
-    def wait(number: int) -> asyncio.Task[Embedding]:
-        return asyncio.create_task(embeddings.get((f"{number} hum", "tone 1"), partial(engine.embed, hum())))
-
-    waiting = [wait(number) for number in range(MAX_PENDING)]
+    waiting = [asked(embeddings, engine, f"{number} hum") for number in range(MAX_PENDING)]
     await engine.asked.wait()
     with pytest.raises(Busy):
-        await wait(MAX_PENDING)
+        await asked(embeddings, engine, f"{MAX_PENDING} hum")
     embeddings.forget("0 ")
     engine.let.set()
     await asyncio.gather(*waiting)
-    assert (
-        embeddings.cached(("0 hum", "tone 1")) is None and embeddings.cached(("1 hum", "tone 1")) is not None
-    )
+    kept = [embeddings.cached((f"{number} hum", "tone 1")) is not None for number in range(2)]
+    assert kept == [False, True]
     await embeddings.stop()
     assert embeddings.cached(("1 hum", "tone 1")) is None
 
@@ -228,20 +228,15 @@ async def test_bad_reference_is_refused(service: SpeechService, sound: Recording
 async def test_session_takes_embeddings_of_its_engine(engine: ToneEngine, service: SpeechService) -> None:
     made = await service.cloning.embed_with_all_engines(hum())
     foreign = tuple(replace(one, model="tone 2") for one in made)
-    for reference, cloning in ((made, "nearest voice"), (foreign, "none")):
-        async with service.open(SPANISH, protocol="test") as session:
-            session.use_embeddings(reference)
-            await finish(session, "uno")
-            assert session.cloning_kind == cloning
-            with pytest.raises(RuntimeError):
-                session.use_embeddings(made)
+    assert await taking(service, SPANISH, made) == ("tone", "nearest voice", "es")
+    assert await taking(service, SPANISH, foreign) == ("tone", "none", "es")
     assert [segment.embedding for segment in engine.segments] == [made[0], None]
 
 
 async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
-        voice = await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT, language="en"))
+        voice = await service.cloning.add(new(language="en"))
         assert len(engine.embedded) == 1
         assert await refined(service.cloning, store, "ana") == {
             "es": Similarity(0.5, 0.6, False),
@@ -252,7 +247,7 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
             assert (session.similarity, session.resolved_voice.language) == (Similarity(0.5, 0.8, True), "en")
     again = ToneEngine(clones=True)
     async with serving(again, tmp_path) as service:
-        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await speak(service, "uno", imitating())
         known = again.segments[0].embedding
         assert known is not None and known.similarity["en"] == Similarity(0.5, 0.8, True)
         # Spoken in another language, it becomes better in that one too.
@@ -263,12 +258,12 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
 
 async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+        await service.cloning.add(new())
         await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
     async with serving(newer, tmp_path) as service:
-        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await speak(service, "uno", imitating())
         await settled()
     assert len(newer.embedded) == 1
     assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
@@ -278,13 +273,13 @@ async def test_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
-        await cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+        await cloning.add(new())
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
         await cloning.delete("custom:ana")
         assert engine.stopped == 1
         with pytest.raises(UnknownVoice):
-            service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test")
+            service.open(imitating(), protocol="test")
         with pytest.raises(UnknownVoice):
             await cloning.delete("ana")
     assert largest(tmp_path) < 1000
@@ -314,20 +309,19 @@ async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> 
 
 async def test_replaced_recording_reuses_no_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
-    first, second = recording_of(hum(level=0.9)), recording_of(hum(level=0.2))
-    await cloning.add(NewVoice("ana", first, **CONSENT))
-    async with service.open(SpeechRequest(voice="custom:ana", language="es"), protocol="test") as session:
+    await cloning.add(new(level=0.9))
+    async with service.open(imitating(), protocol="test") as session:
         await cloning.delete("ana")
-        await cloning.add(NewVoice("ana", second, **CONSENT))
+        await cloning.add(new(level=0.2))
         session.feed("uno")
         session.finish()
         with pytest.raises(UnknownVoice):
             await collect(session)
-    for recording, level in ((second, 0.2), (first, 0.9)):
+    for level in (0.2, 0.9):
         if level == 0.9:
             await cloning.delete("ana")
-            await cloning.add(NewVoice("ana", recording, **CONSENT))
-        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+            await cloning.add(new(level=level))
+        await speak(service, "uno", imitating())
         known = engine.segments[-1].embedding
         assert known is not None and known.values[0] == pytest.approx(level, abs=0.01)
     await settled()
@@ -336,18 +330,17 @@ async def test_replaced_recording_reuses_no_embedding(engine: ToneEngine, servic
 
 
 async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+    VoiceStore(tmp_path).add(new(language="es"))
+    async with two(tmp_path, voice="custom:ana") as (service, plain, echo):
         await service.cloning.delete("ana")
         await speak(service, "uno", SPANISH)
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT, language="es"))
+        await service.cloning.add(new(language="es"))
         await speak(service, "dos", SPANISH)
     assert [segment.text for segment in plain.segments] == ["uno"]
     assert [segment.embedding is not None for segment in echo.segments] == [True]
     VoiceStore(tmp_path).delete("ana")
     async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+        await service.cloning.add(new())
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -357,18 +350,11 @@ async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
 
 
 async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
-    VoiceStore(tmp_path).add(NewVoice("olga", recording_of(hum()), **CONSENT, language="ru"))
-    engine = ToneEngine(clones=True)
-    russian = Voice("tone_ru", "Tone", "ru", "tone")
-    engine.info = replace(
-        engine.info,
-        voices=(*engine.info.voices, russian),
-        default_voices={**engine.info.default_voices, "ru": "tone_ru"},
-    )
+    VoiceStore(tmp_path).add(new("olga", language="ru"))
+    engine = ToneEngine(clones=True, languages=("es", "en", "ru"))
+    text = "One two three. Привет, как дела сегодня? Four five."
     async with started(tmp_path, engine, default_voice="custom:olga") as service:
-        await speak(
-            service, "One two three. Привет, как дела сегодня? Four five.", SpeechRequest(language="en")
-        )
+        await speak(service, text, SpeechRequest(language="en"))
         told = [(segment.language, segment.embedding is not None) for segment in engine.segments]
         assert set(told) == {("en", False), ("ru", True)}
 
@@ -376,9 +362,8 @@ async def test_passage_voice_does_not_affect_neighbours(tmp_path: Path) -> None:
 async def test_default_voice_without_a_language_replaces_none_and_says_so(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    VoiceStore(tmp_path).add(NewVoice("ana", recording_of(hum()), **CONSENT))
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path, voice="custom:ana") as service:
+    VoiceStore(tmp_path).add(new())
+    async with two(tmp_path, voice="custom:ana") as (service, plain, echo):
         await speak(service, "uno", SPANISH)
         await speak(service, "Where is the train station?", SpeechRequest())
     assert [segment.language for segment in plain.segments] == ["es", "en"]
@@ -391,8 +376,8 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
         with pytest.raises(NameTaken):
-            await cloning.add(NewVoice("tone_es", recording_of(hum()), **CONSENT))
-        await cloning.add(NewVoice("हिन्दी", recording_of(hum()), **CONSENT))
+            await cloning.add(new("tone_es"))
+        await cloning.add(new("हिन्दी"))
         await engine.begun.wait()
         for name in ("tone_es", "a/b", "\u093f"):
             with pytest.raises(InvalidRequest):
@@ -407,20 +392,19 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
 
 async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
     cloning = service.cloning
-    await cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+    await cloning.add(new())
     voice = await cloning.rename("ana", "eva")
     assert voice.id == "custom:eva"
-    await speak(service, "uno", SpeechRequest(voice="custom:eva", language="es"))
+    await speak(service, "uno", imitating("eva"))
     with pytest.raises(UnknownVoice):
-        await speak(service, "uno", SpeechRequest(voice="custom:ana", language="es"))
+        await speak(service, "uno", imitating())
     await refined(cloning, service.store, "eva")
     assert len(engine.embedded) == 1
 
 
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), **CONSENT))
+    async with two(tmp_path) as (service, _, _):
+        await service.cloning.add(new())
         for request, engine in (
             (SPANISH, "tone"),
             (replace(SPANISH, reference=hum()), "echo"),
@@ -431,37 +415,16 @@ async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> Non
                 await collect(session)
                 assert session.resolved_voice.engine.info.name == engine
                 assert session.cloning_kind == ("none" if engine == "tone" else "nearest voice")
-        async with service.open(SPANISH, protocol="test") as session:
-            session.use_embeddings(await service.cloning.embed_with_all_engines(hum()))
-            await finish(session, "uno")
-            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
-                "echo",
-                "nearest voice",
-            )
 
 
 @pytest.mark.parametrize("language", ["es", None])
 @pytest.mark.parametrize("voice", ["tone_es", "custom:ana", None])
 async def test_embeddings_replace_the_voice(tmp_path: Path, voice: str | None, language: str | None) -> None:
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    async with two(plain, echo, tmp_path, language=None) as service:
-        await service.cloning.add(NewVoice("ana", recording_of(hum()), consent="It is me.", origin="test"))
-        first, last = [
-            await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)
-        ]
+    async with two(tmp_path, language=None) as (service, plain, echo):
+        await service.cloning.add(new())
+        made = [await service.cloning.embed_with_all_engines(hum(level=level)) for level in (0.25, 0.5)]
+        spoken = "en" if language is None and voice != "tone_es" else "es"
         request = SpeechRequest(voice=voice, language=language)
-        async with service.open(request, protocol="test") as session:
-            session.use_embeddings(first)
-            session.use_embeddings(last)
-            session.feed("uno")
-            session.finish()
-            await collect(session)
-            assert (session.resolved_voice.engine.info.name, session.cloning_kind) == (
-                "echo",
-                "nearest voice",
-            )
-            assert session.resolved_voice.language == (
-                "en" if language is None and voice != "tone_es" else "es"
-            )
+        assert await taking(service, request, *made) == ("echo", "nearest voice", spoken)
     assert not plain.segments
-    assert [segment.embedding for segment in echo.segments] == [last[0]]
+    assert [segment.embedding for segment in echo.segments] == [made[1][0]]

@@ -2,12 +2,13 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 
+from kani.core.audio.pcm import decode_recording, wav
 from kani.core.engine import Engine
 from kani.core.errors import InvalidRequest
 from kani.core.types import Recording, Samples, Segment
@@ -81,8 +82,8 @@ def good(recordings: dict[str, Recording]) -> Recording:
 
 
 @pytest.fixture(scope="module")
-def judge() -> Iterator[RecordingCheck]:
-    yield RecordingCheck(VoiceDetector(), SpeakerEncoder())
+def judge() -> RecordingCheck:
+    return RecordingCheck(VoiceDetector(), SpeakerEncoder())
 
 
 def behind(recording: Recording, sound: faults.Sound, decibels: float) -> Recording:
@@ -101,7 +102,7 @@ def test_good_recordings_get_no_advice(judge: RecordingCheck, recordings: dict[s
         assert judge(recording) == ()
     good = recordings[MAN]
     copies = {
-        "quieter": faults.in_16_bits(faults.louder(good, -15)),
+        "quieter": decode_recording(wav(faults.louder(good, -15).samples, good.sample_rate)),
         "48 kHz": faults.at_rate(good, 48_000),
         "MP3": faults.encoded(good, "mp3", 64_000),
         "Opus": faults.encoded(good, "opus", 24_000),
@@ -186,12 +187,8 @@ def test_clipping_is_reported(judge: RecordingCheck, good: Recording, decibels: 
 @pytest.mark.parametrize(
     ("sound", "told"),
     [
-        (faults.white, "There is noise behind the voice"),
-        (faults.pink, "There is noise behind the voice"),
-        (faults.fan, "There is noise behind the voice"),
-        (faults.chords, "There is music or another tone behind the voice"),
-        (faults.melody, "There is music or another tone behind the voice"),
-        (faults.band, "There is music or another tone behind the voice"),
+        *((noise, "There is noise behind") for noise in (faults.white, faults.pink, faults.fan)),
+        *((tune, "There is music or another tone") for tune in (faults.chords, faults.melody, faults.band)),
         (faults.hum, "The mains hum in it"),
     ],
 )
@@ -208,11 +205,7 @@ def test_several_speakers_are_reported(
     judge: RecordingCheck, speakers: tuple[Recording, Recording], cut_s: float
 ) -> None:
     """Wherever the windows begin."""
-    for mixed in (
-        faults.alternating(*speakers),
-        faults.halves(*speakers, overlap=0.0),
-        faults.halves(*speakers, overlap=0.3),
-    ):
+    for mixed in (faults.alternating(*speakers), *(faults.halves(*speakers, part) for part in (0.0, 0.3))):
         heard = Recording(mixed.samples[round(cut_s * mixed.sample_rate) :], mixed.sample_rate)
         assert only(judge, heard).startswith("Several people seem to speak in it")
 

@@ -20,7 +20,6 @@ class HeldSocket:
         self.outgoing: asyncio.Queue[Message] = asyncio.Queue(1)
 
     async def send(self, *messages: Mapping[str, Any]) -> None:
-        """Send JSON messages."""
         for message in messages:
             await self.incoming.put({"type": "websocket.receive", "text": json.dumps(message)})
 

@@ -27,8 +27,6 @@ PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 @dataclass
 class InProcessServer:
-    """A server that is ready."""
-
     engine: ToneEngine = field(default_factory=ToneEngine)
     stop: asyncio.Event = field(default_factory=asyncio.Event)  # ends the server, as SIGTERM does
     banner: str = ""
@@ -39,12 +37,10 @@ class InProcessServer:
 
     @property
     def url(self) -> str:
-        """Address of its WebSockets, without a path."""
         return f"ws://127.0.0.1:{self.port}"
 
     @property
     def http_url(self) -> str:
-        """Address for HTTP."""
         return f"http://127.0.0.1:{self.port}"
 
 

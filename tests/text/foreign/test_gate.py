@@ -1,7 +1,5 @@
 """The gate for foreign text, and that nothing else in the package parses what strangers send."""
 
-from __future__ import annotations
-
 import ast
 import html
 import json

@@ -1,6 +1,4 @@
-"""Pronunciations over espeak-ng: the files of each language, and English words that are written alike."""
-
-from __future__ import annotations
+"""Pronunciations over espeak-ng: of each language's file, and of English homographs (homographs.tsv)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.pronunciations import FOLDER, entries, pronunciations
 from tests.support.sessions import SPANISH, serving, speak
+from tests.support.tables import rows
 from tests.support.tone import ToneEngine
 
 FILES = sorted(file.stem for file in FOLDER.glob("*.txt"))
@@ -74,31 +73,12 @@ def test_british_sentence_begins_with_a_stressed_verb() -> None:
 
 
 ENGLISH = NormalizerOptions("en", accepts_ipa=True, homographs=True)
-CLOSE, USE, RECORD, READ = "kloʊz", "juːz", "ɹɪˈkɔːɹd", "ɹɛd"
 
 
-@pytest.mark.parametrize(
-    ("text", "said"),
-    [
-        ("Close the door.", CLOSE), ("Stay close to me.", None), ("We are close to home.", None),
-        ("Now close your eyes.", CLOSE), ("Please, close it.", CLOSE), ("Wait, and close them.", CLOSE),
-        ("Use the key.", USE), ("Use Bluetooth.", USE), ("Use of force is banned.", None), ("Use", None),
-        ("Simply use a knife.", USE), ("Don’t use that.", USE), ("What is the use?", None),
-        ("Record this song.", RECORD), ("They broke the record.", None), ("Record sales.", None),
-        ("Let me record that.", RECORD), ("She let us. Record it.", RECORD), ("For us record sales", None),
-        ("Separate the eggs.", "ˈsɛpəɹeɪt"), ("Separate rooms, please.", None), ("Excuse me.", "ɪkˈskjuːz"),
-        ("Wind the clock.", "waɪnd"), ("Tear it up.", "teə"), ("Perfect weather.", None),
-        ("She read it aloud.", READ), ("I read it yesterday.", READ), ("I read it every day.", None),
-        ("Did he read it?", None), ("Did you read it yesterday?", None), ("Has he read it?", READ),
-        ("I can. He read it.", READ), ("Let it read the file.", None), ("He did not read it.", None),
-        ("I have never read it.", READ), ("I never read it.", None), ("He never read it.", READ),
-        ("I already read it.", READ), ("He’s read it.", READ), ("Read it.", None),
-    ],
-)  # fmt: skip
-def test_neighbours_show_the_verb(text: str, said: str | None) -> None:
-    assert [one.ipa for one in normalize(text, 0, ENGLISH).pronunciations] == [said] * (said is not None)
-    plain = replace(ENGLISH, homographs=False)
-    assert normalize(text, 0, plain).pronunciations == ()
+@pytest.mark.parametrize(("text", "said"), rows(__file__, "homographs.tsv"))
+def test_neighbours_show_the_verb(text: str, said: str) -> None:
+    assert [one.ipa for one in normalize(text, 0, ENGLISH).pronunciations] == [said] * (said != "-")
+    assert normalize(text, 0, replace(ENGLISH, homographs=False)).pronunciations == ()
 
 
 @pytest.mark.parametrize(

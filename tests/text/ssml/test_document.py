@@ -1,15 +1,22 @@
-"""SSML documents: what is spoken of them, faults by their place, and documents in pieces."""
+"""SSML documents: what is spoken of them, faults by their place, and documents in pieces.
 
-from __future__ import annotations
+What other services document of their SSML is spoken so, or named as unused.
+"""
 
 import pytest
 
 from kani.core.errors import InvalidRequest
+from kani.text.incremental_text import IncrementalText
 from kani.text.markup import Break
-from kani.text.ssml import Mark, SsmlDocument, SsmlGate, Style, parse
+from kani.text.normalizer import NormalizerOptions
+from kani.text.segment_pipeline import Pause
+from kani.text.segment_queue import SegmentQueue
+from kani.text.segmenter import WHOLE_SENTENCES, TextSegment
+from kani.text.ssml import PLAIN_STYLE, Mark, SsmlDocument, SsmlGate, Style, parse
 from kani.text.ssml.document import MAX_DEPTH, MAX_ELEMENTS, MAX_MARKS, MAX_REPLACEMENT
 from kani.text.ssml.gate import MAX_PROLOG
 from kani.text.ssml.scanner import MAX_ATTRIBUTES
+from tests.text.ssml.examples import SOURCES, Example
 
 WHOLE = """<?xml version="1.0"?>
 <!DOCTYPE speak PUBLIC "-//W3C//DTD SYNTHESIS 1.0//EN" "http://www.w3.org/synthesis.dtd">
@@ -18,6 +25,9 @@ WHOLE = """<?xml version="1.0"?>
 <break time="500ms"/><prosody rate="slow"><emphasis>four</emphasis></prosody> \ue001
 <audio src="a.mp3">five</audio>
 </speak>"""
+
+
+MANY = " ".join(f'a{number}="1"' for number in range(MAX_ATTRIBUTES + 1))
 
 
 def written(document: SsmlDocument) -> str:
@@ -62,27 +72,21 @@ def test_marks_are_at_next_word_or_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attributes", "style"),
+    ("name", "values"),
     [
-        ('rate="80%"', Style(rate=0.8)),
-        ('rate="-20%"', Style(rate=0.8)),
-        ('rate="1.2"', Style(rate=1.2)),
-        ('rate="x-fast"', Style(rate=2.0)),
-        ('rate="9000%"', Style(rate=4.0)),
-        ('pitch="+2st"', Style(pitch=2.0)),
-        ('pitch="+100%"', Style(pitch=12.0)),
-        ('volume="-6dB"', Style(loudness=-6.0)),
-        ('volume="x-loud"', Style(loudness=12.0)),
-        ('volume="50"', Style(loudness=-6.02)),
-        ('volume="silent"', Style(loudness=-60.0)),
+        ("rate", {"80%": 0.8, "-20%": 0.8, "1.2": 1.2, "x-fast": 2.0, "9000%": 4.0}),
+        ("pitch", {"+2st": 2.0, "+100%": 12.0}),
+        ("volume", {"-6dB": -6.0, "x-loud": 12.0, "50": -6.02, "silent": -60.0}),
     ],
 )
-def test_prosody_values(attributes: str, style: Style) -> None:
-    document = parse(f"<speak><prosody {attributes}>a</prosody></speak>")
-    first = next(part for part in document.parts if isinstance(part, Style))
-    found = (first.rate, first.pitch, first.loudness)
-    assert found == pytest.approx((style.rate, style.pitch, style.loudness), abs=0.01)
-    assert document.unused == ()
+def test_prosody_values(name: str, values: dict[str, float]) -> None:
+    for value, number in values.items():
+        document = parse(f'<speak><prosody {name}="{value}">a</prosody></speak>')
+        first = next(part for part in document.parts if isinstance(part, Style))
+        found = {"rate": first.rate, "pitch": first.pitch, "volume": first.loudness}
+        plain = {"rate": 1.0, "pitch": 0.0, "volume": 0.0}
+        assert found == pytest.approx(plain | {name: number}, abs=0.01), value
+        assert document.unused == ()
 
 
 @pytest.mark.parametrize(
@@ -131,24 +135,9 @@ def test_what_has_no_effect_is_named(inside: str, name: str) -> None:
         ("<speak></speak a='1'>", 1, 8, "</speak> has more than a name"),
         ("<speak>" + "<s>" * MAX_DEPTH, 1, 8 + 3 * (MAX_DEPTH - 1), "<s> is too deep"),
         ("<speak>" + "<s/>" * MAX_ELEMENTS, 1, 8 + 4 * (MAX_ELEMENTS - 1), "there are too many tags"),
-        (
-            '<speak><sub alias="' + "a" * (MAX_REPLACEMENT + 1) + '">a</sub></speak>',
-            1,
-            8,
-            "<sub> is too long",
-        ),
-        (
-            "<speak>" + '<mark name="a"/>' * (MAX_MARKS + 1),
-            1,
-            8 + 16 * MAX_MARKS,
-            "there are too many marks",
-        ),
-        (
-            "<speak " + " ".join(f'a{number}="1"' for number in range(MAX_ATTRIBUTES + 1)) + "/>",
-            1,
-            1,
-            "<speak> has too many attributes",
-        ),
+        (f'<speak><sub alias="{"a" * (MAX_REPLACEMENT + 1)}">a</sub></speak>', 1, 8, "<sub> is too long"),
+        ("<speak>" + '<mark name="a"/>' * (MAX_MARKS + 1), 1, 8 + 16 * MAX_MARKS, "there are too many marks"),
+        (f"<speak {MANY}/>", 1, 1, "<speak> has too many attributes"),
     ],
 )
 def test_faults_are_named_with_line_column_and_tag(text: str, line: int, column: int, problem: str) -> None:
@@ -170,13 +159,8 @@ def passed(gate: SsmlGate, *pieces: str) -> list[str | SsmlDocument]:
 
 
 BEFORE = [
-    *(
-        "",
-        " \n\ufeff",
-        '<?xml version="1.0"?>\n',
-        "<!-- a --> ",
-        '<?xml version="1.0"?><!-- <speak> -->\n<!--b-->',
-    ),
+    *("", " \n\ufeff", '<?xml version="1.0"?>\n', "<!-- a --> "),
+    '<?xml version="1.0"?><!-- <speak> -->\n<!--b-->',
     '<!DOCTYPE speak PUBLIC "-//W3C//DTD SYNTHESIS 1.0//EN" "synthesis.dtd">',
 ]
 
@@ -199,18 +183,8 @@ def test_positions_go_on_in_next_document() -> None:
 
 
 OTHER = [
-    *(
-        "Hola",
-        " <speaker>a",
-        "<b>a</b>",
-        "a <speak>b",
-        "<spea",
-        "<SPEAK>a",
-        "<!-- a --> b",
-        "<!-- a",
-        "<!DOCTYPE html>",
-    ),
-    f"<!--{'a' * MAX_PROLOG}--><speak>b</speak>",
+    *("Hola", " <speaker>a", "<b>a</b>", "a <speak>b", "<spea", "<SPEAK>a", "<!-- a --> b", "<!-- a"),
+    *("<!DOCTYPE html>", f"<!--{'a' * MAX_PROLOG}--><speak>b</speak>"),
 ]
 
 
@@ -238,3 +212,91 @@ def test_uncertain_beginning_is_released_as_text() -> None:
     gate = SsmlGate()
     assert gate.feed("<sp") == "" and gate.release() == "<sp"
     assert gate.feed("eak>") == "eak>"
+
+
+async def parts_of(
+    text: str, language: str, **how: bool
+) -> tuple[list[IncrementalText | Pause], SegmentQueue]:
+    """The pauses and the segments with something to say of a document, and their queue at its end."""
+    queue = SegmentQueue()
+    queue.feed(text)
+    queue.finish()
+    queue.start(WHOLE_SENTENCES, language, ["en", "es"], **{"open_segments": False} | how)
+    parts: list[IncrementalText | Pause] = []
+    while (part := await queue.next()) is not None:
+        if isinstance(part, TextSegment):
+            part = queue.begin_segment(part, _no_slot, NormalizerOptions(language, None, True, language))
+        if isinstance(part, Pause) or part.text:
+            parts.append(part)
+    return parts, queue
+
+
+def _no_slot() -> None:  # type: ignore[misc]
+    raise AssertionError("no text is awaited here")
+
+
+@pytest.mark.parametrize("example", [each for examples in SOURCES.values() for each in examples])
+async def test_documented_structures(example: Example) -> None:
+    parts, queue = await parts_of(example.text, example.language, open_segments=True)
+    spoken = [part.seconds if isinstance(part, Pause) else part.text for part in parts]
+    assert (spoken, sorted(queue.unused)) == (example.spoken, sorted(example.unused))
+
+
+@pytest.mark.parametrize(
+    ("text", "styles"),
+    [
+        (
+            '<prosody rate="slow" pitch="-2st" volume="loud">a b</prosody>',
+            [Style(None, None, 0.64, -2.0, 6.0)],
+        ),
+        ('<prosody volume="+6dB">a b c</prosody>', [Style(loudness=6.0)]),
+        ('<emphasis level="strong">a b c</emphasis>', [Style(None, None, 0.85, 1.0, 3.0)]),
+        ('a b c <emphasis level="none">d</emphasis>', [PLAIN_STYLE]),
+        ('<lang xml:lang="fr-FR">Paris</lang>', [Style("fr-FR")]),
+        ('<voice language="fr-fr" name="ff_siwis">Paris</voice>', [Style("fr-FR", "ff_siwis")]),
+        (
+            '<prosody rate="200%">a b <prosody rate="200%">c d</prosody></prosody> e f',
+            [Style(rate=2.0), Style(rate=4.0), PLAIN_STYLE],
+        ),
+    ],
+)
+async def test_styles_of_segments(text: str, styles: list[Style]) -> None:
+    parts, queue = await parts_of(f"<speak>{text}</speak>", "en-US")
+    assert [part.style for part in parts] == styles and queue.unused == []
+
+
+async def test_phoneme_and_its_place() -> None:
+    text = '<speak>A <phoneme alphabet="ipa" ph="təˈmeɪtoʊ">tomato</phoneme>.</speak>'
+    ([segment], _) = await parts_of(text, "en")
+    [pronunciation] = segment.spoken.pronunciations
+    start, end = segment.spoken.origin(pronunciation.start, pronunciation.end)
+    assert (pronunciation.ipa, text[start:end]) == ("təˈmeɪtoʊ", "tomato")
+
+
+async def test_emphasized_words_stay_in_their_sentence() -> None:
+    text = (
+        '<speak xml:lang="en-US">It is a <emphasis>large and 21</emphasis> year old <emphasis level="strong">'
+        'house<emphasis level="reduced"> here</emphasis></emphasis>. <emphasis>Yes.</emphasis> '
+        '<emphasis>No <prosody rate="80%">rest</prosody> here</emphasis>.</speak>'
+    )
+    parts, _ = await parts_of(text, "en-US", emphasizes=True)
+    emphasized = [
+        [(part.text[one.start : one.end].strip(), one.rate) for one in part.emphases] for part in parts
+    ]
+    found = [(part.text, part.style.rate, each) for part, each in zip(parts, emphasized, strict=True)]
+    assert found == [
+        (
+            "It is a large and twenty-one year old house here. Yes.",
+            1.0,
+            [("large and twenty-one", 0.92), ("house", 0.85), ("here", 0.85 * 1.08), ("Yes.", 0.92)],
+        ),
+        ("No", 1.0, [("No", 0.92)]),
+        ("rest", 0.8, [("rest", 0.92)]),
+        ("here.", 1.0, [("here", 0.92)]),
+    ]
+
+
+async def test_long_replacements_end_segments() -> None:
+    text = "<speak>" + f'<sub alias="{"many words " * 15}">a</sub> ' * 20 + "</speak>"
+    parts, _ = await parts_of(text, "en", open_segments=True)
+    assert len(parts) == 20

@@ -3,8 +3,6 @@
 README.md says where they come from and how they are written down.
 """
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from collections import deque
