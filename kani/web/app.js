@@ -2,14 +2,15 @@
 
 import { Compose } from "./compose.js";
 import { Connection } from "./connection.js";
-import { find, query } from "./element.js";
+import { find, query, tell } from "./element.js";
+import { expected } from "./failures.js";
 import { Features } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
 import { has, percent, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
 import { Playback } from "./playback.js";
-import { Server, ServerError } from "./server.js";
+import { inWords, Server } from "./server.js";
 import { showClaim, showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
@@ -88,12 +89,7 @@ const features = new Features(server, compose, {
 });
 
 function problem(words) {
-  write("problem", words);
-}
-
-/** Write words into an element, unless they are there: a screen reader would read them again. */
-function write(id, words) {
-  if (find(id).textContent !== words) find(id).textContent = words;
+  tell(find("problem"), words);
 }
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
@@ -138,13 +134,7 @@ async function saveAs(kind) {
   if (kind === "square" || kind === "wide") return saveVideo(kind);
   const { save } = await downloads();
   if (kind === "mp3" || kind === "opus") playback.say(t("download.making"));
-  try {
-    await save(playback.shown, kind, server);
-    if (!playback.plays) playback.say("");
-  } catch (error) {
-    if (!(error instanceof ServerError)) throw error;
-    problem(error.words);
-  }
+  await save(playback.shown, kind, server).then(() => playback.plays || playback.say(""), inWords(problem));
 }
 
 /** True while a video is being made. */
@@ -156,16 +146,10 @@ async function saveVideo(shape) {
   filming = true;
   const { videoOf } = await import("./video.js");
   playback.stop();
-  try {
-    await videoOf(playback.shown, shape, (share) => playback.say(t("video.making", { percent: percent(share) })));
-    playback.say("");
-  } catch (error) {
-    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    playback.say("");
-    problem(t("video.none"));
-  } finally {
-    filming = false;
-  }
+  await videoOf(playback.shown, shape, (share) => playback.say(t("video.making", { percent: percent(share) })))
+    .catch(expected([DOMException, TypeError], () => problem(t("video.none"))))
+    .finally(() => (filming = false));
+  playback.say("");
 }
 
 function buttons() {
@@ -177,7 +161,7 @@ function buttons() {
   const act = !playback.plays ? "again" : playback.paused ? "resume" : "pause";
   find("pause").disabled = playback.asked ? !playback.plays : !some;
   find("pause").dataset.act = act;
-  find("pause").setAttribute("aria-label", t(act));
+  find("pause").ariaLabel = t(act);
   for (const id of Object.values(FILES)) find(id).disabled = !some;
   for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
   if (left) find(some ? "pause" : "speak").focus({ preventScroll: true });
@@ -187,9 +171,9 @@ function buttons() {
 function lineIs(state, message) {
   const shown = REFUSED.includes(state) ? "refused" : has(`line.${state}`) ? state : "busy";
   find("line").dataset.state = shown;
-  write("line-text", t(`line.${shown}`));
+  tell(find("line-text"), t(`line.${shown}`));
   // Not for a screen reader, which would say it each second.
-  write("line-time", state === "starting" ? message : "");
+  tell(find("line-time"), state === "starting" ? message : "");
   if (state === "connecting") return;
   if (state === "open") {
     if (find("problem").dataset.line) problem("");
@@ -205,8 +189,11 @@ function lineIs(state, message) {
 
 /** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
-  const answers = await Promise.allSettled([server.health(), server.voices(), server.config()]);
-  const [health, voices, config] = answers.map((answer) => (answer.status === "fulfilled" ? answer.value : undefined));
+  // Without a connection that shows the failure, and retries.
+  const failed = inWords((words) => {
+    if (connection.ready) problem(words);
+  });
+  const [health, voices, config] = await Promise.all([server.health(), server.voices(), server.config()].map((answer) => answer.catch(failed)));
   if (voices) learnVoices(voices);
   compose.offer(health?.languages, voices, config, health?.engines.map(({ name }) => name), health?.default_voices);
   if (health) {
@@ -216,18 +203,10 @@ async function learn() {
     // Browsers give a page over plain http no microphone.
     find("dictate").hidden = !health.recognizer?.live || !navigator.mediaDevices;
   }
-  const failed = answers.find((answer) => answer.status === "rejected");
-  if (failed) notLearned(failed.reason);
   if (!voices) return;
   find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
   gallery.show(voices);
   await features.showKept(voices);
-}
-
-/** Show why a question was not answered; without a connection that shows the failure and retries. */
-function notLearned(error) {
-  if (!(error instanceof ServerError)) throw error;
-  if (connection.ready) problem(error.words);
 }
 
 find("spoken").addEventListener("toggle", async () => {
@@ -252,7 +231,7 @@ find("voice-chip").addEventListener("click", () => {
   find("gallery-title").scrollIntoView({ block: "start" });
 });
 find("share").addEventListener("click", async () => {
-  const { share } = await import("./share.js");
+  const { share } = await import("./share-link.js");
   find("shared").textContent = await share(compose.choice);
 });
 otherTabs?.addEventListener("message", ({ data }) => {

@@ -42,36 +42,23 @@ export class Arrivals {
     const much = Math.max(SHORTEST_S, last(this.#came)[1]);
     const x = (at) => ROOM + (at / long) * (width - 2 * ROOM);
     const y = (seconds) => height - ROOM - (seconds / much) * (height - 2 * ROOM);
-    pen.lineJoin = "round";
-    pen.lineWidth = 1;
-    pen.strokeStyle = colour("--line");
-    pen.beginPath();
-    pen.moveTo(x(0), y(0));
-    pen.lineTo(x(long), y(0));
-    pen.stroke();
+    const line = (name, lineWidth, points) => {
+      Object.assign(pen, { lineJoin: "round", lineWidth, strokeStyle: colour(name) });
+      pen.beginPath();
+      for (const [at, seconds] of points) pen.lineTo(x(at), y(seconds));
+      pen.stroke();
+    };
+    line("--line", 1, [[0, 0], [long, 0]]);
     if (this.#came.length === 0) return;
-    pen.lineWidth = 1.25;
-    pen.strokeStyle = colour("--wave");
-    pen.beginPath();
-    pen.moveTo(x(this.#came[0][0]), y(0));
-    let before = 0;
-    for (const [at, seconds] of this.#came) {
-      pen.lineTo(x(at), y(before));
-      pen.lineTo(x(at), y(seconds));
-      before = seconds;
-    }
-    pen.lineTo(x(long), y(before));
-    pen.stroke();
+    // A step for each chunk.
+    const steps = this.#came.flatMap(([at, seconds], n) => [[at, this.#came[n - 1]?.[1] ?? 0], [at, seconds]]);
+    line("--wave", 1.25, [...steps, [long, much]]);
     pen.fillStyle = colour("--wave");
     for (const [at, seconds] of this.#came) {
       pen.beginPath();
       pen.arc(x(at), y(seconds), 1.5, 0, 2 * Math.PI);
       pen.fill();
     }
-    pen.lineWidth = 2;
-    pen.strokeStyle = colour("--accent");
-    pen.beginPath();
-    this.#heard.forEach(([at, position], n) => pen[n ? "lineTo" : "moveTo"](x(at), y(position)));
-    pen.stroke();
+    line("--accent", 2, this.#heard);
   }
 }

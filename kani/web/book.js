@@ -1,8 +1,9 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
-import { make } from "./element.js";
+import { button, make, tell } from "./element.js";
+import { expected } from "./failures.js";
 import { addTexts, clock, percent, t } from "./i18n.js";
-import { ServerError } from "./server.js";
+import { inWords, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { texts } from "./texts-book.js";
 import { saveFile } from "./wav.js";
@@ -55,18 +56,15 @@ export class Book {
     this.#acts.complain("");
     if (file.size > MOST_MEBIBYTES * BYTES_OF_ONE) return this.#acts.complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
     if (!this.#book) this.#fill(make("p", { className: "note", role: "status", textContent: "…" }));
-    try {
-      const read = await this.#server.readBook(file);
-      if (this.#file !== file) return;
-      const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
-      this.show(entry);
-      await this.#acts.keep(entry);
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
+    const read = await this.#server.readBook(file).catch(inWords((words) => {
       if (this.#file !== file) return;
       if (!this.#book) this.#fill();
-      this.#acts.complain(error.words);
-    }
+      this.#acts.complain(words);
+    }));
+    if (!read || this.#file !== file) return;
+    const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
+    this.show(entry);
+    await this.#acts.keep(entry);
   }
 
   /** Show the book that this tab had open before a reload, and go on with its audiobook. */
@@ -86,21 +84,21 @@ export class Book {
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
     const [at = 0, from = 0] = this.#places.object[entry.id] ?? [];
-    this.#view = view(entry);
-    const { select, previous, next, restart, close, maker, cancel } = this.#view;
-    select.addEventListener("change", () => this.#use(Number(select.value)));
-    previous.addEventListener("click", () => this.#use(this.#at - 1));
-    next.addEventListener("click", () => this.#use(this.#at + 1));
-    restart.addEventListener("click", () => this.#use(this.#at));
-    close.addEventListener("click", () => this.#close());
-    maker.addEventListener("click", () => this.#make());
-    cancel.addEventListener("click", () => this.#making?.abort());
+    this.#view = view(entry, {
+      select: () => this.#use(Number(this.#view.select.value)),
+      previous: () => this.#use(this.#at - 1),
+      next: () => this.#use(this.#at + 1),
+      restart: () => this.#use(this.#at),
+      close: () => this.#close(),
+      make: () => this.#make(),
+      cancel: () => this.#making?.abort(),
+    });
     this.#fill(this.#view.whole);
     this.#is(Math.min(at, entry.chapters.length - 1), from);
     // What was typed instead stays.
     if (again && (this.#acts.text() === this.#text || !entry.chapters[this.#at].text.includes(this.#acts.text()))) return;
     this.#use(this.#at, from, false);
-    if (!again) select.focus();
+    if (!again) this.#view.select.focus();
   }
 
   /** The text of the chapter, from the place on. */
@@ -178,11 +176,10 @@ export class Book {
     const making = (this.#making = new AbortController());
     const { voice, language, emotion, speed } = this.#acts.choice();
     const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
-    const shows = (words) => state.textContent !== words && (state.textContent = words);
     this.#makes.text = "yes";
     this.#busy(true);
     bar.removeAttribute("value");
-    shows(t("book.begins"));
+    tell(state, t("book.begins"));
     let share = 0;
     let lost = false;
     try {
@@ -190,17 +187,17 @@ export class Book {
       for await (const event of this.#server.audiobook(file, manner, making.signal)) {
         if (event.stage === "done") {
           saveFile(await this.#server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
-          shows(t("book.made"));
+          tell(state, t("book.made"));
         } else if (event.stage) {
           share = bar.value = event.stage === "speaking" ? SPEAKING * event.share : SPEAKING + (1 - SPEAKING) * event.share;
           first ??= { share, at: performance.now() };
           const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
-          shows(t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
+          tell(state, t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
         }
       }
     } catch (error) {
       if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
-      shows(share ? t("book.stopped", { percent: percent(share) }) : "");
+      tell(state, share ? t("book.stopped", { percent: percent(share) }) : "");
       if (error instanceof ServerError) this.#acts.complain(error.words);
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
@@ -227,13 +224,14 @@ export class Book {
   }
 }
 
-/** The elements of a book, by their names. */
-function view({ title, author, chapters, cover }) {
-  const button = (name, shown = t(`book.${name}`)) => make("button", { type: "button", className: "quiet", textContent: shown, ariaLabel: t(`book.${name}`) });
-  const select = make("select", { id: "chapter" }, ...chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at))));
+/** The elements of a book, by their names; acts: what those do that are used. */
+function view({ title, author, chapters, cover }, acts) {
+  const named = (name, words = t(`book.${name}`)) => button(words, acts[name], { className: "quiet", ariaLabel: t(`book.${name}`) });
+  const options = chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at)));
+  const select = make("select", { id: "chapter", onchange: acts.select }, ...options);
   const label = make("label", { className: "hidden", htmlFor: select.id, textContent: t("book.chapters", { title }) });
-  const [previous, next, restart, close, maker] = [button("previous", "‹"), button("next", "›"), button("restart"), button("close", "×"), button("make")];
-  const cancel = make("button", { type: "button", className: "quiet", textContent: t("kept.cancel"), hidden: true });
+  const [previous, next, restart, close, maker] = [named("previous", "‹"), named("next", "›"), named("restart"), named("close", "×"), named("make")];
+  const cancel = button(t("kept.cancel"), acts.cancel, { className: "quiet", hidden: true });
   const bar = make("progress", { max: 1, hidden: true, ariaLabel: t("book.make") });
   const state = make("p", { className: "note", role: "status" });
   const picture = cover ? make("canvas", { className: "cover", ariaHidden: "true" }) : make("div", { className: "cover", ariaHidden: "true", textContent: [...title][0] ?? "" });
@@ -247,14 +245,10 @@ function view({ title, author, chapters, cover }) {
 
 /** Draw a cover on a canvas, which no policy of the page forbids; one that cannot be decoded is not shown. */
 async function draw(canvas, { type, data }) {
-  try {
-    const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-    const picture = await createImageBitmap(new Blob([bytes], { type }));
-    canvas.height = COVER_HEIGHT;
-    canvas.width = Math.min(2 * COVER_HEIGHT, Math.round((COVER_HEIGHT * picture.width) / picture.height));
-    canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-    canvas.hidden = true;
-  }
+  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
+  const picture = await createImageBitmap(new Blob([bytes], { type })).catch(expected([DOMException], () => null));
+  if (!picture) return (canvas.hidden = true);
+  canvas.height = COVER_HEIGHT;
+  canvas.width = Math.min(2 * COVER_HEIGHT, Math.round((COVER_HEIGHT * picture.width) / picture.height));
+  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
 }

@@ -33,13 +33,10 @@ export class Canvas {
     this.#pen.setTransform(scale, 0, 0, scale, 0, 0);
     const { clientWidth: width, clientHeight: height } = this.#element;
     this.#pen.clearRect(0, 0, width, height);
-    return { pen: this.#pen, width, height, colour: (name) => this.#colour(name) };
-  }
-
-  #colour(name) {
-    if (!this.#colours.has(name)) {
-      this.#colours.set(name, getComputedStyle(this.#element).getPropertyValue(name).trim());
-    }
-    return this.#colours.get(name);
+    const colour = (name) => {
+      if (!this.#colours.has(name)) this.#colours.set(name, getComputedStyle(this.#element).getPropertyValue(name).trim());
+      return this.#colours.get(name);
+    };
+    return { pen: this.#pen, width, height, colour };
   }
 }

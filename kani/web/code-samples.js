@@ -1,10 +1,9 @@
-/** A request as code: for three interfaces of the server, each in three languages. */
+/** "Use this in code": a request as code, for three interfaces of the server, each in three languages, to be copied. */
 
-/** Interfaces by their ids. */
-export const INTERFACES = { openai: "OpenAI", elevenlabs: "ElevenLabs", kani: "Kani" };
-
-/** Languages of the code by their ids. */
-export const CODES = { curl: "curl", python: "Python", javascript: "JavaScript" };
+import { copied } from "./clipboard.js";
+import { quote } from "./curl.js";
+import { find } from "./element.js";
+import { t } from "./i18n.js";
 
 /** Speeds that ElevenLabs' interface takes. */
 const ELEVENLABS_SPEEDS = [0.7, 1.2];
@@ -16,7 +15,7 @@ const MARKED = /\[(voice|pause):/i;
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ""));
 
 /** Path, body and file of a request, by the id of the interface. */
-export const REQUESTS = {
+const REQUESTS = {
   openai: ({ text, language, voice, emotion, speed }) => ({
     path: "v1/audio/speech",
     file: "speech.mp3",
@@ -47,17 +46,14 @@ export const REQUESTS = {
   }),
 };
 
-const shellQuote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
-
 /** JSON, which is a literal in JavaScript too; characters of other scripts stay readable. */
 const literal = (value, indent) => JSON.stringify(value, null, indent);
 
-/** Python's names of true and false, where a value is one; a line that ends in true ends in no text. */
-const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/: true(,?)$/gm, ": True$1");
+/** Python's name of true, where a value is it; a line that ends in true ends in no text. */
+const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/(^|: )true(,?)$/gm, "$1True$2");
 
 /** Arguments of a call in Python, a line each. */
-const pythonArguments = (fields) =>
-  Object.entries(fields).map(([name, value]) => `    ${name}=${value === true ? "True" : pythonLiteral(value)},\n`).join("");
+const pythonArguments = (fields) => Object.entries(fields).map(([name, value]) => `    ${name}=${pythonLiteral(value)},\n`).join("");
 
 const pythonKey = (key) => (key ? 'os.environ["KANI_API_KEY"]' : '"none"');
 
@@ -67,14 +63,14 @@ const OPENAI_FIELDS = ["model", "input", "voice", "instructions", "speed"];
 /** Requests in Python, by the id of the interface: with its own package, if it has one. */
 const PYTHON = {
   openai: (url, body, file, key) => {
-    const own = Object.fromEntries(Object.entries(body).filter(([name]) => OPENAI_FIELDS.includes(name)));
-    const extra = Object.fromEntries(Object.entries(body).filter(([name]) => !OPENAI_FIELDS.includes(name)));
-    const written = Object.entries(extra).map(([name, value]) => `"${name}": ${value === true ? "True" : pythonLiteral(value)}`);
+    const isOwn = (field) => OPENAI_FIELDS.includes(field[0]);
+    const own = Object.fromEntries(Object.entries(body).filter(isOwn));
+    const extra = Object.entries(body).filter((field) => !isOwn(field)).map(([name, value]) => `"${name}": ${pythonLiteral(value)}`);
     return `${key ? "import os\n\n" : ""}from openai import OpenAI  # pip install openai
 
 client = OpenAI(base_url=${literal(url.replace(/\/audio\/speech$/, ""))}, api_key=${pythonKey(key)})
 with client.audio.speech.with_streaming_response.create(
-${pythonArguments(own)}${written.length ? `    extra_body={${written.join(", ")}},\n` : ""}) as answer:
+${pythonArguments(own)}${extra.length ? `    extra_body={${extra.join(", ")}},\n` : ""}) as answer:
     answer.stream_to_file("${file}")
 `;
   },
@@ -103,10 +99,10 @@ with urlopen(request) as answer, open("${file}", "wb") as file:
 
 const WRITERS = {
   curl: (url, body, file, key) => [
-    `curl ${shellQuote(url)}`,
+    `curl ${quote(url)}`,
     ...(key ? ['-H "Authorization: Bearer $KANI_API_KEY"'] : []),
     "-H 'Content-Type: application/json'",
-    `--data-binary ${shellQuote(literal(body))}`,
+    `--data-binary ${quote(literal(body))}`,
     `--fail -o ${file}`,
   ].join(" \\\n  "),
   javascript: (url, body, file, key) => `import { writeFile } from "node:fs/promises";
@@ -123,12 +119,31 @@ await writeFile("${file}", Buffer.from(await answer.arrayBuffer()));
  * Code that makes a request and saves its audio.
  * @param {string} base address of the server
  * @param {Record<string, any>} choice text, language, voice, emotion, strength and speed, as the form has them
- * @param {string} name one of INTERFACES
- * @param {string} code one of CODES
+ * @param {string} name one of REQUESTS
+ * @param {string} code "curl", "python" or "javascript"
  * @param {boolean} key whether the server needs a key, which the code reads from KANI_API_KEY
  */
 export function codeSample(base, choice, name, code, key) {
   const { path, body, file } = REQUESTS[name](choice);
   const write = code === "python" ? PYTHON[name] : WRITERS[code];
   return write(new URL(path, base).href, body, file, key);
+}
+
+/**
+ * Fill the panel; returns what writes the code anew, if it is to be seen.
+ * @param {() => {choice: Record<string, any>, key: boolean}} request what is chosen now, and whether a key is needed
+ */
+export function codePanel(request) {
+  const write = () => {
+    if (!find("code").open) return;
+    const { choice, key } = request();
+    const base = new URL(".", document.baseURI).href;
+    find("code-text").textContent = codeSample(base, choice, find("code-interface").value, find("code-language").value, key);
+    find("code-state").textContent = "";
+  };
+  for (const id of ["code-interface", "code-language"]) find(id).addEventListener("change", write);
+  find("code").addEventListener("toggle", write);
+  find("compose").addEventListener("input", write);
+  find("code-copy").addEventListener("click", async () => (find("code-state").textContent = t(`code.${await copied(find("code-text"))}`)));
+  return write;
 }

@@ -1,7 +1,7 @@
 /** The form of a request, which is remembered in this browser. */
 
-import { EMOTIONS, Emotions, SpeedSlider } from "./delivery.js";
-import { find, type } from "./element.js";
+import { Emotions, SpeedSlider } from "./delivery.js";
+import { fillIn, find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
@@ -32,7 +32,8 @@ export class Compose {
   #config = {};
   #engines = [];
   #languages = {};
-  #voices = [];
+  /** The voices of the server. */
+  voices = [];
   /** The text that needs not be kept: an example, or what is kept elsewhere. */
   #given = "";
   #wanted;
@@ -75,8 +76,15 @@ export class Compose {
       event.preventDefault();
       speak(false);
     });
-    find("example").addEventListener("click", () => this.#example());
-    this.#language.addEventListener("change", () => this.#chooseLanguage());
+    find("example").addEventListener("click", async () => {
+      const { example } = await import("./examples.js");
+      this.#give(this.#exampleOf(example));
+    });
+    this.#language.addEventListener("change", () => {
+      this.#wanted = { language: this.#language.value, voice: this.#voice.value };
+      this.#offer();
+      this.#replaceExample();
+    });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
     find("compose").addEventListener("input", () => this.#changed());
     this.#changed();
@@ -105,7 +113,7 @@ export class Compose {
     this.#config = config ?? this.#config;
     this.#offerParameters();
     this.#languages = languages ?? this.#languages;
-    this.#voices = voices ?? this.#voices;
+    this.voices = voices ?? this.voices;
     this.#offer();
     this.#changed();
   }
@@ -117,13 +125,14 @@ export class Compose {
 
   /** Return true if there is a voice, or may be: a mix is in no list. */
   speaks(voice) {
-    return this.#voices.length === 0 || voice.includes("+") || this.#voices.some(({ id }) => id === voice);
+    return this.voices.length === 0 || voice.includes("+") || this.voices.some(({ id }) => id === voice);
   }
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const { Parameters } = await import("./parameters.js");
-    this.#parameters ??= new Parameters(find("parameter-fields"), EMOTIONS.slice(1));
+    const place = find("parameter-fields");
+    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(place)]);
+    this.#parameters ??= new Parameters(place);
     await this.#offerParameters();
     this.#changed();
   }
@@ -133,7 +142,7 @@ export class Compose {
     this.#parameters?.offer(this.#engines);
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
-    const { VoxcpmFields } = await import("./voxcpm.js");
+    const [{ VoxcpmFields }] = await Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]);
     this.#voxcpm ??= new VoxcpmFields(find("voxcpm"), this.#config);
   }
 
@@ -149,7 +158,7 @@ export class Compose {
     if (text !== this.choice.text) return;
     this.#given = text;
     if (!language) return;
-    this.#name(languageName(primary(language), this.#voices), nameOf(voice));
+    this.#name(languageName(primary(language), this.voices), nameOf(voice));
     this.#heard = voice;
     this.#tellVoice();
   }
@@ -161,7 +170,7 @@ export class Compose {
 
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
   own(language) {
-    return this.#defaults[language] ?? this.#voices.find((voice) => primary(voice.language) === language)?.id ?? "";
+    return this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
   }
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
@@ -169,14 +178,9 @@ export class Compose {
     return tag in this.#languages ? tag : "";
   }
 
-  /** The voices of the server. */
-  get voices() {
-    return this.#voices;
-  }
-
   /** The languages that are offered, for another <select>. */
   get languages() {
-    return languageGroups(this.#languages, this.#voices);
+    return languageGroups(this.#languages, this.voices);
   }
 
   /** Choose a voice by its id, and a language, if it is one that the voice has a foreign accent in. */
@@ -223,11 +227,7 @@ export class Compose {
       import("./toast.js").then(({ offerUndo }) => offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text"), console.info);
     }
     this.#given = typed ? "" : text;
-    this.#write(text);
-  }
-
-  /** Write it as if it were typed: the browser can undo that, and what was typed. */
-  #write(text) {
+    // As if it were typed: the browser can undo that, and what was typed.
     this.#text.focus();
     this.#text.select();
     type(this.#text, text);
@@ -265,14 +265,17 @@ export class Compose {
   #offer() {
     const { language, voice } = this.#wanted;
     const known = language in this.#languages ? language : "";
-    fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.#voices)], known);
-    const groups = voiceGroups(this.#voices, known, t("voice.kept"));
+    fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.voices)], known);
+    const groups = voiceGroups(this.voices, known, t("voice.kept"));
     // A mix is in no list.
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
     groups.unshift(...mixed);
     const there = groups.some(([, choices]) => choices.some(([id]) => id === voice));
     fill(this.#voice, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
-    this.#turn();
+    // A language that is chosen says which way the text runs before there is any.
+    this.#text.dir = direction(known);
+    if (known) this.#text.lang = known;
+    else this.#text.removeAttribute("lang");
   }
 
   /** Name what the server chooses by itself: "Detect (English)". */
@@ -281,12 +284,6 @@ export class Compose {
     for (const [{ value, options }, words, chosen] of choices) {
       options[0].text = chosen && !value ? `${words} (${chosen})` : words;
     }
-  }
-
-  #chooseLanguage() {
-    this.#wanted = { language: this.#language.value, voice: this.#voice.value };
-    this.#offer();
-    this.#replaceExample();
   }
 
   /** An example makes room for that of the language. */
@@ -299,29 +296,16 @@ export class Compose {
     this.#changed();
   }
 
-  async #example() {
-    const { example } = await import("./examples.js");
-    this.#give(this.#exampleOf(example));
-  }
-
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */
   #exampleOf(example) {
-    const spoken = this.#voices.find(({ id }) => id === this.#voice.value)?.language;
+    const spoken = this.voices.find(({ id }) => id === this.#voice.value)?.language;
     return example(this.#language.value || (spoken ? primary(spoken) : locale)) || this.#text.value;
-  }
-
-  /** A language that is chosen says which way its text runs before there is any. */
-  #turn() {
-    this.#text.dir = direction(this.#language.value);
-    if (this.#language.value) this.#text.lang = this.#language.value;
-    else this.#text.removeAttribute("lang");
   }
 
   #changed() {
     const { emotion, strength } = this.choice;
     find("strength-field").hidden = emotion === "neutral";
-    find("strength-value").textContent = percent(strength);
-    this.#strength.setAttribute("aria-valuetext", percent(strength));
+    find("strength-value").textContent = this.#strength.ariaValueText = percent(strength);
     // Before it is needed: the server may be away then. If this fails, speaking the text reports it.
     if (this.inParts(this.#text.value)) import("./text-parts.js").catch(() => {});
     const changed = Object.keys(this.params(this.choice)).filter((name) => !SEEN.includes(name)).length;
@@ -339,10 +323,10 @@ export class Compose {
   /** Tell which voice speaks, in the row of the buttons and to the list of voices. */
   #tellVoice() {
     const { speaking } = this;
-    const told = `${speaking} ${this.#voice.value} ${this.#language.value} ${this.#voices.length}`;
+    const told = `${speaking} ${this.#voice.value} ${this.#language.value} ${this.voices.length}`;
     if (told === this.#told) return;
     this.#told = told;
-    const voice = this.#voices.find(({ id }) => id === speaking);
+    const voice = this.voices.find(({ id }) => id === speaking);
     find("voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
     this.#voice.dispatchEvent(new Event("chosen"));
   }

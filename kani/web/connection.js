@@ -5,8 +5,6 @@
  * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
-import { readFrame } from "./frames.js";
-
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 const TRIES_BEFORE_BUSY = 2;
@@ -14,6 +12,10 @@ const TRIES_BEFORE_BUSY = 2;
 const STARTING_WAIT_MS = 1000;
 const PING_EVERY_MS = 20_000;
 const PONG_WITHIN_MS = 10_000;
+/** A binary frame of VoxCPM's protocol begins so, and has so many bytes before its metadata. */
+const MAGIC = 0xaa55;
+const HEAD = 8;
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
 export class Connection {
   #socket = null;
@@ -45,7 +47,12 @@ export class Connection {
     if (!this.#starting) this.#told("connecting", "");
     const socket = this.#server.socket();
     socket.binaryType = "arraybuffer";
-    socket.onopen = () => this.#opened();
+    socket.onopen = () => {
+      this.#failures = 0;
+      this.#starting = false;
+      this.#told("open", "");
+      for (const { message } of this.#requests.values()) this.#socket.send(message);
+    };
     socket.onmessage = ({ data }) => this.#received(data);
     socket.onclose = ({ target }) => target === this.#socket && this.#closed();
     this.#socket = socket;
@@ -71,52 +78,31 @@ export class Connection {
     const message = JSON.stringify({ type: "tts_request", request_id: id, params });
     const request = { message, heard, begun: false };
     this.#requests.set(id, request);
-    if (this.#isOpen) this.#socket.send(message);
+    if (this.ready) this.#socket.send(message);
     else this.open();
   }
 
   /** End a request; its further answers are ignored. */
   cancel(id) {
-    if (this.#requests.delete(id) && this.#isOpen) {
-      this.#socket.send(JSON.stringify({ type: "cancel", request_id: id }));
-    }
+    if (this.#requests.delete(id) && this.ready) this.#socket.send(JSON.stringify({ type: "cancel", request_id: id }));
   }
 
   /** Whether a request would be sent at once. */
   get ready() {
-    return this.#isOpen;
-  }
-
-  get #isOpen() {
     return this.#socket?.readyState === WebSocket.OPEN;
-  }
-
-  #opened() {
-    this.#failures = 0;
-    this.#starting = false;
-    this.#told("open", "");
-    for (const { message } of this.#requests.values()) this.#socket.send(message);
   }
 
   #received(data) {
     clearTimeout(this.#silence);
     this.#silence = 0;
-    if (typeof data !== "string") {
-      const frame = readFrame(data);
-      const request = this.#requests.get(frame.metadata.request_id);
-      if (!request) return;
-      request.begun = true;
-      request.heard.frame(frame);
-      return;
-    }
-    const message = JSON.parse(data);
+    const frame = typeof data === "string" ? null : readFrame(data);
+    const message = frame ? { ...frame.metadata, type: "frame" } : JSON.parse(data);
     const request = this.#requests.get(message.request_id);
     if (!request) return;
-    if (message.type === "progress") request.heard.progress(message);
-    if (message.type !== "complete" && message.type !== "error") return;
-    this.#requests.delete(message.request_id);
-    if (message.type === "complete") request.heard.complete(message.result);
-    else request.heard.error(message.error);
+    if (frame) request.begun = true;
+    if (message.type === "complete" || message.type === "error") this.#requests.delete(message.request_id);
+    const told = { frame, progress: message, complete: message.result, error: message.error };
+    if (message.type in told) request.heard[message.type](told[message.type]);
   }
 
   async #closed() {
@@ -141,7 +127,7 @@ export class Connection {
 
   /** A line that died without a word is known by its silence. */
   #ping() {
-    if (!this.#isOpen || this.#silence) return;
+    if (!this.ready || this.#silence) return;
     this.#socket.send(JSON.stringify({ type: "ping", timestamp: Date.now() }));
     this.#silence = setTimeout(() => {
       const socket = this.#socket;
@@ -151,4 +137,22 @@ export class Connection {
       this.#closed();
     }, PONG_WITHIN_MS);
   }
+}
+
+/**
+ * Read a frame: 0xAA 0x55, type, 0, metadata and its length, samples and theirs.
+ * @param {ArrayBuffer} buffer as it came from the socket
+ * @returns {{metadata: Record<string, any>, samples: Int16Array}} samples: mono, in memory of their own
+ * @throws {RangeError} if it is not a whole frame
+ */
+export function readFrame(buffer) {
+  const view = new DataView(buffer);
+  if (buffer.byteLength < HEAD + 4 || view.getUint16(0) !== MAGIC) throw new RangeError("not a frame");
+  const payloadAt = HEAD + view.getUint32(4) + 4;
+  if (payloadAt > buffer.byteLength) throw new RangeError("metadata cut short");
+  const size = view.getUint32(payloadAt - 4);
+  if (size % 2 || payloadAt + size > buffer.byteLength) throw new RangeError("samples cut short");
+  const metadata = JSON.parse(decoder.decode(new Uint8Array(buffer, HEAD, payloadAt - 4 - HEAD)));
+  // A copy, as a view would need an even offset. Every browser's processor is little-endian, as the samples are.
+  return { metadata, samples: new Int16Array(buffer.slice(payloadAt, payloadAt + size)) };
 }

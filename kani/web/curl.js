@@ -1,6 +1,7 @@
 /** The curl command of a call. */
 
-const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
+/** A text as one word of a shell. */
+export const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The path of a call, with the example of each parameter in it. */
 export function pathOf(call) {

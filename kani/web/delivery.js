@@ -1,51 +1,35 @@
 /** How a text is to be spoken: chips for the emotion, and a slider for the speed. */
 
-import { find, make } from "./element.js";
+import { find, moveByArrows, queryAll } from "./element.js";
 import { number, t } from "./i18n.js";
-
-export const EMOTIONS = ["neutral", "happy", "sad", "angry", "excited", "calm", "friendly", "professional"];
 
 /** The emotions as chips: a click chooses one and speaks the text in it, which is how they are compared. */
 export class Emotions {
-  #box = find("emotions");
-  #chips = new Map();
+  #chips = queryAll("button", find("emotions"));
   #value = "";
 
   /** @param {() => void} chosen called when a chip was clicked */
   constructor(chosen) {
-    for (const emotion of EMOTIONS) {
-      const chip = make("button", { type: "button", value: emotion, textContent: t(`emotion.${emotion}`) });
+    for (const chip of this.#chips) {
       chip.addEventListener("click", () => {
-        this.value = emotion;
+        this.value = chip.value;
         chosen();
       });
-      this.#chips.set(emotion, chip);
     }
-    this.#box.append(...this.#chips.values());
-    this.#box.addEventListener("keydown", (event) => this.#moves(event));
+    moveByArrows(find("emotions"), this.#chips, { ArrowDown: 1, ArrowUp: -1 });
   }
 
-  /** The emotion that is chosen, one of EMOTIONS; any other value becomes "neutral". */
+  /** The emotion that is chosen, that of a chip; any other value becomes "neutral". */
   get value() {
     return this.#value;
   }
 
   set value(emotion) {
-    this.#value = this.#chips.has(emotion) ? emotion : "neutral";
-    for (const [name, chip] of this.#chips) {
-      chip.setAttribute("aria-pressed", String(name === this.#value));
-      chip.tabIndex = name === this.#value ? 0 : -1;
+    this.#value = this.#chips.some(({ value }) => value === emotion) ? emotion : "neutral";
+    for (const chip of this.#chips) {
+      chip.ariaPressed = String(chip.value === this.#value);
+      chip.tabIndex = chip.value === this.#value ? 0 : -1;
     }
-  }
-
-  /** Arrows move the focus; the toolbar is one stop of the keyboard. */
-  #moves(event) {
-    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
-    const step = { ArrowRight: turned, ArrowLeft: -turned, ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    const chips = [...this.#chips.values()];
-    chips.at((chips.indexOf(document.activeElement) + step) % chips.length).focus();
   }
 }
 
@@ -68,8 +52,6 @@ export class SpeedSlider {
     const { min, max } = this.#slider;
     this.#speed = Number.isFinite(speed) ? Math.min(Math.max(speed, 2 ** Number(min)), 2 ** Number(max)) : 1;
     this.#slider.valueAsNumber = Math.log2(this.#speed);
-    const words = t("times", { n: number(this.#speed, this.#speed % 1 ? 2 : 0) });
-    this.#shown.textContent = words;
-    this.#slider.setAttribute("aria-valuetext", words);
+    this.#shown.textContent = this.#slider.ariaValueText = t("times", { n: number(this.#speed, this.#speed % 1 ? 2 : 0) });
   }
 }

@@ -1,6 +1,7 @@
 /** Dictation: words go where the text cursor is, as they are recognised. */
 
 import { query, type } from "./element.js";
+import { expected } from "./failures.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
@@ -31,7 +32,7 @@ export class Dictation {
   async toggle(language) {
     if (this.#busy) return;
     this.#busy = true;
-    if (this.#listener) await this.#finish();
+    if (this.#listener) await this.#listener.finish().then(() => this.#listens(null));
     else await this.#begin(language);
     this.#busy = false;
   }
@@ -44,44 +45,23 @@ export class Dictation {
   async #begin(language) {
     this.#complain("");
     if (!Microphone.possible) return this.#complain(t("clone.insecure"));
-    try {
-      this.#listener = await Listener.begin(this.#server, language, {
-        word: ({ text }) => this.#type(text),
-        pause: () => {},
-        level: () => {},
-        lost: (error) => {
-          this.#complain(error.words);
-          this.#ended();
-        },
-      });
-      this.#button.setAttribute("aria-pressed", "true");
-      this.#name("dictate.stop");
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#complain(t("clone.microphone"));
-    }
+    const lost = (error) => {
+      this.#complain(error.words);
+      this.#listens(null);
+    };
+    const word = ({ text }) => {
+      const { value, selectionStart, selectionEnd } = this.#field;
+      const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
+      type(this.#field, between(value.slice(0, selectionStart), text) + text + after);
+    };
+    await Listener.begin(this.#server, language, { word, lost })
+      .then((listener) => this.#listens(listener), expected([DOMException], () => this.#complain(t("clone.microphone"))));
   }
 
-  async #finish() {
-    await this.#listener.finish();
-    this.#ended();
-  }
-
-  #ended() {
-    this.#listener = null;
-    this.#button.setAttribute("aria-pressed", "false");
-    this.#name("dictate");
-  }
-
-  /** Say what the button does. */
-  #name(words) {
-    query("span", this.#button).textContent = t(words);
-  }
-
-  #type(word) {
-    const { value, selectionStart, selectionEnd } = this.#field;
-    const space = between(value.slice(0, selectionStart), word);
-    const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
-    type(this.#field, space + word + after);
+  /** Have a listener, or none (null), and say what the button does then. */
+  #listens(listener) {
+    this.#listener = listener;
+    this.#button.ariaPressed = String(listener !== null);
+    query("span", this.#button).textContent = t(listener ? "dictate.stop" : "dictate");
   }
 }

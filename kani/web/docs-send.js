@@ -37,11 +37,9 @@ function bodyFields(call) {
 /** Elements that send a call and show its answer. */
 export function sendBlock(call) {
   const { inputs, options } = bodyFields(call);
-  const state = make("p", { className: "note" });
-  state.setAttribute("role", "status");
-  const answer = make("div", {});
-  const button = make("button", { className: "primary", type: "submit", textContent: "Send" });
-  button.setAttribute("aria-label", `Send: ${call.name}`);
+  const state = make("p", { className: "note", role: "status" });
+  const answer = make("div");
+  const button = make("button", { className: "primary", type: "submit", textContent: "Send", ariaLabel: `Send: ${call.name}` });
   const form = make("form", { className: "send" }, make("h3", { textContent: "Try it" }), ...inputs, make("div", { className: "actions" }, button, state), answer);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

@@ -3,7 +3,7 @@
 import { copied } from "./clipboard.js";
 import { curl } from "./curl.js";
 import { sendBlock } from "./docs-send.js";
-import { find, make, queryAll } from "./element.js";
+import { button, find, make, queryAll } from "./element.js";
 import { fieldRows, kindOf, resolve } from "./schema.js";
 
 /** The calls that most come for, which can be sent from here. */
@@ -24,40 +24,34 @@ function table(caption, heads, rows) {
       make("tbody", {}, ...body)));
 }
 
+/** A table below a heading, if it has rows. */
+const titled = (title, heads, rows) => (rows.length ? [make("h3", {}, title), table(title, heads, rows)] : []);
+
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
 function schemaTable(title, schema, components) {
-  const rows = fieldRows(schema, components.schemas);
-  return rows.length ? [make("h3", {}, title), table(title, ["Field", "Type", "Description"], rows)] : [];
+  return titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
 }
 
-function curlBlock(call, name) {
-  const command = curl(location.origin, call);
-  const code = make("code", {}, command);
-  const button = make("button", { className: "quiet", type: "button", ariaLabel: `Copy as curl: ${name}` }, "Copy as curl");
-  button.addEventListener("click", async () => {
-    const selected = (await copied(code, command)) === "selected";
-    find("state").textContent = selected ? "Selected: copy it with the keyboard" : `Copied: ${name}`;
-  });
-  return [make("div", { className: "curl-head" }, make("h3", {}, "curl"), button), make("pre", {}, code)];
+function curlBlock(call) {
+  const code = make("code", {}, curl(location.origin, call));
+  const copy = async () => {
+    const selected = (await copied(code)) === "selected";
+    find("state").textContent = selected ? "Selected: copy it with the keyboard" : `Copied: ${call.name}`;
+  };
+  const copying = button("Copy as curl", copy, { className: "quiet", ariaLabel: `Copy as curl: ${call.name}` });
+  return [make("div", { className: "curl-head" }, make("h3", {}, "curl"), copying), make("pre", {}, code)];
 }
 
 function keys(call) {
   if (call.security.length === 0) return "No key is needed.";
   const some = call.security.some((way) => Object.keys(way).length === 0);
-  return some
-    ? "Programs on the server's own machine need no key; others do, where the server has one."
-    : "A key is needed.";
+  return some ? "Programs on the server's own machine need no key; others do, where the server has one." : "A key is needed.";
 }
 
 function parameters(call) {
-  const rows = call.parameters.map((each) => [
-    each.name,
-    each.in + (each.required ? ", required" : ""),
-    kindOf(each.schema),
-    each.description ?? "",
-  ]);
-  const title = "Parameters";
-  return rows.length ? [make("h3", {}, title), table(title, ["Name", "Place", "Type", "Description"], rows)] : [];
+  const rows = call.parameters.map(({ name, in: place, required, schema, description = "" }) =>
+    [name, place + (required ? ", required" : ""), kindOf(schema), description]);
+  return titled("Parameters", ["Name", "Place", "Type", "Description"], rows);
 }
 
 function body(call, components) {
@@ -70,18 +64,13 @@ function body(call, components) {
 
 function answers(call, components) {
   const all = Object.entries(call.responses).map(([status, each]) => [status, resolve(each, components.responses)]);
-  const rows = all.map(([status, answer]) => [
-    status,
-    answer.description,
-    Object.keys(answer.content ?? {}).join(", "),
-  ]);
+  const rows = all.map(([status, { description, content = {} }]) => [status, description, Object.keys(content).join(", ")]);
   const ok = all.find(([status]) => status.startsWith("2"))?.[1];
   const schema = ok?.content?.["application/json"]?.schema;
   const headers = Object.entries(ok?.headers ?? {}).map(([name, each]) => [name, each.description]);
   return [
-    make("h3", {}, "Answers"),
-    table("Answers", ["Status", "Description", "Content"], rows),
-    ...(headers.length ? [make("h3", {}, "Headers"), table("Headers", ["Name", "Description"], headers)] : []),
+    ...titled("Answers", ["Status", "Description", "Content"], rows),
+    ...titled("Headers", ["Name", "Description"], headers),
     ...(schema ? schemaTable("Fields of the answer", schema, components) : []),
   ];
 }
@@ -91,7 +80,7 @@ function details(call, components) {
   return make("div", { className: "detail" },
     ...about, make("p", { className: "what" }, keys(call)),
     ...(MAIN.includes(call.name) ? [sendBlock(call)] : []),
-    ...parameters(call), ...body(call, components), ...answers(call, components), ...curlBlock(call, call.name));
+    ...parameters(call), ...body(call, components), ...answers(call, components), ...curlBlock(call));
 }
 
 function callElement(call, components) {
@@ -138,9 +127,7 @@ function show(spec) {
 function filter(shown) {
   const words = find("filter").value.toLowerCase().split(/\s+/);
   for (const { element, words: own } of shown) element.hidden = !words.every((word) => own.includes(word));
-  for (const section of queryAll(".group")) {
-    section.hidden = !section.querySelector(".call:not([hidden])");
-  }
+  for (const section of queryAll(".group")) section.hidden = !section.querySelector(".call:not([hidden])");
   const left = shown.filter(({ element }) => !element.hidden).length;
   find("state").textContent = `${left} of ${shown.length} calls`;
 }
@@ -148,10 +135,9 @@ function filter(shown) {
 /** Open the call that the address names. */
 function openNamed() {
   const named = location.hash && document.getElementById(location.hash.slice(1));
-  if (named instanceof HTMLDetailsElement) {
-    named.open = true;
-    named.scrollIntoView();
-  }
+  if (!(named instanceof HTMLDetailsElement)) return;
+  named.open = true;
+  named.scrollIntoView();
 }
 
 async function start() {

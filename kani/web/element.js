@@ -24,6 +24,24 @@ export const queryAll = (selector, place = document) => /** @type {Found[]} */ (
 export const find = (id) => query(`#${CSS.escape(id)}`);
 
 /**
+ * Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled.
+ *
+ * A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is.
+ */
+export async function fillIn(place) {
+  if (place.firstElementChild) return;
+  const request = new XMLHttpRequest();
+  request.open("GET", new URL("parts.html", import.meta.url));
+  request.responseType = "document";
+  await new Promise((done) => {
+    request.onloadend = done;
+    request.send();
+  });
+  const part = document.importNode(query(`#${place.id}`, request.responseXML), true);
+  if (!place.firstElementChild) place.append(...part.childNodes);
+}
+
+/**
  * Make an element of a name, with properties (those of the DOM), that holds ``children``: elements or texts.
  * @template {keyof HTMLElementTagNameMap} Name
  * @param {Name} name
@@ -37,8 +55,52 @@ export function make(name, properties = {}, ...children) {
   return made;
 }
 
+/** A button with some words. */
+export const button = (textContent, onclick, properties = {}) => make("button", { type: "button", textContent, onclick, ...properties });
+
 /** A control below its name: the words, and what stands beside them. */
 export const field = (control, ...name) => make("div", { className: "field" }, make("label", { htmlFor: control.id }, ...name), control);
+
+/** Write words into an element, unless they are there: a screen reader would read them again. */
+export function tell(element, words) {
+  if (element.textContent !== words) element.textContent = words;
+}
+
+/** Have a list hold these elements, in order; one that stays keeps its place, and with it the focus. */
+export function arrange(list, elements) {
+  for (const child of [...list.children]) if (!elements.includes(child)) child.remove();
+  for (const [at, element] of elements.entries()) {
+    if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
+  }
+}
+
+/**
+ * Have arrow keys move the focus among elements, of which the keyboard stops at one.
+ * @param {Record<string, number>} others steps of other keys than those to the left and to the right
+ * @param {(element: any) => void} reached called with the one that has the focus then
+ */
+export function moveByArrows(box, elements, others = {}, reached = () => {}) {
+  box.addEventListener("keydown", (event) => {
+    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
+    const step = { ArrowRight: turned, ArrowLeft: -turned, ...others }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    const next = elements.at((elements.indexOf(document.activeElement) + step) % elements.length);
+    next.focus();
+    reached(next);
+  });
+}
+
+/** Call with each frame that is drawn, at once first; returns what ends that. */
+export function eachFrame(draw) {
+  let frame = 0;
+  const next = () => {
+    draw();
+    frame = requestAnimationFrame(next);
+  };
+  next();
+  return () => cancelAnimationFrame(frame);
+}
 
 /** Type a text over the selection of a field; what has the focus can be undone there, with what was typed before. */
 export function type(field, text) {

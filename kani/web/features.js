@@ -1,6 +1,7 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
-import { find, takeDrops } from "./element.js";
+import { fillIn, find, takeDrops } from "./element.js";
+import { expected } from "./failures.js";
 import { t } from "./i18n.js";
 import { Tabs } from "./navigation.js";
 import { showClaim } from "./server-line.js";
@@ -19,7 +20,6 @@ export class Features {
   #writeCode = null;
   #dictation = null;
   #historyList = null;
-  #keyDialog = null;
   #listenPanel = null;
   #mediaKeys = null;
   #talkPanel = null;
@@ -41,7 +41,12 @@ export class Features {
     this.#compose = compose;
     this.#acts = acts;
     this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
-    find("dictate").addEventListener("click", () => this.#dictate());
+    find("dictate").addEventListener("click", async () => {
+      const { Dictation } = await import("./dictation.js");
+      this.#dictation ??= new Dictation(server, find("text"), find("dictate"), acts.problem);
+      acts.stop();
+      await this.#dictation.toggle(compose.choice.language);
+    });
     const page = find("page-of-text");
     // A window that is not the active one tells of no focus.
     for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
@@ -53,10 +58,20 @@ export class Features {
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     takeDrops(page, (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
-    whenOpened("code", () => this.#showCode());
-    whenOpened("mix", () => this.#mixVoices());
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("speakers", () => this.#insertVoices());
+    whenOpened("code", async () => {
+      const { codePanel } = await import("./code-samples.js");
+      this.#writeCode = codePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
+      this.#writeCode();
+    });
+    whenOpened("mix", async () => {
+      const { showMix } = await import("./voice-mix.js");
+      showMix(compose.voices, (mix) => compose.choose(mix));
+    });
+    whenOpened("speakers", async () => {
+      const { showSpeakers } = await import("./speakers.js");
+      showSpeakers(find("speakers-fields"), find("text"), compose.voices);
+    });
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -75,9 +90,8 @@ export class Features {
 
   /** Ask for the server's key. */
   async askKey() {
-    const { KeyDialog } = await import("./key-dialog.js");
-    this.#keyDialog ??= new KeyDialog(this.#server, this.#acts.reopen);
-    this.#keyDialog.ask();
+    const { askKey } = await import("./key-dialog.js");
+    askKey(this.#server, this.#acts.reopen);
   }
 
   /** Show the kept voices, if there are any. */
@@ -160,7 +174,9 @@ export class Features {
   async #showListening() {
     if (this.#listenPanel) return this.#listenPanel.show();
     this.load();
-    const { ListenPanel } = await inert("listen-panel", import("./listen-panel.js"));
+    // Meanwhile nobody can click on it in vain.
+    find("listen-panel").inert = true;
+    const { ListenPanel } = await import("./listen-panel.js").finally(() => (find("listen-panel").inert = false));
     this.#listenPanel ??= new ListenPanel(this.#server, {
       say: async (text, language) => {
         await this.#acts.say(text, { language: this.#compose.known(language) });
@@ -173,7 +189,12 @@ export class Features {
       },
       quiet: this.#acts.stop,
       voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
-      own: () => this.#ownVoice(),
+      // A voice of the user's own.
+      own: () => {
+        const own = this.#compose.voices.find(({ kept }) => kept);
+        if (own) this.#compose.choose(own.id);
+        else this.#addVoice();
+      },
       keep: (entry) => this.#keep(entry),
       keepSound: (id, sound) => this.#acts.history.putSound(id, sound),
       kept: (id) => this.#kept(id),
@@ -192,11 +213,11 @@ export class Features {
 
   /** Show a transcript, a conversation or a book of the history. */
   async #open(entry) {
-    const talk = entry.kind === "talk";
     if (entry.kind === "book") {
       this.#tabs.show("compose-panel");
       return (await this.#bookReader()).show(entry);
     }
+    const talk = entry.kind === "talk";
     this.#tabs.show(talk ? "talk-panel" : "listen-panel");
     await (talk ? this.#showTalk() : this.#showListening());
     await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
@@ -204,7 +225,7 @@ export class Features {
 
   async #showTalk() {
     this.load();
-    const { TalkPanel } = await import("./talk-panel.js");
+    const [{ TalkPanel }] = await Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel"))]);
     this.#talkPanel ??= new TalkPanel(this.#server, {
       quiet: this.#acts.stop,
       choice: () => this.#compose.choice,
@@ -212,21 +233,6 @@ export class Features {
       kept: (id) => this.#kept(id),
     });
     this.#talkPanel.offer(this.#health);
-  }
-
-  /** Choose a voice of the user's own; add one, if there is none. */
-  #ownVoice() {
-    const own = this.#compose.voices.find(({ kept }) => kept);
-    if (!own) return this.#addVoice();
-    this.#compose.choose(own.id);
-  }
-
-  /** Begin to dictate, or end. */
-  async #dictate() {
-    const { Dictation } = await import("./dictation.js");
-    this.#dictation ??= new Dictation(this.#server, find("text"), find("dictate"), this.#acts.problem);
-    this.#acts.stop();
-    await this.#dictation.toggle(this.#compose.choice.language);
   }
 
   async #bookReader() {
@@ -266,22 +272,6 @@ export class Features {
     });
     this.#voiceDialog.open(this.#compose.languages);
   }
-
-  async #showCode() {
-    const { codePanel } = await import("./code-panel.js");
-    this.#writeCode = codePanel(() => ({ choice: this.#compose.choice, key: this.#server.key !== "" }));
-    this.#writeCode();
-  }
-
-  async #mixVoices() {
-    const { showMix } = await import("./voice-mix.js");
-    showMix(this.#compose.voices, (mix) => this.#compose.choose(mix));
-  }
-
-  async #insertVoices() {
-    const { showSpeakers } = await import("./speakers.js");
-    showSpeakers(find("speakers-fields"), find("text"), this.#compose.voices);
-  }
 }
 
 const historyList = () => import("./history-list.js");
@@ -291,23 +281,9 @@ async function install() {
   // A browser that keeps nothing keeps no worker, and complains of the attempt.
   if (!navigator.cookieEnabled) return;
   const policy = /** @type {any} */ (window).trustedTypes?.createPolicy("shell", { createScriptURL: () => new URL("service-worker.js", document.baseURI).href });
-  try {
-    await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js");
-  } catch (error) {
-    // A private window, or a certificate that the browser was made to accept.
-    if (!(error instanceof DOMException || error instanceof TypeError)) throw error;
-    console.info("not installable:", error.message);
-  }
-}
-
-/** Wait for what a panel needs; meanwhile nobody can click on it in vain. */
-async function inert(id, needed) {
-  find(id).inert = true;
-  try {
-    return await needed;
-  } finally {
-    find(id).inert = false;
-  }
+  // Not in a private window, nor with a certificate that the browser was made to accept.
+  const failed = expected([DOMException, TypeError], ({ message }) => console.info("not installable:", message));
+  await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js").catch(failed);
 }
 
 /** Call once, when a part of the page is first opened. */

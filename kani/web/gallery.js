@@ -4,6 +4,7 @@
  */
 
 import { find, make, query, queryAll } from "./element.js";
+import { expected } from "./failures.js";
 import { locale, number, t } from "./i18n.js";
 import { ServerError } from "./server.js";
 import { Memory } from "./storage.js";
@@ -11,8 +12,6 @@ import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, short
 
 /** Voices that are shown at first. */
 const FEW = 5;
-const PLAYS = "M4.5 2.5v11l8.5-5.5z";
-const STOPS = "M4 4h8v8H4z";
 
 const collator = new Intl.Collator(locale);
 
@@ -20,6 +19,7 @@ const collator = new Intl.Collator(locale);
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
 
 export class Gallery {
+  #face = query(".face", /** @type {HTMLTemplateElement} */ (document.getElementById("gallery-face")).content);
   #list = find("gallery");
   #search = find("gallery-search");
   #language = find("gallery-language");
@@ -51,7 +51,6 @@ export class Gallery {
     this.#acts = acts;
     const kept = this.#memory.object.ids;
     this.#marked = new Set(Array.isArray(kept) ? kept : []);
-    fill(this.#sex, [["", [["", t("gallery.sex")], ...["female", "male"].map((sex) => [sex, t(`sex.${sex}`)])]]], "");
     for (const field of [this.#search, this.#language, this.#sex]) field.addEventListener("input", () => this.#draw());
     this.#search.addEventListener("keydown", ({ key }) => {
       if (key === "Enter" && this.#shown.length) this.#play(this.#shown[0]);
@@ -123,7 +122,7 @@ export class Gallery {
     const wanted = this.#all ? words(this.#search.value).split(" ").filter(Boolean) : [];
     const fitting = this.#voices.filter((voice) => {
       const tongues = voice.language ? [languageName(voice.language), languageName(primary(voice.language), this.#voices)] : [];
-      const known = words([shortName(voice), ...this.#facts(voice, language), ...tongues].join(" "));
+      const known = words([shortName(voice), ...this.#kind(voice, language), this.#sounds.get(voice.id) ?? "", ...tongues].join(" "));
       const fits = wanted.every((word) => known.includes(UNSPACED.test(word) ? word : ` ${word}`));
       const speaks = !language || !voice.language || primary(voice.language) === language || voice === own;
       return fits && speaks && (!this.#all || !this.#sex.value || voice.gender === this.#sex.value);
@@ -157,36 +156,30 @@ export class Gallery {
     const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
     // The language's own voice and the favourites stand above the groups.
     const above = (voice) => !this.#all || voice === this.#own(this.#tongue) || this.#marked.has(voice.id);
-    const groups = new Map();
-    for (const voice of this.#shown) {
-      const name = above(voice) ? "" : label(voice);
-      groups.set(name, [...(groups.get(name) ?? []), voice]);
-    }
-    this.#shown = [...groups.values()].flat();
+    const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
+    const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
+    this.#shown = groups.flatMap(([, voices]) => voices);
     query("#voice-chip .face").style.setProperty("--hue", hueOf(this.#compose.speaking));
-    this.#list.replaceChildren(...[...groups].map(([name, voices]) => this.#group(name, voices)));
+    this.#list.replaceChildren(...groups.map(([name, voices]) => {
+      const cards = voices.map((voice) => this.#card(voice, name));
+      if (!name) return make("div", { role: "presentation" }, ...cards);
+      return make("div", { role: "group", ariaLabel: name }, make("h3", { textContent: name, ariaHidden: "true" }), ...cards);
+    }));
     const more = this.#shown.length < some.length ? t("gallery.all", { n: number(some.length), language: languageName(this.#tongue, this.#voices) }) : t("gallery.every");
-    find("gallery-all").textContent = this.#all ? t("gallery.fewer") : more;
-    find("gallery-all").setAttribute("aria-expanded", String(this.#all));
-    find("gallery-all").hidden = !this.#all && this.#shown.length === this.#voices.length;
+    const hidden = !this.#all && this.#shown.length === this.#voices.length;
+    Object.assign(find("gallery-all"), { textContent: this.#all ? t("gallery.fewer") : more, ariaExpanded: String(this.#all), hidden });
     find("gallery-robots").hidden = !this.#all || this.#shown.length === fitting.length;
     find("gallery-count").classList.toggle("hidden", this.#shown.length > 0);
     find("gallery-count").textContent = this.#all ? t(this.#shown.length ? "gallery.count" : "gallery.none", { n: number(this.#shown.length) }) : "";
     this.#point(false);
   }
 
-  #group(name, voices) {
-    const cards = voices.map((voice) => this.#card(voice, name));
-    if (!name) return make("div", { role: "presentation" }, ...cards);
-    return make("div", { role: "group", ariaLabel: name }, make("h3", { textContent: name, ariaHidden: "true" }), ...cards);
-  }
-
   /** A voice; heading: of its group, "" without one, which is not said once more. */
   #card(voice, heading) {
     const name = shortName(voice);
     const marked = this.#marked.has(voice.id);
-    const playing = this.#playing === voice.id;
-    const face = make("span", { className: `face${playing ? " playing" : ""}` }, icon(playing ? STOPS : PLAYS));
+    const face = /** @type {HTMLElement} */ (this.#face.cloneNode(true));
+    face.classList.toggle("playing", this.#playing === voice.id);
     face.style.setProperty("--hue", hueOf(voice.id));
     const kind = this.#kind(voice, this.#tongue).filter((fact) => fact !== heading).join(" · ");
     const facts = [
@@ -196,14 +189,8 @@ export class Gallery {
     ];
     const star = make("span", { className: `star${marked ? " marked" : ""}`, textContent: marked ? "★" : "☆", ariaHidden: "true" });
     const told = marked ? [make("span", { className: "hidden", textContent: `, ${t("gallery.marked")}` })] : [];
-    const card = make("div", { id: `voice-${voice.id}`, role: "option" }, face, make("span", { className: "who" }, ...facts), ...told, star);
-    card.setAttribute("aria-selected", String(voice.id === this.#compose.speaking));
-    return card;
-  }
-
-  /** A voice in words. */
-  #facts(voice, language) {
-    return [...this.#kind(voice, language), this.#sounds.get(voice.id)].filter(Boolean);
+    const option = { id: `voice-${voice.id}`, role: "option", ariaSelected: String(voice.id === this.#compose.speaking) };
+    return make("div", option, face, make("span", { className: "who" }, ...facts), ...told, star);
   }
 
   /** Whether a voice speaks a language with an accent of its own: that language has none that is its own. */
@@ -268,34 +255,15 @@ export class Gallery {
     const { Sample } = await import("./sample.js");
     this.#sample ??= new Sample();
     this.#plays(voice.id);
-    try {
-      await this.#sample.play(this.#server.preview(voice.id, this.#tongue || locale));
-    } catch (error) {
-      if (error instanceof ServerError) find("gallery-problem").textContent = error.words;
-      else if (error instanceof DOMException) find("gallery-problem").textContent = t("kept.unplayable");
-      else throw error;
-    } finally {
-      if (this.#playing === voice.id) this.#plays("");
-    }
+    await this.#sample.play(this.#server.preview(voice.id, this.#tongue || locale))
+      .catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (find("gallery-problem").textContent = words)))
+      .finally(() => this.#playing === voice.id && this.#plays(""));
   }
 
   #plays(id) {
     this.#playing = id;
-    for (const card of queryAll("[role=option]", this.#list)) {
-      const playing = card.id === `voice-${id}`;
-      query(".face", card).classList.toggle("playing", playing);
-      query("path", card).setAttribute("d", playing ? STOPS : PLAYS);
-    }
+    for (const card of queryAll("[role=option]", this.#list)) query(".face", card).classList.toggle("playing", card.id === `voice-${id}`);
   }
-}
-
-function icon(path) {
-  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-  const drawn = document.createElementNS("http://www.w3.org/2000/svg", "path");
-  svg.setAttribute("viewBox", "0 0 16 16");
-  drawn.setAttribute("d", path);
-  svg.append(drawn);
-  return svg;
 }
 
 /** Words in lower case and without accents, a space before each. */

@@ -1,8 +1,9 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
-import { find, make } from "./element.js";
+import { arrange, button, find, make } from "./element.js";
 import { fileName } from "./file-name.js";
 import { clock, moment, number, t } from "./i18n.js";
+import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
 import { textOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
@@ -37,17 +38,12 @@ export class HistoryList {
     const entries = await this.#history.list();
     const items = new Map();
     for (const entry of entries) {
-      const { item, facts } = this.#items.get(entry.id) ?? {};
-      const now = factsOf(entry) + textIn(entry);
-      items.set(entry.id, facts === now ? { item, facts } : { item: this.#item(entry), facts: now });
-      if (facts !== now) item?.replaceWith(items.get(entry.id).item);
+      const before = this.#items.get(entry.id);
+      const facts = factsOf(entry) + textIn(entry);
+      items.set(entry.id, before?.facts === facts ? before : { item: this.#item(entry), facts });
     }
-    for (const [id, { item }] of this.#items) if (!items.has(id)) item.remove();
     this.#items = items;
-    for (const [n, { item }] of [...items.values()].entries()) {
-      const there = find("history").children[n];
-      if (there !== item) find("history").insertBefore(item, there ?? null);
-    }
+    arrange(find("history"), [...items.values()].map(({ item }) => item));
     find("history-empty").hidden = entries.length > 0 && this.#history.lasts;
     find("history-empty").textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
     find("history-clear").hidden = entries.length === 0;
@@ -72,14 +68,12 @@ export class HistoryList {
     else words.textContent = excerpt;
     if (language) words.lang = language;
     const short = withoutMarks(excerpt);
-    const actions = make("div", { className: "actions" });
-    for (const [name, act] of Object.entries(this.#actions(entry))) {
-      const button = make("button", { type: "button", className: "quiet", textContent: t(`history.${name}`) });
-      button.setAttribute("aria-label", t("history.of", { action: button.textContent, text: short }));
-      button.addEventListener("click", act);
-      actions.append(button);
-    }
-    return make("li", {}, words, make("p", { className: "note", textContent: factsOf(entry) }), actions);
+    const actions = Object.entries(this.#actions(entry)).map(([name, act]) => {
+      const action = t(`history.${name}`);
+      return button(action, act, { className: "quiet", ariaLabel: t("history.of", { action, text: short }) });
+    });
+    const facts = make("p", { className: "note", textContent: factsOf(entry) });
+    return make("li", {}, words, facts, make("div", { className: "actions" }, ...actions));
   }
 
   /** What can be done with an entry, by the names of the buttons. */
@@ -119,7 +113,7 @@ export class HistoryList {
 function textIn({ kind, choice, rows, lines, title, author }) {
   if (choice) return choice.text;
   if (kind === "book") return [title, author].filter(Boolean).join(", ");
-  return kind === "talk" ? lines.map(({ name, text }) => `${name}: ${text}`).join("\n") : textOf(...rows);
+  return kind === "talk" ? dialogueOf(lines) : textOf(...rows);
 }
 
 /** When an entry was made, how long it is, and of which kind. */

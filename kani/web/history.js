@@ -4,6 +4,8 @@
  * An entry has an id, a time (milliseconds) and a kind, "speech" where it says none; its sound is its pcm or recording, a book's file its file.
  */
 
+import { expected } from "./failures.js";
+
 const NAME = "kani";
 const STORE = "history";
 /** Entries of a kind. */
@@ -22,19 +24,18 @@ const answer = (request) =>
   });
 
 export class History {
-  #opening = null;
-  #memory = new Map();
-  #lasts = true;
-
   /** Whether what is kept lasts beyond this page. */
-  get lasts() {
-    return this.#lasts;
-  }
+  lasts = true;
+  #database = null;
+  #memory = new Map();
+  #forgets = expected([DOMException], () => {
+    this.lasts = false;
+    return null;
+  });
 
   /** Everything that is kept, the newest first. */
   async list() {
-    const database = await this.#open();
-    const stored = database ? await answer(this.#store(database, "readonly").getAll()) : [];
+    const stored = (await this.#ask("readonly", (store) => store.getAll())) ?? [];
     const all = new Map([...stored.map((entry) => [entry.id, entry]), ...this.#memory]);
     const entries = [...all.values()].filter(({ kind }) => kind !== "sound");
     for (const entry of entries) entry.recording ??= all.get(soundOf(entry.id))?.recording;
@@ -81,41 +82,26 @@ export class History {
   }
 
   async #erase(id) {
-    const database = await this.#open();
-    if (database) await answer(this.#store(database, "readwrite").delete(id));
+    await this.#ask("readwrite", (store) => store.delete(id));
     this.#memory.delete(id);
   }
 
   async #write(entry) {
-    const database = await this.#open();
-    try {
-      if (database) await answer(this.#store(database, "readwrite").put(entry));
-    } catch (error) {
-      // A full disk, or a private window that stores no blobs.
-      if (!(error instanceof DOMException)) throw error;
-      this.#lasts = false;
-    }
-    if (!database || !this.#lasts) this.#memory.set(entry.id, entry);
+    // A full disk, or a private window that stores no blobs.
+    await this.#ask("readwrite", (store) => store.put(entry)).catch(this.#forgets);
+    if (!this.lasts) this.#memory.set(entry.id, entry);
   }
 
-  #open() {
-    this.#opening ??= this.#connect();
-    return this.#opening;
+  /** The answer to what ``act`` asks of the store; null in a browser that has none. */
+  async #ask(mode, act) {
+    this.#database ??= connect().catch(this.#forgets);
+    const database = await this.#database;
+    return database && answer(act(database.transaction(STORE, mode).objectStore(STORE)));
   }
+}
 
-  async #connect() {
-    try {
-      const request = indexedDB.open(NAME, 1);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-      return await answer(request);
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#lasts = false;
-      return null;
-    }
-  }
-
-  #store(database, mode) {
-    return database.transaction(STORE, mode).objectStore(STORE);
-  }
+async function connect() {
+  const request = indexedDB.open(NAME, 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+  return answer(request);
 }

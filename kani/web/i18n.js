@@ -75,14 +75,18 @@ export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "me
 /** A day: "21 Nov 2026". */
 export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
 
-/** Write the page's words into it: data-t is an element's text, data-t-label its accessible name. */
-export function translate() {
+/**
+ * Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-placeholder an example.
+ * @param {ParentNode} place a part of it
+ */
+export function translate(place = document) {
   document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
   document.documentElement.dir = locale === "ar" ? "rtl" : "ltr";
   document.title = t("title");
-  for (const element of queryAll("[data-t]")) element.textContent = t(element.dataset.t);
-  for (const element of queryAll("[data-t-label]")) {
-    element.setAttribute("aria-label", t(element.dataset.tLabel));
+  for (const element of queryAll("[data-t]", place)) element.textContent = t(element.dataset.t);
+  for (const element of queryAll("[data-t-placeholder]", place)) element.placeholder = t(element.dataset.tPlaceholder);
+  for (const element of queryAll("[data-t-label]", place)) {
+    element.ariaLabel = t(element.dataset.tLabel);
     if (element.type === "search") element.placeholder = t(element.dataset.tLabel);
   }
 }

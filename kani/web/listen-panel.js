@@ -1,15 +1,16 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
 import { copied } from "./clipboard.js";
-import { find, takeDrops } from "./element.js";
-import { offerHeard } from "./heard-menu.js";
+import { find, takeDrops, tell } from "./element.js";
+import { expected } from "./failures.js";
+import { offerHeard } from "./heard-languages.js";
 import { clock, locale, t } from "./i18n.js";
 import { Repeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
-import { ServerError } from "./server.js";
+import { inWords, ServerError } from "./server.js";
 import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
@@ -33,9 +34,17 @@ export class ListenPanel {
   #transcript = new Transcript();
   #view = new TranscriptView(find("transcript"), {
     play: (at) => this.#player.ready && this.#player.playFrom(at),
-    changed: () => this.#changed(),
+    changed: () => {
+      this.#draft.object = { id: this.#transcript.id };
+      this.#keep(this.#transcript);
+      if (!this.#transcript.rows.length) this.#become("empty", t("listen.first"));
+    },
     typed: (row, text) => (this.#draft.object = { id: this.#transcript.id, row, text }),
-    gone: (transcript, rows) => offerUndo(t("history.gone"), () => this.#putBack(transcript, rows), "listen-edit"),
+    gone: (transcript, rows) => offerUndo(t("history.gone"), () => {
+      transcript.rows = rows;
+      this.#keep(transcript);
+      if (this.#transcript.id === transcript.id) this.#show(transcript);
+    }, "listen-edit"),
   });
   /** What is under way: a Listener while it records, an AbortController while it transcribes. */
   #listener = null;
@@ -66,14 +75,19 @@ export class ListenPanel {
     this.#repeat = new Repeat(acts, this.#view);
     this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
     offerHeard(find("listen-language"), t("listen.auto"));
-    find("listen").addEventListener("click", () => this.#press());
+    find("listen").addEventListener("click", () => {
+      if (this.#state === "recording" || this.#state === "transcribing") this.finish();
+      else if (!(this.#state in ROUND)) this.#record();
+    });
     find("listen-file").addEventListener("change", () => {
       for (const file of find("listen-file").files) this.#take(file);
     });
     find("listen-sample").addEventListener("click", () => this.#trySample());
     for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
     find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
-    find("listen-copy").addEventListener("click", () => this.#copy());
+    find("listen-copy").addEventListener("click", async () => {
+      this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
+    });
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
     find("listen-edit").addEventListener("click", () => this.#edit(find("listen-edit").ariaPressed !== "true"));
     const search = find("listen-search");
@@ -180,11 +194,6 @@ export class ListenPanel {
     find("listen-problem").textContent = problem;
   }
 
-  #press() {
-    if (this.#state === "recording" || this.#state === "transcribing") this.finish();
-    else if (!(this.#state in ROUND)) this.#record();
-  }
-
   async #record() {
     this.#acts.quiet();
     this.#become("opening", "");
@@ -192,26 +201,23 @@ export class ListenPanel {
     this.#samples = [];
     this.#growth = new Growth();
     let heard = 0;
-    try {
-      const listener = await Listener.begin(this.#server, find("listen-language").value, {
-        word: (word) => this.#add(transcript, word),
-        pause: () => this.#paused(transcript),
-        level: (level) => this.#meter.show(level),
-        sent: (piece) => {
-          heard += piece.length / RATE;
-          if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
-          this.#showElapsed(heard);
-          if (transcript.rows.length && this.#growth.isDue(heard)) this.#acts.keepSound(transcript.id, wavFile(this.#samples, RATE));
-        },
-        lost: (error) => this.#recorded(error.words),
-      });
-      if (this.#state !== "opening") return await listener.finish();
-      this.#listener = listener;
-      this.#show(transcript, "recording", t("listen.listening"));
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#become("failed", "", t("clone.microphone"));
-    }
+    const listener = await Listener.begin(this.#server, find("listen-language").value, {
+      word: (word) => this.#add(transcript, word),
+      pause: () => this.#paused(transcript),
+      level: (level) => this.#meter.show(level),
+      sent: (piece) => {
+        heard += piece.length / RATE;
+        if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
+        // A screen reader, which would say each second, does not read it.
+        tell(find("listen-elapsed"), this.#state === "recording" ? clock(Math.floor(heard)) : "");
+        if (transcript.rows.length && this.#growth.isDue(heard)) this.#acts.keepSound(transcript.id, wavFile(this.#samples, RATE));
+      },
+      lost: (error) => this.#recorded(error.words),
+    }).catch(expected([DOMException], () => this.#become("failed", "", t("clone.microphone"))));
+    if (!listener) return;
+    if (this.#state !== "opening") return listener.finish();
+    this.#listener = listener;
+    this.#show(transcript, "recording", t("listen.listening"));
   }
 
   /** All was recorded, or what came before something went wrong. */
@@ -227,12 +233,6 @@ export class ListenPanel {
     this.#keep(transcript);
     if (!this.#samples.length) find("transcript").scrollTop = 0;
     this.#become(problem ? "failed" : this.#transcript.rows.length ? "done" : "empty", told, problem);
-  }
-
-  /** Show for how long it has been listening; not to a screen reader, which would say each second. */
-  #showElapsed(seconds) {
-    const words = this.#state === "recording" ? clock(Math.floor(seconds)) : "";
-    if (find("listen-elapsed").textContent !== words) find("listen-elapsed").textContent = words;
   }
 
   /** Show one more word, or a sentence of some: {word, start, end}. */
@@ -266,15 +266,11 @@ export class ListenPanel {
   async #trySample() {
     this.#become("transcribing", t("status.asked"));
     const upload = (this.#upload = new AbortController());
-    try {
-      const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
-      const answer = await this.#server.post("v1/audio/speech", asked);
-      if (!upload.signal.aborted) this.#take(new File([await answer.blob()], "sample.mp3"));
-      else if (this.#upload === upload) this.#become("empty", "");
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      this.#become("failed", "", error.words);
-    }
+    const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
+    const failed = inWords((words) => this.#become("failed", "", words));
+    const sample = await this.#server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
+    if (sample && !upload.signal.aborted) this.#take(new File([sample], "sample.mp3"));
+    else if (sample && this.#upload === upload) this.#become("empty", "");
   }
 
   /** Take a file to be transcribed, after those before it. */
@@ -327,20 +323,6 @@ export class ListenPanel {
     this.#ended(transcript, problem, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
   }
 
-  /** Something was corrected. */
-  #changed() {
-    this.#draft.object = { id: this.#transcript.id };
-    this.#keep(this.#transcript);
-    if (!this.#transcript.rows.length) this.#become("empty", t("listen.first"));
-  }
-
-  /** Put back the rows that a transcript had. */
-  #putBack(transcript, rows) {
-    transcript.rows = rows;
-    this.#keep(transcript);
-    if (this.#transcript.id === transcript.id) this.#show(transcript);
-  }
-
   /** Have the words and the speakers' names be corrected, or played by a click. */
   #edit(editing) {
     find("listen-edit").ariaPressed = String(editing);
@@ -354,13 +336,9 @@ export class ListenPanel {
     saveFile(made, `${name.replace(/\.\w+$/, "") || "kani-transcript"}.${kind}`);
   }
 
-  async #copy() {
-    this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
-  }
-
   /** Say what goes on; quietly: to a screen reader, where the eye sees it by the words. */
   #say(words, quietly = false) {
-    if (find("listen-status").textContent !== words) find("listen-status").textContent = words;
+    tell(find("listen-status"), words);
     find("listen-status").classList.toggle("hidden", quietly);
   }
 }

@@ -1,6 +1,6 @@
 /** "Repeat after me": what was said is spoken in the chosen voice, each word lit in the transcript meanwhile. */
 
-import { find } from "./element.js";
+import { eachFrame, find } from "./element.js";
 import { t } from "./i18n.js";
 import { textOf } from "./transcript.js";
 
@@ -38,11 +38,11 @@ export class Repeat {
 
   /** Speak the last paragraph, rows of a transcript; done once it was heard, with what was wrong, in words. */
   async say(rows) {
-    const words = rows.flatMap((row) => row.words);
     const repeating = this.#acts.say(textOf(...rows), find("listen-language").value);
-    const stop = this.#follow(words);
+    const stop = this.#follow(rows.flatMap(({ words }) => words));
     const problem = await repeating;
     stop();
+    this.#view.light(null);
     return problem;
   }
 
@@ -55,16 +55,9 @@ export class Repeat {
       length += [...words[n].text].length;
       return { element, from };
     });
-    let frame = 0;
-    const show = () => {
+    return eachFrame(() => {
       const place = this.#acts.place();
       this.#view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
-      frame = requestAnimationFrame(show);
-    };
-    show();
-    return () => {
-      cancelAnimationFrame(frame);
-      this.#view.light(null);
-    };
+    });
   }
 }

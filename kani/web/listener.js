@@ -5,9 +5,8 @@
  */
 
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
-import { Microphone } from "./microphone.js";
+import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
-import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 
 /** Hertz of what is sent. */
@@ -86,7 +85,7 @@ export class Listener {
 
   #take(samples, rate) {
     const heard = this.deaf ? new Float32Array(samples.length) : samples;
-    this.#heard.level(loudest(heard));
+    this.#heard.level?.(loudest(heard));
     for (const piece of this.#pieces.take(heard, rate)) this.#sendAudio(piece);
   }
 
@@ -117,7 +116,7 @@ export class Listener {
       this.#heard.word({ text: this.#word.text, start: this.#word.start_time, end: message.stop_time });
     } else if (type === "Step" && this.#spoken && message.prs[PAUSE] > PAUSE_FROM) {
       this.#spoken = false;
-      this.#heard.pause();
+      this.#heard.pause?.();
     } else if (type === "Marker") {
       this.#over();
     }

@@ -1,5 +1,6 @@
 /** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
 
+import { expected } from "./failures.js";
 import { wavFile } from "./wav.js";
 
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
@@ -28,12 +29,8 @@ export class MediaKeys {
   async plays(title, artist) {
     navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
     this.rests(false);
-    try {
-      await this.#silence.play();
-    } catch (error) {
-      // A browser that allows no sound yet, or has no device.
-      if (!(error instanceof DOMException)) throw error;
-    }
+    // A browser may allow no sound yet, or have no device.
+    await this.#silence.play().catch(expected([DOMException], () => {}));
   }
 
   /** It rests, or goes on. */

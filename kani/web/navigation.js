@@ -1,10 +1,8 @@
 /** How one gets about on the page: its tabs, its menus, and what is chosen in the one at its top. */
 
-import { find, query, queryAll } from "./element.js";
-import { choose, locale, LOCALES, t } from "./i18n.js";
+import { find, moveByArrows, query, queryAll } from "./element.js";
+import { choose, locale, LOCALES } from "./i18n.js";
 import { Memory } from "./storage.js";
-
-const THEMES = ["", "light", "dark"];
 
 /** Tabs: a click or an arrow key shows another panel. */
 export class Tabs {
@@ -19,29 +17,18 @@ export class Tabs {
     this.#tabs = queryAll("[role=tab]", list);
     this.#shown = shown;
     for (const tab of this.#tabs) tab.addEventListener("click", () => this.show(tab.getAttribute("aria-controls")));
-    list.addEventListener("keydown", (event) => this.#moves(event));
+    moveByArrows(list, this.#tabs, {}, (tab) => this.show(tab.getAttribute("aria-controls")));
   }
 
   /** Show a panel by its id. */
   show(id) {
     for (const tab of this.#tabs) {
       const chosen = tab.getAttribute("aria-controls") === id;
-      tab.setAttribute("aria-selected", String(chosen));
+      tab.ariaSelected = String(chosen);
       tab.tabIndex = chosen ? 0 : -1;
       find(tab.getAttribute("aria-controls")).hidden = !chosen;
     }
     this.#shown(id);
-  }
-
-  #moves(event) {
-    const turned = document.documentElement.dir === "rtl" ? -1 : 1;
-    const steps = { ArrowRight: turned, ArrowLeft: -turned }[event.key];
-    if (!steps) return;
-    event.preventDefault();
-    const at = this.#tabs.indexOf(document.activeElement) + steps;
-    const tab = this.#tabs.at(at % this.#tabs.length);
-    tab.focus();
-    this.show(tab.getAttribute("aria-controls"));
   }
 }
 
@@ -81,7 +68,7 @@ export function showPreferences() {
 
   const theme = find("theme");
   const memory = new Memory("kani.theme", () => localStorage);
-  theme.replaceChildren(...THEMES.map((name) => new Option(t(`theme.${name || "auto"}`), name, false, name === memory.text)));
+  theme.value = memory.text;
   theme.addEventListener("change", () => {
     memory.text = theme.value;
     document.documentElement.dataset.theme = theme.value;

@@ -16,9 +16,9 @@ export class Playback {
   #compose;
   #connection;
   #acts;
-  /** The utterance on the stage; asked: its answer is not complete yet; live: it is not played again. */
-  #shown = null;
-  #asked = false;
+  /** The utterance on the stage, null for none; asked: its answer is not complete yet; live: it is not played again. */
+  shown = null;
+  asked = false;
   #live = false;
   /** Timer that tells a long wait for more audio; and whether one was told. */
   #drought = 0;
@@ -46,19 +46,9 @@ export class Playback {
     this.#player.open();
   }
 
-  /** The utterance on the stage, null for none. */
-  get shown() {
-    return this.#shown;
-  }
-
-  /** True if its answer is not complete yet. */
-  get asked() {
-    return this.#asked;
-  }
-
   /** True if something is waited for, heard or paused. */
   get busy() {
-    return this.#asked || this.#player.busy;
+    return this.asked || this.#player.busy;
   }
 
   /** True if something is heard or paused. */
@@ -74,7 +64,7 @@ export class Playback {
   /** Code point of the text that is heard now, -1 before the first one. */
   get place() {
     const at = this.#player.heard();
-    return this.#shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
+    return this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
   }
 
   /** Resolve when nothing is asked for nor heard. */
@@ -95,8 +85,8 @@ export class Playback {
     this.#acts.begins();
     this.#acts.problem("");
     const utterance = new Utterance(newId(), choice, clicked);
-    this.#shown = utterance;
-    this.#asked = this.#live = true;
+    this.shown = utterance;
+    this.asked = this.#live = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
     if (this.#compose.inParts(params.text)) this.#askInParts(utterance, params);
@@ -110,7 +100,7 @@ export class Playback {
 
   /** Say what is waited for; ready: whether the server takes requests now. */
   connected(ready) {
-    if (this.#asked && this.#shown.samples === 0) this.say(t(ready ? "status.asked" : "status.waiting"));
+    if (this.asked && this.shown.samples === 0) this.say(t(ready ? "status.asked" : "status.waiting"));
   }
 
   /** Silence at once, and no more work for the server. */
@@ -118,14 +108,14 @@ export class Playback {
     this.#acts.quiet();
     if (!this.busy) return;
     const heard = this.#player.busy;
-    if (this.#asked) {
-      this.#connection.cancel(this.#shown.request);
-      this.#shown.stopped = true;
+    if (this.asked) {
+      this.#connection.cancel(this.shown.request);
+      this.shown.stopped = true;
       this.#arrived();
     }
     this.#stage.end(false);
     this.#player.stop();
-    if (heard || this.#shown.samples === 0) this.say(t("status.stopped"));
+    if (heard || this.shown.samples === 0) this.say(t("status.stopped"));
     this.#changed();
   }
 
@@ -144,17 +134,17 @@ export class Playback {
   replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
     this.stop();
     this.#acts.problem("");
-    this.#shown = new Utterance(id, choice, performance.now());
-    Object.assign(this.#shown, { spans, sampleRate, result, stopped, lost, pieces });
-    this.#shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
+    this.shown = new Utterance(id, choice, performance.now());
+    Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces });
+    this.shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.#again(0);
   }
 
   /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
   playFrom(position) {
-    if (!this.#shown?.samples) return;
+    if (!this.shown?.samples) return;
     this.#acts.quiet();
-    if (this.busy) this.#player.playFrom(this.#shown, position, !this.#asked);
+    if (this.busy) this.#player.playFrom(this.shown, position, !this.asked);
     else this.#again(position);
     this.#changed();
   }
@@ -168,9 +158,9 @@ export class Playback {
   #again(position) {
     this.#live = false;
     this.#acts.begins();
-    this.#player.playFrom(this.#shown, position, true);
-    this.#stage.begin(this.#shown, false);
-    this.#stage.told(this.#shown.result ?? {});
+    this.#player.playFrom(this.shown, position, true);
+    this.#stage.begin(this.shown, false);
+    this.#stage.told(this.shown.result ?? {});
     this.#changed();
   }
 
@@ -180,7 +170,7 @@ export class Playback {
       console.info("text-parts.js was not loaded:", error);
       return null;
     });
-    if (this.#shown !== utterance || !this.#asked) return;
+    if (this.shown !== utterance || !this.asked) return;
     if (module === null) return this.#fails(t("problem.offline"));
     const { MarkError, speechParts } = module;
     try {
@@ -231,13 +221,9 @@ export class Playback {
         if (utterance.samples === 0) return this.#fails(explain(error));
         this.#acts.problem(explain(error));
         // The audio that came is played to its end, as after a broken connection.
-        utterance.lost = true;
-        this.#ends();
+        this.#ends({ lost: true });
       },
-      lost: () => {
-        utterance.lost = true;
-        this.#ends();
-      },
+      lost: () => this.#ends({ lost: true }),
     };
   }
 
@@ -251,28 +237,29 @@ export class Playback {
   }
 
   /** Nothing more comes; what came is heard to its end. */
-  #ends() {
+  #ends({ lost = false } = {}) {
+    this.shown.lost = lost;
     this.#arrived();
-    if (this.#player.works) this.#player.finish();
+    if (!this.#player.silent) this.#player.finish();
     else this.#heardOut();
   }
 
   /** Nothing more comes: what came is kept. */
   #arrived() {
-    this.#asked = false;
+    this.asked = false;
     this.#goesOn();
     this.#stage.complete();
-    if (this.#shown.samples > 0) this.#acts.keep(this.#shown, false);
+    if (this.shown.samples > 0) this.#acts.keep(this.shown, false);
     this.#changed();
   }
 
   /** Playback of the available audio has ended, or is impossible. */
   #heardOut() {
-    const { lost, seconds: length } = this.#shown;
+    const { lost, seconds: length } = this.shown;
     this.#stage.end(!lost);
     this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
-    if (!lost) this.#acts.heard(this.#shown);
+    if (!lost) this.#acts.heard(this.shown);
   }
 
   /** Handle the player's events of the stream that plays. */
@@ -280,22 +267,19 @@ export class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.#player.load();
-      this.#acts.sounds(this.#shown);
-      if (this.#live) this.#stage.sounds(performance.now() - this.#shown.askedAt + 1000 * this.#player.latency);
+      this.#acts.sounds(this.shown);
+      if (this.#live) this.#stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.#player.latency);
       this.say(t(this.#live ? "status.speaking" : "status.replay"));
     }
-    if (kind === "dry" && this.#asked) this.#waits();
+    if (kind === "dry" && this.asked) {
+      this.#drought = setTimeout(() => {
+        this.#slow = true;
+        this.say(t("status.slow"));
+      }, LONG_WAIT_MS);
+    }
     if (kind === "playing") this.#goesOn();
     if (kind === "silent") this.#acts.problem(t("problem.player"));
-    if ((kind === "ended" || kind === "silent") && !this.#asked) this.#heardOut();
-  }
-
-  /** Playback waits for more. */
-  #waits() {
-    this.#drought = setTimeout(() => {
-      this.#slow = true;
-      this.say(t("status.slow"));
-    }, LONG_WAIT_MS);
+    if ((kind === "ended" || kind === "silent") && !this.asked) this.#heardOut();
   }
 
   /** Playback goes on. */

@@ -62,7 +62,8 @@ export class Player {
   /** The second of the utterance at which the stream began. */
   #offset = 0;
   #received = 0;
-  #paused = false;
+  /** True if it rests. */
+  paused = false;
   #volume = 1;
   #gain = null;
   /** Pieces that wait for the gate; null once it is open. */
@@ -83,7 +84,8 @@ export class Player {
   /** Settles once all that was pushed so far is handled, one piece after the other; never rejected. */
   #work = Promise.resolve();
   #workedMs = 0;
-  #silent = typeof AudioContext !== "function";
+  /** True if this device plays nothing, as far as is known: once its sound could not be opened. */
+  silent = typeof AudioContext !== "function";
 
   /**
    * @param {(kind: "playing"|"dry"|"sound"|"ended"|"silent") => void} told called with each event of the current
@@ -91,11 +93,6 @@ export class Player {
    */
   constructor(told) {
     this.told = told;
-  }
-
-  /** True if this device plays, as far as is known: false once its sound could not be opened. */
-  get works() {
-    return !this.#silent;
   }
 
   /** True if a stream is under way: waited for, heard or resting. */
@@ -107,11 +104,6 @@ export class Player {
   async setTempo(tempo) {
     if (tempo !== 1) await this.load();
     this.#nextTempo = tempo;
-  }
-
-  /** Seconds of speech in a second of this stream. */
-  get tempo() {
-    return this.#tempo;
   }
 
   /** Load what another tempo needs. */
@@ -181,14 +173,9 @@ export class Player {
 
   /** Rest, or play on. */
   async pause(rests) {
-    this.#paused = rests;
+    this.paused = rests;
     clearTimeout(this.#starting);
     await (rests ? this.#context?.suspend() : this.#context?.resume());
-  }
-
-  /** True if it rests. */
-  get paused() {
-    return this.#paused;
   }
 
   /** Loudness, 0 to 1. */
@@ -201,7 +188,7 @@ export class Player {
     clearTimeout(this.#idle);
     this.stop();
     const stream = (this.#stream = Math.floor(performance.now() * 1000) + 1);
-    this.#silent = false;
+    this.silent = false;
     this.#rate = 0;
     this.#anchors = [];
     this.#received = 0;
@@ -217,7 +204,7 @@ export class Player {
   #fail(stream) {
     if (stream !== this.#stream) return;
     this.stop();
-    this.#silent = true;
+    this.silent = true;
     this.told("silent");
   }
 
@@ -293,7 +280,7 @@ export class Player {
   stop() {
     if (this.#stream === 0) return;
     this.#stream = 0;
-    this.#paused = false;
+    this.paused = false;
     clearTimeout(this.#starting);
     clearTimeout(this.#opensAt);
     this.#opensAt = 0;

@@ -1,6 +1,7 @@
 /** The player of a recording that was transcribed: a button and a waveform, outside of the tabs. */
 
-import { find } from "./element.js";
+import { eachFrame, find, tell } from "./element.js";
+import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
 import { Waveform } from "./waveform.js";
 
@@ -13,7 +14,7 @@ export class RecordingPlayer {
   #audio = new Audio();
   #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
   #acts;
-  #frame = 0;
+  #stopDrawing = () => {};
   #length = 0;
 
   /** @param {Record<string, any>} acts light(second): it is heard now, -1 for none; quiet(): nothing else is to be heard */
@@ -45,8 +46,8 @@ export class RecordingPlayer {
     // A file that was written as it was recorded may not say how long it is.
     this.#length = Number.isFinite(length) ? length : end;
     if (drawn) this.#waveform.add(drawn, DRAWN_RATE);
-    else this.#waveform.last(this.#length);
-    this.#waveform.expect(0);
+    else this.#waveform.seconds = this.#length;
+    this.#waveform.expected = 0;
     this.#changed();
   }
 
@@ -72,33 +73,24 @@ export class RecordingPlayer {
 
   async #play() {
     this.#acts.quiet();
-    try {
-      await this.#audio.play();
-    } catch (error) {
-      // It was paused, or another one was taken, before it began.
-      if (!(error instanceof DOMException)) throw error;
-    }
+    // It may be paused, or another one be taken, before it begins.
+    await this.#audio.play().catch(expected([DOMException], () => {}));
   }
 
   #changed() {
     const { paused, ended } = this.#audio;
     find("heard").toggleAttribute("data-sounds", !paused);
     find("heard-play").dataset.act = paused ? "resume" : "pause";
-    find("heard-play").setAttribute("aria-label", t(paused ? "history.play" : "pause"));
-    cancelAnimationFrame(this.#frame);
-    this.#draw();
+    find("heard-play").ariaLabel = t(paused ? "history.play" : "pause");
+    this.#stopDrawing();
+    this.#stopDrawing = eachFrame(() => {
+      const { currentTime: at } = this.#audio;
+      tell(find("heard-clock"), `${clock(at)} / ${clock(this.#length)}`);
+      this.#waveform.draw(at);
+      if (!paused) this.#acts.light(at);
+    });
+    if (paused) this.#stopDrawing();
     if (ended) this.#acts.light(-1);
-  }
-
-  /** Show what is heard now; and again with the next frame, while it plays. */
-  #draw() {
-    const { currentTime: at, paused } = this.#audio;
-    const words = `${clock(at)} / ${clock(this.#length)}`;
-    if (find("heard-clock").textContent !== words) find("heard-clock").textContent = words;
-    this.#waveform.draw(at);
-    if (paused) return;
-    this.#acts.light(at);
-    this.#frame = requestAnimationFrame(() => this.#draw());
   }
 }
 
@@ -107,24 +99,15 @@ export async function lengthOf(recording) {
   const audio = new Audio();
   audio.preload = "metadata";
   audio.src = URL.createObjectURL(recording);
-  try {
-    return await new Promise((resolve) => {
-      audio.onloadedmetadata = () => resolve(audio.duration);
-      audio.onerror = () => resolve(NaN);
-    });
-  } finally {
-    URL.revokeObjectURL(audio.src);
-  }
+  await new Promise((resolve) => (audio.onloadedmetadata = audio.onerror = resolve));
+  URL.revokeObjectURL(audio.src);
+  // NaN after an error.
+  return audio.duration;
 }
 
 /** The first channel of a recording as Int16Array, at DRAWN_RATE; null where this browser cannot decode it. */
 async function decoded(recording) {
   const context = new OfflineAudioContext(1, 1, DRAWN_RATE);
-  try {
-    const samples = (await context.decodeAudioData(await recording.arrayBuffer())).getChannelData(0);
-    return Int16Array.from(samples, (sample) => 32767 * Math.max(-1, Math.min(1, sample)));
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-    return null;
-  }
+  const whole = await context.decodeAudioData(await recording.arrayBuffer()).catch(expected([DOMException], () => null));
+  return whole && Int16Array.from(whole.getChannelData(0), (sample) => 32767 * Math.max(-1, Math.min(1, sample)));
 }

@@ -32,7 +32,12 @@ export class Resampler {
     all.set(this.#rest);
     all.set(samples, this.#rest.length);
     const made = [];
-    for (; this.#at + this.#half < all.length; this.#advance()) made.push(this.#value(all));
+    while (this.#at + this.#half < all.length) {
+      made.push(this.#value(all));
+      const place = this.#place + this.#step;
+      this.#at += Math.floor(place / this.#weights.length);
+      this.#place = place % this.#weights.length;
+    }
     const used = Math.min(all.length, Math.max(0, this.#at - this.#half + 1));
     this.#rest = all.slice(used);
     this.#at -= used;
@@ -45,12 +50,6 @@ export class Resampler {
     let sum = 0;
     for (let n = 0; n < weights.length; n++) sum += all[first + n] * weights[n];
     return sum;
-  }
-
-  #advance() {
-    const place = this.#place + this.#step;
-    this.#at += Math.floor(place / this.#weights.length);
-    this.#place = place % this.#weights.length;
   }
 }
 

@@ -33,9 +33,13 @@ export class ScheduledOutput {
   /** Take one of the worklet's messages. */
   postMessage(message) {
     const { kind, stream } = message;
-    if (kind === "start") this.#start(message);
-    else if (kind === "stop") this.#stop();
-    else if (this.#stream?.id === stream) this[kind](message);
+    if (kind === "stop" || kind === "start") this.#stop();
+    if (kind === "start") {
+      const gain = this.#context.createGain();
+      gain.connect(this.#destination);
+      // until: when the scheduled pieces end; position: how many seconds of the stream they are.
+      this.#stream = { id: stream, rate: message.rate, gain, waiting: [], waits: 0, until: 0, position: 0, playing: 0, ended: false, dry: true };
+    } else if (this.#stream && this.#stream.id === stream) this[kind](message);
   }
 
   /** Take samples (Int16Array). */
@@ -50,14 +54,6 @@ export class ScheduledOutput {
   end() {
     this.#stream.ended = true;
     this.#schedule();
-  }
-
-  #start({ stream, rate }) {
-    this.#stop();
-    const gain = this.#context.createGain();
-    gain.connect(this.#destination);
-    // until: when the scheduled pieces end; position: how many seconds of the stream they are.
-    this.#stream = { id: stream, rate, gain, waiting: [], waits: 0, until: 0, position: 0, playing: 0, ended: false, dry: true };
   }
 
   #stop() {

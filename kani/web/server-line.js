@@ -10,18 +10,14 @@ export function showClaim(tab = "speak") {
 }
 
 /** Show what /health says, and how many voices there are. */
-export function showServer(health, voices = []) {
-  showLine(health);
+export function showServer({ version, engines, languages, recognizer, counters: { speaking, waiting } }, voices = []) {
   const natural = voices.filter(isNatural).length;
   const facts = [
     voices.length > 0 && t(natural ? "facts.natural" : "facts.voices", { n: number(natural || voices.length) }),
-    t("facts.languages", { n: number(Object.keys(health.languages).length) }),
+    t("facts.languages", { n: number(Object.keys(languages).length) }),
     t("facts.private"),
   ].filter(Boolean);
   find("facts").replaceChildren(...facts.map((words) => make("span", { textContent: words })));
-}
-
-function showLine({ version, engines, recognizer, counters: { speaking, waiting } }) {
   const parts = [
     t("server.version", { version }),
     [...engines, ...(recognizer ? [recognizer] : [])].map(({ name }) => name).join(", "),

@@ -1,5 +1,6 @@
 /** The server this page came from, over HTTP; and the key that opens it. */
 
+import { expected } from "./failures.js";
 import { has, number, t } from "./i18n.js";
 import { reasonWords } from "./messages.js";
 import { Memory } from "./storage.js";
@@ -48,6 +49,9 @@ export class ServerError extends Error {
     return this.message.startsWith(field) ? this.message.slice(field.length) : this.message;
   }
 }
+
+/** What tells the words of a ServerError, for a promise's `catch`. */
+export const inWords = (tell) => expected([ServerError], ({ words }) => tell(words));
 
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */
 const PUBLIC_TOKEN = "public_token";
@@ -171,15 +175,13 @@ export class Server {
 
   /** The recording of a kept voice, as it came. Throws ServerError. */
   async sample(id) {
-    const answer = await this.#answer(`${voicePath(id)}/sample`);
-    return answer.arrayBuffer();
+    return (await this.#answer(`${voicePath(id)}/sample`)).arrayBuffer();
   }
 
   /** A sentence in a voice, as MP3; language: of the sentence, for a voice that has none. Throws ServerError. */
   async preview(id, language) {
     const path = `${voicePath(id)}/preview?${new URLSearchParams({ language })}`;
-    const answer = await this.#answer(path, { cache: "default" }, UPLOAD_PATIENCE_MS);
-    return answer.arrayBuffer();
+    return (await this.#answer(path, { cache: "default" }, UPLOAD_PATIENCE_MS)).arrayBuffer();
   }
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
@@ -196,25 +198,14 @@ export class Server {
 
   /** Why a socket was not opened, or broke: browsers do not tell, but the same question over HTTP does. */
   async whyNot() {
-    try {
-      // The list of voices would be answered without a key.
-      await this.config();
-    } catch (error) {
-      if (error instanceof ServerError) return error.kind === "busy" ? this.#whyBusy(error) : error;
-      throw error;
-    }
-    return new ServerError("busy", "");
-  }
-
-  /** The reason of a server that is busy: it starts, it has started meanwhile (no reason), or what it said. */
-  async #whyBusy(busy) {
-    try {
-      await this.health();
-      return new ServerError("busy", "");
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      return error.kind === "starting" ? error : busy;
-    }
+    const none = new ServerError("busy", "");
+    const reason = expected([ServerError], (error) => error);
+    // The list of voices would be answered without a key.
+    const why = await this.config().then(() => none, reason);
+    if (why === none || why.kind !== "busy") return why;
+    // It starts, it has started meanwhile, or it is what it said.
+    const health = await this.health().then(() => none, reason);
+    return health === none || health.kind === "starting" ? health : why;
   }
 
   /** An address on the server; a key that is no name of a protocol is part of it. */
@@ -227,25 +218,20 @@ export class Server {
   /** The same, for a socket. */
   #socketUrl(path) {
     const url = this.#url(path);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.protocol = url.protocol.replace("http", "ws");
     return url;
   }
 
   async #ask(path, options) {
-    const answer = await this.#answer(path, options);
-    return answer.json();
+    return (await this.#answer(path, options)).json();
   }
 
   async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS) {
     const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };
     const signal = patience ? AbortSignal.timeout(patience) : undefined;
-    let answer;
-    try {
-      answer = await fetch(this.#url(path), { cache: "no-store", signal, ...options, headers });
-    } catch (error) {
-      if (options.signal?.aborted) throw error;
-      throw new ServerError("offline", String(error));
-    }
+    const answer = await fetch(this.#url(path), { cache: "no-store", signal, ...options, headers }).catch((error) => {
+      throw options.signal?.aborted ? error : new ServerError("offline", String(error));
+    });
     if (answer.ok) return answer;
     // ElevenLabs' interface calls its error a detail.
     const { error, detail, status, uptime, ready_in: left } = await answer.json().catch(() => ({}));

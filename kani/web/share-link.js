@@ -1,4 +1,7 @@
-/** A request in the fragment of the page's address, which a browser sends to no server. */
+/** A request in the fragment of the page's address, which a browser sends to no server; and "Copy link", which makes one. */
+
+import { isCopied } from "./clipboard.js";
+import { isHere, t } from "./i18n.js";
 
 const NAMES = { text: "t", language: "l", voice: "v", emotion: "e", strength: "s", speed: "p" };
 const NUMBERS = new Set(["strength", "speed"]);
@@ -27,4 +30,12 @@ export function sharedChoice(fragment) {
     else if (Number.isFinite(Number(value))) choice[name] = Number(value);
   }
   return choice;
+}
+
+/** Copy the link of a choice, or put it into the address bar; return what was done, in words. */
+export async function share(choice) {
+  const link = shareLink(document.baseURI, choice);
+  if (await isCopied(link)) return t(isHere ? "share.local" : "share.done");
+  window.history.replaceState(null, "", link);
+  return t("share.bar");
 }

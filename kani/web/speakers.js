@@ -1,6 +1,6 @@
 /** "Several voices": puts a mark into the text from which on another voice speaks. */
 
-import { field, make, type } from "./element.js";
+import { button, field, make, type } from "./element.js";
 import { addTexts, locale, t } from "./i18n.js";
 import { texts } from "./texts-features.js";
 import { fill, primary, voiceGroups } from "./voices.js";
@@ -16,16 +16,10 @@ export function showSpeakers(box, text, voices) {
   const voice = make("select", { id: "speakers-voice" });
   const own = voices.find(({ language }) => primary(language) === locale);
   fill(voice, voiceGroups(voices, "", t("voice.kept")), own?.id);
-  const insert = button("speakers.voice", () => put(text, `[voice:${voice.value}] `, true));
-  const pause = button("speakers.pause", () => put(text, " [pause:1s] ", false));
+  const insert = button(t("speakers.voice"), () => put(text, `[voice:${voice.value}] `, true));
+  const pause = button(t("speakers.pause"), () => put(text, " [pause:1s] ", false));
   box.replaceChildren(field(voice, t("voice.label")), make("div", { className: "actions" }, insert, pause));
   box.after(make("p", { className: "note", textContent: t("speakers.note") }));
-}
-
-function button(name, act) {
-  const made = make("button", { type: "button", textContent: t(name) });
-  made.addEventListener("click", act);
-  return made;
 }
 
 /** Put a mark where the cursor is, on a line of its own if there is text before it. */

@@ -1,7 +1,7 @@
 /** "As it is spoken": the text of a result with its numbers, dates and signs in words. */
 
 import { addTexts, t } from "./i18n.js";
-import { ServerError } from "./server.js";
+import { inWords } from "./server.js";
 import { texts } from "./texts-features.js";
 
 const MARK = /\[(voice|pause):[^[\]\n]*\]/gi;
@@ -22,14 +22,9 @@ export async function showSpokenText(box, utterance, server) {
   box.textContent = t("spoken.asking");
   const voice = encodeURIComponent(result?.voice || choice.voice || "default");
   const body = { text: choice.text.replace(MARK, " "), language_code: result?.language || choice.language || undefined };
-  try {
-    const answer = await server.post(`v1/text-to-speech/${voice}/with-timestamps`, body);
-    const { normalized_alignment: words } = await answer.json();
-    if (latest !== utterance) return;
-    box.textContent = words.characters.join("");
-    box.dir = "auto";
-  } catch (error) {
-    if (!(error instanceof ServerError)) throw error;
-    if (latest === utterance) box.textContent = error.words;
-  }
+  const spoken = await server.post(`v1/text-to-speech/${voice}/with-timestamps`, body)
+    .then(async (answer) => (await answer.json()).normalized_alignment.characters.join(""), inWords((words) => words));
+  if (latest !== utterance) return;
+  box.textContent = spoken;
+  box.dir = "auto";
 }

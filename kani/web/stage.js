@@ -1,6 +1,6 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
-import { find, query } from "./element.js";
+import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
@@ -25,7 +25,7 @@ export class Stage {
   /** The chart of when the audio came, once it was asked for. */
   #arrivals = null;
   #utterance = null;
-  #frame = 0;
+  #stopDrawing = () => {};
   #live = false;
   /** Seconds that the whole will have, as far as can be foreseen; 0 where nothing more comes. */
   #foreseen = 0;
@@ -42,7 +42,7 @@ export class Stage {
   constructor(player, seek) {
     this.player = player;
     this.#waveform = new Waveform(find("waveform"), seek);
-    find("words").setAttribute("aria-label", t("words.label"));
+    find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target }) => {
       if (!window.getSelection().isCollapsed) return;
       const from = this.#words.timeOf(target);
@@ -118,13 +118,13 @@ export class Stage {
     this.#words.add(utterance.spans);
     this.#expect();
     this.#chart();
-    cancelAnimationFrame(this.#frame);
-    this.#draw();
+    this.#stopDrawing();
+    this.#stopDrawing = eachFrame(() => this.#draw());
   }
 
   /** Show nothing: of what was asked for, nothing came. */
   hide() {
-    cancelAnimationFrame(this.#frame);
+    this.#stopDrawing();
     this.#showWords(false);
     this.#utterance = null;
     for (const id of PARTS) find(id).hidden = true;
@@ -135,7 +135,7 @@ export class Stage {
   say(words) {
     clearTimeout(this.#placing);
     this.#placing = 0;
-    if (find("status").textContent !== words) find("status").textContent = words;
+    tell(find("status"), words);
   }
 
   /** Say the place in the queue, but not every change of it: a screen reader reads each aloud. */
@@ -161,7 +161,7 @@ export class Stage {
   /** All that was asked for has come. */
   complete() {
     this.#foreseen = 0;
-    this.#waveform.expect(0);
+    this.#waveform.expected = 0;
   }
 
   /** Foresee the length of the whole by what has come of the text. */
@@ -169,7 +169,7 @@ export class Stage {
     const { progress, seconds: length, choice } = this.#utterance;
     this.#foreseen = progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE;
     if (!this.#live) this.#foreseen = 0;
-    this.#waveform.expect(this.#foreseen);
+    this.#waveform.expected = this.#foreseen;
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -179,7 +179,7 @@ export class Stage {
 
   /** Nothing more is heard; all: it was heard to its end. */
   end(all) {
-    cancelAnimationFrame(this.#frame);
+    this.#stopDrawing();
     if (!this.#utterance) return;
     this.#count();
     this.#words.end(all);
@@ -229,7 +229,7 @@ export class Stage {
   #label() {
     const { arrivals, seconds: length } = this.#utterance;
     const facts = { n: arrivals.length, time: seconds(arrivals.at(-1)?.[0] ?? 0), length: seconds(length) };
-    if (this.#arrivals) find("arrivals").setAttribute("aria-label", t("arrivals.label", facts));
+    if (this.#arrivals) find("arrivals").ariaLabel = t("arrivals.label", facts);
   }
 
   /** Show a position: the waveform, and the time beside it. */
@@ -237,8 +237,7 @@ export class Stage {
     this.#waveform.draw(position);
     const length = this.#utterance.seconds;
     const whole = this.#foreseen > length ? `~${clock(this.#foreseen)}` : clock(length);
-    const words = `${clock(Math.min(position, length))} / ${whole}`;
-    if (find("clock").textContent !== words) find("clock").textContent = words;
+    tell(find("clock"), `${clock(Math.min(position, length))} / ${whole}`);
   }
 
   #draw() {
@@ -250,6 +249,5 @@ export class Stage {
       if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);
       this.#arrivals.draw();
     }
-    this.#frame = requestAnimationFrame(() => this.#draw());
   }
 }

@@ -3,6 +3,9 @@
 import { make, query } from "./element.js";
 import { t } from "./i18n.js";
 
+/** Turns as a text, a line for each, with who speaks before it. */
+export const dialogueOf = (lines) => lines.map(({ name, text }) => `${name}: ${text}`).join("\n");
+
 /** Pixels between a word that is followed and the edge, where lines fade. */
 const MARGIN = 16;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
@@ -31,11 +34,6 @@ export class TalkLines {
   /** The turns that are shown, as `show` takes them, with the names of who speaks. */
   get lines() {
     return [...this.#box.children].map((turn) => ({ who: turn.className, name: t(`talk.${turn.className}`), text: query("p", turn).textContent.trim() }));
-  }
-
-  /** All turns as a text, a line for each, with who speaks before it. */
-  get text() {
-    return this.lines.map(({ name, text }) => `${name}: ${text}`).join("\n");
   }
 
   /** More of what the user says was understood. */

@@ -1,15 +1,16 @@
 /** The third tab: a conversation with a language model. */
 
 import { copied } from "./clipboard.js";
-import { find, make } from "./element.js";
-import { addTexts, number, t } from "./i18n.js";
+import { eachFrame, find, make, query, queryAll, tell } from "./element.js";
+import { expected } from "./failures.js";
+import { offerHeard } from "./heard-languages.js";
+import { addTexts, number, t, translate } from "./i18n.js";
 import { Meter } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
 import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
-import { TalkLines } from "./talk-lines.js";
+import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
-import { buildTalk } from "./talk-view.js";
 import { texts } from "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
@@ -28,9 +29,11 @@ await style();
 export class TalkPanel {
   #server;
   #acts;
-  #view = buildTalk(panel);
+  /** The elements of the tab, by their ids: "stop" is "talk-stop". */
+  #view = elements();
+  #button = find("talk");
   #lines = new TalkLines(this.#view.lines);
-  #meter = new Meter(this.#view.button);
+  #meter = new Meter(this.#button);
   #memory = new Memory("kani.talk", () => localStorage);
   #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
@@ -42,9 +45,9 @@ export class TalkPanel {
   #beginning = false;
   /** Timer of when it is kept next. */
   #keeping = 0;
-  /** The latest answer, and the frame that lights its words next. */
+  /** The latest answer, and what ends that its words are lit. */
   #answer = null;
-  #frame = 0;
+  #rests = () => {};
   /** When the button of push-to-talk was pressed, and whether it was held by then. */
   #pressed = { at: 0, again: false };
 
@@ -56,25 +59,25 @@ export class TalkPanel {
   constructor(server, acts) {
     this.#server = server;
     this.#acts = acts;
-    const { button, copy, copying, command, end, fresh, language, mode, persona, stop, writing, written } = this.#view;
-    button.disabled = !Microphone.possible;
+    const { copy, copying, command, end, fresh, language, mode, persona, stop, take, text, write } = this.#view;
+    this.#button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
     persona.value = this.#persona.text;
-    writing.addEventListener("submit", (event) => {
+    write.addEventListener("submit", (event) => {
       event.preventDefault();
-      this.#write(written.value.trim());
+      this.#write(text.value.trim());
     });
-    written.addEventListener("input", () => this.#remember());
+    text.addEventListener("input", () => this.#remember());
     persona.addEventListener("input", () => (this.#persona.text = persona.value));
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
-    this.#view.take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, this.#lines.text)}`)));
+    take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
     fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
-    this.#takePresses(button);
+    this.#takePresses(this.#button);
     document.addEventListener("keydown", ({ key }) => {
       if (key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.interrupt();
     });
@@ -87,22 +90,22 @@ export class TalkPanel {
   /** Show what was there before a reload. */
   async #reopen() {
     const { id, written = "" } = this.#draft.object;
-    this.#view.written.value ||= written;
+    this.#view.text.value ||= written;
     const entry = id && (await this.#acts.kept(id));
     if (entry && !this.#session && !this.#beginning) await this.open(entry);
   }
 
   #remember() {
-    this.#draft.object = { id: this.#shown.id, written: this.#view.written.value };
+    this.#draft.object = { id: this.#shown.id, written: this.#view.text.value };
   }
 
   /** Show what can be done, by what /health says. */
   offer({ conversations, recognizer }) {
-    const { setup, room, needed, remedy } = this.#view;
+    const { setup, room, needed, steps, any } = this.#view;
     setup.hidden = conversations;
     room.hidden = !conversations;
     needed.textContent = t(recognizer?.live ? "talk.needed" : "talk.recordings");
-    for (const part of remedy) part.hidden = !recognizer?.live;
+    for (const part of [steps, any]) part.hidden = !recognizer?.live;
   }
 
   /** Show a conversation of the history, which can go on; one without turns begins anew. */
@@ -122,31 +125,27 @@ export class TalkPanel {
     const focused = document.activeElement === this.#view.end;
     await session.finish();
     this.#ended();
-    if (focused) this.#view.button.focus();
+    if (focused) this.#button.focus();
   }
 
   /** Have the button begin, end, or be held for a turn, by a pointer, a key, or what clicks without either. */
   #takePresses(button) {
-    const isKey = ({ key }) => key === " " || key === "Enter";
     const holds = () => this.#session && this.#holds;
     button.addEventListener("pointerdown", (event) => {
       if (!holds() || event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
       this.#press();
     });
-    for (const kind of ["pointerup", "pointercancel"]) button.addEventListener(kind, () => this.#release());
-    button.addEventListener("keydown", (event) => {
-      if (!holds() || !isKey(event)) return;
-      // It is no click.
-      event.preventDefault();
-      if (!event.repeat) this.#press();
-    });
-    button.addEventListener("keyup", (event) => {
-      if (!holds() || !isKey(event)) return;
-      event.preventDefault();
-      this.#release();
-    });
-    button.addEventListener("blur", () => this.#release());
+    for (const kind of ["pointerup", "pointercancel", "blur"]) button.addEventListener(kind, () => this.#release());
+    for (const kind of ["keydown", "keyup"]) {
+      button.addEventListener(kind, (event) => {
+        if (!holds() || ![" ", "Enter"].includes(event.key)) return;
+        // It is no click.
+        event.preventDefault();
+        if (kind === "keyup") this.#release();
+        else if (!event.repeat) this.#press();
+      });
+    }
     button.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
     button.addEventListener("click", ({ detail }) => {
       if (!this.#session) this.#begin();
@@ -201,7 +200,7 @@ export class TalkPanel {
     if (!text) return;
     if (!this.#session) await this.#begin();
     if (!this.#session) return;
-    this.#view.written.value = "";
+    this.#view.text.value = "";
     this.#remember();
     this.#session.write(text);
     this.#lines.complete(newId(), text);
@@ -218,27 +217,25 @@ export class TalkPanel {
     this.#view.take.hidden = this.#view.fresh.hidden = true;
     this.#say(t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
-    try {
-      const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers(), this.#lines.lines);
-      if (panel.hidden) {
-        await session.finish();
-        return this.#ended();
-      }
-      this.#session = session;
-      this.#view.more.open = false;
-      this.#invite();
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
+    const failed = expected([DOMException], () => {
       this.#ended();
       this.#complain(t("clone.microphone"));
-    } finally {
-      this.#beginning = false;
-    }
+    });
+    const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers(), this.#lines.lines)
+      .catch(failed).finally(() => (this.#beginning = false));
+    if (!session) return;
+    if (panel.hidden) return session.finish().then(() => this.#ended());
+    this.#session = session;
+    this.#view.more.open = false;
+    this.#invite();
   }
 
   #handlers() {
     return {
-      state: (state) => this.#is(state),
+      state: (state) => {
+        this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
+        this.#say(t(STATES[state] ?? (this.#holds ? "talk.ready" : "listen.listening")));
+      },
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
       understood: (item, text) => {
@@ -249,7 +246,8 @@ export class TalkPanel {
       begins: () => {
         this.#complain("");
         this.#answer = this.#lines.answer();
-        this.#draw();
+        this.#rests();
+        this.#rests = eachFrame(() => this.#session && this.#answer.show(this.#session.position));
       },
       text: (words) => this.#answer.write(words),
       audio: (length) => {
@@ -284,22 +282,6 @@ export class TalkPanel {
     if (lines.length) this.#acts.keep({ kind: "talk", ...this.#shown, lines });
   }
 
-  #is(state) {
-    this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
-    this.#say(t(STATES[state] ?? (this.#holds ? "talk.ready" : "listen.listening")));
-  }
-
-  /** Light what is heard, once a frame. */
-  #draw() {
-    cancelAnimationFrame(this.#frame);
-    if (this.#session) this.#answer.show(this.#session.position);
-    this.#frame = requestAnimationFrame(() => this.#draw());
-  }
-
-  #rests() {
-    cancelAnimationFrame(this.#frame);
-  }
-
   #ended() {
     this.#keep();
     this.#rests();
@@ -307,26 +289,25 @@ export class TalkPanel {
     const some = this.#lines.lines.length > 0;
     this.#view.take.hidden = this.#view.fresh.hidden = !some;
     this.#view.more.open = !some;
-    this.#view.stop.hidden = true;
-    this.#view.end.hidden = true;
+    this.#view.stop.hidden = this.#view.end.hidden = true;
     this.#say("");
     this.#invite();
   }
 
   /** Say what the round button does. */
   #invite() {
-    const { button, name, invitation } = this.#view;
+    const { name, invitation } = this.#view;
     const running = this.#session !== null;
     const held = this.#holds ? Boolean(this.#session?.held) : running;
-    button.setAttribute("aria-pressed", String(held));
+    this.#button.ariaPressed = String(held);
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
     name.textContent = invitation.textContent = t(running ? does : this.#lines.lines.length ? "talk.go-on" : "talk.start");
     // By hands-free the round button ends it, if it can be pressed.
-    this.#view.end.hidden = !running || !(this.#holds || button.disabled);
+    this.#view.end.hidden = !running || !(this.#holds || this.#button.disabled);
   }
 
   #say(words) {
-    if (this.#view.status.textContent !== words) this.#view.status.textContent = words;
+    tell(this.#view.status, words);
   }
 
   #complain(words) {
@@ -339,4 +320,12 @@ function style() {
   const link = make("link", { rel: "stylesheet", href: new URL("talk.css", import.meta.url).href });
   document.head.append(link);
   return new Promise((done) => (link.onload = link.onerror = done));
+}
+
+/** The tab's elements, in the page's language, by their ids. */
+function elements() {
+  translate(panel);
+  find("talk").prepend(query("#listen svg").cloneNode(true));
+  offerHeard(find("talk-language"));
+  return Object.fromEntries(queryAll("[id^=talk-]", panel).map((element) => [element.id.replace("talk-", ""), element]));
 }

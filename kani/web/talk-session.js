@@ -7,9 +7,8 @@
  */
 
 import { has, number, t } from "./i18n.js";
-import { Microphone } from "./microphone.js";
+import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
-import { loudest } from "./recorder.js";
 import { ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";
 
@@ -186,26 +185,19 @@ export class TalkSession {
 
   #received(event) {
     const { type } = event;
-    if (type === "input_audio_buffer.speech_started") this.#hears();
-    else if (type === "input_audio_buffer.speech_stopped") this.#heard(event.audio_end_ms / 1000);
-    else if (type.startsWith("conversation.item.input_audio_transcription.")) this.#transcribed(event);
+    if (type === "input_audio_buffer.speech_started") {
+      // The server has cancelled its answer.
+      this.#silence();
+      this.#told.state("hearing");
+    } else if (type === "input_audio_buffer.speech_stopped") {
+      this.#spokenUntil = this.#speechEnd.before(event.audio_end_ms / 1000);
+      this.#told.state("thinking");
+    } else if (type.startsWith("conversation.item.input_audio_transcription.")) this.#transcribed(event);
     else if (type === "response.created") this.#begins(event.response);
     else if (type === "response.done") this.#done(event.response);
     else if (type.startsWith("response.output_audio")) this.#came(event);
     else if (type === "rate_limits.updated" && event.details) this.#happens(event.details);
     else if (type === "error") this.#fails(event.error);
-  }
-
-  /** The user has begun to speak: the server has cancelled its answer. */
-  #hears() {
-    this.#silence();
-    this.#told.state("hearing");
-  }
-
-  /** A turn has ended before a second of the audio. */
-  #heard(second) {
-    this.#spokenUntil = this.#speechEnd.before(second);
-    this.#told.state("thinking");
   }
 
   #transcribed({ type, item_id: item, delta, transcript, error }) {

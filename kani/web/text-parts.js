@@ -75,15 +75,11 @@ export function textParts(text, most) {
   let rest = [...text];
   while (rest.length > most) {
     const part = rest.slice(0, most).join("");
-    const end = ENDS.map((pattern) => lastEnd(part, pattern)).find((at) => at >= part.length / 2) ?? part.length;
+    const lastEnd = (pattern) => [...part.matchAll(pattern)].reduce((_, { 0: mark, index }) => index + mark.length, 0);
+    const end = ENDS.map(lastEnd).find((at) => at >= part.length / 2) ?? part.length;
     const cut = part.slice(0, end);
     parts.push(cut);
     rest = rest.slice([...cut].length);
   }
   return [...parts, rest.join("")];
-}
-
-/** Where the last match of ``pattern`` ends, 0 without one. */
-function lastEnd(part, pattern) {
-  return [...part.matchAll(pattern)].reduce((_, { 0: mark, index }) => index + mark.length, 0);
 }

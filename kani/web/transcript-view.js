@@ -28,7 +28,10 @@ export class TranscriptView {
     box.addEventListener("click", ({ target }) => this.#clicked(target));
     box.addEventListener("keydown", (event) => this.#pressed(event));
     box.addEventListener("focusout", ({ target }) => this.#left(target));
-    box.addEventListener("input", ({ target }) => this.#typed(target));
+    box.addEventListener("input", ({ target }) => {
+      const line = /** @type {HTMLElement} */ (target);
+      if (line.isContentEditable) acts.typed(this.#elements.indexOf(line.parentElement), line.textContent);
+    });
     box.addEventListener("change", ({ target }) => this.#renamed(target));
   }
 
@@ -129,10 +132,6 @@ export class TranscriptView {
     else event.target.blur();
   }
 
-  #typed(line) {
-    if (line.isContentEditable) this.#acts.typed(this.#elements.indexOf(line.parentElement), line.textContent);
-  }
-
   /** A row was left: what it says now is what was said. */
   #left(line) {
     const n = this.#elements.indexOf(line.parentElement);
@@ -159,7 +158,6 @@ export class TranscriptView {
     this.#transcript.rename(before, after);
     this.#acts.changed();
   }
-
 }
 
 /** The words of a row as elements, with the spaces between them. */

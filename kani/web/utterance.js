@@ -6,9 +6,9 @@ export class Utterance {
   arrivals = [];
   sampleRate = 0;
   samples = 0;
-  #result = null;
-  /** The same of what speaks, from the first frame on: engine, voice, language, cloning. */
-  #speaker = null;
+  /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
+  result = null;
+  #complete = false;
   /** Id of the request that is under way: a long text has several, one after the other. */
   request = "";
   /** Before the part of the text that comes: code points, seconds of audio. */
@@ -34,7 +34,7 @@ export class Utterance {
   /** Take a frame that came at ``now``; return its samples and spans, as parts of the whole. */
   add({ metadata, samples: given }, now) {
     this.sampleRate ||= metadata.sample_rate;
-    this.#speaker ??= metadata.speaker;
+    this.result ??= metadata.speaker ?? null;
     const samples = this.#afterPause(resampled(given, metadata.sample_rate, this.sampleRate));
     this.pieces.push(samples);
     this.samples += samples.length;
@@ -57,20 +57,16 @@ export class Utterance {
 
   /** Take the result of a part. */
   addResult(result) {
-    const { voice = result.voice, passages = [], unused = [] } = this.#result ?? {};
+    const before = this.#complete ? this.result : null;
+    const { voice = result.voice, passages = [], unused = [] } = before ?? {};
     const other = result.voice === voice ? [] : [{ engine: result.engine, voice: result.voice, language: result.language }];
-    this.#result = { ...(this.#result ?? result), truncated: Boolean(this.#result?.truncated || result.truncated) };
-    this.#result.passages = [...passages, ...other, ...(result.passages ?? [])];
-    this.#result.unused = [...new Set([...unused, ...(result.unused ?? [])])];
-  }
-
-  /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
-  get result() {
-    return this.#result ?? this.#speaker;
-  }
-
-  set result(result) {
-    this.#result = result;
+    this.result = {
+      ...(before ?? result),
+      truncated: Boolean(before?.truncated || result.truncated),
+      passages: [...passages, ...other, ...(result.passages ?? [])],
+      unused: [...new Set([...unused, ...(result.unused ?? [])])],
+    };
+    this.#complete = true;
   }
 
   /** The first samples of a part, after the pause before it. */

@@ -93,7 +93,8 @@ async function encode(Encoder, config, frames) {
 
 function* picturesOf(canvas, picture, seconds, told) {
   let key = -Infinity;
-  for (const n of changedFrames(picture.changes, seconds)) {
+  const changed = new Set(picture.changes.map((at) => Math.max(0, Math.ceil(at * FRAMES_PER_S - 0.5))));
+  for (const n of [...changed].filter((n) => n < seconds * FRAMES_PER_S).sort((one, other) => one - other)) {
     const at = n / FRAMES_PER_S;
     // A frame shows its middle, and a little more, as a word's time may be exactly that.
     picture.draw(at + 0.5 / FRAMES_PER_S + 1e-6);
@@ -102,12 +103,6 @@ function* picturesOf(canvas, picture, seconds, told) {
     told(at / seconds);
     yield [new VideoFrame(canvas, { timestamp: Math.round(at * MICROSECONDS) }), { keyFrame }];
   }
-}
-
-/** Numbers of the frames in which something changes, in order; times: of the changes, in seconds. */
-function changedFrames(times, seconds) {
-  const frames = times.map((at) => Math.max(0, Math.ceil(at * FRAMES_PER_S - 0.5)));
-  return [...new Set(frames)].filter((n) => n < seconds * FRAMES_PER_S).sort((one, other) => one - other);
 }
 
 function* soundOf({ pieces, sampleRate }) {

@@ -1,9 +1,9 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
 import { find, queryAll } from "./element.js";
+import { expected } from "./failures.js";
 import { number, seconds, t } from "./i18n.js";
-import { Microphone } from "./microphone.js";
-import { Recorder } from "./recorder.js";
+import { Microphone, Recorder } from "./microphone.js";
 import { Sample } from "./sample.js";
 import { ServerError } from "./server.js";
 import { fill } from "./voices.js";
@@ -51,7 +51,11 @@ export class VoiceDialog {
       this.#stop();
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
-    find("recording-play").addEventListener("click", () => this.#play());
+    find("recording-play").addEventListener("click", () => {
+      quiet();
+      const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
+      return this.#sample.play(this.#recording.arrayBuffer()).catch(unplayable);
+    });
     find("voice-file").addEventListener("change", () => {
       this.#take(find("voice-file").files[0] ?? null, NaN);
       find("recording-state").textContent = "";
@@ -76,26 +80,20 @@ export class VoiceDialog {
     this.#clear();
     this.#sample.stop();
     this.#quiet();
-    try {
-      // The microphone's last message comes after the recording has ended.
-      const heard = (level, length, recorder) => recorder === this.#recorder && this.#heard(level, length);
-      this.#recorder = await Recorder.begin(LONGEST_S, heard);
-      // It was closed while the browser asked.
-      if (!this.#dialog.open) await this.#stop();
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#complain("audio", t("clone.microphone"));
-    } finally {
-      this.#beginning = false;
-    }
-  }
-
-  #heard(level, length) {
-    this.#level = Math.max(level, this.#level * METER_FALLS);
-    find("record-level").value = String(this.#level);
-    find("record").setAttribute("aria-pressed", "true");
-    find("record-text").textContent = t("clone.recording-now", { length: seconds(length) });
-    if (length >= LONGEST_S) this.#stop();
+    // The microphone's last message comes after the recording has ended.
+    const heard = (level, length, recorder) => {
+      if (recorder !== this.#recorder) return;
+      this.#level = Math.max(level, this.#level * METER_FALLS);
+      find("record-level").value = String(this.#level);
+      find("record").ariaPressed = "true";
+      find("record-text").textContent = t("clone.recording-now", { length: seconds(length) });
+      if (length >= LONGEST_S) this.#stop();
+    };
+    this.#recorder = await Recorder.begin(LONGEST_S, heard)
+      .catch(expected([DOMException], () => this.#complain("audio", t("clone.microphone")) ?? null))
+      .finally(() => (this.#beginning = false));
+    // It was closed while the browser asked.
+    if (!this.#dialog.open) await this.#stop();
   }
 
   /** End the recording, if one is under way; done once it can be sent. */
@@ -112,7 +110,7 @@ export class VoiceDialog {
     find("voice-file").value = "";
     this.#level = 0;
     find("record-level").value = "0";
-    find("record").removeAttribute("aria-pressed");
+    find("record").ariaPressed = null;
     find("record-text").textContent = t("clone.record");
     find("recording-state").textContent = t("clone.recorded", { length: seconds(length) });
     this.#tooShort();
@@ -125,16 +123,6 @@ export class VoiceDialog {
     this.#length = length;
     find("recording-play").hidden = recording === null;
     this.#clear("audio");
-  }
-
-  async #play() {
-    this.#quiet();
-    try {
-      await this.#sample.play(this.#recording.arrayBuffer());
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      this.#complain("audio", t("kept.unplayable"));
-    }
   }
 
   /** Whether the recording made here is too short; shows it. */
@@ -166,24 +154,19 @@ export class VoiceDialog {
     form.set("audio", this.#recording);
     form.set("consent", find("consent-words").textContent);
     form.set("language", find("voice-language").value);
-    const button = find("voice-keep");
-    button.disabled = true;
-    button.textContent = t("clone.keeping");
-    try {
-      const voice = await this.#server.keepVoice(form);
-      find("voice-form").reset();
-      find("recording-state").textContent = "";
-      this.#take(null, NaN);
-      this.#dialog.close();
-      await this.#kept(voice);
-    } catch (error) {
-      if (!(error instanceof ServerError)) throw error;
-      this.#complain(error.param, error.words);
+    const keeps = (disabled, words) => Object.assign(find("voice-keep"), { disabled, textContent: t(words) });
+    keeps(true, "clone.keeping");
+    const failed = expected([ServerError], ({ param, words }) => {
+      this.#complain(param, words);
       this.#point();
-    } finally {
-      button.disabled = false;
-      button.textContent = t("clone.keep");
-    }
+    });
+    const voice = await this.#server.keepVoice(form).catch(failed).finally(() => keeps(false, "clone.keep"));
+    if (!voice) return;
+    find("voice-form").reset();
+    find("recording-state").textContent = "";
+    this.#take(null, NaN);
+    this.#dialog.close();
+    await this.#kept(voice);
   }
 
   /** Tell what is wrong with a field, at that field; with none of them, at the end. */

@@ -1,6 +1,7 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
-import { find, make } from "./element.js";
+import { arrange, button, find, make } from "./element.js";
+import { expected } from "./failures.js";
 import { addTexts, day, percent, seconds, t } from "./i18n.js";
 import { adviceWords } from "./messages.js";
 import { Sample } from "./sample.js";
@@ -39,7 +40,6 @@ function sentences({ engines, language }) {
 }
 
 export class VoiceList {
-  #list = find("kept-list");
   #items = new Map();
   #sample = new Sample();
   #server;
@@ -60,22 +60,19 @@ export class VoiceList {
   /** Show which voices are kept now. What is shown already stays where it is, and with it the focus. */
   show(voices) {
     const kept = voices.filter((voice) => voice.kept);
-    const ids = new Set(kept.map(({ id }) => id));
-    for (const [id, item] of this.#items) {
-      if (ids.has(id)) continue;
-      item.element.remove();
-      this.#items.delete(id);
-    }
-    kept.forEach((voice, at) => {
+    this.#items = new Map(kept.map((voice) => {
       const item = this.#items.get(voice.id) ?? this.#item(voice);
-      if (this.#list.children[at] !== item.element) this.#list.insertBefore(item.element, this.#list.children[at] ?? null);
       if (item.refining && !isRefining(voice)) this.say(t("kept.ready", voice));
       item.refining = isRefining(voice);
       item.facts.replaceChildren(...this.#facts(voice));
-    });
+      return [voice.id, item];
+    }));
+    arrange(find("kept-list"), [...this.#items.values()].map(({ element }) => element));
     find("kept-empty").hidden = kept.length > 0;
     clearTimeout(this.#again);
-    if (kept.some(isRefining)) this.#again = setTimeout(() => this.#refresh(), ASK_AGAIN_MS);
+    // Once a connection that broke stands again, the page asks anew.
+    const ask = () => this.#server.voices().then((now) => this.show(now), expected([ServerError], () => {}));
+    if (kept.some(isRefining)) this.#again = setTimeout(ask, ASK_AGAIN_MS);
   }
 
   /** Say something of the voices, to the eye and to a screen reader. */
@@ -88,37 +85,27 @@ export class VoiceList {
     this.#sample.stop();
   }
 
-  async #refresh() {
-    try {
-      this.show(await this.#server.voices());
-    } catch (error) {
-      // Once the connection stands again, the page asks anew.
-      if (!(error instanceof ServerError)) throw error;
-    }
-  }
-
   #item(voice) {
     const facts = make("div", { className: "facts" });
-    const trouble = make("p", { className: "problem" });
-    trouble.setAttribute("role", "alert");
-    const actions = make("div", { className: "actions" });
-    const button = (name, act) => {
-      const made = make("button", { type: "button", className: "quiet", textContent: t(`kept.${name}`) });
-      made.setAttribute("aria-label", t("kept.of", { action: made.textContent, name: voice.name }));
-      made.addEventListener("click", () => this.#try(trouble, () => act(made)));
-      return made;
-    };
+    const trouble = make("p", { className: "problem", role: "alert" });
     const rename = this.#renaming(voice);
-    actions.append(
-      button("use", () => this.#use(voice)),
-      button("play", (pressed) => this.#play(voice, pressed)),
-      button("rename", (pressed) => rename.begin(pressed)),
-      button("delete", () => this.#delete(voice)),
-    );
-    const element = make("li", {}, facts, actions, rename.form, trouble);
-    const item = { element, facts, refining: false };
-    this.#items.set(voice.id, item);
-    return item;
+    const acts = {
+      use: () => {
+        this.#acts.choose(voice.id);
+        this.say(t("kept.chosen", voice));
+        find("speak").focus();
+      },
+      play: (pressed) => this.#play(voice, pressed),
+      rename: rename.begin,
+      delete: () => this.#delete(voice),
+    };
+    const buttons = Object.entries(acts).map(([name, act]) => {
+      const action = t(`kept.${name}`);
+      const label = t("kept.of", { action, name: voice.name });
+      return button(action, ({ currentTarget }) => this.#try(trouble, () => act(currentTarget)), { className: "quiet", ariaLabel: label });
+    });
+    const element = make("li", {}, facts, make("div", { className: "actions" }, ...buttons), rename.form, trouble);
+    return { element, facts, refining: false };
   }
 
   #facts(voice) {
@@ -136,28 +123,17 @@ export class VoiceList {
     return facts;
   }
 
-  #use({ id, name }) {
-    this.#acts.choose(id);
-    this.say(t("kept.chosen", { name }));
-    find("speak").focus();
-  }
-
   async #play({ id, name }, button) {
-    const playing = button.getAttribute("aria-pressed") === "true";
+    const playing = button.ariaPressed === "true";
     this.#sample.stop();
     if (playing) return;
     this.#acts.quiet();
-    const shows = (action, pressed) => {
-      button.textContent = t(`kept.${action}`);
-      button.setAttribute("aria-label", t("kept.of", { action: button.textContent, name }));
-      button.setAttribute("aria-pressed", pressed);
+    const shows = (action, ariaPressed) => {
+      const textContent = t(`kept.${action}`);
+      Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
-    shows("hush", true);
-    try {
-      await this.#sample.play(this.#server.sample(id));
-    } finally {
-      shows("play", false);
-    }
+    shows("hush", "true");
+    await this.#sample.play(this.#server.sample(id)).finally(() => shows("play", "false"));
   }
 
   async #delete({ id, name }) {
@@ -173,20 +149,17 @@ export class VoiceList {
   /** The form of another name, which is hidden until it is begun. */
   #renaming({ id, name }) {
     const input = make("input", { type: "text", maxLength: 64, autocomplete: "off", id: `name-${id}` });
-    const trouble = make("p", { className: "problem", id: `problem-${id}` });
-    trouble.setAttribute("role", "alert");
+    const trouble = make("p", { className: "problem", id: `problem-${id}`, role: "alert" });
     input.setAttribute("aria-describedby", trouble.id);
-    const save = make("button", { type: "submit", className: "quiet", textContent: t("kept.save") });
-    const cancel = make("button", { type: "button", className: "quiet", textContent: t("kept.cancel") });
-    const label = make("label", { htmlFor: input.id, textContent: t("kept.new-name", { name }) });
-    const actions = make("div", { className: "actions" }, save, cancel);
-    const form = make("form", { hidden: true, noValidate: true, className: "rename" }, label, input, trouble, actions);
     let opener = null;
     const end = () => {
       form.hidden = true;
       opener.focus();
     };
-    cancel.addEventListener("click", end);
+    const save = make("button", { type: "submit", className: "quiet", textContent: t("kept.save") });
+    const actions = make("div", { className: "actions" }, save, button(t("kept.cancel"), end, { className: "quiet" }));
+    const label = make("label", { htmlFor: input.id, textContent: t("kept.new-name", { name }) });
+    const form = make("form", { hidden: true, noValidate: true, className: "rename" }, label, input, trouble, actions);
     form.addEventListener("keydown", (event) => {
       if (event.key !== "Escape") return;
       event.stopPropagation();
@@ -198,8 +171,8 @@ export class VoiceList {
       if (wanted === name) end();
       else this.#try(trouble, () => this.#rename(id, wanted), input);
     });
-    const begin = (button) => {
-      opener = button;
+    const begin = (pressed) => {
+      opener = pressed;
       form.hidden = false;
       trouble.textContent = "";
       input.value = name;
@@ -219,18 +192,11 @@ export class VoiceList {
   async #try(trouble, act, field = null) {
     trouble.textContent = "";
     field?.removeAttribute("aria-invalid");
-    try {
-      await act();
-    } catch (error) {
-      if (error instanceof DOMException) {
-        trouble.textContent = t("kept.unplayable");
-      } else if (error instanceof ServerError) {
-        trouble.textContent = error.words;
-        field?.setAttribute("aria-invalid", "true");
-        field?.focus();
-      } else {
-        throw error;
-      }
-    }
+    const failed = expected([DOMException, ServerError], (error) => {
+      trouble.textContent = error.words ?? t("kept.unplayable");
+      field?.setAttribute("aria-invalid", "true");
+      field?.focus();
+    });
+    await (async () => act())().catch(failed);
   }
 }

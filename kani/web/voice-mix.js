@@ -16,18 +16,12 @@ export function mixOf(first, second, share) {
  * @param {(mix: string) => void} choose called with the name of the mix
  */
 export function showMix(voices, choose) {
-  const groups = voiceGroups(mixable(voices), "", t("voice.kept"));
+  const groups = voiceGroups(voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "", t("voice.kept"));
   fill(find("mix-first"), groups, "af_heart");
   fill(find("mix-second"), groups, "am_adam");
   const share = find("mix-share");
-  const shows = () => {
-    find("mix-value").textContent = percent(Number(share.value));
-    share.setAttribute("aria-valuetext", percent(Number(share.value)));
-  };
+  const shows = () => (find("mix-value").textContent = share.ariaValueText = percent(share.valueAsNumber));
   share.addEventListener("input", shows);
   shows();
-  find("mix-use").addEventListener("click", () => choose(mixOf(find("mix-first").value, find("mix-second").value, Number(share.value))));
+  find("mix-use").addEventListener("click", () => choose(mixOf(find("mix-first").value, find("mix-second").value, share.valueAsNumber)));
 }
-
-/** The voices that can be mixed: Kokoro's own. */
-export const mixable = (voices) => voices.filter(({ engine, kept }) => engine === "kokoro" && !kept);

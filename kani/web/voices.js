@@ -42,8 +42,8 @@ export function voiceName(voice) {
   const short = /^[a-z]{2}_(.+)$/.exec(voice.name)?.[1];
   if (!short) return voice.name;
   const name = short.charAt(0).toUpperCase() + short.slice(1);
-  const region = accent(voice);
-  return region ? `${name} · ${region}` : name;
+  const region = /-([A-Z]{2})\b/.exec(voice.language)?.[1];
+  return region ? `${name} · ${regionNames.of(region)}` : name;
 }
 
 /** Name of a voice without its region, for where that is told beside it. */
@@ -138,12 +138,6 @@ function parts(list, size) {
 
 /** Whether a voice sounds like a person; espeak-ng's are made of formants. */
 export const isNatural = (voice) => voice.engine !== "espeak";
-
-/** Name of the region of a voice's accent, "" where its language tells none. */
-export function accent(voice) {
-  const region = /-([A-Z]{2})\b/.exec(voice.language)?.[1];
-  return region ? regionNames.of(region) : "";
-}
 
 /** Fill a <select>; groups: [label, [[value, words], …]], without a group where the label is "". */
 export function fill(select, groups, chosen) {

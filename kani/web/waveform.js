@@ -21,8 +21,10 @@ export class Waveform {
   #loudest = QUIETEST;
   #peak = 0;
   #counted = 0;
-  #seconds = 0;
-  #expected = 0;
+  /** Seconds that have come; a length without samples has no bars. */
+  seconds = 0;
+  /** Seconds that are expected in all; 0 where nothing more comes. */
+  expected = 0;
   #position = 0;
   /** The second at which a pointer holds the slider, null for none. */
   #held = null;
@@ -34,15 +36,14 @@ export class Waveform {
   constructor(element, seek) {
     this.#element = element;
     this.#canvas = new Canvas(element, () => this.draw(this.#position));
-    element.setAttribute("aria-label", t("seek.label"));
-    element.setAttribute("aria-valuemin", "0");
+    Object.assign(element, { ariaLabel: t("seek.label"), ariaValueMin: "0" });
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
-      this.#held = Math.min(Math.max(0, ((event.clientX - left) / width) * this.#scale), this.#seconds);
+      this.#held = Math.min(Math.max(0, ((event.clientX - left) / width) * this.#scale), this.seconds);
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !this.#seconds) return;
+      if (event.button !== 0 || !this.seconds) return;
       element.setPointerCapture(event.pointerId);
       holds(event);
     });
@@ -56,7 +57,7 @@ export class Waveform {
     });
     element.addEventListener("pointercancel", () => (this.#held = null));
     element.addEventListener("keydown", (event) => {
-      if (!(event.key in STEPS) || !this.#seconds) return;
+      if (!(event.key in STEPS) || !this.seconds) return;
       event.preventDefault();
       // At once, so that another key goes on from there.
       this.draw(Math.max(0, this.#position + STEPS[event.key]));
@@ -67,8 +68,8 @@ export class Waveform {
   begin() {
     this.#peaks = [];
     this.#loudest = QUIETEST;
-    this.#peak = this.#counted = this.#seconds = 0;
-    this.#expected = SHORTEST_S;
+    this.#peak = this.#counted = this.seconds = 0;
+    this.expected = SHORTEST_S;
     this.#held = null;
     this.draw(0);
   }
@@ -85,27 +86,17 @@ export class Waveform {
         this.#peak = 0;
       }
     }
-    this.#seconds += samples.length / rate;
-  }
-
-  /** Take a length without samples: only the position is drawn. */
-  last(length) {
-    this.#seconds = length;
-  }
-
-  /** Expect so many seconds in all; 0 where nothing more comes. */
-  expect(length) {
-    this.#expected = length;
+    this.seconds += samples.length / rate;
   }
 
   /** Seconds that the whole width stands for. */
   get #scale() {
-    return Math.max(this.#seconds, this.#expected, 0.1);
+    return Math.max(this.seconds, this.expected, 0.1);
   }
 
   /** Draw what has come; position: the second that is heard. */
   draw(position) {
-    this.#position = Math.min(position, this.#seconds);
+    this.#position = Math.min(position, this.seconds);
     const shown = this.#held ?? this.#position;
     const { pen, width, height, colour } = this.#canvas.clear();
     const bars = Math.floor(width / (BAR + GAP));
@@ -123,17 +114,10 @@ export class Waveform {
       pen.roundRect(bar * (BAR + GAP), (height - tall) / 2, BAR, tall, BAR / 2);
       pen.fill();
     }
-    this.#tell(shown);
-  }
-
-  /** Tell the position to a screen reader, by tenths of a second. */
-  #tell(position) {
-    const now = position.toFixed(1);
-    const length = this.#seconds.toFixed(1);
-    const told = this.#element;
-    if (told.getAttribute("aria-valuenow") === now && told.getAttribute("aria-valuemax") === length) return;
-    told.setAttribute("aria-valuemax", length);
-    told.setAttribute("aria-valuenow", now);
-    told.setAttribute("aria-valuetext", t("seek.value", { at: seconds(position), length: seconds(this.#seconds) }));
+    // To a screen reader, by tenths of a second.
+    const [now, length] = [shown.toFixed(1), this.seconds.toFixed(1)];
+    if (this.#element.ariaValueNow === now && this.#element.ariaValueMax === length) return;
+    const words = t("seek.value", { at: seconds(shown), length: seconds(this.seconds) });
+    Object.assign(this.#element, { ariaValueMax: length, ariaValueNow: now, ariaValueText: words });
   }
 }

@@ -34,7 +34,8 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  #left = "";
+  /** The text by its code points, and how many of them have been shown with their times. */
+  #points = [];
   #passed = 0;
   #known = 0;
   #words = [];
@@ -55,7 +56,7 @@ export class Words {
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
     this.#box.scrollTop = 0;
-    this.#left = text;
+    this.#points = [...text];
     this.#passed = 0;
     this.#known = 0;
     this.#words = [];
@@ -69,9 +70,14 @@ export class Words {
    * @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order
    */
   add(spans) {
+    const take = (end) => {
+      const from = this.#passed;
+      this.#passed = Math.max(from, end);
+      return this.#points.slice(from, this.#passed).join("");
+    };
     for (const [start, end, from, to] of spans) {
-      this.#append(this.#take(start), from, from);
-      const said = this.#take(end);
+      this.#append(take(start), from, from);
+      const said = take(end);
       // What is between two words has been said with the first, and is never lit by itself.
       this.#append(said, from, SPEAKABLE.test(said) ? to : from);
       this.#known = to;
@@ -117,28 +123,17 @@ export class Words {
     this.#words.push({ word, from, to });
   }
 
-  /** The text up to code point ``end``, taken off what is left: an emoji is one there and two in a string. */
-  #take(end) {
-    let length = 0;
-    while (this.#passed < end && length < this.#left.length) {
-      length += this.#left.codePointAt(length) > 0xffff ? 2 : 1;
-      this.#passed++;
-    }
-    const taken = this.#left.slice(0, length);
-    this.#left = this.#left.slice(length);
-    return taken;
-  }
-
   /** Find the word that is said next, if it follows without a rest. */
   #foresee() {
-    const [gap, next] = this.#nextWord(this.#left.slice(0, AHEAD));
+    const left = this.#points.slice(this.#passed).join("");
+    const [gap, next] = this.#nextWord(left.slice(0, AHEAD));
     const follows = gap.trim() === "" || (this.#passed === 0 && !MARKUP.test(gap));
     const word = follows ? next : "";
     const from = follows ? gap.length : 0;
     set(this.#next, "");
-    write(this.#gap, this.#left.slice(0, from));
+    write(this.#gap, left.slice(0, from));
     this.#next.textContent = word;
-    write(this.#rest, this.#left.slice(from + word.length));
+    write(this.#rest, left.slice(from + word.length));
   }
 
   /** The next word of a text, and what stands before it. */

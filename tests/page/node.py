@@ -9,9 +9,14 @@ from kani.server import page
 from tests.support.patience import WITHIN_S
 
 
-def run(module: str, body: str, *arguments: Any) -> Any:
-    """Run the body of an async function in Node; ``m`` is the module and ``a`` the arguments."""
+def run(module: str, body: str, *arguments: Any, language: str = "en") -> Any:
+    """Run the body of an async function in Node; ``m`` is the module and ``a`` the arguments.
+
+    language: the one of a browser that has stored nothing.
+    """
     source = (
+        "globalThis.localStorage = { getItem: () => null };"
+        f"Object.defineProperty(globalThis, 'navigator', {{ value: {{ languages: ['{language}'] }} }});"
         f"const m = await import({json.dumps((page.FOLDER / module).as_uri())});"
         f"const a = {json.dumps(arguments)};"
         f"console.log(JSON.stringify(await (async () => {{ {body} }})()));"

@@ -24,6 +24,7 @@ from kani.server import page
 from tests.conftest import ServerProcess
 from tests.page.node import run
 
+PAGE_LANGUAGES = sorted(path.stem.removeprefix("texts-") for path in page.FOLDER.glob("texts-??.js"))
 CHOICE = {"text": "¿A & b #1?\n%20", "language": "es", "voice": "af_bella(2)+af_sky(1)", "emotion": "happy"}
 
 
@@ -114,7 +115,7 @@ PARTS = "return m.textParts(a[0], 10);"
         *(
             pytest.param(
                 *(
-                    "frames.js",
+                    "connection.js",
                     READ_FRAME,
                     [[*frame(b'{"id":"\xc3\xb1"}' + b" " * pad, b"\x01\x00\xff\xff")]],
                 ),
@@ -124,7 +125,7 @@ PARTS = "return m.textParts(a[0], 10);"
             for pad in range(4)
         ),
         *(
-            pytest.param("frames.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
+            pytest.param("connection.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
             for data in (
                 *(b"", b"\xaa\x55\x01\x00", b"\x00" * 12, b"\xaa\x55\x01\x00\x00\x00\x00\x63{}  "),
                 *(frame(b"{}", b"\x00\x00", 8), frame(b"{}", b"\x00")),
@@ -201,10 +202,10 @@ def test_playback_goes_on_after_a_stream_that_failed() -> None:
         player.finish();
         await new Promise((done) => setImmediate(done));
       }
-      return [reported, told, sent, player.works];
+      return [reported, told, sent, player.silent];
     """
-    reported, told, sent, works = run("player.js", body)
-    assert (reported, told, works) == (["gone"], ["silent"], True)
+    reported, told, sent, silent = run("player.js", body)
+    assert (reported, told, silent) == (["gone"], ["silent"], False)
     assert sent == ["stop", "start", "samples", "samples", "end"]
 
 
@@ -338,9 +339,7 @@ def test_messages_of_recognition_are_those_of_the_protocol() -> None:
 @pytest.mark.parametrize("module", ["texts-features.js", "texts-talk.js"])
 def test_words_that_are_loaded_later_are_there_in_each_language(module: str) -> None:
     later = run(module, "return m.texts;")
-    assert {f"texts-{language}.js" for language in later} == {
-        path.name for path in page.FOLDER.glob("texts-??.js")
-    }
+    assert sorted(later) == PAGE_LANGUAGES
     for words in later.values():
         assert words.keys() == later["en"].keys()
         for name, sentence in words.items():
@@ -357,36 +356,21 @@ def test_advice_is_there_in_each_language() -> None:
     assert {name for name in later["en"] if name.startswith("advice.")} == {f"advice.{c}" for c in SENTENCES}
 
 
-BROWSER = """
-  globalThis.localStorage = { getItem: () => null };
-  Object.defineProperty(globalThis, "navigator", { value: { languages: [a[1]] } });
-  const { explain, reasonWords } = await import(a[0]);
-"""
-"""What the modules with words need of a browser; ``a``: the address of messages.js, and the language."""
-
-
 @pytest.mark.parametrize(("host", "place"), [("localhost", "here"), ("192.168.1.5", "server")])
 def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str) -> None:
-    body = f"""
-      globalThis.location = {{ hostname: a[2] }};
-      {BROWSER}
-      const {{ t }} = await import(a[3]);
+    body = """
+      globalThis.location = { hostname: a[1] };
+      const { t } = await import(a[0]);
       const names = ["tagline.speak", "tagline.listen", "kept.empty", "clone.consent"];
-      return names.map((name) => t(name).includes(t(a[4])));
+      return names.map((name) => t(name).includes(t(a[2])));
     """
-    addresses = [(page.FOLDER / name).as_uri() for name in ("messages.js", "i18n.js")]
-    for path in page.FOLDER.glob("texts-??.js"):
-        language = path.stem.removeprefix("texts-")
-        assert run("wav.js", body, addresses[0], language, host, addresses[1], f"place.{place}") == [True] * 4
+    address = (page.FOLDER / "i18n.js").as_uri()
+    for language in PAGE_LANGUAGES:
+        assert run("wav.js", body, address, host, f"place.{place}", language=language) == [True] * 4
 
 
 def told_sounds(language: str, voices: list[dict[str, Any]]) -> dict[str, str]:
-    body = f"{BROWSER} return [...(await import(a[2])).sounds(a[3])];"
-    addresses = [(page.FOLDER / name).as_uri() for name in ("messages.js", "voices.js")]
-    return dict(run("wav.js", body, addresses[0], language, addresses[1], voices))
-
-
-PAGE_LANGUAGES = sorted(path.stem.removeprefix("texts-") for path in page.FOLDER.glob("texts-??.js"))
+    return dict(run("voices.js", "return [...m.sounds(a[0])];", voices, language=language))
 
 
 @pytest.mark.parametrize("language", PAGE_LANGUAGES)
@@ -445,17 +429,13 @@ NO_SPEECH = {
     ],
 )
 def test_error_of_the_server_is_told_by_its_codes(language: str, words: str) -> None:
-    error = InvalidRequest("duration_s", "…", Reason("out_of_range", {"low": 0.1, "high": 300.0}))
-    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(error)))["error"]
-    address = (page.FOLDER / "messages.js").as_uri()
-    assert run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent) == words
-    # An engine's, of a recording that it hears only when its voice is to speak.
-    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(NoSpeech(), "voice_id")))["error"]
-    told = run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent)
-    assert told.endswith(f" – {NO_SPEECH[language]}")
-    # Without a code the server's own sentence stands there.
-    sent = json.loads(voxcpm.error("1", voxcpm.failure_for(InvalidRequest("speed", "is odd"))))["error"]
-    assert "speed: is odd" in run("wav.js", f"{BROWSER} return explain(a[2]);", address, language, sent)
+    odd = InvalidRequest("duration_s", "…", Reason("out_of_range", {"low": 0.1, "high": 300.0}))
+    # An engine's, of a recording that it hears only when its voice is to speak; and one without a code.
+    failures = [(odd,), (NoSpeech(), "voice_id"), (InvalidRequest("speed", "is odd"),)]
+    sent = [json.loads(voxcpm.error("1", voxcpm.failure_for(*each)))["error"] for each in failures]
+    told = run("messages.js", "return a[0].map(m.explain);", sent, language=language)
+    assert told[0] == words
+    assert told[1].endswith(f" – {NO_SPEECH[language]}") and "speed: is odd" in told[2]
 
 
 def test_page_offers_the_languages_of_the_recogniser() -> None:

@@ -22,6 +22,7 @@ CONSENT = (
     "I am the person who speaks, or have that person’s permission, to keep this recording on this computer "
     "and to speak with a voice made from it."
 )
+WHOSE = "the consent of the person who speaks"
 VOICES = "/v1/audio/voices"
 
 
@@ -169,57 +170,45 @@ def test_closing_the_dialog_ends_a_recording(adding: Visitor) -> None:
 
 
 @pytest.mark.parametrize(
-    ("left_out", "field", "words"),
+    ("name", "seconds", "consents", "field", "words", "uploads"),
     [
-        ("name", "voice-name", "Give the voice a name."),
-        ("recording", "voice-file", "Record something, or choose a file."),
-        ("consent", "voice-consent", "Without the consent of the person who speaks no voice can be kept."),
+        ("", 6, True, "voice-name", "Give the voice a name.", False),
+        ("../etc", 6, True, "voice-name", "1 to 64 letters, digits, - and _", False),
+        ("luis", 6, True, "voice-name", "There is a voice of this name already.", True),
+        ("ana", 0, True, "voice-file", "Record something, or choose a file.", False),
+        ("ana", 1, True, "voice-file", "Too short: at least 3 s are needed.", True),
+        ("ana", 6, False, "voice-consent", f"Without {WHOSE} no voice can be kept.", False),
     ],
 )
-def test_missing_fields_are_marked(
-    left_out: str, field: str, words: str, adding: Visitor, voiceless: ServerProcess, recording: Path
-) -> None:
-    give(adding, recording.read_bytes(), name="" if left_out == "name" else "ana")
-    if left_out == "recording":
-        adding.page.set_input_files("#voice-file", [])
-    adding.page.set_checked("#voice-consent", left_out != "consent")
-    adding.page.click("#voice-keep")
-    assert adding.text(f"#{field}-problem") == words
-    assert adding.page.get_attribute(f"#{field}", "aria-invalid") == "true"
-    expect(adding.page.locator(f"#{field}")).to_be_focused()
-    assert list_stored(voiceless) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "seconds", "field", "words"),
-    [
-        ("ana", 1.0, "voice-file", "Too short: at least 3 s are needed."),
-        ("../etc", 6.0, "voice-name", "1 to 64 letters, digits, - and _"),
-        ("luis", 6.0, "voice-name", "There is a voice of this name already."),
-    ],
-)
-def test_the_servers_reasons_stand_at_their_field(
+def test_what_is_wrong_stands_at_its_field(
+    adding: Visitor,
+    voiceless: ServerProcess,
+    recording: Path,
     name: str,
     seconds: float,
     field: str,
     words: str,
-    adding: Visitor,
-    voiceless: ServerProcess,
-    recording: Path,
+    *,
+    consents: bool,
+    uploads: bool,
 ) -> None:
+    """As the page knows it before anything is uploaded, or as the server says."""
+    page = adding.page
     store(voiceless, "luis", recording)
     adding.network_may_fail = True
     give(adding, seconds_of(recording, seconds), name)
+    if not seconds:
+        page.set_input_files("#voice-file", [])
+    page.set_checked("#voice-consent", consents)
     sent: list[str] = []
-    adding.page.on("request", lambda request: sent.append(request.method))
-    adding.page.click("#voice-keep")
+    page.on("request", lambda request: sent.append(request.method))
+    page.click("#voice-keep")
     adding.wait_for(f"#{field}-problem:not(:empty)")
-    # A name that cannot be one is told before anything is uploaded.
-    assert ("POST" in sent) == (name != "../etc")
+    assert ("POST" in sent) == uploads
     assert adding.text(f"#{field}-problem") == words
-    expect(adding.page.locator(f"#{field}")).to_be_focused()
-    assert adding.value("#voice-name") == name
-    assert adding.page.is_checked("#voice-consent")
+    assert page.get_attribute(f"#{field}", "aria-invalid") == "true"
+    expect(page.locator(f"#{field}")).to_be_focused()
+    assert (adding.value("#voice-name"), page.is_checked("#voice-consent")) == (name, consents)
     assert [voice["name"] for voice in list_stored(voiceless)] == ["luis"]
 
 
@@ -256,7 +245,7 @@ def names(visitor: Visitor) -> list[str]:
     return visitor.page.locator("#kept-list h3").all_inner_texts()
 
 
-def test_voice_is_described(visitor: Visitor) -> None:
+def test_voice_is_described_and_chosen_by_its_button(visitor: Visitor) -> None:
     assert names(visitor) == ["ana", "luis"]
     ana, luis = visitor.page.locator("#kept-list > li").all_inner_texts()
     assert "Spanish · " in ana and " s · " in ana and "warm" in ana
@@ -264,6 +253,10 @@ def test_voice_is_described(visitor: Visitor) -> None:
     for voice in (ana, luis):
         assert "No engine here can imitate recordings" in voice
     assert visitor.page.is_hidden("#kept-empty")
+    button(visitor, "Use: luis").click()
+    assert visitor.value("#voice") == "custom:luis"
+    assert visitor.text("#kept-state") == "luis is chosen."
+    assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
 def test_advice_is_in_the_pages_language(
@@ -281,13 +274,6 @@ def test_advice_is_in_the_pages_language(
     told = page.locator(".advice li").all_inner_texts()
     assert any(sentence.startswith("Se oye muy bajo (") for sentence in told), told
     assert page.locator(".advice [lang=en]").count() == 0
-
-
-def test_a_voice_is_chosen_by_its_button(visitor: Visitor) -> None:
-    button(visitor, "Use: luis").click()
-    assert visitor.value("#voice") == "custom:luis"
-    assert visitor.text("#kept-state") == "luis is chosen."
-    assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
 @in_both
