@@ -5,7 +5,6 @@ A table of plain values is a .tsv file beside its test, with JSON where a column
 
 import asyncio
 import json
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
@@ -17,12 +16,6 @@ from tests.support.patience import WITHIN_S
 
 Given = dict[str, Any]
 """Options of a request of httpx: its body as ``json`` or ``content``, a form's ``data`` and ``files`` …"""
-
-
-def rows(test: str, name: str) -> list[list[str]]:
-    """The columns of each line below the head of a table beside ``test``."""
-    lines = (Path(test).parent / name).read_text(encoding="utf-8").splitlines()
-    return [line.split("\t") for line in lines[1:]]
 
 
 def shown(value: object) -> str:

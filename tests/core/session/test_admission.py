@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
 from kani.core.scheduling.slots import MARGIN_S
 from kani.core.session.admission import RateLimit, SlotQueue
-from tests.support.event_loop import settle, virtual_time
-from tests.support.holders import Holder, Place, holders
+from tests.support.event_loop import Holder, Place, holders, settle, virtual_time
 
 
 async def in_turn(slots: SlotQueue, count: int, log: list[Any]) -> list[Holder]:

@@ -16,8 +16,7 @@ from kani.engines.kokoro.scheduler import (
     SegmentDeadline,
     Stream,
 )
-from tests.support.event_loop import settle
-from tests.support.holders import Holder, holders
+from tests.support.event_loop import Holder, holders, settle
 from tests.support.patience import WITHIN_S
 
 

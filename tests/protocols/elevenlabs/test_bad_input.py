@@ -14,9 +14,10 @@ from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
 from kani.protocols.elevenlabs.models import MODELS
 from tests.conftest import StartServer
-from tests.protocols.bad_input import Given, asked, names, rows, shown
+from tests.protocols.bad_input import Given, asked, names, shown
 from tests.protocols.test_voices_api import recording
 from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.tables import raw_rows
 
 PATH, ADD, TRANSCRIPTIONS = "/v1/text-to-speech/espeak:es", "/v1/voices/add", "/v1/speech-to-text"
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
@@ -45,7 +46,7 @@ def audio_form(file: bytes = WAV, **fields: str) -> Given:
 
 
 def table() -> Iterator[Row]:
-    for call, kind, written, status, param, code, words in rows(__file__, "bad_requests.tsv"):
+    for call, kind, written, status, param, code, words in raw_rows(__file__, "bad_requests.tsv"):
         fields: Given = json.loads(written)
         given = {"params" if kind == "query" else "json": fields}
         if call == "speech":

@@ -20,10 +20,11 @@ from tests.clients.elevenlabs.wire import (
     connect_client,
     connect_multi,
 )
-from tests.protocols.bad_input import denied, ended, names, rows, shown
+from tests.protocols.bad_input import denied, ended, names, shown
 from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
 from tests.support.servers.app_server import AppServer
+from tests.support.tables import raw_rows
 
 PATH = "/v1/text-to-speech/espeak:es"
 
@@ -48,7 +49,7 @@ SOCKETS = {
     "dialogue": f"{DIALOGUE}/stream-input?model_id=eleven_v3",
     "recognition": f"{REALTIME}?model_id=scribe_v2_realtime",
 }
-TABLE = rows(__file__, "bad_messages.tsv")
+TABLE = raw_rows(__file__, "bad_messages.tsv")
 """A socket, messages or (where its name has a "?") a query, and the error and its sentence."""
 
 MESSAGES: list[tuple[str, list[Any], str, str]] = [

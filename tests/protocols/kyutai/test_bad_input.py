@@ -20,13 +20,14 @@ from kani.protocols.kyutai.messages import pack_floats
 from tests.clients.kyutai.speaking import Heard, hear_until, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
 from tests.conftest import ServerProcess
-from tests.protocols.bad_input import denied, rows, shown
+from tests.protocols.bad_input import denied, shown
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.unread import never_reading
+from tests.support.tables import raw_rows
 
 SPEAK, LISTEN = "/api/tts_streaming", "/api/asr-streaming"
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
@@ -154,7 +155,7 @@ TO_HEAR: list[tuple[bytes | str, str]] = [
     (pack({"type": "Audio", "pcm": [0, float("nan")]}), "pcm: has to be finite numbers"),
     (pack({"type": "OggOpus", "data": b"no sound in here" * 60_000}), "data: is not an Ogg stream"),
 ]
-for socket, written, sentence in rows(__file__, "bad_messages.tsv"):
+for socket, written, sentence in raw_rows(__file__, "bad_messages.tsv"):
     (TO_SPEAK if socket == "speech" else TO_HEAR).append((pack(json.loads(written)), sentence))
 
 
@@ -374,7 +375,7 @@ REQUESTS: list[tuple[str, object, str]] = [
     *((path, BIG, "the body is too large (at most 16777216 bytes)") for path in (SPEAK, "/api/voice")),
     *(
         (call, json.loads(body) if body != "-" else None, sentence)
-        for call, body, sentence in rows(__file__, "bad_requests.tsv")
+        for call, body, sentence in raw_rows(__file__, "bad_requests.tsv")
     ),
 ]
 

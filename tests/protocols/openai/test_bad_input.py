@@ -18,10 +18,11 @@ from kani.core.audio.pcm import wav
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML
 from kani.protocols.shared.recordings.upload import AudioUploads
-from tests.protocols.bad_input import Given, asked, names, rows, shown
+from tests.protocols.bad_input import Given, asked, names, shown
 from tests.protocols.test_voices_api import recording
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.tables import raw_rows
 
 SPEECH, CAPTIONS, CAPTIONED = SPEAKING = ("/v1/audio/speech", "/v1/audio/captions", "/dev/captioned_speech")
 DIALOGUE, CONSENTS = "/dev/dialogue", "/v1/audio/voice_consents"
@@ -68,7 +69,7 @@ def audio_json(content: bytes | Given) -> Given:
 
 
 def table() -> Iterator[Row]:
-    for call, kind, written, param, code, words in rows(__file__, "bad_requests.tsv"):
+    for call, kind, written, param, code, words in raw_rows(__file__, "bad_requests.tsv"):
         fields, calls = json.loads(written), SPEAKING if call == "speaking" else (call,)
         given = {"params" if kind == "query" else "json": fields}
         if kind == "form":

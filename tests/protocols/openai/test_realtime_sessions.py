@@ -16,11 +16,11 @@ from kani.protocols.openai.realtime.audio_payload import MAX_AUDIO_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig, Transcription
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime, text_item
-from tests.protocols.bad_input import rows
 from tests.support.chat.talking import done
 from tests.support.loudness import PausingRecognizer
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.servers.serving import serving
+from tests.support.tables import raw_rows
 
 MAX_TEXT = 200
 
@@ -144,7 +144,7 @@ ROWS: list[tuple[Any, str, str | None]] = [
     ({"type": "conversation.item.truncate", "item_id": "x" * 513}, "invalid_value", "item_id"),
     *(
         (json.loads(event), code, param if param != "-" else None)
-        for event, code, param in rows(__file__, "bad_events.tsv")
+        for event, code, param in raw_rows(__file__, "bad_events.tsv")
     ),
 ]
 

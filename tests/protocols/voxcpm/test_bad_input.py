@@ -15,13 +15,13 @@ from websockets.asyncio.client import connect
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
 from tests.conftest import ServerProcess, StartServer
-from tests.protocols.bad_input import rows
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_idle, wait_for_metrics
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.asgi import closing
 from tests.support.servers.unread import never_reading, settled_speech_s
+from tests.support.tables import raw_rows
 
 HELLO = "Hola."
 TONES = "uno dos tres cuatro."
@@ -50,7 +50,7 @@ def invalid(
 
 
 def table() -> Iterator[Row]:
-    for raw, request_id, code, name, sentence in rows(__file__, "bad_messages.tsv"):
+    for raw, request_id, code, name, sentence in raw_rows(__file__, "bad_messages.tsv"):
         told = request_id if request_id != "-" else None
         yield invalid(raw, name, sentence, told, code) if name != "-" else refused(raw, told, code, sentence)
 
