@@ -187,7 +187,11 @@ def _said_as(
     if not first.isupper():
         return spoken, False
     initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
-    titled = not initial or not table.first_names or following.core in table.first_names
+    # "el notario, D. Aurelio Pintado"
+    full = cursor.token(count + 1).core[:1].isupper() and not (
+        following.suffix or cursor.previous().core[:1].isupper()
+    )
+    titled = not initial or not table.first_names or following.core in table.first_names or full
     saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
     same = said.get("name") == spoken
     if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken)):

@@ -76,6 +76,13 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     end, ahead = token.core_end, 1
     while cursor.is_adjacent(ahead) and _GROUP.fullmatch(cursor.token(ahead).core):
         group = cursor.token(ahead)
+        if (
+            len(group.core) < len(token.core)
+            and cursor.token(ahead + 1).core[:1].isalpha()
+            and not group.suffix
+        ):
+            # "OTP 508 213 10 minutes"
+            break
         pieces += _groups(group, table)
         end, ahead = group.core_end, ahead + 1
     # A phrase break after each group.
