@@ -10,7 +10,7 @@ export function showClaim(tab = "speak") {
 }
 
 /** Show what /health says, and how many voices there are. */
-export function showServer({ version, engines, languages, recognizer, counters: { speaking, waiting } }, voices = []) {
+export function showServer({ version, engines, light = [], languages, recognizer, counters: { speaking, waiting } }, voices = []) {
   const natural = voices.filter(isNatural).length;
   const facts = [
     voices.length > 0 && t(natural ? "facts.natural" : "facts.voices", { n: number(natural || voices.length) }),
@@ -18,11 +18,13 @@ export function showServer({ version, engines, languages, recognizer, counters: 
     t("facts.private"),
   ].filter(Boolean);
   find("facts").replaceChildren(...facts.map((words) => make("span", { textContent: words })));
+  const always = light.filter(({ speaks }) => speaks === "always").map(({ language }) => language);
   const parts = [
     t("server.version", { version }),
     [...engines, ...(recognizer ? [recognizer] : [])].map(({ name }) => name).join(", "),
+    always.length > 0 && t("server.light", { languages: always.join(", ") }),
     speaking + waiting === 0 ? t("server.idle") : t("server.load", { speaking: number(speaking), waiting: number(waiting) }),
   ];
-  find("server-facts").textContent = parts.join(" · ");
+  find("server-facts").textContent = parts.filter(Boolean).join(" · ");
   find("server-line").hidden = false;
 }

@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "نصيب الصوت الثاني",
   "mix.use": "استخدم هذا المزيج",
   "server.version": "الإصدار {version}",
+  "server.light": "أصوات خفيفة: {languages}",
   "server.idle": "غير مشغول",
   "server.load": "{speaking} قيد النطق، {waiting} في الانتظار",
   "server.title": "عن هذا الخادم",

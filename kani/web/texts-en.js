@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "Share of the second voice",
   "mix.use": "Use this mix",
   "server.version": "Version {version}",
+  "server.light": "light voices: {languages}",
   "server.idle": "idle",
   "server.load": "{speaking} speaking, {waiting} waiting",
   "server.title": "About this server",

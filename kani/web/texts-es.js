@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "Proporción de la segunda voz",
   "mix.use": "Usar esta mezcla",
   "server.version": "Versión {version}",
+  "server.light": "voces ligeras: {languages}",
   "server.idle": "libre",
   "server.load": "{speaking} hablando, {waiting} en espera",
   "server.title": "Acerca de este servidor",

@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "Part de la seconde voix",
   "mix.use": "Utiliser ce mélange",
   "server.version": "Version {version}",
+  "server.light": "voix légères : {languages}",
   "server.idle": "au repos",
   "server.load": "{speaking} en cours, {waiting} en attente",
   "server.title": "À propos de ce serveur",

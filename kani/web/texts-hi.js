@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "दूसरे स्वर का भाग",
   "mix.use": "यह मिश्रण उपयोग करें",
   "server.version": "संस्करण {version}",
+  "server.light": "हल्की आवाज़ें: {languages}",
   "server.idle": "ख़ाली",
   "server.load": "{speaking} बोल रहे, {waiting} प्रतीक्षा में",
   "server.title": "इस सर्वर के बारे में",

@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "二つ目の声の割合",
   "mix.use": "この声を使う",
   "server.version": "バージョン {version}",
+  "server.light": "軽量の声: {languages}",
   "server.idle": "待機中",
   "server.load": "{speaking} 件読み上げ中、{waiting} 件待機中",
   "server.title": "このサーバーについて",

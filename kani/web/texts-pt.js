@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "Proporção da segunda voz",
   "mix.use": "Usar esta mistura",
   "server.version": "Versão {version}",
+  "server.light": "vozes leves: {languages}",
   "server.idle": "livre",
   "server.load": "{speaking} falando, {waiting} esperando",
   "server.title": "Sobre este servidor",

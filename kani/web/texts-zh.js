@@ -256,6 +256,7 @@ export const texts = {
   "mix.share": "第二种声音的比例",
   "mix.use": "使用此混合",
   "server.version": "版本 {version}",
+  "server.light": "轻量声音：{languages}",
   "server.idle": "空闲",
   "server.load": "{speaking} 个正在合成，{waiting} 个等待",
   "server.title": "关于此服务器",

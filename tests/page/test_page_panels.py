@@ -26,14 +26,16 @@ def test_without_a_model_the_tab_says_what_to_start(visit: Visit) -> None:
     assert visitor.is_wide_enough()
 
 
-def test_recogniser_that_hears_no_live_speech_is_named(visit: Visit) -> None:
+def test_recogniser_that_hears_no_live_speech_and_light_voices_are_named(visit: Visit) -> None:
     def slow(route: Route) -> None:
         health = route.fetch().json()
-        route.fulfill(json={**health, "recognizer": {**health["recognizer"], "live": False}})
+        light = [{"voice": "af_heart", "language": "en", "speaks": "always"}]
+        route.fulfill(json={**health, "recognizer": {**health["recognizer"], "live": False}, "light": light})
 
     visitor = visit(ready=False)
     visitor.page.route("**/health", slow)
     visitor.arrive()
+    expect(visitor.page.locator("#server-facts")).to_contain_text("light voices: en")
     visitor.page.click("#tab-talk")
     expect(visitor.page.locator(".talk-setup p").first).to_contain_text("too slow for live speech")
     expect(visitor.page.locator("#talk-command")).to_be_hidden()
