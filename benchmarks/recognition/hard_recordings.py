@@ -6,6 +6,7 @@ Made by a fixed seed from ``utterances``; each utterance is synthesised once and
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -64,7 +65,8 @@ class Speaker:
         kept = self._folder / f"{key}.npy"
         if kept.exists():
             return np.asarray(np.load(kept), np.float32)
-        segment = Segment(text, voice, language)
+        # With audio ahead its prosody is predicted at once, not in steps by how busy the machine is.
+        segment = Segment(text, voice, language, ahead_s=math.inf)
         chunks = [chunk async for chunk in self._engine.synthesize(segment)]
         whole = np.concatenate([chunk.samples for chunk in chunks])
         samples = np.asarray(soxr.resample(whole, chunks[0].sample_rate, SAMPLE_RATE), np.float32)

@@ -1,6 +1,7 @@
 """Speech for the recogniser: Kokoro's, synthesised once, at 16 kHz."""
 
 import asyncio
+import math
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +39,7 @@ def silence(seconds: float) -> Samples:
 
 async def say(engine: KokoroEngine, language: str, text: str) -> Said:
     voice = SENTENCES[language][0]
-    chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language))]
+    chunks = [chunk async for chunk in engine.synthesize(Segment(text, voice, language, ahead_s=math.inf))]
     whole = np.concatenate([chunk.samples for chunk in chunks])
     samples = soxr.resample(whole, chunks[0].sample_rate, RATE).astype(np.float32)
     return Said(language, text, samples, tuple(span.start_s for chunk in chunks for span in chunk.spans))
