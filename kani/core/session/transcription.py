@@ -222,7 +222,7 @@ async def _prepend(first: Samples, rest: AsyncIterator[Samples]) -> AsyncIterato
 
 
 def _close(opening: Future[RecordingFile | PcmFile]) -> None:
-    """Close a recording that was opened when nobody waited for it any more."""
+    """Close a recording that was opened for a caller who had left."""
     if not opening.cancelled() and opening.exception() is None:
         with opening.result():
             pass

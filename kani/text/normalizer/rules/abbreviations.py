@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import cut_short, senses
+from kani.text.normalizer.rules.trades import agreeing, cut_short, senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -114,7 +114,7 @@ def _said_as(
     spoken = said.get("other")
     # "~467.000 hab.", too
     before = cursor.previous().core.lstrip("~≈<>≤≥±")
-    if "f" in said:
+    if "noun" in said:
         spoken = _agreed(cursor, said, count, table)
     dated = cursor.previous(2).core.lower() in _ARTICLES
     if "few" in said and before.isdecimal() and 0 < int(before) <= _FEW and not dated:
@@ -204,20 +204,18 @@ def _said_as(
 def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:
     """The form for the noun before: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
     token, last, following = cursor.previous(), cursor.token(count - 1), cursor.token(count)
+    word, other = token.core, said.get("other")
     if last.suffix in ("", ".") and (following.core[:1].isalpha() or following.suffix[:1] in _PRIMES):
         # "carga máx. 30'"
-        return said.get("other")
-    noun = token.core if not (token.suffix or cursor.token().prefix) else ""
-    if (
-        token.suffix == "."
-        and not cursor.token().prefix
-        and (short := table.abbreviations.get(f"{token.core.lower()}."))
-    ):
-        noun = short[0].said.get("other", "")
-    several = "many" in said and noun.endswith("s")
-    gender = table.agreement.gender(noun, several) if noun.isalpha() else ""
-    form = {"f": "many_f" if several else "f", "": "other"}.get(gender, "many" if several else "m")
-    return said.get(form, said.get("other"))
+        return other
+    if token.suffix == "." and (short := table.abbreviations.get(f"{word.lower()}.")):
+        word = short[0].said.get("other", "")
+    elif token.suffix:
+        return other
+    known = word.isalpha() and (
+        table.agreement.gender(word, plural=False) or table.agreement.gender(word, plural=True)
+    )
+    return agreeing(said["noun"], word, table) if known and not cursor.token().prefix else other
 
 
 def _is_date(token: Token, table: LanguageTable) -> bool:

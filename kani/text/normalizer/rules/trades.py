@@ -115,13 +115,18 @@ def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:
     noun = cursor.previous()
     if said not in table.cut_adjectives or noun.suffix.strip("."):
         return said
-    word = (table.cut.get(noun.core.lower(), noun.core) if noun.suffix else noun.core).lower()
+    return agreeing(said, table.cut.get(noun.core.lower(), noun.core) if noun.suffix else noun.core, table)
+
+
+def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
+    """An adjective, given for one thing and masculine, with the ending that a noun asks for."""
+    word = noun.lower()
     plural = word.endswith(table.agreement.plural_endings or ("i",))
     if table.agreement.gender(word, plural).startswith("f"):
-        said = said[:-1] + _FEMININE.get(said[-1], said[-1])
+        adjective = adjective[:-1] + _FEMININE.get(adjective[-1], adjective[-1])
     if plural and table.agreement.plural_endings:
-        return said if said.endswith("s") else f"{said}s"
-    return said[:-1] + "i" if plural else said
+        return adjective if adjective.endswith("s") else f"{adjective}s"
+    return adjective[:-1] + "i" if plural else adjective
 
 
 def _completed(short: str, trade: Trade) -> list[str]:

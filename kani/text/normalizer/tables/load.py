@@ -28,7 +28,7 @@ from kani.text.normalizer.tables.table import (
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
-    """address aged article counted date f few letter m many many_f measured name number one ordinal other
+    """address aged article counted date few letter measured name noun number one ordinal other
     paid section time""".split()
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""

@@ -264,7 +264,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     at, end = token.core_start, token.core_end
     if token.core[0] == "+" and "'" in token.core:
-        # "+3'10", behind the first
+        # "+3'10", after the first
         with cursor.without_prefix(1):
             gap = elapsed(cursor, table)
         sign = Piece(f"{table.numbers.plus} ", at, at + 1)
