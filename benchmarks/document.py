@@ -49,8 +49,8 @@ had meanwhile."""
 
 ELSEWHERE = """**Which processor do you have?** Those that multiply bytes quickly (VNNI) are listed apart.
 On Linux this prints `avx512_vnni` or `avx_vnni` if yours does: `grep -o -m1 -w -e avx512_vnni -e avx_vnni
-/proc/cpuinfo`. On ARM, on Apple silicon and on a GPU nothing was measured; Kokoro's decoder runs on all
-of these but the GPU."""
+/proc/cpuinfo`. On ARM and on Apple silicon nothing was measured; Kokoro's decoder runs on them, but on no
+GPU. [The Kani model does](kani.md#on-a-gpu)."""
 
 FORMER = """† **with a decoder of Kokoro that has been replaced.** The present one (LiteRT) takes {avx2}
 times as long as the last one for a window of speech with AVX2, and {vnni} of its time with VNNI, in one

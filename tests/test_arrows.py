@@ -18,16 +18,16 @@ LINES = {
     "kani/cli": 2_570,
     "kani/composition": 1_680,
     "kani/core": 14_720,
-    "kani/engines": 29_350,
+    "kani/engines": 29_880,
     "kani/library": 1_130,
     "kani/protocols": 23_130,
     "kani/ray": 790,
     "kani/runtime": 3_870,
     "kani/server": 4_760,
     "kani/text": 16_930,
-    "tests": 74_930,
+    "tests": 75_020,
     "benchmarks": 9_010,
-    "tools": 4_030,
+    "tools": 4_050,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""

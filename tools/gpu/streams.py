@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 
+from benchmarks.kani.probes import best_s
 from benchmarks.kani.streams import Listening, PlayingListening, first_audio, together
 from kani.engines.kani.model.loader import KaniModel
 from kani.engines.kani.model.sampler import Sampling
@@ -41,6 +44,7 @@ def many_streams(case: Case) -> None:
         if case.left_s > _LEAST_S:
             _together(case, kani, count, paced=True)
     kani.scheduler.stop()
+    _halves(case, kani, counts)
     _profile(case, kani, counts[-1] if case.small else 256)
 
 
@@ -80,6 +84,20 @@ def _together(case: Case, kani: KaniModel, count: int, *, paced: bool) -> None:
         steps_a_second=steps / found.wall_s,
         **_memory(case),
     )
+
+
+def _halves(case: Case, kani: KaniModel, counts: Sequence[int]) -> None:
+    """A frame's two halves, of slots that are all free: its codes and its audio."""
+    runner = kani.runner
+    for count in counts:
+        rows = min(count, runner.slots)
+        works = {
+            "codes": partial(runner._graphs.run, runner._make_frame, rows, runner._spans()[0]),
+            "audio": partial(runner._graphs.run, runner._decode_frame, rows),
+        }
+        with torch.inference_mode():
+            took = {name: 1000 * best_s(work, case.device, _PROFILED_STEPS) for name, work in works.items()}
+        case.write("halves of a frame", streams=rows, ms=took)
 
 
 def _profile(case: Case, kani: KaniModel, count: int) -> None:

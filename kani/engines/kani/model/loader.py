@@ -95,15 +95,16 @@ def load(
     max_frames = round(MAX_SEGMENT_S / speech.config.frame_s)
     capacity = Runner.capacity(MAX_PROMPT_TOKENS, max_frames, layout.codebooks)
     language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
-    speech.compile()
     on_gpu = torch_device.type == "cuda"
+    slots = resources.max_concurrent or (256 if on_gpu else 8)
+    speech.compile(min(slots, 256))
     if on_gpu and codec_precision == torch.float32:
         # A convolution would round its inputs to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
     runner = Runner(
         language,
         speech,
-        slots=resources.max_concurrent or (256 if on_gpu else 8),
+        slots=slots,
         max_prompt_tokens=MAX_PROMPT_TOKENS,
         max_frames=max_frames,
     )

@@ -31,6 +31,7 @@ Samples = npt.NDArray[np.float32]
 
 _ROW_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SPANS = (256, 512, 1024)
+_PREFILL_ROWS = (64, 32, 16, 8, 4, 2, 1)
 _RESERVE = 0.9
 _MEMORY = Path("/proc/meminfo")
 
@@ -190,7 +191,7 @@ class Runner:
         self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
         self._sampler.reset(slot, sampling)
         self._codec.reset(self._audio, self._slots[slot, None])
-        self._active[slot] = 1
+        self._active[slot].fill_(1)
 
     @torch.inference_mode()
     def release(self, slot: int, count: int) -> None:
@@ -203,7 +204,7 @@ class Runner:
             self._codes[slot] = self._codes[last]
             self._audio.rows[slot] = self._audio.rows[last]
             self._tokens_read[slot] = self._tokens_read[last]
-        self._active[last] = 0
+        self._active[last].fill_(0)
 
     def release_all(self) -> None:
         """Free all slots."""
@@ -230,7 +231,7 @@ class Runner:
         self._logits[slot].copy_(saved.logits, non_blocking=True)
         self._audio.rows[slot].copy_(saved.codec, non_blocking=True)
         self._tokens_read[slot] = saved.language.tokens
-        self._active[slot] = 1
+        self._active[slot].fill_(1)
 
     @torch.inference_mode()
     def sample(self, count: int) -> Codes:
@@ -293,8 +294,11 @@ class Runner:
         try:
             if self._on_gpu:
                 self._capture_all(report)
-            prefill = self.start_prefill([[0] * min(64, self.max_prompt_tokens)])
-            self.prefill_chunk(prefill, self.max_prompt_tokens)
+            prompt = [0] * min(64, self.max_prompt_tokens)
+            for rows in _PREFILL_ROWS if self._on_gpu else (1,):
+                # A GPU's libraries load the kernels for a size at its first call, which takes 100 ms.
+                prefill = self.start_prefill([prompt] * rows)
+                self.prefill_chunk(prefill, self.max_prompt_tokens)
             self.admit(0, prefill, 0, Sampling())
             codes = self.sample(1)
             self.advance(1)

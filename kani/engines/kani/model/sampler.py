@@ -81,7 +81,7 @@ class SamplerState:
     def reset(self, slot: int, sampling: Sampling) -> None:
         """Prepare ``slot`` for a new sequence."""
         self.drawn[slot] = False
-        self.frame[slot] = 0
+        self.frame[slot].fill_(0)  # assigned, a number would be copied from the CPU, which waits
         # Greedy is a draw with uniform numbers that are all 0: it takes the first candidate.
         greedy = sampling.temperature == 0
         # Lower temperatures draw the same, but their quotients overflow.
@@ -134,5 +134,6 @@ class SamplerState:
         allowed = (likelihood > 0).sum(-1, keepdim=True)
         chosen = torch.minimum((passed <= drawn).sum(-1, keepdim=True), allowed - 1)
         chosen = which.gather(1, chosen.clamp_min(0))[:, 0]
-        self.drawn[rows, codebook, chosen] = True
+        # Not an assignment by index: that copies its value from the CPU, which a CUDA graph cannot hold.
+        said.scatter_(1, chosen[:, None], value=True)
         return chosen

@@ -88,7 +88,7 @@ class LanguageState:
         """Put a sequence into ``slot``, replacing what was there."""
         self.cache[:, :, slot, :, : saved.tokens].copy_(saved.cache, non_blocking=True)
         self.context[:, slot].copy_(saved.context, non_blocking=True)
-        self.position[slot] = saved.tokens
+        self.position[slot].fill_(saved.tokens)
         self.speech_start[slot].copy_(saved.speech_start, non_blocking=True)
         self.self_masked_from[slot].copy_(saved.self_masked_from, non_blocking=True)
 
@@ -96,6 +96,6 @@ class LanguageState:
         """Put into ``slot`` the sequence in ``source`` of a state, which has read ``tokens`` tokens."""
         self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
         self.context[:, slot] = state.context[:, source]
-        self.position[slot] = tokens
+        self.position[slot].fill_(tokens)
         self.speech_start[slot] = state.speech_start[source]
         self.self_masked_from[slot] = state.self_masked_from[source]

@@ -8,6 +8,8 @@ computes each step once. The shapes of the network are those of ``CausalHiFiGAND
 
 from __future__ import annotations
 
+from math import prod
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -164,7 +166,7 @@ class Stage(nn.Module):
 class Decoder(nn.Module):
     """Decodes dequantised frames to samples.
 
-    state_size is the number of values in a stream's History.
+    state_size is the number of values in a stream's History, samples that of a frame's samples.
     """
 
     def __init__(
@@ -175,6 +177,7 @@ class Decoder(nn.Module):
         self.stages = nn.ModuleList(stages)
         self.clamp = clamp
         self.state_size = sum(m.state_size for m in self.modules() if isinstance(m, CausalConv | UpSample))
+        self.samples = prod(stage.up.rate for stage in stages)
 
     def set_precision(self, precision: torch.dtype) -> None:
         """Set the type of the convolutions' weights; everything else stays float32.

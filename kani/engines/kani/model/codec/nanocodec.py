@@ -7,7 +7,9 @@ sequences of different lengths share a call.
 
 from __future__ import annotations
 
+import logging
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -24,6 +26,7 @@ from kani.engines.kani.model.codec.nemo_archive import read_nemo
 
 __all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
 
+log = logging.getLogger(__name__)
 
 FRAMES_PER_PASS = 4
 """Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at load,
@@ -54,7 +57,7 @@ class NanoCodec:
         self.config = config
         self._decoder, self._device, self._dtype = decoder, device, dtype
         self._code_vectors = _code_vectors(config.levels).to(device)
-        self._fused: CpuDecoder | None = None
+        self._own: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     @classmethod
     def load(cls, path: Path, *, device: torch.device, precision: torch.dtype) -> NanoCodec:
@@ -72,16 +75,24 @@ class NanoCodec:
             decoder.pack()
         return cls(config, decoder, device, precision)
 
-    def compile(self) -> bool:
-        """Switch to kernels compiled now; False, without a change, where that is not possible.
+    def compile(self, streams: int = 1) -> bool:
+        """Switch to kernels of its own; False, without a change, where there are none, or none that pay.
 
-        Takes about a second, on a CPU that has a C++ compiler, and uses the threads that torch has now. May
-        run in another thread: a call in progress is not affected, and states stay valid.
+        On a CPU that has a C++ compiler this takes about a second, and uses the threads that torch has now.
+        On a GPU, in bfloat16, with Triton and a C compiler it takes about a minute, once; they are tried
+        with ``streams`` frames at once. May run in another thread: a call in progress is not affected, and
+        states stay valid.
         """
-        kernels = compile_kernels(self._dtype) if self._device.type == "cpu" else None
-        if kernels is not None:
-            self._fused = CpuDecoder(self._decoder, kernels)
-        return kernels is not None
+        if self._device.type == "cuda" and self._dtype == torch.bfloat16:
+            try:
+                from kani.engines.kani.model.codec.gpu import faster_decoder
+
+                self._own = faster_decoder(self._decoder, streams, self._dtype)
+            except Exception as error:  # Triton raises whatever the compilers raise that it calls
+                log.info("NanoCodec runs without kernels of its own: %s", error)
+        elif self._device.type == "cpu" and (kernels := compile_kernels(self._dtype)) is not None:
+            self._own = CpuDecoder(self._decoder, kernels)
+        return self._own is not None
 
     def new_state(self, slots: int) -> CodecState:
         """State for ``slots`` sequences, each at its start."""
@@ -114,8 +125,8 @@ class NanoCodec:
         return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
 
     def _advance(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
-        if self._fused is not None:
-            return self._fused(frames, slots, rows)
+        if self._own is not None:
+            return self._own(frames, slots, rows)
         samples: Tensor
         samples, renewed = self._decoder(frames, rows.index_select(0, slots))
         rows.index_copy_(0, slots, renewed)
