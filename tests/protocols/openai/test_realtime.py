@@ -23,6 +23,7 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recogni
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
+from kani.protocols.shared.connection import Client as ServedClient
 from tests.clients.openai_realtime import BETA, TRANSCRIPTION, Client, loud, quiet, realtime, text_item, types
 from tests.support.chat.talking import TURN_EVENTS
 from tests.support.loudness import PausingRecognizer
@@ -441,7 +442,7 @@ async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) ->
     websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
     async with started(tmp_path, engine, recognizer=Broken()) as service:
         limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
-        connection = RealtimeConnection(websocket, service, config, limits, beta=False)
+        connection = RealtimeConnection(ServedClient(websocket), service, config, limits, beta=False)
         await asyncio.wait_for(connection.run(), WITHIN_S)
     assert closed.is_set()
     assert engine.steps

@@ -14,7 +14,6 @@ from collections.abc import Collection
 from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
-from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
@@ -27,6 +26,7 @@ from kani.protocols.openai.realtime.unmute.lists import list_routes
 from kani.protocols.openai.realtime.webrtc.routes import CALL, call_routes
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.openai.settings import OpenAISettings
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.protocol import Context, offered_keys
 
 __all__ = ["CALLS_PATH", "MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
@@ -52,20 +52,25 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         offered = websocket.scope["subprotocols"]
         # A browser closes a connection if the answer names none of the sub-protocols that it offers.
         await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
-        first = None
+        client, first = Client(websocket), None
         if may_be_unmute(websocket, SUBPROTOCOL, unmute_port):
             # The first message shows the dialect; a greeting of OpenAI's would end Unmute's load test.
-            first = await _first_message(websocket, limits.idle_s)
+            try:
+                async with asyncio.timeout(limits.idle_s):
+                    if (first := await client.receive()) is None:
+                        return
+            except TimeoutError:
+                pass  # OpenAI's greeting comes first, and then the end
             if first is not None and await is_unmute(first):
                 config = initial_config("realtime", None, instructions)
-                await UnmuteConnection(websocket, service, config, limits).run(first)
+                await UnmuteConnection(client, service, config, limits).run(first)
                 return
         if (call := websocket.scope.get("extensions", {}).get(CALL)) is not None:
-            await call.serve(websocket, service, limits)
+            await call.serve(client, service, limits)
             return
         beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
         config = first_config(websocket)
-        await RealtimeConnection(websocket, service, config, limits, beta=beta).run(first)
+        await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
 
     def languages() -> Collection[str]:
         return service.recognizer.info.languages if service.recognizer is not None else frozenset()
@@ -79,15 +84,6 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         *secret_routes(languages, keys, SESSION_S, instructions),
         *list_routes(service, unmute_port),
     ]
-
-
-async def _first_message(websocket: WebSocket, within_s: float) -> Message | None:
-    """Return the first message of a client, None if none comes in time."""
-    try:
-        async with asyncio.timeout(within_s):
-            return await websocket.receive()
-    except TimeoutError:
-        return None
 
 
 def _has_beta_header(headers: Headers) -> bool:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
-from starlette.types import Message as Received
-from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+from starlette.websockets import WebSocketDisconnect
 from typing_extensions import override
 
 from kani.core.conversation.items import Message
@@ -30,12 +29,9 @@ from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
-from kani.protocols.shared.client_languages import accept_languages
-from kani.protocols.shared.connection import client_address, close
+from kani.protocols.shared.connection import GOING_AWAY, NORMAL, STOPPING, TRY_LATER, Client
 
-NORMAL = 1000
-GOING_AWAY = 1001
-TRY_LATER = 1013
+CANNOT_HEAR = "speech cannot be recognised now"
 
 CLIENT_EVENTS = (
     *("session.update", "transcription_session.update", "input_audio_buffer.append"),
@@ -58,7 +54,7 @@ class Connection(ABC):
 
     def __init__(
         self,
-        websocket: WebSocket,
+        client: Client,
         service: SpeechService,
         config: SessionConfig,
         limits: ConnectionLimits,
@@ -68,22 +64,21 @@ class Connection(ABC):
         silence: Callable[[], None] = lambda: None,
     ) -> None:
         """make_sender, make_events, make_output: of the dialect's events; silence: of ``Responses``."""
-        self._websocket = websocket
+        self._client = client
         self._service = service
         self._config = config
         self._limits = limits
-        self._sender = make_sender(self._send)
+        self._sender = make_sender(client.send)
         self._conversation = Conversation()
-        client = client_address(websocket)
-        languages = accept_languages(websocket.headers)
+        known = (client.address, client.languages)
         self._responses = Responses(
-            service, self._sender, self._conversation, client, languages, self._start, make_output, silence
+            service, self._sender, self._conversation, *known, self._start, make_output, silence
         )
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
         events = make_events(self._sender, self._conversation)
-        self._input = InputAudio(service, self._sender, events, config, client, self._turns)
+        self._input = InputAudio(service, self._sender, events, config, client.address, self._turns)
 
     @abstractmethod
     async def _greet(self) -> None:
@@ -93,7 +88,7 @@ class Connection(ABC):
     async def _handle(self, event: ClientEvent) -> None:
         """Handle one event. Raises EventError, and InputFailed."""
 
-    async def run(self, first: Received | None = None) -> None:
+    async def run(self, first: str | bytes | None = None) -> None:
         """Serve until the client disconnects, or its time is over; first: a message that has come before."""
         try:
             async with asyncio.TaskGroup() as group:
@@ -113,21 +108,15 @@ class Connection(ABC):
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
             self._tasks.clear()
 
-    async def _send(self, text: str) -> None:
-        # Starlette has a RuntimeError for what is sent while the closing handshake goes on.
-        if self._websocket.application_state is not WebSocketState.CONNECTED:
-            raise WebSocketDisconnect
-        await self._websocket.send_text(text)
-
     async def _transcribe(self) -> None:
         try:
             await self._input.run()
         except InputFailed:
-            await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
+            await self._client.close(TRY_LATER, CANNOT_HEAR)
             return
-        await close(self._websocket, GOING_AWAY, "the server is stopping")
+        await self._client.close(GOING_AWAY, STOPPING)
 
-    async def _receive(self, received: Received | None) -> None:
+    async def _receive(self, received: str | bytes | None) -> None:
         """Handle events until the client disconnects; received: the first one, if it has come already."""
         now = asyncio.get_running_loop().time
         expires_at = now() + self._limits.session_s
@@ -135,16 +124,16 @@ class Connection(ABC):
             idle_at = now() + self._limits.idle_s
             try:
                 async with asyncio.timeout_at(min(expires_at, idle_at)):
-                    received = received or await self._websocket.receive()
+                    received = await self._client.receive() if received is None else received
             except TimeoutError:
                 await self._expire(idle=idle_at < expires_at)
                 return
-            if received["type"] == "websocket.disconnect":
+            if received is None:
                 return
             try:
                 await self._handle_message(received)
             except InputFailed:
-                await close(self._websocket, TRY_LATER, "speech cannot be recognised now")
+                await self._client.close(TRY_LATER, CANNOT_HEAR)
                 return
             received = None
 
@@ -152,14 +141,14 @@ class Connection(ABC):
         limits = self._limits
         reason = f"no event came for {limits.idle_s:g} s" if idle else f"it lasted {limits.session_s:g} s"
         await self._sender.error(EventError(f"the session has ended: {reason}", "session_expired"))
-        await close(self._websocket, NORMAL, reason)
+        await self._client.close(NORMAL, reason)
 
-    async def _handle_message(self, received: Received) -> None:
+    async def _handle_message(self, received: str | bytes) -> None:
         event = None
         try:
-            if (text := received.get("text")) is None:
+            if isinstance(received, bytes):
                 raise EventError("events are text messages, not binary ones", "invalid_json")
-            event = await parse_event(text)
+            event = await parse_event(received)
             await self._handle(event)
         except EventError as error:
             await self._sender.error(error, event.event_id if event is not None else None)
@@ -185,7 +174,7 @@ class RealtimeConnection(Connection):
 
     def __init__(
         self,
-        websocket: WebSocket,
+        client: Client,
         service: SpeechService,
         config: SessionConfig,
         limits: ConnectionLimits,
@@ -194,7 +183,7 @@ class RealtimeConnection(Connection):
         **transport: Any,
     ) -> None:
         """transport: what another transport replaces, see ``Connection``."""
-        super().__init__(websocket, service, config, limits, partial(EventSender, beta=beta), **transport)
+        super().__init__(client, service, config, limits, partial(EventSender, beta=beta), **transport)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
 

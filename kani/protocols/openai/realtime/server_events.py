@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import uuid
 from collections.abc import Awaitable, Callable
@@ -29,14 +28,13 @@ def new_id(prefix: str) -> str:
 
 
 class EventSender:
-    """Sends events one at a time: Starlette's WebSocket supports a single sender.
+    """Sends events.
 
     beta: whether the client expects the names of the beta generation; it may change.
     """
 
     def __init__(self, send: Callable[[str], Awaitable[None]], *, beta: bool) -> None:
         self._send = send
-        self._lock = asyncio.Lock()
         self.beta = beta
 
     async def send(self, name: str, /, **fields: Any) -> None:
@@ -45,9 +43,7 @@ class EventSender:
         if known is None:
             return
         # ASCII: an unpaired surrogate of the client's text goes back as the same escape.
-        text = json.dumps({"type": known, "event_id": new_id("event"), **fields})
-        async with self._lock:
-            await self._send(text)
+        await self._send(json.dumps({"type": known, "event_id": new_id("event"), **fields}))
 
     async def error(self, error: EventError, event_id: str | None = None) -> None:
         """Send an ``error`` event; event_id: of the client's event that caused it."""

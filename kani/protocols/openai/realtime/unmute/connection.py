@@ -7,7 +7,6 @@ from dataclasses import replace
 from functools import partial
 
 import msgspec
-from starlette.websockets import WebSocket
 from typing_extensions import override
 
 from kani.core.conversation.items import Message
@@ -15,7 +14,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
-from kani.protocols.openai.realtime.connection import NORMAL, Connection, ConnectionLimits
+from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits
 from kani.protocols.openai.realtime.session_config import DEFAULT_VOICE, SessionConfig
 from kani.protocols.openai.realtime.unmute.events import UnmuteEvents, UnmuteSender, warn
 from kani.protocols.openai.realtime.unmute.instructions import COURSE
@@ -23,7 +22,7 @@ from kani.protocols.openai.realtime.unmute.opus import OpusInput, OpusOutput
 from kani.protocols.openai.realtime.unmute.output import UnmuteOutput
 from kani.protocols.openai.realtime.unmute.session import Session, first_config
 from kani.protocols.openai.voice_names import resolve_voice
-from kani.protocols.shared.connection import close
+from kani.protocols.shared.connection import NORMAL, Client
 
 HANG_UP_AFTER_S = 1.0
 """Seconds after a goodbye until the connection is closed, unless the user has spoken."""
@@ -38,14 +37,14 @@ class UnmuteConnection(Connection):
     """A client of Unmute's dialect; the assistant speaks first, once the client has said who it is to be."""
 
     def __init__(
-        self, websocket: WebSocket, service: SpeechService, config: SessionConfig, limits: ConnectionLimits
+        self, client: Client, service: SpeechService, config: SessionConfig, limits: ConnectionLimits
     ) -> None:
         """config: of a connection of OpenAI's dialect."""
         stream = OpusOutput()
         make_events = partial(UnmuteEvents, stream=stream)
         make_output = partial(UnmuteOutput, stream=stream, hang_up=self._hang_up)
         super().__init__(
-            websocket, service, first_config(config), limits, UnmuteSender, make_events, make_output
+            client, service, first_config(config), limits, UnmuteSender, make_events, make_output
         )
         self._general = config.instructions
         self._audio = OpusInput()
@@ -105,4 +104,4 @@ class UnmuteConnection(Connection):
         """Close the connection, unless the user says something more."""
         await asyncio.sleep(HANG_UP_AFTER_S)
         if self._conversation.items[-1:] == [goodbye]:
-            await close(self._websocket, NORMAL, "the assistant has ended the conversation")
+            await self._client.close(NORMAL, "the assistant has ended the conversation")

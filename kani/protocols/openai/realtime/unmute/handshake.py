@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from starlette.types import Message, Scope
+from starlette.types import Scope
 from starlette.websockets import WebSocket
 
 from kani.protocols.openai.realtime.client_events import EventError, parse_event
@@ -31,10 +31,10 @@ def may_be_unmute(websocket: WebSocket, subprotocol: str, port: int | None) -> b
     return is_on_port(scope, port) and scope["subprotocols"] == [subprotocol] and bare
 
 
-async def is_unmute(first: Message) -> bool:
+async def is_unmute(first: str | bytes) -> bool:
     """Return True if a connection's first message is one of Unmute's."""
     try:
-        event = await parse_event(first.get("text") or "")
+        event = await parse_event(first if isinstance(first, str) else "")
         return event.type == "session.update" and MARK in event.object("session")
     except EventError:
         return False

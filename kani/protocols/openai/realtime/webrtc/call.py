@@ -25,7 +25,6 @@ from aiortc.jitterbuffer import JitterBuffer
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
 from starlette.types import Message
-from starlette.websockets import WebSocket
 
 from kani.core.audio.pcm import pcm16
 from kani.core.service import SpeechService
@@ -35,6 +34,7 @@ from kani.protocols.openai.realtime.connection import ConnectionLimits
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc.session import CallConnection
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
+from kani.protocols.shared.connection import Client
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"
@@ -124,9 +124,9 @@ class Call:
             raise ApiError(400, reason, "sdp", "invalid_value") from error
         return str(peer.localDescription.sdp)
 
-    async def serve(self, websocket: WebSocket, service: SpeechService, limits: ConnectionLimits) -> None:
-        """Serve the session; websocket: this call, accepted."""
-        await CallConnection(self._speaker, websocket, service, self._config, limits).run()
+    async def serve(self, client: Client, service: SpeechService, limits: ConnectionLimits) -> None:
+        """Serve the session; client: this call, accepted."""
+        await CallConnection(self._speaker, client, service, self._config, limits).run()
 
     async def receive(self) -> Message:
         """Return the next ASGI message."""

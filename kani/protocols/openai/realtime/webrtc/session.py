@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from starlette.types import Message as Received
 from typing_extensions import override
 
 from kani.core.audio.resampling import LowDelayResampler
@@ -36,7 +35,7 @@ class CallConnection(RealtimeConnection):
         self._refusal = ""
 
     @override
-    async def _receive(self, received: Received | None) -> None:
+    async def _receive(self, received: str | bytes | None) -> None:
         try:
             await super()._receive(received)
         finally:
@@ -44,12 +43,12 @@ class CallConnection(RealtimeConnection):
             self._speaker.stop()
 
     @override
-    async def _handle_message(self, received: Received) -> None:
-        if received.get("bytes") is None:
+    async def _handle_message(self, received: str | bytes) -> None:
+        if isinstance(received, str):
             await super()._handle_message(received)
             return
         try:
-            await self._hear(np.frombuffer(received["bytes"], "<i2").astype(np.float32) / np.float32(32768))
+            await self._hear(np.frombuffer(received, "<i2").astype(np.float32) / np.float32(32768))
         except EventError as error:
             # Said once: fifty pieces come a second.
             if str(error) != self._refusal:
