@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import math
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -166,7 +167,8 @@ def detector() -> VoiceDetector:
 
 async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
     """A text in a voice, at the encoder's rate."""
-    chunks = [chunk.samples async for chunk in engine.synthesize(Segment(text, voice, "es"))]
+    segment = Segment(text, voice, "es", ahead_s=math.inf)
+    chunks = [chunk.samples async for chunk in engine.synthesize(segment)]
     return np.asarray(soxr.resample(np.concatenate(chunks), 24_000, SAMPLE_RATE), np.float32)
 
 
