@@ -35,7 +35,93 @@ _LAST_FIGURES = (
     ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
 )
 
+_SERIES = (
+    ("en", "season", "episode"),
+    ("de", "Staffel", "Folge"),
+    ("fr", "saison", "épisode"),
+    ("it", "stagione", "episodio"),
+    ("es", "temporada", "episodio"),
+    ("pt", "temporada", "episódio"),
+)
+
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
+    # What is written apart or together for the rules above: hours, days of a list, parts of a house's number
+    ("de", r"\b([Uu]m|[Aa]b|[Gg]egen) (\d{1,2})h\b|\b([Bb]is) (1\d|2[0-4])h\b", r"\1\3 \2\4 Uhr"),
+    ("de", r"\b(Mo|Di|Mi|Do|Sa|So)(\.?) (0?[6-9]|1\d|2[0-3])\.(00|1[3-9]|[2-5]\d)\b(?![.\d]| ?[-–€h]| Uhr)", r"\1\2 \3:\4"),
+    (
+        "de en es fr it pt",
+        r"(?i)\b(linien?|linea|linee|líneas?|linhas?|lignes?|lines?|bus(?:es|se)?|autobús|ônibus|tram|zimmer|rooms?|salles?|salas?|aule)"
+        r" (\d{1,3})/(\d{1,3})/(\d{1,3})\b(?!/)",
+        r"\1 \2, \3, \4",
+    ),
+    ("de", r"(?<=[€Rx\d])( ?)/ ?J(?:\.|\b)(?!\w)", r"\1/Jahr"),
+    ("de", r"\b([Ee]in(?:en|em|er)) 1/2(?= [A-ZÄÖÜ])", r"\1 halben"),
+    ("de", r"\b(in|nach|vor|seit|mit|aus|bei) 1/2 (?=(?:Stunde|Std\.|Tasse|Packung|Flasche|Zwiebel|Seite|Portion)(?!\w))", r"\1 einer halben "),
+    ("de", r"\b(in|nach|vor|seit|mit|aus|bei) 1/2 (?=(?:Jahr|Tag|Monat|Liter|l|Meter|Kilo|Pfund|TL|EL|Glas|Becher)(?!\w))", r"\1 einem halben "),
+    ("de", r"(?<=\d\. )St\.(?= (?:li|re|mi)\b|[,;)])", "Stock"),
+    ("de", r"\b(\d{1,2})\. (?:u\.|und|\+|&) (\d{1,2})\. (?=(?:Herren|Damen|Männer|Frauen|Jugend)\b)", r"\1te und \2te "),
+    ("de", r"\bd\. (?=\d{1,2}\. ?(?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|\d))", "den "),
+    ("de", r"† ?(?=\d{4}\b)", "gestorben "),
+    ("de", r"(?<=\d )Tsd\.?/(?=[µn]l\b)", "tausend pro 1 "),
+    ("de", r"((?:[Ss]tr\.|[Ss]traße|pl\.|[Pp]latz|[Gg]asse|[Ww]eg|[Aa]llee) \d{1,3})/(?=\d{1,3}\b(?! \d))", r"\1 Schrägstrich "),
+    ("de", r"\b(\d{1,3})-j(?:ähr)?\.", r"\1-jährige"),
+    ("de", r"\bb\. (?=(?:Mo|Di|Mi|Do|Fr|Sa|So)\b)", "bis "),
+    ("de", r"\bSa\.?/So\.?/(?:Feiert\w*\.?|Ft\.?)", "Samstag, Sonntag und feiertags"),
+    ("de", r"(?<=% )BW\b", "Baumwolle"),
+    ("de", r"(?<=% )EL\b", "Elasthan"),
+    ("de", r"\bPLZ ?/ ?(?=Ort\b|Wohnort)", "Postleitzahl und "),
+    *(
+        ("en", rf"\b{day[:3]}\.? ([AaPp])\.?[Mm]\b\.?", rf"{day} \1.m.")
+        for day in "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+    ),
+    ("en", r"\b([Tt]he|[Ee]very|[Aa]nother|[Aa]|[Ll]ast|[Ff]irst|[Pp]er) 1/2(?= [a-z])", r"\1 half"),
+    ("en", r"\b1 ?x (?=\d{2,4} ?(?:g|ml|kg|oz|l|L)\b)", "one "),
+    ("en", r"(\d ?(?:mins?|hrs?|hours?|days?|weeks?|wks?|months?|yrs?))[-–](?=\d)", r"\1 – "),
+    ("en", r"\b[Aa]/[Cc](?= (?:[Nn]o|[Nn]um|name|ending|holder|is\b))", "account"),
+    ("en", r"\b([Aa])/[Cc](?=:? \d{6,8}\b)", r"\1ccount number"),
+    ("en", r"([£$€]\d[\d.,]*)(?=(?:pcm|pw|ppn|pppn)\b)", r"\1 "),
+    ("de en es fr it pt", r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])", r"\1, \2, \3"),
+    ("", r"(?<![\d-])([67]-[67])\((\d{1,2})\)", r"\1 (\2)"),
+    ("en", r"\bMoM(?=:| award| was|\))", "man of the match"),
+    ("en", r"\b10-4(?=[,.!?])", "ten four"),
+    *(
+        (language, r"\b[ST]0?(\d{1,2}) ?E(?:p\.? ?)?0?(\d{1,3})\b", rf"{season} \1 {episode} \2")
+        for language, season, episode in _SERIES
+    ),
+    ("en", r"\b(\d{1,2})W[-/](\d{1,2})L\b", r"\1 wins, \2 losses"),
+    ("en", r"\b802\.11", "eight oh two dot eleven "),
+    ("en", r"\bof which sat\.", "of which saturates"),
+    ("en", r"(?<=\d )M☉", "solar masses"),
+    ("en", r"\bbtw\.? (?=\S+ (?:&|and) )", "between "),
+    ("en", r"\best\. (?=[£$€])", "estimated "),
+    ("en", r"\b([Ff]lat|[Aa]pt\.?|[Uu]nit|[Ss]uite) (\d{1,3})/(?=\d{1,3}\b)", r"\1 \2, "),
+    ("de fr", r"\b([A-ZÄÖÜ])\.-([A-ZÄÖÜ])\.(?= ?[A-ZÄÖÜ])", r"\1. \2."),
+    ("en", r"\b([ECMP][SD]?T)/(?=\d{1,2}\b)", r"\1, "),
+    ("en", r"(?<![\w.])(\d{2,3})°?([CF])/(?=\d{2,3}°?[CF]\b|[Gg]as|GM ?\d)", r"\1°\2, "),
+    ("en", r"(?<=°[CF], )(\d{2,3})([CF])\b", r"\1°\2"),
+    ("en", r"(?<=°[CF])/(?=GM ?\d|[Gg]as)|(?<= fan)/(?=[Gg]as)", ", "),
+    ("en", r"\bGM ?(?=\d\b)", "gas mark "),
+    ("en", r"\b(\d{1,3}) ?-?(?:y/o|yo|y\.o\.) M\b(?!')", r"\1 year old male"),
+    ("en", r"\b(\d{1,3}) ?-?(?:y/o|yo|y\.o\.) F\b(?!')", r"\1 year old female"),
+    ("en", r"\b(\d) ?(?:BR|BD|bed|bd|br)/(\d(?:\.5)?) ?(?:BA|bath|ba)\b", r"\1 bedroom, \2 bath"),
+    ("en", r"(\d(?:st|nd|rd|th)) inst\.", r"\1 instant"),
+    ("en", r"\b(PIN|[Pp]in|[Cc]ode|ID):? (\d{3,8})#", r"\1 \2 hash"),
+    ("en", r"\b(an?|their|his|her|our|the) (\d{1,3}[-–]\d{1,3}) W(?=[.,;!)]|$| over| against| vs| at)", r"\1 \2 win"),
+    ("en", r"\b(an?|their|his|her|our|the) (\d{1,3}[-–]\d{1,3}) L(?=[.,;!)]|$| to| against| vs| at)", r"\1 \2 loss"),
+    (
+        "en",
+        r"(?<![\d-])([01]\d|2[0-3])([0-5]\d)[-–]([01]\d|2[0-3])([0-5]\d)(?= ?(?:hrs|hours|h)\b)"
+        r"|(?:(?<=[-–][FSU] )|(?<=[-–](?:Fri|Sat|Sun) )|(?<=daily )|(?<=Open )|(?<=open )|(?<=Hours: ))([01]\d|2[0-3])([0-5]\d)[-–]([01]\d|2[0-3])([0-5]\d)\b",
+        r"\1\5:\2\6-\3\7:\4\8",
+    ),
+    ("", r"(?<=\()([a-z]) - (?=\d+\))", r"\1 − "),
+    ("en", r"(?i)\b(my|your|his|her|our|their|phone|mobile|cell|order|account|acct\.?) no\. (?=is|was|has|or|and|for|to|on|in)", r"\1 number "),
+    ("en", r"\b(The|the) Sun(?= (?!\d|night|morning|after|service|league|roast|brunch)|[.,;!?]? *$)", r"\1 sun"),
+    ("en", r"\b(doi:? ?10\.\d{4,5})/(?=\S)", r"\1 slash "),
+    ("en", r"\bpts\.? (?=(?:improved|with|who|were|had|received|reported)\b)", "patients "),
+    ("en", r"\b(one|two|three|four|five|six|seven|eight|nine|ten) and 1/2\b", r"\1 and a half"),
+    ("en", r"(?<=from )\*(?= to)", "asterisk"),
+    ("en", r"\b(\d{4,}-)A\b", r"\1a"),
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
         "de en es fr it pt hi ar",
@@ -208,7 +294,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"\b(\d/\d)(?:rds?|ths?|nds?)\b", r"\1"),
     ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
     ("en", r"([£$€]\d[\d.,]*)pp\b", r"\1 pp"),
-    ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
+    ("de", r"(?<![-–/])\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| ?[-–h]| Uhr))", "CHF "),
     # Prices of several kinds of tickets
     (
         "de en es fr it pt hi",

@@ -63,6 +63,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 continue
             if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:
                 spoken, ends_sentence = spoken + noun, False
+            if table.agreement.capitals and cursor.previous().core[:1].isdecimal():
+                # "mit 34 Pkt."
+                spoken = table.number_words.inflected_after(cursor.previous(2).core.lower(), spoken)
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
             end -= ends_sentence

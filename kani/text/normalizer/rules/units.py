@@ -281,7 +281,7 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
-    if any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
+    if not noun.suffix.endswith(",") and any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
         return True
     if noun.suffix or not noun.core[:1].isupper():
         return False

@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import TokenCursor
+from kani.text.writing import ends_sentence
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -45,6 +46,8 @@ _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
 _MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
+_BEFORE_RATIOS = frozenset("of odds ratio are won lost beat a an equals times".split())
+_OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 
@@ -153,13 +156,24 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "30/9 a 4/10", "01/02 a 28/02", "7/11 को"
         behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
         beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
-        until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
+        until = any(
+            (word == "&" or (word.isalpha() and len(word) < 4)) and is_loose(other, table)
+            for word, other in beside
+        )
         # "de 3 a 7/8"
         since = cursor.previous(2).core
         opened = previous in _UNTIL and since.isdecimal() and cursor.previous(3).core.lower() in _FROM
         opened = opened and int(since) < int(token.core.split("/")[0])
         known = known or until or opened or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
+        part, whole = (int(one) for one in token.core.split("/")) if token.core.count("/") == 1 else (0, 0)
+        beside_figure = {before.core[-1:], behind[:1]} & {*"0123456789+=×÷*<>%"}
+        if table.language == "en" and not counted and not beside_figure and whole not in _OF_BEATS:
+            # "thru 11/3", "11/5: vet"; "7/4" is a measure of music.
+            headed = token.suffix == ":" and (before.end == 0 or ends_sentence(before.suffix))
+            odd = part > whole and behind not in table.units and behind not in _PARTITIVE
+            odd = odd and previous not in _BEFORE_RATIOS and not (behind.endswith("s") and len(behind) > 3)
+            known = known or odd or (headed and whole not in (5, 10))
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
         # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
