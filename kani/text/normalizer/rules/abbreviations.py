@@ -24,7 +24,7 @@ _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
-_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4".split())
+_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4 ⅓ 1/3 ⅔ 2/3 ⅛ 1/8".split())
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
@@ -36,6 +36,7 @@ _OF_STREETS = frozenset(
 )
 _IN_STREETS = frozenset("na à da pela in nella".split())
 _ADJECTIVES = ("isch", "lich", "ig", "deutsch", "gemein", "jährig")
+_PREPOSITIONS = frozenset("bezüglich zuzüglich abzüglich einschließlich hinsichtlich anlässlich".split())
 _WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede jeder jedes".split())
 _DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
 _OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
@@ -86,7 +87,12 @@ def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: Languag
     before, earlier = cursor.previous().core.lower(), cursor.previous(2).core.lower()
     if before in _OBLIQUE or (before == "der" and earlier in _DATIVE):
         return "en"
-    return "e" if before in _WEAK else ""
+    if before in _WEAK:
+        return "e"
+    # "Amtl. Warnung", but "zzgl. Porto"
+    headed = cursor.token().core[:1].isupper() and cursor.token(count - 1).suffix == "."
+    headed = headed and spoken not in _PREPOSITIONS
+    return {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "") if headed else ""
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -201,7 +207,8 @@ def _said_as(
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
-    return spoken, stop and not titled
+    noun = table.agreement.capitals and count > 1 and following.core.lower() not in table.agreement.not_nouns
+    return spoken, stop and not (titled or noun)
 
 
 def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:

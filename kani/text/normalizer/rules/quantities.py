@@ -180,6 +180,9 @@ def quantity(
 def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
     """True for the "2x" of a formula."""
     near = cursor.previous().core, cursor.token(1).core
+    if near[1].isalpha() and len(near[1]) > 1:
+        # "2x dmg + 1x supp"
+        return False
     return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
 
 

@@ -30,7 +30,7 @@ _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
     hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
-    mfg fab antes entro""".split()
+    mfg fab antes entro geb ca ez erstzulassung bj""".split()
 )
 _LAWS = frozenset(
     """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
@@ -47,6 +47,7 @@ _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 _MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
 _BEFORE_RATIOS = frozenset("of odds ratio are won lost beat a an equals times".split())
+_DATED_NOUNS = frozenset("email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split())
 _OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
@@ -166,14 +167,16 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         opened = opened and int(since) < int(token.core.split("/")[0])
         known = known or until or opened or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
-        part, whole = (int(one) for one in token.core.split("/")) if token.core.count("/") == 1 else (0, 0)
+        part, whole = map(int, _NUMBER.findall(token.core))
         beside_figure = {before.core[-1:], behind[:1]} & {*"0123456789+=×÷*<>%"}
-        if table.language == "en" and not counted and not beside_figure and whole not in _OF_BEATS:
-            # "thru 11/3", "11/5: vet"; "7/4" is a measure of music.
-            headed = token.suffix == ":" and (before.end == 0 or ends_sentence(before.suffix))
+        headed = token.suffix == ":" and (before.end == 0 or ends_sentence(before.suffix) or not before.suffix)
+        labelled = counted and not (headed and previous not in table.numbers.labels)
+        if table.language == "en" and not labelled and not beside_figure and whole not in _OF_BEATS:
+            # "thru 11/3", "11/5: vet", "my 3/5 email"; "7/4" is a measure of music.
             odd = part > whole and behind not in table.units and behind not in _PARTITIVE
-            odd = odd and previous not in _BEFORE_RATIOS and not (behind.endswith("s") and len(behind) > 3)
-            known = known or odd or (headed and whole not in (5, 10))
+            odd = odd and token.core not in _FORMATS and previous not in _BEFORE_RATIOS and not (behind.endswith("s") and len(behind) > 3)
+            known = known or odd or (headed and not counted and whole not in (5, 10))
+        known = known or (behind in _DATED_NOUNS and not counted)
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
         # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
@@ -250,7 +253,7 @@ def is_loose(written: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    return following.core == "" or (following.core[0].isupper() and not following.prefix.startswith("("))
 
 
 def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
