@@ -53,7 +53,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r" (\d{1,3})/(\d{1,3})/(\d{1,3})\b(?!/)",
         r"\1 \2, \3, \4",
     ),
-    ("de en es fr it pt", r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])", r"\1, \2, \3"),
+    (
+        "de en es fr it pt",
+        r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])",
+        r"\1, \2, \3",
+    ),
     *(
         (language, r"\b[ST]0?(\d{1,2}) ?E(?:p\.? ?)?0?(\d{1,3})\b", rf"{season} \1 {episode} \2")
         for language, season, episode in _SERIES
@@ -62,6 +66,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
     ("de en es fr it pt", r"(\d ?A)/(?=\d+ ?mA)", r"\1, "),
     ("", r"#(?=\d{6,}\b)", "# "),
+    ("de en es fr it pt", r"\b([a-z])=(\d[\d.,]*)(cm|mm|km|m|kg|g|s|V|A|W)\b", r"\1 = \2 \3"),
     ("", r"\b(\d{1,2})[-/](\d{1,2})[-/](\d{1,2})(?= K/?D|,? KDA\b)", r"\1, \2, \3"),
     *(
         (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")

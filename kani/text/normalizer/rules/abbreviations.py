@@ -92,7 +92,9 @@ def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: Languag
     # "Amtl. Warnung", but "zzgl. Porto"
     headed = cursor.token().core[:1].isupper() and cursor.token(count - 1).suffix == "."
     headed = headed and spoken not in _PREPOSITIONS
-    return {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "") if headed else ""
+    return (
+        {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "") if headed else ""
+    )
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -207,7 +209,9 @@ def _said_as(
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
-    noun = table.agreement.capitals and count > 1 and following.core.lower() not in table.agreement.not_nouns
+    # "s. a. Müller", but "v. Chr. Danach"
+    noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1].islower()
+    noun = noun and following.core.lower() not in table.agreement.not_nouns
     return spoken, stop and not (titled or noun)
 
 
@@ -299,7 +303,7 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
     previous = cursor.previous()
     inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
-    if candidate.lower() != "no." or (candidate[0].isupper() and inside):
+    if candidate.lower() != "no." or (candidate[0].isupper() and inside) or previous.core.lower() in _ARTICLES:
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words

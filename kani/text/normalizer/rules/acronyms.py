@@ -69,6 +69,7 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
         return lowercase_pieces(text, start)
     return spelled_pieces(text, start, table)
 
+
 _ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
 """Beginnings of words without a liquid, in English and German, and of those with three consonants."""
 _BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
@@ -86,8 +87,9 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
     ):
         # No word of a Romance language begins as "TDAH".
         return False
-    begins = onset < len("st") or text[0] == "S" or text[:2] in _ONSETS or text[1] in _LIQUIDS
-    if acronyms.onset > len("st") and not (begins and (onset < len("str") or text[:2] in _BEFORE_LIQUIDS)):
+    strict = acronyms.onset > len("st") and text.isupper() and onset > 1
+    begins = text[0] == "S" or text[:2] in _ONSETS or text[1:2] in _LIQUIDS
+    if strict and not (begins and (onset < len("str") or text[:2] in _BEFORE_LIQUIDS)):
         # "HDMI"
         return False
     return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape

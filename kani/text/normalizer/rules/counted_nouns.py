@@ -284,6 +284,8 @@ class CountedNumerals:
             unit = table.form(measure.forms, value) if measure is not None else ""
             gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
             phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            # "2 1/2 dozen"
+            unit = f"{self._magnitude_word} {unit}".strip()
             if unit:
                 phrase.add(unit, *self._measure_at)
             return phrase.build(self.end)

@@ -190,7 +190,12 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         if first.isdecimal():
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units
-        elif table.agreement.capitals and first.isupper() and token.core.isalpha() and token.core not in _SYMBOLS:
+        elif (
+            table.agreement.capitals
+            and first.isupper()
+            and token.core.isalpha()
+            and token.core not in _SYMBOLS
+        ):
             # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
             goes_on = following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
@@ -283,7 +288,9 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
-    if not noun.suffix.endswith(",") and any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
+    if not noun.suffix.endswith(",") and any(
+        "number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())
+    ):
         return True
     if noun.suffix or not noun.core[:1].isupper():
         return False

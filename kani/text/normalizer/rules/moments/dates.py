@@ -47,7 +47,10 @@ _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 _MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
 _BEFORE_RATIOS = frozenset("of odds ratio are won lost beat a an equals times".split())
-_DATED_NOUNS = frozenset("email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split())
+_DATED_NOUNS = frozenset(
+    "email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split()
+)
+_LATEST_YEAR = 40
 _OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
@@ -169,12 +172,24 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         part, whole = map(int, _NUMBER.findall(token.core))
         beside_figure = {before.core[-1:], behind[:1]} & {*"0123456789+=×÷*<>%"}
-        headed = token.suffix == ":" and (before.end == 0 or ends_sentence(before.suffix) or not before.suffix)
+        headed = token.suffix == ":" and (
+            before.end == 0 or ends_sentence(before.suffix) or not before.suffix
+        )
         labelled = counted and not (headed and previous not in table.numbers.labels)
         if table.language == "en" and not labelled and not beside_figure and whole not in _OF_BEATS:
             # "thru 11/3", "11/5: vet", "my 3/5 email"; "7/4" is a measure of music.
-            odd = part > whole and behind not in table.units and behind not in _PARTITIVE
-            odd = odd and token.core not in _FORMATS and previous not in _BEFORE_RATIOS and not (behind.endswith("s") and len(behind) > 3)
+            odd = (
+                part > whole
+                and not token.prefix.strip("(")
+                and behind not in table.units
+                and behind not in _PARTITIVE
+            )
+            odd = (
+                odd
+                and token.core not in _FORMATS
+                and previous not in _BEFORE_RATIOS
+                and not (behind.endswith("s") and len(behind) > 3)
+            )
             known = known or odd or (headed and not counted and whole not in (5, 10))
         known = known or (behind in _DATED_NOUNS and not counted)
         return known or padded or _FIRST.search(token.core) is not None
@@ -300,7 +315,7 @@ def _date(
 
 
 def _full_year(year: str) -> int:
-    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 50 else 1900)
+    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < _LATEST_YEAR else 1900)
 
 
 def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:

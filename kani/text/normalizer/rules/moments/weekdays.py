@@ -283,5 +283,8 @@ def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     if following.text[following.start : following.end] in ("?", "!"):
         # French "sam. ?"
         return False
+    if following.core.lower() in table.dates.months:
+        # "Sat. Aug. 16"
+        return False
     noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
     return following.core == "" or (following.core[0].isupper() and not noun)

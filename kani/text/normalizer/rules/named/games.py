@@ -62,7 +62,9 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
     # Nobody counts 118 thirds.
-    many = table.language in ("en", "hi") and int(match[1]) > _FEW_RUNS and not cursor.previous().core.islower()
+    many = (
+        table.language in ("en", "hi") and int(match[1]) > _FEW_RUNS and not cursor.previous().core.islower()
+    )
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
