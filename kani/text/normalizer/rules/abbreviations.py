@@ -303,7 +303,11 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
     previous = cursor.previous()
     inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
-    if candidate.lower() != "no." or (candidate[0].isupper() and inside) or previous.core.lower() in _ARTICLES:
+    if (
+        candidate.lower() != "no."
+        or (candidate[0].isupper() and inside)
+        or previous.core.lower() in _ARTICLES
+    ):
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words

@@ -370,7 +370,8 @@ class CountedNumerals:
             if self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
                 # German "3-0", a score, falls.
-                won = table.language == "de" and year and self._first.value > self._second.value
+                won = table.language == "de" and year and self._cursor.token(1).core != "Grad"
+                won = won and self._first.value > self._second.value
                 to = table.signs_between_figures[":"] if won else table.numbers.to
                 phrase.add(to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
