@@ -210,7 +210,7 @@ def _said_as(
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
     # "s. a. Müller", but "v. Chr. Danach"
-    noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1].islower()
+    noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
     noun = noun and following.core.lower() not in table.agreement.not_nouns
     return spoken, stop and not (titled or noun)
 

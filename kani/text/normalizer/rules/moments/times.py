@@ -38,9 +38,9 @@ def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.core[:1] in _ABOUT and (token.core[1:2].isdecimal()):
         # "~19:30"
         with cursor.without_prefix(1):
-            said = time(cursor, table)
+            exact = time(cursor, table)
         sign = Piece(f"{table.numbers.about} ", token.core_start, token.core_start + 1)
-        return Verbalization((sign, *said.pieces), said.end) if said else None
+        return Verbalization((sign, *exact.pieces), exact.end) if exact else None
     spoken = _time(cursor, table, token.core, token.core_start)
     if spoken is not None:
         return spoken
