@@ -7,12 +7,13 @@ import re
 from collections.abc import Callable
 
 from kani.text.normalizer.tables.loaded import table_for
-from kani.text.normalizer.unspaced.spellings import ALONE, SPACE, UNSPACED
+from kani.text.normalizer.unspaced.table import unspaced_table_for
+
+_SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
-_HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 
 _FACTORIAL = tuple(
@@ -36,15 +37,6 @@ _LAST_FIGURES = (
     ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
 )
 
-_SERIES = (
-    ("en", "season", "episode"),
-    ("de", "Staffel", "Folge"),
-    ("fr", "saison", "épisode"),
-    ("it", "stagione", "episodio"),
-    ("es", "temporada", "episodio"),
-    ("pt", "temporada", "episódio"),
-)
-
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # What is written apart or together for the rules above: hours, days of a list, parts of a house's number
     (
@@ -57,10 +49,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         "de en es fr it pt",
         r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])",
         r"\1, \2, \3",
-    ),
-    *(
-        (language, r"\b[ST]0?(\d{1,2}) ?E(?:p\.? ?)?0?(\d{1,3})\b", rf"{season} \1 {episode} \2")
-        for language, season, episode in _SERIES
     ),
     ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
     ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
@@ -84,9 +72,9 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
         "de en es fr it pt hi ar",
-        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+"
+        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
         rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{SPACE}\d{{3}})+(?!\d)",
+        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
         "",
     ),
     ("", r"\+/[-−–](?= ?\d)", "±"),
@@ -234,11 +222,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
     ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
     ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
-    # What compares stands after its number
-    *(
-        ("hi", rf"{ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
-        for sign, said in _HINDI
-    ),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
@@ -255,7 +238,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "3'50 €", "4^ edizione", "9 वीं"
     ("es", r"(?<=\d)['’](?=\d(?![\d'’\"″])|\d\d ?(?:€|euros?\b))", ","),
     ("it", r"(?<=\d)\^(?=[A-H]?(?:[\s,.;]|$))", "ª"),
-    *UNSPACED,
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
 
@@ -283,7 +265,7 @@ def respelled(
 
 @functools.cache
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
-    table = table_for(language) if language else None
+    table = unspaced_table_for(language) or table_for(language)
     shared = (
         (re.compile(written), becomes)
         for languages, written, becomes in _SPELLINGS

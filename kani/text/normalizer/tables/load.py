@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from unicodedata import category
 
@@ -92,22 +91,11 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         compass=_letters(file.section("compass")),
         chess=_letters(file.section("chess")),
         code_block=markup.text("code_block", ""),
-        spellings=_spellings(file.section("spellings")),
+        spellings=file.section("spellings").patterns(),
     )
     for section in (markup, file):
         section.check_all_read()
     return table
-
-
-def _spellings(section: TableSection) -> tuple[tuple[re.Pattern[str], str], ...]:
-    """Patterns, and what is written instead of what they match."""
-    found = []
-    for written, becomes in section.all_texts().items():
-        try:
-            found.append((re.compile(written), becomes))
-        except re.error as error:
-            raise section.error(written, f"is no pattern: {error}") from None
-    return tuple(found)
 
 
 def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
