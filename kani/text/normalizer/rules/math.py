@@ -232,7 +232,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
     several = cursor.token(2).core in ("x", "×") or cursor.previous(2).core in ("x", "×")
-    if sign in "x×" and (measured or several or letter or cursor.token(2).core in _LENGTHS):
+    if sign in "x×" and not priced and (measured or several or letter or cursor.token(2).core in _LENGTHS):
         spoken = table.numbers.by
     elif sign in "x×" and (priced or cursor.token(2).core == "="):
         spoken = table.signs.get("×", spoken)
