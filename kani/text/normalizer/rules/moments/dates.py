@@ -46,7 +46,7 @@ _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
 _MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
-_BEFORE_RATIOS = frozenset("of odds ratio are won lost beat a an equals times".split())
+_BEFORE_RATIOS = frozenset("of is odds ratio are won lost beat a an equals times".split())
 _DATED_NOUNS = frozenset(
     "email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split()
 )
