@@ -6,12 +6,14 @@ import functools
 import re
 from collections.abc import Callable
 
-from kani.text.normalizer.unspaced.spellings import ALONE, SPACE, UNSPACED
+from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.unspaced.table import unspaced_table_for
+
+_SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
-_HINDI = (("<", "से कम"), (">", "से ज़्यादा"), ("≤", "या कम"), ("≥", "या ज़्यादा"))
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 
 _FACTORIAL = tuple(
@@ -36,12 +38,44 @@ _LAST_FIGURES = (
 )
 
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
+    # What is written apart or together for the rules above: hours, days of a list, parts of a house's number
+    (
+        "de en es fr it pt",
+        r"(?i)\b(linien?|linea|linee|líneas?|linhas?|lignes?|lines?|bus(?:es|se)?|autobús|ônibus|tram|zimmer|rooms?|salles?|salas?|aule)"
+        r" (\d{1,3})/(\d{1,3})/(\d{1,3})\b(?!/)",
+        r"\1 \2, \3, \4",
+    ),
+    (
+        "de en es fr it pt",
+        r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])",
+        r"\1, \2, \3",
+    ),
+    ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
+    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
+    ("de en es fr it pt", r"(\d ?A)/(?=\d+ ?mA)", r"\1, "),
+    ("", r"#(?=\d{6,}\b)", "# "),
+    ("de en es fr it pt hi", r"(?<=\d)[x×](?=[£$€₹]\d)", " x "),
+    ("", r"(?<=NPK )(\d{1,2}):(\d{1,2}):(\d{1,2})(?![\d:])", r"\1, \2, \3"),
+    ("de en es fr it pt", r"\b([a-z])=(\d[\d.,]*)(cm|mm|km|m|kg|g|s|V|A|W)\b", r"\1 = \2 \3"),
+    ("", r"\b(\d{1,2})[-/](\d{1,2})[-/](\d{1,2})(?= K/?D|,? KDA\b)", r"\1, \2, \3"),
+    *(
+        (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
+        for language, per in _PER
+    ),
+    ("", r"(?<![\w.])\.(?=\d{2,3}[\"”″])|(?<=[<>=≤≥])\.(?=\d)", "0."),
+    ("", r"(?<![\d/.])(\d{2,3})/(\d{1,3})/(\d)(?![\d/]|\.\d)", r"\1, \2, \3"),
+    ("", r"<(i|b|u|em|strong)>([^<>]{1,300})</\1>", r" \2 "),
+    ("", r"(?<=[\d%kKM])→(?=[$€£])", " → "),
+    ("", r"([$£€]\d[\d.,]*[kKMB]?)\+(?![\w+])", r"\1 +"),
+    ("de en es fr it pt", r"\b([LCTS]\d{1,2})[-–](?=\d{1,2}\b)", r"\1, "),
+    ("de fr", r"\b([A-ZÄÖÜ])\.-([A-ZÄÖÜ])\.(?= ?[A-ZÄÖÜ])", r"\1. \2."),
+    ("", r"(?<=\()([a-z]) - (?=\d+\))", r"\1 − "),
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
         "de en es fr it pt hi ar",
-        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+"
+        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
         rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{SPACE}\d{{3}})+(?!\d)",
+        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
         "",
     ),
     ("", r"\+/[-−–](?= ?\d)", "±"),
@@ -63,35 +97,17 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         "≤",
     ),
     *((language, r"(?<![\w.,])(\d{1,3}|n)!(?= ?[=≈×·÷/])", rf"\1 {said}") for language, said in _FACTORIAL),
-    ("de", rf"\b(\d{{1,2}}):(\d\d):(\d\d) (?:{_HOURS}|h\b)", r"\1 h \2 min \3 s"),
-    ("de", rf"(?<![:\d])(\d{{1,2}}):(\d\d) {_HOURS}", r"\1 h \2 min"),
-    ("de", r"(?i)((?:dauer|zeit):?) (\d{1,2}):(\d\d) ?h\b", r"\1 \2 h \3 min"),
-    ("de", r"\bI\. ?E\.(?=[/ ])", "IE"),
-    ("de", r"\b9/11\b", "elfter September"),
-    ("de", r"\bEZ(?= (?:ab )?\d{2,3} ?€)", "Einzelzimmer"),
     (
         "de en es fr it pt hi",
         rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
         r"\1 – ",
     ),
     ("de en es fr it pt hi", r"([€$£₹]\d[\d.,]*)/(?=[€$£₹]\d)", r"\1, "),
-    ("en", r"\b(yrs?|years?|mos?)/(?=\d)", r"\1, "),
-    ("en", r"\b(\d{1,3})d (?=\d{1,2}h\b)", r"\1 days "),
-    ("en", r"/sq\.? ?mi\b", " per square mile"),
-    ("en", r"/sq\.? ?ft\b", " per square foot"),
-    ("en", r"\bTu(?=[–-](?:Sa|Su|F)\b)", "Tue"),
-    ("en", r"(?<=[–-])Su\b|\bSu(?=[–-])", "Sun"),
-    ("en", r"(?<=[a-z][–-])Sa\b|\bSa(?=[–-]Su)", "Sat"),
-    ("en", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
-    ("en", r"\bq(?=\d{1,2} ?(?:min|h)\b)", "every "),
     ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
     ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     # A parcel's number, digits of an extension, minutes between trains
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
-    ("en", r"\b(ext\.?) (\d)(\d)(\d)(\d)\b", r"\1 \2 \3 \4 \5"),
-    ("en", r"\b([Ee]very|[Ee]ach) (\d{1,2})['’′](?!\d)", r"\1 \2 minutes"),
-    ("en", r"\b(tons?|lbs?|bu|gal|plants?|people)/(acre|person|head|room|household)\b", r"\1 per \2"),
     ("es", r"(?<=\d )pp\.(?= )", "páginas"),
     ("fr", r"(?<=\d )pp\.(?= )", "pages"),
     ("it", r"(?<=\d )pp\.(?= )", "pagine"),
@@ -99,14 +115,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("it", r"(\b\d{1,2}[-–]\d{1,2} ?/ ?\d{1,2}[-–]\d{1,2})\.(?=[0-5]\d\b)", r"\1:"),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6]ª) ?f\.(?= )", r"\1-feira"),
-    ("en", r"(?<=[a-z] )b4(?= [a-z])", "before"),
-    ("en", r"\bNo\. 1s\b", "number ones"),
-    ("en", r"\(ret\.\)", "(retired)"),
-    ("en", r"(\d(?:st|nd|rd|th))[–-](?=\d{1,2}(?:st|nd|rd|th)\b)", r"\1 to "),
-    ("de", r"(?<=[½¼¾]) J\.(?= [a-z])", " Jahre"),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
-    ("en", r"(?<=\d{4}) x(\d{2,5})\b(?! ?\d)", r" extension \1"),
     ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
     *(
         (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b)", rf"\1 {of} ")
@@ -116,12 +126,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         "de en es fr it pt",
         r"\b([01]?\d[-–](?:1\d|2[0-4]|\d))/(?=(?:1\d|2[0-3])(?:[.:]\d\d)?[-–](?:1\d|2[0-4])\b)",
         r"\1, ",
-    ),
-    ("en", r"(?<=\d/\d)(\d?)[-–](?=(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun))", r"\1 – "),
-    (
-        "en",
-        r"(?i)\b(an?|the|in|old) b/w (?=photo|film|movie|picture|image|print|tv|version)",
-        r"\1 black and white ",
     ),
     ("es", r"\b([Oo]tra) 1/2\b", r"\1 media"),
     ("pt", r"\b([Oo]utra) 1/2\b", r"\1 meia"),
@@ -139,7 +143,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         for language, named in _LAST_FIGURES
     ),
     ("es", r"\b(\d{8})-?(?=[A-Z]\b)", r"\1 "),
-    ("en", r"\b(Mon|Tue|Tues|Wed|Thu|Thurs|Fri|Sat|Sun)\.? @ ?(?=\d)", r"\1. at "),
     ("de en es fr it pt", r"\b([48])K/(?=\d\d ?(?:fps|Hz|p)\b)", r"\1K, "),
     # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
     (
@@ -148,12 +151,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
-    (
-        "en",
-        r"(?<=[(,])( ?)(\d{1,3})['’′](?=, \d{1,3}(?:\+\d)?['’′])|(?<=['’′],)( )(\d{1,3})['’′](?=\))",
-        r"\1\3minute \2\4",
-    ),
-    ("en", r"(?<![\w.,$€£])([1-9]\d[05]0)K\b", r"\1 kelvin"),
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
@@ -161,7 +158,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
     ("de en es fr it pt hi", r"\b(12|24|36|48)/(24|36|48|72)(?=h\b)", r"\1/\2 "),
-    ("en", r"(?<=:\d\d)ish\b", " ish"),
     # "230 V/50 Hz", "110/220V"
     ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
@@ -169,7 +165,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx])", r"\1, "),
     ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
     ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
-    ("en", r"(?<= )x(\d{1,2})d\b", r"x \1 days"),
     # "fianza 2 m.", "bail 12 m", "2 m. caução"
     *(
         (
@@ -187,12 +182,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ),
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
     ("de en es fr it pt", r"(?<![\d/,.])([2-9])/([3-9]|1\d)(?= ?[Pp]ers(?:\b|on))", r"\1-\2"),
-    ("de", r"\bv\. ?(?=\d{1,2}\.\d{1,2}\.(?:\d{2}|\d{4})\b)", "vom "),
     ("de en es fr it pt", r"\b[vV]\. ?(?=\d+(?:\.\d+){2})", "v"),
-    ("de", r"(?<=½) ?: ?(?=\d?½|\d)|(?<=\d) ?: ?(?=\d½)", " zu "),
     # "Tor (75.)", "4x100-m-Staffel"
-    ("de", r"(?<=\()(\d{1,3})\.(?=[),/])|(?<=[ ,:])(\d{1,2})\.(?= \([A-Z]{2}\))", r"\1\2te"),
-    ("de", r"(?<=\b\d)x(?=\d{2,4}-m-[A-Z])", " x "),
     # "7.2 x10^9/L"
     *(
         (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
@@ -205,10 +196,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
     ("de en es fr it pt hi", r"(?<=[€$£₹]) / (?=[^\W\d_])", "/"),
     ("", r"(?<=[-−]R\$) (?=\d)|(?<=R\$) (?=[-−]\d)|(?<=[-−][€$£₹]) (?=\d)", ""),
-    ("en", r"\b(\d/\d)(?:rds?|ths?|nds?)\b", r"\1"),
     ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
-    ("en", r"([£$€]\d[\d.,]*)pp\b", r"\1 pp"),
-    ("de", r"\bFr\.? (?=\d{1,4}[.,](?:\d\d|-)(?![\d.]| Uhr))", "CHF "),
     # Prices of several kinds of tickets
     (
         "de en es fr it pt hi",
@@ -220,7 +208,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"(?<![\d/.,])(?!1/2)(\d{1,3})/(\d{1,3})(?= ?(?:€|[Ee]uros?\b))",
         r"\1, \2",
     ),
-    ("de", r"\b(\d+)-([KMGT]B)-(?=[A-Z])", r"\1 \2 "),
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
     ("fr", r"(?<=\bles )-(?=\d{1,2} ans)|(?<=\baux )-(?=\d{1,2} ans)", "moins de "),
     (
@@ -236,11 +223,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
     ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
     ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
-    # What compares stands after its number
-    *(
-        ("hi", rf"{ALONE}{sign} ?(\d+(?:[.,]\d+)*%?(?: (?:साल|वर्ष|दिन|घंटे|मिनट|महीने|बार))?)", rf"\1 {said}")
-        for sign, said in _HINDI
-    ),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
@@ -254,14 +236,9 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("it", rf"{_COUNTED}/die\b", r"\1 al giorno"),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
-    ("de", r"(?<=\d)%-?(?=ig)", "prozent"),
     # "3'50 €", "4^ edizione", "9 वीं"
     ("es", r"(?<=\d)['’](?=\d(?![\d'’\"″])|\d\d ?(?:€|euros?\b))", ","),
     ("it", r"(?<=\d)\^(?=[A-H]?(?:[\s,.;]|$))", "ª"),
-    ("hi", r"(?<=\b\d\d)/(?=\d['’′]\d{1,2}[\"”″])", ", "),
-    ("hi", r"\b(\d{1,2})-(\d{1,2})(?= से(?:\s|$))", r"\1, \2"),
-    ("hi", r"(?<=\d)[ -](?=(?:वीं|वाँ|वां|वें)(?!\w))", ""),
-    *UNSPACED,
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
 
@@ -289,11 +266,14 @@ def respelled(
 
 @functools.cache
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
-    return tuple(
-        (re.compile(written), functools.partial(_spelled, becomes))
+    table = unspaced_table_for(language) or table_for(language)
+    shared = (
+        (re.compile(written), becomes)
         for languages, written, becomes in _SPELLINGS
         if not languages or language in languages.split()
     )
+    patterns = (*(table.spellings if table else ()), *shared)
+    return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
 
 
 def _spelled(becomes: str, found: re.Match[str]) -> str:

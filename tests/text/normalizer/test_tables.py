@@ -50,6 +50,7 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
         ('cero {minutes}"', 'cero {min}"', "few_minutes = ",
          "'few_minutes' in [times] has {min}, which is none of"),
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
+        ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]0", "'(a' in [spellings] is no pattern"),
     ],
 )  # fmt: skip
 def test_invalid_table_is_reported_by_line(
@@ -84,6 +85,7 @@ def test_table_takes_new_lines(tmp_path: Path) -> None:
         ('point = "テン"', "", "'point' in [numbers] is missing"),
         ('"億" = 8', '"億" = "8"', "'億' in [numbers.magnitudes] has to be a whole number"),
         ("[markup]", "[markupp]\n[markup]", "'markupp' is not known here"),
+        ("[spellings]", "[spellings]\n'(a' = 'b'", "'(a' in [spellings] is no pattern"),
     ],
 )
 def test_invalid_table_without_spaces_is_reported(tmp_path: Path, line: str, changed: str, what: str) -> None:

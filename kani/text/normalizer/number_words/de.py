@@ -10,6 +10,8 @@ _ONE_OF_MORE = re.compile(r"\bein(?=(?:tausend|hundert))")
 _ONE_THOUSAND = re.compile(r"eins(?=tausend)")
 _DATIVE = frozenset("von mit bei zu nach unter seit aus gegenüber neben hinter zwischen an auf vor".split())
 _BEFORE_TIMES = frozenset("in von v vor nach seit mit zu binnen".split())
+_BESIDES = frozenset("bei aus unter gegenüber".split())
+_PLURALS = frozenset("Tage Monate Jahre Punkte Spiele Siege Kinder Stücke".split())
 _GENITIVE = frozenset("binnen innerhalb außerhalb während wegen trotz statt".split())
 _ACCUSATIVE = frozenset("für gegen durch ohne um".split())
 
@@ -47,7 +49,7 @@ class GermanNumbers(NumberWords):
 
     def inflected_after(self, previous: str, spoken: str) -> str:
         """Articles and endings after a preposition: "von Ludwig dem Vierzehnten", "in drei Tagen"."""
-        if previous in _BEFORE_TIMES and spoken.strip() in ("Tage", "Monate", "Jahre"):
+        if previous in _BEFORE_TIMES | _BESIDES and spoken.strip() in _PLURALS:
             return f"{spoken}n"
         article, _, rest = spoken.partition(" ")
         if spoken in ("ein", "eine"):

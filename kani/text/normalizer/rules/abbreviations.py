@@ -24,7 +24,7 @@ _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/")
-_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4".split())
+_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4 ⅓ 1/3 ⅔ 2/3 ⅛ 1/8".split())
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
@@ -36,6 +36,7 @@ _OF_STREETS = frozenset(
 )
 _IN_STREETS = frozenset("na à da pela in nella".split())
 _ADJECTIVES = ("isch", "lich", "ig", "deutsch", "gemein", "jährig")
+_PREPOSITIONS = frozenset("bezüglich zuzüglich abzüglich einschließlich hinsichtlich anlässlich".split())
 _WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede jeder jedes".split())
 _DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
 _OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
@@ -63,6 +64,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
                 continue
             if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:
                 spoken, ends_sentence = spoken + noun, False
+            if table.agreement.capitals and cursor.previous().core[:1].isdecimal():
+                # "mit 34 Pkt."
+                spoken = table.number_words.inflected_after(cursor.previous(2).core.lower(), spoken)
             if token.core[:1].isupper() and not candidate[:1].isupper():
                 spoken = spoken[:1].upper() + spoken[1:]
             end -= ends_sentence
@@ -83,7 +87,14 @@ def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: Languag
     before, earlier = cursor.previous().core.lower(), cursor.previous(2).core.lower()
     if before in _OBLIQUE or (before == "der" and earlier in _DATIVE):
         return "en"
-    return "e" if before in _WEAK else ""
+    if before in _WEAK:
+        return "e"
+    # "Amtl. Warnung", but "zzgl. Porto"
+    headed = cursor.token().core[:1].isupper() and cursor.token(count - 1).suffix == "."
+    headed = headed and spoken not in _PREPOSITIONS
+    return (
+        {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "") if headed else ""
+    )
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -198,7 +209,10 @@ def _said_as(
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
-    return spoken, stop and not titled
+    # "s. a. Müller", but "v. Chr. Danach"
+    noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
+    noun = noun and following.core.lower() not in table.agreement.not_nouns
+    return spoken, stop and not (titled or noun)
 
 
 def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:
@@ -289,7 +303,11 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
     previous = cursor.previous()
     inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
-    if candidate.lower() != "no." or (candidate[0].isupper() and inside):
+    if (
+        candidate.lower() != "no."
+        or (candidate[0].isupper() and inside)
+        or previous.core.lower() in _ARTICLES
+    ):
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words

@@ -70,6 +70,11 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
     return spelled_pieces(text, start, table)
 
 
+_ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
+"""Beginnings of words without a liquid, in English and German, and of those with three consonants."""
+_BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
+
+
 def is_pronounceable(text: str, table: LanguageTable) -> bool:
     """True if letters have the shape of a word: enough vowels, no long group of consonants."""
     vowels, acronyms = table.acronyms.vowels, table.acronyms
@@ -81,6 +86,11 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
         text[1] in _LIQUIDS or text[0] in "SC" or text[:2] == "PS"
     ):
         # No word of a Romance language begins as "TDAH".
+        return False
+    strict = acronyms.onset > len("st") and text.isupper() and onset > 1
+    begins = text[0] == "S" or text[:2] in _ONSETS or text[1:2] in _LIQUIDS
+    if strict and not (begins and (onset < len("str") or text[:2] in _BEFORE_LIQUIDS)):
+        # "HDMI"
         return False
     return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape
 

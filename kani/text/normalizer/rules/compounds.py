@@ -9,6 +9,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
+_RANGE = re.compile(r"(\d{1,2})[–‒](\d{1,2})")
 _MOST_FIGURES = 4
 _APART = frozenset(("St.", "Fr.", "Zi.", "Dr.", "Prof."))
 _JOINED_BY_S = ("ung", "heit", "keit", "schaft", "ion", "tät")
@@ -42,17 +43,21 @@ def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _in_compound(part: str, table: LanguageTable, first: bool) -> str:
     """A part of a compound in full, or as it is."""
+    if first and (ranged := _RANGE.fullmatch(part)):
+        # "1–2-Zi.-Whg."
+        return f" {table.numbers.to} ".join(table.number_words.cardinal(int(one)) for one in ranged.groups())
     if first and part in table.abbreviated_beginnings:
         return table.abbreviated_beginnings[part]
     if part.isdecimal() and first:
         return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
     if part.endswith("."):
-        for ending, said in table.abbreviated_endings.items():
+        exact = next(iter(table.abbreviations.get(part, ())), None)
+        endings = {} if exact is not None and len(exact.parts) == 1 else table.abbreviated_endings
+        for ending, said in endings.items():
             if part.endswith(ending) and len(part) > len(ending):
                 return part.removesuffix(ending) + said
-        short = next(iter(table.abbreviations.get(part, ())), None)
-        if short is not None and len(short.parts) == 1:
-            return short.said.get("name") or short.said.get("other") or short.said.get("number") or part
+        if exact is not None and len(exact.parts) == 1:
+            return exact.said.get("name") or exact.said.get("other") or exact.said.get("number") or part
         cut = table.cut.get(part[:-1].lower(), part)
         cut += "s" if first and cut.endswith(_JOINED_BY_S) else ""
         return table.abbreviated_beginnings.get(part, cut)

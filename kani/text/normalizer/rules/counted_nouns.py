@@ -113,7 +113,8 @@ class CountedNumerals:
             if not cursor.is_adjacent(ahead):
                 return None, None
             token = cursor.token(ahead)
-        symbol = self.take_per(token.core, money=True) if counted else token.core
+        path = token.core[:1] == "/" and token.core.count("/") > 1
+        symbol = self.take_per(token.core, money=True) if counted and not path else token.core
         measure, magnitude = self.resolve(symbol, attached=False)
         after = cursor.token(ahead + 1).core if symbol == "x" else ""
         sized = after[:1].isdecimal() or (len(after) == 1 and after.isupper())
@@ -283,6 +284,8 @@ class CountedNumerals:
             unit = table.form(measure.forms, value) if measure is not None else ""
             gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
             phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            # "2 1/2 dozen"
+            unit = f"{self._magnitude_word} {unit}".strip()
             if unit:
                 phrase.add(unit, *self._measure_at)
             return phrase.build(self.end)
@@ -298,6 +301,9 @@ class CountedNumerals:
                 1 if describes(self._cursor, self.end, measure.forms.get("one", ""), table) else last.value
             )
             unit = self._of_many(measure.forms, magnitude) if many else table.form(measure.forms, value)
+            if table.agreement.capitals and unit.islower():
+                # "1 kl. Zwiebel"
+                gender = gender or gender_of_counted(self._cursor, table, 2, plural=False)
             gender = gender or measure.gender or gender_of_forms(measure.forms, table)
             name = f"{name or self._magnitude_word} {unit}".strip()
         if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
@@ -364,7 +370,8 @@ class CountedNumerals:
             if self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
                 # German "3-0", a score, falls.
-                won = table.language == "de" and self._first.value > self._second.value
+                won = table.language == "de" and year and self._cursor.token(1).core != "Grad"
+                won = won and self._first.value > self._second.value
                 to = table.signs_between_figures[":"] if won else table.numbers.to
                 phrase.add(to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)

@@ -78,8 +78,10 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = f"{half} {name}" if half else _of(say_fraction(*part, table), name, table)
         phrase.add(said, at, token.core_end + 1)
         return phrase.build(token.core_end + 1)
+    article = f"{cursor.previous().core.lower()} "
     if (measured := of_unit(cursor, part, table)) is not None:
-        phrase.add(measured[0], at, measured[1])
+        # "a 1/2 hour"
+        phrase.add(measured[0].removeprefix(article), at, measured[1])
         return phrase.build(measured[1])
     if not match["sign"] and is_loose(token.core, table):
         return None
@@ -100,7 +102,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         half = after.get(gender_of_forms(unit.forms, table) if unit else gender[:1]) or after["m"]
         phrase.add(half if unit else half.partition(" ")[2], at, token.core_end)
         return phrase.build(token.core_end)
-    phrase.add(say_mixed(None, part, table, gender), at, token.core_end)
+    phrase.add(say_mixed(None, part, table, gender).removeprefix(article), at, token.core_end)
     return phrase.build(token.core_end)
 
 

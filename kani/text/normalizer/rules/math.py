@@ -23,6 +23,8 @@ _POWER = re.compile(
 )
 _FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _LENGTHS = frozenset("mm cm dm m km mts ft in".split())
+_PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
+"""Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 RAISED = re.compile(
     r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"
@@ -55,6 +57,8 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
         return None
     end = token.core_end + inches
     measure, at, letter = None, (0, 0), False
+    portions = cursor.is_adjacent(1) and cursor.token(1).core in _PORTIONS
+    portions = portions or match["suffix"] in _PORTIONS
     if match["suffix"]:
         measure, _ = resolve_unit("in" if match["suffix"] in '"”″' else match["suffix"], table, attached=True)
         if table.language == "en" and match["suffix"] == "s":
@@ -86,6 +90,7 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     place = token.core_start
     # No size has a side of 0.
     by = table.numbers.to if table.language == "pt" and _SHUT_OUT.fullmatch(token.core) else table.numbers.by
+    by = table.signs.get("×", by) if portions and measure is not None else by
     for part in re.split(r"([x×*])", match["figures"]):
         numeral = None if part in "x×*" else parse_numeral(part, table)
         if numeral is None and part not in "x×*":
@@ -227,9 +232,9 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return Verbalization((Piece(", ", token.start, token.end),), token.end)
     spoken = table.signs_between_figures[sign]
     several = cursor.token(2).core in ("x", "×") or cursor.previous(2).core in ("x", "×")
-    if sign in "x×" and (measured or several or letter or cursor.token(2).core in _LENGTHS):
+    if sign in "x×" and not priced and (measured or several or letter or cursor.token(2).core in _LENGTHS):
         spoken = table.numbers.by
-    elif sign in "x×" and cursor.token(2).core == "=":
+    elif sign in "x×" and (priced or cursor.token(2).core == "="):
         spoken = table.signs.get("×", spoken)
     if table.language == "pt" and sign == "x" and _is_score(cursor):
         spoken = table.numbers.to

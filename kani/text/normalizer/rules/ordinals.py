@@ -179,6 +179,9 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if not (known or goes_on) or (numerals is None and not (known or ordered)):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
+    if ordered and following is not None:
+        # "Beethovens 9. Sinfonie"
+        gender = gender or table.agreement.gender(in_full(following, table), plural=False)
     chosen = form(cursor, table, gender)
     start, end = token.core_start, token.core_end + goes_on
     spoken = table.number_words.ordinal(value, chosen)

@@ -15,7 +15,7 @@ from kani.text.normalizer.tokens import TokenCursor
 
 _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
 _TYRE = re.compile(r"Z?R\d{2}")
-_PRESSURES = frozenset(("TA", "PA", "BP", "RR"))
+_PRESSURES = frozenset(("TA", "PA", "BP", "RR", "BSG"))
 _LAWS = frozenset(
     """L Legge legge Ley ley Lei lei Loi loi Decreto decreto D.Lgs D.L RD Prot prot Exp exp Expte Proc Of Az
     Aktenzeichen Rif rif Réf réf Ref ref Dossier dossier""".split()

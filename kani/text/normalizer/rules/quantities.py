@@ -48,7 +48,7 @@ _ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
-_OPERATORS = frozenset("+ - − = < > ≤ ≥ ±".split())
+_OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
 _SIGNS = tuple("~≈<>±+-−")
 _SHARES = "%‰٪؉"
 """Signs that some languages write before the number."""
@@ -180,7 +180,11 @@ def quantity(
 def _is_variable(suffix: str, cursor: TokenCursor) -> bool:
     """True for the "2x" of a formula."""
     near = cursor.previous().core, cursor.token(1).core
-    return suffix == "x" and not cursor.token().suffix and any(one and one in _OPERATORS for one in near)
+    apart = cursor.token().suffix != ""
+    if near[1].isalpha() and len(near[1]) > 1 and not apart:
+        # "2x dmg + 1x supp"
+        return False
+    return suffix == "x" and (near[0] in _OPERATORS or (not apart and near[1] in _OPERATORS))
 
 
 def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -72,7 +72,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     ends = token.suffix == "." and (following.core[:1].isupper() or following.text == "")
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
-        said = _agreeing(table.cut[short], cursor, table)
+        said = _agreeing(table.cut.get(token.core, table.cut[short]), cursor, table)
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said

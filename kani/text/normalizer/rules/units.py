@@ -15,6 +15,8 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import ends_sentence
 
 _NEAR = 4
+_SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())
+"""Units that no full stop is written after."""
 _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
@@ -188,8 +190,13 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         if first.isdecimal():
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units
-        elif table.agreement.capitals and first.isupper():
-            # "1 Pck. Vanillezucker"
+        elif (
+            table.agreement.capitals
+            and first.isupper()
+            and token.core.isalpha()
+            and token.core not in _SYMBOLS
+        ):
+            # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
             goes_on = following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
 
@@ -203,7 +210,7 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
     known = known or (not of and (money or len(under) > 1 or under == "j"))
-    if not slash or not known or not table.per:
+    if not slash or not known or not table.per or (not of and not money and "/" in under):
         return symbol, ""
     if symbol in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
@@ -259,7 +266,7 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
         agreement.capitals
         and noun.islower()
         and noun not in agreement.not_nouns
-        and cursor.is_adjacent(ahead + 1)
+        and (cursor.is_adjacent(ahead + 1) or cursor.token(ahead).suffix == ".")
     ):
         noun = cursor.token(ahead + 1).core
     return agreement.gender(noun, plural)
@@ -281,7 +288,9 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
-    if any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())):
+    if not noun.suffix.endswith(",") and any(
+        "number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())
+    ):
         return True
     if noun.suffix or not noun.core[:1].isupper():
         return False

@@ -130,6 +130,16 @@ class TableSection:
         """The lines that were not read yet, all of them texts; with ``names``, templates."""
         return {key: self.template(key, *names) if names else self.text(key) for key in self.key_names()}
 
+    def patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
+        """The lines, all of them: patterns, and what is written instead of what they match."""
+        found = []
+        for written, becomes in self.all_texts().items():
+            try:
+                found.append((re.compile(written), becomes))
+            except re.error as error:
+                raise self.error(written, f"is no pattern: {error}") from None
+        return tuple(found)
+
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where the key is missing."""
         if key not in self._values:

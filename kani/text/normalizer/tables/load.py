@@ -91,6 +91,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         compass=_letters(file.section("compass")),
         chess=_letters(file.section("chess")),
         code_block=markup.text("code_block", ""),
+        spellings=file.section("spellings").patterns(),
     )
     for section in (markup, file):
         section.check_all_read()
@@ -236,11 +237,12 @@ def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
     """Words by each of their beginnings from three letters on that end before a vowel, as short forms do; the
     first has those of several. cut_not: beginnings that are words themselves."""
     found: dict[str, str] = {}
-    for word in words:
+    # German nouns have capitals: "Unterschr." is one, "unterschr." is none.
+    for word, lowered in ((word, lowered) for lowered in (False, True) for word in words):
         for length in range(3, len(word) - 1):
             if word[length] in _VOWELS or (not word.isascii() and category(word[0]) == "Lo"):
-                found.setdefault(word[:length].lower(), word)
-    return {short: word for short, word in found.items() if short not in cut_not}
+                found.setdefault(word[:length].lower() if lowered else word[:length], word)
+    return {short: word for short, word in found.items() if short.lower() not in cut_not}
 
 
 def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -269,6 +270,7 @@ class LanguageTable:
     compass: Letters
     chess: Letters
     code_block: str
+    spellings: tuple[tuple[re.Pattern[str], str], ...]
 
     def is_money(self, word: str) -> bool:
         """True for a currency's sign or name."""

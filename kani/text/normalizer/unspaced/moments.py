@@ -33,6 +33,7 @@ _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
 """A day, where a time or a word follows and it is no part of a whole: "3/14 11:42", "12/5 入金"."""
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
+_ENDS = re.compile(r"[、。，；)）]|$")
 _NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")
 _ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
 _LEAST_DAY = 13
@@ -169,7 +170,8 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
         return found
     month, day = int(found[1]), int(found[2])
     whole = (month > day or day >= _LEAST_DAY) and not scan.word_behind(found.end())[0]
-    return found if whole and _HAPPENS.match(scan.text, found.end()) else None
+    ends = month > day > 1 and _ENDS.match(scan.text, found.end())
+    return found if whole and (ends or _HAPPENS.match(scan.text, found.end())) else None
 
 
 def _say_day(day: int, scan: Scan) -> str:

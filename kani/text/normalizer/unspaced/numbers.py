@@ -265,7 +265,8 @@ def _say_chinese(
         return words.decimal(value, figures.decimals)
     four = len(figures.digits) == _GROUP and figures.end - figures.start == _GROUP
     before = scan.before(figures.start)
-    sized = scan.text[figures.end : figures.end + 1] in tuple("x×*")
+    sized = scan.text[figures.end : figures.end + 1] in tuple("x×*涨升降跌增减")
+    sized = sized or before.endswith(tuple(f"{moved}{to}" for moved in "涨升降跌增减" for to in "到至了"))
     dated = not word and not sized and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
     bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
     model = scan.text[figures.end : figures.end + 1] in tuple("款版级届") and _YEARS.fullmatch(figures.digits)

@@ -77,7 +77,8 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
     """A telephone number: international, of a pattern in the table, or after a word for one."""
     table = scan.table
     for written, spoken in table.phones.said.items():
-        if scan.text.startswith(written, at):
+        longer = scan.text[at + len(written) : at + len(written) + 1].isdecimal()
+        if scan.text.startswith(written, at) and not longer:
             return UnspacedReading((Piece(spoken, at, at + len(written)),), at + len(written))
     far = _FAR.match(scan.text, at)
     if far is not None and 7 <= sum(map(str.isdigit, far.group())) <= 15:

@@ -106,6 +106,7 @@ class UnspacedTable:
     readings: Mapping[str, str]
     ruby: bool
     code_block: str
+    spellings: tuple[tuple[re.Pattern[str], str], ...]
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
@@ -169,6 +170,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         readings=readings,
         ruby=ruby,
         code_block=markup.text("code_block"),
+        spellings=file.section("spellings").patterns(),
         behind=behind,
         beginnings=_beginnings((*behind, *readings)),
         longest_behind=max(map(len, behind)),

@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import TokenCursor
+from kani.text.writing import ends_sentence
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -29,7 +30,7 @@ _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
     hasta fino bis au até thru itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
-    mfg fab antes entro""".split()
+    mfg fab antes entro geb ca ez erstzulassung bj""".split()
 )
 _LAWS = frozenset(
     """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
@@ -45,6 +46,12 @@ _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
 _MONTHS, _LONGEST_MONTH = 12, 31
 _USUAL_PARTS = frozenset((16,))
+_BEFORE_RATIOS = frozenset("of is odds ratio are won lost beat a an equals times".split())
+_DATED_NOUNS = frozenset(
+    "email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split()
+)
+_LATEST_YEAR = 40
+_OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
 
@@ -153,13 +160,38 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         # "30/9 a 4/10", "01/02 a 28/02", "7/11 को"
         behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
         beside = (previous, cursor.previous(2).core), (behind, cursor.token(2).core)
-        until = any(word.isalpha() and len(word) < 4 and is_loose(other, table) for word, other in beside)
+        until = any(
+            (word == "&" or (word.isalpha() and len(word) < 4)) and is_loose(other, table)
+            for word, other in beside
+        )
         # "de 3 a 7/8"
         since = cursor.previous(2).core
         opened = previous in _UNTIL and since.isdecimal() and cursor.previous(3).core.lower() in _FROM
         opened = opened and int(since) < int(token.core.split("/")[0])
         known = known or until or opened or behind == "को"
         padded = _PADDED.fullmatch(token.core) is not None and not counted
+        part, whole = map(int, _NUMBER.findall(token.core))
+        beside_figure = {before.core[-1:], behind[:1]} & {*"0123456789+=×÷*<>%"}
+        headed = token.suffix == ":" and (
+            before.end == 0 or ends_sentence(before.suffix) or not before.suffix
+        )
+        labelled = counted and not (headed and previous not in table.numbers.labels)
+        if table.language == "en" and not labelled and not beside_figure and whole not in _OF_BEATS:
+            # "thru 11/3", "11/5: vet", "my 3/5 email"; "7/4" is a measure of music.
+            odd = (
+                part > whole
+                and not token.prefix.strip("(")
+                and behind not in table.units
+                and behind not in _PARTITIVE
+            )
+            odd = (
+                odd
+                and token.core not in _FORMATS
+                and previous not in _BEFORE_RATIOS
+                and not (behind.endswith("s") and len(behind) > 3)
+            )
+            known = known or odd or (headed and not counted and whole not in (5, 10))
+        known = known or (behind in _DATED_NOUNS and not counted)
         return known or padded or _FIRST.search(token.core) is not None
     if mark == "-":
         # "del 22-12": a range does not fall, and the quarter of a game is followed by its name.
@@ -236,7 +268,7 @@ def is_loose(written: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
     following = cursor.token(1)
-    return following.core == "" or following.core[0].isupper()
+    return following.core == "" or (following.core[0].isupper() and not following.prefix.startswith("("))
 
 
 def _spaced_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -283,7 +315,7 @@ def _date(
 
 
 def _full_year(year: str) -> int:
-    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < 50 else 1900)
+    return int(year) + (0 if len(year) == 4 else 2000 if int(year) < _LATEST_YEAR else 1900)
 
 
 def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, OtherCalendar | None, int]:

@@ -7,6 +7,7 @@ import re
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
+from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -171,7 +172,8 @@ def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or not any(match.group(2, 4)) or (match[2] == "." and not table.ordinals_with_stop):
         return None
     words = table.number_words
-    first = words.ordinal(int(match[1])) if match[2] == "." else words.cardinal(int(match[1]))
+    asked = form(cursor, table, "f") if match[2] == "." else ""
+    first = words.ordinal(int(match[1]), asked) if asked else words.cardinal(int(match[1]))
     at = token.core_start + match.end(1)
     end = token.core_start + match.end()
     last = f" {table.numbers.plus} {words.cardinal(int(match[3]))}"

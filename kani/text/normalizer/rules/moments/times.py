@@ -28,12 +28,19 @@ _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN, _FEW = 10, 3
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
+_ABOUT = frozenset("~≈")
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "19:30", with its "h" or "p. m.", and a range of times."""
     token = cursor.token()
+    if token.core[:1] in _ABOUT and (token.core[1:2].isdecimal()):
+        # "~19:30"
+        with cursor.without_prefix(1):
+            exact = time(cursor, table)
+        sign = Piece(f"{table.numbers.about} ", token.core_start, token.core_start + 1)
+        return Verbalization((sign, *exact.pieces), exact.end) if exact else None
     spoken = _time(cursor, table, token.core, token.core_start)
     if spoken is not None:
         return spoken

@@ -29,6 +29,7 @@ _SURE = frozenset("lun ven sam qua".split())
 """Short names that are no other word before a day."""
 _OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _LONGEST_JOINER = 7
+_AFTER_SO = frozenset("zu offen früh ab bis von seit außer".split())
 
 
 def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -254,6 +255,9 @@ def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     if not (token.suffix.startswith(".") or token.core[0].isupper()):
         return False
     ahead = 2 if _is_joiner(cursor.token(1)) and cursor.token(1).core.lower() not in words else 1
+    if token.core == "So" and not token.suffix and cursor.token(1).core.lower() in _AFTER_SO:
+        # "So zu tun", "So früh kam er nie"
+        return False
     if token.suffix in ("", ".") and cursor.token(ahead).core.lower() in words:
         return True
     if before.suffix:
@@ -282,6 +286,9 @@ def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
     if following.text[following.start : following.end] in ("?", "!"):
         # French "sam. ?"
+        return False
+    if following.core.lower() in table.dates.months:
+        # "Sat. Aug. 16"
         return False
     noun = table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns
     return following.core == "" or (following.core[0].isupper() and not noun)

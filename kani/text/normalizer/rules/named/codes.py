@@ -48,6 +48,9 @@ _ELEMENTS = frozenset(
     U""".split()
 )
 
+_LONG_NUMBER, _LONGEST_COUNT = 6, 8
+"""Figures of a number without groups that are said one by one: after the word for it, and by itself."""
+
 
 def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
@@ -70,7 +73,11 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pair = pair and is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
-    if not (is_code(cursor, table) or _is_zip(cursor)) or _is_amount(cursor, table):
+    sign = follows_number_sign(cursor, table)
+    # "Nr. 20240087": nobody says millions.
+    long = token.core.isdecimal() and len(token.core) >= (_LONG_NUMBER if sign else _LONGEST_COUNT)
+    long = long and (sign or token.suffix != "" or cursor.token(1).core == "")
+    if not (is_code(cursor, table) or _is_zip(cursor) or long) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
     end, ahead = token.core_end, 1

@@ -16,6 +16,7 @@ _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
+_FEW_RUNS = 99
 _LAST_WICKET = 10
 
 
@@ -60,7 +61,11 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _INNINGS.fullmatch(token.core) if fractions.innings else None
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
-    if fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
+    # Nobody counts 118 thirds.
+    many = (
+        table.language in ("en", "hi") and int(match[1]) > _FEW_RUNS and not cursor.previous().core.islower()
+    )
+    if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
