@@ -26,6 +26,26 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
 
+_BLOOD = r"[Ss]angu[ií]n\w*|[Ss]ang|G\. ?S|[Gg]rou?p[oe]"
+_RHESUS = (
+    *(
+        (language, "+", f"positi{end}")
+        for language, end in (("es", "vo"), ("fr", "f"), ("it", "vo"), ("pt", "vo"))
+    ),
+    *(
+        (language, "−-", f"{said}ati{end}")
+        for language, said, end in (("es", "neg", "vo"), ("fr", "nég", "f"))
+    ),
+    *((language, "−-", "negativo") for language in ("it", "pt")),
+)
+
+_COMPARED = (
+    ("es", "menos de", "más de", "años?|mes(?:es)?|días|horas"),
+    ("fr", "moins de", "plus de", "ans?|mois|jours|heures"),
+    ("it", "meno di", "più di", "ann[io]|mes[ie]|giorni|ore"),
+    ("pt", "menos de", "mais de", "anos?|m[eê]s(?:es)?|dias|horas"),
+)
+
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -82,7 +102,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"\bTu(?=[–-](?:Sa|Su|F)\b)", "Tue"),
     ("en", r"(?<=[–-])Su\b|\bSu(?=[–-])", "Sun"),
     ("en", r"(?<=[a-z][–-])Sa\b|\bSa(?=[–-]Su)", "Sat"),
-    ("en", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
+    ("de en es fr it pt", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
     ("en", r"\bq(?=\d{1,2} ?(?:min|h)\b)", "every "),
     ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
     ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
@@ -133,6 +153,49 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("fr", r"\b(\d{2})°(\d)(?![\d'’′.,])", r"\1 degrés \2"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
+    # "<14 años", "> 50 €": no variable is compared
+    *(
+        (
+            language,
+            rf"(^|[\s(]){sign} ?(?=\d[\d.,]*(?: ?€| (?:{counted}|euros)\b)|(?:R\$|€) ?\d)",
+            rf"\1{said} ",
+        )
+        for language, less, more, counted in _COMPARED
+        for sign, said in (("<", less), (">", more))
+    ),
+    ("fr", r"(?<=[(,:] )-(?=\d{1,2} ans\b)|(?<=[(])-(?=\d{1,2} ans\b)", "moins de "),
+    # "12 III 1956"
+    ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
+    # "-¿Cuánto es? -20 pavos", of a dialogue
+    ("es fr it pt", r"((?:^|[.?!…] |\n)[-–] ?[¿¡]?[A-ZÀ-Ý][^\n]{0,80}[.?!…] [-–])(?=\d)", r"\1 "),
+    # "17V 7E 6D", "38-40-42" of sizes, "T. 10.05 - Roma 12.40" of a timetable
+    ("es", r"\b(\d{1,2})[GV] (\d{1,2})E (\d{1,2})[PD]\b", r"\1 ganados, \2 empatados, \3 perdidos"),
+    ("fr", r"\b(\d{1,2})[VG] (\d{1,2})N (\d{1,2})[DP]\b", r"\1 victoires, \2 nuls, \3 défaites"),
+    ("it", r"\b(\d{1,2})V (\d{1,2})[NP] (\d{1,2})[PS]\b", r"\1 vittorie, \2 pareggi, \3 sconfitte"),
+    ("pt", r"\b(\d{1,2})V (\d{1,2})E (\d{1,2})D\b", r"\1 vitórias, \2 empates, \3 derrotas"),
+    (
+        "es fr it pt",
+        r"((?:\bT|\bt|Tg|tg|[Tt]am|all[ae]s?|agli[ae])\.?:? \d\d)-(\d\d)-(\d\d)\b",
+        r"\1, \2, \3",
+    ),
+    (
+        "es fr it pt",
+        r"(\b[A-ZÀ-Ý][\w.’'-]+) ([01]?\d|2[0-3])\.([0-5]\d) [-–—] ([A-ZÀ-Ý][^\d\n]{2,30}) ([01]?\d|2[0-3])\.([0-5]\d)\b(?![.,]?\d)",
+        r"\1 \2:\3 – \4 \5:\6",
+    ),
+    ("fr", r"\b([A-Z])\.-([A-Z]\.)(?= )", r"\1. \2"),
+    ("es fr it pt", r"\b([LlBbAaHhPpFf])x([LlBbAaHhPpFf])x([LlBbAaHhPpFf])\b", r"\1 x \2 x \3"),
+    ("fr", r"\b1/2[ -](?=pension|journée|tarif|finale|heure)", "demi-"),
+    ("it", r"\b1/2 pens(?:ione\b|\.)", "mezza pensione"),
+    ("it", r"\b1°/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
+    ("es pt", r"((?:€|\b[Ee]uros?) )x (?=[a-zà-ú]{2})", r"\1por "),
+    ("it", r"((?:€|\b[Ee]uro) )x (?=[a-zà-ú]{2})", r"\1per "),
+    ("pt", r"\bc\. ?(?=1\d{3}\b)", "cerca de "),
+    ("pt", r"\b([oO])\(a\)(?= )", r"\1 ou a"),
+    ("pt", r"\bdo\(a\)(?= )", "do ou da"),
+    ("pt", r"\b([oO])s\(as\)(?= )", r"\1s ou as"),
+    ("pt", r"(\b(?:[Rr]et\.?|[Rr]etorno|[Cc]ontrole|[Rr]evisão) em \d{1,2}) ?m\b", r"\1 meses"),
+    ("it", r"(\b(?:[Cc]ontrollo|[Vv]isita|[Rr]ivalutazione) (?:tra|fra|a) \d{1,2}) ?mm?\b", r"\1 mesi"),
     # The last figures of a card
     *(
         (language, rf"(?i)(\b(?:{named}):?) (\d)(\d)(\d)(\d)(?![\d.,/:-]\d|\d)", r"\1 \2 \3 \4 \5")
@@ -144,7 +207,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
     (
         "de en es fr it pt",
-        r"(?<![\d/.])(\d)/(\d)/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
+        r"(?<![\d/.])(\d{1,2})/(\d{1,2})/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
@@ -199,7 +262,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
     ),
     ("pt", r"(\b[A-ZÀ-Ú][\w-]{2,15} \d{1,2})x(?=\d{1,2} [A-ZÀ-Ú][a-zà-ú])", r"\1 a "),
-    ("pt", r"['’]/([12])\.?º ?T\b", r"' do \1º tempo"),
+    ("pt", r"['’]/([12])\.?º? ?T\b", r" minutos do \1º tempo"),
     # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
     ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
@@ -261,6 +324,15 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("hi", r"(?<=\b\d\d)/(?=\d['’′]\d{1,2}[\"”″])", ", "),
     ("hi", r"\b(\d{1,2})-(\d{1,2})(?= से(?:\s|$))", r"\1, \2"),
     ("hi", r"(?<=\d)[ -](?=(?:वीं|वाँ|वां|वें)(?!\w))", ""),
+    # A processor, a card and its memory, the class of a tyre, a blood group, the columns of a table
+    ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
+    ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),
+    ("de en es fr it pt hi", r"(\bR\d\d) (\d{2,3})([HQSTVWY])\b", r"\1 \2, \3"),
+    ("", r"\bdB ?\(A\)", "dB A"),
+    *(
+        (language, rf"(\b(?:{_BLOOD})[.:]* (?:AB|A|B|O|0))[{sign}](?![\w+-])", rf"\1 {said}")
+        for language, sign, said in _RHESUS
+    ),
     *UNSPACED,
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""

@@ -227,8 +227,9 @@ def _is_date(token: Token, table: LanguageTable) -> bool:
 def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an amount of money: "£68 pp", "68 € pp"."""
     before = cursor.previous().core
-    amount = cursor.previous(2).core[-1:].isdecimal()
-    return (before[-1:].isdecimal() and before[:1] in table.currencies) or (
+    earlier = cursor.previous(2).core
+    amount = earlier[-1:].isdecimal()
+    return (before[-1:].isdecimal() and (before[:1] in table.currencies or earlier in table.currencies)) or (
         any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
     )
 
@@ -245,7 +246,10 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
     # Before a noun the measure goes on: "1 Pr. Zucker".
     common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
-    return not first or (first.isupper() and common and not letters)
+    if not first:
+        # "Pour 4 pers. : 250 g"
+        return following.text[following.start : following.start + 1] not in _INSIDE
+    return first.isupper() and common and not letters
 
 
 def _is_number(token: Token, candidate: str) -> bool:
@@ -315,6 +319,9 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     if token.core.isupper() and stop:
         # "SR. GARCÍA"
         keys.append(stop.capitalize())
+    if token.core.isupper() and "." in token.core:
+        # "F.LLI ROSSI"
+        keys.append(token.core.capitalize())
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 
@@ -328,7 +335,11 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
         end = token.core_start + len(part)
         written = token.text[token.core_start : min(end, token.end)]
         small = written[:1].lower() + written[1:]
-        if written != part and (ahead or part not in (small, written.capitalize() * written.isupper())):
+        # "SR. GARCÍA", "PÁG. 5", but "my PC."
+        behind = cursor.token(1).core
+        goes_on = len(written) > len("PC.") and (behind[:1].isdecimal() or behind.isupper())
+        shouted = (written.capitalize(), written.lower() if goes_on else "") if written.isupper() else ()
+        if written != part and (ahead or part not in (small, *shouted)):
             return None
         whole = token.core_end + part.endswith(".")
         if end != whole or (ahead < len(parts) - 1 and end != token.end):

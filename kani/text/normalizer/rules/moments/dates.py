@@ -19,7 +19,7 @@ _PADDED = re.compile(r"0\d/\d\d|\d\d/0\d")
 _CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
-_ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})(?:\2(\d{4}))?")
 _NAMED = re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?")
 _NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{1,2}})")
 _FIRST = re.compile("º|er/")
@@ -66,8 +66,9 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
     elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
-        # "3-V-2024"
-        spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
+        # "3-V-2024", "antes del 3/XI"
+        dated = found[4] or cursor.previous().core.lower() in table.dates.after
+        spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar) if dated else None
     elif (found := _NAMED.fullmatch(core)) and (month := table.dates.months.get(found[3].lower(), 0)):
         before = cursor.previous()
         if before.core.lower() in table.dates.months and not before.suffix.strip(".") and found[2] != "/":

@@ -177,8 +177,9 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     pieces = []
     groups = _DIGITS.findall(token.core)
-    # "7-12-23-31": numbers that were drawn.
-    drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
+    # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
+    lengths = {len(group) for group in groups}
+    drawn = max(lengths) < 3 and (len(groups) > _FEWEST_DRAWN or len(lengths) > 1)
     # "12-34/24", of a file
     drawn = drawn or "/" in token.core
     for found in _DIGITS.finditer(token.core):
