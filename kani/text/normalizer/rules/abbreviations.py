@@ -148,7 +148,8 @@ def _said_as(
         return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
     if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
         return None, False
-    if "time" in said and _TIME.match(cursor.token(count).core):
+    # "Arr. : 14h05"
+    if "time" in said and _TIME.match(cursor.token(count + (cursor.token(count).core == "")).core):
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
         return said["aged"], False
@@ -156,6 +157,10 @@ def _said_as(
         return said["letter"], False
     if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
+    labels = closed and "number" in said and cursor.token(count - 1).suffix == ".:"
+    if labels and cursor.token(count).core[:1].isdecimal():
+        # "Exp.: 23/0456"
+        return said["number"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
@@ -335,16 +340,24 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
         end = token.core_start + len(part)
         written = token.text[token.core_start : min(end, token.end)]
         small = written[:1].lower() + written[1:]
-        # "SR. GARCÍA", "PÁG. 5", but "my PC."
-        behind = cursor.token(1).core
-        goes_on = len(written) > len("PC.") and (behind[:1].isdecimal() or behind.isupper())
-        shouted = (written.capitalize(), written.lower() if goes_on else "") if written.isupper() else ()
-        if written != part and (ahead or part not in (small, *shouted)):
+        shouted = (written.capitalize(), _in_small(written, cursor)) if written.isupper() else ()
+        if written != part and part not in (shouted if ahead else (small, *shouted)):
             return None
         whole = token.core_end + part.endswith(".")
         if end != whole or (ahead < len(parts) - 1 and end != token.end):
             return None
     return end
+
+
+def _in_small(written: str, cursor: TokenCursor) -> str:
+    """The small letters of "PÁG. 5" and "TEL.: 91", but not of "my PC."."""
+    if len(written) <= len("PC."):
+        return ""
+    behind = cursor.token(1).core
+    goes_on = cursor.token().suffix[1:2] == ":" or behind[:1].isdecimal() or behind.isupper()
+    # "MÁX. 4 PERS."
+    goes_on = goes_on or cursor.previous().core.isdecimal()
+    return written.lower() if goes_on else ""
 
 
 def is_numbered_part(before: str, table: LanguageTable) -> bool:

@@ -86,7 +86,11 @@ def _is_dotted_range(parts: re.Match[str], cursor: TokenCursor, table: LanguageT
         known = re.split(r"[/.–-]+", cursor.previous().core.lower())[-1] in (
             table.dates.days | table.times.after
         )
-        return parts[1].isdecimal() and ends and (known or marked)
+        # Italian "7-10.30"; a decimal has a comma
+        known = known or (table.language == "it" and len(parts[1]) <= 2)
+        behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+        measured = (behind in table.units or table.is_money(behind)) and not marked
+        return parts[1].isdecimal() and ends and (known or marked) and not measured
     half = _hour_ofhalf_of_day(parts[3], table) is not None or _HALF_TIME.fullmatch(parts[3]) is not None
     english = ends and is_english_time(cursor, table, parts[1])
     # "Sun 10.30-4"

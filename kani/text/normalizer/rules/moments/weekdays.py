@@ -156,6 +156,9 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         return False
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
+    if re.match(r"-?\d{1,2}[°º](?!\w)", following.core) or cursor.token(2).core == "°C":
+        # "sam. 13°/5°"
+        return True
     dates = table.dates
     stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
     said_times = table.times.after | table.times.dotted_after

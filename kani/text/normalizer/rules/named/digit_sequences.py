@@ -278,6 +278,8 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     year = not numeral.decimals and 1100 <= int(numeral.digits) < 2100 and not match[2]
     spoken = table.number_words.year(int(numeral.digits)) if year else say_numeral(numeral, table, "m")
     at = token.core_start + match.start(3)
+    # Italian "45enne"
+    spoken = spoken.rstrip("aeio").replace("é", "e") if table.language == "it" else spoken
     spoken = f"{spoken}-" if compound and not found else spoken
     head, _, tail = rest.partition("-")
     if measured:

@@ -17,7 +17,7 @@ _ADJECTIVE = re.compile(
 _RUN_TIME = re.compile(r"(?:\d:)?\d{1,2}:\d\d|\d{1,2}['’′]\d\d")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
-_SEASON = re.compile(r"((?:1[6-9]|20)\d\d)[-‐‑–](\d\d)")
+_SEASON = re.compile(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
 _UNTIL_NOW = re.compile(
     r"((?:19|20)\d\d)[-–](present|presente|hoy|heute|oggi|aujourd['’]hui|hoje|atualidade)"
 )
