@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable
 
+from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.unspaced.spellings import ALONE, SPACE, UNSPACED
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
@@ -25,39 +26,6 @@ _FACTORIAL = tuple(
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
-
-_AFTER_POR = (
-    "la|el|los|las|un|una|lo|mi|ti|todo|favor|fa|ahora|cierto|supuesto|si|eso|aquí|ahí|allí|persona|cabeza|noche|día"
-    "|dados|correo|privado|teléfono|nada|culpa|ejemplo|qué|fin|suerte|internet"
-)
-_AFTER_PER = (
-    "la|le|il|lo|gli|i|un|una|me|te|noi|voi|lui|lei|loro|tutti|chi|favore|ora|oggi|domani|stasera|sempre|caso|cena"
-    "|pranzo|piacere|info|fare|avere|capire|sapere|vedere|andare|persona|testa|notte|giorno|raid"
-)
-_DOTTED = r"([01]?\d|2[0-3])\.([0-5]\d)"
-_SPOKEN_NOT = (
-    "liga|abr|func|cons|sei|sab|que[rz]|poss|pod|vou|vai|v[eê]m|deu|dá|tem|tenh|tinh|tô|tá|est|é|era|foi|fui|prec|ach"
-    "|gost|ent|lemb|rec|cheg|rol|fiz|fez|faz|veio|paga|peg|resp|esq|dem|adi|me|te|se|lhe"
-)
-_BLOOD = r"[Ss]angu[ií]n\w*|[Ss]ang|G\. ?S|[Gg]rou?p[oe]"
-_RHESUS = (
-    *(
-        (language, "+", f"positi{end}")
-        for language, end in (("es", "vo"), ("fr", "f"), ("it", "vo"), ("pt", "vo"))
-    ),
-    *(
-        (language, "−-", f"{said}ati{end}")
-        for language, said, end in (("es", "neg", "vo"), ("fr", "nég", "f"))
-    ),
-    *((language, "−-", "negativo") for language in ("it", "pt")),
-)
-
-_COMPARED = (
-    ("es", "menos de", "más de", "años?|mes(?:es)?|días|horas"),
-    ("fr", "moins de", "plus de", "ans?|mois|jours|heures"),
-    ("it", "meno di", "più di", "ann[io]|mes[ie]|giorni|ore"),
-    ("pt", "menos de", "mais de", "anos?|m[eê]s(?:es)?|dias|horas"),
-)
 
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
@@ -125,9 +93,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("en", r"\b(ext\.?) (\d)(\d)(\d)(\d)\b", r"\1 \2 \3 \4 \5"),
     ("en", r"\b([Ee]very|[Ee]ach) (\d{1,2})['’′](?!\d)", r"\1 \2 minutes"),
     ("en", r"\b(tons?|lbs?|bu|gal|plants?|people)/(acre|person|head|room|household)\b", r"\1 per \2"),
-    ("es pt", r"(?<=\d )pp\.(?=[ ,;:)]|$)", "páginas"),
-    ("fr", r"(?<=\d )pp\.(?=[ ,;:)]|$)", "pages"),
-    ("it", r"(?<=\d )pp\.(?=[ ,;:)]|$)", "pagine"),
     ("it", r"(\b\d{1,2}[-–]\d{1,2} ?/ ?\d{1,2}[-–]\d{1,2})\.(?=[0-5]\d\b)", r"\1:"),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
@@ -165,142 +130,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("fr", r"\b(\d{2})°(\d)(?![\d'’′.,])", r"\1 degrés \2"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
     ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
-    # "<14 años", "> 50 €": no variable is compared
-    *(
-        (
-            language,
-            rf"(^|[\s(]){sign} ?(?=\d[\d.,]*(?: ?€| (?:{counted}|euros)\b)|(?:R\$|€) ?\d)",
-            rf"\1{said} ",
-        )
-        for language, less, more, counted in _COMPARED
-        for sign, said in (("<", less), (">", more))
-    ),
-    ("fr", r"(?<=[(,:] )-(?=\d{1,2} ans\b)|(?<=[(])-(?=\d{1,2} ans\b)", "moins de "),
-    # "12 III 1956"
-    ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
-    # "-¿Cuánto es? -20 pavos", of a dialogue
-    ("es fr it pt", r"((?:^|[.?!…] |\n)[-–] ?[¿¡]?[A-ZÀ-Ý][^\n]{0,80}[.?!…] [-–])(?=\d)", r"\1 "),
-    # "17V 7E 6D", "38-40-42" of sizes, "T. 10.05 - Roma 12.40" of a timetable
-    ("es", r"\b(\d{1,2})[GV] (\d{1,2})E (\d{1,2})[PD]\b", r"\1 ganados, \2 empatados, \3 perdidos"),
-    ("fr", r"\b(\d{1,2})[VG] (\d{1,2})N (\d{1,2})[DP]\b", r"\1 victoires, \2 nuls, \3 défaites"),
-    ("it", r"\b(\d{1,2})V (\d{1,2})[NP] (\d{1,2})[PS]\b", r"\1 vittorie, \2 pareggi, \3 sconfitte"),
-    ("pt", r"\b(\d{1,2})V (\d{1,2})E (\d{1,2})D\b", r"\1 vitórias, \2 empates, \3 derrotas"),
-    (
-        "es fr it pt",
-        r"((?:\bT|\bt|Tg|tg|[Tt]am|all[ae]s?|agli[ae])\.?:? \d\d)-(\d\d)-(\d\d)\b",
-        r"\1, \2, \3",
-    ),
-    (
-        "es fr it pt",
-        rf"(\b[A-ZÀ-Ý][\w.’'-]+) {_DOTTED} [-–—] ([A-ZÀ-Ý][^\d\n]{{2,30}}) {_DOTTED}\b(?![.,]?\d)",
-        r"\1 \2:\3 – \4 \5:\6",
-    ),
-    ("fr", r"\b([A-Z])\.-([A-Z]\.)(?= [A-ZÀ-Ý])", r"\1 \2"),
-    ("fr", r"\bfr\. (?=(?:1?\d|20)(?:,5)?(?:/20)?(?:[,;)]|$))", "français "),
-    ("fr", r"\bFr\. (?=(?:1?\d|20)(?:,5)?(?:/20)? ?;)", "français "),
-    ("es fr it pt", r"\b([LlBbAaHhPpFf])x([LlBbAaHhPpFf])x([LlBbAaHhPpFf])\b", r"\1 x \2 x \3"),
-    ("fr", r"\b1/2[ -](?=pension|journée|tarif|finale|heure)", "demi-"),
-    ("it", r"\b1/2 pens(?:ione\b|\.)", "mezza pensione"),
-    ("it", r"\b1°/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
-    ("es pt", r"((?:€|\b[Ee]uros?) )x (?=[a-zà-ú]{2})", r"\1por "),
-    ("it", r"((?:€|\b[Ee]uro) )x (?=[a-zà-ú]{2})", r"\1per "),
-    ("pt", r"\bc\. ?(?=1\d{3}\b)", "cerca de "),
-    ("pt", r"\b([oO])\(a\)(?= )", r"\1 ou a"),
-    ("pt", r"\bdo\(a\)(?= )", "do ou da"),
-    ("pt", r"\b([oO])s\(as\)(?= )", r"\1s ou as"),
-    ("pt", r"(\b(?:[Rr]et\.?|[Rr]etorno|[Cc]ontrole|[Rr]evisão) em \d{1,2}) ?m\b", r"\1 meses"),
-    ("it", r"(\b(?:[Cc]ontrollo|[Vv]isita|[Rr]ivalutazione) (?:tra|fra|a) \d{1,2}) ?mm?\b", r"\1 mesi"),
-    # "+850/-620 m", "230 V~ 50 Hz", "23/0456-B", "6 uds./cliente", "850 €/m", "1Cor 13", "lav. 30°"
-    ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
-    ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
-    ("es fr it pt", r"\b(\d{2,4})/(?=0\d{2,4}-[A-Z]\b)", r"\1, "),
-    *(
-        (language, rf"(\d ?[^\W\d_]{{2,9}}\.?)/(?={counted})", rf"\1 {per} ")
-        for language, per, counted in (
-            ("es", "por", "client|persona|socio|alumn|hogar"),
-            ("fr", "par", "client|personne|foyer|élève"),
-            ("it", "a", "client|persona|famigli|alunn"),
-            ("pt", "por", "client|pessoa|alun|família"),
-        )
-    ),
-    *(
-        (language, r"(\b[1-9]\d{2,3} ?€)/m\b\.?(?![²2])", rf"\1/{month}")
-        for language, month in (("es", "mes"), ("fr", "mois"), ("it", "mese"), ("pt", "mês"))
-    ),
-    ("es fr it pt", r"\b([12])(Cor|Co|Ts|Tm|Pt|Pe|Gv|Jn|Jo|Re|Sam|Cr|Rs)(?= \d)", r"\1 \2"),
-    ("es", r"(?i)(\blav(?:\.|ar|ado) (?:a )?\d\d)[°º](?! ?C)", r"\1 grados"),
-    ("it", r"(?i)(\blav(?:\.|are|aggio) (?:a )?\d\d)°(?! ?C)", r"\1 gradi"),
-    ("fr", r"(?i)(\blav(?:\.|er|age) (?:à )?\d\d)°(?! ?C)", r"\1 degrés"),
-    ("es fr it pt", r"(?:(?<=^)|(?<=: ))R[Ee] ?: ?(?=\w)", "re: "),
-    ("es", r"\bMat\. (?=(?:10|\d(?:,\d)?)(?:[;,.)]|$))", "Matemáticas "),
-    ("es", r"\bIng\. (?=(?:10|\d(?:,\d)?)(?:[;,.)]|$))", "Inglés "),
-    ("pt", r"\bMat\. (?=(?:10|\d(?:,\d)?)(?:[;,.)]|$))", "Matemática "),
-    ("es", r"\b[Aa]lt\.(?= \d{1,3} ?cm\b| [12],\d)", "altura"),
-    ("fr", r"\b([Tt])\. (?=\d{1,2} ?h)", r"\1emps "),
-    ("es", r"\b([Tt])\. (?=\d{1,2} ?h)", r"\1iempo "),
-    ("it pt", r"\b([Tt])\. (?=\d{1,2} ?h)", r"\1empo "),
-    ("es", r"\b([Tt])\. (?=(?:3[4-9]|4\d|5[0-6])\b)", r"\1alla "),
-    ("it", r"\b([Tt])\. (?=(?:3[4-9]|4\d|5[0-6])\b)", r"\1aglia "),
-    ("fr", r"\bT\. (?=1?\d\b(?! ?[:\d]))", "Tome "),
-    ("fr", r"\bL (à|au) V\b", r"lundi \1 vendredi"),
-    ("es", r"\bL a V\b", "lunes a viernes"),
-    ("fr", r"\bD[-−] (?=\d)", "D moins "),
-    ("fr", r"(\d(?: bis| ter)?,? )pl\. (?=(?:d['’]|de |du |des )[A-Z])", r"\1place "),
-    ("it", r"\b(\d{1,2}\+\d) sett\b\.?", r"\1 settimane"),
-    ("es", r"\b(\d{1,2}\+\d) sem\b\.?", r"\1 semanas"),
-    ("it", r"\bl['’]1/(?=(?:1[0-2]|0?[1-9])\b)", "il 01/"),
-    ("it", r"\b([Dd]e|[Dd]a|[Aa]|[Nn]e|[Ss]u)ll['’]1/(?=(?:1[0-2]|0?[1-9])\b)", r"\1l 01/"),
-    ("pt", r"\bc\. ?\((chá|sopa|café|sobremesa)\)", r"c. \1"),
-    (
-        "pt",
-        rf"(?<=[a-zà-ú] )n (?=(?:{_SPOKEN_NOT})[a-zà-ú]*)",
-        "não ",
-    ),
-    ("es", r"(?:(?<=[^\W\d_]{3} )|(?<=[^\W\d_]\. ))x (?=[A-ZÀ-Ú][a-zà-ú]{2})", "por "),
-    ("it", r"(?:(?<=[^\W\d_]{3} )|(?<=[^\W\d_]\. ))x (?=[A-ZÀ-Ú][a-zà-ú]{2})", "per "),
-    ("es", rf"\bx (?=(?:{_AFTER_POR})\b)", "por "),
-    ("it", rf"\bx (?=(?:{_AFTER_PER})\b)", "per "),
-    ("it", r"\bgg\.? lav\.", "giorni lavorativi"),
-    ("es", r"\bd(?:\.|ías) h[aá]b\.", "días hábiles"),
-    ("fr", r"\bj(?:\.|ours) ouvr\.", "jours ouvrables"),
-    # "-¿Y el plan B?", "15°/7°", "F2-3", "Sc. 5%", "lu-ve 9-19", "1.º-2.ª", "fino a 10 a.", "7,2 x10³/µl"
-    ("es", r"(^|\s)[-–](?=[¿¡])", r"\1- "),
-    ("it fr", r"(\d) ?°/(?=-?\d{1,2} ?°(?!C))", r"\1 °C, "),
-    *(
-        (language, r"\bF(\d)-(?=\d{1,2}\b)", rf"F\1 {to} ")
-        for language, to in (("es", "a"), ("it", "a"), ("pt", "a"), ("fr", "à"))
-    ),
-    ("it", r"\bSc\. (?=\d{1,2} ?%)", "Sconto "),
-    ("fr", r"\bRem\. (?=\d{1,2} ?%)", "Remise "),
-    ("es", r"\b[Ll]u(?: a |[-–])[Vv]i\b", "lunes a viernes"),
-    ("es", r"\b[Ss]á (?=\d)", "sábado "),
-    ("it", r"\b[Ll]u[-–][Vv]e\b", "lun-ven"),
-    ("it", r"\b[Ss]a (?=\d{1,2}[-–.:]\d)", "sab "),
-    ("fr", r"\bma[-–]ve\b", "mar-ven"),
-    ("fr", r"\bma[-–]sa\b", "mar-sam"),
-    ("fr", r"\blu[-–]ve\b", "lun-ven"),
-    ("fr", r"\bsa (?=\d{1,2} ?h)", "sam. "),
-    ("es", r"(\d)\.([ºª])-(?=\d\.?[ºª])", r"\1.\2, "),
-    ("it", r"(\b(?:fino a|sotto i|oltre i|under) \d{1,2}) a\.", r"\1 anni"),
-    *(
-        (language, r"(?<=\d) ?[x×*] ?10(\^\d|[³⁶⁹])/[µμ][lL]\b", rf"×10\1 {per} {litre}")
-        for language, per, litre in (
-            ("es", "por", "microlitro"),
-            ("fr", "par", "microlitre"),
-            ("it", "per", "microlitro"),
-            ("pt", "por", "microlitro"),
-            ("en", "per", "microliter"),
-            ("de", "pro", "Mikroliter"),
-        )
-    ),
-    ("pt", r"\bSal\. (?=R\$)", "Salário "),
-    ("es", r"\bpor sep\.", "por separado"),
-    ("fr", r"\b([NnVv]ous|[Jj]e|de|à|pour|si) vs (?=[a-zéèê])", r"\1 vous "),
-    ("fr", r"\b(la|I{1,3}e|I?Ve) Rép\.", r"\1 République"),
-    ("it", r"\bin all\.", "in allegato"),
-    ("it", r"\balla rot\.", "alla rotonda"),
-    ("pt", r"\b([Aa]) dir\.(?=[,;)])", r"\1 direção"),
-    ("pt", r"\bsob invest\.", "sob investigação"),
     # The last figures of a card
     *(
         (language, rf"(?i)(\b(?:{named}):?) (\d)(\d)(\d)(\d)(?![\d.,/:-]\d|\d)", r"\1 \2 \3 \4 \5")
@@ -347,7 +176,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
             rf"\1 {months}",
         )
         for language, named, months in (
-            ("es", "plazo|[Ee]ur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
+            ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
             ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
             ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
             ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
@@ -429,15 +258,14 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("hi", r"(?<=\b\d\d)/(?=\d['’′]\d{1,2}[\"”″])", ", "),
     ("hi", r"\b(\d{1,2})-(\d{1,2})(?= से(?:\s|$))", r"\1, \2"),
     ("hi", r"(?<=\d)[ -](?=(?:वीं|वाँ|वां|वें)(?!\w))", ""),
-    # A processor, a card and its memory, the class of a tyre, a blood group, the columns of a table
+    # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
     ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
     ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),
     ("de en es fr it pt hi", r"(\bR\d\d) (\d{2,3})([HQSTVWY])\b", r"\1 \2, \3"),
+    ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
+    ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
+    ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
     ("", r"\bdB ?\(A\)", "dB A"),
-    *(
-        (language, rf"(\b(?:{_BLOOD})[.:]* (?:AB|A|B|O|0))[{sign}](?![\w+-])", rf"\1 {said}")
-        for language, sign, said in _RHESUS
-    ),
     *UNSPACED,
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
@@ -466,10 +294,15 @@ def respelled(
 
 @functools.cache
 def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
-    return tuple(
-        (re.compile(written), functools.partial(_spelled, becomes))
+    table = table_for(language)
+    own = table.spellings.items() if table is not None else ()
+    shared = (
+        (written, becomes)
         for languages, written, becomes in _SPELLINGS
         if not languages or language in languages.split()
+    )
+    return tuple(
+        (re.compile(written), functools.partial(_spelled, becomes)) for written, becomes in (*own, *shared)
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from unicodedata import category
 
@@ -79,6 +80,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         signs=_as_programs_write(signs.all_texts()),
         signs_between_figures=between_figures.all_texts(),
         greek=greek.all_texts(),
+        spellings=_spellings(file.section("spellings")),
         abbreviations=_abbreviations(abbreviations, titles),
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         cut=_cut_words((*cut, *cut_adjectives), cut_not),
@@ -219,6 +221,17 @@ def _books(section: TableSection) -> Books:
 def _letters(section: TableSection) -> Letters:
     after, near = frozenset(section.words("after")), frozenset(section.words("near"))
     return Letters(section.all_texts(), after, near)
+
+
+def _spellings(section: TableSection) -> dict[str, str]:
+    """Regular expressions, and what becomes of what they find."""
+    found = section.all_texts()
+    for written in found:
+        try:
+            re.compile(written)
+        except re.error as error:
+            raise section.error(written, f"is no regular expression: {error}") from None
+    return found
 
 
 def _trade(section: TableSection) -> Trade:

@@ -257,6 +257,7 @@ class LanguageTable:
     signs: Mapping[str, str]
     signs_between_figures: Mapping[str, str]
     greek: Mapping[str, str]
+    spellings: Mapping[str, str]
     abbreviations: Mapping[str, tuple[Abbreviation, ...]]
     trades: tuple[Trade, ...]
     cut: Mapping[str, str]

@@ -249,6 +249,8 @@ def _is_set(cursor: TokenCursor) -> bool:
         found.append(cursor.previous(2).core)
     if token.suffix == "," and _GAMES.fullmatch(token.core):
         found.append(cursor.token(1).core)
+    elif not token.suffix and cursor.token(1).prefix == "(" and cursor.token(1).suffix.startswith(")"):
+        found.append(cursor.token(2).core)
     games = [(int(game[1]), int(game[2])) for core in found if (game := _GAMES.match(core))]
     return bool(_GAMES.fullmatch(token.core)) and len(games) > 1 and any(one > other for one, other in games)
 
