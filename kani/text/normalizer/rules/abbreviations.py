@@ -14,7 +14,7 @@ from kani.text.writing import ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(
-    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
@@ -157,10 +157,6 @@ def _said_as(
         return said["letter"], False
     if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
-    labels = closed and "number" in said and cursor.token(count - 1).suffix == ".:"
-    if labels and cursor.token(count).core[:1].isdecimal():
-        # "Exp.: 23/0456"
-        return said["number"], False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
