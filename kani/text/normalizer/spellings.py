@@ -103,23 +103,20 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1 – ",
     ),
     ("de en es fr it pt hi", r"([€$£₹]\d[\d.,]*)/(?=[€$£₹]\d)", r"\1, "),
+    ("de en es fr it pt", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
     ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
     ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     # A parcel's number, digits of an extension, minutes between trains
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
-    ("es", r"(?<=\d )pp\.(?= )", "páginas"),
-    ("fr", r"(?<=\d )pp\.(?= )", "pages"),
-    ("it", r"(?<=\d )pp\.(?= )", "pagine"),
-    ("pt", r"(?<=\d )pp\.(?= )", "páginas"),
     ("it", r"(\b\d{1,2}[-–]\d{1,2} ?/ ?\d{1,2}[-–]\d{1,2})\.(?=[0-5]\d\b)", r"\1:"),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
-    ("pt", r"\b([2-6]ª) ?f\.(?= )", r"\1-feira"),
+    ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
     ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
     *(
-        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b)", rf"\1 {of} ")
+        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
         for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
     ),
     (
@@ -147,7 +144,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
     (
         "de en es fr it pt",
-        r"(?<![\d/.])(\d)/(\d)/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
+        r"(?<![\d/.])(\d{1,2})/(\d{1,2})/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
@@ -169,15 +166,15 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(
         (
             language,
-            rf"(?i)(\b(?:{named})(?: de| ?:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
+            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| ?:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
             r" ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
             rf"\1 {months}",
         )
         for language, named, months in (
-            ("es", "fianza|contrato|aval|permanencia", "meses"),
-            ("pt", r"caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
-            ("fr", "bail|dépôt|caution|DG|garantie|engagement|durée", "mois"),
-            ("it", r"cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
+            ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
+            ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
+            ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
+            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
         )
     ),
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
@@ -190,7 +187,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
     ),
     ("pt", r"(\b[A-ZÀ-Ú][\w-]{2,15} \d{1,2})x(?=\d{1,2} [A-ZÀ-Ú][a-zà-ú])", r"\1 a "),
-    ("pt", r"['’]/([12])\.?º ?T\b", r"' do \1º tempo"),
+    ("pt", r"['’]/([12])\.?º? ?T\b", r" minutos do \1º tempo"),
     # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
     ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
@@ -205,7 +202,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ),
     (
         "de en es fr it pt hi",
-        r"(?<![\d/.,])(?!1/2)(\d{1,3})/(\d{1,3})(?= ?(?:€|[Ee]uros?\b))",
+        r"(?<![\d/.,])(?!1/2)(\d{1,3}(?:[. ]\d{3})?)/(\d{1,3}(?:[. ]\d{3})?)(?= ?(?:€|[Ee]uros?\b))",
         r"\1, \2",
     ),
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
@@ -239,6 +236,14 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # "3'50 €", "4^ edizione", "9 वीं"
     ("es", r"(?<=\d)['’](?=\d(?![\d'’\"″])|\d\d ?(?:€|euros?\b))", ","),
     ("it", r"(?<=\d)\^(?=[A-H]?(?:[\s,.;]|$))", "ª"),
+    # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
+    ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
+    ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),
+    ("de en es fr it pt hi", r"(\bR\d\d) (\d{2,3})([HQSTVWY])\b", r"\1 \2, \3"),
+    ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
+    ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
+    ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
+    ("", r"\bdB ?\(A\)", "dB A"),
 )
 """Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
 

@@ -14,7 +14,7 @@ from kani.text.writing import ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(
-    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
@@ -159,7 +159,8 @@ def _said_as(
         return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
     if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
         return None, False
-    if "time" in said and _TIME.match(cursor.token(count).core):
+    # "Arr. : 14h05"
+    if "time" in said and _TIME.match(cursor.token(count + (cursor.token(count).core == "")).core):
         return said["time"], False
     if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
         return said["aged"], False
@@ -241,8 +242,9 @@ def _is_date(token: Token, table: LanguageTable) -> bool:
 def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an amount of money: "£68 pp", "68 € pp"."""
     before = cursor.previous().core
-    amount = cursor.previous(2).core[-1:].isdecimal()
-    return (before[-1:].isdecimal() and before[:1] in table.currencies) or (
+    earlier = cursor.previous(2).core
+    amount = earlier[-1:].isdecimal()
+    return (before[-1:].isdecimal() and (before[:1] in table.currencies or earlier in table.currencies)) or (
         any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
     )
 
@@ -259,7 +261,10 @@ def _may_end(following: Token, table: LanguageTable) -> bool:
     # Before a noun the measure goes on: "1 Pr. Zucker".
     common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
-    return not first or (first.isupper() and common and not letters)
+    if not first:
+        # "Pour 4 pers. : 250 g"
+        return following.text[following.start : following.start + 1] not in _INSIDE
+    return first.isupper() and common and not letters
 
 
 def _is_number(token: Token, candidate: str) -> bool:
@@ -333,6 +338,9 @@ def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
     if token.core.isupper() and stop:
         # "SR. GARCÍA"
         keys.append(stop.capitalize())
+    if token.core.isupper() and "." in token.core:
+        # "F.LLI ROSSI"
+        keys.append(token.core.capitalize())
     return tuple(dict.fromkeys([*keys, *(key[0].lower() + key[1:] for key in keys)]))
 
 
@@ -346,12 +354,24 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
         end = token.core_start + len(part)
         written = token.text[token.core_start : min(end, token.end)]
         small = written[:1].lower() + written[1:]
-        if written != part and (ahead or part not in (small, written.capitalize() * written.isupper())):
+        shouted = (written.capitalize(), _in_small(written, cursor)) if written.isupper() else ()
+        if written != part and part not in (shouted if ahead else (small, *shouted)):
             return None
         whole = token.core_end + part.endswith(".")
         if end != whole or (ahead < len(parts) - 1 and end != token.end):
             return None
     return end
+
+
+def _in_small(written: str, cursor: TokenCursor) -> str:
+    """The small letters of "PÁG. 5" and "TEL.: 91", but not of "my PC."."""
+    if len(written) <= len("PC."):
+        return ""
+    behind = cursor.token(1).core
+    goes_on = cursor.token().suffix[1:2] == ":" or behind[:1].isdecimal() or behind.isupper()
+    # "MÁX. 4 PERS."
+    goes_on = goes_on or cursor.previous().core.isdecimal()
+    return written.lower() if goes_on else ""
 
 
 def is_numbered_part(before: str, table: LanguageTable) -> bool:

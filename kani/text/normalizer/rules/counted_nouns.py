@@ -122,7 +122,10 @@ class CountedNumerals:
             # "12A" is a seat, "48 x 36" and "48 x H 36" a size.
             measure = None
         if measure is None and (
-            (symbol == "x" and (cursor.token(ahead + 1).core.islower() or token.suffix[:1] in (",", ")")))
+            (
+                symbol == "x"
+                and (cursor.token(ahead + 1).core.islower() or token.suffix[:1] in (",", ")", "."))
+            )
             or (symbol in table.units and symbol != "x" and is_electric(cursor))
             or (symbol == "in" and token.suffix[:1] in tuple(".,;)"))
         ):

@@ -207,7 +207,8 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if loose and (number.endswith(_SIGNED) or (cursor.is_adjacent(2) and cursor.token(2).core in _SIGNED)):
         # "remise - 10 %", "mínima - 5 °C"
         return Verbalization((Piece(table.numbers.minus, token.start, token.end),), token.end)
-    if sign in "x×" and not measured and not close and first[:1].isalpha() and number.isdecimal():
+    figures = re.fullmatch(rf"\d+(?:[{DASHES}]\d+)?", number)
+    if sign in "x×" and not measured and not close and first[:1].isalpha() and figures:
         # "huevos x 12"
         times = len(first) > 1 and table.signs.get("×")
         return Verbalization((Piece(times, token.start, token.end),), token.end) if times else None

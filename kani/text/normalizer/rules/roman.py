@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kani.text.normalizer.rules.acronyms import common_words, is_initial, roman_value
+from kani.text.normalizer.rules.units import in_full
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -58,7 +59,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         and cursor.is_adjacent(1)
         and cursor.token(1).core.lower() in rules.ordinal_before
     ):
-        form = table.agreement.gender(cursor.token(1).core, plural=False) or "m"
+        form = table.agreement.gender(in_full(cursor.token(1), table), plural=False) or "m"
         if form == "m" and "short" in rules.articles.values():
             # Spanish "tercer aniversario"
             form = "short"

@@ -187,6 +187,8 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         # In Devanagari a sentence ends with a mark of its own.
         goes_on = first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
         goes_on = goes_on or following.prefix.startswith("(")
+        # "Pour 4 pers. : 250 g"
+        goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;")
         if first.isdecimal():
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units

@@ -20,7 +20,7 @@ _PADDED = re.compile(r"0\d/\d\d|\d\d/0\d")
 _CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
-_ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})\2(\d{4})")
+_ROMAN_MONTH = re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})(?:\2(\d{4}|\d{2}))?")
 _NAMED = re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?")
 _NAMED_YEAR = re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d{{1,2}})")
 _FIRST = re.compile("º|er/")
@@ -42,6 +42,7 @@ _NUMBER = re.compile(r"\d+")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _FROM, _UNTIL = frozenset("de del du dal da vom".split()), frozenset("a al au à até bis".split())
+_ONWARD = frozenset("partir partire".split())
 _FORMATS = frozenset(("16/9", "21/9", "24/7", "13/8"))
 """Screens and the like."""
 _MONTHS, _LONGEST_MONTH = 12, 31
@@ -73,8 +74,13 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
     elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
-        # "3-V-2024"
-        spoken = _date(int(found[1]), month, found[4], cursor, table, calendar)
+        # "3-V-2024", "antes del 3/XI"
+        dated = (
+            found[4]
+            or len(found[3]) > 1 < len(found[1])
+            or cursor.previous().core.lower() in table.dates.after
+        )
+        spoken = _date(int(found[1]), month, found[4] or "", cursor, table, calendar) if dated else None
     elif (found := _NAMED.fullmatch(core)) and (month := table.dates.months.get(found[3].lower(), 0)):
         before = cursor.previous()
         if before.core.lower() in table.dates.months and not before.suffix.strip(".") and found[2] != "/":
@@ -168,7 +174,12 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         since = cursor.previous(2).core
         opened = previous in _UNTIL and since.isdecimal() and cursor.previous(3).core.lower() in _FROM
         opened = opened and int(since) < int(token.core.split("/")[0])
-        known = known or until or opened or behind == "को"
+        # "a partir de 1/9", "28/6 h 19.30"
+        opened = opened or since in _ONWARD
+        timed = behind in ("h", "ore", "alle", "às", "um") and cursor.token(2).core[:1].isdecimal()
+        timed = timed and token.core not in _COMMON_FRACTIONS
+        known = known or until or opened or timed or behind == "को" or previous.endswith("-feira")
+        known = known or _is_whole(token.core, cursor, table)
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         part, whole = map(int, _NUMBER.findall(token.core))
         beside_figure = {before.core[-1:], behind[:1]} & {*"0123456789+=×÷*<>%"}
@@ -240,6 +251,17 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
     spoken = f" {joiner} ".join(filter(None, said))
     return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
+
+
+def _is_whole(written: str, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for "mail 12/2": nobody writes 6 as a fraction, unless it is calculated."""
+    found = _DAY_MONTH.fullmatch(written)
+    if found is None or found[2] != "/" or table.dates.order != "dmy" or not cursor.previous().core.islower():
+        return False
+    day, month = int(found[1]), int(found[3])
+    plain = cursor.token(1).core[:1].isupper() or not cursor.is_adjacent(1)
+    games = day <= len("7-6, 6-4") or len(cursor.previous().core) <= len("and")
+    return plain and not games and 1 < month < day <= _LONGEST_MONTH and day % month == 0
 
 
 def is_before_time(cursor: TokenCursor) -> bool:

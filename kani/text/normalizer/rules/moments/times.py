@@ -89,8 +89,15 @@ def _is_dotted_range(parts: re.Match[str], cursor: TokenCursor, table: LanguageT
     begins, ends = (DOTTED_TIME.fullmatch(parts[one]) is not None for one in (1, 3))
     marked = cursor.is_adjacent(1) and cursor.token(1).core in table.times.marks
     if not begins:
-        known = cursor.previous().core.lower() in table.dates.days | table.times.after
-        return parts[1].isdecimal() and ends and (known or marked)
+        # "lun/mer 18-19.30"
+        known = re.split(r"[/.–-]+", cursor.previous().core.lower())[-1] in (
+            table.dates.days | table.times.after
+        )
+        # Italian "7-10.30"; a decimal has a comma
+        known = known or (table.language == "it" and len(parts[1]) <= 2)
+        behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+        measured = (behind in table.units or table.is_money(behind)) and not marked
+        return parts[1].isdecimal() and ends and (known or marked) and not measured
     half = _hour_ofhalf_of_day(parts[3], table) is not None or _HALF_TIME.fullmatch(parts[3]) is not None
     english = ends and is_english_time(cursor, table, parts[1])
     # "Sun 10.30-4"

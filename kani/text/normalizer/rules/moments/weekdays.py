@@ -98,8 +98,10 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     sure = len(run) > 2 or (len(run) > 1 and bool(near & {*table.times.after, *table.dates.after}))
     # "L-V 8-15 h; S 9-13 h"
     ranged = any(_LETTERS.fullmatch(cursor.previous(step).core) for step in range(1, len(letters)))
-    timed = cursor.is_adjacent(1) and _TIME.fullmatch(cursor.token(1).core) is not None
-    sure = sure or (ranged and (timed or cursor.token(1).core.lower() in table.dates.beside_weekdays))
+    timed = token.suffix in ("", ":") and _TIME.fullmatch(cursor.token(1).core) is not None
+    # "D y festivos"
+    beside = {cursor.token(step).core.lower() for step in (1, ahead)}
+    sure = sure or (ranged and (timed or bool(beside & table.dates.beside_weekdays)))
     if not sure or places != sorted(set(places)) or near & table.numbers.labels:
         return None
     name = tuple(dict.fromkeys(table.dates.short_weekdays.values()))[letters.index(token.core)]
@@ -154,6 +156,9 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if following.start != following.core_start or not following.core:
         return False
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
+        return True
+    if re.match(r"-?\d{1,2}[°º](?!\w)", following.core) or cursor.token(2).core == "°C":
+        # "sam. 13°/5°"
         return True
     dates = table.dates
     stopped = cursor.token().suffix.startswith(".") or name[0].isupper()

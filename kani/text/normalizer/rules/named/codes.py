@@ -247,9 +247,17 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _is_set(cursor: TokenCursor) -> bool:
     """True for the sets of a match, one after the other: "6-4, 3-6". A range does not fall."""
     token, before = cursor.token(), cursor.previous()
-    found = [one.core for one in (token, before) if one is token or one.suffix == ","]
+    found = [token.core]
+    tie = before.suffix.startswith(")")
+    if before.suffix == "," or (tie and "(" in before.core):
+        found.append(before.core)
+    elif tie and before.prefix == "(":
+        # "7-6 (4), 6-3"
+        found.append(cursor.previous(2).core)
     if token.suffix == "," and _GAMES.fullmatch(token.core):
         found.append(cursor.token(1).core)
+    elif not token.suffix and cursor.token(1).prefix == "(" and cursor.token(1).suffix.startswith(")"):
+        found.append(cursor.token(2).core)
     games = [(int(game[1]), int(game[2])) for core in found if (game := _GAMES.match(core))]
     return bool(_GAMES.fullmatch(token.core)) and len(games) > 1 and any(one > other for one, other in games)
 

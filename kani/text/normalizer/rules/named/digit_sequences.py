@@ -177,8 +177,9 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     pieces = []
     groups = _DIGITS.findall(token.core)
-    # "7-12-23-31": numbers that were drawn.
-    drawn = len(groups) > _FEWEST_DRAWN and all(len(group) < 3 for group in groups)
+    # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
+    lengths = {len(group) for group in groups}
+    drawn = max(lengths) < 3 and (len(groups) > _FEWEST_DRAWN or len(lengths) > 1)
     # "12-34/24", of a file
     drawn = drawn or "/" in token.core
     for found in _DIGITS.finditer(token.core):
@@ -277,6 +278,8 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     year = not numeral.decimals and 1100 <= int(numeral.digits) < 2100 and not match[2]
     spoken = table.number_words.year(int(numeral.digits)) if year else say_numeral(numeral, table, "m")
     at = token.core_start + match.start(3)
+    # Italian "45enne"
+    spoken = spoken.rstrip("aeio").replace("é", "e") if table.language == "it" else spoken
     spoken = f"{spoken}-" if compound and not found else spoken
     head, _, tail = rest.partition("-")
     if measured:

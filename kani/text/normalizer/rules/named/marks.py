@@ -17,7 +17,8 @@ _ADJECTIVE = re.compile(
 _RUN_TIME = re.compile(r"(?:\d:)?\d{1,2}:\d\d|\d{1,2}['’′]\d\d")
 _BEFORE_RUNS = frozenset("a the first my her his our this local".split())
 _CHECKED = re.compile(r"(\d{1,3}(?:[.]\d{3}){1,3})[-‐‑](\d)")
-_SEASON = re.compile(r"((?:1[6-9]|20)\d\d)[-‐‑–](\d\d)")
+_SEASON = re.compile(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
+_OLDEST_SEASON = 1600
 _UNTIL_NOW = re.compile(
     r"((?:19|20)\d\d)[-–](present|presente|hoy|heute|oggi|aujourd['’]hui|hoje|atualidade)"
 )
@@ -210,6 +211,9 @@ def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     match = _SEASON.fullmatch(token.core) or _UNTIL_NOW.fullmatch(token.core)
     if match is None or follows_number_sign(cursor, table):
+        return None
+    if int(match[1]) < _OLDEST_SEASON and not token.prefix.startswith("("):
+        # "Alfonso X (1221-84)", but "IBM 1205-92"
         return None
     year, until = int(match[1]), int(match[2]) if match[2].isdecimal() else _CENTURY
     if year % 100 >= until:

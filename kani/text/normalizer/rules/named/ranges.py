@@ -58,11 +58,15 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
     one, other = roman_value(first), roman_value(last)
     if one is None or other is None or one >= other:
         return None
-    cardinal, at = table.number_words.cardinal, token.core_start + match.start("dash")
+    words, at = table.number_words, token.core_start + match.start("dash")
+    noun = cursor.token(1).core.lower() if cursor.is_adjacent(1) else ""
+    # "XV-XVI sec."
+    ordinal, gender = noun in table.roman.ordinal_before, table.agreement.gender(noun, plural=False) or "m"
+    said = [words.ordinal(value, gender) if ordinal else words.cardinal(value) for value in (one, other)]
     pieces = (
-        Piece(cardinal(one), token.core_start, at),
+        Piece(said[0], token.core_start, at),
         Piece(f" {table.numbers.to} ", at, at + 1),
-        Piece(cardinal(other), at + 1, token.core_end),
+        Piece(said[1], at + 1, token.core_end),
     )
     return Verbalization(pieces, token.core_end)
 

@@ -92,6 +92,8 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
         # "Hb 13,2 g/dL", "Mk 2,50 Euro"
         return False
-    if match["mark"] or cursor.token(ahead - 1).core in table.books.alone:
+    # "1 Cor 13"
+    numbered = ahead == 1 and cursor.previous().core in _NUMBERS_OF_BOOKS
+    if match["mark"] or numbered or cursor.token(ahead - 1).core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
     return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None
