@@ -31,6 +31,10 @@ Tibetan, Burmese and Khmer, their marks included (of a class)."""
 UNSPACED_LANGUAGES = HAN_AND_KANA_LANGUAGES | frozenset("th lo bo my shn km".split())
 """Languages that are written without spaces between words (primary subtags)."""
 
+LETTER = r"(?:[^\W\d_]|[\u064b-\u065f\u0670\u0900-\u0903\u093a-\u093c\u093e-\u094f\u0951-\u0957\u0962\u0963])"
+"""A letter, or a vowel sign of Arabic or Devanagari (a pattern). None is both: a pattern that repeats it
+would try each of 2^n ways to read n of them."""
+
 SENTENCE_MARKS = ".!?…‽"
 """Marks that end a sentence where a space follows."""
 

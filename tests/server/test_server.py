@@ -366,6 +366,23 @@ async def test_long_headers_and_unreadable_heads_are_refused(
         assert await alive(other)
 
 
+@pytest.mark.parametrize(("method", "status"), [("GET", b"405"), ("POST", b"400")])
+@pytest.mark.parametrize("pieces", [0, 1, 300])
+async def test_body_that_is_no_http_is_no_error_of_the_server(
+    running: InProcessServer, method: str, status: bytes, pieces: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+    head = f"{method} /v1/audio/speech HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    writer.write(head.encode() + b"1\r\na\r\n" * pieces)
+    # 405 is the answer to the head; all of the body is awaited before any other.
+    received = await reader.readexactly(12) if status == b"405" else b""
+    writer.write(b"no size\r\n")
+    received += await asyncio.wait_for(reader.read(), WITHIN_S)
+    assert received[9:12] == status
+    writer.close()
+    assert not errors_in(caplog)
+
+
 @pytest.mark.parametrize("path", ["/tts", "/stream-tts", "/v1/audio/voices"])
 async def test_client_that_leaves_during_a_body_is_no_error(
     running: InProcessServer, path: str, caplog: pytest.LogCaptureFixture

@@ -19,7 +19,7 @@ MARKUP = """
 * _ ~ = ` < <a <a" <! <!-- <break & &a &# [ [a [a]( ] [[a] [a][ ![ ! # | |- \\ ```a www. :// <b> [^ '](|
 ](a( **a** `␣``␣ <a␣b=c␣ #␣ >␣ -␣a⏎ |␣ <x␣y- [a]:␣ ⏎ ⏎␣ ~~~⏎` \ue000 ␣
 """
-NUMBERS = "1- 1. A.␣ 1␣ a@ (555)␣ 1/2␣ 1e5 a_ a- é. $1- ½ +34␣ AM-5 1k-2k 5/kg␣ XV-XV␣"
+NUMBERS = "1- 1. A.␣ 1␣ a@ (555)␣ 1/2␣ 1e5 a_ a- é. $1- ½ +34␣ AM-5 1k-2k 5/kg␣ XV-XV␣ क ऽ ॐ कि é-क क."
 UNITS = {
     "mask": MARKUP,
     "mask in pieces": MARKUP,
@@ -28,6 +28,7 @@ UNITS = {
     "look up": "a␣ ! a\ue000 \ue000 a\u0301 abc a␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣",
     "normalize es": NUMBERS,
     "normalize en": NUMBERS,
+    "normalize hi": NUMBERS,
     "normalize zh": "1- 2024年 你 A1 ~5 3: 1/ ￥3 a@ www. 重 ␣ 1e 好 7",
     "normalize ja": "1- 2本 漢 漢字《か 明日( A1 〜5 一歩 デー ¥3 億 1億2 ␣ | 7",
     "segment zh": "你 好 。 1 a ␣ \u0301",
@@ -54,6 +55,7 @@ STAGES: dict[str, Callable[[str], object]] = {
     "look up": look_up,
     "normalize es": lambda text: normalize(text, 0, NormalizerOptions("es")),
     "normalize en": lambda text: normalize(text, 0, NormalizerOptions("en")),
+    "normalize hi": lambda text: normalize(text, 0, NormalizerOptions("hi")),
     "normalize zh": lambda text: normalize(text, 0, NormalizerOptions("zh", LEXICON)),
     "normalize ja": lambda text: normalize(text, 0, NormalizerOptions("ja", LEXICON)),
     "segment zh": partial(feed, partial(Segmenter, EARLY_PHRASE, unspaced=True), 1),

@@ -96,6 +96,18 @@ class HttpProtocol(H11Protocol):
         super().handle_websocket_upgrade(event)
         restart_reading(self.transport)
 
+    @override
+    def send_400_response(self, msg: str) -> None:
+        """Refuse input that is no HTTP; a request that it belongs to gets no other answer."""
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            # The answer has begun.
+            self.transport.close()
+
     def _go_on(self) -> None:
         """Parse the input that had to wait for this turn."""
         if not self.transport.is_closing():

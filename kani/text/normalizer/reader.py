@@ -43,10 +43,9 @@ from kani.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, spli
 from kani.text.normalizer.unspaced.reader import UnspacedReader
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 from kani.text.pronunciations.homographs import homograph
+from kani.text.writing import LETTER
 
-# Arabic, and the vowel signs of Devanagari.
-_VOWEL_MARKS = "\u064b-\u065f\u0670\u0900-\u0903\u093a-\u094f\u0951-\u0957\u0962\u0963"
-_PLAIN = re.compile(rf"(?:[^\W\d_]|[{_VOWEL_MARKS}])+(?:['’-][^\W\d_]+)*")
+_PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""

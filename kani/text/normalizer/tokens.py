@@ -13,6 +13,7 @@ from kani.text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
     CLOSERS_AFTER_WORDS,
+    LETTER,
     OPENERS,
     SENTENCE_MARKS,
     UNSPACED_CLAUSE_MARKS,
@@ -26,7 +27,7 @@ _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MAR
 _OPENERS = OPENERS + "»›*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
-    r"|(?P<short>(?:(?:[^\W\d_]|[\u0900-\u094f]){2,20}|[hpnNSMRV])\.)"
+    rf"|(?P<short>(?:{LETTER}{{2,20}}|[hpnNSMRV])\.)"
     r"(?=\d|[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]|[A-Z]{1,4}$|[\u0904-\u0939]{2})"
     r"|(?P<label>[A-Z][^\W\d_]{1,11}:(?=\d{3})|[LRD]\.(?=\d{1,4}-\d)|\d{1,2}\.(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]{2}))"
 )

@@ -10,6 +10,7 @@ from kani.text.normalizer.rules.numerals import say_digits
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
+from kani.text.writing import LETTER
 
 _LEVEL = re.compile(r"[A-Z]+\d")
 _URL = re.compile(
@@ -30,7 +31,7 @@ _KEY = re.compile(r"[^\W_]+")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
-_PARTS = re.compile(r"(?:[^\W\d_]|[\u0900-\u0963])+|\d+|.", re.DOTALL)
+_PARTS = re.compile(rf"{LETTER}+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
 """Characters of an address that are read; of a longer one only its host is."""
 

@@ -12,11 +12,19 @@ import aioice.ice
 import httpx
 import numpy as np
 import pytest
+from aiortc.rtcsctptransport import (
+    SCTP_DATA_FIRST_FRAG,
+    SCTP_DATA_LAST_FRAG,
+    SCTP_DATA_UNORDERED,
+    WEBRTC_DCEP,
+    WEBRTC_STRING,
+    DataChunk,
+)
 
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc import routes
-from kani.protocols.openai.realtime.webrtc.call import MAX_WAITING, Call
+from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_PIECES, MAX_WAITING, Call
 from kani.protocols.openai.realtime.webrtc.speaker import FRAME, RATE, Speaker, Utterance
 from tests.clients.openai_call import SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
@@ -26,6 +34,8 @@ from tests.support.loudness import PausingRecognizer
 from tests.support.patience import happens
 from tests.support.servers.serving import InProcessServer, serving
 
+NAMELESS = b"\3" + bytes(8) + b"\1\0\0\xff"
+WHOLE = SCTP_DATA_FIRST_FRAG | SCTP_DATA_LAST_FRAG | SCTP_DATA_UNORDERED
 KEY = "a-key-of-sixteen-characters"
 HOST = "127.0.0.1"
 
@@ -109,6 +119,17 @@ async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> N
                 refused += 1
             await call.close()
     assert refused > 20
+
+
+async def test_long_offer_is_not_parsed(ready: InProcessServer, offer: str) -> None:
+    # aiortc would make 24 million objects of it.
+    codecs, feedback = "a=rtpmap:96 a/1\r\n" * 3500, "a=rtcp-fb:* x\r\n" * 3500
+    refused = await post_offer(ready.http_url, offer.replace("a=mid:1", f"{codecs}{feedback}a=mid:1"))
+    assert refused.status_code == 400 and f"at most {MAX_LINES}" in refused.json()["error"]["message"]
+    candidates = "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n" * MAX_LINES
+    call = Call(SessionConfig())
+    await call.answer(offer.replace("a=mid:1", f"{candidates}a=mid:1"), HOST)
+    await call.close()
 
 
 async def test_key_opens_a_call_and_an_ephemeral_one_only_that(tmp_path: Path, offer: str) -> None:
@@ -254,6 +275,42 @@ async def test_flood_of_events_ends_the_call() -> None:
     for _ in range(2):
         call._on_message("a" * 1000)
     assert (await call.receive())["type"] == "websocket.disconnect"
+    await call.close()
+
+
+async def test_empty_events_count_too() -> None:
+    call = Call(SessionConfig())
+    for _ in range(MAX_WAITING // LEAST_SIZE + 1):
+        call._on_message("")
+    assert (await call.receive())["type"] == "websocket.disconnect"
+    await call.close()
+
+
+@pytest.mark.parametrize(
+    ("flags", "step", "data", "streams", "ends"),
+    [
+        pytest.param(WHOLE, 1, b"a" * 1100, 1, False, id="messages"),
+        pytest.param(SCTP_DATA_UNORDERED, 1, b"a" * 1100, 1, True, id="message without an end"),
+        pytest.param(SCTP_DATA_UNORDERED, 1, b"a", 1, True, id="the same in small pieces"),
+        pytest.param(WHOLE, 2, b"a", 1, True, id="lost packets"),
+        pytest.param(WHOLE, 1, b"a", 60_000, True, id="many streams"),
+        pytest.param(WHOLE, 1, b"", 1, True, id="channel without a name"),
+    ],
+)
+async def test_channel_that_only_takes_room_ends_the_call(
+    offer: str, flags: int, step: int, data: bytes, streams: int, ends: bool
+) -> None:
+    call = Call(SessionConfig())
+    await call.answer(offer, HOST)
+    transport = call._peer.sctp
+    transport._last_received_tsn = 0
+    for number in range(1, MAX_PIECES + 2):
+        piece = DataChunk(flags=flags)
+        piece.tsn, piece.stream_id = step * number, number % streams
+        piece.protocol, piece.user_data = (WEBRTC_STRING, data) if data else (WEBRTC_DCEP, NAMELESS)
+        await transport._receive_data_chunk(piece)
+    await call.receive()
+    assert call._inbox.empty() is not ends
     await call.close()
 
 

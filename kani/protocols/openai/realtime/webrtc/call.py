@@ -41,8 +41,19 @@ CHANNEL = "oai-events"
 CONNECT_S = 30.0
 """Longest time from the answer until the data channel is open."""
 
+MAX_LINES = 300
+"""Lines of an offer, candidates not counted; browsers send some 60. aiortc's parser takes, on the event loop,
+the square of their number in steps, and keeps as many objects: 128 KiB of them held it for minutes."""
+
 MAX_WAITING = 4 * 2**20
 """Bytes of events and audio that wait for the session; with more the call ends."""
+
+LEAST_SIZE = 256
+"""Bytes that a message counts at least: an empty one takes room too."""
+
+MAX_STREAMS, MAX_PIECES = 16, 1024
+"""Streams of the data channels, and what waits in them for the rest of a message or for a lost packet: aiortc
+keeps it without a bound, and walks over all of it with each piece that comes."""
 
 MAX_BUFFERED = 2**20
 """Bytes of events that wait to be sent; then the session waits."""
@@ -103,8 +114,11 @@ class Call:
         peer.on("datachannel", self._on_channel)
         peer.on("connectionstatechange", self._on_state)
         left_out = ("a=candidate", "a=end-of-candidates")
-        offer = "".join(f"{line}\r\n" for line in offer.splitlines() if not line.startswith(left_out))
+        lines = [line for line in offer.splitlines() if not line.startswith(left_out)]
+        offer = "".join(f"{line}\r\n" for line in lines)
         try:
+            if len(lines) > MAX_LINES:
+                raise ValueError(f"it has too many lines (at most {MAX_LINES})")
             description = SessionDescription.parse(offer)
             media = description.media
             if sorted(each.kind for each in media) != ["application", "audio"]:
@@ -115,6 +129,7 @@ class Call:
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
             await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            self._bound(peer.sctp)
             ice: Any = sender.transport.transport.iceGatherer._connection
             gather = ice.get_component_candidates
             ice.get_component_candidates = lambda component, addresses: gather(component, [host])
@@ -218,6 +233,25 @@ class Call:
         channel.on("message", self._on_message)
         self._flows.set()
 
+    def _bound(self, sctp: Any) -> None:
+        """End the call once too much waits in the transport of its data channels, or that gets nonsense."""
+        receive = sctp._receive_data_chunk
+
+        async def bounded(piece: Any) -> None:
+            if self._ended:
+                return
+            try:
+                await receive(piece)
+            except _REFUSED as error:
+                logger.info("a call sent what is no message: %r", error)
+                self.end()
+            streams = sctp._inbound_streams.values()
+            waiting = len(sctp._sack_misordered) + sum(len(each.reassembly) for each in streams)
+            if sctp._advertised_rwnd < 0 or len(streams) > MAX_STREAMS or waiting > MAX_PIECES:
+                self.end()
+
+        sctp._receive_data_chunk = bounded
+
     def _on_message(self, message: str | bytes) -> None:
         # Binary messages are audio, which comes on the track.
         text = message if isinstance(message, str) else ""
@@ -248,4 +282,4 @@ class Call:
 
 
 def _size(message: Message) -> int:
-    return len(message.get("text") or message.get("bytes") or b"")
+    return max(LEAST_SIZE, len(message.get("text") or message.get("bytes") or b""))

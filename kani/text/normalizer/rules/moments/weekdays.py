@@ -8,8 +8,9 @@ from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
+from kani.text.writing import LETTER
 
-_NAME = r"(?:[^\W\d_]|[\u0900-\u0963])+"
+_NAME = rf"{LETTER}+"
 _JOINED = re.compile(
     rf"(?P<first>{_NAME})\.?(?P<mark>[{DASHES}/])(?P<last>{_NAME})(?:\.?/(?P<third>{_NAME}))?"
 )
