@@ -272,6 +272,7 @@ async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
 
 async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
+    websocket = client.websocket
     listening = await begun(client)
     assert await client.cancel() is True
     with pytest.raises(RequestCancelled):
@@ -285,10 +286,8 @@ async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server:
 
     assert await client.stream_tts_request(LONG, on_chunk=stop) is False
     assert await client.ping() is True
-
-
-async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
-    websocket = client.websocket
+    # A cancelled task leaves the connection usable.
+    tone_server.engine.allow = None
     listening = await begun(client)
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -407,15 +406,6 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
-async def test_first_connection_is_given_up(starting: AppServer, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient(url=starting.url)
-    connecting = asyncio.ensure_future(client.connect())
-    await told_to_wait(caplog)
-    await client.disconnect()
-    assert await connecting is False
-    assert client.websocket is None
-
-
 async def test_request_waits_for_a_restarted_server(
     starting: AppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -445,7 +435,13 @@ async def test_request_waits_for_a_restarted_server(
 async def test_a_request_after_a_failed_connect_says_why_that_failed(
     starting: AppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = KaniTTSClient(url=starting.url, start_timeout=0)
+    client = KaniTTSClient(url=starting.url)
+    connecting = asyncio.ensure_future(client.connect())
+    await told_to_wait(caplog)
+    await client.disconnect()
+    assert await connecting is False
+    assert client.websocket is None
+    client.start_timeout = 0
     assert await client.connect() is False
     reason = f"{starting.url}: the server is starting; waited for 0 s"
     assert caplog.messages[-1] == reason
@@ -465,9 +461,15 @@ async def test_a_request_after_a_failed_connect_says_why_that_failed(
 # Against a scripted peer
 
 
-async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient("127.0.0.1", closed_port)
-    assert await client.connect() is False
+async def test_address_without_a_server_is_reported(
+    closed_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    urls = ("ws://localhost:99999", "ws://[::1", "http://localhost", f"ws://127.0.0.1:{closed_port}")
+    for url in urls:
+        caplog.clear()
+        client = KaniTTSClient(url=url)
+        assert await client.connect() is False
+        assert f"cannot connect to {url}: " in caplog.text or url == urls[-1]
     assert f"127.0.0.1:{closed_port}: no server listens there" in caplog.text
     with pytest.raises(NotConnected):
         async with client:
@@ -476,20 +478,6 @@ async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCa
     assert await integration.initialize() is False
     assert await integration.generate_speech(HELLO) is None
     assert await integration.stream_speech(HELLO) is False
-
-
-@pytest.mark.parametrize(
-    "client",
-    [
-        KaniTTSClient("localhost", 99999),
-        KaniTTSClient(url="ws://[::1"),
-        KaniTTSClient(url="http://localhost"),
-    ],
-    ids=lambda client: client.url,
-)
-async def test_address_that_cannot_be(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    assert await client.connect() is False
-    assert f"cannot connect to {client.url}: " in caplog.text
 
 
 async def test_config_that_is_not_json(caplog: pytest.LogCaptureFixture) -> None:
@@ -538,20 +526,17 @@ async def test_request_carries_text_config_and_recording() -> None:
     ]
 
 
-async def test_api_key_is_a_bearer_token() -> None:
+async def test_api_key_is_a_bearer_token_and_a_wrong_one_is_not_tried_again() -> None:
     key = "sésamo".encode().hex()
-    async with peer(never) as (url, handshakes):
+    async with peer(never, (None, None, 401, 403)) as (url, handshakes):
         for given in (key, None):
             async with KaniTTSClient(url=url, api_key=given):
                 pass
-    assert [each.headers.get("Authorization") for each in handshakes] == [f"Bearer {key}", None]
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_wrong_key_is_not_tried_again(status: int) -> None:
-    with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
-        async with talking(never, (status,), api_key="wrong"):
-            pass
+        for status in (401, 403):
+            with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
+                await KaniTTSClient(url=url, api_key="wrong").__aenter__()
+    given = [each.headers.get("Authorization") for each in handshakes]
+    assert given == [f"Bearer {key}", None, *["Bearer wrong"] * 2]
 
 
 async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
@@ -572,20 +557,6 @@ async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
         assert len(handshakes) == 2
 
 
-@pytest.mark.parametrize(("tries", "alive"), [(6, True), (3, False)])
-async def test_reconnecting_is_tried_a_number_of_times(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tries: int, alive: bool
-) -> None:
-    monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
-    refusing = talking(scripted(1000), (None, 503, 503, 503), reconnect_tries=tries)
-    async with refusing as (client, handshakes):
-        assert client.websocket is not None
-        await client.websocket.wait_closed()
-        assert await client.ping() is alive
-        assert len(handshakes) == 4 + alive
-        assert caplog.text.count(f" of {tries})") == 3 and "503" in caplog.text
-
-
 def skip_pauses(patch: pytest.MonkeyPatch) -> list[float]:
     """Replace the client's own pauses only: the websockets library sleeps too, before each ping."""
     pauses: list[float] = []
@@ -597,14 +568,21 @@ def skip_pauses(patch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking(scripted(1000), (None, *[503] * 9), reconnect_tries=9) as (client, _):
+@pytest.mark.parametrize(("refusals", "tries", "alive"), [(3, 6, True), (3, 3, False), (9, 9, False)])
+async def test_reconnecting_is_tried_a_number_of_times_with_growing_pauses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusals: int, tries: int, alive: bool
+) -> None:
+    refusing = talking(scripted(1000), (None, *[503] * refusals), reconnect_tries=tries)
+    async with refusing as (client, handshakes):
         assert client.websocket is not None
         await client.websocket.wait_closed()
-        with monkeypatch.context() as patch, pytest.raises(NotConnected):
+        with monkeypatch.context() as patch:
             pauses = skip_pauses(patch)
-            await client.send_tts_request(HELLO)
-    shares = [pause / most for pause, most in zip(pauses, [0.25, 0.5, 1, 2, 4, 8, 8, 8], strict=True)]
+            assert await client.ping() is alive
+        assert len(handshakes) == 1 + refusals + alive
+    assert caplog.text.count(f" of {tries})") == refusals and "503" in caplog.text
+    most = [0.25, 0.5, 1, 2, 4, 8, 8, 8][: refusals - 1 + alive]
+    shares = [pause / longest for pause, longest in zip(pauses, most, strict=True)]
     assert all(0.5 <= share <= 1 for share in shares) and len({*shares}) > 1
 
 
@@ -722,16 +700,6 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
-async def test_asking_inside_the_loop_is_refused() -> None:
-    async with talking(willing) as (client, _):
-        async for _ in client.stream(HELLO):
-            client.chunk_timeout = 0.05
-            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
-                await client.send_tts_request(HELLO)
-        client.chunk_timeout = WITHIN_S
-        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
-
-
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     asked, released = asyncio.Event(), asyncio.Event()
     script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), chunk(), COMPLETE)
@@ -745,8 +713,9 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
         released.set()
         await reading
         late = asyncio.create_task(client.send_tts_request(HELLO))
-        for failure in await asyncio.gather(early, late, return_exceptions=True):
-            assert isinstance(failure, StreamLeftOpen)
+        for refused in (early, late):
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
+                await refused
         assert await client.stream_tts_request(HELLO) is False
         client.chunk_timeout = WITHIN_S
         waiting = asyncio.create_task(client.send_tts_request(HELLO))

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -32,35 +33,26 @@ from tests.support.programs import python
 from tests.support.servers.serving import InProcessServer, serving
 
 
-@dataclass(frozen=True)
-class CollectedSpan:
-    """A span as the collector reads it; ids in hexadecimal, ``parent`` empty for a root."""
-
-    name: str
-    trace_id: str
-    span_id: str
-    parent: str
-    attributes: dict[str, Any]
-    events: list[str]
-    failed: bool
-    start_ns: int
-    end_ns: int
 
 
 @dataclass
 class TraceCollector:
-    """``held``: requests are not answered while it is cleared."""
+    """``answers``: requests are not answered while it is cleared."""
 
     port: int = 0
-    spans: list[CollectedSpan] = field(default_factory=list)
+    spans: list[SimpleNamespace] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     resource: dict[str, Any] = field(default_factory=dict)
     asked: threading.Event = field(default_factory=threading.Event)
     answers: threading.Event = field(default_factory=threading.Event)
 
-    def named(self, name: str, trace_id: str = "") -> list[CollectedSpan]:
+    def named(self, name: str, trace_id: str = "") -> list[SimpleNamespace]:
         return [span for span in self.spans if span.name == name and span.trace_id.startswith(trace_id)]
+
+    def only(self, name: str, trace_id: str = "") -> SimpleNamespace:
+        (span,) = self.named(name, trace_id)
+        return span
 
     def add(self, headers: dict[str, str], body: bytes) -> None:
         if headers.get("content-encoding") == "gzip":
@@ -78,17 +70,18 @@ def _attributes(pairs: Any) -> dict[str, Any]:
     return {pair.key: getattr(pair.value, pair.value.WhichOneof("value")) for pair in pairs}
 
 
-def _span(span: Any) -> CollectedSpan:
-    return CollectedSpan(
-        span.name,
-        span.trace_id.hex(),
-        span.span_id.hex(),
-        span.parent_span_id.hex(),
-        _attributes(span.attributes),
-        [event.name for event in span.events],
-        span.status.code == span.status.STATUS_CODE_ERROR,
-        span.start_time_unix_nano,
-        span.end_time_unix_nano,
+def _span(span: Any) -> SimpleNamespace:
+    """A span's ids in hexadecimal, ``parent`` empty for a root, and what else is looked at."""
+    return SimpleNamespace(
+        name=span.name,
+        trace_id=span.trace_id.hex(),
+        span_id=span.span_id.hex(),
+        parent=span.parent_span_id.hex(),
+        attributes=_attributes(span.attributes),
+        events=[event.name for event in span.events],
+        failed=span.status.code == span.status.STATUS_CODE_ERROR,
+        start_ns=span.start_time_unix_nano,
+        end_ns=span.end_time_unix_nano,
     )
 
 
@@ -209,9 +202,6 @@ WAYS: dict[str, tuple[Use, str, str, str]] = {
 }
 
 
-def only(spans: list[CollectedSpan]) -> CollectedSpan:
-    (span,) = spans
-    return span
 
 
 @pytest.mark.parametrize(("use", "name", "kind", "protocol"), WAYS.values(), ids=WAYS)
@@ -220,7 +210,7 @@ async def test_request_is_traced_from_its_connection_to_its_engine(
 ) -> None:
     async with traced_server(tmp_path) as server:
         await use(server)
-    connection, request = only(collector.named(name)), only(collector.named(kind))
+    connection, request = collector.only(name), collector.only(kind)
     if name != "Wyoming":  # which has no headers
         assert (connection.trace_id, connection.parent) == (trace_id(), PARENT)
     assert request.parent == connection.span_id and request.attributes["speech.protocol"] == protocol
@@ -248,7 +238,7 @@ async def test_response_is_described(collector: TraceCollector, tmp_path: Path) 
             for path in ("/health", "/livez", "/metrics"):
                 await client.get(f"{server.http_url}{path}")
     assert missing.status_code == 404
-    spoken = only(collector.named("POST /v1/audio/speech"))
+    spoken = collector.only("POST /v1/audio/speech")
     assert spoken.attributes["request.id"] == answer.headers["x-request-id"]
     assert spoken.attributes["http.response.status_code"] == 200 and spoken.events == ["first bytes"]
     assert spoken.attributes["http.route"] == "/v1/audio/speech"
@@ -262,7 +252,7 @@ async def test_failed_engine_fails_its_spans(collector: TraceCollector, tmp_path
         answer = await post(server, "/v1/audio/speech", json={"input": "kaputt", "voice": "tone_es"})
         refused = await kani(server, text="uno kaputt")
     assert answer.status_code >= 500 and refused["status"] == "error"
-    root = only(collector.named("POST /v1/audio/speech"))
+    root = collector.only("POST /v1/audio/speech")
     assert root.failed and root.attributes["error.type"] == str(answer.status_code)
     assert [span.failed for span in collector.named("engine")] == [True, True]
     assert {span.attributes["error.type"] for span in collector.named("engine")} == {"EngineFailed"}
@@ -283,8 +273,8 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
         await server.engine.permit(None)
         await asyncio.gather(*clients)
     for number in (1, 2):
-        connection = only(collector.named("WebSocket /", trace_id(number)))
-        request = only(collector.named("speech", trace_id(number)))
+        connection = collector.only("WebSocket /", trace_id(number))
+        request = collector.only("speech", trace_id(number))
         assert request.parent == connection.span_id
         inner = [span.name for span in collector.spans if span.parent == request.span_id]
         assert sorted(inner) == ["encode", *["engine"] * 2, *["normalize"] * 2, *["wait"] * 2]
@@ -306,11 +296,11 @@ async def test_cancelled_and_refused_requests_are_no_failures(
             await happens(lambda: server.engine.under_way)
         await happens(lambda: not server.engine.under_way)
         assert (await kani(server, 1))["status"] == "error"
-    request, engine = only(collector.named("speech")), only(collector.named("engine"))
+    request, engine = collector.only("speech"), collector.only("engine")
     assert request.attributes["speech.outcome"] == "cancelled" and engine.events == ["cancelled"]
     assert not any(span.failed for span in collector.spans)
-    assert only(collector.named("WebSocket /", trace_id())).attributes["websocket.close_code"] == 1000
-    assert only(collector.named("WebSocket /", trace_id(1))).events[0] == "refused"
+    assert collector.only("WebSocket /", trace_id()).attributes["websocket.close_code"] == 1000
+    assert collector.only("WebSocket /", trace_id(1)).events[0] == "refused"
 
 
 async def test_variables_of_the_sdk_are_read(
@@ -413,6 +403,7 @@ def test_nothing_is_imported_without_the_variable(tmp_path: Path) -> None:
     code = """
 import asyncio, sys
 from pathlib import Path
+from types import SimpleNamespace
 from tests.support.servers.serving import serving
 import httpx, start_websocket_server
 
