@@ -233,8 +233,6 @@ async def test_compat_ports_serve_every_protocol(tmp_path: Path) -> None:
             assert await refusal(f"ws://localhost:{port}{KYUTAI}") == 401
 
 
-
-
 async def test_unknown_paths_are_not_found_and_health_names_no_software(running: InProcessServer) -> None:
     assert await refusal(f"{running.url}/nothing/here") == 404
     answer = await request(running, "GET", "/nothing")

@@ -225,14 +225,6 @@ async def test_bad_reference_is_refused(service: SpeechService, sound: Recording
     await speak(service, "dos")
 
 
-async def test_session_takes_embeddings_of_its_engine(engine: ToneEngine, service: SpeechService) -> None:
-    made = await service.cloning.embed_with_all_engines(hum())
-    foreign = tuple(replace(one, model="tone 2") for one in made)
-    assert await taking(service, SPANISH, made) == ("tone", "nearest voice", "es")
-    assert await taking(service, SPANISH, foreign) == ("tone", "none", "es")
-    assert [segment.embedding for segment in engine.segments] == [made[0], None]
-
-
 async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
@@ -336,11 +328,8 @@ async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
         await speak(service, "uno", SPANISH)
         await service.cloning.add(new(language="es"))
         await speak(service, "dos", SPANISH)
-    assert [segment.text for segment in plain.segments] == ["uno"]
-    assert [segment.embedding is not None for segment in echo.segments] == [True]
-    VoiceStore(tmp_path).delete("ana")
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(new())
+        assert [segment.text for segment in plain.segments] == ["uno"]
+        assert [segment.embedding is not None for segment in echo.segments] == [True]
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -384,22 +373,15 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
                 await cloning.rename("हिन्दी", name)
         assert (engine.stopped, cloning.statuses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
         engine.begun.clear()
-        await cloning.rename("हिन्दी", "b")
+        assert (await cloning.rename("हिन्दी", "b")).id == "custom:b"
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("b"))[0].state == "refining"
+        # A renamed voice keeps its embedding.
+        await speak(service, "uno", imitating("b"))
+        with pytest.raises(UnknownVoice):
+            await speak(service, "uno", imitating("हिन्दी"))
+        assert len(engine.embedded) == 1
         await cloning.stop()
-
-
-async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
-    cloning = service.cloning
-    await cloning.add(new())
-    voice = await cloning.rename("ana", "eva")
-    assert voice.id == "custom:eva"
-    await speak(service, "uno", imitating("eva"))
-    with pytest.raises(UnknownVoice):
-        await speak(service, "uno", imitating())
-    await refined(cloning, service.store, "eva")
-    assert len(engine.embedded) == 1
 
 
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
@@ -426,5 +408,8 @@ async def test_embeddings_replace_the_voice(tmp_path: Path, voice: str | None, l
         spoken = "en" if language is None and voice != "tone_es" else "es"
         request = SpeechRequest(voice=voice, language=language)
         assert await taking(service, request, *made) == ("echo", "nearest voice", spoken)
-    assert not plain.segments
-    assert [segment.embedding for segment in echo.segments] == [made[1][0]]
+        assert not plain.segments
+        assert [segment.embedding for segment in echo.segments] == [made[1][0]]
+        # Those of another model are of no engine here.
+        foreign = tuple(replace(one, model="tone 2") for one in made[0])
+        assert (await taking(service, SPANISH, foreign))[1] == "none"

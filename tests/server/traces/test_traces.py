@@ -33,8 +33,6 @@ from tests.support.programs import python
 from tests.support.servers.serving import InProcessServer, serving
 
 
-
-
 @dataclass
 class TraceCollector:
     """``answers``: requests are not answered while it is cleared."""
@@ -200,8 +198,6 @@ WAYS: dict[str, tuple[Use, str, str, str]] = {
     "wyoming speech": (spoken_by(speakers.wyoming), "Wyoming", "speech", "wyoming"),
     "wyoming recognition": (wyoming_recognition, "Wyoming", "recognition", "wyoming-asr"),
 }
-
-
 
 
 @pytest.mark.parametrize(("use", "name", "kind", "protocol"), WAYS.values(), ids=WAYS)
