@@ -60,22 +60,19 @@ def seconds_of(file: bytes) -> float:
     return len(pcm_of(file)) / 2 / RATE
 
 
+def event(kind: str, audio: bytes | None = None, **data: Any) -> str:
+    sound = {} if audio is None else {"audio": base64.b64encode(audio).decode()}
+    return json.dumps({"type": kind, "data": sound | data})
+
+
 def answer(pcm: bytes = PCM) -> str:
-    audio = base64.b64encode(wav(pcm, RATE)).decode()
-    data = {"audio": audio, "status": "success", "message": "", "metadata": METADATA}
-    return json.dumps({"type": "tts_response", "data": data})
+    return event("tts_response", wav(pcm, RATE), status="success", message="", metadata=METADATA)
 
 
-def chunk(pcm: bytes = PCM) -> str:
-    data = {"audio": base64.b64encode(pcm).decode(), "status": "streaming", "metadata": METADATA}
-    return json.dumps({"type": "tts_stream_chunk", "data": data})
-
-
-COMPLETE = json.dumps({"type": "tts_stream_complete", "data": {"status": "completed", "message": ""}})
-PONG = json.dumps({"type": "pong", "data": {"status": "alive"}})
-CANCELLED = json.dumps(
-    {"type": "tts_response", "data": {"audio": "", "status": "error", "message": "cancelled"}}
-)
+CHUNK = event("tts_stream_chunk", PCM, status="streaming", metadata=METADATA)
+COMPLETE = event("tts_stream_complete", status="completed", message="")
+PONG = event("pong", status="alive")
+CANCELLED = event("tts_response", b"", status="error", message="cancelled")
 
 Script = Callable[[ServerConnection, int], Awaitable[None]]
 
@@ -119,7 +116,7 @@ async def willing(connection: ServerConnection, number: int) -> None:
             case "tts_request":
                 await connection.send(answer())
             case "tts_stream_request":
-                await connection.send(chunk())
+                await connection.send(CHUNK)
                 await connection.send(COMPLETE)
             case "ping":
                 await connection.send(PONG)
@@ -306,7 +303,7 @@ async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None
     assert alive is True
 
 
-async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServer) -> None:
+async def test_integration_passes_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
     async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
 
         async def told(**config: Any) -> dict[str, Any]:
@@ -323,10 +320,6 @@ async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServe
         wanted = round(1.2 * neutral["duration"], 2)
         fitted = await told(duration=wanted, lexicon={"Kani": "cangrejo"}, normalize=False)
         assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
-
-
-async def test_reference_is_passed_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         reference = wav(PCM * 20, RATE)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
@@ -406,9 +399,7 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
-async def test_request_waits_for_a_restarted_server(
-    starting: AppServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_request_waits_for_a_restart(starting: AppServer, caplog: pytest.LogCaptureFixture) -> None:
     connections = starting.connections
     connections.phase = Phase.READY
     async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client:
@@ -461,9 +452,7 @@ async def test_a_request_after_a_failed_connect_says_why_that_failed(
 # Against a scripted peer
 
 
-async def test_address_without_a_server_is_reported(
-    closed_port: int, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_address_without_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
     urls = ("ws://localhost:99999", "ws://[::1", "http://localhost", f"ws://127.0.0.1:{closed_port}")
     for url in urls:
         caplog.clear()
@@ -510,20 +499,15 @@ async def test_request_carries_text_config_and_recording() -> None:
             await integration.generate_speech(HELLO, {"emotion": "calm", "seed": 7})
             await integration.generate_speech(HELLO)
     friendly = {**DEFAULT_CONFIG, "emotion": "friendly"}
-    ping = {"type": "ping", "data": {}}
-    assert [message for message in received if message != ping] == [
-        {"type": "tts_request", "data": {"text": HELLO, "config": DEFAULT_CONFIG}},
-        {
-            "type": "tts_request",
-            "data": {"text": HELLO, "config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
-        },
-        {"type": "tts_request", "data": {"text": HELLO, "config": {}, "reference_audio": ""}},
-        {
-            "type": "tts_request",
-            "data": {"text": HELLO, "config": {**friendly, "emotion": "calm", "seed": 7}},
-        },
-        {"type": "tts_request", "data": {"text": HELLO, "config": friendly}},
+    asked: list[dict[str, Any]] = [
+        {"config": DEFAULT_CONFIG},
+        {"config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
+        {"config": {}, "reference_audio": ""},
+        {"config": {**friendly, "emotion": "calm", "seed": 7}},
+        {"config": friendly},
     ]
+    requests = [message for message in received if message != {"type": "ping", "data": {}}]
+    assert requests == [{"type": "tts_request", "data": {"text": HELLO, **data}} for data in asked]
 
 
 async def test_api_key_is_a_bearer_token_and_a_wrong_one_is_not_tried_again() -> None:
@@ -547,7 +531,7 @@ async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
         with pytest.raises(NotConnected, match="lost"):
             await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
-    async with talking(scripted(take, chunk(), 1011)) as (client, handshakes):
+    async with talking(scripted(take, CHUNK, 1011)) as (client, handshakes):
         parts = []
         with pytest.raises(NotConnected):
             async for part in client.stream(HELLO):
@@ -652,7 +636,7 @@ async def test_silent_server_and_one_that_does_not_stop_are_left(monkeypatch: py
         assert await client.stream_tts_request(HELLO) is True
         assert len(handshakes) == 2
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
-    async with talking(scripted(take, chunk(), never)) as (client, handshakes):
+    async with talking(scripted(take, CHUNK, never)) as (client, handshakes):
         async for _ in client.stream(HELLO):
             break
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
@@ -690,7 +674,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
     async def hear(connection: ServerConnection) -> None:
         received.append(json.loads(await connection.recv())["type"])
 
-    script = scripted(hear, chunk(), chunk(), hear, CANCELLED, hear, answer())
+    script = scripted(hear, CHUNK, CHUNK, hear, CANCELLED, hear, answer())
     async with talking(script) as (client, handshakes):
         async with contextlib.aclosing(client.stream(HELLO)) as parts:
             async for _ in parts:
@@ -702,7 +686,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
 
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     asked, released = asyncio.Event(), asyncio.Event()
-    script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), chunk(), COMPLETE)
+    script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), CHUNK, COMPLETE)
     async with talking(script) as (client, _):
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
@@ -724,7 +708,7 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
 
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
-    script = scripted(take, *[chunk()] * 24, COMPLETE)
+    script = scripted(take, *[CHUNK] * 24, COMPLETE)
     async with talking(script, chunk_timeout=1.0) as (client, _):
         reading = asyncio.Event()
 

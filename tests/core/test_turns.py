@@ -212,9 +212,7 @@ async def test_sound_and_words_end_a_turn_once_the_words_are_decided() -> None:
         *((0.0, reply, TUNING.reply_s) for reply in ("Yes.", "Stop")),  # however it sounds
     ],
 )
-async def test_turn_that_is_less_sure_or_a_reply_ends_later(
-    probability: float, text: str, after_s: float
-) -> None:
+async def test_less_sure_turn_or_a_reply_ends_later(probability: float, text: str, after_s: float) -> None:
     steps = await judged(Model(probability), text, silent_steps=18)
     complete = [step.complete for step in steps]
     first = complete.index(True)

@@ -208,9 +208,7 @@ OPENAI, VOXCPM = "realtime, openai-insecure-api-key.", "voxcpm-tts, Bearer."
         (401, "", ("%ff=%ff&token=%00",)),
     ],
 )
-def test_key_is_read_from_each_header_and_parameter(
-    status: int | None, header: str, values: tuple[str, ...]
-) -> None:
+def test_key_in_each_header_or_parameter(status: int | None, header: str, values: tuple[str, ...]) -> None:
     given = {value: {header: value} if header else {} for value in values}
     found = {value: check(NETWORK, "" if header else value, **ADDRESS, **given[value]) for value in values}
     assert found == dict.fromkeys(values, status)

@@ -381,9 +381,7 @@ class Watch(Observer):
         self.reported.append(("cancelled", 0.0))
 
 
-async def test_sessions_are_reported_and_waiting_is_no_synthesis(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_reports_of_sessions_hold_no_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, waited_s = Watch(), 0.0
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
     monkeypatch.setattr("kani.core.scheduling.slots.time", clock)

@@ -221,44 +221,21 @@ def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPol
 
 
 @pytest.mark.parametrize(
-    ("unspaced", "pieces", "last", "segments"),
+    ("unspaced", "pieces", "certain", "last"),
     [
         # Two words open a segment; a word is certain at its space, a mark once it is known what it ends.
-        (
-            False,
-            [
-                *(("Hola mun", ""), ("do ", "Hola mundo"), ("qu", "Hola mundo"), ("e", "Hola mundo")),
-                *((" t", "Hola mundo que"), ("al, ", "Hola mundo que"), ("Dr", "Hola mundo que tal,")),
-                *((". ", "Hola mundo que tal,"), ("Ruiz. ", "Hola mundo que tal, Dr.")),
-            ],
-            "Y",
-            ["Hola mundo que tal, Dr. Ruiz. ", "Y"],
-        ),
+        (False, "Hola mun|do |qu|e| t|al, |Dr|. |Ruiz. ", (0, 10, 10, 10, 14, 14, 19, 19, 23), "Y"),
         # Without spaces a character is certain once another follows; a figure, a Latin word and a mark wait.
-        (
-            True,
-            [
-                *(("今天天", ""), ("气很", "今天天气"), ("好，", "今天天气很"), ("我", "今天天气很好，")),
-                *(("有2", "今天天气很好，我"), ("0", "今天天气很好，我"), ("个iPh", "今天天气很好，我")),
-                *(
-                    ("one新手", "今天天气很好，我有20个iPhone新"),
-                    ("机。", "今天天气很好，我有20个iPhone新手"),
-                ),
-            ],
-            "我",
-            ["今天天气很好，我有20个iPhone新手机。", "我"],
-        ),
+        (True, "今天天|气很|好，|我|有2|0|个iPh|one新手|机。", (0, 4, 5, 7, 8, 8, 8, 19, 20), "我"),
     ],
 )
-def test_open_segment_grows_by_what_is_certain(
-    unspaced: bool, pieces: list[tuple[str, str]], last: str, segments: list[str]
-) -> None:
-    opener = Opener(unspaced=unspaced)
-    for piece, certain in pieces:
+def test_open_segment_is_certain(unspaced: bool, pieces: str, certain: tuple[int, ...], last: str) -> None:
+    opener, text = Opener(unspaced=unspaced), pieces.replace("|", "")
+    for piece, count in zip(pieces.split("|"), certain, strict=True):
         opener.feed(piece)
-        assert (opener.text.rstrip(), opener.found) == (certain, [])
+        assert (opener.text.rstrip(), opener.found) == (text[:count], [])
     opener.feed(last, last=True)
-    assert [cut.text for cut in opener.found] == segments
+    assert [cut.text for cut in opener.found] == [text, last]
     assert {cut.boundary for cut in opener.found} == {Boundary.SENTENCE}
 
 

@@ -70,13 +70,9 @@ def refusal(data: bytes, **limits: float) -> str:
     return caught.value.reason
 
 
-def test_pcm16_rounds_and_clips() -> None:
+def test_pcm16_rounds_and_clips_and_wav_file_is_readable() -> None:
     samples = np.array([0, 1, -1, 2, -2, 0.5, 1 / 32768, 1.4 / 32768, 1.6 / 32768], np.float32)
     assert struct.unpack("<9h", pcm16(samples)) == (0, 32767, -32768, 32767, -32768, 16384, 1, 1, 2)
-
-
-def test_wav_file_is_readable() -> None:
-    samples = tone(0.5, 22050)
     file = wav(samples, 22050)
     assert file == wav(pcm16(samples), 22050)
     with wave.open(io.BytesIO(file)) as reader:

@@ -158,7 +158,11 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
     assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
 
 
-async def test_session_reports_cloning_and_similarity(service: SpeechService) -> None:
+async def test_session_reports_cloning_and_similarity_or_refuses_a_reference(service: SpeechService) -> None:
+    for sound, reason in ((hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")):
+        with pytest.raises(InvalidRequest, match=reason) as refused:
+            await speak(service, "uno", replace(SPANISH, reference=sound))
+        assert refused.value.field == "reference"
     async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
         await collect(session)
         assert (session.cloning_kind, session.similarity) == ("nearest voice", Similarity(0.5, 0.6, False))
@@ -215,17 +219,7 @@ async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> 
         assert await cloning.embed(engine, hum(), "es") is not None
 
 
-@pytest.mark.parametrize(
-    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")]
-)
-async def test_bad_reference_is_refused(service: SpeechService, sound: Recording, reason: str) -> None:
-    with pytest.raises(InvalidRequest, match=reason) as refused:
-        await speak(service, "uno", replace(SPANISH, reference=sound))
-    assert refused.value.field == "reference"
-    await speak(service, "dos")
-
-
-async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
+async def test_added_voice_is_embedded_once_by_each_model_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
         voice = await service.cloning.add(new(language="en"))
@@ -246,12 +240,6 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
         similarity = await refined(service.cloning, store, "ana")
         assert similarity == {language: Similarity(0.5, 0.8, True) for language in ("es", "en")}
     assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
-
-
-async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(new())
-        await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
     async with serving(newer, tmp_path) as service:

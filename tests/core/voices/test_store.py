@@ -67,9 +67,7 @@ def test_voice_is_stored_with_consent_in_files_of_its_owner(store: VoiceStore, f
     assert os.name == "nt" or not any(path.stat().st_mode & 0o077 for path in [voices, *voices.rglob("*")])
 
 
-def test_reading_makes_no_file_and_deletion_removes_those_of_the_voice(
-    store: VoiceStore, folder: Path
-) -> None:
+def test_reading_makes_no_file_and_deletion_removes_all_of_a_voice(store: VoiceStore, folder: Path) -> None:
     assert store.list() == []
     with pytest.raises(UnknownVoice):
         store.get("ana")
@@ -218,12 +216,9 @@ def test_broken_folder_skipped(store: VoiceStore, folder: Path, caplog: pytest.L
     (place(folder, "cut") / "recording").write_bytes(b"RIFF")
     facts = json.loads((place(folder, "field") / "voice.json").read_text())
     typed = facts | {"name": "type", "size": "large"}
-    for name, written in (
-        ("json", "{"),
-        ("field", json.dumps(facts | {"unknown": 1})),
-        ("type", json.dumps(typed)),
-    ):
-        (place(folder, name) / "voice.json").write_text(written)
+    written = {"json": "{", "field": json.dumps(facts | {"unknown": 1}), "type": json.dumps(typed)}
+    for name, content in written.items():
+        (place(folder, name) / "voice.json").write_text(content)
     place(folder, "moved").rename(folder / "voices" / ("0" * 32))
     (place(folder, "gone") / "recording").unlink()
     (place(folder, "unagreed") / "consent").unlink()
