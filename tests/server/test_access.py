@@ -131,6 +131,7 @@ def test_server_accepts_its_own_names_alone() -> None:
     assert check(rules, host="localhost:8001") is None
     assert check(rules, host="tts.example") == 401
     assert check(rules, host="tts.example", xi_api_key="first-key") is None
+    assert check(KEYED_HOME, "token=first-key", host="evil.example") == 403
 
 
 PROXY = "forwarded via x_real_ip cf_connecting_ip true_client_ip"

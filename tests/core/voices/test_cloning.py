@@ -249,22 +249,6 @@ async def test_added_voice_is_embedded_once_by_each_model_then_refined_and_store
     assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
 
 
-async def test_deletion_ends_refinement(tmp_path: Path) -> None:
-    engine = EndlessEngine()
-    async with serving(engine, tmp_path) as service:
-        cloning = service.cloning
-        await cloning.add(new())
-        await engine.begun.wait()
-        assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
-        await cloning.delete("custom:ana")
-        assert engine.stopped == 1
-        with pytest.raises(UnknownVoice):
-            service.open(imitating(), protocol="test")
-        with pytest.raises(UnknownVoice):
-            await cloning.delete("ana")
-    assert largest(tmp_path) < 1000
-
-
 async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> None:
     engine = EndlessEngine()
     in_memory: WeakSet[Recording] = WeakSet()
@@ -348,7 +332,7 @@ async def test_default_voice_without_a_language_replaces_none_and_says_so(
     assert "custom:ana has no language" in caplog.text
 
 
-async def test_names_in_use_are_refused(tmp_path: Path) -> None:
+async def test_names_in_use_are_refused_and_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -368,8 +352,14 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
         await speak(service, "uno", imitating("b"))
         with pytest.raises(UnknownVoice):
             await speak(service, "uno", imitating("हिन्दी"))
-        assert len(engine.embedded) == 1
-        await cloning.stop()
+        assert (len(engine.embedded), engine.stopped) == (1, 1)
+        await cloning.delete("custom:b")
+        assert engine.stopped == 2
+        with pytest.raises(UnknownVoice):
+            service.open(imitating("b"), protocol="test")
+        with pytest.raises(UnknownVoice):
+            await cloning.delete("b")
+    assert largest(tmp_path) < 1000
 
 
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:

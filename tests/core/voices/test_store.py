@@ -88,7 +88,8 @@ def test_reading_makes_no_file_and_deletion_removes_all_of_a_voice(store: VoiceS
 
 
 @pytest.mark.parametrize(
-    "name", ["", "a b", "../ana", "a/b", "a\\b", ".", "..", "a\0", "a" * 65, "a\n", "x:y", "🎉", "\ud800"]
+    "name",
+    ["", "a b", "../ana", "a/b", "a\\b", ".", "..", "a\0", "a" * 65, "a\n", "x:y", "🎉", "\ud800", "\u093fa"],
 )
 def test_invalid_name_is_refused(store: VoiceStore, folder: Path, name: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
