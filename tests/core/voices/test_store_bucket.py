@@ -212,6 +212,16 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
     caplog.set_level(logging.INFO)
     with bucket.store() as store:
         ana = add(store)
+    bucket.fault = refusing("503 Slow Down", "SlowDown")
+    # A store starts meanwhile.
+    with bucket.store() as store:
+        with pytest.raises(StoreUnavailable):
+            store.list()
+        bucket.fault = None
+        until(lambda: reached(store.list))
+        assert store.list() == [ana]
+    caplog.clear()
+    with bucket.store() as store:
         secret = f"<StringToSign>{SECRET} {ACCESS_KEY}</StringToSign>"
         bucket.fault = refusing("403 Forbidden", "SignatureDoesNotMatch", secret)
         until(lambda: "cannot be used: the object store refuses (SignatureDoesNotMatch)" in caplog.text)
@@ -296,18 +306,6 @@ def test_removal_without_the_right_to_delete_pauses(bucket: Bucket) -> None:
     gaps = [later - earlier for earlier, later in pairwise(attempts)]
     assert all(gap >= 0.01 * 2**number for number, gap in enumerate(gaps, 1)), gaps
     assert len(claims) == 2, "an index without a change was written"
-
-
-def test_store_starts_while_the_bucket_is_away(bucket: Bucket) -> None:
-    with bucket.store() as store:
-        ana = add(store)
-    bucket.fault = refusing("503 Slow Down", "SlowDown")
-    with bucket.store() as store:
-        with pytest.raises(StoreUnavailable):
-            store.list()
-        bucket.fault = None
-        until(lambda: reached(store.list))
-        assert store.list() == [ana]
 
 
 def test_bucket_without_conditions_is_refused(bucket: Bucket) -> None:
