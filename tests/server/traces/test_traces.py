@@ -27,6 +27,7 @@ from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
 from tests.protocols.languages import speakers
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
+from tests.runtime.conftest import served
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
@@ -119,16 +120,11 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
 
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        server.daemon_threads = True
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         collector.port = server.server_port
         monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://127.0.0.1:{collector.port}")
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
         yield collector
         collector.answers.set()
-        server.shutdown()
-        thread.join()
 
 
 @asynccontextmanager
