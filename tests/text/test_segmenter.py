@@ -156,10 +156,14 @@ def test_growth_of_segments_is_bounded() -> None:
     )
 
 
-def test_text_without_marks_is_cut_before_conjunctions() -> None:
+def test_text_without_marks_is_cut_before_conjunctions_and_not_inside_a_number() -> None:
     text = "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
     for cut in segments(text + "pero no tiene jardín", WHOLE_SENTENCES)[1:]:
         assert cut.text.split()[0] in ("que", "pero")
+    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
+    found = segments(text * 2, WHOLE_SENTENCES)
+    assert len(found) > 2
+    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
 
 
 def test_flush_ends_the_segment() -> None:
@@ -296,13 +300,6 @@ def test_sentence_without_spaces_comes_alone() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES, unspaced=True)
     found = complete(segmenter.feed("好。今天天气很好。我们去公园散步吧。") + segmenter.flush())
     assert [cut.text for cut in found] == ["好。今天天气很好。", "我们去公园散步吧。"]
-
-
-def test_long_text_without_marks_is_not_cut_inside_a_number() -> None:
-    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
-    found = segments(text * 2, WHOLE_SENTENCES)
-    assert len(found) > 2
-    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
 
 
 @pytest.mark.parametrize(
