@@ -28,6 +28,7 @@ from kani.engines.kokoro.checkpoints.graph_weights import fill, sources, weight_
 from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.network.decoder import Decoder
 from kani.engines.kokoro.network.float_graph import to_float
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_recorder import RECORDER, StatisticsRecorder
@@ -328,6 +329,18 @@ def speaking(engine: KokoroEngine) -> WindowedSynthesizer:
     return checkpoint.synthesizer
 
 
+def decoded(synthesizer: WindowedSynthesizer, decoders: list[Decoder]) -> list[Array]:
+    """The text by several decoders, from the same features."""
+    prosody, features = synthesizer.predict(one_utterance(SPOKEN.text, "en").symbols, SPOKEN, Stop())
+    norms = NormAffine.from_statistics(features, synthesizer.predict_statistics("af_sky", prosody, features))
+    return [
+        synthesizer.model.decode_window(
+            replace(features, generator=one.generator), norms, 0, features.frames, Stop()
+        )
+        for one in decoders
+    ]
+
+
 async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
     calibrated_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -339,15 +352,7 @@ async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
             fast = speaking(engine).model.decoder
             assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
             assert engine._model is not None
-            ours, stop = speaking(engine), Stop()
-            prosody, features = ours.predict(one_utterance(SPOKEN.text, "en").symbols, SPOKEN, stop)
-            statistics = ours.predict_statistics("af_sky", prosody, features)
-            norms = NormAffine.from_statistics(features, statistics)
-            exact, own, shipped = (
-                ours.model.decode_window(given, norms, 0, features.frames, stop)
-                for one in (in_float, fast, engine._model.decoder)
-                for given in [replace(features, generator=one.generator)]
-            )
+            exact, own, shipped = decoded(speaking(engine), [in_float, fast, engine._model.decoder])
             assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
             said = await assert_words(engine)
 
