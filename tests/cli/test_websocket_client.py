@@ -60,22 +60,19 @@ def seconds_of(file: bytes) -> float:
     return len(pcm_of(file)) / 2 / RATE
 
 
+def event(kind: str, audio: bytes | None = None, **data: Any) -> str:
+    sound = {} if audio is None else {"audio": base64.b64encode(audio).decode()}
+    return json.dumps({"type": kind, "data": sound | data})
+
+
 def answer(pcm: bytes = PCM) -> str:
-    audio = base64.b64encode(wav(pcm, RATE)).decode()
-    data = {"audio": audio, "status": "success", "message": "", "metadata": METADATA}
-    return json.dumps({"type": "tts_response", "data": data})
+    return event("tts_response", wav(pcm, RATE), status="success", message="", metadata=METADATA)
 
 
-def chunk(pcm: bytes = PCM) -> str:
-    data = {"audio": base64.b64encode(pcm).decode(), "status": "streaming", "metadata": METADATA}
-    return json.dumps({"type": "tts_stream_chunk", "data": data})
-
-
-COMPLETE = json.dumps({"type": "tts_stream_complete", "data": {"status": "completed", "message": ""}})
-PONG = json.dumps({"type": "pong", "data": {"status": "alive"}})
-CANCELLED = json.dumps(
-    {"type": "tts_response", "data": {"audio": "", "status": "error", "message": "cancelled"}}
-)
+CHUNK = event("tts_stream_chunk", PCM, status="streaming", metadata=METADATA)
+COMPLETE = event("tts_stream_complete", status="completed", message="")
+PONG = event("pong", status="alive")
+CANCELLED = event("tts_response", b"", status="error", message="cancelled")
 
 Script = Callable[[ServerConnection, int], Awaitable[None]]
 
@@ -119,7 +116,7 @@ async def willing(connection: ServerConnection, number: int) -> None:
             case "tts_request":
                 await connection.send(answer())
             case "tts_stream_request":
-                await connection.send(chunk())
+                await connection.send(CHUNK)
                 await connection.send(COMPLETE)
             case "ping":
                 await connection.send(PONG)
@@ -272,6 +269,7 @@ async def begun(client: KaniTTSClient) -> asyncio.Task[None]:
 
 async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server: InProcessServer) -> None:
     tone_server.engine.allow = 20
+    websocket = client.websocket
     listening = await begun(client)
     assert await client.cancel() is True
     with pytest.raises(RequestCancelled):
@@ -285,10 +283,8 @@ async def test_client_cancels_wherever_it_is(client: KaniTTSClient, tone_server:
 
     assert await client.stream_tts_request(LONG, on_chunk=stop) is False
     assert await client.ping() is True
-
-
-async def test_cancelled_task_leaves_the_connection_usable(client: KaniTTSClient) -> None:
-    websocket = client.websocket
+    # A cancelled task leaves the connection usable.
+    tone_server.engine.allow = None
     listening = await begun(client)
     listening.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -307,7 +303,7 @@ async def test_concurrent_callers_wait_their_turn(client: KaniTTSClient) -> None
     assert alive is True
 
 
-async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServer) -> None:
+async def test_integration_passes_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
     async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
 
         async def told(**config: Any) -> dict[str, Any]:
@@ -324,10 +320,6 @@ async def test_integration_says_it_as_it_is_asked_to(tone_server: InProcessServe
         wanted = round(1.2 * neutral["duration"], 2)
         fitted = await told(duration=wanted, lexicon={"Kani": "cangrejo"}, normalize=False)
         assert fitted["duration"] == pytest.approx(wanted, rel=0.02)
-
-
-async def test_reference_is_passed_on(tone_server: InProcessServer, caplog: pytest.LogCaptureFixture) -> None:
-    async with SpanishAITTSIntegration(tone_server.host, tone_server.port) as integration:
         reference = wav(PCM * 20, RATE)
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
@@ -407,18 +399,7 @@ async def test_a_server_that_starts_is_waited_for(
     assert caplog.text.count("waiting for it, 120 s at most") == 1
 
 
-async def test_first_connection_is_given_up(starting: AppServer, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient(url=starting.url)
-    connecting = asyncio.ensure_future(client.connect())
-    await told_to_wait(caplog)
-    await client.disconnect()
-    assert await connecting is False
-    assert client.websocket is None
-
-
-async def test_request_waits_for_a_restarted_server(
-    starting: AppServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_request_waits_for_a_restart(starting: AppServer, caplog: pytest.LogCaptureFixture) -> None:
     connections = starting.connections
     connections.phase = Phase.READY
     async with KaniTTSClient(url=starting.url, reconnect_tries=1) as client:
@@ -445,7 +426,13 @@ async def test_request_waits_for_a_restarted_server(
 async def test_a_request_after_a_failed_connect_says_why_that_failed(
     starting: AppServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = KaniTTSClient(url=starting.url, start_timeout=0)
+    client = KaniTTSClient(url=starting.url)
+    connecting = asyncio.ensure_future(client.connect())
+    await told_to_wait(caplog)
+    await client.disconnect()
+    assert await connecting is False
+    assert client.websocket is None
+    client.start_timeout = 0
     assert await client.connect() is False
     reason = f"{starting.url}: the server is starting; waited for 0 s"
     assert caplog.messages[-1] == reason
@@ -465,9 +452,13 @@ async def test_a_request_after_a_failed_connect_says_why_that_failed(
 # Against a scripted peer
 
 
-async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
-    client = KaniTTSClient("127.0.0.1", closed_port)
-    assert await client.connect() is False
+async def test_address_without_server_is_reported(closed_port: int, caplog: pytest.LogCaptureFixture) -> None:
+    urls = ("ws://localhost:99999", "ws://[::1", "http://localhost", f"ws://127.0.0.1:{closed_port}")
+    for url in urls:
+        caplog.clear()
+        client = KaniTTSClient(url=url)
+        assert await client.connect() is False
+        assert f"cannot connect to {url}: " in caplog.text or url == urls[-1]
     assert f"127.0.0.1:{closed_port}: no server listens there" in caplog.text
     with pytest.raises(NotConnected):
         async with client:
@@ -476,20 +467,6 @@ async def test_missing_server_is_reported(closed_port: int, caplog: pytest.LogCa
     assert await integration.initialize() is False
     assert await integration.generate_speech(HELLO) is None
     assert await integration.stream_speech(HELLO) is False
-
-
-@pytest.mark.parametrize(
-    "client",
-    [
-        KaniTTSClient("localhost", 99999),
-        KaniTTSClient(url="ws://[::1"),
-        KaniTTSClient(url="http://localhost"),
-    ],
-    ids=lambda client: client.url,
-)
-async def test_address_that_cannot_be(client: KaniTTSClient, caplog: pytest.LogCaptureFixture) -> None:
-    assert await client.connect() is False
-    assert f"cannot connect to {client.url}: " in caplog.text
 
 
 async def test_config_that_is_not_json(caplog: pytest.LogCaptureFixture) -> None:
@@ -522,36 +499,28 @@ async def test_request_carries_text_config_and_recording() -> None:
             await integration.generate_speech(HELLO, {"emotion": "calm", "seed": 7})
             await integration.generate_speech(HELLO)
     friendly = {**DEFAULT_CONFIG, "emotion": "friendly"}
-    ping = {"type": "ping", "data": {}}
-    assert [message for message in received if message != ping] == [
-        {"type": "tts_request", "data": {"text": HELLO, "config": DEFAULT_CONFIG}},
-        {
-            "type": "tts_request",
-            "data": {"text": HELLO, "config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
-        },
-        {"type": "tts_request", "data": {"text": HELLO, "config": {}, "reference_audio": ""}},
-        {
-            "type": "tts_request",
-            "data": {"text": HELLO, "config": {**friendly, "emotion": "calm", "seed": 7}},
-        },
-        {"type": "tts_request", "data": {"text": HELLO, "config": friendly}},
+    asked: list[dict[str, Any]] = [
+        {"config": DEFAULT_CONFIG},
+        {"config": {"speed": 1.5}, "reference_audio": "UklGRg=="},
+        {"config": {}, "reference_audio": ""},
+        {"config": {**friendly, "emotion": "calm", "seed": 7}},
+        {"config": friendly},
     ]
+    requests = [message for message in received if message != {"type": "ping", "data": {}}]
+    assert requests == [{"type": "tts_request", "data": {"text": HELLO, **data}} for data in asked]
 
 
-async def test_api_key_is_a_bearer_token() -> None:
+async def test_api_key_is_a_bearer_token_and_a_wrong_one_is_not_tried_again() -> None:
     key = "sésamo".encode().hex()
-    async with peer(never) as (url, handshakes):
+    async with peer(never, (None, None, 401, 403)) as (url, handshakes):
         for given in (key, None):
             async with KaniTTSClient(url=url, api_key=given):
                 pass
-    assert [each.headers.get("Authorization") for each in handshakes] == [f"Bearer {key}", None]
-
-
-@pytest.mark.parametrize("status", [401, 403])
-async def test_wrong_key_is_not_tried_again(status: int) -> None:
-    with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
-        async with talking(never, (status,), api_key="wrong"):
-            pass
+        for status in (401, 403):
+            with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
+                await KaniTTSClient(url=url, api_key="wrong").__aenter__()
+    given = [each.headers.get("Authorization") for each in handshakes]
+    assert given == [f"Bearer {key}", None, *["Bearer wrong"] * 2]
 
 
 async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
@@ -562,7 +531,7 @@ async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
         with pytest.raises(NotConnected, match="lost"):
             await client.send_tts_request(HELLO)
         assert len(handshakes) == 2
-    async with talking(scripted(take, chunk(), 1011)) as (client, handshakes):
+    async with talking(scripted(take, CHUNK, 1011)) as (client, handshakes):
         parts = []
         with pytest.raises(NotConnected):
             async for part in client.stream(HELLO):
@@ -570,20 +539,6 @@ async def test_dropped_connections_are_asked_again_before_audio_only() -> None:
         assert len(parts) == len(handshakes) == 1
         assert await client.stream_tts_request(HELLO) is True
         assert len(handshakes) == 2
-
-
-@pytest.mark.parametrize(("tries", "alive"), [(6, True), (3, False)])
-async def test_reconnecting_is_tried_a_number_of_times(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tries: int, alive: bool
-) -> None:
-    monkeypatch.setattr(websocket_client, "_FIRST_DELAY_S", 0.001)
-    refusing = talking(scripted(1000), (None, 503, 503, 503), reconnect_tries=tries)
-    async with refusing as (client, handshakes):
-        assert client.websocket is not None
-        await client.websocket.wait_closed()
-        assert await client.ping() is alive
-        assert len(handshakes) == 4 + alive
-        assert caplog.text.count(f" of {tries})") == 3 and "503" in caplog.text
 
 
 def skip_pauses(patch: pytest.MonkeyPatch) -> list[float]:
@@ -597,14 +552,21 @@ def skip_pauses(patch: pytest.MonkeyPatch) -> list[float]:
     return pauses
 
 
-async def test_backoff_grows_with_every_try(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with talking(scripted(1000), (None, *[503] * 9), reconnect_tries=9) as (client, _):
+@pytest.mark.parametrize(("refusals", "tries", "alive"), [(3, 6, True), (3, 3, False), (9, 9, False)])
+async def test_reconnecting_is_tried_a_number_of_times_with_growing_pauses(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusals: int, tries: int, alive: bool
+) -> None:
+    refusing = talking(scripted(1000), (None, *[503] * refusals), reconnect_tries=tries)
+    async with refusing as (client, handshakes):
         assert client.websocket is not None
         await client.websocket.wait_closed()
-        with monkeypatch.context() as patch, pytest.raises(NotConnected):
+        with monkeypatch.context() as patch:
             pauses = skip_pauses(patch)
-            await client.send_tts_request(HELLO)
-    shares = [pause / most for pause, most in zip(pauses, [0.25, 0.5, 1, 2, 4, 8, 8, 8], strict=True)]
+            assert await client.ping() is alive
+        assert len(handshakes) == 1 + refusals + alive
+    assert caplog.text.count(f" of {tries})") == refusals and "503" in caplog.text
+    most = [0.25, 0.5, 1, 2, 4, 8, 8, 8][: refusals - 1 + alive]
+    shares = [pause / longest for pause, longest in zip(pauses, most, strict=True)]
     assert all(0.5 <= share <= 1 for share in shares) and len({*shares}) > 1
 
 
@@ -674,7 +636,7 @@ async def test_silent_server_and_one_that_does_not_stop_are_left(monkeypatch: py
         assert await client.stream_tts_request(HELLO) is True
         assert len(handshakes) == 2
     monkeypatch.setattr(websocket_client, "_CANCEL_TIMEOUT_S", 0.05)
-    async with talking(scripted(take, chunk(), never)) as (client, handshakes):
+    async with talking(scripted(take, CHUNK, never)) as (client, handshakes):
         async for _ in client.stream(HELLO):
             break
         assert pcm_of(await client.send_tts_request(HELLO)) == PCM
@@ -712,7 +674,7 @@ async def test_leaving_the_loop_sends_cancel() -> None:
     async def hear(connection: ServerConnection) -> None:
         received.append(json.loads(await connection.recv())["type"])
 
-    script = scripted(hear, chunk(), chunk(), hear, CANCELLED, hear, answer())
+    script = scripted(hear, CHUNK, CHUNK, hear, CANCELLED, hear, answer())
     async with talking(script) as (client, handshakes):
         async with contextlib.aclosing(client.stream(HELLO)) as parts:
             async for _ in parts:
@@ -722,19 +684,9 @@ async def test_leaving_the_loop_sends_cancel() -> None:
         assert len(handshakes) == 1
 
 
-async def test_asking_inside_the_loop_is_refused() -> None:
-    async with talking(willing) as (client, _):
-        async for _ in client.stream(HELLO):
-            client.chunk_timeout = 0.05
-            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
-                await client.send_tts_request(HELLO)
-        client.chunk_timeout = WITHIN_S
-        assert pcm_of(await client.send_tts_request(HELLO)) == PCM
-
-
 async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
     asked, released = asyncio.Event(), asyncio.Event()
-    script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), chunk(), COMPLETE)
+    script = scripted(take, lambda _: asked.set(), lambda _: released.wait(), CHUNK, COMPLETE)
     async with talking(script) as (client, _):
         stream = client.stream(HELLO)
         reading = asyncio.create_task(anext(stream))
@@ -745,8 +697,9 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
         released.set()
         await reading
         late = asyncio.create_task(client.send_tts_request(HELLO))
-        for failure in await asyncio.gather(early, late, return_exceptions=True):
-            assert isinstance(failure, StreamLeftOpen)
+        for refused in (early, late):
+            with pytest.raises(StreamLeftOpen, match=r"was not read for 0\.05 s"):
+                await refused
         assert await client.stream_tts_request(HELLO) is False
         client.chunk_timeout = WITHIN_S
         waiting = asyncio.create_task(client.send_tts_request(HELLO))
@@ -755,7 +708,7 @@ async def test_unread_stream_blocks_other_requests_for_a_limited_time() -> None:
 
 
 async def test_waiting_for_a_stream_that_is_read_has_no_limit() -> None:
-    script = scripted(take, *[chunk()] * 24, COMPLETE)
+    script = scripted(take, *[CHUNK] * 24, COMPLETE)
     async with talking(script, chunk_timeout=1.0) as (client, _):
         reading = asyncio.Event()
 

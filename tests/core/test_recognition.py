@@ -42,7 +42,7 @@ LOUD = 0.5
 
 
 class HeldRecognizer(LoudnessRecognizer):
-    """Waits for ``gate`` before it yields a step, and breaks in audio of -1; its first start may fail."""
+    """Waits for ``gate`` before it yields a step; its first start may fail."""
 
     def __init__(self, starts: bool = True) -> None:
         super().__init__()
@@ -70,20 +70,13 @@ class HeldRecognizer(LoudnessRecognizer):
         self.languages.append(language)
         self.under_way += 1
         try:
-            async with aclosing(super().recognize(unbroken(audio), language)) as events:
+            async with aclosing(super().recognize(audio, language)) as events:
                 async for event in events:
                     if isinstance(event, Step) and self.gate is not None:
                         await self.gate.acquire()
                     yield event
         finally:
             self.under_way -= 1
-
-
-async def unbroken(audio: AsyncIterator[Samples | Mark]) -> AsyncIterator[Samples | Mark]:
-    async for piece in audio:
-        if not isinstance(piece, Mark) and piece.min(initial=0) <= -1:
-            raise EngineFailed("the ears broke")
-        yield piece
 
 
 @asynccontextmanager
@@ -227,7 +220,7 @@ async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
     assert sum(isinstance(event, RecognizedWord) for event in events) == 125
 
 
-async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
+async def test_closed_session_stops_its_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with hearing(tmp_path) as (service, recognizer):
         for fed in (0, 3 * STEP):
             recognizer.gate = asyncio.Semaphore(1)
@@ -239,6 +232,15 @@ async def test_closing_session_stops_recogniser(tmp_path: Path) -> None:
                 reading.cancel()
                 await asyncio.wait([reading])
                 assert recognizer.under_way == 0
+    loaded, recognizer = asyncio.Event(), HeldRecognizer()
+    monkeypatch.setattr(recognizer, "start", loaded.wait)
+    async with hearing(tmp_path, recognizer) as (service, _):
+        async with listen(service) as session:
+            reading = asyncio.create_task(heard(session))
+            await settle()
+            session.cancel()
+            assert await reading == []
+        loaded.set()
 
 
 async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
@@ -259,23 +261,14 @@ async def test_first_session_starts_recogniser_for_all(tmp_path: Path) -> None:
         assert recognizer.started == 2
 
 
-async def test_cancelled_session_waits_for_no_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    loaded = asyncio.Event()
-    recognizer = HeldRecognizer()
-    monkeypatch.setattr(recognizer, "start", loaded.wait)
-    async with hearing(tmp_path, recognizer) as (service, _):
-        async with listen(service) as session:
-            reading = asyncio.create_task(heard(session))
-            await settle()
-            session.cancel()
-            assert await reading == []
-        loaded.set()
-
-
 async def test_recogniser_failure_follows_earlier_events(tmp_path: Path) -> None:
-    async with hearing(tmp_path) as (service, _), listen(service, RATE) as session:
+    broken = PausingRecognizer(breaks_above=LOUD)
+    async with (
+        started(tmp_path, ToneEngine(), recognizer=broken) as service,
+        listen(service, RATE) as session,
+    ):
         await session.feed(np.zeros(STEP, np.float32))
-        await session.feed(np.full(STEP, -1, np.float32))
+        await session.feed(np.full(STEP, 2 * LOUD, np.float32))
         events = session.events()
         assert isinstance(await anext(events), Step)
         with pytest.raises(EngineFailed):
@@ -356,7 +349,7 @@ def test_unknown_language_is_refused(whisper: RecognitionService, name: str) -> 
         whisper.spoken(name)
 
 
-async def test_start_that_a_stop_cancels_leaves_it_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_start_that_fails_or_is_cancelled_leaves_it_unloaded(monkeypatch: pytest.MonkeyPatch) -> None:
     begun = asyncio.Event()
 
     async def load(_: LoudnessRecognizer) -> None:
@@ -372,19 +365,14 @@ async def test_start_that_a_stop_cancels_leaves_it_unloaded(monkeypatch: pytest.
     with pytest.raises(asyncio.CancelledError):
         await starting
 
-
-async def test_memory_and_limits_are_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def start(_: LoudnessRecognizer) -> None:
+    async def fail(_: LoudnessRecognizer) -> None:
         raise MemoryError
 
-    monkeypatch.setattr(LoudnessRecognizer, "start", start)
+    monkeypatch.setattr(LoudnessRecognizer, "start", fail)
     service = RecognitionService(LoudnessRecognizer(), Observer(), starts_early=True)
     with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
         await service.prepare()
     assert told.value.passing and not service.loaded
-    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
-    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
-    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"
 
 
 def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
@@ -426,7 +414,10 @@ async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -
     assert OpenIndex.all_bytes() == 0
 
 
-def test_words_come_before_the_text_and_the_end_stays() -> None:
+def test_expected_words_have_limits_and_come_before_the_text() -> None:
+    assert fault(["a" * MAX_WORD] * MAX_WORDS) == ""
+    assert fault(["a"] * (MAX_WORDS + 1)) == "too many (at most 1000)"
+    assert fault(["a", "a" * (MAX_WORD + 1)]) == "an entry is too long (at most 100 characters)"
     assert as_prompt([]) == "" and as_prompt(["Zandrell", "Tolliwen"]) == "Zandrell, Tolliwen."
     assert as_prompt(["Zandrell"], "Dear all") == "Zandrell. Dear all"
     long = as_prompt(["a" * MAX_WORD] * MAX_WORDS, "Tolliwen")

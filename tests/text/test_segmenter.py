@@ -104,9 +104,27 @@ def test_words_are_counted_where_none_are_written(text: str, words: int) -> None
     assert word_count(text) == words
 
 
-def test_enumeration_is_not_cut_behind_its_first_word() -> None:
-    text = "Well then, we offer apples, pears, etc. that were brought from the old orchards behind the hills."
-    assert all(weight(part) >= 7 for part in spoken(text, EARLY_PHRASE))
+CITY = "hoy hablaremos de la historia de esta vieja ciudad "
+LATER = "etc. that were brought from the old orchards behind the hills."
+
+
+@pytest.mark.parametrize(
+    ("policy", "parts", "ends"),
+    [
+        (EARLY_PHRASE, f"Buenos días a todos, |{CITY}|y de su gente.", "clause word sentence"),
+        (WHOLE_SENTENCES, f"Buenos días a todos, {CITY}y de su gente.", "sentence"),
+        # An enumeration is not cut after its first word, and a single word does not come first.
+        (EARLY_PHRASE, f"Well then, |we offer apples, pears, |{LATER}", "clause clause sentence"),
+        (EARLY_PHRASE, "¡Felicidades! Lo has conseguido por fin.", "sentence"),
+        (EARLY_PHRASE, "Naturalmente, eso no lo sabe nadie.", "sentence"),
+        (WHOLE_SENTENCES, "De acuerdo. |Sí. No. Vale. Mañana hablaremos de todo esto.", "sentence sentence"),
+        (WHOLE_SENTENCES, "Título\n\n|El texto que sigue es otra cosa.", "paragraph sentence"),
+    ],
+)
+def test_phrases_sentences_and_paragraphs_are_segments(policy: SegmentPolicy, parts: str, ends: str) -> None:
+    cuts = segments(parts.replace("|", ""), policy)
+    assert [cut.text for cut in cuts] == parts.split("|")
+    assert [cut.boundary.value for cut in cuts if cut.boundary] == ends.split()
 
 
 @pytest.mark.parametrize(
@@ -120,12 +138,6 @@ def test_numbers_and_addresses_are_not_cut(whole: str) -> None:
     for before in range(30):
         text = "palabra " * before + whole + " " + "palabra " * 40
         assert any(whole in cut.text for cut in segments(text, EARLY_PHRASE)), before
-
-
-def test_early_phrase_comes_alone() -> None:
-    text = "Buenos días a todos, hoy hablaremos de la historia de esta vieja ciudad y de su gente."
-    assert spoken(text, EARLY_PHRASE)[0] == "Buenos días a todos,"
-    assert len(spoken(text, WHOLE_SENTENCES)) == 1
 
 
 def test_growth_of_segments_is_bounded() -> None:
@@ -144,21 +156,14 @@ def test_growth_of_segments_is_bounded() -> None:
     )
 
 
-def test_text_without_marks_is_cut_before_conjunctions() -> None:
+def test_text_without_marks_is_cut_before_conjunctions_and_not_inside_a_number() -> None:
     text = "la casa que compramos el año pasado en la sierra tiene muchas habitaciones " * 4
     for cut in segments(text + "pero no tiene jardín", WHOLE_SENTENCES)[1:]:
         assert cut.text.split()[0] in ("que", "pero")
-
-
-def test_short_sentences_are_joined() -> None:
-    first, rest = "De acuerdo.", "Sí. No. Vale. Mañana hablaremos de todo esto con más calma."
-    assert spoken(f"{first} {rest}") == [first, rest]
-
-
-def test_single_word_does_not_come_first() -> None:
-    assert spoken("¡Felicidades! Lo has conseguido por fin.", EARLY_PHRASE)[0].startswith("¡Felicidades! Lo")
-    text = "Naturalmente, eso no lo sabe nadie."
-    assert spoken(text, EARLY_PHRASE) == [text]
+    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
+    found = segments(text * 2, WHOLE_SENTENCES)
+    assert len(found) > 2
+    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
 
 
 def test_flush_ends_the_segment() -> None:
@@ -167,11 +172,6 @@ def test_flush_ends_the_segment() -> None:
     assert [cut.text for cut in segmenter.flush()] == ["Espera un momento"]
     assert segmenter.feed(" que ya voy") == []
     assert [(cut.start, cut.text) for cut in segmenter.flush()] == [(17, " que ya voy")]
-
-
-def test_paragraph_ends_a_segment() -> None:
-    cuts = segments("Título\n\nEl texto que sigue es otra cosa.", WHOLE_SENTENCES)
-    assert [cut.boundary for cut in cuts] == [Boundary.PARAGRAPH, Boundary.SENTENCE]
 
 
 class Opener:
@@ -225,48 +225,29 @@ def test_open_segment_only_grows(text: str, sizes: list[int], policy: SegmentPol
 
 
 @pytest.mark.parametrize(
-    ("unspaced", "pieces", "last", "segments"),
+    ("unspaced", "pieces", "certain", "last"),
     [
         # Two words open a segment; a word is certain at its space, a mark once it is known what it ends.
-        (
-            False,
-            [
-                *(("Hola mun", ""), ("do ", "Hola mundo"), ("qu", "Hola mundo"), ("e", "Hola mundo")),
-                *((" t", "Hola mundo que"), ("al, ", "Hola mundo que"), ("Dr", "Hola mundo que tal,")),
-                *((". ", "Hola mundo que tal,"), ("Ruiz. ", "Hola mundo que tal, Dr.")),
-            ],
-            "Y",
-            ["Hola mundo que tal, Dr. Ruiz. ", "Y"],
-        ),
+        (False, "Hola mun|do |qu|e| t|al, |Dr|. |Ruiz. ", (0, 10, 10, 10, 14, 14, 19, 19, 23), "Y"),
         # Without spaces a character is certain once another follows; a figure, a Latin word and a mark wait.
-        (
-            True,
-            [
-                *(("今天天", ""), ("气很", "今天天气"), ("好，", "今天天气很"), ("我", "今天天气很好，")),
-                *(("有2", "今天天气很好，我"), ("0", "今天天气很好，我"), ("个iPh", "今天天气很好，我")),
-                *(
-                    ("one新手", "今天天气很好，我有20个iPhone新"),
-                    ("机。", "今天天气很好，我有20个iPhone新手"),
-                ),
-            ],
-            "我",
-            ["今天天气很好，我有20个iPhone新手机。", "我"],
-        ),
+        (True, "今天天|气很|好，|我|有2|0|个iPh|one新手|机。", (0, 4, 5, 7, 8, 8, 8, 19, 20), "我"),
     ],
 )
-def test_open_segment_grows_by_what_is_certain(
-    unspaced: bool, pieces: list[tuple[str, str]], last: str, segments: list[str]
-) -> None:
-    opener = Opener(unspaced=unspaced)
-    for piece, certain in pieces:
+def test_open_segment_is_certain(unspaced: bool, pieces: str, certain: tuple[int, ...], last: str) -> None:
+    opener, text = Opener(unspaced=unspaced), pieces.replace("|", "")
+    for piece, count in zip(pieces.split("|"), certain, strict=True):
         opener.feed(piece)
-        assert (opener.text.rstrip(), opener.found) == (certain, [])
+        assert (opener.text.rstrip(), opener.found) == (text[:count], [])
     opener.feed(last, last=True)
-    assert [cut.text for cut in opener.found] == segments
+    assert [cut.text for cut in opener.found] == [text, last]
     assert {cut.boundary for cut in opener.found} == {Boundary.SENTENCE}
 
 
-def test_marks_open_no_segment() -> None:
+def test_marks_and_text_without_the_spaces_of_its_language_open_no_segment() -> None:
+    segmenter = Segmenter(WHOLE_SENTENCES)
+    for character in "今天天气很好，我们一起去公园散步好不好":
+        segmenter.feed(character)
+        assert segmenter.open() is None
     segmenter = Segmenter(WHOLE_SENTENCES)
     segmenter.feed("— … uno ")
     assert segmenter.open() is None
@@ -300,6 +281,8 @@ def test_long_open_segment_ends_at_worse_breaks() -> None:
     assert 192 < weight(digits.text) <= 200
     slow = opened(words, WHOLE_SENTENCES.for_speed(0.5))[0]
     assert 80 < weight(slow.text) <= 87
+    before, part = opened("dos palabras " + "x" * 300 + " y más")[:2]
+    assert (before.text, part.text) == ("dos palabras ", "x" * 200)
 
 
 @pytest.mark.parametrize("last", ["12 1", "1234 y"])
@@ -313,30 +296,10 @@ def test_text_that_waited_is_opened_up_to_the_last_space(last: str) -> None:
     assert isinstance(cut, TextSegment) and cut.text == first
 
 
-def test_long_word_begins_the_next_segment() -> None:
-    cuts = opened("dos palabras " + "x" * 300 + " y más")
-    assert cuts[0].text == "dos palabras "
-    assert cuts[1].text == "x" * 200
-
-
 def test_sentence_without_spaces_comes_alone() -> None:
     segmenter = Segmenter(WHOLE_SENTENCES, unspaced=True)
     found = complete(segmenter.feed("好。今天天气很好。我们去公园散步吧。") + segmenter.flush())
     assert [cut.text for cut in found] == ["好。今天天气很好。", "我们去公园散步吧。"]
-
-
-def test_long_text_without_marks_is_not_cut_inside_a_number() -> None:
-    text = "这是一个没有任何标点的很长的句子它一直写下去直到比任何一段都长所以必须在某处切开在202456789年也是"
-    found = segments(text * 2, WHOLE_SENTENCES)
-    assert len(found) > 2
-    assert not any(cut.text[-1].isdigit() and after.text[0].isdigit() for cut, after in pairwise(found))
-
-
-def test_text_of_another_language_opens_no_segment_without_spaces() -> None:
-    segmenter = Segmenter(WHOLE_SENTENCES)
-    for character in "今天天气很好，我们一起去公园散步好不好":
-        segmenter.feed(character)
-        assert segmenter.open() is None
 
 
 @pytest.mark.parametrize(

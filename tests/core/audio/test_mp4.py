@@ -160,13 +160,19 @@ def test_all_indexes_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> No
         pass
 
 
-def test_without_a_limit_mp4_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_limit_mp4_is_refused_and_that_is_logged(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert ffmpeg.limit_allocations()
+    with monkeypatch.context() as patch:
+        patch.setattr(ffmpeg, "_libavutil", lambda _: None)
+        assert not ffmpeg.limit_allocations.__wrapped__()
+    assert "recordings in MP4 and MOV files are refused" in caplog.text
     monkeypatch.setattr(ffmpeg, "limit_allocations", lambda: False)
     data = encoded("mp4", "aac", tone(1.0, RATE), RATE)
-    with pytest.raises(InvalidRequest, match="cannot read safely"):
-        decode_recording(data)
-    with pytest.raises(InvalidRequest, match="cannot read safely"):
-        opened(data)
+    for read in (decode_recording, opened):
+        with pytest.raises(InvalidRequest, match="cannot read safely"):
+            read(data)
     wav = encoded("wav", "pcm_s16le", tone(1.0, RATE), RATE)
     assert decode_recording(wav).sample_rate == RATE
 
@@ -248,10 +254,3 @@ for kind, make in makers.items():
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
 def test_streams_start_no_thread() -> None:
     assert python("-c", COUNT).stdout.split() == ["mp3", "0", "opus", "0", "prosody", "0", "recognition", "0"]
-
-
-def test_missing_limit_is_logged(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    assert ffmpeg.limit_allocations()
-    monkeypatch.setattr(ffmpeg, "_libavutil", lambda _: None)
-    assert not ffmpeg.limit_allocations.__wrapped__()
-    assert "recordings in MP4 and MOV files are refused" in caplog.text

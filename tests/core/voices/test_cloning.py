@@ -158,7 +158,11 @@ async def test_concurrent_requests_embed_recording_once(tmp_path: Path) -> None:
     assert [round(float(one.values[0]), 2) for one in told if one is not None].count(0.5) == 3
 
 
-async def test_session_reports_cloning_and_similarity(service: SpeechService) -> None:
+async def test_session_reports_cloning_and_similarity_or_refuses_a_reference(service: SpeechService) -> None:
+    for sound, reason in ((hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")):
+        with pytest.raises(InvalidRequest, match=reason) as refused:
+            await speak(service, "uno", replace(SPANISH, reference=sound))
+        assert refused.value.field == "reference"
     async with fed(service, "uno", replace(SPANISH, reference=hum())) as session:
         await collect(session)
         assert (session.cloning_kind, session.similarity) == ("nearest voice", Similarity(0.5, 0.6, False))
@@ -215,25 +219,7 @@ async def test_failure_reaches_all_callers_and_is_not_cached(tmp_path: Path) -> 
         assert await cloning.embed(engine, hum(), "es") is not None
 
 
-@pytest.mark.parametrize(
-    ("sound", "reason"), [(hum(0.4), "at least 0.5 s"), (hum(level=0.0), "no speech in the recording")]
-)
-async def test_bad_reference_is_refused(service: SpeechService, sound: Recording, reason: str) -> None:
-    with pytest.raises(InvalidRequest, match=reason) as refused:
-        await speak(service, "uno", replace(SPANISH, reference=sound))
-    assert refused.value.field == "reference"
-    await speak(service, "dos")
-
-
-async def test_session_takes_embeddings_of_its_engine(engine: ToneEngine, service: SpeechService) -> None:
-    made = await service.cloning.embed_with_all_engines(hum())
-    foreign = tuple(replace(one, model="tone 2") for one in made)
-    assert await taking(service, SPANISH, made) == ("tone", "nearest voice", "es")
-    assert await taking(service, SPANISH, foreign) == ("tone", "none", "es")
-    assert [segment.embedding for segment in engine.segments] == [made[0], None]
-
-
-async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -> None:
+async def test_added_voice_is_embedded_once_by_each_model_then_refined_and_stored(tmp_path: Path) -> None:
     engine, store = ToneEngine(clones=True), VoiceStore(tmp_path)
     async with serving(engine, tmp_path) as service:
         voice = await service.cloning.add(new(language="en"))
@@ -254,12 +240,6 @@ async def test_added_voice_is_embedded_then_refined_and_stored(tmp_path: Path) -
         similarity = await refined(service.cloning, store, "ana")
         assert similarity == {language: Similarity(0.5, 0.8, True) for language in ("es", "en")}
     assert (again.embedded, [language for _, language in again.refined]) == ([], ["es"])
-
-
-async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(new())
-        await settled()
     newer = ToneEngine(clones=True)
     newer.info = replace(newer.info, embedding_model="tone 2")
     async with serving(newer, tmp_path) as service:
@@ -267,22 +247,6 @@ async def test_new_model_embeds_stored_voice_again(tmp_path: Path) -> None:
         await settled()
     assert len(newer.embedded) == 1
     assert newer.segments[0].embedding is not None and newer.segments[0].embedding.model == "tone 2"
-
-
-async def test_deletion_ends_refinement(tmp_path: Path) -> None:
-    engine = EndlessEngine()
-    async with serving(engine, tmp_path) as service:
-        cloning = service.cloning
-        await cloning.add(new())
-        await engine.begun.wait()
-        assert cloning.statuses(service.store.get("ana"))[0].state == "refining"
-        await cloning.delete("custom:ana")
-        assert engine.stopped == 1
-        with pytest.raises(UnknownVoice):
-            service.open(imitating(), protocol="test")
-        with pytest.raises(UnknownVoice):
-            await cloning.delete("ana")
-    assert largest(tmp_path) < 1000
 
 
 async def test_recordings_waiting_for_refinement_are_limited(tmp_path: Path) -> None:
@@ -336,11 +300,8 @@ async def test_deleted_and_damaged_voices_fall_back(tmp_path: Path) -> None:
         await speak(service, "uno", SPANISH)
         await service.cloning.add(new(language="es"))
         await speak(service, "dos", SPANISH)
-    assert [segment.text for segment in plain.segments] == ["uno"]
-    assert [segment.embedding is not None for segment in echo.segments] == [True]
-    VoiceStore(tmp_path).delete("ana")
-    async with serving(ToneEngine(clones=True), tmp_path) as service:
-        await service.cloning.add(new())
+        assert [segment.text for segment in plain.segments] == ["uno"]
+        assert [segment.embedding is not None for segment in echo.segments] == [True]
         await settled()
         damage(tmp_path)
         with pytest.raises(UnknownVoice):
@@ -371,7 +332,7 @@ async def test_default_voice_without_a_language_replaces_none_and_says_so(
     assert "custom:ana has no language" in caplog.text
 
 
-async def test_names_in_use_are_refused(tmp_path: Path) -> None:
+async def test_names_in_use_are_refused_and_deletion_ends_refinement(tmp_path: Path) -> None:
     engine = EndlessEngine()
     async with serving(engine, tmp_path) as service:
         cloning = service.cloning
@@ -384,22 +345,21 @@ async def test_names_in_use_are_refused(tmp_path: Path) -> None:
                 await cloning.rename("हिन्दी", name)
         assert (engine.stopped, cloning.statuses(service.store.get("हिन्दी"))[0].state) == (0, "refining")
         engine.begun.clear()
-        await cloning.rename("हिन्दी", "b")
+        assert (await cloning.rename("हिन्दी", "b")).id == "custom:b"
         await engine.begun.wait()
         assert cloning.statuses(service.store.get("b"))[0].state == "refining"
-        await cloning.stop()
-
-
-async def test_renamed_voice_keeps_embedding(engine: ToneEngine, service: SpeechService) -> None:
-    cloning = service.cloning
-    await cloning.add(new())
-    voice = await cloning.rename("ana", "eva")
-    assert voice.id == "custom:eva"
-    await speak(service, "uno", imitating("eva"))
-    with pytest.raises(UnknownVoice):
-        await speak(service, "uno", imitating())
-    await refined(cloning, service.store, "eva")
-    assert len(engine.embedded) == 1
+        # A renamed voice keeps its embedding.
+        await speak(service, "uno", imitating("b"))
+        with pytest.raises(UnknownVoice):
+            await speak(service, "uno", imitating("हिन्दी"))
+        assert (len(engine.embedded), engine.stopped) == (1, 1)
+        await cloning.delete("custom:b")
+        assert engine.stopped == 2
+        with pytest.raises(UnknownVoice):
+            service.open(imitating("b"), protocol="test")
+        with pytest.raises(UnknownVoice):
+            await cloning.delete("b")
+    assert largest(tmp_path) < 1000
 
 
 async def test_cloning_engine_is_preferred_for_references(tmp_path: Path) -> None:
@@ -426,5 +386,8 @@ async def test_embeddings_replace_the_voice(tmp_path: Path, voice: str | None, l
         spoken = "en" if language is None and voice != "tone_es" else "es"
         request = SpeechRequest(voice=voice, language=language)
         assert await taking(service, request, *made) == ("echo", "nearest voice", spoken)
-    assert not plain.segments
-    assert [segment.embedding for segment in echo.segments] == [made[1][0]]
+        assert not plain.segments
+        assert [segment.embedding for segment in echo.segments] == [made[1][0]]
+        # Those of another model are of no engine here.
+        foreign = tuple(replace(one, model="tone 2") for one in made[0])
+        assert (await taking(service, SPANISH, foreign))[1] == "none"

@@ -5,6 +5,7 @@ import base64
 import json
 from collections.abc import Callable
 from contextlib import aclosing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -162,9 +163,7 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
     assert_in_order([first, *rest], typing.text.text)
 
 
-async def test_waiting_stream_is_kept_open(
-    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_waiting_stream_stays_open(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
@@ -271,9 +270,7 @@ async def test_invalid_messages_cost_no_audio(service: ElevenLabsService, change
     assert_in_order(chunks, TEXT)
 
 
-async def test_words_without_times_share_the_audio_and_wide_characters_are_words(
-    service: ElevenLabsService,
-) -> None:
+async def test_untimed_words_share_audio_and_wide_characters_are_words(service: ElevenLabsService) -> None:
     service.change = without_times
     async with started(service) as engine:
         chunks = await said(engine, "ab cd")
@@ -356,9 +353,6 @@ async def test_session_times_every_character(service: ElevenLabsService, tmp_pat
             assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
     sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
     assert sent == conftest.STORY.replace("😀", "").replace(" ", "")
-    within = [
-        at
-        for at, letter in enumerate(conftest.STORY)
-        if conftest.STORY[at - 1 : at].isalpha() and letter.isalpha()
-    ]
-    assert [edges[at] - edges[at - 1] for at in within] == pytest.approx([LETTER_S] * len(within))
+    pairs = enumerate(pairwise(conftest.STORY), 1)
+    lengths = [edges[at] - edges[at - 1] for at, pair in pairs if "".join(pair).isalpha()]
+    assert lengths == pytest.approx([LETTER_S] * len(lengths))

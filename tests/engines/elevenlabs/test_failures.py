@@ -50,6 +50,16 @@ async def break_off(exchange: Exchange) -> None:
     exchange.socket.transport.abort()
 
 
+def repeating(*frames: fake.Frame | str, pause_s: float = 0.0) -> fake.Answer:
+    async def answer(exchange: Exchange) -> None:
+        while True:
+            for frame in frames:
+                await exchange.send(frame)
+            await asyncio.sleep(pause_s)
+
+    return answer
+
+
 def closing(code: int, reason: str = "") -> fake.Answer:
     return lambda exchange: exchange.socket.close(code, reason)
 
@@ -85,12 +95,8 @@ def http(status: int, body: bytes = b"", **headers: str) -> Response:
 
 
 KEY_REFUSED, FAILED = "ElevenLabs refused this server's API key", "ElevenLabs failed"
-BUSY, MODEL = (
-    "ElevenLabs takes no more requests at the moment",
-    "ElevenLabs cannot stream this server's model",
-)
+BUSY, UNAVAILABLE = "ElevenLabs takes no more requests at the moment", "ElevenLabs is out of order"
 VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of this server has no credits left"
-UNAVAILABLE = "ElevenLabs is out of order"
 
 
 @pytest.mark.parametrize(
@@ -106,7 +112,11 @@ UNAVAILABLE = "ElevenLabs is out of order"
         ({"error": {"a": 1}, "message": "no text"}, FAILED, 1),
         (http(401, fake.detail("invalid_api_key", "Invalid API key")), KEY_REFUSED, 1),
         (http(429, fake.detail("too_many_concurrent_requests", "x")), BUSY, 3),
-        (http(400, fake.detail("unsupported_model", f"key {KEY}")), MODEL, 1),
+        (
+            http(400, fake.detail("unsupported_model", f"key {KEY}")),
+            "ElevenLabs cannot stream this server's model",
+            1,
+        ),
         (http(404, fake.detail("voice_not_found", "x")), VOICE, 1),
         (http(402, b"<html>"), CREDITS, 1),
         (http(503, b"{}"), UNAVAILABLE, 3),
@@ -164,11 +174,6 @@ async def test_retry_sends_incremental_text_from_its_start(service: ElevenLabsSe
 
 
 async def test_retries_messages_and_their_size_are_limited(service: ElevenLabsService) -> None:
-    async def flood(exchange: Exchange) -> None:
-        while True:
-            await exchange.send("invalid")
-            await asyncio.sleep(0)
-
     async def say_nothing(exchange: Exchange) -> None:
         async for _ in fake.pieces(exchange):
             pass
@@ -179,7 +184,7 @@ async def test_retries_messages_and_their_size_are_limited(service: ElevenLabsSe
     async with started(service) as engine:
         for answer, sentence, tries in (
             (break_off, "broke off", 3),
-            (flood, "ElevenLabs failed", 1),
+            (repeating("invalid"), "ElevenLabs failed", 1),
             (lambda exchange: exchange.send(burst), "broke off", 3),
             (say_nothing, "no sound", 1),
         ):
@@ -206,13 +211,7 @@ async def test_failure_after_audio_ends_the_speech(service: ElevenLabsService, f
 
 async def test_silent_service_times_out(service: ElevenLabsService) -> None:
     """Before and amid the speech; invalid messages, or messages without audio, are no answer."""
-
-    async def chatter(exchange: Exchange) -> None:
-        while True:
-            await exchange.send({"audio": None, "alignment": None, "isFinal": None})
-            await exchange.send("invalid")
-            await asyncio.sleep(0.02)
-
+    chatter = repeating({"audio": None, "alignment": None, "isFinal": None}, "invalid", pause_s=0.02)
     async with started(service, timeout_s=0.3) as engine:
         for answer in (stall, half_then(stall), chatter, half_then(chatter)):
             service.answers = [answer]
@@ -334,10 +333,9 @@ async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: Ele
         loaded.set()
         await settled
         assert engine.info.decoder == "fast"
-    async with started(service, ToneEngine()) as engine, asyncio.timeout(WITHIN_S):
-        await engine.wait_until_loaded()
-    async with started(service) as engine, asyncio.timeout(WITHIN_S):
-        await engine.wait_until_loaded()
+    for fallback in (ToneEngine(), None):
+        async with started(service, fallback) as engine, asyncio.timeout(WITHIN_S):
+            await engine.wait_until_loaded()
 
 
 @pytest.mark.alone

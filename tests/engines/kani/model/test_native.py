@@ -28,37 +28,14 @@ from tests.engines.kani.model.random_checkpoint import TINY
 EPSILON = 1e-5
 CAPACITY = 70
 LAYOUT = TokenLayout(20, 2, 30)
-SIZES = {
+WIDTHS = ("hidden_size", "head_dim", "intermediate_size", "num_attention_heads", "num_key_value_heads")
+LAYERS = ("num_hidden_layers", "full_attn_idxs", "conv_L_cache")
+SIZES: dict[str, dict[str, object]] = {
     "tiny": TINY,
-    "odd": {
-        "hidden_size": 42,
-        "head_dim": 10,
-        "intermediate_size": 53,
-        "num_hidden_layers": 4,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "full_attn_idxs": [0, 2],
-        "conv_L_cache": 4,
-    },
-    "wide heads": {
-        "hidden_size": 80,
-        "head_dim": 40,
-        "intermediate_size": 130,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-        "full_attn_idxs": [1],
-        "conv_L_cache": 2,
-    },
+    "odd": dict(zip(WIDTHS + LAYERS, (42, 10, 53, 9, 3, 4, [0, 2], 4), strict=True)),
+    "wide heads": dict(zip(WIDTHS + LAYERS, (80, 40, 130, 4, 4, 3, [1], 2), strict=True)),
 }
-
-
-SECOND: dict[str, object] = {
-    "speaker_emb_dim": 12,
-    "audio_step": 0.3,
-    "use_learnable_rope": True,
-    "alpha_min": 0.5,
-}
+SECOND = {"speaker_emb_dim": 12, "audio_step": 0.3, "use_learnable_rope": True, "alpha_min": 0.5}
 
 
 def random(*shape: int, key: int = 0) -> Tensor:
@@ -84,10 +61,7 @@ def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def library(kernels: Path) -> Library:
-    found = load(kernels)
-    if found is None:
-        pytest.skip(missing())
-    return found
+    return load(kernels) or pytest.skip(missing())
 
 
 @contextmanager
@@ -160,14 +134,9 @@ class ExactLanguageModel(LanguageModel):
     """The reference of a model: the eager code with reference products."""
 
     def __init__(self, config: ModelConfig) -> None:
-        super().__init__(
-            config,
-            weights_of(config),
-            LAYOUT,
-            precision=torch.float32,
-            device=torch.device("cpu"),
-            capacity=CAPACITY,
-        )
+        precision, device = torch.float32, torch.device("cpu")
+        made = weights_of(config)
+        super().__init__(config, made, LAYOUT, precision=precision, device=device, capacity=CAPACITY)
         self._embedding = self._embedding.bfloat16()
 
     def _linear(self, weight: Tensor, groups: int) -> Linear:

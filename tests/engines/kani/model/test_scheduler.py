@@ -479,10 +479,7 @@ def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int,
     with scheduling(runner, max_lead_s=0.0 if lags else 1e9, start=False, max_prefill_prompts=2) as scheduler:
         first = Collector(scheduler, lags=lags).say(bench.prompts[4], GREEDY, 12)
         second, third = Collector(scheduler), Collector(scheduler)
-        others = [
-            partial(second.say, bench.prompts[6], GREEDY, 6),
-            partial(third.say, bench.prompts[3], GREEDY, 6),
-        ]
+        others = [partial(each.say, bench.prompts[n], GREEDY, 6) for each, n in ((second, 6), (third, 3))]
         if failing != {0}:
             runner.script = {5: others}
         scheduler.start()

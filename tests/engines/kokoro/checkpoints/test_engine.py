@@ -189,12 +189,18 @@ PLAIN = re.compile(r"noise_convs|_proj")
 """Convolutions with a weight of one piece."""
 
 
-def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
+@pytest.fixture(scope="module")
+def as_float(published: bytes) -> ModelProto:
+    return to_float(onnx.load_model_from_string(published))
+
+
+@pytest.fixture(scope="module")
+def state(as_float: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
     """The graph's weights as Kokoro's modules have them, the convolutions' as lengths and directions."""
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.graph.initializer}
-    nodes = {name: node for node in graph.graph.node for name in node.input}
+    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in as_float.graph.initializer}
+    nodes = {name: node for node in as_float.graph.node for name in node.input}
     state: dict[str, Array] = {}
-    for constant, source in sources(graph).items():
+    for constant, source in sources(as_float).items():
         array, name, node = arrays[constant], source.weights[0], nodes[constant]
         if "Reciprocal" in constant:
             continue
@@ -224,16 +230,6 @@ def state_of(graph: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
         module, _, rest = name.partition(".")
         modules.setdefault(module, {})[f"module.{rest}"] = torch.from_numpy(array.copy())
     return modules
-
-
-@pytest.fixture(scope="module")
-def as_float(published: bytes) -> ModelProto:
-    return to_float(onnx.load_model_from_string(published))
-
-
-@pytest.fixture(scope="module")
-def state(as_float: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
-    return state_of(as_float)
 
 
 def spoken(published: bytes, checkpoint: bytes) -> Array:

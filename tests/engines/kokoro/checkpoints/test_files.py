@@ -2,12 +2,10 @@
 
 import collections
 import io
-import json
 import os
 import pickle
 import sys
 import zipfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -40,7 +38,7 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
-from tests.engines.checkpoints import saved
+from tests.engines.checkpoints import Damage, changed, saved
 from tests.engines.kokoro.conftest import MakeFolder
 from tests.support.tone import tones
 
@@ -78,15 +76,7 @@ class Harmful:
         return os.system, (f"touch {self.path}",)
 
 
-def written(name: str, content: bytes) -> Callable[[Path], object]:
-    return lambda folder: (folder / name).write_bytes(content)
-
-
-def configured(**config: object) -> Callable[[Path], object]:
-    return lambda folder: (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
-
-
-def zipped(name: str, compression: int = zipfile.ZIP_STORED, **content: bytes) -> Callable[[Path], object]:
+def zipped(name: str, compression: int = zipfile.ZIP_STORED, **content: bytes) -> Damage:
     """Write an archive of arrays beside the voices."""
 
     def write(folder: Path) -> None:
@@ -116,31 +106,31 @@ def encrypted(folder: Path) -> None:
     ("spoil", "reason"),
     [
         (lambda folder: (folder / "model.onnx").unlink(), "needs exactly one file .*, and has none"),
-        (written("other.onnx", b""), "and has model.onnx, other.onnx"),
+        (changed("other.onnx", b""), "and has model.onnx, other.onnx"),
         (lambda folder: (folder / "voices" / "martin.bin").unlink(), "it has no voices"),
-        (written("voices/bad.bin", b"123"), "bad.bin: 3 bytes are not rows of 256"),
-        (written("voices/short.bin", bytes(1024)), r"short.bin: .* \[1, 256\], where .* \[510, 1, 256\]"),
-        (written("voices/two words.bin", TABLE.tobytes()), "'two words' is no name of a voice"),
-        (written("martin.bin", TABLE.tobytes()), "the voice martin is there twice"),
-        (written("voices/long.bin", bytes((4 << 20) + 1)), "long.bin: longer than 4194304 bytes"),
-        (written("voices/bad.npy", npy(TABLE[:, :128])), r"float32 \[510, 128\]"),
-        (written("voices/bad.npy", npy(TABLE.astype(np.int16))), "int16"),
-        (written("voices/bad.npy", npy(np.where(TABLE > 0, TABLE, np.nan))), "values that are not finite"),
-        (written("voices/bad.npy", npy(np.array([{}], object))), "bad.npy: .*allow_pickle"),
-        (written("voices/eva.pt", saved(torch.ones(510, 1, 128))), r"eva.pt: .*\[510, 1, 128\]"),
-        (written("voices/eva.pt", saved({"x": Harmful(Path("nowhere"))})), "eva.pt: .*makes no tensor"),
-        (written("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
+        (changed("voices/bad.bin", b"123"), "bad.bin: 3 bytes are not rows of 256"),
+        (changed("voices/short.bin", bytes(1024)), r"short.bin: .* \[1, 256\], where .* \[510, 1, 256\]"),
+        (changed("voices/two words.bin", TABLE.tobytes()), "'two words' is no name of a voice"),
+        (changed("martin.bin", TABLE.tobytes()), "the voice martin is there twice"),
+        (changed("voices/long.bin", bytes((4 << 20) + 1)), "long.bin: longer than 4194304 bytes"),
+        (changed("voices/bad.npy", npy(TABLE[:, :128])), r"float32 \[510, 128\]"),
+        (changed("voices/bad.npy", npy(TABLE.astype(np.int16))), "int16"),
+        (changed("voices/bad.npy", npy(np.where(TABLE > 0, TABLE, np.nan))), "values that are not finite"),
+        (changed("voices/bad.npy", npy(np.array([{}], object))), "bad.npy: .*allow_pickle"),
+        (changed("voices/eva.pt", saved(torch.ones(510, 1, 128))), r"eva.pt: .*\[510, 1, 128\]"),
+        (changed("voices/eva.pt", saved({"x": Harmful(Path("nowhere"))})), "eva.pt: .*makes no tensor"),
+        (changed("voices/bad.npz", b"PK\x03\x04 not at all"), "bad.npz: .*not a zip file"),
         (encrypted, "locked.npz: .*encrypted"),
         (zipped("many.npy", one=npy(TABLE)), "many.npy: it is an archive"),
         (zipped("bomb.npz", zipfile.ZIP_DEFLATED, bad=bytes(5 << 20)), "bomb.npz: bad.npy is longer than"),
-        (written("config.json", b"{"), "config.json: "),
-        (configured(vocab=["a"]), "config.json: .*vocab"),
-        (configured(other=1), "config.json: .*vocab"),
-        (configured(vocab={"a": 178}), "'a' is not one character with a token of 0 to 177"),
-        (configured(vocab={"ab": 1}), "'ab' is not one character"),
+        (changed("config.json", b"{"), "config.json: "),
+        (changed("config.json", '{"vocab": ["a"]}'), "config.json: .*vocab"),
+        (changed("config.json", '{"other": 1}'), "config.json: .*vocab"),
+        (changed("config.json", '{"vocab":{"a":178}}'), "'a' is not one character with a token of 0 to 177"),
+        (changed("config.json", '{"vocab": {"ab": 1}}'), "'ab' is not one character"),
     ],
 )
-def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Callable[[Path], object], reason: str) -> None:
+def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Damage, reason: str) -> None:
     folder = make_folder("de")
     assert [voice.id for voice in found(de=folder)[0].voices] == ["martin"]
     spoil(folder)
@@ -257,19 +247,17 @@ def test_what_torch_saves_is_read(protocol: int) -> None:
         empty=torch.zeros(0, 3),
         flags=torch.tensor([True, False]),
     )
-    module = torch.nn.Linear(2, 3)
-    value = {"state": state, "list": [1, -5, 2**40, 0.5, None, True, "é"], "layer": module.state_dict()}
-    read = read_tensors(saved(value, pickle_protocol=protocol))
-    assert read["list"] == value["list"]
-    for name, tensor in {**state, **{f"layer {n}": t for n, t in module.state_dict().items()}}.items():
-        layer = name.removeprefix("layer ")
-        array = read["layer"][layer] if layer != name else read["state"][name]
-        expected = tensor.detach().float().numpy()
-        assert array.shape == expected.shape and (array.astype(np.float32) == expected).all(), name
+    kept = {"state": state, "layer": torch.nn.Linear(2, 3).state_dict()}
+    others = [1, -5, 2**40, 0.5, None, True, "é"]
+    read = read_tensors(saved({**kept, "list": others}, pickle_protocol=protocol))
+    assert read["list"] == others
+    for part, tensors in kept.items():
+        for name, tensor in tensors.items():
+            array, expected = read[part][name], tensor.detach().float().numpy()
+            assert array.shape == expected.shape and (array.astype(np.float32) == expected).all(), name
 
 
 TENSOR = b"ctorch._utils\n_rebuild_tensor_v2\n("
-STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQ"
 STORAGE = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x01\x00\x00\x000X\x03\x00\x00\x00cpuK\x03tQ"
 # The instructions of a pickle between its version and its end.
 HOSTILE = {
@@ -354,9 +342,9 @@ def test_bytes_and_weights_that_cannot_be_read_are_refused() -> None:
             read(content)
 
 
-def modules(**changed: Any) -> dict[str, Any]:
+def modules(**others: Any) -> dict[str, Any]:
     names = ("bert", "bert_encoder", "predictor", "decoder", "text_encoder")
-    return {name: {"module.bias": torch.ones(2)} for name in names} | changed
+    return {name: {"module.bias": torch.ones(2)} for name in names} | others
 
 
 @pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")

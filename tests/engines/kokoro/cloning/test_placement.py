@@ -352,30 +352,16 @@ async def test_refinement_improves(engine: KokoroEngine, recording: Recording, e
     assert heard[1] > heard[0] - 0.03
 
 
-class Watched:
-    """A refinement that has begun, of an engine with one slot: what it does, and what is spoken meanwhile."""
-
-    def __init__(self) -> None:
-        self.steps: list[str] = []
-        self.begun = asyncio.Event()
-        self.task: asyncio.Task[None]
-
-    async def cancel(self) -> None:
-        self.task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await self.task
-
-
-@pytest.fixture
-async def watched(
+async def test_stream_waits_for_one_step_of_refinement_and_none_follows_its_end(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
-) -> Watched:
-    made, loop, refine = Watched(), asyncio.get_running_loop(), NearestVoice.refine
+) -> None:
+    steps, begun = list[str](), asyncio.Event()
+    loop, refine = asyncio.get_running_loop(), NearestVoice.refine
 
     def noting(*arguments: Any) -> Iterator[Embedding | None]:
         for found in refine(*arguments):
-            made.steps.append("refined")
-            loop.call_soon_threadsafe(made.begun.set)
+            steps.append("refined")
+            loop.call_soon_threadsafe(begun.set)
             yield found
 
     async def all_steps() -> None:
@@ -385,25 +371,19 @@ async def watched(
 
     monkeypatch.setattr(NearestVoice, "refine", noting)
     monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
-    made.task = asyncio.create_task(all_steps())
-    await made.begun.wait()
-    return made
-
-
-async def test_cancelled_refinement_ends_after_its_step(engine: KokoroEngine, watched: Watched) -> None:
-    await watched.cancel()
-    steps = len(watched.steps)
-    assert engine._scheduler.steps == 0
-    await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
-    assert len(watched.steps) == steps
-
-
-async def test_stream_waits_for_one_step_of_refinement(engine: KokoroEngine, watched: Watched) -> None:
-    watched.steps.clear()
+    refining = asyncio.create_task(all_steps())
+    await begun.wait()
+    steps.clear()
     async with aclosing(engine.synthesize(Segment(TEXT, "ef_dora", "es"))) as chunks:
         async for _ in chunks:
-            watched.steps.append("spoken")
-    await watched.cancel()
-    assert watched.steps.count("spoken") > 5
-    between = "".join(step[0] for step in watched.steps).split("s")
+            steps.append("spoken")
+    refining.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await refining
+    assert steps.count("spoken") > 5
+    between = "".join(step[0] for step in steps).split("s")
     assert max(len(refined) for refined in between) <= 1
+    count = len(steps)
+    assert engine._scheduler.steps == 0
+    await all_of(engine.synthesize(Segment("Hola.", "ef_dora", "es")))
+    assert len(steps) == count
