@@ -248,6 +248,7 @@ def _registry(
         device=settings.device,
         precision=settings.precision,
         max_concurrent=settings.max_concurrent,
+        fallback=settings.fallback,
         language=None if settings.language is None else primary(settings.language),
     )
     return Registry(settings.of_plugin, resources, metrics, restarts)

@@ -92,6 +92,7 @@ class Resources:
     device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
     precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
     max_concurrent: int | None = None  # segments at once, KANI_MAX_CONCURRENT; None: the engine's own number
+    fallback: str = "none"  # engine that speaks what another server fails to, KANI_FALLBACK
     language: str | None = None  # primary subtag of the server's language, KANI_LANGUAGE
     host: Host | None = None  # None in a process of the engine's own
 

@@ -64,9 +64,9 @@ def test_name_gives_its_engines_in_order(tmp_path: Path, name: str, expected: st
 @pytest.mark.parametrize("fallback", ["none", "kokoro", "espeak"])
 def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: str) -> None:
     given = {"api_key": "key", "voice_id": "voice", "model": "eleven_turbo_v2", "optimize_latency": 3}
-    given |= {"url": "https://api.example", "fallback": fallback}
+    given |= {"url": "https://api.example"}
     chosen = {f"elevenlabs_{name}": value for name, value in given.items()}
-    (engine,) = engines(tmp_path, "elevenlabs", **chosen).required
+    (engine,) = engines(tmp_path, "elevenlabs", fallback=fallback, **chosen).required
     assert isinstance(engine, ElevenLabsEngine)
     assert engine._settings == UpstreamSettings(**given)
     found = type(engine._relay._fallback.engine).__name__ if engine._relay._fallback is not None else ""

@@ -128,6 +128,9 @@ _GONE = {
     "KANI_RATE_LIMIT_ENABLED": "KANI_RATE_PER_MINUTE=0 switches the limit off",
     "KANI_METRICS_ENABLED": "KANI_METRICS_PORT opens the port",
     "KANI_VOXCPM_PAGE_PORT": "it is the port after KANI_VOXCPM_PORT",
+    "KANI_UPSTREAM_STREAMS": "KANI_MAX_CONCURRENT is the number of requests",
+    "KANI_UPSTREAM_FALLBACK": "KANI_FALLBACK names the engine",
+    "KANI_ELEVENLABS_FALLBACK": "KANI_FALLBACK names the engine",
     "KANI_KYUTAI_VOICE_PORT": "it is 12 above KANI_KYUTAI_PORT",
     **dict.fromkeys(
         ("KANI_LOG_ALIGNMENT", "KANI_LOG_OUTPUTS", "KANI_LOGS_DIR"), "KANI_RELAY_LOGS names the folder"

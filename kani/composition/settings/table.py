@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from platformdirs import user_cache_path, user_data_path, user_log_path
 from pydantic import BaseModel, PrivateAttr, SecretStr
@@ -26,7 +26,7 @@ from kani.composition.settings.types import (
     Recognizer,
     WorkerAddresses,
 )
-from kani.engines.plugin_settings import is_true, setting, setting_name
+from kani.engines.plugin_settings import LOWER, is_true, setting, setting_name
 
 SPEECH = "Speech"
 KANI = "The Kani model"
@@ -70,6 +70,13 @@ class Settings(ConversationSettings):
         group=SPEECH,
         about="Key that a worker and its servers share, of 16 characters at least; required for `tcp://`. "
         "Never sent, printed or logged.",
+    )
+    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
+        "none",
+        "KANI_FALLBACK",
+        group=SPEECH,
+        about="Engine of this machine for a segment that fails, before its first audio, at ElevenLabs "
+        "(KANI_ENGINE=elevenlabs) or at another server (`openai`).",
     )
     voice: str | None = setting(
         None,
@@ -165,7 +172,7 @@ class Settings(ConversationSettings):
         "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
         "streams that this machine synthesizes in real time, measured after the start. The Kani model "
         "takes the memory of so many slots at the start: 8 if this is not set, on CUDA 256; Kyutai's at "
-        "most 64: 1, on CUDA 4.",
+        "most 64: 1, on CUDA 4. Another server (KANI_UPSTREAM) is sent so many requests: 4.",
     )
     max_text: int | None = setting(
         None,

@@ -72,7 +72,7 @@ class Settings(PluginSettings):
         None,
         "KANI_RELAY_LOGS",
         group=RELAY,
-        after="elevenlabs_fallback",
+        after="elevenlabs_url",
         option=False,
         accepts="a folder",
         about="Folder in which the relay stores each utterance: the times of its characters in `alignment`, "
