@@ -69,7 +69,7 @@ class OpenAIEngine:
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
         self._relay = Relay(metrics, fallback, settings.sample_rate)
-        self._model = settings.model or USUAL_MODEL
+        self._named, self._model = resources.model, resources.model or USUAL_MODEL
         self._info: EngineInfo | None = None
 
     @property
@@ -155,7 +155,7 @@ class OpenAIEngine:
 
     async def _list(self) -> None:
         """Choose the server's model and describe its voices. Raises UpstreamFailed."""
-        if self._settings.model is None:
+        if self._named is None:
             self._model = await chosen_model(self._upstream, USUAL_MODEL)
         self._info = self._describe(names(await self._upstream.listed("/audio/voices", "voices", "data")))
 

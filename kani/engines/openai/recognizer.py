@@ -56,7 +56,7 @@ class OpenAIRecognizer(PromptedRecognizer):
         """silence_s: longest wait for a byte of the server."""
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
-        self._model = settings.transcription_model or ""
+        self._model = resources.model or ""
         self._words = True  # whether the server is asked for the times of words: some models refuse it
         self._info = RecognizerInfo(
             "openai", self._model or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True

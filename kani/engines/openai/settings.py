@@ -38,22 +38,6 @@ class OpenAIUpstreamSettings(PluginSettings):
         option=False,
         about="Key that it asks for. Never printed or logged; sent through https only, but to this machine.",
     )
-    model: str | None = setting(
-        None,
-        "KANI_UPSTREAM_MODEL",
-        group=UPSTREAM,
-        pattern=r"^[!-~]{1,200}$",
-        accepts="a model's name, without spaces",
-        about="Its model of speech. Not set: the only one that it lists, or `tts-1`.",
-    )
-    transcription_model: str | None = setting(
-        None,
-        "KANI_UPSTREAM_TRANSCRIPTION_MODEL",
-        group=UPSTREAM,
-        pattern=r"^[!-~]{1,200}$",
-        accepts="a model's name, without spaces",
-        about="Its model of transcription. Not set: the only one that it lists, or `whisper-1`.",
-    )
     voices: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_UPSTREAM_VOICES",

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Self
@@ -96,9 +97,11 @@ def metrics() -> UpstreamMetrics:
 
 
 @asynccontextmanager
-async def started(site: Site, fallback: Any = None, **given: Any) -> AsyncIterator[OpenAIEngine]:
+async def started(
+    site: Site, fallback: Any = None, model: str | None = None, **given: Any
+) -> AsyncIterator[OpenAIEngine]:
     settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
-    engine = OpenAIEngine(settings, RESOURCES, metrics(), fallback, silence_s=0.3)
+    engine = OpenAIEngine(settings, replace(RESOURCES, model=model), metrics(), fallback, silence_s=0.3)
     await engine.start()
     try:
         yield engine
@@ -305,8 +308,8 @@ def transcript(**fields: Any) -> bytes:
 
 
 @asynccontextmanager
-async def hearing(site: Site, **given: Any) -> AsyncIterator[OpenAIRecognizer]:
-    settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
+async def hearing(site: Site) -> AsyncIterator[OpenAIRecognizer]:
+    settings = OpenAIUpstreamSettings(url=site.url("/v1"))
     recognizer = OpenAIRecognizer(settings, RESOURCES, silence_s=0.3)
     await recognizer.start()
     try:
