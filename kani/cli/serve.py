@@ -82,6 +82,16 @@ def parser(program: str = SERVER) -> Parser:
         "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
     )
     speech.add_argument(
+        "--model", metavar="NAME", help="its model: a folder, or a name such as OWNER/NAME (docs/settings.md)"
+    )
+    speech.add_argument("--engine-voices", metavar="FOLDER", help="further voices of it (docs/settings.md)")
+    speech.add_argument(
+        "--pythons",
+        metavar="NAME=PYTHON",
+        help="pythons with the packages of pocket, voxcpm, kyutai and transcribe, separated by commas "
+        "(not set: those that --fetch makes)",
+    )
+    speech.add_argument(
         "--engine-process",
         action="store_true",
         help="run each local engine in a process of its own, started again when it crashes",
@@ -98,6 +108,7 @@ def parser(program: str = SERVER) -> Parser:
         metavar="NAME",
         help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
     )
+    speech.add_argument("--recognizer-model", metavar="NAME", help="its model, as for --model")
     speech.add_argument(
         "--llm",
         "--llm-url",

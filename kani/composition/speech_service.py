@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -31,7 +30,6 @@ from kani.engines.plugin import Resources, found_engines, found_recognizers
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.registry import Engines, Registry
 from kani.engines.restarts import Restarts
-from kani.engines.whisper.checkpoint.settings import WhisperSettings
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
@@ -138,7 +136,7 @@ def _check_voices(settings: Settings) -> None:
     named = list(settings.named_voices())
     if settings.voice is None and not named and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
-    known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
+    known = _registry(settings, settings.model, CollectorRegistry()).known_voices(settings.engine)
     if known is None:
         return
     if settings.voice is not None:
@@ -173,7 +171,7 @@ def _speaks_one_language(settings: Settings) -> bool:
     # espeak-ng, which speaks a hundred, starts a process to tell them.
     if settings.engine in ("auto", "remote", "espeak"):
         return False
-    known = _registry(settings, CollectorRegistry()).known_voices(settings.engine)
+    known = _registry(settings, settings.model, CollectorRegistry()).known_voices(settings.engine)
     return known is not None and len(known.languages) == 1
 
 
@@ -227,7 +225,7 @@ def build_engines(
 
         workers = _workers(settings.engine_address, settings, discover)
         return Engines((engine_at(workers, worker_metrics or WorkerMetrics(registry)),))
-    known = _registry(settings, registry, restarts)
+    known = _registry(settings, settings.model, registry, restarts)
     if settings.engine == "auto":
         return known.auto(may_fetch=fetch_requested and not settings.no_fetch)
     return Engines((known.engine(settings.engine),))
@@ -235,19 +233,25 @@ def build_engines(
 
 def _registry(
     settings: Settings,
+    model: str | None,
     metrics: CollectorRegistry,
     restarts: Restarts | None = None,
     *,
     may_fetch: bool = True,
 ) -> Registry:
+    """Return the registry for an engine or a recogniser with a model of its own."""
     resources = Resources(
         settings.cache_dir,
         settings.models_dir,
+        model,
+        settings.engine_voices,
+        settings.pythons,
         may_fetch=may_fetch and not settings.no_fetch,
         threads=settings.threads,
         device=settings.device,
         precision=settings.precision,
         max_concurrent=settings.max_concurrent,
+        fallback=settings.fallback,
         language=None if settings.language is None else primary(settings.language),
     )
     return Registry(settings.of_plugin, resources, metrics, restarts)
@@ -287,8 +291,8 @@ def build_recognizer(
         workers = _workers(settings.recognizer_address, settings, discover)
         return recognizer_at(workers, worker_metrics or WorkerMetrics(metrics))
     # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
-    named = name != "auto" or settings.of_plugin(WhisperSettings) != WhisperSettings()
-    known = _registry(settings, metrics, restarts, may_fetch=fetch_requested or named)
+    named, model = name != "auto" or settings.recognizer_model is not None, settings.recognizer_model
+    known = _registry(settings, model, metrics, restarts, may_fetch=fetch_requested or named)
     return known.recognizer("whisper" if name == "auto" else name)
 
 
@@ -306,13 +310,13 @@ def prepare_engine(settings: Settings) -> bool:
 
     Raises EngineUnavailable.
     """
-    known = _registry(settings, CollectorRegistry())
+    known = _registry(settings, settings.model, CollectorRegistry())
     return known.prepare(found_engines().plugins.get(settings.engine))
 
 
 def prepare_recognizer(settings: Settings) -> bool:
     """Fetch the files of the recogniser, as ``prepare_engine`` does those of an engine."""
-    known = _registry(settings, CollectorRegistry())
+    known = _registry(settings, settings.recognizer_model, CollectorRegistry())
     return known.prepare(found_recognizers().plugins.get(settings.recognizer))
 
 
@@ -321,7 +325,7 @@ def _late_engine(settings: Settings, engines: Engines, restarts: Restarts | None
     if engines.late is None:
         return None
     # The embedded model, whatever clients listen with: a large one would be in memory twice.
-    known = _registry(settings, CollectorRegistry(), restarts, may_fetch=False)
-    recognizer = replace(known, settings=lambda model: model()).recognizer("whisper")
+    known = _registry(settings, None, CollectorRegistry(), restarts, may_fetch=False)
+    recognizer = known.recognizer("whisper")
     name, engine = engines.late
     return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -42,6 +42,9 @@ RECOGNIZER_NAMES = ("auto", *(entry.name for entry in _OWN_RECOGNIZERS), "remote
 
 RETIRED = {"moonshine": "Moonshine is no longer built in: --recognizer transcribe runs its models and others"}
 """What takes the place of engines that are gone, by their names."""
+
+MODEL, RECOGNIZER_MODEL, VOICES = "KANI_MODEL", "KANI_RECOGNIZER_MODEL", "KANI_ENGINE_VOICES"
+"""Settings of ``Resources``, for sentences about them."""
 
 CURE = "cure"
 """Setting of every adapter of a maker's package: what to do about a model that cannot be loaded."""
@@ -83,15 +86,19 @@ class PackageWorker:
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """Settings of the server that are for every engine."""
+    """Settings of the server that are for every engine, and for every recogniser."""
 
     cache_dir: Path  # the plugin's own folder for what it fetches and builds; may not exist yet
     models_dir: Path | None = None  # the user's folder with model files, KANI_MODELS_DIR
+    model: str | None = None  # of the engine or recogniser that is chosen, KANI_MODEL, KANI_RECOGNIZER_MODEL
+    voices: str | None = None  # folder with voices of the engine that is chosen, KANI_ENGINE_VOICES
+    pythons: Mapping[str, str] = field(default_factory=dict)  # of makers' packages by plugins, KANI_PYTHONS
     may_fetch: bool = False  # whether missing files may be fetched
     threads: int | None = None  # of one segment, KANI_THREADS; None: the engine's own measure
     device: str = "auto"  # auto, cpu, cuda or cuda:N, KANI_DEVICE
     precision: str = "auto"  # auto, float32, bfloat16 or int8, KANI_PRECISION
     max_concurrent: int | None = None  # segments at once, KANI_MAX_CONCURRENT; None: the engine's own number
+    fallback: str = "none"  # engine that speaks what another server fails to, KANI_FALLBACK
     language: str | None = None  # primary subtag of the server's language, KANI_LANGUAGE
     host: Host | None = None  # None in a process of the engine's own
 
@@ -209,9 +216,11 @@ def _checked(plugin: Any, name: str, description: type[P]) -> P:
         raise PluginError(
             f"its name {plugin.name!r} has to be that of its entry point, of small letters, digits and _"
         )
-    for field, info in plugin.settings.model_fields.items():
+    for name_of_field, info in plugin.settings.model_fields.items():
         if not isinstance(info.json_schema_extra, dict) or not info.json_schema_extra.get("variables"):
-            raise PluginError(f"its setting {field} is not made by kani.engines.plugin_settings.setting")
+            raise PluginError(
+                f"its setting {name_of_field} is not made by kani.engines.plugin_settings.setting"
+            )
     plugin.settings()  # each setting needs a valid default
     return plugin
 

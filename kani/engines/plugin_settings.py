@@ -49,16 +49,6 @@ def setting(
     return Field(description=about, json_schema_extra=extra, **source, **limits)
 
 
-def package_python(variable: str, what: str, *, group: str, after: str = "") -> Any:
-    """Define the setting that names a maker's package's python.
-
-    what: that its environment has, "the package of `--engine pocket`"; group, after: as for ``setting``.
-    """
-    about = f"Python of the environment with {what}. Not set: the one that `--fetch` makes, if it is there, "
-    about += "else the server's own."
-    return setting(None, variable, group=group, after=after, min_length=1, about=about)
-
-
 def setting_name(field: FieldInfo) -> str:
     """Return the name of a plugin's setting: its first variable's, without KANI_."""
     assert isinstance(field.json_schema_extra, dict)
@@ -71,6 +61,16 @@ def listed(value: Any) -> Any:
     if isinstance(value, str):
         return tuple(part for part in (piece.strip() for piece in value.split(",")) if part)
     return value
+
+
+def paired(value: Any) -> Any:
+    """Split a comma list of NAME=VALUE into a mapping. Raises ValueError."""
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in listed(value)]
+    if not all(name.strip() and named.strip() for name, _, named in pairs):
+        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
+    return {name.strip(): named.strip() for name, _, named in pairs}
 
 
 def lower(value: Any) -> Any:

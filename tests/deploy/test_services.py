@@ -166,7 +166,7 @@ def test_actors_on_ray_get_their_settings_and_no_secret_of_others() -> None:
     assert missing == {"KANI_ENGINE_KEY", "PATH", "KANI_API_KEY"}
     given = environment.of_replicas(GIVEN)
     assert not given.keys() & {*SECRETS, "KANI_ENGINE_KEY"}
-    wanted = {"KANI_ENGINE", "KANI_DEVICE", "TTS_DEVICE", "KANI_VOXCPM_PYTHON", "KANI_CACHE_DIR", "LOG_LEVEL"}
+    wanted = {"KANI_ENGINE", "KANI_DEVICE", "TTS_DEVICE", "KANI_PYTHONS", "KANI_CACHE_DIR", "LOG_LEVEL"}
     assert wanted | {"HF_TOKEN"} <= given.keys()
     secret = [name for name, field in fields().items() if "SecretStr" in str(field.annotation)]
     assert len(secret) > 2

@@ -1,6 +1,7 @@
 """Files of makers' packages: found, fetched and checked; why an engine cannot start, with the cure."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,13 @@ from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.request import Range
 from kani.engines.kyutai import plugin as kyutai
 from kani.engines.kyutai import published as kyutai_published
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.package import Package
 from kani.engines.plugin import CURE, Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket import published as pocket_published
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.transcribe.plugin import PACKAGE as TRANSCRIBE
-from kani.engines.transcribe.settings import TranscribeSettings
 from kani.engines.voxcpm import plugin as voxcpm
 from kani.engines.voxcpm import published as voxcpm_published
 from kani.engines.voxcpm.parameters import Parameters
@@ -35,18 +35,18 @@ from tests.support.programs import python
 ROOT = Path(__file__).parents[2]
 
 
-PACKAGES: dict[str, tuple[Package, Callable[[str], BaseModel]]] = {
-    "pocket": (POCKET, lambda folder: PocketSettings(languages=("de",), model=folder)),
-    "kyutai": (kyutai.SPEECH, lambda folder: KyutaiSettings(speech_model=folder, voices=folder)),
-    "kyutai-ears": (kyutai.HEARING, lambda folder: KyutaiSettings(model=folder)),
-    "voxcpm": (voxcpm.PACKAGE, lambda folder: VoxCPMSettings(model=folder)),
-    "transcribe": (TRANSCRIBE, lambda folder: TranscribeSettings(model=folder)),
+PACKAGES: dict[str, tuple[Package, BaseModel]] = {
+    "pocket": (POCKET, PocketSettings(languages=("de",))),
+    "kyutai": (kyutai.SPEECH, PluginSettings()),
+    "kyutai-ears": (kyutai.HEARING, PluginSettings()),
+    "voxcpm": (voxcpm.PACKAGE, VoxCPMSettings()),
+    "transcribe": (TRANSCRIBE, PluginSettings()),
 }
 
 
 def found(name: str, model: str, resources: Resources) -> dict[str, Any]:
     package, settings = PACKAGES[name]
-    return package.files(settings(model), resources)
+    return package.files(settings, replace(resources, model=model, voices=model))
 
 
 @pytest.mark.parametrize("name", ["kyutai", "kyutai-ears", "voxcpm"])
@@ -72,8 +72,8 @@ TTS, STT = "is not of a text-to-speech model", "no stt_config with"
 GERMAN, WEIGHTS = "languages/german", "model.safetensors"
 DAMAGES: dict[str, list[tuple[Damage, str]]] = {
     "pocket": [
-        (removed(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not there: KANI_POCKET_MODEL has"),
-        (removed(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json is not there: KANI_POCKET_MODEL has"),
+        (removed(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not there: KANI_MODEL has"),
+        (removed(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json is not there: KANI_MODEL has"),
         (removed(f"{GERMAN}/embeddings/juergen.safetensors"), r"has no voice: put one into .*embeddings/"),
         (cut(f"{GERMAN}/{WEIGHTS}"), f"{WEIGHTS} is not a whole safetensors file: CURE"),
         (tampered(f"{GERMAN}/tokenizer.json"), r"tokenizer\.json fails its SHA-256: CURE"),
@@ -133,10 +133,10 @@ def test_missing_package_is_named_with_its_installation(tmp_path: Path, name: st
     package, settings = PACKAGES[name]
     with pytest.raises(EngineUnavailable, match=f"needs {needs}:") as raised:
         # The server's own environment, which has torch.
-        package.worker(settings("owner/name"), Resources(tmp_path))
+        package.worker(settings, Resources(tmp_path, model="owner/name"))
     folder, said = package.environment.packages.partition("==")[0], str(raised.value)
     assert f"pip install -r requirements-{name}.txt" in said and "\n" not in said
-    assert f"KANI_{name.upper()}_PYTHON={folder}/bin/python" in said
+    assert f"KANI_PYTHONS={name}={folder}/bin/python" in said
     # Both homes of the pins agree.
     listed = (ROOT / f"requirements-{name}.txt").read_text("utf-8").split()
     assert not {each for each in package.environment.packages.split() if "==" in each} - {*listed}
@@ -182,8 +182,7 @@ def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
     if model == "DEFAULT_MODEL":
         model = f"{voxcpm_published.DEFAULT_MODEL.partition('@')[0]}@{'a' * 40}"
         monkeypatch.setattr(voxcpm_published, "DEFAULT_MODEL", model)
-    package = PACKAGES[name][0]
-    chosen = VoxCPMSettings() if name == "voxcpm" else KyutaiSettings()
+    package, chosen = PACKAGES[name]
     hub.repository, hub.files = model.partition("@")[0], dict.fromkeys((*files, other), b"{")
     with pytest.raises(EngineUnavailable, match=f"{model} is not here, and is not fetched unasked or with"):
         package.files(chosen, Resources(tmp_path))
@@ -203,10 +202,11 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(tmp_path: Path, h
     folder = written(tmp_path, "kyutai")
 
     def voices(named: Path | None = None, *, may_fetch: bool = True) -> list[str]:
-        chosen = KyutaiSettings(speech_model=str(folder), voices=None if named is None else str(named))
-        return list(kyutai.SPEECH.files(chosen, Resources(tmp_path, may_fetch=may_fetch))["voices"])
+        own = None if named is None else str(named)
+        given = Resources(tmp_path, model=str(folder), voices=own, may_fetch=may_fetch)
+        return list(kyutai.SPEECH.files(PluginSettings(), given)["voices"])
 
-    with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_KYUTAI_VOICES"):
+    with pytest.raises(EngineUnavailable, match=r"with --no-fetch.*KANI_ENGINE_VOICES"):
         voices(may_fetch=False)
     hub.repository, hub.marks_files = kyutai_published.VOICES, False
     unmute = "unmute-prod-website"
@@ -214,9 +214,9 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(tmp_path: Path, h
     hub.files = {f"{name}.safetensors": tensor_file() for name in names}
     assert voices() == ["unmute-prod-website/a.wav"]
     assert fetched_files(hub) == {"a.wav.1e68beda@240.safetensors"}
-    with pytest.raises(EngineUnavailable, match=r"KANI_KYUTAI_VOICES: there is no folder"):
+    with pytest.raises(EngineUnavailable, match=r"KANI_ENGINE_VOICES: there is no folder"):
         voices(tmp_path / "none")
-    with pytest.raises(EngineUnavailable, match=r"there is no voice of this model in .*KANI_KYUTAI_VOICES"):
+    with pytest.raises(EngineUnavailable, match=r"there is no voice of this model in .*KANI_ENGINE_VOICES"):
         voices(folder)
     # Those of another checkpoint are fetched, too.
     edited(CONFIG, model_id={"sig": "other", "epoch": 1})(folder)
@@ -227,10 +227,11 @@ def test_voices_are_fetched_for_embeddings_only_if_they_may_be(tmp_path: Path, h
 
 
 def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
-    recognizer = kyutai.build(KyutaiSettings(model="kyutai/stt-2.6b-en@main"), Resources(tmp_path))
+    given = Resources(tmp_path, model="kyutai/stt-2.6b-en@main")
+    recognizer = kyutai.build(PluginSettings(), given)
     assert (recognizer.info.version, recognizer.info.languages) == ("stt-2.6b-en", {"en"})
     with pytest.raises(EngineUnavailable, match="neither here nor a model's name on a hub"):
-        kyutai.build(KyutaiSettings(model="x"), Resources(tmp_path))
+        kyutai.build(PluginSettings(), replace(given, model="x"))
     for name in ("kyutai", "kyutai-ears"):
         with pytest.raises(EngineUnavailable, match="in transformers' format: name the checkpoint without"):
             found(name, "kyutai/stt-1b-en_fr-trfs", Resources(tmp_path))
@@ -240,9 +241,10 @@ def test_recogniser_of_kyutai_is_named_before_it_starts(tmp_path: Path) -> None:
 
 
 def test_denoiser_and_revision_that_do_not_exist_are_named(tmp_path: Path, hub: Hub) -> None:
-    chosen = VoxCPMSettings(model=str(written(tmp_path, "voxcpm")), denoiser=str(tmp_path / "none"))
+    chosen = VoxCPMSettings(denoiser=str(tmp_path / "none"))
+    given = Resources(tmp_path, model=str(written(tmp_path, "voxcpm")))
     with pytest.raises(EngineUnavailable, match=r"KANI_VOXCPM_DENOISER: there is no folder .*none"):
-        voxcpm.PACKAGE.files(chosen, Resources(tmp_path))
+        voxcpm.PACKAGE.files(chosen, given)
     name = f"{hub.repository}@{'c' * 40}"
     with pytest.raises(EngineUnavailable, match=f"no revision {name}"):
         found("voxcpm", name, Resources(tmp_path, may_fetch=True))
@@ -310,7 +312,7 @@ def test_weights_that_clone_are_preferred(
     assert asked == ("cloning is disabled" in caplog.text) == account
     assert "an-open-licence" in caplog.text
     assert not [path for path in hub.asked if "/resolve/" in path and "dutch" in path]
-    assert pocket_published.languages_here(tmp_path, ["de", "nl"], fetched=True) == ("de",)
+    assert pocket_published.languages_here(tmp_path, ["de", "nl"]) == ("de",)
     use_hub(monkeypatch, "http://127.0.0.1:9")
     assert german() == fetched
     hub.repository = pocket_published.CLONING_REPOSITORY

@@ -17,9 +17,9 @@ from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import ENGINE_NAMES, RECOGNIZER_NAMES, Resources, found_engines, found_recognizers
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.published import PUBLISHED
 from kani.engines.pocket.settings import PocketSettings
@@ -64,9 +64,9 @@ def test_name_gives_its_engines_in_order(tmp_path: Path, name: str, expected: st
 @pytest.mark.parametrize("fallback", ["none", "kokoro", "espeak"])
 def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: str) -> None:
     given = {"api_key": "key", "voice_id": "voice", "model": "eleven_turbo_v2", "optimize_latency": 3}
-    given |= {"url": "https://api.example", "fallback": fallback}
+    given |= {"url": "https://api.example"}
     chosen = {f"elevenlabs_{name}": value for name, value in given.items()}
-    (engine,) = engines(tmp_path, "elevenlabs", **chosen).required
+    (engine,) = engines(tmp_path, "elevenlabs", fallback=fallback, **chosen).required
     assert isinstance(engine, ElevenLabsEngine)
     assert engine._settings == UpstreamSettings(**given)
     found = type(engine._relay._fallback.engine).__name__ if engine._relay._fallback is not None else ""
@@ -76,18 +76,10 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
-        ("kani_", "model=m codec=c embedder=e", KaniSettings(model="m", codec="c", embedder="e")),
-        (
-            "pocket_",
-            "python=p languages=NL,de model=m",
-            PocketSettings(python="p", languages="NL,de", model="m"),
-        ),
-        ("voxcpm_", "python=p denoiser=d", VoxCPMSettings(python="p", denoiser="d")),
-        (
-            "kyutai_",
-            "python=p model=m voices=v",
-            KyutaiSettings(python="p", speech_model="m", voices="v", model="r"),
-        ),
+        ("kani_", "codec=c embedder=e", KaniSettings(codec="c", embedder="e")),
+        ("pocket_", "languages=NL,de", PocketSettings(languages="NL,de")),
+        ("voxcpm_", "denoiser=d", VoxCPMSettings(denoiser="d")),
+        ("kyutai_", "", PluginSettings()),
         (
             "kokoro_",
             "decoder=onnx student=only",
@@ -98,47 +90,50 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
 def test_settings_reach_engines(tmp_path: Path, name: str, given: str, expected: object) -> None:
     own = dict(f"{name}{field}".removeprefix("kani_").split("=") for field in given.split())
     chosen = {"device": "cuda:1", "threads": 2, "precision": "int8", "max_concurrent": 3} | own
-    chosen |= {"recognizer_model": "r", "accented_languages": "de,TR", "models_dir": tmp_path}
+    chosen |= {"accented_languages": "de,TR", "models_dir": tmp_path, "fallback": "espeak"}
+    chosen |= {"model": "m", "recognizer_model": "r", "engine_voices": "v", "pythons": "voxcpm=p,kyutai=q"}
     name = name.removesuffix("_")
     (engine,) = engines(tmp_path, name, **chosen).required
     assert engine._settings == expected
     folder = tmp_path if name == "kokoro" else tmp_path / name
     assert replace(engine._resources, host=None) == Resources(
-        folder, tmp_path, may_fetch=True, threads=2, device="cuda:1", precision="int8", max_concurrent=3
+        *(folder, tmp_path, "m", "v", {"voxcpm": "p", "kyutai": "q"}, True, 2, "cuda:1", "int8", 3, "espeak")
     )
     (defaults,) = engines(tmp_path, name, no_fetch=True).required
     assert defaults._settings == type(expected)()
     assert replace(defaults._resources, host=None) == Resources(folder)
 
 
-@pytest.mark.parametrize("fetched", [True, False])
+@pytest.mark.parametrize("made", [True, False])
 def test_pocket_joins_late_for_what_kokoro_lacks(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fetched: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, made: bool
 ) -> None:
     """Only with ``auto``, without CUDA, for the languages with weights here; nothing is fetched."""
     monkeypatch.setattr("kani.engines.kani.plugin.cuda_device_count", lambda: 0)
-    given = {} if fetched else {"pocket_model": str(tmp_path / "own"), "pocket_python": "python"}
+    # The model that is named is Kani's.
+    given = {"model": "a-kani-model"} | ({} if made else {"pythons": "pocket=python"})
 
     def put(tag: str) -> None:
         published = PUBLISHED[tag]
         repository, _, revision = published.open.partition("@")
         cached = f"pocket/hub/models--{repository.replace('/', '--')}/snapshots/{revision}"
-        path = tmp_path / (cached if fetched else "own") / published.weights
+        path = tmp_path / cached / published.weights
         path.parent.mkdir(parents=True)
         path.touch()
 
     put("en")
     assert engines(tmp_path, "auto", **given).late is None
     put("nl")
-    if fetched:
+    if made:
         assert engines(tmp_path, "auto").late is None, "the package is not here"
-        made = tmp_path / "pocket" / "environment" / "bin" / "python"
-        made.parent.mkdir(parents=True)
-        made.touch()
-        made.parents[1].joinpath(LISTED).write_text(POCKET.environment.packages, "utf-8")
+        its = tmp_path / "pocket" / "environment" / "bin" / "python"
+        its.parent.mkdir(parents=True)
+        its.touch()
+        its.parents[1].joinpath(LISTED).write_text(POCKET.environment.packages, "utf-8")
     found = engines(tmp_path, "auto", **given)
     assert found.late[0] == "pocket" and isinstance(found.late[1], PackageEngine)
-    assert found.late[1]._settings.languages == ("nl",) and not found.late[1]._resources.may_fetch
+    assert found.late[1]._settings.languages == ("nl",)
+    assert found.late[1]._resources.model is None and not found.late[1]._resources.may_fetch
     assert kinds(found) == ["KokoroEngine", "EspeakEngine"]
     assert engines(tmp_path, "auto", pocket_languages="en", **given).late is None
     assert engines(tmp_path, "kokoro", **given).late is None
@@ -217,7 +212,7 @@ def test_recogniser_info_is_known_before_the_start(tmp_path: Path, name: str) ->
 def test_everything_describes_itself_and_devices_are_counted_without_torch(tmp_path: Path) -> None:
     # The one of workers is known once one of them is reached.
     for name in {*RECOGNIZER_NAMES} - {"remote"}:
-        chosen = settings(tmp_path, transcribe_model="owner/name")
+        chosen = settings(tmp_path, recognizer_model="owner/name")
         assert (build_recognizer(name, chosen) is None) is (name == "none")
     for found in (found_engines(), found_recognizers()):
         assert not found.broken

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pydantic import BaseModel
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
 from kani.engines.plugin import Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.runtime import extras
 from kani.runtime.packages.environment import LISTED, PackageEnvironment
 from tests.support.programs import python as run_python
@@ -38,10 +38,6 @@ def wheel(folder: Path, version: str) -> Path:
     return path
 
 
-class Chosen(BaseModel):
-    python: str | None = None
-
-
 def environment(packages: Path | str) -> PackageEnvironment:
     return PackageEnvironment(
         engine="Stand_in", modules=(NAME,), packages=str(packages), size="2 kB", licence="MIT",
@@ -60,11 +56,13 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     made.check(python)
     made.make(tmp_path, told.append)
     assert len(told) == 1
-    package = Package("stand_in", made, "module:Class", lambda chosen, resources: {"found": chosen.python})
-    for chosen, used in ((Chosen(), python), (Chosen(python=python), python)):
-        package.prepare(chosen, Resources(tmp_path))
-        found = package.worker(chosen, Resources(tmp_path))
-        assert (found.python, found.settings["found"]) == (used, chosen.python)
+    package = Package("stand_in", made, "module:Class", lambda chosen, resources: {"found": "here"})
+    chosen = PluginSettings()
+    # An environment of the user's own is taken as it is.
+    for given in (Resources(tmp_path), Resources(tmp_path / "other", pythons={"stand_in": python})):
+        package.prepare(chosen, given)
+        found = package.worker(chosen, given)
+        assert (found.python, found.settings["found"]) == (python, "here")
     assert made.made_python(tmp_path / "other") is None
     pinned = replace(made, packages=f"{NAME}==1.1", exact=True)
     with pytest.raises(EngineUnavailable, match=rf"runs with {NAME}==1.1 only, and this is {NAME}==1.0: "):
@@ -72,12 +70,12 @@ def test_environment_is_made_once_and_completed(tmp_path: Path, monkeypatch: pyt
     assert replace(made, modules=(NAME, "none_of_it")).missing(python) == ["none_of_it"]
     newer = environment(wheel(tmp_path, "1.1"))
     with pytest.raises(EngineUnavailable, match=r"is not complete, or of another version: .*--fetch"):
-        replace(package, environment=newer).worker(Chosen(), Resources(tmp_path))
+        replace(package, environment=newer).worker(chosen, Resources(tmp_path))
     newer.make(tmp_path, told.append)
     assert len(told) == 2
     pinned.check(python)
     with pytest.raises(
-        EngineUnavailable, match=r"cannot be made .*it ended with 1.*KANI_STAND_IN_PYTHON"
+        EngineUnavailable, match=r"cannot be made .*it ended with 1.*KANI_PYTHONS=stand_in="
     ) as why:
         environment("a-package-that-is-not-there").make(tmp_path, told.append)
     assert why.value.passing and "\n" not in str(why.value)
@@ -102,7 +100,7 @@ def test_uv_makes_it_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.M
 
 def test_python_that_hangs_or_cannot_run_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     for exe in ("/nowhere/python", "/bin/true", __file__):
-        with pytest.raises(EngineUnavailable, match=f"{exe} cannot be run as a Python.*KANI_STAND_IN_PYTHON"):
+        with pytest.raises(EngineUnavailable, match=f"{exe} cannot be run as a Python.*KANI_PYTHONS has"):
             environment("").check(exe)
 
     def hang(*_: object, **__: object) -> None:

@@ -125,6 +125,9 @@ def test_wrong_origin_and_wrong_option_are_named_as_typed() -> None:
     assert str(caught.value) == f"KANI_ALLOWED_ORIGINS='app.example': {reason}"
     with pytest.raises(SettingsError, match=r"^--log-level='loud': has to be one of DEBUG, "):
         load({"log_level": "loud"}, {}, NO_FILE, names={"log_level": "--log-level"})
+    for value, complaint in (("kokro=p", "there is no engine and no recogniser kokro"), ("p", "NAME=VALUE")):
+        with pytest.raises(SettingsError, match=f"^KANI_PYTHONS='{value}': .*{complaint}"):
+            load({}, {"KANI_PYTHONS": value}, NO_FILE)
 
 
 @pytest.mark.parametrize("voice", ["custom:Ana_María", "custom:" + 64 * "n", "हिन्दी", "21m00Tcm4TlvDq8ikWAM"])
@@ -151,8 +154,10 @@ def test_variables_that_are_no_settings_are_answered() -> None:
         "KANI_PING_INTERVAL is no setting of this server: it has a fixed value now",
         "KANI_SLOTS is no setting of this server: KANI_MAX_CONCURRENT is the number of slots",
     ]
+    assert "KANI_RECOGNIZER_MODEL" in settings.retired_options()["--whisper-model"]
+    assert not {f"--{name.replace('_', '-')}" for name in settings.fields()} & {*settings.retired_options()}
     (warning,) = settings.foreign_model_warnings({"TTS_MODEL_NAME": "openbmb/VoxCPM-0.5B"}, NO_FILE)
-    assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL" in warning
+    assert "openbmb/VoxCPM-0.5B" in warning and "KANI_ENGINE=voxcpm with KANI_MODEL" in warning
     assert settings.foreign_model_warnings({}, NO_FILE) == []
 
 

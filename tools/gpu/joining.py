@@ -74,10 +74,12 @@ def join(case: Case) -> None:
 
 async def _join(case: Case, folder: Path) -> None:
     """Loading, trial, and speech of several at once, one of which is cancelled."""
-    settings = KaniSettings(model=str(folder), codec=str(case.work / "codec.nemo"))
+    settings = KaniSettings(codec=str(case.work / "codec.nemo"))
     precision = "float32" if case.small else "auto"
     cache, device = case.work / "cache", str(case.device)
-    resources = Resources(cache, device=device, precision=precision, max_concurrent=_TOGETHER)
+    resources = Resources(
+        cache, model=str(folder), device=device, precision=precision, max_concurrent=_TOGETHER
+    )
     admitted: list[Engine] = []
     late = LateEngine("kani", KaniEngine(settings, resources), _Understands(), "es")
     begun = time.monotonic()

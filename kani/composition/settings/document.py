@@ -23,7 +23,7 @@ FOREIGN_VARIABLES = """## Variables of other servers that are not read
 | variables | belong to | use instead |
 | --- | --- | --- |
 | `TTS_MODEL_NAME`, `TTS_NUM_MODEL_WORKERS`, `TTS_MODEL_CACHE_DIR`, `TTS_TRUST_REMOTE_CODE` | VoxCPM's \
-model | `KANI_ENGINE`, `KANI_VOXCPM_MODEL`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
+model | `KANI_ENGINE`, `KANI_MODEL`, `KANI_THREADS`, `KANI_MODELS_DIR`, `KANI_CACHE_DIR` |
 | `TTS_CHUNK_SIZE`, `TTS_SAMPLE_RATE`, `TTS_DEFAULT_*`, `TTS_DEBUG_AUDIO` | VoxCPM's requests | frames of at \
 most 4,096 bytes, at the engine's own rate; the answer names parameters that the engine does not support |
 | `TTS_PING_INTERVAL`, `TTS_PING_TIMEOUT` | VoxCPM's pings | one each 20 s, which waits 300 s for its \

@@ -128,7 +128,26 @@ _GONE = {
     "KANI_RATE_LIMIT_ENABLED": "KANI_RATE_PER_MINUTE=0 switches the limit off",
     "KANI_METRICS_ENABLED": "KANI_METRICS_PORT opens the port",
     "KANI_VOXCPM_PAGE_PORT": "it is the port after KANI_VOXCPM_PORT",
+    "KANI_UPSTREAM_STREAMS": "KANI_MAX_CONCURRENT is the number of requests",
+    "KANI_UPSTREAM_FALLBACK": "KANI_FALLBACK names the engine",
+    "KANI_ELEVENLABS_FALLBACK": "KANI_FALLBACK names the engine",
     "KANI_KYUTAI_VOICE_PORT": "it is 12 above KANI_KYUTAI_PORT",
+    **dict.fromkeys(
+        ("KANI_KYUTAI_MODEL", "KANI_POCKET_MODEL", "KANI_UPSTREAM_MODEL", "KANI_VOXCPM_MODEL"),
+        "KANI_MODEL names the model of the engine that KANI_ENGINE names",
+    ),
+    **dict.fromkeys(
+        ("KANI_WHISPER_MODEL", "KANI_TRANSCRIBE_MODEL", "KANI_UPSTREAM_TRANSCRIPTION_MODEL"),
+        "KANI_RECOGNIZER_MODEL names the model of the recogniser",
+    ),
+    **{
+        f"KANI_{name.upper()}_PYTHON": f"KANI_PYTHONS={name}=PYTHON takes its place"
+        for name in ("kyutai", "pocket", "transcribe", "voxcpm")
+    },
+    **dict.fromkeys(
+        ("KANI_KANI_VOICES", "KANI_KYUTAI_VOICES"), "KANI_ENGINE_VOICES names the folder of any engine"
+    ),
+    "KANI_TRANSCRIBE_LANGUAGE": "KANI_LANGUAGE is the language of speech that has to be told one",
     **dict.fromkeys(
         ("KANI_LOG_ALIGNMENT", "KANI_LOG_OUTPUTS", "KANI_LOGS_DIR"), "KANI_RELAY_LOGS names the folder"
     ),
@@ -176,13 +195,17 @@ def foreign_model_warnings(
         return []
     return [
         f"TTS_MODEL_NAME={model} is not read: this server speaks VoxCPM's protocol by any engine; "
-        "KANI_ENGINE=voxcpm with KANI_VOXCPM_MODEL runs VoxCPM's model"
+        "KANI_ENGINE=voxcpm with KANI_MODEL runs VoxCPM's model"
     ]
 
 
 def retired_options() -> dict[str, str]:
     """Return options that are gone, each with a sentence about what takes its place."""
-    return {f"--{name}-model": sentence for name, sentence in RETIRED.items()}
+    gone = {name.removeprefix("KANI_").lower(): sentence for name, sentence in _GONE.items()}
+    options = {f"{name}_model": sentence for name, sentence in RETIRED.items()} | gone
+    return {
+        "--" + name.replace("_", "-"): sentence for name, sentence in options.items() if name not in fields()
+    }
 
 
 _TEXTS = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from platformdirs import user_cache_path, user_data_path, user_log_path
 from pydantic import BaseModel, PrivateAttr, SecretStr
@@ -23,10 +23,11 @@ from kani.composition.settings.types import (
     Level,
     LogFormat,
     Precision,
+    Pythons,
     Recognizer,
     WorkerAddresses,
 )
-from kani.engines.plugin_settings import is_true, setting, setting_name
+from kani.engines.plugin_settings import LOWER, is_true, setting, setting_name
 
 SPEECH = "Speech"
 KANI = "The Kani model"
@@ -50,6 +51,39 @@ class Settings(ConversationSettings):
         about="Engine. `auto` takes the best one that this machine can run for each language; `remote` is "
         "the engine of the workers at KANI_ENGINE_ADDRESS.",
     )
+    model: str | None = setting(
+        None,
+        "KANI_MODEL",
+        group=SPEECH,
+        min_length=1,
+        about="Model of that engine: a folder, or a name on a model hub (`OWNER/NAME`, "
+        "`OWNER/NAME@REVISION`), of which without a revision the one that was fetched first is kept. `kani`, "
+        "also as a part of `auto`: config.json, the tokenizer and safetensors (not set: "
+        "`nineninesix/kani-tts-370m`, with KANI_LANGUAGE=es `nineninesix/kani-tts-400m-es`). `voxcpm`: of "
+        "VoxCPM or VoxCPM2 (`openbmb/VoxCPM2` at a pinned revision, 5 GB). `kyutai`: `kyutai/tts-1.6b-en_fr` "
+        "(4.1 GB). `pocket`: a folder with `languages/NAME/` as the hub's repositories have it, with "
+        "model.safetensors, tokenizer.json and embeddings/ (the pinned checkpoints of `kyutai/pocket-tts`). "
+        "`openai`: a name at KANI_UPSTREAM (the only one that it lists, or `tts-1`). Others have none.",
+    )
+    engine_voices: str | None = setting(
+        None,
+        "KANI_ENGINE_VOICES",
+        group=SPEECH,
+        min_length=1,
+        accepts="a folder",
+        about="Folder of voices for that engine. KaniTTS-2: `NAME.pt` or `NAME.npy`, each of 128 numbers. "
+        "`kyutai`: published embeddings of its checkpoint, or, for `kyutai/tts-0.75b-en-public`, recordings; "
+        "not set: the embeddings of Unmute's voices are fetched, recordings are not.",
+    )
+    pythons: Pythons = setting(
+        {},
+        "KANI_PYTHONS",
+        group=SPEECH,
+        about="Pythons of environments with the packages of `pocket`, `voxcpm`, `kyutai` and `transcribe`, "
+        "by these names (`kyutai=moshi/bin/python`, after `python3 -m venv moshi && moshi/bin/pip install -r "
+        "requirements-kyutai.txt`). Not set: the environment that `--fetch` makes, if it is there, else the "
+        "server's own.",
+    )
     engine_process: bool = setting(
         False,
         "KANI_ENGINE_PROCESS",
@@ -71,6 +105,13 @@ class Settings(ConversationSettings):
         about="Key that a worker and its servers share, of 16 characters at least; required for `tcp://`. "
         "Never sent, printed or logged.",
     )
+    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
+        "none",
+        "KANI_FALLBACK",
+        group=SPEECH,
+        about="Engine of this machine for a segment that fails, before its first audio, at ElevenLabs "
+        "(KANI_ENGINE=elevenlabs) or at another server (`openai`).",
+    )
     voice: str | None = setting(
         None,
         "KANI_VOICE",
@@ -85,7 +126,8 @@ class Settings(ConversationSettings):
         group=SPEECH,
         about="Language of a text where neither the request, nor the text, nor its voice, nor its client "
         "tells it ([languages.md](languages.md)), in every protocol. Not set: the protocol's own, which is "
-        "Spanish for Kani's messages and English for all others.",
+        "Spanish for Kani's messages and English for all others. Also that of speech whose client "
+        "names none, where a recogniser has several and detects none, as Canary.",
     )
     threads: int | None = setting(
         None,
@@ -117,6 +159,19 @@ class Settings(ConversationSettings):
         about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
         "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
+    recognizer_model: str | None = setting(
+        None,
+        "KANI_RECOGNIZER_MODEL",
+        group=SPEECH,
+        min_length=1,
+        about="Model of the recogniser: a folder, or a name on a model hub, as for KANI_MODEL. `whisper`, "
+        "also as that of `auto`: in CTranslate2's format, with model.bin, config.json, tokenizer.json and "
+        "vocabulary.json or .txt, such as `Systran/faster-whisper-small` (not set: the embedded base). "
+        "`transcribe`, which has no default: a GGUF file of transcribe.cpp, or a repository, of which the "
+        "file in Q8_0 is taken. `kyutai`: config.json, the tokenizer and safetensors "
+        "(`kyutai/stt-1b-en_fr`). `openai`: a name at KANI_UPSTREAM (the only one that it lists, or "
+        "`whisper-1`).",
+    )
 
     device: str = setting(
         config.DEFAULT_DEVICE,
@@ -124,14 +179,16 @@ class Settings(ConversationSettings):
         "TTS_DEVICE",
         group=KANI,
         min_length=1,
-        about="Device: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if there is a CUDA device.",
+        about="Device: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if there is a CUDA device. It applies to "
+        "VoxCPM and Kyutai's models, too.",
     )
     precision: Precision = setting(
         config.DEFAULT_PRECISION,
         "KANI_PRECISION",
         group=KANI,
         about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
-        "is exact. Pocket TTS has float32, and int8 of its language model where torch can.",
+        "is exact. Pocket TTS has float32, and int8 of its language model where torch can; Kyutai's models "
+        "have float32 and bfloat16.",
     )
 
     max_connections: int = setting(
@@ -165,7 +222,7 @@ class Settings(ConversationSettings):
         "wait in the queue. Not set, or more: the engine's own number of slots. Kokoro's is the number of "
         "streams that this machine synthesizes in real time, measured after the start. The Kani model "
         "takes the memory of so many slots at the start: 8 if this is not set, on CUDA 256; Kyutai's at "
-        "most 64: 1, on CUDA 4.",
+        "most 64: 1, on CUDA 4. Another server (KANI_UPSTREAM) is sent so many requests: 4.",
     )
     max_text: int | None = setting(
         None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from kani.engines.plugin import (
     recognizer_names,
     retirement,
 )
-from kani.engines.plugin_settings import LOWER, listed, lower
+from kani.engines.plugin_settings import LOWER, listed, lower, paired
 from kani.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
@@ -71,6 +72,14 @@ def _bucket(value: Any) -> Any:
     return value.rstrip("/") if isinstance(value, str) else value
 
 
+def _pythons(value: Any) -> Any:
+    pythons = paired(value)
+    names = {*found_engines().plugins, *found_recognizers().plugins}
+    if unknown := pythons.keys() - names:
+        raise ValueError(f"there is no engine and no recogniser {min(unknown)}")
+    return pythons
+
+
 def _worker_addresses(value: Any) -> Any:
     addresses = listed(value)
     for address in addresses:
@@ -108,6 +117,7 @@ CommaList = Annotated[tuple[str, ...], BeforeValidator(listed)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]
+Pythons = Annotated[Mapping[str, str], BeforeValidator(_pythons)]
 WorkerAddresses = Annotated[tuple[str, ...], BeforeValidator(_worker_addresses)]
 BaseAddress = Annotated[str, BeforeValidator(_base_address)]
 Origins = Annotated[tuple[str, ...], BeforeValidator(_origins)]

@@ -14,13 +14,12 @@ if TYPE_CHECKING:
 def build(settings: UpstreamSettings, resources: Resources) -> ElevenLabsEngine:
     """Build the engine, with its metrics and the engine that it falls back to."""
     from kani.engines.elevenlabs.engine import ElevenLabsEngine
+    from kani.engines.upstream.fallback import fallback_engine
     from kani.engines.upstream.metrics import UpstreamMetrics
 
     assert resources.host is not None  # it is always built in the server's process
-    fallback = None if settings.fallback == "none" else resources.host.engine(settings.fallback)
-    return ElevenLabsEngine(
-        settings, UpstreamMetrics(resources.host.metrics, ENGINE.name, "ElevenLabs"), fallback
-    )
+    metrics = UpstreamMetrics(resources.host.metrics, ENGINE.name, "ElevenLabs")
+    return ElevenLabsEngine(settings, metrics, fallback_engine(resources))
 
 
 ENGINE = EnginePlugin("elevenlabs", UpstreamSettings, build, own_process=False)

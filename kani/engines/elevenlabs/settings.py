@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator, SecretStr
 
-from kani.engines.plugin_settings import LOWER, PluginSettings, setting
+from kani.engines.plugin_settings import PluginSettings, setting
 from kani.engines.upstream.address import web_address
 
 UPSTREAM = "ElevenLabs' own voices"
@@ -62,12 +62,4 @@ class UpstreamSettings(PluginSettings):
         group=UPSTREAM,
         option=False,
         about="Where ElevenLabs is: one of its regions' addresses.",
-    )
-    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
-        "none",
-        "KANI_ELEVENLABS_FALLBACK",
-        group=UPSTREAM,
-        option=False,
-        about="Fallback engine of this machine for a segment that fails at ElevenLabs before its first "
-        "audio.",
     )

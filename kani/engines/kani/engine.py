@@ -22,7 +22,7 @@ from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, No
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
-from kani.engines.plugin import Resources
+from kani.engines.plugin import VOICES, Resources
 from kani.runtime.cancelling import speak
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
@@ -176,17 +176,17 @@ class KaniEngine:
         default = DEFAULT_MODELS.get(resources.language or "", DEFAULT_MODEL)
         try:
             kani = load(
-                settings.model or default,
+                resources.model or default,
                 settings.codec or DEFAULT_CODEC,
                 settings.embedder or DEFAULT_EMBEDDER,
                 resources=resources,
                 report=logger.info,
             )
-            if settings.voices is not None:
+            if resources.voices is not None:
                 size = kani.checkpoint.config.speaker_size
                 if not size:
-                    raise CheckpointError("KANI_KANI_VOICES: only KaniTTS-2 has voices in files")
-                self._files = read_voices(local_path(settings.voices), size)
+                    raise CheckpointError(f"{VOICES}: only KaniTTS-2 has voices in files")
+                self._files = read_voices(local_path(resources.voices), size)
             return kani
         except (CheckpointError, DeviceError, OutOfMemory) as error:
             raise EngineUnavailable(

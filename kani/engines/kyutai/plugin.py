@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kyutai import published
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.package import Package
-from kani.engines.plugin import EnginePlugin, RecognizerPlugin, Resources
+from kani.engines.plugin import VOICES, EnginePlugin, RecognizerPlugin, Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import check_name, existing_folder, local_path, short_name
 from kani.runtime.packages.checkpoint import check_files, read_config
@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 MAX_VOICES = 1000
 _RECORDINGS = (".wav", ".mp3", ".flac", ".ogg")
 _LANGUAGES = re.compile(r"stt-[\d.]+b-([a-z]{2}(?:_[a-z]{2})*).*")
-_VOICES = "KANI_KYUTAI_VOICES"
 
 
-def find_speech(settings: KyutaiSettings, resources: Resources) -> dict[str, Any]:
+def find_speech(_: PluginSettings, resources: Resources) -> dict[str, Any]:
     """Return the settings of the speech adapter; files are fetched if they may be.
 
     Raises EngineUnavailable, naming the file and the cure, and CheckpointError.
     """
-    name = settings.speech_model or published.SPEECH_MODEL
+    name = resources.model or published.SPEECH_MODEL
     folder, config, files = _checkpoint(SPEECH, name, resources)
     tts, conditioners, model_id = (config.get(key) for key in ("tts_config", "conditioners", "model_id"))
     if not isinstance(tts, dict) or "audio_delay" not in tts:
@@ -43,21 +42,21 @@ def find_speech(settings: KyutaiSettings, resources: Resources) -> dict[str, Any
         fault = "has no model_id with sig and epoch"
     else:
         suffix, embeddings = f".{model_id['sig']}@{model_id['epoch']}", "speaker_wavs" in conditioners
-        voices = _voices(settings.voices, resources, f"{suffix}.safetensors" if embeddings else "")
+        voices = _voices(resources, f"{suffix}.safetensors" if embeddings else "")
         return {"files": files, "version": f"{folder.name[:12]}{suffix}", "voices": voices}
     raise CheckpointError(f"{folder / 'config.json'} {fault}")
 
 
-def _voices(named: str | None, resources: Resources, embeddings: str) -> dict[str, str]:
+def _voices(resources: Resources, embeddings: str) -> dict[str, str]:
     """Return the files of the voices by their names, as Kyutai has them: "ears/p003/freeform_01.wav".
 
     embeddings: how the names of the checkpoint's published embeddings end, empty for a model of recordings.
     """
-    if named is not None:
-        folder = existing_folder(named, _VOICES)
+    if resources.voices is not None:
+        folder = existing_folder(resources.voices, VOICES)
     elif embeddings:
         files = (f"{published.VOICE_FOLDER}/*{embeddings}",)
-        folder = SPEECH.fetched(published.VOICES, files, resources, _VOICES)
+        folder = SPEECH.fetched(published.VOICES, files, resources, VOICES)
     else:
         return {}
     found, top = dict[str, str](), folder.resolve()
@@ -68,20 +67,20 @@ def _voices(named: str | None, resources: Resources, embeddings: str) -> dict[st
             found[path.relative_to(top).as_posix().removesuffix(embeddings)] = str(path)
     if embeddings and not found:
         raise EngineUnavailable(
-            f"there is no voice of this model in {folder}: its files end with {embeddings} ({_VOICES})"
+            f"there is no voice of this model in {folder}: its files end with {embeddings} ({VOICES})"
         )
     return found
 
 
-def hearing_languages(settings: KyutaiSettings) -> frozenset[str]:
-    """Return the languages that the name of the recogniser's checkpoint tells."""
-    named = _LANGUAGES.fullmatch(short_name(settings.model or published.HEARING_MODEL))
+def hearing_languages(name: str) -> frozenset[str]:
+    """Return the languages that the name of a recogniser's checkpoint tells."""
+    named = _LANGUAGES.fullmatch(short_name(name))
     return frozenset(named[1].split("_") if named is not None else ("en", "fr"))
 
 
-def find_hearing(settings: KyutaiSettings, resources: Resources) -> dict[str, Any]:
+def find_hearing(_: PluginSettings, resources: Resources) -> dict[str, Any]:
     """Return the settings of the hearing adapter, as ``find_speech`` does."""
-    name = settings.model or published.HEARING_MODEL
+    name = resources.model or published.HEARING_MODEL
     folder, config, files = _checkpoint(HEARING, name, resources)
     delays, found = config.get("stt_config"), dict[str, Any]()
     for ours, theirs in (("before_s", "audio_silence_prefix_seconds"), ("text_s", "audio_delay_seconds")):
@@ -89,7 +88,7 @@ def find_hearing(settings: KyutaiSettings, resources: Resources) -> dict[str, An
         if not isinstance(value, int | float) or not 0 <= value <= 10:
             raise CheckpointError(f"{folder / 'config.json'} has no stt_config with {theirs} from 0 to 10")
         found[ours] = value
-    languages = sorted(hearing_languages(settings))
+    languages = sorted(hearing_languages(name))
     return {"files": files, "version": short_name(name), "languages": languages, **found}
 
 
@@ -138,7 +137,6 @@ SPEECH = Package(
     ENVIRONMENT,
     "kani.engines.kyutai.speech:KyutaiSpeech",
     find_speech,
-    "KANI_KYUTAI_MODEL",
     recording_s=published.RECORDING_S,
 )
 HEARING = Package(
@@ -146,24 +144,23 @@ HEARING = Package(
     ENVIRONMENT,
     "kani.engines.kyutai.hearing:KyutaiHearing",
     find_hearing,
-    "KANI_RECOGNIZER_MODEL",
     "recognizer",
 )
 
 
-def build(settings: KyutaiSettings, resources: Resources) -> PackageRecognizer:
+def build(settings: PluginSettings, resources: Resources) -> PackageRecognizer:
     """Build the recogniser; its start starts the process of its package. Raises EngineUnavailable."""
     from kani.core.recognizer import RecognizerInfo
     from kani.engines.packages.recognizer import PackageRecognizer
 
-    name, rate = settings.model or published.HEARING_MODEL, published.HEARING_RATE
+    name, rate = resources.model or published.HEARING_MODEL, published.HEARING_RATE
     if not local_folder(name, resources).is_dir():
         check_name(name, HEARING.setting)
-    info = RecognizerInfo("kyutai", short_name(name), rate, hearing_languages(settings))
+    info = RecognizerInfo("kyutai", short_name(name), rate, hearing_languages(name))
     return PackageRecognizer(HEARING, settings, resources, info)
 
 
 RECOGNIZER = RecognizerPlugin(
-    "kyutai", KyutaiSettings, build, HEARING.prepare, own_process=False, describes_itself=True
+    "kyutai", PluginSettings, build, HEARING.prepare, own_process=False, describes_itself=True
 )
-ENGINE = EnginePlugin("kyutai", KyutaiSettings, SPEECH.engine, SPEECH.prepare, own_process=False)
+ENGINE = EnginePlugin("kyutai", PluginSettings, SPEECH.engine, SPEECH.prepare, own_process=False)

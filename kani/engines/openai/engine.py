@@ -14,12 +14,14 @@ from kani.core.types import Segment, Span, SpeechChunk, Voice
 from kani.engines.openai.service import (
     MAX_SPEECH_PIECES,
     SILENCE_S,
+    STREAMS,
     Upstream,
     UpstreamFailed,
     chosen_model,
     names,
 )
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
+from kani.engines.plugin import Resources
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.relay import Relay
 from kani.engines.upstream.text import SegmentText
@@ -53,6 +55,7 @@ class OpenAIEngine:
     def __init__(
         self,
         settings: OpenAIUpstreamSettings,
+        resources: Resources,
         metrics: UpstreamMetrics,
         fallback: Engine | None = None,
         *,
@@ -63,9 +66,10 @@ class OpenAIEngine:
         It is started and stopped with this engine. silence_s: longest wait for a byte.
         """
         self._settings = settings
+        self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
         self._relay = Relay(metrics, fallback, settings.sample_rate)
-        self._model = settings.model or USUAL_MODEL
+        self._named, self._model = resources.model, resources.model or USUAL_MODEL
         self._info: EngineInfo | None = None
 
     @property
@@ -151,7 +155,7 @@ class OpenAIEngine:
 
     async def _list(self) -> None:
         """Choose the server's model and describe its voices. Raises UpstreamFailed."""
-        if self._settings.model is None:
+        if self._named is None:
             self._model = await chosen_model(self._upstream, USUAL_MODEL)
         self._info = self._describe(names(await self._upstream.listed("/audio/voices", "voices", "data")))
 
@@ -177,7 +181,7 @@ class OpenAIEngine:
             sample_rate=self._settings.sample_rate,
             voices=own,
             default_voices=defaults,
-            max_concurrency=self._settings.streams,
+            max_concurrency=self._streams,
             speed_range=(1.0, 1.0),
             streams_inside_segment=True,
             times_words=False,

@@ -16,17 +16,18 @@ SERVICE = "the upstream server"
 
 def _engine(settings: OpenAIUpstreamSettings, resources: Resources) -> OpenAIEngine:
     from kani.engines.openai.engine import OpenAIEngine
+    from kani.engines.upstream.fallback import fallback_engine
     from kani.engines.upstream.metrics import UpstreamMetrics
 
     assert resources.host is not None  # it is always built in the server's process
-    fallback = None if settings.fallback == "none" else resources.host.engine(settings.fallback)
-    return OpenAIEngine(settings, UpstreamMetrics(resources.host.metrics, "upstream", SERVICE), fallback)
+    metrics = UpstreamMetrics(resources.host.metrics, "upstream", SERVICE)
+    return OpenAIEngine(settings, resources, metrics, fallback_engine(resources))
 
 
 def _recognizer(settings: OpenAIUpstreamSettings, resources: Resources) -> OpenAIRecognizer:
     from kani.engines.openai.recognizer import OpenAIRecognizer
 
-    return OpenAIRecognizer(settings)
+    return OpenAIRecognizer(settings, resources)
 
 
 ENGINE = EnginePlugin("openai", OpenAIUpstreamSettings, _engine, own_process=False)

@@ -16,8 +16,9 @@ from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguag
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.openai.service import SILENCE_S, Upstream, UpstreamFailed, chosen_model
+from kani.engines.openai.service import SILENCE_S, STREAMS, Upstream, UpstreamFailed, chosen_model
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
+from kani.engines.plugin import Resources
 from kani.runtime import bounded_http
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.heard_passes import HeardStretches
@@ -49,11 +50,13 @@ class _Answer(Struct):
 class OpenAIRecognizer(PromptedRecognizer):
     """Sends every stretch of speech to another server, live speech several times."""
 
-    def __init__(self, settings: OpenAIUpstreamSettings, *, silence_s: float = SILENCE_S) -> None:
+    def __init__(
+        self, settings: OpenAIUpstreamSettings, resources: Resources, *, silence_s: float = SILENCE_S
+    ) -> None:
         """silence_s: longest wait for a byte of the server."""
-        self._settings = settings
+        self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
-        self._model = settings.transcription_model or ""
+        self._model = resources.model or ""
         self._words = True  # whether the server is asked for the times of words: some models refuse it
         self._info = RecognizerInfo(
             "openai", self._model or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True
@@ -81,7 +84,7 @@ class OpenAIRecognizer(PromptedRecognizer):
         too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
         self._info = replace(self._info, version=self._model, live_delay_s=delay_s, recordings_only=too_slow)
         detector = await asyncio.to_thread(VoiceDetector)
-        self._stretches = HeardStretches(self._hear, detector, self._settings.streams)
+        self._stretches = HeardStretches(self._hear, detector, self._streams)
         await asyncio.to_thread(language_detection.load_detector)
 
     async def stop(self) -> None:

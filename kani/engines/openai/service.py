@@ -23,6 +23,9 @@ CONNECT_S = 10.0
 SILENCE_S = 60.0
 """Longest wait for a byte (seconds): some servers make a sentence whole before they send any."""
 
+STREAMS = 4
+"""Requests that it is sent at the same time, unless KANI_MAX_CONCURRENT tells a number."""
+
 LIST_S = 10.0
 """Longest wait for a list, at the start."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, SecretStr
 
-from kani.engines.plugin_settings import LOWER, PluginSettings, listed, setting
+from kani.engines.plugin_settings import PluginSettings, listed, setting
 from kani.engines.upstream.address import web_address
 
 UPSTREAM = "Another server of OpenAI's audio API"
@@ -26,7 +26,7 @@ class OpenAIUpstreamSettings(PluginSettings):
         None,
         "KANI_UPSTREAM",
         group=UPSTREAM,
-        after="elevenlabs_fallback",
+        after="wyoming_end_of_speech",
         about="Address of another server with OpenAI's audio API, with its version "
         "(`http://localhost:8880/v1`), for KANI_ENGINE=openai and KANI_RECOGNIZER=openai. Texts, or "
         "recordings, are sent there.",
@@ -37,22 +37,6 @@ class OpenAIUpstreamSettings(PluginSettings):
         group=UPSTREAM,
         option=False,
         about="Key that it asks for. Never printed or logged; sent through https only, but to this machine.",
-    )
-    model: str | None = setting(
-        None,
-        "KANI_UPSTREAM_MODEL",
-        group=UPSTREAM,
-        pattern=r"^[!-~]{1,200}$",
-        accepts="a model's name, without spaces",
-        about="Its model of speech. Not set: the only one that it lists, or `tts-1`.",
-    )
-    transcription_model: str | None = setting(
-        None,
-        "KANI_UPSTREAM_TRANSCRIPTION_MODEL",
-        group=UPSTREAM,
-        pattern=r"^[!-~]{1,200}$",
-        accepts="a model's name, without spaces",
-        about="Its model of transcription. Not set: the only one that it lists, or `whisper-1`.",
     )
     voices: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
@@ -88,20 +72,4 @@ class OpenAIUpstreamSettings(PluginSettings):
         ge=8_000,
         le=48_000,
         about="Sample rate of its PCM.",
-    )
-    streams: int = setting(
-        4,
-        "KANI_UPSTREAM_STREAMS",
-        group=UPSTREAM,
-        option=False,
-        ge=1,
-        le=1024,
-        about="Requests that it is sent at the same time.",
-    )
-    fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
-        "none",
-        "KANI_UPSTREAM_FALLBACK",
-        group=UPSTREAM,
-        option=False,
-        about="Engine of this machine for a segment that fails there before its first audio.",
     )

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.engines.plugin import CURE, Host, PackageWorker, Resources
+from kani.engines.plugin import CURE, MODEL, RECOGNIZER_MODEL, Host, PackageWorker, Resources
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import FETCH
 from kani.runtime.packages.checkpoint import fetched
@@ -44,14 +44,17 @@ class Package:
     It gets the plugin's settings. Blocks. Raises CheckpointError for a model that is not whole, and
     EngineUnavailable.
     """
-    setting: str = ""
-    """Setting that names its model, ``KANI_VOXCPM_MODEL``."""
     kind: str = "engine"
     """Option that chooses it: engine or recognizer."""
     recording_s: float = 60.0
     """Seconds of a recording that ``embed`` gets at most."""
     on_cuda: tuple[str, str] | None = None
     """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
+
+    @property
+    def setting(self) -> str:
+        """Setting that names its model."""
+        return MODEL if self.kind == "engine" else RECOGNIZER_MODEL
 
     def fetched(
         self, name: str, files: tuple[str, ...] | str, resources: Resources, setting: str = ""
@@ -73,7 +76,7 @@ class Package:
 
         Raises EngineUnavailable.
         """
-        if getattr(settings, "python", None) is None:
+        if self.name not in resources.pythons:
             self.environment.make(resources.cache_dir, log.info)
         self.worker(settings, resources)
 
@@ -84,8 +87,9 @@ class Package:
         Raises EngineUnavailable.
         """
         adapter, environment = self.adapter, self.environment
-        named: str | None = getattr(settings, "python", None)
-        python = named or environment.made_python(resources.cache_dir) or sys.executable
+        python = (
+            resources.pythons.get(self.name) or environment.made_python(resources.cache_dir) or sys.executable
+        )
         if self.on_cuda is not None and resources.device not in ("cpu", "mps"):
             module, faster = self.on_cuda
             other = replace(environment, modules=("msgspec", "numpy", module))

@@ -10,7 +10,7 @@ from typing import Any
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package
-from kani.engines.plugin import EnginePlugin, Resources
+from kani.engines.plugin import MODEL, EnginePlugin, Resources
 from kani.engines.pocket.published import PUBLISHED, VOICES, Published, languages_here
 from kani.engines.pocket.settings import PocketSettings
 from kani.runtime.model_names import local_path
@@ -30,7 +30,7 @@ def find(settings: PocketSettings, resources: Resources) -> dict[str, Any]:
     languages = {}
     for tag in settings.languages:
         published = PUBLISHED[tag]
-        found = _local(settings.model, published) if settings.model else _fetched(published, resources)
+        found = _local(resources.model, published) if resources.model else _fetched(published, resources)
         weights, tokenizer, voices, clones = found
         check_files(weights, tokenizer, *voices.values())
         languages[tag] = {
@@ -52,7 +52,7 @@ def _local(model: str, published: Published) -> _Files:
     weights, tokenizer = folder / published.weights, folder / published.tokenizer
     for path in (weights, tokenizer):
         if not path.is_file():
-            raise EngineUnavailable(f"{path} is not there: KANI_POCKET_MODEL has to hold {published.weights}")
+            raise EngineUnavailable(f"{path} is not there: {MODEL} has to hold {published.weights}")
     named = {path.stem: path for path in sorted((weights.parent / "embeddings").glob("*.safetensors"))}
     if not named:
         raise EngineUnavailable(f"{weights.parent} has no voice: put one into its folder embeddings/")
@@ -96,7 +96,6 @@ PACKAGE = Package(
     ),
     "kani.engines.pocket.adapter:Pocket",
     find,
-    "KANI_POCKET_MODEL",
     # As much as 128 frames of 80 ms hold with the pause that the package adds.
     recording_s=10.16,
 )
@@ -107,15 +106,14 @@ def joins(settings: PocketSettings, resources: Resources) -> tuple[PocketSetting
 
     Raises EngineUnavailable for an environment that is not complete.
     """
-    folder = local_path(settings.model) if settings.model else resources.cache_dir
     wanted = [tag for tag in settings.languages if tag in _BEYOND_KOKORO]
-    here = languages_here(folder, wanted, fetched=settings.model is None)
+    here = languages_here(resources.cache_dir, wanted)
     if not here:
         return None
-    made = settings.python or PACKAGE.environment.made_python(resources.cache_dir)
+    made = resources.pythons.get("pocket") or PACKAGE.environment.made_python(resources.cache_dir)
     if not made and not find_spec("pocket_tts"):
         return None
-    return settings.model_copy(update={"languages": here}), replace(resources, may_fetch=False)
+    return settings.model_copy(update={"languages": here}), replace(resources, model=None, may_fetch=False)
 
 
 ENGINE = EnginePlugin(

@@ -80,20 +80,14 @@ PUBLISHED = {
 """By primary language subtag."""
 
 
-def languages_here(folder: Path, languages: Iterable[str], *, fetched: bool) -> tuple[str, ...]:
-    """List those of the languages that a folder holds weights for, without any library.
-
-    fetched: the folder is the cache of fetched files; else it is laid out like the hub's repositories.
-    """
-    return tuple(tag for tag in languages if any(map(Path.is_file, _weights(folder, tag, fetched=fetched))))
+def languages_here(cache: Path, languages: Iterable[str]) -> tuple[str, ...]:
+    """List those of the languages whose weights were fetched, without any library."""
+    return tuple(tag for tag in languages if any(map(Path.is_file, _weights(cache, tag))))
 
 
-def _weights(folder: Path, tag: str, *, fetched: bool) -> Iterator[Path]:
+def _weights(cache: Path, tag: str) -> Iterator[Path]:
     """Yield the paths that the weights of a language may have."""
     published = PUBLISHED[tag]
-    if not fetched:
-        yield folder / published.weights
-        return
     for source in (published.cloning, published.open):
         repository, _, revision = source.replace("/", "--").partition("@")
-        yield folder / "hub" / f"models--{repository}" / "snapshots" / revision / published.weights
+        yield cache / "hub" / f"models--{repository}" / "snapshots" / revision / published.weights

@@ -11,7 +11,6 @@ from kani.engines.plugin_settings import (
     choices,
     listed,
     lower,
-    package_python,
     setting,
 )
 from kani.engines.pocket.published import PUBLISHED
@@ -29,22 +28,12 @@ def _languages(value: Any) -> Any:
 class PocketSettings(PluginSettings):
     """Settings of the Pocket TTS engine, frozen."""
 
-    python: str | None = package_python(
-        "KANI_POCKET_PYTHON", "the package of `--engine pocket`", group=POCKET, after="precision"
-    )
     languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
         tuple(PUBLISHED),
         "KANI_POCKET_LANGUAGES",
         group=POCKET,
+        after="precision",
         accepts=choices(PUBLISHED),
         about="Languages of `--engine pocket`; each has a model of its own (some 440 MB, in memory too). "
         "With `auto` those of them that Kokoro lacks, if their files are here.",
-    )
-    model: str | None = setting(
-        None,
-        "KANI_POCKET_MODEL",
-        group=POCKET,
-        min_length=1,
-        about="Folder that holds `languages/NAME/` with model.safetensors, tokenizer.json and embeddings/, "
-        "as the hub's repositories do. Not set: the pinned checkpoints of `kyutai/pocket-tts`.",
     )

@@ -54,6 +54,7 @@ class Transcribe:
         # Of several places the first one stands for the language: es-ES before es-US.
         self._codes = {_subtag(code): code for code in reversed(self._can.languages) if code != "auto"}
         self._told = self._codes  # unless it detects languages whatever a client names
+        self._usual = resources.language if resources.language in self._codes else None
         # In a language that it hardly knows, a model may hear endless words in the noise that measures it.
         language = self._codes.get("en") or next(iter(self._codes.values()), None)
         try:
@@ -75,7 +76,8 @@ class Transcribe:
         self, samples: Samples, options: TranscriptionOptions, stopped: Event
     ) -> list[TranscribedSegment]:
         """Hear a stretch; a temperature has no effect. Nothing for an answer without end."""
-        how: dict[str, Any] = {"language": self._code(options.language)}
+        options = replace(options, language=self._language(options.language))
+        how: dict[str, Any] = {"language": self._told.get(options.language or "")}
         if options.translate:
             if "en" not in self._can.translate_target_languages:
                 raise InvalidRequest("task", "this model does not translate into English")
@@ -100,12 +102,17 @@ class Transcribe:
             for one in sentences
         ] or [whole]
 
-    def _code(self, language: str | None) -> str | None:
-        """Return the model's name of a language, None to detect it. Raises InvalidRequest."""
-        if language is None and not self._can.supports_language_detect and len(self._codes) > 1:
+    def _language(self, language: str | None) -> str | None:
+        """Return the language to hear, the server's where one has to be told, None to detect it.
+
+        Raises InvalidRequest.
+        """
+        if language is not None or self._can.supports_language_detect or len(self._codes) <= 1:
+            return language
+        if self._usual is None:
             known = ", ".join(sorted(self._codes))
             raise InvalidRequest("language", f"this model does not detect it: name one of {known}")
-        return self._told.get(language or "")
+        return self._usual
 
     def _run(self, samples: Samples, how: Mapping[str, Any], stopped: Event) -> Result | None:
         """Compute with a copy of the model that nobody else computes with; return None for no answer."""

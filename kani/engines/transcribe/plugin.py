@@ -8,8 +8,8 @@ from typing import Any
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.packages.package import Package, later
-from kani.engines.plugin import RecognizerPlugin, Resources
-from kani.engines.transcribe.settings import MODEL, TranscribeSettings
+from kani.engines.plugin import RECOGNIZER_MODEL, RecognizerPlugin, Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.runtime.model_names import check_name, local_path
 from kani.runtime.packages.checkpoint import check_files
 from kani.runtime.packages.environment import PackageEnvironment
@@ -21,21 +21,23 @@ _CORE_BYTES = 250e6
 _MAX_COPIES = 16
 
 
-def model_of(settings: TranscribeSettings) -> str:
+def model_of(resources: Resources) -> str:
     """Return the model's name. Raises EngineUnavailable."""
-    if settings.model is None:
-        example = "handy-computer/canary-180m-flash-gguf"
-        raise EngineUnavailable(f"transcribe needs {MODEL}: a GGUF file, or a hub's name such as {example}")
-    check_name(settings.model, MODEL)
-    return settings.model
+    if (name := resources.model) is None:
+        raise EngineUnavailable(
+            f"transcribe needs {RECOGNIZER_MODEL}: a GGUF file, or a hub's name such as "
+            "handy-computer/canary-180m-flash-gguf"
+        )
+    check_name(name, RECOGNIZER_MODEL)
+    return name
 
 
-def find(settings: TranscribeSettings, resources: Resources) -> dict[str, Any]:
+def find(_: PluginSettings, resources: Resources) -> dict[str, Any]:
     """Return the adapter's settings; the file is fetched if it may be.
 
     Raises EngineUnavailable with the cure, and CheckpointError.
     """
-    name = model_of(settings)
+    name = model_of(resources)
     path = local_path(name)
     if not path.is_file():
         path = PACKAGE.fetched(name, _PATTERN, resources)
@@ -58,13 +60,12 @@ PACKAGE = Package(
     ),
     "kani.engines.transcribe.adapter:Transcribe",
     find,
-    MODEL,
     "recognizer",
 )
 
 RECOGNIZER = RecognizerPlugin(
     "transcribe",
-    TranscribeSettings,
+    PluginSettings,
     later("kani.engines.transcribe.recognizer:TranscribeRecognizer"),
     PACKAGE.prepare,
     own_process=False,

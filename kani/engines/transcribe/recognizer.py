@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import replace
 
-from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.packages.recognizer import PackageRecognizer
-from kani.engines.plugin import Resources
+from kani.engines.plugin import RECOGNIZER_MODEL, Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.transcribe.plugin import PACKAGE, model_of
-from kani.engines.transcribe.settings import LANGUAGE, MODEL, TranscribeSettings
 from kani.runtime.model_names import short_name
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.heard_passes import HeardStretches
@@ -26,23 +25,19 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
     needs one raises InvalidRequest, as does one that does not translate for a translation.
     """
 
-    def __init__(self, settings: TranscribeSettings, resources: Resources) -> None:
+    def __init__(self, settings: PluginSettings, resources: Resources) -> None:
         """Raises EngineUnavailable for a model that cannot be one."""
-        name = short_name(model_of(settings))
+        name = short_name(model_of(resources))
         info = RecognizerInfo("transcribe", name, SAMPLE_RATE, frozenset())
         # Not super(): the protocol's does nothing.
         PackageRecognizer.__init__(self, PACKAGE, settings, resources, info)
-        self._named = settings.language
 
     async def _prepare(self) -> None:
         self._stretches = HeardStretches(self.hear, self._detector, self._found.settings["copies"])
         await super()._prepare()
         info = self.info
-        too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, MODEL)
+        too_slow = live_delay.too_slow(info.name, info.version, info.live_delay_s or 0.0, RECOGNIZER_MODEL)
         self.info = replace(info, recordings_only=too_slow, hears_again=True)
-        if self._named is not None and self._named not in info.languages:
-            known = ", ".join(sorted(info.languages))
-            raise EngineUnavailable(f"{LANGUAGE}: {info.version} knows {known}, and not {self._named}")
 
     async def stop(self) -> None:
         if hasattr(self, "_stretches"):  # they are made once the worker has started
@@ -62,4 +57,4 @@ class TranscribeRecognizer(PromptedRecognizer, PackageRecognizer):
         return self._stretches.recording(audio, replace(options, language=self._spoken(options.language)))
 
     def _spoken(self, language: str | None) -> str | None:
-        return language or self._named or self.only_language
+        return language or self.only_language

@@ -28,7 +28,7 @@ def find(settings: VoxCPMSettings, resources: Resources) -> dict[str, Any]:
 
     Raises EngineUnavailable, and CheckpointError naming the file: the package would load what it can.
     """
-    name = settings.model or published.DEFAULT_MODEL
+    name = resources.model or published.DEFAULT_MODEL
     folder = local_path(name)
     if not folder.is_dir():
         files = published.DEFAULT_FILES if name == published.DEFAULT_MODEL else published.FILES
@@ -68,7 +68,6 @@ PACKAGE = Package(
     ),
     "kani.engines.voxcpm.adapter:VoxCPM",
     find,
-    "KANI_VOXCPM_MODEL",
     on_cuda=("nanovllm_voxcpm", "kani.engines.voxcpm.nano_vllm:NanoVLLM"),
 )
 

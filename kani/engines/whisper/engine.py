@@ -17,9 +17,9 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
+from kani.engines.plugin import RECOGNIZER_MODEL
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint, local_folder
-from kani.engines.whisper.checkpoint.settings import MODEL
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.engines.whisper.live_pass import transcribe, usual_pass
 from kani.engines.whisper.model import Whisper
@@ -65,7 +65,7 @@ class WhisperRecognizer(PromptedRecognizer):
         """
         if model is not None and "/" not in model and local_folder(model, models_dir) is None:
             raise EngineUnavailable(
-                f"{MODEL}: {model!r} is neither a folder nor a model's name on a hub (OWNER/NAME)"
+                f"{RECOGNIZER_MODEL}: {model!r} is neither a folder nor a model's name on a hub (OWNER/NAME)"
             )
         self._load_weight = partial(
             weights.load, models_dir=models_dir, cache_dir=cache_dir, may_fetch=may_fetch
@@ -156,7 +156,7 @@ class WhisperRecognizer(PromptedRecognizer):
         try:
             contents = read_contents(self._find(model))
         except CheckpointError as error:
-            raise EngineUnavailable(f"{MODEL}: {error}") from error
+            raise EngineUnavailable(f"{RECOGNIZER_MODEL}: {error}") from error
         all_cores = self._workers
         self._load(contents.files, all_cores)
         pass_s = live_delay.measure_pass(partial(usual_pass, self._whisper))
@@ -172,7 +172,7 @@ class WhisperRecognizer(PromptedRecognizer):
             self._info,
             languages=frozenset(self._whisper.languages),
             live_delay_s=delay_s,
-            recordings_only=live_delay.too_slow("whisper", short_name(model), delay_s, MODEL),
+            recordings_only=live_delay.too_slow("whisper", short_name(model), delay_s, RECOGNIZER_MODEL),
         )
 
     def _load(self, files: Mapping[str, bytes | Path], workers: int, cores: int = 1) -> None:
@@ -185,7 +185,7 @@ class WhisperRecognizer(PromptedRecognizer):
     def _reason(self, error: Exception) -> str:
         """Return the sentence for an error of loading."""
         if self._model is not None:
-            return f"{MODEL}: {self._model} cannot be loaded: {error}"
+            return f"{RECOGNIZER_MODEL}: {self._model} cannot be loaded: {error}"
         if isinstance(error, OSError) and _is_full(error):
             return (
                 "Whisper needs 150 MB of the temporary folder while it loads: free some space "

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kani.engines.plugin import RecognizerPlugin, Resources
-from kani.engines.whisper.checkpoint.settings import WhisperSettings
+from kani.engines.plugin_settings import PluginSettings
 
 if TYPE_CHECKING:
     from kani.engines.whisper.engine import WhisperRecognizer
 
 
-def build(settings: WhisperSettings, resources: Resources) -> WhisperRecognizer:
+def build(settings: PluginSettings, resources: Resources) -> WhisperRecognizer:
     """Build the recogniser; its libraries are imported by its start."""
     from kani.engines.whisper.engine import WhisperRecognizer
 
@@ -20,9 +20,9 @@ def build(settings: WhisperSettings, resources: Resources) -> WhisperRecognizer:
         models_dir=resources.models_dir,
         cache_dir=resources.cache_dir.parent,
         may_fetch=resources.may_fetch,
-        model=settings.model,
+        model=resources.model,
         language=resources.language,
     )
 
 
-RECOGNIZER = RecognizerPlugin("whisper", WhisperSettings, build, describes_itself=True)
+RECOGNIZER = RecognizerPlugin("whisper", PluginSettings, build, describes_itself=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from kani.engines.plugin_settings import LOWER, PluginSettings, is_true, listed, setting
+from kani.engines.plugin_settings import LOWER, PluginSettings, is_true, paired, setting
 from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
 
 if TYPE_CHECKING:
@@ -28,15 +28,6 @@ LOGS_FOLDER = Path("logs")
 """Folder of the original relay's files: the one where it is started."""
 
 
-def _paired(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    pairs = [part.partition("=") for part in listed(value)]
-    if not all(name.strip() and named.strip() for name, _, named in pairs):
-        raise ValueError("has to be a list of NAME=VALUE, separated by commas")
-    return {name.strip(): named.strip() for name, _, named in pairs}
-
-
 class Settings(PluginSettings):
     """Settings of ElevenLabs' protocol and the relay's, frozen."""
 
@@ -47,7 +38,7 @@ class Settings(PluginSettings):
         after="kyutai_port",
         about="Port for clients of the relay, opened with KANI_COMPAT; 0 takes a free one.",
     )
-    voices: Annotated[Mapping[str, str], BeforeValidator(_paired)] = setting(
+    voices: Annotated[Mapping[str, str], BeforeValidator(paired)] = setting(
         {},
         "KANI_ELEVENLABS_VOICES",
         group=ELEVENLABS,
@@ -72,7 +63,7 @@ class Settings(PluginSettings):
         None,
         "KANI_RELAY_LOGS",
         group=RELAY,
-        after="elevenlabs_fallback",
+        after="elevenlabs_url",
         option=False,
         accepts="a folder",
         about="Folder in which the relay stores each utterance: the times of its characters in `alignment`, "

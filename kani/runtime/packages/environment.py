@@ -18,6 +18,7 @@ OLDEST = (3, 11)
 
 TORCH_SIZE = "mostly torch: some 5 GB on Linux, where PyPI's brings CUDA"
 
+_PYTHONS = "KANI_PYTHONS"  # names pythons by engines
 LISTED = "installed.txt"  # in an environment: its packages, written once all are there
 _TIMEOUT_S, _INSTALL_TIMEOUT_S = 60.0, 3600.0
 _PROBE = """
@@ -40,8 +41,7 @@ class PackageEnvironment:
     """An environment that a package needs for itself."""
 
     engine: str
-    """Name of the engine, "VoxCPM": ``requirements-voxcpm.txt`` lists its packages, and KANI_VOXCPM_PYTHON
-    names its python."""
+    """Name of the engine, "VoxCPM": ``requirements-voxcpm.txt`` lists its packages."""
     modules: Sequence[str]
     """Modules that the worker imports there."""
     packages: str
@@ -52,11 +52,6 @@ class PackageEnvironment:
     """Licence of the package."""
     exact: bool = False
     """True if only the pinned versions of ``packages`` can be used."""
-
-    @property
-    def variable(self) -> str:
-        """Setting that names its python."""
-        return f"KANI_{self.engine.upper()}_PYTHON"
 
     def python_in(self, cache: Path) -> Path:
         """Return the python of the environment that ``make`` makes; it may not be there."""
@@ -133,7 +128,7 @@ class PackageEnvironment:
         if version < OLDEST:
             raise EngineUnavailable(
                 f"{python} is Python {'.'.join(map(str, version))}: the {self.engine} engine needs 3.11 or "
-                f"later ({self.variable})"
+                f"later ({_PYTHONS})"
             )
         fault = ""
         if missing:
@@ -166,7 +161,7 @@ class PackageEnvironment:
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             raise EngineUnavailable(
                 f"{python} cannot be run as a Python of version 3.11 or later ({type(error).__name__}): "
-                f"{self.variable} has to name the python of an environment with the package {self._package}"
+                f"{_PYTHONS} has to name the python of an environment with the package {self._package}"
             ) from error
 
     @property
@@ -181,5 +176,5 @@ class PackageEnvironment:
         return (
             f"{FETCH} with the same options makes its environment; or do it yourself: "
             f"python3 -m venv {name} && {name}/bin/pip install {packages}, "
-            f"and {self.variable}={name}/bin/python{now}"
+            f"and {_PYTHONS}={self.engine.lower()}={name}/bin/python{now}"
         )

@@ -177,13 +177,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def settings(folder: Path) -> KaniSettings:
-    """The settings of a small model."""
-    return KaniSettings(model=str(folder / "tiny"), codec=str(folder / "codec.nemo"))
+    """The settings of a small model, which lies beside its codec."""
+    return KaniSettings(codec=str(folder / "codec.nemo"))
 
 
-def resources(cache: Path, device: str = "cpu", precision: str = "float32", slots: int = 2) -> Resources:
+def model_beside(settings: KaniSettings) -> str:
+    return str(Path(settings.codec or "").with_name("tiny"))
+
+
+def resources(
+    cache: Path, device: str = "cpu", precision: str = "float32", slots: int = 2, **given: Any
+) -> Resources:
     """Resources of an engine without the hub."""
-    return Resources(cache, threads=1, device=device, precision=precision, max_concurrent=slots)
+    return Resources(cache, threads=1, device=device, precision=precision, max_concurrent=slots, **given)
 
 
 @pytest.fixture
@@ -193,9 +199,11 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def started(settings: KaniSettings, cache: Path, *device: Any) -> AsyncIterator[KaniEngine]:
+async def started(
+    settings: KaniSettings, cache: Path, *device: Any, **given: Any
+) -> AsyncIterator[KaniEngine]:
     """An engine that is stopped in the end."""
-    engine = KaniEngine(settings, resources(cache, *device))
+    engine = KaniEngine(settings, resources(cache, *device, **({"model": model_beside(settings)} | given)))
     await engine.start()
     try:
         yield engine

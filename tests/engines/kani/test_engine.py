@@ -29,7 +29,7 @@ from kani.engines.kani.model.tokens import TokenLayout
 from kani.engines.kani.settings import KaniSettings
 from kani.runtime.silence_trim import SilenceTrimmer
 from tests.conftest import StartServer
-from tests.engines.kani.conftest import resources, started
+from tests.engines.kani.conftest import model_beside, resources, started
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_embedder, random_kani_tts_2
 from websocket_client import KaniTTSClient
@@ -150,7 +150,7 @@ async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
 @pytest.mark.parametrize(
     ("change", "given", "complaint"),
     [
-        ({"model": "/nowhere/at/all"}, {}, "neither a local path nor"),
+        ({}, {"model": "/nowhere/at/all"}, "neither a local path nor"),
         ({"codec": __file__}, {}, "tar"),
         ({}, {"slots": 10**9}, "KANI_MAX_CONCURRENT"),
         ({}, {"device": "abacus"}, "not a device"),
@@ -161,6 +161,7 @@ async def test_failed_start_reports_reason(
     settings: KaniSettings, tmp_path: Path, change: dict[str, Any], given: dict[str, Any], complaint: str
 ) -> None:
     with pytest.raises(EngineUnavailable, match=complaint):
+        given = {"model": model_beside(settings)} | given
         await KaniEngine(settings.model_copy(update=change), resources(tmp_path, **given)).start()
 
 
@@ -178,7 +179,7 @@ async def test_model_without_speech_fails_segment(engine: KaniEngine) -> None:
 async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: Path) -> None:
     speakers = {"status": "multispeaker", "speaker_list": ["katie", "nova", "karim"]}
     model = str(random_checkpoint(tmp_path / "many", speaker_settings=speakers))
-    async with started(settings.model_copy(update={"model": model}), tmp_path) as engine:
+    async with started(settings, tmp_path, model=model) as engine:
         assert [voice.id for voice in engine.info.voices] == ["kani:katie", "kani:nova", "kani:karim"]
         assert engine.info.default_voices["es"] == "kani:nova"
         assert engine.info.default_voices["ar"] == "kani:karim"
@@ -201,8 +202,8 @@ TAGS = {"status": "available_language_tags", "language_tags_list": ["en_us", "en
 def cloning(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
     folder = tmp_path_factory.mktemp("kani")
     tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
+    random_kani_tts_2(folder / "tiny", language_settings=TAGS)
     return KaniSettings(
-        model=str(random_kani_tts_2(folder / "tiny", language_settings=TAGS)),
         codec=str(folder / "codec.nemo"),
         embedder=str(random_embedder(folder / "embedder")),
     )
@@ -247,7 +248,7 @@ async def test_voice_file_is_its_embedding(cloner: KaniEngine, cloning: KaniSett
     folder = tmp_path / "voices"
     folder.mkdir()
     torch.save(torch.from_numpy(np.asarray(made.values)), folder / "nova.pt")
-    async with started(cloning.model_copy(update={"voices": str(folder)}), tmp_path) as engine:
+    async with started(cloning, tmp_path, voices=str(folder)) as engine:
         assert [voice.id for voice in engine.info.voices] == ["kani:nova"]
         from_file = await said(engine, replace(segment_of(engine), voice="kani:nova"))
     np.testing.assert_allclose(from_file, await said(cloner, segment_of(cloner, embedding=made)), atol=1e-5)

@@ -26,7 +26,7 @@ from kani.engines.plugin import Resources
 from kani.engines.whisper.engine import WhisperRecognizer
 from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.engines.cuda_driver import cuda_driver
-from tests.engines.kani.conftest import resources
+from tests.engines.kani.conftest import model_beside, resources
 from tests.support import patience
 from tests.support.sessions import speak, started
 from tests.support.tone import ToneEngine
@@ -83,14 +83,14 @@ async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytes
 async def test_failing_engine_does_not_join(
     settings: KaniSettings, tmp_path: Path, caplog: pytest.LogCaptureFixture, weights: str
 ) -> None:
-    model, cure = str(settings.model), "--engine kani, or take other model files"
+    model, cure = model_beside(settings), "--engine kani, or take other model files"
     if weights == "not here":
         model, cure = "owner/name", "--no-fetch"
     if weights == "not a number":
         file = Path(shutil.copytree(model, tmp_path / "broken"), "model.safetensors")
         save_file({key: torch.full_like(each, float("nan")) for key, each in load_file(file).items()}, file)
         model = str(file.parent)
-    engine = KaniEngine(settings.model_copy(update={"model": model}), resources(tmp_path / "cache"))
+    engine = KaniEngine(settings, resources(tmp_path / "cache", model=model))
     assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
     (warning,) = [
         record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine.loading"

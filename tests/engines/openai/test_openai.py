@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +24,7 @@ from kani.engines.openai.engine import OpenAIEngine
 from kani.engines.openai.recognizer import OpenAIRecognizer
 from kani.engines.openai.service import names
 from kani.engines.openai.settings import OpenAIUpstreamSettings
+from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
@@ -34,6 +36,7 @@ from tests.support.servers.app_server import AppServer, app_server
 RATE = 24_000
 TEXT = "Hello there, this is a sentence."
 SEGMENT = Segment(TEXT, "openai:alloy", "en", max_seconds=5.0)
+RESOURCES = Resources(Path("no-such-folder"))
 PCM = (np.sin(np.arange(RATE) / 20) * 8000).astype("<i2").tobytes()
 
 
@@ -94,9 +97,11 @@ def metrics() -> UpstreamMetrics:
 
 
 @asynccontextmanager
-async def started(site: Site, fallback: Any = None, **given: Any) -> AsyncIterator[OpenAIEngine]:
+async def started(
+    site: Site, fallback: Any = None, model: str | None = None, **given: Any
+) -> AsyncIterator[OpenAIEngine]:
     settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
-    engine = OpenAIEngine(settings, metrics(), fallback, silence_s=0.3)
+    engine = OpenAIEngine(settings, replace(RESOURCES, model=model), metrics(), fallback, silence_s=0.3)
     await engine.start()
     try:
         yield engine
@@ -238,8 +243,8 @@ async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
 )
 async def test_settings_that_cannot_be_used(given: dict[str, Any], reason: str) -> None:
     for made in (
-        OpenAIEngine(OpenAIUpstreamSettings(**given), metrics()),
-        OpenAIRecognizer(OpenAIUpstreamSettings(**given)),
+        OpenAIEngine(OpenAIUpstreamSettings(**given), RESOURCES, metrics()),
+        OpenAIRecognizer(OpenAIUpstreamSettings(**given), RESOURCES),
     ):
         with pytest.raises(EngineUnavailable, match=reason):
             await made.start()
@@ -303,8 +308,9 @@ def transcript(**fields: Any) -> bytes:
 
 
 @asynccontextmanager
-async def hearing(site: Site, **given: Any) -> AsyncIterator[OpenAIRecognizer]:
-    recognizer = OpenAIRecognizer(OpenAIUpstreamSettings(url=site.url("/v1"), **given), silence_s=0.3)
+async def hearing(site: Site) -> AsyncIterator[OpenAIRecognizer]:
+    settings = OpenAIUpstreamSettings(url=site.url("/v1"))
+    recognizer = OpenAIRecognizer(settings, RESOURCES, silence_s=0.3)
     await recognizer.start()
     try:
         yield recognizer

@@ -41,7 +41,7 @@ class Chosen(BaseModel):
 def package(adapter: str) -> Package:
     environment = PackageEnvironment("Stand_in", ("numpy", "msgspec"), "numpy msgspec", "no size", "none")
     path = f"tests.engines.packages.stand_in:{adapter}"
-    return Package("stand_in", environment, path, lambda chosen, _: chosen.given, "KANI_STAND_IN_MODEL")
+    return Package("stand_in", environment, path, lambda chosen, _: chosen.given)
 
 
 def engine_of(folder: Path, **given: Any) -> PackageEngine:
@@ -88,7 +88,7 @@ async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path)
     [
         ("missing", "cannot import its package"),
         ("damage", "^cut$"),
-        ("fault", "cannot load its model: 'a.weight': remove it and fetch .*KANI_STAND_IN_MODEL"),
+        ("fault", "cannot load its model: 'a.weight': remove it and fetch .*KANI_MODEL"),
         ("device", r"cannot start: no CUDA here \(KANI_DEVICE\)$"),
         ("large", "the device has too little free memory$"),
     ],

@@ -24,10 +24,10 @@ from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import STEP_S
 from kani.core.types import Recording, Samples, Sampling, Segment
 from kani.engines.kyutai.plugin import SPEECH as KYUTAI
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.package import Package
 from kani.engines.packages.speaking import AUDIBLE
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
@@ -47,6 +47,10 @@ WITH_WORDS = {"prompt_wav_path": "recording.wav", "prompt_text": WORDS}
 ENVIRONMENT = ONE_THREAD | {"PYTHONPATH": str(JUDGES / "voxcpm_stand_ins"), "TQDM_DISABLE": "1"}
 
 
+Given = tuple[BaseModel, dict[str, Any]]
+"""Settings of an engine, and those of its ``Resources``."""
+
+
 @dataclass(frozen=True)
 class Family:
     """A maker's package, its judge, and the calls that are compared, by their names."""
@@ -58,16 +62,23 @@ class Family:
     shared: dict[str, Any]
     """Arguments of every call."""
     calls: dict[str, dict[str, Any]]
-    settings: dict[str, Callable[[Path], BaseModel]]
-    """Settings of the engines by the name that ``engine_of`` returns."""
+    settings: dict[str, Callable[[Path], Given]]
+    """What the engines are built from, by the name that ``engine_of`` returns."""
     engine_of: Callable[[dict[str, Any]], str]
     segment_of: Callable[[dict[str, Any]], Segment]
     recorded: str = "recording"
     """Argument of a call that imitates the recording."""
 
+    def engine(self, given: Given, folder: Path, **more: Any) -> PackageEngine:
+        settings, chosen = given
+        pythons = {self.package.name: JUDGE_PYTHON}
+        return PackageEngine(
+            self.package, settings, resources(folder, device="cpu", pythons=pythons, **chosen, **more)
+        )
 
-def pocket(folder: Path, *languages: str) -> BaseModel:
-    return PocketSettings(languages=languages, model=str(folder), python=JUDGE_PYTHON)
+
+def pocket(folder: Path, *languages: str) -> Given:
+    return PocketSettings(languages=languages), {"model": str(folder)}
 
 
 def pocket_segment(call: dict[str, Any]) -> Segment:
@@ -82,8 +93,8 @@ def voxcpm_segment(call: dict[str, Any]) -> Segment:
     return Segment("", "voxcpm:en", "en", sampling=Sampling(seed=5), options=options)
 
 
-def kyutai(folder: Path, model: str, voices: str) -> BaseModel:
-    return KyutaiSettings(speech_model=str(folder / model), voices=str(folder / voices), python=JUDGE_PYTHON)
+def kyutai(folder: Path, model: str, voices: str) -> Given:
+    return PluginSettings(), {"model": str(folder / model), "voices": str(folder / voices)}
 
 
 def kyutai_segment(call: dict[str, Any]) -> Segment:
@@ -137,7 +148,7 @@ FAMILIES = {
         }
         | {"voxcpm2 reference": {"architecture": "voxcpm2", "reference_wav_path": "padded.wav"}},
         {
-            name: lambda folder, name=name: VoxCPMSettings(model=str(folder / name), python=JUDGE_PYTHON)
+            name: lambda folder, name=name: (VoxCPMSettings(), {"model": str(folder / name)})
             for name in ("voxcpm", "voxcpm2")
         },
         lambda call: call["architecture"],
@@ -234,8 +245,8 @@ async def judged(
             engines = {}
             for key, settings in family.settings.items():
                 precision = key if name == "pocket" else "auto"
-                given = resources(folder / key, device="cpu", precision=precision, max_concurrent=2)
-                engine = PackageEngine(family.package, settings(folder), given)
+                more = {"precision": precision, "max_concurrent": 2}
+                engine = family.engine(settings(folder), folder / key, **more)
                 engines[key] = await stack.enter_async_context(started(engine))
             yield Judged(family, folder, recording, engines)
 
@@ -335,7 +346,7 @@ async def test_wrong_weights_are_named_with_a_cure(
 ) -> None:
     shutil.copytree(judged.folder, tmp_path / "own")
     damage(tmp_path / "own")
-    settings, package = judged.family.settings[key](tmp_path / "own"), judged.family.package
-    with pytest.raises(EngineUnavailable, match=f"{reason}.*{package.setting}"):
-        async with started(PackageEngine(package, settings, resources(tmp_path, device="cpu"))):
+    family = judged.family
+    with pytest.raises(EngineUnavailable, match=f"{reason}.*{family.package.setting}"):
+        async with started(family.engine(family.settings[key](tmp_path / "own"), tmp_path)):
             pass

@@ -22,9 +22,9 @@ from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech, UnknownVoice
 from kani.core.types import Boundary, Embedding, Recording, Samples, Sampling, Segment, Span
 from kani.engines.kyutai.plugin import SPEECH as KYUTAI
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.package import Package
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
@@ -70,14 +70,14 @@ def bad_option(**given: Any) -> tuple[dict[str, Any], type[Exception], str]:
 
 
 def voxcpm(folder: Path) -> BaseModel:
-    return VoxCPMSettings(model=str(folder), python=sys.executable)
+    return VoxCPMSettings()
 
 
 def kyutai(folder: Path) -> BaseModel:
     (folder / VOICE).write_bytes(tensor_file())
     (folder / f"fr-{VOICE}").write_bytes(tensor_file())
     (folder / "own.wav").write_bytes(wav(tone(0.9, 24_000), 24_000))
-    return KyutaiSettings(speech_model=str(folder), voices=str(folder), python=sys.executable)
+    return PluginSettings()
 
 
 WARM = {"sampling": Sampling(seed=5, temperature=0.9)}
@@ -101,7 +101,7 @@ MOSHI = Row(
 ROWS = {
     "pocket": Row(
         POCKET, "pocket",
-        lambda folder: PocketSettings(languages=("de", "nl"), model=str(folder), python=sys.executable),
+        lambda folder: PocketSettings(languages=("de", "nl")),
         "pocket:juergen", "de", word_samples=1_920, changes=(WARM,),
         wrong=(
             ({"language": "fr"}, EngineFailed, "no model of fr"),
@@ -150,9 +150,17 @@ def tone(level: float, rate: int, seconds: float = 2.0) -> Samples:
 @asynccontextmanager
 async def running(row: Row, folder: Path) -> AsyncIterator[One]:
     with stand_ins():
-        chosen = row.settings(written(folder, row.family))
-        given = resources(folder, device=row.device, threads=1, max_concurrent=row.at_once)
-        engine = PackageEngine(row.package, chosen, given)
+        checkpoint = written(folder, row.family)
+        given = resources(
+            folder,
+            model=str(checkpoint),
+            voices=str(checkpoint),
+            pythons={row.package.name: sys.executable},
+            device=row.device,
+            threads=1,
+            max_concurrent=row.at_once,
+        )
+        engine = PackageEngine(row.package, row.settings(checkpoint), given)
         async with started(engine):
             yield One(row, engine)
 

@@ -25,10 +25,10 @@ from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kyutai.plugin import build as kyutai_recognizer
-from kani.engines.kyutai.settings import KyutaiSettings
 from kani.engines.packages.recognizer import PackageRecognizer
+from kani.engines.plugin import Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.transcribe import recognizer as transcribe_recognizer
-from kani.engines.transcribe.settings import TranscribeSettings
 from tests.clients.kyutai.wire import FRAME, RATE
 from tests.engines.packages.life import resources, stand_ins, started, workers
 from tests.engines.packages.small_checkpoints import written
@@ -72,15 +72,22 @@ class Row:
 
 
 def kyutai(folder: Path) -> PackageRecognizer:
-    model = str(written(folder, "kyutai-ears"))
-    settings = KyutaiSettings(model=model, python=sys.executable)
-    return kyutai_recognizer(settings, resources(folder, device="cpu"))
+    return kyutai_recognizer(PluginSettings(), given(folder, "kyutai", written(folder, "kyutai-ears")))
+
+
+def given(folder: Path, name: str, model: Path, python: str = sys.executable, **more: Any) -> Resources:
+    return resources(folder, model=str(model), pythons={name: python}, device="cpu", **more)
 
 
 def transcribe(folder: Path, language: str | None = None, **about: Any) -> PackageRecognizer:
     (folder / "model.gguf").write_text(json.dumps({"name": "small", "detects": True} | about))
-    settings = TranscribeSettings(model=str(folder / "model.gguf"), python=sys.executable, language=language)
-    return transcribe_recognizer.TranscribeRecognizer(settings, resources(folder, threads=1))
+    chosen = given(folder, "transcribe", folder / "model.gguf", threads=1, language=language)
+    return transcribe_recognizer.TranscribeRecognizer(PluginSettings(), chosen)
+
+
+def several(folder: Path, language: str | None = None) -> PackageRecognizer:
+    """It has to be told the language."""
+    return transcribe(folder, language, languages=SEVERAL, times="segment", detects=False)
 
 
 SEVERAL, TRANSLATE = ["en-US", "es-ES", "es-US"], TranscriptionOptions(language="en", translate=True)
@@ -91,8 +98,7 @@ ROWS = {
         speech, "word1", frozenset({"en"}), TRANSLATE, "does not translate into English",
     ),
     "sentences": Row(
-        lambda folder: transcribe(folder, languages=SEVERAL, times="segment", detects=False),
-        speech, "word1", frozenset({"en", "es"}), TranscriptionOptions(), "name one of en, es",
+        several, speech, "word1", frozenset({"en", "es"}), TranscriptionOptions(), "name one of en, es",
     ),
     "text": Row(
         lambda folder: transcribe(folder, languages=SEVERAL, times="", refuses_language=True),
@@ -198,19 +204,28 @@ async def test_cancelled_recording_frees_its_copy(tmp_path: Path) -> None:
         await asyncio.wait(tasks)
 
 
+@pytest.mark.parametrize(("language", "heard"), [("es", "es"), ("de", None)])
+async def test_servers_language_is_told_where_it_is_known(
+    tmp_path: Path, language: str, heard: str | None
+) -> None:
+    row = replace(ROWS["sentences"], build=lambda folder: several(folder, language))
+    async with running(row, tmp_path) as one:
+        if heard is None:
+            with pytest.raises(InvalidRequest, match=row.reason):
+                await one.read(language=None)
+        else:
+            assert {segment.language for segment in await one.read(language=None)} == {heard}
+
+
 async def test_models_that_cannot_be_used_are_named(tmp_path: Path) -> None:
     def damaged(folder: Path) -> PackageRecognizer:
         built = transcribe(folder, languages=["en"], times="")
         (folder / "model.gguf").write_bytes(b"{")
         return built
 
-    for build, reason in (
-        (damaged, r"cannot load its model: .*KANI_TRANSCRIBE_MODEL"),
-        (lambda folder: transcribe(folder, "es", languages=["en"], times=""), "knows en, and not es"),
-    ):
-        with pytest.raises(EngineUnavailable, match=reason):
-            async with running(replace(ROWS["words"], build=build), tmp_path):
-                pass
+    with pytest.raises(EngineUnavailable, match=r"cannot load its model: .*KANI_RECOGNIZER_MODEL"):
+        async with running(replace(ROWS["words"], build=damaged), tmp_path):
+            pass
 
 
 @pytest.fixture(scope="module")
@@ -237,8 +252,7 @@ def recorded(folder: Path, name: str) -> tuple[Samples, list[str]]:
 
 async def test_words_are_those_of_the_makers_package(judged: Path, tmp_path: Path) -> None:
     """However the audio is cut; more streams than there are places; some are closed early."""
-    settings = KyutaiSettings(model=str(judged / "hearing"), python=JUDGE_PYTHON)
-    built = kyutai_recognizer(settings, resources(tmp_path, device="cpu"))
+    built = kyutai_recognizer(PluginSettings(), given(tmp_path, "kyutai", judged / "hearing", JUDGE_PYTHON))
     recordings = {name: recorded(judged, name) for name in ("quiet", "louder")}
     assert recordings["quiet"][1] != recordings["louder"][1] and len(recordings["louder"][1]) > 1
 

@@ -15,9 +15,9 @@ import pytest
 from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.engines.plugin import Resources
+from kani.engines.plugin_settings import PluginSettings
 from kani.engines.transcribe.plugin import find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
-from kani.engines.transcribe.settings import TranscribeSettings
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
 from tests.engines.packages.life import resources, started, workers
 from tests.engines.packages.test_recognizers import pieces
@@ -85,12 +85,12 @@ def test_repository_has_one_file_in_q8_0(
 ) -> None:
     """The model has to be named."""
     hub.files = dict.fromkeys((*names, "a-F16.gguf"), b"weights")
-    chosen, given = TranscribeSettings(model="owner/name"), Resources(tmp_path, may_fetch=True)
-    for model, reason in ((None, "needs KANI_TRANSCRIBE_MODEL"), ("nothing.gguf", "here nor a model's name")):
+    chosen, given = PluginSettings(), Resources(tmp_path, model="owner/name", may_fetch=True)
+    for model, reason in ((None, "needs KANI_RECOGNIZER_MODEL"), ("nothing.gguf", "here nor a model's name")):
         with pytest.raises(EngineUnavailable, match=reason):
-            TranscribeRecognizer(TranscribeSettings(model=model), given)
+            TranscribeRecognizer(chosen, replace(given, model=model))
     if len(names) != 1:
-        with pytest.raises(EngineUnavailable, match=rf"holds {len(names)} files .*q.*KANI_TRANSCRIBE_MODEL"):
+        with pytest.raises(EngineUnavailable, match=rf"holds {len(names)} files .*q.*KANI_RECOGNIZER_MODEL"):
             find(chosen, given)
         # It is listed first.
         assert not any("/resolve/" in path for path in hub.asked)
@@ -111,8 +111,8 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(folder: Path, model: Path) -> TranscribeRecognizer:
-    settings = TranscribeSettings(model=str(model), python=JUDGE_PYTHON)
-    return TranscribeRecognizer(settings, resources(folder, threads=1))
+    given = resources(folder, model=str(model), pythons={"transcribe": JUDGE_PYTHON}, threads=1)
+    return TranscribeRecognizer(PluginSettings(), given)
 
 
 def cut_off(folder: Path, base: Path, kept: float) -> Path:
@@ -124,7 +124,7 @@ def cut_off(folder: Path, base: Path, kept: float) -> Path:
 @pytest.mark.server
 @pytest.mark.parametrize("kept", [0.0, 0.3, 0.9])
 async def test_cut_file_is_refused(tmp_path: Path, base: Path, kept: float) -> None:
-    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*name another one \(KANI_TRANSCRIBE_MODEL"):
+    with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*name another one \(KANI_RECOGNIZER_MODEL"):
         async with started(built(tmp_path, cut_off(tmp_path, base, kept))):
             pass
 

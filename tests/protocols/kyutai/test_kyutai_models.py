@@ -31,9 +31,9 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     chosen = {
         "KANI_ENGINE": "kyutai",
         "KANI_RECOGNIZER": "kyutai",
-        "KANI_KYUTAI_PYTHON": sys.executable,
-        "KANI_KYUTAI_MODEL": str(speech),
-        "KANI_KYUTAI_VOICES": str(speech),
+        "KANI_PYTHONS": f"kyutai={sys.executable}",
+        "KANI_MODEL": str(speech),
+        "KANI_ENGINE_VOICES": str(speech),
         "KANI_MAX_CONCURRENT": "2",
         "KANI_RECOGNIZER_MODEL": str(ears),
     }

@@ -34,11 +34,11 @@ async def house(
     """Every door with a recogniser, which the library finds by the environment as the server does."""
     recognizer, folder = request.param, tmp_path_factory.mktemp(request.param)
     if recognizer == "whisper":
-        variables = {"KANI_WHISPER_MODEL": str(base_as_folder(folder / "whisper-of-mine"))}
+        variables = {"KANI_RECOGNIZER_MODEL": str(base_as_folder(folder / "whisper-of-mine"))}
     else:
         needs("transcribe_cpp")
         model = str(whisper_base(folder / "base-of-mine.gguf"))
-        variables = {"KANI_TRANSCRIBE_MODEL": model, "KANI_TRANSCRIBE_PYTHON": JUDGE_PYTHON}
+        variables = {"KANI_RECOGNIZER_MODEL": model, "KANI_PYTHONS": f"transcribe={JUDGE_PYTHON}"}
     with pytest.MonkeyPatch.context() as patch:
         # Whatever else the machine does, live speech is recognised.
         patch.setattr(live_delay, "LONGEST_S", math.inf)

@@ -24,7 +24,7 @@ def app(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     """The second device is that of nano-vllm."""
     family, device = request.param
     model = str(written(tmp_path_factory.mktemp(family), family))
-    chosen = {"KANI_ENGINE": "voxcpm", "KANI_VOXCPM_PYTHON": sys.executable, "KANI_VOXCPM_MODEL": model}
+    chosen = {"KANI_ENGINE": "voxcpm", "KANI_PYTHONS": f"voxcpm={sys.executable}", "KANI_MODEL": model}
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(STAND_INS))
         with app_server(tmp_path_factory.mktemp("app"), KANI_DEVICE=device, **chosen) as running:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from kani.engines.plugin import VOICES
 from kani.runtime.errors import CheckpointError
 
 MAX_VOICES = 1000
@@ -22,7 +23,7 @@ def read_voices(folder: Path, size: int) -> dict[str, tuple[float, ...]]:
     ``.pt`` files are read without their pickle's code. Raises CheckpointError, which names the file.
     """
     if not folder.is_dir():
-        raise CheckpointError(f"KANI_KANI_VOICES: there is no folder {folder}")
+        raise CheckpointError(f"{VOICES}: there is no folder {folder}")
     found: dict[str, tuple[float, ...]] = {}
     for path in sorted(folder.iterdir()):
         if path.suffix not in (".pt", ".npy") or not path.is_file() or len(found) >= MAX_VOICES:

@@ -79,7 +79,7 @@ def test_folder_comes_first_then_the_models_folder(tmp_path: Path) -> None:
         with pytest.raises(CheckpointError, match=r"neither a local path nor .* on a hub \(OWNER/NAME\)"):
             find(name, tmp_path, may_fetch=True)
     # Before the start.
-    with pytest.raises(EngineUnavailable, match=r"^KANI_WHISPER_MODEL: 'large' is neither a folder nor"):
+    with pytest.raises(EngineUnavailable, match=r"^KANI_RECOGNIZER_MODEL: 'large' is neither a folder nor"):
         WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model="large")
 
 
@@ -89,11 +89,11 @@ async def test_named_model_is_fetched_unless_forbidden(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: str, no_fetch: bool
 ) -> None:
     use_hub(monkeypatch, NO_HUB)
-    given = {"whisper_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}
+    given = {"recognizer_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}
     made = build_recognizer(recognizer, load(given, {}, tmp_path / "none"))
     assert made is not None and not made.info.languages
     reason = "is not fetched unasked" if no_fetch else "cannot be fetched from the model hub"
-    with pytest.raises(EngineUnavailable, match=f"^KANI_WHISPER_MODEL: owner/name .*{reason}"):
+    with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
         await made.start()
 
 
@@ -196,7 +196,9 @@ async def test_vocabulary_may_be_a_text_and_files_of_the_cache_have_their_sha256
         read_contents(broken)
     (broken / TOKENIZER).unlink()
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=broken, model=str(broken))
-    with pytest.raises(EngineUnavailable, match=r"^KANI_WHISPER_MODEL: .*whisper-tiny has no tokenizer.json"):
+    with pytest.raises(
+        EngineUnavailable, match=r"^KANI_RECOGNIZER_MODEL: .*whisper-tiny has no tokenizer.json"
+    ):
         await recognizer.start()
 
 
@@ -342,7 +344,9 @@ async def test_slow_machine_gives_a_pass_all_cores_or_serves_recordings_only(
     # Half of what the audio after a word takes: every model is too slow.
     monkeypatch.setattr(live_delay, "LONGEST_S", 0.1)
     monkeypatch.setattr(live_delay, "cores_needed", lambda pass_s: 1)
-    reason = r"whisper-multilingual is too slow on this machine for live speech .* KANI_WHISPER_MODEL to a sm"
+    reason = (
+        r"whisper-multilingual is too slow on this machine for live speech .* KANI_RECOGNIZER_MODEL to a sm"
+    )
     async with started(checkpoint("multilingual"), tmp_path) as made:
         with pytest.raises(EngineUnavailable, match=reason):
             await anext(made.recognize(pieces(silence(1)), "en"))
