@@ -15,17 +15,17 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 1_590,
-    "kani/cli": 2_570,
+    "kani/cli": 2_580,
     "kani/composition": 1_680,
     "kani/core": 14_720,
     "kani/engines": 29_880,
-    "kani/library": 1_130,
+    "kani/library": 1_140,
     "kani/protocols": 23_130,
     "kani/ray": 790,
     "kani/runtime": 3_870,
     "kani/server": 4_760,
     "kani/text": 16_930,
-    "tests": 75_020,
+    "tests": 75_040,
     "benchmarks": 9_010,
     "tools": 4_050,
 }
