@@ -106,6 +106,16 @@ def test_error_of_the_text_reaches_the_caller(speech: kani.Speech) -> None:
     assert speech.say("Yes.", language="en").duration_s > 0.1
 
 
+def test_speech_that_is_not_open_says_how_to_open_it() -> None:
+    closed = kani.Speech("espeak")
+    with pytest.raises(RuntimeError, match=r"Speech is not open: use it inside `with Speech"):
+        closed.say("Hola")
+    with closed as speech:
+        assert speech.say("Hola", language="es").duration_s > 0.1
+    with pytest.raises(RuntimeError, match="Speech is not open"):
+        closed.stream("Hola")
+
+
 def test_errors_name_the_field(speech: kani.Speech) -> None:
     with pytest.raises(kani.InvalidRequest, match="speed"):
         speech.say("Hola", speed=9.0)

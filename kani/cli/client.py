@@ -269,6 +269,10 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         options.play = True
     elif options.output != "-" and not (folder := Path(options.output).parent).is_dir():
         parser.error(f"-o {options.output}: there is no folder {folder}")
+    elif Path(options.output).suffix.lower() in (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac"):
+        parser.error(
+            f"-o {options.output}: this writes WAV files; kani-tts say, without --server, others too"
+        )
     if options.consent is not None and options.add_voice is None:
         parser.error("--consent belongs to --add-voice")
     try:

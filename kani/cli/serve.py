@@ -402,7 +402,8 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         if engine.decoder:
             lines.append(f"  decoder  {_decoder(engine)}")
         if engine.light is not None:
-            lines.append(f"  student  {' '.join(engine.light.languages)}, {engine.light.when}")
+            named = " ".join(engine.light.languages)
+            lines.append(f"  light    a small, fast network speaks {named} {engine.light.when}")
     if service.late_engine is not None:
         lines.append(
             f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"

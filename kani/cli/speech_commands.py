@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kani
+from kani.books.reading import ENDINGS
 from kani.cli import audiobook, broken_pipe
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
@@ -119,6 +120,8 @@ def _check(given: argparse.Namespace) -> None:
     if given.output is None:
         find_player()
         return
+    if given.output.suffix.lower() in (".m4b", ".m4a"):
+        raise ValueError(f"{given.output}: made of a book only, an existing file {', '.join(ENDINGS)}")
     codec_of(given.output)
     if not given.output.parent.is_dir():
         raise ValueError(f"-o {given.output}: there is no folder {given.output.parent}")

@@ -70,9 +70,17 @@ class _Blocking(Generic[Inner]):
 
     def __init__(self, inner: Inner) -> None:
         self._inner = inner
+        self._entered: _BackgroundLoop | None = None
+
+    @property
+    def _loop(self) -> _BackgroundLoop:
+        if self._entered is None:
+            name = type(self).__name__
+            raise RuntimeError(f"{name} is not open: use it inside `with {name}(…) as {name.lower()}:`")
+        return self._entered
 
     def __enter__(self) -> Self:
-        self._loop = _BackgroundLoop()
+        self._entered = _BackgroundLoop()
         try:
             self._loop.run(self._inner.__aenter__())
         except BaseException:
@@ -87,6 +95,7 @@ class _Blocking(Generic[Inner]):
             self._loop.run(self._inner.__aexit__(kind, error, trace))
         finally:
             self._loop.close()
+            self._entered = None
 
 
 class Speech(_Blocking[AsyncSpeech]):

@@ -256,6 +256,7 @@ def test_no_server(closed_port: int, tmp_path: Path) -> None:
     ("arguments", "text", "complaint"),
     [
         (["Hola", "-o", "no/such/folder/x.wav"], b"", "there is no folder no/such/folder"),
+        (["Hola", "-o", "x.MP3"], b"", "-o x.MP3: this writes WAV files"),
         (["-o", "x.wav"], b"  \n", "no text"),
         (["-o", "x.wav"], b"\xff\xfe", "not UTF-8"),
         (["Hola", "-o", "x.wav", "--speed", "fast"], b"", "--speed"),

@@ -101,6 +101,7 @@ def test_run_returns_and_raises_as_asyncio_does() -> None:
 
 WRONG = [
     ("say", "hi -o x.xyz", "x.xyz: the name has to end with one of .wav, .mp3"),
+    ("say", "book.pdf -o x.m4b", "x.m4b: made of a book only, an existing file .epub, .txt"),
     ("say", "hi -o none/x.wav", "-o none/x.wav: there is no folder none"),
     ("say", "hi -o x.wav --voice nobody", "--voice: unknown voice 'nobody'"),
     ("say", "hi -o x.wav --language klingonish", "--language: unsupported language 'klingonish'"),
