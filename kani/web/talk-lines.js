@@ -11,6 +11,8 @@ const MARGIN = 16;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
 /** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
 const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;
+/** What begins an item of a list: a line of its own has only that before its words. */
+const ITEM = /(?<=\n\s*)[-*+]$/u;
 const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
@@ -118,7 +120,7 @@ class AnswerLine {
 
   /** Add a word that begins at a second; a mark right after a word is its own. Marks of Markdown are not shown. */
   #append(marked, from) {
-    const text = marked.replace(LINK, "$1").replaceAll(MARKUP, "");
+    const text = marked.replace(ITEM, "•").replace(LINK, "$1").replaceAll(MARKUP, "");
     if (!text.trim()) return this.#line.append(text);
     const last = this.#words.at(-1)?.word;
     if (last && MARK.test(text)) return last.append(text);
