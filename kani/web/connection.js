@@ -5,6 +5,8 @@
  * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
+import { server } from "./server.js";
+
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 const TRIES_BEFORE_BUSY = 2;
@@ -17,10 +19,10 @@ const MAGIC = 0xaa55;
 const HEAD = 8;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export class Connection {
+class Connection {
+  /** @type {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} */
+  told = () => {};
   #socket = null;
-  #server;
-  #told;
   #requests = new Map();
   #failures = 0;
   /** True while the server starts: trying once more is no other state. */
@@ -28,13 +30,7 @@ export class Connection {
   #retry = 0;
   #silence = 0;
 
-  /**
-   * @param {import("./server.js").Server} server that the socket belongs to
-   * @param {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} told
-   */
-  constructor(server, told) {
-    this.#server = server;
-    this.#told = told;
+  constructor() {
     window.addEventListener("online", () => this.open());
     document.addEventListener("visibilitychange", () => document.hidden || this.open());
     setInterval(() => this.#ping(), PING_EVERY_MS);
@@ -44,13 +40,13 @@ export class Connection {
   open() {
     clearTimeout(this.#retry);
     if (this.#socket) return;
-    if (!this.#starting) this.#told("connecting", "");
-    const socket = this.#server.socket();
+    if (!this.#starting) this.told("connecting", "");
+    const socket = server.socket();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#failures = 0;
       this.#starting = false;
-      this.#told("open", "");
+      this.told("open", "");
       for (const { message } of this.#requests.values()) this.#socket.send(message);
     };
     socket.onmessage = ({ data }) => this.#received(data);
@@ -114,11 +110,11 @@ export class Connection {
       this.#requests.delete(id);
       request.heard.lost();
     }
-    const { kind, message } = await this.#server.whyNot();
+    const { kind, message } = await server.whyNot();
     if (this.#socket) return;
     this.#starting = kind === "starting";
     // A server that answers without a reason was restarted just now: the next attempt decides.
-    this.#told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
+    this.told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
     // Without another key the answer will be the same.
     if (kind === "key") return;
     const wait = this.#starting ? STARTING_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
@@ -138,6 +134,9 @@ export class Connection {
     }, PONG_WITHIN_MS);
   }
 }
+
+/** The page's connection. */
+export const connection = new Connection();
 
 /**
  * Read a frame: 0xAA 0x55, type, 0, metadata and its length, samples and theirs.

@@ -24,6 +24,8 @@ const answer = (request) =>
   });
 
 export class History {
+  /** Shows what is kept, here and in other tabs. */
+  changed = async () => {};
   /** Whether what is kept lasts beyond this page. */
   lasts = true;
   #database = null;
@@ -40,6 +42,17 @@ export class History {
     const entries = [...all.values()].filter(({ kind }) => kind !== "sound");
     for (const entry of entries) entry.recording ??= all.get(soundOf(entry.id))?.recording;
     return entries.sort((one, other) => other.time - one.time);
+  }
+
+  /** What is kept with an id, undefined for nothing. */
+  async find(id) {
+    return (await this.list()).find((entry) => entry.id === id);
+  }
+
+  /** Keep an entry as `put` does, and show it. */
+  async add(entry) {
+    await this.put(entry);
+    await this.changed();
   }
 
   /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
@@ -99,6 +112,9 @@ export class History {
     return database && answer(act(database.transaction(STORE, mode).objectStore(STORE)));
   }
 }
+
+/** What this browser keeps. */
+export const history = new History();
 
 async function connect() {
   const request = indexedDB.open(NAME, 1);

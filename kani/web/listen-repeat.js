@@ -1,24 +1,25 @@
 /** "Repeat after me": what was said is spoken in the chosen voice, each word lit in the transcript meanwhile. */
 
+import { compose } from "./compose.js";
 import { eachFrame, find } from "./element.js";
 import { t } from "./i18n.js";
+import { playback } from "./playback.js";
 import { textOf } from "./transcript.js";
+import { hueOf, nameOf } from "./voices.js";
 
 export class Repeat {
-  #acts;
   #view;
 
   /**
-   * @param {Record<string, any>} acts say(text, language), place(), voice() and own(), as `ListenPanel` has them
+   * @param {() => void} own chooses the user's own voice
    * @param {import("./transcript-view.js").TranscriptView} view
    */
-  constructor(acts, view) {
-    this.#acts = acts;
+  constructor(own, view) {
     this.#view = view;
     find("listen-repeat").addEventListener("change", () => this.show());
     find("listen-own").addEventListener("click", () => {
       find("listen-repeat").checked = true;
-      this.#acts.own();
+      own();
     });
     find("voice").addEventListener("chosen", () => this.show());
     this.show();
@@ -26,9 +27,8 @@ export class Repeat {
 
   /** Show in which voice is repeated. */
   show() {
-    const { name, hue } = this.#acts.voice();
-    find("listen-voice").textContent = t("listen.voice", { voice: name });
-    find("listen-face").style.setProperty("--hue", hue);
+    find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] });
+    find("listen-face").style.setProperty("--hue", hueOf(compose.speaking));
   }
 
   /** Whether it is wanted. */
@@ -38,12 +38,13 @@ export class Repeat {
 
   /** Speak the last paragraph, rows of a transcript; done once it was heard, with what was wrong, in words. */
   async say(rows) {
-    const repeating = this.#acts.say(textOf(...rows), find("listen-language").value);
+    const language = compose.known(find("listen-language").value);
+    playback.speak({ ...compose.choice, text: textOf(...rows), language, kept: false });
     const stop = this.#follow(rows.flatMap(({ words }) => words));
-    const problem = await repeating;
+    await playback.ended();
     stop();
     this.#view.light(null);
-    return problem;
+    return find("problem").textContent;
   }
 
   /** Light each of the last words that are shown while they are repeated; returns what ends that. */
@@ -56,7 +57,7 @@ export class Repeat {
       return { element, from };
     });
     return eachFrame(() => {
-      const place = this.#acts.place();
+      const { place } = playback;
       this.#view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
     });
   }

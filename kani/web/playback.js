@@ -1,8 +1,12 @@
 /** One utterance at a time: asked for, played as it comes, stopped, kept, and played again. */
 
+import { compose } from "./compose.js";
+import { connection } from "./connection.js";
+import { complain } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
 import { Player } from "./player.js";
+import { quiet, sounds } from "./quiet.js";
 import { Stage } from "./stage.js";
 import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
@@ -10,12 +14,15 @@ import { Utterance } from "./utterance.js";
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
 
-export class Playback {
+class Playback {
+  /**
+   * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
+   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; changed(): its buttons may do other things now.
+   * @type {Record<string, any>}
+   */
+  acts = {};
   #player = new Player((kind) => this.#happened(kind));
   #stage = new Stage(this.#player, (position) => this.playFrom(position));
-  #compose;
-  #connection;
-  #acts;
   /** The utterance on the stage, null for none; asked: its answer is not complete yet; live: it is not played again. */
   shown = null;
   asked = false;
@@ -28,17 +35,8 @@ export class Playback {
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
-  /**
-   * @param {import("./compose.js").Compose} compose makes the parameters of a request
-   * @param {import("./connection.js").Connection} connection takes it
-   * @param {Record<string, any>} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance, comes): one with some audio, comes: and more of it; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
-   *   changed(): its buttons may do other things now
-   */
-  constructor(compose, connection, acts) {
-    this.#compose = compose;
-    this.#connection = connection;
-    this.#acts = acts;
+  constructor() {
+    sounds(this);
   }
 
   /** Prepare for sound. */
@@ -80,21 +78,21 @@ export class Playback {
   /** Ask for what was chosen, and play it. */
   speak(choice) {
     const clicked = performance.now();
-    const params = this.#compose.params(choice);
-    this.stop();
-    this.#acts.begins();
-    this.#acts.problem("");
+    const params = compose.params(choice);
+    quiet();
+    this.acts.begins();
+    complain("");
     const utterance = new Utterance(newId(), choice, clicked);
     this.shown = utterance;
     this.asked = this.#live = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
-    if (this.#compose.inParts(params.text)) this.#askInParts(utterance, params);
+    if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
     this.#player.begin();
     this.#stage.begin(utterance, true);
-    this.connected(this.#connection.ready);
+    this.connected(connection.ready);
     this.#changed();
   }
 
@@ -105,11 +103,10 @@ export class Playback {
 
   /** Silence at once, and no more work for the server. */
   stop() {
-    this.#acts.quiet();
     if (!this.busy) return;
     const heard = this.#player.busy;
     if (this.asked) {
-      this.#connection.cancel(this.shown.request);
+      connection.cancel(this.shown.request);
       this.shown.stopped = true;
       this.#arrived();
     }
@@ -122,6 +119,7 @@ export class Playback {
   /** Rest, or play on. */
   async pause(rests) {
     if (!this.#player.busy) return;
+    if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
     if (!rests && this.#player.tempoChanged) return this.playFrom(this.#player.heard());
     clearTimeout(this.#drought);
     this.#slow = false;
@@ -132,8 +130,8 @@ export class Playback {
 
   /** Play something that is kept; pieces: its samples. */
   replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
-    this.stop();
-    this.#acts.problem("");
+    quiet();
+    complain("");
     this.shown = new Utterance(id, choice, performance.now());
     Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces });
     this.shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -143,7 +141,7 @@ export class Playback {
   /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
   playFrom(position) {
     if (!this.shown?.samples) return;
-    this.#acts.quiet();
+    quiet(this);
     if (this.busy) this.#player.playFrom(this.shown, position, !this.asked);
     else this.#again(position);
     this.#changed();
@@ -157,7 +155,7 @@ export class Playback {
   /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
     this.#live = false;
-    this.#acts.begins();
+    this.acts.begins();
     this.#player.playFrom(this.shown, position, true);
     this.#stage.begin(this.shown, false);
     this.#stage.told(this.shown.result ?? {});
@@ -174,8 +172,8 @@ export class Playback {
     if (module === null) return this.#fails(t("problem.offline"));
     const { MarkError, speechParts } = module;
     try {
-      const speaks = (voice) => this.#compose.speaks(voice);
-      const parts = speechParts(params.text, this.#compose.longest, params.speed ?? 1, speaks);
+      const speaks = (voice) => compose.speaks(voice);
+      const parts = speechParts(params.text, compose.longest, params.speed ?? 1, speaks);
       if (parts.length) this.#ask(utterance, params, parts);
       else this.#fails(t("problem.empty"));
     } catch (error) {
@@ -190,10 +188,10 @@ export class Playback {
     utterance.request = newId();
     utterance.beginPart(start, pause);
     const asked = { ...params, text, voice: voice || params.voice };
-    this.#connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
+    connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
       utterance.addResult(result);
       if (rest.length === 0) return false;
-      this.#ask(utterance, this.#compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
+      this.#ask(utterance, compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
       return true;
     }));
   }
@@ -209,17 +207,17 @@ export class Playback {
         this.#player.push(samples.slice(), utterance.sampleRate);
         this.#stage.came(samples, spans);
         if (utterance.arrivals.length === 1) this.#changed();
-        if (this.#growth.isDue(utterance.seconds)) this.#acts.keep(utterance, true);
+        if (this.#growth.isDue(utterance.seconds)) this.acts.keep(utterance, true);
       },
       complete: (result) => {
         if (goesOn(result)) return;
         this.#stage.told(utterance.result);
-        this.#compose.spoken(utterance.choice.text, utterance.result);
+        compose.spoken(utterance.choice.text, utterance.result);
         this.#ends();
       },
       error: (error) => {
         if (utterance.samples === 0) return this.#fails(explain(error));
-        this.#acts.problem(explain(error));
+        complain(explain(error));
         // The audio that came is played to its end, as after a broken connection.
         this.#ends({ lost: true });
       },
@@ -229,7 +227,7 @@ export class Playback {
 
   /** Nothing came, and nothing will. */
   #fails(words) {
-    this.#acts.problem(words);
+    complain(words);
     this.#arrived();
     this.#player.stop();
     this.#stage.hide();
@@ -249,7 +247,7 @@ export class Playback {
     this.asked = false;
     this.#goesOn();
     this.#stage.complete();
-    if (this.shown.samples > 0) this.#acts.keep(this.shown, false);
+    if (this.shown.samples > 0) this.acts.keep(this.shown, false);
     this.#changed();
   }
 
@@ -259,7 +257,7 @@ export class Playback {
     this.#stage.end(!lost);
     this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
-    if (!lost) this.#acts.heard(this.shown);
+    if (!lost) this.acts.heard(this.shown);
   }
 
   /** Handle the player's events of the stream that plays. */
@@ -267,7 +265,7 @@ export class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.#player.load();
-      this.#acts.sounds(this.shown);
+      this.acts.sounds(this.shown);
       if (this.#live) this.#stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.#player.latency);
       this.say(t(this.#live ? "status.speaking" : "status.replay"));
     }
@@ -278,7 +276,7 @@ export class Playback {
       }, LONG_WAIT_MS);
     }
     if (kind === "playing") this.#goesOn();
-    if (kind === "silent") this.#acts.problem(t("problem.player"));
+    if (kind === "silent") complain(t("problem.player"));
     if ((kind === "ended" || kind === "silent") && !this.asked) this.#heardOut();
   }
 
@@ -291,7 +289,10 @@ export class Playback {
   }
 
   #changed() {
-    this.#acts.changed();
+    this.acts.changed();
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
+
+/** What this page plays. */
+export const playback = new Playback();

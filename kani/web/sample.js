@@ -1,9 +1,15 @@
 /** A recording that is played once, in whatever format the browser reads. */
 
+import { quiet, sounds } from "./quiet.js";
+
 export class Sample {
   #context = null;
   /** @type {(event?: any) => void} */
   #end = () => {};
+
+  constructor() {
+    sounds(this);
+  }
 
   /**
    * Play what comes, and return once it was heard or stopped. Called in a click, as browsers want.
@@ -11,7 +17,7 @@ export class Sample {
    * @param {Promise<ArrayBuffer>} coming
    */
   async play(coming) {
-    this.stop();
+    quiet();
     const context = (this.#context = new AudioContext());
     try {
       const buffer = await context.decodeAudioData(await coming);

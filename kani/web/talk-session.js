@@ -9,7 +9,7 @@
 import { has, number, t } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
-import { ServerError } from "./server.js";
+import { server, ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";
 
 const RATE = 24_000;
@@ -29,7 +29,6 @@ const FORMAT = { type: "audio/pcm", rate: RATE };
 export class TalkSession {
   /** True while the button of push-to-talk is held. */
   held = false;
-  #server;
   #settings;
   #told;
   #earlier;
@@ -52,7 +51,6 @@ export class TalkSession {
 
   /**
    * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
-   * @param {import("./server.js").Server} server
    * @param {import("./player.js").Player} player that the answers are heard by
    * @param {Record<string, any>} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
    *   model is told to be, "" for the server's own
@@ -63,8 +61,8 @@ export class TalkSession {
    *   failed(words); lost(words): all is over
    * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
-  static async begin(server, player, settings, told, earlier) {
-    const session = new TalkSession(server, player, settings, told, earlier);
+  static async begin(player, settings, told, earlier) {
+    const session = new TalkSession(player, settings, told, earlier);
     player.open();
     // Without one, as over plain http, one writes.
     if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
@@ -73,8 +71,7 @@ export class TalkSession {
   }
 
   /** The parameters are those of `begin`. */
-  constructor(server, player, settings, told, earlier) {
-    this.#server = server;
+  constructor(player, settings, told, earlier) {
     this.#earlier = earlier.slice(-MOST_EARLIER);
     this.#player = player;
     player.told = (kind) => this.#played(kind);
@@ -142,7 +139,7 @@ export class TalkSession {
   }
 
   #open() {
-    const socket = (this.#socket = this.#server.talkingSocket());
+    const socket = (this.#socket = server.talkingSocket());
     socket.onopen = () => {
       const waiting = this.#waiting;
       this.#waiting = null;
@@ -154,7 +151,7 @@ export class TalkSession {
       if (this.#socket !== socket) return;
       await this.finish({ lost: true });
       const told = ENDINGS.includes(code) ? this.#failure : "";
-      this.#told.lost(told || (await this.#server.whyNot()).words);
+      this.#told.lost(told || (await server.whyNot()).words);
     };
   }
 

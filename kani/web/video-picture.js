@@ -1,7 +1,7 @@
 /** The picture of a result's video: its words over the waveform, each lit as it is said. */
 
 import { find } from "./element.js";
-import { direction } from "./words.js";
+import { direction, MARK, SPEAKABLE } from "./words.js";
 
 /** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */
 const SIZES = [84, 72, 62, 54, 46];
@@ -12,8 +12,6 @@ const WAVE_HEIGHT = 120;
 const FOOT = 300;
 /** A mark that belongs to the word after it. */
 const OPENS = /^[\p{Ps}\p{Pi}¿¡]/u;
-const SPEAKABLE = /[\p{L}\p{N}]/u;
-const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
 function tokens({ choice: { text }, spans }) {

@@ -4,8 +4,9 @@ import { find, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { number, seconds, t } from "./i18n.js";
 import { Microphone, Recorder } from "./microphone.js";
+import { quiet } from "./quiet.js";
 import { Sample } from "./sample.js";
-import { ServerError } from "./server.js";
+import { server, ServerError } from "./server.js";
 import { fill } from "./voices.js";
 
 const SHORTEST_S = 3;
@@ -21,8 +22,6 @@ const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-f
 export class VoiceDialog {
   #dialog = find("voice-dialog");
   #sample = new Sample();
-  #server;
-  #quiet;
   #kept;
   #recorder = null;
   #beginning = false;
@@ -33,13 +32,9 @@ export class VoiceDialog {
   #level = 0;
 
   /**
-   * @param {import("./server.js").Server} server
-   * @param {() => void} quiet see that nothing else is heard
    * @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not
    */
-  constructor(server, quiet, kept) {
-    this.#server = server;
-    this.#quiet = quiet;
+  constructor(kept) {
     this.#kept = kept;
     find("voice-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -52,7 +47,6 @@ export class VoiceDialog {
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
     find("recording-play").addEventListener("click", () => {
-      quiet();
       const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
       return this.#sample.play(this.#recording.arrayBuffer()).catch(unplayable);
     });
@@ -78,8 +72,7 @@ export class VoiceDialog {
     if (this.#beginning) return;
     this.#beginning = true;
     this.#clear();
-    this.#sample.stop();
-    this.#quiet();
+    quiet();
     // The microphone's last message comes after the recording has ended.
     const heard = (level, length, recorder) => {
       if (recorder !== this.#recorder) return;
@@ -160,7 +153,7 @@ export class VoiceDialog {
       this.#complain(param, words);
       this.#point();
     });
-    const voice = await this.#server.keepVoice(form).catch(failed).finally(() => keeps(false, "clone.keep"));
+    const voice = await server.keepVoice(form).catch(failed).finally(() => keeps(false, "clone.keep"));
     if (!voice) return;
     find("voice-form").reset();
     find("recording-state").textContent = "";

@@ -330,10 +330,11 @@ def test_several_voices_speak_one_text(visitor: Visitor) -> None:
 LATE_ANSWER = """
   async () => {
     const { showSpokenText } = await import("/static/spoken-text.js");
+    const { server } = await import("/static/server.js");
     const box = document.createElement("p");
     const answers = [];
-    const server = { post: () => new Promise((answer) => answers.push(answer)) };
-    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }, server));
+    server.post = () => new Promise((answer) => answers.push(answer));
+    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }));
     for (const text of ["new", "old"]) {
       const answer = { normalized_alignment: { characters: [...text] } };
       answers[text === "new" ? 1 : 0]({ json: async () => answer });

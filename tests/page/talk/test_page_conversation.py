@@ -103,7 +103,7 @@ def test_question_is_answered_interrupted_and_refused(
 
 
 MARKED = "**Sure!** See [the page](https://example.org/x) and call `print('x')` now.\n\n- One.\n- Two."
-PLAIN = "Sure! See the page and call print('x') now. • One. • Two."
+PLAIN = "Sure! See the page and call print('x') now.\n\n• One.\n• Two."
 
 
 def test_written_question_is_answered_without_marks_and_kept(
