@@ -4,7 +4,7 @@ import { compose } from "./compose.js";
 import { connection } from "./connection.js";
 import { find, query, queryAll, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
-import { Features } from "./features.js";
+import { Features, historyList } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { history } from "./history.js";
 import { has, percent, t, translate } from "./i18n.js";
@@ -45,10 +45,10 @@ playback.acts = {
   sounds: (utterance) => {
     // While the server is there: what has come can be saved, kept and played again without it.
     downloads();
-    features.load();
+    historyList();
     features.plays(utterance);
   },
-  heard: (utterance) => features.heard(utterance),
+  heard: ({ choice }) => features.book?.heard(choice.text),
   changed: buttons,
 };
 const gallery = new Gallery();
@@ -60,7 +60,7 @@ function speak(tries) {
   features.stopDictation();
   const { choice } = compose;
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries });
-  playback.say("");
+  playback.stage.say("");
   complain(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
 }
@@ -88,8 +88,8 @@ const downloads = () => import("./downloads.js");
 async function saveAs(kind) {
   if (kind === "square" || kind === "wide") return saveVideo(kind);
   const { save } = await downloads();
-  if (kind === "mp3" || kind === "opus") playback.say(t("download.making"));
-  await save(playback.shown, kind).then(() => playback.plays || playback.say(""), inWords(complain));
+  if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
+  await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
 }
 
 /** True while a video is being made. */
@@ -101,10 +101,10 @@ async function saveVideo(shape) {
   filming = true;
   const { videoOf } = await import("./video.js");
   quiet();
-  await videoOf(playback.shown, shape, (share) => playback.say(t("video.making", { percent: percent(share) })))
+  await videoOf(playback.shown, shape, (share) => playback.stage.say(t("video.making", { percent: percent(share) })))
     .catch(expected([DOMException, TypeError], () => complain(t("video.none"))))
     .finally(() => (filming = false));
-  playback.say("");
+  playback.stage.say("");
 }
 
 function buttons() {
@@ -113,8 +113,8 @@ function buttons() {
   find("stop").hidden = !playback.busy;
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
-  const act = !playback.plays ? "again" : playback.paused ? "resume" : "pause";
-  find("pause").disabled = playback.asked ? !playback.plays : !some;
+  const act = !playback.player.busy ? "again" : playback.player.paused ? "resume" : "pause";
+  find("pause").disabled = playback.asked ? !playback.player.busy : !some;
   find("pause").dataset.act = act;
   find("pause").ariaLabel = t(act);
   for (const file of files) file.disabled = !some || (playback.asked && WHOLE.includes(file.value));
@@ -133,7 +133,7 @@ function lineIs(state, message) {
     if (find("problem").dataset.line) complain("");
     learn();
   } else if (state === "key") {
-    features.askKey();
+    import("./key-dialog.js").then(({ askKey }) => askKey());
   } else {
     complain(t(has(`problem.${state}`) ? `problem.${state}` : "problem.failed", { message }));
   }
@@ -171,7 +171,7 @@ find("spoken").addEventListener("toggle", async () => {
 find("stop").addEventListener("click", () => quiet());
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
-  if (playback.plays) playback.pause(!playback.paused);
+  if (playback.player.busy) playback.pause(!playback.player.paused);
   else playback.replay(playback.shown, playback.shown.pieces);
 });
 for (const id of ["code", "details"]) {
@@ -198,6 +198,6 @@ document.addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !elsewhere) quiet();
 });
 
-playback.open();
+playback.player.open();
 features.showHistory();
 connection.open();

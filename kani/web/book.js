@@ -4,13 +4,13 @@ import { compose } from "./compose.js";
 import { button, find, make, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
-import { addTexts, clock, percent, t } from "./i18n.js";
+import { clock, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { quiet } from "./quiet.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
-import { texts } from "./texts-book.js";
 import { saveFile } from "./wav.js";
+import "./texts-book.js";
 
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
@@ -38,10 +38,6 @@ export class Book {
   #makes = new Memory("kani.making", () => sessionStorage);
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
-
-  constructor() {
-    addTexts(texts);
-  }
 
   /** Read a file, and show the book. */
   async read(file) {
@@ -123,7 +119,7 @@ export class Book {
     const focused = document.activeElement;
     quiet();
     this.#is(at, from);
-    compose.text = this.#text;
+    compose.give(this.#text);
     // The next arrow key chooses the next chapter.
     if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
     else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
@@ -153,7 +149,7 @@ export class Book {
     this.#making?.abort();
     if (compose.choice.text === this.#text) {
       quiet();
-      compose.text = this.#open.object.typed;
+      compose.give(this.#open.object.typed);
     }
     this.#book = null;
     this.#open.object = {};

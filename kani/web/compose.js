@@ -77,7 +77,7 @@ class Compose {
     });
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");
-      this.#give(this.#exampleOf(example));
+      this.give(this.#exampleOf(example));
     });
     this.#language.addEventListener("change", () => {
       this.#wanted = { language: this.#language.value, voice: this.#voice.value };
@@ -129,9 +129,8 @@ class Compose {
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const place = find("parameter-fields");
-    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(place)]);
-    this.#parameters ??= new Parameters(place);
+    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]);
+    this.#parameters ??= new Parameters();
     await this.#offerParameters();
     this.#changed();
   }
@@ -142,7 +141,7 @@ class Compose {
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
     const [{ VoxcpmFields }] = await Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]);
-    this.#voxcpm ??= new VoxcpmFields(find("voxcpm"), this.#config);
+    this.#voxcpm ??= new VoxcpmFields(this.#config);
   }
 
   /** Code points of the longest text of one request. */
@@ -192,7 +191,7 @@ class Compose {
 
   /** Put back what was once chosen; typed: its text is kept nowhere else. */
   reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
-    this.#give(text, typed);
+    this.give(text, typed);
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = String(strength);
@@ -213,13 +212,8 @@ class Compose {
     };
   }
 
-  /** Replace the text that is there. */
-  set text(text) {
-    this.#give(text);
-  }
-
   /** Replace the text that is there. What was typed can be brought back, with all that was chosen for it. */
-  #give(text, typed = false) {
+  give(text, typed = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
       // Without the server the browser's own undo is left.

@@ -1,6 +1,6 @@
 /** Dictation: words go where the text cursor is, as they are recognised. */
 
-import { query, type } from "./element.js";
+import { find, query, type } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
@@ -8,19 +8,10 @@ import { Microphone } from "./microphone.js";
 import { between } from "./transcript.js";
 
 export class Dictation {
-  #field;
-  #button;
+  #field = find("text");
+  #button = find("dictate");
   #listener = null;
   #busy = false;
-
-  /**
-   * @param {import("./element.js").Found} field
-   * @param {HTMLElement} button pressed while it listens
-   */
-  constructor(field, button) {
-    this.#field = field;
-    this.#button = button;
-  }
 
   /** Begin, or end. */
   async toggle(language) {

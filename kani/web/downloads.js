@@ -1,9 +1,8 @@
 /** Files of a result: its audio, and the times of its words. */
 
-import { fileName } from "./file-name.js";
 import { server } from "./server.js";
 import { timedWords, timesFile } from "./subtitles.js";
-import { saveFile, wavFile } from "./wav.js";
+import { fileName, saveFile, wavFile } from "./wav.js";
 
 /**
  * Save a file of a result.

@@ -5,7 +5,7 @@ import { fillIn, find, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
-import { Tabs } from "./navigation.js";
+import { handleTabs } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./quiet.js";
 import { server } from "./server.js";
@@ -17,7 +17,7 @@ import { withoutMarks } from "./words.js";
 const LONGEST_TITLE = 120;
 
 export class Features {
-  #tabs;
+  #showTab;
   #dictation = null;
   #historyList = null;
   #listenPanel = null;
@@ -25,15 +25,16 @@ export class Features {
   #talkPanel = null;
   /** The content of /health, as far as a conversation depends on it. */
   #health = { conversations: false, recognizer: { live: true } };
-  #book = null;
+  /** The book that is read, once one was opened. */
+  book = null;
   #voiceDialog = null;
   #voiceList = null;
 
   constructor() {
-    this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
+    this.#showTab = handleTabs((id) => this.#showPanel(id));
     find("dictate").addEventListener("click", async () => {
       const { Dictation } = await import("./dictation.js");
-      this.#dictation ??= new Dictation(find("text"), find("dictate"));
+      this.#dictation ??= new Dictation();
       quiet();
       await this.#dictation.toggle(compose.choice.language);
     });
@@ -49,18 +50,10 @@ export class Features {
     takeDrops(page, (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => {
-      const { codePanel } = await import("./code-samples.js");
-      codePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
-    });
-    whenOpened("mix", async () => {
-      const { showMix } = await import("./voice-mix.js");
-      showMix(compose.voices, (mix) => compose.choose(mix));
-    });
-    whenOpened("speakers", async () => {
-      const { showSpeakers } = await import("./speakers.js");
-      showSpeakers(find("speakers-fields"), find("text"), compose.voices);
-    });
+    const request = () => ({ choice: compose.choice, key: server.key !== "" });
+    whenOpened("code", async () => (await import("./code-samples.js")).codePanel(request));
+    whenOpened("mix", async () => (await import("./voice-mix.js")).showMix());
+    whenOpened("speakers", async () => (await import("./speakers.js")).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -69,12 +62,6 @@ export class Features {
   /** End the dictation, if there is one. */
   stopDictation() {
     this.#dictation?.stop();
-  }
-
-  /** Ask for the server's key. */
-  async askKey() {
-    const { askKey } = await import("./key-dialog.js");
-    askKey();
   }
 
   /** Show the kept voices, if there are any. */
@@ -90,7 +77,7 @@ export class Features {
     if (!this.#historyList && history.lasts && (await history.list()).length === 0) return;
     this.#historyList ??= historyList().then(({ HistoryList }) => new HistoryList({
       reuse: (choice) => {
-        this.#tabs.show("compose-panel");
+        this.#showTab("compose-panel");
         compose.reuse(choice);
       },
       open: (entry) => this.#open(entry),
@@ -98,15 +85,10 @@ export class Features {
     await (await this.#historyList).show();
   }
 
-  /** Load what shows the history, while the server is there. */
-  load() {
-    historyList();
-  }
-
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
     const end = playback.ended();
-    this.#book?.follow(choice.text, end);
+    this.book?.follow(choice.text, end);
     if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();
@@ -133,14 +115,14 @@ export class Features {
   }
 
   async #showListening() {
-    if (this.#listenPanel) return this.#listenPanel.show();
-    this.load();
+    if (this.#listenPanel) return;
+    historyList();
     // Meanwhile nobody can click on it in vain.
     find("listen-panel").inert = true;
     const { ListenPanel } = await import("./listen-panel.js").finally(() => (find("listen-panel").inert = false));
     const use = (text) => {
-      this.#tabs.show("compose-panel");
-      compose.text = text;
+      this.#showTab("compose-panel");
+      compose.give(text);
     };
     // A voice of the user's own.
     const own = () => {
@@ -154,17 +136,17 @@ export class Features {
   /** Show a transcript, a conversation or a book of the history. */
   async #open(entry) {
     if (entry.kind === "book") {
-      this.#tabs.show("compose-panel");
+      this.#showTab("compose-panel");
       return (await this.#bookReader()).show(entry);
     }
     const talk = entry.kind === "talk";
-    this.#tabs.show(talk ? "talk-panel" : "listen-panel");
+    this.#showTab(talk ? "talk-panel" : "listen-panel");
     await (talk ? this.#showTalk() : this.#showListening());
     await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
   }
 
   async #showTalk() {
-    this.load();
+    historyList();
     const [{ TalkPanel }] = await Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel"))]);
     this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
@@ -172,8 +154,8 @@ export class Features {
 
   async #bookReader() {
     const { Book } = await import("./book.js");
-    this.#book ??= new Book();
-    return this.#book;
+    this.book ??= new Book();
+    return this.book;
   }
 
   /** Read a book's file, if there is one. */
@@ -182,11 +164,6 @@ export class Features {
     await (await this.#bookReader()).read(file);
     // The same file may be chosen again.
     find("book-file").value = "";
-  }
-
-  /** A text was heard to its end. */
-  heard({ choice }) {
-    this.#book?.heard(choice.text);
   }
 
   async #addVoice() {
@@ -200,7 +177,8 @@ export class Features {
   }
 }
 
-const historyList = () => import("./history-list.js");
+/** What shows the history: it is loaded while the server is there. */
+export const historyList = () => import("./history-list.js");
 
 /** Install the page as an application, which opens without the server: browsers do over https and on this machine itself. */
 async function install() {

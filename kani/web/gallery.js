@@ -10,12 +10,10 @@ import { locale, number, t } from "./i18n.js";
 import { quiet } from "./quiet.js";
 import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
+import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
-
-const collator = new Intl.Collator(locale);
 
 /** Scripts without spaces, where a word is found within others. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
@@ -28,7 +26,6 @@ export class Gallery {
   #sex = find("gallery-sex");
   #memory = new Memory("kani.favourites", () => localStorage);
   #marked;
-  #sample = null;
   /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
   #voices = [];
@@ -81,15 +78,7 @@ export class Gallery {
 
   #offerLanguages() {
     const before = this.#language.options.length ? this.#language.value : locale;
-    const tags = (voices) => [...new Set(voices.map((voice) => primary(voice.language)).filter(Boolean))];
-    const natural = tags(this.#voices.filter(isNatural));
-    const robotic = tags(this.#voices).filter((tag) => !natural.includes(tag));
-    const named = (some) => {
-      const choices = some.map((tag) => [tag, languageName(tag, this.#voices)]);
-      return choices.sort(([, one], [, other]) => collator.compare(one, other));
-    };
-    const groups = [["", [["", t("gallery.every")], ...named(natural)]], [t("voice.robotic"), named(robotic)]];
-    fill(this.#language, groups, [...natural, ...robotic].includes(before) ? before : "");
+    fill(this.#language, [["", [["", t("gallery.every")]]], ...compose.languages], before);
   }
 
   /** The language of the voices that are shown, "" for all. */
@@ -239,10 +228,9 @@ export class Gallery {
     quiet();
     find("gallery-problem").textContent = "";
     if (playing) return;
-    const { Sample } = await import("./sample.js");
-    this.#sample ??= new Sample();
+    const { sample } = await import("./sample.js");
     this.#plays(voice.id);
-    await this.#sample.play(server.preview(voice.id, this.#tongue || locale))
+    await sample.play(server.preview(voice.id, this.#tongue || locale))
       .catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (find("gallery-problem").textContent = words)))
       .finally(() => this.#playing === voice.id && this.#plays(""));
   }

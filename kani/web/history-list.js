@@ -1,7 +1,6 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
 import { arrange, button, find, make } from "./element.js";
-import { fileName } from "./file-name.js";
 import { history } from "./history.js";
 import { clock, moment, number, t } from "./i18n.js";
 import { playback } from "./playback.js";
@@ -9,7 +8,7 @@ import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
 import { textOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
-import { saveFile, wavFile } from "./wav.js";
+import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
 
 const EXCERPT = 140;

@@ -60,11 +60,7 @@ export class History {
     return this.#write({ kind: "sound", id: soundOf(id), recording });
   }
 
-  /**
-   * Keep an utterance with some audio.
-   * @param {import("./utterance.js").Utterance} utterance
-   * @param {boolean} lost more was to come
-   */
+  /** Keep an utterance with some audio; lost: more was to come. */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }

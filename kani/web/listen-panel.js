@@ -6,9 +6,9 @@ import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
 import { clock, locale, t } from "./i18n.js";
-import { Repeat } from "./listen-repeat.js";
+import { handleRepeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
-import { Meter } from "./meter.js";
+import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { quiet } from "./quiet.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
@@ -32,7 +32,7 @@ const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "l
 export class ListenPanel {
   #state = "empty";
   #transcript = new Transcript();
-  #view = new TranscriptView(find("transcript"), {
+  #view = new TranscriptView({
     play: (at) => this.#player.ready && this.#player.playFrom(at),
     changed: () => {
       this.#draft.object = { id: this.#transcript.id };
@@ -51,7 +51,7 @@ export class ListenPanel {
   #upload = null;
   /** What was heard live, at RATE. */
   #samples = [];
-  #meter = new Meter(find("listen"));
+  #meter = meterOf(find("listen"));
   #player = new RecordingPlayer((at) => this.#view.lightAt(at));
   #repeat;
   /** Id of the transcript that is shown, the number of a row that is corrected, and its text; for a reload. */
@@ -62,12 +62,9 @@ export class ListenPanel {
   /** The file that is transcribed, and those that wait for it. */
   #files = [];
 
-  /**
-   * @param {(text: string) => void} use takes a text as the one to speak
-   * @param {() => void} own chooses the user's own voice
-   */
+  /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
-    this.#repeat = new Repeat(own, this.#view);
+    this.#repeat = handleRepeat(own, this.#view);
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
@@ -95,11 +92,6 @@ export class ListenPanel {
     // What cannot be is no error.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
     this.#reopen();
-  }
-
-  /** The panel is shown again. */
-  show() {
-    this.#repeat.show();
   }
 
   /** Show a transcript of the history; what is under way is ended, and kept. */
@@ -227,7 +219,7 @@ export class ListenPanel {
   #add(transcript, said, words) {
     transcript.add(said, words);
     this.#view.refresh();
-    this.#view.follow();
+    find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
     this.#keeping ||= setTimeout(() => this.#keep(transcript), KEPT_WITHIN_MS);
   }
@@ -242,10 +234,10 @@ export class ListenPanel {
     const paragraph = transcript.paragraphs.at(-1);
     transcript.pause();
     const listener = this.#listener;
-    if (!this.#repeat.wanted || !listener || listener.deaf || !paragraph) return;
+    if (!find("listen-repeat").checked || !listener || listener.deaf || !paragraph) return;
     listener.deaf = true;
     this.#say(t("listen.repeating"));
-    find("listen-problem").textContent = await this.#repeat.say(paragraph);
+    find("listen-problem").textContent = await this.#repeat(paragraph);
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
   }

@@ -7,58 +7,46 @@ import { playback } from "./playback.js";
 import { textOf } from "./transcript.js";
 import { hueOf, nameOf } from "./voices.js";
 
-export class Repeat {
-  #view;
-
-  /**
-   * @param {() => void} own chooses the user's own voice
-   * @param {import("./transcript-view.js").TranscriptView} view
-   */
-  constructor(own, view) {
-    this.#view = view;
-    find("listen-repeat").addEventListener("change", () => this.show());
-    find("listen-own").addEventListener("click", () => {
-      find("listen-repeat").checked = true;
-      own();
-    });
-    find("voice").addEventListener("chosen", () => this.show());
-    this.show();
-  }
-
-  /** Show in which voice is repeated. */
-  show() {
+/**
+ * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was
+ * wrong, in words.
+ * @param {() => void} own chooses the user's own voice
+ * @param {import("./transcript-view.js").TranscriptView} view
+ */
+export function handleRepeat(own, view) {
+  const show = () => {
     find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] });
     find("listen-face").style.setProperty("--hue", hueOf(compose.speaking));
-  }
+  };
+  find("listen-own").addEventListener("click", () => {
+    find("listen-repeat").checked = true;
+    own();
+  });
+  find("voice").addEventListener("chosen", show);
+  show();
 
-  /** Whether it is wanted. */
-  get wanted() {
-    return find("listen-repeat").checked;
-  }
-
-  /** Speak the last paragraph, rows of a transcript; done once it was heard, with what was wrong, in words. */
-  async say(rows) {
+  return async (rows) => {
     const language = compose.known(find("listen-language").value);
     playback.speak({ ...compose.choice, text: textOf(...rows), language, kept: false });
-    const stop = this.#follow(rows.flatMap(({ words }) => words));
+    const stop = follow(view, rows.flatMap(({ words }) => words));
     await playback.ended();
     stop();
-    this.#view.light(null);
+    view.light(null);
     return find("problem").textContent;
-  }
+  };
+}
 
-  /** Light each of the last words that are shown while they are repeated; returns what ends that. */
-  #follow(words) {
-    let length = 0;
-    const places = this.#view.words.slice(-words.length).map(({ element }, n) => {
-      if (n > 0 && !words[n].glued) length++;
-      const from = length;
-      length += [...words[n].text].length;
-      return { element, from };
-    });
-    return eachFrame(() => {
-      const { place } = playback;
-      this.#view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
-    });
-  }
+/** Light each of the last words that are shown while they are repeated; returns what ends that. */
+function follow(view, words) {
+  let length = 0;
+  const places = view.words.slice(-words.length).map(({ element }, n) => {
+    if (n > 0 && !words[n].glued) length++;
+    const from = length;
+    length += [...words[n].text].length;
+    return { element, from };
+  });
+  return eachFrame(() => {
+    const { place } = playback;
+    view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
+  });
 }

@@ -15,13 +15,14 @@ export class MediaKeys {
 
   constructor() {
     this.#silence.loop = true;
+    const seek = (by) => playback.playFrom(playback.player.heard() + by);
     /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
       play: () => playback.pause(false),
       pause: () => playback.pause(true),
       stop: () => quiet(),
-      seekbackward: () => playback.seek(-STEP_S),
-      seekforward: () => playback.seek(STEP_S),
+      seekbackward: () => seek(-STEP_S),
+      seekforward: () => seek(STEP_S),
     };
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }

@@ -21,12 +21,11 @@ class Playback {
    * @type {Record<string, any>}
    */
   acts = {};
-  #player = new Player((kind) => this.#happened(kind));
-  #stage = new Stage(this.#player, (position) => this.playFrom(position));
-  /** The utterance on the stage, null for none; asked: its answer is not complete yet; live: it is not played again. */
+  player = new Player((kind) => this.#happened(kind));
+  stage = new Stage(this.player, (position) => this.playFrom(position));
+  /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  #live = false;
   /** Timer that tells a long wait for more audio; and whether one was told. */
   #drought = 0;
   #slow = false;
@@ -35,44 +34,20 @@ class Playback {
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
-  constructor() {
-    sounds(this);
-  }
-
-  /** Prepare for sound. */
-  open() {
-    this.#player.open();
-  }
-
   /** True if something is waited for, heard or paused. */
   get busy() {
-    return this.asked || this.#player.busy;
-  }
-
-  /** True if something is heard or paused. */
-  get plays() {
-    return this.#player.busy;
-  }
-
-  /** True if it is paused. */
-  get paused() {
-    return this.#player.paused;
+    return this.asked || this.player.busy;
   }
 
   /** Code point of the text that is heard now, -1 before the first one. */
   get place() {
-    const at = this.#player.heard();
+    const at = this.player.heard();
     return this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
   }
 
   /** Resolve when nothing is asked for nor heard. */
   ended() {
     return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  /** Show a sentence about what happens. */
-  say(words) {
-    this.#stage.say(words);
   }
 
   /** Ask for what was chosen, and play it. */
@@ -84,47 +59,47 @@ class Playback {
     complain("");
     const utterance = new Utterance(newId(), choice, clicked);
     this.shown = utterance;
-    this.asked = this.#live = true;
+    this.asked = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
     if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
-    this.#player.begin();
-    this.#stage.begin(utterance, true);
+    this.player.begin();
+    this.stage.begin(utterance);
     this.connected(connection.ready);
     this.#changed();
   }
 
   /** Say what is waited for; ready: whether the server takes requests now. */
   connected(ready) {
-    if (this.asked && this.shown.samples === 0) this.say(t(ready ? "status.asked" : "status.waiting"));
+    if (this.asked && this.shown.samples === 0) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
   }
 
   /** Silence at once, and no more work for the server. */
   stop() {
     if (!this.busy) return;
-    const heard = this.#player.busy;
+    const heard = this.player.busy;
     if (this.asked) {
       connection.cancel(this.shown.request);
       this.shown.stopped = true;
       this.#arrived();
     }
-    this.#stage.end(false);
-    this.#player.stop();
-    if (heard || this.shown.samples === 0) this.say(t("status.stopped"));
+    this.stage.end(false);
+    this.player.stop();
+    if (heard || this.shown.samples === 0) this.stage.say(t("status.stopped"));
     this.#changed();
   }
 
   /** Rest, or play on. */
   async pause(rests) {
-    if (!this.#player.busy) return;
+    if (!this.player.busy) return;
     if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
-    if (!rests && this.#player.tempoChanged) return this.playFrom(this.#player.heard());
+    if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     clearTimeout(this.#drought);
     this.#slow = false;
-    this.say(t(rests ? "status.paused" : this.#live ? "status.speaking" : "status.replay"));
-    await this.#player.pause(rests);
+    this.stage.say(t(rests ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
+    await this.player.pause(rests);
     this.#changed();
   }
 
@@ -142,23 +117,18 @@ class Playback {
   playFrom(position) {
     if (!this.shown?.samples) return;
     quiet(this);
-    if (this.busy) this.#player.playFrom(this.shown, position, !this.asked);
+    if (this.busy) this.player.playFrom(this.shown, position, !this.asked);
     else this.#again(position);
     this.#changed();
   }
 
-  /** Go on or back by some seconds. */
-  seek(by) {
-    this.playFrom(this.#player.heard() + by);
-  }
-
   /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
-    this.#live = false;
+    this.shown.live = false;
     this.acts.begins();
-    this.#player.playFrom(this.shown, position, true);
-    this.#stage.begin(this.shown, false);
-    this.#stage.told(this.shown.result ?? {});
+    this.player.playFrom(this.shown, position, true);
+    this.stage.begin(this.shown);
+    this.stage.told(this.shown.result ?? {});
     this.#changed();
   }
 
@@ -200,18 +170,18 @@ class Playback {
   #answers(utterance, goesOn) {
     return {
       progress: ({ state, position }) => {
-        if (state === "queued" && position) this.#stage.queued(position);
+        if (state === "queued" && position) this.stage.queued(position);
       },
       frame: (frame) => {
         const { samples, spans } = utterance.add(frame, performance.now());
-        this.#player.push(samples.slice(), utterance.sampleRate);
-        this.#stage.came(samples, spans);
+        this.player.push(samples.slice(), utterance.sampleRate);
+        this.stage.came(samples, spans);
         if (utterance.arrivals.length === 1) this.#changed();
         if (this.#growth.isDue(utterance.seconds)) this.acts.keep(utterance, true);
       },
       complete: (result) => {
         if (goesOn(result)) return;
-        this.#stage.told(utterance.result);
+        this.stage.told(utterance.result);
         compose.spoken(utterance.choice.text, utterance.result);
         this.#ends();
       },
@@ -229,8 +199,8 @@ class Playback {
   #fails(words) {
     complain(words);
     this.#arrived();
-    this.#player.stop();
-    this.#stage.hide();
+    this.player.stop();
+    this.stage.hide();
     this.#changed();
   }
 
@@ -238,7 +208,7 @@ class Playback {
   #ends({ lost = false } = {}) {
     this.shown.lost = lost;
     this.#arrived();
-    if (!this.#player.silent) this.#player.finish();
+    if (!this.player.silent) this.player.finish();
     else this.#heardOut();
   }
 
@@ -246,7 +216,7 @@ class Playback {
   #arrived() {
     this.asked = false;
     this.#goesOn();
-    this.#stage.complete();
+    this.stage.complete();
     if (this.shown.samples > 0) this.acts.keep(this.shown, false);
     this.#changed();
   }
@@ -254,8 +224,8 @@ class Playback {
   /** Playback of the available audio has ended, or is impossible. */
   #heardOut() {
     const { lost, seconds: length } = this.shown;
-    this.#stage.end(!lost);
-    this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
+    this.stage.end(!lost);
+    this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
     if (!lost) this.acts.heard(this.shown);
   }
@@ -264,15 +234,15 @@ class Playback {
   #happened(kind) {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
-      this.#player.load();
+      this.player.load();
       this.acts.sounds(this.shown);
-      if (this.#live) this.#stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.#player.latency);
-      this.say(t(this.#live ? "status.speaking" : "status.replay"));
+      if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
+      this.stage.say(t(this.shown.live ? "status.speaking" : "status.replay"));
     }
     if (kind === "dry" && this.asked) {
       this.#drought = setTimeout(() => {
         this.#slow = true;
-        this.say(t("status.slow"));
+        this.stage.say(t("status.slow"));
       }, LONG_WAIT_MS);
     }
     if (kind === "playing") this.#goesOn();
@@ -285,7 +255,7 @@ class Playback {
     clearTimeout(this.#drought);
     if (!this.#slow) return;
     this.#slow = false;
-    this.say(t("status.speaking"));
+    this.stage.say(t("status.speaking"));
   }
 
   #changed() {
@@ -296,3 +266,4 @@ class Playback {
 
 /** What this page plays. */
 export const playback = new Playback();
+sounds(playback);

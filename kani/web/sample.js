@@ -2,14 +2,10 @@
 
 import { quiet, sounds } from "./quiet.js";
 
-export class Sample {
+class Sample {
   #context = null;
   /** @type {(event?: any) => void} */
   #end = () => {};
-
-  constructor() {
-    sounds(this);
-  }
 
   /**
    * Play what comes, and return once it was heard or stopped. Called in a click, as browsers want.
@@ -40,3 +36,7 @@ export class Sample {
     this.#end();
   }
 }
+
+/** The one that is heard. */
+export const sample = new Sample();
+sounds(sample);

@@ -1,9 +1,9 @@
 /** "As it is spoken": the text of a result with its numbers, dates and signs in words. */
 
-import { addTexts, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { inWords, server } from "./server.js";
-import { texts } from "./texts-features.js";
 import { MARK } from "./words.js";
+import "./texts-features.js";
 
 /** The utterance that was asked for last: an older answer may come after its own. */
 let latest = null;
@@ -16,7 +16,6 @@ let latest = null;
 export async function showSpokenText(box, utterance) {
   const { choice, result } = utterance;
   latest = utterance;
-  addTexts(texts);
   box.textContent = t("spoken.asking");
   const voice = encodeURIComponent(result?.voice || choice.voice || "default");
   const body = { text: choice.text.replace(MARK, " "), language_code: result?.language || choice.language || undefined };

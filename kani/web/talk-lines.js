@@ -1,6 +1,6 @@
 /** What both sides of a conversation say: a paragraph for each turn; the words of an answer are lit as they are heard. */
 
-import { make, query } from "./element.js";
+import { find, make, query } from "./element.js";
 import { t } from "./i18n.js";
 
 /** Turns as a text, a line for each, with who speaks before it. */
@@ -16,14 +16,9 @@ const ITEM = /(?<=\n\s*)[-*+]$/u;
 const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
-  #box;
+  #box = find("talk-lines");
   /** Paragraphs of what the user said, by the id of the item. */
   #said = new Map();
-
-  /** @param {HTMLElement} box that holds the turns */
-  constructor(box) {
-    this.#box = box;
-  }
 
   /** Show these turns, [{who: "you" or "answer", text}], and no others. */
   show(lines) {

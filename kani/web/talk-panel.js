@@ -6,15 +6,15 @@ import { eachFrame, find, make, query, queryAll, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { addTexts, number, t, translate } from "./i18n.js";
-import { Meter } from "./meter.js";
+import { number, t, translate } from "./i18n.js";
+import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player } from "./player.js";
 import { quiet } from "./quiet.js";
 import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
-import { texts } from "./texts-talk.js";
+import "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
 const TAP_MS = 350;
@@ -26,15 +26,14 @@ const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speakin
 
 const panel = find("talk-panel");
 
-addTexts(texts);
 await style();
 
 export class TalkPanel {
   /** The elements of the tab, by their ids: "stop" is "talk-stop". */
   #view = elements();
   #button = find("talk");
-  #lines = new TalkLines(this.#view.lines);
-  #meter = new Meter(this.#button);
+  #lines = new TalkLines();
+  #meter = meterOf(this.#button);
   #memory = new Memory("kani.talk", () => localStorage);
   #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
@@ -248,14 +247,10 @@ export class TalkPanel {
         this.#answer.audio(length);
         this.#keeping ||= setTimeout(() => this.#keep(), KEPT_WITHIN_MS);
       },
-      cut: (at) => {
+      ends: (at) => {
         this.#rests();
-        this.#answer.cut(at);
-        this.#keep();
-      },
-      ends: () => {
-        this.#rests();
-        this.#answer.end();
+        if (at === undefined) this.#answer.end();
+        else this.#answer.cut(at);
         this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),

@@ -56,27 +56,23 @@ export class TalkSession {
    *   model is told to be, "" for the server's own
    * @param {Record<string, any>} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
    *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
-   *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
+   *   audio; audio(seconds): of it; ends(seconds): it was heard until then only, or to its end;
    *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;
    *   failed(words); lost(words): all is over
    * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
   static async begin(player, settings, told, earlier) {
-    const session = new TalkSession(player, settings, told, earlier);
+    const session = new TalkSession();
+    session.#earlier = earlier.slice(-MOST_EARLIER);
+    session.#settings = settings;
+    session.#told = told;
+    session.#player = player;
+    player.told = (kind) => session.#played(kind);
     player.open();
     // Without one, as over plain http, one writes.
     if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
     session.#open();
     return session;
-  }
-
-  /** The parameters are those of `begin`. */
-  constructor(player, settings, told, earlier) {
-    this.#earlier = earlier.slice(-MOST_EARLIER);
-    this.#player = player;
-    player.told = (kind) => this.#played(kind);
-    this.#settings = settings;
-    this.#told = told;
   }
 
   /** Second of the answer's audio that is heard now. */
@@ -252,7 +248,7 @@ export class TalkSession {
     if (lost) return this.#told.ends();
     const place = { item_id: answer.item, content_index: 0 };
     this.#send({ type: "conversation.item.truncate", ...place, audio_end_ms: Math.floor(1000 * heard) });
-    this.#told.cut(heard);
+    this.#told.ends(heard);
   }
 
   #played(kind) {

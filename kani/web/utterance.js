@@ -15,6 +15,8 @@ export class Utterance {
   #before = { characters: 0, seconds: 0 };
   /** Seconds of silence before its first sample. */
   #pause = 0;
+  /** True while this page asked for it itself, so that its coming can be watched: it is not played again. */
+  live = true;
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if its connection broke before all had come. */
@@ -46,10 +48,7 @@ export class Utterance {
     return { samples, spans };
   }
 
-  /**
-   * Audio and spans from now on belong to the text from code point ``start`` on.
-   * @param {number} pause seconds of silence before it
-   */
+  /** Audio and spans from now on belong to the text from code point ``start`` on. @param {number} pause seconds of silence before it */
   beginPart(start, pause) {
     this.#before = { characters: start, seconds: this.seconds };
     this.#pause = pause;

@@ -3,13 +3,13 @@
 import { compose } from "./compose.js";
 import { arrange, button, find, make } from "./element.js";
 import { expected } from "./failures.js";
-import { addTexts, day, percent, seconds, t } from "./i18n.js";
+import { day, percent, seconds, t } from "./i18n.js";
 import { adviceWords } from "./messages.js";
 import { quiet } from "./quiet.js";
-import { Sample } from "./sample.js";
+import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
-import { texts } from "./texts-features.js";
 import { languageName, primary } from "./voices.js";
+import "./texts-features.js";
 
 const ASK_AGAIN_MS = 2000;
 
@@ -43,12 +43,7 @@ function sentences({ engines, language }) {
 
 export class VoiceList {
   #items = new Map();
-  #sample = new Sample();
   #again = 0;
-
-  constructor() {
-    addTexts(texts);
-  }
 
   /** Show which voices are kept now. What is shown already stays where it is, and with it the focus. */
   show(voices) {
@@ -120,7 +115,7 @@ export class VoiceList {
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    await this.#sample.play(server.sample(id)).finally(() => shows("play", "false"));
+    await sample.play(server.sample(id)).finally(() => shows("play", "false"));
   }
 
   async #delete({ id, name }) {
