@@ -5,6 +5,7 @@
  * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
+import { readFrame } from "./frames.js";
 import { server } from "./server.js";
 
 const FIRST_WAIT_MS = 250;
@@ -14,10 +15,6 @@ const TRIES_BEFORE_BUSY = 2;
 const STARTING_WAIT_MS = 1000;
 const PING_EVERY_MS = 20_000;
 const PONG_WITHIN_MS = 10_000;
-/** A binary frame of VoxCPM's protocol begins so, and has so many bytes before its metadata. */
-const MAGIC = 0xaa55;
-const HEAD = 8;
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
 class Connection {
   /** @type {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} */
@@ -137,21 +134,3 @@ class Connection {
 
 /** The page's connection. */
 export const connection = new Connection();
-
-/**
- * Read a frame: 0xAA 0x55, type, 0, metadata and its length, samples and theirs.
- * @param {ArrayBuffer} buffer as it came from the socket
- * @returns {{metadata: Record<string, any>, samples: Int16Array}} samples: mono, in memory of their own
- * @throws {RangeError} if it is not a whole frame
- */
-export function readFrame(buffer) {
-  const view = new DataView(buffer);
-  if (buffer.byteLength < HEAD + 4 || view.getUint16(0) !== MAGIC) throw new RangeError("not a frame");
-  const payloadAt = HEAD + view.getUint32(4) + 4;
-  if (payloadAt > buffer.byteLength) throw new RangeError("metadata cut short");
-  const size = view.getUint32(payloadAt - 4);
-  if (size % 2 || payloadAt + size > buffer.byteLength) throw new RangeError("samples cut short");
-  const metadata = JSON.parse(decoder.decode(new Uint8Array(buffer, HEAD, payloadAt - 4 - HEAD)));
-  // A copy, as a view would need an even offset. Every browser's processor is little-endian, as the samples are.
-  return { metadata, samples: new Int16Array(buffer.slice(payloadAt, payloadAt + size)) };
-}

@@ -50,8 +50,7 @@ export class Features {
     takeDrops(page, (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
     whenOpened("parameters", () => compose.showParameters());
-    const request = () => ({ choice: compose.choice, key: server.key !== "" });
-    whenOpened("code", async () => (await import("./code-samples.js")).codePanel(request));
+    whenOpened("code", async () => (await import("./code-samples.js")).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
     whenOpened("mix", async () => (await import("./voice-mix.js")).showMix());
     whenOpened("speakers", async () => (await import("./speakers.js")).showSpeakers());
     // The page's own files come first.

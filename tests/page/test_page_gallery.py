@@ -330,10 +330,9 @@ def test_several_voices_speak_one_text(visitor: Visitor) -> None:
 LATE_ANSWER = """
   async () => {
     const { showSpokenText } = await import("/static/spoken-text.js");
-    const { server } = await import("/static/server.js");
     const box = document.createElement("p");
     const answers = [];
-    server.post = () => new Promise((answer) => answers.push(answer));
+    (await import("/static/server.js")).server.post = () => new Promise((answer) => answers.push(answer));
     const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }));
     for (const text of ["new", "old"]) {
       const answer = { normalized_alignment: { characters: [...text] } };
