@@ -1,6 +1,6 @@
 /** A recording that is played once, in whatever format the browser reads. */
 
-import { quiet, sounds } from "./quiet.js";
+import { sounds } from "./quiet.js";
 
 class Sample {
   #context = null;
@@ -13,7 +13,7 @@ class Sample {
    * @param {Promise<ArrayBuffer>} coming
    */
   async play(coming) {
-    quiet();
+    this.stop();
     const context = (this.#context = new AudioContext());
     try {
       const buffer = await context.decodeAudioData(await coming);
@@ -37,6 +37,5 @@ class Sample {
   }
 }
 
-/** The one that is heard. */
 export const sample = new Sample();
 sounds(sample);

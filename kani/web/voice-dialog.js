@@ -46,6 +46,7 @@ export class VoiceDialog {
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
     find("recording-play").addEventListener("click", () => {
+      quiet();
       const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
       return sample.play(this.#recording.arrayBuffer()).catch(unplayable);
     });
