@@ -10,7 +10,7 @@ import { history } from "./history.js";
 import { has, percent, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
 import { playback } from "./playback.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";

@@ -6,7 +6,7 @@ import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { clock, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { saveFile } from "./wav.js";

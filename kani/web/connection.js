@@ -5,8 +5,8 @@
  * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
-import { readFrame } from "./frames.js";
 import { server } from "./server.js";
+import { readFrame } from "./utterance.js";
 
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;

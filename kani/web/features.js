@@ -7,7 +7,7 @@ import { history } from "./history.js";
 import { t } from "./i18n.js";
 import { handleTabs } from "./navigation.js";
 import { playback } from "./playback.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { server } from "./server.js";
 import { Draft } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";

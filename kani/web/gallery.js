@@ -7,7 +7,7 @@ import { compose } from "./compose.js";
 import { find, make, query, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { locale, number, t } from "./i18n.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";

@@ -10,7 +10,7 @@ import { handleRepeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";

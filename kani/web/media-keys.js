@@ -2,7 +2,7 @@
 
 import { expected } from "./failures.js";
 import { playback } from "./playback.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { wavFile } from "./wav.js";
 
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */

@@ -3,7 +3,7 @@
 import { eachFrame, find, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
-import { quiet, sounds } from "./quiet.js";
+import { quiet, sounds } from "./player.js";
 import { Waveform } from "./waveform.js";
 
 /** A longer recording is not decoded for its waveform: an hour would take 200 MB. */

@@ -1,6 +1,6 @@
 /** A recording that is played once, in whatever format the browser reads. */
 
-import { sounds } from "./quiet.js";
+import { sounds } from "./player.js";
 
 class Sample {
   #context = null;

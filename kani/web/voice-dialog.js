@@ -4,7 +4,7 @@ import { find, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { number, seconds, t } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
 import { fill } from "./voices.js";

@@ -5,7 +5,7 @@ import { arrange, button, find, make } from "./element.js";
 import { expected } from "./failures.js";
 import { day, percent, seconds, t } from "./i18n.js";
 import { adviceWords } from "./messages.js";
-import { quiet } from "./quiet.js";
+import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";

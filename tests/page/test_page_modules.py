@@ -115,7 +115,7 @@ PARTS = "return m.textParts(a[0], 10);"
         *(
             pytest.param(
                 *(
-                    "frames.js",
+                    "utterance.js",
                     READ_FRAME,
                     [[*frame(b'{"id":"\xc3\xb1"}' + b" " * pad, b"\x01\x00\xff\xff")]],
                 ),
@@ -125,7 +125,7 @@ PARTS = "return m.textParts(a[0], 10);"
             for pad in range(4)
         ),
         *(
-            pytest.param("frames.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
+            pytest.param("utterance.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
             for data in (
                 *(b"", b"\xaa\x55\x01\x00", b"\x00" * 12, b"\xaa\x55\x01\x00\x00\x00\x00\x63{}  "),
                 *(frame(b"{}", b"\x00\x00", 8), frame(b"{}", b"\x00")),
