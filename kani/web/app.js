@@ -1,23 +1,24 @@
 /** The page: its parts, the buttons of the result, and the state of the connection. */
 
-import { Compose } from "./compose.js";
-import { Connection } from "./connection.js";
-import { find, query, tell } from "./element.js";
-import { expected } from "./failures.js";
-import { Features } from "./features.js";
+import { compose } from "./compose.js";
+import { connection } from "./connection.js";
+import { find, query, queryAll, tell } from "./element.js";
+import { complain, expected } from "./failures.js";
+import { Features, historyList } from "./features.js";
 import { Gallery } from "./gallery.js";
-import { History } from "./history.js";
+import { history } from "./history.js";
 import { has, percent, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
-import { Playback } from "./playback.js";
-import { inWords, Server } from "./server.js";
-import { showClaim, showServer } from "./server-line.js";
+import { playback } from "./playback.js";
+import { quiet } from "./player.js";
+import { inWords, server } from "./server.js";
+import { showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
 import { learnVoices } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
-/** Buttons that save a file, by its kind. */
-const FILES = { wav: "download", mp3: "mp3", opus: "opus", square: "square", wide: "wide", srt: "srt", vtt: "vtt", json: "json" };
+/** Buttons that save a file of the kind that is their value. */
+const files = queryAll("#files .list button");
 /** Kinds that are made once all has come. */
 const WHOLE = ["mp3", "opus", "square", "wide"];
 
@@ -31,74 +32,36 @@ const REFUSED = ["host", "origin", "proxy"];
 translate();
 showPreferences();
 handleMenus();
-showClaim();
 
-const server = new Server();
-const history = new History();
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = openChannel("kani");
-const compose = new Compose(speak);
 /** Text and id of what was tried last. */
 let tried = { text: null, id: "" };
-const connection = new Connection(server, lineIs);
-const playback = new Playback(compose, connection, {
-  problem,
-  quiet: () => {
-    features.quiet();
-    gallery.hush();
-  },
+compose.speak = speak;
+connection.told = lineIs;
+playback.acts = {
   begins: () => otherTabs?.postMessage("speaks"),
   keep,
   sounds: (utterance) => {
     // While the server is there: what has come can be saved, kept and played again without it.
     downloads();
-    features.load();
-    features.plays(utterance, () => playback.ended());
+    historyList();
+    features.plays(utterance);
   },
-  heard: (utterance) => features.heard(utterance),
+  heard: ({ choice }) => features.book?.heard(choice.text),
   changed: buttons,
-});
-const gallery = new Gallery(server, compose, {
-  choose: (voice, language) => {
-    compose.choose(voice, language);
-    features.changed();
-    if (!find("compose-panel").hidden && compose.choice.text) speak(true);
-  },
-  quiet: () => playback.stop(),
-});
-const features = new Features(server, compose, {
-  say: (text, changes) => {
-    playback.speak({ ...compose.choice, text, ...changes, kept: false });
-    return playback.ended();
-  },
-  speak: () => speak(false),
-  speaks: () => playback.busy,
-  place: () => playback.place,
-  stop: () => playback.stop(),
-  seek: (by) => playback.seek(by),
-  replay: (entry, pieces) => playback.replay(entry, pieces),
-  problem,
-  pause,
-  learn,
-  history,
-  showHistory,
-  reopen: () => {
-    connection.reopen();
-    learn();
-  },
-});
-
-function problem(words) {
-  tell(find("problem"), words);
-}
+};
+const gallery = new Gallery();
+const features = new Features();
+server.learn = learn;
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
   features.stopDictation();
   const { choice } = compose;
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries });
-  playback.say("");
-  problem(t(choice.text ? "problem.silent" : "problem.empty"));
+  playback.stage.say("");
+  complain(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
 }
 
@@ -111,21 +74,13 @@ async function keep(utterance, comes) {
   if (choice.tries && tried.text === choice.text) await history.delete(tried.id);
   tried = choice.tries ? { text: choice.text, id } : { text: null, id: "" };
   await history.keep(utterance, utterance.lost);
-  await showHistory();
+  await history.changed();
 }
 
-/** Rest, or play on. */
-function pause(rests) {
-  if (!playback.plays) return undefined;
-  features.rests(rests);
-  return playback.pause(rests);
-}
-
-/** Show what is kept now, in other tabs too. */
-function showHistory() {
+history.changed = () => {
   otherTabs?.postMessage("history");
-  return features.showHistory(history);
-}
+  return features.showHistory();
+};
 
 const downloads = () => import("./downloads.js");
 
@@ -133,8 +88,8 @@ const downloads = () => import("./downloads.js");
 async function saveAs(kind) {
   if (kind === "square" || kind === "wide") return saveVideo(kind);
   const { save } = await downloads();
-  if (kind === "mp3" || kind === "opus") playback.say(t("download.making"));
-  await save(playback.shown, kind, server).then(() => playback.plays || playback.say(""), inWords(problem));
+  if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
+  await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
 }
 
 /** True while a video is being made. */
@@ -145,11 +100,11 @@ async function saveVideo(shape) {
   if (filming) return;
   filming = true;
   const { videoOf } = await import("./video.js");
-  playback.stop();
-  await videoOf(playback.shown, shape, (share) => playback.say(t("video.making", { percent: percent(share) })))
-    .catch(expected([DOMException, TypeError], () => problem(t("video.none"))))
+  quiet();
+  await videoOf(playback.shown, shape, (share) => playback.stage.say(t("video.making", { percent: percent(share) })))
+    .catch(expected([DOMException, TypeError], () => complain(t("video.none"))))
     .finally(() => (filming = false));
-  playback.say("");
+  playback.stage.say("");
 }
 
 function buttons() {
@@ -158,12 +113,11 @@ function buttons() {
   find("stop").hidden = !playback.busy;
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
-  const act = !playback.plays ? "again" : playback.paused ? "resume" : "pause";
-  find("pause").disabled = playback.asked ? !playback.plays : !some;
+  const act = !playback.player.busy ? "again" : playback.player.paused ? "resume" : "pause";
+  find("pause").disabled = playback.asked ? !playback.player.busy : !some;
   find("pause").dataset.act = act;
   find("pause").ariaLabel = t(act);
-  for (const id of Object.values(FILES)) find(id).disabled = !some;
-  for (const kind of WHOLE) find(FILES[kind]).disabled = !some || playback.asked;
+  for (const file of files) file.disabled = !some || (playback.asked && WHOLE.includes(file.value));
   if (left) find(some ? "pause" : "speak").focus({ preventScroll: true });
 }
 
@@ -176,12 +130,12 @@ function lineIs(state, message) {
   tell(find("line-time"), state === "starting" ? message : "");
   if (state === "connecting") return;
   if (state === "open") {
-    if (find("problem").dataset.line) problem("");
+    if (find("problem").dataset.line) complain("");
     learn();
   } else if (state === "key") {
-    features.askKey();
+    import("./key-dialog.js").then(({ askKey }) => askKey());
   } else {
-    problem(t(has(`problem.${state}`) ? `problem.${state}` : "problem.failed", { message }));
+    complain(t(has(`problem.${state}`) ? `problem.${state}` : "problem.failed", { message }));
   }
   find("problem").dataset.line = state === "open" ? "" : state;
   playback.connected(state === "open");
@@ -191,7 +145,7 @@ function lineIs(state, message) {
 async function learn() {
   // Without a connection that shows the failure, and retries.
   const failed = inWords((words) => {
-    if (connection.ready) problem(words);
+    if (connection.ready) complain(words);
   });
   const [health, voices, config] = await Promise.all([server.health(), server.voices(), server.config()].map((answer) => answer.catch(failed)));
   if (voices) learnVoices(voices);
@@ -212,12 +166,12 @@ async function learn() {
 find("spoken").addEventListener("toggle", async () => {
   if (!find("spoken").open) return;
   const { showSpokenText } = await import("./spoken-text.js");
-  await showSpokenText(find("spoken-text"), playback.shown, server);
+  await showSpokenText(find("spoken-text"), playback.shown);
 });
-find("stop").addEventListener("click", () => playback.stop());
-for (const [kind, id] of Object.entries(FILES)) find(id).addEventListener("click", () => saveAs(kind));
+find("stop").addEventListener("click", () => quiet());
+for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
-  if (playback.plays) pause(!playback.paused);
+  if (playback.player.busy) playback.pause(!playback.player.paused);
   else playback.replay(playback.shown, playback.shown.pieces);
 });
 for (const id of ["code", "details"]) {
@@ -235,15 +189,15 @@ find("share").addEventListener("click", async () => {
   find("shared").textContent = await share(compose.choice);
 });
 otherTabs?.addEventListener("message", ({ data }) => {
-  if (data === "speaks") playback.stop();
-  if (data === "history") features.showHistory(history);
+  if (data === "speaks") quiet();
+  if (data === "history") features.showHistory();
 });
 document.addEventListener("keydown", (event) => {
   // In a field of a search it empties that.
   const elsewhere = document.querySelector("dialog[open], [type=search]:focus");
-  if (event.key === "Escape" && !elsewhere) playback.stop();
+  if (event.key === "Escape" && !elsewhere) quiet();
 });
 
-playback.open();
-features.showHistory(history);
+playback.player.open();
+features.showHistory();
 connection.open();

@@ -1,29 +1,22 @@
 /** When the audio came, and when it was heard: seconds of audio over seconds since it was asked for. */
 
-import { Canvas } from "./canvas.js";
+import { canvasOf } from "./canvas.js";
+import { find } from "./element.js";
 
 const SHORTEST_S = 2;
 const ROOM = 6;
 
 export class Arrivals {
-  #canvas;
+  #clear = canvasOf(find("arrivals"), () => this.draw());
+  /** Of the utterance: seconds after it was asked for, seconds of audio that there were then. */
   #came = [];
   #heard = [];
 
-  /** @param {HTMLElement} element */
-  constructor(element) {
-    this.#canvas = new Canvas(element, () => this.draw());
-  }
-
-  begin() {
-    this.#came = [];
+  /** Show those of an utterance, to which more may be added. */
+  begin(arrivals) {
+    this.#came = arrivals;
     this.#heard = [];
     this.draw();
-  }
-
-  /** A chunk came ``at`` seconds after it was asked for, with which there are ``seconds`` of audio. */
-  came(at, seconds) {
-    this.#came.push([at, seconds]);
   }
 
   /** ``at`` seconds after it was asked for, the second ``position`` was heard. */
@@ -36,7 +29,7 @@ export class Arrivals {
   }
 
   draw() {
-    const { pen, width, height, colour } = this.#canvas.clear();
+    const { pen, width, height, colour } = this.#clear();
     const last = (points) => points.at(-1) ?? [0, 0];
     const long = Math.max(SHORTEST_S, last(this.#came)[0], last(this.#heard)[0]);
     const much = Math.max(SHORTEST_S, last(this.#came)[1]);

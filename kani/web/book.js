@@ -1,12 +1,16 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
-import { button, make, tell } from "./element.js";
-import { expected } from "./failures.js";
-import { addTexts, clock, percent, t } from "./i18n.js";
-import { inWords, ServerError } from "./server.js";
+import { compose } from "./compose.js";
+import { button, find, make, tell } from "./element.js";
+import { complain, expected } from "./failures.js";
+import { history } from "./history.js";
+import { clock, percent, t } from "./i18n.js";
+import { playback } from "./playback.js";
+import { quiet } from "./player.js";
+import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
-import { texts } from "./texts-book.js";
 import { saveFile } from "./wav.js";
+import "./texts-book.js";
 
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
@@ -20,9 +24,7 @@ const SPEAKING = 0.9;
 const COVER_HEIGHT = 232;
 
 export class Book {
-  #server;
-  #box;
-  #acts;
+  #box = find("book-open");
   /** The latest file: an answer for an earlier one comes too late. */
   #file = null;
   /** The book that is open, as the history keeps it; the chapter that is read, and the character that it is read from. */
@@ -37,40 +39,27 @@ export class Book {
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {HTMLElement} box that is filled, and hidden without a book
-   * @param {Record<string, any>} acts text(): that is there; use(text): instead of it; choice(): how it is spoken; speak(): it; stop();
-   *   place(): its code point that is heard; complain(words), "" for none; keep(entry) and kept(id): of the history; closed()
-   */
-  constructor(server, box, acts) {
-    addTexts(texts);
-    this.#server = server;
-    this.#box = box;
-    this.#acts = acts;
-  }
-
   /** Read a file, and show the book. */
   async read(file) {
     this.#file = file;
-    this.#acts.complain("");
-    if (file.size > MOST_MEBIBYTES * BYTES_OF_ONE) return this.#acts.complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
+    complain("");
+    if (file.size > MOST_MEBIBYTES * BYTES_OF_ONE) return complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
     if (!this.#book) this.#fill(make("p", { className: "note", role: "status", textContent: "…" }));
-    const read = await this.#server.readBook(file).catch(inWords((words) => {
+    const read = await server.readBook(file).catch(inWords((words) => {
       if (this.#file !== file) return;
       if (!this.#book) this.#fill();
-      this.#acts.complain(words);
+      complain(words);
     }));
     if (!read || this.#file !== file) return;
     const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
-    await this.#acts.keep(entry);
+    await history.add(entry);
   }
 
   /** Show the book that this tab had open before a reload, and go on with its audiobook. */
   async reopen() {
     const { id } = this.#open.object;
-    const entry = id && (await this.#acts.kept(id));
+    const entry = id && (await history.find(id));
     if (!entry || this.#book) return;
     this.show(entry, true);
     if (this.#makes.text && entry.file) this.#make();
@@ -79,7 +68,7 @@ export class Book {
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
     this.#making?.abort();
-    const typed = this.#book || again ? this.#open.object.typed : this.#acts.text();
+    const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
@@ -96,7 +85,7 @@ export class Book {
     this.#fill(this.#view.whole);
     this.#is(Math.min(at, entry.chapters.length - 1), from);
     // What was typed instead stays.
-    if (again && (this.#acts.text() === this.#text || !entry.chapters[this.#at].text.includes(this.#acts.text()))) return;
+    if (again && (compose.choice.text === this.#text || !entry.chapters[this.#at].text.includes(compose.choice.text))) return;
     this.#use(this.#at, from, false);
     if (!again) this.#view.select.focus();
   }
@@ -111,7 +100,7 @@ export class Book {
     if (!this.#book || text !== this.#text) return;
     const from = this.#from;
     const timer = setInterval(() => {
-      const heard = [...text].slice(0, Math.max(0, this.#acts.place())).join("").lastIndexOf("\n\n");
+      const heard = [...text].slice(0, Math.max(0, playback.place)).join("").lastIndexOf("\n\n");
       if (this.#book && this.#text === text) this.#keepPlace(from + Math.max(0, heard));
     }, PLACE_EVERY_MS);
     await ended;
@@ -126,15 +115,15 @@ export class Book {
   }
 
   /** Go to a chapter, and read it aloud if the one before it was. */
-  #use(at, from = 0, aloud = this.#acts.speaks()) {
+  #use(at, from = 0, aloud = playback.busy) {
     const focused = document.activeElement;
-    this.#acts.stop();
+    quiet();
     this.#is(at, from);
-    this.#acts.use(this.#text);
+    compose.give(this.#text);
     // The next arrow key chooses the next chapter.
     if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
     else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
-    if (aloud) this.#acts.speak();
+    if (aloud) compose.speak(false);
   }
 
   /** Be at a place. */
@@ -158,14 +147,14 @@ export class Book {
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
   #close() {
     this.#making?.abort();
-    if (this.#acts.text() === this.#text) {
-      this.#acts.stop();
-      this.#acts.use(this.#open.object.typed);
+    if (compose.choice.text === this.#text) {
+      quiet();
+      compose.give(this.#open.object.typed);
     }
     this.#book = null;
     this.#open.object = {};
     this.#fill();
-    this.#acts.closed();
+    find("text").focus();
   }
 
   /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
@@ -174,7 +163,7 @@ export class Book {
     const { maker, cancel, bar, state } = this.#view;
     if (!file) return (state.textContent = t("book.gone"));
     const making = (this.#making = new AbortController());
-    const { voice, language, emotion, speed } = this.#acts.choice();
+    const { voice, language, emotion, speed } = compose.choice;
     const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
     this.#makes.text = "yes";
     this.#busy(true);
@@ -184,9 +173,9 @@ export class Book {
     let lost = false;
     try {
       let first = null;
-      for await (const event of this.#server.audiobook(file, manner, making.signal)) {
+      for await (const event of server.audiobook(file, manner, making.signal)) {
         if (event.stage === "done") {
-          saveFile(await this.#server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
+          saveFile(await server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
           tell(state, t("book.made"));
         } else if (event.stage) {
           share = bar.value = event.stage === "speaking" ? SPEAKING * event.share : SPEAKING + (1 - SPEAKING) * event.share;
@@ -198,7 +187,7 @@ export class Book {
     } catch (error) {
       if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
       tell(state, share ? t("book.stopped", { percent: percent(share) }) : "");
-      if (error instanceof ServerError) this.#acts.complain(error.words);
+      if (error instanceof ServerError) complain(error.words);
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {

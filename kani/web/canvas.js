@@ -1,42 +1,35 @@
 /** A canvas in the page's own colours, sharp on every screen, drawn anew when its size or the colours change. */
 
-export class Canvas {
-  #element;
-  #pen;
-  #colours = new Map();
-
-  /**
-   * @param {HTMLElement} element a canvas
-   * @param {() => void} redraw
-   */
-  constructor(element, redraw) {
-    const canvas = /** @type {HTMLCanvasElement} */ (element);
-    this.#element = canvas;
-    this.#pen = canvas.getContext("2d");
-    new ResizeObserver(() => {
-      const scale = window.devicePixelRatio;
-      canvas.width = Math.round(element.clientWidth * scale);
-      canvas.height = Math.round(element.clientHeight * scale);
-      redraw();
-    }).observe(element);
-    const recolour = () => {
-      this.#colours.clear();
-      redraw();
-    };
-    window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-    new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
-  }
-
-  /** Clear the canvas; return its context, its size in CSS pixels, and `colour`, which reads a custom property. */
-  clear() {
+/**
+ * What clears a canvas: each call returns its context, its size in CSS pixels, and `colour`, which reads a custom property.
+ * @param {HTMLElement} element a canvas
+ * @param {() => void} redraw
+ */
+export function canvasOf(element, redraw) {
+  const canvas = /** @type {HTMLCanvasElement} */ (element);
+  const pen = canvas.getContext("2d");
+  const colours = new Map();
+  const colour = (name) => {
+    if (!colours.has(name)) colours.set(name, getComputedStyle(canvas).getPropertyValue(name).trim());
+    return colours.get(name);
+  };
+  new ResizeObserver(() => {
     const scale = window.devicePixelRatio;
-    this.#pen.setTransform(scale, 0, 0, scale, 0, 0);
-    const { clientWidth: width, clientHeight: height } = this.#element;
-    this.#pen.clearRect(0, 0, width, height);
-    const colour = (name) => {
-      if (!this.#colours.has(name)) this.#colours.set(name, getComputedStyle(this.#element).getPropertyValue(name).trim());
-      return this.#colours.get(name);
-    };
-    return { pen: this.#pen, width, height, colour };
-  }
+    canvas.width = Math.round(canvas.clientWidth * scale);
+    canvas.height = Math.round(canvas.clientHeight * scale);
+    redraw();
+  }).observe(canvas);
+  const recolour = () => {
+    colours.clear();
+    redraw();
+  };
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
+  new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  return () => {
+    const scale = window.devicePixelRatio;
+    const { clientWidth: width, clientHeight: height } = canvas;
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    return { pen, width, height, colour };
+  };
 }

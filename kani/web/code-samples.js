@@ -4,12 +4,10 @@ import { copied } from "./clipboard.js";
 import { quote } from "./curl.js";
 import { find } from "./element.js";
 import { t } from "./i18n.js";
+import { isMarked } from "./words.js";
 
 /** Speeds that ElevenLabs' interface takes. */
 const ELEVENLABS_SPEEDS = [0.7, 1.2];
-
-/** Marks in a text: other voices, or pauses. */
-const MARKED = /\[(voice|pause):/i;
 
 /** The fields of an object that have a value. */
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined && value !== ""));
@@ -22,7 +20,7 @@ const REQUESTS = {
     body: given({
       model: "tts-1", input: text, voice: voice || "alloy", language,
       speed: speed === 1 ? undefined : speed, instructions: emotion === "neutral" ? "" : `Sound ${emotion}.`,
-      allow_voice_tags: MARKED.test(text) || undefined,
+      allow_voice_tags: isMarked(text) || undefined,
     }),
   }),
   elevenlabs: ({ text, language, voice, speed }) => {
@@ -130,7 +128,7 @@ export function codeSample(base, choice, name, code, key) {
 }
 
 /**
- * Fill the panel; returns what writes the code anew, if it is to be seen.
+ * Fill the panel, and write the code anew whenever something else is chosen.
  * @param {() => {choice: Record<string, any>, key: boolean}} request what is chosen now, and whether a key is needed
  */
 export function codePanel(request) {
@@ -145,5 +143,6 @@ export function codePanel(request) {
   find("code").addEventListener("toggle", write);
   find("compose").addEventListener("input", write);
   find("code-copy").addEventListener("click", async () => (find("code-state").textContent = t(`code.${await copied(find("code-text"))}`)));
-  return write;
+  find("voice").addEventListener("chosen", write);
+  write();
 }

@@ -5,11 +5,9 @@ import { fillIn, find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
-import { direction } from "./words.js";
+import { direction, isMarked } from "./words.js";
 
 const LONGEST_TEXT = 5000;
-/** A text with marks: other voices, or pauses. */
-const MARKED = /\[(voice|pause):/i;
 const MOST_LANGUAGES = 20;
 /** Parameters that are chosen elsewhere than in what is folded away, or are always there. */
 const SEEN = ["text", "mode", "languages", "voice", "emotion"];
@@ -18,7 +16,9 @@ const SIZES = { large: 120, middle: 330 };
 /** Letters that are about as wide as two Latin ones. */
 const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
-export class Compose {
+class Compose {
+  /** Called when the text is to be spoken; tries: to hear how a choice sounds. @type {(tries: boolean) => void} */
+  speak = () => {};
   #text = find("text");
   #language = find("language");
   #voice = find("voice");
@@ -42,11 +42,10 @@ export class Compose {
   #defaults = {};
   #told = "";
 
-  /** @param {(tries: boolean) => void} speak called when the text is to be spoken; tries: to hear how a choice sounds */
-  constructor(speak) {
+  constructor() {
     this.#emotion = new Emotions(() => {
       this.#changed();
-      speak(true);
+      this.speak(true);
     });
     const kept = this.#draft.object;
     const name = (value) => (typeof value === "string" ? value : "");
@@ -64,7 +63,7 @@ export class Compose {
     window.addEventListener("hashchange", () => this.#takeShared());
     find("compose").addEventListener("submit", (event) => {
       event.preventDefault();
-      speak(false);
+      this.speak(false);
     });
     // The server's choices for another text are not shown any more.
     this.#text.addEventListener("input", () => {
@@ -74,11 +73,11 @@ export class Compose {
     this.#text.addEventListener("keydown", (event) => {
       if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();
-      speak(false);
+      this.speak(false);
     });
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");
-      this.#give(this.#exampleOf(example));
+      this.give(this.#exampleOf(example));
     });
     this.#language.addEventListener("change", () => {
       this.#wanted = { language: this.#language.value, voice: this.#voice.value };
@@ -120,7 +119,7 @@ export class Compose {
 
   /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
   inParts(text) {
-    return text.length > this.longest || MARKED.test(text);
+    return text.length > this.longest || isMarked(text);
   }
 
   /** Return true if there is a voice, or may be: a mix is in no list. */
@@ -130,9 +129,8 @@ export class Compose {
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const place = find("parameter-fields");
-    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(place)]);
-    this.#parameters ??= new Parameters(place);
+    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]);
+    this.#parameters ??= new Parameters();
     await this.#offerParameters();
     this.#changed();
   }
@@ -143,7 +141,7 @@ export class Compose {
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
     const [{ VoxcpmFields }] = await Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]);
-    this.#voxcpm ??= new VoxcpmFields(find("voxcpm"), this.#config);
+    this.#voxcpm ??= new VoxcpmFields(this.#config);
   }
 
   /** Code points of the longest text of one request. */
@@ -193,7 +191,7 @@ export class Compose {
 
   /** Put back what was once chosen; typed: its text is kept nowhere else. */
   reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
-    this.#give(text, typed);
+    this.give(text, typed);
     this.#wanted = { language, voice };
     this.#emotion.value = emotion;
     this.#strength.value = String(strength);
@@ -214,13 +212,8 @@ export class Compose {
     };
   }
 
-  /** Replace the text that is there. */
-  set text(text) {
-    this.#give(text);
-  }
-
   /** Replace the text that is there. What was typed can be brought back, with all that was chosen for it. */
-  #give(text, typed = false) {
+  give(text, typed = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
       // Without the server the browser's own undo is left.
@@ -331,6 +324,9 @@ export class Compose {
     this.#voice.dispatchEvent(new Event("chosen"));
   }
 }
+
+/** The form of this page. */
+export const compose = new Compose();
 
 /** How large the letters of a text are: "large", "middle" or "small". */
 function lettersOf(text) {

@@ -5,6 +5,9 @@
  * A request that had some audio is reported as lost; the audio that came is kept.
  */
 
+import { server } from "./server.js";
+import { readFrame } from "./utterance.js";
+
 const FIRST_WAIT_MS = 250;
 const LONGEST_WAIT_MS = 10_000;
 const TRIES_BEFORE_BUSY = 2;
@@ -12,15 +15,11 @@ const TRIES_BEFORE_BUSY = 2;
 const STARTING_WAIT_MS = 1000;
 const PING_EVERY_MS = 20_000;
 const PONG_WITHIN_MS = 10_000;
-/** A binary frame of VoxCPM's protocol begins so, and has so many bytes before its metadata. */
-const MAGIC = 0xaa55;
-const HEAD = 8;
-const decoder = new TextDecoder("utf-8", { fatal: true });
 
-export class Connection {
+class Connection {
+  /** @type {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} */
+  told = () => {};
   #socket = null;
-  #server;
-  #told;
   #requests = new Map();
   #failures = 0;
   /** True while the server starts: trying once more is no other state. */
@@ -28,13 +27,7 @@ export class Connection {
   #retry = 0;
   #silence = 0;
 
-  /**
-   * @param {import("./server.js").Server} server that the socket belongs to
-   * @param {(state: "connecting"|"open"|"offline"|"busy"|"starting"|"key"|"refused", message: string) => void} told
-   */
-  constructor(server, told) {
-    this.#server = server;
-    this.#told = told;
+  constructor() {
     window.addEventListener("online", () => this.open());
     document.addEventListener("visibilitychange", () => document.hidden || this.open());
     setInterval(() => this.#ping(), PING_EVERY_MS);
@@ -44,13 +37,13 @@ export class Connection {
   open() {
     clearTimeout(this.#retry);
     if (this.#socket) return;
-    if (!this.#starting) this.#told("connecting", "");
-    const socket = this.#server.socket();
+    if (!this.#starting) this.told("connecting", "");
+    const socket = server.socket();
     socket.binaryType = "arraybuffer";
     socket.onopen = () => {
       this.#failures = 0;
       this.#starting = false;
-      this.#told("open", "");
+      this.told("open", "");
       for (const { message } of this.#requests.values()) this.#socket.send(message);
     };
     socket.onmessage = ({ data }) => this.#received(data);
@@ -114,11 +107,11 @@ export class Connection {
       this.#requests.delete(id);
       request.heard.lost();
     }
-    const { kind, message } = await this.#server.whyNot();
+    const { kind, message } = await server.whyNot();
     if (this.#socket) return;
     this.#starting = kind === "starting";
     // A server that answers without a reason was restarted just now: the next attempt decides.
-    this.#told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
+    this.told(kind === "busy" && !message && this.#failures < TRIES_BEFORE_BUSY ? "connecting" : kind, message);
     // Without another key the answer will be the same.
     if (kind === "key") return;
     const wait = this.#starting ? STARTING_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
@@ -139,20 +132,5 @@ export class Connection {
   }
 }
 
-/**
- * Read a frame: 0xAA 0x55, type, 0, metadata and its length, samples and theirs.
- * @param {ArrayBuffer} buffer as it came from the socket
- * @returns {{metadata: Record<string, any>, samples: Int16Array}} samples: mono, in memory of their own
- * @throws {RangeError} if it is not a whole frame
- */
-export function readFrame(buffer) {
-  const view = new DataView(buffer);
-  if (buffer.byteLength < HEAD + 4 || view.getUint16(0) !== MAGIC) throw new RangeError("not a frame");
-  const payloadAt = HEAD + view.getUint32(4) + 4;
-  if (payloadAt > buffer.byteLength) throw new RangeError("metadata cut short");
-  const size = view.getUint32(payloadAt - 4);
-  if (size % 2 || payloadAt + size > buffer.byteLength) throw new RangeError("samples cut short");
-  const metadata = JSON.parse(decoder.decode(new Uint8Array(buffer, HEAD, payloadAt - 4 - HEAD)));
-  // A copy, as a view would need an even offset. Every browser's processor is little-endian, as the samples are.
-  return { metadata, samples: new Int16Array(buffer.slice(payloadAt, payloadAt + size)) };
-}
+/** The page's connection. */
+export const connection = new Connection();

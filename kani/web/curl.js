@@ -13,8 +13,7 @@ export function pathOf(call) {
     }, call.path);
 }
 
-function bodyOf(call) {
-  const [kind, media] = Object.entries(call.requestBody?.content ?? {})[0] ?? [];
+function bodyOf({ kind, media }) {
   if (!media) return [];
   if (kind === "multipart/form-data") {
     return Object.entries(media.example).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`);

@@ -1,32 +1,17 @@
 /** Dictation: words go where the text cursor is, as they are recognised. */
 
-import { query, type } from "./element.js";
-import { expected } from "./failures.js";
+import { find, query, type } from "./element.js";
+import { complain, expected } from "./failures.js";
 import { t } from "./i18n.js";
 import { Listener } from "./listener.js";
 import { Microphone } from "./microphone.js";
 import { between } from "./transcript.js";
 
 export class Dictation {
-  #server;
-  #field;
-  #button;
-  #complain;
+  #field = find("text");
+  #button = find("dictate");
   #listener = null;
   #busy = false;
-
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {import("./element.js").Found} field
-   * @param {HTMLElement} button pressed while it listens
-   * @param {(words: string) => void} complain called with what is wrong, "" for nothing
-   */
-  constructor(server, field, button, complain) {
-    this.#server = server;
-    this.#field = field;
-    this.#button = button;
-    this.#complain = complain;
-  }
 
   /** Begin, or end. */
   async toggle(language) {
@@ -43,10 +28,10 @@ export class Dictation {
   }
 
   async #begin(language) {
-    this.#complain("");
-    if (!Microphone.possible) return this.#complain(t("clone.insecure"));
+    complain("");
+    if (!Microphone.possible) return complain(t("clone.insecure"));
     const lost = (error) => {
-      this.#complain(error.words);
+      complain(error.words);
       this.#listens(null);
     };
     const word = ({ text }) => {
@@ -54,8 +39,8 @@ export class Dictation {
       const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
       type(this.#field, between(value.slice(0, selectionStart), text) + text + after);
     };
-    await Listener.begin(this.#server, language, { word, lost })
-      .then((listener) => this.#listens(listener), expected([DOMException], () => this.#complain(t("clone.microphone"))));
+    await Listener.begin(language, { word, lost })
+      .then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
   }
 
   /** Have a listener, or none (null), and say what the button does then. */

@@ -14,8 +14,7 @@ let fields = 0;
 const labelled = (label, input) => field(Object.assign(input, { id: `send-${++fields}` }), label);
 
 /** The fields of a call's body, and what makes the body of them; neither for a call without one. */
-function bodyFields(call) {
-  const [kind, media] = Object.entries(call.requestBody?.content ?? {})[0] ?? [];
+function bodyFields({ kind, media }) {
   if (!media) return { inputs: [], options: () => ({}) };
   if (kind !== "multipart/form-data") {
     const input = make("textarea", { rows: 5, spellcheck: false, value: JSON.stringify(media.example, null, 2) });

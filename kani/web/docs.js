@@ -54,8 +54,7 @@ function parameters(call) {
   return titled("Parameters", ["Name", "Place", "Type", "Description"], rows);
 }
 
-function body(call, components) {
-  const [kind, media] = Object.entries(call.requestBody?.content ?? {})[0] ?? [];
+function body({ kind, media }, components) {
   if (!media) return [];
   const { description } = resolve(media.schema, components.schemas);
   const note = description ? [make("p", {}, description)] : [];
@@ -95,14 +94,15 @@ function callElement(call, components) {
   return element;
 }
 
-/** The calls of a document, each with its method, path and name. */
+/** The calls of a document, each with its method, path and name, and of its body the kind and the description, if it has one. */
 function callsOf(spec) {
   const paths = Object.entries(spec.paths).filter(([path]) => !PAGES.test(path));
   return paths.flatMap(([path, methods]) =>
-    Object.entries(methods).map(([method, operation]) => ({
-      parameters: [], security: spec.security, ...operation,
-      path, method: method.toUpperCase(), name: `${method.toUpperCase()} ${path}`,
-    })));
+    Object.entries(methods).map(([method, operation]) => {
+      const [kind, media] = Object.entries(operation.requestBody?.content ?? {})[0] ?? [];
+      const named = { path, method: method.toUpperCase(), name: `${method.toUpperCase()} ${path}` };
+      return { parameters: [], security: spec.security, ...operation, ...named, kind, media };
+    }));
 }
 
 function show(spec) {

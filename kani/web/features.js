@@ -1,23 +1,23 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
+import { compose } from "./compose.js";
 import { fillIn, find, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
+import { history } from "./history.js";
 import { t } from "./i18n.js";
-import { Tabs } from "./navigation.js";
-import { showClaim } from "./server-line.js";
+import { handleTabs } from "./navigation.js";
+import { playback } from "./playback.js";
+import { quiet } from "./player.js";
+import { server } from "./server.js";
 import { Draft } from "./storage.js";
-import { heardVoice, hueOf, nameOf } from "./voices.js";
+import { heardVoice, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
 /** Code units of a text on a lock screen. */
 const LONGEST_TITLE = 120;
 
 export class Features {
-  #server;
-  #compose;
-  #acts;
-  #tabs;
-  #writeCode = null;
+  #showTab;
   #dictation = null;
   #historyList = null;
   #listenPanel = null;
@@ -25,26 +25,17 @@ export class Features {
   #talkPanel = null;
   /** The content of /health, as far as a conversation depends on it. */
   #health = { conversations: false, recognizer: { live: true } };
-  #book = null;
+  /** The book that is read, once one was opened. */
+  book = null;
   #voiceDialog = null;
   #voiceList = null;
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {import("./compose.js").Compose} compose
-   * @param {Record<string, any>} acts say(text, changes): speak it, resolves when it is no longer heard; speak(): the text of the form; speaks(): whether something is; place(): code point of it that is heard; stop(); pause(rests);
-   *   seek(seconds from here); problem(words); learn(): ask the server again what it can do; reopen(): connect with the key that is known now; replay(entry, pieces): play what is kept;
-   *   history: what is kept; showHistory(): show that, after a change
-   */
-  constructor(server, compose, acts) {
-    this.#server = server;
-    this.#compose = compose;
-    this.#acts = acts;
-    this.#tabs = new Tabs(find("tabs"), (id) => this.#showPanel(id));
+  constructor() {
+    this.#showTab = handleTabs((id) => this.#showPanel(id));
     find("dictate").addEventListener("click", async () => {
       const { Dictation } = await import("./dictation.js");
-      this.#dictation ??= new Dictation(server, find("text"), find("dictate"), acts.problem);
-      acts.stop();
+      this.#dictation ??= new Dictation();
+      quiet();
       await this.#dictation.toggle(compose.choice.language);
     });
     const page = find("page-of-text");
@@ -59,19 +50,9 @@ export class Features {
     takeDrops(page, (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => {
-      const { codePanel } = await import("./code-samples.js");
-      this.#writeCode = codePanel(() => ({ choice: compose.choice, key: server.key !== "" }));
-      this.#writeCode();
-    });
-    whenOpened("mix", async () => {
-      const { showMix } = await import("./voice-mix.js");
-      showMix(compose.voices, (mix) => compose.choose(mix));
-    });
-    whenOpened("speakers", async () => {
-      const { showSpeakers } = await import("./speakers.js");
-      showSpeakers(find("speakers-fields"), find("text"), compose.voices);
-    });
+    whenOpened("code", async () => (await import("./code-samples.js")).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
+    whenOpened("mix", async () => (await import("./voice-mix.js")).showMix());
+    whenOpened("speakers", async () => (await import("./speakers.js")).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -82,75 +63,38 @@ export class Features {
     this.#dictation?.stop();
   }
 
-  /** Stop playing recordings. */
-  quiet() {
-    this.#voiceList?.hush();
-    this.#listenPanel?.hush();
-  }
-
-  /** Ask for the server's key. */
-  async askKey() {
-    const { askKey } = await import("./key-dialog.js");
-    askKey(this.#server, this.#acts.reopen);
-  }
-
   /** Show the kept voices, if there are any. */
   async showKept(voices) {
     if (!this.#voiceList && !voices.some(({ kept }) => kept)) return;
     const { VoiceList } = await import("./voice-list.js");
-    this.#voiceList ??= new VoiceList(this.#server, {
-      choose: (voice) => this.#compose.choose(voice),
-      changed: async (before, after) => {
-        const chosen = this.#compose.choice.voice === before;
-        await this.#acts.learn();
-        if (chosen) this.#compose.choose(after);
-      },
-      quiet: this.#acts.stop,
-    });
+    this.#voiceList ??= new VoiceList();
     this.#voiceList.show(voices);
   }
 
   /** Show what is kept; most visits begin with nothing. */
-  async showHistory(history) {
+  async showHistory() {
     if (!this.#historyList && history.lasts && (await history.list()).length === 0) return;
-    this.#historyList ??= historyList().then(({ HistoryList }) => new HistoryList(history, {
-      play: this.#acts.replay,
+    this.#historyList ??= historyList().then(({ HistoryList }) => new HistoryList({
       reuse: (choice) => {
-        this.#tabs.show("compose-panel");
-        this.#compose.reuse(choice);
+        this.#showTab("compose-panel");
+        compose.reuse(choice);
       },
       open: (entry) => this.#open(entry),
-      changed: this.#acts.showHistory,
     }));
     await (await this.#historyList).show();
   }
 
-  /** Load what shows the history, while the server is there. */
-  load() {
-    historyList();
-  }
-
-  /** The form was changed by the page. */
-  changed() {
-    this.#writeCode?.();
-  }
-
-  /** An utterance is heard, until the promise of ``ended`` resolves: the keys of a keyboard or headset act on it. */
-  async plays({ choice, result }, ended) {
-    const end = ended();
-    this.#book?.follow(choice.text, end);
+  /** An utterance is heard: the keys of a keyboard or headset act on it. */
+  async plays({ choice, result }) {
+    const end = playback.ended();
+    this.book?.follow(choice.text, end);
     if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
-    this.#mediaKeys ??= new MediaKeys(this.#acts);
+    this.#mediaKeys ??= new MediaKeys();
     const voice = nameOf(heardVoice(choice, result)) || "Kani";
     await this.#mediaKeys.plays(withoutMarks(choice.text).slice(0, LONGEST_TITLE), voice);
     await end;
     this.#mediaKeys.ends();
-  }
-
-  /** Playback pauses, or goes on. */
-  rests(rests) {
-    this.#mediaKeys?.rests(rests);
   }
 
   /** Take what the server says it can do. */
@@ -163,8 +107,6 @@ export class Features {
   async #showPanel(id) {
     const tab = id.replace("-panel", "");
     document.body.dataset.tab = tab === "compose" ? "speak" : tab;
-    showClaim(document.body.dataset.tab);
-    for (const card of ["repeat-card", "recording-card"]) find(card).hidden = tab !== "listen";
     if (tab !== "listen") this.#listenPanel?.leave();
     if (tab !== "talk") this.#talkPanel?.finish();
     if (tab === "listen") await this.#showListening();
@@ -172,82 +114,47 @@ export class Features {
   }
 
   async #showListening() {
-    if (this.#listenPanel) return this.#listenPanel.show();
-    this.load();
+    if (this.#listenPanel) return;
+    historyList();
     // Meanwhile nobody can click on it in vain.
     find("listen-panel").inert = true;
     const { ListenPanel } = await import("./listen-panel.js").finally(() => (find("listen-panel").inert = false));
-    this.#listenPanel ??= new ListenPanel(this.#server, {
-      say: async (text, language) => {
-        await this.#acts.say(text, { language: this.#compose.known(language) });
-        return find("problem").textContent;
-      },
-      place: this.#acts.place,
-      use: (text) => {
-        this.#tabs.show("compose-panel");
-        this.#compose.text = text;
-      },
-      quiet: this.#acts.stop,
-      voice: () => ({ name: nameOf(this.#compose.speaking).split(" · ")[0], hue: hueOf(this.#compose.speaking) }),
-      // A voice of the user's own.
-      own: () => {
-        const own = this.#compose.voices.find(({ kept }) => kept);
-        if (own) this.#compose.choose(own.id);
-        else this.#addVoice();
-      },
-      keep: (entry) => this.#keep(entry),
-      keepSound: (id, sound) => this.#acts.history.putSound(id, sound),
-      kept: (id) => this.#kept(id),
-    });
-  }
-
-  async #kept(id) {
-    return (await this.#acts.history.list()).find((entry) => entry.id === id);
-  }
-
-  /** Keep a transcript, a conversation or a book. */
-  async #keep(entry) {
-    await this.#acts.history.put(entry);
-    await this.#acts.showHistory();
+    const use = (text) => {
+      this.#showTab("compose-panel");
+      compose.give(text);
+    };
+    // A voice of the user's own.
+    const own = () => {
+      const kept = compose.voices.find((voice) => voice.kept);
+      if (kept) compose.choose(kept.id);
+      else this.#addVoice();
+    };
+    this.#listenPanel ??= new ListenPanel(use, own);
   }
 
   /** Show a transcript, a conversation or a book of the history. */
   async #open(entry) {
     if (entry.kind === "book") {
-      this.#tabs.show("compose-panel");
+      this.#showTab("compose-panel");
       return (await this.#bookReader()).show(entry);
     }
     const talk = entry.kind === "talk";
-    this.#tabs.show(talk ? "talk-panel" : "listen-panel");
+    this.#showTab(talk ? "talk-panel" : "listen-panel");
     await (talk ? this.#showTalk() : this.#showListening());
     await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
   }
 
   async #showTalk() {
-    this.load();
+    historyList();
     const [{ TalkPanel }] = await Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel"))]);
-    this.#talkPanel ??= new TalkPanel(this.#server, {
-      quiet: this.#acts.stop,
-      choice: () => this.#compose.choice,
-      keep: (entry) => this.#keep(entry),
-      kept: (id) => this.#kept(id),
-    });
+    this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
   }
 
   async #bookReader() {
     const { Book } = await import("./book.js");
-    this.#book ??= new Book(this.#server, find("book-open"), {
-      ...this.#acts,
-      text: () => this.#compose.choice.text,
-      use: (text) => (this.#compose.text = text),
-      choice: () => this.#compose.choice,
-      complain: this.#acts.problem,
-      keep: (entry) => this.#keep(entry),
-      kept: (id) => this.#kept(id),
-      closed: () => find("text").focus(),
-    });
-    return this.#book;
+    this.book ??= new Book();
+    return this.book;
   }
 
   /** Read a book's file, if there is one. */
@@ -258,23 +165,19 @@ export class Features {
     find("book-file").value = "";
   }
 
-  /** A text was heard to its end. */
-  heard({ choice }) {
-    this.#book?.heard(choice.text);
-  }
-
   async #addVoice() {
     const { VoiceDialog } = await import("./voice-dialog.js");
-    this.#voiceDialog ??= new VoiceDialog(this.#server, this.#acts.stop, async ({ id, name }) => {
-      await this.#acts.learn();
-      this.#compose.choose(id);
+    this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
+      await server.learn();
+      compose.choose(id);
       this.#voiceList.say(t("kept.done", { name }));
     });
-    this.#voiceDialog.open(this.#compose.languages);
+    this.#voiceDialog.open(compose.languages);
   }
 }
 
-const historyList = () => import("./history-list.js");
+/** What shows the history: it is loaded while the server is there. */
+export const historyList = () => import("./history-list.js");
 
 /** Install the page as an application, which opens without the server: browsers do over https and on this machine itself. */
 async function install() {

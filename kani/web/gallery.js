@@ -3,17 +3,17 @@
  * plays a sample, the star marks a favourite; Enter, Space and F do the same.
  */
 
+import { compose } from "./compose.js";
 import { find, make, query, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { locale, number, t } from "./i18n.js";
-import { ServerError } from "./server.js";
+import { quiet } from "./player.js";
+import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
-import { fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
+import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
-
-const collator = new Intl.Collator(locale);
 
 /** Scripts without spaces, where a word is found within others. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
@@ -26,7 +26,6 @@ export class Gallery {
   #sex = find("gallery-sex");
   #memory = new Memory("kani.favourites", () => localStorage);
   #marked;
-  #sample = null;
   /** Id of the voice with the sample that is heard, "" for none. */
   #playing = "";
   #voices = [];
@@ -36,19 +35,8 @@ export class Gallery {
   #shown = [];
   #active = 0;
   #robots = false;
-  #server;
-  #compose;
-  #acts;
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {import("./compose.js").Compose} compose knows what is chosen, and tells when that changes
-   * @param {Record<string, any>} acts choose(id, language): speak with it; quiet(): nothing else is to be heard
-   */
-  constructor(server, compose, acts) {
-    this.#server = server;
-    this.#compose = compose;
-    this.#acts = acts;
+  constructor() {
     const kept = this.#memory.object.ids;
     this.#marked = new Set(Array.isArray(kept) ? kept : []);
     for (const field of [this.#search, this.#language, this.#sex]) field.addEventListener("input", () => this.#draw());
@@ -77,11 +65,6 @@ export class Gallery {
     this.#draw();
   }
 
-  /** Stop playing a voice. */
-  hush() {
-    this.#sample?.stop();
-  }
-
   /** Whether all are shown, with the fields that search them. */
   get #all() {
     return !find("gallery-filters").hidden;
@@ -95,25 +78,17 @@ export class Gallery {
 
   #offerLanguages() {
     const before = this.#language.options.length ? this.#language.value : locale;
-    const tags = (voices) => [...new Set(voices.map((voice) => primary(voice.language)).filter(Boolean))];
-    const natural = tags(this.#voices.filter(isNatural));
-    const robotic = tags(this.#voices).filter((tag) => !natural.includes(tag));
-    const named = (some) => {
-      const choices = some.map((tag) => [tag, languageName(tag, this.#voices)]);
-      return choices.sort(([, one], [, other]) => collator.compare(one, other));
-    };
-    const groups = [["", [["", t("gallery.every")], ...named(natural)]], [t("voice.robotic"), named(robotic)]];
-    fill(this.#language, groups, [...natural, ...robotic].includes(before) ? before : "");
+    fill(this.#language, [["", [["", t("gallery.every")]]], ...compose.languages], before);
   }
 
   /** The language of the voices that are shown, "" for all. */
   get #tongue() {
-    return this.#all ? this.#language.value : this.#compose.choice.language || locale;
+    return this.#all ? this.#language.value : compose.choice.language || locale;
   }
 
   /** The voice of a language that speaks where none is chosen; undefined if it has none. */
   #own(language) {
-    return this.#voices.find(({ id }) => id === this.#compose.own(language));
+    return this.#voices.find(({ id }) => id === compose.own(language));
   }
 
   /** The voices that fit what is searched, the language's own first, favourites next; of all languages where none of it fits. */
@@ -136,7 +111,7 @@ export class Gallery {
   #few(fitting) {
     const kind = (voice) => `${voice.language} ${voice.gender}`;
     const own = this.#own(this.#tongue);
-    const isFirst = (voice) => voice === own || voice.kept || this.#marked.has(voice.id) || voice.id === this.#compose.choice.voice;
+    const isFirst = (voice) => voice === own || voice.kept || this.#marked.has(voice.id) || voice.id === compose.choice.voice;
     const first = fitting.filter(isFirst);
     const kinds = new Set(first.map(kind));
     const others = fitting.filter((voice) => !first.includes(voice));
@@ -151,7 +126,7 @@ export class Gallery {
     // A language that only robots speak has them beside a stored voice.
     const some = natural.some(({ kept }) => !kept) && !searched ? natural : fitting;
     this.#shown = this.#all ? some : this.#few(some);
-    const active = this.#shown.findIndex(({ id }) => id === this.#compose.speaking);
+    const active = this.#shown.findIndex(({ id }) => id === compose.speaking);
     this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
     const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
     // The language's own voice and the favourites stand above the groups.
@@ -159,7 +134,7 @@ export class Gallery {
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
     const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
     this.#shown = groups.flatMap(([, voices]) => voices);
-    query("#voice-chip .face").style.setProperty("--hue", hueOf(this.#compose.speaking));
+    query("#voice-chip .face").style.setProperty("--hue", hueOf(compose.speaking));
     this.#list.replaceChildren(...groups.map(([name, voices]) => {
       const cards = voices.map((voice) => this.#card(voice, name));
       if (!name) return make("div", { role: "presentation" }, ...cards);
@@ -189,7 +164,7 @@ export class Gallery {
     ];
     const star = make("span", { className: `star${marked ? " marked" : ""}`, textContent: marked ? "★" : "☆", ariaHidden: "true" });
     const told = marked ? [make("span", { className: "hidden", textContent: `, ${t("gallery.marked")}` })] : [];
-    const option = { id: `voice-${voice.id}`, role: "option", ariaSelected: String(voice.id === this.#compose.speaking) };
+    const option = { id: `voice-${voice.id}`, role: "option", ariaSelected: String(voice.id === compose.speaking) };
     return make("div", option, face, make("span", { className: "who" }, ...facts), ...told, star);
   }
 
@@ -238,7 +213,8 @@ export class Gallery {
   /** Take a voice; the one that is chosen gives way to the text's own. */
   #choose(voice) {
     const foreign = this.#isForeign(voice, this.#tongue);
-    this.#acts.choose(voice.id === this.#compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
+    compose.choose(voice.id === compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
+    if (!find("compose-panel").hidden && compose.choice.text) compose.speak(true);
   }
 
   #mark(voice) {
@@ -249,13 +225,12 @@ export class Gallery {
 
   async #play(voice) {
     const playing = this.#playing === voice.id;
-    this.#acts.quiet();
+    quiet();
     find("gallery-problem").textContent = "";
     if (playing) return;
-    const { Sample } = await import("./sample.js");
-    this.#sample ??= new Sample();
+    const { sample } = await import("./sample.js");
     this.#plays(voice.id);
-    await this.#sample.play(this.#server.preview(voice.id, this.#tongue || locale))
+    await sample.play(server.preview(voice.id, this.#tongue || locale))
       .catch(expected([DOMException, ServerError], ({ words = t("kept.unplayable") }) => (find("gallery-problem").textContent = words)))
       .finally(() => this.#playing === voice.id && this.#plays(""));
   }

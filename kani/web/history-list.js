@@ -1,13 +1,14 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
 import { arrange, button, find, make } from "./element.js";
-import { fileName } from "./file-name.js";
+import { history } from "./history.js";
 import { clock, moment, number, t } from "./i18n.js";
+import { playback } from "./playback.js";
 import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
 import { textOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
-import { saveFile, wavFile } from "./wav.js";
+import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
 
 const EXCERPT = 140;
@@ -17,17 +18,11 @@ const CUT_MARK = /\[[^\]]*$/;
 const SEARCHED_FROM = 6;
 
 export class HistoryList {
-  #history;
   #acts;
   #items = new Map();
 
-  /**
-   * @param {import("./history.js").History} history
-   * @param {Record<string, any>} acts play(entry, pieces: Int16Array[]); reuse(choice); open(entry): a transcript, a conversation or a book;
-   *   changed(): something was deleted: shows the list, here and elsewhere
-   */
-  constructor(history, acts) {
-    this.#history = history;
+  /** @param {Record<string, any>} acts reuse(choice); open(entry): a transcript, a conversation or a book */
+  constructor(acts) {
     this.#acts = acts;
     find("history-clear").addEventListener("click", async () => this.#delete(await history.list()));
     find("history-search").addEventListener("input", () => this.#filter());
@@ -35,7 +30,7 @@ export class HistoryList {
 
   /** Show what is kept now; an entry that is shown already stays as it is, and with it the focus. */
   async show() {
-    const entries = await this.#history.list();
+    const entries = await history.list();
     const items = new Map();
     for (const entry of entries) {
       const before = this.#items.get(entry.id);
@@ -44,8 +39,8 @@ export class HistoryList {
     }
     this.#items = items;
     arrange(find("history"), [...items.values()].map(({ item }) => item));
-    find("history-empty").hidden = entries.length > 0 && this.#history.lasts;
-    find("history-empty").textContent = t(this.#history.lasts ? "history.empty" : "history.nowhere");
+    find("history-empty").hidden = entries.length > 0 && history.lasts;
+    find("history-empty").textContent = t(history.lasts ? "history.empty" : "history.nowhere");
     find("history-clear").hidden = entries.length === 0;
     find("history-search").hidden = entries.length < SEARCHED_FROM;
     this.#filter();
@@ -81,7 +76,7 @@ export class HistoryList {
     const remove = () => this.#delete([entry]);
     if (entry.choice) {
       return {
-        play: async () => this.#acts.play(entry, await samples(entry)),
+        play: async () => playback.replay(entry, await samples(entry)),
         reuse: () => this.#acts.reuse(entry.choice),
         download: async () => saveFile(wavFile(await samples(entry), entry.sampleRate), fileName(entry.choice.text, "wav")),
         delete: remove,
@@ -98,11 +93,11 @@ export class HistoryList {
 
   /** Delete entries, which can be brought back for a while. */
   async #delete(entries) {
-    for (const { id } of entries) await this.#history.delete(id);
-    await this.#acts.changed();
+    for (const { id } of entries) await history.delete(id);
+    await history.changed();
     offerUndo(t("history.gone"), async () => {
-      for (const entry of entries) await this.#history.put(entry);
-      await this.#acts.changed();
+      for (const entry of entries) await history.put(entry);
+      await history.changed();
     }, "history-clear");
     // The button that had the focus is gone.
     find("toast-undo").focus();

@@ -24,6 +24,8 @@ const answer = (request) =>
   });
 
 export class History {
+  /** Shows what is kept, here and in other tabs. */
+  changed = async () => {};
   /** Whether what is kept lasts beyond this page. */
   lasts = true;
   #database = null;
@@ -42,16 +44,23 @@ export class History {
     return entries.sort((one, other) => other.time - one.time);
   }
 
+  /** What is kept with an id, undefined for nothing. */
+  async find(id) {
+    return (await this.list()).find((entry) => entry.id === id);
+  }
+
+  /** Keep an entry as `put` does, and show it. */
+  async add(entry) {
+    await this.put(entry);
+    await this.changed();
+  }
+
   /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
   putSound(id, recording) {
     return this.#write({ kind: "sound", id: soundOf(id), recording });
   }
 
-  /**
-   * Keep an utterance with some audio.
-   * @param {import("./utterance.js").Utterance} utterance
-   * @param {boolean} lost more was to come
-   */
+  /** Keep an utterance with some audio; lost: more was to come. */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }
@@ -99,6 +108,9 @@ export class History {
     return database && answer(act(database.transaction(STORE, mode).objectStore(STORE)));
   }
 }
+
+/** What this browser keeps. */
+export const history = new History();
 
 async function connect() {
   const request = indexedDB.open(NAME, 1);

@@ -1,14 +1,12 @@
 /** The question for the server's key. */
 
+import { connection } from "./connection.js";
 import { find } from "./element.js";
 import { t } from "./i18n.js";
+import { server } from "./server.js";
 
-/**
- * Ask for it, unless it is being asked for.
- * @param {import("./server.js").Server} server
- * @param {() => void} given called when there is a key to try
- */
-export function askKey(server, given) {
+/** Ask for it, unless it is being asked for; then connect with it. */
+export function askKey() {
   const dialog = find("key-dialog");
   if (dialog.open) return;
   find("key-problem").textContent = server.key ? t("key.wrong") : "";
@@ -20,7 +18,8 @@ export function askKey(server, given) {
     if (!key) return (find("key-problem").textContent = t("key.empty"));
     server.key = key;
     dialog.close();
-    given();
+    connection.reopen();
+    server.learn();
   };
   dialog.showModal();
 }

@@ -4,13 +4,15 @@ import { copied } from "./clipboard.js";
 import { find, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
+import { history } from "./history.js";
 import { clock, locale, t } from "./i18n.js";
-import { Repeat } from "./listen-repeat.js";
+import { handleRepeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
-import { Meter } from "./meter.js";
+import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
+import { quiet } from "./player.js";
 import { lengthOf, RecordingPlayer } from "./recording-player.js";
-import { inWords, ServerError } from "./server.js";
+import { inWords, server, ServerError } from "./server.js";
 import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
@@ -28,11 +30,9 @@ const KEPT_S = 3600;
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
 
 export class ListenPanel {
-  #server;
-  #acts;
   #state = "empty";
   #transcript = new Transcript();
-  #view = new TranscriptView(find("transcript"), {
+  #view = new TranscriptView({
     play: (at) => this.#player.ready && this.#player.playFrom(at),
     changed: () => {
       this.#draft.object = { id: this.#transcript.id };
@@ -51,8 +51,8 @@ export class ListenPanel {
   #upload = null;
   /** What was heard live, at RATE. */
   #samples = [];
-  #meter = new Meter(find("listen"));
-  #player;
+  #meter = meterOf(find("listen"));
+  #player = new RecordingPlayer((at) => this.#view.lightAt(at));
   #repeat;
   /** Id of the transcript that is shown, the number of a row that is corrected, and its text; for a reload. */
   #draft = new Draft("kani.listen");
@@ -62,18 +62,9 @@ export class ListenPanel {
   /** The file that is transcribed, and those that wait for it. */
   #files = [];
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {Record<string, any>} acts say(text, language): speak it, done once it was heard, with what was wrong, in words; place(): the
-   *   code point of it that is heard now; use(text): take it as the text to speak; quiet(): nothing else is to be heard;
-   *   voice(): name and hue of the voice that speaks; own(): choose the user's own; keep(entry): in the history; keepSound(id,
-   *   recording): what an entry has of it so far; kept(id): the entry of it, or nothing
-   */
-  constructor(server, acts) {
-    this.#server = server;
-    this.#acts = acts;
-    this.#repeat = new Repeat(acts, this.#view);
-    this.#player = new RecordingPlayer({ light: (at) => this.#view.lightAt(at), quiet: acts.quiet });
+  /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
+  constructor(use, own) {
+    this.#repeat = handleRepeat(own, this.#view);
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
@@ -84,7 +75,7 @@ export class ListenPanel {
     });
     find("listen-sample").addEventListener("click", () => this.#trySample());
     for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
-    find("listen-use").addEventListener("click", () => this.#acts.use(this.#transcript.text));
+    find("listen-use").addEventListener("click", () => use(this.#transcript.text));
     find("listen-copy").addEventListener("click", async () => {
       this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
     });
@@ -96,17 +87,11 @@ export class ListenPanel {
       const at = key === "Enter" ? this.#view.search(search.value) : NaN;
       if (!Number.isNaN(at) && this.#player.ready) this.#player.playFrom(at);
     });
-    search.placeholder = t("listen.search");
     for (const kind of ["srt", "vtt", "json", "txt"]) find(`listen-${kind}`).addEventListener("click", () => this.#save(kind));
     this.#become("empty");
     // What cannot be is no error.
     this.#say(t(Microphone.possible ? "listen.first" : "clone.insecure"));
     this.#reopen();
-  }
-
-  /** The panel is shown again. */
-  show() {
-    this.#repeat.show();
   }
 
   /** Show a transcript of the history; what is under way is ended, and kept. */
@@ -117,14 +102,14 @@ export class ListenPanel {
 
   /** End listening; the last words still come. A microphone that is still being opened is closed again. */
   async finish() {
-    this.hush();
+    this.#player.stop();
     if (this.#state === "opening") this.#become("empty");
     if (this.#state === "transcribing") {
       this.#files.splice(1);
       this.#upload.abort();
     }
     if (this.#state !== "recording") return;
-    if (this.#listener.deaf) this.#acts.quiet();
+    if (this.#listener.deaf) quiet();
     this.#become("finishing", t("listen.finishing"));
     await this.#listener.finish();
     if (this.#listener) this.#recorded();
@@ -133,18 +118,13 @@ export class ListenPanel {
   /** A file that is transcribed goes on without the panel. */
   leave() {
     if (this.#state !== "transcribing") this.finish();
-    this.hush();
-  }
-
-  /** Stop playing the recording. */
-  hush() {
-    this.#player.pause();
+    this.#player.stop();
   }
 
   /** Show what was shown before a reload, with what was typed into it. */
   async #reopen() {
     const { id, row, text } = this.#draft.object;
-    const entry = id && (await this.#acts.kept(id));
+    const entry = id && (await history.find(id));
     if (!entry || this.#state !== "empty") return;
     const transcript = Transcript.from(entry);
     if (text) transcript.correct(transcript.rows[row], text);
@@ -195,13 +175,13 @@ export class ListenPanel {
   }
 
   async #record() {
-    this.#acts.quiet();
+    quiet();
     this.#become("opening", "");
     const transcript = new Transcript();
     this.#samples = [];
     this.#growth = new Growth();
     let heard = 0;
-    const listener = await Listener.begin(this.#server, find("listen-language").value, {
+    const listener = await Listener.begin(find("listen-language").value, {
       word: (word) => this.#add(transcript, word),
       pause: () => this.#paused(transcript),
       level: (level) => this.#meter.show(level),
@@ -210,7 +190,7 @@ export class ListenPanel {
         if (heard < KEPT_S) this.#samples.push(Int16Array.from(piece, (sample) => 32767 * sample));
         // A screen reader, which would say each second, does not read it.
         tell(find("listen-elapsed"), this.#state === "recording" ? clock(Math.floor(heard)) : "");
-        if (transcript.rows.length && this.#growth.isDue(heard)) this.#acts.keepSound(transcript.id, wavFile(this.#samples, RATE));
+        if (transcript.rows.length && this.#growth.isDue(heard)) history.putSound(transcript.id, wavFile(this.#samples, RATE));
       },
       lost: (error) => this.#recorded(error.words),
     }).catch(expected([DOMException], () => this.#become("failed", "", t("clone.microphone"))));
@@ -239,7 +219,7 @@ export class ListenPanel {
   #add(transcript, said, words) {
     transcript.add(said, words);
     this.#view.refresh();
-    this.#view.follow();
+    find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
     this.#keeping ||= setTimeout(() => this.#keep(transcript), KEPT_WITHIN_MS);
   }
@@ -247,17 +227,17 @@ export class ListenPanel {
   #keep(transcript) {
     clearTimeout(this.#keeping);
     this.#keeping = 0;
-    if (transcript.rows.length) this.#acts.keep(transcript.entry);
+    if (transcript.rows.length) history.add(transcript.entry);
   }
 
   async #paused(transcript) {
     const paragraph = transcript.paragraphs.at(-1);
     transcript.pause();
     const listener = this.#listener;
-    if (!this.#repeat.wanted || !listener || listener.deaf || !paragraph) return;
+    if (!find("listen-repeat").checked || !listener || listener.deaf || !paragraph) return;
     listener.deaf = true;
     this.#say(t("listen.repeating"));
-    find("listen-problem").textContent = await this.#repeat.say(paragraph);
+    find("listen-problem").textContent = await this.#repeat(paragraph);
     listener.deaf = false;
     if (this.#listener === listener) this.#say(t("listen.listening"));
   }
@@ -268,7 +248,7 @@ export class ListenPanel {
     const upload = (this.#upload = new AbortController());
     const asked = { model: "tts-1", input: t("text.first"), voice: "alloy", language: locale };
     const failed = inWords((words) => this.#become("failed", "", words));
-    const sample = await this.#server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
+    const sample = await server.post("v1/audio/speech", asked).then((answer) => answer.blob()).catch(failed);
     if (sample && !upload.signal.aborted) this.#take(new File([sample], "sample.mp3"));
     else if (sample && this.#upload === upload) this.#become("empty", "");
   }
@@ -294,7 +274,7 @@ export class ListenPanel {
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
       const heard = [];
       let named = false;
-      for await (const sentence of this.#server.transcribe(file, language, speakers, upload.signal)) {
+      for await (const sentence of server.transcribe(file, language, speakers, upload.signal)) {
         // The speakers are known once all was heard.
         if (sentence.speaker && !named) {
           transcript.empty();

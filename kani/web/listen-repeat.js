@@ -1,63 +1,52 @@
 /** "Repeat after me": what was said is spoken in the chosen voice, each word lit in the transcript meanwhile. */
 
+import { compose } from "./compose.js";
 import { eachFrame, find } from "./element.js";
 import { t } from "./i18n.js";
+import { playback } from "./playback.js";
 import { textOf } from "./transcript.js";
+import { hueOf, nameOf } from "./voices.js";
 
-export class Repeat {
-  #acts;
-  #view;
+/**
+ * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was
+ * wrong, in words.
+ * @param {() => void} own chooses the user's own voice
+ * @param {import("./transcript-view.js").TranscriptView} view
+ */
+export function handleRepeat(own, view) {
+  const show = () => {
+    find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] });
+    find("listen-face").style.setProperty("--hue", hueOf(compose.speaking));
+  };
+  find("listen-own").addEventListener("click", () => {
+    find("listen-repeat").checked = true;
+    own();
+  });
+  find("voice").addEventListener("chosen", show);
+  show();
 
-  /**
-   * @param {Record<string, any>} acts say(text, language), place(), voice() and own(), as `ListenPanel` has them
-   * @param {import("./transcript-view.js").TranscriptView} view
-   */
-  constructor(acts, view) {
-    this.#acts = acts;
-    this.#view = view;
-    find("listen-repeat").addEventListener("change", () => this.show());
-    find("listen-own").addEventListener("click", () => {
-      find("listen-repeat").checked = true;
-      this.#acts.own();
-    });
-    find("voice").addEventListener("chosen", () => this.show());
-    this.show();
-  }
-
-  /** Show in which voice is repeated. */
-  show() {
-    const { name, hue } = this.#acts.voice();
-    find("listen-voice").textContent = t("listen.voice", { voice: name });
-    find("listen-face").style.setProperty("--hue", hue);
-  }
-
-  /** Whether it is wanted. */
-  get wanted() {
-    return find("listen-repeat").checked;
-  }
-
-  /** Speak the last paragraph, rows of a transcript; done once it was heard, with what was wrong, in words. */
-  async say(rows) {
-    const repeating = this.#acts.say(textOf(...rows), find("listen-language").value);
-    const stop = this.#follow(rows.flatMap(({ words }) => words));
-    const problem = await repeating;
+  return async (rows) => {
+    const language = compose.known(find("listen-language").value);
+    playback.speak({ ...compose.choice, text: textOf(...rows), language, kept: false });
+    const stop = follow(view, rows.flatMap(({ words }) => words));
+    await playback.ended();
     stop();
-    this.#view.light(null);
-    return problem;
-  }
+    view.light(null);
+    return find("problem").textContent;
+  };
+}
 
-  /** Light each of the last words that are shown while they are repeated; returns what ends that. */
-  #follow(words) {
-    let length = 0;
-    const places = this.#view.words.slice(-words.length).map(({ element }, n) => {
-      if (n > 0 && !words[n].glued) length++;
-      const from = length;
-      length += [...words[n].text].length;
-      return { element, from };
-    });
-    return eachFrame(() => {
-      const place = this.#acts.place();
-      this.#view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
-    });
-  }
+/** Light each of the last words that are shown while they are repeated; returns what ends that. */
+function follow(view, words) {
+  let length = 0;
+  const places = view.words.slice(-words.length).map(({ element }, n) => {
+    if (n > 0 && !words[n].glued) length++;
+    const from = length;
+    length += [...words[n].text].length;
+    return { element, from };
+  });
+  return eachFrame(() => {
+    const { place } = playback;
+    view.light(places.findLast(({ from }) => from <= place)?.element ?? null);
+  });
 }

@@ -7,7 +7,7 @@
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
 import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
-import { ServerError } from "./server.js";
+import { server, ServerError } from "./server.js";
 
 /** Hertz of what is sent. */
 export const RATE = 24_000;
@@ -38,16 +38,15 @@ export class Listener {
 
   /**
    * Begin. Throws a DOMException if there is no microphone or no permission.
-   * @param {import("./server.js").Server} server
    * @param {string} language that is spoken, "" to detect it
    * @param {Record<string, any>} heard word({text, start, end}), seconds since the beginning; pause(), after words; level(0 to 1);
    *   sent(Float32Array): samples at RATE, all that are recognised; lost(ServerError): the server ended it
    */
-  static async begin(server, language, heard) {
+  static async begin(language, heard) {
     const listener = new Listener();
     listener.#heard = heard;
     listener.#microphone = await Microphone.open(true, (samples, rate) => listener.#take(samples, rate));
-    listener.#open(server, language);
+    listener.#open(language);
     return listener;
   }
 
@@ -63,7 +62,7 @@ export class Listener {
     this.#close();
   }
 
-  #open(server, language) {
+  #open(language) {
     const socket = (this.#socket = server.listeningSocket(language));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => this.#received(unpack(data));

@@ -1,6 +1,8 @@
 /** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
 
 import { expected } from "./failures.js";
+import { playback } from "./playback.js";
+import { quiet } from "./player.js";
 import { wavFile } from "./wav.js";
 
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
@@ -11,14 +13,14 @@ const STEP_S = 5;
 export class MediaKeys {
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
 
-  /** @param {Record<string, any>} acts pause(rests), stop(), seek(seconds from here) */
-  constructor({ pause, stop, seek }) {
+  constructor() {
     this.#silence.loop = true;
+    const seek = (by) => playback.playFrom(playback.player.heard() + by);
     /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
-      play: () => pause(false),
-      pause: () => pause(true),
-      stop,
+      play: () => playback.pause(false),
+      pause: () => playback.pause(true),
+      stop: () => quiet(),
       seekbackward: () => seek(-STEP_S),
       seekforward: () => seek(STEP_S),
     };
@@ -28,14 +30,9 @@ export class MediaKeys {
   /** Something is heard. */
   async plays(title, artist) {
     navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
-    this.rests(false);
+    navigator.mediaSession.playbackState = "playing";
     // A browser may allow no sound yet, or have no device.
     await this.#silence.play().catch(expected([DOMException], () => {}));
-  }
-
-  /** It rests, or goes on. */
-  rests(rests) {
-    navigator.mediaSession.playbackState = rests ? "paused" : "playing";
   }
 
   /** Nothing is heard any more. */

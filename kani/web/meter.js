@@ -1,6 +1,6 @@
 /** The microphone's level: a ring around a button, and bars that run from it to both sides. */
 
-import { Canvas } from "./canvas.js";
+import { canvasOf } from "./canvas.js";
 import { make } from "./element.js";
 
 /** It is drawn as seldom as still looks live: what draws it, the recogniser may need. */
@@ -12,53 +12,35 @@ const MARGIN = 26;
 /** Levels that are remembered: more than any screen shows. */
 const MOST = 400;
 
-export class Meter {
-  #button;
-  #canvas;
+/**
+ * The meter of a button: {show(level), 0 to 1; rest(): nothing is heard any more}.
+ * @param {HTMLElement} button in a box of its own: the ring is drawn by its property --level, the bars beside it
+ */
+export function meterOf(button) {
+  const element = make("canvas", { className: "levels", ariaHidden: "true" });
+  button.before(element);
+  const clear = canvasOf(element, drawBars);
   /** The levels that were drawn, the newest one first. */
-  #levels = [];
+  let levels = [];
   /** The loudest since it was drawn, and when that was. */
-  #level = 0;
-  #drawn = 0;
+  let loudest = 0;
+  let drawn = 0;
 
-  /** @param {HTMLElement} button in a box of its own: the ring is drawn by its property --level, the bars beside it */
-  constructor(button) {
-    this.#button = button;
-    const element = make("canvas", { className: "levels", ariaHidden: "true" });
-    button.before(element);
-    this.#canvas = new Canvas(element, () => this.#drawBars());
-  }
-
-  /** Show a level, 0 to 1. */
-  show(level) {
-    this.#level = Math.max(level, this.#level);
-    if (performance.now() < this.#drawn + EVERY_MS) return;
-    this.#levels = [this.#level, ...this.#levels].slice(0, MOST);
-    this.#draw();
-  }
-
-  /** Nothing is heard any more. */
-  rest() {
-    this.#level = 0;
-    this.#levels = [];
-    this.#draw();
-  }
-
-  #draw() {
-    this.#button.style.setProperty("--level", this.#level.toFixed(2));
-    this.#drawn = performance.now();
-    this.#level = 0;
-    this.#drawBars();
+  function draw() {
+    button.style.setProperty("--level", loudest.toFixed(2));
+    drawn = performance.now();
+    loudest = 0;
+    drawBars();
   }
 
   /** Draw the bars, which fade as they go; dots where nothing was heard yet. */
-  #drawBars() {
-    const { pen, width, height, colour } = this.#canvas.clear();
+  function drawBars() {
+    const { pen, width, height, colour } = clear();
     const middle = width / 2;
-    for (let n = 0, away = this.#button.offsetWidth / 2 + MARGIN; away < middle - BAR; n++, away += STEP) {
-      const level = this.#levels[n] ?? 0;
+    for (let n = 0, away = button.offsetWidth / 2 + MARGIN; away < middle - BAR; n++, away += STEP) {
+      const level = levels[n] ?? 0;
       const tall = Math.max(BAR, Math.sqrt(level) * height * 0.9);
-      pen.fillStyle = colour(n < this.#levels.length ? "--accent" : "--wave");
+      pen.fillStyle = colour(n < levels.length ? "--accent" : "--wave");
       pen.globalAlpha = 1 - away / middle;
       for (const side of [-1, 1]) {
         pen.beginPath();
@@ -68,4 +50,18 @@ export class Meter {
     }
     pen.globalAlpha = 1;
   }
+
+  return {
+    show: (level) => {
+      loudest = Math.max(level, loudest);
+      if (performance.now() < drawn + EVERY_MS) return;
+      levels = [loudest, ...levels].slice(0, MOST);
+      draw();
+    },
+    rest: () => {
+      loudest = 0;
+      levels = [];
+      draw();
+    },
+  };
 }

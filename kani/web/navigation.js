@@ -4,32 +4,25 @@ import { find, moveByArrows, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
 import { Memory } from "./storage.js";
 
-/** Tabs: a click or an arrow key shows another panel. */
-export class Tabs {
-  #tabs;
-  #shown;
-
-  /**
-   * @param {HTMLElement} list of buttons (role=tab) that name their panels by aria-controls
-   * @param {(id: string) => void} shown called with the id of a panel that is shown
-   */
-  constructor(list, shown) {
-    this.#tabs = queryAll("[role=tab]", list);
-    this.#shown = shown;
-    for (const tab of this.#tabs) tab.addEventListener("click", () => this.show(tab.getAttribute("aria-controls")));
-    moveByArrows(list, this.#tabs, {}, (tab) => this.show(tab.getAttribute("aria-controls")));
-  }
-
-  /** Show a panel by its id. */
-  show(id) {
-    for (const tab of this.#tabs) {
-      const chosen = tab.getAttribute("aria-controls") === id;
+/**
+ * Have a click or an arrow key on a tab show the panel that it names by aria-controls; returns what shows one by its id.
+ * @param {(id: string) => void} shown called with the id of a panel that is shown
+ */
+export function handleTabs(shown) {
+  const tabs = queryAll("[role=tab]");
+  const panelOf = (tab) => tab.getAttribute("aria-controls");
+  const show = (id) => {
+    for (const tab of tabs) {
+      const chosen = panelOf(tab) === id;
       tab.ariaSelected = String(chosen);
       tab.tabIndex = chosen ? 0 : -1;
-      find(tab.getAttribute("aria-controls")).hidden = !chosen;
+      find(panelOf(tab)).hidden = !chosen;
     }
-    this.#shown(id);
-  }
+    shown(id);
+  };
+  for (const tab of tabs) tab.addEventListener("click", () => show(panelOf(tab)));
+  moveByArrows(find("tabs"), tabs, {}, (tab) => show(panelOf(tab)));
+  return show;
 }
 
 /** Close the menus that do not hold an element; all, without one. */

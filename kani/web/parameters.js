@@ -26,12 +26,10 @@ function readLexicon(text) {
 
 export class Parameters {
   /** The fields, by their names. */
-  #fields;
+  #fields = Object.fromEntries(queryAll("[name]", find("parameter-fields")).map((field) => [field.name, field]));
 
-  /** @param {HTMLElement} place that holds the fields */
-  constructor(place) {
-    translate(place);
-    this.#fields = Object.fromEntries(queryAll("[name]", place).map((field) => [field.name, field]));
+  constructor() {
+    translate(find("parameter-fields"));
     const { blend, share, lexicon } = this.#fields;
     // Until the tab is closed; but a length, which is that of one text.
     const memory = new Memory("kani.parameters", () => sessionStorage);

@@ -1,8 +1,11 @@
 /** One utterance at a time: asked for, played as it comes, stopped, kept, and played again. */
 
+import { compose } from "./compose.js";
+import { connection } from "./connection.js";
+import { complain } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
-import { Player } from "./player.js";
+import { Player, quiet, sounds } from "./player.js";
 import { Stage } from "./stage.js";
 import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
@@ -10,16 +13,18 @@ import { Utterance } from "./utterance.js";
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
 
-export class Playback {
-  #player = new Player((kind) => this.#happened(kind));
-  #stage = new Stage(this.#player, (position) => this.playFrom(position));
-  #compose;
-  #connection;
-  #acts;
-  /** The utterance on the stage, null for none; asked: its answer is not complete yet; live: it is not played again. */
+class Playback {
+  /**
+   * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
+   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; changed(): its buttons may do other things now.
+   * @type {Record<string, any>}
+   */
+  acts = {};
+  player = new Player((kind) => this.#happened(kind));
+  stage = new Stage(this.player, (position) => this.playFrom(position));
+  /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
-  #live = false;
   /** Timer that tells a long wait for more audio; and whether one was told. */
   #drought = 0;
   #slow = false;
@@ -28,42 +33,14 @@ export class Playback {
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
 
-  /**
-   * @param {import("./compose.js").Compose} compose makes the parameters of a request
-   * @param {import("./connection.js").Connection} connection takes it
-   * @param {Record<string, any>} acts problem(words); quiet(): nothing else is to be heard here; begins(): nor in other tabs;
-   *   keep(utterance, comes): one with some audio, comes: and more of it; sounds(utterance): its first sound is heard; heard(utterance): all of it was;
-   *   changed(): its buttons may do other things now
-   */
-  constructor(compose, connection, acts) {
-    this.#compose = compose;
-    this.#connection = connection;
-    this.#acts = acts;
-  }
-
-  /** Prepare for sound. */
-  open() {
-    this.#player.open();
-  }
-
   /** True if something is waited for, heard or paused. */
   get busy() {
-    return this.asked || this.#player.busy;
-  }
-
-  /** True if something is heard or paused. */
-  get plays() {
-    return this.#player.busy;
-  }
-
-  /** True if it is paused. */
-  get paused() {
-    return this.#player.paused;
+    return this.asked || this.player.busy;
   }
 
   /** Code point of the text that is heard now, -1 before the first one. */
   get place() {
-    const at = this.#player.heard();
+    const at = this.player.heard();
     return this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
   }
 
@@ -72,68 +49,63 @@ export class Playback {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Show a sentence about what happens. */
-  say(words) {
-    this.#stage.say(words);
-  }
-
   /** Ask for what was chosen, and play it. */
   speak(choice) {
     const clicked = performance.now();
-    const params = this.#compose.params(choice);
-    this.stop();
-    this.#acts.begins();
-    this.#acts.problem("");
+    const params = compose.params(choice);
+    quiet();
+    this.acts.begins();
+    complain("");
     const utterance = new Utterance(newId(), choice, clicked);
     this.shown = utterance;
-    this.asked = this.#live = true;
+    this.asked = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
-    if (this.#compose.inParts(params.text)) this.#askInParts(utterance, params);
+    if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
-    this.#player.begin();
-    this.#stage.begin(utterance, true);
-    this.connected(this.#connection.ready);
+    this.player.begin();
+    this.stage.begin(utterance);
+    this.connected(connection.ready);
     this.#changed();
   }
 
   /** Say what is waited for; ready: whether the server takes requests now. */
   connected(ready) {
-    if (this.asked && this.shown.samples === 0) this.say(t(ready ? "status.asked" : "status.waiting"));
+    if (this.asked && this.shown.samples === 0) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
   }
 
   /** Silence at once, and no more work for the server. */
   stop() {
-    this.#acts.quiet();
     if (!this.busy) return;
-    const heard = this.#player.busy;
+    const heard = this.player.busy;
     if (this.asked) {
-      this.#connection.cancel(this.shown.request);
+      connection.cancel(this.shown.request);
       this.shown.stopped = true;
       this.#arrived();
     }
-    this.#stage.end(false);
-    this.#player.stop();
-    if (heard || this.shown.samples === 0) this.say(t("status.stopped"));
+    this.stage.end(false);
+    this.player.stop();
+    if (heard || this.shown.samples === 0) this.stage.say(t("status.stopped"));
     this.#changed();
   }
 
   /** Rest, or play on. */
   async pause(rests) {
-    if (!this.#player.busy) return;
-    if (!rests && this.#player.tempoChanged) return this.playFrom(this.#player.heard());
+    if (!this.player.busy) return;
+    if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+    if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     clearTimeout(this.#drought);
     this.#slow = false;
-    this.say(t(rests ? "status.paused" : this.#live ? "status.speaking" : "status.replay"));
-    await this.#player.pause(rests);
+    this.stage.say(t(rests ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
+    await this.player.pause(rests);
     this.#changed();
   }
 
   /** Play something that is kept; pieces: its samples. */
   replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
-    this.stop();
-    this.#acts.problem("");
+    quiet();
+    complain("");
     this.shown = new Utterance(id, choice, performance.now());
     Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces });
     this.shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
@@ -143,24 +115,19 @@ export class Playback {
   /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
   playFrom(position) {
     if (!this.shown?.samples) return;
-    this.#acts.quiet();
-    if (this.busy) this.#player.playFrom(this.shown, position, !this.asked);
+    quiet(this);
+    if (this.busy) this.player.playFrom(this.shown, position, !this.asked);
     else this.#again(position);
     this.#changed();
   }
 
-  /** Go on or back by some seconds. */
-  seek(by) {
-    this.playFrom(this.#player.heard() + by);
-  }
-
   /** Play what is shown, with nothing more to come, from a second on. */
   #again(position) {
-    this.#live = false;
-    this.#acts.begins();
-    this.#player.playFrom(this.shown, position, true);
-    this.#stage.begin(this.shown, false);
-    this.#stage.told(this.shown.result ?? {});
+    this.shown.live = false;
+    this.acts.begins();
+    this.player.playFrom(this.shown, position, true);
+    this.stage.begin(this.shown);
+    this.stage.told(this.shown.result ?? {});
     this.#changed();
   }
 
@@ -174,8 +141,8 @@ export class Playback {
     if (module === null) return this.#fails(t("problem.offline"));
     const { MarkError, speechParts } = module;
     try {
-      const speaks = (voice) => this.#compose.speaks(voice);
-      const parts = speechParts(params.text, this.#compose.longest, params.speed ?? 1, speaks);
+      const speaks = (voice) => compose.speaks(voice);
+      const parts = speechParts(params.text, compose.longest, params.speed ?? 1, speaks);
       if (parts.length) this.#ask(utterance, params, parts);
       else this.#fails(t("problem.empty"));
     } catch (error) {
@@ -190,10 +157,10 @@ export class Playback {
     utterance.request = newId();
     utterance.beginPart(start, pause);
     const asked = { ...params, text, voice: voice || params.voice };
-    this.#connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
+    connection.speak(utterance.request, asked, this.#answers(utterance, (result) => {
       utterance.addResult(result);
       if (rest.length === 0) return false;
-      this.#ask(utterance, this.#compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
+      this.#ask(utterance, compose.following(params, result.language, Boolean(rest.at(-1).voice)), rest);
       return true;
     }));
   }
@@ -202,24 +169,24 @@ export class Playback {
   #answers(utterance, goesOn) {
     return {
       progress: ({ state, position }) => {
-        if (state === "queued" && position) this.#stage.queued(position);
+        if (state === "queued" && position) this.stage.queued(position);
       },
       frame: (frame) => {
         const { samples, spans } = utterance.add(frame, performance.now());
-        this.#player.push(samples.slice(), utterance.sampleRate);
-        this.#stage.came(samples, spans);
+        this.player.push(samples.slice(), utterance.sampleRate);
+        this.stage.came(samples, spans);
         if (utterance.arrivals.length === 1) this.#changed();
-        if (this.#growth.isDue(utterance.seconds)) this.#acts.keep(utterance, true);
+        if (this.#growth.isDue(utterance.seconds)) this.acts.keep(utterance, true);
       },
       complete: (result) => {
         if (goesOn(result)) return;
-        this.#stage.told(utterance.result);
-        this.#compose.spoken(utterance.choice.text, utterance.result);
+        this.stage.told(utterance.result);
+        compose.spoken(utterance.choice.text, utterance.result);
         this.#ends();
       },
       error: (error) => {
         if (utterance.samples === 0) return this.#fails(explain(error));
-        this.#acts.problem(explain(error));
+        complain(explain(error));
         // The audio that came is played to its end, as after a broken connection.
         this.#ends({ lost: true });
       },
@@ -229,10 +196,10 @@ export class Playback {
 
   /** Nothing came, and nothing will. */
   #fails(words) {
-    this.#acts.problem(words);
+    complain(words);
     this.#arrived();
-    this.#player.stop();
-    this.#stage.hide();
+    this.player.stop();
+    this.stage.hide();
     this.#changed();
   }
 
@@ -240,7 +207,7 @@ export class Playback {
   #ends({ lost = false } = {}) {
     this.shown.lost = lost;
     this.#arrived();
-    if (!this.#player.silent) this.#player.finish();
+    if (!this.player.silent) this.player.finish();
     else this.#heardOut();
   }
 
@@ -248,37 +215,37 @@ export class Playback {
   #arrived() {
     this.asked = false;
     this.#goesOn();
-    this.#stage.complete();
-    if (this.shown.samples > 0) this.#acts.keep(this.shown, false);
+    this.stage.complete();
+    if (this.shown.samples > 0) this.acts.keep(this.shown, false);
     this.#changed();
   }
 
   /** Playback of the available audio has ended, or is impossible. */
   #heardOut() {
     const { lost, seconds: length } = this.shown;
-    this.#stage.end(!lost);
-    this.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
+    this.stage.end(!lost);
+    this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
-    if (!lost) this.#acts.heard(this.shown);
+    if (!lost) this.acts.heard(this.shown);
   }
 
   /** Handle the player's events of the stream that plays. */
   #happened(kind) {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
-      this.#player.load();
-      this.#acts.sounds(this.shown);
-      if (this.#live) this.#stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.#player.latency);
-      this.say(t(this.#live ? "status.speaking" : "status.replay"));
+      this.player.load();
+      this.acts.sounds(this.shown);
+      if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
+      this.stage.say(t(this.shown.live ? "status.speaking" : "status.replay"));
     }
     if (kind === "dry" && this.asked) {
       this.#drought = setTimeout(() => {
         this.#slow = true;
-        this.say(t("status.slow"));
+        this.stage.say(t("status.slow"));
       }, LONG_WAIT_MS);
     }
     if (kind === "playing") this.#goesOn();
-    if (kind === "silent") this.#acts.problem(t("problem.player"));
+    if (kind === "silent") complain(t("problem.player"));
     if ((kind === "ended" || kind === "silent") && !this.asked) this.#heardOut();
   }
 
@@ -287,11 +254,15 @@ export class Playback {
     clearTimeout(this.#drought);
     if (!this.#slow) return;
     this.#slow = false;
-    this.say(t("status.speaking"));
+    this.stage.say(t("status.speaking"));
   }
 
   #changed() {
-    this.#acts.changed();
+    this.acts.changed();
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
+
+/** What this page plays. */
+export const playback = new Playback();
+sounds(playback);

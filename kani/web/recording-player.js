@@ -3,6 +3,7 @@
 import { eachFrame, find, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
+import { quiet, sounds } from "./player.js";
 import { Waveform } from "./waveform.js";
 
 /** A longer recording is not decoded for its waveform: an hour would take 200 MB. */
@@ -13,13 +14,14 @@ const DRAWN_RATE = 8000;
 export class RecordingPlayer {
   #audio = new Audio();
   #waveform = new Waveform(find("heard-waveform"), (at) => this.playFrom(at));
-  #acts;
+  #light;
   #stopDrawing = () => {};
   #length = 0;
 
-  /** @param {Record<string, any>} acts light(second): it is heard now, -1 for none; quiet(): nothing else is to be heard */
-  constructor(acts) {
-    this.#acts = acts;
+  /** @param {(second: number) => void} light called with what is heard now, -1 for nothing */
+  constructor(light) {
+    this.#light = light;
+    sounds(this);
     find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
     for (const kind of ["play", "pause", "ended", "seeked"]) this.#audio.addEventListener(kind, () => this.#changed());
     // The transcript is still shown where this browser cannot play the recording.
@@ -67,12 +69,12 @@ export class RecordingPlayer {
   }
 
   /** Rest. */
-  pause() {
+  stop() {
     this.#audio.pause();
   }
 
   async #play() {
-    this.#acts.quiet();
+    quiet(this);
     // It may be paused, or another one be taken, before it begins.
     await this.#audio.play().catch(expected([DOMException], () => {}));
   }
@@ -87,10 +89,10 @@ export class RecordingPlayer {
       const { currentTime: at } = this.#audio;
       tell(find("heard-clock"), `${clock(at)} / ${clock(this.#length)}`);
       this.#waveform.draw(at);
-      if (!paused) this.#acts.light(at);
+      if (!paused) this.#light(at);
     });
     if (paused) this.#stopDrawing();
-    if (ended) this.#acts.light(-1);
+    if (ended) this.#light(-1);
   }
 }
 

@@ -1,6 +1,8 @@
 /** A recording that is played once, in whatever format the browser reads. */
 
-export class Sample {
+import { sounds } from "./player.js";
+
+class Sample {
   #context = null;
   /** @type {(event?: any) => void} */
   #end = () => {};
@@ -34,3 +36,6 @@ export class Sample {
     this.#end();
   }
 }
+
+export const sample = new Sample();
+sounds(sample);

@@ -5,6 +5,8 @@
  * one before it ends; the browser converts the sample rate.
  */
 
+import { audioBuffer } from "./wav.js";
+
 /** Seconds of audio that are waited for before the first piece plays, and after playback ran dry. */
 const MARGIN_S = 0.25;
 /** Seconds between scheduling a piece and its start: less is at times too late. */
@@ -79,7 +81,11 @@ export class ScheduledOutput {
     const first = stream.position === 0;
     if (stream.dry || time > stream.until) this.#tell("playing", stream, time);
     stream.dry = false;
-    const source = new AudioBufferSourceNode(this.#context, { buffer: buffer(stream) });
+    const length = stream.waiting.reduce((sum, piece) => sum + piece.length, 0);
+    const buffer = audioBuffer(stream.waiting, length, stream.rate);
+    stream.waiting = [];
+    stream.waits = 0;
+    const source = new AudioBufferSourceNode(this.#context, { buffer });
     source.connect(stream.gain);
     source.onended = () => this.#played(stream);
     source.start(time);
@@ -109,16 +115,4 @@ export class ScheduledOutput {
   #tell(kind, stream, time, position = stream.position) {
     this.#told({ kind, stream: stream.id, time, position });
   }
-}
-
-/** Return what waits as one AudioBuffer; nothing waits afterwards. */
-function buffer(stream) {
-  const length = stream.waiting.reduce((sum, piece) => sum + piece.length, 0);
-  const made = new AudioBuffer({ length, sampleRate: stream.rate });
-  const channel = made.getChannelData(0);
-  let at = 0;
-  for (const piece of stream.waiting) for (const sample of piece) channel[at++] = sample / 32768;
-  stream.waiting = [];
-  stream.waits = 0;
-  return made;
 }

@@ -1,13 +1,8 @@
-/** What this is, at the head of the page; and the line at its foot: what runs, and how much it has to do. */
+/** What the server can do, at the head of the page; and at its foot what runs, and how much it has to do. */
 
 import { find, make } from "./element.js";
 import { number, t } from "./i18n.js";
 import { isNatural } from "./voices.js";
-
-/** Say what a tab of the page does, and on which machine; tab: "speak", "listen" or "talk". */
-export function showClaim(tab = "speak") {
-  find("tagline").textContent = t(`tagline.${tab}`);
-}
 
 /** Show what /health says, and how many voices there are. */
 export function showServer({ version, engines, light = [], languages, recognizer, counters: { speaking, waiting } }, voices = []) {

@@ -68,7 +68,9 @@ function kindOf(status, message) {
   return setting ? REFUSALS[setting] : (KINDS[status] ?? "failed");
 }
 
-export class Server {
+class Server {
+  /** Asks again what it can do, and shows that. */
+  learn = async () => {};
   #key = new Memory("kani.key", () => sessionStorage);
 
   /** The key, "" if none is known; it is forgotten when the tab is closed. */
@@ -264,5 +266,8 @@ async function* serverEvents(answer) {
     }
   }
 }
+
+/** The server, and there is no other. */
+export const server = new Server();
 
 const voicePath = (id) => `v1/audio/voices/${encodeURIComponent(id)}`;

@@ -4,7 +4,6 @@ import { isCopied } from "./clipboard.js";
 import { isHere, t } from "./i18n.js";
 
 const NAMES = { text: "t", language: "l", voice: "v", emotion: "e", strength: "s", speed: "p" };
-const NUMBERS = new Set(["strength", "speed"]);
 const DEFAULTS = { text: "", language: "", voice: "", emotion: "neutral", strength: 1, speed: 1 };
 
 /** The address of this page with a request in it; what is as it comes is left out. */
@@ -26,7 +25,7 @@ export function sharedChoice(fragment) {
   for (const [name, short] of Object.entries(NAMES)) {
     const value = fields.get(short);
     if (value === null) continue;
-    if (!NUMBERS.has(name)) choice[name] = value;
+    if (typeof DEFAULTS[name] === "string") choice[name] = value;
     else if (Number.isFinite(Number(value))) choice[name] = Number(value);
   }
   return choice;

@@ -1,18 +1,14 @@
 /** "Several voices": puts a mark into the text from which on another voice speaks. */
 
-import { button, field, make, type } from "./element.js";
-import { addTexts, locale, t } from "./i18n.js";
-import { texts } from "./texts-features.js";
+import { compose } from "./compose.js";
+import { button, field, find, make, type } from "./element.js";
+import { locale, t } from "./i18n.js";
 import { fill, primary, voiceGroups } from "./voices.js";
+import "./texts-features.js";
 
-/**
- * Show the fields.
- * @param {HTMLElement} box
- * @param {import("./element.js").Found} text
- * @param {import("./voices.js").Voice[]} voices of the server
- */
-export function showSpeakers(box, text, voices) {
-  addTexts(texts);
+/** Show the fields. */
+export function showSpeakers() {
+  const [box, text, { voices }] = [find("speakers-fields"), find("text"), compose];
   const voice = make("select", { id: "speakers-voice" });
   const own = voices.find(({ language }) => primary(language) === locale);
   fill(voice, voiceGroups(voices, "", t("voice.kept")), own?.id);

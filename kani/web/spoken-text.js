@@ -1,10 +1,9 @@
 /** "As it is spoken": the text of a result with its numbers, dates and signs in words. */
 
-import { addTexts, t } from "./i18n.js";
-import { inWords } from "./server.js";
-import { texts } from "./texts-features.js";
-
-const MARK = /\[(voice|pause):[^[\]\n]*\]/gi;
+import { t } from "./i18n.js";
+import { inWords, server } from "./server.js";
+import { MARK } from "./words.js";
+import "./texts-features.js";
 
 /** The utterance that was asked for last: an older answer may come after its own. */
 let latest = null;
@@ -13,12 +12,10 @@ let latest = null;
  * Show the text of an utterance as it is spoken: the server speaks it once more, and returns the words.
  * @param {HTMLElement} box
  * @param {import("./utterance.js").Utterance} utterance
- * @param {import("./server.js").Server} server
  */
-export async function showSpokenText(box, utterance, server) {
+export async function showSpokenText(box, utterance) {
   const { choice, result } = utterance;
   latest = utterance;
-  addTexts(texts);
   box.textContent = t("spoken.asking");
   const voice = encodeURIComponent(result?.voice || choice.voice || "default");
   const body = { text: choice.text.replace(MARK, " "), language_code: result?.language || choice.language || undefined };

@@ -26,7 +26,6 @@ export class Stage {
   #arrivals = null;
   #utterance = null;
   #stopDrawing = () => {};
-  #live = false;
   /** Seconds that the whole will have, as far as can be foreseen; 0 where nothing more comes. */
   #foreseen = 0;
   /** Id of the utterance with the figures that are shown. */
@@ -97,14 +96,13 @@ export class Stage {
     find("text").focus();
   }
 
-  /** Show an utterance; live: it is being made now, so that its coming can be watched. */
-  begin(utterance, live) {
+  /** Show an utterance. */
+  begin(utterance) {
     this.#utterance = utterance;
-    this.#live = live;
     this.#words.begin(utterance.choice.text, utterance.choice.language);
     this.#waveform.begin();
     find("of").textContent = withoutMarks(utterance.choice.text).slice(0, LONGEST_TITLE);
-    if (live) {
+    if (utterance.live) {
       this.#measured = utterance.id;
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
       find("told").textContent = "";
@@ -153,7 +151,6 @@ export class Stage {
   came(samples, spans) {
     this.#waveform.add(samples, this.#utterance.sampleRate);
     this.#words.add(spans);
-    this.#arrivals?.came(...this.#utterance.arrivals.at(-1));
     this.#counted = false;
     this.#expect();
   }
@@ -166,15 +163,15 @@ export class Stage {
 
   /** Foresee the length of the whole by what has come of the text. */
   #expect() {
-    const { progress, seconds: length, choice } = this.#utterance;
+    const { progress, seconds: length, choice, live } = this.#utterance;
     this.#foreseen = progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE;
-    if (!this.#live) this.#foreseen = 0;
+    if (!live) this.#foreseen = 0;
     this.#waveform.expected = this.#foreseen;
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
   sounds(milliseconds) {
-    if (this.#live) find("figure-first").textContent = t("ms", { n: number(milliseconds) });
+    if (this.#utterance.live) find("figure-first").textContent = t("ms", { n: number(milliseconds) });
   }
 
   /** Nothing more is heard; all: it was heard to its end. */
@@ -219,10 +216,8 @@ export class Stage {
   async #chart() {
     const { Arrivals } = find("details").open ? await import("./arrivals.js") : {};
     if (!Arrivals || !this.#utterance) return;
-    this.#arrivals ??= new Arrivals(find("arrivals"));
-    this.#arrivals.begin();
-    for (const arrival of this.#utterance.arrivals) this.#arrivals.came(...arrival);
-    this.#arrivals.draw();
+    this.#arrivals ??= new Arrivals();
+    this.#arrivals.begin(this.#utterance.arrivals);
     this.#label();
   }
 
@@ -245,7 +240,7 @@ export class Stage {
     const position = this.player.heard();
     this.#words.show(position > 0 ? position : -1);
     this.#shows(position);
-    if (this.#live && this.#arrivals && find("details").open) {
+    if (this.#utterance.live && this.#arrivals && find("details").open) {
       if (position > 0) this.#arrivals.heard((performance.now() - this.#utterance.askedAt) / 1000, position);
       this.#arrivals.draw();
     }

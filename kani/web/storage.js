@@ -6,10 +6,7 @@ export class Memory {
   #storage;
   #text;
 
-  /**
-   * @param {string} name
-   * @param {() => Storage} storage where; a browser that keeps nothing throws when it is asked for it
-   */
+  /** @param {string} name @param {() => Storage} storage where; a browser that keeps nothing throws when it is asked for it */
   constructor(name, storage) {
     this.#name = name;
     this.#storage = storage;

@@ -1,6 +1,6 @@
 /** What both sides of a conversation say: a paragraph for each turn; the words of an answer are lit as they are heard. */
 
-import { make, query } from "./element.js";
+import { find, make, query } from "./element.js";
 import { t } from "./i18n.js";
 
 /** Turns as a text, a line for each, with who speaks before it. */
@@ -11,17 +11,14 @@ const MARGIN = 16;
 const MARK = /^[^\s\p{L}\p{N}]+$/u;
 /** What Markdown marks: emphasis, code, headings; and the end of a link, whose words may have come before it. */
 const MARKUP = /\[(?=[^\]]*$)|\*\*|__|`+\w*$|`|(?<=^\s*)#+$|(?<![\p{L}\p{N}*])\*(?=\S)|(?<=\S)\*(?![\p{L}\p{N}*])/gu;
+/** What begins an item of a list: a line of its own has only that before its words. */
+const ITEM = /(?<=\n\s*)[-*+]$/u;
 const LINK = /\[?([^[\]\s]*)\]\(\S*?\)/u;
 
 export class TalkLines {
-  #box;
+  #box = find("talk-lines");
   /** Paragraphs of what the user said, by the id of the item. */
   #said = new Map();
-
-  /** @param {HTMLElement} box that holds the turns */
-  constructor(box) {
-    this.#box = box;
-  }
 
   /** Show these turns, [{who: "you" or "answer", text}], and no others. */
   show(lines) {
@@ -118,7 +115,7 @@ class AnswerLine {
 
   /** Add a word that begins at a second; a mark right after a word is its own. Marks of Markdown are not shown. */
   #append(marked, from) {
-    const text = marked.replace(LINK, "$1").replaceAll(MARKUP, "");
+    const text = marked.replace(ITEM, "•").replace(LINK, "$1").replaceAll(MARKUP, "");
     if (!text.trim()) return this.#line.append(text);
     const last = this.#words.at(-1)?.word;
     if (last && MARK.test(text)) return last.append(text);

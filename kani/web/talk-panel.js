@@ -1,17 +1,19 @@
 /** The third tab: a conversation with a language model. */
 
 import { copied } from "./clipboard.js";
+import { compose } from "./compose.js";
 import { eachFrame, find, make, query, queryAll, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
-import { addTexts, number, t, translate } from "./i18n.js";
-import { Meter } from "./meter.js";
+import { history } from "./history.js";
+import { number, t, translate } from "./i18n.js";
+import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { Player } from "./player.js";
+import { Player, quiet } from "./player.js";
 import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
-import { texts } from "./texts-talk.js";
+import "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
 const TAP_MS = 350;
@@ -23,17 +25,14 @@ const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speakin
 
 const panel = find("talk-panel");
 
-addTexts(texts);
 await style();
 
 export class TalkPanel {
-  #server;
-  #acts;
   /** The elements of the tab, by their ids: "stop" is "talk-stop". */
   #view = elements();
   #button = find("talk");
-  #lines = new TalkLines(this.#view.lines);
-  #meter = new Meter(this.#button);
+  #lines = new TalkLines();
+  #meter = meterOf(this.#button);
   #memory = new Memory("kani.talk", () => localStorage);
   #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
@@ -51,14 +50,7 @@ export class TalkPanel {
   /** When the button of push-to-talk was pressed, and whether it was held by then. */
   #pressed = { at: 0, again: false };
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {Record<string, any>} acts quiet(): nothing else is to be heard; choice(): voice and speed that are chosen; keep(entry): in
-   *   the history; kept(id): the entry of it, or nothing
-   */
-  constructor(server, acts) {
-    this.#server = server;
-    this.#acts = acts;
+  constructor() {
     const { copy, copying, command, end, fresh, language, mode, persona, stop, take, text, write } = this.#view;
     this.#button.disabled = !Microphone.possible;
     mode.value = this.#memory.text;
@@ -91,7 +83,7 @@ export class TalkPanel {
   async #reopen() {
     const { id, written = "" } = this.#draft.object;
     this.#view.text.value ||= written;
-    const entry = id && (await this.#acts.kept(id));
+    const entry = id && (await history.find(id));
     if (entry && !this.#session && !this.#beginning) await this.open(entry);
   }
 
@@ -177,7 +169,7 @@ export class TalkPanel {
   }
 
   get #settings() {
-    const { voice, speed } = this.#acts.choice();
+    const { voice, speed } = compose.choice;
     const [low, high] = SPEEDS;
     return {
       language: this.#view.language.value,
@@ -211,7 +203,7 @@ export class TalkPanel {
     if (this.#beginning) return;
     this.#beginning = true;
     this.#complain("");
-    this.#acts.quiet();
+    quiet();
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
     this.#view.take.hidden = this.#view.fresh.hidden = true;
@@ -221,7 +213,7 @@ export class TalkPanel {
       this.#ended();
       this.#complain(t("clone.microphone"));
     });
-    const session = await TalkSession.begin(this.#server, this.#player, this.#settings, this.#handlers(), this.#lines.lines)
+    const session = await TalkSession.begin(this.#player, this.#settings, this.#handlers(), this.#lines.lines)
       .catch(failed).finally(() => (this.#beginning = false));
     if (!session) return;
     if (panel.hidden) return session.finish().then(() => this.#ended());
@@ -254,14 +246,10 @@ export class TalkPanel {
         this.#answer.audio(length);
         this.#keeping ||= setTimeout(() => this.#keep(), KEPT_WITHIN_MS);
       },
-      cut: (at) => {
+      ends: (at) => {
         this.#rests();
-        this.#answer.cut(at);
-        this.#keep();
-      },
-      ends: () => {
-        this.#rests();
-        this.#answer.end();
+        if (at === undefined) this.#answer.end();
+        else this.#answer.cut(at);
         this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
@@ -279,7 +267,7 @@ export class TalkPanel {
     clearTimeout(this.#keeping);
     this.#keeping = 0;
     const { lines } = this.#lines;
-    if (lines.length) this.#acts.keep({ kind: "talk", ...this.#shown, lines });
+    if (lines.length) history.add({ kind: "talk", ...this.#shown, lines });
   }
 
   #ended() {

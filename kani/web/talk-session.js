@@ -9,7 +9,7 @@
 import { has, number, t } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
-import { ServerError } from "./server.js";
+import { server, ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";
 
 const RATE = 24_000;
@@ -29,7 +29,6 @@ const FORMAT = { type: "audio/pcm", rate: RATE };
 export class TalkSession {
   /** True while the button of push-to-talk is held. */
   held = false;
-  #server;
   #settings;
   #told;
   #earlier;
@@ -52,34 +51,28 @@ export class TalkSession {
 
   /**
    * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
-   * @param {import("./server.js").Server} server
    * @param {import("./player.js").Player} player that the answers are heard by
    * @param {Record<string, any>} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
    *   model is told to be, "" for the server's own
    * @param {Record<string, any>} told state("idle"|"hearing"|"thinking"|"speaking"); level(0 to 1); wrote(item, text): more of what
    *   was understood; understood(item, text): all of it; begins(): an answer; text(words): that begin in its next
-   *   audio; audio(seconds): of it; cut(seconds): it was heard until then only; ends(): it was heard to its end;
+   *   audio; audio(seconds): of it; ends(seconds): it was heard until then only, or to its end;
    *   latency(seconds): from the last word of the user to its first sound; waits(words): why none has come yet;
    *   failed(words); lost(words): all is over
    * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
-  static async begin(server, player, settings, told, earlier) {
-    const session = new TalkSession(server, player, settings, told, earlier);
+  static async begin(player, settings, told, earlier) {
+    const session = new TalkSession();
+    session.#earlier = earlier.slice(-MOST_EARLIER);
+    session.#settings = settings;
+    session.#told = told;
+    session.#player = player;
+    player.told = (kind) => session.#played(kind);
     player.open();
     // Without one, as over plain http, one writes.
     if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
     session.#open();
     return session;
-  }
-
-  /** The parameters are those of `begin`. */
-  constructor(server, player, settings, told, earlier) {
-    this.#server = server;
-    this.#earlier = earlier.slice(-MOST_EARLIER);
-    this.#player = player;
-    player.told = (kind) => this.#played(kind);
-    this.#settings = settings;
-    this.#told = told;
   }
 
   /** Second of the answer's audio that is heard now. */
@@ -142,7 +135,7 @@ export class TalkSession {
   }
 
   #open() {
-    const socket = (this.#socket = this.#server.talkingSocket());
+    const socket = (this.#socket = server.talkingSocket());
     socket.onopen = () => {
       const waiting = this.#waiting;
       this.#waiting = null;
@@ -154,7 +147,7 @@ export class TalkSession {
       if (this.#socket !== socket) return;
       await this.finish({ lost: true });
       const told = ENDINGS.includes(code) ? this.#failure : "";
-      this.#told.lost(told || (await this.#server.whyNot()).words);
+      this.#told.lost(told || (await server.whyNot()).words);
     };
   }
 
@@ -255,7 +248,7 @@ export class TalkSession {
     if (lost) return this.#told.ends();
     const place = { item_id: answer.item, content_index: 0 };
     this.#send({ type: "conversation.item.truncate", ...place, audio_end_ms: Math.floor(1000 * heard) });
-    this.#told.cut(heard);
+    this.#told.ends(heard);
   }
 
   #played(kind) {

@@ -1,5 +1,7 @@
 /** Words of a book that is read, by the page's language. */
 
+import { addTexts } from "./i18n.js";
+
 export const texts = {
   ar: {
     "book.chapters": "فصول «{title}»",
@@ -114,3 +116,5 @@ export const texts = {
     "book.gone": "要制作有声书，请重新打开文件。",
   },
 };
+
+addTexts(texts);

@@ -1,5 +1,7 @@
 /** Words of parts of the page that are loaded when they are first used, by the page's language. */
 
+import { addTexts } from "./i18n.js";
+
 export const texts = {
   ar: {
     "speakers.voice": "إدراج الصوت",
@@ -218,3 +220,5 @@ export const texts = {
     "advice.several_speakers": "似乎有几个人在说话，请只保留其中一人。",
   },
 };
+
+addTexts(texts);

@@ -1,5 +1,7 @@
 /** Words of the third tab, by the page's language. */
 
+import { addTexts } from "./i18n.js";
+
 export const texts = {
   ar: {
     "talk.start": "ابدأ المحادثة",
@@ -322,3 +324,5 @@ export const texts = {
     "talk.session_expired": "对话已结束：持续太久，或很长时间没有人说话。请重新开始。",
   },
 };
+
+addTexts(texts);

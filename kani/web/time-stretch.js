@@ -26,10 +26,7 @@ export class TimeStretch {
   #next = 0;
   #tail;
 
-  /**
-   * @param {number} rate hertz
-   * @param {number} tempo seconds of the input in a second of the output
-   */
+  /** @param {number} rate hertz @param {number} tempo seconds of the input in a second of the output */
   constructor(rate, tempo) {
     this.#tempo = tempo;
     this.#hop = Math.round(HOP_S * rate);

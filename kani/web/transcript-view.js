@@ -1,6 +1,6 @@
 /** The rows of a transcript: a time and a sentence each, whose words are lit, played, found and corrected. */
 
-import { make, queryAll } from "./element.js";
+import { find, make, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
 import { textOf } from "./transcript.js";
 import { follow } from "./words.js";
@@ -9,7 +9,7 @@ import { follow } from "./words.js";
 const TIME = /^(?:(\d+):)?(\d{1,3}):(\d{2})$/;
 
 export class TranscriptView {
-  #box;
+  #box = find("transcript");
   #acts;
   #transcript = null;
   /** Elements of the rows, in order. */
@@ -18,12 +18,9 @@ export class TranscriptView {
   #words = null;
   #editing = false;
 
-  /**
-   * @param {HTMLElement} box
-   * @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; gone(transcript, before): it lost a row, of those before
-   */
-  constructor(box, acts) {
-    this.#box = box;
+  /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; gone(transcript, before): it lost a row, of those before */
+  constructor(acts) {
+    const box = this.#box;
     this.#acts = acts;
     box.addEventListener("click", ({ target }) => this.#clicked(target));
     box.addEventListener("keydown", (event) => this.#pressed(event));
@@ -58,11 +55,6 @@ export class TranscriptView {
     this.#words = null;
   }
 
-  /** Scroll to the newest word. */
-  follow() {
-    this.#box.scrollTop = this.#box.scrollHeight;
-  }
-
   /** Every word that is shown: {element, start, end}. */
   get words() {
     this.#words ??= this.#transcript.rows.flatMap(({ words }, n) => {
@@ -87,7 +79,7 @@ export class TranscriptView {
 
   /** Light a word, which ends another's light; null for none. */
   light(word) {
-    const lit = this.#box.querySelector(".now");
+    const lit = /** @type {HTMLElement} */ (this.#box.querySelector(".now"));
     if (lit === word) return;
     lit?.classList.remove("now");
     if (!word) return;

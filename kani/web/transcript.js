@@ -29,14 +29,13 @@ export class Transcript {
   #paused = true;
 
   /** A transcript that was kept. */
-  static from({ id, time, name, rows, recording }) {
-    return Object.assign(new Transcript(), { id, time, name, rows, recording });
+  static from(entry) {
+    return Object.assign(new Transcript(), entry);
   }
 
   /** What the history keeps of it. */
   get entry() {
-    const { id, time, name, rows, recording } = this;
-    return { kind: "transcript", id, time, name, rows, recording };
+    return { ...this, kind: "transcript" };
   }
 
   /**

@@ -1,5 +1,10 @@
 /** One thing that is said: what was asked for, and what of it has come. */
 
+/** A binary frame of VoxCPM's protocol begins so, and has so many bytes before its metadata. */
+const MAGIC = 0xaa55;
+const HEAD = 8;
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
 export class Utterance {
   pieces = [];
   spans = [];
@@ -15,6 +20,8 @@ export class Utterance {
   #before = { characters: 0, seconds: 0 };
   /** Seconds of silence before its first sample. */
   #pause = 0;
+  /** True while this page asked for it itself, so that its coming can be watched: it is not played again. */
+  live = true;
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if its connection broke before all had come. */
@@ -46,10 +53,7 @@ export class Utterance {
     return { samples, spans };
   }
 
-  /**
-   * Audio and spans from now on belong to the text from code point ``start`` on.
-   * @param {number} pause seconds of silence before it
-   */
+  /** Audio and spans from now on belong to the text from code point ``start`` on. @param {number} pause seconds of silence before it */
   beginPart(start, pause) {
     this.#before = { characters: start, seconds: this.seconds };
     this.#pause = pause;
@@ -107,4 +111,22 @@ function resampled(samples, from, to) {
     made[n] = Math.round(samples[before] + (at - before) * (samples[after] - samples[before]));
   }
   return made;
+}
+
+/**
+ * Read a frame: 0xAA 0x55, type, 0, metadata and its length, samples and theirs.
+ * @param {ArrayBuffer} buffer as it came from the socket
+ * @returns {{metadata: Record<string, any>, samples: Int16Array}} samples: mono, in memory of their own
+ * @throws {RangeError} if it is not a whole frame
+ */
+export function readFrame(buffer) {
+  const view = new DataView(buffer);
+  if (buffer.byteLength < HEAD + 4 || view.getUint16(0) !== MAGIC) throw new RangeError("not a frame");
+  const payloadAt = HEAD + view.getUint32(4) + 4;
+  if (payloadAt > buffer.byteLength) throw new RangeError("metadata cut short");
+  const size = view.getUint32(payloadAt - 4);
+  if (size % 2 || payloadAt + size > buffer.byteLength) throw new RangeError("samples cut short");
+  const metadata = JSON.parse(decoder.decode(new Uint8Array(buffer, HEAD, payloadAt - 4 - HEAD)));
+  // A copy, as a view would need an even offset. Every browser's processor is little-endian, as the samples are.
+  return { metadata, samples: new Int16Array(buffer.slice(payloadAt, payloadAt + size)) };
 }

@@ -43,7 +43,7 @@ async function first(Encoder, kinds, shared) {
 /**
  * The video of an utterance, an MP4 as a Blob.
  * @param {HTMLCanvasElement} canvas
- * @param {import("./video-picture.js").Picture} picture draws on it
+ * @param {ReturnType<typeof import("./video-picture.js").pictureOf>} picture draws on it
  * @param {import("./utterance.js").Utterance} utterance
  * @param {{pictures: object, sound: object}} chosen by ``codecs``
  * @param {(share: number) => void} told called with how much is done, 0 to 1

@@ -1,7 +1,7 @@
 /** The picture of a result's video: its words over the waveform, each lit as it is said. */
 
 import { find } from "./element.js";
-import { direction } from "./words.js";
+import { direction, MARK, SPEAKABLE } from "./words.js";
 
 /** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */
 const SIZES = [84, 72, 62, 54, 46];
@@ -12,8 +12,6 @@ const WAVE_HEIGHT = 120;
 const FOOT = 300;
 /** A mark that belongs to the word after it. */
 const OPENS = /^[\p{Ps}\p{Pi}¿¡]/u;
-const SPEAKABLE = /[\p{L}\p{N}]/u;
-const MARK = /\[(?:voice|pause):[^[\]\n]*\]/giu;
 
 /** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
 function tokens({ choice: { text }, spans }) {
@@ -54,59 +52,34 @@ export function runs(all) {
   return made;
 }
 
-export class Picture {
-  #pen;
-  #width;
-  #height;
-  #colours;
-  #size;
-  #lines;
-  #right;
-  #peaks;
-  #seconds;
-  #fonts;
-
-  /**
-   * @param {HTMLCanvasElement} canvas of the video's size; text needs a screen's fonts
-   * @param {import("./utterance.js").Utterance} utterance
-   */
-  constructor(canvas, utterance) {
-    this.#pen = canvas.getContext("2d");
-    [this.#width, this.#height] = [canvas.width, canvas.height];
-    const style = getComputedStyle(document.documentElement);
-    const names = ["paper", "ink", "soft", "accent", "wave", "marker", "on-marker"];
-    this.#colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
-    const words = find("words");
-    this.#fonts = getComputedStyle(words).fontFamily;
-    this.#right = direction(utterance.choice.language) === "rtl" || getComputedStyle(words).direction === "rtl";
-    this.#seconds = utterance.seconds;
-    this.#peaks = peaksOf(utterance);
-    const all = tokens(utterance);
-    for (this.#size of SIZES) {
-      this.#lines = this.#wrapped(all);
-      if (this.#lines.length <= this.#room) break;
-    }
-  }
-
-  /** The moments, in seconds and in no order, from which on the picture is another one. */
-  get changes() {
-    const bars = this.#peaks.map((_, n) => (n / BARS) * this.#seconds);
-    return [0, ...bars, ...this.#lines.flat().flatMap(({ from, to }) => [from, to])];
-  }
-
+/**
+ * What draws the pictures of an utterance: {changes: the moments, in seconds and in no order, from which on the picture is
+ * another one; draw(at): the moment ``at``}.
+ * @param {HTMLCanvasElement} canvas of the video's size; text needs a screen's fonts
+ * @param {import("./utterance.js").Utterance} utterance
+ */
+export function pictureOf(canvas, utterance) {
+  const pen = canvas.getContext("2d");
+  const { width, height } = canvas;
+  const style = getComputedStyle(document.documentElement);
+  const names = ["paper", "ink", "soft", "accent", "wave", "marker", "on-marker"];
+  const colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`).trim()]));
+  const { fontFamily, direction: shown } = getComputedStyle(find("words"));
+  const right = direction(utterance.choice.language) === "rtl" || shown === "rtl";
+  const peaks = peaksOf(utterance);
+  const all = tokens(utterance);
+  const fontOf = (size) => `500 ${size}px ${fontFamily}`;
   /** Lines that there is room for. */
-  get #room() {
-    return Math.floor((this.#height - MARGIN - FOOT) / (this.#size * LINE_HEIGHT));
-  }
+  const roomFor = (size) => Math.floor((height - MARGIN - FOOT) / (size * LINE_HEIGHT));
 
-  #wrapped(all) {
-    this.#pen.font = `500 ${this.#size}px ${this.#fonts}`;
-    const most = this.#width - 2 * MARGIN;
+  function wrapped(size) {
+    pen.font = fontOf(size);
+    const most = width - 2 * MARGIN;
     const lines = [[]];
     let used = 0;
     for (const { space, tokens: together } of runs(all)) {
-      const widths = together.map(({ text }) => this.#pen.measureText(text).width);
-      const whole = widths.reduce((sum, width) => sum + width, 0);
+      const widths = together.map(({ text }) => pen.measureText(text).width);
+      const whole = widths.reduce((sum, one) => sum + one, 0);
       if (used > 0 && used + whole > most && !space) {
         lines.push([]);
         used = 0;
@@ -120,52 +93,51 @@ export class Picture {
     return lines;
   }
 
-  /** Draw the moment ``at``, in seconds. */
-  draw(at) {
-    const pen = this.#pen;
-    const { paper, ink, soft, marker } = this.#colours;
-    pen.fillStyle = paper;
-    pen.fillRect(0, 0, this.#width, this.#height);
-    pen.font = `500 ${this.#size}px ${this.#fonts}`;
-    pen.textBaseline = "middle";
-    pen.direction = this.#right ? "rtl" : "ltr";
-    pen.textAlign = "left";
-    const tall = this.#size * LINE_HEIGHT;
-    const room = this.#room;
-    const heard = this.#lines.findLastIndex((line) => line.some(({ from, to }) => to > from && from <= at));
-    const first = Math.max(0, Math.min(heard - Math.floor(room / 2), this.#lines.length - room));
-    const shown = this.#lines.slice(first, first + room);
-    const top = MARGIN + Math.max(0, (room - shown.length) / 2) * tall;
-    shown.forEach((line, n) => {
-      const middle = top + (n + 0.5) * tall;
-      for (const { text, from, to, left, width } of line) {
-        const x = this.#right ? this.#width - MARGIN - left - width : MARGIN + left;
-        const now = from <= at && at < to;
-        if (now) {
-          pen.fillStyle = marker;
-          pen.beginPath();
-          pen.roundRect(x - 10, middle - 0.62 * this.#size, width + 20, 1.24 * this.#size, 16);
-          pen.fill();
-        }
-        pen.fillStyle = now ? this.#colours["on-marker"] : from <= at && at > 0 ? ink : soft;
-        pen.fillText(text, x, middle);
-      }
-    });
-    this.#drawWave(at);
-  }
+  const size = SIZES.find((each) => wrapped(each).length <= roomFor(each)) ?? SIZES.at(-1);
+  const lines = wrapped(size);
 
-  #drawWave(at) {
-    const pen = this.#pen;
-    const each = (this.#width - 2 * MARGIN) / BARS;
-    const middle = this.#height - FOOT / 2;
-    this.#peaks.forEach((peak, n) => {
+  function drawWave(at) {
+    const each = (width - 2 * MARGIN) / BARS;
+    const middle = height - FOOT / 2;
+    peaks.forEach((peak, n) => {
       const tall = Math.max(6, peak * WAVE_HEIGHT);
-      pen.fillStyle = (n / BARS) * this.#seconds < at ? this.#colours.accent : this.#colours.wave;
+      pen.fillStyle = (n / BARS) * utterance.seconds < at ? colours.accent : colours.wave;
       pen.beginPath();
       pen.roundRect(MARGIN + n * each, middle - tall / 2, each * 0.6, tall, each * 0.3);
       pen.fill();
     });
   }
+
+  function draw(at) {
+    pen.fillStyle = colours.paper;
+    pen.fillRect(0, 0, width, height);
+    Object.assign(pen, { font: fontOf(size), textBaseline: "middle", direction: right ? "rtl" : "ltr", textAlign: "left" });
+    const tall = size * LINE_HEIGHT;
+    const room = roomFor(size);
+    const heard = lines.findLastIndex((line) => line.some(({ from, to }) => to > from && from <= at));
+    const first = Math.max(0, Math.min(heard - Math.floor(room / 2), lines.length - room));
+    const shownLines = lines.slice(first, first + room);
+    const top = MARGIN + Math.max(0, (room - shownLines.length) / 2) * tall;
+    shownLines.forEach((line, n) => {
+      const middle = top + (n + 0.5) * tall;
+      for (const { text, from, to, left, width: wide } of line) {
+        const x = right ? width - MARGIN - left - wide : MARGIN + left;
+        const now = from <= at && at < to;
+        if (now) {
+          pen.fillStyle = colours.marker;
+          pen.beginPath();
+          pen.roundRect(x - 10, middle - 0.62 * size, wide + 20, 1.24 * size, 16);
+          pen.fill();
+        }
+        pen.fillStyle = now ? colours["on-marker"] : from <= at && at > 0 ? colours.ink : colours.soft;
+        pen.fillText(text, x, middle);
+      }
+    });
+    drawWave(at);
+  }
+
+  const bars = peaks.map((_, n) => (n / BARS) * utterance.seconds);
+  return { draw, changes: [0, ...bars, ...lines.flat().flatMap(({ from, to }) => [from, to])] };
 }
 
 /** The loudest of each of BARS stretches, 0 to 1. */

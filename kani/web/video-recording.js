@@ -1,5 +1,7 @@
 /** A video that a MediaRecorder makes while the sound plays into nothing: it takes as long as the sound does. */
 
+import { audioBuffer } from "./wav.js";
+
 /** Formats that players take, the first one that this browser writes; VP8 costs a slow machine the least. */
 const KINDS = [
   ["video/mp4;codecs=avc1.42E028,mp4a.40.2", "mp4"],
@@ -19,7 +21,7 @@ const AFTER_S = 0.6;
 /**
  * Record an utterance; returns {blob, ending}.
  * @param {HTMLCanvasElement} canvas
- * @param {import("./video-picture.js").Picture} picture draws on it
+ * @param {ReturnType<typeof import("./video-picture.js").pictureOf>} picture draws on it
  * @param {import("./utterance.js").Utterance} utterance
  * @param {(share: number) => void} told called with how much is done, 0 to 1
  * Throws a DOMException or a TypeError where the browser cannot record.
@@ -28,7 +30,8 @@ export async function recorded(canvas, picture, utterance, told) {
   const [type, ending] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? KINDS.at(-1);
   const context = new AudioContext();
   try {
-    const sound = soundOf(context, utterance);
+    const buffer = audioBuffer(utterance.pieces, utterance.samples, utterance.sampleRate);
+    const sound = new AudioBufferSourceNode(context, { buffer });
     const output = context.createMediaStreamDestination();
     sound.connect(output);
     picture.draw(0);
@@ -65,15 +68,4 @@ export async function recorded(canvas, picture, utterance, told) {
   } finally {
     await context.close();
   }
-}
-
-/** A source of all that was received. */
-function soundOf(context, { pieces, samples, sampleRate }) {
-  const buffer = context.createBuffer(1, samples, sampleRate);
-  let at = 0;
-  for (const piece of pieces) {
-    buffer.copyToChannel(Float32Array.from(piece, (sample) => sample / 32768), 0, at);
-    at += piece.length;
-  }
-  return new AudioBufferSourceNode(context, { buffer });
 }

@@ -1,10 +1,9 @@
 /** A result as a video: its words over the waveform, each lit as it is said. */
 
 import { make } from "./element.js";
-import { fileName } from "./file-name.js";
 import { codecs, encoded } from "./video-encoding.js";
-import { Picture } from "./video-picture.js";
-import { saveFile } from "./wav.js";
+import { pictureOf } from "./video-picture.js";
+import { fileName, saveFile } from "./wav.js";
 
 /** Width and height by shape. */
 const SHAPES = { square: [1080, 1080], wide: [1920, 1080] };
@@ -22,7 +21,7 @@ const TOLD_EVERY_MS = 1000;
 export async function videoOf(utterance, shape, told) {
   const [width, height] = SHAPES[shape];
   const canvas = make("canvas", { width, height });
-  const picture = new Picture(canvas, utterance);
+  const picture = pictureOf(canvas, utterance);
   let next = 0;
   const seldom = (share) => {
     if (performance.now() < next) return;

@@ -3,10 +3,12 @@
 import { find, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { number, seconds, t } from "./i18n.js";
-import { Microphone, Recorder } from "./microphone.js";
-import { Sample } from "./sample.js";
-import { ServerError } from "./server.js";
+import { loudest, Microphone } from "./microphone.js";
+import { quiet } from "./player.js";
+import { sample } from "./sample.js";
+import { server, ServerError } from "./server.js";
 import { fill } from "./voices.js";
+import { wavFile } from "./wav.js";
 
 const SHORTEST_S = 3;
 const LONGEST_S = 60;
@@ -20,10 +22,8 @@ const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-f
 
 export class VoiceDialog {
   #dialog = find("voice-dialog");
-  #sample = new Sample();
-  #server;
-  #quiet;
   #kept;
+  /** What records: its microphone, pieces of samples, how many these are in all, and their rate; null for nothing. */
   #recorder = null;
   #beginning = false;
   #stopping = Promise.resolve();
@@ -32,14 +32,8 @@ export class VoiceDialog {
   #length = NaN;
   #level = 0;
 
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {() => void} quiet see that nothing else is heard
-   * @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not
-   */
-  constructor(server, quiet, kept) {
-    this.#server = server;
-    this.#quiet = quiet;
+  /** @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not */
+  constructor(kept) {
     this.#kept = kept;
     find("voice-form").addEventListener("submit", (event) => {
       event.preventDefault();
@@ -47,14 +41,14 @@ export class VoiceDialog {
     });
     find("voice-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => {
-      this.#sample.stop();
+      sample.stop();
       this.#stop();
     });
     find("record").addEventListener("click", () => (this.#recorder ? this.#stop() : this.#record()));
     find("recording-play").addEventListener("click", () => {
       quiet();
       const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
-      return this.#sample.play(this.#recording.arrayBuffer()).catch(unplayable);
+      return sample.play(this.#recording.arrayBuffer()).catch(unplayable);
     });
     find("voice-file").addEventListener("change", () => {
       this.#take(find("voice-file").files[0] ?? null, NaN);
@@ -62,10 +56,7 @@ export class VoiceDialog {
     });
   }
 
-  /**
-   * Show it.
-   * @param {Array} languages groups for `fill`
-   */
+  /** Show it. @param {Array} languages groups for `fill` */
   open(languages) {
     fill(find("voice-language"), [["", [["", t("clone.any")]]], ...languages], "");
     find("record").disabled = !Microphone.possible;
@@ -78,20 +69,26 @@ export class VoiceDialog {
     if (this.#beginning) return;
     this.#beginning = true;
     this.#clear();
-    this.#sample.stop();
-    this.#quiet();
-    // The microphone's last message comes after the recording has ended.
-    const heard = (level, length, recorder) => {
+    quiet();
+    const recorder = { microphone: null, pieces: [], samples: 0, rate: 0 };
+    const take = (samples, rate) => {
+      if (recorder.samples >= LONGEST_S * rate) return;
+      recorder.pieces.push(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767));
+      recorder.samples += samples.length;
+      recorder.rate = rate;
+      // The microphone's last message comes after the recording has ended.
       if (recorder !== this.#recorder) return;
-      this.#level = Math.max(level, this.#level * METER_FALLS);
+      const length = recorder.samples / rate;
+      this.#level = Math.max(loudest(samples), this.#level * METER_FALLS);
       find("record-level").value = String(this.#level);
       find("record").ariaPressed = "true";
       find("record-text").textContent = t("clone.recording-now", { length: seconds(length) });
       if (length >= LONGEST_S) this.#stop();
     };
-    this.#recorder = await Recorder.begin(LONGEST_S, heard)
+    recorder.microphone = await Microphone.open(false, take)
       .catch(expected([DOMException], () => this.#complain("audio", t("clone.microphone")) ?? null))
       .finally(() => (this.#beginning = false));
+    this.#recorder = recorder.microphone && recorder;
     // It was closed while the browser asked.
     if (!this.#dialog.open) await this.#stop();
   }
@@ -105,8 +102,10 @@ export class VoiceDialog {
   }
 
   async #finish(recorder) {
-    const { file, seconds: length } = await recorder.finish();
-    this.#take(new File([file], "recording.wav", { type: "audio/wav" }), length);
+    const { microphone, pieces, samples, rate } = recorder;
+    await microphone.close();
+    const length = rate && samples / rate;
+    this.#take(new File([wavFile(pieces, rate)], "recording.wav", { type: "audio/wav" }), length);
     find("voice-file").value = "";
     this.#level = 0;
     find("record-level").value = "0";
@@ -118,7 +117,7 @@ export class VoiceDialog {
 
   /** Have a recording, or none (null). */
   #take(recording, length) {
-    this.#sample.stop();
+    sample.stop();
     this.#recording = recording;
     this.#length = length;
     find("recording-play").hidden = recording === null;
@@ -160,7 +159,7 @@ export class VoiceDialog {
       this.#complain(param, words);
       this.#point();
     });
-    const voice = await this.#server.keepVoice(form).catch(failed).finally(() => keeps(false, "clone.keep"));
+    const voice = await server.keepVoice(form).catch(failed).finally(() => keeps(false, "clone.keep"));
     if (!voice) return;
     find("voice-form").reset();
     find("recording-state").textContent = "";

@@ -1,13 +1,15 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
+import { compose } from "./compose.js";
 import { arrange, button, find, make } from "./element.js";
 import { expected } from "./failures.js";
-import { addTexts, day, percent, seconds, t } from "./i18n.js";
+import { day, percent, seconds, t } from "./i18n.js";
 import { adviceWords } from "./messages.js";
-import { Sample } from "./sample.js";
-import { ServerError } from "./server.js";
-import { texts } from "./texts-features.js";
+import { quiet } from "./player.js";
+import { sample } from "./sample.js";
+import { server, ServerError } from "./server.js";
 import { languageName, primary } from "./voices.js";
+import "./texts-features.js";
 
 const ASK_AGAIN_MS = 2000;
 
@@ -41,21 +43,7 @@ function sentences({ engines, language }) {
 
 export class VoiceList {
   #items = new Map();
-  #sample = new Sample();
-  #server;
-  #acts;
   #again = 0;
-
-  /**
-   * @param {import("./server.js").Server} server
-   * @param {Record<string, any>} acts choose(id): speak with it; changed(before, after): the voices are others now, one of
-   *   them was called `before` and is `after` ("" if it is gone); quiet(): nothing else is to be heard
-   */
-  constructor(server, acts) {
-    addTexts(texts);
-    this.#server = server;
-    this.#acts = acts;
-  }
 
   /** Show which voices are kept now. What is shown already stays where it is, and with it the focus. */
   show(voices) {
@@ -71,7 +59,7 @@ export class VoiceList {
     find("kept-empty").hidden = kept.length > 0;
     clearTimeout(this.#again);
     // Once a connection that broke stands again, the page asks anew.
-    const ask = () => this.#server.voices().then((now) => this.show(now), expected([ServerError], () => {}));
+    const ask = () => server.voices().then((now) => this.show(now), expected([ServerError], () => {}));
     if (kept.some(isRefining)) this.#again = setTimeout(ask, ASK_AGAIN_MS);
   }
 
@@ -80,18 +68,13 @@ export class VoiceList {
     find("kept-state").textContent = words;
   }
 
-  /** Stop playing a recording. */
-  hush() {
-    this.#sample.stop();
-  }
-
   #item(voice) {
     const facts = make("div", { className: "facts" });
     const trouble = make("p", { className: "problem", role: "alert" });
     const rename = this.#renaming(voice);
     const acts = {
       use: () => {
-        this.#acts.choose(voice.id);
+        compose.choose(voice.id);
         this.say(t("kept.chosen", voice));
         find("speak").focus();
       },
@@ -125,22 +108,21 @@ export class VoiceList {
 
   async #play({ id, name }, button) {
     const playing = button.ariaPressed === "true";
-    this.#sample.stop();
+    quiet();
     if (playing) return;
-    this.#acts.quiet();
     const shows = (action, ariaPressed) => {
       const textContent = t(`kept.${action}`);
       Object.assign(button, { textContent, ariaPressed, ariaLabel: t("kept.of", { action: textContent, name }) });
     };
     shows("hush", "true");
-    await this.#sample.play(this.#server.sample(id)).finally(() => shows("play", "false"));
+    await sample.play(server.sample(id)).finally(() => shows("play", "false"));
   }
 
   async #delete({ id, name }) {
     if (!window.confirm(t("kept.sure", { name }))) return;
-    this.hush();
-    await this.#server.deleteVoice(id);
-    await this.#acts.changed(id, "");
+    quiet();
+    await server.deleteVoice(id);
+    await this.#changed(id, "");
     this.say(t("kept.deleted", { name }));
     // The button that had the focus is gone.
     find("add-voice").focus();
@@ -181,9 +163,16 @@ export class VoiceList {
     return { form, begin };
   }
 
+  /** A voice has another id, or none any more, "". */
+  async #changed(before, after) {
+    const chosen = compose.choice.voice === before;
+    await server.learn();
+    if (chosen) compose.choose(after);
+  }
+
   async #rename(id, name) {
-    const renamed = await this.#server.renameVoice(id, name);
-    await this.#acts.changed(id, renamed.id);
+    const renamed = await server.renameVoice(id, name);
+    await this.#changed(id, renamed.id);
     this.say(t("kept.renamed", { name: renamed.name }));
     this.#items.get(renamed.id)?.element.querySelector("button").focus();
   }

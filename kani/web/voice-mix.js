@@ -1,5 +1,6 @@
 /** "Mix two voices": a voice between two of Kokoro's, by a slider. */
 
+import { compose } from "./compose.js";
 import { find } from "./element.js";
 import { percent, t } from "./i18n.js";
 import { fill, voiceGroups } from "./voices.js";
@@ -10,18 +11,14 @@ export function mixOf(first, second, share) {
   return parts.map(([voice, part]) => (parts.length > 1 ? `${voice}(${part.toFixed(2)})` : voice)).join("+");
 }
 
-/**
- * Show the fields.
- * @param {import("./voices.js").Voice[]} voices of the server; only those of an engine that mixes are offered
- * @param {(mix: string) => void} choose called with the name of the mix
- */
-export function showMix(voices, choose) {
-  const groups = voiceGroups(voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "", t("voice.kept"));
+/** Show the fields; only voices of an engine that mixes are offered. */
+export function showMix() {
+  const groups = voiceGroups(compose.voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "", t("voice.kept"));
   fill(find("mix-first"), groups, "af_heart");
   fill(find("mix-second"), groups, "am_adam");
   const share = find("mix-share");
   const shows = () => (find("mix-value").textContent = share.ariaValueText = percent(share.valueAsNumber));
   share.addEventListener("input", shows);
   shows();
-  find("mix-use").addEventListener("click", () => choose(mixOf(find("mix-first").value, find("mix-second").value, share.valueAsNumber)));
+  find("mix-use").addEventListener("click", () => compose.choose(mixOf(find("mix-first").value, find("mix-second").value, share.valueAsNumber)));
 }

@@ -11,7 +11,7 @@ import { locale, t } from "./i18n.js";
 const languageNames = new Intl.DisplayNames([locale], { type: "language", fallback: "code" });
 const shortLanguageNames = new Intl.DisplayNames([locale], { type: "language", style: "short", fallback: "code" });
 const regionNames = new Intl.DisplayNames([locale], { type: "region", style: "short", fallback: "code" });
-const collator = new Intl.Collator(locale);
+export const collator = new Intl.Collator(locale);
 
 /** The first part of a language's tag. */
 export const primary = (tag) => tag.split("-")[0];

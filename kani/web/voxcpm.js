@@ -1,25 +1,19 @@
 /** What VoxCPM's model is asked with, by the defaults and ranges of its protocol: each is sent only if it was changed. */
 
-import { query, queryAll } from "./element.js";
-import { addTexts, number, t, translate } from "./i18n.js";
-import { texts } from "./texts-features.js";
+import { find, query, queryAll } from "./element.js";
+import { number, t, translate } from "./i18n.js";
+import "./texts-features.js";
 
 export class VoxcpmFields {
   #defaults;
-  #note;
+  #place = find("voxcpm");
   /** The fields, which have their parameters' names. */
-  #fields;
+  #fields = queryAll("[name]", this.#place);
 
-  /**
-   * @param {HTMLElement} place that holds the fields, and is shown
-   * @param {Record<string, any>} config of /api/config: the default of each parameter, and the ends of each range
-   */
-  constructor(place, { default_params: defaults, constraints }) {
-    addTexts(texts);
-    translate(place);
+  /** @param {Record<string, any>} config of /api/config: the default of each parameter, and the ends of each range */
+  constructor({ default_params: defaults, constraints }) {
+    translate(this.#place);
     this.#defaults = defaults;
-    this.#note = query(".note", place);
-    this.#fields = queryAll("[name]", place);
     for (const field of this.#fields) {
       field.value = defaults[field.name] ?? "";
       const range = constraints[`${field.name}_range`];
@@ -30,7 +24,7 @@ export class VoxcpmFields {
         if (!Number.isNaN(field.valueAsNumber)) field.valueAsNumber = within(field);
       });
     }
-    place.hidden = false;
+    this.#place.hidden = false;
   }
 
   /** The parameters that are not as they come, by name. */
@@ -42,7 +36,7 @@ export class VoxcpmFields {
   /** Tell which of them had no effect. */
   told({ engine, unused = [] }) {
     const names = this.#fields.filter(({ name }) => unused.includes(name)).map(({ name }) => t(`parameters.${name}`));
-    this.#note.textContent = names.length ? t("parameters.ignored", { engine, names: names.join(", ") }) : "";
+    query(".note", this.#place).textContent = names.length ? t("parameters.ignored", { engine, names: names.join(", ") }) : "";
   }
 }
 

@@ -1,8 +1,19 @@
-/** WAV files. */
+/** Files that are saved: their names, and the sound of WAV files. */
 
 import { make } from "./element.js";
+import { withoutMarks } from "./words.js";
 
 const HEAD = 44;
+/** Words of a name, and its characters. */
+const WORDS = 5;
+const LONGEST = 48;
+
+/** The name of a file of a text: "good-morning-the-sun-is.wav". */
+export function fileName(text, kind) {
+  const words = withoutMarks(text).toLocaleLowerCase().match(/[\p{L}\p{M}\p{N}]+/gu) ?? [];
+  const name = words.slice(0, WORDS).join("-");
+  return `${[...name].slice(0, LONGEST).join("") || "speech"}.${kind}`;
+}
 
 /**
  * A mono WAV file of 16 bits.
@@ -16,6 +27,17 @@ export function wavFile(pieces, sampleRate) {
   // Every browser's processor is little-endian, as the file is: 1 and 1, and 2 and 16, are numbers of two bytes.
   const head = [riff, HEAD - 8 + size, wave, format, 16, 0x10001, sampleRate, 2 * sampleRate, 0x100002, data, size];
   return new Blob([Int32Array.from(head), ...pieces], { type: "audio/wav" });
+}
+
+/** Samples as the browser's sound processing takes them, -1 to 1; length: how many there are. */
+export function audioBuffer(pieces, length, sampleRate) {
+  const buffer = new AudioBuffer({ length, sampleRate });
+  let at = 0;
+  for (const piece of pieces) {
+    buffer.copyToChannel(Float32Array.from(piece, (sample) => sample / 32768), 0, at);
+    at += piece.length;
+  }
+  return buffer;
 }
 
 /** Let the browser save a file. */

@@ -3,7 +3,7 @@
  * moved by keys. Its width stands for what is expected, as long as some of it is still to come.
  */
 
-import { Canvas } from "./canvas.js";
+import { canvasOf } from "./canvas.js";
 import { seconds, t } from "./i18n.js";
 
 const PEAKS_PER_S = 100;
@@ -15,7 +15,7 @@ const QUIETEST = 0.05;
 const STEPS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
 
 export class Waveform {
-  #canvas;
+  #clear;
   #element;
   #peaks = [];
   #loudest = QUIETEST;
@@ -29,13 +29,10 @@ export class Waveform {
   /** The second at which a pointer holds the slider, null for none. */
   #held = null;
 
-  /**
-   * @param {HTMLElement} element
-   * @param {(position: number) => void} seek called with the second from which the audio is to be heard
-   */
+  /** @param {HTMLElement} element @param {(position: number) => void} seek called with the second from which the audio is to be heard */
   constructor(element, seek) {
     this.#element = element;
-    this.#canvas = new Canvas(element, () => this.draw(this.#position));
+    this.#clear = canvasOf(element, () => this.draw(this.#position));
     Object.assign(element, { ariaLabel: t("seek.label"), ariaValueMin: "0" });
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
@@ -98,7 +95,7 @@ export class Waveform {
   draw(position) {
     this.#position = Math.min(position, this.seconds);
     const shown = this.#held ?? this.#position;
-    const { pen, width, height, colour } = this.#canvas.clear();
+    const { pen, width, height, colour } = this.#clear();
     const bars = Math.floor(width / (BAR + GAP));
     const each = (this.#scale * PEAKS_PER_S) / bars;
     const heard = (shown * PEAKS_PER_S) / each;

@@ -332,8 +332,8 @@ LATE_ANSWER = """
     const { showSpokenText } = await import("/static/spoken-text.js");
     const box = document.createElement("p");
     const answers = [];
-    const server = { post: () => new Promise((answer) => answers.push(answer)) };
-    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }, server));
+    (await import("/static/server.js")).server.post = () => new Promise((answer) => answers.push(answer));
+    const shown = ["old", "new"].map((text) => showSpokenText(box, { choice: { text } }));
     for (const text of ["new", "old"]) {
       const answer = { normalized_alignment: { characters: [...text] } };
       answers[text === "new" ? 1 : 0]({ json: async () => answer });

@@ -115,7 +115,7 @@ PARTS = "return m.textParts(a[0], 10);"
         *(
             pytest.param(
                 *(
-                    "connection.js",
+                    "utterance.js",
                     READ_FRAME,
                     [[*frame(b'{"id":"\xc3\xb1"}' + b" " * pad, b"\x01\x00\xff\xff")]],
                 ),
@@ -125,7 +125,7 @@ PARTS = "return m.textParts(a[0], 10);"
             for pad in range(4)
         ),
         *(
-            pytest.param("connection.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
+            pytest.param("utterance.js", READ_FRAME, [[*data]], "RangeError", id=f"no frame: {data.hex()}")
             for data in (
                 *(b"", b"\xaa\x55\x01\x00", b"\x00" * 12, b"\xaa\x55\x01\x00\x00\x00\x00\x63{}  "),
                 *(frame(b"{}", b"\x00\x00", 8), frame(b"{}", b"\x00")),
@@ -366,7 +366,7 @@ def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str)
     """
     address = (page.FOLDER / "i18n.js").as_uri()
     for language in PAGE_LANGUAGES:
-        assert run("wav.js", body, address, host, f"place.{place}", language=language) == [True] * 4
+        assert run("resampler.js", body, address, host, f"place.{place}", language=language) == [True] * 4
 
 
 def told_sounds(language: str, voices: list[dict[str, Any]]) -> dict[str, str]:

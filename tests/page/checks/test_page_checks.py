@@ -11,7 +11,7 @@ from tests.support.programs import Ended, installed
 
 TOOLS = Path(__file__).parents[3] / "tools" / "web"
 
-MOST_LINES = 9_105
+MOST_LINES = 8_700
 """Of all modules but those of texts. It is raised only in a commit that says what a user gets for it."""
 
 

@@ -102,8 +102,8 @@ def test_question_is_answered_interrupted_and_refused(
     expect(page.locator("#talk")).to_have_text("Go on")
 
 
-MARKED = "**Sure!** See [the page](https://example.org/x) and call `print('x')` now."
-PLAIN = "Sure! See the page and call print('x') now."
+MARKED = "**Sure!** See [the page](https://example.org/x) and call `print('x')` now.\n\n- One.\n- Two."
+PLAIN = "Sure! See the page and call print('x') now.\n\n• One.\n• Two."
 
 
 def test_written_question_is_answered_without_marks_and_kept(
