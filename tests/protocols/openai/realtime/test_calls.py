@@ -1,5 +1,6 @@
 """POST /v1/realtime/calls: conversations by WebRTC, with aiortc as the caller."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from itertools import pairwise
@@ -134,12 +135,16 @@ async def test_answer_rests_while_a_voice_over_it_is_judged(call: CallTo) -> Non
     await caller.configure("realtime", audio={"input": detection})
     await ask_aloud(caller)
     caller.microphone.say(loud(0.12, level=0.9))
-    await caller.until("rate_limits.updated", 2)
+    moments = []
+    for _ in range(2):
+        await caller.until("rate_limits.updated")
+        moments.append(time.perf_counter())
     states = [event["details"]["state"] for event in caller.of("rate_limits.updated")]
     assert states == ["heard", "ignored"]
     await caller.until(f"{BUFFER}.stopped")
-    times = caller.loud_at()
-    assert max(later - earlier for earlier, later in pairwise(times)) > 0.2
+    # On a busy machine the microphone's audio comes at once, and is judged at once.
+    judged_s = moments[1] - moments[0]
+    assert max(later - earlier for earlier, later in pairwise(caller.loud_at())) > judged_s - 0.15
     assert f"{BUFFER}.cleared" not in types(caller.seen)
 
 
