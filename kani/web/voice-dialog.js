@@ -102,8 +102,9 @@ export class VoiceDialog {
   }
 
   async #finish(recorder) {
-    const { microphone, pieces, samples, rate } = recorder;
-    await microphone.close();
+    // Its last samples come while it closes.
+    await recorder.microphone.close();
+    const { pieces, samples, rate } = recorder;
     const length = rate && samples / rate;
     this.#take(new File([wavFile(pieces, rate)], "recording.wav", { type: "audio/wav" }), length);
     find("voice-file").value = "";
