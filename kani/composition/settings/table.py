@@ -57,7 +57,7 @@ class Settings(ConversationSettings):
         group=SPEECH,
         min_length=1,
         about="Model of that engine: a folder, or a name on a model hub (`OWNER/NAME`, "
-        "`OWNER/NAME@REVISION`), of which without a revision the one that was fetched first is kept. `kani`, "
+        "`OWNER/NAME@REVISION`). Without a revision the one that was fetched first is kept. `kani`, "
         "also as a part of `auto`: config.json, the tokenizer and safetensors (not set: "
         "`nineninesix/kani-tts-370m`, with KANI_LANGUAGE=es `nineninesix/kani-tts-400m-es`). `voxcpm`: of "
         "VoxCPM or VoxCPM2 (`openbmb/VoxCPM2` at a pinned revision, 5 GB). `kyutai`: `kyutai/tts-1.6b-en_fr` "
@@ -126,8 +126,8 @@ class Settings(ConversationSettings):
         group=SPEECH,
         about="Language of a text where neither the request, nor the text, nor its voice, nor its client "
         "tells it ([languages.md](languages.md)), in every protocol. Not set: the protocol's own, which is "
-        "Spanish for Kani's messages and English for all others. Also that of speech whose client "
-        "names none, where a recogniser has several and detects none, as Canary.",
+        "Spanish for Kani's messages and English for all others. Also that of speech if "
+        "the client names none, and the recogniser has several and detects none, as Canary.",
     )
     threads: int | None = setting(
         None,
@@ -167,8 +167,8 @@ class Settings(ConversationSettings):
         about="Model of the recogniser: a folder, or a name on a model hub, as for KANI_MODEL. `whisper`, "
         "also as that of `auto`: in CTranslate2's format, with model.bin, config.json, tokenizer.json and "
         "vocabulary.json or .txt, such as `Systran/faster-whisper-small` (not set: the embedded base). "
-        "`transcribe`, which has no default: a GGUF file of transcribe.cpp, or a repository, of which the "
-        "file in Q8_0 is taken. `kyutai`: config.json, the tokenizer and safetensors "
+        "`transcribe`, which has no default: a GGUF file of transcribe.cpp, or a repository (its file "
+        "in Q8_0 is taken). `kyutai`: config.json, the tokenizer and safetensors "
         "(`kyutai/stt-1b-en_fr`). `openai`: a name at KANI_UPSTREAM (the only one that it lists, or "
         "`whisper-1`).",
     )

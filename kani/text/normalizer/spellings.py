@@ -38,7 +38,7 @@ _LAST_FIGURES = (
 )
 
 _SPELLINGS: tuple[tuple[str, str, str], ...] = (
-    # What is written apart or together for the rules above: hours, days of a list, parts of a house's number
+    # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     (
         "de en es fr it pt",
         r"(?i)\b(linien?|linea|linee|líneas?|linhas?|lignes?|lines?|bus(?:es|se)?|autobús|ônibus|tram|zimmer|rooms?|salles?|salas?|aule)"

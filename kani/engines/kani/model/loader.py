@@ -15,7 +15,7 @@ from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.native.library import load as load_kernels
 from kani.engines.kani.model.native.model import NativeLanguageModel
-from kani.engines.kani.model.runner import Runner
+from kani.engines.kani.model.runner import MAX_PREFILL_PROMPTS, Runner
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 from kani.engines.kani.model.tokens import TokenLayout
@@ -36,6 +36,8 @@ MAX_PROMPT_TOKENS = 512
 MAX_SEGMENT_S = 30.0
 """Seconds of one segment; by its makers' word the model degrades beyond 20 (1,000 tokens)."""
 MAX_LEAD_S = 2.0
+TRIED_STREAMS = 256
+"""Most streams with which the codec's kernels are tried on a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ def load(
     language = _language(checkpoint, layout, language_precision, torch_device, capacity, cache)
     on_gpu = torch_device.type == "cuda"
     slots = resources.max_concurrent or (256 if on_gpu else 8)
-    speech.compile(min(slots, 256))
+    speech.compile(min(slots, TRIED_STREAMS))
     if on_gpu and codec_precision == torch.float32:
         # A convolution would round its inputs to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
@@ -120,7 +122,7 @@ def load(
         frame_s=speech.config.frame_s,
         max_lead_s=MAX_LEAD_S,
         # On a CPU prompts read one after the other are as fast, and the first is spoken sooner.
-        max_prefill_prompts=64 if on_gpu else 1,
+        max_prefill_prompts=MAX_PREFILL_PROMPTS if on_gpu else 1,
         prefill_tokens_per_step=MAX_PROMPT_TOKENS if on_gpu else 64,
     )
     return KaniModel(

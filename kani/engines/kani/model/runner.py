@@ -31,7 +31,9 @@ Samples = npt.NDArray[np.float32]
 
 _ROW_COUNTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 _SPANS = (256, 512, 1024)
-_PREFILL_ROWS = (64, 32, 16, 8, 4, 2, 1)
+
+MAX_PREFILL_PROMPTS = 64
+"""Prompts that a GPU reads at a time."""
 _RESERVE = 0.9
 _MEMORY = Path("/proc/meminfo")
 
@@ -295,7 +297,7 @@ class Runner:
             if self._on_gpu:
                 self._capture_all(report)
             prompt = [0] * min(64, self.max_prompt_tokens)
-            for rows in _PREFILL_ROWS if self._on_gpu else (1,):
+            for rows in [n for n in _ROW_COUNTS if n <= MAX_PREFILL_PROMPTS] if self._on_gpu else [1]:
                 # A GPU's libraries load the kernels for a size at its first call, which takes 100 ms.
                 prefill = self.start_prefill([prompt] * rows)
                 self.prefill_chunk(prefill, self.max_prompt_tokens)

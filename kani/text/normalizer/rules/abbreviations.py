@@ -365,10 +365,10 @@ def _end_of(cursor: TokenCursor, parts: tuple[str, ...]) -> int | None:
 
 def _in_small(written: str, cursor: TokenCursor) -> str:
     """The small letters of "PÁG. 5" and "TEL.: 91", but not of "my PC."."""
-    if len(written) <= len("PC."):
+    if len(written) <= 3:
         return ""
-    behind = cursor.token(1).core
-    goes_on = cursor.token().suffix[1:2] == ":" or behind[:1].isdecimal() or behind.isupper()
+    following = cursor.token(1).core
+    goes_on = cursor.token().suffix[1:2] == ":" or following[:1].isdecimal() or following.isupper()
     # "MÁX. 4 PERS."
     goes_on = goes_on or cursor.previous().core.isdecimal()
     return written.lower() if goes_on else ""

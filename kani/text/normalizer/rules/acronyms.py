@@ -87,9 +87,9 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
     ):
         # No word of a Romance language begins as "TDAH".
         return False
-    strict = acronyms.onset > len("st") and text.isupper() and onset > 1
+    strict = acronyms.onset > 2 and text.isupper() and onset > 1
     begins = text[0] == "S" or text[:2] in _ONSETS or text[1:2] in _LIQUIDS
-    if strict and not (begins and (onset < len("str") or text[:2] in _BEFORE_LIQUIDS)):
+    if strict and not (begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)):
         # "HDMI"
         return False
     return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape

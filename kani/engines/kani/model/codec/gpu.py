@@ -35,6 +35,7 @@ _PADDED = 32
 _ELEMENTS = 1024
 """Values of a program that works value by value."""
 _MANY_ROWS = 1024
+"""Rows from which on a convolution's programs are large."""
 _ROUNDS = 3
 _LEAST_RATIO = 300.0
 """Least power of the samples to that of their differences from torch's: 25 dB, as bfloat16 has."""

@@ -79,9 +79,9 @@ class NanoCodec:
         """Switch to kernels of its own; False, without a change, where there are none, or none that pay.
 
         On a CPU that has a C++ compiler this takes about a second, and uses the threads that torch has now.
-        On a GPU, in bfloat16, with Triton and a C compiler it takes about a minute, once; they are tried
-        with ``streams`` frames at once. May run in another thread: a call in progress is not affected, and
-        states stay valid.
+        On a GPU, in bfloat16, with Triton and a C compiler it takes longer (21 s for one stream on 16 cores)
+        until Triton has them in its cache; they are tried with ``streams`` frames at once. May run in
+        another thread: a call in progress is not affected, and states stay valid.
         """
         if self._device.type == "cuda" and self._dtype == torch.bfloat16:
             try:

@@ -254,13 +254,14 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_whole(written: str, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for "mail 12/2": nobody writes 6 as a fraction, unless it is calculated."""
+    """True for "mail 12/2": a whole number such as 6 is written as a fraction only in calculations."""
     found = _DAY_MONTH.fullmatch(written)
     if found is None or found[2] != "/" or table.dates.order != "dmy" or not cursor.previous().core.islower():
         return False
     day, month = int(found[1]), int(found[3])
     plain = cursor.token(1).core[:1].isupper() or not cursor.is_adjacent(1)
-    games = day <= len("7-6, 6-4") or len(cursor.previous().core) <= len("and")
+    # "6/3" may be a set of tennis, and "12/2" after a short word a part of a list.
+    games = day <= 8 or len(cursor.previous().core) <= 3
     return plain and not games and 1 < month < day <= _LONGEST_MONTH and day % month == 0
 
 
