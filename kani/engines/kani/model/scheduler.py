@@ -118,6 +118,7 @@ class Scheduler:
     def _loop(self) -> None:
         end = End(Ending.FAILED, "the model's loop failed")
         try:
+            self._runner.warm_up_thread()
             while True:
                 with self._changed:
                     self._changed.wait_for(lambda: self._stopping or self._has_work())

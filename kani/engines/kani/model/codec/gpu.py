@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 _PADDED = 32
 _ELEMENTS = 1024
 """Values of a program that works value by value."""
-_MANY_ROWS = 1024
-"""Rows from which on a convolution's programs are large."""
+_TILE = 64
+"""Rows, and most columns, of a convolution's program."""
 _ROUNDS = 3
 _LEAST_RATIO = 300.0
 """Least power of the samples to that of their differences from torch's: 25 dB, as bfloat16 has."""
@@ -43,12 +43,6 @@ _LEAST_RATIO = 300.0
 
 def _padded(channels: int) -> int:
     return 16 if channels == 1 else triton.cdiv(channels, _PADDED) * _PADDED
-
-
-def _tile(rows: int, outputs: int) -> tuple[int, int, int]:
-    """Rows and columns of a convolution's program, and its warps."""
-    height, columns = 128 if rows > _MANY_ROWS else 32, min(128, triton.next_power_of_2(outputs))
-    return height, columns, 8 if height * columns == 128 * 128 else 4
 
 
 def _pad(tensor: Tensor, *sizes: int) -> Tensor:
@@ -92,8 +86,8 @@ class _Activation:
 
     def __init__(self, act: HalfSnake, channels: int) -> None:
         self.snakes = len(act.alpha)
-        self.alpha, self.inverse = (
-            _pad(each.float(), _padded(channels)) for each in (act.alpha, act.inverse)
+        self.frequency, self.inverse = (
+            _pad(each.float(), _padded(channels)) for each in (act.alpha / torch.pi, act.inverse)
         )
 
     def __call__(self, x: Tensor, signal: Tensor) -> None:
@@ -102,7 +96,7 @@ class _Activation:
         kernels.activate[(triton.cdiv(x.numel(), _ELEMENTS),)](
             x,
             signal,
-            self.alpha,
+            self.frequency,
             self.inverse,
             self.snakes,
             streams * time,
@@ -170,9 +164,9 @@ class _Convolution:
         call.carry(self, signal)
         time = signal.shape[1] - self.steps
         rows = len(signal) * time
-        height, columns, warps = _tile(rows, self.outputs)
+        columns = min(_TILE, triton.next_power_of_2(self.outputs))
         act, following = then or (None, signal)
-        kernels.convolve[(triton.cdiv(rows, height), triton.cdiv(self.outputs, columns))](
+        kernels.convolve[(triton.cdiv(rows, _TILE), triton.cdiv(self.outputs, columns))](
             signal,
             self.weight,
             self.bias,
@@ -181,7 +175,7 @@ class _Convolution:
             self.bias if total is None else total,
             share,
             following,
-            self.bias if act is None else act.alpha,
+            self.bias if act is None else act.frequency,
             self.bias if act is None else act.inverse,
             0 if act is None else act.snakes,
             following.shape[1] - time,
@@ -196,10 +190,10 @@ class _Convolution:
             PLAIN=plain is not None,
             TOTAL=0 if total is None else 1 + begun,
             ACTIVE=act is not None,
-            ROWS=height,
+            ROWS=_TILE,
             COLUMNS=columns,
             DEPTH=64 if self.inputs % 64 == 0 else _PADDED,
-            num_warps=warps,
+            num_stages=4,
         )
 
 
