@@ -15,17 +15,17 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 1_590,
-    "kani/cli": 2_590,
+    "kani/cli": 2_600,
     "kani/composition": 1_770,
     "kani/core": 14_720,
-    "kani/engines": 29_710,
-    "kani/library": 1_140,
+    "kani/engines": 29_740,
+    "kani/library": 1_170,
     "kani/protocols": 23_130,
     "kani/ray": 790,
     "kani/runtime": 3_870,
     "kani/server": 4_770,
     "kani/text": 17_060,
-    "tests": 74_800,
+    "tests": 74_820,
     "benchmarks": 9_010,
     "tools": 4_050,
 }

@@ -5,6 +5,7 @@ import os
 import re
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -12,8 +13,9 @@ import numpy as np
 import pytest
 
 import kani
+from kani.core.subtitles.files import Cue
 from kani.core.types import Span
-from kani.library.results import Audio, Word
+from kani.library.results import Audio, Transcript, Turn, Word
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
@@ -144,6 +146,23 @@ def test_files_hold_the_speech(speech: kani.Speech, tmp_path: Path, ending: str)
         assert opened.format.name == {".opus": "ogg"}.get(ending, ending[1:])
         seconds = sum(frame.samples for frame in opened.decode(stream)) / stream.rate
     assert seconds == pytest.approx(audio.duration_s, abs=0.1)
+
+
+def test_transcript_is_kept_as_text_and_as_subtitles(tmp_path: Path) -> None:
+    turns = (Turn("A", "Hi & bye.", 0.5, 2.0), Turn("B", "Oh!", 2.0, 3.25))
+    cues = tuple(Cue(turn.start_s, turn.end_s, (f"{turn.speaker}: {turn.text}",)) for turn in turns)
+    transcript = Transcript("Hi & bye. Oh!", (), "en", 4.0, turns, cues)
+    kept = {}
+    for name in ("a.txt", "a.SRT", "a.vtt"):
+        transcript.save(tmp_path / name)
+        kept[name] = (tmp_path / name).read_text("utf-8")
+    second = "00:00:02,000 --> 00:00:03,250\nB: Oh!\n\n"
+    assert kept["a.txt"] == "A: Hi & bye.\nB: Oh!\n"
+    assert kept["a.SRT"] == f"1\n00:00:00,500 --> 00:00:02,000\nA: Hi & bye.\n\n2\n{second}"
+    assert kept["a.vtt"].startswith("WEBVTT\n\n00:00:00.500 --> 00:00:02.000\nA: Hi &amp; bye.\n\n")
+    assert str(replace(transcript, turns=())) == "Hi & bye. Oh!"
+    with pytest.raises(ValueError, match=r"a\.doc: the name has to end with one of \.txt, \.srt, \.vtt"):
+        transcript.save(tmp_path / "a.doc")
 
 
 async def test_several_speak_at_once_with_asyncio() -> None:

@@ -16,10 +16,12 @@ _ASK_AGAIN_S = 0.05
 
 
 def decoder_server(decoder: str) -> Server:
-    """A server with Kokoro and this decoder, or the one that it begins with until ``decoder`` is loaded."""
-    return Server(
-        *("--engine", "kokoro", "--kokoro-decoder", decoder), KANI_THREADS=str(single_engine.THREADS)
-    )
+    """A server with Kokoro and this decoder, or the one that it begins with until ``decoder`` is loaded.
+
+    Its students, which have decoders of their own, speak nothing.
+    """
+    own = {"KANI_THREADS": str(single_engine.THREADS), "KANI_KOKORO_STUDENT": "never"}
+    return Server(*("--engine", "kokoro", "--kokoro-decoder", decoder), **own)
 
 
 def wait_until_loaded(server: Server, decoder: str) -> float:

@@ -17,7 +17,7 @@ from kani.cli.sound import CommandFailed, find_player
 from kani.core.request import validate
 from kani.core.types import SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.library.results import codec_of
+from kani.library.results import TRANSCRIPT_ENDINGS, codec_of, ending_of
 from kani.text.languages import resolve
 
 _WRONG = (kani.InvalidRequest, ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
@@ -123,8 +123,12 @@ def _check(given: argparse.Namespace) -> None:
     if given.output.suffix.lower() in (".m4b", ".m4a"):
         raise ValueError(f"{given.output}: made of a book only, an existing file {', '.join(ENDINGS)}")
     codec_of(given.output)
-    if not given.output.parent.is_dir():
-        raise ValueError(f"-o {given.output}: there is no folder {given.output.parent}")
+    _check_folder(given.output)
+
+
+def _check_folder(output: Path) -> None:
+    if not output.parent.is_dir():
+        raise ValueError(f"-o {output}: there is no folder {output.parent}")
 
 
 def _defaults(given: argparse.Namespace) -> dict[str, str]:
@@ -146,6 +150,9 @@ def _listen(arguments: Sequence[str]) -> None:
     parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="names and words to expect")
     parser.add_argument("--recognizer", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="FILE", help="write .txt, or subtitles as .srt or .vtt"
+    )
     printed = parser.add_mutually_exclusive_group()
     printed.add_argument("--words", action="store_true", help="print each word with its times, in seconds")
     printed.add_argument(
@@ -158,20 +165,22 @@ def _listen(arguments: Sequence[str]) -> None:
         help="print who says what; MOST: number of the speakers, found if not given",
     )
     given = parser.parse_args(arguments)
+    if given.output is not None:
+        ending_of(given.output, TRANSCRIPT_ENDINGS)
+        _check_folder(given.output)
     with kani.Recognizer(given.recognizer) as recognizer:
         transcript = recognizer.transcribe(
             given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
         )
     if not transcript.text:
         print(f"{given.file}: no words were recognised", file=sys.stderr)
+    elif given.output is not None:
+        transcript.save(given.output)
     elif given.words:
         for word in transcript.words:
             print(f"{word.start_s:8.2f} {word.end_s:8.2f}  {word.text}")
-    elif given.speakers:
-        for turn in transcript.turns:
-            print(f"{turn.speaker}: {turn.text}")
     else:
-        print(transcript.text)
+        print(transcript)
 
 
 def _voices(arguments: Sequence[str]) -> None:

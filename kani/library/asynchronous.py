@@ -35,6 +35,7 @@ from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
+from kani.core.subtitles.files import segment_cues
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
@@ -220,6 +221,7 @@ class AsyncRecognizer:
             found[0].language if found else "",
             duration_s,
             turns_of(divided),
+            tuple(segment_cues(divided)),
         )
 
     async def listen(

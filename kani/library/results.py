@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
 from kani.core.audio.pcm import wav
-from kani.core.subtitles.files import speaker_name
+from kani.core.subtitles.files import Cue, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
 from kani.text.writing import is_unspaced
@@ -30,11 +30,19 @@ _CODECS: dict[str, tuple[Codec, int | None]] = {
 _PARTS = re.compile(r"\s+|\S+")
 
 
+TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
+
+
+def ending_of(path: Path, endings: Iterable[str]) -> str:
+    """Return the ending of a file's name. Raises ValueError for one that is none of these."""
+    if (ending := path.suffix.lower()) not in endings:
+        raise ValueError(f"{path.name}: the name has to end with one of {', '.join(endings)}")
+    return ending
+
+
 def codec_of(path: Path) -> tuple[Codec, int | None]:
     """Return the codec, and bits per second, of a file by its name. Raises ValueError for other endings."""
-    if (chosen := _CODECS.get(path.suffix.lower())) is None:
-        raise ValueError(f"{path.name}: the name has to end with one of {', '.join(_CODECS)}")
-    return chosen
+    return _CODECS[ending_of(path, _CODECS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +135,26 @@ class Transcript:
     """Length of the recording in seconds."""
     turns: tuple[Turn, ...] = ()
     """Turns of the speakers; empty unless these were to be told apart."""
+    cues: tuple[Cue, ...] = ()
+    """Subtitles, each after its speaker's name where they were to be told apart."""
+
+    def __str__(self) -> str:
+        return "\n".join(f"{turn.speaker}: {turn.text}" for turn in self.turns) or self.text
+
+    def save(self, path: str | Path) -> None:
+        """Write a file: the text, or the turns, as .txt, subtitles as .srt or .vtt.
+
+        Raises ValueError for another ending.
+        """
+        path = Path(path)
+        match ending_of(path, TRANSCRIPT_ENDINGS):
+            case ".srt":
+                content = srt(self.cues)
+            case ".vtt":
+                content = vtt(self.cues)
+            case _:
+                content = f"{self}\n"
+        path.write_text(content, "utf-8")
 
 
 def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:

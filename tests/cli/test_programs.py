@@ -112,6 +112,8 @@ WRONG = [
     ("say", "hi -o x.wav --oice ef_dora", "unrecognized arguments: --oice ef_dora; did you mean --voice?"),
     ("say", "none.epub -o x.m4b", "none.epub: No such file or directory"),
     ("listen", "none.wav", "none.wav: No such file or directory"),
+    ("listen", "none.wav -o x.doc", "x.doc: the name has to end with one of .txt, .srt, .vtt"),
+    ("listen", "none.wav -o none/x.srt", "-o none/x.srt: there is no folder none"),
     ("listen", "none.wav --recognizer deaf", "--recognizer='deaf': has to be one of"),
     ("voices", "--engine festival", "--engine='festival': has to be one of"),
 ]
