@@ -34,6 +34,9 @@ HELPERS = {"kani.nemo", "kokoro.student.mos", "text.language_detection_peers", "
 LATE_AT_MOST = 0.01
 """Share of late pieces up to which streams count as playing without gaps."""
 
+BEGUN_WITHIN_MS = 2000
+"""Longest wait for a stream's first sound."""
+
 INTRODUCTION = """# Benchmarks
 
 How fast and how good is the server on two cores without a GPU? Measure it on your machine:
@@ -49,13 +52,8 @@ had meanwhile."""
 
 ELSEWHERE = """**Which processor do you have?** Those that multiply bytes quickly (VNNI) are listed apart.
 On Linux this prints `avx512_vnni` or `avx_vnni` if yours does: `grep -o -m1 -w -e avx512_vnni -e avx_vnni
-/proc/cpuinfo`. On ARM and on Apple silicon nothing was measured; Kokoro's decoder runs on them, but on no
+/proc/cpuinfo`. With AVX2 only, the students speak English and Spanish. On ARM and on Apple silicon nothing was measured; Kokoro's decoder runs on them, but on no
 GPU. [The Kani model does](kani.md#on-a-gpu)."""
-
-FORMER = """† **with a decoder of Kokoro that has been replaced.** The present one (LiteRT) takes {avx2}
-times as long as the last one for a window of speech with AVX2, and {vnni} of its time with VNNI, in one
-run of both ([results](../benchmarks/results)). None of these rows was measured again since: expect longer
-times with AVX2, and about the same with VNNI."""
 
 MACHINES = "Two cores, 24 GiB, Linux."
 PROGRAMS = "`python -m benchmarks.NAME --help` tells more of each."
@@ -131,15 +129,17 @@ def streams(processor: str) -> list[tuple[int, float, dict[str, str]]]:
 
 
 def _streams(processor: str) -> str:
-    count, share, row = max(
-        (one for one in streams(processor) if one[1] <= LATE_AT_MOST), key=lambda one: one[0]
-    )
+    # Where more begin than there are slots, the others wait.
+    played = [
+        one
+        for one in streams(processor)
+        if one[1] <= LATE_AT_MOST and number(one[2]["last"]) <= BEGUN_WITHIN_MS
+    ]
+    count, share, row = max(played, key=lambda one: one[0])
     pieces = f"{row['late pieces']} pieces late" if share else "no piece late"
     cost = row["processor seconds for a second of audio"]
-    if row["last"]:
-        # Where more begin than there are slots, the others wait.
-        pieces += f"; first sound after {row['first audio, median']}, of the last one after {row['last']}"
-    return f"{count} ({pieces}); {cost} processor seconds a second. {_student_streams(processor)}"
+    first = f"first sound after {row['first audio, median']}, of the last one after {row['last']}"
+    return f"{count} ({pieces}; {first}); {cost} processor seconds a second. {_student_streams(processor)}"
 
 
 def _student_streams(processor: str) -> str:
@@ -249,18 +249,11 @@ QUESTIONS = (
 )
 
 
-def is_former(name: str) -> bool:
-    """Return True if a result is of a decoder of Kokoro that was replaced."""
-    return any(note.startswith("Kokoro's") for note in result(name)["notes"])
-
-
 def _answer(question: Question, processor: str) -> str:
     try:
-        answer = question.answer(processor)
+        return question.answer(processor)
     except FileNotFoundError:
         return NOT_MEASURED
-    used = [name for name in _files(question) if name.endswith(processor)]
-    return f"{answer} †" if any(map(is_former, used)) else answer
 
 
 def _files(question: Question) -> list[str]:
@@ -304,20 +297,6 @@ def programs(room: Path = RESULTS.parent) -> dict[str, str]:
     return found
 
 
-def _former() -> str:
-    windows = [
-        number(row["LiteRT ÷ torch and Numba"]) for row in rows("decoder.avx2", "LiteRT ÷ torch and Numba")
-    ]
-    shares = [
-        number(row["LiteRT"]) / number(row["torch and Numba"])
-        for row in rows("decoder.vnni", "LiteRT")
-        if row["per call, one thread"].startswith("generator")
-    ]
-    return FORMER.format(
-        avx2=f"{min(windows):.1f} to {max(windows):.1f}", vnni=f"{min(shares):.0%} to {max(shares):.0%}"
-    )
-
-
 def charts() -> dict[str, str]:
     """Return the charts by their file's name in docs/."""
     seconds = [float(length.split()[1]) for length in LENGTHS]
@@ -340,8 +319,6 @@ def charts() -> dict[str, str]:
 def document() -> str:
     """Return the text of docs/benchmarks.md."""
     parts = [INTRODUCTION, "## Ten questions", ELSEWHERE, _table()]
-    if any(is_former(name) for question in QUESTIONS for name in _files(question)):
-        parts.append(_former())
     parts += [
         # CHANGELOG.md links here.
         '<a id="prosody-in-steps"></a>',

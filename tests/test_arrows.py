@@ -26,7 +26,7 @@ LINES = {
     "kani/server": 4_770,
     "kani/text": 17_060,
     "tests": 74_820,
-    "benchmarks": 9_010,
+    "benchmarks": 8_990,
     "tools": 4_050,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
