@@ -408,11 +408,12 @@ class KaniTTSClient:
                 )
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
-                detail = (refusal.response.body or b"").decode("utf-8", "replace").strip()[:200]
+                detail = _sentence(refusal.response.body or b"")
                 if status == 503 and _STARTING in detail:
                     raise ServerStarting(f"{self.url}: {_STARTING}") from refusal
                 error = AuthenticationFailed if status in (401, 403) else NotConnected
-                raise error(f"{self.url} refused the connection ({status}) {detail}".strip()) from refusal
+                told = f"{self.url} refused the connection ({status})"
+                raise error(f"{told}: {detail}" if detail else told) from refusal
             # A TimeoutError is an OSError; an impossible host or port is a ValueError.
             except (OSError, WebSocketException, ValueError) as failure:
                 prefix = f"cannot connect to {self.url}: "
@@ -496,6 +497,14 @@ class KaniTTSClient:
         if closed.rcvd is not None and closed.rcvd.code in _REFUSALS:
             return RequestFailed(f"{self.url} refused the message: {closed.rcvd.reason or closed.rcvd.code}")
         return NotConnected(f"the connection to {self.url} was lost: {closed}")
+
+
+def _sentence(body: bytes) -> str:
+    """Return the error that a refusal tells, or the beginning of its text."""
+    told = body[:2000].decode("utf-8", "replace").strip()
+    with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
+        told = json.loads(told)["error"]["message"]
+    return str(told)[:200]
 
 
 def _reason(failure: Exception) -> str:

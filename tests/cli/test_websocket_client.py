@@ -91,7 +91,9 @@ async def peer(
     def process(connection: ServerConnection, request: Request) -> Response | None:
         handshakes.append(request)
         status = statuses[len(handshakes) - 1] if len(handshakes) <= len(statuses) else None
-        return None if status is None else connection.respond(HTTPStatus(status), "not you\n")
+        # The server's own refusals are JSON, a proxy's are not.
+        told = '{"error":{"message":"not you"}}' if status == 401 else "not you\n"
+        return None if status is None else connection.respond(HTTPStatus(status), told)
 
     async def handle(connection: ServerConnection) -> None:
         nonlocal accepted
@@ -517,7 +519,7 @@ async def test_api_key_is_a_bearer_token_and_a_wrong_one_is_not_tried_again() ->
             async with KaniTTSClient(url=url, api_key=given):
                 pass
         for status in (401, 403):
-            with pytest.raises(AuthenticationFailed, match=rf"{status}.*not you"):
+            with pytest.raises(AuthenticationFailed, match=rf"\({status}\): not you$"):
                 await KaniTTSClient(url=url, api_key="wrong").__aenter__()
     given = [each.headers.get("Authorization") for each in handshakes]
     assert given == [f"Bearer {key}", None, *["Bearer wrong"] * 2]
