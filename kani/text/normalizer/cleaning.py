@@ -27,6 +27,7 @@ _COMPATIBLE = re.compile(
     "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )
 _LOSS = re.compile(r"[▲△](?=\d)")
+_MOVE = re.compile(r"[▲△▽☗☖](?=(?:[1-9１-９][一二三四五六七八九]|同)[歩香桂銀金角飛玉と成竜馬])")
 # "4.5 ★", and the character of the stars that tables name.
 _STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
 _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
@@ -56,8 +57,10 @@ def clean(written: str, language: str = "") -> CleanText:
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
     base = language.partition("-")[0]
-    # "▲0.3%" is how Japanese writes a loss.
-    written = _LOSS.sub("-", written) if base == "ja" else written
+    if base == "ja":
+        # "▲7六歩" is a move of the first player, "▲0.3%" a loss.
+        written = _MOVE.sub(lambda side: "先" if side[0] in "▲☗" else "後", written)
+        written = _LOSS.sub("-", written)
     if base in _HAVING_STARS:
         written = _STARS.sub("⋆", written)
         written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)

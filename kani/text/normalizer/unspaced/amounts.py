@@ -73,7 +73,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
         # "50/50" and a blood pressure of 130/85 are no parts of a whole.
         said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    if word in ("层", "页") and found["whole"] is None and of <= whole > _MOST_PARTS:
+    if word in ("层", "楼", "页") and found["whole"] is None and of <= whole > _MOST_PARTS:
         # "12/33层"
         said = f"{scan.table.words.cardinal(of)}{word}共{scan.table.words.cardinal(whole)}"
         return UnspacedReading((Piece(said, at, found.end()),), found.end())

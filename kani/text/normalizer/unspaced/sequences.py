@@ -187,7 +187,7 @@ def _say_signs(scan: Scan, start: int, end: int) -> tuple[Piece, ...]:
     for part in _PARTS.finditer(scan.text, start, end):
         written = part.group()
         if written.isdecimal():
-            spelled = len(written) > 4 or written[0] == "0"
+            spelled = len(written) > 1
             words = scan.table.words
             said = say_one_by_one(written, scan.table) if spelled else words.cardinal(int(written))
         else:
