@@ -27,6 +27,18 @@ _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_FILLED = frozenset(
+    "full empty voll leer lleno llena vacío plein pleine vide pieno piena vuoto cheio cheia".split()
+)
+_SHORTEST_NOUN = 3
+_HALVED = frozenset(((1, 2), (1, 4), (3, 4)))
+"""Parts of an amount without its unit ("Zucker 1/2")."""
+_OF_SHARES = re.compile(
+    "anteil|comp[aá]s|diafr|dos[ei]|échelle|escala|fra[cz]|massstab|maßstab|mes?ure|metr|misura|odds|prob|prop"
+    "|quot|rap?port|ratio|razón|scal[ae]|share|takt|temp[os]|verhältnis|wahrsch|.*(?:[aeéií]r|[aei]re|en)$"
+)
+"""Words before fractions: shares, scales, measures of music, and verbs that add an amount."""
+_PARTICIPLE = re.compile(r"\w+(?:[ai]d[oa]s?|[aiu]t[oaie]|ed|ée?s?|iert)|wird|läuft|ok|OK")
 _SPANS = frozenset(
     """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
     anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
@@ -106,6 +118,39 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
 
 
+def _is_counted_so_far(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> bool:
+    """True for "Retry 2/5 in 8 s" and "Bultos: 1/3": after a noun that is counted, or one that begins a clause.
+
+    The nouns of ``steps`` are; after any other the clause has to end with the figures, or go on without a noun.
+    """
+    token, following = cursor.token(), cursor.token(1)
+    # "Cartons : 3/4"
+    colon = cursor.previous().text != "" and not cursor.previous().core
+    noun, earlier = cursor.previous(1 + colon), cursor.previous(2 + colon)
+    steps = table.fractions.steps
+    if noun.suffix not in ("", ".", ":") or not steps or following.core.lower() in _FILLED:
+        return False
+    if not steps.isdisjoint((noun.core.lower(), noun.core.lower().rpartition("-")[2])):
+        return True
+    word = noun.core.lower()
+    heads = not earlier.core or earlier.suffix != "" or "\n" in token.text[earlier.end : noun.start]
+    named = len(word) >= _SHORTEST_NOUN and noun.core[0].isupper() and heads and word.isalpha()
+    if (
+        not named
+        or part in _HALVED
+        or word in table.agreement.not_nouns
+        or word in common_words(table.language)
+    ):
+        return False
+    ends = token.suffix.endswith((*_STOPS, ",", ")")) or "\n" in token.text[token.end : following.start]
+    ends = ends or not following.core or following.prefix.startswith("(") or following.core in DASHES
+    return (
+        (ends or following.core[0].isdecimal() or _PARTICIPLE.fullmatch(following.core) is not None)
+        and _OF_SHARES.match(word) is None
+        and table.units.get(noun.core) is None
+    )
+
+
 def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
     words, one, other = table.number_words, int(first), int(last)
@@ -126,7 +171,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
         # "3/5 for service"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
+    if one <= other and _is_counted_so_far(cursor, (one, other), table):
         # "Step 3/7"
         return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     tyre = _TYRE.fullmatch(following.core) is not None or (
