@@ -28,6 +28,16 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
 
+_CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
+_WARM = (
+    ("de", "maximal", "minimal"),
+    ("es pt", "máxima", "mínima"),
+    ("fr", "maximum", "minimum"),
+    ("it", "massima", "minima"),
+)
+_DEGREES = r"[-−]?\d{1,2}(?: ?[°º]C?)?"
+_NO_MORE = r"(?! ?[\w%/]|[.,:]\d)"
+
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -109,7 +119,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # A parcel's number, digits of an extension, minutes between trains
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
-    ("it", r"(\b\d{1,2}[-–]\d{1,2} ?/ ?\d{1,2}[-–]\d{1,2})\.(?=[0-5]\d\b)", r"\1:"),
+    (
+        "de es fr it pt",
+        rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
+        r"\1:",
+    ),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
@@ -148,6 +162,48 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
+    # "max 22/min 13", "mín. 8º"
+    *(
+        (
+            language,
+            rf"(?i)\b{first}({_DEGREES})(?:,? ?/ ?|,? ){second}(?={_DEGREES}{_NO_MORE})",
+            rf"{said} \1, {other} ",
+        )
+        for language, hottest, coldest in _WARM
+        for first, second, said, other in (
+            (r"m[aáà]x\.?:? ?", r"m[ií]n\.?:? ?", hottest, coldest),
+            (r"m[ií]n\.?:? ?", r"m[aáà]x\.?:? ?", coldest, hottest),
+        )
+    ),
+    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))m[áa]x\.?:? (?=[-−]?\d{1,2} ?[°º])", "máxima "),
+    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))m[íi]n\.?:? (?=[-−]?\d{1,2} ?[°º])", "mínima "),
+    *(
+        (language, rf"(?m)^([^\W\d_][^\n\d:,]{{2,24}}[,:]) ({figures})º{after}", rf"\1 \2 {degrees}")
+        for language, degrees in (("es", "grados"), ("pt", "graus"))
+        for figures, after in (
+            (r"1[3-9]|[2-4]\d", r"(?=[,.]?\s*$)"),
+            (
+                r"\d{1,2}",
+                r"(?=[^\n]{0,40}\s[^\n]{0,40}(?i:\b(?:viento|vento|lluvia|chuva|m[áa]x|m[íi]n|nub|humedad|umidade)))",
+            ),
+        )
+    ),
+    # Listings: times at the head of a line, hours of opening, audiences, halves of a point at chess, yarn
+    (
+        "de es fr it pt",
+        r"(?m)^([01]\d|2[0-3])\.([0-5]\d) (?=[«\"“]?[^\W\d_a-zß-öø-ÿ])"
+        r"(?!Euro|EUR|CHF|USD|Uhr|Mi[ol]|Prozent|Meter|[A-Z]{1,3}\b(?!\d))",
+        r"\1:\2 ",
+    ),
+    ("fr", r"\b([Aa]ux|[Ll]es|[Dd]es) [-–] ?(?:de )?(?=\d{1,2} ans)", r"\1 moins de "),
+    ("pt", r"\b(para|a(?:os?)?|os|de|com) [-–] ?de (?=\d{1,2} anos)", r"\1 menos de "),
+    ("es", r"\b(para|a|los|de) [-–] ?de (?=\d{1,2} años)", r"\1 menos de "),
+    ("it", r"\b(per|ai|i|a) [-–] ?di (?=\d{1,2} anni)", r"\1 meno di "),
+    ("", r"(?<![\d½/])(½|1/2) ?[-–] ?(?:½|1/2)(?![\d½/]| ?[^\W\d_])", r"\1, \1"),
+    *(
+        (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")
+        for language, per in _PER
+    ),
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
@@ -206,7 +262,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1, \2",
     ),
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
-    ("fr", r"(?<=\bles )-(?=\d{1,2} ans)|(?<=\baux )-(?=\d{1,2} ans)", "moins de "),
     (
         "pt",
         r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar)\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"

@@ -119,9 +119,9 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_counted_so_far(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> bool:
-    """True for "Retry 2/5 in 8 s" and "Bultos: 1/3": after a noun that is counted, or one that begins a clause.
+    """True for "Retry 2/5 in 8 s" and "Bultos: 1/3": after one of the nouns in ``steps``.
 
-    The nouns of ``steps`` are; after any other the clause has to end with the figures, or go on without a noun.
+    After any other, this has to begin a clause that ends with the figures, or goes on without a noun.
     """
     token, following = cursor.token(), cursor.token(1)
     # "Cartons : 3/4"
@@ -171,9 +171,6 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
         # "3/5 for service"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if one <= other and _is_counted_so_far(cursor, (one, other), table):
-        # "Step 3/7"
-        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     tyre = _TYRE.fullmatch(following.core) is not None or (
         following.core in ("R", "ZR") and cursor.token(2).core.isdecimal()
     )
@@ -186,6 +183,13 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if tyre or pressure or monthly:
         to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
         return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
+    # "42/44", and "Größe 86/92" of children
+    sized = _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE or (
+        not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
+    )
+    if one <= other and not sized and _is_counted_so_far(cursor, (one, other), table):
+        # "Step 3/7"
+        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
     rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
@@ -198,7 +202,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
         # "All 12/12 tests"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if (
-        _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
+        sized
         or (one == other and one in _EVEN)
         # "temporada 23/24", but 15/16"
         or (_DOZEN < one == other - 1 < _CENTURY and other & one)

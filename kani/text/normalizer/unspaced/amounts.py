@@ -78,10 +78,10 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
         said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
     tried = _SO_FAR.search(scan.before(at)) is not None and not scan.text.startswith("的", found.end())
-    parts = word and word in "层页集章步期课轮关" and (tried or whole > _MOST_PARTS)
-    if not isinstance(scan.table.words, JapaneseNumbers) and of <= whole and (parts or tried):
+    listed = word != "" and word in "层页集章步期课轮关" and (tried or whole > _MOST_PARTS)
+    if not isinstance(scan.table.words, JapaneseNumbers) and of <= whole and (listed or tried):
         # "12/33层", "已重试3/5次"
-        joined = f"{word}共" if parts else "斜杠"
+        joined = f"{word}共" if listed else "斜杠"
         said = f"{scan.table.words.cardinal(of)}{joined}{scan.table.words.cardinal(whole)}"
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
     if scan.text.startswith("mmHg", found.end()):

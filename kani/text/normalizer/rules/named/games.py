@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -15,6 +16,8 @@ _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
+_BOWLED = re.compile(r"(\d)-(\d{2,3})")
+_OVER = 12
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
 _FEW_RUNS = 99
 _LAST_WICKET = 10
@@ -58,6 +61,8 @@ def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "186/4" of cricket: runs and wickets, near a word of the game."""
     fractions, words, token = table.fractions, table.number_words, cursor.token()
+    if fractions.innings and (of_player := _of_player(cursor, table)) is not None:
+        return of_player
     match = _INNINGS.fullmatch(token.core) if fractions.innings else None
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
@@ -68,4 +73,29 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "102*" and "3-41" after a player's name, near a word of cricket or the figures of others."""
+    token, player, words = cursor.token(), cursor.previous(), table.number_words
+    bowled, out = _BOWLED.fullmatch(token.core), not token.suffix.startswith("*")
+    if (
+        (bowled is None and out)
+        or player.suffix
+        or not has_letters_only(player.core)
+        or player.core.islower()
+    ):
+        return None
+    near = words_near(cursor, table, _OVER, _OVER)
+    figures = any(_INNINGS.fullmatch(one) or _BOWLED.fullmatch(one) for one in near)
+    if not figures and table.fractions.innings_near.isdisjoint(map(str.lower, near)):
+        return None
+    if bowled is not None:
+        wickets, runs = (words.cardinal(int(one)) for one in bowled.groups())
+        said = table.fractions.innings.format(runs=wickets, wickets=runs)
+    elif token.core.isdecimal():
+        said = f"{words.cardinal(int(token.core))} {table.fractions.not_out}"
+    else:
+        return None
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
