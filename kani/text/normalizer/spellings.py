@@ -166,17 +166,17 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(
         (
             language,
-            rf"(?i)\b{first}({_DEGREES})(?:,? ?/ ?|,? ){second}(?={_DEGREES}{_NO_MORE})",
-            rf"{said} \1, {other} ",
+            rf"(?i)\b(m){first}({_DEGREES})(?:,? ?/ ?|,? )m{second}(?={_DEGREES}{_NO_MORE})",
+            rf"\1{said[1:]} \2, {other} ",
         )
         for language, hottest, coldest in _WARM
         for first, second, said, other in (
-            (r"m[aáà]x\.?:? ?", r"m[ií]n\.?:? ?", hottest, coldest),
-            (r"m[ií]n\.?:? ?", r"m[aáà]x\.?:? ?", coldest, hottest),
+            (r"[aáà]x\.?:? ?", r"[ií]n\.?:? ?", hottest, coldest),
+            (r"[ií]n\.?:? ?", r"[aáà]x\.?:? ?", coldest, hottest),
         )
     ),
-    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))m[áa]x\.?:? (?=[-−]?\d{1,2} ?[°º])", "máxima "),
-    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))m[íi]n\.?:? (?=[-−]?\d{1,2} ?[°º])", "mínima "),
+    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[áa]x\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1áxima "),
+    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[íi]n\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1ínima "),
     *(
         (language, rf"(?m)^([^\W\d_][^\n\d:,]{{2,24}}[,:]) ({figures})º{after}", rf"\1 \2 {degrees}")
         for language, degrees in (("es", "grados"), ("pt", "graus"))
