@@ -36,6 +36,7 @@ _WARM = (
     ("it", "massima", "minima"),
 )
 _DEGREES = r"[-−]?\d{1,2}(?: ?[°º]C?)?"
+_STREETS = r"(?:C/|C\.|Calle|Av|Pza|Plaza|Praça|Paseo|Camino|Ronda|Rua|R\.|Travessa|Largo|Piso|Puesto)"
 _NO_MORE = r"(?! ?[\w%/]|[.,:]\d)"
 
 _LAST_FIGURES = (
@@ -166,19 +167,25 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(
         (
             language,
-            rf"(?i)\b(m){first}({_DEGREES})(?:,? ?/ ?|,? )m{second}(?={_DEGREES}{_NO_MORE})",
+            rf"(?i)\b(m){first}({_DEGREES})(?:,? ?/ ?|(?<=[°ºC])(?:,? | [-–|·] ))"
+            rf"m{second}(?={_DEGREES}{_NO_MORE})",
             rf"\1{said[1:]} \2, {other} ",
         )
         for language, hottest, coldest in _WARM
         for first, second, said, other in (
-            (r"[aáà]x\.?:? ?", r"[ií]n\.?:? ?", hottest, coldest),
-            (r"[ií]n\.?:? ?", r"[aáà]x\.?:? ?", coldest, hottest),
+            (r"[aáà]x\.? ?:? ?", r"[ií]n\.? ?:? ?", hottest, coldest),
+            (r"[ií]n\.? ?:? ?", r"[aáà]x\.? ?:? ?", coldest, hottest),
         )
     ),
+    ("es", r"(?i)(\b(?:térmica|temperatura|temp\.):? (?:de )?\d{1,2})º", r"\1 grados"),
     ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[áa]x\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1áxima "),
     ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[íi]n\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1ínima "),
     *(
-        (language, rf"(?m)^([^\W\d_][^\n\d:,]{{2,24}}[,:]) ({figures})º{after}", rf"\1 \2 {degrees}")
+        (
+            language,
+            rf"(?m)^(?!{_STREETS})([^\W\d_][^\n\d:,]{{2,24}}[,:]) ({figures})º{after}",
+            rf"\1 \2 {degrees}",
+        )
         for language, degrees in (("es", "grados"), ("pt", "graus"))
         for figures, after in (
             (r"1[3-9]|[2-4]\d", r"(?=[,.]?\s*$)"),

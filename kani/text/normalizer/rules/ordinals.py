@@ -202,7 +202,10 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
     """True if the noun after figures shows an ordinal: "3. Dorffest", a knitter's "1. R", "jew. 1. Di."."""
     word = in_full(noun, table)
-    if word in table.numbers.ordered or word.lower().endswith(table.numbers.ordered_endings or ("\n",)):
+    named = bool(table.numbers.ordered_endings) and word.lower().endswith(table.numbers.ordered_endings)
+    # "1. Markt besuchen" is of a list.
+    after = cursor.token(2).core if named and cursor.begins_clause() else "en"
+    if word in table.numbers.ordered or not (after.islower() and after.endswith("en")):
         return True
     weekday = noun.core in table.dates.short_weekdays or noun.core.lower() in table.dates.days
     return (weekday and _before(cursor, table) != "") or _short_of_trade(cursor, table) != ""

@@ -31,8 +31,6 @@ _FILLED = frozenset(
     "full empty voll leer lleno llena vacío plein pleine vide pieno piena vuoto cheio cheia".split()
 )
 _SHORTEST_NOUN = 3
-_HALVED = frozenset(((1, 2), (1, 4), (3, 4)))
-"""Parts of an amount without its unit ("Zucker 1/2")."""
 _OF_SHARES = re.compile(
     "anteil|comp[aá]s|diafr|dos[ei]|échelle|escala|fra[cz]|massstab|maßstab|mes?ure|metr|misura|odds|prob|prop"
     "|quot|rap?port|ratio|razón|scal[ae]|share|takt|temp[os]|verhältnis|wahrsch|.*(?:[aeéií]r|[aei]re|en)$"
@@ -118,7 +116,7 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
 
 
-def _is_counted_so_far(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> bool:
+def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bool:
     """True for "Retry 2/5 in 8 s" and "Bultos: 1/3": after one of the nouns in ``steps``.
 
     After any other, this has to begin a clause that ends with the figures, or goes on without a noun.
@@ -126,29 +124,29 @@ def _is_counted_so_far(cursor: TokenCursor, part: tuple[int, int], table: Langua
     token, following = cursor.token(), cursor.token(1)
     # "Cartons : 3/4"
     colon = cursor.previous().text != "" and not cursor.previous().core
-    noun, earlier = cursor.previous(1 + colon), cursor.previous(2 + colon)
-    steps = table.fractions.steps
-    if noun.suffix not in ("", ".", ":") or not steps or following.core.lower() in _FILLED:
-        return False
-    if not steps.isdisjoint((noun.core.lower(), noun.core.lower().rpartition("-")[2])):
-        return True
+    noun = cursor.previous(1 + colon)
     word = noun.core.lower()
-    heads = not earlier.core or earlier.suffix != "" or "\n" in token.text[earlier.end : noun.start]
-    named = len(word) >= _SHORTEST_NOUN and noun.core[0].isupper() and heads and word.isalpha()
-    if (
-        not named
-        or part in _HALVED
-        or word in table.agreement.not_nouns
-        or word in common_words(table.language)
-    ):
+    measured = cursor.is_adjacent(1) and resolve_unit(following.core, table, attached=False)[0] is not None
+    if noun.suffix not in ("", ".", ":") or measured or following.core.lower() in _FILLED:
+        return False
+    short = [
+        form
+        for key in (noun.core, word)
+        for form in table.abbreviations.get(f"{key}.", ())
+        if noun.suffix == "."
+    ]
+    named = [word, word.rpartition("-")[2], *(said.lower() for form in short for said in form.said.values())]
+    if not table.fractions.steps.isdisjoint(named):
+        return True
+    unlike = (
+        word in table.agreement.not_nouns or word in common_words(table.language) or noun.core in table.units
+    )
+    noun_like = len(word) >= _SHORTEST_NOUN and word.isalpha() and noun.core[0].isupper() and not unlike
+    if of < _LEAST_RATING or not noun_like or not cursor.begins_clause(1 + colon) or _OF_SHARES.match(word):
         return False
     ends = token.suffix.endswith((*_STOPS, ",", ")")) or "\n" in token.text[token.end : following.start]
     ends = ends or not following.core or following.prefix.startswith("(") or following.core in DASHES
-    return (
-        (ends or following.core[0].isdecimal() or _PARTICIPLE.fullmatch(following.core) is not None)
-        and _OF_SHARES.match(word) is None
-        and table.units.get(noun.core) is None
-    )
+    return ends or following.core[0].isdecimal() or _PARTICIPLE.fullmatch(following.core) is not None
 
 
 def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
@@ -187,7 +185,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     sized = _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE or (
         not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
     )
-    if one <= other and not sized and _is_counted_so_far(cursor, (one, other), table):
+    if one <= other and not sized and _is_counted_so_far(cursor, other, table):
         # "Step 3/7"
         return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))

@@ -23,7 +23,7 @@ from kani.text.normalizer.unspaced.table import UnspacedTable
 _FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
 _PARTS_OF = re.compile(r"(\d{1,8})分の(\d{1,3})")
 _SO_FAR = re.compile(
-    "(?:试|第|包裹|分卷|步骤|进度|更新|副本|备份|下载|上传|安装|复制|章节|阶段|批次)[：:]? ?$"
+    "(?:重试|尝试|第|包裹|分卷|步骤|进度|更新|副本|备份|下载|上传|安装|复制|章节|阶段|批次)[：:]? ?$"
 )
 """Words before a count of how many so far."""
 _MOST_PARTS, _MOST_STARS, _LEAST_PRESSURE = 4, 10, 30
