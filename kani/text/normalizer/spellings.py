@@ -29,16 +29,6 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
 
 _CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
-_WARM = (
-    ("de", "maximal", "minimal"),
-    ("es pt", "máxima", "mínima"),
-    ("fr", "maximum", "minimum"),
-    ("it", "massima", "minima"),
-)
-_DEGREES = r"[-−]?\d{1,2}(?: ?[°º]C?)?"
-_STREETS = r"(?:C/|C\.|Calle|Av|Pza|Plaza|Praça|Paseo|Camino|Ronda|Rua|R\.|Travessa|Largo|Piso|Puesto)"
-_NO_MORE = r"(?! ?[\w%/]|[.,:]\d)"
-
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -163,49 +153,13 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
-    # "max 22/min 13", "mín. 8º"
-    *(
-        (
-            language,
-            rf"(?i)\b(m){first}({_DEGREES})(?:,? ?/ ?|(?<=[°ºC])(?:,? | [-–|·] ))"
-            rf"m{second}(?={_DEGREES}{_NO_MORE})",
-            rf"\1{said[1:]} \2, {other} ",
-        )
-        for language, hottest, coldest in _WARM
-        for first, second, said, other in (
-            (r"[aáà]x\.? ?:? ?", r"[ií]n\.? ?:? ?", hottest, coldest),
-            (r"[ií]n\.? ?:? ?", r"[aáà]x\.? ?:? ?", coldest, hottest),
-        )
-    ),
-    ("es", r"(?i)(\b(?:térmica|temperatura|temp\.):? (?:de )?\d{1,2})º", r"\1 grados"),
-    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[áa]x\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1áxima "),
-    ("es pt", r"(?im)(?:^|(?<=[,:] )|(?<= y ))(m)[íi]n\.?:? (?=[-−]?\d{1,2} ?[°º])", r"\1ínima "),
-    *(
-        (
-            language,
-            rf"(?m)^(?!{_STREETS})([^\W\d_][^\n\d:,]{{2,24}}[,:]) ({figures})º{after}",
-            rf"\1 \2 {degrees}",
-        )
-        for language, degrees in (("es", "grados"), ("pt", "graus"))
-        for figures, after in (
-            (r"1[3-9]|[2-4]\d", r"(?=[,.]?\s*$)"),
-            (
-                r"\d{1,2}",
-                r"(?=[^\n]{0,40}\s[^\n]{0,40}(?i:\b(?:viento|vento|lluvia|chuva|m[áa]x|m[íi]n|nub|humedad|umidade)))",
-            ),
-        )
-    ),
-    # Listings: times at the head of a line, hours of opening, audiences, halves of a point at chess, yarn
+    # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
     (
         "de es fr it pt",
         r"(?m)^([01]\d|2[0-3])\.([0-5]\d) (?=[«\"“]?[^\W\d_a-zß-öø-ÿ])"
         r"(?!Euro|EUR|CHF|USD|Uhr|Mi[ol]|Prozent|Meter|[A-Z]{1,3}\b(?!\d))",
         r"\1:\2 ",
     ),
-    ("fr", r"\b([Aa]ux|[Ll]es|[Dd]es) [-–] ?(?:de )?(?=\d{1,2} ans)", r"\1 moins de "),
-    ("pt", r"\b(para|a(?:os?)?|os|de|com) [-–] ?de (?=\d{1,2} anos)", r"\1 menos de "),
-    ("es", r"\b(para|a|los|de) [-–] ?de (?=\d{1,2} años)", r"\1 menos de "),
-    ("it", r"\b(per|ai|i|a) [-–] ?di (?=\d{1,2} anni)", r"\1 meno di "),
     ("", r"(?<![\d½/])(½|1/2) ?[-–] ?(?:½|1/2)(?![\d½/]| ?[^\W\d_])", r"\1, \1"),
     *(
         (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")

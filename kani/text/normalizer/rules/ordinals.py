@@ -183,9 +183,8 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if ordered and following is not None:
         # "Beethovens 9. Sinfonie", a knitter's "1. R"
         short = _short_of_trade(cursor, table)
-        gender = ("" if short else gender) or table.agreement.gender(
-            short or in_full(following, table), False
-        )
+        noun = short or in_full(following, table)
+        gender = ("" if short else gender) or table.agreement.gender(noun, plural=False)
     chosen = form(cursor, table, gender)
     start, end = token.core_start, token.core_end + goes_on
     spoken = table.number_words.ordinal(value, chosen)

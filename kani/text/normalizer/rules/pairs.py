@@ -27,9 +27,6 @@ _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
-_FILLED = frozenset(
-    "full empty voll leer lleno llena vacío plein pleine vide pieno piena vuoto cheio cheia".split()
-)
 _SHORTEST_NOUN = 3
 _OF_SHARES = re.compile(
     "anteil|comp[aá]s|diafr|dos[ei]|échelle|escala|fra[cz]|massstab|maßstab|mes?ure|metr|misura|odds|prob|prop"
@@ -117,32 +114,28 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bool:
-    """True for "Retry 2/5 in 8 s" and "Bultos: 1/3": after one of the nouns in ``steps``.
-
-    After any other, this has to begin a clause that ends with the figures, or goes on without a noun.
-    """
+    """True after a noun of ``steps`` ("Bultos: 1/3"), or one that begins a clause without another noun."""
     token, following = cursor.token(), cursor.token(1)
     # "Cartons : 3/4"
     colon = cursor.previous().text != "" and not cursor.previous().core
     noun = cursor.previous(1 + colon)
     word = noun.core.lower()
     measured = cursor.is_adjacent(1) and resolve_unit(following.core, table, attached=False)[0] is not None
-    if noun.suffix not in ("", ".", ":") or measured or following.core.lower() in _FILLED:
+    if noun.suffix not in ("", ".", ":") or measured:
         return False
-    short = [
-        form
-        for key in (noun.core, word)
-        for form in table.abbreviations.get(f"{key}.", ())
-        if noun.suffix == "."
-    ]
-    named = [word, word.rpartition("-")[2], *(said.lower() for form in short for said in form.said.values())]
+    short = (
+        table.abbreviations.get(f"{noun.core}.", table.abbreviations.get(f"{word}.", ()))
+        if noun.suffix
+        else ()
+    )
+    named = [word, word.rpartition("-")[2], *(said.lower() for one in short for said in one.said.values())]
     if not table.fractions.steps.isdisjoint(named):
         return True
+    noun_like = len(word) >= _SHORTEST_NOUN and word.isalpha() and noun.core[0].isupper()
     unlike = (
-        word in table.agreement.not_nouns or word in common_words(table.language) or noun.core in table.units
+        word in table.agreement.not_nouns or word in common_words(table.language) or _OF_SHARES.match(word)
     )
-    noun_like = len(word) >= _SHORTEST_NOUN and word.isalpha() and noun.core[0].isupper() and not unlike
-    if of < _LEAST_RATING or not noun_like or not cursor.begins_clause(1 + colon) or _OF_SHARES.match(word):
+    if not (noun_like and _LEAST_RATING <= of < _THOUSAND and cursor.begins_clause(1 + colon)) or unlike:
         return False
     ends = token.suffix.endswith((*_STOPS, ",", ")")) or "\n" in token.text[token.end : following.start]
     ends = ends or not following.core or following.prefix.startswith("(") or following.core in DASHES

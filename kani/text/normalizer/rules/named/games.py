@@ -16,8 +16,8 @@ _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
-_BOWLED = re.compile(r"(\d)-(\d{2,3})")
-_OVER = 12
+_OF_PLAYER = re.compile(r"(\d{1,3}(?=\*)|\d(?=-))(?:\*|-(\d{2,3})(?!\d))")
+_FIGURES = re.compile(r"\d{2,3}/\d{1,2}|\d-\d{2,3}")
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
 _FEW_RUNS = 99
 _LAST_WICKET = 10
@@ -79,23 +79,15 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "102*" and "3-41" after a player's name, near a word of cricket or the figures of others."""
     token, player, words = cursor.token(), cursor.previous(), table.number_words
-    bowled, out = _BOWLED.fullmatch(token.core), not token.suffix.startswith("*")
-    if (
-        (bowled is None and out)
-        or player.suffix
-        or not has_letters_only(player.core)
-        or player.core.islower()
+    found = _OF_PLAYER.match(token.text, token.core_start, token.end)
+    named = not player.suffix and has_letters_only(player.core) and not player.core.islower()
+    near = [one.lower() for one in words_near(cursor, table, _NEAR)] if found and named else []
+    if found is None or not any(
+        one in table.fractions.innings_near or _FIGURES.fullmatch(one) for one in near
     ):
         return None
-    near = words_near(cursor, table, _OVER, _OVER)
-    figures = any(_INNINGS.fullmatch(one) or _BOWLED.fullmatch(one) for one in near)
-    if not figures and table.fractions.innings_near.isdisjoint(map(str.lower, near)):
-        return None
-    if bowled is not None:
-        wickets, runs = (words.cardinal(int(one)) for one in bowled.groups())
-        said = table.fractions.innings.format(runs=wickets, wickets=runs)
-    elif token.core.isdecimal():
-        said = f"{words.cardinal(int(token.core))} {table.fractions.not_out}"
-    else:
-        return None
+    first = words.cardinal(int(found[1]))
+    said = f"{first} {table.fractions.not_out}"
+    if found[2]:
+        said = table.fractions.innings.format(runs=first, wickets=words.cardinal(int(found[2])))
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
