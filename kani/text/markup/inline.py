@@ -234,7 +234,8 @@ class InlineReader:
         if mark == "=":
             return count == 2 and not inside
         if not inside:
-            return True
+            # "102*" of a batsman who is not out, but the end of "*102*".
+            return count > 1 or self._in_stars or not before.isdigit()
         if count == 2:
             return not (before.isdigit() or after.isdigit())
         # "3*4", and "Lehrer*innen", but the end of "*foo*bar".

@@ -28,6 +28,7 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
 
+_CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
 _LAST_FIGURES = (
     ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
     ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
@@ -109,7 +110,11 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # A parcel's number, digits of an extension, minutes between trains
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
-    ("it", r"(\b\d{1,2}[-–]\d{1,2} ?/ ?\d{1,2}[-–]\d{1,2})\.(?=[0-5]\d\b)", r"\1:"),
+    (
+        "de es fr it pt",
+        rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
+        r"\1:",
+    ),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
@@ -148,6 +153,18 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1\4, \2\5, \3\6",
     ),
     ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
+    # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
+    (
+        "de es fr it pt",
+        r"(?m)^([01]\d|2[0-3])\.([0-5]\d) (?=[«\"“]?[^\W\d_a-zß-öø-ÿ])"
+        r"(?!Euro|EUR|CHF|USD|Uhr|Mi[ol]|Prozent|Meter|[A-Z]{1,3}\b(?!\d))",
+        r"\1:\2 ",
+    ),
+    ("", r"(?<![\d½/])(½|1/2) ?[-–] ?(?:½|1/2)(?![\d½/]| ?[^\W\d_])", r"\1, \1"),
+    *(
+        (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")
+        for language, per in _PER
+    ),
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
@@ -206,7 +223,6 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1, \2",
     ),
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
-    ("fr", r"(?<=\bles )-(?=\d{1,2} ans)|(?<=\baux )-(?=\d{1,2} ans)", "moins de "),
     (
         "pt",
         r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar)\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"

@@ -199,6 +199,12 @@ class TokenCursor:
             return self._tokens[at]
         return self._before[at] if -at <= len(self._before) else NO_TOKEN
 
+    def begins_clause(self, back: int = 0) -> bool:
+        """True if the token ``back`` positions before begins the text or a line, or follows a mark."""
+        token, before = self.previous(back), self.previous(back + 1)
+        between = before.text[before.end : token.start if before.text is token.text else None]
+        return before.suffix != "" or not before.core or "\n" in between
+
     @property
     def exhausted(self) -> bool:
         """True if no token is left."""

@@ -50,7 +50,7 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
         ('cero {minutes}"', 'cero {min}"', "few_minutes = ",
          "'few_minutes' in [times] has {min}, which is none of"),
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
-        ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]0", "'(a' in [spellings] is no pattern"),
+        ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]", "'(a' in [spellings] is no pattern"),
     ],
 )  # fmt: skip
 def test_invalid_table_is_reported_by_line(

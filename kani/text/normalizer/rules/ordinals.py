@@ -6,6 +6,7 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
 from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
+from kani.text.normalizer.rules.trades import is_of_a_trade, senses
 from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -174,14 +175,16 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        ordered = in_full(following, table) in table.numbers.ordered
+        ordered = _is_ordered(cursor, following, table)
         goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
     if not (known or goes_on) or (numerals is None and not (known or ordered)):
         return None
     gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
     if ordered and following is not None:
-        # "Beethovens 9. Sinfonie"
-        gender = gender or table.agreement.gender(in_full(following, table), plural=False)
+        # "Beethovens 9. Sinfonie", a knitter's "1. R"
+        short = _short_of_trade(cursor, table)
+        noun = short or in_full(following, table)
+        gender = ("" if short else gender) or table.agreement.gender(noun, plural=False)
     chosen = form(cursor, table, gender)
     start, end = token.core_start, token.core_end + goes_on
     spoken = table.number_words.ordinal(value, chosen)
@@ -193,6 +196,30 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization(
         (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
     )
+
+
+def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
+    """True if the noun after figures shows an ordinal: "3. Dorffest", a knitter's "1. R", "jew. 1. Di."."""
+    word = in_full(noun, table)
+    named = bool(table.numbers.ordered_endings) and word.lower().endswith(table.numbers.ordered_endings)
+    # "1. Markt besuchen" is of a list.
+    after = cursor.token(2).core if named and cursor.begins_clause() else "en"
+    if word in table.numbers.ordered or not (after.islower() and after.endswith("en")):
+        return True
+    weekday = noun.core in table.dates.short_weekdays or noun.core.lower() in table.dates.days
+    return (weekday and _before(cursor, table) != "") or _short_of_trade(cursor, table) != ""
+
+
+def _short_of_trade(cursor: TokenCursor, table: LanguageTable) -> str:
+    """The noun after figures that a short form of a trade stands for (a knitter's "1. R"), or ""."""
+    if not is_of_a_trade(cursor.token(1).core, table):
+        return ""
+    cursor.at += 1
+    try:
+        lines = senses(cursor, cursor.token().core, table)
+    finally:
+        cursor.at -= 1
+    return next((one.said["ordinal"] for one in lines if "ordinal" in one.said), "")
 
 
 def is_known(cursor: TokenCursor, table: LanguageTable) -> bool:

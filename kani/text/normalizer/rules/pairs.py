@@ -27,6 +27,13 @@ _STOPS = tuple(";.!?")
 _PARTITIVE = re.compile(r"d[eiao]|d[ae][sl]|del\w+|d['’].+|o[fn]|von|der")
 _BEFORE_MONTHS = frozenset("TÜV HU EZ MHD Erstzulassung MOT exp Exp expires".split())
 _LEAST_PAIR = 50
+_SHORTEST_NOUN = 3
+_OF_SHARES = re.compile(
+    "anteil|comp[aá]s|diafr|dos[ei]|échelle|escala|fra[cz]|massstab|maßstab|mes?ure|metr|misura|odds|prob|prop"
+    "|quot|rap?port|ratio|razón|scal[ae]|share|takt|temp[os]|verhältnis|wahrsch|.*(?:[aeéií]r|[aei]re|en)$"
+)
+"""Words before fractions: shares, scales, measures of music, and verbs that add an amount."""
+_PARTICIPLE = re.compile(r"\w+(?:[ai]d[oa]s?|[aiu]t[oaie]|ed|ée?s?|iert)|wird|läuft|ok|OK")
 _SPANS = frozenset(
     """days weeks months years días semanas meses años jours semaines mois ans giorni settimane mesi anni dias
     anos Tage Tagen Wochen Monate Monaten Jahre Jahren minutes minutos minuti Minuten horas heures ore Stunden
@@ -106,6 +113,35 @@ def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     return len(found) > 1 and near[1] in found and any(core[0] > core[2] for core in found)
 
 
+def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bool:
+    """True after a noun of ``steps`` ("Bultos: 1/3"), or one that begins a clause without another noun."""
+    token, following = cursor.token(), cursor.token(1)
+    # "Cartons : 3/4"
+    colon = cursor.previous().text != "" and not cursor.previous().core
+    noun = cursor.previous(1 + colon)
+    word = noun.core.lower()
+    measured = cursor.is_adjacent(1) and resolve_unit(following.core, table, attached=False)[0] is not None
+    if noun.suffix not in ("", ".", ":") or measured:
+        return False
+    short = (
+        table.abbreviations.get(f"{noun.core}.", table.abbreviations.get(f"{word}.", ()))
+        if noun.suffix
+        else ()
+    )
+    named = [word, word.rpartition("-")[2], *(said.lower() for one in short for said in one.said.values())]
+    if not table.fractions.steps.isdisjoint(named):
+        return True
+    noun_like = len(word) >= _SHORTEST_NOUN and word.isalpha() and noun.core[0].isupper()
+    unlike = (
+        word in table.agreement.not_nouns or word in common_words(table.language) or _OF_SHARES.match(word)
+    )
+    if not (noun_like and _LEAST_RATING <= of < _THOUSAND and cursor.begins_clause(1 + colon)) or unlike:
+        return False
+    ends = token.suffix.endswith((*_STOPS, ",", ")")) or "\n" in token.text[token.end : following.start]
+    ends = ends or not following.core or following.prefix.startswith("(") or following.core in DASHES
+    return ends or following.core[0].isdecimal() or _PARTICIPLE.fullmatch(following.core) is not None
+
+
 def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
     words, one, other = table.number_words, int(first), int(last)
@@ -126,9 +162,6 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
         # "3/5 for service"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if one <= other and previous.core.lower() in table.fractions.steps and previous.suffix in ("", "."):
-        # "Step 3/7"
-        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     tyre = _TYRE.fullmatch(following.core) is not None or (
         following.core in ("R", "ZR") and cursor.token(2).core.isdecimal()
     )
@@ -141,6 +174,13 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if tyre or pressure or monthly:
         to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
         return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
+    # "42/44", and "Größe 86/92" of children
+    sized = _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE or (
+        not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
+    )
+    if one <= other and not sized and _is_counted_so_far(cursor, other, table):
+        # "Step 3/7"
+        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
     rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
@@ -153,7 +193,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
         # "All 12/12 tests"
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if (
-        _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE
+        sized
         or (one == other and one in _EVEN)
         # "temporada 23/24", but 15/16"
         or (_DOZEN < one == other - 1 < _CENTURY and other & one)

@@ -39,6 +39,7 @@ class Numbers:
     magnitude_words: frozenset[str]
     year_after: frozenset[str]
     ordered: frozenset[str]
+    ordered_endings: tuple[str, ...]
     labels: frozenset[str]
     codes_after: frozenset[str]
     code_joiners: frozenset[str]
@@ -72,6 +73,7 @@ class Fractions:
     steps: frozenset[str]
     innings: Annotated[str, "runs", "wickets"] = ""
     innings_near: frozenset[str]
+    not_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

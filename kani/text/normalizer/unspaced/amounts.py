@@ -22,6 +22,10 @@ from kani.text.normalizer.unspaced.table import UnspacedTable
 
 _FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
 _PARTS_OF = re.compile(r"(\d{1,8})分の(\d{1,3})")
+_SO_FAR = re.compile(
+    "(?:重试|尝试|第|包裹|分卷|步骤|进度|更新|副本|备份|下载|上传|安装|复制|章节|阶段|批次)[：:]? ?$"
+)
+"""Words before a count of how many so far."""
 _MOST_PARTS, _MOST_STARS, _LEAST_PRESSURE = 4, 10, 30
 _TYRE = re.compile(r" ?Z?R\d\d")
 
@@ -73,9 +77,12 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
         # "50/50" and a blood pressure of 130/85 are no parts of a whole.
         said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    if word in ("层", "楼", "页") and found["whole"] is None and of <= whole > _MOST_PARTS:
-        # "12/33层"
-        said = f"{scan.table.words.cardinal(of)}{word}共{scan.table.words.cardinal(whole)}"
+    tried = _SO_FAR.search(scan.before(at)) is not None and not scan.text.startswith("的", found.end())
+    listed = word != "" and word in "层楼页集章步期课轮关" and (tried or whole > _MOST_PARTS)
+    if not isinstance(scan.table.words, JapaneseNumbers) and of <= whole and (listed or tried):
+        # "12/33层", "已重试3/5次"
+        joined = f"{word}共" if listed else "斜杠"
+        said = f"{scan.table.words.cardinal(of)}{joined}{scan.table.words.cardinal(whole)}"
         return UnspacedReading((Piece(said, at, found.end()),), found.end())
     if scan.text.startswith("mmHg", found.end()):
         # Blood pressure: both figures, and their unit.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -15,6 +16,8 @@ _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8]
 _RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
+_OF_PLAYER = re.compile(r"(\d{1,3}(?=\*)|\d(?=-))(?:\*|-(\d{2,3})(?!\d))")
+_FIGURES = re.compile(r"\d{2,3}/\d{1,2}|\d-\d{2,3}")
 _INNINGS = re.compile(r"(\d{1,3})/(\d{1,2})")
 _FEW_RUNS = 99
 _LAST_WICKET = 10
@@ -58,6 +61,8 @@ def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "186/4" of cricket: runs and wickets, near a word of the game."""
     fractions, words, token = table.fractions, table.number_words, cursor.token()
+    if fractions.innings and (of_player := _of_player(cursor, table)) is not None:
+        return of_player
     match = _INNINGS.fullmatch(token.core) if fractions.innings else None
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
@@ -68,4 +73,21 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The "102*" and "3-41" after a player's name, near a word of cricket or the figures of others."""
+    token, player, words = cursor.token(), cursor.previous(), table.number_words
+    found = _OF_PLAYER.match(token.text, token.core_start, token.end)
+    named = not player.suffix and has_letters_only(player.core) and not player.core.islower()
+    near = [one.lower() for one in words_near(cursor, table, _NEAR)] if found and named else []
+    if found is None or not any(
+        one in table.fractions.innings_near or _FIGURES.fullmatch(one) for one in near
+    ):
+        return None
+    first = words.cardinal(int(found[1]))
+    said = f"{first} {table.fractions.not_out}"
+    if found[2]:
+        said = table.fractions.innings.format(runs=first, wickets=words.cardinal(int(found[2])))
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
