@@ -22,6 +22,7 @@ from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from tests.engines.packages.life import started
 from tests.support.kokoro import semitones
 
 RATE = 22050
@@ -29,10 +30,8 @@ RATE = 22050
 
 @pytest.fixture
 async def engine() -> AsyncIterator[EspeakEngine]:
-    started = EspeakEngine()
-    await started.start()
-    yield started
-    await started.stop()
+    async with started(EspeakEngine()) as engine:
+        yield engine
 
 
 async def say(
