@@ -2,7 +2,7 @@
 
 import wave
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,8 @@ HANGS_AFTER_S = WITHIN_S
 MICROPHONE_HZ = 24_000
 
 Visit = Callable[..., Visitor]
+Within = Callable[[float], AbstractContextManager[Browser]]
+"""Gives a browser to a test, which loses it after so many seconds."""
 
 in_both = pytest.mark.browsers("chromium", "firefox")
 """Marks a test of what differs: sound that plays, the microphone, files, layout, a walk by the keyboard."""
@@ -53,10 +55,10 @@ def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFac
     return path
 
 
-def microphone_file(server: ServerProcess, folder: Path, said: str, silence_s: float) -> Path:
+def microphone_file(url: str, folder: Path, said: str, silence_s: float, voice: str = "af_heart") -> Path:
     """Write a WAV file for the microphone, which repeats it: a text in the server's voice, and a silence."""
-    request = {"input": said, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
-    answer = httpx.post(f"{server.http_url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
+    request = {"input": said, "voice": voice, "model": "tts-1", "response_format": "pcm"}
+    answer = httpx.post(f"{url}/v1/audio/speech", json=request, timeout=300).raise_for_status()
     path = folder / "heard.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(1)
@@ -83,18 +85,6 @@ def preferences() -> firefox.Preferences:
     return {}
 
 
-class Chromium:
-    """The system's Chromium, which is there for all tests of a module."""
-
-    def __init__(self, running: Browser) -> None:
-        self._running = running
-
-    @contextmanager
-    def within(self, seconds: float) -> Iterator[Browser]:
-        """Yield the browser, for the time of one test: its driver's own limits suffice."""
-        yield self._running
-
-
 # For one module: playwright's own event loop must not be there when a test of another has one.
 @pytest.fixture(scope="module")
 def browsers(
@@ -102,7 +92,7 @@ def browsers(
     recording: Path,
     preferences: firefox.Preferences,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Chromium | firefox.Firefox]:
+) -> Iterator[Within]:
     """Chromium or Firefox, without a window."""
     if request.param == "firefox":
         if missing := firefox.missing():
@@ -110,7 +100,7 @@ def browsers(
         with sync_playwright() as playwright:
             folder = tmp_path_factory.mktemp("firefox")
             with firefox.running(playwright, folder, recording, preferences) as running:
-                yield running
+                yield running.within
         return
     path = find_browser()
     if path is None:
@@ -118,21 +108,21 @@ def browsers(
     with sync_playwright() as playwright:
         arguments = (*ARGUMENTS, f"--use-file-for-fake-audio-capture={recording}")
         chromium = playwright.chromium.launch(executable_path=path, args=arguments)
-        yield Chromium(chromium)
+        yield lambda seconds: nullcontext(chromium)  # its driver's own limits suffice
         chromium.close()
 
 
 @pytest.fixture
-def browser(browsers: Chromium | firefox.Firefox) -> Iterator[Browser]:
+def browser(browsers: Within) -> Iterator[Browser]:
     """The browser, for one test."""
-    with browsers.within(HANGS_AFTER_S) as running:
+    with browsers(HANGS_AFTER_S) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def modules(browsers: Chromium, espeak_server: ServerProcess) -> Iterator[Page]:
+def modules(browsers: Within, espeak_server: ServerProcess) -> Iterator[Page]:
     """A page with modules that are called by ``evaluate``; it keeps nothing from one call to the next."""
-    with browsers.within(WITHIN_S) as browser:
+    with browsers(WITHIN_S) as browser:
         visitor = Visitor(browser.new_page(), f"{espeak_server.http_url}/")
         visitor.arrive()
         yield visitor.page
@@ -147,8 +137,8 @@ def spoken(browser: Browser, spoken_once: Visitor) -> Visitor:
 
 
 @pytest.fixture(scope="module")
-def spoken_once(browsers: Chromium | firefox.Firefox, espeak_server: ServerProcess) -> Iterator[Visitor]:
-    with browsers.within(HANGS_AFTER_S) as browser:
+def spoken_once(browsers: Within, espeak_server: ServerProcess) -> Iterator[Visitor]:
+    with browsers(HANGS_AFTER_S) as browser:
         visitor = Visitor(browser.new_page(locale="en-US"), f"{espeak_server.http_url}/")
         visitor.arrive()
         visitor.say(TEXT, "en")
@@ -201,3 +191,9 @@ def visit(browser: Browser, espeak_server: ServerProcess, start_server: StartSer
 def visitor(visit: Visit) -> Visitor:
     """Somebody new with the page open."""
     return visit()
+
+
+@pytest.fixture
+def page(visitor: Visitor) -> Page:
+    """The visitor's page."""
+    return visitor.page

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import argparse
 import tempfile
-import wave
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import httpx
 from playwright.sync_api import sync_playwright
 
 from benchmarks.server_process import HOST, ROOT, Server
+from tests.page.conftest import microphone_file
 from tests.page.visitor import Visitor, find_browser
 
 if TYPE_CHECKING:
@@ -36,9 +36,8 @@ SAID = (
     "The train to the coast leaves at half past nine, and she closed the book, looked out of the window, and "
     "began to laugh. If the rain stops before noon, we could still walk up to the old castle."
 )
-RATE = 24_000
 SILENCE_S = 6
-"""What the microphone hears, at so many hertz, and the silence after it."""
+"""What the microphone hears, and the silence after it."""
 
 WORDS = 4
 """Words that have been said when a picture of speech is taken."""
@@ -90,40 +89,24 @@ class Photographer:
         print(path, flush=True)
 
 
-def arabic(photographer: Photographer) -> None:
-    """From right to left."""
-    visitor = photographer.visit("ar-EG", 1280, 800)
-    photographer.speak(visitor, "ar")
-    photographer.take(visitor, "arabic")
+SPOKEN = {
+    "arabic": ("ar-EG", 1280, 800, "light"),  # from right to left
+    "dark": ("es-ES", 1280, 800, "dark"),  # with an emotion
+    "hindi": ("hi-IN", 820, 1180, "dark"),  # on a tablet
+    "japanese": ("ja-JP", 820, 1180, "light"),
+    "light": ("en-US", 1280, 800, "light"),  # the first picture of all
+    "narrow": ("zh-CN", 390, 844, "light"),  # on a phone
+}
+"""Pictures of speech: the browser's language, the size of the window, and the colours."""
 
 
-def dark(photographer: Photographer) -> None:
-    """In the dark, in Spanish, with an emotion."""
-    visitor = photographer.visit("es-ES", 1280, 800, color_scheme="dark")
-    visitor.feel("happy")
-    photographer.speak(visitor, "es")
-    photographer.take(visitor, "dark")
-
-
-def hindi(photographer: Photographer) -> None:
-    """In the dark, on a tablet."""
-    visitor = photographer.visit("hi-IN", 820, 1180, color_scheme="dark")
-    photographer.speak(visitor, "hi")
-    photographer.take(visitor, "hindi")
-
-
-def japanese(photographer: Photographer) -> None:
-    """On a tablet."""
-    visitor = photographer.visit("ja-JP", 820, 1180)
-    photographer.speak(visitor, "ja")
-    photographer.take(visitor, "japanese")
-
-
-def light(photographer: Photographer) -> None:
-    """The first picture of all."""
-    visitor = photographer.visit("en-US", 1280, 800)
-    photographer.speak(visitor, "en")
-    photographer.take(visitor, "light")
+def spoken(name: str, photographer: Photographer) -> None:
+    locale, width, height, scheme = SPOKEN[name]
+    visitor = photographer.visit(locale, width, height, color_scheme=scheme)
+    if name == "dark":
+        visitor.feel("happy")
+    photographer.speak(visitor, locale[:2])
+    photographer.take(visitor, name)
 
 
 def listen(photographer: Photographer) -> None:
@@ -141,13 +124,6 @@ def listen(photographer: Photographer) -> None:
     photographer.take(visitor, "listen")
 
 
-def narrow(photographer: Photographer) -> None:
-    """On a phone."""
-    visitor = photographer.visit("zh-CN", 390, 844)
-    photographer.speak(visitor, "zh")
-    photographer.take(visitor, "narrow")
-
-
 def voice(photographer: Photographer) -> None:
     """The dialog that adds a voice, on a small phone."""
     visitor = photographer.visit("en-US", 360, 800)
@@ -157,20 +133,10 @@ def voice(photographer: Photographer) -> None:
 
 
 PICTURES: dict[str, Callable[[Photographer], None]] = {
-    taken.__name__: taken for taken in (arabic, dark, hindi, japanese, light, listen, narrow, voice)
+    **{name: partial(spoken, name) for name in SPOKEN},
+    "listen": listen,
+    "voice": voice,
 }
-
-
-def record(server: Server, path: Path) -> None:
-    """Write the microphone's file: what the server says of ``SAID``."""
-    body = {"input": SAID, "voice": "af_heart", "model": "tts-1", "response_format": "pcm"}
-    answer = httpx.post(f"http://{HOST}:{server.port}/v1/audio/speech", json=body, timeout=300)
-    pcm = answer.raise_for_status().content
-    with wave.open(str(path), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(RATE)
-        file.writeframes(pcm + bytes(2 * RATE * SILENCE_S))
 
 
 def main() -> None:
@@ -186,8 +152,7 @@ def main() -> None:
         Server(settled=False) as server,
         sync_playwright() as playwright,
     ):
-        microphone = Path(folder) / "microphone.wav"
-        record(server, microphone)
+        microphone = microphone_file(f"http://{HOST}:{server.port}", Path(folder), SAID, SILENCE_S)
         arguments = [
             "--use-fake-device-for-media-stream",
             "--use-fake-ui-for-media-stream",

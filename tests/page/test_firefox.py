@@ -5,11 +5,11 @@ import wave
 from io import BytesIO
 
 import pytest
-from playwright.sync_api import Error, expect
+from playwright.sync_api import Error, Page, expect
 
 from tests.conftest import ServerProcess
-from tests.page.conftest import HANGS_AFTER_S, LONG, TEXT
-from tests.page.firefox.launch import Firefox, Preferences
+from tests.page.conftest import HANGS_AFTER_S, LONG, TEXT, Within
+from tests.page.firefox.launch import Preferences
 from tests.page.visitor import Visitor
 
 pytestmark = pytest.mark.browsers("firefox")
@@ -25,8 +25,7 @@ def preferences() -> Preferences:
     }
 
 
-def test_page_speaks_where_nothing_can_be_stored(visitor: Visitor) -> None:
-    page = visitor.page
+def test_page_speaks_where_nothing_can_be_stored(visitor: Visitor, page: Page) -> None:
     refused = page.evaluate("() => { try { return localStorage.length; } catch ({ name }) { return name; } }")
     assert refused == "SecurityError"
     visitor.say(TEXT, "en")
@@ -47,11 +46,11 @@ def test_forced_colours_show_the_word_that_is_heard(visitor: Visitor) -> None:
     assert now != unsaid
 
 
-def test_hung_page_fails_its_own_test_alone(browsers: Firefox, espeak_server: ServerProcess) -> None:
-    with browsers.within(HANGS_AFTER_S) as browser:
+def test_hung_page_fails_its_own_test_alone(browsers: Within, espeak_server: ServerProcess) -> None:
+    with browsers(HANGS_AFTER_S) as browser:
         page = browser.new_page()
         page.goto(f"{espeak_server.http_url}/")
-    with browsers.within(1), pytest.raises(Error, match="closed"):
+    with browsers(1), pytest.raises(Error, match="closed"):
         page.evaluate("for (;;);")
-    with browsers.within(HANGS_AFTER_S) as browser:
+    with browsers(HANGS_AFTER_S) as browser:
         assert browser.new_page().evaluate("6 * 7") == 42

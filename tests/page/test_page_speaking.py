@@ -161,11 +161,9 @@ def test_a_long_wait_for_audio_is_told_until_playback_goes_on(visit: Visit) -> N
 
 
 @in_both
-def test_stop_is_silence_at_once_and_what_came_is_kept(visitor: Visitor) -> None:
-    page = visitor.page
+def test_stop_is_silence_at_once_and_what_came_is_kept(visitor: Visitor, page: Page) -> None:
     # More than the server sends ahead.
-    visitor.speak(LONG * 60, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG * 60, "en")
     page.click("#stop")
     lit = visitor.lit()
     assert page.is_hidden("#stop") and page.locator("#words .now").count() == 0
@@ -185,8 +183,7 @@ def test_stop_is_silence_at_once_and_what_came_is_kept(visitor: Visitor) -> None
 
 
 def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> None:
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG, "en")
     visitor.say(TEXT, "en")
     visitor.assert_lit(words(TEXT))
     assert visitor.text("#words") == TEXT
@@ -194,8 +191,7 @@ def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> Non
 
 @pytest.mark.heard
 @in_both
-def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visitor: Visitor) -> None:
-    page = visitor.page
+def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visitor: Visitor, page: Page) -> None:
     visitor.unfold("#strength")
     visitor.feel("happy")
     page.fill("#strength", "0.4")
@@ -238,8 +234,7 @@ def test_the_history_keeps_the_newest_fifty(visit: Visit) -> None:
     assert kept == [str(n) for n in range(52, 2, -1)]
 
 
-def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor) -> None:
-    page = visitor.page
+def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor, page: Page) -> None:
     for text in (TEXT, "Another one."):
         visitor.say(text, "en")
     for button in ("#history-clear", "#history li button >> nth=3"):
@@ -254,8 +249,8 @@ def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor) -> N
 
 def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_of_them(
     visitor: Visitor,
+    page: Page,
 ) -> None:
-    page = visitor.page
     page.fill("#text", TEXT)
     for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
         page.click(act)
@@ -275,8 +270,7 @@ def test_a_text_that_tells_no_language_is_spoken_in_the_browsers(visit: Visit) -
         assert f"({language}, espeak)" in visitor.text("#told")
 
 
-def test_only_changed_parameters_are_sent(visitor: Visitor) -> None:
-    page = visitor.page
+def test_only_changed_parameters_are_sent(visitor: Visitor, page: Page) -> None:
     visitor.say("Hi.")
     assert visitor.requests[-1] == {"text": "Hi.", "mode": "streaming", "languages": ["en-US"]}
     chosen = "(id) => document.querySelector(id).selectedOptions[0].text"
@@ -361,8 +355,7 @@ def test_the_page_of_voxcpm_s_port_has_its_parameters(visit: Visit, compat_serve
     assert elsewhere.page.is_hidden("#voxcpm")
 
 
-def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visitor: Visitor) -> None:
-    page = visitor.page
+def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visitor: Visitor, page: Page) -> None:
     # Between two steps of the slider.
     page.evaluate("window.location.hash = 't=Hi.&l=en&p=1.2'")
     expect(page.locator("#speed-value")).to_have_text("1.20×")
@@ -376,8 +369,7 @@ def test_speed_of_a_link_is_sent_as_it_is_and_its_slider_multiplies(visitor: Vis
     assert shown == ["0.25×", "0.50×", "1×", "2×", "4×"]
 
 
-def test_only_an_emotion_has_a_strength(visitor: Visitor) -> None:
-    page = visitor.page
+def test_only_an_emotion_has_a_strength(visitor: Visitor, page: Page) -> None:
     visitor.unfold("#strength")
     assert not page.is_visible("#strength")
     visitor.feel("calm")
@@ -435,8 +427,7 @@ def test_nothing_is_asked_for_without_text(visitor: Visitor) -> None:
 
 
 @in_both
-def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor) -> None:
-    page = visitor.page
+def test_everything_is_done_with_the_keyboard_alone(visitor: Visitor, page: Page) -> None:
     seen = []
     for _ in range(13):
         page.keyboard.press("Tab")

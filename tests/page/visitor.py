@@ -153,6 +153,11 @@ class Visitor:
         else:
             self.page.click("#speak")
 
+    def begin(self, text: str, language: str = "") -> None:
+        """Speak a text until a word of it is lit."""
+        self.speak(text, language)
+        self.wait_for_sound()
+
     def say(self, text: str, language: str = "") -> None:
         """Speak a text to its end."""
         self.speak(text, language)

@@ -341,9 +341,6 @@ def test_long_tags_are_skipped_and_bombs_refused() -> None:
         decoder.feed(b"".join(bomb[1:]))
 
 
-"""A packet of 2.5 ms of silence."""
-
-
 def test_chains_of_streams_are_decoded() -> None:
     streams = b"".join(encode(melody(0.5))) * 100
     assert len(decode(streams)) == 100 * ENCODED_RATE // 2

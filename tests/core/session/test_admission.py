@@ -59,20 +59,6 @@ async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: 
     assert log == [a, b, d, e] and slots.in_use == 0 and slots.waiting == 0
 
 
-async def test_long_text_queues_for_each_segment() -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
-    order: list[str] = []
-
-    async def speak(name: str, segments: int) -> None:
-        for _ in range(segments):
-            async with slots.slot():
-                order.append(name)
-                await asyncio.sleep(0)
-
-    await asyncio.gather(speak("long", 4), speak("short", 1), speak("other", 1))
-    assert order == ["long", "short", "other", "long", "long", "long"]
-
-
 @pytest.mark.parametrize(
     ("sessions", "expected"),
     [

@@ -1,9 +1,15 @@
-"""The language of a session's text: what tells it, in what order, and what is remembered of it."""
+"""The text of a session: what tells its language, and that a long one takes short steps."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import sys
+import threading
+from asyncio.events import Handle
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from itertools import cycle, islice
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import msgspec
 import pytest
@@ -16,7 +22,10 @@ from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
 from kani.text.language_detection import detect
 from kani.text.languages import primary
-from tests.support.sessions import collect, fed, started
+from kani.text.normalizer.tables import loaded
+from kani.text.normalizer.tables.file import TableSection, read_table_file
+from tests.support import sessions
+from tests.support.sessions import collect, fed, speak, started
 from tests.support.tone import ToneEngine
 
 EVERY = frozenset(primary(voice.language) for voice in EspeakClient.shared().voices) | {"zh"}
@@ -160,3 +169,78 @@ async def test_only_language_comes_before_a_text(tmp_path: Path, server: str | N
         async with service.open(french, protocol="test", fallback_language="es") as session:
             assert session.resolved_voice.language == language
         assert await spoken(service, FRENCH, french) == ("tone_en", language)
+
+
+MOST_CALLS = 60_000
+"""Calls of functions in one step of the event loop: some 6 ms."""
+
+CHUNKS = 20
+"""Heard of each text; the rest is spoken by steps of the same kind."""
+
+LANGUAGES = ("es", "en", "zh", "ja", "hi", "ar", "ru")
+
+TEXTS = {
+    "japanese": "日本語の文章が続いていて点も丸も無い",
+    "han": "天地玄黄宇宙洪荒日月盈昃",
+    "one character": "天",
+    "han of no assignment": "\U0003fff0\U0002fffe",
+    "half-width kana": "ｶﾞｷﾞｱﾌﾟﾘ",
+    "marks on one kana": "が" + 9_999 * "\u3099",
+    "ideographic spaces": "\u3000",
+    "ideographic spaces between": "天\u3000",
+    "ruby": "漢字《かんじ》",
+    "ruby that is not closed": "漢字《か",
+    "directions": "天\u202eאב\u202c地",
+    "scripts": "天ب漢д",
+    "figures": "7",
+    "dates": "2024年4月3日",
+    "latin": "a",
+    "spanish words": "mañana vamos ",
+}
+
+
+@contextmanager
+def counted_calls() -> Iterator[list[int]]:
+    """Collect the number of calls, of Python's and of C's functions, in each step of the event loop."""
+    steps = [0]
+
+    def count(frame: FrameType, event: str, argument: Any) -> None:
+        if event == "call" and frame.f_code is Handle._run.__code__:
+            steps.append(0)
+        elif event in ("call", "c_call"):
+            steps[-1] += 1
+
+    sys.setprofile(count)
+    try:
+        yield steps
+    finally:
+        sys.setprofile(None)
+
+
+@pytest.mark.parametrize("unit", TEXTS.values(), ids=TEXTS)
+@pytest.mark.parametrize("language", [None, "zh", "ja"])
+async def test_long_text_takes_short_steps(tmp_path: Path, language: str | None, unit: str) -> None:
+    text = "".join(islice(cycle(unit), 10_000))
+    async with sessions.serving(ToneEngine(languages=LANGUAGES), tmp_path) as service:
+        with counted_calls() as steps:
+            async with fed(service, text, SpeechRequest(language=language)) as session:
+                chunks = aiter(session)
+                for _ in range(CHUNKS):
+                    await anext(chunks, None)
+    assert max(steps) < MOST_CALLS
+
+
+async def test_first_text_of_a_region_reads_its_table_in_a_thread(
+    service: SpeechService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    def read(path: Path, region: str) -> TableSection:
+        if region:
+            threads.append(threading.current_thread())
+        return read_table_file(path, region)
+
+    monkeypatch.setattr(loaded, "_loaded", {})
+    monkeypatch.setattr(loaded, "read_table_file", read)
+    await speak(service, "Son 3,5 km.", SpeechRequest(language="es-MX"))
+    assert len(threads) == 1 and threads[0] is not threading.current_thread()

@@ -101,7 +101,7 @@ async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> No
             assert timed_out.value.seconds == 0.2 and "at most 0.2 s" in str(timed_out.value)
 
 
-async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None:
+async def test_timeout_ignores_slow_readers_and_slow_text(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
             session.feed("uno dos tres cuatro cinco. ")
@@ -113,9 +113,6 @@ async def test_timeout_ignores_slow_reader_and_slow_text(tmp_path: Path) -> None
                 chunks += 1
                 await asyncio.sleep(0.03)
             assert chunks > 5
-
-
-async def test_timeout_ignores_slow_reader_of_positions(tmp_path: Path) -> None:
     engine = ToneEngine(allow=0)
     async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
         async with fed(service, "uno"), fed(service, "uno") as second:

@@ -141,14 +141,6 @@ async def test_light_network_speaks_always_or_while_no_slot_is_free(tmp_path: Pa
     assert [segment.light for segment in engine.segments if segment.text.startswith("alfa")] == [always, True]
 
 
-async def test_fewer_slots_that_were_chosen_are_all_there_are(tmp_path: Path) -> None:
-    engine = engine_with_light(always=False, places=2)
-    async with serving(engine, tmp_path, max_concurrent=1) as service:
-        async with two_sessions(engine, service, FIRST):
-            assert service.state().waiting == 1
-    assert not any(segment.light for segment in engine.segments)
-
-
 @pytest.mark.parametrize("always", [True, False])
 async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Path, always: bool) -> None:
     """Two slots of the engine's and four of its light network, three of them at once."""
@@ -182,11 +174,17 @@ async def test_session_keeps_its_network(tmp_path: Path) -> None:
         assert not engine.segments[-1].light
 
 
-@pytest.mark.parametrize("slots", [1, 2])
-async def test_light_network_has_slots_of_its_own(tmp_path: Path, slots: int) -> None:
-    engine = engine_with_light(always=True, slots=slots)
-    async with serving(engine, tmp_path) as service, two_sessions(engine, service, FIRST):
-        assert service.state().waiting == 2 - slots
+@pytest.mark.parametrize(
+    ("always", "slots", "limit", "waiting"), [(True, 1, None, 1), (True, 2, None, 0), (False, 4, 1, 1)]
+)
+async def test_light_network_has_slots_of_its_own_unless_fewer_were_chosen(
+    tmp_path: Path, always: bool, slots: int, limit: int | None, waiting: int
+) -> None:
+    engine = engine_with_light(always=always, slots=slots, places=2 if limit else 1)
+    async with serving(engine, tmp_path, max_concurrent=limit) as service:  # type: ignore[arg-type]
+        async with two_sessions(engine, service, FIRST):
+            assert service.state().waiting == waiting
+    assert limit is None or not any(segment.light for segment in engine.segments)
 
 
 async def test_other_language_and_imitations_are_not_light(tmp_path: Path) -> None:

@@ -1,15 +1,19 @@
 """Word times by alignment: of espeak-ng's speech, played higher, with its own times hidden."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kani.core.audio.resampling import Resampler
+from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed
+from kani.core.observer import Observer
+from kani.core.service import SpeechService
 from kani.core.timing import word_times
 from kani.core.timing.aligner import Aligner
 from kani.core.timing.cepstra import Cepstra
@@ -17,14 +21,15 @@ from kani.core.timing.characters import CharacterClock
 from kani.core.timing.dtw import WarpingPath
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceVoice, ReferenceWord
 from kani.core.timing.word_times import LOOK_BACK_S, add_word_times
-from kani.core.types import Samples, Segment, Span, SpeechChunk
+from kani.core.types import Samples, Segment, Span, SpeechChunk, SpeechRequest
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from tests.support.patience import WITHIN_S
-from tests.support.sessions import spans_of
+from tests.support.sessions import collect, fed, spans_of, started
 
 TEXT = "Ayer por la tarde, mi vecino plantó dos cerezos, y hoy 21 pájaros cantan en el jardín de la escuela."
 OTHER = "Cuando el barco zarpó nadie sabía que volvería sin velas, sin capitán y con la bodega llena."
+STORY = "La abuela, que estaba sentada junto al fuego, contaba un cuento muy antiguo. Nadie la interrumpía."
 SEGMENT = Segment(TEXT, "espeak:es", "es", speed=1.1)
 PITCH = 1.12
 
@@ -263,3 +268,71 @@ def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
     pieces.feed(samples[:0], last=True)
     for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-3)
+
+
+class Untimed(EspeakEngine):
+    """An engine without spans, of few speeds; ``hidden`` holds the spans."""
+
+    hidden: list[Span]
+
+    @property
+    def info(self) -> EngineInfo:
+        return replace(super().info, times_words=False, speed_range=(0.9, 1.2))
+
+    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        self.hidden = []
+        async for chunk in super().synthesize(segment):
+            self.hidden += chunk.spans
+            yield replace(chunk, spans=())
+
+
+class NoEstimates(Observer):
+    def timing_estimated(self, protocol: str, engine: str) -> None:
+        pytest.fail("the times are estimates")
+
+
+Served = tuple[SpeechService, Untimed]
+
+
+@pytest.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    engine, voice = Untimed(), EspeakReferenceVoice()
+    async with started(tmp_path, engine, observer=NoEstimates(), reference_voice=voice) as service:
+        yield service, engine
+
+
+async def said(service: SpeechService, **request: object) -> tuple[list[Span], bool]:
+    chosen = SpeechRequest(language="es", **request)  # type: ignore[arg-type]
+    async with fed(service, STORY, chosen) as session:
+        return spans_of(await collect(session)), session.truncated
+
+
+@pytest.mark.parametrize("speed", [0.8, 1.6])
+async def test_alignment_finds_the_words(served: Served, speed: float) -> None:
+    """Each word of the second sentence begins at the engine's own time."""
+    service, engine = served
+    spans, _ = await said(service, speed=speed)
+    assert "".join(STORY[span.start : span.end] for span in spans) == STORY
+    second = STORY.index("Nadie")
+    found = [span for span in spans if span.start >= second and STORY[span.start].isalpha()]
+    assert [STORY[span.start : span.end] for span in found] == ["Nadie", "la", "interrumpía"]
+    since = np.array([span.start_s - found[0].start_s for span in found])
+    factor = speed / np.clip(speed, *engine.info.speed_range)
+    truth = np.array([(span.start_s - engine.hidden[-3].start_s) / factor for span in engine.hidden[-3:]])
+    assert since == pytest.approx(truth, abs=0.09)
+    assert all(len(span.character_starts) == span.end - span.start for span in found)
+
+
+async def test_words_of_truncated_speech_keep_their_times(served: Served) -> None:
+    whole, _ = await said(served[0])
+    cut, truncated = await said(served[0], max_tokens=100)
+    assert truncated
+    first = STORY.index(".") + 1
+    timed, short = (
+        [each for each in spans if each.character_starts and each.start < first] for spans in (whole, cut)
+    )
+    known = [span for span in timed if span.end_s < 1.7]
+    assert len(known) >= 4
+    for full, own in zip(known, short, strict=False):
+        assert (full.start, full.end) == (own.start, own.end)
+        assert full.start_s == pytest.approx(own.start_s, abs=0.08)

@@ -162,22 +162,7 @@ def test_name_that_is_taken_or_invalid_is_refused(store: VoiceStore, folder: Pat
     assert add(store) == store.get("ana")
 
 
-NAMES = (
-    "",
-    "a b",
-    "../ana",
-    "a/b",
-    "a\\b",
-    ".",
-    "..",
-    "a\0",
-    "a" * 65,
-    "a\n",
-    "x:y",
-    "🎉",
-    "\ud800",
-    "\u093fa",
-)
+NAMES = ["a" * 65, *"|a b|../ana|a/b|a\\b|.|..|a\0|a\n|x:y|🎉|\ud800|\u093fa".split("|")]
 
 
 @pytest.mark.parametrize(

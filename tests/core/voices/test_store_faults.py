@@ -70,7 +70,8 @@ class Disk:
         return call
 
     def _go_wrong(self, step: str, arguments: tuple[Any, ...]) -> None:
-        if self._how == "full" and not _takes_room(step, arguments):
+        makes = step in ("mkdir", "write") or (step == "open" and not Path(arguments[0]).exists())
+        if self._how == "full" and not makes:
             return
         self.went_wrong = True
         if step == "write" and len(arguments[1]) > 1:
@@ -83,10 +84,6 @@ class Disk:
             raise Killed
         number = errno.ENOSPC if self._how == "full" else errno.EIO
         raise OSError(number, os.strerror(number))
-
-
-def _takes_room(step: str, arguments: tuple[Any, ...]) -> bool:
-    return step in ("mkdir", "write") or (step == "open" and not Path(arguments[0]).exists())
 
 
 CHANGES_ON_DISK = {name: (with_a_voice, act) for name, act in CHANGES.items()} | {

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.timing.characters import spread
 from kani.core.timing.word_times import add_word_times
-from kani.core.types import NEUTRAL, Prosody, Samples, Segment, Span, SpeechChunk
+from kani.core.types import NEUTRAL, Prosody, Segment, Span, SpeechChunk
 from kani.engines.espeak.client import PhonemeEvent, WordEvent
 from kani.engines.espeak.engine import SPEED_RANGE, EspeakEngine, pitch_parameters
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
@@ -22,6 +22,7 @@ from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.engines.espeak.words import KEPT_SILENCE_S, SILENCE_LEVEL, WordChunker
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
+from tests.engines.packages.life import started
 from tests.support.kokoro import semitones
 
 RATE = 22050
@@ -29,10 +30,8 @@ RATE = 22050
 
 @pytest.fixture
 async def engine() -> AsyncIterator[EspeakEngine]:
-    started = EspeakEngine()
-    await started.start()
-    yield started
-    await started.stop()
+    async with started(EspeakEngine()) as engine:
+        yield engine
 
 
 async def say(
@@ -287,10 +286,6 @@ TEXTS = {
 }
 
 
-def at_24_khz(chunks: list[SpeechChunk]) -> Samples:
-    return np.asarray(soxr.resample(samples_of(chunks), RATE, SAMPLE_RATE), np.float32)
-
-
 def test_neutral_prosody_is_the_voices_own_and_parameters_stay_within_the_librarys_range() -> None:
     assert pitch_parameters(NEUTRAL) == (50, 50)
     for prosody in (Prosody(pitch=99.0, pitch_range=9.0), Prosody(pitch=-99.0, pitch_range=0.1)):
@@ -312,7 +307,8 @@ async def test_prosody_is_rendered(engine: EspeakEngine, language: str, prosody:
     spoken = [
         await say(engine, TEXTS[language], language, language, prosody=each) for each in (NEUTRAL, prosody)
     ]
-    (own_level, own_width), (level, width) = [semitones(at_24_khz(chunks)) for chunks in spoken]
+    heard = (soxr.resample(samples_of(chunks), RATE, SAMPLE_RATE) for chunks in spoken)
+    (own_level, own_width), (level, width) = map(semitones, heard)
     assert level - own_level == pytest.approx(prosody.pitch, abs=0.6)
     assert width / own_width == pytest.approx(prosody.pitch_range, rel=0.3)
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from kani.engines.kani.settings import KaniSettings
 from kani.engines.plugin import Resources
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint
+from tests.engines.packages import life
 from tests.judges.lfm2_judge import Judge
 
 CPU = torch.device("cpu")
@@ -198,17 +199,12 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.kani.model.codec.nanocodec.compile_kernels", lambda precision: None)
 
 
-@asynccontextmanager
-async def started(
+def started(
     settings: KaniSettings, cache: Path, *device: Any, **given: Any
-) -> AsyncIterator[KaniEngine]:
+) -> AbstractAsyncContextManager[KaniEngine]:
     """An engine that is stopped in the end."""
-    engine = KaniEngine(settings, resources(cache, *device, **({"model": model_beside(settings)} | given)))
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
+    how = {"model": model_beside(settings)} | given
+    return life.started(KaniEngine(settings, resources(cache, *device, **how)))
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ from tests.conftest import StartServer
 from tests.engines.kani.conftest import model_beside, resources, started
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_embedder, random_kani_tts_2
+from tests.engines.packages.life import said
 from websocket_client import KaniTTSClient
 
 pytestmark = pytest.mark.usefixtures("uncompiled_codec")
@@ -59,10 +60,6 @@ def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
             codes.append(int(logits[start:end].argmax()))
             tokens.append(start + codes[-1])
     return np.array(codes, np.int64).reshape(-1, 4)
-
-
-async def said(engine: KaniEngine, segment: Segment) -> Samples:
-    return np.concatenate([chunk.samples async for chunk in engine.synthesize(segment)])
 
 
 def segment_of(engine: KaniEngine, text: str = "Hola", **how: Any) -> Segment:
@@ -97,8 +94,8 @@ async def test_websocket_streams_transformers_samples(folder: Path, start_server
     for answer, text in zip(answers, TEXTS, strict=True):
         codes = torch.from_numpy(greedy_codes(folder, text, frames))[None]
         trim = SilenceTrimmer(RATE, AUDIBLE)
-        said = trim.feed(codec.decode(codes, torch.tensor([0]), codec.new_state(1))[0].numpy())
-        expected = np.concatenate([said, trim.finish()])
+        trimmed = trim.feed(codec.decode(codes, torch.tensor([0]), codec.new_state(1))[0].numpy())
+        expected = np.concatenate([trimmed, trim.finish()])
         assert len(answer) == len(expected)
         # Rounded once: nearly half a step at most, and what calls of other sizes change in the last bits.
         assert np.abs(answer - np.minimum(expected * 32768, 32767)).max() < 0.51

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
@@ -28,6 +28,7 @@ from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
+from tests.engines.packages import life
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
 from tests.support.patience import happens
 from tests.support.recorded import RecordedEngine, noise
@@ -96,17 +97,11 @@ def metrics() -> UpstreamMetrics:
     return UpstreamMetrics(CollectorRegistry(), "upstream", "the upstream server")
 
 
-@asynccontextmanager
-async def started(
+def started(
     site: Site, fallback: Any = None, model: str | None = None, **given: Any
-) -> AsyncIterator[OpenAIEngine]:
-    settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
-    engine = OpenAIEngine(settings, replace(RESOURCES, model=model), metrics(), fallback, silence_s=0.3)
-    await engine.start()
-    try:
-        yield engine
-    finally:
-        await engine.stop()
+) -> AbstractAsyncContextManager[OpenAIEngine]:
+    settings, known = OpenAIUpstreamSettings(url=site.url("/v1"), **given), replace(RESOURCES, model=model)
+    return life.started(OpenAIEngine(settings, known, metrics(), fallback, silence_s=0.3))
 
 
 async def chunks(engine: OpenAIEngine, segment: Segment = SEGMENT) -> list[SpeechChunk]:
@@ -307,15 +302,9 @@ def transcript(**fields: Any) -> bytes:
     return answer(json.dumps(given | {"words": words}).encode())
 
 
-@asynccontextmanager
-async def hearing(site: Site) -> AsyncIterator[OpenAIRecognizer]:
+def hearing(site: Site) -> AbstractAsyncContextManager[OpenAIRecognizer]:
     settings = OpenAIUpstreamSettings(url=site.url("/v1"))
-    recognizer = OpenAIRecognizer(settings, RESOURCES, silence_s=0.3)
-    await recognizer.start()
-    try:
-        yield recognizer
-    finally:
-        await recognizer.stop()
+    return life.started(OpenAIRecognizer(settings, RESOURCES, silence_s=0.3))
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Engines in processes of their own, which are killed, stall or take long before they are ready."""
+"""Engines in processes of their own, by a server's workers, which are killed, stall or load for long."""
 
 import asyncio
 import signal
@@ -153,6 +153,31 @@ async def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start
     worker.wait(WITHIN_S)
 
 
+@pytest.mark.smoke
+def test_server_speaks_and_recognises_by_workers(tmp_path: Path, start_server: StartServer) -> None:
+    speaks, hears = (f"unix:{tmp_path}/private/{name}.sock" for name in ("speaks", "hears"))
+    for arguments in (
+        ("--engine", "espeak", "--worker", speaks),
+        ("--recognizer", "whisper", "--recognizer-worker", hears),
+    ):
+        worker = start_server(*arguments, ready=False)
+        assert b"Ctrl+C stops it" in worker.process.stdout.readline()
+    server = start_server(
+        *("--engine", "remote", "--recognizer", "remote"),
+        KANI_ENGINE_ADDRESS=speaks,
+        KANI_RECOGNIZER_ADDRESS=hears,
+    )
+    assert "(espeak " in server.banner and "(whisper " in server.banner
+    said = {"model": "tts-1", "voice": "alloy", "input": "The train leaves at nine."}
+    with httpx.Client(base_url=f"{server.http_url}/v1/audio") as client:
+        spoken = client.post("/speech", json=said).content
+        form = {"model": "whisper-1", "language": "en"}
+        heard = client.post("/transcriptions", files={"file": ("spoken.mp3", spoken)}, data=form)
+    assert "train" in heard.json()["text"].lower(), heard.text
+    # This process has no such library's files mapped.
+    assert "ctranslate2" not in Path(f"/proc/{server.process.pid}/maps").read_text(encoding="utf-8")
+
+
 def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:
     """Killed within the silence before the speech: no segment was handed out, and far more audio was taken
     than the server keeps.
@@ -192,7 +217,6 @@ LEASE_S = 6
 async def starting(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[tuple[asyncio.Task[Connection], ChildWorker, psutil.Process]]:
-    """A worker whose engine has begun to start: what waits for it, and its process."""
     """A worker whose engine has begun to start: what waits for it, and its process."""
     monkeypatch.setattr("kani.engines.remote.connection.START_LEASE_S", LEASE_S)
     before = set(psutil.Process().children())

@@ -1,7 +1,8 @@
-"""Engines and recognisers that nobody uses are unloaded, and come back: the link's part, and real memory."""
+"""Engines and recognisers that nobody uses are unloaded, and come back; one that finds too little memory."""
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -143,6 +144,8 @@ async def test_requests_that_come_together_load_it_once(tmp_path: Path) -> None:
 
 MOST_KEPT_MIB = 40.0
 LEAST_OF_THE_MODEL_MIB = 100.0
+MORE_BYTES = 100 << 20
+SPEECH = {"model": "tts-1", "input": "The train leaves at nine.", "voice": "alloy", "response_format": "wav"}
 
 
 def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: StartServer) -> None:
@@ -159,8 +162,7 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
         def loaded() -> bool:
             return client.get("/health").json()["recognizer"]["loaded"]
 
-        speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "wav"}
-        spoken = client.post("/v1/audio/speech", json=speech).content
+        spoken = client.post("/v1/audio/speech", json=SPEECH).content
 
         def transcribe() -> None:
             form = {"model": "whisper-1", "language": "en"}
@@ -178,6 +180,28 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
         # The preferred engine stays.
         (engine,) = client.get("/health").json()["engines"]
         assert engine["loaded"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits another process' memory")
+def test_recording_is_refused_in_words_until_there_is_memory(start_server: StartServer) -> None:
+    server = start_server("--engine", "espeak")
+    process = psutil.Process(server.process.pid)
+    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
+        spoken = client.post("/v1/audio/speech", json=SPEECH).content
+
+        def transcribed() -> httpx.Response:
+            files = {"file": ("a.wav", spoken)}
+            return client.post("/v1/audio/transcriptions", files=files, data={"model": "whisper-1"})
+
+        unlimited = process.rlimit(psutil.RLIMIT_AS)
+        process.rlimit(psutil.RLIMIT_AS, (process.memory_info().vms + MORE_BYTES, unlimited[1]))
+        refused = transcribed()
+        assert refused.status_code == 503
+        assert "too little memory" in refused.json()["error"]["message"]
+        assert client.post("/v1/audio/speech", json=SPEECH).content == spoken
+        process.rlimit(psutil.RLIMIT_AS, unlimited)
+        assert "train" in transcribed().json()["text"]
+    assert "Traceback" not in server.terminal
 
 
 @pytest.mark.heard

@@ -46,8 +46,7 @@ def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
 
 
 @in_both
-def test_file_is_dropped_on_the_text(visitor: Visitor) -> None:
-    page = visitor.page
+def test_file_is_dropped_on_the_text(page: Page) -> None:
     page.evaluate(
         """() => {
             const dataTransfer = new DataTransfer();
@@ -79,8 +78,7 @@ def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_pa
     expect(problem).to_be_empty()
 
 
-def test_button_asks_for_a_file(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.page
+def test_button_asks_for_a_file(page: Page, tmp_path: Path) -> None:
     with page.expect_file_chooser() as choosing:
         page.press("#book", "Enter")
     choosing.value.set_files(epub(tmp_path / "b.epub"))
@@ -120,8 +118,7 @@ def reload(visitor: Visitor) -> None:
     visitor.wait_for("#chapter")
 
 
-def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.page
+def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, page: Page, tmp_path: Path) -> None:
     page.fill("#text", "What I wrote.")
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#book-open h3")).to_have_text("La casa & el río")
@@ -149,8 +146,7 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, tmp_path: Path
     expect(page.locator("#text")).to_have_value(ONE)
 
 
-def test_chapters_are_read_one_after_the_other(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.page
+def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
     page.click("#speak")
@@ -186,8 +182,7 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     assert page.evaluate(places) == 0
 
 
-def test_audiobook_is_made_and_saved(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.page
+def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     with page.expect_download() as saving:
         page.get_by_role("button", name="Audiobook").click()

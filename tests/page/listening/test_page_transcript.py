@@ -1,13 +1,16 @@
-"""The transcript of a recording: a row for each sentence, its time beside it, and the row that is played."""
+"""Transcripts: rows of sentences with their times, played, corrected, undone and kept."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
-from tests.page.conftest import Visit, in_both
+from tests.page.conftest import TEXT, Visit, in_both
 from tests.page.listening.answers import ARABIC, ENGLISH, events, transcribe
+from tests.page.node import run
 
 ROW = "#transcript .sentence"
 BOX = "element => { const { left, right } = element.getBoundingClientRect(); return [left, right]; }"
@@ -93,3 +96,157 @@ def test_arabic_has_its_gutter_at_the_right(visit: Visit, recording: Path, local
     last = page.locator(ROW).last
     last.locator("time").click()
     expect(last.locator(".now")).to_have_text(re.compile("الشمس|مشرقة"))
+
+
+def test_words_of_a_file_and_of_the_microphone_are_two_transcripts(visit: Visit, recording: Path) -> None:
+    """While a file is transcribed the round button ends that, and begins no recording beside it."""
+    visitor = visit()
+    visitor.network_may_fail = True
+    page = visitor.page
+    held: list[Route] = []
+    page.route("**/v1/audio/transcriptions", lambda route: held.append(route))
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    page.set_input_files("#listen-file", recording)
+    expect(page.locator("#listen")).to_have_accessible_name("Stop")
+    expect(page.locator("#listen-progress")).to_be_visible()
+    page.click("#listen")
+    expect(page.locator("#listen")).to_have_accessible_name("Start listening")
+    expect(page.locator("#listen-progress")).to_be_hidden()
+
+
+def test_undo_goes_back_by_more_than_one_step(visit: Visit, recording: Path) -> None:
+    visitor = visit()
+    page = visitor.page
+    for text in (TEXT, "Another one.", "A third."):
+        visitor.say(text, "en")
+    expect(page.locator("#history li")).to_have_count(3)
+    for left in (2, 1, 0):
+        page.click("#history li button >> nth=3")
+        expect(page.locator("#history li")).to_have_count(left)
+    for back in (1, 2, 3):
+        page.click("#toast-undo")
+        expect(page.locator("#history li")).to_have_count(back)
+    expect(page.locator("#toast")).to_be_hidden()
+    expect(page.locator("#history .excerpt")).to_have_text(["A third.", "Another one.", TEXT])
+
+
+def test_undo_ends_a_recording_and_keeps_its_words(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.click("#listen-clear")
+    expect(page.locator("#transcript")).to_be_hidden()
+    page.click("#listen")
+    expect(page.locator("#listen-text")).to_have_text("Stop listening")
+    page.click("#toast-undo")
+    expect(page.locator("#transcript")).to_contain_text(ENGLISH[0][0])
+    expect(page.locator("#listen")).to_have_accessible_name("New recording")
+
+
+def test_transcript_is_corrected_searched_and_saved_as_it_is_then(visit: Visit, recording: Path) -> None:
+    visitor = visit()
+    page = transcribe(visitor, recording, events(ENGLISH, "AB"))
+    before = json.loads(visitor.download("#listen-json"))["words"]
+    page.click("#listen-edit")
+    row = page.get_by_role("textbox", name="0:02")
+    row.fill("The big sun is out.")
+    name = page.get_by_role("textbox", name="Speaker").last
+    name.fill("Berta")
+    name.press("Tab")
+    page.click("#listen-edit")
+    expect(page.locator("#transcript .sentence").nth(1)).to_contain_text("Berta: The big sun is out.")
+    after = json.loads(visitor.download("#listen-json"))["words"]
+    assert [word["word"] for word in after][4:9] == ["The", "big", "sun", "is", "out."]
+    times = {word["word"]: (word["start"], word["end"]) for word in before}
+    assert all(times[word["word"]] == (word["start"], word["end"]) for word in after if word["word"] in times)
+    assert "Berta: The big sun is out." in visitor.download("#listen-txt").decode()
+    assert "Berta: The big sun is out." in visitor.download("#listen-srt").decode()
+
+    page.fill("#listen-search", "berta")
+    expect(page.locator("#transcript .sentence:visible")).to_have_count(2)
+    page.fill("#listen-search", "0:04")
+    expect(page.locator("#transcript .sentence:visible")).to_have_count(3)
+    page.press("#listen-search", "Enter")
+    expect(page.locator("#transcript .sentence").last.locator(".now")).to_have_count(1)
+    page.click("#heard-play")
+    # It lasts as it was corrected.
+    page.reload()
+    page.wait_for_selector("#line[data-state=open]")
+    page.click("#tab-listen")
+    expect(page.locator("#transcript")).to_contain_text(re.compile("Berta: The big sun"))
+    assert visitor.violations() == ""
+
+
+def test_a_correction_that_is_being_typed_lasts(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH))
+    page.click("#listen-edit")
+    page.get_by_role("textbox", name="0:02").fill("The moon is out.")
+    page.reload()
+    page.wait_for_selector("#line[data-state=open]")
+    page.click("#tab-listen")
+    expect(page.locator("#transcript")).to_contain_text("The moon is out.")
+    expect(page.locator("#history .excerpt")).to_contain_text("The moon is out.")
+
+
+SCRIPT = """
+  const transcript = new m.Transcript();
+  transcript.add({ text: a[0], start: 0, end: 9 }, a[1]);
+  const [row] = transcript.rows;
+  transcript.correct(row, a[2]);
+  return [transcript.text, transcript.words.map(({ text, start, end }) => [text, start, end])];
+"""
+LIBRARY = "We meet at the old library."
+CHINESE = "今天天气很好。"
+
+
+def spoken(words: list[str]) -> list[dict[str, Any]]:
+    """Words of a second each."""
+    return [{"word": word, "start": n, "end": n + 1} for n, word in enumerate(words)]
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "corrected", "expected"),
+    [
+        # One word for another, and two changes at once.
+        (LIBRARY, LIBRARY.split(), "We met at the old library.", {"We": 0, "met": 1, "at": 2, "library.": 5}),
+        (LIBRARY, LIBRARY.split(), "They meet at an old library.", {"They": 0, "meet": 1, "an": 3, "old": 4}),
+        # A word more, one less, one that is the beginning of another, and all of it.
+        (LIBRARY, LIBRARY.split(), "We meet all at the old library.", {"meet": 1, "all": 2, "at": 2}),
+        (LIBRARY, LIBRARY.split(), "We meet at the library.", {"the": 3, "library.": 5}),
+        (LIBRARY, LIBRARY.split(), "Weather at the old library.", {"Weather": 0, "at": 2}),
+        (LIBRARY, LIBRARY.split(), "Nothing like it", {"Nothing": 0, "it": 5.2}),
+        # Without spaces.
+        (CHINESE, ["今天", "天气", "很", "好"], "今天天氣很好。", {"今天": 0, "天氣": 1, "很": 2, "好。": 3}),
+    ],
+)
+def test_words_that_stay_keep_their_times(
+    text: str, words: list[str], corrected: str, expected: dict[str, float]
+) -> None:
+    shown, timed = run("transcript.js", SCRIPT, text, spoken(words), corrected)
+    assert shown == corrected
+    starts = {word: start for word, start, _ in timed}
+    assert {word: starts[word] for word in expected} == pytest.approx(expected)
+    assert all(start <= end for _, start, end in timed)
+    assert [start for _, start, _ in timed] == sorted(start for _, start, _ in timed)
+
+
+def test_an_emptied_sentence_is_gone_and_its_paragraph_stays() -> None:
+    script = """
+      const transcript = new m.Transcript();
+      for (const word of ["One.", "Two."]) transcript.add({ text: word, start: 0, end: 1 });
+      transcript.pause();
+      for (const word of ["Three.", "Four."]) transcript.add({ text: word, start: 2, end: 3 });
+      transcript.correct(transcript.rows[2], " ");
+      return transcript.text;
+    """
+    assert run("transcript.js", script) == "One. Two.\nFour."
+
+
+def test_a_renamed_speaker_is_renamed_everywhere() -> None:
+    script = """
+      const transcript = new m.Transcript();
+      for (const [start, speaker] of ["A", "B", "A"].entries())
+        transcript.add({ text: "Yes.", start, end: start + 1, speaker });
+      transcript.rename("A", "Ana");
+      return [transcript.dialogue, transcript.words.map(({ speaker }) => speaker)];
+    """
+    assert run("transcript.js", script) == ["Ana: Yes.\nB: Yes.\nAna: Yes.", ["Ana", "B", "Ana"]]

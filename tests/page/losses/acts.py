@@ -18,7 +18,7 @@ from tests.books.epubs import epub
 from tests.conftest import ServerProcess
 from tests.page.listening.answers import events
 from tests.page.visitor import Visitor
-from tests.support.chat.endpoint import Answer, say
+from tests.support.chat.endpoint import SpeakingModel
 
 TRANSCRIPTIONS = "**/v1/audio/transcriptions"
 OTHER = (("Something else was said here.", 0.1),)
@@ -27,25 +27,13 @@ SOUND: FilePayload = {"name": "other.wav", "mimeType": "audio/wav", "buffer": b"
 """The answer to it is the test's own."""
 
 
-class Model:
-    """A language model's answers: a long one, unless it refuses."""
-
-    def __init__(self) -> None:
-        self.refuses = False
-
-    def __call__(self, body: dict[str, object]) -> Answer:
-        if self.refuses:
-            return Answer(status=500, error={"error": {"message": "out of memory"}})
-        return say("Here is the first of my many thoughts. " * 12)
-
-
 @dataclass
 class Stage:
     """A visitor, and what the acts need beside the page."""
 
     visitor: Visitor
     server: ServerProcess
-    model: Model
+    model: SpeakingModel
     folder: Path
 
     @property
@@ -65,6 +53,11 @@ class Stage:
 
 
 Act = Callable[[Stage], None]
+
+
+def clicking(selector: str) -> Act:
+    return lambda stage: stage.page.click(selector)
+
 
 # Of the browser and the server.
 
@@ -134,12 +127,9 @@ def stop(stage: Stage) -> None:
     stage.page.keyboard.press("Escape")
 
 
-def take_another_voice(stage: Stage) -> None:
-    stage.page.click("#gallery [role=option] >> nth=1")
-
-
-def take_an_emotion(stage: Stage) -> None:
-    stage.page.click("#emotions button[value=happy]")
+take_another_voice = clicking("#gallery [role=option] >> nth=1")
+take_an_emotion = clicking("#emotions button[value=happy]")
+use_an_older_text = clicking("#history li >> nth=-1 >> button >> nth=1")
 
 
 def choose_a_language(stage: Stage) -> None:
@@ -171,10 +161,6 @@ def open_a_book_and_close_it_after_a_crash(stage: Stage) -> None:
 def open_what_is_no_book(stage: Stage) -> None:
     stage.page.set_input_files("#book-file", {**NOTES, "name": "notes.epub"})
     expect(stage.page.locator("#problem")).not_to_be_empty()
-
-
-def use_an_older_text(stage: Stage) -> None:
-    stage.page.click("#history li >> nth=-1 >> button >> nth=1")
 
 
 # Of transcripts.
@@ -252,8 +238,7 @@ def empty_a_row(stage: Stage) -> None:
 # Of conversations.
 
 
-def end(stage: Stage) -> None:
-    stage.page.click("#talk-end")
+end, stop_the_answer = clicking("#talk-end"), clicking("#talk-stop")
 
 
 def go_on(stage: Stage) -> None:
@@ -268,10 +253,6 @@ def begin_anew(stage: Stage) -> None:
         end(stage)
     stage.page.click("#talk-fresh")
     expect(stage.page.locator(".talk-lines")).to_be_hidden()
-
-
-def stop_the_answer(stage: Stage) -> None:
-    stage.page.click("#talk-stop")
 
 
 def write_another(stage: Stage) -> None:

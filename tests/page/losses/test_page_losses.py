@@ -10,17 +10,16 @@ import wave
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 from anyio.from_thread import start_blocking_portal
 from playwright.sync_api import expect
 
 from tests.conftest import ServerProcess, StartServer, server_process
-from tests.page.conftest import Visit
+from tests.page.conftest import Visit, microphone_file
 from tests.page.listening.answers import ENGLISH, events, transcribe
 from tests.page.losses import acts
-from tests.page.losses.acts import Act, Model, Stage
-from tests.support.chat.endpoint import ChatEndpoint, chat_endpoint
+from tests.page.losses.acts import Stage
+from tests.support.chat.endpoint import Answer, ChatEndpoint, SpeakingModel, chat_endpoint
 
 SAID = "The birds are singing in the garden this morning."
 BEFORE = "Something before."
@@ -36,12 +35,13 @@ TIMES = 8
 
 
 @pytest.fixture(scope="module")
-def model() -> Model:
-    return Model()
+def model() -> SpeakingModel:
+    refusal = Answer(status=500, error={"error": {"message": "out of memory"}})
+    return SpeakingModel(f"{ANSWERED} of my many thoughts. " * 12, refusal)
 
 
 @pytest.fixture(scope="module")
-def endpoint(model: Model) -> Iterator[ChatEndpoint]:
+def endpoint(model: SpeakingModel) -> Iterator[ChatEndpoint]:
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(chat_endpoint(model)) as served:
         yield served
 
@@ -57,16 +57,8 @@ def shared(endpoint: ChatEndpoint, tmp_path_factory: pytest.TempPathFactory) -> 
 @pytest.fixture(scope="session")
 def recording(espeak_server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the microphone hears."""
-    asked = {"text": SAID, "language": "en"}
-    answer = httpx.post(f"{espeak_server.http_url}/tts", json=asked, timeout=300).raise_for_status()
-    path = tmp_path_factory.mktemp("recording") / "speech.wav"
-    path.write_bytes(answer.content)
-    with wave.open(str(path)) as file:
-        parameters, frames = file.getparams(), file.readframes(file.getnframes())
-    with wave.open(str(path), "wb") as file:
-        file.setparams(parameters)
-        file.writeframes(frames + bytes(2 * parameters.framerate * SILENCE_S))
-    return path
+    folder = tmp_path_factory.mktemp("recording")
+    return microphone_file(espeak_server.http_url, folder, SAID, SILENCE_S, "alloy")
 
 
 @pytest.fixture(scope="module")
@@ -193,58 +185,31 @@ def ended(stage: Stage, file: Path) -> Work:
     return work
 
 
-ALWAYS: tuple[Act, ...] = (acts.reload, acts.crash, acts.lose_the_server, acts.switch_tabs)
-WAYS: dict[State, tuple[Act, ...]] = {
-    typed: (
-        *(*ALWAYS, acts.open_a_link, acts.open_a_book, acts.open_a_book_and_close_it_after_a_reload),
-        *(acts.open_a_book_and_close_it_after_a_crash, acts.open_what_is_no_book, acts.use_an_older_text),
-    ),
-    refused: (acts.reload, acts.crash),
-    speaking: (
-        *(*ALWAYS, acts.lose_the_server_and_reload, acts.speak_again, acts.speak_another_text, acts.stop),
-        *(acts.take_another_voice, acts.take_an_emotion, acts.open_a_link, acts.open_a_book),
-    ),
-    paused: (acts.reload, acts.crash, acts.take_another_voice, acts.choose_a_language),
-    spoken: (
-        acts.crash,
-        acts.delete_the_latest,
-        acts.delete_all,
-        acts.take_another_voice,
-        acts.use_an_older_text,
-    ),
-    recording_it: (
-        *(*ALWAYS, acts.press_the_round_button, acts.press_it_twice, acts.choose_wrong_file),
-        *(acts.transcribe_another, acts.delete_all),
-    ),
-    transcribing: (
-        *(*ALWAYS, acts.press_the_round_button, acts.press_it_twice, acts.choose_wrong_file),
-        *(acts.transcribe_another, acts.delete_all),
-    ),
-    transcribed: (
-        *(*ALWAYS, acts.choose_wrong_file, acts.lose_the_server_and_reload, acts.transcribe_another),
-        *(acts.cancel_another, acts.press_the_round_button, acts.press_it_twice, acts.clear),
-        *(acts.delete_the_latest, acts.clear_and_delete, acts.empty_a_row),
-    ),
-    broken_off: (acts.reload, acts.press_the_round_button, acts.choose_wrong_file),
-    not_sent: (acts.reload, acts.switch_tabs, acts.lose_the_server, acts.take_another_persona),
-    answering: (
-        *(
-            *ALWAYS,
-            acts.begin_anew,
-            acts.go_on,
-            acts.end,
-            acts.stop_the_answer,
-            acts.write_another,
-            acts.delete_all,
-        ),
-        *(acts.write_when_the_model_is_gone, acts.take_another_persona, acts.take_another_voice),
-    ),
-    ended: (acts.reload, acts.crash, acts.begin_anew, acts.go_on, acts.write_another, acts.delete_all),
+ALWAYS = "reload crash lose_the_server switch_tabs"
+FILES = f"{ALWAYS} press_the_round_button press_it_twice choose_wrong_file transcribe_another delete_all"
+WAYS: dict[State, str] = {
+    typed: f"{ALWAYS} open_a_link open_a_book open_a_book_and_close_it_after_a_reload "
+    "open_a_book_and_close_it_after_a_crash open_what_is_no_book use_an_older_text",
+    refused: "reload crash",
+    speaking: f"{ALWAYS} lose_the_server_and_reload speak_again speak_another_text stop take_another_voice "
+    "take_an_emotion open_a_link open_a_book",
+    paused: "reload crash take_another_voice choose_a_language",
+    spoken: "crash delete_the_latest delete_all take_another_voice use_an_older_text",
+    recording_it: FILES,
+    transcribing: FILES,
+    transcribed: f"{ALWAYS} choose_wrong_file lose_the_server_and_reload transcribe_another cancel_another "
+    "press_the_round_button press_it_twice clear delete_the_latest clear_and_delete empty_a_row",
+    broken_off: "reload press_the_round_button choose_wrong_file",
+    not_sent: "reload switch_tabs lose_the_server take_another_persona",
+    answering: f"{ALWAYS} begin_anew go_on end stop_the_answer write_another delete_all "
+    "write_when_the_model_is_gone take_another_persona take_another_voice",
+    ended: "reload crash begin_anew go_on write_another delete_all",
 }
+"""Names of what is done in each state."""
 ROWS = [
-    pytest.param(state, act, id=f"{state.__name__}-{act.__name__}")
-    for state, all in WAYS.items()
-    for act in all
+    pytest.param(state, name, id=f"{state.__name__}-{name}")
+    for state, names in WAYS.items()
+    for name in names.split()
 ]
 
 SOUND_IS_KEPT = """() => new Promise((resolve) => {
@@ -260,7 +225,7 @@ IS_THERE = """([words, places]) => [...document.querySelectorAll(places)].some((
 
 
 def test_a_recording_that_breaks_off_is_heard_again(
-    visit: Visit, shared: ServerProcess, model: Model, recording: Path, tmp_path: Path
+    visit: Visit, shared: ServerProcess, model: SpeakingModel, recording: Path, tmp_path: Path
 ) -> None:
     stage = Stage(visit(shared, network_may_fail=True), shared, model, tmp_path)
     recording_it(stage, recording)
@@ -276,19 +241,19 @@ def test_nothing_is_lost(
     visit: Visit,
     shared: ServerProcess,
     endpoint: ChatEndpoint,
-    model: Model,
+    model: SpeakingModel,
     start_server: StartServer,
     recording: Path,
     long_recording: Path,
     tmp_path: Path,
     state: State,
-    act: Act,
+    act: str,
 ) -> None:
-    ends = act in (acts.lose_the_server, acts.lose_the_server_and_reload)
+    ends = act in ("lose_the_server", "lose_the_server_and_reload")
     server = start_server("--engine", "espeak", "--llm", endpoint.url) if ends else shared
     stage = Stage(visit(server, network_may_fail=True), server, model, tmp_path)
     work = [*state(stage, long_recording if state is transcribing else recording)]
-    act(stage)
+    getattr(acts, act)(stage)
     page = stage.page
     if state is not_sent:
         page.click("#tab-talk")

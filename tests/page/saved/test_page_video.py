@@ -1,4 +1,4 @@
-"""The video of a result: the words that are lit over the waveform, with the sound."""
+"""Saved sound and video are what was heard: its samples, and the words that are lit over the waveform."""
 
 import io
 import json
@@ -12,6 +12,12 @@ from playwright.sync_api import Page
 
 from tests.page.conftest import TEXT, in_both
 from tests.page.visitor import Visitor
+
+FRAMES = {"mp3": 576, "opus": 960}
+"""Samples of a frame at the file's rate: an MP3's at 24 kHz and below, 20 ms of Opus."""
+
+EXACT_S = 4.0
+
 
 SHAPES = {"square": (1080, 1080), "wide": (1920, 1080)}
 ENVELOPE_S = 0.01
@@ -31,14 +37,12 @@ def likeness(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> float:
     return float(np.corrcoef(one[:length], other[:length])[0, 1])
 
 
-def decoded(file: bytes) -> tuple[list[av.VideoFrame], np.ndarray[Any, Any], int]:
-    with av.open(io.BytesIO(file)) as video:
-        frames = list(video.decode(video=0))
-    with av.open(io.BytesIO(file)) as video:
-        rate = video.streams.audio[0].rate
+def decoded(file: bytes) -> tuple[np.ndarray, int]:
+    """Samples in [-1, 1] as a player plays them, and their rate in hertz."""
+    with av.open(io.BytesIO(file), "r") as container:
         mono = av.AudioResampler("flt", "mono")
-        pieces = [made.to_ndarray()[0] for frame in video.decode(audio=0) for made in mono.resample(frame)]
-    return frames, np.concatenate(pieces), rate
+        made = [one.to_ndarray()[0] for frame in container.decode(audio=0) for one in mono.resample(frame)]
+        return np.concatenate(made), container.streams.audio[0].codec_context.sample_rate
 
 
 @in_both
@@ -55,9 +59,10 @@ def test_videos_are_encoded_with_the_words_that_are_heard(spoken: Visitor) -> No
     for shape, size in SHAPES.items():
         file = visitor.download(f"#{shape}")
         assert visitor.text("#problem") == ""
-        frames, samples, rate = decoded(file)
+        samples, rate = decoded(file)
         # Encoded, not recorded: no moment before the sound, nor after it.
         with av.open(io.BytesIO(file)) as video:
+            frames = list(video.decode(video=0))
             assert video.duration == pytest.approx(1e6 * len(heard) / heard_rate, abs=1e5)
         assert likeness(envelope(samples, rate), envelope(heard, heard_rate)) > 0.95
 
@@ -104,7 +109,41 @@ def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> Non
 def test_video_is_recorded_where_it_cannot_be_encoded(visitor: Visitor, hindrance: str) -> None:
     visitor.say(TEXT, "en")
     visitor.page.evaluate(hindrance)
-    frames, samples, _ = decoded(visitor.download("#square"))
+    file = visitor.download("#square")
     # A busy machine draws few pictures in the time of the sound.
-    assert frames and np.abs(samples).max() > 0.1
+    with av.open(io.BytesIO(file)) as video:
+        assert next(video.decode(video=0))
+    assert np.abs(decoded(file)[0]).max() > 0.1
     assert visitor.text("#problem") == ""
+
+
+def spectra(samples: np.ndarray, rate: int) -> np.ndarray:
+    """The loudness of each 20 ms below 6 kHz, in decibels, one row each."""
+    each = rate // 50
+    whole = samples[: len(samples) // each * each].reshape(-1, each) * np.hanning(each)
+    return np.asarray(10 * np.log10(np.abs(np.fft.rfft(whole))[:, : 6000 // 50] ** 2 / rate**2 + 1e-12))
+
+
+@pytest.mark.parametrize("kind", list(FRAMES))
+def test_a_compressed_file_is_what_was_heard(visitor: Visitor, page: Page, kind: str) -> None:
+    """With a pronunciation, an exact length and a second emotion, which no other interface takes."""
+    visitor.unfold("#parameter-fields")
+    visitor.wait_for("#parameter-lexicon")
+    visitor.feel("excited")
+    page.select_option("#parameter-blend", "sad")
+    page.fill("#parameter-lexicon", "Kani = wonderful strawberry")
+    page.fill("#parameter-duration", str(EXACT_S))
+    visitor.say("Kani is here, and Kani will stay with us.", "en")
+    assert visitor.text("#problem") == ""
+    sent = visitor.requests[-1]
+    assert sent["lexicon"] and sent["duration"] and "," in sent["emotion"]
+    rate = visitor.frames[0].metadata["sample_rate"]
+    heard = np.frombuffer(visitor.pcm(), "<i2") / 32768
+    assert abs(len(heard) / rate - EXACT_S) < 0.1
+    samples, file_rate = decoded(visitor.download(f"#{kind}"))
+    assert abs(len(samples) / file_rate - len(heard) / rate) <= FRAMES[kind] / file_rate
+    # The same words at the same times: nothing was spoken anew.
+    saved, known = spectra(samples, file_rate), spectra(heard, rate)
+    most = min(len(saved), len(known))
+    assert np.corrcoef(saved[:most].ravel(), known[:most].ravel())[0, 1] > 0.9
+    assert len(visitor.requests) == 1

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from anyio.from_thread import start_blocking_portal
@@ -11,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.conftest import ServerProcess, StartServer
 from tests.page.conftest import Visit, in_both, microphone_file
-from tests.support.chat.endpoint import Answer, ChatEndpoint, chat_endpoint, say
+from tests.support.chat.endpoint import Answer, ChatEndpoint, SpeakingModel, chat_endpoint
 
 pytestmark = [pytest.mark.heard, in_both]
 
@@ -24,39 +23,26 @@ ANSWER = " ".join(
 )
 
 
-class Model:
-    """Answers, or refuses the key."""
-
-    def __init__(self) -> None:
-        self.refuses = False
-        self.answer = ANSWER
-
-    def __call__(self, body: dict[str, Any]) -> Answer:
-        if self.refuses:
-            return Answer(status=401, error={"error": {"message": "no such key"}})
-        return say(self.answer)
-
-
 @pytest.fixture(scope="module")
 def recording(server: ServerProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the microphone hears: the question in a voice that is understood."""
-    return microphone_file(server, tmp_path_factory.mktemp("microphone"), QUESTION, SILENCE_S)
+    return microphone_file(server.http_url, tmp_path_factory.mktemp("microphone"), QUESTION, SILENCE_S)
 
 
 @pytest.fixture
-def model() -> Model:
-    return Model()
+def model() -> SpeakingModel:
+    return SpeakingModel(ANSWER, Answer(status=401, error={"error": {"message": "no such key"}}))
 
 
 @pytest.fixture
-def endpoint(model: Model) -> Iterator[ChatEndpoint]:
+def endpoint(model: SpeakingModel) -> Iterator[ChatEndpoint]:
     """Its server, beside the browser's driver, which is not asynchronous here."""
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(chat_endpoint(model)) as served:
         yield served
 
 
 def test_question_is_answered_interrupted_and_refused(
-    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
     server = start_server("--engine", "espeak", "--llm", endpoint.url)
     visitor = visit(server)
@@ -107,7 +93,7 @@ PLAIN = "Sure! See the page and call print('x') now.\n\n• One.\n• Two."
 
 
 def test_written_question_is_answered_without_marks_and_kept(
-    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
     server = start_server("--engine", "espeak", "--llm", endpoint.url)
     visitor = visit(server)

@@ -1,7 +1,7 @@
 """The player outside of the tabs: in reach everywhere, over no lit word, and with the name of its result."""
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from tests.page.conftest import LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
@@ -34,8 +34,7 @@ def test_what_sounds_can_be_stopped_from_every_tab(visit: Visit, *, touch: bool)
     size = {"width": 390, "height": 844} if touch else {"width": 1366, "height": 768}
     visitor = visit(viewport=size, has_touch=touch)
     page = visitor.page
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG, "en")
     for tab in ("listen", "talk"):
         page.click(f"#tab-{tab}")
         expect(page.locator("#stop")).to_be_in_viewport(ratio=1)
@@ -54,8 +53,7 @@ def test_what_sounds_can_be_stopped_from_every_tab(visit: Visit, *, touch: bool)
 def test_no_lit_word_is_covered_at_a_large_zoom(visit: Visit, width: int, height: int) -> None:
     visitor = visit(viewport={"width": width, "height": height})
     page = visitor.page
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG, "en")
     looks: list[bool | None] = []
     while page.is_visible("#stop") and len(looks) < 40:
         looks.append(page.evaluate(COVERED))
@@ -67,8 +65,7 @@ def test_no_lit_word_is_covered_at_a_large_zoom(visit: Visit, width: int, height
 def test_page_that_was_scrolled_away_from_the_words_stays_there(visit: Visit) -> None:
     visitor = visit(viewport={"width": 390, "height": 600})
     page = visitor.page
-    visitor.speak(LONG * 3, "en")
-    visitor.wait_for_sound()
+    visitor.begin(LONG * 3, "en")
     page.evaluate("scrollTo(0, document.body.scrollHeight)")
     page.wait_for_function("document.querySelector('#words').getBoundingClientRect().bottom < 0")
     place = page.evaluate("scrollY")
@@ -79,10 +76,8 @@ def test_page_that_was_scrolled_away_from_the_words_stays_there(visit: Visit) ->
     assert page.evaluate("scrollY") == place
 
 
-def test_result_is_told_to_be_of_its_own_text(visitor: Visitor) -> None:
-    page = visitor.page
-    visitor.speak(TEXT, "en")
-    visitor.wait_for_end()
+def test_result_is_told_to_be_of_its_own_text(visitor: Visitor, page: Page) -> None:
+    visitor.say(TEXT, "en")
     page.fill("#text", "Something else.")
     expect(page.locator("#of")).to_have_text(TEXT)
     expect(page.locator("#status")).to_be_empty()
@@ -92,10 +87,8 @@ def test_result_is_told_to_be_of_its_own_text(visitor: Visitor) -> None:
     assert len(visitor.requests) == 1
 
 
-def test_escape_in_a_search_leaves_the_speech(visitor: Visitor) -> None:
-    page = visitor.page
-    visitor.speak(LONG, "en")
-    visitor.wait_for_sound()
+def test_escape_in_a_search_leaves_the_speech(visitor: Visitor, page: Page) -> None:
+    visitor.begin(LONG, "en")
     page.click("#gallery-all")
     page.fill("#gallery-search", "en")
     page.keyboard.press("Escape")
@@ -113,8 +106,7 @@ def test_nothing_moves_while_the_page_comes(visit: Visit, size: tuple[int, int])
     assert visitor.page.evaluate(SHIFTS) < 0.1
 
 
-def test_settings_that_are_folded_away_are_counted_and_last(visitor: Visitor) -> None:
-    page = visitor.page
+def test_settings_that_are_folded_away_are_counted_and_last(visitor: Visitor, page: Page) -> None:
     page.click("#parameters summary")
     page.wait_for_selector("#parameter-lexicon")
     expect(page.locator("#language")).to_be_in_viewport()

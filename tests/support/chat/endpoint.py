@@ -35,6 +35,18 @@ def say(text: str, **rest: Any) -> Answer:
     return Answer([word if n == 0 else f" {word}" for n, word in enumerate(words)], **rest)
 
 
+@dataclass
+class SpeakingModel:
+    """A script: one answer, or a refusal."""
+
+    answer: str
+    refusal: Answer
+    refuses: bool = False
+
+    def __call__(self, body: dict[str, Any]) -> Answer:
+        return self.refusal if self.refuses else say(self.answer)
+
+
 class ChatEndpoint:
     """``requests``: the bodies so far; ``headers``: theirs; ``closed``: set once a client has left early."""
 

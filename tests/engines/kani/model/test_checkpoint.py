@@ -37,13 +37,6 @@ def change(path: Path, **entries: Any) -> None:
     path.write_text(json.dumps(content | entries), "utf-8")
 
 
-def read_whole(folder: Path) -> None:
-    checkpoint = Checkpoint(folder)
-    checkpoint.layout(codebooks=4, codebook_size=4032)
-    checkpoint.check_shapes()
-    checkpoint.text_tokens("Hola")
-
-
 @pytest.mark.parametrize(
     "settings_",
     [
@@ -173,7 +166,10 @@ def test_unsuitable_file_is_refused_by_name(
     else:
         change(folder / name, **content)
     with pytest.raises(CheckpointError, match=message):
-        read_whole(folder)
+        checkpoint = Checkpoint(folder)
+        checkpoint.layout(codebooks=4, codebook_size=4032)
+        checkpoint.check_shapes()
+        checkpoint.text_tokens("Hola")
 
 
 def test_misfit_tensor_is_named(folder: Path) -> None:

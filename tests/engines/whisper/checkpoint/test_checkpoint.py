@@ -5,8 +5,8 @@ import json
 import logging
 import math
 import shutil
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from kani.engines.whisper.model import Whisper
 from kani.runtime.errors import CheckpointError
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.local_agreement import HypothesisWord
+from tests.engines.packages import life
 from tests.engines.whisper.checkpoint.random_checkpoint import (
     KINDS,
     MELS,
@@ -225,15 +226,10 @@ def whisper(checkpoint: Checkpoint, kind: Kind) -> Whisper:
     return Whisper(read_contents(checkpoint(kind)).files, 1)
 
 
-@asynccontextmanager
-async def started(folder: Path, cache: Path) -> AsyncIterator[WhisperRecognizer]:
+def started(folder: Path, cache: Path) -> AbstractAsyncContextManager[WhisperRecognizer]:
     made = WhisperRecognizer(models_dir=None, cache_dir=cache, model=str(folder))
     assert made.info.languages == frozenset()
-    await made.start()
-    try:
-        yield made
-    finally:
-        await made.stop()
+    return life.started(made)
 
 
 @pytest.mark.heard
