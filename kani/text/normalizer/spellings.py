@@ -151,6 +151,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
+    ("de en es fr it pt", r"(\d(?: UN| KG)?) X (?=\d{1,4}[.,]\d\d\b)", r"\1 x "),
     ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),

@@ -19,6 +19,7 @@ _ORDINAL = re.compile(
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
+_LABELLED = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -136,6 +137,8 @@ def _said_as(
         return said["section"], False
     if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
         return said["article"], False
+    if "label" in said and _LABELLED.fullmatch(cursor.token(count).core):
+        return said["label"], False
     chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
         chosen = "ordinal"
