@@ -31,7 +31,7 @@ _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
-_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
+_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m|in|ft)")
 _OF_STREETS = frozenset(
     "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
 )
