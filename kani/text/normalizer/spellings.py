@@ -260,6 +260,10 @@ def respelled(
         for found in pattern.finditer(text):
             at, end = found.span()
             new = becomes(found)
+            word, space, rest = found.group().partition(" ")
+            if rest and new.startswith(word + space):
+                # The word that stays keeps its place: "Am" of "Am 3.10.24".
+                at, new = at + len(word + space), new[len(word + space) :]
             kept += text[done:at] + new
             first += (*starts[done:at], *[starts[at]] * len(new))
             last += (*ends[done:at], *[ends[end - 1]] * len(new))
