@@ -168,6 +168,7 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     # Sides of what is measured, and a diameter
     ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
     ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
+    ("de en es fr it pt", r"(\d(?: UN| KG)?) X (?=\d{1,4}[.,]\d\d\b)", r"\1 x "),
     ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
@@ -275,6 +276,10 @@ def respelled(
         for found in pattern.finditer(text):
             at, end = found.span()
             new = becomes(found)
+            word, space, rest = found.group().partition(" ")
+            if rest and new.startswith(word + space):
+                # The word that stays keeps its place: "Am" of "Am 3.10.24".
+                at, new = at + len(word + space), new[len(word + space) :]
             kept += text[done:at] + new
             first += (*starts[done:at], *[starts[at]] * len(new))
             last += (*ends[done:at], *[ends[end - 1]] * len(new))

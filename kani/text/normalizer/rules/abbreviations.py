@@ -19,6 +19,7 @@ _ORDINAL = re.compile(
 _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
+_LABELLED = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -30,7 +31,7 @@ _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
 _ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
-_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m)")
+_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m|in|ft)")
 _OF_STREETS = frozenset(
     "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
 )
@@ -136,6 +137,8 @@ def _said_as(
         return said["section"], False
     if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
         return said["article"], False
+    if "label" in said and _LABELLED.fullmatch(cursor.token(count).core):
+        return said["label"], False
     chosen = None
     if "ordinal" in said and _is_ordinal(cursor):
         chosen = "ordinal"

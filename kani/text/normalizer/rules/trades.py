@@ -32,6 +32,9 @@ def is_of_a_trade(key: str, table: LanguageTable) -> bool:
 
 def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) -> tuple[Abbreviation, ...]:
     """The lines for ``key`` of the trade that at least so many of the words around it belong to."""
+    if key == "a" and cursor.token(1 + cursor.token().core[:1].isdecimal()).core[:1].isdecimal():
+        # "0,4 a 4,5"
+        return ()
     trades = [
         trade
         for trade in table.trades
@@ -177,7 +180,7 @@ def words_near(cursor: TokenCursor, table: LanguageTable, ahead: int = 0, back: 
 def _ends(token: Token, table: LanguageTable) -> bool:
     """True if a sentence, or a part of it, ends with a token that is no abbreviation."""
     stop = f"{token.core}."
-    short = stop in table.abbreviations or stop.lower() in table.abbreviations or is_of_a_trade(stop, table)
+    short = any(one in table.abbreviations or is_of_a_trade(one, table) for one in (stop, stop.lower()))
     return token.suffix.endswith(";") or (ends_sentence(token.suffix) and not short)
 
 

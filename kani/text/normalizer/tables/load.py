@@ -28,8 +28,8 @@ from kani.text.normalizer.tables.table import (
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
-    """address aged article counted date few letter measured name noun number one ordinal other
-    paid section time""".split()
+    """address aged article counted date few label letter measured name noun number one ordinal
+    other paid section time""".split()
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
