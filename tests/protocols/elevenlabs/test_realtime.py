@@ -176,11 +176,22 @@ async def test_languages_and_codings_are_told_apart(tmp_path: Path, ears: InProc
     assert "the recogniser failed" in seen[-1]["error"]
 
 
-async def test_silent_client_ends_the_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.02)
+@pytest.mark.parametrize(
+    ("limit", "value", "chunks", "kind"),
+    [
+        ("IDLE_TIMEOUT_S", 0.02, 0, "insufficient_audio_activity"),
+        ("MAX_RECORDING_S", 4, 2, "session_time_limit_exceeded"),
+    ],
+)
+async def test_session_ends_when_nothing_comes_or_too_much(
+    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, chunks: int, kind: str
+) -> None:
+    monkeypatch.setattr(connection, limit, value)
     async with session(ears.url) as websocket:
+        for _ in range(chunks):
+            await websocket.send(chunk(SPEECH))
         seen, code = await rest(websocket)
-    assert (seen[-1]["message_type"], code) == ("insufficient_audio_activity", 1000)
+    assert (seen[-1]["message_type"], code) == (kind, 1000)
 
 
 async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,15 +200,6 @@ async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pyt
         await websocket.send(chunk(SPEECH))
         seen = await until(websocket, "committed_transcript")
     assert 3 <= len(seen[-1]["text"].split()) < 10
-
-
-async def test_longest_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_RECORDING_S", 4)
-    async with session(ears.url) as websocket:
-        await websocket.send(chunk(SPEECH))
-        await websocket.send(chunk(SPEECH))
-        seen, code = await rest(websocket)
-    assert (seen[-1]["message_type"], code) == ("session_time_limit_exceeded", 1000)
 
 
 class Stuck(PausingRecognizer):
