@@ -74,14 +74,16 @@ class UnmuteSpeaker:
         self._embedding = embedding
 
     async def start_up(self) -> None:
-        for attempt in range(1, 6):
+        attempts = 0
+        while True:
+            attempts += 1
             try:
                 async with asyncio.timeout(self.ready_within_s):
                     return await self._connect()
             except TimeoutError:
-                if attempt == 5:
+                if attempts == 5:
                     raise
-                await asyncio.sleep(0.05 * 1.5**attempt)
+                await asyncio.sleep(0.05 * 1.5**attempts)
 
     async def _connect(self) -> None:
         socket = await connect(self._url, additional_headers=KEY)
