@@ -272,20 +272,14 @@ async def test_agent_registers_with_livekit_server() -> None:
 
     async with serve(worker, "127.0.0.1", 0) as listening:
         url = f"ws://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        claims, message = await registration(url, secret, came)
+        livekit = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "APIx", "LIVEKIT_API_SECRET": secret}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
+        )
+        try:
+            claims, message = await asyncio.wait_for(came, WITHIN_S)
+        finally:
+            process.terminate()
+            await asyncio.wait_for(process.wait(), WITHIN_S)
     assert claims["iss"] == "APIx" and claims["video"]["agent"] is True
     assert message.WhichOneof("message") == "register"
-
-
-async def registration(url: str, secret: str, came: asyncio.Future[Any]) -> Any:
-    livekit = {"LIVEKIT_URL": url, "LIVEKIT_API_KEY": "APIx", "LIVEKIT_API_SECRET": secret}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, str(EXAMPLES / "livekit_agent.py"), "dev", env=os.environ | livekit
-    )
-    try:
-        async with asyncio.timeout(WITHIN_S):
-            return await came
-    finally:
-        process.terminate()
-        async with asyncio.timeout(WITHIN_S):
-            await process.wait()

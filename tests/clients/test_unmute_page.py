@@ -1,7 +1,6 @@
 """What Unmute's load test does, by one command and without a GPU: a recogniser hears, a voice is heard."""
 
 import asyncio
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,16 +10,11 @@ from tests.clients import unmute_page as page
 from tests.clients.openai_realtime import quiet
 from tests.conftest import StartServer
 from tests.judges.judge import hear, word_error_rate
-from tests.support.chat.endpoint import Answer, chat_endpoint, say
+from tests.support.chat.endpoint import chat_endpoint, say
 
 GREETING = "Good morning, what can I do for you?"
 QUESTION = "Which platform does the train to the north leave from?"
 ANSWER = "It leaves from platform seven."
-
-
-def _answer(body: dict[str, Any]) -> Answer:
-    """Return the answer to the last message, which is "..." for silence."""
-    return say(GREETING if body["messages"][-1]["content"] == "..." else ANSWER)
 
 
 @pytest.mark.heard
@@ -28,7 +22,9 @@ async def test_a_turn_is_heard_on_both_sides(start_server: StartServer) -> None:
     async with AsyncSpeech() as speech:
         asked = await speech.say(QUESTION, voice="af_heart")
     assert asked.sample_rate == page.RATE
-    async with chat_endpoint(_answer) as endpoint:
+    # The last message is "..." for silence.
+    answers = {"...": GREETING}
+    async with chat_endpoint(lambda b: say(answers.get(b["messages"][-1]["content"], ANSWER))) as endpoint:
         server = await asyncio.to_thread(start_server, "--compat", "--llm", endpoint.url)
         port = server.compat["Kani REST"]
         assert (await page.health(f"http://localhost:{port}"))["ok"]

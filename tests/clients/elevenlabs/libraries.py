@@ -23,20 +23,16 @@ with warnings.catch_warnings():
 MODEL = "eleven_flash_v2_5"
 
 
-def sdk(http_url: str) -> ElevenLabs:
-    client = ElevenLabs(api_key="key", base_url=http_url)
-    client.text_to_speech._ws_base_url = http_url.replace("http", "ws", 1)
-    return client
-
-
 async def speak_with_sdk(
     http_url: str, voice: str, text: Iterable[str], output_format: Any, speed: float | None = None
 ) -> ReceivedSpeech:
     def speak() -> bytes:
-        convert = sdk(http_url).text_to_speech.convert_realtime
-        asked = {} if speed is None else {"voice_settings": VoiceSettings(speed=speed)}
+        calls = ElevenLabs(api_key="key", base_url=http_url).text_to_speech
+        calls._ws_base_url = http_url.replace("http", "ws", 1)
+        asked: Any = {} if speed is None else {"voice_settings": VoiceSettings(speed=speed)}
         written = (piece for piece in text)
-        return b"".join(convert(voice, text=written, model_id=MODEL, output_format=output_format, **asked))
+        asked |= {"model_id": MODEL, "output_format": output_format}
+        return b"".join(calls.convert_realtime(voice, text=written, **asked))
 
     return ReceivedSpeech(bytearray(await asyncio.to_thread(speak)))
 

@@ -56,6 +56,13 @@ class Turn:
         return [message for message in self.messages if isinstance(message, SpokenText)]
 
 
+async def as_written(text: str, pause_s: float = 0.05) -> AsyncIterator[str]:
+    """Words as a language model writes them."""
+    for word in text.split():
+        yield word
+        await asyncio.sleep(pause_s)
+
+
 class UnmuteSpeaker:
     """Unmute's TextToSpeech: a connection a turn, that has half a second to be ready."""
 
@@ -65,18 +72,18 @@ class UnmuteSpeaker:
         chosen = f"&voice={quote(voice, safe='')}" if voice else ""
         self._url = f"{url}/api/tts_streaming?format=PcmMessagePack{chosen}&cfg_alpha=1.5"
         self._embedding = embedding
-        self.attempts = 0
 
     async def start_up(self) -> None:
+        attempts = 0
         while True:
-            self.attempts += 1
+            attempts += 1
             try:
                 async with asyncio.timeout(self.ready_within_s):
                     return await self._connect()
             except TimeoutError:
-                if self.attempts == 5:
+                if attempts == 5:
                     raise
-                await asyncio.sleep(0.05 * 1.5**self.attempts)
+                await asyncio.sleep(0.05 * 1.5**attempts)
 
     async def _connect(self) -> None:
         socket = await connect(self._url, additional_headers=KEY)

@@ -33,7 +33,9 @@ def text_message(words: str) -> bytes:
 def audio_message(samples: Samples) -> bytes:
     rows = np.empty(len(samples), [("kind", "u1"), ("value", ">f4")])
     rows["kind"], rows["value"] = 0xCA, samples
-    return b"\x82\xa4type\xa5Audio\xa3pcm\xdc" + struct.pack(">H", len(samples)) + rows.tobytes()
+    count = len(samples)
+    length = b"\xdc" + struct.pack(">H", count) if count < 2**16 else b"\xdd" + struct.pack(">I", count)
+    return b"\x82\xa4type\xa5Audio\xa3pcm" + length + rows.tobytes()
 
 
 def frames_of(samples: Samples) -> list[Samples]:

@@ -103,6 +103,15 @@ class Client:
             pass
         return message
 
+    async def write(self, *pieces: str) -> None:
+        for piece in pieces:
+            await self.send("append_tts", text=piece)
+        await self.send("finish_tts")
+
+    async def ping(self) -> None:
+        await self.send("ping")
+        assert await self.receive() == {"type": "pong"}
+
     async def speak(self, text: str) -> ReceivedUtterance:
         await self.send("start_tts", text=text)
         return await self.receive_utterance()

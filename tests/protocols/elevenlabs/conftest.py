@@ -1,10 +1,7 @@
-import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -38,26 +35,6 @@ class ToneApp:
     service: SpeechService
     app: Starlette
     client: httpx.AsyncClient
-
-    async def stream(
-        self,
-        path: str,
-        query: str,
-        body: object,
-        send: Callable[[Any], Awaitable[None]],
-        left: asyncio.Event | None = None,
-    ) -> None:
-        """Send one POST, of a client that stays until ``left``; ``send`` gets each message of the answer."""
-        messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
-
-        async def receive() -> Any:
-            if messages:
-                return messages.pop()
-            await (left or asyncio.Event()).wait()
-            return {"type": "http.disconnect"}
-
-        scope = {"type": "http", "method": "POST", "path": path, "headers": []}
-        await self.app.router(scope | {"query_string": query.encode()}, receive, send)
 
 
 @asynccontextmanager

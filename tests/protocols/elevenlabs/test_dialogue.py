@@ -37,15 +37,12 @@ async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
         yield app
 
 
-def inputs_of(lines: list[tuple[str, str]]) -> list[dict[str, str]]:
-    return [{"text": text, "voice_id": voice} for text, voice in lines]
-
-
 async def post(
     calls: ToneApp, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
 ) -> httpx.Response:
     params = {"output_format": f"pcm_{8 * RATE}"}
-    return await calls.client.post(PATH + call, json={"inputs": inputs_of(lines)} | body, params=params)
+    inputs = [{"text": text, "voice_id": voice} for text, voice in lines]
+    return await calls.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
 
 
 def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:

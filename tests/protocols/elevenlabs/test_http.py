@@ -4,15 +4,14 @@ import asyncio
 import base64
 import io
 import json
-import socket
 import wave
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-import uvicorn
 from starlette.applications import Starlette
 
 from kani.core.audio.encoding import FileEncoder
@@ -23,6 +22,7 @@ from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
 from tests.support.patience import WITHIN_S, happens
+from tests.support.servers.asgi import served
 from tests.support.sessions import audio, collect, fed, spans_of
 from tests.support.tone import RATE
 
@@ -185,29 +185,27 @@ async def test_normalized_alignment_has_spoken_form(calls: ToneApp, normalizatio
     assert "x-unused" not in answer.headers
 
 
+@asynccontextmanager
+async def streaming(calls: ToneApp, path: str, text: str) -> AsyncIterator[httpx.Response]:
+    """The answer to a call over a real connection, while it comes."""
+    async with served(calls.app) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
+        url = f"http://127.0.0.1:{port}{PATH}{path}"
+        async with client.stream("POST", url, json={"text": text}) as answer:
+            assert answer.status_code == 200
+            yield answer
+
+
 async def test_line_is_sent_before_next_is_synthesized(calls: ToneApp) -> None:
     text = "cuatro " * 12
-    calls.tone.allow = 0
-    sent: list[bytes] = []
-    arrived = asyncio.Event()
-
-    async def send(message: Any) -> None:
-        if message["type"] == "http.response.body" and message["body"]:
-            sent.append(message["body"])
-            arrived.set()
-
-    path, query = f"{PATH}/stream/with-timestamps", "output_format=pcm_16000"
-    speaking = asyncio.create_task(calls.stream(path, query, {"text": text}, send))
     # At 1 kHz the resampler holds back a second.
-    await calls.tone.permit(4)
-    async with asyncio.timeout(WITHIN_S):
-        await arrived.wait()
-    assert calls.tone.under_way == 1
-    assert json.loads(sent[0])["audio_base64"]
-    await calls.tone.permit(None)
-    await speaking
-    lines = [json.loads(line)["alignment"] for line in sent]
-    assert "".join("".join(line["characters"]) for line in lines if line) == text
+    calls.tone.allow = 4
+    async with streaming(calls, "/stream/with-timestamps?output_format=pcm_16000", text) as answer:
+        coming = answer.aiter_lines()
+        lines = [json.loads(await anext(coming))]
+        assert calls.tone.under_way == 1 and lines[0]["audio_base64"]
+        await calls.tone.permit(None)
+        lines += [json.loads(line) async for line in coming]
+    assert "".join("".join(line["alignment"]["characters"]) for line in lines if line["alignment"]) == text
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
@@ -221,20 +219,11 @@ async def test_engine_failure_before_audio_is_500(calls: ToneApp, path: str) -> 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
 async def test_client_sees_broken_stream(calls: ToneApp, path: str, caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        config = uvicorn.Config(calls.app, log_config=None, lifespan="off")
-        running = uvicorn.Server(config)
-        serving = asyncio.create_task(running.serve([listener]))
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}{PATH}{path}?output_format=pcm_8000"
-        async with httpx.AsyncClient(timeout=300) as client:
-            came = bytearray()
-            with pytest.raises(httpx.RemoteProtocolError):
-                async with client.stream("POST", url, json={"text": BREAKING}) as answer:
-                    assert answer.status_code == 200
-                    async for piece in answer.aiter_raw():
-                        came += piece
-        running.should_exit = True
-        await serving
+    came = bytearray()
+    with pytest.raises(httpx.RemoteProtocolError):
+        async with streaming(calls, f"{path}?output_format=pcm_8000", BREAKING) as answer:
+            async for piece in answer.aiter_raw():
+                came += piece
     assert len(came) > 10_000
     told = [record.getMessage() for record in caplog.records if record.name == "uvicorn.error"]
     assert not any("Exception in ASGI application" in message for message in told)

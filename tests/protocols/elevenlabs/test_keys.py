@@ -40,38 +40,38 @@ def test_request_without_key_is_401(keyed_app: AppServer, call: str, headers: di
     assert detail["request_id"] == answer.headers["x-request-id"]
 
 
-@pytest.mark.parametrize("field", ["xi_api_key", "xi-api-key", "authorization"])
+SPEAK = {"text": HELLO, "flush": True}
+
+
 @pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_first_message_contains_key(keyed_app: AppServer, name: str, field: str) -> None:
-    key = f"Bearer {KEY}" if field == "authorization" else KEY
-    async with connect_client(keyed_app.url, name) as client:
-        await client.send({"text": HELLO, "flush": True, field: key})
-        while not client.received().text.endswith("prueba"):
-            assert "error" not in await client.receive_speech()
-
-
-@pytest.mark.parametrize("key", [KEY, "wrong"])
-@pytest.mark.parametrize("place", ["xi-api-key", "Authorization", "authorization", "single_use_token"])
-async def test_handshake_contains_key(keyed_app: AppServer, place: str, key: str) -> None:
-    shown: dict[str, Any] = {
-        "xi-api-key": {"headers": {"xi-api-key": key}},
-        "Authorization": {"headers": {"Authorization": f"Bearer {key}"}},
-    }.get(place, {place: key})
-    async with connect_client(keyed_app.url, **shown) as client:
-        if key == "wrong":
+@pytest.mark.parametrize(
+    ("shown", "first", "is_right"),
+    [
+        *(
+            (shown, SPEAK, key == KEY)
+            for key in (KEY, "wrong")
+            for shown in (
+                *({"headers": {"xi-api-key": key}}, {"headers": {"Authorization": f"Bearer {key}"}}),
+                *({"authorization": key}, {"single_use_token": key}),
+            )
+        ),
+        *(({}, SPEAK | {field: KEY}, True) for field in ("xi_api_key", "xi-api-key")),
+        ({}, SPEAK | {"authorization": f"Bearer {KEY}"}, True),
+        *(({}, first, False) for first in ({"text": " "}, {"text": " ", "xi_api_key": "other"})),
+        ({}, {"text": "a" * 99}, False),
+    ],
+)
+async def test_handshake_or_first_message_contains_key(
+    keyed_app: AppServer, name: str, shown: dict[str, Any], first: Message, is_right: bool
+) -> None:
+    async with connect_client(keyed_app.url, name, "espeak:es" if is_right else "nobody", **shown) as client:
+        if is_right or not shown:
+            await client.send(first, {"text": HELLO, "xi_api_key": KEY})
+        if is_right:
+            await client.receive_text(begin="Hola, esto es una prueba")
+        else:
             assert await refused(client) == INVALID_KEY
-            return
-        await client.send({"text": HELLO}, EOS)
-        assert (await client.receive_until_closed())[0] == 1000
-
-
-@pytest.mark.parametrize("message", [{"text": " "}, {"text": " ", "xi_api_key": "other"}, {"text": "a" * 99}])
-@pytest.mark.parametrize("name", ["stream-input", "multi-stream-input"])
-async def test_message_without_key_closes(keyed_app: AppServer, name: str, message: Message) -> None:
-    async with connect_client(keyed_app.url, name, voice="nobody") as client:
-        await client.send(message, {"text": HELLO, "xi_api_key": KEY}, EOS)
-        assert await refused(client) == INVALID_KEY
-        assert client.received().parts == []
+            assert client.received().parts == []
 
 
 async def test_log_contains_no_key(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:

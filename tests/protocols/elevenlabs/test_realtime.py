@@ -128,6 +128,14 @@ def chunk(samples: Samples | None = None, **fields: Any) -> str:
     return json.dumps({"message_type": "input_audio_chunk", "audio_base_64": audio} | fields)
 
 
+async def until(websocket: ClientConnection, kind: str, count: int = 1) -> Messages:
+    """What comes up to the ``count``-th message of that kind."""
+    seen: Messages = []
+    while len(of(seen, kind)) < count:
+        seen.append(json.loads(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+    return seen
+
+
 async def rest(websocket: ClientConnection) -> tuple[Messages, int | None]:
     """What comes up to the close of the connection, and its code."""
     seen: Messages = []
@@ -156,8 +164,7 @@ async def test_languages_and_codings_are_told_apart(tmp_path: Path, ears: InProc
         for others, expected in (([], "es"), (["es"], "es"), (["en"], None)):
             async with session(server.url, language_code="es", secondary_languages=others) as websocket:
                 await websocket.send(chunk(SPEECH, commit=True))
-                while json.loads(await websocket.recv())["message_type"] != "committed_transcript":
-                    pass
+                await until(websocket, "committed_transcript")
             assert recognizer.languages[-1] == expected
     loud_second, silence = b"\x80" * 4000, b"\xff" * 16_000
     async with session(ears.url, audio_format="ulaw_8000", vad_threshold=0.5) as websocket:
@@ -169,29 +176,30 @@ async def test_languages_and_codings_are_told_apart(tmp_path: Path, ears: InProc
     assert "the recogniser failed" in seen[-1]["error"]
 
 
-async def test_silent_client_ends_the_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.02)
+@pytest.mark.parametrize(
+    ("limit", "value", "chunks", "kind"),
+    [
+        ("IDLE_TIMEOUT_S", 0.02, 0, "insufficient_audio_activity"),
+        ("MAX_RECORDING_S", 4, 2, "session_time_limit_exceeded"),
+    ],
+)
+async def test_session_ends_when_nothing_comes_or_too_much(
+    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch, limit: str, value: float, chunks: int, kind: str
+) -> None:
+    monkeypatch.setattr(connection, limit, value)
     async with session(ears.url) as websocket:
+        for _ in range(chunks):
+            await websocket.send(chunk(SPEECH))
         seen, code = await rest(websocket)
-    assert (seen[-1]["message_type"], code) == ("insufficient_audio_activity", 1000)
+    assert (seen[-1]["message_type"], code) == (kind, 1000)
 
 
 async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recognition, "LONGEST_SEGMENT_S", 1.4)
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH))
-        while (message := json.loads(await websocket.recv()))["message_type"] != "committed_transcript":
-            pass
-    assert 3 <= len(message["text"].split()) < 10
-
-
-async def test_longest_session(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "MAX_RECORDING_S", 4)
-    async with session(ears.url) as websocket:
-        await websocket.send(chunk(SPEECH))
-        await websocket.send(chunk(SPEECH))
-        seen, code = await rest(websocket)
-    assert (seen[-1]["message_type"], code) == ("session_time_limit_exceeded", 1000)
+        seen = await until(websocket, "committed_transcript")
+    assert 3 <= len(seen[-1]["text"].split()) < 10
 
 
 class Stuck(PausingRecognizer):
@@ -214,16 +222,12 @@ async def test_commits_that_pile_up_are_throttled(tmp_path: Path) -> None:
     async with serving(tmp_path, recognizer) as server, session(server.url) as websocket:
         for _ in range(MAX_WAITING + 2):
             await websocket.send(chunk(SPEECH, commit=True))
-        while json.loads(await websocket.recv())["message_type"] != "commit_throttled":
-            pass
+        await until(websocket, "commit_throttled")
         recognizer.released.set()
-        seen: Messages = []
-        while len(of(seen, "committed_transcript")) < MAX_WAITING:
-            seen.append(json.loads(await asyncio.wait_for(websocket.recv(), WITHIN_S)))
+        seen = await until(websocket, "committed_transcript", MAX_WAITING)
         # What was not committed goes on in the next segment.
         await websocket.send(chunk(commit=True))
-        while (last := json.loads(await websocket.recv()))["message_type"] != "committed_transcript":
-            pass
+        last = (await until(websocket, "committed_transcript"))[-1]
     assert [one["text"] for one in of(seen, "committed_transcript")] == [WORDS] * MAX_WAITING
     assert len(last["text"].split()) == 20
 
@@ -232,8 +236,7 @@ async def test_full_server_says_so(tmp_path: Path) -> None:
     async with serving(tmp_path, PausingRecognizer(), KANI_RATE_PER_MINUTE="1") as server:
         async with session(server.url) as first, session(server.url) as second:
             await first.send(chunk(SPEECH))
-            while json.loads(await first.recv())["message_type"] != "partial_transcript":
-                pass
+            await until(first, "partial_transcript")
             await second.send(chunk(SPEECH))
             seen, code = await rest(second)
     assert (seen[-1]["message_type"], code) == ("rate_limited", 1013)
@@ -243,8 +246,7 @@ async def test_full_server_says_so(tmp_path: Path) -> None:
 async def test_server_that_stops_commits_what_was_said(ears: InProcessServer) -> None:
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH))
-        while json.loads(await websocket.recv())["message_type"] != "partial_transcript":
-            pass
+        await until(websocket, "partial_transcript")
         ears.stop.set()
         seen, code = await rest(websocket)
     assert [message["text"] for message in of(seen, "committed_transcript")] == [WORDS]

@@ -121,6 +121,10 @@ def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recor
     assert answer.content == recording
     headers = ("content-type", "x-content-type-options", "cache-control")
     assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
+    # It cannot be deleted without its voice.
+    path = "/v1/voices/custom:ana/samples/"
+    rejected(adding.delete(path + sample["sample_id"]), "sample_id")
+    detail_of(adding.get(f"{path}other/audio"), 404, "not_found", "not_found")
     account = adding.get("/v1/user/subscription").json()
     assert (account["voice_slots_used"], account["voice_limit"]) == (1, 1000)
     assert not account["can_use_instant_voice_cloning"]
@@ -163,14 +167,6 @@ def test_other_edits_are_rejected_and_change_nothing(
     answer = adding.post("/v1/voices/custom:ana/edit", data=fields, files=files)
     rejected(answer, param, code)
     assert {voice["name"] for voice in stored(adding)} == {"ana", "other"}
-
-
-def test_recording_cannot_be_deleted_alone(adding: httpx.Client, recording: bytes) -> None:
-    post(adding, recording)
-    [sample] = adding.get("/v1/voices/ana").json()["samples"]
-    path = "/v1/voices/custom:ana/samples/"
-    rejected(adding.delete(path + sample["sample_id"]), "sample_id")
-    detail_of(adding.get(f"{path}other/audio"), 404, "not_found", "not_found")
 
 
 @pytest.mark.parametrize("voice", ["espeak:es", "default", "21m00Tcm4TlvDq8ikWAM"])

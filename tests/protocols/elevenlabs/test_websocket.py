@@ -14,6 +14,8 @@ from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from tests.clients.elevenlabs.wire import (
     BOS,
     EOS,
+    Client,
+    Message,
     ReceivedSpeech,
     assert_tiles,
     connect_client,
@@ -215,23 +217,16 @@ async def test_five_contexts_speak_independently(espeak_app: AppServer) -> None:
         assert await client.receive_until_closed() == (1000, "")
 
 
-async def test_messages_have_both_spellings_of_context_id(espeak_app: AppServer) -> None:
+async def test_context_id_has_two_spellings(espeak_app: AppServer) -> None:
+    """``ReceivedSpeech`` wants both in every message."""
     async with connect_multi(espeak_app.url) as client:
         await client.send({"text": "Hola. ", "contextId": "ñ 1", "flush": True})
-        message = await client.receive()
-        assert (message["contextId"], message["context_id"], message["isFinal"]) == ("ñ 1", "ñ 1", None)
+        message = await client.receive_speech()
+        assert (message["contextId"], message["context_id"]) == ("ñ 1", "ñ 1")
         await client.send({"close_context": True, "contextId": "ñ 1"})
-        while message["isFinal"] is None:
-            message = await client.receive()
-        assert message == {
-            "alignment": None,
-            "audio": None,
-            "contextId": "ñ 1",
-            "context_id": "ñ 1",
-            "isFinal": True,
-            "is_final": True,
-            "normalizedAlignment": None,
-        }
+        while not client.received("ñ 1").final:
+            message = await client.receive_speech()
+        assert (message["contextId"], message["context_id"]) == ("ñ 1", "ñ 1")
 
 
 async def test_empty_texts_open_no_context(espeak_app: AppServer) -> None:
@@ -294,30 +289,26 @@ OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "
 NEW = "uno dos tres cuatro cinco seis siete ocho nueve diez once doce. "
 
 
-class Contexts:
-    """What came on a WebSocket: its contexts."""
+class HeldClient(Client):
+    """A client over a socket whose messages are taken by hand."""
 
-    def __init__(self, socket: HeldSocket) -> None:
-        self.socket = socket
-        self.send = socket.send
-        self.contexts: dict[str, ReceivedSpeech] = {}
+    def __init__(self, held: HeldSocket) -> None:
+        self.held = held
+        self.contexts = {}
 
-    async def take(self) -> None:
-        message = await self.socket.take()
-        self.contexts.setdefault(message["contextId"], ReceivedSpeech()).add(message)
+    async def send(self, *messages: Message | str) -> None:
+        await self.held.send(*messages)  # type: ignore[arg-type]
 
-    async def until_final(self, name: str) -> ReceivedSpeech:
-        while name not in self.contexts or not self.contexts[name].final:
-            await self.take()
-        return self.contexts[name]
+    async def receive(self) -> Message:
+        return await self.held.take()
 
 
 @asynccontextmanager
-async def connected(folder: Path, engine: ToneEngine, **limits: float) -> AsyncIterator[Contexts]:
+async def connected(folder: Path, engine: ToneEngine, **limits: float) -> AsyncIterator[HeldClient]:
     async with tone_app(folder, 1000, engine, **limits) as served:
         path = "/v1/text-to-speech/tone_es/multi-stream-input"
         async with held_socket.connected(served.app, path, "output_format=pcm_8000&auto_mode=true") as socket:
-            yield Contexts(socket)
+            yield HeldClient(socket)
 
 
 def context(name: str, text: str) -> list[dict[str, object]]:
@@ -336,8 +327,7 @@ async def test_new_context_is_synthesized_before_closed_one(tmp_path: Path) -> N
         assert {"uno", "dos", "tres"} <= set(engine.words[2:6])
         await engine.permit(None)
         await socket.send(close("new"))
-        new = await socket.until_final("new")
-        old = await socket.until_final("old")
+        old, new = await socket.receive_until_final("old", "new")
     assert (old.text, new.text) == (OLD, NEW)
     assert old.error is new.error is None
 
@@ -347,7 +337,8 @@ async def test_context_that_is_closed_before_it_was_heard_is_spoken(tmp_path: Pa
     async with connected(tmp_path, engine) as socket:
         for name in ("one", "two", "three"):
             await socket.send(*context(name, OLD), close(name))
-        assert [(await socket.until_final(name)).text for name in ("one", "two", "three")] == [OLD] * 3
+        heard = await socket.receive_until_final("one", "two", "three")
+        assert [one.text for one in heard] == [OLD] * 3
 
 
 async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_else_is(tmp_path: Path) -> None:
@@ -355,11 +346,12 @@ async def test_context_that_is_closed_while_it_is_heard_is_spoken_if_nothing_els
     async with connected(tmp_path, engine) as socket:
         await socket.send(*context("a", OLD))
         await engine.permit(3)
-        await socket.take()
+        await socket.receive_speech()
         # An open context without text is no answer yet.
         await socket.send(close("a"), {"text": " ", "context_id": "b"})
         await engine.permit(None)
-        assert (await socket.until_final("a")).text == OLD
+        (heard,) = await socket.receive_until_final("a")
+        assert heard.text == OLD
 
 
 async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
@@ -369,12 +361,10 @@ async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
         await engine.permit(1)
         await socket.send(close("a"), *context("a", NEW))
         await engine.permit(None)
-        old = await socket.until_final("a")
-        assert old.text == OLD
-        del socket.contexts["a"]
+        (old,) = await socket.receive_until_final("a")
         await socket.send(close("a"))
-        new = await socket.until_final("a")
-        assert new.text == NEW
+        (new,) = await socket.receive_until_final("a")
+        assert (old.text, new.text) == (OLD, NEW)
         # Its times begin anew.
         assert new.summed() == new.audio_relative(8000) and new.summed()[0].start == 0
 
@@ -386,16 +376,16 @@ async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
 async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
     async with connected(tmp_path, ToneEngine(allow=0), **limits) as socket:
         await socket.send(*context("a", OLD), *context("b", NEW))
-        refused = (await socket.until_final("b")).error
-        assert refused is not None and (refused["error"], refused["code"]) == (error, 1008)
-        assert list(socket.contexts) == ["b"]
+        (b,) = await socket.receive_until_final("b")
+        assert b.error is not None and (b.error["error"], b.error["code"]) == (error, 1008)
+        assert not socket.contexts
 
 
 async def test_engine_failure_ends_context_alone(tmp_path: Path) -> None:
     async with connected(tmp_path, ToneEngine()) as socket:
         for name, text in (("a", "uno dos. kaputt. "), ("b", "tres. ")):
             await socket.send(*context(name, text), close(name))
-        broken, good = await socket.until_final("a"), await socket.until_final("b")
+        broken, good = await socket.receive_until_final("a", "b")
         error = {"code": 1011, "error": "internal_server_error", "message": "the tone broke"}
         assert broken.error == error | {"contextId": "a", "context_id": "a"}
         assert broken.text.startswith("uno dos")

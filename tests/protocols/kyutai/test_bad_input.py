@@ -15,10 +15,8 @@ import psutil
 import pytest
 from websockets.asyncio.client import connect
 
-from kani.core.types import Samples
-from kani.protocols.kyutai.messages import pack_floats
 from tests.clients.kyutai.speaking import Heard, hear_until, rest_of
-from tests.clients.kyutai.wire import EOS, KEY, pack, text_message
+from tests.clients.kyutai.wire import EOS, KEY, audio_message, pack, text_message
 from tests.conftest import ServerProcess
 from tests.protocols.bad_input import denied, shown
 from tests.protocols.conftest import Serve
@@ -34,10 +32,6 @@ FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
 LARGEST = 64 * 2**20
 HELLO = "Good morning to you."
 MIB = 2**20
-
-
-def audio(samples: Samples) -> bytes:
-    return b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples)
 
 
 def voice(count: int, shape: list[Any], value: float = 0.5) -> bytes:
@@ -138,7 +132,7 @@ TO_HEAR: list[tuple[bytes | str, str]] = [
     *(
         (message, NO_MESSAGE)
         for message in (
-            *(b"", b"\xc1", PCM + NESTED, audio(np.zeros(1920, np.float32))[:-3]),
+            *(b"", b"\xc1", PCM + NESTED, audio_message(np.zeros(1920, np.float32))[:-3]),
             PCM + b"\xdd\xff\xff\xff\xff",
         )
     ),
@@ -149,7 +143,7 @@ TO_HEAR: list[tuple[bytes | str, str]] = [
     (PCM + b"\xdd\xff\xff\xff\xff" + b"\xca" * (MIB + 1), MORE),
     (pack({"type": "Audio", "pcm": [0] * 2 * MIB}), f"{MORE} have to be floats of"),
     *(
-        (audio(np.array([0.0, value], np.float32)), "pcm: has to be finite numbers")
+        (audio_message(np.array([0.0, value], np.float32)), "pcm: has to be finite numbers")
         for value in (np.nan, np.inf)
     ),
     (pack({"type": "Audio", "pcm": [0, float("nan")]}), "pcm: has to be finite numbers"),
@@ -181,7 +175,7 @@ async def test_invalid_speech_message_is_answered_by_error(
 async def test_invalid_recognition_message_gets_an_error_and_closes_connection(
     espeak_app: AppServer, message: bytes, reason: str
 ) -> None:
-    answer = await tell(espeak_app, audio(np.zeros(1920 * 3, np.float32)), message, marker(1))
+    answer = await tell(espeak_app, audio_message(np.zeros(1920 * 3, np.float32)), message, marker(1))
     assert answer.code == 1007 and answer.reason.startswith(reason[:120])
     ready, *steps, error = answer.told
     assert ready == {"type": "Ready"} and {told["type"] for told in steps} <= {"Step"}
@@ -256,7 +250,7 @@ async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
 
 async def test_recognition_ignores_text_frames(espeak_app: AppServer) -> None:
     async with door(espeak_app, LISTEN) as socket:
-        for message in ("Hello?", "", audio(np.zeros(0, np.float32)), marker(2**63 - 1)):
+        for message in ("Hello?", "", audio_message(np.zeros(0, np.float32)), marker(2**63 - 1)):
             await socket.send(message)
         assert [told["type"] for told in await hear_until(socket, "Marker")] == ["Ready", "Marker"]
 
@@ -265,8 +259,8 @@ async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
     solo = await say(espeak_app, text_message(HELLO), EOS, query="format=Pcm")
     samples = np.frombuffer(b"".join(solo.messages), "<f4").repeat(2)
     async with door(espeak_app, LISTEN) as socket:
-        await socket.send(audio(samples))
-        await socket.send(audio(np.zeros(24_000, np.float32)))
+        await socket.send(audio_message(samples))
+        await socket.send(audio_message(np.zeros(24_000, np.float32)))
         await socket.send(marker(1))
         told = await hear_until(socket, "Marker")
     assert len([step for step in told if step["type"] == "Step"]) == len(samples) // 1920 + 12
@@ -278,7 +272,7 @@ async def test_audio_is_taken_as_24_khz(espeak_app: AppServer) -> None:
 async def test_largest_message_blocks_no_other_client(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     noise = np.random.default_rng(1).normal(0, 0.1, (LARGEST - 21) // 5).astype(np.float32)
-    message = audio(noise)
+    message = audio_message(noise)
     assert LARGEST - 5 < len(message) <= LARGEST
     memory: list[int] = []
     for _ in range(6):

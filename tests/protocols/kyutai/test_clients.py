@@ -4,7 +4,7 @@ What they receive is judged by whisper-base, and what the server hears by the te
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from itertools import pairwise
 
 import numpy as np
@@ -13,13 +13,20 @@ import pytest
 from examples import kyutai_stt_client, kyutai_tts_client
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from tests.clients.kyutai.invincible import invincible_speech, invincible_words
-from tests.clients.kyutai.scripts import ListenScript, MicrophoneScript, SpeakScript, TimedWord
+from tests.clients.kyutai.scripts import (
+    TimedWord,
+    invincible_speech,
+    invincible_words,
+    listen_script,
+    microphone_script,
+    speak_script,
+)
 from tests.clients.kyutai.unmute import (
     SpokenAudio,
     SpokenText,
     UnmuteListener,
     UnmuteSpeaker,
+    as_written,
     unmute_clones,
     unmute_is_healthy,
     unmute_sample,
@@ -27,6 +34,7 @@ from tests.clients.kyutai.unmute import (
 from tests.clients.kyutai.wire import RATE
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
+from tests.support.patience import WITHIN_S
 from tests.support.sound_measures import pitch
 
 ENGLISH = "Good morning, the train to the mountains leaves from the other platform today."
@@ -40,7 +48,6 @@ MOUTHFUL = 960  # samples of a browser's packet: 40 ms
 PARISIAN = "unmute-prod-website/developpeuse-3.wav"
 WRONG_AT_MOST = 0.04  # of the words; of a sentence of a dozen: none
 ONE_WORD = 0.09  # of FRENCH: "toute la" is written "toutes la" where two passes end after "la"
-WITHIN_S = 300.0
 
 
 def assert_heard(samples: Samples, text: str, language: str) -> None:
@@ -78,12 +85,6 @@ def semitones(samples: Samples) -> float:
     return float(12 * np.log2(np.nanmedian(pitch(samples))))
 
 
-async def as_written(text: str, pause_s: float = 0.05) -> AsyncIterator[str]:
-    for word in text.split():
-        yield word
-        await asyncio.sleep(pause_s)
-
-
 Say = Callable[[str, str], Awaitable[Samples]]
 
 
@@ -98,7 +99,7 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
 
     async def speak(text: str, voice: str) -> Samples:
         if (text, voice) not in said:
-            said[text, voice] = await SpeakScript(server.url, voice).speak(text)
+            said[text, voice] = await speak_script(server.url, text, voice)
         return said[text, voice]
 
     return speak
@@ -106,7 +107,7 @@ def say(server: ServerProcess, said: dict[tuple[str, str], Samples]) -> Say:
 
 Client = Callable[[ServerProcess, str], Awaitable[Samples]]
 CLIENTS: dict[str, Client] = {
-    "script": lambda server, text: SpeakScript(server.url).speak(text),
+    "script": lambda server, text: speak_script(server.url, text),
     "example": lambda server, text: kyutai_tts_client.speak(server.url, text, PARISIAN, "public_token"),
     "unmute's sample": lambda server, text: unmute_sample(server.url, text),
     "invincible voice": lambda server, text: invincible_speech(server.http_url, text, PARISIAN),
@@ -169,7 +170,7 @@ async def test_unmute_can_be_interrupted(server: ServerProcess) -> None:
 @pytest.mark.heard
 async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> None:
     samples = await say(ENGLISH, "af_heart")
-    words = await ListenScript(server.url).transcribe(samples, pace=1.01)
+    words = await listen_script(server.url, samples, pace=1.01)
     assert_understood([word.text for word in words], ENGLISH, "en")
     assert_timed(words, 1.0, 1.0 + len(samples) / RATE)
 
@@ -177,11 +178,11 @@ async def test_stt_script_transcribes_file(server: ServerProcess, say: Say) -> N
 @pytest.mark.heard
 async def test_microphone_script_prints_words_and_pauses(server: ServerProcess, say: Say) -> None:
     quiet = np.zeros(4 * RATE, np.float32)
-    script = MicrophoneScript(server.url)
     sentences = [await say(text, "ef_dora") for text in (SPANISH, DINNER)]
     async with asyncio.timeout(WITHIN_S):
-        await script.listen(np.concatenate([sentences[0], quiet, sentences[1], np.tile(quiet, 3)]))
-    first, second, _ = script.line.split("|")
+        said = np.concatenate([sentences[0], quiet, sentences[1], np.tile(quiet, 3)])
+        line = await microphone_script(server.url, said)
+    first, second, _ = line.split("|")
     assert_understood(first.split(), SPANISH, "es")
     assert_understood(second.split(), DINNER, "es")
 

@@ -24,11 +24,10 @@ from websockets.protocol import State
 
 from kani.composition.settings import load
 from kani.core.types import Samples
-from kani.protocols.kyutai.messages import pack_floats
 from kani.server.allocator import trim_heap
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
-from tests.clients.kyutai.wire import EOS, KEY, RATE, pack, text_message, unpack
+from tests.clients.kyutai.wire import EOS, KEY, RATE, audio_message, pack, text_message, unpack
 from tests.support.patience import happens
 
 FORMATS = ["PcmMessagePack", "OggOpusMessagePack", "Pcm", "OggOpus"]
@@ -128,7 +127,7 @@ class Server:
         at_once = client.what < len(ENGLISH) and client.leaving is None
         piece = 4800 if client.by_word and not at_once else len(samples)
         for at in range(0, len(samples), piece):
-            await socket.send(b"\x82\xa4type\xa5Audio\xa3pcm" + pack_floats(samples[at : at + piece]))
+            await socket.send(audio_message(samples[at : at + piece]))
         await socket.send(pack({"type": "Marker", "id": client.what}))
         told: list[str] = []
         while True:

@@ -16,11 +16,10 @@ from tests.clients.kyutai.wire import KEY, RATE, audio_message, pack, text_messa
 from tests.conftest import ServerProcess, StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.kyutai.test_speech_in import heard_by, speech
+from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 
 __all__ = ["speech"]
-
-WITHIN_S = 300.0
 
 
 async def test_idle_clients_do_not_delay_shutdown(serve: Serve) -> None:

@@ -6,26 +6,27 @@ a connection is a text, or a request, make one for each.
 
 import base64
 import io
-import json
 import wave
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import httpx
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
-from wyoming.audio import AudioChunk, AudioStop
-from wyoming.client import AsyncTcpClient
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from kani.core.types import Samples
 from tests.clients.elevenlabs.wire import connect_client, connect_multi
+from tests.clients.kani import wire as kani_wire
 from tests.clients.kyutai.speaking import hear_all
 from tests.clients.kyutai.wire import EOS, KEY, text_message
 from tests.clients.openai_realtime import audio_of, text_item
 from tests.clients.openai_realtime import realtime as realtime_session
 from tests.clients.relay import wire as relay_wire
 from tests.clients.voxcpm import wire as voxcpm_wire
+from tests.protocols.wyoming.exchange import audio as audio_of_events
+from tests.protocols.wyoming.exchange import client as wyoming_client
+from tests.protocols.wyoming.exchange import read_until
 from tests.support.patience import WITHIN_S
 
 RATE = 24_000
@@ -140,22 +141,16 @@ async def voxcpm(to: Place, texts: Sequence[str]) -> Speech:
 
 async def wyoming(to: Place, texts: Sequence[str]) -> Speech:
     voice = SynthesizeVoice(to.wyoming_voice) if to.wyoming_voice else None
-    async with AsyncTcpClient("127.0.0.1", to.wyoming_port) as client:
+    async with wyoming_client(to.wyoming_port) as client:
         for text in texts:
             await client.write_event(Synthesize(text, voice).event())
-            pcm = b""
-            while (event := await client.read_event()) is not None and not AudioStop.is_type(event.type):
-                if AudioChunk.is_type(event.type):
-                    chunk = AudioChunk.from_event(event)
-                    pcm += chunk.audio
-    return of_pcm(pcm, chunk.rate)
+            events = await read_until(client, "audio-stop")
+    return of_pcm(audio_of_events(events), events[0].data["rate"])
 
 
-async def request(socket: ClientConnection, text: str, **config: object) -> dict[str, object]:
+async def request(socket: ClientConnection, text: str, **config: object) -> dict[str, Any]:
     """Send a request of Kani's; return what its answer says."""
-    await socket.send(json.dumps({"type": "tts_request", "data": {"text": text, "config": config}}))
-    answer: dict[str, object] = json.loads(await socket.recv())["data"]
-    return answer
+    return await kani_wire.ask(socket, kani_wire.request(text, config=config))
 
 
 async def kani(to: Place, texts: Sequence[str]) -> Speech:
@@ -163,7 +158,7 @@ async def kani(to: Place, texts: Sequence[str]) -> Speech:
         for text in texts:
             answer = await request(socket, text, **to.named())
             assert answer["status"] == "success"
-    return of_wav(base64.b64decode(str(answer["audio"])))
+    return of_wav(base64.b64decode(answer["audio"]))
 
 
 async def kani_rest(to: Place, texts: Sequence[str]) -> Speech:

@@ -129,6 +129,7 @@ async def _completed(talking: Client, samples: Samples) -> str:
         if event["type"] == "error":
             raise Refused(event["error"]["message"])
     if "details" in event:
+        assert event["details"]["code"] == "no_words"
         raise Refused(event["details"]["message"])
     return str(event["transcript"])
 

@@ -18,6 +18,7 @@ from livekit.plugins import openai as livekit
 from openai import BadRequestError, DefaultAsyncHttpxClient, NotFoundError, OpenAI
 
 from kani.core.types import Samples
+from tests.clients.openai.conftest import FIRST, SECOND
 from tests.clients.openai_libraries import (
     RATE,
     Recognized,
@@ -38,8 +39,6 @@ with warnings.catch_warnings():
     from pipecat.frames.frames import TTSSpeakFrame
     from pipecat.services.openai.tts import OpenAITTSService
 
-FIRST = "The train to the north leaves from platform seven."
-SECOND = "My sister works in a large hospital."
 TEXT = "Good morning. How are you today?"
 SPANISH = "Buenos días. ¿Cómo estás hoy? Espero que muy bien."
 WRONG_AT_MOST, WRONG_IN_REALTIME = 0.1, 0.15
@@ -173,16 +172,14 @@ def check(heard: Recognized, *texts: str) -> None:
         assert word_error_rate(text, transcript, "en") <= WRONG_IN_REALTIME, heard
 
 
-async def test_openai_python_transcribes_turns(server: ServerProcess, two_turns: Samples) -> None:
+async def test_openai_python_transcribes_turns_and_what_it_commits(
+    server: ServerProcess, spoken: list[Samples], two_turns: Samples
+) -> None:
     heard = await transcribe_with_sdk(server.http_url, two_turns, {"type": "server_vad"}, 2)
     check(heard, FIRST, SECOND)
     assert "".join(heard.interim) == "".join(heard.transcripts)
     assert heard.events[:2] == ["session.created", "session.updated"]
-
-
-async def test_openai_python_commits_itself(server: ServerProcess, spoken: list[Samples]) -> None:
-    heard = await transcribe_with_sdk(server.http_url, spoken[1], None, 1)
-    check(heard, SECOND)
+    check(await transcribe_with_sdk(server.http_url, spoken[1], None, 1), SECOND)
 
 
 @pytest.mark.server

@@ -88,17 +88,6 @@ async def test_turns_are_detected_and_transcribed(listener: Client) -> None:
     assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
 
 
-async def test_turn_without_words_says_so(hears: Hears) -> None:
-    """A commit without speech does not: its transcript is rightly empty."""
-    client = await hears(PausingRecognizer(words=[""] * 10))
-    await client.append(quiet(0.8), loud(0.8), quiet(0.8))
-    assert await client.transcripts(1) == [""]
-    assert await commit(client, quiet(0.8)) == ""
-    spoken, silent = client.of(f"{TRANSCRIPTION}.completed")
-    assert spoken["details"]["code"] == "no_words" and "no words" in spoken["details"]["message"]
-    assert "details" not in silent
-
-
 class Nameless(PausingRecognizer):
     """Hears words without knowing their language."""
 
@@ -177,8 +166,10 @@ async def test_commit_of_nothing_is_completed_empty(
         await listener.send("input_audio_buffer.commit")
     assert await listener.transcripts(3) == [""] * 3
     committed = [event["item_id"] for event in listener.of("input_audio_buffer.committed")]
-    completed = [event["item_id"] for event in listener.of(f"{TRANSCRIPTION}.completed")]
-    assert committed == completed and len(set(committed)) == 3
+    completed = listener.of(f"{TRANSCRIPTION}.completed")
+    assert committed == [event["item_id"] for event in completed] and len(set(committed)) == 3
+    # Without speech an empty transcript is right.
+    assert not any("details" in event for event in completed)
     # The connection goes on.
     assert await commit(listener, quiet(0.16), loud(0.16), quiet(0.16)) == "w0 w1"
     assert not listener.of("error")
@@ -259,24 +250,14 @@ async def test_audio_before_the_configuration_is_recognized_in_its_language(hear
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 
 
-async def test_expected_words_reach_the_recogniser_in_both_generations(start_app: StartApp) -> None:
-    app = start_app()
-    recognizer = app.service.recognizer = PausingRecognizer()
-    async with realtime(app.url) as client:
-        # The names come later than the first audio, which is heard with them all the same.
-        await client.append(quiet(0.16), loud(0.08))
-        await client.detect(None, prompt="The patient is Ms Zandrell.", keywords=["Brackshaw", " "])
-        transcription = client.seen[-1]["session"]["audio"]["input"]["transcription"]
-        assert transcription["prompt"] == "The patient is Ms Zandrell."
-        assert transcription["keywords"] == ["Brackshaw"]
-        assert await commit(client, loud(0.08), quiet(0.16)) == "w0 w1"
+async def test_expected_words_may_come_after_the_first_audio(hears: Hears) -> None:
+    client = await hears(recognizer := PausingRecognizer())
+    await client.append(quiet(0.16), loud(0.08))
+    updated = await client.detect(None, prompt="The patient is Ms Zandrell.", keywords=["Brackshaw", " "])
+    expected = {"prompt": "The patient is Ms Zandrell.", "keywords": ["Brackshaw"]}
+    assert expected.items() <= updated["session"]["audio"]["input"]["transcription"].items()
+    assert await commit(client, loud(0.08), quiet(0.16)) == "w0 w1"
     assert set(recognizer.prompts) == {"Brackshaw. The patient is Ms Zandrell."}
-    async with realtime(app.url, additional_headers=BETA) as client:
-        session = {"input_audio_transcription": {"prompt": "Tolliwen"}, "turn_detection": None}
-        await client.send("transcription_session.update", session=session)
-        await client.until("transcription_session.updated")
-        await commit(client, loud(0.08), quiet(0.16))
-    assert recognizer.prompts[-1] == "Tolliwen"
 
 
 async def test_turns_are_heard_again_whole_or_not_at_all(hears: Hears) -> None:

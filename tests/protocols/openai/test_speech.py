@@ -257,16 +257,6 @@ async def post(server: InProcessServer, **fields: Any) -> httpx.Response:
         return await client.post(PATH, json={"response_format": "pcm"} | fields)
 
 
-async def test_voice_speaks_in_the_language_of_the_text(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server:
-        info = server.engine.info
-        voices = tuple(replace(voice, gender="male") for voice in info.voices)
-        server.engine.info = replace(info, voices=voices)
-        for text in ("Buenos días, ¿cómo estás hoy?", "Good morning, how are you today?"):
-            assert (await post(server, input=text, voice="onyx")).status_code == 200
-    assert [segment.voice for segment in server.engine.segments] == ["tone_es", "tone_en"]
-
-
 async def test_failure_is_a_status_or_breaks_the_connection(tmp_path: Path) -> None:
     async with serving(tmp_path) as server:
         answer = await post(server, input="kaputt kaputt", voice="tone_es")

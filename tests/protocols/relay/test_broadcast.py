@@ -16,7 +16,6 @@ from kani.protocols.elevenlabs.relay.broadcast import (
 )
 from kani.protocols.elevenlabs.relay.settings import RelayState
 from tests.clients.relay.wire import Client, connect_client
-from tests.protocols.relay.conftest import ping, write
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 from tests.support.servers.asgi import closing
@@ -47,9 +46,9 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
             await asyncio.sleep(0.02)
     async with connected(espeak_app, "/client", "/client", "/agent") as [one, other, agent]:
         for client in (one, other):
-            await ping(client)
+            await client.ping()
         for pieces in (ANSWER, ["Y otra."]):
-            await write(agent, *pieces)
+            await agent.write(*pieces)
             heard, also = await one.receive_utterance(), await other.receive_utterance()
             heard.check("".join(pieces))
             assert heard == also
@@ -57,17 +56,17 @@ async def test_agent_is_broadcast_to_all_clients(espeak_app: AppServer) -> None:
         await one.receive()
         during = await facts(espeak_app)
         assert during == {"flutter_clients": 2, "agent_connected": True, "is_streaming": True}
-        await ping(agent)
+        await agent.ping()
         await agent.send("stop")
         assert await agent.receive() == {"type": "stopped"}
         for client in (one, other):
             assert await client.receive_after_chunks() == {"type": "stopped"}
-        await write(agent, *ANSWER)
+        await agent.write(*ANSWER)
         (await other.receive_utterance()).check(WHOLE)
         # Its errors are the agent's.
         await agent.send("append_tts", text="a" * 10_001)
         assert (await agent.receive())["message"] == "text: too long (at most 10000 characters)"
-        await ping(other)
+        await other.ping()
 
 
 async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) -> None:
@@ -76,7 +75,7 @@ async def test_disconnected_agent_is_spoken_to_its_end(espeak_app: AppServer) ->
             await agent.send("append_tts", text=LONG[:900])
             assert (await client.receive())["chunk_index"] == 0
         async with connect_client(espeak_app.url, "/agent") as agent:
-            await write(agent, *ANSWER)
+            await agent.write(*ANSWER)
             assert (await client.receive_after_chunks())["text"] == LONG[:900]
             (await client.receive_utterance()).check(WHOLE)
 
@@ -85,10 +84,10 @@ async def test_agents_have_separate_utterances(espeak_app: AppServer) -> None:
     async with connected(espeak_app, "/client", "/agent", "/agent") as [client, one, other]:
         for writer, text in ((one, "Uno "), (other, "Dos ")):
             await writer.send("append_tts", text=text)
-            await ping(writer)
-        await write(one, "y uno.")
+            await writer.ping()
+        await one.write("y uno.")
         (await client.receive_utterance()).check("Uno y uno.")
-        await write(other, "y dos.")
+        await other.write("y dos.")
         (await client.receive_utterance()).check("Dos y dos.")
 
 
@@ -99,10 +98,10 @@ async def test_own_text_waits_for_broadcast_utterance(espeak_app: AppServer) -> 
         first = await one.receive()
         assert first["type"] == "chunk"
         await one.send("start_tts", text=own)
-        await write(agent, "Fin.")
+        await agent.write("Fin.")
         assert (await one.receive_after_chunks())["text"] == LONG[:300] + "Fin."
         (await one.receive_utterance()).check(own)
-        await write(agent, *ANSWER)
+        await agent.write(*ANSWER)
         for client, text in ((one, WHOLE), (other, LONG[:300] + "Fin."), (other, WHOLE)):
             (await client.receive_utterance()).check(text)
 
@@ -152,15 +151,15 @@ async def test_slow_client_is_closed(espeak_app: AppServer, monkeypatch: pytest.
         connect_client(espeak_app.url, "/agent") as agent,
     ):
         for _ in range(2):
-            await write(agent, LONG)
+            await agent.write(LONG)
         for _ in range(2):
             (await quick.receive_utterance()).check(LONG)
         async with asyncio.timeout(WITHIN_S):
             while (await facts(espeak_app))["flutter_clients"] != 1:
-                await ping(quick)
+                await quick.ping()
         # A large buffer, so that the close frame is read before the server stops waiting.
         small = slow.transport.get_extra_info("socket")
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 << 20)
         assert await closing(slow) == (1013, "too slow: more than 8 MiB waited to be read")
-        await write(agent, *ANSWER)
+        await agent.write(*ANSWER)
         (await quick.receive_utterance()).check(WHOLE)

@@ -9,7 +9,6 @@ import soundfile
 from tests.clients.relay.wire import RATE, connect_client
 from tests.conftest import ServerProcess
 from tests.judges.judge import hear, word_error_rate
-from tests.protocols.relay.conftest import write
 from tests.support.programs import example
 
 CLIENT = "relay_client.py"
@@ -19,7 +18,7 @@ SPANISH = "El tren de las ocho sale siempre con retraso, pero llega a tiempo a l
 @pytest.mark.heard
 async def test_incremental_text_is_understood(server: ServerProcess) -> None:
     async with connect_client(server.url) as client:
-        await write(client, *re.findall(r"(?:\S+\s*){1,4}", SPANISH))
+        await client.write(*re.findall(r"(?:\S+\s*){1,4}", SPANISH))
         answer = await client.receive_utterance()
     answer.check(SPANISH)
     heard = hear(answer.samples, RATE, "es")

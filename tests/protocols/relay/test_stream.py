@@ -23,7 +23,6 @@ from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.protocols.conftest import Serve
-from tests.protocols.relay.conftest import ping, write
 from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -34,6 +33,12 @@ HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 ARABIC = "\u200fمَرْحَبًا بِالعَالَم! اليوم ٢١ يناير، والجو جميل 👋🏽."
 TOO_LONG = "text: too long (at most 10000 characters)"
+
+
+@pytest.fixture
+async def stream(espeak_app: AppServer) -> AsyncIterator[Client]:
+    async with connect_client(espeak_app.url) as client:
+        yield client
 
 
 def error(reason: str) -> dict[str, str]:
@@ -72,7 +77,7 @@ async def test_any_text_comes_back_with_tiled_times(
         if whole:
             await client.send("start_tts", text=text)
         else:
-            await write(client, *(text[start:end] for start, end in pairwise(ends)))
+            await client.write(*(text[start:end] for start, end in pairwise(ends)))
         (await client.receive_utterance()).check_characters(text)
 
 
@@ -90,13 +95,8 @@ async def test_incremental_text_is_spoken_before_it_ends(stream: Client) -> None
         await stream.send("append_tts", text=piece)
     first = await stream.receive()
     assert first["type"] == "chunk" and first["chunk_index"] == 0
-    await write(stream, pieces[-1])
-    chunks = [first]
-    while (message := await stream.receive())["type"] == "chunk":
-        chunks.append(message)
-    assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
-    assert "".join(char for chunk in chunks for char in chunk["chars"]) == "".join(pieces)
-    assert message["text"] == "".join(pieces)
+    await stream.write(pieces[-1])
+    assert (await stream.receive_after_chunks())["text"] == "".join(pieces)
 
 
 async def test_idle_text_is_spoken_to_last_word(stream: Client) -> None:
@@ -105,7 +105,7 @@ async def test_idle_text_is_spoken_to_last_word(stream: Client) -> None:
     async with asyncio.timeout(WITHIN_S):
         while not text.endswith("ver"):
             text += "".join((await stream.receive())["chars"])
-    await write(stream, ". Ya está.")
+    await stream.write(". Ya está.")
     while (message := await stream.receive())["type"] == "chunk":
         text += "".join(message["chars"])
     assert text == message["text"] == "Déjame ver. Ya está."
@@ -115,7 +115,7 @@ async def test_texts_are_queued_in_order(stream: Client) -> None:
     await stream.send("start_tts", text=LONG[:400])
     await stream.send("append_tts", text="Se escribe ")
     await stream.send("start_tts", text="Y el tercero.")
-    await write(stream, "a trozos.")
+    await stream.write("a trozos.")
     for text in (LONG[:400], "Se escribe a trozos.", "Y el tercero."):
         (await stream.receive_utterance()).check(text)
 
@@ -130,9 +130,9 @@ async def test_stop_discards_all_utterances(stream: Client) -> None:
     await stream.send("stop")
     assert await stream.receive_after_chunks() == {"type": "stopped"}
     await stream.send("finish_tts")
-    await ping(stream)
+    await stream.ping()
     (await stream.speak(HELLO)).check(HELLO)
-    await write(stream, "Otra.")
+    await stream.write("Otra.")
     (await stream.receive_utterance()).check("Otra.")
     await stream.send("stop")
     assert await stream.receive() == {"type": "stopped"}
@@ -260,26 +260,26 @@ async def test_bad_message_is_answered_by_one_error(stream: Client, raw: str | b
 
 
 async def test_finish_stop_and_long_texts(stream: Client) -> None:
-    await write(stream)
-    await write(stream, "")
+    await stream.write()
+    await stream.write("")
     await stream.send("stop")
     await stream.send("ping")
     assert [(await stream.receive())["type"] for _ in range(2)] == ["stopped", "pong"]
     await stream.send("append_tts", text="Hola. ")
     await stream.send("append_tts", text="a" * 9_995)
     assert await stream.receive() == error(TOO_LONG)
-    await write(stream, "Adiós.")
+    await stream.write("Adiós.")
     (await stream.receive_utterance()).check("Hola. Adiós.")
 
 
 async def test_queue_is_limited_to_16_texts(stream: Client) -> None:
     await stream.send("append_tts", text="Espera: ")
-    await ping(stream)
+    await stream.ping()
     for number in range(20):
         await stream.send("start_tts", text=f"Número {number}.")
     for _ in range(4):
         assert await stream.receive() == error("too many texts are waiting (at most 16)")
-    await write(stream, "ya.")
+    await stream.write("ya.")
     for text in ("Espera: ya.", *(f"Número {number}." for number in range(16))):
         (await stream.receive_utterance()).check(text)
 
@@ -291,7 +291,7 @@ async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
             (await client.speak(HELLO)).check(HELLO)
         refused = await client.speak(HELLO)
         assert refused.chunks == [] and refused.last == error("too many requests (at most 2 a minute)")
-        await ping(client)
+        await client.ping()
 
 
 async def test_stopping_server_closes_with_1001(serve: Serve) -> None:

@@ -10,23 +10,20 @@ from urllib.parse import unquote
 import httpx
 import numpy as np
 import pytest
-from starlette.applications import Starlette
 
 from kani.core.engine import EngineInfo
 from kani.core.types import Samples, Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
-from kani.protocols.voxcpm.http import http_routes
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from kani.protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
 from kani.text.language_detection import detect
 from tests.clients.voxcpm.wire import Client, opened
 from tests.conftest import ServerProcess
+from tests.protocols.conftest import Serve
 from tests.protocols.test_voices_api import form, recording
-from tests.support.patience import happens
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
-from tests.support.sessions import serving
-from tests.support.tone import ToneEngine, tones
+from tests.support.tone import tones
 
 PARAMS = {
     "mode": "streaming",
@@ -235,26 +232,23 @@ def test_folder_recording_is_served_unchanged(library: httpx.Client, voices: Pat
     assert other.content == (voices / "Spanish/a?b #1%2.mp3").read_bytes()
 
 
-def test_sample_counts_towards_rate_limit(start_app: StartApp) -> None:
-    url = f"{start_app(KANI_RATE_PER_MINUTE='1').http_url}/api/voices/espeak:es/audio"
-    assert httpx.get(url).status_code == 200
-    answer = httpx.get(url)
-    assert answer.status_code == 429 and "a minute" in answer.json()["error"]
-    assert answer.headers["retry-after"]
-
-
-async def test_sample_is_refused_when_queue_is_full(tmp_path: Path) -> None:
-    engine = ToneEngine()
-    async with serving(engine, tmp_path, max_waiting=0) as service:
-        settings = VoxCPMSettings(max_text=100, voice_dir=None, recording_hosts=frozenset())
-        app = Starlette(routes=http_routes(service, settings, VoiceFolder(None)))
-        engine.allow = 0
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
-            await happens(lambda: engine.under_way)
-            second = await client.get("/api/voices/tone_en/audio")
-            await engine.permit(None)
-            assert (await first).status_code == 200
-    assert (second.status_code, second.headers["retry-after"]) == (503, "1")
-    assert second.json()["error"]
+@pytest.mark.parametrize(
+    ("limit", "status", "told"),
+    [
+        ({"KANI_RATE_PER_MINUTE": "1"}, 429, "a minute"),
+        ({"KANI_MAX_WAITING": "0", "KANI_MAX_CONCURRENT": "1"}, 503, "waiting"),
+    ],
+)
+async def test_sample_beyond_a_limit_is_refused(
+    serve: Serve, limit: dict[str, str], status: int, told: str
+) -> None:
+    server = await serve(**limit)
+    server.engine.allow = 0
+    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
+        first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
+        await happens(lambda: server.engine.under_way)
+        second = await client.get("/api/voices/tone_en/audio")
+        await server.engine.permit(None)
+        assert (await first).status_code == 200
+    assert (second.status_code, second.headers["retry-after"]) == (status, "1")
+    assert told in second.json()["error"]

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.protocols.voxcpm import voice_folder
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
-from tests.clients.voxcpm.wire import Answer, Client
+from tests.clients.voxcpm.wire import Answer
 from tests.clients.voxcpm.wire import opened as connected
 from tests.protocols.conftest import Serve
 from tests.protocols.raw_site import Site, answer, opened, redirect
@@ -84,12 +84,6 @@ async def test_recording_that_cannot_be_had_names_its_parameter(app: AppServer, 
             assert_refused(await client.speak(TEXT, **{field: value}), field)
         assert inner.visits == 0
         assert (await client.speak(TEXT)).last["type"] == "complete"
-
-
-async def test_path_without_folder_is_refused(talk: Client) -> None:
-    assert_refused(await talk.speak(TEXT, prompt_wav_path="animals/cat.wav"), "prompt_wav_path")
-    told = await talk.speak(TEXT, voice_id="animals-cat")
-    assert told.last["error"]["code"] == "VOICE_NOT_FOUND"
 
 
 async def test_recordings_are_used_with_their_transcripts(app: AppServer, site: Site) -> None:

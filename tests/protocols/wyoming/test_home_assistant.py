@@ -190,22 +190,18 @@ async def test_library_reads_the_description(port: int) -> None:
 
 
 async def test_description_is_answered_from_memory(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second one within seconds reads no files."""
-    await home_assistant.load_info(port)
+    """For seconds, and an older one where a new one takes longer than Home Assistant waits."""
+    before, reading, read = await home_assistant.load_info(port), threading.Event(), threading.Event()
 
-    def fail(catalogue: VoiceCatalogue) -> None:
-        raise AssertionError("the voices were read again")
+    def describe(_: VoiceCatalogue) -> list[object]:
+        reading.set()
+        read.wait()
+        return []
 
-    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", fail)
-    assert (await home_assistant.load_info(port)).tts
-
-
-async def test_slow_disk_delays_no_description(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An older description is answered where a new one takes longer than Home Assistant waits."""
-    before, read = await home_assistant.load_info(port), threading.Event()
-    monkeypatch.setattr("kani.protocols.wyoming.info.FRESH_S", 0.0)
-    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", lambda _: read.wait() and [])
+    monkeypatch.setattr("kani.protocols.wyoming.info.describe_voices", describe)
     try:
-        assert await home_assistant.load_info(port) == before
+        assert await home_assistant.load_info(port) == before and not reading.is_set()
+        monkeypatch.setattr("kani.protocols.wyoming.info.FRESH_S", 0.0)
+        assert await home_assistant.load_info(port) == before and reading.is_set()
     finally:
         read.set()

@@ -266,22 +266,15 @@ async def test_without_the_package_the_error_names_it(
     assert refused.headers["x-should-retry"] == "false"
 
 
-async def test_flood_of_events_ends_the_call() -> None:
+@pytest.mark.parametrize(("event", "size"), [("a" * 1000, 1000), ("", LEAST_SIZE)], ids=["long", "empty"])
+async def test_flood_of_events_ends_the_call(event: str, size: int) -> None:
     call = Call(SessionConfig())
     assert (await call.receive())["type"] == "websocket.connect"
-    for _ in range(MAX_WAITING // 1000):
-        call._on_message("a" * 1000)
+    for _ in range(MAX_WAITING // size):
+        call._on_message(event)
     assert (await call.receive())["type"] == "websocket.receive"
-    for _ in range(2):
-        call._on_message("a" * 1000)
-    assert (await call.receive())["type"] == "websocket.disconnect"
-    await call.close()
-
-
-async def test_empty_events_count_too() -> None:
-    call = Call(SessionConfig())
-    for _ in range(MAX_WAITING // LEAST_SIZE + 1):
-        call._on_message("")
+    for _ in range(3):
+        call._on_message(event)
     assert (await call.receive())["type"] == "websocket.disconnect"
     await call.close()
 
