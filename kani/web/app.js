@@ -58,8 +58,10 @@ server.learn = learn;
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
   features.stopDictation();
+  const chapter = features.book?.reads(compose.choice.text) ?? false;
+  if (chapter) features.book.goOn();
   const { choice } = compose;
-  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries });
+  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries, chapter });
   playback.stage.say("");
   complain(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
