@@ -39,8 +39,9 @@ export class HistoryList {
     }
     this.#items = items;
     arrange(find("history"), [...items.values()].map(({ item }) => item));
-    find("history-empty").hidden = entries.length > 0 && history.lasts;
-    find("history-empty").textContent = t(history.lasts ? "history.empty" : "history.nowhere");
+    const told = !history.lasts ? "history.nowhere" : history.full ? "history.full" : entries.length ? "" : "history.empty";
+    find("history-empty").hidden = !told;
+    find("history-empty").textContent = told && t(told);
     find("history-clear").hidden = entries.length === 0;
     find("history-search").hidden = entries.length < SEARCHED_FROM;
     this.#filter();
