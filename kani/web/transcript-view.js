@@ -18,7 +18,7 @@ export class TranscriptView {
   #words = null;
   #editing = false;
 
-  /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; gone(transcript, before): it lost a row, of those before */
+  /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; lost(transcript, before, told): something of its rows, in words */
   constructor(acts) {
     const box = this.#box;
     this.#acts = acts;
@@ -129,13 +129,13 @@ export class TranscriptView {
     const n = this.#elements.indexOf(line.parentElement);
     const row = this.#transcript.rows[n];
     if (!line.isContentEditable || !row || line.textContent.trim() === textOf(row)) return;
-    const before = this.#transcript.rows.map((one) => ({ ...one }));
+    const before = this.#transcript.copy;
     this.#transcript.correct(row, line.textContent);
     this.#words = null;
     line.replaceChildren(...spans(row));
     if (row.words.length === 0) {
       this.#elements.splice(n, 1)[0].remove();
-      this.#acts.gone(this.#transcript, before);
+      this.#acts.lost(this.#transcript, before, t("history.gone"));
     }
     this.#acts.changed();
   }
@@ -144,9 +144,11 @@ export class TranscriptView {
     if (field.localName !== "input") return;
     const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
     const before = row.speaker;
-    const after = field.value.trim() || before;
+    const after = (field.value = field.value.trim() || before);
+    const { copy, rows } = this.#transcript;
+    const merged = after !== before && rows.some(({ speaker }) => speaker === after);
+    if (merged) this.#acts.lost(this.#transcript, copy, t("listen.merged", { name: after }));
     for (const other of queryAll("input", this.#box)) if (other.value === before) other.value = after;
-    field.value = after;
     this.#transcript.rename(before, after);
     this.#acts.changed();
   }

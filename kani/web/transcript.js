@@ -1,5 +1,6 @@
 /** Recognised speech as it is shown, corrected, kept and saved: rows of words with their times. */
 
+import { clock } from "./i18n.js";
 import { newId } from "./storage.js";
 import { divides, sentenceWords } from "./subtitles.js";
 
@@ -14,6 +15,10 @@ export const between = (before, after) =>
 export const textOf = (...rows) =>
   rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
+/** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
+export const reachOf = ({ rows, cut }) =>
+  [rows.at(-1)?.words.at(-1).end ?? 0, cut].filter((at, n) => at || n === 0).map((at) => clock(at)).join(" / ");
+
 export class Transcript {
   id = newId();
   time = Date.now();
@@ -26,6 +31,9 @@ export class Transcript {
   rows = [];
   /** What was heard, a Blob; null for none. */
   recording = null;
+  /** Seconds of a recording that was not heard to its end, 0 where that is not known; null of a whole one. */
+  cut = null;
+  stopped = false;
   #paused = true;
 
   /** A transcript that was kept. */
@@ -65,6 +73,11 @@ export class Transcript {
   empty() {
     this.rows = [];
     this.#paused = true;
+  }
+
+  /** Its rows, for when they change. */
+  get copy() {
+    return this.rows.map((row) => ({ ...row }));
   }
 
   /** Every word, in order, with its speaker. */
