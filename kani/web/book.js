@@ -101,9 +101,7 @@ export class Book {
   }
 
   /** Return whether a text is that of the chapter. */
-  reads(text) {
-    return this.#book !== null && text === this.#text;
-  }
+  reads = (text) => this.#book !== null && text === this.#text;
 
   /** Be where it was left: what is spoken next goes on there. */
   goOn() {

@@ -53,9 +53,7 @@ export class History {
   }
 
   /** What is kept with an id, undefined for nothing. */
-  async find(id) {
-    return (await this.list()).find((entry) => entry.id === id);
-  }
+  find = async (id) => (await this.list()).find((entry) => entry.id === id);
 
   /** Keep an entry as `put` does, and show it. */
   async add(entry) {
@@ -64,9 +62,7 @@ export class History {
   }
 
   /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
-  putSound(id, recording) {
-    return this.#write({ kind: "sound", id: soundOf(id), recording });
-  }
+  putSound = (id, recording) => this.#write({ kind: "sound", id: soundOf(id), recording });
 
   /** Keep an utterance with some audio; lost: more was to come. */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {

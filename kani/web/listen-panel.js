@@ -71,15 +71,11 @@ export class ListenPanel {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
       else if (!(this.#state in ROUND)) this.#record();
     });
-    find("listen-file").addEventListener("change", () => {
-      for (const file of find("listen-file").files) this.#take(file);
-    });
+    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.#take(file)));
     find("listen-sample").addEventListener("click", () => this.#trySample());
     for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
     find("listen-use").addEventListener("click", () => use(this.#transcript.text));
-    find("listen-copy").addEventListener("click", async () => {
-      this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
-    });
+    find("listen-copy").addEventListener("click", async () => this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`)));
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
     find("listen-rest").addEventListener("click", () => this.#takeAgain(this.#transcript));
     find("listen-edit").addEventListener("click", () => this.#edit(find("listen-edit").ariaPressed !== "true"));
@@ -292,8 +288,7 @@ export class ListenPanel {
     this.#become("transcribing", told);
     const length = await lengthOf(file);
     if (length > 0 && Number.isFinite(length)) transcript.cut = length;
-    let problem;
-    let offline = false;
+    let failure = null;
     try {
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
       const heard = [];
@@ -321,12 +316,12 @@ export class ListenPanel {
       if (!transcript.rows.length) this.#show(transcript, "transcribing", told);
     } catch (error) {
       transcript.stopped = true;
-      if (error instanceof ServerError) [problem, offline] = [error.words, error.kind === "offline"];
+      if (error instanceof ServerError) failure = error;
       else if (!upload.signal.aborted) throw error;
     }
-    if (!transcript.rows.length && !offline) history.delete(transcript.id).then(history.changed);
+    if (!transcript.rows.length && failure?.kind !== "offline") history.delete(transcript.id).then(history.changed);
     find("listen-file").value = "";
-    this.#ended(transcript, problem, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
+    this.#ended(transcript, failure?.words, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
   }
 
   /** Have the words and the speakers' names be corrected, or played by a click. */

@@ -2,7 +2,7 @@
 
 import { find, make, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
-import { textOf } from "./transcript.js";
+import { copyOf, textOf } from "./transcript.js";
 import { follow } from "./words.js";
 
 /** A time that is searched for: 1:30, 1:02:03. */
@@ -88,9 +88,7 @@ export class TranscriptView {
   }
 
   /** Light the word that is said at a second. */
-  lightAt(at) {
-    this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
-  }
+  lightAt = (at) => this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
 
   /** Show the rows that hold some words, or go to a time. Returns the second that the first of them begins at, NaN for none. */
   search(query) {
@@ -129,7 +127,7 @@ export class TranscriptView {
     const n = this.#elements.indexOf(line.parentElement);
     const row = this.#transcript.rows[n];
     if (!line.isContentEditable || !row || line.textContent.trim() === textOf(row)) return;
-    const before = this.#transcript.copy;
+    const before = copyOf(this.#transcript.rows);
     this.#transcript.correct(row, line.textContent);
     this.#words = null;
     line.replaceChildren(...spans(row));
@@ -145,9 +143,9 @@ export class TranscriptView {
     const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
     const before = row.speaker;
     const after = (field.value = field.value.trim() || before);
-    const { copy, rows } = this.#transcript;
-    const merged = after !== before && rows.some(({ speaker }) => speaker === after);
-    if (merged) this.#acts.lost(this.#transcript, copy, t("listen.merged", { name: after }));
+    const { rows } = this.#transcript;
+    const merges = after !== before && rows.some(({ speaker }) => speaker === after);
+    if (merges) this.#acts.lost(this.#transcript, copyOf(rows), t("listen.merged", { name: after }));
     for (const other of queryAll("input", this.#box)) if (other.value === before) other.value = after;
     this.#transcript.rename(before, after);
     this.#acts.changed();

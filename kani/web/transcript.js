@@ -15,6 +15,9 @@ export const between = (before, after) =>
 export const textOf = (...rows) =>
   rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
+/** Rows as they are before they change. */
+export const copyOf = (rows) => rows.map((row) => ({ ...row }));
+
 /** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
 export const reachOf = ({ rows, cut }) =>
   [rows.at(-1)?.words.at(-1).end ?? 0, cut].filter((at, n) => at || n === 0).map((at) => clock(at)).join(" / ");
@@ -73,11 +76,6 @@ export class Transcript {
   empty() {
     this.rows = [];
     this.#paused = true;
-  }
-
-  /** Its rows, for when they change. */
-  get copy() {
-    return this.rows.map((row) => ({ ...row }));
   }
 
   /** Every word, in order, with its speaker. */

@@ -181,9 +181,7 @@ export class VoiceDialog {
   }
 
   /** Lead to what is wrong. */
-  #point() {
-    queryAll("[aria-invalid]", this.#dialog)[0]?.focus();
-  }
+  #point = () => queryAll("[aria-invalid]", this.#dialog)[0]?.focus();
 
   /** Nothing is wrong, with a field or with all of them. */
   #clear(param) {
