@@ -20,7 +20,7 @@ export const copyOf = (rows) => rows.map((row) => ({ ...row }));
 
 /** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
 export const reachOf = ({ rows, cut }) =>
-  [rows.at(-1)?.words.at(-1).end ?? 0, cut].filter((at, n) => at || n === 0).map((at) => clock(at)).join(" / ");
+  [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");
 
 export class Transcript {
   id = newId();

@@ -104,7 +104,6 @@ SLIP = """() => new Promise((stopped) => {
     begun.observe(button, { attributeFilter: ["aria-pressed"] });
     button.click();
 })"""
-"""Records for a moment."""
 
 
 @in_both
@@ -131,7 +130,6 @@ def test_a_voice_is_recorded_with_the_microphone(adding: Visitor, voiceless: Ser
     page.wait_for_selector("body[data-played]")
     seconds = float(re.findall(r"\d+\.\d", recorded)[0])
     assert float(page.get_attribute("body", "data-played") or 0) == pytest.approx(seconds, abs=0.06)
-    # What is recorded by a slip does not replace it.
     page.evaluate(SLIP)
     expect(page.locator("#voice-file-problem")).to_contain_text("The recording before it stays.")
     page.click("#voice-keep")

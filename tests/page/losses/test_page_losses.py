@@ -303,29 +303,22 @@ def test_nothing_is_lost(
         undo.click()
 
 
-HISTORY = "performance.getEntriesByType('resource').find(({ name }) => name.includes('history.js')).name"
+PUT = """async (entries) => {
+    const { name } = performance.getEntriesByType("resource").find((one) => one.name.includes("history.js"));
+    const { history } = await import(name);
+    for (const entry of entries) await history.add({ time: 0, rows: [], seconds: 1, ...entry });
+}"""
 
 
 def test_what_cannot_be_made_again_is_the_last_to_go(visit: Visit) -> None:
-    """The sizes are told instead of filled."""
-    page = visit().page
-    put = """async ({ address, entries }) => {
-        const { history } = await import(address);
-        for (const { size, ...entry } of entries) {
-            const sound = { [entry.kind ? "recording" : "pcm"]: { size } };
-            await history.add({ time: 0, rows: [], seconds: 1, ...sound, ...entry });
-        }
-    }"""
-
-    def add(*entries: dict[str, object]) -> None:
-        page.evaluate(put, {"address": page.evaluate(HISTORY), "entries": entries})
-
-    text = {"text": "A chapter.", "chapter": True}
-    add({"id": "heard", "kind": "transcript", "name": "", "size": 9e7})
-    add({"id": "own", "choice": {"text": "Mine."}, "size": 1e7})
-    add(*({"id": str(n), "time": n, "choice": text, "size": 9e7} for n in range(9)))
-    expect(page.locator("#history .excerpt")).to_have_text(["A chapter.", "", "Mine."])
-    expect(page.locator("#history-empty")).to_be_hidden()
-    add(*({"id": id, "time": 99, "choice": {"text": "Another."}, "size": 9e7} for id in "ab"))
-    expect(page.locator("#history-empty")).to_contain_text("There was no more room")
-    expect(page.locator("#history .excerpt")).to_have_text(["Another.", "", "Mine."])
+    page, sound = visit().page, {"size": 9e7}
+    shown, told = page.locator("#history .excerpt"), page.locator("#history-empty")
+    own = {"id": "own", "choice": {"text": "Mine."}, "pcm": {"size": 1e7}}
+    page.evaluate(PUT, [{"id": "heard", "kind": "transcript", "name": "", "recording": sound}, own])
+    chapter = {"choice": {"text": "A chapter.", "chapter": True}, "pcm": sound}
+    page.evaluate(PUT, [{**chapter, "id": str(n), "time": n} for n in range(9)])
+    expect(shown).to_have_text(["A chapter.", "", "Mine."])
+    expect(told).to_be_hidden()
+    page.evaluate(PUT, [{**own, "id": id, "time": 99, "pcm": sound} for id in "ab"])
+    expect(told).to_contain_text("There was no more room")
+    expect(shown).to_have_text(["Mine.", "", "Mine."])
