@@ -408,7 +408,7 @@ class KaniTTSClient:
                 )
             except InvalidStatus as refusal:
                 status = refusal.response.status_code
-                detail = _sentence(refusal.response.body or b"")
+                detail = _sentence(bytes(refusal.response.body or b""))
                 if status == 503 and _STARTING in detail:
                     raise ServerStarting(f"{self.url}: {_STARTING}") from refusal
                 error = AuthenticationFailed if status in (401, 403) else NotConnected

@@ -15,7 +15,7 @@ import "./texts-book.js";
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
 const BYTES_OF_ONE = 2 ** 20;
-const PLACE_EVERY_MS = 2000;
+const PLACE_EVERY_MS = 500;
 /** Places of books that are remembered. */
 const MOST_PLACES = 50;
 /** Share of the work that is speaking; the rest writes the file. */
@@ -72,7 +72,7 @@ export class Book {
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
-    const [at = 0, from = 0] = this.#places.object[entry.id] ?? [];
+    const [at, from] = this.#place;
     this.#view = view(entry, {
       select: () => this.#use(Number(this.#view.select.value)),
       previous: () => this.#use(this.#at - 1),
@@ -95,13 +95,27 @@ export class Book {
     return this.#book.chapters[this.#at].text.slice(this.#from).trim();
   }
 
+  /** The chapter that was heard last, and its character that a paragraph begins at. */
+  get #place() {
+    return this.#places.object[this.#book.id] ?? [0, 0];
+  }
+
+  /** Return whether a text is that of the chapter. */
+  reads = (text) => this.#book !== null && text === this.#text;
+
+  /** Be where it was left: what is spoken next goes on there. */
+  goOn() {
+    const [at, from] = this.#place;
+    if (at === this.#at && from !== this.#from) this.#use(at, from, false);
+  }
+
   /** Follow what is heard, until a promise resolves: the place is that of the paragraph. */
   async follow(text, ended) {
-    if (!this.#book || text !== this.#text) return;
+    if (!this.reads(text)) return;
     const from = this.#from;
     const timer = setInterval(() => {
-      const heard = [...text].slice(0, Math.max(0, playback.place)).join("").lastIndexOf("\n\n");
-      if (this.#book && this.#text === text) this.#keepPlace(from + Math.max(0, heard));
+      const heard = [...text].slice(0, playback.place).join("").lastIndexOf("\n\n");
+      if (playback.place >= 0 && this.reads(text)) this.#keepPlace(heard < 0 ? from : from + heard + 2);
     }, PLACE_EVERY_MS);
     await ended;
     clearInterval(timer);
@@ -109,7 +123,7 @@ export class Book {
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
   heard(text) {
-    if (!this.#book || text !== this.#text) return;
+    if (!this.reads(text)) return;
     if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
     else this.#keepPlace(0, 0);
   }
@@ -129,13 +143,13 @@ export class Book {
   /** Be at a place. */
   #is(at, from) {
     this.#at = at;
-    this.#from = from;
+    this.#from = from + this.#book.chapters[at].text.slice(from).search(/\S|$/);
     const { select, previous, next, restart } = this.#view;
     select.value = String(at);
     previous.disabled = at === 0;
     next.disabled = at + 1 === this.#book.chapters.length;
     restart.hidden = from === 0;
-    this.#keepPlace(from);
+    this.#keepPlace(this.#from);
   }
 
   #keepPlace(from, at = this.#at) {
@@ -147,7 +161,7 @@ export class Book {
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
   #close() {
     this.#making?.abort();
-    if (compose.choice.text === this.#text) {
+    if (this.reads(compose.choice.text)) {
       quiet();
       compose.give(this.#open.object.typed);
     }

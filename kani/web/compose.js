@@ -118,14 +118,10 @@ class Compose {
   }
 
   /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
-  inParts(text) {
-    return text.length > this.longest || isMarked(text);
-  }
+  inParts = (text) => text.length > this.longest || isMarked(text);
 
   /** Return true if there is a voice, or may be: a mix is in no list. */
-  speaks(voice) {
-    return this.voices.length === 0 || voice.includes("+") || this.voices.some(({ id }) => id === voice);
-  }
+  speaks = (voice) => this.voices.length === 0 || voice.includes("+") || this.voices.some(({ id }) => id === voice);
 
   /** Show the settings that are folded away. */
   async showParameters() {
@@ -167,14 +163,10 @@ class Compose {
   }
 
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
-  own(language) {
-    return this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
-  }
+  own = (language) => this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
-  known(tag) {
-    return tag in this.#languages ? tag : "";
-  }
+  known = (tag) => tag in this.#languages ? tag : "";
 
   /** The languages that are offered, for another <select>. */
   get languages() {
@@ -274,9 +266,7 @@ class Compose {
   /** Name what the server chooses by itself: "Detect (English)". */
   #name(language, voice) {
     const choices = [[this.#language, t("language.auto"), language], [this.#voice, t("voice.default"), voice]];
-    for (const [{ value, options }, words, chosen] of choices) {
-      options[0].text = chosen && !value ? `${words} (${chosen})` : words;
-    }
+    for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;
   }
 
   /** An example makes room for that of the language. */

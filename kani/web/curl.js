@@ -15,9 +15,7 @@ export function pathOf(call) {
 
 function bodyOf({ kind, media }) {
   if (!media) return [];
-  if (kind === "multipart/form-data") {
-    return Object.entries(media.example).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`);
-  }
+  if (kind === "multipart/form-data") return Object.entries(media.example).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`);
   const data = kind === "application/json" ? JSON.stringify(media.example) : media.example;
   return [`-H ${quote(`Content-Type: ${kind}`)}`, `--data-binary ${quote(data)}`];
 }

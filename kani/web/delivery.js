@@ -36,7 +36,6 @@ export class Emotions {
 /** The slider of the speed: a step multiplies it, so that 1× is in the middle between a quarter and four times. */
 export class SpeedSlider {
   #slider = find("speed");
-  #shown = find("speed-value");
   #speed = 1;
 
   constructor() {
@@ -52,6 +51,6 @@ export class SpeedSlider {
     const { min, max } = this.#slider;
     this.#speed = Number.isFinite(speed) ? Math.min(Math.max(speed, 2 ** Number(min)), 2 ** Number(max)) : 1;
     this.#slider.valueAsNumber = Math.log2(this.#speed);
-    this.#shown.textContent = this.#slider.ariaValueText = t("times", { n: number(this.#speed, this.#speed % 1 ? 2 : 0) });
+    find("speed-value").textContent = this.#slider.ariaValueText = t("times", { n: number(this.#speed, this.#speed % 1 ? 2 : 0) });
   }
 }

@@ -153,6 +153,4 @@ async function start() {
   openNamed();
 }
 
-start().catch((error) => {
-  find("state").textContent = `The document could not be loaded: ${error.message}`;
-});
+start().catch((error) => (find("state").textContent = `The document could not be loaded: ${error.message}`));

@@ -69,9 +69,7 @@ export function tell(element, words) {
 /** Have a list hold these elements, in order; one that stays keeps its place, and with it the focus. */
 export function arrange(list, elements) {
   for (const child of [...list.children]) if (!elements.includes(child)) child.remove();
-  for (const [at, element] of elements.entries()) {
-    if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
-  }
+  for (const [at, element] of elements.entries()) if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
 }
 
 /**

@@ -6,7 +6,7 @@ import { clock, moment, number, t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
-import { textOf, Transcript } from "./transcript.js";
+import { reachOf, textOf, Transcript } from "./transcript.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
@@ -39,8 +39,9 @@ export class HistoryList {
     }
     this.#items = items;
     arrange(find("history"), [...items.values()].map(({ item }) => item));
-    find("history-empty").hidden = entries.length > 0 && history.lasts;
-    find("history-empty").textContent = t(history.lasts ? "history.empty" : "history.nowhere");
+    const told = !history.lasts ? "history.nowhere" : history.full ? "history.full" : entries.length ? "" : "history.empty";
+    find("history-empty").hidden = !told;
+    find("history-empty").textContent = told && t(told);
     find("history-clear").hidden = entries.length === 0;
     find("history-search").hidden = entries.length < SEARCHED_FROM;
     this.#filter();
@@ -105,23 +106,24 @@ export class HistoryList {
 }
 
 /** What an entry says. */
-function textIn({ kind, choice, rows, lines, title, author }) {
+function textIn({ kind, choice, rows, lines, title, author, name }) {
   if (choice) return choice.text;
   if (kind === "book") return [title, author].filter(Boolean).join(", ");
-  return kind === "talk" ? dialogueOf(lines) : textOf(...rows);
+  return kind === "talk" ? dialogueOf(lines) : textOf(...rows) || name;
 }
 
 /** When an entry was made, how long it is, and of which kind. */
-function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lost }) {
+function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lost, cut }) {
   if (kind === "talk") return [moment(time), t("tab.talk"), number(lines.length)].join(" · ");
   if (kind === "book") return [moment(time), t("book.open")].join(" · ");
   // As the player shows it.
-  const length = clock(choice ? seconds : (rows.at(-1)?.words.at(-1).end ?? 0));
-  if (!choice) return [moment(time), length, t("tab.listen")].join(" · ");
+  const length = choice ? clock(seconds) : reachOf({ rows, cut });
+  const told = stopped ? t("history.stopped", { length }) : lost ? t("history.lost", { length }) : length;
+  if (!choice) return [moment(time), told, t("tab.listen")].join(" · ");
   const { emotion = "neutral", speed = 1 } = choice;
   return [
     moment(time),
-    stopped ? t("history.stopped", { length }) : lost ? t("history.lost", { length }) : length,
+    told,
     nameOf(heardVoice(choice, result)),
     emotion !== "neutral" && t(`emotion.${emotion}`),
     speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),

@@ -13,6 +13,13 @@ const MOST = 50;
 /** Bytes of all sounds. */
 const MOST_BYTES = 200 * 2 ** 20;
 
+/** Sorts of entries, by how hard it is to make them again: a recording of the microphone never can be. */
+const WORTH = ["microphone", "talk", "file", "speech", "book", "chapter"];
+
+/** The sort of an entry, one of WORTH. */
+const sortOf = ({ kind, choice, name }) =>
+  kind === "transcript" ? (name ? "file" : "microphone") : (kind ?? (choice.chapter ? "chapter" : "speech"));
+
 /** Id of the recording that an entry has meanwhile. */
 const soundOf = (id) => `${id}:sound`;
 
@@ -26,8 +33,9 @@ const answer = (request) =>
 export class History {
   /** Shows what is kept, here and in other tabs. */
   changed = async () => {};
-  /** Whether what is kept lasts beyond this page. */
+  /** Whether what is kept lasts beyond this page; and whether something of one's own had to go. */
   lasts = true;
+  full = false;
   #database = null;
   #memory = new Map();
   #forgets = expected([DOMException], () => {
@@ -45,9 +53,7 @@ export class History {
   }
 
   /** What is kept with an id, undefined for nothing. */
-  async find(id) {
-    return (await this.list()).find((entry) => entry.id === id);
-  }
+  find = async (id) => (await this.list()).find((entry) => entry.id === id);
 
   /** Keep an entry as `put` does, and show it. */
   async add(entry) {
@@ -56,31 +62,31 @@ export class History {
   }
 
   /** Keep the recording of an entry, as far as it has come, until the entry is kept with all of it. */
-  putSound(id, recording) {
-    return this.#write({ kind: "sound", id: soundOf(id), recording });
-  }
+  putSound = (id, recording) => this.#write({ kind: "sound", id: soundOf(id), recording });
 
   /** Keep an utterance with some audio; lost: more was to come. */
   keep({ id, choice, pieces, spans, sampleRate, seconds, result, stopped }, lost) {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }
 
-  /** Keep an entry, in place of one with its id, and let the oldest go where there are too many. */
+  /** Keep an entry, in place of one with its id; where there is too much, what is made again most easily goes first, then the oldest. */
   async put(entry) {
     await this.#write(entry);
     if (entry.recording) await this.#erase(soundOf(entry.id));
     const counts = {};
     let bytes = 0;
-    for (const [n, { kind = "speech", ...other }] of (await this.list()).entries()) {
-      counts[kind] = (counts[kind] ?? 0) + 1;
-      bytes += (other.pcm ?? other.recording ?? other.file)?.size ?? 0;
-      const full = n > 0 && bytes > MOST_BYTES;
-      if (counts[kind] > MOST || (full && other.pcm)) await this.delete(other.id);
+    const worth = (other) => (other.id === entry.id ? -1 : WORTH.indexOf(sortOf(other)));
+    for (const other of (await this.list()).sort((one, next) => worth(one) - worth(next))) {
+      const sort = sortOf(other);
+      const size = (other.pcm ?? other.recording ?? other.file)?.size ?? 0;
+      counts[sort] = (counts[sort] ?? 0) + 1;
+      const full = size > 0 && bytes + size > MOST_BYTES && other.id !== entry.id;
+      if (!full) bytes += size;
+      if (!full && counts[sort] <= MOST) continue;
+      this.full ||= sort !== "chapter";
       // Words are small: of a transcript only its recording goes, of a book its file.
-      else if (full && (other.recording || other.file)) {
-        await this.#write({ ...other, kind, recording: null, file: null });
-        await this.#erase(soundOf(other.id));
-      }
+      await this.delete(other.id);
+      if (!other.pcm && counts[sort] <= MOST) await this.#write({ ...other, recording: null, file: null });
     }
   }
 

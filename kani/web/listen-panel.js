@@ -16,7 +16,7 @@ import { inWords, server, ServerError } from "./server.js";
 import { Draft, Growth, KEPT_WITHIN_MS } from "./storage.js";
 import { timesFile } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
-import { Transcript } from "./transcript.js";
+import { reachOf, Transcript } from "./transcript.js";
 import { TranscriptView } from "./transcript-view.js";
 import { saveFile, wavFile } from "./wav.js";
 
@@ -40,7 +40,7 @@ export class ListenPanel {
       if (!this.#transcript.rows.length) this.#become("empty", t("listen.first"));
     },
     typed: (row, text) => (this.#draft.object = { id: this.#transcript.id, row, text }),
-    gone: (transcript, rows) => offerUndo(t("history.gone"), () => {
+    lost: (transcript, rows, told) => offerUndo(told, () => {
       transcript.rows = rows;
       this.#keep(transcript);
       if (this.#transcript.id === transcript.id) this.#show(transcript);
@@ -59,8 +59,9 @@ export class ListenPanel {
   /** Timer of when it is kept next; and when its recording is to be. */
   #keeping = 0;
   #growth = new Growth();
-  /** The file that is transcribed, and those that wait for it. */
+  /** The transcript of the file that is heard, and of those that wait for it; done when the first one is. */
   #files = [];
+  #work = null;
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
@@ -70,16 +71,13 @@ export class ListenPanel {
       if (this.#state === "recording" || this.#state === "transcribing") this.finish();
       else if (!(this.#state in ROUND)) this.#record();
     });
-    find("listen-file").addEventListener("change", () => {
-      for (const file of find("listen-file").files) this.#take(file);
-    });
+    find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.#take(file)));
     find("listen-sample").addEventListener("click", () => this.#trySample());
     for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
     find("listen-use").addEventListener("click", () => use(this.#transcript.text));
-    find("listen-copy").addEventListener("click", async () => {
-      this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`));
-    });
+    find("listen-copy").addEventListener("click", async () => this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`)));
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));
+    find("listen-rest").addEventListener("click", () => this.#takeAgain(this.#transcript));
     find("listen-edit").addEventListener("click", () => this.#edit(find("listen-edit").ariaPressed !== "true"));
     const search = find("listen-search");
     search.addEventListener("input", () => this.#view.search(search.value));
@@ -96,6 +94,7 @@ export class ListenPanel {
 
   /** Show a transcript of the history; what is under way is ended, and kept. */
   async open(entry) {
+    if (this.#state in ROUND && entry.id === this.#transcript.id) return;
     await this.finish();
     this.#show(Transcript.from(entry));
   }
@@ -105,8 +104,12 @@ export class ListenPanel {
     this.#player.stop();
     if (this.#state === "opening") this.#become("empty");
     if (this.#state === "transcribing") {
+      const files = this.#work ? [...this.#files] : [];
       this.#files.splice(1);
       this.#upload.abort();
+      await this.#work;
+      const names = files.map(({ name }) => name).join(", ");
+      if (names) offerUndo(t("listen.ended", { names }), () => files.forEach((file) => this.#takeAgain(file)), "listen");
     }
     if (this.#state !== "recording") return;
     if (this.#listener.deaf) quiet();
@@ -133,7 +136,7 @@ export class ListenPanel {
   }
 
   /** Show another transcript. The one that was shown stays in the history, and can be brought back. */
-  #show(transcript, state = transcript.rows.length ? "done" : "empty", told = state === "empty" ? t("listen.first") : undefined) {
+  #show(transcript, state = transcript.rows.length ? "done" : "empty", told = state === "empty" && transcript.cut === null ? t("listen.first") : undefined) {
     const before = this.#transcript;
     if (before.rows.length && before.id !== transcript.id) {
       offerUndo(t("listen.cleared"), () => this.open(before.entry), "listen-copy");
@@ -155,6 +158,7 @@ export class ListenPanel {
     const some = this.#transcript.rows.length > 0;
     const busy = state in ROUND;
     const whole = some && !busy;
+    const { cut, recording } = this.#transcript;
     const stops = state === "recording" || state === "transcribing";
     find("listen-drop").dataset.state = state;
     find("listen").disabled = state === "finishing" || !(stops || Microphone.possible);
@@ -162,15 +166,17 @@ export class ListenPanel {
     find("listen-text").textContent = find("listen-invitation").textContent = t(ROUND[state] ?? (some ? "listen.again" : "listen.start"));
     for (const id of ["listen-results", "listen-head"]) find(id).hidden = !whole;
     find("listen-sample").hidden = some || busy;
+    find("listen-rest").hidden = busy || cut === null || !recording;
     find("listen-progress").hidden = state !== "transcribing";
     if (!busy) {
       find("listen-elapsed").textContent = "";
       this.#meter.rest();
       this.#view.light(null);
     }
-    if (whole && this.#transcript.recording) this.#player.take(this.#transcript.recording, this.#view.words.at(-1).end);
+    if (whole && recording) this.#player.take(recording, this.#view.words.at(-1).end);
     else if (!whole || this.#player.ready) this.#player.drop();
-    this.#say(told ?? t(some ? "listen.done" : "listen.nothing"), told === undefined && some);
+    const ended = cut === null ? t(some ? "listen.done" : "listen.nothing") : t("history.stopped", { length: reachOf(this.#transcript) });
+    this.#say(told ?? ended, told === undefined && some && cut === null);
     find("listen-problem").textContent = problem;
   }
 
@@ -211,6 +217,7 @@ export class ListenPanel {
   /** What was under way has ended; told: what is said of that, if it is not that all was heard. */
   #ended(transcript, problem = "", told = problem ? "" : undefined) {
     this.#keep(transcript);
+    this.#draft.object = { id: this.#transcript.id };
     if (!this.#samples.length) find("transcript").scrollTop = 0;
     this.#become(problem ? "failed" : this.#transcript.rows.length ? "done" : "empty", told, problem);
   }
@@ -221,13 +228,14 @@ export class ListenPanel {
     this.#view.refresh();
     find("transcript").scrollTop = find("transcript").scrollHeight;
     if (this.#state === "recording") this.#view.light(this.#view.words.at(-1).element);
-    this.#keeping ||= setTimeout(() => this.#keep(transcript), KEPT_WITHIN_MS);
+    this.#keeping ||= setTimeout(() => this.#keep(transcript, null), KEPT_WITHIN_MS);
   }
 
-  #keep(transcript) {
+  /** Keep a transcript; recording: null while that is kept by itself. */
+  #keep(transcript, recording = transcript.recording) {
     clearTimeout(this.#keeping);
     this.#keeping = 0;
-    if (transcript.rows.length) history.add(transcript.entry);
+    if (transcript.rows.length) history.add({ ...transcript.entry, recording });
   }
 
   async #paused(transcript) {
@@ -253,23 +261,34 @@ export class ListenPanel {
     else if (sample && this.#upload === upload) this.#become("empty", "");
   }
 
-  /** Take a file to be transcribed, after those before it. */
+  /** Take a file to be transcribed, after those before it; it is kept from now on. */
   async #take(file) {
-    this.#files.push(file);
-    if (this.#files.length > 1) return;
+    const transcript = Object.assign(new Transcript(), { name: file.name, recording: file, cut: 0 });
+    history.putSound(transcript.id, file);
+    history.add({ ...transcript.entry, recording: null });
+    if (this.#files.push(transcript) > 1) return;
     await this.finish();
-    for (; this.#files.length; this.#files.shift()) await this.#transcribe(this.#files[0]);
+    for (; this.#files.length; this.#files.shift()) await (this.#work = this.#transcribe(this.#files[0]));
+    this.#work = null;
   }
 
-  /** Transcribe a file, sentence by sentence. What is shown stays until the first one has come. */
-  async #transcribe(file) {
+  /** Transcribe a recording anew; what was heard of it before stays in the history. */
+  async #takeAgain({ id, rows, recording }) {
+    if (!rows.length) history.delete(id);
+    await this.#take(recording);
+  }
+
+  /** Transcribe the file of a transcript, sentence by sentence. What is shown stays until the first one has come. */
+  async #transcribe(transcript) {
+    const { name, recording: file } = transcript;
     const upload = (this.#upload = new AbortController());
-    const transcript = Object.assign(new Transcript(), { name: file.name });
-    const told = t("listen.transcribing", { name: file.name });
+    const told = t("listen.transcribing", { name });
+    this.#draft.object = { id: transcript.id };
     find("listen-progress").removeAttribute("value");
     this.#become("transcribing", told);
     const length = await lengthOf(file);
-    let problem;
+    if (length > 0 && Number.isFinite(length)) transcript.cut = length;
+    let failure = null;
     try {
       const [language, speakers] = [find("listen-language").value, find("listen-speakers").checked];
       const heard = [];
@@ -292,15 +311,17 @@ export class ListenPanel {
           find("listen-elapsed").textContent = `${clock(Math.min(sentence.end, length))} / ${clock(length)}`;
         }
       }
+      transcript.cut = null;
       // Nothing was said in it: that is what is shown.
       if (!transcript.rows.length) this.#show(transcript, "transcribing", told);
     } catch (error) {
-      if (error instanceof ServerError) problem = error.words;
+      transcript.stopped = true;
+      if (error instanceof ServerError) failure = error;
       else if (!upload.signal.aborted) throw error;
     }
-    transcript.recording = file;
+    if (!transcript.rows.length && failure?.kind !== "offline") history.delete(transcript.id).then(history.changed);
     find("listen-file").value = "";
-    this.#ended(transcript, problem, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
+    this.#ended(transcript, failure?.words, upload.signal.aborted && !transcript.rows.length ? "" : undefined);
   }
 
   /** Have the words and the speakers' names be corrected, or played by a click. */

@@ -36,9 +36,7 @@ export class Parameters {
     const kept = Object.values(this.#fields).filter(({ name }) => name !== "duration");
     for (const field of kept) {
       field.value = memory.object[field.name] ?? field.value;
-      field.addEventListener("input", () => {
-        memory.text = JSON.stringify(Object.fromEntries(kept.map(({ name, value }) => [name, value])));
-      });
+      field.addEventListener("input", () => (memory.text = JSON.stringify(Object.fromEntries(kept.map(({ name, value }) => [name, value])))));
     }
     const shows = () => {
       share.parentElement.hidden = !blend.value;

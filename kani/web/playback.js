@@ -45,9 +45,7 @@ class Playback {
   }
 
   /** Resolve when nothing is asked for nor heard. */
-  ended() {
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
+  ended = () => new Promise((resolve) => this.#waiting.push(resolve));
 
   /** Ask for what was chosen, and play it. */
   speak(choice) {

@@ -115,9 +115,7 @@ class Player extends AudioWorkletProcessor {
     if (found) found.ended = true;
   }
 
-  find(id) {
-    return [this.stream, this.next].find((stream) => stream?.id === id);
-  }
+  find = (id) => [this.stream, this.next].find((stream) => stream?.id === id);
 
   stop() {
     this.next = null;

@@ -224,9 +224,7 @@ export class Player {
    * @param {Int16Array} samples handed over to the audio thread: the caller loses them
    * @param {number} rate hertz, the same for a whole stream
    */
-  push(samples, rate) {
-    this.#inTurn((stream) => this.#take(stream, samples, rate));
-  }
+  push = (samples, rate) => this.#inTurn((stream) => this.#take(stream, samples, rate));
 
   /** Act on the stream after what was pushed before, if it is still the same one. */
   #inTurn(act) {
@@ -263,9 +261,7 @@ export class Player {
     else this.#opensAt ||= setTimeout(() => this.#release(), 1000 * WAIT_S);
   }
 
-  #send(samples) {
-    this.#output.postMessage({ kind: "samples", stream: this.#stream, samples }, [samples.buffer]);
-  }
+  #send = (samples) => this.#output.postMessage({ kind: "samples", stream: this.#stream, samples }, [samples.buffer]);
 
   /** Play what waits for the gate. */
   #release() {

@@ -69,9 +69,7 @@ export class RecordingPlayer {
   }
 
   /** Rest. */
-  stop() {
-    this.#audio.pause();
-  }
+  stop = () => this.#audio.pause();
 
   async #play() {
     quiet(this);

@@ -112,7 +112,5 @@ export class ScheduledOutput {
     this.#tell("ended", stream, stream.until);
   }
 
-  #tell(kind, stream, time, position = stream.position) {
-    this.#told({ kind, stream: stream.id, time, position });
-  }
+  #tell = (kind, stream, time, position = stream.position) => this.#told({ kind, stream: stream.id, time, position });
 }

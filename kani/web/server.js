@@ -83,9 +83,7 @@ class Server {
   }
 
   /** Open a socket. A browser sends no header with it but the names of protocols: the key as one of them. */
-  socket() {
-    return new WebSocket(this.#socketUrl("tts"), TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
-  }
+  socket = () => new WebSocket(this.#socketUrl("tts"), TOKEN.test(this.key) ? ["voxcpm-tts", `Bearer.${this.key}`] : ["voxcpm-tts"]);
 
   /** Open a socket for speech recognition; language: that is spoken, "" to detect it. */
   listeningSocket(language) {
@@ -124,29 +122,19 @@ class Server {
   }
 
   /** Return every voice of /v1/audio/voices. Throws ServerError. */
-  async voices() {
-    return (await this.#ask("v1/audio/voices")).voices;
-  }
+  voices = async () => (await this.#ask("v1/audio/voices")).voices;
 
   /** The content of /health: version, engines, languages (the engine that speaks each), recognizer, conversations, counters. Throws ServerError. */
-  health() {
-    return this.#ask("health");
-  }
+  health = () => this.#ask("health");
 
   /** The content of /api/config: default_params and constraints of a request, voxcpm_port. Throws ServerError. */
-  config() {
-    return this.#ask("api/config");
-  }
+  config = () => this.#ask("api/config");
 
   /** Keep a voice; form: name, audio, consent, language. Throws ServerError with the server's words. */
-  keepVoice(form) {
-    return this.#ask("v1/audio/voices", { method: "POST", body: form });
-  }
+  keepVoice = (form) => this.#ask("v1/audio/voices", { method: "POST", body: form });
 
   /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text}]}. Throws ServerError. */
-  readBook(file) {
-    return this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
-  }
+  readBook = (file) => this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
 
   /**
    * Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError.
@@ -160,9 +148,7 @@ class Server {
   }
 
   /** An audiobook that was made, a Blob. Throws ServerError. */
-  async audiobookFile(id) {
-    return (await this.#answer(`v1/books/audio/${id}`, {}, 0)).blob();
-  }
+  audiobookFile = async (id) => (await this.#answer(`v1/books/audio/${id}`, {}, 0)).blob();
 
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
   renameVoice(id, name) {
@@ -171,14 +157,10 @@ class Server {
   }
 
   /** Delete a kept voice. Throws ServerError. */
-  async deleteVoice(id) {
-    await this.#answer(voicePath(id), { method: "DELETE" });
-  }
+  deleteVoice = (id) => this.#answer(voicePath(id), { method: "DELETE" });
 
   /** The recording of a kept voice, as it came. Throws ServerError. */
-  async sample(id) {
-    return (await this.#answer(`${voicePath(id)}/sample`)).arrayBuffer();
-  }
+  sample = async (id) => (await this.#answer(`${voicePath(id)}/sample`)).arrayBuffer();
 
   /** A sentence in a voice, as MP3; language: of the sentence, for a voice that has none. Throws ServerError. */
   async preview(id, language) {
@@ -224,9 +206,7 @@ class Server {
     return url;
   }
 
-  async #ask(path, options) {
-    return (await this.#answer(path, options)).json();
-  }
+  #ask = async (path, options) => (await this.#answer(path, options)).json();
 
   async #answer(path, options = {}, patience = options.method ? UPLOAD_PATIENCE_MS : PATIENCE_MS) {
     const headers = { ...options.headers, ...(TOKEN.test(this.key) && { authorization: `Bearer ${this.key}` }) };

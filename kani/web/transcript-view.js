@@ -2,7 +2,7 @@
 
 import { find, make, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
-import { textOf } from "./transcript.js";
+import { copyOf, textOf } from "./transcript.js";
 import { follow } from "./words.js";
 
 /** A time that is searched for: 1:30, 1:02:03. */
@@ -18,7 +18,7 @@ export class TranscriptView {
   #words = null;
   #editing = false;
 
-  /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; gone(transcript, before): it lost a row, of those before */
+  /** @param {Record<string, any>} acts play(second); changed(): something was corrected; typed(number, text): of a row, before that; lost(transcript, before, told): something of its rows, in words */
   constructor(acts) {
     const box = this.#box;
     this.#acts = acts;
@@ -88,9 +88,7 @@ export class TranscriptView {
   }
 
   /** Light the word that is said at a second. */
-  lightAt(at) {
-    this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
-  }
+  lightAt = (at) => this.light(this.words.find(({ start, end }) => start <= at && at < end)?.element ?? null);
 
   /** Show the rows that hold some words, or go to a time. Returns the second that the first of them begins at, NaN for none. */
   search(query) {
@@ -129,13 +127,13 @@ export class TranscriptView {
     const n = this.#elements.indexOf(line.parentElement);
     const row = this.#transcript.rows[n];
     if (!line.isContentEditable || !row || line.textContent.trim() === textOf(row)) return;
-    const before = this.#transcript.rows.map((one) => ({ ...one }));
+    const before = copyOf(this.#transcript.rows);
     this.#transcript.correct(row, line.textContent);
     this.#words = null;
     line.replaceChildren(...spans(row));
     if (row.words.length === 0) {
       this.#elements.splice(n, 1)[0].remove();
-      this.#acts.gone(this.#transcript, before);
+      this.#acts.lost(this.#transcript, before, t("history.gone"));
     }
     this.#acts.changed();
   }
@@ -144,9 +142,11 @@ export class TranscriptView {
     if (field.localName !== "input") return;
     const row = this.#transcript.rows[this.#elements.indexOf(field.parentElement)];
     const before = row.speaker;
-    const after = field.value.trim() || before;
+    const after = (field.value = field.value.trim() || before);
+    const { rows } = this.#transcript;
+    const merges = after !== before && rows.some(({ speaker }) => speaker === after);
+    if (merges) this.#acts.lost(this.#transcript, copyOf(rows), t("listen.merged", { name: after }));
     for (const other of queryAll("input", this.#box)) if (other.value === before) other.value = after;
-    field.value = after;
     this.#transcript.rename(before, after);
     this.#acts.changed();
   }

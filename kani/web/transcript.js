@@ -1,5 +1,6 @@
 /** Recognised speech as it is shown, corrected, kept and saved: rows of words with their times. */
 
+import { clock } from "./i18n.js";
 import { newId } from "./storage.js";
 import { divides, sentenceWords } from "./subtitles.js";
 
@@ -14,6 +15,13 @@ export const between = (before, after) =>
 export const textOf = (...rows) =>
   rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
+/** Rows as they are before they change. */
+export const copyOf = (rows) => rows.map((row) => ({ ...row }));
+
+/** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
+export const reachOf = ({ rows, cut }) =>
+  [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");
+
 export class Transcript {
   id = newId();
   time = Date.now();
@@ -26,6 +34,9 @@ export class Transcript {
   rows = [];
   /** What was heard, a Blob; null for none. */
   recording = null;
+  /** Seconds of a recording that was not heard to its end, 0 where that is not known; null of a whole one. */
+  cut = null;
+  stopped = false;
   #paused = true;
 
   /** A transcript that was kept. */

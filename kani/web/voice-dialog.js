@@ -106,12 +106,16 @@ export class VoiceDialog {
     await recorder.microphone.close();
     const { pieces, samples, rate } = recorder;
     const length = rate && samples / rate;
-    this.#take(new File([wavFile(pieces, rate)], "recording.wav", { type: "audio/wav" }), length);
-    find("voice-file").value = "";
     this.#level = 0;
     find("record-level").value = "0";
     find("record").ariaPressed = null;
     find("record-text").textContent = t("clone.record");
+    // A slip does not replace what is long enough.
+    if (length < SHORTEST_S && this.#recording && !(this.#length < SHORTEST_S)) {
+      return this.#complain("audio", `${t("clone.short", { length: seconds(length) })} ${t("clone.stays")}`);
+    }
+    this.#take(new File([wavFile(pieces, rate)], "recording.wav", { type: "audio/wav" }), length);
+    find("voice-file").value = "";
     find("recording-state").textContent = t("clone.recorded", { length: seconds(length) });
     this.#tooShort();
   }
@@ -177,9 +181,7 @@ export class VoiceDialog {
   }
 
   /** Lead to what is wrong. */
-  #point() {
-    queryAll("[aria-invalid]", this.#dialog)[0]?.focus();
-  }
+  #point = () => queryAll("[aria-invalid]", this.#dialog)[0]?.focus();
 
   /** Nothing is wrong, with a field or with all of them. */
   #clear(param) {

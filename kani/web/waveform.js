@@ -44,9 +44,7 @@ export class Waveform {
       element.setPointerCapture(event.pointerId);
       holds(event);
     });
-    element.addEventListener("pointermove", (event) => {
-      if (this.#held !== null) holds(event);
-    });
+    element.addEventListener("pointermove", (event) => this.#held !== null && holds(event));
     element.addEventListener("pointerup", () => {
       const position = this.#held;
       this.#held = null;
@@ -102,9 +100,7 @@ export class Waveform {
     for (let bar = 0; bar < bars; bar++) {
       const from = Math.floor(bar * each);
       let peak = -1;
-      for (let n = from; n < Math.max(from + 1, (bar + 1) * each) && n < this.#peaks.length; n++) {
-        peak = Math.max(peak, this.#peaks[n]);
-      }
+      for (let n = from; n < Math.max(from + 1, (bar + 1) * each) && n < this.#peaks.length; n++) peak = Math.max(peak, this.#peaks[n]);
       const tall = peak < 0 ? 2 : Math.max(3, (peak / this.#loudest) * (height - 4));
       pen.fillStyle = colour(bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave");
       pen.beginPath();

@@ -105,9 +105,7 @@ export class Words {
   }
 
   /** The second at which an element of the text is said; undefined where it is not known. */
-  timeOf(element) {
-    return this.#words.find(({ word }) => word === element)?.from;
-  }
+  timeOf = (element) => this.#words.find(({ word }) => word === element)?.from;
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {

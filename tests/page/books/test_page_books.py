@@ -4,6 +4,7 @@ from io import BytesIO
 from pathlib import Path
 
 import av
+import pytest
 from playwright.sync_api import Page, expect
 
 from tests.books.epubs import NAV, epub
@@ -180,6 +181,24 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     page.get_by_role("button", name="From the chapter’s beginning").click()
     expect(text).to_have_value(whole)
     assert page.evaluate(places) == 0
+
+
+@pytest.mark.parametrize("act", ["#gallery [role=option] >> nth=1", "#emotions button[value=happy]", "#stop"])
+def test_reading_goes_on(visitor: Visitor, tmp_path: Path, act: str) -> None:
+    page, whole = visitor.page, "\n\n".join(["One", *LONG])
+    give(page, long_book(tmp_path))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    page.click("#speak")
+    places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
+    for least in (100, 200):
+        page.wait_for_function(f"() => {places} > {least}")
+        page.click(act)
+        if act == "#stop":
+            page.click("#speak")
+        page.wait_for_function("() => document.querySelectorAll('#words .said').length > 0")
+        assert page.evaluate(places) >= least
+        text = visitor.requests[-1]["text"]
+        assert whole.endswith(text) and text.startswith("This is") and len(whole) - len(text) >= least
 
 
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from tests.page.node import run
 ROW = "#transcript .sentence"
 BOX = "element => { const { left, right } = element.getBoundingClientRect(); return [left, right]; }"
 BACKGROUND = "element => getComputedStyle(element).backgroundColor"
+TRANSCRIPTIONS = "**/v1/audio/transcriptions"
 
 
 def rows(page: Page) -> list[tuple[str, str]]:
@@ -104,7 +105,7 @@ def test_words_of_a_file_and_of_the_microphone_are_two_transcripts(visit: Visit,
     visitor.network_may_fail = True
     page = visitor.page
     held: list[Route] = []
-    page.route("**/v1/audio/transcriptions", lambda route: held.append(route))
+    page.route(TRANSCRIPTIONS, lambda route: held.append(route))
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
     page.set_input_files("#listen-file", recording)
@@ -185,6 +186,52 @@ def test_a_correction_that_is_being_typed_lasts(visit: Visit, recording: Path) -
     page.click("#tab-listen")
     expect(page.locator("#transcript")).to_contain_text("The moon is out.")
     expect(page.locator("#history .excerpt")).to_contain_text("The moon is out.")
+
+
+def test_speakers_that_became_one_are_two_again(visit: Visit, recording: Path) -> None:
+    page = transcribe(visit(), recording, events(ENGLISH, "AB"))
+    page.click("#listen-edit")
+    name = page.get_by_role("textbox", name="Speaker").last
+    name.fill("A")
+    name.press("Tab")
+    expect(page.locator("#toast-text")).to_have_text("Two speakers are now one: A.")
+    page.click("#toast-undo")
+    expect(page.locator("#transcript b")).to_have_text(["A:", "B:"])
+
+
+ENDLESS = """(body) => {
+    const { fetch } = window;
+    const start = (stream) => stream.enqueue(new TextEncoder().encode(body));
+    const answer = (way) => new ReadableStream({ start }).pipeThrough(new TransformStream(), way);
+    window.fetch = async (url, options) =>
+        `${url}`.includes("transcriptions") ? new Response(answer(options)) : fetch(url, options);
+}"""
+
+
+def test_files_that_were_not_heard_to_their_end_are_kept(visit: Visit, recording: Path) -> None:
+    page = visit().page
+    page.evaluate(ENDLESS, events(ENGLISH))
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    page.set_input_files("#listen-file", [recording, recording])
+    status, cut = page.locator("#listen-status"), re.compile(r"^0:0\d / 0:0\d, stopped$")
+    expect(page.locator("#history .excerpt", has_text="Good morning, Mr. Brown!")).to_have_count(1)
+    page.click("#listen")
+    expect(status).to_have_text(cut)
+    expect(page.locator("#toast-text")).to_have_text("Not transcribed to the end: speech.wav, speech.wav")
+    page.click("#toast-undo")
+    expect(page.locator("#history li")).to_have_count(3)
+    page.locator("#history li", has_text="stopped").get_by_role("button", name="Open").click()
+    expect(status).to_have_text(cut)
+    page.click("#toast-undo")
+    page.reload()
+    page.wait_for_selector("#line[data-state=open]")
+    page.click("#tab-listen")
+    expect(status).to_have_text(cut)
+    whole = events(ENGLISH)
+    page.route(TRANSCRIPTIONS, lambda route: route.fulfill(content_type="text/event-stream", body=whole))
+    page.click("#listen-rest")
+    expect(status).to_have_text("Done")
 
 
 SCRIPT = """

@@ -266,3 +266,24 @@ def test_nothing_is_lost(
             break
         # One undo after the other.
         undo.click()
+
+
+PUT = """async (entries) => {
+    const { name } = performance.getEntriesByType("resource").find((one) => one.name.includes("history.js"));
+    const { history } = await import(name);
+    for (const entry of entries) await history.add({ time: 0, rows: [], seconds: 1, ...entry });
+}"""
+
+
+def test_what_cannot_be_made_again_is_the_last_to_go(visit: Visit) -> None:
+    page, sound = visit().page, {"size": 9e7}
+    shown, told = page.locator("#history .excerpt"), page.locator("#history-empty")
+    own = {"id": "own", "choice": {"text": "Mine."}, "pcm": {"size": 1e7}}
+    page.evaluate(PUT, [{"id": "heard", "kind": "transcript", "name": "", "recording": sound}, own])
+    chapter = {"choice": {"text": "A chapter.", "chapter": True}, "pcm": sound}
+    page.evaluate(PUT, [{**chapter, "id": str(n), "time": n} for n in range(9)])
+    expect(shown).to_have_text(["A chapter.", "", "Mine."])
+    expect(told).to_be_hidden()
+    page.evaluate(PUT, [{**own, "id": id, "time": 99, "pcm": sound} for id in "ab"])
+    expect(told).to_contain_text("There was no more room")
+    expect(shown).to_have_text(["Mine.", "", "Mine."])
