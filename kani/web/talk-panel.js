@@ -41,7 +41,8 @@ export class TalkPanel {
   #draft = new Draft("kani.talking");
   /** Id and time of the conversation that is shown. */
   #shown = { id: "", time: 0 };
-  #beginning = false;
+  /** True while the microphone is asked for. */
+  #asking = false;
   /** Timer of when it is kept next. */
   #keeping = 0;
   /** The latest answer, and what ends that its words are lit. */
@@ -84,7 +85,7 @@ export class TalkPanel {
     const { id, written = "" } = this.#draft.object;
     this.#view.text.value ||= written;
     const entry = id && (await history.find(id));
-    if (entry && !this.#session && !this.#beginning) await this.open(entry);
+    if (entry && !this.#session) await this.open(entry);
   }
 
   #remember() {
@@ -122,7 +123,7 @@ export class TalkPanel {
 
   /** Have the button begin, end, or be held for a turn, by a pointer, a key, or what clicks without either. */
   #takePresses(button) {
-    const holds = () => this.#session && this.#holds;
+    const holds = () => this.#session?.microphone && this.#holds;
     button.addEventListener("pointerdown", (event) => {
       if (!holds() || event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
@@ -140,7 +141,7 @@ export class TalkPanel {
     }
     button.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
     button.addEventListener("click", ({ detail }) => {
-      if (!this.#session) this.#begin();
+      if (!this.#session?.microphone) this.#listen();
       else if (!this.#holds) this.finish();
       else if (detail === 0) {
         // A screen reader clicks without pressing.
@@ -187,21 +188,34 @@ export class TalkPanel {
     this.#invite();
   }
 
-  /** Send what was written; it begins a conversation, if there is none. */
-  async #write(text) {
+  /** Send what was written. */
+  #write(text) {
     if (!text) return;
-    if (!this.#session) await this.#begin();
-    if (!this.#session) return;
+    if (!this.#session) this.#begin();
     this.#view.text.value = "";
     this.#remember();
     this.#session.write(text);
     this.#lines.complete(newId(), text);
     this.#keep();
+    this.#invite();
   }
 
-  async #begin() {
-    if (this.#beginning) return;
-    this.#beginning = true;
+  /** Open the microphone; without it one writes. */
+  async #listen() {
+    if (this.#asking) return;
+    if (!this.#session) this.#begin();
+    const session = this.#session;
+    this.#complain("");
+    this.#asking = true;
+    const refused = expected([DOMException], () => this.#session === session && this.#complain(t("clone.microphone")));
+    await session.listen().catch(refused).finally(() => (this.#asking = false));
+    if (this.#session !== session) return session.finish();
+    if (session.microphone) session.begin();
+    else if (!session.socket) return this.finish();
+    this.#invite();
+  }
+
+  #begin() {
     this.#complain("");
     quiet();
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
@@ -209,15 +223,7 @@ export class TalkPanel {
     this.#view.take.hidden = this.#view.fresh.hidden = true;
     this.#say(t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
-    const failed = expected([DOMException], () => {
-      this.#ended();
-      this.#complain(t("clone.microphone"));
-    });
-    const session = await TalkSession.begin(this.#player, this.#settings, this.#handlers(), this.#lines.lines)
-      .catch(failed).finally(() => (this.#beginning = false));
-    if (!session) return;
-    if (panel.hidden) return session.finish().then(() => this.#ended());
-    this.#session = session;
+    this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
     this.#invite();
   }
@@ -226,7 +232,9 @@ export class TalkPanel {
     return {
       state: (state) => {
         this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
-        this.#say(t(STATES[state] ?? (this.#holds ? "talk.ready" : "listen.listening")));
+        const ready = this.#session?.microphone && (this.#holds ? "talk.ready" : "listen.listening");
+        const words = STATES[state] ?? ready;
+        this.#say(words ? t(words) : "");
       },
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
@@ -285,13 +293,14 @@ export class TalkPanel {
   /** Say what the round button does. */
   #invite() {
     const { name, invitation } = this.#view;
-    const running = this.#session !== null;
-    const held = this.#holds ? Boolean(this.#session?.held) : running;
+    const listens = Boolean(this.#session?.microphone);
+    const held = this.#holds ? Boolean(this.#session?.held) : listens;
     this.#button.ariaPressed = String(held);
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
-    name.textContent = invitation.textContent = t(running ? does : this.#lines.lines.length ? "talk.go-on" : "talk.start");
-    // By hands-free the round button ends it, if it can be pressed.
-    this.#view.end.hidden = !running || !(this.#holds || this.#button.disabled);
+    const begins = this.#session ? "listen.start" : this.#lines.lines.length ? "talk.go-on" : "talk.start";
+    name.textContent = invitation.textContent = t(listens ? does : begins);
+    // By hands-free the round button ends it, while it listens.
+    this.#view.end.hidden = !this.#session || (listens && !this.#holds);
   }
 
   #say(words) {
