@@ -53,6 +53,9 @@ export class ServerError extends Error {
 /** What tells the words of a ServerError, for a promise's `catch`. */
 export const inWords = (tell) => expected([ServerError], ({ words }) => tell(words));
 
+/** What loads a part of the page. Throws ServerError without the server. @template Part @param {Promise<Part>} loading */
+export const part = (loading) => loading.catch(expected([TypeError], (error) => Promise.reject(new ServerError("offline", String(error)))));
+
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */
 const PUBLIC_TOKEN = "public_token";
 
@@ -165,9 +168,8 @@ class Server {
   }
 
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
-  renameVoice(id, name) {
-    const body = JSON.stringify({ name });
-    return this.#ask(voicePath(id), { method: "PATCH", body, headers: { "content-type": "application/json" } });
+  async renameVoice(id, name) {
+    return (await this.post(voicePath(id), { name }, "PATCH")).json();
   }
 
   /** Delete a kept voice. Throws ServerError. */
@@ -187,9 +189,9 @@ class Server {
   }
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
-  post(path, body) {
+  post(path, body, method = "POST") {
     const headers = { "content-type": "application/json" };
-    return this.#answer(path, { method: "POST", body: JSON.stringify(body), headers });
+    return this.#answer(path, { method, body: JSON.stringify(body), headers });
   }
 
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */

@@ -183,7 +183,6 @@ export class TalkPanel {
 
   #configure() {
     this.#memory.text = this.#view.mode.value;
-    this.#persona.text = this.#view.persona.value;
     this.#session?.configure(this.#settings);
     this.#invite();
   }
@@ -205,9 +204,9 @@ export class TalkPanel {
     if (this.#asking) return;
     if (!this.#session) this.#begin();
     const session = this.#session;
-    this.#complain("");
+    this.#view.problem.textContent = "";
     this.#asking = true;
-    const refused = expected([DOMException], () => this.#session === session && this.#complain(t("clone.microphone")));
+    const refused = expected([DOMException], () => this.#session === session && tell(this.#view.problem, t("clone.microphone")));
     await session.listen().catch(refused).finally(() => (this.#asking = false));
     if (this.#session !== session) return session.finish();
     if (session.microphone) session.begin();
@@ -216,7 +215,7 @@ export class TalkPanel {
   }
 
   #begin() {
-    this.#complain("");
+    this.#view.problem.textContent = "";
     quiet();
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
@@ -232,9 +231,8 @@ export class TalkPanel {
     return {
       state: (state) => {
         this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
-        const ready = this.#session?.microphone && (this.#holds ? "talk.ready" : "listen.listening");
-        const words = STATES[state] ?? ready;
-        this.#say(words ? t(words) : "");
+        const idle = this.#holds ? "talk.ready" : "listen.listening";
+        this.#say(state !== "idle" || this.#session?.microphone ? t(STATES[state] ?? idle) : "");
       },
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
@@ -244,10 +242,10 @@ export class TalkPanel {
         if (!text) this.#say(t("listen.nothing"));
       },
       begins: () => {
-        this.#complain("");
+        this.#view.problem.textContent = "";
         this.#answer = this.#lines.answer();
         this.#rests();
-        this.#rests = eachFrame(() => this.#session && this.#answer.show(this.#session.position));
+        this.#rests = eachFrame(() => this.#session && this.#answer.show(this.#player.heard()));
       },
       text: (words) => this.#answer.write(words),
       audio: (length) => {
@@ -262,11 +260,11 @@ export class TalkPanel {
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
       waits: (words) => this.#say(words),
-      failed: (words) => this.#complain(words),
+      failed: (words) => (this.#view.problem.textContent = words),
       lost: (words) => {
         this.#session = null;
         this.#ended();
-        this.#complain(words);
+        this.#view.problem.textContent = words;
       },
     };
   }
@@ -305,10 +303,6 @@ export class TalkPanel {
 
   #say(words) {
     tell(this.#view.status, words);
-  }
-
-  #complain(words) {
-    this.#view.problem.textContent = words;
   }
 }
 

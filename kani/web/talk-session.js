@@ -71,11 +71,6 @@ export class TalkSession {
     this.microphone = await Microphone.open(true, (samples, rate) => this.#take(samples, rate));
   }
 
-  /** Second of the answer's audio that is heard now. */
-  get position() {
-    return this.#player.heard();
-  }
-
   /** Change the settings. */
   configure(settings) {
     if (JSON.stringify(settings) === JSON.stringify(this.#settings)) return;

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.conftest import ServerProcess
-from tests.page.conftest import Visit
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import Visit, in_both
 from tests.support.patience import WITHIN_S
 
 COMMAND = "python start_websocket_server.py --llm http://localhost:11434/v1"
@@ -24,6 +24,32 @@ def test_without_a_model_the_tab_says_what_to_start(visit: Visit) -> None:
     # A browser without a window may have no clipboard.
     expect(page.locator(".talk-setup [role=status]")).to_have_text(re.compile("^(Copied|Selected)"))
     assert visitor.is_wide_enough()
+
+
+@in_both
+@pytest.mark.parametrize(
+    ("first", "last", "alive"), [("listen", "talk", "#talk-needed"), ("talk", "listen", "#listen-sample")]
+)
+def test_tab_that_is_opened_without_the_server_comes_with_it(
+    visit: Visit, start_server: StartServer, first: str, last: str, alive: str
+) -> None:
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
+    visitor = visit(server, network_may_fail=True)
+    page = visitor.page
+    server.stop()
+    visitor.wait_for("#line[data-state=offline]")
+    page.click("#add-voice")
+    visitor.unfold("#code-text")
+    for tab in (first, last):
+        # Without a recogniser, which takes long to load, nobody sees the tabs.
+        page.eval_on_selector(f"#tab-{tab}", "tab => tab.click()")
+        expect(page.locator("#tab-problem")).to_have_text(re.compile("^The server cannot be reached"))
+    start_server("--engine", "espeak", KANI_PORT=str(server.port), KANI_RECOGNIZER="none")
+    # A click waits until the panel takes it.
+    page.click(alive, trial=True)
+    expect(page.locator("#tab-problem")).to_be_empty()
+    page.eval_on_selector("#code", "e => { e.open = false; }")
+    expect(page.locator("#code-text")).not_to_be_empty()
 
 
 def test_recogniser_that_hears_no_live_speech_and_light_voices_are_named(visit: Visit) -> None:
