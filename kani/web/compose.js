@@ -260,7 +260,7 @@ class Compose {
     const { language, voice } = this.#wanted;
     const known = language in this.#languages ? language : "";
     fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.voices)], known);
-    const groups = voiceGroups(this.voices, known, t("voice.kept"));
+    const groups = voiceGroups(this.voices, known);
     // A mix is in no list.
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
     groups.unshift(...mixed);

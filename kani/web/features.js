@@ -123,17 +123,14 @@ export class Features {
     find("listen-panel").inert = true;
     const [{ ListenPanel }] = await part(Promise.all([import("./listen-panel.js"), historyList()]));
     find("listen-panel").inert = false;
-    const use = (text) => {
+    this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
       compose.give(text);
-    };
-    // A voice of the user's own.
-    const own = () => {
+    }, () => {
       const kept = compose.voices.find((voice) => voice.kept);
       if (kept) compose.choose(kept.id);
-      else this.#addVoice();
-    };
-    this.#listenPanel ??= new ListenPanel(use, own);
+      else this.#addVoice().catch(told);
+    });
   }
 
   /** Show a transcript, a conversation or a book of the history. */

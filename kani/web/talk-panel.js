@@ -17,8 +17,6 @@ import "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
 const TAP_MS = 350;
-/** Speeds that the server takes. */
-const SPEEDS = [0.25, 1.5];
 
 /** Words for what goes on. */
 const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking" };
@@ -65,7 +63,7 @@ export class TalkPanel {
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
-    take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
+    take.addEventListener("click", async () => tell(this.#view.status, t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
@@ -76,7 +74,7 @@ export class TalkPanel {
     });
     this.#ended();
     // A page without a microphone has not failed.
-    if (!Microphone.possible) this.#say(t("talk.insecure"));
+    if (!Microphone.possible) tell(this.#view.status, t("talk.insecure"));
     this.#reopen();
   }
 
@@ -171,11 +169,11 @@ export class TalkPanel {
 
   get #settings() {
     const { voice, speed } = compose.choice;
-    const [low, high] = SPEEDS;
     return {
       language: this.#view.language.value,
       voice: voice || "default",
-      speed: Math.min(Math.max(speed, low), high),
+      // The server takes no others.
+      speed: Math.min(Math.max(speed, 0.25), 1.5),
       hold: this.#holds,
       persona: this.#view.persona.value.trim(),
     };
@@ -220,7 +218,7 @@ export class TalkPanel {
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
     this.#view.take.hidden = this.#view.fresh.hidden = true;
-    this.#say(t("line.connecting"));
+    tell(this.#view.status, t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
     this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
@@ -232,14 +230,14 @@ export class TalkPanel {
       state: (state) => {
         this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
         const idle = this.#holds ? "talk.ready" : "listen.listening";
-        this.#say(state !== "idle" || this.#session?.microphone ? t(STATES[state] ?? idle) : "");
+        tell(this.#view.status, state !== "idle" || this.#session?.microphone ? t(STATES[state] ?? idle) : "");
       },
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
       understood: (item, text) => {
         this.#lines.complete(item, text);
         this.#keep();
-        if (!text) this.#say(t("listen.nothing"));
+        if (!text) tell(this.#view.status, t("listen.nothing"));
       },
       begins: () => {
         this.#view.problem.textContent = "";
@@ -259,7 +257,7 @@ export class TalkPanel {
         this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
-      waits: (words) => this.#say(words),
+      waits: (words) => tell(this.#view.status, words),
       failed: (words) => (this.#view.problem.textContent = words),
       lost: (words) => {
         this.#session = null;
@@ -284,7 +282,7 @@ export class TalkPanel {
     this.#view.take.hidden = this.#view.fresh.hidden = !some;
     this.#view.more.open = !some;
     this.#view.stop.hidden = this.#view.end.hidden = true;
-    this.#say("");
+    tell(this.#view.status, "");
     this.#invite();
   }
 
@@ -299,10 +297,6 @@ export class TalkPanel {
     name.textContent = invitation.textContent = t(listens ? does : begins);
     // By hands-free the round button ends it, while it listens.
     this.#view.end.hidden = !this.#session || (listens && !this.#holds);
-  }
-
-  #say(words) {
-    tell(this.#view.status, words);
   }
 }
 
