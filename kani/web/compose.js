@@ -1,9 +1,9 @@
 /** The form of a request, which is remembered in this browser. */
 
+import { part } from "./connection.js";
 import { Emotions, SpeedSlider } from "./delivery.js";
 import { fillIn, find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
-import { part } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { fill, languageGroups, languageName, nameOf, primary, shortName, voiceGroups } from "./voices.js";
 import { direction, isMarked } from "./words.js";
@@ -130,7 +130,7 @@ class Compose {
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const [{ Parameters }] = await part(Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]));
+    const [{ Parameters }] = await part(() => Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]));
     this.#parameters ??= new Parameters();
     await this.#offerParameters();
     this.#changed();
@@ -141,7 +141,7 @@ class Compose {
     this.#parameters?.offer(this.#engines);
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
-    const [{ VoxcpmFields }] = await part(Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]));
+    const [{ VoxcpmFields }] = await part(() => Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]));
     this.#voxcpm ??= new VoxcpmFields(this.#config);
   }
 

@@ -1,6 +1,7 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
 import { compose } from "./compose.js";
+import { part } from "./connection.js";
 import { fillIn, find, takeDrops, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
@@ -8,7 +9,7 @@ import { t } from "./i18n.js";
 import { handleTabs } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
-import { inWords, part, server } from "./server.js";
+import { inWords, server } from "./server.js";
 import { Draft } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
@@ -45,16 +46,16 @@ export class Features {
     takeDrops(page, (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => (await part(import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
-    whenOpened("mix", async () => (await part(import("./voice-mix.js"))).showMix());
-    whenOpened("speakers", async () => (await part(import("./speakers.js"))).showSpeakers());
+    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
+    whenOpened("mix", async () => (await part(() => import("./voice-mix.js"))).showMix());
+    whenOpened("speakers", async () => (await part(() => import("./speakers.js"))).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
   }
 
   async #dictate() {
-    const { Dictation } = await part(import("./dictation.js"));
+    const { Dictation } = await part(() => import("./dictation.js"));
     this.#dictation ??= new Dictation();
     quiet();
     await this.#dictation.toggle(compose.choice.language);
@@ -121,7 +122,7 @@ export class Features {
     if (this.#listenPanel) return;
     // Until then nobody can click on it in vain.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(Promise.all([import("./listen-panel.js"), historyList()]));
+    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList()]));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
@@ -145,13 +146,13 @@ export class Features {
   }
 
   async #showTalk() {
-    const [{ TalkPanel }] = await part(Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel")), historyList()]));
+    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel")), historyList()]));
     this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
   }
 
   async #bookReader() {
-    const { Book } = await part(import("./book.js"));
+    const { Book } = await part(() => import("./book.js"));
     this.book ??= new Book();
     return this.book;
   }
@@ -165,7 +166,7 @@ export class Features {
   }
 
   async #addVoice() {
-    const { VoiceDialog } = await part(import("./voice-dialog.js"));
+    const { VoiceDialog } = await part(() => import("./voice-dialog.js"));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);

@@ -53,9 +53,6 @@ export class ServerError extends Error {
 /** What tells the words of a ServerError, for a promise's `catch`. */
 export const inWords = (tell) => expected([ServerError], ({ words }) => tell(words));
 
-/** What loads a part of the page. Throws ServerError without the server. @template Part @param {Promise<Part>} loading */
-export const part = (loading) => loading.catch(expected([TypeError], (error) => Promise.reject(new ServerError("offline", String(error)))));
-
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */
 const PUBLIC_TOKEN = "public_token";
 
