@@ -46,7 +46,6 @@ def test_tab_that_is_opened_without_the_server_comes_with_it(
         page.eval_on_selector(f"#tab-{tab}", "tab => tab.click()")
         expect(page.locator("#tab-problem")).to_have_text(re.compile("^The server cannot be reached"))
     start_server("--engine", "espeak", KANI_PORT=str(server.port), KANI_RECOGNIZER="none")
-    # A click waits until the panel takes it.
     page.click(alive, trial=True)
     expect(page.locator("#tab-problem")).to_be_empty()
     page.eval_on_selector("#code", "e => { e.open = false; }")
