@@ -1,5 +1,6 @@
 /** The form of a request, which is remembered in this browser. */
 
+import { part } from "./connection.js";
 import { Emotions, SpeedSlider } from "./delivery.js";
 import { fillIn, find, type } from "./element.js";
 import { isChosen, locale, number, percent, t } from "./i18n.js";
@@ -125,7 +126,7 @@ class Compose {
 
   /** Show the settings that are folded away. */
   async showParameters() {
-    const [{ Parameters }] = await Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]);
+    const [{ Parameters }] = await part(() => Promise.all([import("./parameters.js"), fillIn(find("parameter-fields"))]));
     this.#parameters ??= new Parameters();
     await this.#offerParameters();
     this.#changed();
@@ -136,7 +137,7 @@ class Compose {
     this.#parameters?.offer(this.#engines);
     const wanted = this.#config.voxcpm_port || this.#engines.includes("voxcpm");
     if (!this.#parameters || !wanted || !this.#config.constraints) return;
-    const [{ VoxcpmFields }] = await Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]);
+    const [{ VoxcpmFields }] = await part(() => Promise.all([import("./voxcpm.js"), fillIn(find("voxcpm"))]));
     this.#voxcpm ??= new VoxcpmFields(this.#config);
   }
 
@@ -251,7 +252,7 @@ class Compose {
     const { language, voice } = this.#wanted;
     const known = language in this.#languages ? language : "";
     fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.voices)], known);
-    const groups = voiceGroups(this.voices, known, t("voice.kept"));
+    const groups = voiceGroups(this.voices, known);
     // A mix is in no list.
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
     groups.unshift(...mixed);

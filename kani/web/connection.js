@@ -134,3 +134,6 @@ class Connection {
 
 /** The page's connection. */
 export const connection = new Connection();
+
+/** What loads a part of the page. Throws ServerError without the server: Firefox never loads again what failed. @template Part @param {() => Promise<Part>} load */
+export const part = async (load) => (connection.ready || (await server.health())) && load();

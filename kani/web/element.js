@@ -24,7 +24,7 @@ export const queryAll = (selector, place = document) => /** @type {Found[]} */ (
 export const find = (id) => query(`#${CSS.escape(id)}`);
 
 /**
- * Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled.
+ * Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled. Throws a TypeError without the server.
  *
  * A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is.
  */
@@ -33,8 +33,9 @@ export async function fillIn(place) {
   const request = new XMLHttpRequest();
   request.open("GET", new URL("parts.html", import.meta.url));
   request.responseType = "document";
-  await new Promise((done) => {
-    request.onloadend = done;
+  await new Promise((done, failed) => {
+    request.onload = done;
+    request.onerror = () => failed(new TypeError("parts.html cannot be had"));
     request.send();
   });
   const part = document.importNode(query(`#${place.id}`, request.responseXML), true);

@@ -1,14 +1,15 @@
 /** Parts of the page that most visits do not use: each is loaded when it is first used. */
 
 import { compose } from "./compose.js";
-import { fillIn, find, takeDrops } from "./element.js";
-import { expected } from "./failures.js";
+import { part } from "./connection.js";
+import { fillIn, find, takeDrops, tell } from "./element.js";
+import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
 import { handleTabs } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
-import { server } from "./server.js";
+import { inWords, server } from "./server.js";
 import { Draft } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
@@ -32,30 +33,32 @@ export class Features {
 
   constructor() {
     this.#showTab = handleTabs((id) => this.#showPanel(id));
-    find("dictate").addEventListener("click", async () => {
-      const { Dictation } = await import("./dictation.js");
-      this.#dictation ??= new Dictation();
-      quiet();
-      await this.#dictation.toggle(compose.choice.language);
-    });
+    find("dictate").addEventListener("click", () => this.#dictate().catch(told));
     const page = find("page-of-text");
     // A window that is not the active one tells of no focus.
     for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
     page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(/** @type {Node} */ (relatedTarget))));
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
-    find("add-voice").addEventListener("click", () => this.#addVoice());
+    find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     takeDrops(page, (file) => this.#readBook(file));
-    if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen());
+    if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
-    whenOpened("code", async () => (await import("./code-samples.js")).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
-    whenOpened("mix", async () => (await import("./voice-mix.js")).showMix());
-    whenOpened("speakers", async () => (await import("./speakers.js")).showSpeakers());
+    whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
+    whenOpened("mix", async () => (await part(() => import("./voice-mix.js"))).showMix());
+    whenOpened("speakers", async () => (await part(() => import("./speakers.js"))).showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
+  }
+
+  async #dictate() {
+    const { Dictation } = await part(() => import("./dictation.js"));
+    this.#dictation ??= new Dictation();
+    quiet();
+    await this.#dictation.toggle(compose.choice.language);
   }
 
   /** End the dictation, if there is one. */
@@ -79,7 +82,7 @@ export class Features {
         this.#showTab("compose-panel");
         compose.reuse(choice);
       },
-      open: (entry) => this.#open(entry),
+      open: (entry) => this.#open(entry).catch(told),
     }));
     await (await this.#historyList).show();
   }
@@ -101,35 +104,34 @@ export class Features {
   learned(health) {
     this.#health = health;
     this.#talkPanel?.offer(health);
+    if (find("tab-problem").textContent) this.#showPanel(`${document.body.dataset.tab}-panel`);
   }
 
-  /** Show a panel by its id. */
+  /** Show a panel by its id; one that cannot be loaded once the server is back. */
   async #showPanel(id) {
     const tab = id.replace("-panel", "");
     document.body.dataset.tab = tab === "compose" ? "speak" : tab;
     if (tab !== "listen") this.#listenPanel?.leave();
     if (tab !== "talk") this.#talkPanel?.finish();
-    if (tab === "listen") await this.#showListening();
-    if (tab === "talk") await this.#showTalk();
+    tell(find("tab-problem"), "");
+    const fill = { listen: () => this.#showListening(), talk: () => this.#showTalk() }[tab];
+    await fill?.().catch(inWords((words) => find(id).hidden || tell(find("tab-problem"), words)));
   }
 
   async #showListening() {
     if (this.#listenPanel) return;
-    historyList();
-    // Meanwhile nobody can click on it in vain.
+    // Until then nobody can click on it in vain.
     find("listen-panel").inert = true;
-    const { ListenPanel } = await import("./listen-panel.js").finally(() => (find("listen-panel").inert = false));
-    const use = (text) => {
+    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList()]));
+    find("listen-panel").inert = false;
+    this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
       compose.give(text);
-    };
-    // A voice of the user's own.
-    const own = () => {
+    }, () => {
       const kept = compose.voices.find((voice) => voice.kept);
       if (kept) compose.choose(kept.id);
-      else this.#addVoice();
-    };
-    this.#listenPanel ??= new ListenPanel(use, own);
+      else this.#addVoice().catch(told);
+    });
   }
 
   /** Show a transcript, a conversation or a book of the history. */
@@ -139,20 +141,18 @@ export class Features {
       return (await this.#bookReader()).show(entry);
     }
     const talk = entry.kind === "talk";
-    this.#showTab(talk ? "talk-panel" : "listen-panel");
-    await (talk ? this.#showTalk() : this.#showListening());
-    await (talk ? this.#talkPanel : this.#listenPanel).open(entry);
+    await this.#showTab(talk ? "talk-panel" : "listen-panel");
+    await (talk ? this.#talkPanel : this.#listenPanel)?.open(entry);
   }
 
   async #showTalk() {
-    historyList();
-    const [{ TalkPanel }] = await Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel"))]);
+    const [{ TalkPanel }] = await part(() => Promise.all([import("./talk-panel.js"), fillIn(find("talk-panel")), historyList()]));
     this.#talkPanel ??= new TalkPanel();
     this.#talkPanel.offer(this.#health);
   }
 
   async #bookReader() {
-    const { Book } = await import("./book.js");
+    const { Book } = await part(() => import("./book.js"));
     this.book ??= new Book();
     return this.book;
   }
@@ -160,13 +160,13 @@ export class Features {
   /** Read a book's file, if there is one. */
   async #readBook(file) {
     if (!file) return;
-    await (await this.#bookReader()).read(file);
+    await this.#bookReader().then((book) => book.read(file), told);
     // The same file may be chosen again.
     find("book-file").value = "";
   }
 
   async #addVoice() {
-    const { VoiceDialog } = await import("./voice-dialog.js");
+    const { VoiceDialog } = await part(() => import("./voice-dialog.js"));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);
@@ -175,6 +175,8 @@ export class Features {
     this.#voiceDialog.open(compose.languages);
   }
 }
+
+const told = inWords(complain);
 
 /** What shows the history: it is loaded while the server is there. */
 export const historyList = () => import("./history-list.js");
@@ -189,7 +191,8 @@ async function install() {
   await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js").catch(failed);
 }
 
-/** Call once, when a part of the page is first opened. */
+/** Call when a part of the page is first opened, and then, where it could not be loaded. */
 function whenOpened(id, show) {
-  find(id).addEventListener("toggle", show, { once: true });
+  const again = inWords(() => whenOpened(id, show));
+  find(id).addEventListener("toggle", () => show().catch(again), { once: true });
 }

@@ -128,7 +128,7 @@ export class Gallery {
     this.#shown = this.#all ? some : this.#few(some);
     const active = this.#shown.findIndex(({ id }) => id === compose.speaking);
     this.#active = Math.min(Math.max(active, 0), Math.max(0, this.#shown.length - 1));
-    const label = (voice) => (voice.kept ? t("voice.kept") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
+    const label = (voice) => (voice.kept ? t("kept.title") : isNatural(voice) ? shortLanguageName(voice.language) : t("voice.robotic"));
     // The language's own voice and the favourites stand above the groups.
     const above = (voice) => !this.#all || voice === this.#own(this.#tongue) || this.#marked.has(voice.id);
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));

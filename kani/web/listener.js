@@ -12,16 +12,15 @@ import { server, ServerError } from "./server.js";
 /** Hertz of what is sent. */
 export const RATE = 24_000;
 /** Samples of a message: 40 ms. */
-const PIECE = 960;
+export const PIECE = 960;
 /** Of a step's probabilities: that of a pause of two seconds; and from which on it is one. */
 const PAUSE = 2;
 const PAUSE_FROM = 0.6;
 /** After the last word the recogniser needs silence. */
 const TAIL_S = 3;
 const LAST_WORDS_WITHIN_MS = 10_000;
-/** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 17 s, 20 s. */
-const MOST_WAITING = 2 * 2 ** 20;
-const MOST_MESSAGES = 500;
+/** Whether a line holds back so much that it is too slow for live audio: 17 s of samples (30 s as Base64), or 20 s before it is open. */
+export const isSlow = (socket, waiting) => socket?.bufferedAmount > 2 * 2 ** 20 || waiting?.length > 500;
 
 export class Listener {
   /** While true silence is sent instead of what is said: the page's own voice is not recognised. */
@@ -96,7 +95,7 @@ export class Listener {
   #send(message) {
     if (this.#waiting) this.#waiting.push(message);
     else if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(message);
-    if (!(this.#socket?.bufferedAmount > MOST_WAITING || this.#waiting?.length > MOST_MESSAGES)) return;
+    if (!isSlow(this.#socket, this.#waiting)) return;
     this.#close();
     this.#microphone.close();
     this.#heard.lost(new ServerError("slow", ""));

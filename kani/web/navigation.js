@@ -6,7 +6,7 @@ import { Memory } from "./storage.js";
 
 /**
  * Have a click or an arrow key on a tab show the panel that it names by aria-controls; returns what shows one by its id.
- * @param {(id: string) => void} shown called with the id of a panel that is shown
+ * @param {(id: string) => Promise<void>} shown called with the id of a panel that is shown
  */
 export function handleTabs(shown) {
   const tabs = queryAll("[role=tab]");
@@ -18,7 +18,7 @@ export function handleTabs(shown) {
       tab.tabIndex = chosen ? 0 : -1;
       find(panelOf(tab)).hidden = !chosen;
     }
-    shown(id);
+    return shown(id);
   };
   for (const tab of tabs) tab.addEventListener("click", () => show(panelOf(tab)));
   moveByArrows(find("tabs"), tabs, {}, (tab) => show(panelOf(tab)));

@@ -151,9 +151,8 @@ class Server {
   audiobookFile = async (id) => (await this.#answer(`v1/books/audio/${id}`, {}, 0)).blob();
 
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
-  renameVoice(id, name) {
-    const body = JSON.stringify({ name });
-    return this.#ask(voicePath(id), { method: "PATCH", body, headers: { "content-type": "application/json" } });
+  async renameVoice(id, name) {
+    return (await this.post(voicePath(id), { name }, "PATCH")).json();
   }
 
   /** Delete a kept voice. Throws ServerError. */
@@ -169,9 +168,9 @@ class Server {
   }
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
-  post(path, body) {
+  post(path, body, method = "POST") {
     const headers = { "content-type": "application/json" };
-    return this.#answer(path, { method: "POST", body: JSON.stringify(body), headers });
+    return this.#answer(path, { method, body: JSON.stringify(body), headers });
   }
 
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */

@@ -11,7 +11,7 @@ export function showSpeakers() {
   const [box, text, { voices }] = [find("speakers-fields"), find("text"), compose];
   const voice = make("select", { id: "speakers-voice" });
   const own = voices.find(({ language }) => primary(language) === locale);
-  fill(voice, voiceGroups(voices, "", t("voice.kept")), own?.id);
+  fill(voice, voiceGroups(voices, ""), own?.id);
   const insert = button(t("speakers.voice"), () => put(text, `[voice:${voice.value}] `, true));
   const pause = button(t("speakers.pause"), () => put(text, " [pause:1s] ", false));
   box.replaceChildren(field(voice, t("voice.label")), make("div", { className: "actions" }, insert, pause));

@@ -17,8 +17,6 @@ import "./texts-talk.js";
 
 /** A shorter press of the button of push-to-talk keeps it held, until it is pressed again. */
 const TAP_MS = 350;
-/** Speeds that the server takes. */
-const SPEEDS = [0.25, 1.5];
 
 /** Words for what goes on. */
 const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speaking: "status.speaking" };
@@ -41,7 +39,8 @@ export class TalkPanel {
   #draft = new Draft("kani.talking");
   /** Id and time of the conversation that is shown. */
   #shown = { id: "", time: 0 };
-  #beginning = false;
+  /** True while the microphone is asked for. */
+  #asking = false;
   /** Timer of when it is kept next. */
   #keeping = 0;
   /** The latest answer, and what ends that its words are lit. */
@@ -64,7 +63,7 @@ export class TalkPanel {
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
-    take.addEventListener("click", async () => this.#say(t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
+    take.addEventListener("click", async () => tell(this.#view.status, t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
     stop.addEventListener("click", () => this.#session?.interrupt());
     end.addEventListener("click", () => this.finish());
@@ -75,7 +74,7 @@ export class TalkPanel {
     });
     this.#ended();
     // A page without a microphone has not failed.
-    if (!Microphone.possible) this.#say(t("talk.insecure"));
+    if (!Microphone.possible) tell(this.#view.status, t("talk.insecure"));
     this.#reopen();
   }
 
@@ -84,7 +83,7 @@ export class TalkPanel {
     const { id, written = "" } = this.#draft.object;
     this.#view.text.value ||= written;
     const entry = id && (await history.find(id));
-    if (entry && !this.#session && !this.#beginning) await this.open(entry);
+    if (entry && !this.#session) await this.open(entry);
   }
 
   #remember() {
@@ -122,7 +121,7 @@ export class TalkPanel {
 
   /** Have the button begin, end, or be held for a turn, by a pointer, a key, or what clicks without either. */
   #takePresses(button) {
-    const holds = () => this.#session && this.#holds;
+    const holds = () => this.#session?.microphone && this.#holds;
     button.addEventListener("pointerdown", (event) => {
       if (!holds() || event.button !== 0) return;
       button.setPointerCapture(event.pointerId);
@@ -140,7 +139,7 @@ export class TalkPanel {
     }
     button.addEventListener("contextmenu", (event) => holds() && event.preventDefault());
     button.addEventListener("click", ({ detail }) => {
-      if (!this.#session) this.#begin();
+      if (!this.#session?.microphone) this.#listen();
       else if (!this.#holds) this.finish();
       else if (detail === 0) {
         // A screen reader clicks without pressing.
@@ -170,11 +169,11 @@ export class TalkPanel {
 
   get #settings() {
     const { voice, speed } = compose.choice;
-    const [low, high] = SPEEDS;
     return {
       language: this.#view.language.value,
       voice: voice || "default",
-      speed: Math.min(Math.max(speed, low), high),
+      // The server takes no others.
+      speed: Math.min(Math.max(speed, 0.25), 1.5),
       hold: this.#holds,
       persona: this.#view.persona.value.trim(),
     };
@@ -182,42 +181,46 @@ export class TalkPanel {
 
   #configure() {
     this.#memory.text = this.#view.mode.value;
-    this.#persona.text = this.#view.persona.value;
     this.#session?.configure(this.#settings);
     this.#invite();
   }
 
-  /** Send what was written; it begins a conversation, if there is none. */
-  async #write(text) {
+  /** Send what was written. */
+  #write(text) {
     if (!text) return;
-    if (!this.#session) await this.#begin();
-    if (!this.#session) return;
+    if (!this.#session) this.#begin();
     this.#view.text.value = "";
     this.#remember();
     this.#session.write(text);
     this.#lines.complete(newId(), text);
     this.#keep();
+    this.#invite();
   }
 
-  async #begin() {
-    if (this.#beginning) return;
-    this.#beginning = true;
-    this.#complain("");
+  /** Open the microphone; without it one writes. */
+  async #listen() {
+    if (this.#asking) return;
+    if (!this.#session) this.#begin();
+    const session = this.#session;
+    this.#view.problem.textContent = "";
+    this.#asking = true;
+    const refused = expected([DOMException], () => this.#session === session && tell(this.#view.problem, t("clone.microphone")));
+    await session.listen().catch(refused).finally(() => (this.#asking = false));
+    if (this.#session !== session) return session.finish();
+    if (session.microphone) session.begin();
+    else if (!session.socket) return this.finish();
+    this.#invite();
+  }
+
+  #begin() {
+    this.#view.problem.textContent = "";
     quiet();
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
     this.#view.take.hidden = this.#view.fresh.hidden = true;
-    this.#say(t("line.connecting"));
+    tell(this.#view.status, t("line.connecting"));
     this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
-    const failed = expected([DOMException], () => {
-      this.#ended();
-      this.#complain(t("clone.microphone"));
-    });
-    const session = await TalkSession.begin(this.#player, this.#settings, this.#handlers(), this.#lines.lines)
-      .catch(failed).finally(() => (this.#beginning = false));
-    if (!session) return;
-    if (panel.hidden) return session.finish().then(() => this.#ended());
-    this.#session = session;
+    this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
     this.#invite();
   }
@@ -226,20 +229,21 @@ export class TalkPanel {
     return {
       state: (state) => {
         this.#view.stop.hidden = state !== "thinking" && state !== "speaking";
-        this.#say(t(STATES[state] ?? (this.#holds ? "talk.ready" : "listen.listening")));
+        const idle = this.#holds ? "talk.ready" : "listen.listening";
+        tell(this.#view.status, state !== "idle" || this.#session?.microphone ? t(STATES[state] ?? idle) : "");
       },
       level: (level) => this.#meter.show(level),
       wrote: (item, text) => this.#lines.write(item, text),
       understood: (item, text) => {
         this.#lines.complete(item, text);
         this.#keep();
-        if (!text) this.#say(t("listen.nothing"));
+        if (!text) tell(this.#view.status, t("listen.nothing"));
       },
       begins: () => {
-        this.#complain("");
+        this.#view.problem.textContent = "";
         this.#answer = this.#lines.answer();
         this.#rests();
-        this.#rests = eachFrame(() => this.#session && this.#answer.show(this.#session.position));
+        this.#rests = eachFrame(() => this.#session && this.#answer.show(this.#player.heard()));
       },
       text: (words) => this.#answer.write(words),
       audio: (length) => {
@@ -253,12 +257,12 @@ export class TalkPanel {
         this.#keep();
       },
       latency: (time) => this.#answer.note(t("talk.latency", { time: t("seconds", { n: number(time, 2) }) })),
-      waits: (words) => this.#say(words),
-      failed: (words) => this.#complain(words),
+      waits: (words) => tell(this.#view.status, words),
+      failed: (words) => (this.#view.problem.textContent = words),
       lost: (words) => {
         this.#session = null;
         this.#ended();
-        this.#complain(words);
+        this.#view.problem.textContent = words;
       },
     };
   }
@@ -278,28 +282,21 @@ export class TalkPanel {
     this.#view.take.hidden = this.#view.fresh.hidden = !some;
     this.#view.more.open = !some;
     this.#view.stop.hidden = this.#view.end.hidden = true;
-    this.#say("");
+    tell(this.#view.status, "");
     this.#invite();
   }
 
   /** Say what the round button does. */
   #invite() {
     const { name, invitation } = this.#view;
-    const running = this.#session !== null;
-    const held = this.#holds ? Boolean(this.#session?.held) : running;
+    const listens = Boolean(this.#session?.microphone);
+    const held = this.#holds ? Boolean(this.#session?.held) : listens;
     this.#button.ariaPressed = String(held);
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
-    name.textContent = invitation.textContent = t(running ? does : this.#lines.lines.length ? "talk.go-on" : "talk.start");
-    // By hands-free the round button ends it, if it can be pressed.
-    this.#view.end.hidden = !running || !(this.#holds || this.#button.disabled);
-  }
-
-  #say(words) {
-    tell(this.#view.status, words);
-  }
-
-  #complain(words) {
-    this.#view.problem.textContent = words;
+    const begins = this.#session ? "listen.start" : this.#lines.lines.length ? "talk.go-on" : "talk.start";
+    name.textContent = invitation.textContent = t(listens ? does : begins);
+    // By hands-free the round button ends it, while it listens.
+    this.#view.end.hidden = !this.#session || (listens && !this.#holds);
   }
 }
 

@@ -3,23 +3,18 @@
  *
  * What the microphone hears goes to the server as it is spoken, and the answers come as audio. By hands-free the
  * server finds the turns, and a voice interrupts an answer; by push-to-talk a turn lasts from `press` to `release`.
- * What is said before the socket is open waits for it.
+ * The microphone opens only for one who speaks. What is said or written before the socket is open waits for it.
  */
 
 import { has, number, t } from "./i18n.js";
+import { isSlow, PIECE, RATE } from "./listener.js";
 import { loudest, Microphone } from "./microphone.js";
 import { Pieces } from "./resampler.js";
 import { server, ServerError } from "./server.js";
 import { SpeechEnd } from "./speech-end.js";
 
-const RATE = 24_000;
-/** Samples of a message: 40 ms. */
-const PIECE = 960;
 /** The shortest turn by push-to-talk. */
 const SHORTEST_S = 0.25;
-/** A line that holds back more than this (bytes; messages before it is open) is too slow for live audio: 30 s, 20 s. */
-const MOST_WAITING = 2 * 2 ** 20;
-const MOST_MESSAGES = 500;
 /** Turns that a language model is told of a conversation that goes on. */
 const MOST_EARLIER = 100;
 /** Codes of a socket that the server closes after an error event that says why. */
@@ -29,12 +24,13 @@ const FORMAT = { type: "audio/pcm", rate: RATE };
 export class TalkSession {
   /** True while the button of push-to-talk is held. */
   held = false;
+  /** The microphone that is heard, null for none; and the socket, null before the conversation begins. */
+  microphone = null;
+  socket = null;
   #settings;
   #told;
   #earlier;
-  #socket = null;
   #waiting = [];
-  #microphone = null;
   #pieces = new Pieces(RATE, PIECE);
   #player;
   #speechEnd = new SpeechEnd();
@@ -50,7 +46,7 @@ export class TalkSession {
   #failure = "";
 
   /**
-   * Begin, on a click. Throws a DOMException if there is no microphone or no permission.
+   * A conversation that begins with the first turn that is written, or once the microphone is open. It is made on a click.
    * @param {import("./player.js").Player} player that the answers are heard by
    * @param {Record<string, any>} settings language: spoken, "" to detect it; voice; speed; hold: by push-to-talk; persona: what the
    *   model is told to be, "" for the server's own
@@ -61,23 +57,18 @@ export class TalkSession {
    *   failed(words); lost(words): all is over
    * @param {{who: string, text: string}[]} earlier turns of the conversation that goes on, "you" or "answer"; none of a new one
    */
-  static async begin(player, settings, told, earlier) {
-    const session = new TalkSession();
-    session.#earlier = earlier.slice(-MOST_EARLIER);
-    session.#settings = settings;
-    session.#told = told;
-    session.#player = player;
-    player.told = (kind) => session.#played(kind);
+  constructor(player, settings, told, earlier) {
+    this.#earlier = earlier.slice(-MOST_EARLIER);
+    this.#settings = settings;
+    this.#told = told;
+    this.#player = player;
+    player.told = (kind) => this.#played(kind);
     player.open();
-    // Without one, as over plain http, one writes.
-    if (Microphone.possible) session.#microphone = await Microphone.open(true, (samples, rate) => session.#take(samples, rate));
-    session.#open();
-    return session;
   }
 
-  /** Second of the answer's audio that is heard now. */
-  get position() {
-    return this.#player.heard();
+  /** Hear the microphone from now on. Throws a DOMException if there is none or no permission; then one writes. */
+  async listen() {
+    this.microphone = await Microphone.open(true, (samples, rate) => this.#take(samples, rate));
   }
 
   /** Change the settings. */
@@ -91,6 +82,7 @@ export class TalkSession {
 
   /** Take what was written as a turn, which is answered. */
   write(text) {
+    this.begin();
     this.interrupt();
     this.#send(turn({ who: "you", text }));
     this.#send({ type: "response.create" });
@@ -127,15 +119,17 @@ export class TalkSession {
 
   /** End the conversation. Of a lost one all words that came are kept: a reload in Firefox ends it so, too. */
   async finish({ lost = false } = {}) {
-    const socket = this.#socket;
-    this.#socket = null;
+    const socket = this.socket;
+    this.socket = null;
     socket?.close();
     this.#silence(lost);
-    await this.#microphone?.close();
+    await this.microphone?.close();
   }
 
-  #open() {
-    const socket = (this.#socket = server.talkingSocket());
+  /** Begin, unless it has begun. */
+  begin() {
+    if (this.socket) return this.#rest();
+    const socket = (this.socket = server.talkingSocket());
     socket.onopen = () => {
       const waiting = this.#waiting;
       this.#waiting = null;
@@ -144,7 +138,7 @@ export class TalkSession {
     };
     socket.onmessage = ({ data }) => this.#received(JSON.parse(data));
     socket.onclose = async ({ code }) => {
-      if (this.#socket !== socket) return;
+      if (this.socket !== socket) return;
       await this.finish({ lost: true });
       const told = ENDINGS.includes(code) ? this.#failure : "";
       this.#told.lost(told || (await server.whyNot()).words);
@@ -170,8 +164,8 @@ export class TalkSession {
 
   #send(message) {
     if (this.#waiting) this.#waiting.push(message);
-    else if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
-    if (!(this.#socket?.bufferedAmount > MOST_WAITING || this.#waiting?.length > MOST_MESSAGES)) return;
+    else if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
+    if (!isSlow(this.socket, this.#waiting)) return;
     this.finish();
     this.#told.lost(new ServerError("slow", "").words);
   }

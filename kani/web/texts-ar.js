@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "اكتشاف تلقائي",
   "voice.label": "الصوت",
   "voice.default": "الافتراضي",
-  "voice.kept": "الأصوات المحفوظة",
   "emotion.label": "الشعور",
   "emotion.neutral": "محايد",
   "emotion.happy": "سعيد",

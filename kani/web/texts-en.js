@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "Detect",
   "voice.label": "Voice",
   "voice.default": "Default",
-  "voice.kept": "Stored voices",
   "emotion.label": "Emotion",
   "emotion.neutral": "Neutral",
   "emotion.happy": "Happy",

@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "Detectar",
   "voice.label": "Voz",
   "voice.default": "Predeterminada",
-  "voice.kept": "Voces guardadas",
   "emotion.label": "Emoción",
   "emotion.neutral": "Neutra",
   "emotion.happy": "Alegre",

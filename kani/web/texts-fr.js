@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "Détecter",
   "voice.label": "Voix",
   "voice.default": "Par défaut",
-  "voice.kept": "Voix enregistrées",
   "emotion.label": "Émotion",
   "emotion.neutral": "Neutre",
   "emotion.happy": "Joyeuse",

@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "पहचानें",
   "voice.label": "आवाज़",
   "voice.default": "डिफ़ॉल्ट",
-  "voice.kept": "सहेजी आवाज़ें",
   "emotion.label": "भाव",
   "emotion.neutral": "सामान्य",
   "emotion.happy": "ख़ुश",

@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "自動検出",
   "voice.label": "声",
   "voice.default": "標準",
-  "voice.kept": "保存した声",
   "emotion.label": "感情",
   "emotion.neutral": "普通",
   "emotion.happy": "うれしい",

@@ -20,7 +20,6 @@ export const texts = {
   "language.auto": "Detectar",
   "voice.label": "Voz",
   "voice.default": "Padrão",
-  "voice.kept": "Vozes guardadas",
   "emotion.label": "Emoção",
   "emotion.neutral": "Neutra",
   "emotion.happy": "Alegre",

@@ -2,7 +2,7 @@
 
 import { compose } from "./compose.js";
 import { find } from "./element.js";
-import { percent, t } from "./i18n.js";
+import { percent } from "./i18n.js";
 import { fill, voiceGroups } from "./voices.js";
 
 /** Name of a mix, as the server reads it; share: of the second voice, 0 to 1. */
@@ -13,7 +13,7 @@ export function mixOf(first, second, share) {
 
 /** Show the fields; only voices of an engine that mixes are offered. */
 export function showMix() {
-  const groups = voiceGroups(compose.voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "", t("voice.kept"));
+  const groups = voiceGroups(compose.voices.filter(({ engine, kept }) => engine === "kokoro" && !kept), "");
   fill(find("mix-first"), groups, "af_heart");
   fill(find("mix-second"), groups, "am_adam");
   const share = find("mix-share");

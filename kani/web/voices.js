@@ -169,9 +169,8 @@ export function languageGroups(languages, voices) {
  * of the best engine first.
  * @param {Voice[]} voices as the server tells them
  * @param {string} language a tag, or "" for all
- * @param {string} kept what to call the group of kept voices
  */
-export function voiceGroups(voices, language, kept) {
+export function voiceGroups(voices, language) {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
   const ofLanguage = (voice) => (isNatural(voice) ? languageName(primary(voice.language)) : t("voice.robotic"));
   const label = (voice) => (language && isNatural(voice) ? languageName(language) : ofLanguage(voice));
@@ -187,7 +186,7 @@ export function voiceGroups(voices, language, kept) {
     return some.every(isNatural) ? named : named.sort(([, one], [, other]) => collator.compare(one, other));
   };
   return [
-    [kept, choices(voices.filter((voice) => voice.kept))],
+    [t("kept.title"), choices(voices.filter((voice) => voice.kept))],
     ...labels.map((name) => [name, choices(fitting.filter((voice) => label(voice) === name))]),
   ];
 }

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.conftest import ServerProcess
-from tests.page.conftest import Visit
+from tests.conftest import ServerProcess, StartServer
+from tests.page.conftest import Visit, in_both
+from tests.page.visitor import Visitor
 from tests.support.patience import WITHIN_S
 
 COMMAND = "python start_websocket_server.py --llm http://localhost:11434/v1"
@@ -24,6 +25,53 @@ def test_without_a_model_the_tab_says_what_to_start(visit: Visit) -> None:
     # A browser without a window may have no clipboard.
     expect(page.locator(".talk-setup [role=status]")).to_have_text(re.compile("^(Copied|Selected)"))
     assert visitor.is_wide_enough()
+
+
+@in_both
+@pytest.mark.parametrize(
+    ("first", "last", "alive"), [("listen", "talk", "#talk-needed"), ("talk", "listen", "#listen-sample")]
+)
+def test_tab_that_is_opened_without_the_server_comes_with_it(
+    visit: Visit, start_server: StartServer, first: str, last: str, alive: str
+) -> None:
+    server = start_server("--engine", "espeak", KANI_RECOGNIZER="none")
+    visitor = visit(server, network_may_fail=True)
+    page = visitor.page
+    server.stop()
+    visitor.wait_for("#line[data-state=offline]")
+    page.click("#add-voice")
+    visitor.unfold("#code-text")
+    for tab in (first, last):
+        # Without a recogniser, which takes long to load, nobody sees it.
+        page.eval_on_selector(f"#tab-{tab}", "tab => tab.click()")
+        expect(page.locator("#tab-problem")).to_have_text(re.compile("^The server cannot be reached"))
+    start_server("--engine", "espeak", KANI_PORT=str(server.port), KANI_RECOGNIZER="none")
+    page.click(alive, trial=True)
+    expect(page.locator("#tab-problem")).to_be_empty()
+    page.eval_on_selector("#code", "e => { e.open = false; }")
+    visitor.unfold("#code-text")
+    expect(page.locator("#code-text")).not_to_be_empty()
+
+
+def test_phone_has_the_talk_in_its_column_and_is_told_no_keys(visit: Visit) -> None:
+    visitor = visit(ready=False, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = visitor.page
+    page.route("**/health", lambda one: one.fulfill(json={**one.fetch().json(), "conversations": True}))
+    visitor.arrive()
+    page.click("#tab-talk")
+    expect(page.locator("[data-t='talk.private']")).to_contain_text("Speak to interrupt")
+    expect(page.locator(".talk-keys")).to_be_hidden()
+    page.eval_on_selector("#talk-stop", "e => { e.hidden = false; }")
+    edges = "all => all.map((e) => e.getBoundingClientRect().right)"
+    room, stop = page.eval_on_selector_all("#talk-room, #talk-stop", edges)
+    assert stop == room
+
+
+def test_each_language_that_is_heard_has_a_name(visitor: Visitor) -> None:
+    visitor.page.click("#tab-listen")
+    visitor.wait_for("#listen:enabled")
+    nameless = "all => all.filter(({ text, value }) => text === value).length"
+    assert visitor.page.eval_on_selector_all("#listen-language option", nameless) == 0
 
 
 def test_recogniser_that_hears_no_live_speech_and_light_voices_are_named(visit: Visit) -> None:

@@ -87,6 +87,8 @@ def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
     assert adding.page.is_hidden("#voice-dialog")
     adding.wait_for("#kept-state:not(:empty)")
     assert adding.text("#kept-state") == "ana is saved and selected."
+    group = adding.page.locator("#voice optgroup").first
+    expect(group).to_have_attribute("label", adding.text("#kept-title"))
     assert adding.value("#voice") == "custom:ana"
     adding.say("Hi there.")
     assert adding.requests[-1]["voice"] == "custom:ana"

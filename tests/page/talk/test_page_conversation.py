@@ -129,3 +129,47 @@ def test_written_question_is_answered_without_marks_and_kept(
     expect(page.locator(".talk-lines")).to_be_hidden()
     page.click("#history li button >> nth=0")
     expect(page.locator(".answer p")).to_have_text([PLAIN, PLAIN])
+
+
+MICROPHONE = """() => {
+  const { mediaDevices: devices } = navigator;
+  const open = devices.getUserMedia.bind(devices);
+  window.asked = 0;
+  window.refuses = true;
+  devices.getUserMedia = (wanted) => {
+    asked++;
+    return refuses ? Promise.reject(new DOMException("no", "NotAllowedError")) : open(wanted);
+  };
+}"""
+"""Counts how often the microphone is asked for, and refuses it until ``refuses`` is false."""
+
+
+def test_who_writes_needs_no_microphone_and_may_open_it_later(
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+) -> None:
+    server = start_server("--engine", "espeak", "--llm", endpoint.url)
+    page = visit(server).page
+    model.answer = "Yes."
+
+    def write(answers: int) -> None:
+        page.fill("#talk-text", "Is it?")
+        page.press("#talk-text", "Enter")
+        expect(page.locator(".answer p")).to_have_text(["Yes."] * answers)
+        expect(page.locator("#talk-status")).to_be_empty()
+
+    page.evaluate(MICROPHONE)
+    page.click("#tab-talk")
+    page.click("#talk")
+    expect(page.locator("#talk-problem")).to_have_text(re.compile("^The microphone cannot be used"))
+    expect(page.locator("#talk-end")).to_be_hidden()
+    write(1)
+    assert page.evaluate("asked") == 1
+    page.click("#talk")
+    expect(page.locator("#talk-problem")).to_have_text(re.compile("^The microphone cannot be used"))
+    write(2)
+    assert page.evaluate("asked") == 2
+    page.evaluate("refuses = false")
+    page.click("#talk")
+    expect(page.locator("#talk")).to_have_text("End the conversation")
+    expect(page.locator(".you").filter(has_text=re.compile("capital", re.IGNORECASE)).first).to_be_attached()
+    assert page.evaluate("asked") == 3
