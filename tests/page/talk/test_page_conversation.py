@@ -145,7 +145,7 @@ MICROPHONE = """() => {
 
 
 def test_who_writes_needs_no_microphone_and_may_open_it_later(
-    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: Model
+    visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
     server = start_server("--engine", "espeak", "--llm", endpoint.url)
     page = visit(server).page
