@@ -22,6 +22,7 @@ from tests.support.servers.app_server import AppServer, app_server
 pytestmark = pytest.mark.server
 TEXT, VOICE, FRAMES_A_WORD = "One two, it's three.", "ana.wav", 2
 LONG = "One after another, and on and on. " * 12
+ENDLESS = "One after another and then endless. "
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +71,7 @@ async def test_words_are_spoken_with_their_times_while_they_are_written(app: App
 async def test_speech_is_cancelled_and_comes_back_after_its_process_was_killed(app: AppServer) -> None:
     for kill in (False, False, False, False, True):
         async with opened(app, max_queue=None, voice=VOICE, language="en") as websocket:
-            await websocket.send(text_message(LONG))
+            await websocket.send(text_message(ENDLESS if kill else LONG))
             heard = Heard()
             while not heard.frames:
                 await heard.take(websocket)

@@ -1,6 +1,7 @@
 """Stands for moshi 0.2.13: a word is two frames of noise, and it hears the word "loud" in loud frames."""
 
 import sys
+import threading
 from collections import deque
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -107,8 +108,10 @@ class _Machine:
         return State(deque(entries))
 
     def process(self, step: int, state: State, token: int) -> tuple[int, bool]:
-        """Begin the next word each two steps."""
+        """Begin the next word each two steps; "endless" lasts until the process is killed."""
         if step >= state.next_step and state.entries:
+            if "endless" in str(state.entries[0]):
+                threading.Event().wait()
             state.transcript.append((state.entries.popleft(), step))
             state.next_step = step + FRAMES_A_WORD
         elif step >= state.next_step and state.end_step is None:
