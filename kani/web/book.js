@@ -34,7 +34,7 @@ export class Book {
   #view = null;
   /** The id of the book that is open, and the text that was there before it. */
   #open = new Draft("kani.book");
-  /** Whether this tab has its audiobook made, "yes" or "". */
+  /** How this tab has its audiobook made, as JSON, "" if it has none made. */
   #makes = new Memory("kani.making", () => sessionStorage);
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
@@ -62,7 +62,7 @@ export class Book {
     const entry = id && (await history.find(id));
     if (!entry || this.#book) return;
     this.show(entry, true);
-    if (this.#makes.text && entry.file) this.#make();
+    if (this.#makes.text && entry.file) this.#make(this.#makes.object);
   }
 
   /** Show a book where it was left; again: the text that is there may be its own. */
@@ -172,14 +172,14 @@ export class Book {
   }
 
   /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
-  async #make() {
+  async #make(given = null) {
     const { file, title } = this.#book;
     const { maker, cancel, bar, state } = this.#view;
     if (!file) return (state.textContent = t("book.gone"));
     const making = (this.#making = new AbortController());
     const { voice, language, emotion, speed } = compose.choice;
-    const manner = { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
-    this.#makes.text = "yes";
+    const manner = given ?? { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
+    this.#makes.text = JSON.stringify(manner);
     this.#busy(true);
     bar.removeAttribute("value");
     tell(state, t("book.begins"));
@@ -205,7 +205,7 @@ export class Book {
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      this.#makes.text = lost ? "yes" : "";
+      this.#makes.text = lost ? JSON.stringify(manner) : "";
       this.#making = null;
       const focused = document.activeElement === cancel;
       this.#busy(false);

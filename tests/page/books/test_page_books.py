@@ -215,7 +215,11 @@ def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
 def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visitor, tmp_path: Path) -> None:
     page, state = visitor.page, visitor.page.locator("#book-open [role=status]")
     visitor.network_may_fail = True  # the browser's own words about a request that a reload ends
+    # Any other voice than the language's own.
+    page.click("#gallery [role=option] >> nth=1")
     give(page, long_book(tmp_path))
+    asked = list[str]()
+    page.on("request", lambda request: asked.append(request.url) if "/books/audio?" in request.url else None)
     page.get_by_role("button", name="Audiobook").click()
     expect(state).to_contain_text("Audiobook: ")
     page.wait_for_function("() => document.querySelector('#book-open progress').value > 0")
@@ -230,3 +234,4 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
         reload(visitor)
     assert saving.value.suggested_filename == "Long.m4b"
     page.wait_for_function("() => sessionStorage.getItem('kani.making') === ''")
+    assert len(asked) == 3 and len(set(asked)) == 1 and "voice=" in asked[0]
