@@ -130,7 +130,7 @@ def streams(processor: str) -> list[tuple[int, float, dict[str, str]]]:
 
 
 def _streams(processor: str) -> str:
-    # Where more begin than there are slots, the others wait.
+    # Streams beyond the number of slots wait for one.
     played = [
         one
         for one in streams(processor)

@@ -166,6 +166,8 @@ def _listen(arguments: Sequence[str]) -> None:
     )
     given = parser.parse_args(arguments)
     if given.output is not None:
+        if given.words:
+            parser.error("--words is printed only: give it without -o")
         ending_of(given.output, TRANSCRIPT_ENDINGS)
         _check_folder(given.output)
     with kani.Recognizer(given.recognizer) as recognizer:

@@ -135,5 +135,5 @@ class Connection {
 /** The page's connection. */
 export const connection = new Connection();
 
-/** What loads a part of the page. Throws ServerError without the server: Firefox never loads again what failed. @template Part @param {() => Promise<Part>} load */
+/** Load a part of the page. Throws ServerError without the server: Firefox does not load a module again that failed. @template Part @param {() => Promise<Part>} load */
 export const part = async (load) => (connection.ready || (await server.health())) && load();

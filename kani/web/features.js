@@ -120,7 +120,7 @@ export class Features {
 
   async #showListening() {
     if (this.#listenPanel) return;
-    // Until then nobody can click on it in vain.
+    // A click on it would do nothing until then.
     find("listen-panel").inert = true;
     const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList()]));
     find("listen-panel").inert = false;
@@ -191,7 +191,7 @@ async function install() {
   await navigator.serviceWorker?.register(policy ? policy.createScriptURL("") : "service-worker.js").catch(failed);
 }
 
-/** Call when a part of the page is first opened, and then, where it could not be loaded. */
+/** Call when a part of the page is first opened; at the next opening again if it could not be loaded. */
 function whenOpened(id, show) {
   const again = inWords(() => whenOpened(id, show));
   find(id).addEventListener("toggle", () => show().catch(again), { once: true });

@@ -9,7 +9,7 @@ export const HEARD_LANGUAGES =
   "jv ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa sd si sk sl sn so sq " +
   "sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo zh").split(" ");
 
-/** Those that not every browser has a name for, as voices are named, by their own names. */
+/** Languages that some browsers have no name for, with their own names. */
 const UNNAMED = /** @type {any[]} */ ([{ language: "ba", name: "Башҡортса" }, { language: "bo", name: "བོད་སྐད་" }]);
 
 /** Fill a <select> with them, by their names; its first choice, "", is to detect the language: first, in words. */

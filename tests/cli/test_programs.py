@@ -114,6 +114,7 @@ WRONG = [
     ("listen", "none.wav", "none.wav: No such file or directory"),
     ("listen", "none.wav -o x.doc", "x.doc: the name has to end with one of .txt, .srt, .vtt"),
     ("listen", "none.wav -o none/x.srt", "-o none/x.srt: there is no folder none"),
+    ("listen", "none.wav --words -o x.srt", "--words is printed only: give it without -o"),
     ("listen", "none.wav --recognizer deaf", "--recognizer='deaf': has to be one of"),
     ("voices", "--engine festival", "--engine='festival': has to be one of"),
 ]
