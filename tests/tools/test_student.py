@@ -6,8 +6,9 @@ import os
 import signal
 import struct
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import onnx
@@ -26,7 +27,14 @@ from kani.engines.kokoro.voices import Voices
 from tools.student import corpus, targets
 from tools.student import training as training_module
 from tools.student.__main__ import main
-from tools.student.batches import Batch
+from tools.student.batches import (
+    CUT_FRAMES,
+    MOST_SYMBOLS,
+    Cuts,
+    Utterances,
+    cut_batches,
+    whole_batches,
+)
 from tools.student.export import Origin, as_long_as_taught, save_student, speak
 from tools.student.graph_weights import read_weights, write_weights
 from tools.student.network import Student
@@ -116,9 +124,16 @@ def target() -> Target:
     )
 
 
+def _twice(target: Target) -> Target:
+    """It is longer than a cut."""
+    twice = Target(*(np.tile(getattr(target, field.name), 2) for field in fields(target)))
+    twice.symbols[1:-1][twice.symbols[1:-1] == PAD] = VOCABULARY["."]
+    return twice
+
+
 @pytest.fixture
 def shard(target: Target, tmp_path: Path) -> Path:
-    save_shard(tmp_path / "00000.npz", [target, target])
+    save_shard(tmp_path / "00000.npz", [_twice(target)] * 2)
     return tmp_path / "00000.npz"
 
 
@@ -129,7 +144,7 @@ def test_the_network_equals_the_graphs(graphs: dict[str, onnx.ModelProto], targe
     student.eval()
     longer = replace(target, symbols=np.repeat(target.symbols, 2), frames=np.repeat(target.frames, 2))
     # Beside a longer utterance: what fills the batch up must change nothing.
-    batch = Batch.of([target, longer])
+    batch = Utterances.of([target, longer])
     durations, pitch, energy = student.pn(batch.symbols, batch.present, batch.owners, batch.sounding)
     count, halves = len(target.symbols), 2 * int(target.frames.sum())
     found = durations[0, :count].expm1().numpy()
@@ -227,10 +242,32 @@ def test_shards_keep_targets_and_those_of_other_texts_are_made_again(
         (made,) = make_shards(speak, texts, tmp_path / "made")
         assert spoken == expected and len(list(read_shard(made))) == len(texts)
     first, second = read_shard(shard)
+    target = _twice(target)
     np.testing.assert_array_equal(first.symbols, target.symbols)
     np.testing.assert_array_equal(second.frames, target.frames)
     np.testing.assert_allclose(first.samples, target.samples, atol=1 / 32767)
     assert len(first.samples) == first.frames.sum() * FRAME_SAMPLES
+
+
+def test_batches_are_whole_utterances_and_cuts_of_them(target: Target, shard: Path) -> None:
+    cpu, target = torch.device("cpu"), _twice(target)
+    whole = next(whole_batches([shard], 2, 1, cpu))
+    np.testing.assert_array_equal(whole.frames[0], target.frames)
+    cuts = next(cut_batches([shard], 2, 1, cpu))
+    assert cuts.owners.shape == (2, CUT_FRAMES) and cuts.samples.shape == (2, CUT_FRAMES * FRAME_SAMPLES)
+    owners = np.repeat(np.arange(len(target.frames)), target.frames)
+    windows = np.lib.stride_tricks.sliding_window_view(owners, CUT_FRAMES)
+    for row in range(2):
+        (at,) = np.flatnonzero((windows == cuts.owners[row].numpy()).all(axis=1))
+        part = slice(at * FRAME_SAMPLES, (at + CUT_FRAMES) * FRAME_SAMPLES)
+        np.testing.assert_allclose(cuts.samples[row], target.samples[part], atol=1 / 32767)
+        np.testing.assert_allclose(cuts.pitch[row], target.pitch[2 * at : 2 * (at + CUT_FRAMES)], rtol=1e-3)
+    # A GPU's step is recorded: its batches have one shape.
+    for batch in (Utterances.of([target], longest=True), Cuts.of([target], Random(1), longest=True)):
+        assert batch.symbols.shape == (1, MOST_SYMBOLS)
+    with pytest.raises(ValueError, match="no utterance in 1 shards can be used"):
+        save_shard(shard, [replace(target, frames=target.frames // 4)])
+        next(cut_batches([shard], 1, 1, cpu))
 
 
 def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
@@ -242,7 +279,7 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     generator = torch.Generator().manual_seed(1)
     for name in ("pn.dur.2.bias", "pn.pro_out.bias", "m.head.bias"):
         state[name] = state[name] + torch.randn(state[name].shape, generator=generator)
-    plan = TrainingPlan(steps=6, seconds=2, rate=2e-4)
+    plan = TrainingPlan(steps=6, batch=2, rate=2e-4)
     work, device = shard.parent, torch.device("cpu")
     begun = Training(state, plan, work, device)
     before = begun.validate([shard])
@@ -278,10 +315,10 @@ def test_prosody_learns_from_planned_sentences_and_sound_from_spoken_ones(
     slow = replace(slow, energy=np.repeat(target.energy, 3), samples=np.zeros(0, np.float32))
     planned = shard.with_name("planned.npz")
     save_shard(planned, [slow, slow])
-    training = Training(state, TrainingPlan(steps=6, seconds=2, rate=1e-3), shard.parent, torch.device("cpu"))
+    training = Training(state, TrainingPlan(steps=6, batch=2, rate=1e-3), shard.parent, torch.device("cpu"))
     before = training.validate([shard])
     training.run([shard], [shard], lambda: None, [planned])
-    learned = Batch.of([slow])
+    learned = Utterances.of([slow])
     frames = training.student.pn(learned.symbols, learned.present, learned.owners, learned.sounding)[0]
     assert frames.expm1().mean() > 1.5 * target.frames.mean()
     assert training.validate([shard])["duration"] > before["duration"] + 0.5
@@ -290,7 +327,7 @@ def test_prosody_learns_from_planned_sentences_and_sound_from_spoken_ones(
 def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language: str) -> None:
     """Run the trainer over the texts in ``folder``."""
     given = {"--voice": voice, "--language": language, "--texts": folder, "--work": folder / "work"}
-    given |= {"--threads": torch.get_num_threads(), "--steps": 1, "--seconds": 2}
+    given |= {"--threads": torch.get_num_threads(), "--steps": 1, "--batch": 2}
     options = [str(part) for option in given.items() for part in option]
     monkeypatch.setattr(sys, "argv", ["student", *options])
     monkeypatch.delattr("os.nice", raising=False)
@@ -301,6 +338,8 @@ def test_command_keeps_the_students_on_the_way_and_the_held_out_texts(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its teacher says the same of every text."""
+
+    target = _twice(target)
 
     class Speaker:
         def __init__(self, *_: object) -> None: ...

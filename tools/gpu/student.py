@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+from torch import Tensor
 
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
 from tools.gpu.results import Case
-from tools.student.batches import Batch
+from tools.student.batches import Cuts, Utterances
 from tools.student.graph_weights import read_weights
 from tools.student.targets import Target, read_shard, save_shard
-from tools.student.training import CHECKPOINT, Interrupted, Training, TrainingPlan
+from tools.student.training import CHECKPOINT, GPU_BATCH, Interrupted, Training, TrainingPlan
 
-STEPS, SECONDS = 20_000, 16.0
+STEPS = 20_000
 """Those of a voice, as the trainer has them."""
 
 _GONE_ON_STEPS = 300
@@ -32,9 +33,10 @@ class _Timed(Training):
     until = float("inf")
     seconds: dict[bool, list[float]]  # of each step, without and with discriminators
 
-    def _train(self, spoken: Batch, planned: Batch) -> dict[str, float]:
+    def _train(self, spoken: Cuts, planned: Utterances) -> dict[str, Tensor]:
         begun = time.perf_counter()
-        losses = super()._train(spoken, planned)  # it waits for the losses
+        losses = super()._train(spoken, planned)
+        float(losses["sound"])  # wait for the GPU
         self.seconds["discriminators" in losses].append(time.perf_counter() - begun)
         if sum(map(len, self.seconds.values())) >= self.most or time.time() > self.until:
             self.stop()
@@ -43,18 +45,18 @@ class _Timed(Training):
 
 def train(case: Case) -> None:
     """Part student: steps on invented speech, and 300 of a voice whose work folder was named."""
-    plan = TrainingPlan(3, 2.0) if case.small else TrainingPlan(30, SECONDS)
+    plan = TrainingPlan(3, 2) if case.small else TrainingPlan(300, GPU_BATCH)
     folder = case.work / "student"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    shard = _invented(folder / "00000.npz", 6 if case.small else 24)
+    shard = _invented(folder / "00000.npz", 6 if case.small else 50)
     training = _opened(case, plan, folder)
     training.run([shard], [shard], lambda: None)
     step_s = {}
     for judged, seconds in sorted(training.seconds.items()):
-        # The first of each kind begins a library.
+        # The first of each kind is recorded.
         step_s[judged] = statistics.median(seconds[1:] or seconds)
-        case.write("step", discriminators=judged, seconds=step_s[judged], speech_s=plan.seconds)
+        case.write("step", discriminators=judged, seconds=step_s[judged], batch=plan.batch)
     # Discriminators take part in the last third.
     hours = STEPS * (2 * step_s[False] + step_s[True]) / 3 / 3600
     case.write("a voice of 20,000 steps, from there", hours=hours)
@@ -77,7 +79,7 @@ def _go_on(case: Case, own: Path) -> None:
     folder = case.work / "student-goes-on"
     folder.mkdir(exist_ok=True)
     shutil.copy(own / CHECKPOINT, folder)
-    training = _opened(case, TrainingPlan(STEPS, SECONDS), folder)
+    training = _opened(case, TrainingPlan(STEPS, GPU_BATCH), folder)
     training.most, training.until = _GONE_ON_STEPS, case.until - 15
     begun_at = training.step
     held_out = sorted((own / "held-out").glob("*.npz"))

@@ -25,7 +25,7 @@ from kani.text.languages import primary
 from tools.student import corpus, targets
 from tools.student.export import Origin, as_long_as_taught, save_student
 from tools.student.graph_weights import read_weights, write_weights
-from tools.student.training import Interrupted, Training, TrainingPlan
+from tools.student.training import CPU_BATCH, GPU_BATCH, Interrupted, Training, TrainingPlan
 
 VOICE_FILE = "voice.txt"
 """Voice and language of a work folder."""
@@ -62,7 +62,12 @@ def _arguments() -> argparse.Namespace:
         help="at most so many more, for durations and melody",
     )
     parser.add_argument("--steps", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=16.0, help="of speech in a step")
+    parser.add_argument(
+        "--batch",
+        type=int,
+        default=GPU_BATCH if torch.cuda.is_available() else CPU_BATCH,
+        help="utterances of a step",
+    )
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     return parser.parse_args()
 
@@ -137,7 +142,7 @@ def main() -> None:
     start = {name: onnx.load(given.start / name) for name in (PROSODY, DECODER)}
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training = Training(
-        read_weights(*start.values()), TrainingPlan(given.steps, given.seconds), given.work, device
+        read_weights(*start.values()), TrainingPlan(given.steps, given.batch), given.work, device
     )
 
     def save(folder: Path) -> None:

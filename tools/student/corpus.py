@@ -43,10 +43,45 @@ TEMPLATES = {
         "¡Cuidado! La temperatura baja a {n} grados.",
         "El capítulo {d} tiene {n} páginas, ¿verdad?",
     ),
+    "fr": (
+        "Combien coûtent {n} billets pour le {d} {m} ?",
+        "Il est {h} heures {d}, et personne n'est encore arrivé.",
+        "Quelle joie ! Nous étions {n} dans {d} voitures.",
+        "J'habite au numéro {n} depuis le {d} {m} {y}.",
+        "Est-ce que tu peux appeler le {n}, s'il te plaît ?",
+        "Il reste {n} kilomètres, c'est-à-dire {n} minutes.",
+        "Attention ! La température descend à {d} degrés.",
+        "Le chapitre {d} a {n} pages, n'est-ce pas ?",
+    ),
+    "it": (
+        "Quanto costano {n} biglietti per il {d} {m}?",
+        "Sono le {h} e {d}, e non è ancora arrivato nessuno.",
+        "Che gioia! Sono venute {n} persone con {d} macchine.",
+        "Abito al numero {n} dal {d} {m} {y}.",
+        "Puoi chiamare il {n}, per favore?",
+        "Mancano {n} chilometri, cioè {n} minuti.",
+        "Attenzione! La temperatura scende a {d} gradi.",
+        "Il capitolo {d} ha {n} pagine, vero?",
+    ),
+    "pt": (
+        "Quanto custam {n} ingressos para o dia {d} de {m}?",
+        "São {h} horas e {d} minutos, e ninguém chegou ainda.",
+        "Que alegria! Vieram {n} pessoas em {d} carros.",
+        "Moro no número {n} desde {d} de {m} de {y}.",
+        "Você pode ligar para {n}, por favor?",
+        "Faltam {n} quilômetros, ou seja, {n} minutos.",
+        "Cuidado! A temperatura cai para {d} graus.",
+        "O capítulo {d} tem {n} páginas, não é?",
+    ),
 }
 """Sentences with numbers, questions and exclamations, which written texts have too few of."""
 
-_MONTHS = {"es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre"}
+_MONTHS = {
+    "es": "enero febrero marzo abril mayo junio julio agosto septiembre octubre noviembre diciembre",
+    "fr": "janvier février mars avril mai juin juillet août septembre octobre novembre décembre",
+    "it": "gennaio febbraio marzo aprile maggio giugno luglio agosto settembre ottobre novembre dicembre",
+    "pt": "janeiro fevereiro março abril maio junho julho agosto setembro outubro novembro dezembro",
+}
 _PER_TEMPLATE = 150
 
 

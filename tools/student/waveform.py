@@ -19,6 +19,9 @@ FFT = 1200
 HOP = 300
 """Samples of a half frame."""
 
+_OVERLAP = FFT // HOP
+_LEAST_WEIGHT = 1e-11
+
 _VOICED_HZ = 40.0
 _HIGHEST_HZ = 11_000.0
 _MAX_LOG_MAGNITUDE = 7.0
@@ -54,7 +57,25 @@ def synthesize(spectra: Spectra, source: Tensor, generator: torch.Generator | No
         + torch.complex(noise[0], noise[1]) * _magnitude(spectra.noise)
         + torch.polar(_magnitude(spectra.free), spectra.phase)
     )
-    return torch.istft(whole, FFT, HOP, window=window, center=True, length=HOP * whole.shape[2])
+    return _inverse(whole, window)
+
+
+def _inverse(spectra: Tensor, window: Tensor) -> Tensor:
+    """Sound [B, 300 n] of short-time spectra [B, 601, n].
+
+    ``torch.istft`` asks the GPU for a value, which a recorded step cannot do.
+    """
+    count = spectra.shape[2]
+    windows = torch.fft.irfft(spectra, FFT, dim=1) * window[:, None]
+    weights = _overlapped(window.square()[:, None].expand(1, FFT, count))
+    return (_overlapped(windows) / weights.clamp(min=_LEAST_WEIGHT))[:, FFT // 2 :][:, : HOP * count]
+
+
+def _overlapped(windows: Tensor) -> Tensor:
+    """Add windows [B, 1200, n] with a hop of 300: [B, 300 (n + 3)]."""
+    parts = torch.unflatten(windows, 1, (_OVERLAP, HOP)).unbind(1)
+    rows = [functional.pad(part, (at, _OVERLAP - 1 - at)) for at, part in enumerate(parts)]
+    return torch.stack(rows).sum(dim=0).transpose(1, 2).flatten(1)
 
 
 def _magnitude(log: Tensor) -> Tensor:
