@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from kani.books.book import Book, Chapter
 from kani.text.boundaries import BreakKind, phrase_breaks
 
-MAX_PIECE = 2_000
-"""Characters of a piece: some two minutes. A stop loses one piece at most."""
+MAX_PIECE = 1_000
+"""Characters of a piece: some minute. A stop loses one piece at most."""
 
 
 @dataclass(frozen=True, slots=True)

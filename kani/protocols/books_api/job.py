@@ -66,6 +66,7 @@ class Job:
         self._stopped = False
         self._speaking: asyncio.Task[Any] | None = None
         self._making: asyncio.Future[None] | None = None
+        self._meter: _Meter | None = None
         self._told: dict[str, Any] = {}
         self._news = asyncio.Event()
 
@@ -96,6 +97,11 @@ class Job:
 
     def _make(self) -> None:
         stages = iter(("speaking", "writing"))
+
+        def meter(total: int, done: int) -> _Meter:
+            self._meter = _Meter(self, next(stages), total, done)
+            return self._meter
+
         wanted = self._wanted
         manner = Manner("", "", wanted.voice, {}, wanted.language, wanted.speed, wanted.emotion)
         make_audiobook(
@@ -103,7 +109,7 @@ class Job:
             self._output,
             manner,
             self._say,
-            report=Report(io.StringIO(), lambda total, done: _Meter(self, next(stages), total, done)),
+            report=Report(io.StringIO(), meter),
         )
 
     def _say(self, text: str, voice: str | None) -> Spoken:
@@ -132,7 +138,11 @@ class Job:
         ) as session:
             session.feed(text)
             session.finish()
-            chunks = [chunk async for chunk in session]
+            chunks = []
+            async for chunk in session:
+                chunks.append(chunk)
+                if chunk.spans and self._meter:
+                    self._tell(self._meter.event(chunk.spans[-1].end))
             voice = session.resolved_voice.voice if chunks else ""
         samples = np.concatenate([chunk.samples for chunk in chunks] or [np.zeros(0, np.float32)])
         rate = chunks[0].sample_rate if chunks else 24_000
@@ -157,14 +167,20 @@ class _Meter:
 
     def __init__(self, job: Job, stage: str, total: int, done: int) -> None:
         self._job, self._stage, self._total, self._done = job, stage, total, done
+        self._place = ""
 
     def add(self, count: int) -> None:
         self._job.check()
         self._done += count
 
     def show(self, place: str) -> None:
-        share = round(self._done / max(self._total, 1), 4)
-        self._job.tell({"stage": self._stage, "share": share, "place": place})
+        self._place = place
+        self._job.tell(self.event())
+
+    def event(self, more: int = 0) -> dict[str, Any]:
+        """The event of how far the stage is. more: done of what is not added yet."""
+        share = round((self._done + more) / max(self._total, 1), 4)
+        return {"stage": self._stage, "share": share, "place": self._place}
 
     def close(self) -> None:
         pass
