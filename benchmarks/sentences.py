@@ -30,6 +30,9 @@ ABOUT_4_S, ABOUT_7_S, ABOUT_15_S = texts("about_4_s"), texts("about_7_s"), texts
 LATER, SECOND = texts("later"), texts("second")
 """In languages that came later to Kokoro: forty each; and more in Chinese."""
 
+STUDENTS = texts("students")
+"""In languages of later students: forty each, that nothing was tuned on."""
+
 EVERYDAY = texts("everyday")
 """In many languages, for the recogniser."""
 

@@ -13,8 +13,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 TEXT_LOG = logging.getLogger("speech.text")
-"""Logs the texts of clients, which are private: disabled unless the operator asks for it."""
-TEXT_LOG.disabled = True
+"""Logs the texts of clients, which are private: nothing unless ``log_texts`` is set, as the operator asks."""
+
+log_texts = False
+
+# An application's own configuration of logging turns disabled loggers on, and leaves filters.
+TEXT_LOG.addFilter(lambda _record: log_texts)
 
 _current: ContextVar[str] = ContextVar("request id", default="")
 

@@ -106,7 +106,7 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
         logging.getLogger(chatty).setLevel(logging.WARNING)
     uvicorn_log = logging.getLogger("uvicorn.error")
     uvicorn_log.filters = [_tidy_uvicorn]
-    request_ids.TEXT_LOG.disabled = not log_texts
+    request_ids.log_texts = log_texts
     if problem is not None:
         logging.getLogger("server").warning(
             "no log file: %s (%s); KANI_LOG_FILE names another", file, problem.strerror

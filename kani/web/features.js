@@ -10,7 +10,7 @@ import { handleTabs } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
-import { Draft } from "./storage.js";
+import { Draft, Memory } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
@@ -19,6 +19,8 @@ const LONGEST_TITLE = 120;
 
 export class Features {
   #showTab;
+  /** The panel that is shown, also after a reload. */
+  #tab = new Memory("kani.tab", () => sessionStorage);
   #dictation = null;
   #historyList = null;
   #listenPanel = null;
@@ -32,7 +34,9 @@ export class Features {
   #voiceList = null;
 
   constructor() {
-    this.#showTab = handleTabs((id) => this.#showPanel(id));
+    this.#showTab = handleTabs((id) => this.#showPanel((this.#tab.text = id)));
+    // A link shares a text.
+    if (this.#tab.text && !window.location.hash) this.#showTab(this.#tab.text);
     find("dictate").addEventListener("click", () => this.#dictate().catch(told));
     const page = find("page-of-text");
     // A window that is not the active one tells of no focus.
@@ -153,14 +157,12 @@ export class Features {
 
   async #bookReader() {
     const { Book } = await part(() => import("./book.js"));
-    this.book ??= new Book();
-    return this.book;
+    return (this.book ??= new Book());
   }
 
   /** Read a book's file, if there is one. */
   async #readBook(file) {
-    if (!file) return;
-    await this.#bookReader().then((book) => book.read(file), told);
+    if (file) await this.#bookReader().then((book) => book.read(file), told);
     // The same file may be chosen again.
     find("book-file").value = "";
   }

@@ -25,7 +25,7 @@ export class TalkLines {
     this.#said.clear();
     this.#box.replaceChildren();
     this.#box.hidden = true;
-    for (const { who, text } of lines) this.#add(who).append(text);
+    for (const { who, text } of lines) this.#add(who).append(make("span", { className: "said", textContent: text }));
   }
 
   /** The turns that are shown, as `show` takes them, with the names of who speaks. */

@@ -53,6 +53,17 @@ def test_tab_that_is_opened_without_the_server_comes_with_it(
     expect(page.locator("#code-text")).not_to_be_empty()
 
 
+def test_reload_stays_on_its_tab_and_a_link_shows_its_text(visitor: Visitor) -> None:
+    page = visitor.page
+    page.click("#tab-listen")
+    page.reload()
+    expect(page.locator("#listen-panel")).to_be_visible()
+    expect(page.locator("#tab-listen")).to_have_attribute("aria-selected", "true")
+    page.goto(f"{page.url}#text=Hola")
+    page.reload()
+    expect(page.locator("#compose-panel")).to_be_visible()
+
+
 def test_phone_has_the_talk_in_its_column_and_is_told_no_keys(visit: Visit) -> None:
     visitor = visit(ready=False, viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     page = visitor.page

@@ -3,7 +3,7 @@
 --voice chooses the student, of those that ship and of those in KANI_KOKORO_STUDENTS, and so the language of
 the sentences. The parts with servers run with those that ship.
 
-quality: words by whisper-base, DNSMOS and likeness of the speaker, sixty sentences that nothing was tuned on.
+quality: words by whisper-base, DNSMOS and likeness of the speaker, sentences that nothing was tuned on.
 cost: processor time of a second of audio, both engines in turn.
 written: text fed word by word, beside the same text fed at once.
 first: first audio through the socket, sentences of 4, 7 and 15 s.
@@ -30,7 +30,7 @@ from benchmarks.kokoro.student.judging import NO_JUDGE, embeddings, likeness, mo
 from benchmarks.kokoro.student.written import HEARD_AFTER, Take, take
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, ms, percentile, report_section, table
-from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, WITHOUT_INNER_MARK
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, STUDENTS, WITHOUT_INNER_MARK
 from benchmarks.server.load import Playback, play
 from benchmarks.server_process import Server
 from kani.composition import settings
@@ -44,7 +44,7 @@ from kani.engines.plugin import Resources
 from tests.judges.judge import hear, wrong_words
 from tests.support.sound_measures import long_pauses
 
-GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK)
+GROUPS = (HELD_OUT, ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, WITHOUT_INNER_MARK, STUDENTS)
 LENGTHS = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
 KOKORO, STUDENT = "Kokoro", "student"
 LIGHT = {KOKORO: False, STUDENT: True}
@@ -60,7 +60,7 @@ STREAMED_SENTENCES = 3
 
 def sentences(language: str) -> list[str]:
     """List the sentences that are judged."""
-    return [text for group in GROUPS for text in group[language]]
+    return [text for group in GROUPS for text in group.get(language, ())]
 
 
 def own_students() -> Path | None:

@@ -207,7 +207,8 @@ async def test_every_session_is_reported_once_without_its_text(
 ) -> None:
     engine, ledger = ToneEngine(), Ledger()
     caplog.set_level(logging.INFO, "speech")
-    monkeypatch.setattr(logging.getLogger("speech.account"), "disabled", False)
+    for name in ("account", "text"):  # as an application's own configuration leaves them
+        monkeypatch.setattr(logging.getLogger(f"speech.{name}"), "disabled", False)
     async with serving(engine, tmp_path, ledger, max_text=20) as service:
 
         async def run(name: str, text: str, error: type[Exception] | None, cancel: bool = False) -> None:
@@ -259,7 +260,7 @@ async def test_texts_are_logged_on_request(
     service: SpeechService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO, "speech.text")
-    monkeypatch.setattr(request_ids.TEXT_LOG, "disabled", False)
+    monkeypatch.setattr(request_ids, "log_texts", True)
     async with service.open(SPANISH, protocol="test") as session:
         session.feed("uno")
     assert "'uno'" in caplog.text
