@@ -24,6 +24,18 @@ _FACTORIAL = tuple(
     )
 )
 
+_KILOMETRE = (
+    "pro Kilometer,per kilometer,por kilómetro,par kilomètre,al chilometro,por quilômetro,प्रति किलोमीटर"
+).split(",")
+
+_PAIRED = (
+    "(?:k?J|k?cal|k?VA|k?V|m?A|[kMG]?Hz|m?Ah|k?Wh|k?W|bar|psi|dB|[cm]m|kg|lbs?|oz|in|ft|°[CF]|Nm|lm|[KMGT]B)"
+)
+"""Units of two measures of one thing: "412 kJ/98 kcal"."""
+
+_ISOTOPES = re.findall(r"\w+", "2H 3H 12C 13C 14C 14N 15N 16O 18O 32P 40K 87Sr 131I 137Cs 235U 238U")
+_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
@@ -53,10 +65,10 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ),
     ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
     ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
-    ("de en es fr it pt", r"(\d ?A)/(?=\d+ ?mA)", r"\1, "),
     ("", r"#(?=\d{6,}\b)", "# "),
     ("de en es fr it pt hi", r"(?<=\d)[x×](?=[£$€₹]\d)", " x "),
-    ("", r"(?<=NPK )(\d{1,2}):(\d{1,2}):(\d{1,2})(?![\d:])", r"\1, \2, \3"),
+    ("", r"(?<=NPK )(\d{1,2})[:-](\d{1,2})[:-](\d{1,2})(?![\d:])", r"\1, \2, \3"),
+    ("", r"[≃≅](?= ?\d)", "≈"),
     ("de en es fr it pt", r"\b([a-z])=(\d[\d.,]*)(cm|mm|km|m|kg|g|s|V|A|W)\b", r"\1 = \2 \3"),
     ("", r"\b(\d{1,2})[-/](\d{1,2})[-/](\d{1,2})(?= K/?D|,? KDA\b)", r"\1, \2, \3"),
     *(
@@ -173,8 +185,19 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
     ("de en es fr it pt hi", r"\b(12|24|36|48)/(24|36|48|72)(?=h\b)", r"\1/\2 "),
-    # "230 V/50 Hz", "110/220V"
-    ("de en es fr it pt hi", r"(?<=\d)( ?V)/(?=\d+[.,]?\d* ?(?:Hz|A|W)\b)", r"\1, "),
+    # "230 V/50 Hz", "2.4/5 GHz", "110/220V", "1.900 min⁻¹", "g CO2/km", isotopes
+    ("de en es fr it pt hi", rf"(\d ?{_PAIRED}) ?/ ?(?=(?!100?\b)\d[\d.,]* ?{_PAIRED}(?![\w/]))", r"\1, "),
+    ("", r"(?<![\d/.,])(\d{1,3}[.,]\d)/(\d{1,2}(?:[.,]\d)?)(?= ?[kMG]?Hz\b)", r"\1, \2"),
+    ("de en es fr it pt hi", r"(?<=\d) ?(min|s|h|km|m|kg|L|l)(?:⁻¹|\^-1)(?!\d)", r"/\1"),
+    *(
+        (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
+        for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
+    ),
+    *(
+        ("", rf"(?<![\w⁰-⁹]){mass.translate(_RAISED)}{name}(?![a-z])", f"{name} {mass}")
+        for mass, name in (re.findall(r"\d+|\D+", isotope) for isotope in _ISOTOPES)
+    ),
+    ("de en es fr it pt", r"\b(\d\d)/(0\d{3,5})/([A-Z]{2,4})\b", r"\1, \2, \3"),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
     # "max. 31°/min. 18°", "1,78 m/80 kg", "c/asc.", "x7d"
     ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx])", r"\1, "),
@@ -231,6 +254,12 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         r"\1\2 a \3",
     ),
     # "(m 1.874)", "€ 3,80/kg"
+    (
+        "de es fr it pt",
+        r"(?<![\d.,€$£])\b([01]?\d|2[0-3])\.([0-5]\d)/"
+        r"(?=(?:[01]?\d|2[0-3])\.[0-5]\d(?! ?(?:€|[Ee]ur|CHF)|[.,]?\d))",
+        r"\1.\2-",
+    ),
     ("it", r"(?<=\()m (?=\d)|(?<=quota )m (?=\d)", "metri "),
     ("it", r"(?<=[a-z,] )q (?=\d)", "quintali "),
     ("it", r"(?<=\d)( ?€)?/kg\b(?!/)", r"\1 al chilo"),
