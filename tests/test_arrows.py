@@ -17,17 +17,17 @@ LINES = {
     "kani/books": 1_590,
     "kani/cli": 2_600,
     "kani/composition": 1_770,
-    "kani/core": 14_720,
+    "kani/core": 14_730,
     "kani/engines": 29_740,
     "kani/library": 1_170,
-    "kani/protocols": 23_130,
+    "kani/protocols": 23_150,
     "kani/ray": 790,
     "kani/runtime": 3_870,
     "kani/server": 4_770,
-    "kani/text": 17_200,
-    "tests": 74_410,
-    "benchmarks": 8_990,
-    "tools": 4_050,
+    "kani/text": 17_230,
+    "tests": 74_520,
+    "benchmarks": 9_000,
+    "tools": 4_250,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""

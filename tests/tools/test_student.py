@@ -170,7 +170,7 @@ def test_weights_survive_graphs(graphs: dict[str, onnx.ModelProto], target: Targ
         parts = {name: one.SerializeToString() for name, one in zip(graphs, models, strict=True)}
         save_student(folder / "student", parts, Origin(ENGLISH, "ef_dora", "es-ES", "0 steps"))
         students = load_students(folder, Voices().all, threads=1)
-        assert {one.voice: one.language for one in students.facts} == {"af_heart": "en", "ef_dora": "es"}
+        assert [one.language for one in students.facts if one.voice == "ef_dora"] == ["es"]
         prosody = students.prepare(SYMBOLS, Segment("", "ef_dora", "es"), Stop()).prosody
         np.testing.assert_array_equal(prosody.frames, target.frames)
         pitches.append(prosody.pitch[0])

@@ -61,7 +61,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART", help=", ".join(PARTS)
     )
-    parser.add_argument("--student", help="work folder of a student's training, to go on with for 300 steps")
     parser.add_argument("--whisper", help="folder of a Whisper checkpoint for CTranslate2")
     parser.add_argument("--part", choices=[*PARTS, "record"], help=argparse.SUPPRESS)
     parser.add_argument("--until", type=float, help=argparse.SUPPRESS)
@@ -72,7 +71,7 @@ def _run_part(given: argparse.Namespace) -> None:
     """Run one part in this process; a failure is a result."""
     device = torch.device("cpu" if given.cpu_small or given.part == "record" else "cuda")
     torch.set_num_threads(1 if given.cpu_small else torch.get_num_threads())
-    options = {name: value for name in ("student", "whisper") if (value := getattr(given, name))}
+    options = {"whisper": given.whisper} if given.whisper else {}
     case = Case(given.part, given.cpu_small, device, given.work, given.out, given.until, options)
     begun = time.monotonic()
     try:
@@ -107,8 +106,7 @@ def _start_part(given: argparse.Namespace, part: str, work: Path, seconds: float
     ]
     command += ["--until", str(time.time() + seconds - 5)]
     command += ["--cpu-small"] if given.cpu_small else []
-    for name in ("student", "whisper"):
-        command += [f"--{name}", value] if (value := getattr(given, name)) else []
+    command += ["--whisper", given.whisper] if given.whisper else []
     process = subprocess.Popen(command, process_group=0)  # noqa: S603 - itself
     try:
         if code := process.wait(seconds):

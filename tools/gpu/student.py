@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import statistics
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,20 +16,17 @@ from tools.gpu.results import Case
 from tools.student.batches import Cuts, Utterances
 from tools.student.graph_weights import read_weights
 from tools.student.targets import Target, read_shard, save_shard
-from tools.student.training import CHECKPOINT, GPU_BATCH, Interrupted, Training, TrainingPlan
+from tools.student.training import GPU_BATCH, Training, TrainingPlan
 
 STEPS = 20_000
 """Those of a voice, as the trainer has them."""
 
-_GONE_ON_STEPS = 300
 _SYMBOLS, _SYMBOL_FRAMES, _ROWS = 60, 4, 178
 
 
 class _Timed(Training):
-    """A training that counts its steps' seconds, and ends after some of them."""
+    """A training that counts its steps' seconds."""
 
-    most = 10**9
-    until = float("inf")
     seconds: dict[bool, list[float]]  # of each step, without and with discriminators
 
     def _train(self, spoken: Cuts, planned: Utterances) -> dict[str, Tensor]:
@@ -38,19 +34,19 @@ class _Timed(Training):
         losses = super()._train(spoken, planned)
         float(losses["sound"])  # wait for the GPU
         self.seconds["discriminators" in losses].append(time.perf_counter() - begun)
-        if sum(map(len, self.seconds.values())) >= self.most or time.time() > self.until:
-            self.stop()
         return losses
 
 
 def train(case: Case) -> None:
-    """Part student: steps on invented speech, and 300 of a voice whose work folder was named."""
+    """Part student: steps on invented speech."""
     plan = TrainingPlan(3, 2) if case.small else TrainingPlan(300, GPU_BATCH)
     folder = case.work / "student"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     shard = _invented(folder / "00000.npz", 6 if case.small else 50)
-    training = _opened(case, plan, folder)
+    weights = read_weights(*(onnx.load(ENGLISH / name) for name in (PROSODY, DECODER)))
+    training = _Timed(weights, plan, folder, case.device)
+    training.seconds = {False: [], True: []}
     training.run([shard], [shard], lambda: None)
     step_s = {}
     for judged, seconds in sorted(training.seconds.items()):
@@ -60,41 +56,6 @@ def train(case: Case) -> None:
     # Discriminators take part in the last third.
     hours = STEPS * (2 * step_s[False] + step_s[True]) / 3 / 3600
     case.write("a voice of 20,000 steps, from there", hours=hours)
-    own = case.options.get("student")
-    if own is None or not (Path(own) / CHECKPOINT).is_file():
-        case.write("left out", missing=["--student FOLDER with a checkpoint"])
-    else:
-        _go_on(case, Path(own))
-
-
-def _opened(case: Case, plan: TrainingPlan, folder: Path) -> _Timed:
-    weights = read_weights(*(onnx.load(ENGLISH / name) for name in (PROSODY, DECODER)))
-    training = _Timed(weights, plan, folder, case.device)
-    training.seconds = {False: [], True: []}
-    return training
-
-
-def _go_on(case: Case, own: Path) -> None:
-    """Go on with a training for some steps, in a copy: shards are read, the checkpoint is not changed."""
-    folder = case.work / "student-goes-on"
-    folder.mkdir(exist_ok=True)
-    shutil.copy(own / CHECKPOINT, folder)
-    training = _opened(case, TrainingPlan(STEPS, GPU_BATCH), folder)
-    training.most, training.until = _GONE_ON_STEPS, case.until - 15
-    begun_at = training.step
-    held_out = sorted((own / "held-out").glob("*.npz"))
-    before = training.validate(held_out)
-    begun = time.perf_counter()
-    with suppress(Interrupted):
-        training.run(sorted((own / "shards").glob("*.npz")), held_out, lambda: None)
-    case.write(
-        "a voice goes on",
-        begun_at=begun_at,
-        steps=training.step - begun_at,
-        seconds=time.perf_counter() - begun,
-        before=before,
-        after=training.validate(held_out),
-    )
 
 
 def _invented(file: Path, sentences: int) -> Path:

@@ -66,10 +66,11 @@ class KokoroSettings(PluginSettings):
         "auto",
         "KANI_KOKORO_STUDENT",
         group=SPEECH,
-        about="Use of the students, small networks that speak English as af_heart and Spanish as ef_dora for "
-        "a twentieth of the processor time: `auto` (in sessions that begin while Kokoro's slots are taken, "
-        "and in all on a machine where Kokoro's sentences begin late, such as one with AVX2 only), `always`, "
-        "`never`, or `only` (Kokoro itself is not loaded: the students' voices, and 0.2 GB of memory less).",
+        about="Use of the students, small networks that speak English as af_heart, Spanish as ef_dora, "
+        "French as ff_siwis and Portuguese as pf_dora for a twentieth of the processor time: `auto` (in "
+        "sessions that begin while Kokoro's slots are taken, and in all on a machine where Kokoro's "
+        "sentences begin late, such as one with AVX2 only), `always`, `never`, or `only` (Kokoro itself is "
+        "not loaded: the students' voices, and 0.2 GB of memory less).",
     )
     students: Path | None = setting(
         None,
@@ -77,7 +78,7 @@ class KokoroSettings(PluginSettings):
         group=SPEECH,
         accepts="a folder",
         about="Folder of further students, each in a folder of its own, as "
-        "[the training](train_a_student.md) writes them; one of af_heart or ef_dora takes the place of ours.",
+        "[the training](train_a_student.md) writes them; one of a voice that ours speak takes its place.",
     )
     accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
         ("de", "nl", "pl", "ru"),

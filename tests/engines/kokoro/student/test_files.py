@@ -79,19 +79,27 @@ def speechless(folder: Path) -> None:
     set_graphs(folder, decoder=model.SerializeToString())
 
 
-ORIGINS = {"af_heart": "hibari-tts/0.2.1", "ef_dora": "began as the student of af_heart"}
+ORIGINS = {
+    "af_heart": "hibari-tts/0.2.1",
+    "ef_dora": "began as the student of af_heart",
+    "ff_siwis": "began as the student of ef_dora",
+    "pf_dora": "began as the student of ef_dora",
+}
 """Source that the origin of each student that ships names."""
+
+LANGUAGES = {"af_heart": "en", "ef_dora": "es", "ff_siwis": "fr", "pf_dora": "pt"}
+"""The languages that they speak."""
 
 
 async def test_student_of_ones_own_speaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     student(tmp_path / "dora")
     caplog.set_level("INFO", "kani.engines.kokoro")
     settings = KokoroSettings(student="only", students=tmp_path)
-    assert known_voices(settings) == KnownVoices(frozenset(("af_heart", "ef_dora")), frozenset(("en", "es")))
+    assert known_voices(settings) == KnownVoices(frozenset(LANGUAGES), frozenset(LANGUAGES.values()))
     engine = KokoroEngine(settings, Resources(Path("no-such-folder")))
     await engine.start()
-    assert {voice.id for voice in engine.info.voices} == {"af_heart", "ef_dora"}
-    assert engine.info.default_voices == {"en": "af_heart", "es": "ef_dora"}
+    assert {voice.id for voice in engine.info.voices} == set(LANGUAGES)
+    assert engine.info.default_voices == {language: voice for voice, language in LANGUAGES.items()}
     assert "Kokoro's student speaks es as ef_dora: only" in caplog.messages
     text = "Hola, la sopa está lista."
     samples, spans = joined(await chunks_of(engine, Segment(text, "ef_dora", "es")))
@@ -107,15 +115,16 @@ def test_students_speak_beside_kokoro_and_load_when_they_do(tmp_path: Path) -> N
     students = load_students(tmp_path, VOICES, threads=1)
     light = light_voices(students.facts, always=False)
     assert isinstance(light, LightVoices)
-    assert light.languages == {"af_heart": "en", "em_alex": "es", "ef_dora": "es"}
+    assert light.languages == {**LANGUAGES, "em_alex": "es"}
     students = load_students(None, VOICES, threads=1)
     assert not students._models
     students.prepare("ola, ola.", Segment("", "af_heart", "en"), Stop())
     assert list(students._models) == ["af_heart"]
     # Those that ship may be replaced.
-    folder, dora = student(tmp_path / "own" / "heart", "af_heart", "en"), SHIPPED / "ef_dora"
-    assert [each.folder for each in find_students(tmp_path / "own", VOICES)] == [folder, dora]
-    assert [each.folder for each in find_students(None, VOICES)] == [ENGLISH, dora]
+    folder = student(tmp_path / "own" / "heart", "af_heart", "en")
+    shipped = [SHIPPED / voice for voice in ORIGINS]
+    assert [each.folder for each in find_students(tmp_path / "own", VOICES)] == [folder, *shipped[1:]]
+    assert [each.folder for each in find_students(None, VOICES)] == shipped
     assert {folder.name for folder in SHIPPED.iterdir()} == set(ORIGINS)
 
 
