@@ -14,7 +14,7 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_590,
+    "kani/books": 1_600,
     "kani/cli": 2_600,
     "kani/composition": 1_770,
     "kani/core": 14_730,

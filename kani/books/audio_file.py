@@ -21,8 +21,8 @@ from kani.core.audio.recording_file import RecordingFile
 from kani.core.subtitles.files import Cue
 from kani.core.types import Samples
 
-PIECE_PAUSE_S, CHAPTER_PAUSE_S = 0.6, 1.5
-"""Seconds of silence between two pieces of a chapter, as between paragraphs, and before a chapter."""
+SENTENCE_PAUSE_S, PARAGRAPH_PAUSE_S, CHAPTER_PAUSE_S = 0.2, 0.6, 1.5
+"""Seconds of silence before a piece in the middle of a paragraph, before another, and before a chapter."""
 
 _BIT_RATE = 64_000
 _RATES = (16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
@@ -121,8 +121,8 @@ class AudioFile:
         at, chapter = 0, 0
         for piece, spoken in pieces:
             if chapter:
-                pause_s = PIECE_PAUSE_S if piece.chapter == chapter else CHAPTER_PAUSE_S
-                at += round(pause_s * self.rate)
+                inside_s = SENTENCE_PAUSE_S if piece.goes_on else PARAGRAPH_PAUSE_S
+                at += round((inside_s if piece.chapter == chapter else CHAPTER_PAUSE_S) * self.rate)
             chapter = piece.chapter
             start, at = at, at + round(spoken.samples * self.rate / spoken.sample_rate)
             yield _Placed(piece, spoken, start, at)

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from kani.books.book import Book, Chapter
 from kani.text.boundaries import BreakKind, phrase_breaks
 
-MAX_PIECE = 1_000
-"""Characters of a piece: some minute. A stop loses one piece at most."""
+MAX_PIECE = 400
+"""Characters of a piece: some half minute. A stop loses one piece at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +45,17 @@ class Piece:
     voice: str | None
     key: str
     """Names the piece's files: a hash of all that its speech depends on."""
+    goes_on: bool = False
+    """True in the middle of a paragraph."""
 
 
 def pieces_of(book: Book, manner: Manner) -> list[Piece]:
     """Return the pieces of all chapters, in order."""
     return [
-        Piece(number, text, voice, _key(text, voice, manner))
+        Piece(number, text, voice, _key(text, voice, manner), goes_on)
         for number, chapter in enumerate(book.chapters, 1)
         for voice in [manner.voice_of(number)]
-        for text in _texts(chapter)
+        for text, goes_on in _texts(chapter)
     ]
 
 
@@ -67,17 +69,20 @@ def _key(text: str, voice: str | None, manner: Manner) -> str:
     return hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _texts(chapter: Chapter) -> Iterator[str]:
-    """Yield the chapter's text in pieces that end with a paragraph, or a sentence of a long one."""
-    piece = ""
+def _texts(chapter: Chapter) -> Iterator[tuple[str, bool]]:
+    """Yield the chapter's text in pieces that end with a paragraph, or a sentence of a long one.
+
+    Each with whether it begins in the middle of a paragraph.
+    """
+    piece, piece_goes_on = "", False
     for paragraph in chapter.paragraphs:
-        for part in _parts(paragraph):
-            if piece and len(piece) + len(part) + 2 > MAX_PIECE:
-                yield piece
+        for at, part in enumerate(_parts(paragraph)):
+            if piece and (at or len(piece) + len(part) + 2 > MAX_PIECE):
+                yield piece, piece_goes_on
                 piece = ""
-            piece = f"{piece}\n\n{part}" if piece else part
+            piece, piece_goes_on = (f"{piece}\n\n{part}", piece_goes_on) if piece else (part, at > 0)
     if piece:
-        yield piece
+        yield piece, piece_goes_on
 
 
 def _parts(paragraph: str) -> Iterator[str]:

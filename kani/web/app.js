@@ -58,7 +58,7 @@ server.learn = learn;
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
   features.stopDictation();
-  const chapter = features.book?.reads(compose.choice.text) ?? false;
+  const chapter = features.book?.reads(compose.choice.text) && features.book.chapter;
   if (chapter) features.book.goOn();
   const { choice } = compose;
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries, chapter });

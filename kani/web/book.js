@@ -14,7 +14,6 @@ import "./texts-book.js";
 
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
-const BYTES_OF_ONE = 2 ** 20;
 const PLACE_EVERY_MS = 500;
 /** Places of books that are remembered. */
 const MOST_PLACES = 50;
@@ -43,7 +42,7 @@ export class Book {
   async read(file) {
     this.#file = file;
     complain("");
-    if (file.size > MOST_MEBIBYTES * BYTES_OF_ONE) return complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
+    if (file.size > MOST_MEBIBYTES * 2 ** 20) return complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
     if (!this.#book) this.#fill(make("p", { className: "note", role: "status", textContent: "…" }));
     const read = await server.readBook(file).catch(inWords((words) => {
       if (this.#file !== file) return;
@@ -98,6 +97,11 @@ export class Book {
   /** The chapter that was heard last, and its character that a paragraph begins at. */
   get #place() {
     return this.#places.object[this.#book.id] ?? [0, 0];
+  }
+
+  /** The names of the book and the chapter. */
+  get chapter() {
+    return `${this.#book.title} · ${this.#book.chapters[this.#at].title || this.#at + 1}`;
   }
 
   /** Return whether a text is that of the chapter. */
@@ -183,16 +187,15 @@ export class Book {
     this.#busy(true);
     bar.removeAttribute("value");
     tell(state, t("book.begins"));
-    let share = 0;
-    let lost = false;
+    let [share, kept, lost, first] = [0, 0, false, null];
     try {
-      let first = null;
       for await (const event of server.audiobook(file, manner, making.signal)) {
         if (event.stage === "done") {
           saveFile(await server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
           tell(state, t("book.made"));
         } else if (event.stage) {
-          share = bar.value = event.stage === "speaking" ? SPEAKING * event.share : SPEAKING + (1 - SPEAKING) * event.share;
+          [share, kept] = [event.share, event.kept].map((part) => (event.stage === "speaking" ? SPEAKING * part : SPEAKING + (1 - SPEAKING) * part));
+          bar.value = share;
           first ??= { share, at: performance.now() };
           const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
           tell(state, t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
@@ -200,7 +203,7 @@ export class Book {
       }
     } catch (error) {
       if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
-      tell(state, share ? t("book.stopped", { percent: percent(share) }) : "");
+      tell(state, share ? t("book.stopped", { percent: percent(kept) }) : "");
       if (error instanceof ServerError) complain(error.words);
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";

@@ -112,17 +112,10 @@ export function type(field, text) {
 /** Take each file that is dropped on an element, which has the class "over" while one is held above it. */
 export function takeDrops(zone, take) {
   const over = (is) => zone.classList.toggle("over", is);
-  zone.addEventListener("dragover", (event) => {
-    if (!event.dataTransfer.types.includes("Files")) return;
-    event.preventDefault();
-    over(true);
-  });
+  zone.addEventListener("dragover", ({ dataTransfer }) => over(dataTransfer.types.includes("Files")));
   zone.addEventListener("dragleave", () => over(false));
-  zone.addEventListener("drop", (event) => {
+  zone.addEventListener("drop", ({ dataTransfer }) => {
     over(false);
-    for (const file of event.dataTransfer.files) {
-      event.preventDefault();
-      take(file);
-    }
+    for (const file of dataTransfer.files) take(file);
   });
 }

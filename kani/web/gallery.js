@@ -72,7 +72,8 @@ export class Gallery {
 
   #open(all) {
     find("gallery-filters").hidden = !all;
-    if (all) this.#search.focus();
+    // A keyboard on the screen would cover the list.
+    if (all && !matchMedia("(pointer: coarse)").matches) this.#search.focus();
     this.#draw();
   }
 

@@ -124,6 +124,7 @@ function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lo
   return [
     moment(time),
     told,
+    typeof choice.chapter === "string" && choice.chapter,
     nameOf(heardVoice(choice, result)),
     emotion !== "neutral" && t(`emotion.${emotion}`),
     speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),

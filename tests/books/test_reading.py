@@ -198,6 +198,8 @@ def test_pieces_are_short_whole_and_end_with_a_sentence() -> None:
     assert "".join("".join(piece.text for piece in pieces).split()) == "".join(written.split())
     assert all(piece.text.endswith(("words.", "x", "Two.")) for piece in pieces)
     assert [piece.chapter for piece in pieces][-2:] == [1, 2]
+    # Those in the middle of a paragraph follow without its pause.
+    assert [piece.text[:4] for piece in pieces if not piece.goes_on] == ["One.", "xxxx", "Two."]
 
 
 def test_keys_change_with_all_that_the_speech_depends_on() -> None:

@@ -51,7 +51,7 @@ def call_group(
     )
     body = Body(BINARY, "@book.epub", "application/octet-stream")
     events = (
-        'Events, such as `data: {"stage": "speaking", "share": 0.4, "place": "chapter 2 of 3: Dos"}`; '
+        'Events, such as `data: {"stage": "speaking", "share": 0.4, "kept": 0.38, "place": "chapter 2"}`; '
         "the last one has the stage `done` and the `id` and `bytes` of the file, or an `error`."
     )
     return CallGroup(

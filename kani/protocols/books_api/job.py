@@ -71,7 +71,10 @@ class Job:
         self._news = asyncio.Event()
 
     async def events(self) -> ByteStream:
-        """Yield how far it is: stage, share (0 to 1) and place; in the end the file's id, or an error."""
+        """Yield how far it is: stage, share (0 to 1), the share that a stop keeps, and place.
+
+        In the end the file's id, or an error.
+        """
         if not self._output.is_file():
             self._making = self._loop.run_in_executor(self._threads, self._make)
             self._making.add_done_callback(lambda _: self._news.set())
@@ -178,9 +181,9 @@ class _Meter:
         self._job.tell(self.event())
 
     def event(self, more: int = 0) -> dict[str, Any]:
-        """The event of how far the stage is. more: done of what is not added yet."""
-        share = round((self._done + more) / max(self._total, 1), 4)
-        return {"stage": self._stage, "share": share, "place": self._place}
+        """The event of how far the stage is. more: done of what is not added, nor kept, yet."""
+        kept, share = (round(done / max(self._total, 1), 4) for done in (self._done, self._done + more))
+        return {"stage": self._stage, "share": share, "kept": kept, "place": self._place}
 
     def close(self) -> None:
         pass

@@ -47,15 +47,17 @@ def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
 
 
 @in_both
-def test_file_is_dropped_on_the_text(page: Page) -> None:
-    page.evaluate(
+def test_file_is_dropped_on_the_card_and_opens_nowhere_else(page: Page) -> None:
+    kept = page.evaluate(
         """() => {
             const dataTransfer = new DataTransfer();
             dataTransfer.items.add(new File(["# One\\n\\nFirst.\\n\\n# Two\\n\\nSecond."], "Notes.md"));
             const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-            document.querySelector("#text").dispatchEvent(drop);
+            document.querySelector("#emotions").dispatchEvent(drop);
+            return document.body.dispatchEvent(new DragEvent("drop", drop));
         }"""
     )
+    assert not kept
     expect(page.locator("#chapter option")).to_have_text(["1. One", "2. Two"])
     expect(page.locator("#text")).to_have_value("One\n\nFirst.")
 
@@ -164,6 +166,7 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp
     page.click("#stop")
     expect(page.locator("#chapter")).to_have_value("1")
     assert [request["text"] for request in visitor.requests[3:]] == [ONE, TWO]
+    expect(page.locator("#history")).to_contain_text("La casa & el río · Dos")
 
 
 def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Path) -> None:
