@@ -49,7 +49,7 @@ export class Features {
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     takeDrops(find("compose"), (file) => this.#readBook(file));
     // A file is never opened in place of the page, wherever it is dropped.
-    for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+    for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (/** @type {any} */ event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
