@@ -48,7 +48,7 @@ export class Features {
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
     takeDrops(find("compose"), (file) => this.#readBook(file));
-    // A file is never opened in place of the page, wherever it is dropped.
+    // A file that is dropped anywhere else does not replace the page.
     for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (/** @type {any} */ event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());

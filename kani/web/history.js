@@ -69,7 +69,7 @@ export class History {
     return this.put({ id, time: Date.now(), choice, pcm: new Blob(pieces), spans, sampleRate, seconds, result, stopped, lost });
   }
 
-  /** Keep an entry, in place of one with its id. Of too much, the last sorts of WORTH go first, and the oldest of each. */
+  /** Keep an entry; it replaces one with its id. Beyond the limits the last sorts of WORTH are deleted first, the oldest of each first. */
   async put(entry) {
     await this.#write(entry);
     if (entry.recording) await this.#erase(soundOf(entry.id));

@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.unspaced.table import unspaced_table_for
+from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
 
@@ -33,9 +34,6 @@ _PAIRED = (
 )
 """Units of two measures of one thing: "412 kJ/98 kcal"."""
 
-_ISOTOPES = re.findall(r"\w+", "2H 3H 12C 13C 14C 14N 15N 16O 18O 32P 40K 87Sr 131I 137Cs 235U 238U")
-_RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
@@ -50,7 +48,9 @@ _LAST_FIGURES = (
     ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
 )
 
-_SPELLINGS: tuple[tuple[str, str, str], ...] = (
+_Becomes = str | Callable[[re.Match[str]], str]
+
+_SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     (
         "de en es fr it pt",
@@ -193,9 +193,10 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
         (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
         for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
     ),
-    *(
-        ("", rf"(?<![\w⁰-⁹]){mass.translate(_RAISED)}{name}(?![a-z])", f"{name} {mass}")
-        for mass, name in (re.findall(r"\d+|\D+", isotope) for isotope in _ISOTOPES)
+    (
+        "",
+        r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
+        lambda isotope: f"{isotope[2]} {isotope[1].translate(RAISED)}",
     ),
     ("de en es fr it pt", r"\b(\d\d)/(0\d{3,5})/([A-Z]{2,4})\b", r"\1, \2, \3"),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
@@ -291,7 +292,8 @@ _SPELLINGS: tuple[tuple[str, str, str], ...] = (
     ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
     ("", r"\bdB ?\(A\)", "dB A"),
 )
-"""Languages ("" for all), what is written there, and what it becomes; "" leaves out spaces and hyphens."""
+"""Languages ("" for all), what is written there, and what it becomes: a template, a function, or "" to
+leave out spaces and hyphens."""
 
 
 def respelled(
@@ -331,5 +333,7 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[
     return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
 
 
-def _spelled(becomes: str, found: re.Match[str]) -> str:
+def _spelled(becomes: _Becomes, found: re.Match[str]) -> str:
+    if callable(becomes):
+        return becomes(found)
     return found.expand(becomes) if becomes else re.sub(r"[\s-]", "", found.group())
