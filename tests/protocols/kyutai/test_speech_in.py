@@ -20,6 +20,7 @@ from tests.judges.judge import word_error_rate
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, StartApp
 
+BEGUN, ENDED = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
 SAID = "The train to the north leaves from platform seven at nine o'clock."
 SILENCE_S = 2.0
 
@@ -61,13 +62,18 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
 
 
 @pytest.mark.heard
-async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) -> None:
+async def test_last_word_precedes_pause(server: ServerProcess) -> None:
+    """A breath within a sentence is none."""
+    breath = np.zeros(round(0.4 * RATE), np.float32)
+    first, second = [(await say(server, text, voice="am_michael")).samples for text in (BEGUN, ENDED)]
     async with heard_by(server) as websocket:
 
         async def speak() -> None:
             began = asyncio.get_running_loop().time()
             silence = repeat(np.zeros(FRAME, np.float32))  # a microphone does not end
-            for number, frame in enumerate(chain(frames_of(speech), silence), 1):
+            for number, frame in enumerate(
+                chain(frames_of(np.concatenate([breath, first, breath, second])), silence), 1
+            ):
                 await websocket.send(audio_message(frame))
                 await asyncio.sleep(began + number * 0.08 - asyncio.get_running_loop().time())
 
@@ -77,7 +83,7 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
             messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
         speaking.cancel()
         await asyncio.wait([speaking])
-    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
+    assert word_error_rate(f"{BEGUN} {ENDED}", words_of(messages), "en") <= 0.04
     # A voice that has begun is no pause.
     begun = next(
         number for number, one in enumerate(messages) if one["type"] == "Step" and one["prs"][2] == 0
