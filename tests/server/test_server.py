@@ -269,7 +269,7 @@ async def test_message_over_the_limit_of_its_protocol_closes_with_1009(
             await socket.send("Hola." + " " * 2000)
             await socket.send(b"\0")
             assert (await closing(socket))[0] in (1000, 1005)
-        for path, size in ((KYUTAI, 64 * 1024**2), ("/", 2000)):
+        for path, size in ((KYUTAI, 64 * 1024**2), ("/api/asr-streaming", 64 * 1024**2), ("/", 2000)):
             async with connect(server.url + path, additional_headers=PUBLIC, max_size=None) as socket:
                 # The head of a message, and none of its bytes.
                 socket.transport.write(b"\x82\xff" + struct.pack("!Q", size + 1) + b"mask")

@@ -10,7 +10,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -21,7 +20,6 @@ from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.bad_input import shown
 from tests.protocols.conftest import Serve
-from tests.protocols.health import wait_for_idle
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.tables import raw_rows
@@ -239,26 +237,6 @@ async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> Non
     chunks, kind, last = await stream(socket, request(text, "tts_stream_request", config=config))
     assert kind == "tts_stream_complete" and last["metadata"]["duration"] > 1200
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
-
-
-async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
-    server = espeak_server
-    process = psutil.Process(server.process.pid)
-    async with connect(server.url, max_size=None) as socket:
-        await ask(socket, request("Antes."))
-    await wait_for_idle(server)
-    handles = process.num_fds()
-    vanishing = [await connect(server.url, max_size=None) for _ in range(10)]
-    for socket in vanishing:
-        await socket.send(request(LONG, "tts_stream_request"))
-    async with connect(server.url, max_size=None) as stays:
-        for socket in vanishing:
-            socket.transport.abort()
-        data = await ask(stays, request("Yo me quedo."))
-        assert data["status"] == "success"
-    await wait_for_idle(server)
-    # The sockets of the requests to /health close a moment after their answers.
-    await happens(lambda: process.num_fds() <= handles)
 
 
 async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:

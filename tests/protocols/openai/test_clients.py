@@ -1,6 +1,6 @@
-"""Clients of OpenAI's speech and Realtime: its SDK, LiveKit's plugin, pipecat's services, Open WebUI's loop.
+"""Clients of OpenAI's speech and Realtime: its SDK, LiveKit's plugin, pipecat's services.
 
-They are unmodified but for their address; Open WebUI's call is repeated, as its source makes it.
+They are unmodified but for their address.
 """
 
 import asyncio
@@ -23,7 +23,6 @@ from tests.clients.openai_libraries import (
     RATE,
     Recognized,
     as_samples,
-    speak_as_open_webui,
     speak_with_sdk,
     transcribe_with_livekit,
     transcribe_with_pipecat,
@@ -201,9 +200,3 @@ async def test_pipecat_transcribes(server: ServerProcess, spoken: list[Samples],
     heard = await transcribe_with_pipecat(server.url, samples, detection, 1)
     check(heard, FIRST)
     assert "".join(heard.interim) == heard.transcripts[0]
-
-
-@pytest.mark.parametrize("voice", ["alloy", "marin"])
-async def test_open_webui_reads_text_aloud(server: ServerProcess, voice: str) -> None:
-    pcm = await speak_as_open_webui(server.http_url, FIRST, voice)
-    assert word_error_rate(FIRST, hear(as_samples(pcm), RATE, "en"), "en") <= WRONG_IN_REALTIME

@@ -23,7 +23,6 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.protocols.wyoming.exchange import steps
-from tests.support.patience import happens
 from tests.support.tone import RATE, ToneEngine, tones
 
 T = TypeVar("T")
@@ -77,17 +76,6 @@ async def test_audio_comes_while_the_text_is_written(port: int) -> None:
     assert await anext(stream)
     more.set()
     assert [piece async for piece in stream]
-
-
-async def test_interruption_stops_the_engine(serve: Serve) -> None:
-    server = await serve()
-    server.engine.allow = 2
-    stream = home_assistant.stream_tts_audio(server.streams["Wyoming"], as_stream(["uno dos tres cuatro "]))
-    await anext(stream)
-    await anext(stream)
-    await stream.aclose()
-    await happens(lambda: not server.engine.under_way)
-    assert server.engine.words == ["uno", "dos"]
 
 
 @pytest.mark.parametrize("listen", ["process_audio_stream", "process_audio_stream_2026_2"])
