@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
-from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
@@ -92,19 +90,6 @@ async def test_last_word_precedes_pause(server: ServerProcess) -> None:
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize("size", [997, None])
-async def test_any_chunks_are_recognized(server: ServerProcess, speech: Samples, size: int | None) -> None:
-    async with heard_by(server, language="english") as websocket:
-        for at in range(0, len(speech), size or len(speech)):
-            piece = speech[at : at + (size or len(speech))]
-            await websocket.send(pack({"type": "Audio", "pcm": piece.tolist()}))
-        await websocket.send(pack({"type": "Marker", "id": 1}))
-        messages = await hear_until(websocket, "Marker")
-    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
-    assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
-
-
-@pytest.mark.heard
 async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, speech: Samples) -> None:
     async with heard_by(server) as websocket:
         for turn in range(2):
@@ -156,17 +141,3 @@ async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
         with pytest.raises(Exception, match="1011"):
             await websocket.recv()
     assert (await say(server, "Hola.")).frames
-
-
-@pytest.mark.heard
-async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samples) -> None:
-    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
-        for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
-            answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))
-            assert answer.status_code == 200
-            told = answer.json()
-            assert [one["type"] for one in told] == ["Word", "EndWord"] * (len(told) // 2)
-            assert word_error_rate(SAID, words_of(told), "en") == 0.0
-        silence = wav(np.zeros(RATE, np.float32), RATE)
-        answer = await client.post(f"{server.http_url}/api/asr-streaming?language=es", content=silence)
-        assert answer.json() == []

@@ -40,7 +40,7 @@ with warnings.catch_warnings():
 
 TEXT = "Good morning. How are you today?"
 SPANISH = "Buenos días. ¿Cómo estás hoy? Espero que muy bien."
-WRONG_AT_MOST, WRONG_IN_REALTIME = 0.1, 0.15
+WRONG_IN_REALTIME = 0.15
 pytestmark = [
     # pipecat's and LiveKit's own imports and timers.
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
@@ -121,29 +121,6 @@ async def test_pipecat_speaks(espeak_server: ServerProcess, sdk: OpenAI) -> None
     truth = sdk.audio.speech.create(model="any", voice="nova", input=TEXT, **how)
     assert not listener.errors
     assert len(listener.audio) == pytest.approx(len(truth.content), rel=0.02)
-
-
-FOX = "The quick brown fox jumps over the lazy dog near the river."
-DOG = "El perro duerme tranquilo al lado del río mientras llueve."
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize(
-    ("voice", "language", "text"),
-    [
-        ("echo", "en", FOX),
-        ("fable", "es", DOG),
-        ("nova", "fr", "Le petit chien mange dans la cuisine pendant que la pluie tombe."),
-        ("af_bella(2)+am_michael(1)", "en", FOX),
-        ("ef_dora+em_alex", "es", DOG),
-    ],
-)
-def test_natural_voices_are_understood(server: ServerProcess, voice: str, language: str, text: str) -> None:
-    with OpenAI(base_url=f"{server.http_url}/v1", api_key="any") as client:
-        how: Any = {"model": "tts-1", "voice": voice, "response_format": "pcm"}
-        pcm = client.audio.speech.create(input=text, **how).content
-    heard = hear(as_samples(pcm), RATE, language)
-    assert word_error_rate(text, heard, language) <= WRONG_AT_MOST, heard
 
 
 @pytest.fixture(scope="module")
