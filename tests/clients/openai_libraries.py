@@ -2,10 +2,8 @@
 
 import asyncio
 import base64
-import json
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import aiohttp
 import numpy as np
@@ -150,43 +148,6 @@ async def transcribe_with_pipecat(url: str, samples: Samples, detection: Any, co
 
     await run(service, see, talk, audio_in_sample_rate=16_000)
     return heard
-
-
-async def speak_as_open_webui(http_url: str, text: str, voice: str) -> bytes:
-    """Repeat the loop of Open WebUI 0.12.4's engine "openai-realtime"; returns 16-bit audio at 24 kHz."""
-    parts = urlsplit(f"{http_url}/v1")
-    query = urlencode({"model": "gpt-realtime-2.1-mini"})
-    address = urlunsplit(("ws", parts.netloc, f"{parts.path}/realtime", query, ""))
-    output = {"format": {"type": "audio/pcm", "rate": 24000}, "voice": voice}
-    audio = {"input": {"turn_detection": None, "transcription": None}, "output": output}
-    common = {"output_modalities": ["audio"], "tools": [], "tool_choice": "none"}
-    common |= {"instructions": "Read the user's message aloud, exactly as it is written."}
-    item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-    read = {"conversation": "none", "input": [item]}
-    pcm, response_id = bytearray(), None
-    async with aiohttp.ClientSession() as session:
-        async with session.ws_connect(address, headers={"Authorization": "Bearer key"}) as ws:
-            async for message in ws:
-                if message.type is not aiohttp.WSMsgType.TEXT:
-                    continue
-                event = json.loads(message.data)
-                match event["type"]:
-                    case "error":
-                        raise AssertionError(event)
-                    case "session.created":
-                        given = {"type": "realtime", "audio": audio, **common}
-                        await ws.send_json({"type": "session.update", "session": given})
-                    case "session.updated":
-                        await ws.send_json({"type": "response.create", "response": {**common, **read}})
-                    case "response.created":
-                        response_id = event["response"]["id"]
-                    case "response.output_audio.delta" if event.get("response_id") == response_id:
-                        pcm.extend(base64.b64decode(event["delta"], validate=True))
-                    case "response.done" if event["response"]["id"] == response_id:
-                        assert event["response"]["status"] == "completed"
-                        break
-    assert pcm and not len(pcm) % 2
-    return bytes(pcm)
 
 
 def as_samples(pcm: bytes) -> Samples:

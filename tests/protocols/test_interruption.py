@@ -9,15 +9,17 @@ import gc
 import json
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import msgspec
+import psutil
 import pytest
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
 
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
@@ -28,6 +30,7 @@ from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import held_socket
 from tests.support.servers.app_server import application
 from tests.support.servers.held_socket import HeldSocket
+from tests.support.servers.serving import InProcessServer
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 
@@ -189,6 +192,80 @@ LEFT: dict[str, tuple[str, Messages]] = {
 }
 
 
+ASKS: dict[str, tuple[str, Callable[[str], Messages]]] = {
+    "kani": ("/", lambda text: [{"type": "tts_stream_request", "data": {"text": text}}]),
+    "voxcpm": ("/tts", lambda text: [{"type": "tts_request", "request_id": "1", "params": {"text": text}}]),
+    "kyutai": (
+        f"/api/tts_streaming?auth_id={KEY}&format=PcmMessagePack",
+        lambda text: [{"type": "Text", "text": text}, {"type": "Eos"}],
+    ),
+    "elevenlabs": (
+        f"{ELEVENLABS}/stream-input?output_format=pcm_8000",
+        lambda text: [{"text": f"{text} ", "xi_api_key": KEY}, {"text": ""}],
+    ),
+    "elevenlabs contexts": (CONTEXTS, lambda text: [context(text), CLOSE]),
+    "openai": ("/v1/realtime?model=m", openai),
+    "relay": ("/stream_tts", relay),
+}
+
+
+@asynccontextmanager
+async def asking(server: InProcessServer, door: str, text: str) -> AsyncIterator[AsyncIterator[Any]]:
+    """Ask for speech; yields the messages that come until the server closes the connection."""
+    address, messages = ASKS[door]
+    packed = door == "kyutai"
+    pack, unpack = (msgspec.msgpack.encode, msgspec.msgpack.decode) if packed else (json.dumps, json.loads)
+
+    async def received(client: ClientConnection) -> AsyncIterator[Any]:
+        with suppress(ConnectionClosedError):
+            async for message in client:
+                yield message if isinstance(message, bytes) and not packed else unpack(message)
+        yield client.close_code
+
+    options = {"max_size": None, "additional_headers": HEADERS}
+    async with asyncio.timeout(WITHIN_S), connect(server.url + address, **options) as client:  # type: ignore[arg-type]
+        for message in messages(text):
+            await client.send(pack(message))
+        yield received(client)
+
+
+@pytest.mark.parametrize("door", ASKS)
+async def test_failure_of_the_engine_is_told_after_the_speech_before_it(serve: Serve, door: str) -> None:
+    server = await serve(KANI_API_KEYS=KEY)
+    before = 0
+    async with asking(server, door, "uno dos. kaputt. tres.") as messages:
+        async for message in messages:
+            if "the tone broke" in str(message):
+                break
+            assert not isinstance(message, int), "the connection was closed without a word"
+            before += len(str(message))
+    assert before > 100
+
+
+CUT = {"kani": "cancelled", "elevenlabs": "isFinal", "openai": "shutting down"}
+"""What the last messages say, where it is not that the server is stopping."""
+
+
+@pytest.mark.parametrize("patience_s", ["0.2", "600"], ids=["cut", "finished"])
+@pytest.mark.parametrize("door", ASKS)
+async def test_server_that_stops_says_so_or_finishes_the_speech(
+    serve: Serve, door: str, patience_s: str
+) -> None:
+    server = await serve(KANI_API_KEYS=KEY, KANI_SHUTDOWN_SECONDS=patience_s)
+    server.engine.allow = 4
+    text = "uno dos tres cuatro cinco seis siete ocho."
+    async with asking(server, door, text) as messages:
+        await happens(lambda: server.engine.steps == 4)
+        server.stop.set()
+        if patience_s == "600":
+            await server.engine.permit(None)
+        *rest, last, code = [message async for message in messages]
+    if patience_s == "600":
+        assert code in (1000, 1001) and server.engine.words == text.rstrip(".").split()
+    else:
+        assert code == 1001 and CUT.get(door, "the server is stopping") in str([*rest[-2:], last])
+
+
 @pytest.fixture
 def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.WeakSet[SpeechSession]]:
     """Sessions that are in memory; nothing collects those in a cycle."""
@@ -212,6 +289,8 @@ async def test_disconnected_client_leaves_no_session(
     serve: Serve, sessions: weakref.WeakSet[SpeechSession], door: str, way: str
 ) -> None:
     server = await serve(KANI_API_KEYS=KEY)
+    await wait_for_idle(server)
+    files = psutil.Process().num_fds()
     server.engine.allow = 100
     address, messages = LEFT[door]
     options = {"max_size": None, "max_queue": None, "close_timeout": 0.5, "additional_headers": HEADERS}
@@ -231,6 +310,8 @@ async def test_disconnected_client_leaves_no_session(
     await wait_for_idle(server)
     assert not server.engine.under_way
     assert (await counters(server))["cancellations"] >= 1
+    # The sockets of the requests to /health close a moment after their answers.
+    await happens(lambda: psutil.Process().num_fds() <= files)
 
 
 DIALOGUE = {"inputs": [{"text": LONG, "voice_id": "tone_es"}] * 2}

@@ -238,28 +238,6 @@ def test_ctrl_c_ends_an_idle_server_with_1001_and_code_0(start_server: StartServ
     assert "Traceback" not in server.terminal
 
 
-@pytest.mark.parametrize(
-    ("request_type", "last"), [("tts_stream_request", "tts_stream_complete"), ("tts_request", "tts_response")]
-)
-async def test_speech_is_finished_before_the_end(tmp_path: Path, request_type: str, last: str) -> None:
-    request = {"type": request_type, "data": {"text": "Buenos días. " * 60, "stream": True}}
-    async with (
-        serving(tmp_path, KANI_SHUTDOWN_SECONDS="300") as server,
-        connect_async(server.url, max_size=None) as client,
-    ):
-        server.engine.allow = 4
-        await client.send(json.dumps(request))
-        assert json.loads(await client.recv())["type"] == "tts_stream_chunk"
-        server.stop.set()
-        await server.engine.permit(None)
-        answers = []
-        with pytest.raises(ConnectionClosed) as closed:
-            while True:
-                answers.append(json.loads(await client.recv()))
-    assert answers[-1]["type"] == last and answers[-1]["data"]["status"] in ("success", "completed")
-    assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
-
-
 async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_SHUTDOWN_SECONDS="300") as server, connect_async(server.url) as client:
         server.engine.allow = 4

@@ -1,10 +1,12 @@
 """The OpenAPI document against the application: its routes, its answers, its limits, its keys."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import numpy as np
@@ -72,25 +74,37 @@ class Operation:
         *_, kind, name = part["$ref"].split("/")
         return self.spec["components"][kind][name]
 
-    def request(self, body: Any = None, **query: Any) -> httpx.Request:
-        """The request of the example; body: instead of the example's, query: in addition."""
+    def request(
+        self,
+        body: Any = None,
+        at: Mapping[str, str] | None = None,
+        query: str | dict[str, Any] | None = None,
+        **given: Any,
+    ) -> httpx.Request:
+        """The request of the example, or with another body.
+
+        at: path parameters that differ, as an address has them; query: in addition; given: what httpx sends.
+        """
         path = self.path
         for parameter in self.fields.get("parameters", ()):
-            if parameter["in"] == "path":
+            if (name := parameter["name"]) and parameter["in"] == "path":
                 value = (parameter["schema"].get("examples") or parameter["schema"]["enum"])[0]
-                path = path.replace(f"{{{parameter['name']}}}", value)
-        content: dict[str, Any] = {}
-        if self.body is not None:
+                path = path.replace(f"{{{name}}}", (at or {}).get(name) or quote(value))
+        if self.body is not None and "content" not in given:
             kind, media = self.body
-            given = media["example"] if body is None else body
+            sent = media.get("example") if body is None else body
             if kind == "application/json":
-                content = {"json": given}
+                given |= {"json": sent}
             elif kind == "multipart/form-data":
-                files = {name: ("a.wav", RECORDING) for name, value in given.items() if str(value)[:1] == "@"}
-                content = {"files": files, "data": {name: given[name] for name in given.keys() - files}}
+                files = {name: ("a.wav", RECORDING) for name, value in sent.items() if str(value)[:1] == "@"}
+                texts = {
+                    name: (None, value if isinstance(value, str | bytes) else json.dumps(value))
+                    for name, value in sent.items()
+                }
+                given |= {"files": [*(texts | files).items()]}
             else:
-                content = {"content": RECORDING}
-        return httpx.Request(self.method, f"http://localhost{path}", params=query or None, **content)
+                given |= {"content": RECORDING}
+        return httpx.Request(self.method, f"http://localhost{path}", params=query or None, **given)
 
     def problem(self, answer: httpx.Response) -> str | None:
         """List the properties of an answer that the document lacks."""
@@ -151,7 +165,7 @@ def wrong_requests(operation: Operation) -> Iterator[tuple[str, httpx.Request]]:
         limits = {name: value for name, value in parameter["schema"].items() if name != "type"}
         for value in wrong_values(limits) if parameter["in"] == "query" else ():
             name = parameter["name"]
-            yield f"{name} = {str(value)[:99]}", operation.request(**{name: value})
+            yield f"{name} = {str(value)[:99]}", operation.request(query={name: value})
 
 
 async def test_document_is_valid_and_lists_routes(tmp_path: Path) -> None:

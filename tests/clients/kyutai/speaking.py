@@ -90,6 +90,15 @@ async def say(server: AppServer, words: str, **query: str) -> Heard:
         return await hear_all(websocket)
 
 
+async def cloned(http_url: str, recording: bytes) -> bytes:
+    """The voice of a recording, as Unmute's tts/voice_cloning.py asks for it: its bytes, and no key."""
+    kind = {"Content-Type": "application/octet-stream"}
+    async with httpx.AsyncClient(timeout=None) as client:
+        answer = await client.post(f"{http_url}/api/voice", content=recording, headers=kind)
+    assert answer.status_code == 200
+    return answer.content
+
+
 Told = dict[str, Any]
 
 

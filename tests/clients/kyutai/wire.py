@@ -1,14 +1,9 @@
-"""Parts that all of Kyutai's clients share.
+"""Messages of Kyutai's protocol; of the server's ones those of moshi-server, and no other field."""
 
-The clients of this folder are written anew from the originals' source (the scripts of
-delayed-streams-modeling, Unmute's backend, InvincibleVoice): they send what those send, wait for what those
-wait for, and raise where those do.
-"""
-
-import asyncio
 import struct
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from functools import reduce
+from operator import or_
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,13 +12,38 @@ from kani.core.types import Samples
 
 RATE = 24_000
 FRAME = 1920
-FRAME_S = 0.08
 KEY = {"kyutai-api-key": "public_token"}
 
 pack = msgspec.msgpack.encode
-unpack = msgspec.msgpack.decode
 
 EOS = pack({"type": "Eos"})
+
+
+def _message(kind: str, **fields: Any) -> type[msgspec.Struct]:
+    return msgspec.defstruct(kind, [*fields.items()], tag_field="type", tag=kind, forbid_unknown_fields=True)
+
+
+_MESSAGES = (
+    _message("Ready"),
+    _message("Error", message=str),
+    _message("Text", text=str, start_s=float, stop_s=float),
+    _message("Audio", pcm=list[float]),
+    _message("OggOpus", data=list[int]),
+    _message("Word", text=str, start_time=float),
+    _message("EndWord", stop_time=float),
+    _message("Marker", id=int),
+    _message("Step", step_idx=int, prs=list[float], buffered_pcm=int),
+    _message("Voice", embeddings=list[float], shape=list[int]),
+)
+_check = msgspec.msgpack.Decoder(reduce(or_, _MESSAGES)).decode
+
+
+def unpack(message: bytes | str) -> dict[str, Any]:
+    """Read a message of the server; Unmute raises for one with a field that is not its own."""
+    assert isinstance(message, bytes)
+    _check(message)
+    read: dict[str, Any] = msgspec.msgpack.decode(message)
+    return read
 
 
 def text_message(words: str) -> bytes:
@@ -42,14 +62,3 @@ def frames_of(samples: Samples) -> list[Samples]:
     """Samples as a microphone gives them: whole frames, the last one filled up with silence."""
     padded = np.pad(samples, (0, -len(samples) % FRAME))
     return [padded[at : at + FRAME] for at in range(0, len(padded), FRAME)]
-
-
-@asynccontextmanager
-async def alongside(work: Coroutine[None, None, None]) -> AsyncIterator[asyncio.Task[None]]:
-    """Let something be done meanwhile; what is not done at the end is given up."""
-    task = asyncio.create_task(work)
-    try:
-        yield task
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

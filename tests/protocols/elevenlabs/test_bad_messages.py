@@ -21,7 +21,6 @@ from tests.clients.elevenlabs.wire import (
     connect_multi,
 )
 from tests.protocols.bad_input import denied, ended, names, shown
-from tests.protocols.conftest import Serve
 from tests.protocols.elevenlabs.test_websocket import HELLO, open_context
 from tests.support.servers.app_server import AppServer
 from tests.support.tables import raw_rows
@@ -201,12 +200,3 @@ async def test_sixth_context_closes_connection(espeak_app: AppServer) -> None:
         )
         assert all(client.received(f"c{number}").text == HELLO for number in range(6))
         assert all(client.received(f"c{number}").final for number in range(6))
-
-
-async def test_engine_failure_keeps_audio_before_it(serve: Serve) -> None:
-    server = await serve()
-    async with connect_client(server.url, voice="tone_es") as client:
-        await client.send({"text": "uno dos. kaputt. tres. "}, EOS)
-        error = {"code": 1011, "error": "internal_server_error", "message": "the tone broke"}
-        assert await refused(client) == error
-        assert client.received().text.startswith("uno dos") and client.received().audio

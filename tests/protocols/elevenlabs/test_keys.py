@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 from typing import Any
 
 import httpx
@@ -12,11 +11,11 @@ from websockets.asyncio.client import connect
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
 from kani.protocols.elevenlabs.realtime.routes import PATH as REALTIME
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
-from tests.clients.elevenlabs.wire import EOS, Message, connect_client
+from tests.clients.elevenlabs.wire import Message, connect_client
 from tests.protocols.bad_input import ended
 from tests.protocols.elevenlabs.test_bad_messages import refused
 from tests.protocols.elevenlabs.test_websocket import HELLO
-from tests.support.servers.app_server import KEY, THREAD, AppServer
+from tests.support.servers.app_server import KEY, AppServer
 
 INVALID_KEY = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
 
@@ -72,17 +71,6 @@ async def test_handshake_or_first_message_contains_key(
         else:
             assert await refused(client) == INVALID_KEY
             assert client.received().parts == []
-
-
-async def test_log_contains_no_key(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.DEBUG)
-    for shown in ({"headers": {"xi-api-key": KEY}}, {"authorization": KEY}, {}):
-        async with connect_client(keyed_app.url, **shown) as client:
-            await client.send({"text": HELLO, "xi_api_key": KEY}, EOS)
-            assert (await client.receive_until_closed())[0] == 1000
-    # A server process takes keys out of uvicorn's own lines (tests/server/test_logs.py).
-    server = [each for each in caplog.records if each.threadName == THREAD and "uvicorn" not in each.name]
-    assert server and not any(KEY in each.getMessage() for each in server)
 
 
 async def test_first_message_of_a_dialogue_contains_key(keyed_app: AppServer) -> None:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -18,7 +17,6 @@ from tests.support.servers.app_server import KEY, AppServer, StartApp
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
-RATE = 16_000
 
 
 @pytest.fixture(scope="session")
@@ -87,19 +85,6 @@ def test_consent_has_three_places(adding: httpx.Client, recording: bytes) -> Non
     for labels in ('{"consent": "It is me."}', json.dumps('{"consent": "It is me."}')):
         assert post(adding, recording, consent="", labels=labels).status_code == 200
         assert adding.delete("/v1/voices/ana").status_code == 200
-
-
-def test_names_are_taken_once_even_at_once(adding: httpx.Client, recording: bytes) -> None:
-    assert post(adding, recording, name="Ana dos").status_code == 200
-    for name in ("Ana dos", "Ana_dos"):
-        detail = detail_of(post(adding, recording, name=name), 400, "name_taken", "validation_error")
-        assert detail["param"] == "name"
-    assert adding.delete("/v1/voices/Ana_dos").json() == {"status": "ok"}
-    with ThreadPoolExecutor(2) as pool:
-        answers = [*pool.map(lambda _: post(adding, recording), range(2))]
-    refused, made = sorted(answers, key=lambda answer: answer.status_code, reverse=True)
-    assert made.status_code == 200
-    rejected(refused, "name", "name_taken")
 
 
 def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes) -> None:

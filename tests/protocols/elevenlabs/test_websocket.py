@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,6 @@ from tests.support.patience import happens
 from tests.support.servers import held_socket
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.held_socket import HeldSocket
-from tests.support.servers.serving import serving
 from tests.support.tone import ToneEngine
 
 HELLO = "Hola, esto es una prueba. "
@@ -267,22 +266,6 @@ async def test_close_socket_speaks_flushed_text(espeak_app: AppServer) -> None:
         assert await client.receive_until_closed() == (1000, "")
         assert client.received("a").text == LONG and client.received("a").final
         assert client.received("b").text == "" and client.received("b").final
-
-
-async def test_stopping_server_closes_streams_with_1001(tmp_path: Path) -> None:
-    async with serving(tmp_path) as server, AsyncExitStack() as connections:
-        clients = []
-        for name in ("stream-input", "multi-stream-input"):
-            client = await connections.enter_async_context(connect_client(server.url, name, "tone_es"))
-            await client.send({"text": HELLO, "flush": True})
-            await client.receive_speech()
-            clients.append(client)
-        server.stop.set()
-        for client in clients:
-            code, _ = await client.receive_until_closed()
-            heard = client.received(None)
-            assert code == 1001 and heard.text.strip() == HELLO.strip()
-            assert heard.error is None or heard.error["error"] == "service_unavailable"
 
 
 OLD = "alfa beta gama delta zeta iota kapa lambda sigma omega tau fi. "

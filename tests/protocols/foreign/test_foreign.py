@@ -1,13 +1,14 @@
 """Every field of every message and call with values that break parsers: answered in the protocol's own way.
 
-No connection ends without an answer, and no error is logged. The HTTP calls and their fields are those of the
-OpenAPI document, which tests of its own compare with the routes and the parsers.
+No connection ends without an answer, no error is logged, and another client hears what it heard before. The
+HTTP calls and their fields are those of the OpenAPI document, which tests of its own compare with the routes
+and the parsers.
 """
 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -16,13 +17,11 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx
-import numpy as np
 import pytest
 from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kani.core.audio.pcm import wav
 from kani.protocols.shared.calls.call import FORM, JSON
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import (
@@ -34,6 +33,9 @@ from kani.protocols.wyoming.events import (
     Transcribe,
     VoiceChoice,
 )
+from kani.protocols.wyoming.framing import Event
+from tests.clients.kani.wire import ask, request
+from tests.fuzzing.mutator import Mutator
 from tests.protocols.foreign.doors import DOORS, UNMUTE, Case, Door
 from tests.protocols.foreign.values import (
     BROKEN,
@@ -46,6 +48,7 @@ from tests.protocols.foreign.values import (
     schema_of,
     shown,
 )
+from tests.server.test_openapi import DOCUMENT, LIVEKIT, Operation, operations, sending
 from tests.support.chat.endpoint import chat_endpoint, say
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
@@ -57,15 +60,13 @@ from tests.support.tone import ToneEngine
 HEADERS = ("accept-language", "x-request-timeout", "x-consent", "x-request-id", "traceparent", "range")
 HALF_IN_URL = "%ED%A0%80"
 HALF_IN_FORM = HALF.encode("utf-8", "surrogatepass")
-RATE = 16_000
-RECORDING = wav(np.sin(np.arange(2 * RATE) / 20).astype(np.float32) * 0.6, RATE)
 WITHOUT_SSML = ("/dev/dialogue",)  # it would speak thousands of digits
 
 
 SHORT = {f"KANI_{name}MAX_TEXT": "4500" for name in ("", "OPENAI_", "ELEVENLABS_", "VOXCPM_")}
 """Room for the documents of ``values.SSML``; ``values.DIGITS`` would take long to speak."""
 
-LIVEKIT = {"LIVEKIT_URL": "wss://rooms.example", "LIVEKIT_API_KEY": "key", "LIVEKIT_API_SECRET": "s" * 32}
+SPEAK = request("uno dos.", config={"voice_id": "tone_es"})
 
 
 @dataclass
@@ -74,6 +75,8 @@ class House:
 
     server: InProcessServer
     caplog: pytest.LogCaptureFixture
+    other: ClientConnection
+    spoken: Any
     problems: list[str] = field(default_factory=list)
     _seen: int = 0
 
@@ -83,6 +86,10 @@ class House:
         self._seen += len(new)
         logged = (each.getMessage() for each in new if each.levelno >= logging.ERROR or each.exc_info)
         self.problems += [f"{about}: {each}" for each in (*found, *logged) if each]
+
+    async def disturbed(self) -> str:
+        """Whether another client hears anything else than before."""
+        return "" if await ask(self.other, SPEAK) == self.spoken else "another client heard it"
 
 
 OpenHouse = Callable[..., Awaitable[House]]
@@ -99,7 +106,9 @@ async def house(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> AsyncIterat
             own = {"KANI_LLM_URL": endpoint.url, "KANI_COMPAT": "1", "KANI_WYOMING": "1"}
             engine, settings = ToneEngine(places=8, clones=True), SHORT | LIVEKIT | own | environment
             served = serving(tmp_path, LoudnessRecognizer(), engine, **settings)
-            houses.append(House(await running.enter_async_context(served), caplog))
+            server = await running.enter_async_context(served)
+            other = await running.enter_async_context(connect(server.url))
+            houses.append(House(server, caplog, other, await ask(other, SPEAK)))
             return houses[-1]
 
         yield start
@@ -131,7 +140,7 @@ async def tried(here: House, door: Door, url: str, cases: Iterable[Case], **opti
     """Send each case, on one connection as long as that is open."""
     client: ClientConnection | None = None
     try:
-        for about, frames in cases:
+        for number, (about, frames) in enumerate(cases):
             if client is None:
                 client = await connect(url, additional_headers=door.options, max_size=None, **options)
             try:
@@ -139,7 +148,7 @@ async def tried(here: House, door: Door, url: str, cases: Iterable[Case], **opti
                     await client.send(frame)
             except ConnectionClosed:
                 pass  # by the answer to an earlier frame
-            here.note(about, await answered(client, door))
+            here.note(about, "" if number % 20 else await here.disturbed(), await answered(client, door))
             if client.close_code is not None or door is UNMUTE:
                 await client.close()
                 client = None
@@ -199,7 +208,23 @@ WYOMING = {
     "ping": Ping,
 }
 BEFORE = {"synthesize-chunk": '{"type": "synthesize-start"}\n'}
+THE_END = b'{"type": "ping", "data": {"text": "the end"}}\n'
 GOOD = {Synthesize: {"text": "a"}, SynthesizeChunk: {"text": "a"}}
+
+
+EVENTS = b"".join(
+    Event(kind, data, payload).pack()
+    for kind, data, payload in (
+        ("describe", {}, b""),
+        ("synthesize", {"text": "uno dos.", "voice": {"name": "tone_es"}}, b""),
+        ("synthesize-start", {"voice": {"language": "es"}, "context": {}}, b""),
+        ("synthesize-chunk", {"text": "tres "}, b""),
+        ("synthesize-stop", {}, b""),
+        ("transcribe", {"language": "es", "vad_sensitivity": "default"}, b""),
+        ("audio-chunk", {"rate": 16_000, "width": 2, "channels": 1}, bytes(2560)),
+        ("audio-stop", {"timestamp": 1}, b""),
+    )
+)
 
 
 def wyoming() -> Iterator[tuple[str, str]]:
@@ -222,99 +247,66 @@ async def test_wyoming(house: OpenHouse) -> None:
     structs = {each for each in vars(events).values() if isinstance(each, type(VoiceChoice))}
     assert structs == {VoiceChoice, *WYOMING.values()}
     here = await house()
-    for about, sent in wyoming():
+    mutator = Mutator("wyoming")
+    mutated = (("", mutator.bytes(EVENTS)) for _ in range(300))
+    lines = ((about, text.encode() + THE_END) for about, text in wyoming())
+    for number, (about, sent) in enumerate((*mutated, *lines)):
         reader, writer = await asyncio.open_connection("127.0.0.1", here.server.streams["Wyoming"])
-        writer.write(sent.encode() + b'{"type": "ping", "data": {"text": "the end"}}\n')
+        writer.write(sent)
         writer.write_eof()
+        disturbed = "" if number % 20 else await here.disturbed()
         answer = await asyncio.wait_for(reader.read(), WITHIN_S)
         writer.close()
-        ended = b"the end" in answer or b'"error"' in answer
-        here.note(about, "" if ended else f"{answer[-200:]!r}")
+        ended = not about or b"the end" in answer or b'"error"' in answer
+        here.note(about, disturbed, "" if ended else f"{answer[-200:]!r}")
 
 
-Attempt = tuple[str, httpx.Request]
-"""A request with one bad value, and which one."""
-
-
-def attempts(method: str, path: str, call: Mapping[str, Any]) -> Iterator[Attempt]:
-    """Requests of a call of the document."""
-    parameters = call.get("parameters", ())
-    good = {each["name"]: _example(each["schema"]) for each in parameters if each["in"] == "path"}
-    content = call.get("requestBody", {}).get("content", {})
-    kind, media = next(iter(content.items()), ("", {}))
-    example = media.get("example")
-
-    def request(about: str, url: str = "", query: str = "", **rest: Any) -> Attempt:
-        url = url or path.format(**{name: quote(value) for name, value in good.items()})
-        if "content" not in rest and "files" not in rest:
-            rest |= _body(kind, example)
-        return f"{method} {path}, {about}", httpx.Request(method, f"http://x{url}{query}", **rest)
-
+def attempts(call: Operation) -> Iterator[tuple[str, httpx.Request]]:
+    """Requests of a call with one bad value each, and which one."""
+    kind, media = call.body or ("", {})
+    parameters = call.fields.get("parameters", ())
     texts = [(shown(text), quote(text[:3000])) for text in TEXTS] + [("half", HALF_IN_URL)]
     for parameter in parameters:
         name, place = parameter["name"], parameter["in"]
         for about, text in texts:
             if place == "path":
-                bad = {key: text if key == name else quote(value) for key, value in good.items()}
-                yield request(f"{name} = {about}", path.format(**bad))
+                yield f"{name} = {about}", call.request(at={name: text})
             elif place == "query":
-                yield request(f"?{name} = {about}", query=f"?{name}={text}")
+                yield f"?{name} = {about}", call.request(query=f"{name}={text}")
     for name in {*HEADERS, *(each["name"] for each in parameters if each["in"] == "header")}:
         for text in ("9" * 5000, "1e5000", "²", HALF):
             value = text.encode("utf-8", "surrogatepass")
-            yield request(f"{name}: {shown(text)}", headers=[(name.encode(), value)])
+            yield f"{name}: {shown(text)}", call.request(headers=[(name.encode(), value)])
     if kind == JSON:
-        yield from (request(f"body {each[:20]!r}", content=each) for each in BROKEN)
-        found = messages(media["schema"], example, ssml=path not in WITHOUT_SSML)
-        yield from (request(about, content=text) for about, text in found)
+        yield from ((f"body {each[:20]!r}", call.request(content=each)) for each in BROKEN)
+        schema = resolved(media["schema"], call.spec["components"]["schemas"])
+        found = messages(schema, media["example"], ssml=call.path not in WITHOUT_SSML)
+        yield from ((about, call.request(content=text)) for about, text in found)
     elif kind == FORM:
         values = [*(text.encode() for text in TEXTS), HALF_IN_FORM, b'{"a": "\\ud800"}', b"[" * 10_000]
-        for name in media["schema"]["properties"]:
+        for name in call.resolved(media["schema"])["properties"]:
             for value in values:
-                yield request(f"{name} = {value[:20]!r}", **_body(FORM, {**example, name: value}))
+                yield f"{name} = {value[:20]!r}", call.request(media["example"] | {name: value})
         typed = {"content-type": f"{FORM}; boundary=x"}
-        yield request("a name", content=b"--x\r\n" + HALF_IN_FORM, headers=typed)
-
-
-def _example(schema: Mapping[str, Any]) -> str:
-    return str((schema.get("examples") or schema["enum"])[0])
-
-
-def _body(kind: str, example: Any) -> dict[str, Any]:
-    if kind == FORM:
-        files = {name: ("a.wav", RECORDING) for name, value in example.items() if str(value)[:1] == "@"}
-        return {"files": [(name, files.get(name, (None, value))) for name, value in example.items()]}
-    return {"json": example} if kind == JSON else {"content": b"a book"} if kind else {}
+        yield "a name", call.request(content=b"--x\r\n" + HALF_IN_FORM, headers=typed)
 
 
 async def test_calls(house: OpenHouse) -> None:
     here = await house()
-    origin = here.server.http_url
     good = httpx.Request("POST", "http://x/v1/audio/speech", json={"input": "uno", "voice": "tone_es"})
-    async with httpx.AsyncClient() as client:
-        spec = (await client.get(f"{origin}/openapi.json")).json()
-        schemas = spec["components"]["schemas"]
+    async with sending(here.server, "localhost", authorization="Bearer public_token") as send:
+        spec = (await send(httpx.Request("GET", DOCUMENT))).json()
         if find_spec("aiortc") is None:
             del spec["paths"]["/v1/realtime/calls"]  # answered with 503
-
-        async def send(about: str, request: httpx.Request) -> int:
-            request.url = request.url.copy_with(host="localhost", port=here.server.port)
-            known = {"host": f"localhost:{here.server.port}", "authorization": "Bearer public_token"}
-            request.headers.update(known)
-            try:
-                answer = await client.send(request)
-            except httpx.HTTPError as error:
-                here.note(about, f"no answer: {error!r}")
-                return 0
-            parsed = answer.headers.get("content-type") != JSON or is_json(answer.text)
-            here.note(about, "" if parsed else f"no JSON: {answer.text[:200]}")
-            return answer.status_code
-
-        for path, methods in spec["paths"].items():
-            for method, call in methods.items():
-                asked = {part: call[part] for part in ("parameters", "requestBody") if part in call}
-                for about, request in attempts(method.upper(), path, resolved(asked, schemas)):
-                    status = await send(about, request)
-                    if status == 429 or status >= 500:
-                        here.note(about, f"{status}")
-        assert await send("a good request", good) == 200
+        for call in operations(spec):
+            for about, request in attempts(call):
+                try:
+                    answer = await send(request)
+                    status = f"{answer.status_code}"
+                    fine = answer.headers.get("content-type") != JSON or is_json(answer.text)
+                    found = f"no JSON: {answer.text[:200]}" if not fine else ""
+                    found = status if status == "429" or status >= "500" else found
+                except httpx.HTTPError as error:
+                    found = f"no answer: {error!r}"
+                here.note(f"{call.name}, {about}", found)
+        assert (await send(good)).status_code == 200

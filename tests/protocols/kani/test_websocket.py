@@ -1,6 +1,5 @@
 """The Kani protocol over real sockets, spoken by real engines."""
 
-import asyncio
 import base64
 import io
 import struct
@@ -10,7 +9,6 @@ from typing import Any
 
 import httpx
 import numpy as np
-import psutil
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -21,9 +19,8 @@ from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
 from tests.protocols.bad_input import shown
 from tests.protocols.conftest import Serve
-from tests.protocols.health import wait_for_idle
 from tests.support.patience import happens
-from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer
 from tests.support.tables import raw_rows
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
@@ -241,39 +238,6 @@ async def test_too_long_whole_answer_is_refused(socket: ClientConnection) -> Non
     assert len(pcm(chunks)) == round(last["metadata"]["duration"] * 22050)
 
 
-async def test_vanished_clients_free_slots_and_files(espeak_server: ServerProcess) -> None:
-    server = espeak_server
-    process = psutil.Process(server.process.pid)
-    async with connect(server.url, max_size=None) as socket:
-        await ask(socket, request("Antes."))
-    await wait_for_idle(server)
-    handles = process.num_fds()
-    vanishing = [await connect(server.url, max_size=None) for _ in range(10)]
-    for socket in vanishing:
-        await socket.send(request(LONG, "tts_stream_request"))
-    async with connect(server.url, max_size=None) as stays:
-        for socket in vanishing:
-            socket.transport.abort()
-        data = await ask(stays, request("Yo me quedo."))
-        assert data["status"] == "success"
-    await wait_for_idle(server)
-    # The sockets of the requests to /health close a moment after their answers.
-    await happens(lambda: process.num_fds() <= handles)
-
-
-async def test_concurrent_streams_equal_solo_runs(espeak_app: AppServer) -> None:
-    texts = [f"Frase número {n}, con su propia música. Y aquí sigue la segunda parte." for n in range(16)]
-
-    async def speech(text: str) -> bytes:
-        async with connect(espeak_app.url, max_size=None) as socket:
-            chunks, kind, _ = await stream(socket, request(text, "tts_stream_request"))
-            assert kind == "tts_stream_complete"
-            return pcm(chunks).tobytes()
-
-    alone = [await speech(text) for text in texts]
-    assert await asyncio.gather(*map(speech, texts)) == alone
-
-
 def test_calls_return_a_file_and_a_length_prefixed_stream(client: httpx.Client) -> None:
     fields = {"temperature": 0.6, "max_tokens": 1200, "top_p": 0.95, "chunk_size": 25}
     answer = client.post("/tts", json={"text": HOLA, **fields})
@@ -296,11 +260,3 @@ def test_calls_return_a_file_and_a_length_prefixed_stream(client: httpx.Client) 
         at += 4 + size
     assert at + 4 == len(body)
     assert heard == whole.content[44:]
-
-
-async def test_full_server_refuses(start_app: StartApp) -> None:
-    server = start_app(KANI_RATE_PER_MINUTE="2")
-    async with connect(server.url, max_size=None) as socket:
-        answers = [await ask(socket, request("Hola.")) for _ in range(3)]
-    assert [data["status"] for data in answers] == ["success", "success", "error"]
-    assert answers[2]["message"] == "too many requests (at most 2 a minute)"

@@ -3,7 +3,6 @@
 import asyncio
 import io
 import json
-import struct
 import time
 from typing import Any
 
@@ -21,7 +20,7 @@ from tests.conftest import ServerProcess
 from tests.protocols.bad_input import denied, shown
 from tests.protocols.conftest import Serve
 from tests.protocols.health import counters, wait_for_idle
-from tests.support.loudness import LoudnessRecognizer
+from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.servers.unread import never_reading
@@ -295,14 +294,6 @@ async def test_largest_message_blocks_no_other_client(espeak_server: ServerProce
     assert min(memory[4:]) < memory[1] + 96 * MIB
 
 
-@pytest.mark.parametrize("path", [SPEAK, LISTEN])
-async def test_message_over_64_mib_closes_with_1009(espeak_server: ServerProcess, path: str) -> None:
-    async with door(espeak_server, path, "format=Pcm") as socket:
-        socket.transport.write(b"\x82\xff" + struct.pack(">Q", LARGEST + 1) + bytes(4))
-        assert (await rest_of(socket)).code == 1009
-    await assert_serves(espeak_server)
-
-
 async def test_speech_client_that_never_reads_costs_bounded_memory(espeak_server: ServerProcess) -> None:
     process = psutil.Process(espeak_server.process.pid)
     text = text_message("A sentence that nobody ever hears. " * 280)
@@ -430,6 +421,12 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     assert posted.status_code == 503
     assert posted.json() == {"error": {"message": "too many requests (at most 1 a minute)"}}
     await wait_for_idle(server)
+
+
+async def test_failure_of_the_recogniser_closes_the_connection(serve: Serve) -> None:
+    server = await serve(PausingRecognizer(breaks_above=0.5))
+    answer = await tell(server, audio_message(np.full(24_000, 0.9, np.float32)))
+    assert answer.code == 1011 and "the recogniser failed" in answer.reason
 
 
 async def test_silent_recognition_client_disconnected(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,8 +20,7 @@ from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 from kani.protocols.kyutai import messages, voice_payload
 from kani.protocols.kyutai.messages import Voice, read_speech_message
 from kani.protocols.kyutai.voice_payload import MAGIC, MAX_EMBEDDINGS, VERSION
-from tests.clients.kyutai.speaking import opened, rest_of
-from tests.clients.kyutai.unmute import UnmuteSpeaker, as_written, unmute_clones
+from tests.clients.kyutai.speaking import cloned, opened, rest_of
 from tests.clients.kyutai.wire import EOS, KEY, text_message, unpack
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
 
@@ -46,21 +45,18 @@ async def say(app: CloningServer, *sent: bytes, **query: str) -> tuple[Samples, 
 ENDED = [{"type": "Ready"}, {"close": 1000}]
 
 
-async def test_unmute_speaks_with_recorded_voice(app: CloningServer) -> None:
-    voice = await unmute_clones(app.http_url, hum(level=0.25))
-    for embedding, loud_as in ((None, 1.0), (voice, 0.25), (voice, 0.25)):
-        speaker = UnmuteSpeaker(app.url, embedding=embedding)
-        await speaker.start_up()
-        turn = await speaker.say(as_written(TEXT, 0))
-        assert loudness(turn.samples) == loud_as
-        assert [word.text for word in turn.words] == TEXT.split()
+async def test_recorded_voice_speaks(app: CloningServer) -> None:
+    voice = await cloned(app.http_url, hum(level=0.25))
+    for sent, loud_as in (((), 1.0), ((voice,), 0.25), ((voice,), 0.25)):
+        samples, others = await say(app, *sent, *map(text_message, TEXT.split()), EOS)
+        assert loudness(samples) == loud_as and others == ENDED
     # Without a voice the first engine speaks.
     assert (len(app.plain.segments), len(app.echo.segments)) == (1, 2)
     assert len(app.echo.embedded) == 1
 
 
 async def test_same_recording_gives_same_voice(app: CloningServer) -> None:
-    loud, again, soft = [await unmute_clones(app.http_url, hum(level=n)) for n in (0.5, 0.5, 0.25)]
+    loud, again, soft = [await cloned(app.http_url, hum(level=n)) for n in (0.5, 0.5, 0.25)]
     assert loud == again != soft
     assert len(app.echo.embedded) == 2
     voice = unpack(loud)
@@ -69,7 +65,7 @@ async def test_same_recording_gives_same_voice(app: CloningServer) -> None:
 
 
 async def test_first_ten_seconds_of_recording_are_used(app: CloningServer) -> None:
-    long, cut, short = [await unmute_clones(app.http_url, hum(seconds)) for seconds in (70, 10, 0.5)]
+    long, cut, short = [await cloned(app.http_url, hum(seconds)) for seconds in (70, 10, 0.5)]
     assert long == cut
     assert [one.duration_s for one in app.echo.embedded] == [10.0, 0.5]
     samples, _ = await say(app, short, text_message(TEXT), EOS)
@@ -93,7 +89,7 @@ async def test_unusable_recording_is_refused(app: CloningServer, recording: byte
 
 
 async def test_last_voice_before_first_word_is_used(app: CloningServer) -> None:
-    loud, soft = [await unmute_clones(app.http_url, hum(level=n)) for n in (0.75, 0.25)]
+    loud, soft = [await cloned(app.http_url, hum(level=n)) for n in (0.75, 0.25)]
     tag = '<break time="0.5s"/>'
     for sent, loud_as in (
         ([loud, soft, text_message(TEXT), EOS], 0.25),
@@ -111,7 +107,7 @@ async def test_last_voice_before_first_word_is_used(app: CloningServer) -> None:
 
 
 async def test_foreign_embeddings_are_ignored(app: CloningServer, caplog: pytest.LogCaptureFixture) -> None:
-    ours = await unmute_clones(app.http_url, hum(level=0.25))
+    ours = await cloned(app.http_url, hum(level=0.25))
     noise = np.random.default_rng(3).normal(0, 0.7, (1, 512, 125)).astype(np.float32)
     foreign = messages.voice(noise)
     with caplog.at_level(logging.INFO, logger="kani.protocols.kyutai.speech_out"):

@@ -5,13 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import chain, repeat
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
-from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
 from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
@@ -20,6 +18,7 @@ from tests.judges.judge import word_error_rate
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer, StartApp
 
+BEGUN, ENDED = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
 SAID = "The train to the north leaves from platform seven at nine o'clock."
 SILENCE_S = 2.0
 
@@ -61,13 +60,18 @@ async def test_each_frame_gets_step_and_words_get_times(server: ServerProcess, s
 
 
 @pytest.mark.heard
-async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) -> None:
+async def test_last_word_precedes_pause(server: ServerProcess) -> None:
+    """A breath within a sentence is none."""
+    breath = np.zeros(round(0.4 * RATE), np.float32)
+    first, second = [(await say(server, text, voice="am_michael")).samples for text in (BEGUN, ENDED)]
     async with heard_by(server) as websocket:
 
         async def speak() -> None:
             began = asyncio.get_running_loop().time()
             silence = repeat(np.zeros(FRAME, np.float32))  # a microphone does not end
-            for number, frame in enumerate(chain(frames_of(speech), silence), 1):
+            for number, frame in enumerate(
+                chain(frames_of(np.concatenate([breath, first, breath, second])), silence), 1
+            ):
                 await websocket.send(audio_message(frame))
                 await asyncio.sleep(began + number * 0.08 - asyncio.get_running_loop().time())
 
@@ -77,25 +81,12 @@ async def test_last_word_precedes_pause(server: ServerProcess, speech: Samples) 
             messages.append(unpack(await asyncio.wait_for(websocket.recv(), 300)))
         speaking.cancel()
         await asyncio.wait([speaking])
-    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
+    assert word_error_rate(f"{BEGUN} {ENDED}", words_of(messages), "en") <= 0.04
     # A voice that has begun is no pause.
     begun = next(
         number for number, one in enumerate(messages) if one["type"] == "Step" and one["prs"][2] == 0
     )
     assert all(one["prs"][2] < 0.6 for one in messages[begun:-1] if one["type"] == "Step")
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("size", [997, None])
-async def test_any_chunks_are_recognized(server: ServerProcess, speech: Samples, size: int | None) -> None:
-    async with heard_by(server, language="english") as websocket:
-        for at in range(0, len(speech), size or len(speech)):
-            piece = speech[at : at + (size or len(speech))]
-            await websocket.send(pack({"type": "Audio", "pcm": piece.tolist()}))
-        await websocket.send(pack({"type": "Marker", "id": 1}))
-        messages = await hear_until(websocket, "Marker")
-    assert word_error_rate(SAID, words_of(messages), "en") == 0.0
-    assert sum(message["type"] == "Step" for message in messages) == len(speech) // FRAME
 
 
 @pytest.mark.heard
@@ -150,17 +141,3 @@ async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
         with pytest.raises(Exception, match="1011"):
             await websocket.recv()
     assert (await say(server, "Hola.")).frames
-
-
-@pytest.mark.heard
-async def test_recording_is_recognized_whole(server: ServerProcess, speech: Samples) -> None:
-    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
-        for rate, samples in ((RATE, speech), (48_000, np.repeat(speech, 2))):
-            answer = await client.post(f"{server.http_url}/api/asr-streaming", content=wav(samples, rate))
-            assert answer.status_code == 200
-            told = answer.json()
-            assert [one["type"] for one in told] == ["Word", "EndWord"] * (len(told) // 2)
-            assert word_error_rate(SAID, words_of(told), "en") == 0.0
-        silence = wav(np.zeros(RATE, np.float32), RATE)
-        answer = await client.post(f"{server.http_url}/api/asr-streaming?language=es", content=silence)
-        assert answer.json() == []

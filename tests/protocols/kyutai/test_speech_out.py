@@ -16,12 +16,13 @@ from websockets.asyncio.client import connect
 from kani.core.audio.ogg_opus import OggOpusDecoder
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import Heard, hear_all, opened, say
+from tests.clients.kyutai.speaking import Heard, cloned, hear_all, opened, say
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import hear, word_error_rate
 from tests.support.servers.app_server import AppServer
 from tests.support.servers.unread import settled_speech_s
+from tests.support.sound_measures import pitch
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
 
@@ -37,9 +38,34 @@ async def test_words_return_with_their_times(server: ServerProcess) -> None:
     assert all(start <= stop for start, stop in times)
     assert all(one[1] <= other[0] + 1e-6 for one, other in pairwise(times))
     assert times[-1][1] <= len(heard.samples) / RATE
+    # Each word is sent before its audio, or soon after.
+    sent_s = 0.0
+    for told in heard.told:
+        sent_s += FRAME / RATE * (told["type"] == "Audio")
+        assert told["type"] != "Text" or not told["text"] or sent_s < told["stop_s"] + 1, told
     for word, start, stop in heard.words[:-1]:
         loudest = np.abs(heard.samples[round(start * RATE) : round(stop * RATE)]).max()
         assert loudest > 0.02, word
+
+
+@pytest.mark.heard
+async def test_cloned_voice_is_understood_and_has_the_pitch_of_its_recording(server: ServerProcess) -> None:
+    question, answer = (
+        "What should we have for dinner tonight?",
+        "Let us make some soup, the weather is cold.",
+    )
+    recording = (await say(server, question, voice="am_michael")).samples
+    voice = await cloned(server.http_url, wav(recording, RATE))
+    pitches = []
+    for before in ((), (voice,)):
+        async with opened(server, voice="unmute-prod-website/p329_022.wav", cfg_alpha="1.5") as websocket:
+            for message in (*before, *map(text_message, answer.split()), EOS):
+                await websocket.send(message)
+            samples = (await hear_all(websocket)).samples
+        assert word_error_rate(answer, hear(samples, RATE, "en"), "en") <= 0.04
+        pitches.append(np.nanmedian(pitch(samples)))
+    own, near = 12 * np.abs(np.log2(np.array(pitches) / np.nanmedian(pitch(recording))))
+    assert own > 6 and near < 3
 
 
 @pytest.mark.heard

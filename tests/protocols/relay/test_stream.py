@@ -22,7 +22,6 @@ from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, connect_client
-from tests.protocols.conftest import Serve
 from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -194,15 +193,6 @@ async def test_chunks_have_exact_times(tmp_path: Path) -> None:
     assert heard.lasts == [False] * len(chunks) + [True]
 
 
-async def test_engine_failure_keeps_audio_before_it(tmp_path: Path) -> None:
-    async with received(tmp_path) as heard:
-        await heard.say("hola kaputt sol")
-    assert heard.messages[-1] == error("the tone broke")
-    assert heard.lasts[-1] and not any(heard.lasts[:-1])
-    assert {message["type"] for message in heard.messages[:-1]} == {"chunk"}
-    assert sum(len(heard.samples(index)) for index in range(len(heard.messages) - 1)) > 0.3 * RATE
-
-
 async def test_idle_text_is_spoken_and_then_ended(tmp_path: Path) -> None:
     """The time counts from the last text, also where that came before the session."""
     engine, loop = ToneEngine(), asyncio.get_running_loop()
@@ -292,15 +282,3 @@ async def test_rate_limit_is_one_error(start_app: StartApp) -> None:
         refused = await client.speak(HELLO)
         assert refused.chunks == [] and refused.last == error("too many requests (at most 2 a minute)")
         await client.ping()
-
-
-async def test_stopping_server_closes_with_1001(serve: Serve) -> None:
-    server = await serve(KANI_SHUTDOWN_SECONDS="0.2")
-    server.engine.allow = 20
-    async with connect_client(server.url) as client:
-        await client.send("append_tts", text=LONG[:360])
-        assert (await client.receive())["type"] == "chunk"
-        server.stop.set()
-        assert await client.receive_after_chunks() == error("the server is stopping")
-        await client.connection.wait_closed()
-        assert client.connection.close_code == 1001

@@ -10,16 +10,13 @@ import httpx
 import numpy as np
 import psutil
 import pytest
-from websockets.asyncio.client import connect
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from tests.clients.voxcpm.wire import Answer, Client, Frame, Message, opened
-from tests.conftest import ServerProcess, StartServer
+from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
-from tests.protocols.health import wait_for_idle, wait_for_metrics
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
-from tests.support.servers.asgi import closing
 from tests.support.servers.unread import never_reading, settled_speech_s
 from tests.support.tables import raw_rows
 
@@ -125,16 +122,6 @@ async def test_duplicate_id_does_not_disturb_request(serve: Serve) -> None:
         await server.engine.permit(None)
         together = await client.answer("same")
     assert together.last["type"] == "complete" and together.pcm == alone.pcm
-
-
-async def test_message_over_mebibyte_closes_with_1009(espeak_server: ServerProcess) -> None:
-    async with opened(espeak_server.url) as client:
-        fits = '{"type":"ping","timestamp":1,"x":"'
-        await client.socket.send(fits + "x" * (MIB - len(fits) - 2) + '"}')
-        message = await client.receive()
-        assert isinstance(message, dict) and message["type"] == "pong"
-        await client.socket.send("x" * (MIB + 1))
-        assert (await closing(client.socket))[0] == 1009
 
 
 async def test_requests_of_connection_are_limited(serve: Serve) -> None:
@@ -290,29 +277,6 @@ async def test_ended_ids_are_remembered_up_to_limit(talk: Client) -> None:
     await cancel(talk, "r0")
     message = await talk.receive()
     assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
-
-
-@pytest.mark.parametrize("reads", [True, False])
-async def test_dropped_connections_leave_no_session(start_app: StartApp, reads: bool) -> None:
-    """Nor an error in the log, which ends the application's test."""
-    dice = random.Random(3)
-    server = start_app(KANI_MAX_CONCURRENT="2")
-
-    async def drop() -> None:
-        reading = connect(f"{server.url}/tts", compression=None, close_timeout=0.1)
-        async with reading if reads else never_reading(server, "/tts") as client:
-            for number in range(dice.randint(1, 12)):
-                mode = dice.choice(["streaming", "non_streaming"])
-                await client.send(request(f"r{number}", text=LONG, mode=mode))
-                if dice.random() < 0.5:
-                    await client.send(message("cancel", request_id=f"r{dice.randint(0, number)}"))
-            await asyncio.sleep(dice.uniform(0, 0.1))
-            client.transport.abort()
-
-    for _ in range(4):
-        await asyncio.gather(*(drop() for _ in range(8)))
-    await wait_for_idle(server)
-    await wait_for_metrics(server, "running_tasks 0.0", "active_connections 0.0")
 
 
 @pytest.mark.heard

@@ -4,7 +4,6 @@ from itertools import pairwise
 
 import httpx
 import pytest
-from websockets.exceptions import ConnectionClosed
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
 from tests.conftest import StartServer
@@ -197,39 +196,6 @@ async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
     assert made_s < heard_s / 2
 
 
-async def test_shutdown_ends_each_request_once(serve: Serve) -> None:
-    server = await serve(KANI_SHUTDOWN_SECONDS="0.2")
-    server.engine.allow = 20
-    async with opened(server.url) as client:
-        for name in ("a", "b"):
-            await client.request(name, LONG)
-        while not isinstance(await client.receive(), Frame):
-            pass
-        server.stop.set()
-        answers = await client.answers("a", "b")
-        assert {answer.last["error"]["message"] for answer in answers.values()} == {"the server is stopping"}
-        # Nothing comes after the last message of each.
-        with pytest.raises(ConnectionClosed, match="1001"):
-            await client.receive()
-
-
-async def test_shutdown_waits_for_speech(serve: Serve) -> None:
-    server = await serve(KANI_SHUTDOWN_SECONDS="600")
-    server.engine.allow = 20
-    async with opened(server.url) as client:
-        await client.request("one", LONG)
-        while not isinstance(await client.receive(), Frame):
-            pass
-        server.stop.set()
-        await client.send("ping", timestamp=12.5)
-        while isinstance(message := await client.receive(), Frame) or message["type"] != "pong":
-            pass
-        assert message["timestamp"] == 12.5
-        await server.engine.permit(None)
-        answer = await client.answer("one")
-        assert answer.last["type"] == "complete" and answer.frames[-1].metadata["is_final"]
-
-
 async def test_metrics_have_names_of_original(serve: Serve) -> None:
     server = await serve()
     async with httpx.AsyncClient(base_url=server.http_url) as http, opened(server.url) as client:
@@ -254,3 +220,4 @@ async def test_metrics_have_names_of_original(serve: Serve) -> None:
             "audio_duration_seconds_count 2.0",
         ):
             assert f"\nvoxcpm_tts_{line}\n" in told, line
+    await wait_for_metrics(server, "active_connections 0.0")

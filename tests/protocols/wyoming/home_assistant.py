@@ -149,21 +149,6 @@ async def process_audio_stream(
             await asyncio.gather(upload, receive, return_exceptions=True)
 
 
-async def process_audio_stream_2026_2(
-    port: int, stream: AsyncIterable[bytes], language: str | None = None
-) -> str | None:
-    """stt.py of version 2026.2.3: nothing is read before all audio was sent, and errors are ignored."""
-    async with AsyncTcpClient(HOST, port) as client:
-        await _start_audio(client, language)
-        await _upload_audio(client, stream)
-        while True:
-            event = await client.read_event()
-            if event is None:
-                return None
-            if Transcript.is_type(event.type):
-                return Transcript.from_event(event).text
-
-
 async def _start_audio(client: AsyncTcpClient, language: str | None) -> None:
     await client.write_event(Transcribe(language=language).event())
     await client.write_event(AudioStart(rate=RATE, width=WIDTH, channels=CHANNELS).event())

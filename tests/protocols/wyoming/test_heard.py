@@ -54,7 +54,7 @@ async def recording(samples: Samples) -> AsyncGenerator[bytes]:
     yield pcm16(samples)
 
 
-async def test_written_text_is_understood_by_both_versions(start_server: StartServer) -> None:
+async def test_written_text_is_understood(start_server: StartServer) -> None:
     port = start_server(
         "--wyoming", "--kokoro-decoder", "onnx", KANI_WYOMING_END_OF_SPEECH="true"
     ).wyoming_port
@@ -67,5 +67,5 @@ async def test_written_text_is_understood_by_both_versions(start_server: StartSe
         # The server ends the command in the silence: what is said after it is not heard.
         live = await home_assistant.process_audio_stream(port, microphone(speech, quiet, speech), language)
         assert live is not None and word_error_rate(text, live, language) <= WRONG_AT_MOST, live
-        whole = await home_assistant.process_audio_stream_2026_2(port, recording(speech), language)
+        whole = await home_assistant.process_audio_stream(port, recording(speech), language)
         assert whole is not None and word_error_rate(text, whole, language) <= WRONG_AT_MOST, whole

@@ -1,4 +1,4 @@
-"""Home Assistant's own loops against the server, those of its older versions included, and what they read."""
+"""Home Assistant's own loops against the server, and what they read."""
 
 import asyncio
 import io
@@ -23,7 +23,6 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant
 from tests.protocols.wyoming.exchange import steps
-from tests.support.patience import happens
 from tests.support.tone import RATE, ToneEngine, tones
 
 T = TypeVar("T")
@@ -79,26 +78,14 @@ async def test_audio_comes_while_the_text_is_written(port: int) -> None:
     assert [piece async for piece in stream]
 
 
-async def test_interruption_stops_the_engine(serve: Serve) -> None:
-    server = await serve()
-    server.engine.allow = 2
-    stream = home_assistant.stream_tts_audio(server.streams["Wyoming"], as_stream(["uno dos tres cuatro "]))
-    await anext(stream)
-    await anext(stream)
-    await stream.aclose()
-    await happens(lambda: not server.engine.under_way)
-    assert server.engine.words == ["uno", "dos"]
-
-
-@pytest.mark.parametrize("listen", ["process_audio_stream", "process_audio_stream_2026_2"])
-async def test_speech_is_recognized(port: int, listen: str) -> None:
+async def test_speech_is_recognized(port: int) -> None:
     for loud, language, text in (
         ((True, False, True, False), "es", "bum bum"),
         ((), "es", ""),
         ((True,), "xx", None),
     ):
-        heard = getattr(home_assistant, listen)(port, as_stream(steps(*loud)), language)
-        assert await heard == text, language
+        heard = await home_assistant.process_audio_stream(port, as_stream(steps(*loud)), language)
+        assert heard == text, language
 
 
 async def microphone(loud: Callable[[int], bool], most: int) -> AsyncIterable[bytes]:
@@ -115,9 +102,6 @@ async def test_server_ends_the_command(serve: Serve) -> None:
     assert recognition.requires_external_vad is False
     spoken = microphone(lambda number: number < 3, 10**6)
     assert await home_assistant.process_audio_stream(port, spoken, "es") == "bum bum bum"
-    # The older one goes on sending behind the transcript.
-    spoken = microphone(lambda number: number < 3 or number > 24, 28)
-    assert await home_assistant.process_audio_stream_2026_2(port, spoken, "es") == "bum bum bum"
 
 
 async def test_gone_voice_is_replaced_in_its_language(serve: Serve) -> None:
