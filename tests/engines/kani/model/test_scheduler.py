@@ -212,14 +212,6 @@ def scheduling(
             scheduler.stop()
 
 
-@pytest.mark.parametrize("whole", [False, True])
-def test_batched_sequences_match_transformers(bench: Bench, whole: bool) -> None:
-    runner = bench.runner(3, whole=whole)
-    with scheduling(runner, max_prefill_prompts=2, prefill_tokens_per_step=7) as scheduler:
-        for hearer in [Collector(scheduler).say(each, GREEDY, 5 + n) for n, each in enumerate(bench.prompts)]:
-            bench.check(hearer)
-
-
 @settings(max_examples=12, deadline=None)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_ends_every_sequence_once(bench: Bench, data: st.DataObject) -> None:
