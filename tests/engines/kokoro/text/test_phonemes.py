@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kani.core.types import Pronunciation, Segment, Span
+from kani.core.types import Pronunciation, Samples, Segment, Span
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.text import espeak_ipa
@@ -290,6 +290,14 @@ def assert_spans(text: str, spans: list[Span]) -> None:
     assert all(a.start_s <= b.start_s for a, b in pairwise(spans))
 
 
+async def growing(engine: KokoroEngine, text: str, lexicon: dict[str, str]) -> tuple[Samples, list[Span]]:
+    options = NormalizerOptions("en", Lexicon().with_request(lexicon), accepts_ipa=True)
+    writer = Writer(text, 1, options, first=2)
+    found = joined([chunk async for chunk in engine.stream(Segment("", "af_heart", "en"), writer.text)])
+    assert writer.text.boundary is not None
+    return found
+
+
 @pytest.mark.parametrize(
     ("language", "voice", "text", "written", "ipa", "said"),
     [
@@ -310,14 +318,19 @@ async def test_ipa_is_intelligible(
     assert words == words_of(text.replace(written, said), language)
 
 
+async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
+    text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
+    lasting = []
+    for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
+        _, spans = await growing(engine, text, {"Xqz": f"/{ipa}/"})
+        assert_spans(text, spans)
+        lasting += [span.end_s - span.start_s for span in spans if span.start == text.index("Xqz")]
+    short, long = lasting
+    assert long > short + 0.5
+
+
 async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
     text = "We keep the SQL of my friend Xqz in the old house near the river."
-    options = NormalizerOptions(
-        "en", Lexicon().with_request({"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"}), accepts_ipa=True
-    )
-    writer = Writer(text, 1, options, first=2)
-    segment = Segment("", "af_heart", "en")
-    samples, spans = joined([chunk async for chunk in engine.stream(segment, writer.text)])
-    assert_spans(text, spans)
+    samples, _ = await growing(engine, text, {"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})
     words = words_of(hear(samples, 24_000, "en"), "en")
     assert words == words_of(text.replace("SQL", "sequel").replace("Xqz", "Michael"), "en")
