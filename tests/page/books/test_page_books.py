@@ -191,15 +191,13 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
 @in_both
 def test_a_click_reads_from_the_sentence(visitor: Visitor, tmp_path: Path) -> None:
     page, book = visitor.page, tmp_path / "Long.md"
-    book.write_text("# One" + "".join(f"\n\nPart {n} begins. It ends here." for n in range(400)), "utf-8")
+    book.write_text("# One" + "".join(f"\n\nPart {n} begins. It ends here." for n in range(40)), "utf-8")
     give(page, book)
-    expect(page.locator("#words")).to_contain_text("Part 399")
-    page.click("#speak")
-    visitor.wait_for_sound()
+    expect(page.locator("#words")).to_contain_text("Part 39")
     lines = "parseFloat(getComputedStyle(words).lineHeight)"
     whole, height, line = page.evaluate(f"[words.textContent, words.clientHeight, {lines}]")
     below = "words.scrollHeight - words.clientHeight - words.scrollTop"
-    # The audio of the last sentence has not come; what was read is above the first.
+    # Of neither is there any audio; the second is of what is shown as read.
     for wheel, left, y, at in (
         (10**6, below, height - line / 2 - 6, whole.rindex("It ends")),
         (-(10**6), "words.scrollTop", 2.5 * line + 6, whole.index("It ends")),
