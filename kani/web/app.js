@@ -48,7 +48,8 @@ playback.acts = {
     historyList();
     features.plays(utterance);
   },
-  heard: ({ choice }) => features.book?.heard(choice.text),
+  heard: (utterance) => features.book?.heard(utterance),
+  readFrom: (place) => features.book?.readFrom(place),
   changed: buttons,
 };
 const gallery = new Gallery();
@@ -58,10 +59,8 @@ server.learn = learn;
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
   features.stopDictation();
-  const chapter = features.book?.reads(compose.choice.text) && features.book.chapter;
-  if (chapter) features.book.goOn();
-  const { choice } = compose;
-  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak({ ...choice, tries, chapter });
+  const choice = { ...compose.choice, ...features.book?.next, tries };
+  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak(choice);
   playback.stage.say("");
   complain(t(choice.text ? "problem.silent" : "problem.empty"));
   find("text").focus();
@@ -146,9 +145,7 @@ function lineIs(state, message) {
 /** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
   // Without a connection that shows the failure, and retries.
-  const failed = inWords((words) => {
-    if (connection.ready) complain(words);
-  });
+  const failed = inWords((words) => connection.ready && complain(words));
   const [health, voices, config] = await Promise.all([server.health(), server.voices(), server.config()].map((answer) => answer.catch(failed)));
   if (voices) learnVoices(voices);
   compose.offer(health?.languages, voices, config, health?.engines.map(({ name }) => name), health?.default_voices);

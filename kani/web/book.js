@@ -9,6 +9,7 @@ import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
+import { offerUndo } from "./toast.js";
 import { saveFile } from "./wav.js";
 import "./texts-book.js";
 
@@ -26,10 +27,9 @@ export class Book {
   #box = find("book-open");
   /** The latest file: an answer for an earlier one comes too late. */
   #file = null;
-  /** The book that is open, as the history keeps it; the chapter that is read, and the character that it is read from. */
+  /** The book that is open, as the history keeps it, and the chapter that is read. */
   #book = null;
   #at = 0;
-  #from = 0;
   #view = null;
   /** The id of the book that is open, and the text that was there before it. */
   #open = new Draft("kani.book");
@@ -66,7 +66,7 @@ export class Book {
 
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
-    this.#making?.abort();
+    this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
@@ -82,97 +82,111 @@ export class Book {
       cancel: () => this.#making?.abort(),
     });
     this.#fill(this.#view.whole);
-    this.#is(Math.min(at, entry.chapters.length - 1), from);
-    // What was typed instead stays.
-    if (again && (compose.choice.text === this.#text || !entry.chapters[this.#at].text.includes(compose.choice.text))) return;
-    this.#use(this.#at, from, false);
+    this.#use(Math.min(at, entry.chapters.length - 1), from, false, again);
     if (!again) this.#view.select.focus();
   }
 
-  /** The text of the chapter, from the place on. */
+  /** The text of the chapter. */
   get #text() {
-    return this.#book.chapters[this.#at].text.slice(this.#from).trim();
+    return this.#book.chapters[this.#at].text.trim();
   }
 
-  /** The chapter that was heard last, and its character that a paragraph begins at. */
+  /** The chapter that was heard last, and its character that a paragraph or a sentence begins at. */
   get #place() {
     return this.#places.object[this.#book.id] ?? [0, 0];
   }
 
-  /** The names of the book and the chapter. */
-  get chapter() {
-    return `${this.#book.title} · ${this.#book.chapters[this.#at].title || this.#at + 1}`;
-  }
+  /** Return whether a text is that of the chapter; before: what of it was spoken earlier. */
+  #reads = ({ text, before = "" }) => this.#book !== null && before + text === this.#text;
 
-  /** Return whether a text is that of the chapter. */
-  reads = (text) => this.#book !== null && text === this.#text;
-
-  /** Be where it was left: what is spoken next goes on there. */
-  goOn() {
+  /** What is spoken of the form's text, if it is the chapter: that from the place on, and the names of the book and the chapter. */
+  get next() {
+    if (!this.#reads(compose.choice)) return {};
     const [at, from] = this.#place;
-    if (at === this.#at && from !== this.#from) this.#use(at, from, false);
+    const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
+    const { title, chapters } = this.#book;
+    return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
   }
 
   /** Follow what is heard, until a promise resolves: the place is that of the paragraph. */
-  async follow(text, ended) {
-    if (!this.reads(text)) return;
-    const from = this.#from;
+  async follow(choice, ended) {
+    if (!this.#reads(choice)) return;
+    const { text, before = "" } = choice;
     const timer = setInterval(() => {
       const heard = [...text].slice(0, playback.place).join("").lastIndexOf("\n\n");
-      if (playback.place >= 0 && this.reads(text)) this.#keepPlace(heard < 0 ? from : from + heard + 2);
+      if (playback.place >= 0 && this.#reads(choice)) this.#keepPlace(before.length + (heard < 0 ? 0 : heard + 2));
     }, PLACE_EVERY_MS);
     await ended;
     clearInterval(timer);
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
-  heard(text) {
-    if (!this.reads(text)) return;
+  heard({ choice, stopped }) {
+    if (stopped || !this.#reads(choice)) return;
     if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
     else this.#keepPlace(0, 0);
   }
 
-  /** Go to a chapter, and read it aloud if the one before it was. */
-  #use(at, from = 0, aloud = playback.busy) {
+  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter. */
+  readFrom(place) {
+    if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
+    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
+    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
+    compose.speak(false);
+    return true;
+  }
+
+  /** Go to a chapter, and read it aloud if the one before it was; again: after a reload. */
+  #use(at, from = 0, aloud = playback.busy, again = false) {
     const focused = document.activeElement;
+    const { select, previous, next } = this.#view;
     quiet();
-    this.#is(at, from);
+    this.#at = at;
+    select.value = String(at);
+    previous.disabled = at === 0;
+    next.disabled = at + 1 === this.#book.chapters.length;
+    this.#keepPlace(from);
+    // What was typed instead stays.
+    if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text);
     // The next arrow key chooses the next chapter.
     if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
     else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
     if (aloud) compose.speak(false);
+    else playback.stage.offer({ ...compose.choice, ...this.next });
   }
 
-  /** Be at a place. */
-  #is(at, from) {
-    this.#at = at;
-    this.#from = from + this.#book.chapters[at].text.slice(from).search(/\S|$/);
-    const { select, previous, next, restart } = this.#view;
-    select.value = String(at);
-    previous.disabled = at === 0;
-    next.disabled = at + 1 === this.#book.chapters.length;
-    restart.hidden = from === 0;
-    this.#keepPlace(this.#from);
-  }
-
+  /** Remember a place. */
   #keepPlace(from, at = this.#at) {
     const { id } = this.#book;
+    this.#view.restart.disabled = from === 0;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
   }
 
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
   #close() {
-    this.#making?.abort();
-    if (this.reads(compose.choice.text)) {
+    this.#leave();
+    if (find("words").textContent === this.#text) {
       quiet();
-      compose.give(this.#open.object.typed);
+      playback.stage.hide();
     }
+    if (this.#reads(compose.choice)) compose.give(this.#open.object.typed);
     this.#book = null;
     this.#open.object = {};
     this.#fill();
     find("text").focus();
+  }
+
+  /** Stop making the audiobook of a book that makes room, until it is brought back. */
+  #leave() {
+    if (!this.#book || !this.#makes.text) return;
+    const [book, manner] = [this.#book, this.#makes.object];
+    this.#making?.abort();
+    offerUndo(t("book.cut"), () => {
+      this.show(book);
+      this.#make(manner);
+    }, "chapter");
   }
 
   /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
@@ -184,7 +198,11 @@ export class Book {
     const { voice, language, emotion, speed } = compose.choice;
     const manner = given ?? { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
     this.#makes.text = JSON.stringify(manner);
-    this.#busy(true);
+    const busy = (is) => {
+      maker.disabled = is;
+      cancel.hidden = bar.hidden = !is;
+    };
+    busy(true);
     bar.removeAttribute("value");
     tell(state, t("book.begins"));
     let [share, kept, lost, first] = [0, 0, false, null];
@@ -208,19 +226,12 @@ export class Book {
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      this.#makes.text = lost ? JSON.stringify(manner) : "";
-      this.#making = null;
+      // Another may have been begun.
+      if (this.#making === making) this.#makes.text = lost ? JSON.stringify(manner) : "";
       const focused = document.activeElement === cancel;
-      this.#busy(false);
+      busy(false);
       if (focused) maker.focus();
     }
-  }
-
-  /** Show whether the audiobook is being made. */
-  #busy(is) {
-    const { maker, cancel, bar } = this.#view;
-    maker.disabled = is;
-    cancel.hidden = bar.hidden = !is;
   }
 
   /** Fill the box; without elements it is hidden. */
@@ -232,11 +243,11 @@ export class Book {
 
 /** The elements of a book, by their names; acts: what those do that are used. */
 function view({ title, author, chapters, cover }, acts) {
-  const named = (name, words = t(`book.${name}`)) => button(words, acts[name], { className: "quiet", ariaLabel: t(`book.${name}`) });
+  const named = (name, words = t(`book.${name}`)) => button(words, acts[name], { className: "quiet", ariaLabel: t(`book.${name}`), title: t(`book.${name}`) });
   const options = chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at)));
   const select = make("select", { id: "chapter", onchange: acts.select }, ...options);
   const label = make("label", { className: "hidden", htmlFor: select.id, textContent: t("book.chapters", { title }) });
-  const [previous, next, restart, close, maker] = [named("previous", "‹"), named("next", "›"), named("restart"), named("close", "×"), named("make")];
+  const [previous, next, restart, close, maker] = [named("previous", "‹"), named("next", "›"), named("restart", "↺"), named("close", "×"), named("make")];
   const cancel = button(t("kept.cancel"), acts.cancel, { className: "quiet", hidden: true });
   const bar = make("progress", { max: 1, hidden: true, ariaLabel: t("book.make") });
   const state = make("p", { className: "note", role: "status" });
@@ -244,8 +255,8 @@ function view({ title, author, chapters, cover }, acts) {
   if (cover) draw(picture, cover);
   const whole = make("div", { className: "book-open" }, picture,
     make("h3", {}, make("bdi", {}, title)), make("p", { className: "note author" }, make("bdi", {}, author)), close,
-    make("div", { className: "chapter-row" }, previous, label, select, next),
-    make("div", { className: "actions" }, restart, maker, bar, cancel, state));
+    make("div", { className: "chapter-row" }, previous, label, select, next, restart),
+    make("div", { className: "actions" }, maker, bar, cancel, state));
   return { whole, select, previous, next, restart, close, maker, cancel, bar, state };
 }
 

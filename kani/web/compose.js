@@ -87,7 +87,6 @@ class Compose {
     });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
     find("compose").addEventListener("input", () => this.#changed());
-    this.#changed();
     // What was chosen before a reload.
     if (new Memory("kani.parameters", () => sessionStorage).text) this.showParameters();
     find("speak").disabled = false;
@@ -115,7 +114,6 @@ class Compose {
     this.#languages = languages ?? this.#languages;
     this.voices = voices ?? this.voices;
     this.#offer();
-    this.#changed();
   }
 
   /** Return true if a text is spoken in parts: it is too long for one request, or has marks in it. */
@@ -179,7 +177,6 @@ class Compose {
     this.#wanted.voice = voice;
     if (language) this.#wanted.language = language;
     this.#offer();
-    this.#changed();
   }
 
   /** Put back what was once chosen; typed: its text is kept nowhere else. */
@@ -190,7 +187,6 @@ class Compose {
     this.#strength.value = String(strength);
     this.#speed.value = speed;
     this.#offer();
-    this.#changed();
   }
 
   /** The choice: text (trimmed), language, voice ("" for those of the text), emotion, its strength, speed. */
@@ -262,6 +258,7 @@ class Compose {
     this.#text.dir = direction(known);
     if (known) this.#text.lang = known;
     else this.#text.removeAttribute("lang");
+    this.#changed();
   }
 
   /** Name what the server chooses by itself: "Detect (English)". */

@@ -68,9 +68,7 @@ export class Features {
   }
 
   /** End the dictation, if there is one. */
-  stopDictation() {
-    this.#dictation?.stop();
-  }
+  stopDictation = () => this.#dictation?.stop();
 
   /** Show the kept voices, if there are any. */
   async showKept(voices) {
@@ -96,7 +94,7 @@ export class Features {
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
     const end = playback.ended();
-    this.book?.follow(choice.text, end);
+    this.book?.follow(choice, end);
     if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();

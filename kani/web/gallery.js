@@ -40,9 +40,7 @@ export class Gallery {
     const kept = this.#memory.object.ids;
     this.#marked = new Set(Array.isArray(kept) ? kept : []);
     for (const field of [this.#search, this.#language, this.#sex]) field.addEventListener("input", () => this.#draw());
-    this.#search.addEventListener("keydown", ({ key }) => {
-      if (key === "Enter" && this.#shown.length) this.#play(this.#shown[0]);
-    });
+    this.#search.addEventListener("keydown", ({ key }) => key === "Enter" && this.#shown.length && this.#play(this.#shown[0]));
     this.#list.addEventListener("click", ({ target }) => this.#clicked(target));
     this.#list.addEventListener("keydown", (event) => this.#pressed(event));
     find("gallery-all").addEventListener("click", () => this.#open(!this.#all));
@@ -88,9 +86,7 @@ export class Gallery {
   }
 
   /** The voice of a language that speaks where none is chosen; undefined if it has none. */
-  #own(language) {
-    return this.#voices.find(({ id }) => id === compose.own(language));
-  }
+  #own = (language) => this.#voices.find(({ id }) => id === compose.own(language));
 
   /** The voices that fit what is searched, the language's own first, favourites next; of all languages where none of it fits. */
   #fitting(language = this.#tongue) {

@@ -131,6 +131,4 @@ function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lo
   ].filter(Boolean).join(" · ");
 }
 
-async function samples({ pcm }) {
-  return [new Int16Array(await pcm.arrayBuffer())];
-}
+const samples = async ({ pcm }) => [new Int16Array(await pcm.arrayBuffer())];

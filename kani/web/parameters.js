@@ -53,9 +53,7 @@ export class Parameters {
   }
 
   /** Show the settings that these engines use: only the Kani model draws lots. */
-  offer(engines) {
-    this.#fields.seed.parentElement.hidden = !engines.includes("kani");
-  }
+  offer = (engines) => (this.#fields.seed.parentElement.hidden = !engines.includes("kani"));
 
   /** ``emotion`` and the second one as a blend of both, by their shares; undefined without a second one. */
   blended(emotion) {

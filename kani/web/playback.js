@@ -16,12 +16,12 @@ const LONG_WAIT_MS = 1000;
 class Playback {
   /**
    * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
-   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; changed(): its buttons may do other things now.
+   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
    * @type {Record<string, any>}
    */
   acts = {};
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position) => this.playFrom(position));
+  stage = new Stage(this.player, (position) => this.playFrom(position), (place) => this.acts.readFrom(place));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
@@ -139,8 +139,7 @@ class Playback {
     if (module === null) return this.#fails(t("problem.offline"));
     const { MarkError, speechParts } = module;
     try {
-      const speaks = (voice) => compose.speaks(voice);
-      const parts = speechParts(params.text, compose.longest, params.speed ?? 1, speaks);
+      const parts = speechParts(params.text, compose.longest, params.speed ?? 1, compose.speaks);
       if (parts.length) this.#ask(utterance, params, parts);
       else this.#fails(t("problem.empty"));
     } catch (error) {
@@ -166,9 +165,7 @@ class Playback {
   /** Handlers of the server's answers; goesOn: asks for the next part, if there is one. */
   #answers(utterance, goesOn) {
     return {
-      progress: ({ state, position }) => {
-        if (state === "queued" && position) this.stage.queued(position);
-      },
+      progress: ({ state, position }) => state === "queued" && position && this.stage.queued(position),
       frame: (frame) => {
         const { samples, spans } = utterance.add(frame, performance.now());
         this.player.push(samples.slice(), utterance.sampleRate);
@@ -179,7 +176,7 @@ class Playback {
       complete: (result) => {
         if (goesOn(result)) return;
         this.stage.told(utterance.result);
-        compose.spoken(utterance.choice.text, utterance.result);
+        compose.spoken((utterance.choice.before ?? "") + utterance.choice.text, utterance.result);
         this.#ends();
       },
       error: (error) => {

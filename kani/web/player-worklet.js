@@ -106,9 +106,7 @@ class Player extends AudioWorkletProcessor {
     else this.stream = begun;
   }
 
-  samples({ stream, samples }) {
-    this.find(stream)?.pieces.push(samples);
-  }
+  samples = ({ stream, samples }) => this.find(stream)?.pieces.push(samples);
 
   end({ stream }) {
     const found = this.find(stream);
@@ -129,9 +127,7 @@ class Player extends AudioWorkletProcessor {
   }
 
   /** How many source samples can still be played. */
-  left(stream) {
-    return stream.pieces.total - (stream.ended ? 0 : stream.kernel.half) - stream.at;
-  }
+  left = (stream) => stream.pieces.total - (stream.ended ? 0 : stream.kernel.half) - stream.at;
 
   process(inputs, outputs) {
     const stream = this.stream;

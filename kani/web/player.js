@@ -118,9 +118,7 @@ export class Player {
   }
 
   /** Load what another tempo needs. */
-  async load() {
-    this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch;
-  }
+  load = async () => (this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch);
 
   /** True if another tempo was chosen since the stream began. */
   get tempoChanged() {

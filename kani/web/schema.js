@@ -1,9 +1,7 @@
 /** JSON schemas in words. */
 
 /** What a reference names among the components, or the part itself. */
-export function resolve(part, components) {
-  return part.$ref ? components[part.$ref.split("/").at(-1)] : part;
-}
+export const resolve = (part, components) => (part.$ref ? components[part.$ref.split("/").at(-1)] : part);
 
 function limits({ minimum, maximum, maxLength, maxItems }) {
   if (minimum !== undefined) return `${minimum} to ${maximum}`;

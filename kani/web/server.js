@@ -151,9 +151,7 @@ class Server {
   audiobookFile = async (id) => (await this.#answer(`v1/books/audio/${id}`, {}, 0)).blob();
 
   /** Rename a stored voice; the voice, with its new id. Throws ServerError. */
-  async renameVoice(id, name) {
-    return (await this.post(voicePath(id), { name }, "PATCH")).json();
-  }
+  renameVoice = async (id, name) => (await this.post(voicePath(id), { name }, "PATCH")).json();
 
   /** Delete a kept voice. Throws ServerError. */
   deleteVoice = (id) => this.#answer(voicePath(id), { method: "DELETE" });

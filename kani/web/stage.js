@@ -30,23 +30,23 @@ export class Stage {
   #foreseen = 0;
   /** Id of the utterance with the figures that are shown. */
   #measured = "";
-  #counted = true;
   #place = 0;
   #placing = 0;
 
   /**
    * @param {import("./player.js").Player} player that the words follow in time
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
+   * @param {(place: number) => boolean} readFrom reads from a character of what is shown on; false: that is not of a book
    */
-  constructor(player, seek) {
+  constructor(player, seek, readFrom) {
     this.player = player;
     this.#waveform = new Waveform(find("waveform"), seek);
     find("words").ariaLabel = t("words.label");
-    find("words").addEventListener("click", ({ target }) => {
+    find("words").addEventListener("click", ({ target, clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
       const from = this.#words.timeOf(target);
       if (from !== undefined) seek(from);
-      else this.#edit();
+      else if (!readFrom(this.#words.placeAt(clientX, clientY))) this.#edit();
     });
     find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
     const text = find("text");
@@ -86,7 +86,7 @@ export class Stage {
 
   /** Show the words in the place of the text, or the text. */
   #showWords(shown) {
-    if (!this.#utterance || find("words").hidden === !shown) return;
+    if (find("edit").hidden || find("words").hidden === !shown) return;
     find("words").hidden = !shown;
     find("edit").textContent = t(shown ? "edit" : "edit.back");
   }
@@ -94,12 +94,25 @@ export class Stage {
   #edit() {
     this.#showWords(false);
     find("text").focus();
+    find("text").scrollTop = find("words").scrollTop;
+  }
+
+  /** Show the text that is spoken next. */
+  offer(choice) {
+    this.hide();
+    this.#write(choice);
+  }
+
+  #write({ text, language, before }) {
+    find("edit").hidden = false;
+    this.#showWords(true);
+    this.#words.begin(text, language, before);
   }
 
   /** Show an utterance. */
   begin(utterance) {
     this.#utterance = utterance;
-    this.#words.begin(utterance.choice.text, utterance.choice.language);
+    this.#write(utterance.choice);
     this.#waveform.begin();
     find("of").textContent = withoutMarks(utterance.choice.text).slice(0, LONGEST_TITLE);
     if (utterance.live) {
@@ -111,7 +124,6 @@ export class Stage {
     query("#details .live").hidden = utterance.id !== this.#measured;
     for (const id of PARTS) find(id).hidden = false;
     find("spoken").open = false;
-    this.#showWords(true);
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
     this.#expect();
@@ -151,7 +163,6 @@ export class Stage {
   came(samples, spans) {
     this.#waveform.add(samples, this.#utterance.sampleRate);
     this.#words.add(spans);
-    this.#counted = false;
     this.#expect();
   }
 
@@ -204,12 +215,11 @@ export class Stage {
 
   /** Write the figures, once a frame at most: many chunks come between two. */
   #count() {
-    if (this.#counted) return;
     const { arrivals, factor, seconds: length } = this.#utterance;
-    find("figure-factor").textContent = number(factor, 2);
-    find("figure-audio").textContent = seconds(length);
-    find("figure-chunks").textContent = number(arrivals.length);
-    this.#counted = true;
+    if (arrivals.length === 0) return;
+    tell(find("figure-factor"), number(factor, 2));
+    tell(find("figure-audio"), seconds(length));
+    tell(find("figure-chunks"), number(arrivals.length));
   }
 
   /** Chart when the audio of this utterance came, if that is to be seen. */

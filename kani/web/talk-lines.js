@@ -50,9 +50,7 @@ export class TalkLines {
   }
 
   /** An answer begins. */
-  answer() {
-    return new AnswerLine(this.#add("answer"), (word) => this.#reveal(word));
-  }
+  answer = () => new AnswerLine(this.#add("answer"), (word) => this.#reveal(word));
 
   #lineOf(item) {
     if (!this.#said.has(item)) this.#said.set(item, this.#add("you"));
@@ -95,9 +93,7 @@ class AnswerLine {
   }
 
   /** Take words that begin in the next audio. */
-  write(text) {
-    this.#waiting += text;
-  }
+  write = (text) => (this.#waiting += text);
 
   /** Take the length of the next audio, in seconds: the words that begin in it share it by their lengths. */
   audio(seconds) {
@@ -150,7 +146,5 @@ class AnswerLine {
   }
 
   /** Say how long it was waited for. */
-  note(words) {
-    this.#line.after(make("span", { className: "note", textContent: words }));
-  }
+  note = (words) => this.#line.after(make("span", { className: "note", textContent: words }));
 }

@@ -86,9 +86,7 @@ export class TalkPanel {
     if (entry && !this.#session) await this.open(entry);
   }
 
-  #remember() {
-    this.#draft.object = { id: this.#shown.id, written: this.#view.text.value };
-  }
+  #remember = () => (this.#draft.object = { id: this.#shown.id, written: this.#view.text.value });
 
   /** Show what can be done, by what /health says. */
   offer({ conversations, recognizer }) {

@@ -67,9 +67,7 @@ export class TalkSession {
   }
 
   /** Hear the microphone from now on. Throws a DOMException if there is none or no permission; then one writes. */
-  async listen() {
-    this.microphone = await Microphone.open(true, (samples, rate) => this.#take(samples, rate));
-  }
+  listen = async () => (this.microphone = await Microphone.open(true, (samples, rate) => this.#take(samples, rate)));
 
   /** Change the settings. */
   configure(settings) {

@@ -15,6 +15,7 @@ export const texts = {
     "book.left": "الكتاب المسموع: {percent} · بقي {time}",
     "book.made": "حُفظ الكتاب المسموع.",
     "book.stopped": "توقف عند {percent}. يتابع «كتاب مسموع» من هناك.",
+    "book.cut": "توقف إنشاء الكتاب المسموع.",
     "book.gone": "لإنشاء كتاب مسموع افتح الملف مرة أخرى.",
   },
   en: {
@@ -29,6 +30,7 @@ export const texts = {
     "book.left": "Audiobook: {percent} · {time} left",
     "book.made": "The audiobook is saved.",
     "book.stopped": "Stopped at {percent}. “Audiobook” goes on from there.",
+    "book.cut": "The audiobook was stopped.",
     "book.gone": "To make an audiobook, open the file again.",
   },
   es: {
@@ -43,6 +45,7 @@ export const texts = {
     "book.left": "Audiolibro: {percent} · quedan {time}",
     "book.made": "El audiolibro está guardado.",
     "book.stopped": "Detenido en {percent}. «Audiolibro» sigue desde ahí.",
+    "book.cut": "El audiolibro se ha detenido.",
     "book.gone": "Para hacer un audiolibro, abre el archivo otra vez.",
   },
   fr: {
@@ -57,6 +60,7 @@ export const texts = {
     "book.left": "Livre audio : {percent} · encore {time}",
     "book.made": "Le livre audio est enregistré.",
     "book.stopped": "Arrêté à {percent}. « Livre audio » reprend à cet endroit.",
+    "book.cut": "Le livre audio a été arrêté.",
     "book.gone": "Pour faire un livre audio, ouvrez le fichier de nouveau.",
   },
   hi: {
@@ -71,6 +75,7 @@ export const texts = {
     "book.left": "ऑडियोबुक: {percent} · {time} बाकी",
     "book.made": "ऑडियोबुक सहेजी गई।",
     "book.stopped": "{percent} पर रुकी। “ऑडियोबुक” वहीं से आगे बढ़ेगी।",
+    "book.cut": "ऑडियोबुक रोक दी गई।",
     "book.gone": "ऑडियोबुक बनाने के लिए फ़ाइल फिर से खोलें।",
   },
   ja: {
@@ -85,6 +90,7 @@ export const texts = {
     "book.left": "オーディオブック：{percent}・残り {time}",
     "book.made": "オーディオブックを保存しました。",
     "book.stopped": "{percent} で止めました。「オーディオブック」で続きから作れます。",
+    "book.cut": "オーディオブックの作成を止めました。",
     "book.gone": "オーディオブックを作るには、ファイルをもう一度開いてください。",
   },
   pt: {
@@ -99,6 +105,7 @@ export const texts = {
     "book.left": "Audiolivro: {percent} · faltam {time}",
     "book.made": "O audiolivro está guardado.",
     "book.stopped": "Parado em {percent}. “Audiolivro” continua a partir daí.",
+    "book.cut": "O audiolivro foi interrompido.",
     "book.gone": "Para fazer um audiolivro, abra o arquivo de novo.",
   },
   zh: {
@@ -113,6 +120,7 @@ export const texts = {
     "book.left": "有声书：{percent} · 剩余 {time}",
     "book.made": "有声书已保存。",
     "book.stopped": "已停在 {percent}。再按“有声书”会从那里继续。",
+    "book.cut": "有声书已停止制作。",
     "book.gone": "要制作有声书，请重新打开文件。",
   },
 };

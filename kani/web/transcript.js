@@ -68,9 +68,7 @@ export class Transcript {
   }
 
   /** The next word begins a paragraph. */
-  pause() {
-    this.#paused = true;
-  }
+  pause = () => (this.#paused = true);
 
   /** Have nothing of it any more. */
   empty() {

@@ -64,9 +64,7 @@ export class VoiceList {
   }
 
   /** Say something of the voices, to the eye and to a screen reader. */
-  say(words) {
-    find("kept-state").textContent = words;
-  }
+  say = (words) => (find("kept-state").textContent = words);
 
   #item(voice) {
     const facts = make("div", { className: "facts" });

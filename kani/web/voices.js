@@ -64,9 +64,7 @@ function roboticName({ name, language }) {
 let book = new Map();
 
 /** Remember the voices, as the server tells them, so that `nameOf` knows them. */
-export function learnVoices(voices) {
-  book = new Map(voices.map((voice) => [voice.id, voice]));
-}
+export const learnVoices = (voices) => (book = new Map(voices.map((voice) => [voice.id, voice])));
 
 /** Name of the voice with an id, or of a mix of them; "" for none. */
 export function nameOf(id) {

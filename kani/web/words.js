@@ -12,6 +12,8 @@ import { nameOf } from "./voices.js";
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
+/** Who looks at another place of the text is left there for so long. */
+const STAYS_MS = 5000;
 /** What a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
@@ -34,6 +36,7 @@ export function direction(language) {
 export class Words {
   #box;
   #segmenter;
+  #before = make("i", { className: "said" });
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
@@ -45,20 +48,22 @@ export class Words {
   #current = -1;
   /** The word that was followed last; null before the first. */
   #followed = null;
+  #scrolled = -Infinity;
 
   /** @param {HTMLElement} box where the text is shown */
   constructor(box) {
     this.#box = box;
+    for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
   }
 
-  /** Show ``text``, before anything of it is heard; language: a BCP 47 tag or "". */
-  begin(text, language) {
+  /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or "". */
+  begin(text, language, before = "") {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
-    this.#box.replaceChildren(this.#gap, this.#next, this.#rest);
+    this.#before.textContent = before;
+    this.#box.replaceChildren(this.#before, this.#gap, this.#next, this.#rest);
     this.#box.dir = direction(language);
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
-    this.#box.scrollTop = 0;
     this.#points = [...text];
     this.#passed = 0;
     this.#known = 0;
@@ -66,6 +71,8 @@ export class Words {
     this.#current = -1;
     this.#followed = null;
     this.#foresee();
+    if (before) reveal(this.#box, this.#next);
+    else this.#box.scrollTop = 0;
   }
 
   /**
@@ -106,6 +113,15 @@ export class Words {
 
   /** The second at which an element of the text is said; undefined where it is not known. */
   timeOf = (element) => this.#words.find(({ word }) => word === element)?.from;
+
+  /** Code units of what is shown before a point of the window. */
+  placeAt(x, y) {
+    const caret = document.caretPositionFromPoint?.(x, y);
+    const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
+    if (caret) range.setEnd(caret.offsetNode, caret.offset);
+    range.setStart(this.#box, 0);
+    return range.toString().length;
+  }
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
@@ -148,6 +164,7 @@ export class Words {
   }
 
   #follow(word) {
+    if (performance.now() - this.#scrolled < STAYS_MS) return;
     follow(this.#box, word, this.#followed);
     this.#followed = word;
   }
@@ -158,10 +175,17 @@ export class Words {
  * @param {HTMLElement?} before the word that was lit last, null for none
  */
 export function follow(box, word, before) {
-  const { offsetTop: top, offsetHeight: height } = word;
+  if (!before) box.scrollIntoView({ block: "nearest" });
+  reveal(box, word);
   const { top: above, bottom: below } = (before ?? word).getBoundingClientRect();
-  if (top < box.scrollTop || top + 2 * height > box.scrollTop + box.clientHeight) box.scrollTop = top - height;
   if (!before || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
+}
+
+/** Scroll a box to a word that is not in sight in it, so that whole lines are. */
+function reveal(box, { offsetTop: top, offsetHeight: height }) {
+  const line = Number.parseFloat(getComputedStyle(box).lineHeight);
+  const seen = top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
+  if (!seen) box.scrollTop = (Math.floor(top / line) - 1) * line;
 }
 
 /** A text without its marks of voices and pauses, which are not said. */

@@ -180,10 +180,35 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     at = page.evaluate(places)
     reload(visitor)
     whole = "\n\n".join(["One", *LONG])
-    expect(text).to_have_value(whole[at:].strip())
+    expect(text).to_have_value(whole)
+    # What was read is shown as such.
+    assert page.text_content("#words .said") == whole[:at] and page.text_content("#words") == whole
     page.get_by_role("button", name="From the chapter’s beginning").click()
     expect(text).to_have_value(whole)
     assert page.evaluate(places) == 0
+
+
+@in_both
+def test_a_click_reads_from_the_sentence(visitor: Visitor, tmp_path: Path) -> None:
+    page, book = visitor.page, tmp_path / "Long.md"
+    book.write_text("# One" + "".join(f"\n\nPart {n} begins. It ends here." for n in range(40)), "utf-8")
+    give(page, book)
+    expect(page.locator("#words")).to_contain_text("Part 39")
+    lines = "parseFloat(getComputedStyle(words).lineHeight)"
+    whole, height, line = page.evaluate(f"[words.textContent, words.clientHeight, {lines}]")
+    below = "words.scrollHeight - words.clientHeight - words.scrollTop"
+    # Of neither is there any audio; the second is of what is shown as read.
+    for wheel, left, y, at in (
+        (10**6, below, height - line / 2 - 6, whole.rindex("It ends")),
+        (-(10**6), "words.scrollTop", 2.5 * line + 6, whole.index("It ends")),
+    ):
+        page.hover("#words")
+        page.mouse.wheel(0, wheel)
+        page.wait_for_function(f"() => {left} < 1")
+        page.locator("#words").click(position={"x": 260, "y": y})
+        page.wait_for_function(f"() => words.firstChild.textContent.length === {at}")
+        assert page.text_content("#words") == whole
+    assert "It ends here." in [request["text"] for request in visitor.requests]
 
 
 @pytest.mark.parametrize("act", ["#gallery [role=option] >> nth=1", "#emotions button[value=happy]", "#stop"])
@@ -238,3 +263,35 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
     assert saving.value.suggested_filename == "Long.m4b"
     page.wait_for_function("() => sessionStorage.getItem('kani.making') === ''")
     assert len(asked) == 3 and len(set(asked)) == 1 and "voice=" in asked[0]
+
+
+def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path))
+    page.get_by_role("button", name="Audiobook").click()
+    expect(page.locator("#book-open [role=status]")).to_contain_text("Audiobook: ")
+    page.click("#speak")
+    visitor.wait_for_sound()
+    page.get_by_role("button", name="Close the book").click()
+    for left in ("#words", "#edit", "#stage", "#book-open"):
+        expect(page.locator(left)).to_be_hidden()
+    expect(page.locator("#toast-text")).to_have_text("The audiobook was stopped.")
+    with page.expect_download():
+        page.click("#toast-undo")
+        expect(page.locator("#words")).to_contain_text(LONG[0])
+
+
+@pytest.mark.parametrize("size", [(390, 844), (360, 640), (640, 360)])
+def test_phone_that_reads_a_book_shows_its_text(visit: Visit, tmp_path: Path, size: tuple[int, int]) -> None:
+    visitor = visit(viewport={"width": size[0], "height": size[1]})
+    give(visitor.page, long_book(tmp_path))
+    cover = visitor.page.locator("#book-open .cover")
+    expect(cover).to_be_visible()
+    visitor.page.click("#speak")
+    visitor.wait_for_sound()
+    expect(cover).to_be_hidden()
+    parts = [visitor.page.locator(part).bounding_box() for part in (".book-open", "#words", "#stage")]
+    head, words, player = (box["y"] for box in parts if box)
+    assert head >= 0 and words - head < 70 and player - words > 170
+    visitor.page.click("#stop")
+    expect(cover).to_be_visible()
