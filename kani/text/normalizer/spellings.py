@@ -50,6 +50,21 @@ _LAST_FIGURES = (
 
 _Becomes = str | Callable[[re.Match[str]], str]
 
+_PATH = re.compile(
+    r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
+    r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
+    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü))) > (?=\d)"
+)
+"""The steps of a menu's path: "Settings > Display > 4K", "Settings > 5G"."""
+
+
+def _steps(path: re.Match[str], mark: str) -> str:
+    """A path with pauses for its signs, if a step in it is a word: others compare ("9 > x > 3")."""
+    steps = path.string[path.start() : path.end() + 2]
+    named = path.group() == " > " or re.search(r"> [^\W\d_][^\s\d]", steps)
+    return path.group().replace(" > ", mark) if named else path.group()
+
+
 _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     (
@@ -122,6 +137,8 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     # A parcel's number, digits of an extension, minutes between trains
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
     ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
+    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4}) (\d{1,4}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
+    ("", r"(?<![A-Za-z])([A-Z]{2}) (\d{3}) (?!000)(\d{3}) ([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4"),
     (
         "de es fr it pt",
         rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
@@ -329,7 +346,8 @@ def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[
         for languages, written, becomes in _SPELLINGS
         if not languages or language in languages.split()
     )
-    patterns = (*(table.spellings if table else ()), *shared)
+    steps: _Becomes = functools.partial(_steps, mark="、" if unspaced_table_for(language) else " — ")
+    patterns = (_PATH, steps), *(table.spellings if table else ()), *shared
     return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
 
 

@@ -96,7 +96,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
     if found["whole"]:
         part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
-    return _read_with_unit(part, at, found.end(), scan)
+    return _read_with_unit(part, of, at, found.end(), scan)
 
 
 def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
@@ -106,7 +106,7 @@ def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
     said = say_fraction(*part, scan.table)
     if scan.last_number == at and scan.text[at - 1].isdecimal():
         said = scan.table.numbers.mixed + said
-    return _read_with_unit(said, at, at + 1, scan)
+    return _read_with_unit(said, part[0], at, at + 1, scan)
 
 
 def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
@@ -117,10 +117,16 @@ def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
     )
 
 
-def _read_with_unit(said: str, start: int, middle: int, scan: Scan) -> UnspacedReading:
-    """A fraction with the unit after it, if there is one."""
+def _read_with_unit(said: str, numerator: int, start: int, middle: int, scan: Scan) -> UnspacedReading:
+    """A fraction with the unit or the counter after it, if there is one."""
     word, place = scan.word_behind(middle)
-    unit = scan.table.units.get(word)
+    unit, words = scan.table.units.get(word), scan.table.words
+    counter = scan.table.counters.get(word)
+    if unit is None and isinstance(words, JapaneseNumbers) and counter is not None and place == middle:
+        # "1/2本", "1/2つ"
+        one, plain = words.cardinal(numerator), replace(counter, whole=None)
+        said = said.removesuffix(one) + words.counted(numerator, "", plain)
+        return UnspacedReading((Piece(said, start, place + len(word)),), place + len(word))
     if unit is None:
         return UnspacedReading((Piece(said, start, middle),), middle)
     said = unit.before + said + unit.counter.said

@@ -21,7 +21,7 @@ _TIME = re.compile(
     re.IGNORECASE,
 )
 _ORDINAL = re.compile(r"[1-5]\.?(?:[ºª°]|er?|re|[oa])")
-_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..")
+_MARKS = ("", ".", ",", ";", ".,", ".:", ".;", ".)", ".!", ".?", ":", "..", "?", "!")
 _HOURS, _LAST_DAY = 24, 31
 _LETTERS = re.compile(rf"[^\W\d_][{DASHES}][^\W\d_]")
 _ALWAYS = frozenset("mié jue sáb gio sab Thu Thurs Tue Tues Fri".split())
@@ -241,9 +241,10 @@ def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> 
 
 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
-    """True after a word that dates follow, where weekdays have a capital: "bis Fr.", "jeden 2. Mi."."""
+    """True after a word that dates follow, where weekdays have a capital: "am Fr?", "jeden 2. Mi."."""
     token, before, dates = cursor.token(), cursor.previous(), table.dates
-    if not (name[0].isupper() and token.core[0].isupper() and token.suffix.startswith(".")):
+    closed = token.suffix.startswith((".", "?", "!"))
+    if not (name[0].isupper() and token.core[0].isupper() and closed):
         return False
     # "bei Fr. Dr. Roth" is a woman.
     titled = cursor.token(1).core[:1].isupper() and f"{token.core}." in table.abbreviations

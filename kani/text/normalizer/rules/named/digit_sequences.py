@@ -285,7 +285,9 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     if measured:
         # "10-km-Sprint"
         forms, middle = table.units[head].forms, at + len(head)
-        name = Piece(forms.get("one", forms["other"]), at, middle)
+        one, other = forms.get("one", forms["other"]), forms["other"]
+        # "7,5-Tonnen-Lkw", but "10-Kilometer-Sprint"
+        name = Piece(other if other == f"{one}n" else one, at, middle)
         first = Piece(f"{spoken} ", token.core_start, at)
         last = Piece(tail, middle + 1, token.core_end)
         said = capitals_pieces(tail, middle + 1, table) if tail.isupper() else (last,)
