@@ -48,7 +48,26 @@ _LAST_FIGURES = (
     ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
 )
 
+_STARRED = (
+    r"h[oô]tel(?:s|es|esco)?|hot[eé]is|alberg\w{1,3}|auberge|hostal|pousada|resort"
+    r"|rest(?:o|aurante?)|ristorante|un|um"
+)
+_OPEN = (
+    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
+    r"|horario|horário|orario|horaires?"
+)
+_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
+_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
+
 _Becomes = str | Callable[[re.Match[str]], str]
+
+
+def _gap(found: re.Match[str]) -> str:
+    """Minutes and seconds of a race: "+1:02" is "+1 min 2 s", "a +0:08" is "a 8 s"."""
+    minutes, seconds = int(found[2]), int(found[3])
+    parts = (f"{minutes} min" * (minutes > 0), f"{seconds} s" * (seconds > 0 or minutes == 0))
+    return (found[1] or "+") + " ".join(filter(None, parts))
+
 
 _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
@@ -64,7 +83,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
         r"\1, \2, \3",
     ),
     ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
-    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
+    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?(?:°|ºC))", r"\1, \2"),
     ("", r"#(?=\d{6,}\b)", "# "),
     ("de en es fr it pt hi", r"(?<=\d)[x×](?=[£$€₹]\d)", " x "),
     ("", r"(?<=NPK )(\d{1,2})[:-](\d{1,2})[:-](\d{1,2})(?![\d:])", r"\1, \2, \3"),
@@ -120,8 +139,12 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
     ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     # A parcel's number, digits of an extension, minutes between trains
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
+    (
+        "",
+        r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3})(?: (\d{3}))? ?((?!KM)[A-Z]{2})(?![A-Za-z\d])",
+        r"\1\2\3\4\5",
+    ),
+    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}|\d?[A-Z]{2}))?(?!\w| \d)", r"\1\2\3\4"),
     (
         "de es fr it pt",
         rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
@@ -129,6 +152,21 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
+    # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
+    ("", r"(?<=\d['’′][0-5]\d)(?:''|’’|′′)", '"'),
+    ("es fr it pt", r"(\d['’′][0-5]\d[\"”″][^\n]{0,60} [aà] \d{1,2})(?:''|[\"”″])(?!\w)", r"\1 s"),
+    ("de en es fr it pt", r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])", _gap),
+    ("", rf"(?i)(\b(?:{_STARRED})(?: [^\W\d_]{{2,12}}){{0,2}} [1-5])\*(?![\w*])", r"\1⋆"),
+    ("", r"(?<![\w*])([1-5])\*(?= [Hh][oô]tel)", r"\1⋆"),
+    ("es fr it pt", r"(?<=[a-zà-ÿ,] )(I{2,3}|IV|VI{0,3})-(?=[\s,.;)]|$)", r"\1−"),
+    *(
+        (
+            language,
+            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
+            rf"\1 {begin} \2 {end} \3",
+        )
+        for language, begin, end in _FROM_TO
+    ),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
     ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
@@ -250,7 +288,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
     (
         "pt",
-        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar)\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
+        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar|acab|termin|vir[ao]|interval|jog|partid|gol|est[aá])\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
         r"(?!\d|[.,]\d| ?[cm]?m\b)",
         r"\1\2 a \3",
     ),
@@ -264,6 +302,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("it", r"(?<=\()m (?=\d)|(?<=quota )m (?=\d)", "metri "),
     ("it", r"(?<=[a-z,] )q (?=\d)", "quintali "),
     ("it", r"(?<=\d)( ?€)?/kg\b(?!/)", r"\1 al chilo"),
+    ("it", r"(?<=\d['’′]\d\d[\"”″])/km\b", " al chilometro"),
     ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
     ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
     ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
