@@ -8,7 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
-from kani.text.normalizer.spellings import respelled
+from kani.text.normalizer.respelling import respelled
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃")
 """Characters other than letters and digits that are read aloud on their own."""

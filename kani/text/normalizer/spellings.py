@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Callable
 
-from kani.text.normalizer.tables.loaded import table_for
-from kani.text.normalizer.unspaced.table import unspaced_table_for
 from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -48,9 +45,20 @@ _LAST_FIGURES = (
     ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
 )
 
-_Becomes = str | Callable[[re.Match[str]], str]
+_STARRED = (
+    r"h[oô]tel(?:s|es|esco)?|hot[eé]is|alberg\w{1,3}|auberge|hostal|pousada|resort"
+    r"|rest(?:o|aurante?)|ristorante|un|um"
+)
+_OPEN = (
+    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
+    r"|horario|horário|orario|horaires?"
+)
+_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
+_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
 
-_PATH = re.compile(
+Becomes = str | Callable[[re.Match[str]], str]
+
+PATH = re.compile(
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
     r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
     r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü))) > (?=\d)"
@@ -58,14 +66,21 @@ _PATH = re.compile(
 """The steps of a menu's path: "Settings > Display > 4K", "Settings > 5G"."""
 
 
-def _steps(path: re.Match[str], mark: str) -> str:
+def path_steps(path: re.Match[str], mark: str) -> str:
     """A path with pauses for its signs, if a step in it is a word: others compare ("9 > x > 3")."""
     steps = path.string[path.start() : path.end() + 2]
     named = path.group() == " > " or re.search(r"> [^\W\d_][^\s\d]", steps)
     return path.group().replace(" > ", mark) if named else path.group()
 
 
-_SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
+def _gap(found: re.Match[str]) -> str:
+    """Minutes and seconds of a race: "+1:02" is "+1 min 2 s", "a +0:08" is "a 8 s"."""
+    minutes, seconds = int(found[2]), int(found[3])
+    parts = (f"{minutes} min" * (minutes > 0), f"{seconds} s" * (seconds > 0 or minutes == 0))
+    return (found[1] or "+") + " ".join(filter(None, parts))
+
+
+SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     (
         "de en es fr it pt",
@@ -79,7 +94,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
         r"\1, \2, \3",
     ),
     ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
-    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?°)", r"\1, \2"),
+    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?(?:°|ºC))", r"\1, \2"),
     ("", r"#(?=\d{6,}\b)", "# "),
     ("de en es fr it pt hi", r"(?<=\d)[x×](?=[£$€₹]\d)", " x "),
     ("", r"(?<=NPK )(\d{1,2})[:-](\d{1,2})[:-](\d{1,2})(?![\d:])", r"\1, \2, \3"),
@@ -135,10 +150,12 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
     ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     # A parcel's number, digits of an extension, minutes between trains
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (\d{3}) (\d{3}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}))?(?!\d| \d)", r"\1\2\3\4"),
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4}) (\d{1,4}) ?([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4\5"),
-    ("", r"(?<![A-Za-z])([A-Z]{2}) (\d{3}) (?!000)(\d{3}) ([A-Z]{2})(?![A-Za-z\d])", r"\1\2\3\4"),
+    (
+        "",
+        r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (?!000)(\d{3})(?: (\d{3}))? ?((?!KM)[A-Z]{2})(?![A-Za-z\d])",
+        r"\1\2\3\4\5",
+    ),
+    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}|\d?[A-Z]{2}))?(?!\w| \d)", r"\1\2\3\4"),
     (
         "de es fr it pt",
         rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
@@ -146,6 +163,21 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ),
     ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
     ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
+    # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
+    ("", r"(?<=\d['’′][0-5]\d)(?:''|’’|′′)", '"'),
+    ("es fr it pt", r"(\d['’′][0-5]\d[\"”″][^\n]{0,60} [aà] \d{1,2})(?:''|[\"”″])(?!\w)", r"\1 s"),
+    ("de en es fr it pt", r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])", _gap),
+    ("", rf"(?i)(\b(?:{_STARRED})(?: [^\W\d_]{{2,12}}){{0,2}} [1-5])\*(?![\w*])", r"\1⋆"),
+    ("", r"(?<![\w*])([1-5])\*(?= [Hh][oô]tel)", r"\1⋆"),
+    ("es fr it pt", r"(\b(?:d[eiu]|un|[ye]|et)|,) (I{2,3}|IV|VI{0,3})-(?=[\s,.;)]|$)", r"\1 \2−"),
+    *(
+        (
+            language,
+            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
+            rf"\1 {begin} \2 {end} \3",
+        )
+        for language, begin, end in _FROM_TO
+    ),
     # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
     ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
@@ -267,7 +299,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
     (
         "pt",
-        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar)\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
+        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar|acab|termin|vir[ao]|interval|jog|partid|gol|est[aá])\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
         r"(?!\d|[.,]\d| ?[cm]?m\b)",
         r"\1\2 a \3",
     ),
@@ -281,6 +313,7 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
     ("it", r"(?<=\()m (?=\d)|(?<=quota )m (?=\d)", "metri "),
     ("it", r"(?<=[a-z,] )q (?=\d)", "quintali "),
     ("it", r"(?<=\d)( ?€)?/kg\b(?!/)", r"\1 al chilo"),
+    ("it", r"(?<=\d['’′]\d\d[\"”″])/km\b", " al chilometro"),
     ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
     ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
     ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
@@ -311,47 +344,3 @@ _SPELLINGS: tuple[tuple[str, str, _Becomes], ...] = (
 )
 """Languages ("" for all), what is written there, and what it becomes: a template, a function, or "" to
 leave out spaces and hyphens."""
-
-
-def respelled(
-    text: str, starts: tuple[int, ...], ends: tuple[int, ...], language: str
-) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    """``text`` in the spellings that rules know; each new character stands for all that it replaces."""
-    for pattern, becomes in _patterns(language):
-        kept, done = "", 0
-        first: list[int] = []
-        last: list[int] = []
-        for found in pattern.finditer(text):
-            at, end = found.span()
-            new = becomes(found)
-            word, space, rest = found.group().partition(" ")
-            if rest and new.startswith(word + space):
-                # The word that stays keeps its place: "Am" of "Am 3.10.24".
-                at, new = at + len(word + space), new[len(word + space) :]
-            kept += text[done:at] + new
-            first += (*starts[done:at], *[starts[at]] * len(new))
-            last += (*ends[done:at], *[ends[end - 1]] * len(new))
-            done = end
-        if done:
-            text = kept + text[done:]
-            starts, ends = (*first, *starts[done:]), (*last, *ends[done:])
-    return text, starts, ends
-
-
-@functools.cache
-def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
-    table = unspaced_table_for(language) or table_for(language)
-    shared = (
-        (re.compile(written), becomes)
-        for languages, written, becomes in _SPELLINGS
-        if not languages or language in languages.split()
-    )
-    steps: _Becomes = functools.partial(_steps, mark="、" if unspaced_table_for(language) else " — ")
-    patterns = (_PATH, steps), *(table.spellings if table else ()), *shared
-    return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
-
-
-def _spelled(becomes: _Becomes, found: re.Match[str]) -> str:
-    if callable(becomes):
-        return becomes(found)
-    return found.expand(becomes) if becomes else re.sub(r"[\s-]", "", found.group())

@@ -31,7 +31,7 @@ class ItalianNumbers(NumberWords):
             spoken = num2words_cached(self.language, number, "ordinal")
         else:
             return self.cardinal(number)
-        return f"{spoken[:-1]}a" if form in ("f", "f vowel") else spoken
+        return spoken[:-1] + {"f": "a", "f vowel": "a", "mp": "i"}.get(form, spoken[-1])
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""

@@ -90,6 +90,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 _INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
+_PLACED = re.compile(
+    r"(?:qued[aéó]|acab|termin|(?:ch|ll)eg|fi(?:c|qu)|(?:final|clas|class)i[zfs]|arriv|sono|finit)\w*$"
+)
+_WARMEST = 60
 _NOUNS_LIKE_VERBS = frozenset(
     "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()
 )
@@ -107,6 +111,11 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     ):
         return True
     before = cursor.previous().core.lower()
+    if mark == "º" and number > _MOST_PLACES:
+        # "quedó 204º", "fiquei em 204º"
+        inside = before in ("em", "en", "in") and number > _WARMEST
+        if _PLACED.match(cursor.previous(1 + inside).core.lower()):
+            return False
     noun = cursor.token(1).core.islower() and len(cursor.token(1).core) > len("ou")
     if mark == "º" and number > _LAST_LOOSE and before in _BEFORE_DEGREES and not noun:
         # "lavar a 30º."

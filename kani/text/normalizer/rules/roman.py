@@ -13,6 +13,8 @@ _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
 _LONGEST_NAME = 6
 _LAST_CONGRESS = 39
+_HIGHEST_GRADE = 12
+_ORDINAL_GRADES = frozenset("es it pt".split())
 
 
 def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -133,7 +135,13 @@ def _before_name(cursor: TokenCursor) -> str:
 
 
 def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
-    """ "XXe", "Ier": a Roman numeral with an ordinal's ending."""
+    """ "XXe", "Ier": a Roman numeral with an ordinal's ending; "IV+", a climber's grade."""
+    grade, sign = token.core[:-1], {"+": table.numbers.plus, "−": table.numbers.minus}.get(token.core[-1:])
+    place = roman_value(grade) or 0
+    if sign and (len(grade) > 1 or grade == "V") and 1 < place <= _HIGHEST_GRADE:
+        words = table.number_words
+        graded = words.ordinal(place, "m") if table.language in _ORDINAL_GRADES else words.cardinal(place)
+        return Verbalization((Piece(f"{graded} {sign}", token.core_start, token.core_end),), token.core_end)
     for mark in table.roman.marks:
         number = token.core.removesuffix(mark)
         if number != token.core and set(number) <= set("IVX") and (value := roman_value(number)) is not None:

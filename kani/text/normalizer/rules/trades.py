@@ -16,6 +16,13 @@ _CONTEXT, _FAR, _AHEAD = 10, 24, 10
 _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
+_VOWELS = tuple((vowel, f"{vowel}s") for vowel in "aeioué")
+_PLURALS = {
+    "es": (("ión", "iones"), ("z", "ces"), *_VOWELS, *((one, f"{one}es") for one in "dlrn")),
+    "fr": (*_VOWELS, *((one, f"{one}s") for one in "bcdfgklmnprt")),
+    "it": (("ione", "ioni"), ("ca", "che"), ("ga", "ghe"), ("a", "e"), ("o", "i"), ("ore", "ori")),
+    "pt": (("ção", "ções"), ("são", "sões"), ("m", "ns"), *_VOWELS, ("r", "res")),
+}
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
@@ -76,12 +83,24 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
         said = _agreeing(table.cut.get(token.core, table.cut[short]), cursor, table)
+        if said not in table.cut_adjectives and (
+            several := re.fullmatch(r"[2-9]|\d\d", cursor.previous().core)
+        ):
+            said = _plural(said, table) if several and not cursor.previous().suffix else said
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
     named = following.core != "" and following.core.lower() not in common_words(table.language)
     end = token.core_end + (not ends or named)
     return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _plural(noun: str, table: LanguageTable) -> str:
+    """More than one of a thing: "6 lez." are "lezioni"."""
+    for ending, several in _PLURALS.get(table.language, ()):
+        if noun.endswith(ending):
+            return noun.removesuffix(ending) + several
+    return noun
 
 
 def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str | None:

@@ -29,6 +29,8 @@ _ALWAYS = frozenset("mié jue sáb gio sab Thu Thurs Tue Tues Fri".split())
 _SURE = frozenset("lun ven sam qua".split())
 """Short names that are no other word before a day."""
 _OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
+_OF = frozenset("de du del di do da el il le o au ce este esta".split())
+_UNTIL = frozenset("até hasta entro desde dès avant jusqu'au".split())
 _LONGEST_JOINER = 7
 _AFTER_SO = frozenset("zu offen früh ab bis von seit außer".split())
 
@@ -61,6 +63,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _is_dated(cursor, name, table)
         or _is_one_of_two(cursor, table)
         or _is_after(cursor, name, table)
+        or _is_stopped(cursor, name, table)
         or _is_closed(cursor, table)
         or _goes_on(cursor, name, table)
     ):
@@ -255,6 +258,21 @@ def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     return not titled and (numbered or (after and not before.suffix))
 
 
+def _is_stopped(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True for a small name with a stop before another mark, or after "until": "até sex."."""
+    token, following, before = cursor.token(), cursor.token(1), cursor.previous().core.lower()
+    if (
+        not (name.islower() and token.core.islower() and token.suffix.startswith("."))
+        or cursor.previous().suffix
+    ):
+        return False
+    if f"{token.core}." in table.abbreviations and token.core not in table.also_words:
+        return False
+    if following.text[following.start : following.end] == ":" or token.suffix == ".:":
+        return before in _OF
+    return token.suffix in (".,", ".;", ".)") or (before in _UNTIL and token.suffix == ".")
+
+
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside a word for closed or open, or after an ordinal: "fermé le dim.", "1er sam. du mois"."""
     token, before = cursor.token(), cursor.previous()
@@ -291,7 +309,7 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     following = cursor.token(1)
-    if following.text[following.start : following.end] in ("?", "!"):
+    if following.text[following.start : following.end] in ("?", "!", ":"):
         # French "sam. ?"
         return False
     if following.core.lower() in table.dates.months:
