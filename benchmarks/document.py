@@ -52,8 +52,8 @@ had meanwhile."""
 
 ELSEWHERE = """**Which processor do you have?** Those that multiply bytes quickly (VNNI) are listed apart.
 On Linux this prints `avx512_vnni` or `avx_vnni` if yours does: `grep -o -m1 -w -e avx512_vnni -e avx_vnni
-/proc/cpuinfo`. With AVX2 only, the students speak English, Spanish, French and Portuguese. On ARM and on
-Apple silicon nothing was measured; Kokoro's decoder runs on them, but on no GPU.
+/proc/cpuinfo`. With AVX2 only, the students speak English, Spanish, French, Italian and Portuguese. On ARM
+and on Apple silicon nothing was measured; Kokoro's decoder runs on them, but on no GPU.
 [The Kani model does](kani.md#on-a-gpu)."""
 
 MACHINES = "Two cores, 24 GiB, Linux."

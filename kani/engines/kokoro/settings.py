@@ -67,10 +67,10 @@ class KokoroSettings(PluginSettings):
         "KANI_KOKORO_STUDENT",
         group=SPEECH,
         about="Use of the students, small networks that speak English as af_heart, Spanish as ef_dora, "
-        "French as ff_siwis and Portuguese as pf_dora for a twentieth of the processor time: `auto` (in "
-        "sessions that begin while Kokoro's slots are taken, and in all on a machine where Kokoro's "
-        "sentences begin late, such as one with AVX2 only), `always`, `never`, or `only` (Kokoro itself is "
-        "not loaded: the students' voices, and 0.2 GB of memory less).",
+        "French as ff_siwis, Italian as if_sara and Portuguese as pf_dora for a twentieth of the processor "
+        "time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a machine where "
+        "Kokoro's sentences begin late, such as one with AVX2 only), `always`, `never`, or `only` (Kokoro "
+        "itself is not loaded: the students' voices, and 0.2 GB of memory less).",
     )
     students: Path | None = setting(
         None,

@@ -83,11 +83,12 @@ ORIGINS = {
     "af_heart": "hibari-tts/0.2.1",
     "ef_dora": "began as the student of af_heart",
     "ff_siwis": "began as the student of ef_dora",
+    "if_sara": "began as the student of ef_dora",
     "pf_dora": "began as the student of ef_dora",
 }
 """Source that the origin of each student that ships names."""
 
-LANGUAGES = {"af_heart": "en", "ef_dora": "es", "ff_siwis": "fr", "pf_dora": "pt"}
+LANGUAGES = {"af_heart": "en", "ef_dora": "es", "ff_siwis": "fr", "if_sara": "it", "pf_dora": "pt"}
 """The languages that they speak."""
 
 

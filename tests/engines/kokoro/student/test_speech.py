@@ -112,6 +112,17 @@ FRENCH = Spoken(
     least_length=0.92,
 )
 
+ITALIAN = Spoken(
+    "if_sara",
+    "it",
+    "I bambini giocano in giardino, mentre i genitori preparano la cena in cucina.",
+    (
+        "Vorrei un tavolo per quattro persone vicino alla finestra se possibile.",
+        "La macchina rossa del mio vicino si è fermata davanti alla casa di mia madre.",
+        "Domani mattina partiremo molto presto per arrivare in montagna prima di mezzogiorno.",
+    ),
+)
+
 PORTUGUESE = Spoken(
     "pf_dora",
     "pt",
@@ -123,7 +134,7 @@ PORTUGUESE = Spoken(
     ),
 )
 
-STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH, FRENCH, PORTUGUESE)}
+STUDENTS = {each.voice: each for each in (ENGLISH, SPANISH, FRENCH, ITALIAN, PORTUGUESE)}
 VOICE, LANGUAGE, TEXT, WRITTEN = ENGLISH.voice, ENGLISH.language, ENGLISH.text, ENGLISH.written
 EMOTIONAL = {
     name: split_prosody(EMOTIONS[name], NATIVE_PROSODY_FIELDS)[0] for name in ("sad", "happy", "excited")
@@ -221,8 +232,8 @@ def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> 
     # Others are refused before a start.
     known = known_voices(KokoroSettings(student="only"))
     assert known == KnownVoices(frozenset(STUDENTS), frozenset(info.default_voices))
-    with pytest.raises(UnsupportedLanguage, match=r"'it'.*en"):
-        asyncio.run(chunks_of(student, Segment("Ciao.", VOICE, "it")))
+    with pytest.raises(UnsupportedLanguage, match=r"'hi'.*en"):
+        asyncio.run(chunks_of(student, Segment("नमस्ते.", VOICE, "hi")))
 
 
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
