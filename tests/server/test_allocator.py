@@ -12,6 +12,7 @@ import pytest
 from kani.server import allocator
 from kani.server.allocator import periodic_trim, trim_heap
 from tests.support.patience import happens
+from tests.support.programs import ran
 
 BLOCK_BYTES = 64 * 1024
 BLOCKS = 1600
@@ -50,6 +51,26 @@ def test_memory_freed_in_a_thread_is_returned() -> None:
     before = resident()
     trim_heap()
     assert before - resident() > BLOCKS * BLOCK_BYTES // 2
+
+
+MAPPED = """
+import ctypes
+from kani.server.allocator import MAPPED_BYTES, bound_heap
+library = ctypes.CDLL(None)
+library.malloc.restype = ctypes.c_void_p
+library.free.argtypes = library.malloc.argtypes = [ctypes.c_size_t]
+library.mallinfo2.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": [("", ctypes.c_size_t * 10)]})
+bound_heap()
+library.free(library.malloc(5 * MAPPED_BYTES))  # glibc's own limit becomes as large
+before = bytes(library.mallinfo2())
+library.malloc(MAPPED_BYTES)
+print(*(int.from_bytes(found[24:32], "little") for found in (before, bytes(library.mallinfo2()))))
+"""
+
+
+def test_large_blocks_are_mapped_one_by_one() -> None:
+    before, after = ran(sys.executable, "-c", MAPPED).stdout.split()
+    assert int(after) == int(before) + 1
 
 
 async def trimmed() -> None:
