@@ -49,6 +49,7 @@ playback.acts = {
     features.plays(utterance);
   },
   heard: (utterance) => features.book?.heard(utterance),
+  stops: () => features.book?.keepHeard(),
   readFrom: (place) => features.book?.readFrom(place),
   changed: buttons,
 };

@@ -91,7 +91,7 @@ export class Book {
     return this.#book.chapters[this.#at].text.trim();
   }
 
-  /** The chapter that was heard last, and its character that a paragraph or a sentence begins at. */
+  /** The chapter that was heard last, and its character that a sentence begins at. */
   get #place() {
     return this.#places.object[this.#book.id] ?? [0, 0];
   }
@@ -101,6 +101,7 @@ export class Book {
 
   /** What is spoken of the form's text, if it is the chapter: that from the place on, and the names of the book and the chapter. */
   get next() {
+    this.keepHeard();
     if (!this.#reads(compose.choice)) return {};
     const [at, from] = this.#place;
     const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
@@ -108,16 +109,24 @@ export class Book {
     return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
   }
 
-  /** Follow what is heard, until a promise resolves: the place is that of the paragraph. */
-  async follow(choice, ended) {
-    if (!this.#reads(choice)) return;
-    const { text, before = "" } = choice;
-    const timer = setInterval(() => {
-      const heard = [...text].slice(0, playback.place).join("").lastIndexOf("\n\n");
-      if (playback.place >= 0 && this.#reads(choice)) this.#keepPlace(before.length + (heard < 0 ? 0 : heard + 2));
-    }, PLACE_EVERY_MS);
+  /** Follow what is heard, until a promise resolves. */
+  async follow(ended) {
+    const timer = setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
     await ended;
     clearInterval(timer);
+  }
+
+  /** Keep the beginning of the sentence that is heard. */
+  keepHeard() {
+    if (!playback.busy || playback.place < 0 || !this.#reads(playback.shown.choice)) return;
+    const { text, before = "" } = playback.shown.choice;
+    this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
+  }
+
+  /** Keep the beginning of the sentence that holds a character of the chapter. */
+  #keepSentence(place) {
+    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
+    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
@@ -130,8 +139,8 @@ export class Book {
   /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter. */
   readFrom(place) {
     if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
-    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
-    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
+    quiet();
+    this.#keepSentence(place);
     compose.speak(false);
     return true;
   }

@@ -16,7 +16,7 @@ const LONG_WAIT_MS = 1000;
 class Playback {
   /**
    * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
-   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
+   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; stops(): it is about to be stopped; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
    * @type {Record<string, any>}
    */
   acts = {};
@@ -76,6 +76,7 @@ class Playback {
   /** Silence at once, and no more work for the server. */
   stop() {
     if (!this.busy) return;
+    this.acts.stops();
     const heard = this.player.busy;
     if (this.asked) {
       connection.cancel(this.shown.request);
