@@ -50,7 +50,8 @@ playback.acts = {
   },
   heard: (utterance) => features.book?.heard(utterance),
   stops: () => features.book?.keepHeard(),
-  readFrom: (place) => features.book?.readFrom(place),
+  differs: () => features.book?.differs,
+  readFrom: (place, came) => features.book?.readFrom(place, came),
   changed: buttons,
 };
 const gallery = new Gallery();
@@ -59,6 +60,7 @@ server.learn = learn;
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
+  if (tries && features.book?.rests) return;
   features.stopDictation();
   const choice = { ...compose.choice, ...features.book?.next, tries };
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak(choice);
@@ -110,6 +112,7 @@ async function saveVideo(shape) {
 }
 
 function buttons() {
+  features.book?.nameSpeaking();
   const some = playback.shown !== null && playback.shown.samples > 0;
   const left = document.activeElement === find("stop") && !playback.busy;
   find("stop").hidden = !playback.busy;
@@ -169,6 +172,8 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
+// What is read of a book goes on with what is chosen.
+find("compose").addEventListener("change", () => features.book?.differs && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);

@@ -1,7 +1,7 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
 import { compose } from "./compose.js";
-import { button, find, make, tell } from "./element.js";
+import { button, find, make, query, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { clock, percent, t } from "./i18n.js";
@@ -38,6 +38,10 @@ export class Book {
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
 
+  constructor() {
+    find("text").addEventListener("input", () => this.nameSpeaking());
+  }
+
   /** Read a file, and show the book. */
   async read(file) {
     this.#file = file;
@@ -66,7 +70,7 @@ export class Book {
 
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
-    this.#leave();
+    if (this.#book && this.#makes.text) this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
@@ -116,9 +120,25 @@ export class Book {
     clearInterval(timer);
   }
 
+  /** Whether the chapter is heard, or rests. */
+  get #sounds() {
+    return playback.busy && this.#reads(playback.shown.choice);
+  }
+
+  /** Whether the chapter rests: what is tried then waits. */
+  get rests() {
+    return this.#sounds && playback.player.paused && this.#reads(compose.choice);
+  }
+
+  /** Whether the chapter sounds otherwise than it is to now. */
+  get differs() {
+    const { text, ...manner } = compose.choice;
+    return this.#sounds && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
+  }
+
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
-    if (!playback.busy || playback.place < 0 || !this.#reads(playback.shown.choice)) return;
+    if (!this.#sounds || playback.place < 0) return;
     const { text, before = "" } = playback.shown.choice;
     this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
   }
@@ -136,8 +156,9 @@ export class Book {
     else this.#keepPlace(0, 0);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter. */
-  readFrom(place) {
+  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or came and sounds as it is to. */
+  readFrom(place, came) {
+    if (came && !this.differs) return false;
     if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
     quiet();
     this.#keepSentence(place);
@@ -147,7 +168,7 @@ export class Book {
 
   /** Go to a chapter, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = 0, aloud = playback.busy, again = false) {
-    const focused = document.activeElement;
+    const focused = /** @type {HTMLElement} */ (document.activeElement);
     const { select, previous, next } = this.#view;
     quiet();
     this.#at = at;
@@ -158,11 +179,18 @@ export class Book {
     // What was typed instead stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text);
-    // The next arrow key chooses the next chapter.
-    if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
-    else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+    // The next arrow key chooses the next chapter. From a text that is left the focus goes on without a ring, unless a key was pressed.
+    find("text").blur();
+    focused.focus({ preventScroll: true });
     if (aloud) compose.speak(false);
     else playback.stage.offer({ ...compose.choice, ...this.next });
+    this.nameSpeaking();
+  }
+
+  /** Have the button that speaks say whether it goes on from a place within the chapter. */
+  nameSpeaking() {
+    const within = this.#book && this.#reads(compose.choice) && this.#place[1] > 0;
+    tell(query("#speak span"), t(within ? "book.continue" : "speak"));
   }
 
   /** Remember a place. */
@@ -182,19 +210,20 @@ export class Book {
     }
     if (this.#reads(compose.choice)) compose.give(this.#open.object.typed);
     this.#book = null;
+    this.nameSpeaking();
     this.#open.object = {};
     this.#fill();
     find("text").focus();
   }
 
-  /** Stop making the audiobook of a book that makes room, until it is brought back. */
+  /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */
   #leave() {
-    if (!this.#book || !this.#makes.text) return;
-    const [book, manner] = [this.#book, this.#makes.object];
+    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds && !this.rests];
     this.#making?.abort();
-    offerUndo(t("book.cut"), () => {
+    offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);
-      this.#make(manner);
+      if (manner) this.#make(manner);
+      if (aloud) compose.speak(false);
     }, "chapter");
   }
 

@@ -16,12 +16,12 @@ const LONG_WAIT_MS = 1000;
 class Playback {
   /**
    * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
-   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; stops(): it is about to be stopped; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
+   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; stops(): it is about to be stopped; differs(): it is to sound otherwise; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
    * @type {Record<string, any>}
    */
   acts = {};
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position) => this.playFrom(position), (place) => this.acts.readFrom(place));
+  stage = new Stage(this.player, (position) => this.playFrom(position), (place, came) => this.acts.readFrom(place, came));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
@@ -93,6 +93,7 @@ class Playback {
   async pause(rests) {
     if (!this.player.busy) return;
     if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+    if (!rests && this.acts.differs()) return compose.speak(false);
     if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     clearTimeout(this.#drought);
     this.#slow = false;
