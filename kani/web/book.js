@@ -76,6 +76,8 @@ export class Book {
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
     const [at, from] = this.#place;
+    // The ring of the focus is for who uses the keyboard; a text always has it.
+    const focusVisible = document.activeElement.matches("button:focus-visible");
     this.#view = view(entry, {
       select: () => this.#use(Number(this.#view.select.value)),
       previous: () => this.#use(this.#at - 1),
@@ -87,7 +89,7 @@ export class Book {
     });
     this.#fill(this.#view.whole);
     this.#use(Math.min(at, entry.chapters.length - 1), from, false, again);
-    if (!again) this.#view.select.focus();
+    if (!again) this.#view.select.focus({ focusVisible });
   }
 
   /** The text of the chapter. */
@@ -169,6 +171,7 @@ export class Book {
   /** Go to a chapter, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = 0, aloud = playback.busy, again = false) {
     const focused = /** @type {HTMLElement} */ (document.activeElement);
+    const focusVisible = focused.matches(":focus-visible");
     const { select, previous, next } = this.#view;
     quiet();
     this.#at = at;
@@ -179,9 +182,9 @@ export class Book {
     // What was typed instead stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text);
-    // The next arrow key chooses the next chapter. From a text that is left the focus goes on without a ring, unless a key was pressed.
+    // The next arrow key chooses the next chapter.
     find("text").blur();
-    focused.focus({ preventScroll: true });
+    focused.focus({ preventScroll: true, focusVisible });
     if (aloud) compose.speak(false);
     else playback.stage.offer({ ...compose.choice, ...this.next });
     this.nameSpeaking();
