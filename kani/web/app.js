@@ -48,10 +48,7 @@ playback.acts = {
     historyList();
     features.plays(utterance);
   },
-  heard: (utterance) => features.book?.heard(utterance),
-  stops: () => features.book?.keepHeard(),
-  differs: () => features.book?.differs,
-  readFrom: (place, came) => features.book?.readFrom(place, came),
+  book: () => features.book,
   changed: buttons,
 };
 const gallery = new Gallery();
@@ -60,7 +57,7 @@ server.learn = learn;
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
-  if (tries && features.book?.rests) return;
+  if (tries && features.book?.rests()) return;
   features.stopDictation();
   const choice = { ...compose.choice, ...features.book?.next, tries };
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak(choice);
@@ -112,7 +109,6 @@ async function saveVideo(shape) {
 }
 
 function buttons() {
-  features.book?.nameSpeaking();
   const some = playback.shown !== null && playback.shown.samples > 0;
   const left = document.activeElement === find("stop") && !playback.busy;
   find("stop").hidden = !playback.busy;
@@ -173,7 +169,7 @@ find("spoken").addEventListener("toggle", async () => {
 });
 find("stop").addEventListener("click", () => quiet());
 // What is read of a book goes on with what is chosen.
-find("compose").addEventListener("change", () => features.book?.differs && speak(true));
+find("compose").addEventListener("change", () => features.book?.differs() && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);

@@ -39,7 +39,8 @@ export class Book {
   #making = null;
 
   constructor() {
-    find("text").addEventListener("input", () => this.nameSpeaking());
+    find("text").addEventListener("input", () => this.#nameSpeaking());
+    setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
   }
 
   /** Read a file, and show the book. */
@@ -115,32 +116,21 @@ export class Book {
     return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
   }
 
-  /** Follow what is heard, until a promise resolves. */
-  async follow(ended) {
-    const timer = setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
-    await ended;
-    clearInterval(timer);
-  }
-
   /** Whether the chapter is heard, or rests. */
-  get #sounds() {
-    return playback.busy && this.#reads(playback.shown.choice);
-  }
+  #sounds = () => playback.busy && this.#reads(playback.shown.choice);
 
   /** Whether the chapter rests: what is tried then waits. */
-  get rests() {
-    return this.#sounds && playback.player.paused && this.#reads(compose.choice);
-  }
+  rests = () => this.#sounds() && playback.player.paused && this.#reads(compose.choice);
 
-  /** Whether the chapter sounds otherwise than it is to now. */
-  get differs() {
+  /** Whether the chapter sounds otherwise than is chosen now. */
+  differs() {
     const { text, ...manner } = compose.choice;
-    return this.#sounds && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
+    return this.#sounds() && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
   }
 
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
-    if (!this.#sounds || playback.place < 0) return;
+    if (!this.#sounds() || playback.place < 0) return;
     const { text, before = "" } = playback.shown.choice;
     this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
   }
@@ -158,9 +148,9 @@ export class Book {
     else this.#keepPlace(0, 0);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or came and sounds as it is to. */
+  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. */
   readFrom(place, came) {
-    if (came && !this.differs) return false;
+    if (came && !this.differs()) return false;
     if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
     quiet();
     this.#keepSentence(place);
@@ -187,11 +177,10 @@ export class Book {
     focused.focus({ preventScroll: true, focusVisible });
     if (aloud) compose.speak(false);
     else playback.stage.offer({ ...compose.choice, ...this.next });
-    this.nameSpeaking();
   }
 
   /** Have the button that speaks say whether it goes on from a place within the chapter. */
-  nameSpeaking() {
+  #nameSpeaking() {
     const within = this.#book && this.#reads(compose.choice) && this.#place[1] > 0;
     tell(query("#speak span"), t(within ? "book.continue" : "speak"));
   }
@@ -199,9 +188,10 @@ export class Book {
   /** Remember a place. */
   #keepPlace(from, at = this.#at) {
     const { id } = this.#book;
-    this.#view.restart.disabled = from === 0;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
+    this.#view.restart.disabled = from === 0;
+    this.#nameSpeaking();
   }
 
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
@@ -213,7 +203,6 @@ export class Book {
     }
     if (this.#reads(compose.choice)) compose.give(this.#open.object.typed);
     this.#book = null;
-    this.nameSpeaking();
     this.#open.object = {};
     this.#fill();
     find("text").focus();
@@ -221,7 +210,7 @@ export class Book {
 
   /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */
   #leave() {
-    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds && !this.rests];
+    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds() && !this.rests()];
     this.#making?.abort();
     offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);

@@ -36,8 +36,7 @@ export class Stage {
   /**
    * @param {import("./player.js").Player} player that the words follow in time
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
-   * @param {(place: number, came: boolean) => boolean} readFrom reads from a character of what is shown on, unless its
-   *   audio has come and will do; false: that is not of a book
+   * @param {(place: number, came: boolean) => boolean} readFrom as Book has it
    */
   constructor(player, seek, readFrom) {
     this.player = player;
