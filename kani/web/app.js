@@ -48,8 +48,7 @@ playback.acts = {
     historyList();
     features.plays(utterance);
   },
-  heard: (utterance) => features.book?.heard(utterance),
-  readFrom: (place) => features.book?.readFrom(place),
+  book: () => features.book,
   changed: buttons,
 };
 const gallery = new Gallery();
@@ -58,6 +57,7 @@ server.learn = learn;
 
 /** Speak the text of the form; tries: to hear how a choice sounds. */
 function speak(tries) {
+  if (tries && features.book?.rests()) return;
   features.stopDictation();
   const choice = { ...compose.choice, ...features.book?.next, tries };
   if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak(choice);
@@ -168,6 +168,8 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
+// What is read of a book goes on with what is chosen.
+find("compose").addEventListener("change", () => features.book?.differs() && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);

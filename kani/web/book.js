@@ -1,7 +1,7 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
 import { compose } from "./compose.js";
-import { button, find, make, tell } from "./element.js";
+import { button, find, make, query, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { clock, percent, t } from "./i18n.js";
@@ -38,6 +38,11 @@ export class Book {
   #places = new Memory("kani.places", () => localStorage);
   #making = null;
 
+  constructor() {
+    find("text").addEventListener("input", () => this.#nameSpeaking());
+    setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
+  }
+
   /** Read a file, and show the book. */
   async read(file) {
     this.#file = file;
@@ -66,12 +71,14 @@ export class Book {
 
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
-    this.#leave();
+    if (this.#book && this.#makes.text) this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
     const [at, from] = this.#place;
+    // The ring of the focus is for who uses the keyboard; a text always has it.
+    const focusVisible = document.activeElement.matches("button:focus-visible");
     this.#view = view(entry, {
       select: () => this.#use(Number(this.#view.select.value)),
       previous: () => this.#use(this.#at - 1),
@@ -83,7 +90,7 @@ export class Book {
     });
     this.#fill(this.#view.whole);
     this.#use(Math.min(at, entry.chapters.length - 1), from, false, again);
-    if (!again) this.#view.select.focus();
+    if (!again) this.#view.select.focus({ focusVisible });
   }
 
   /** The text of the chapter. */
@@ -91,7 +98,7 @@ export class Book {
     return this.#book.chapters[this.#at].text.trim();
   }
 
-  /** The chapter that was heard last, and its character that a paragraph or a sentence begins at. */
+  /** The chapter that was heard last, and its character that a sentence begins at. */
   get #place() {
     return this.#places.object[this.#book.id] ?? [0, 0];
   }
@@ -101,6 +108,7 @@ export class Book {
 
   /** What is spoken of the form's text, if it is the chapter: that from the place on, and the names of the book and the chapter. */
   get next() {
+    this.keepHeard();
     if (!this.#reads(compose.choice)) return {};
     const [at, from] = this.#place;
     const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
@@ -108,16 +116,29 @@ export class Book {
     return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
   }
 
-  /** Follow what is heard, until a promise resolves: the place is that of the paragraph. */
-  async follow(choice, ended) {
-    if (!this.#reads(choice)) return;
-    const { text, before = "" } = choice;
-    const timer = setInterval(() => {
-      const heard = [...text].slice(0, playback.place).join("").lastIndexOf("\n\n");
-      if (playback.place >= 0 && this.#reads(choice)) this.#keepPlace(before.length + (heard < 0 ? 0 : heard + 2));
-    }, PLACE_EVERY_MS);
-    await ended;
-    clearInterval(timer);
+  /** Whether the chapter is heard, or rests. */
+  #sounds = () => playback.busy && this.#reads(playback.shown.choice);
+
+  /** Whether the chapter rests: what is tried then waits. */
+  rests = () => this.#sounds() && playback.player.paused && this.#reads(compose.choice);
+
+  /** Whether the chapter sounds otherwise than is chosen now. */
+  differs() {
+    const { text, ...manner } = compose.choice;
+    return this.#sounds() && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
+  }
+
+  /** Keep the beginning of the sentence that is heard. */
+  keepHeard() {
+    if (!this.#sounds() || playback.place < 0) return;
+    const { text, before = "" } = playback.shown.choice;
+    this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
+  }
+
+  /** Keep the beginning of the sentence that holds a character of the chapter. */
+  #keepSentence(place) {
+    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
+    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
@@ -127,18 +148,20 @@ export class Book {
     else this.#keepPlace(0, 0);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter. */
-  readFrom(place) {
+  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. */
+  readFrom(place, came) {
+    if (came && !this.differs()) return false;
     if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
-    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
-    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
+    quiet();
+    this.#keepSentence(place);
     compose.speak(false);
     return true;
   }
 
   /** Go to a chapter, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = 0, aloud = playback.busy, again = false) {
-    const focused = document.activeElement;
+    const focused = /** @type {HTMLElement} */ (document.activeElement);
+    const focusVisible = focused.matches(":focus-visible");
     const { select, previous, next } = this.#view;
     quiet();
     this.#at = at;
@@ -150,18 +173,25 @@ export class Book {
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text);
     // The next arrow key chooses the next chapter.
-    if (focused === document.body) /** @type {HTMLElement} */ (document.activeElement).blur();
-    else /** @type {HTMLElement} */ (focused).focus({ preventScroll: true });
+    find("text").blur();
+    focused.focus({ preventScroll: true, focusVisible });
     if (aloud) compose.speak(false);
     else playback.stage.offer({ ...compose.choice, ...this.next });
+  }
+
+  /** Have the button that speaks say whether it goes on from a place within the chapter. */
+  #nameSpeaking() {
+    const within = this.#book && this.#reads(compose.choice) && this.#place[1] > 0;
+    tell(query("#speak span"), t(within ? "book.continue" : "speak"));
   }
 
   /** Remember a place. */
   #keepPlace(from, at = this.#at) {
     const { id } = this.#book;
-    this.#view.restart.disabled = from === 0;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
+    this.#view.restart.disabled = from === 0;
+    this.#nameSpeaking();
   }
 
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
@@ -178,14 +208,14 @@ export class Book {
     find("text").focus();
   }
 
-  /** Stop making the audiobook of a book that makes room, until it is brought back. */
+  /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */
   #leave() {
-    if (!this.#book || !this.#makes.text) return;
-    const [book, manner] = [this.#book, this.#makes.object];
+    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds() && !this.rests()];
     this.#making?.abort();
-    offerUndo(t("book.cut"), () => {
+    offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);
-      this.#make(manner);
+      if (manner) this.#make(manner);
+      if (aloud) compose.speak(false);
     }, "chapter");
   }
 

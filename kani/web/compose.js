@@ -62,19 +62,18 @@ class Compose {
     this.#offer();
     this.#takeShared();
     window.addEventListener("hashchange", () => this.#takeShared());
-    find("compose").addEventListener("submit", (event) => {
+    const speaks = (event) => {
       event.preventDefault();
       this.speak(false);
-    });
+    };
+    find("compose").addEventListener("submit", speaks);
     // The server's choices for another text are not shown any more.
     this.#text.addEventListener("input", () => {
       this.#heard = "";
       this.#name("", "");
     });
     this.#text.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
-      event.preventDefault();
-      this.speak(false);
+      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
     });
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");

@@ -54,9 +54,8 @@ class Connection {
   /** Open a new socket, with the key that is known now. */
   reopen() {
     this.#failures = 0;
-    const socket = this.#socket;
+    this.#socket?.close();
     this.#socket = null;
-    socket?.close();
     this.open();
   }
 
@@ -123,10 +122,8 @@ class Connection {
     if (!this.ready || this.#silence) return;
     this.#socket.send(JSON.stringify({ type: "ping", timestamp: Date.now() }));
     this.#silence = setTimeout(() => {
-      const socket = this.#socket;
-      if (!socket) return;
-      socket.onclose = null;
-      socket.close();
+      if (!this.#socket) return;
+      this.#socket.close();
       this.#closed();
     }, PONG_WITHIN_MS);
   }

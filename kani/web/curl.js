@@ -21,12 +21,8 @@ function bodyOf({ kind, media }) {
 }
 
 /** Whether an answer is bytes, which a terminal cannot show. */
-function isBinary(call) {
-  const kinds = Object.entries(call.responses)
-    .filter(([status]) => status.startsWith("2"))
-    .flatMap(([, answer]) => Object.keys(answer.content ?? {}));
-  return kinds.some((kind) => kind.startsWith("audio/") || kind === "application/octet-stream");
-}
+const isBinary = ({ responses }) => Object.entries(responses).some(([status, { content = {} }]) =>
+  status.startsWith("2") && Object.keys(content).some((kind) => kind.startsWith("audio/") || kind === "application/octet-stream"));
 
 /** The command with the call's example; the key is that of the variable KANI_API_KEY. */
 export function curl(origin, call) {

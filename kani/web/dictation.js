@@ -23,9 +23,7 @@ export class Dictation {
   }
 
   /** End, if it listens. */
-  async stop() {
-    if (this.#listener) await this.toggle("");
-  }
+  stop = () => this.#listener && this.toggle("");
 
   async #begin(language) {
     complain("");

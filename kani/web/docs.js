@@ -28,9 +28,8 @@ function table(caption, heads, rows) {
 const titled = (title, heads, rows) => (rows.length ? [make("h3", {}, title), table(title, heads, rows)] : []);
 
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
-function schemaTable(title, schema, components) {
-  return titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
-}
+const schemaTable = (title, schema, components) =>
+  titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
 
 function curlBlock(call) {
   const code = make("code", {}, curl(location.origin, call));

@@ -94,7 +94,6 @@ export class Features {
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
     const end = playback.ended();
-    this.book?.follow(choice, end);
     if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();

@@ -75,10 +75,9 @@ export class Listener {
   }
 
   #close() {
-    const socket = this.#socket;
+    this.#socket?.close();
     this.#socket = null;
     this.#over();
-    socket?.close();
   }
 
   #take(samples, rate) {

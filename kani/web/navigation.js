@@ -32,8 +32,7 @@ function closeOthers(element = null) {
 
 /** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, and by a choice. */
 export function handleMenus() {
-  document.addEventListener("pointerdown", ({ target }) => closeOthers(target));
-  document.addEventListener("focusin", ({ target }) => closeOthers(target));
+  for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, ({ target }) => closeOthers(target));
   for (const [kind, chosen] of [["click", ".menu .list button *, .menu .list button"], ["change", ".menu select"]]) {
     document.addEventListener(kind, ({ target }) => /** @type {Element} */ (target).matches(chosen) && closeOthers());
   }

@@ -42,8 +42,7 @@ export class Parameters {
       share.parentElement.hidden = !blend.value;
       share.ariaValueText = percent(share.valueAsNumber);
     };
-    blend.addEventListener("input", shows);
-    share.addEventListener("input", shows);
+    for (const field of [blend, share]) field.addEventListener("input", shows);
     shows();
     lexicon.addEventListener("change", () => {
       const valid = isLexicon(lexicon.value);

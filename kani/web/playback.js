@@ -16,12 +16,12 @@ const LONG_WAIT_MS = 1000;
 class Playback {
   /**
    * begins(): nothing is to be heard in other tabs; keep(utterance, comes): one with some audio, comes: and more of it;
-   * sounds(utterance): its first sound is heard; heard(utterance): all of it was; readFrom(place): as Stage has it; changed(): its buttons may do other things now.
+   * sounds(utterance): its first sound is heard; book(): the one that is open, if there is one; changed(): its buttons may do other things now.
    * @type {Record<string, any>}
    */
   acts = {};
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position) => this.playFrom(position), (place) => this.acts.readFrom(place));
+  stage = new Stage(this.player, (position) => this.playFrom(position), (place, came) => this.acts.book()?.readFrom(place, came));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
@@ -76,6 +76,7 @@ class Playback {
   /** Silence at once, and no more work for the server. */
   stop() {
     if (!this.busy) return;
+    this.acts.book()?.keepHeard();
     const heard = this.player.busy;
     if (this.asked) {
       connection.cancel(this.shown.request);
@@ -92,6 +93,7 @@ class Playback {
   async pause(rests) {
     if (!this.player.busy) return;
     if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+    if (!rests && this.acts.book()?.differs()) return compose.speak(false);
     if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     clearTimeout(this.#drought);
     this.#slow = false;
@@ -221,7 +223,7 @@ class Playback {
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
     this.#changed();
-    if (!lost) this.acts.heard(this.shown);
+    if (!lost) this.acts.book()?.heard(this.shown);
   }
 
   /** Handle the player's events of the stream that plays. */

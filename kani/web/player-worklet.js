@@ -130,8 +130,7 @@ class Player extends AudioWorkletProcessor {
   left = (stream) => stream.pieces.total - (stream.ended ? 0 : stream.kernel.half) - stream.at;
 
   process(inputs, outputs) {
-    const stream = this.stream;
-    if (stream) this.render(stream, outputs[0][0]);
+    if (this.stream) this.render(this.stream, outputs[0][0]);
     return true;
   }
 

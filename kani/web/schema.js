@@ -23,9 +23,7 @@ export function kindOf(schema) {
   return `${kind}${items}${limit && `, ${limit}`}${defaultOf(schema)}`;
 }
 
-function defaultOf(schema) {
-  return schema.default === undefined ? "" : `; ${JSON.stringify(schema.default)} by default`;
-}
+const defaultOf = ({ default: usual }) => (usual === undefined ? "" : `; ${JSON.stringify(usual)} by default`);
 
 /** Rows of name, type and description: of an object's fields, those of objects in it after a dot. */
 export function fieldRows(given, components, prefix = "") {

@@ -36,7 +36,7 @@ export class Stage {
   /**
    * @param {import("./player.js").Player} player that the words follow in time
    * @param {(position: number) => void} seek called with the second from which the audio is to be heard
-   * @param {(place: number) => boolean} readFrom reads from a character of what is shown on; false: that is not of a book
+   * @param {(place: number, came: boolean) => boolean} readFrom as Book has it
    */
   constructor(player, seek, readFrom) {
     this.player = player;
@@ -45,8 +45,9 @@ export class Stage {
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
       const from = this.#words.timeOf(target);
+      if (readFrom(this.#words.placeAt(clientX, clientY), from !== undefined)) return;
       if (from !== undefined) seek(from);
-      else if (!readFrom(this.#words.placeAt(clientX, clientY))) this.#edit();
+      else this.#edit();
     });
     find("edit").addEventListener("click", () => (find("words").hidden ? this.#showWords(true) : this.#edit()));
     const text = find("text");

@@ -1,5 +1,15 @@
 /** Values that this browser remembers: in its storage if it has one, else until the page is left. */
 
+/** The result of what a browser may refuse; null where it does. */
+export function unlessRefused(act) {
+  try {
+    return act();
+  } catch (error) {
+    if (!(error instanceof DOMException)) throw error;
+    return null;
+  }
+}
+
 /** One text that is remembered by a name. */
 export class Memory {
   #name;
@@ -34,14 +44,7 @@ export class Memory {
     }
   }
 
-  #try(use) {
-    try {
-      return use(this.#storage());
-    } catch (error) {
-      if (!(error instanceof DOMException)) throw error;
-      return null;
-    }
-  }
+  #try = (use) => unlessRefused(() => use(this.#storage()));
 }
 
 /** What a tab remembers of its own, as an object; a new tab begins with what any wrote last. */
@@ -85,11 +88,4 @@ export function newId() {
 }
 
 /** A channel to the other tabs of this page; null in a browser that keeps nothing: Firefox refuses it there. */
-export function openChannel(name) {
-  try {
-    return new BroadcastChannel(name);
-  } catch (error) {
-    if (!(error instanceof DOMException)) throw error;
-    return null;
-  }
-}
+export const openChannel = (name) => unlessRefused(() => new BroadcastChannel(name));

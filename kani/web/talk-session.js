@@ -117,9 +117,8 @@ export class TalkSession {
 
   /** End the conversation. Of a lost one all words that came are kept: a reload in Firefox ends it so, too. */
   async finish({ lost = false } = {}) {
-    const socket = this.socket;
+    this.socket?.close();
     this.socket = null;
-    socket?.close();
     this.#silence(lost);
     await this.microphone?.close();
   }

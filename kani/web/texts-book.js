@@ -6,6 +6,8 @@ export const texts = {
   ar: {
     "book.chapters": "فصول «{title}»",
     "book.close": "إغلاق الكتاب",
+    "book.closed": "أُغلق الكتاب.",
+    "book.continue": "متابعة",
     "book.previous": "الفصل السابق",
     "book.next": "الفصل التالي",
     "book.restart": "من بداية الفصل",
@@ -21,6 +23,8 @@ export const texts = {
   en: {
     "book.chapters": "Chapters of “{title}”",
     "book.close": "Close the book",
+    "book.closed": "Book closed.",
+    "book.continue": "Continue",
     "book.previous": "Previous chapter",
     "book.next": "Next chapter",
     "book.restart": "From the chapter’s beginning",
@@ -36,6 +40,8 @@ export const texts = {
   es: {
     "book.chapters": "Capítulos de «{title}»",
     "book.close": "Cerrar el libro",
+    "book.closed": "Libro cerrado.",
+    "book.continue": "Continuar",
     "book.previous": "Capítulo anterior",
     "book.next": "Capítulo siguiente",
     "book.restart": "Desde el principio del capítulo",
@@ -51,6 +57,8 @@ export const texts = {
   fr: {
     "book.chapters": "Chapitres de « {title} »",
     "book.close": "Fermer le livre",
+    "book.closed": "Livre fermé.",
+    "book.continue": "Continuer",
     "book.previous": "Chapitre précédent",
     "book.next": "Chapitre suivant",
     "book.restart": "Depuis le début du chapitre",
@@ -66,6 +74,8 @@ export const texts = {
   hi: {
     "book.chapters": "“{title}” के अध्याय",
     "book.close": "किताब बंद करें",
+    "book.closed": "किताब बंद की गई।",
+    "book.continue": "आगे पढ़ें",
     "book.previous": "पिछला अध्याय",
     "book.next": "अगला अध्याय",
     "book.restart": "अध्याय की शुरुआत से",
@@ -81,6 +91,8 @@ export const texts = {
   ja: {
     "book.chapters": "「{title}」の章",
     "book.close": "本を閉じる",
+    "book.closed": "本を閉じました。",
+    "book.continue": "続きを読む",
     "book.previous": "前の章",
     "book.next": "次の章",
     "book.restart": "章の最初から",
@@ -96,6 +108,8 @@ export const texts = {
   pt: {
     "book.chapters": "Capítulos de “{title}”",
     "book.close": "Fechar o livro",
+    "book.closed": "Livro fechado.",
+    "book.continue": "Continuar",
     "book.previous": "Capítulo anterior",
     "book.next": "Capítulo seguinte",
     "book.restart": "Do início do capítulo",
@@ -111,6 +125,8 @@ export const texts = {
   zh: {
     "book.chapters": "《{title}》的章节",
     "book.close": "关闭书籍",
+    "book.closed": "书已关闭。",
+    "book.continue": "继续朗读",
     "book.previous": "上一章",
     "book.next": "下一章",
     "book.restart": "从本章开头",

@@ -9,11 +9,11 @@ const LASTS_MS = 10_000;
 let undoings = [];
 let ends = 0;
 
-find("toast-undo").addEventListener("click", async () => {
+find("toast-undo").addEventListener("click", async ({ detail }) => {
   const { undo, home } = undoings.pop();
   show();
   await undo();
-  if (!undoings.length) find(home).focus();
+  if (!undoings.length) find(home).focus({ focusVisible: detail === 0 });
 });
 
 function show() {

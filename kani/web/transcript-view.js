@@ -2,6 +2,7 @@
 
 import { find, make, queryAll } from "./element.js";
 import { clock, t } from "./i18n.js";
+import { unlessRefused } from "./storage.js";
 import { copyOf, textOf } from "./transcript.js";
 import { follow } from "./words.js";
 
@@ -69,7 +70,8 @@ export class TranscriptView {
     const line = make("p", {});
     if (this.#editing) {
       Object.assign(line, { role: "textbox", ariaLabel: at, spellcheck: true });
-      editable(line);
+      // Firefox before 136 does not know it.
+      unlessRefused(() => (line.contentEditable = "plaintext-only")) ?? (line.contentEditable = "true");
     }
     const name = turn && !this.#editing ? [make("b", { dir: "auto", textContent: `${row.speaker}:` }), " "] : [];
     line.append(...name, ...spans(row));
@@ -158,15 +160,4 @@ function spans({ words }) {
     const element = make("span", { textContent: text });
     return glued || n === 0 ? [element] : [" ", element];
   });
-}
-
-/** Have the text of an element be edited, without formats. */
-function editable(element) {
-  try {
-    element.contentEditable = "plaintext-only";
-  } catch (error) {
-    // Firefox before 136.
-    if (!(error instanceof DOMException)) throw error;
-    element.contentEditable = "true";
-  }
 }

@@ -40,9 +40,7 @@ export class Transcript {
   #paused = true;
 
   /** A transcript that was kept. */
-  static from(entry) {
-    return Object.assign(new Transcript(), entry);
-  }
+  static from = (entry) => Object.assign(new Transcript(), entry);
 
   /** What the history keeps of it. */
   get entry() {

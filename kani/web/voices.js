@@ -20,12 +20,7 @@ export const primary = (tag) => tag.split("-")[0];
  * Name of a language, its tag if unknown.
  * @param {Voice[]} voices a language that the browser does not know is called by its voice's name
  */
-export const languageName = (tag, voices = []) => nameIn(languageNames, tag, voices);
-
-/** The same in few letters: US English. */
-export const shortLanguageName = (tag) => nameIn(shortLanguageNames, tag);
-
-function nameIn(names, tag, voices = []) {
+export function languageName(tag, voices = [], names = languageNames) {
   try {
     const name = names.of(tag);
     if (name === tag) return voices.find((voice) => primary(voice.language) === tag)?.name ?? tag;
@@ -35,6 +30,9 @@ function nameIn(names, tag, voices = []) {
     throw error;
   }
 }
+
+/** The same in few letters: US English. */
+export const shortLanguageName = (tag) => languageName(tag, [], shortLanguageNames);
 
 /** Name of a voice: Kokoro's `af_heart` is Heart, of the US; one of espeak-ng has its language's. */
 export function voiceName(voice) {

@@ -71,7 +71,8 @@ export class Words {
     this.#current = -1;
     this.#followed = null;
     this.#foresee();
-    if (before) reveal(this.#box, this.#next);
+    // No empty line above the first one.
+    if (before) reveal(this.#box, this.#next, before.endsWith("\n") ? 0 : 1);
     else this.#box.scrollTop = 0;
   }
 
@@ -181,11 +182,11 @@ export function follow(box, word, before) {
   if (!before || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
 }
 
-/** Scroll a box to a word that is not in sight in it, so that whole lines are. */
-function reveal(box, { offsetTop: top, offsetHeight: height }) {
+/** Scroll a box to a word that is not in sight in it, so that whole lines are; above: how many before its own. */
+function reveal(box, { offsetTop: top, offsetHeight: height }, above = 1) {
   const line = Number.parseFloat(getComputedStyle(box).lineHeight);
   const seen = top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
-  if (!seen) box.scrollTop = (Math.floor(top / line) - 1) * line;
+  if (!seen) box.scrollTop = (Math.floor(top / line) - above) * line;
 }
 
 /** A text without its marks of voices and pauses, which are not said. */

@@ -41,8 +41,9 @@ def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
     expect(text).to_have_value(typed)
     expect(page.locator("#book-open")).to_be_hidden()
     expect(page.locator("#text")).to_be_focused()
-    # The same file once more; what is typed over a chapter can be undone.
-    give(page, book)
+    expect(page.locator("#toast-text")).to_have_text("Book closed.")
+    page.click("#toast-undo")
+    # It was read to its end, and begins anew.
     expect(text).to_have_value("Capítulo uno\n\nEl perro duerme en la casa.")
 
 
@@ -81,11 +82,17 @@ def test_what_is_no_book_is_explained_in_the_pages_language(visit: Visit, tmp_pa
     expect(problem).to_be_empty()
 
 
-def test_button_asks_for_a_file(page: Page, tmp_path: Path) -> None:
+@in_both
+@pytest.mark.parametrize("key", [True, False])
+def test_button_asks_for_a_file(page: Page, tmp_path: Path, key: bool) -> None:
     with page.expect_file_chooser() as choosing:
-        page.press("#book", "Enter")
+        page.press("#book", "Enter") if key else page.click("#book")
     choosing.value.set_files(epub(tmp_path / "b.epub"))
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
+    # Who uses no keyboard is shown no ring.
+    expect(
+        page.locator("#chapter:focus-visible" if key else "#chapter:focus:not(:focus-visible)")
+    ).to_be_visible()
 
 
 def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) -> None:
@@ -105,13 +112,14 @@ def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) 
 
 ONE = "Capítulo uno\n\nEl perro duerme en la casa."
 TWO = "Capítulo dos\n\nLa niña come pan."
+VOICE = "#gallery [role=option] >> nth=1"
 LONG = [f"This is paragraph number {number}, and it is not long." for number in range(60)]
 
 
-def long_book(folder: Path) -> Path:
-    """A book whose audiobook takes some seconds."""
+def long_book(folder: Path, between: str = "\n\n") -> Path:
+    """A book whose audiobook takes some seconds; between: what is between its sentences."""
     path = folder / "Long.md"
-    path.write_text("# One\n\n" + "\n\n".join(LONG) + "\n\n# Two\n\nThe end.", "utf-8")
+    path.write_text("# One\n\n" + between.join(LONG) + "\n\n# Two\n\nThe end.", "utf-8")
     return path
 
 
@@ -171,7 +179,7 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp
 
 def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Path) -> None:
     page, text = visitor.page, visitor.page.locator("#text")
-    give(page, long_book(tmp_path))
+    give(page, long_book(tmp_path, between=" "))
     expect(page.locator("#chapter option")).to_have_count(2)
     page.click("#speak")
     places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
@@ -179,13 +187,16 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     page.click("#stop")
     at = page.evaluate(places)
     reload(visitor)
-    whole = "\n\n".join(["One", *LONG])
+    whole = "One\n\n" + " ".join(LONG)
     expect(text).to_have_value(whole)
+    assert whole[at:].startswith("This is")
     # What was read is shown as such.
     assert page.text_content("#words .said") == whole[:at] and page.text_content("#words") == whole
+    expect(page.locator("#speak")).to_have_text("Continue")
     page.get_by_role("button", name="From the chapter’s beginning").click()
     expect(text).to_have_value(whole)
     assert page.evaluate(places) == 0
+    expect(page.locator("#speak")).to_have_text("Speak")
 
 
 @in_both
@@ -211,22 +222,40 @@ def test_a_click_reads_from_the_sentence(visitor: Visitor, tmp_path: Path) -> No
     assert "It ends here." in [request["text"] for request in visitor.requests]
 
 
-@pytest.mark.parametrize("act", ["#gallery [role=option] >> nth=1", "#emotions button[value=happy]", "#stop"])
+@pytest.mark.parametrize("act", [VOICE, "#emotions button[value=happy]", "#stop", "#speed"])
 def test_reading_goes_on(visitor: Visitor, tmp_path: Path, act: str) -> None:
-    page, whole = visitor.page, "\n\n".join(["One", *LONG])
-    give(page, long_book(tmp_path))
+    page, whole = visitor.page, "One\n\n" + " ".join(LONG)
+    give(page, long_book(tmp_path, between=" "))
     expect(page.locator("#chapter option")).to_have_count(2)
     page.click("#speak")
     places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
     for least in (100, 200):
         page.wait_for_function(f"() => {places} > {least}")
-        page.click(act)
+        visitor.unfold(act)
+        page.press(act, "ArrowRight") if act == "#speed" else page.click(act)
         if act == "#stop":
             page.click("#speak")
         page.wait_for_function("() => document.querySelectorAll('#words .said').length > 0")
         assert page.evaluate(places) >= least
         text = visitor.requests[-1]["text"]
         assert whole.endswith(text) and text.startswith("This is") and len(whole) - len(text) >= least
+
+
+def test_what_is_tried_waits_while_a_book_rests(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    page.click("#speak")
+    page.wait_for_function("() => document.querySelectorAll('#words .said').length > 30")
+    page.click("#pause")
+    page.click(VOICE)
+    expect(page.locator("#status")).to_have_text("Paused")
+    assert len(visitor.requests) == 1 and page.get_attribute("#pause", "data-act") == "resume"
+    page.click("#pause")
+    expect(page.locator("#pause")).to_have_attribute("data-act", "pause")
+    first, second = visitor.requests
+    assert "voice" in second and "voice" not in first
+    assert second["text"].startswith("This is") and first["text"].endswith(second["text"])
 
 
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
@@ -244,7 +273,7 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
     page, state = visitor.page, visitor.page.locator("#book-open [role=status]")
     visitor.network_may_fail = True  # the browser's own words about a request that a reload ends
     # Any other voice than the language's own.
-    page.click("#gallery [role=option] >> nth=1")
+    page.click(VOICE)
     give(page, long_book(tmp_path))
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url) if "/books/audio?" in request.url else None)
@@ -275,9 +304,10 @@ def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visito
     page.get_by_role("button", name="Close the book").click()
     for left in ("#words", "#edit", "#stage", "#book-open"):
         expect(page.locator(left)).to_be_hidden()
-    expect(page.locator("#toast-text")).to_have_text("The audiobook was stopped.")
+    expect(page.locator("#toast-text")).to_have_text("Book closed. The audiobook was stopped.")
     with page.expect_download():
         page.click("#toast-undo")
+        visitor.wait_for_sound()
         expect(page.locator("#words")).to_contain_text(LONG[0])
 
 
