@@ -69,8 +69,7 @@ export class Listener {
       if (this.#socket !== socket) return;
       this.#close();
       await this.#microphone.close();
-      const reason = await server.whyNot();
-      this.#heard.lost(reason);
+      this.#heard.lost(await server.whyNot());
     };
   }
 

@@ -167,8 +167,7 @@ class Server {
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
   post(path, body, method = "POST") {
-    const headers = { "content-type": "application/json" };
-    return this.#answer(path, { method, body: JSON.stringify(body), headers });
+    return this.#answer(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
   }
 
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */

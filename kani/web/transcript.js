@@ -66,7 +66,9 @@ export class Transcript {
   }
 
   /** The next word begins a paragraph. */
-  pause = () => (this.#paused = true);
+  pause() {
+    this.#paused = true;
+  }
 
   /** Have nothing of it any more. */
   empty() {
