@@ -168,7 +168,7 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
-// What is read of a book goes on with what is chosen.
+// A book goes on from its sentence with the new choice.
 find("compose").addEventListener("change", () => features.book?.differs() && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {

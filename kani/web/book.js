@@ -106,7 +106,7 @@ export class Book {
   /** Return whether a text is that of the chapter; before: what of it was spoken earlier. */
   #reads = ({ text, before = "" }) => this.#book !== null && before + text === this.#text;
 
-  /** What is spoken of the form's text, if it is the chapter: that from the place on, and the names of the book and the chapter. */
+  /** The part of the form's text that is spoken, if it is the chapter: from the place on; with the names of book and chapter. */
   get next() {
     this.keepHeard();
     if (!this.#reads(compose.choice)) return {};
@@ -116,13 +116,13 @@ export class Book {
     return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
   }
 
-  /** Whether the chapter is heard, or rests. */
+  /** True while the chapter is heard, or rests. */
   #sounds = () => playback.busy && this.#reads(playback.shown.choice);
 
-  /** Whether the chapter rests: what is tried then waits. */
+  /** True while the chapter rests: a voice that is tried then waits. */
   rests = () => this.#sounds() && playback.player.paused && this.#reads(compose.choice);
 
-  /** Whether the chapter sounds otherwise than is chosen now. */
+  /** True if the chapter sounds otherwise than is chosen now. */
   differs() {
     const { text, ...manner } = compose.choice;
     return this.#sounds() && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
@@ -169,7 +169,7 @@ export class Book {
     previous.disabled = at === 0;
     next.disabled = at + 1 === this.#book.chapters.length;
     this.#keepPlace(from);
-    // What was typed instead stays.
+    // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text);
     // The next arrow key chooses the next chapter.

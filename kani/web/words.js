@@ -12,7 +12,7 @@ import { nameOf } from "./voices.js";
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
-/** Who looks at another place of the text is left there for so long. */
+/** Milliseconds for which a reader who has scrolled is left at that place. */
 const STAYS_MS = 5000;
 /** What a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;

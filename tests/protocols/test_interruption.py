@@ -243,7 +243,7 @@ async def test_failure_of_the_engine_is_told_after_the_speech_before_it(serve: S
 
 
 CUT = {"kani": "cancelled", "elevenlabs": "isFinal", "openai": "shutting down"}
-"""What the last messages say, where it is not that the server is stopping."""
+"""Text of the last messages, unless they say that the server is stopping."""
 
 
 @pytest.mark.parametrize("patience_s", ["0.2", "600"], ids=["cut", "finished"])

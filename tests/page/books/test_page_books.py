@@ -89,7 +89,7 @@ def test_button_asks_for_a_file(page: Page, tmp_path: Path, key: bool) -> None:
         page.press("#book", "Enter") if key else page.click("#book")
     choosing.value.set_files(epub(tmp_path / "b.epub"))
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
-    # Who uses no keyboard is shown no ring.
+    # No ring is shown to users of a mouse.
     expect(
         page.locator("#chapter:focus-visible" if key else "#chapter:focus:not(:focus-visible)")
     ).to_be_visible()
@@ -190,7 +190,7 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     whole = "One\n\n" + " ".join(LONG)
     expect(text).to_have_value(whole)
     assert whole[at:].startswith("This is")
-    # What was read is shown as such.
+    # The text that was read is shown as such.
     assert page.text_content("#words .said") == whole[:at] and page.text_content("#words") == whole
     expect(page.locator("#speak")).to_have_text("Continue")
     page.get_by_role("button", name="From the chapter’s beginning").click()

@@ -88,7 +88,7 @@ class House:
         self.problems += [f"{about}: {each}" for each in (*found, *logged) if each]
 
     async def disturbed(self) -> str:
-        """Whether another client hears anything else than before."""
+        """True if another client hears anything else than before."""
         return "" if await ask(self.other, SPEAK) == self.spoken else "another client heard it"
 
 

@@ -37,7 +37,7 @@ async def test_given_text_is_read_in_the_order_of_events(speaker: Client) -> Non
     assert (response["id"], response["status"]) == (created["id"], "completed")
     assert response["conversation_id"] is None and response["usage"]["total_tokens"] == 0
     assert response["output"][0]["content"] == [{"type": "output_audio", "transcript": TEXT}]
-    # What Open WebUI's engine "openai-realtime" sends.
+    # Messages of Open WebUI's engine "openai-realtime".
     common: Any = {
         "output_modalities": ["audio"],
         "tools": [],

@@ -83,10 +83,9 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
         said = _agreeing(table.cut.get(token.core, table.cut[short]), cursor, table)
-        if said not in table.cut_adjectives and (
-            several := re.fullmatch(r"[2-9]|\d\d", cursor.previous().core)
-        ):
-            said = _plural(said, table) if several and not cursor.previous().suffix else said
+        several = not cursor.previous().suffix and re.fullmatch(r"[2-9]|\d\d", cursor.previous().core)
+        if several and said not in table.cut_adjectives:
+            said = _plural(said, table)
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
