@@ -145,7 +145,7 @@ function lineIs(state, message) {
 /** Learn what the server can do: all that it answers, also where one of the questions fails. */
 async function learn() {
   // Without a connection that shows the failure, and retries.
-  const failed = inWords((words) => connection.ready && complain(words));
+  const failed = inWords((words) => (connection.ready ? complain(words) : undefined));
   const [health, voices, config] = await Promise.all([server.health(), server.voices(), server.config()].map((answer) => answer.catch(failed)));
   if (voices) learnVoices(voices);
   compose.offer(health?.languages, voices, config, health?.engines.map(({ name }) => name), health?.default_voices);
