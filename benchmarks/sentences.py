@@ -46,6 +46,8 @@ LANGUAGE_NAMES = {
     "es": "spanish",
     "en": "english",
     "fr": "french",
+    "it": "italian",
+    "pt": "portuguese",
     "zh": "chinese",
     "ja": "japanese",
     "hi": "hindi",

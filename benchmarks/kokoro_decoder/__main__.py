@@ -1,7 +1,7 @@
 """Kokoro's decoder on LiteRT beside the one on ONNX Runtime, and beside kokoro-onnx.
 
 generator: cost of a frame by window length, just the generator, one thread and all of them.
-rival: whole sentences through the socket, beside kokoro-onnx on the same model file.
+rival: whole sentences through the socket, by Kokoro and its students, beside kokoro-onnx on the same model.
 streams: number played without a late piece.
 
 kokoro-onnx needs another environment (tests/judges/requirements-judges.txt); KANI_JUDGE_PYTHON names its
@@ -10,11 +10,13 @@ python.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 
 from benchmarks.kokoro_decoder import cost, streams
-from benchmarks.kokoro_decoder.servers import LITERT, ONNX, both
+from benchmarks.kokoro_decoder.rival import print_table
+from benchmarks.kokoro_decoder.servers import LITERT, decoder_server, student_server, wait_until_loaded
 from benchmarks.report import JUDGE_VARIABLE, measure
 from benchmarks.server_process import ROOT
 
@@ -25,9 +27,12 @@ def rival() -> None:
     if not python:
         print(f"Beside kokoro-onnx: not measured ({JUDGE_VARIABLE} names no environment)\n", flush=True)
         return
-    with both() as servers:
-        urls = [servers[decoder].url for decoder in (ONNX, LITERT)]
-        subprocess.run([python, "-m", "benchmarks.kokoro_decoder.rival", *urls], cwd=ROOT, check=True)
+    with decoder_server(LITERT) as kokoro, student_server() as students:
+        wait_until_loaded(kokoro, LITERT)
+        urls = (kokoro.url, students.url)
+        command = [python, "-m", "benchmarks.kokoro_decoder.rival", *urls]
+        done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
+    print_table(json.loads(done.stdout.splitlines()[-1]))
 
 
 PARTS = {"generator": cost.generator, "rival": rival, "streams": streams.streams}

@@ -1,9 +1,9 @@
-"""Whole sentences by both decoders of running servers, and by kokoro-onnx.
+"""Whole sentences by Kokoro and its students of running servers, and by kokoro-onnx.
 
 Run by the python of an environment that has kokoro-onnx, for two servers that run:
-``python -m benchmarks.kokoro_decoder.rival ONNX_URL LITERT_URL``. Each sentence is said by every system in
-turn, in an order that rotates; the servers are asked for the whole answer, as ``create`` is. kokoro-onnx gets
-a session with the same number of threads and is otherwise unchanged.
+``python -m benchmarks.kokoro_decoder.rival KOKORO_URL STUDENTS_URL``. Each sentence is said by every system
+in turn, in an order that rotates; the servers are asked for the whole answer, as ``create`` is. kokoro-onnx
+gets a session with the same number of threads and is otherwise unchanged.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import asyncio
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,16 @@ import onnxruntime
 from websockets.asyncio.client import ClientConnection
 
 from benchmarks import single_engine
-from benchmarks.kokoro_decoder.servers import LITERT, ONNX
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, ms, percentile, table
-from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, Sentences, mixed
+from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, Sentences, mixed
 from kani.composition import settings
 from kani.engines.kokoro import voices as kokoro_voices
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.runtime import weights
 
-RIVAL = "kokoro-onnx"
-GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S}
+RIVAL, KOKORO, STUDENTS = "kokoro-onnx", "this server", "its students"
+GROUPS: dict[str, Sentences] = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_15_S}
 EACH = 4
 """Sentences of a group and language."""
 
@@ -91,10 +90,10 @@ def _ours(socket: ClientConnection) -> Speaker:
     return speak
 
 
-async def measure(onnx_url: str, litert_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
+async def measure(kokoro_url: str, students_url: str, folder: Path) -> dict[str, dict[str, list[Times]]]:
     """Times by group and system."""
-    async with connected(onnx_url) as onnx, connected(litert_url) as litert:
-        speakers = {RIVAL: _theirs(rival(folder)), ONNX: _ours(onnx), LITERT: _ours(litert)}
+    async with connected(kokoro_url) as kokoro, connected(students_url) as students:
+        speakers = {RIVAL: _theirs(rival(folder)), KOKORO: _ours(kokoro), STUDENTS: _ours(students)}
         for language, text in some(ABOUT_4_S)[:3]:
             for speaker in speakers.values():
                 await speaker(language, text)
@@ -107,16 +106,10 @@ async def measure(onnx_url: str, litert_url: str, folder: Path) -> dict[str, dic
     return found
 
 
-def main() -> None:
-    """Print the table."""
-    options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_decoder.rival", description=__doc__)
-    options.add_argument("onnx_url", metavar="ONNX_URL")
-    options.add_argument("litert_url", metavar="LITERT_URL")
-    given = options.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(measure(given.onnx_url, given.litert_url, Path(folder)))
+def print_table(found: Mapping[str, Mapping[str, Sequence[Times]]]) -> None:
+    """Print what ``measure`` found."""
     head = (
-        *("sentences es, en, fr", "who", "whole sentence, median", "real-time factor"),
+        *("sentences", "who", "whole sentence, median", "real-time factor"),
         *(f"{RIVAL} ÷ it, median", "p10–p90"),
     )
     rows = []
@@ -132,6 +125,17 @@ def main() -> None:
             )
     print(f"Whole sentences, the servers (through the socket) and {RIVAL} in turn:\n")
     print(table(head, rows) + "\n", flush=True)
+
+
+def main() -> None:
+    """Print what ``measure`` finds, as JSON, on the last line."""
+    options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_decoder.rival", description=__doc__)
+    options.add_argument("kokoro_url", metavar="KOKORO_URL")
+    options.add_argument("students_url", metavar="STUDENTS_URL")
+    given = options.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        found = asyncio.run(measure(given.kokoro_url, given.students_url, Path(folder)))
+    print(json.dumps(found), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,8 @@
-"""Servers with one of Kokoro's decoders each: LiteRT's, and the published graph's on ONNX Runtime."""
+"""Servers with one of Kokoro's decoders each, LiteRT's or ONNX Runtime's, or with its students."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from benchmarks import single_engine
 from benchmarks.server_process import Server, ServerFailed
@@ -35,11 +33,6 @@ def wait_until_loaded(server: Server, decoder: str) -> float:
     return time.perf_counter() - begun
 
 
-@contextmanager
-def both() -> Iterator[dict[str, Server]]:
-    """A server with each decoder, loaded."""
-    with decoder_server(ONNX) as onnx, decoder_server(LITERT) as litert:
-        servers = {ONNX: onnx, LITERT: litert}
-        for decoder, server in servers.items():
-            wait_until_loaded(server, decoder)
-        yield servers
+def student_server() -> Server:
+    """A server that speaks by Kokoro's students only."""
+    return Server("--engine", "kokoro", KANI_THREADS=str(single_engine.THREADS), KANI_KOKORO_STUDENT="only")

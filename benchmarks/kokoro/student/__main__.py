@@ -8,7 +8,7 @@ cost: processor time of a second of audio, both engines in turn.
 written: text fed word by word, beside the same text fed at once.
 first: first audio through the socket, sentences of 4, 7 and 15 s.
 start: time and memory of starts.
-streams: streams that are played in real time, at once.
+streams: streams that are played in real time, at once, in the languages of all students that ship.
 
 DNSMOS needs another environment (tests/judges/requirements-judges.txt); KANI_JUDGE_PYTHON names its python.
 """
@@ -30,7 +30,15 @@ from benchmarks.kokoro.student.judging import NO_JUDGE, embeddings, likeness, mo
 from benchmarks.kokoro.student.written import HEARD_AFTER, Take, take
 from benchmarks.playback_client import connected, request_speech
 from benchmarks.report import median, mib, ms, percentile, report_section, table
-from benchmarks.sentences import ABOUT_4_S, ABOUT_7_S, ABOUT_15_S, HELD_OUT, STUDENTS, WITHOUT_INNER_MARK
+from benchmarks.sentences import (
+    ABOUT_4_S,
+    ABOUT_7_S,
+    ABOUT_15_S,
+    HELD_OUT,
+    LANGUAGE_NAMES,
+    STUDENTS,
+    WITHOUT_INNER_MARK,
+)
 from benchmarks.server.load import Playback, play
 from benchmarks.server_process import Server
 from kani.composition import settings
@@ -49,12 +57,9 @@ LENGTHS = {"about 4 s": ABOUT_4_S, "about 7 s": ABOUT_7_S, "about 15 s": ABOUT_1
 KOKORO, STUDENT = "Kokoro", "student"
 LIGHT = {KOKORO: False, STUDENT: True}
 WRITTEN, WHOLE = "fed a word at a time", "fed whole"
-NAMES = {"en": "english"}
-"""Languages of the students that ship, as clients name them."""
-
 COST_SENTENCES, COST_ROUNDS = 10, 2
 STARTS = 5
-STREAM_COUNTS = (20, 40, 80)
+STREAM_COUNTS = (20, 40, 60, 80)
 STREAMED_SENTENCES = 3
 
 
@@ -245,13 +250,14 @@ def start(student: StudentFacts) -> None:
 
 
 def streams(student: StudentFacts) -> None:
-    """Print the late pieces of streams that are played in real time at once."""
+    """Print the late pieces of streams that are played in real time at once, the languages taking turns."""
+    languages = sorted({files.facts.language for files in find_students(None, Voices().all)})
     rows = []
     with Server("--engine", "kokoro", KANI_KOKORO_STUDENT="only") as server:
         for count in STREAM_COUNTS:
             played = Playback()
             before = server.processor_s()
-            asyncio.run(_play_together(server.port, student.language, count, played))
+            asyncio.run(_play_together(server.port, languages, count, played))
             used = server.processor_s() - before
             rows.append(
                 [
@@ -265,13 +271,14 @@ def streams(student: StudentFacts) -> None:
     print(table(head, rows) + "\n", flush=True)
 
 
-async def _play_together(port: int, language: str, count: int, played: Playback) -> None:
-    texts = sentences(language)
-    mine = [
-        [texts[(number + at) % len(texts)] for at in range(STREAMED_SENTENCES)] for number in range(count)
-    ]
-    name = NAMES[language]
-    await asyncio.gather(*(play(port, " ".join(one), played, language=name) for one in mine))
+async def _play_together(port: int, languages: Sequence[str], count: int, played: Playback) -> None:
+    async def play_some(number: int) -> None:
+        language = languages[number % len(languages)]
+        texts = sentences(language)
+        mine = [texts[(number + at) % len(texts)] for at in range(STREAMED_SENTENCES)]
+        await play(port, " ".join(mine), played, language=LANGUAGE_NAMES[language])
+
+    await asyncio.gather(*(play_some(number) for number in range(count)))
 
 
 PARTS: dict[str, Callable[[StudentFacts], None]] = {
