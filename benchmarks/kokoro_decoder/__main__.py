@@ -29,8 +29,7 @@ def rival() -> None:
         return
     with decoder_server(LITERT) as kokoro, student_server() as students:
         wait_until_loaded(kokoro, LITERT)
-        urls = (kokoro.url, students.url)
-        command = [python, "-m", "benchmarks.kokoro_decoder.rival", *urls]
+        command = [python, "-m", "benchmarks.kokoro_decoder.rival", kokoro.url, students.url]
         done = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
     print_table(json.loads(done.stdout.splitlines()[-1]))
 

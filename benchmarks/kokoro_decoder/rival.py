@@ -130,12 +130,9 @@ def print_table(found: Mapping[str, Mapping[str, Sequence[Times]]]) -> None:
 def main() -> None:
     """Print what ``measure`` finds, as JSON, on the last line."""
     options = argparse.ArgumentParser(prog="python -m benchmarks.kokoro_decoder.rival", description=__doc__)
-    options.add_argument("kokoro_url", metavar="KOKORO_URL")
-    options.add_argument("students_url", metavar="STUDENTS_URL")
-    given = options.parse_args()
+    options.add_argument("urls", nargs=2, metavar="URL")
     with tempfile.TemporaryDirectory() as folder:
-        found = asyncio.run(measure(given.kokoro_url, given.students_url, Path(folder)))
-    print(json.dumps(found), flush=True)
+        print(json.dumps(asyncio.run(measure(*options.parse_args().urls, Path(folder)))), flush=True)
 
 
 if __name__ == "__main__":
