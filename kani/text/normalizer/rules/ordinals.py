@@ -111,6 +111,14 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     ):
         return True
     before = cursor.previous().core.lower()
+    sides = cursor.previous().core, cursor.token(1).core if cursor.is_adjacent(1) else ""
+    if (
+        mark == "°"
+        and sides[1] in table.compass.names
+        and (number > _LAST_LOOSE or sides[0] in table.compass.names)
+    ):
+        # "a 22° S", "45° N, 12° E", but "il 3° E"
+        return True
     if mark == "º" and number > _MOST_PLACES:
         # "quedó 204º", "fiquei em 204º"
         inside = before in ("em", "en", "in") and number > _WARMEST
