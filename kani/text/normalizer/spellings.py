@@ -83,7 +83,8 @@ def _span(found: re.Match[str]) -> str:
     days = tuple(zip(map(int, found.group(2, 4)), map(int, found.group(3, 5)), strict=True))
     real = all(0 < min(day) <= 12 and max(day) <= 31 for day in days)
     before = found.string[max(0, found.start() - _NEAR) : found.start()]
-    moved = found[1] in ("open", "closed") or _MOVED.search(before)
+    later = found[1] == "from" and days[0][0] == days[1][0] > 1 and days[0][1] < days[1][1]
+    moved = later or found[1] in ("open", "closed") or _MOVED.search(before)
     whole = any(day >= month > 1 for day, month in days)
     usual = all(day < month <= 4 for day, month in days)
     if (

@@ -111,11 +111,13 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     ):
         return True
     before = cursor.previous().core.lower()
-    sides = cursor.previous().core, cursor.token(1).core if cursor.is_adjacent(1) else ""
+    letters = table.compass.names.keys()
+    beside = cursor.previous(1 + (cursor.previous().core == table.signs.get("&"))).core in letters
     if (
         mark == "°"
-        and sides[1] in table.compass.names
-        and (number > _LAST_LOOSE or sides[0] in table.compass.names)
+        and (number > _LAST_LOOSE or beside)
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core in letters
     ):
         # "a 22° S", "45° N, 12° E", but "il 3° E"
         return True
