@@ -22,6 +22,8 @@ def respelled(
         for found in pattern.finditer(text):
             at, end = found.span()
             new = becomes(found)
+            if new == found.group():
+                continue
             word, space, rest = found.group().partition(" ")
             if rest and new.startswith(word + space):
                 # The word that stays keeps its place: "Am" of "Am 3.10.24".

@@ -11,16 +11,7 @@ _SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
-_COUNTED = r"(\d(?: ?€| ?[^\W\d_]{1,12}\.?(?:/kg)?)?)"
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
-
-_FACTORIAL = tuple(
-    zip(
-        "en es fr it pt de".split(),
-        "factorial factorial factorielle fattoriale fatorial Fakultät".split(),
-        strict=True,
-    )
-)
 
 _KILOMETRE = (
     "pro Kilometer,per kilometer,por kilómetro,par kilomètre,al chilometro,por quilômetro,प्रति किलोमीटर"
@@ -33,17 +24,7 @@ _PAIRED = (
 
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
-_HOURS = r"(?:Std\.(?= [a-zäöü])|Std(?=\.)|Stunden\b)"
-
 _CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
-_LAST_FIGURES = (
-    ("en", r"ending(?: in)?|last (?:four|4)(?: digits)?(?: of)?"),
-    ("es", r"(?:termin|acab)ad[oa]s? en|que (?:termin|acab)a en|últimos (?:cuatro|4)(?: dígitos)?"),
-    ("fr", r"se terminant par|finissant par|qui finit par|(?:quatre|4) derniers chiffres"),
-    ("it", r"che (?:termina|finisce) con|terminante con|ultime (?:quattro|4)(?: cifre)?"),
-    ("pt", r"terminad[oa]s? em|com final|final|últimos (?:quatro|4)(?: dígitos)?"),
-    ("de", r"endet auf|endend auf|mit der Endung|letzten (?:vier|4)(?: Ziffern)?"),
-)
 
 _STARRED = (
     r"h[oô]tel(?:s|es|esco)?|hot[eé]is|alberg\w{1,3}|auberge|hostal|pousada|resort"
@@ -78,6 +59,42 @@ def _gap(found: re.Match[str]) -> str:
     minutes, seconds = int(found[2]), int(found[3])
     parts = (f"{minutes} min" * (minutes > 0), f"{seconds} s" * (seconds > 0 or minutes == 0))
     return (found[1] or "+") + " ".join(filter(None, parts))
+
+
+_SPAN = (
+    r"\b(d[eu]|d[ae]l|d[ao]|desde|entre|tra|fra|from|between|open|closed)(?: el| le| il| o| the)? "
+    r"(\d{1,2})/(\d{1,2}) (?:al?|até|ao|para|hasta|y|et?|au|à|to|until|through)(?: el| le| il| o)? "
+    r"(\d{1,2})/(\d{1,2})(?![\d/]|[.,]\d"
+    r"| ?(?:d[ei] |d['’])?(?:taz|x[íi]c|tass|cop|col|cuch|cup|vas|pul|pol|pou|inc|lit|ma[gijy]|time|[khml]\b)"
+    r"| d(?:[eo]s?|as?|el|e[il]l?[ae]?) [a-zà-ú]| of\b)"
+)
+_MOVED = re.compile(
+    r"(?i)\b(?:mud|adi|transf|remarc|alter|ante?c[ie]|prorrog|cambi|trasl|aplaz|adelant|report|décal|avanc|dépla"
+    r"|spost|rinvi|moved|push|resched|postpon|change|reuni|riuni|réuni)"
+)
+_NEAR = 60
+_NO_DAYS = re.compile(
+    r"(?i)comp[aá]s|mesure|misura|temp[oi]\b|ritm|rythm|rhythm|fra[cçz]|propor|raz[óã]o|tax[ae]|quota"
+)
+
+
+def _span(found: re.Match[str]) -> str:
+    """The days of "mudou de 5/8 para 12/8" with two figures each, as no fractions have them."""
+    days = tuple(zip(map(int, found.group(2, 4)), map(int, found.group(3, 5)), strict=True))
+    real = all(0 < min(day) <= 12 and max(day) <= 31 for day in days)
+    before = found.string[max(0, found.start() - _NEAR) : found.start()]
+    later = found[1] == "from" and days[0][0] == days[1][0] > 1 and days[0][1] < days[1][1]
+    moved = later or found[1] in ("open", "closed") or _MOVED.search(before)
+    whole = any(day >= month > 1 for day, month in days)
+    usual = all(day < month <= 4 for day, month in days)
+    if (
+        not real
+        or usual
+        or not (moved or (whole and days[0][1] > 4))
+        or _NO_DAYS.search(before + found.string[found.end() : found.end() + _NEAR // 2])
+    ):
+        return found.group()
+    return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
 
 
 SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
@@ -139,7 +156,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"(?:^|(?<=[(,:] )|(?<=[(])|(?<=[^\W\d_]{3} ))<= ?(?=\d)|(?<=[^\W\d_]{3} )≤ (?=\d)",
         "≤",
     ),
-    *((language, r"(?<![\w.,])(\d{1,3}|n)!(?= ?[=≈×·÷/])", rf"\1 {said}") for language, said in _FACTORIAL),
     (
         "de en es fr it pt hi",
         rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
@@ -147,8 +163,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ),
     ("de en es fr it pt hi", r"([€$£₹]\d[\d.,]*)/(?=[€$£₹]\d)", r"\1, "),
     ("de en es fr it pt", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
-    ("es", r"\bc/ ?(?=\d{1,2} ?(?:min\b|h\b|días|['’′]))", "cada "),
-    ("es", r"(\d\.?[ºª])(?=(?:dcha|izq|izda|int|ext)\b)", r"\1 "),
     # A parcel's number, digits of an extension, minutes between trains
     (
         "",
@@ -161,8 +175,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
         r"\1:",
     ),
-    ("fr", r"(?<=\bgratuit )[-–] ?(?=\d)|(?<=\bgratuits )[-–] ?(?=\d)", "moins de "),
-    ("pt", r"\b([2-6])\.?ª ?f\.(?=[ ,;:)]|$)", r"\1ª-feira"),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     ("", r"(?<=\d['’′][0-5]\d)(?:''|’’|′′)", '"'),
     ("es fr it pt", r"(\d['’′][0-5]\d[\"”″][^\n]{0,60} [aà] \d{1,2})(?:''|[\"”″])(?!\w)", r"\1 s"),
@@ -178,9 +190,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         )
         for language, begin, end in _FROM_TO
     ),
-    # "12.500 $ USD", "x203", "3e/28", "9-13/15-19", "12/1–Fri. 12/5", a film
+    # "12.500 $ USD", "3e/28", "9-13/15-19"
     ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
-    ("pt", r"\b1º/(?=(?:1[0-2]|0?[1-9])\b)", "01/"),
     *(
         (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
         for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
@@ -190,22 +201,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"\b([01]?\d[-–](?:1\d|2[0-4]|\d))/(?=(?:1\d|2[0-3])(?:[.:]\d\d)?[-–](?:1\d|2[0-4])\b)",
         r"\1, ",
     ),
-    ("es", r"\b([Oo]tra) 1/2\b", r"\1 media"),
-    ("pt", r"\b([Oo]utra) 1/2\b", r"\1 meia"),
-    ("es", r"\b([Oo]tro) 1/2\b", r"\1 medio"),
     ("", r"(= ?(?!N/A)[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
     ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
-    ("fr", r"(/(?:sem|j|h|pers|mois))\.(?= [;:!?])", r"\1"),
-    ("fr", r"\b(ans? d['’])exp\.", r"\1expérience"),
-    ("fr", r"\b(\d{2})°(\d)(?![\d'’′.,])", r"\1 degrés \2"),
-    ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/4\b", r"\1 quart"),
-    ("fr", r"\b([Ll]e|[Aa]u|[Dd]u) 1/3\b", r"\1 tiers"),
-    # The last figures of a card
-    *(
-        (language, rf"(?i)(\b(?:{named}):?) (\d)(\d)(\d)(\d)(?![\d.,/:-]\d|\d)", r"\1 \2 \3 \4 \5")
-        for language, named in _LAST_FIGURES
-    ),
-    ("es", r"\b(\d{8})-?(?=[A-Z]\b)", r"\1 "),
     ("de en es fr it pt", r"\b([48])K/(?=\d\d ?(?:fps|Hz|p)\b)", r"\1K, "),
     # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
     (
@@ -271,20 +268,16 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
     ("de en es fr it pt", r"(?<![\d/,.])([2-9])/([3-9]|1\d)(?= ?[Pp]ers(?:\b|on))", r"\1-\2"),
     ("de en es fr it pt", r"\b[vV]\. ?(?=\d+(?:\.\d+){2})", "v"),
-    # "Tor (75.)", "4x100-m-Staffel"
     # "7.2 x10^9/L"
     *(
         (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
     ),
-    ("pt", r"(\b[A-ZÀ-Ú][\w-]{2,15} \d{1,2})x(?=\d{1,2} [A-ZÀ-Ú][a-zà-ú])", r"\1 a "),
-    ("pt", r"['’]/([12])\.?º? ?T\b", r" minutos do \1º tempo"),
     # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
     ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
     ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
     ("de en es fr it pt hi", r"(?<=[€$£₹]) / (?=[^\W\d_])", "/"),
     ("", r"(?<=[-−]R\$) (?=\d)|(?<=R\$) (?=[-−]\d)|(?<=[-−][€$£₹]) (?=\d)", ""),
-    ("es", r"(?<=[\w.] )1/(\d{1,2}) ?(?=h\b)", r"cada \1 "),
     # Prices of several kinds of tickets
     (
         "de en es fr it pt hi",
@@ -296,43 +289,33 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"(?<![\d/.,])(?!1/2)(\d{1,3}(?:[. ]\d{3})?)/(\d{1,3}(?:[. ]\d{3})?)(?= ?(?:€|[Ee]uros?\b))",
         r"\1, \2",
     ),
-    ("fr", r"(?<=\d)(?<![x×] \d)(?<![x×]\d)/j\b(?!\d)", " par jour"),
-    (
-        "pt",
-        r"(?i)(\b(?:perd|ganh|venc|empat|golead|derrot|placar|acab|termin|vir[ao]|interval|jog|partid|gol|est[aá])\w*\b[^.\d]{0,20})(\d{1,2})x(\d{1,2})"
-        r"(?!\d|[.,]\d| ?[cm]?m\b)",
-        r"\1\2 a \3",
-    ),
-    # "(m 1.874)", "€ 3,80/kg"
     (
         "de es fr it pt",
         r"(?<![\d.,€$£])\b([01]?\d|2[0-3])\.([0-5]\d)/"
         r"(?=(?:[01]?\d|2[0-3])\.[0-5]\d(?! ?(?:€|[Ee]ur|CHF)|[.,]?\d))",
         r"\1.\2-",
     ),
-    ("it", r"(?<=\()m (?=\d)|(?<=quota )m (?=\d)", "metri "),
-    ("it", r"(?<=[a-z,] )q (?=\d)", "quintali "),
-    ("it", r"(?<=\d)( ?€)?/kg\b(?!/)", r"\1 al chilo"),
-    ("it", r"(?<=\d['’′]\d\d[\"”″])/km\b", " al chilometro"),
-    ("it", r"(?<=\d)( ?€)?/hg\b", r"\1 all'etto"),
-    ("it", r"(?<=\d)( ?€)?/pers(?:ona\b|\.)", r"\1 a persona"),
-    ("it", r"(?<=\d)( ?(?:h|ore))/sett(?:imana\b|\.(?= \w)|(?=\.))", r"\1 alla settimana"),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
-    # "2 volte/die", "€ 780/mese"
-    ("it", r"\b[x×] ?(\d)/(?:die|giorno)\b", r"\1 volte al giorno"),
-    ("it", rf"{_COUNTED}/(giorno|mese|minuto|litro)\b", r"\1 al \2"),
-    ("it", rf"{_COUNTED}/(ora|anno)\b", r"\1 all'\2"),
-    ("it", rf"{_COUNTED}/die\b", r"\1 al giorno"),
+    ("en es fr it pt", _SPAN, _span),
+    ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", _span),
+    # The sets of a match
+    *(
+        (
+            language,
+            r"(?i)(\b(?:parcia\w+|parzial\w+|sätzen?|satz|placar|marcador|punteggio|remport\w+|score)"
+            r"(?: d[ei]| von)?:? )"
+            r"((?:(?:\d{1,2}/(?:1[5-9]|[2-4]\d)|(?:1[5-9]|[2-4]\d)/\d{1,2})\b(?:, | y | et? | und )?)+)",
+            lambda sets, to=to: sets[1] + sets[2].replace("/", f" {to} "),
+        )
+        for language, to in (("es", "a"), ("fr", "à"), ("it", "a"), ("pt", "a"), ("de", "zu"))
+    ),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
-    # "3'50 €", "4^ edizione", "9 वीं"
-    ("es", r"(?<=\d)['’](?=\d(?![\d'’\"″])|\d\d ?(?:€|euros?\b))", ","),
-    ("it", r"(?<=\d)\^(?=[A-H]?(?:[\s,.;]|$))", "ª"),
     # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
     ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
     ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),

@@ -135,8 +135,16 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     base = say_numeral(numeral, table)
     if match["e"] or match["times"] or match["ten"]:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
-    spoken = f"{base} {table.numbers.power} {exponent}"
-    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+    phrase, end = PhraseBuilder(), token.core_end
+    phrase.add(f"{base} {table.numbers.power} {exponent}", token.core_start, end)
+    if (
+        cursor.is_adjacent(1)
+        and (measure := resolve_unit(cursor.token(1).core, table, attached=False)[0]) is not None
+    ):
+        # "4 × 10^16 m"
+        end = unit_end(cursor, 1, table)
+        phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
+    return phrase.build(end)
 
 
 def _exponent(written: str, table: LanguageTable) -> str:

@@ -111,6 +111,16 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     ):
         return True
     before = cursor.previous().core.lower()
+    letters = table.compass.names.keys()
+    beside = cursor.previous(1 + (cursor.previous().core == table.signs.get("&"))).core in letters
+    if (
+        mark == "°"
+        and (number > _LAST_LOOSE or beside)
+        and cursor.is_adjacent(1)
+        and cursor.token(1).core in letters
+    ):
+        # "a 22° S", "45° N, 12° E", but "il 3° E"
+        return True
     if mark == "º" and number > _MOST_PLACES:
         # "quedó 204º", "fiquei em 204º"
         inside = before in ("em", "en", "in") and number > _WARMEST

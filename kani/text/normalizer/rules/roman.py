@@ -36,7 +36,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "Louis XVI's"
         said = rules.named.format(ordinal=_place(king, rules.names[name], table))
         return Verbalization((Piece(f"{said}'s", token.core_start, token.core_end),), token.core_end)
-    value = roman_value(token.core.upper() if small or before in rules.small_after else token.core)
+    value = roman_value(token.core.upper() if small else token.core)
     if value is None or (len(token.core) == 1 and token.core.upper() not in "IVX"):
         return _marked_roman(token, table)
     listed = token.suffix in (".,", ".;") and name in rules.names
@@ -114,7 +114,7 @@ def may_be_small_roman(cursor: TokenCursor, table: LanguageTable) -> bool:
     """
     core, before = cursor.token().core, cursor.previous().core
     if before.lower() in table.roman.small_after:
-        return True
+        return set(core) <= _SMALL_ROMAN
     if not (len(core) > 1 and set(core) <= _SMALL_ROMAN and before.capitalize() in table.roman.names):
         return False
     return core != "vi" or not cursor.is_adjacent(1)

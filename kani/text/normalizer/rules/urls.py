@@ -20,7 +20,7 @@ _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
 _NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _BOTH = re.compile(r"[^\W\d_]+@s?")
-_FILE = re.compile(r"[\w()-]+(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?|[A-Z]:\\[\w.-]*")
 _TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
@@ -37,7 +37,7 @@ LONGEST_SPELLED_OUT = 80
 
 
 def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A web or e-mail address, a file's name or a path."""
+    """A web or e-mail address, a file's name or its ending, or a path."""
     token = cursor.token()
     core, start = token.core, token.core_start
     if "@" in core[1:]:
@@ -156,7 +156,7 @@ def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
     name = table.web.hashtag if match[1] == "#" else table.web.mention
     first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
-    pieces = say_signs(match[2], token.core_start + 1, table, joined=True)
+    pieces = say_signs(match[2], token.core_start + 1, table, joined=match[1] == "#")
     return Verbalization((first, *pieces) if first else pieces, token.core_end)
 
 

@@ -28,7 +28,7 @@ _LETTERED = re.compile(r"(?<![A-Za-z])([A-Z]{1,2})\d{1,4}\Z")
 _MODEL = re.compile(r"(?<![A-Za-z])[A-Za-z]\d{1,5}\Z")
 _NETWORK_NAME = re.compile(r"(?<![A-Za-z_])[A-Z][A-Za-z]{2,}\Z")
 _ACCOUNT = re.compile(
-    r"(?:微信号?|帐号|账号|用户名|网名|QQ号?|ID|アカウント|ユーザー名)[:：是为は]?\s?[A-Za-z0-9]+\Z"
+    r"(?:@|微信号?|帐号|账号|用户名|网名|QQ号?|ID|アカウント|ユーザー名)[:：是为は]?\s?[A-Za-z0-9_]+\Z"
 )
 _BETWEEN_LETTERS = re.compile(r"(?<=[0-9A-Za-z])[-_/](?=[0-9A-Za-z])")
 
