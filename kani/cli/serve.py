@@ -408,8 +408,8 @@ def banner(running: RunningServer, log_file: Path | None = None) -> str:
         lines.append(
             f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"
         )
-    if service.recognizer is not None:
-        lines.append(f"  hears    {_heard(service.recognizer.info)}")
+    if service.recognition.recognizer is not None:
+        lines.append(f"  hears    {_heard(service.recognition.recognizer.info)}")
     if service.chat_model is not None:
         lines.append(f"  answers  {service.chat_model.description}")
     lines += [

@@ -178,8 +178,10 @@ class AsyncRecognizer:
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._rate = built.info.sample_rate
-        self._recognition = RecognitionService(built, Observer(), build_turn_model(), build_diarizer())
         self._admission = Admission(limits_of(chosen), Observer())
+        self._recognition = RecognitionService(
+            built, Observer(), self._admission, build_turn_model(), build_diarizer()
+        )
 
     async def __aenter__(self) -> Self:
         await self._recognition.prepare()
@@ -207,7 +209,7 @@ class AsyncRecognizer:
             raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
         options = TranscriptionOptions(language=self._recognition.spoken(language), prompt=prompt)
         session = self._recognition.open_transcription(
-            self._admission, protocol=LIBRARY, client="", options=options, diarize=speakers is not False
+            protocol=LIBRARY, options=options, diarize=speakers is not False
         )
         async with session:
             with await asyncio.to_thread(_opened, sound) as file:
@@ -275,9 +277,7 @@ class AsyncRecognizer:
 
     def _open(self, sample_rate: int, language: str | None, prompt: str) -> RecognitionSession:
         return self._recognition.open_recognition(
-            self._admission,
             protocol=LIBRARY,
-            client="",
             sample_rate=sample_rate,
             language=language,
             prompt=prompt[-MAX_TEXT:],

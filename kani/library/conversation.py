@@ -67,7 +67,7 @@ class AsyncConversation:
         headphones or echo cancellation there is none. Raises EngineFailed.
         """
         assert self._service.chat_model is not None
-        session = self._service.open_recognition(
+        session = self._service.recognition.open_recognition(
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )
         session.judges_turns = True

@@ -157,7 +157,7 @@ class Recognition:
         self._audio = AudioInput(first.rate)
         ends = end_of_speech or bool(request.vad_sensitivity)
         self._end = EndOfSpeech(request.vad_sensitivity, first.rate) if ends else None
-        self._session: RecognitionSession = service.open_recognition(
+        self._session: RecognitionSession = service.recognition.open_recognition(
             protocol=PROTOCOL,
             client=client,
             sample_rate=first.rate,

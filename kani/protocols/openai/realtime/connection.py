@@ -230,7 +230,7 @@ class RealtimeConnection(Connection):
         beta = event.type == "transcription_session.update"
         if beta:
             session = {"type": "transcription", **session}
-        recognizer = self._service.recognizer
+        recognizer = self._service.recognition.recognizer
         languages = recognizer.info.languages if recognizer is not None else frozenset[str]()
         config, errors = applied_update(self._config, session, languages)
         for error in errors:

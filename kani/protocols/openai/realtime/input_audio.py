@@ -96,7 +96,7 @@ class InputAudio:
         rate = config.input_format.sample_rate
         language, prompt = hears = config.hears
         try:
-            session = self._service.open_recognition(
+            session = self._service.recognition.open_recognition(
                 protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language, prompt=prompt
             )
         except Busy as error:
@@ -300,7 +300,7 @@ class InputAudio:
         if self._config.answers:
             transcript.to_be_answered = True
             transcript.stopped_at = time.perf_counter()
-            self._service.report_turn(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
+            self._service.observer.turn_stage(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
         else:
             await self._sender.error(unanswerable())
 
@@ -332,7 +332,7 @@ class InputAudio:
             # Without an answer to come the transcript is not asked for.
             self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
-            self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
+            self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
             said = bool(transcript.text) or transcript.voiced_s >= SAID_S
             self._turns.transcribed(transcript.language, said=said)
 

@@ -106,7 +106,7 @@ class Responses:
         self._last: Answer | None = None  # in the conversation; it may still be playing
         self._creating = asyncio.Lock()
         self._language = ""  # of the user's speech
-        self._early = EarlyAnswer(self._make_early, start, partial(service.report_early_answer, PROTOCOL))
+        self._early = EarlyAnswer(self._make_early, start, partial(service.observer.early_answer, PROTOCOL))
         self._ended = asyncio.Event()
 
     @property
@@ -264,7 +264,7 @@ class Responses:
     def _report(self, config: SessionConfig) -> Any:
         def report(stage: str, seconds: float) -> None:
             if config.answers:
-                self._service.report_turn(PROTOCOL, stage, seconds)
+                self._service.observer.turn_stage(PROTOCOL, stage, seconds)
 
         return report
 

@@ -61,10 +61,10 @@ def health_fields(service: SpeechService) -> dict[str, bool]:
 
     A voice takes its speaker's consent here, which Unmute's upload does not ask for: so it is not offered.
     """
-    recognizer = service.recognizer
+    recognizer = service.recognition.recognizer
     up = {
         "tts_up": service.ready and bool(service.engines),
-        "stt_up": service.hears_live and not (recognizer and recognizer.info.unavailable_reason),
+        "stt_up": service.recognition.hears_live and not (recognizer and recognizer.info.unavailable_reason),
         "llm_up": service.chat_model is not None,
     }
     return up | {"voice_cloning_up": False, "ok": all(up.values())}
