@@ -70,6 +70,7 @@ kani/cli/mcp: kani.cli kani.composition.host_names kani.core kani.library kani.r
     kani.server.access kani.text.languages websocket_config
 kani/cli/speech_commands.py: kani kani.cli
 kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani.text websocket_config
+kani/cli/banner.py: kani.cli.programs kani.composition.host_names kani.core kani.server websocket_config
 kani/cli/serve.py: kani.cli kani.composition kani.core kani.engines kani.server websocket_config
 kani/cli/plugin_options.py: kani.composition.settings
 kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
