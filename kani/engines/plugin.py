@@ -105,8 +105,6 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class EnginePlugin(Generic[S]):
-    """Description of an engine."""
-
     name: str
     """Name for ``--engine``: small letters, digits and _."""
     settings: type[S]
@@ -129,8 +127,6 @@ class EnginePlugin(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class RecognizerPlugin(Generic[S]):
-    """Description of a recogniser."""
-
     name: str
     """Name for ``--recognizer``, as that of an engine."""
     settings: type[S]

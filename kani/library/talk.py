@@ -301,5 +301,4 @@ class Talk:
 
 
 def _speech(role: Any, text: str) -> Message:
-    """Return a message of speech."""
     return Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))

@@ -29,8 +29,6 @@ ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
 
 
 class MetricsExport(Protocol):
-    """Metrics of the server."""
-
     content_type: str
 
     def text(self) -> bytes:

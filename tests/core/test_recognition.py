@@ -357,9 +357,8 @@ async def test_start_that_fails_or_is_cancelled_leaves_it_unloaded(monkeypatch: 
         await asyncio.Event().wait()
 
     monkeypatch.setattr(LoudnessRecognizer, "start", load)
-    service = RecognitionService(
-        LoudnessRecognizer(), Observer(), Admission(Limits(), Observer()), starts_early=True
-    )
+    admission = Admission(Limits(), Observer())
+    service = RecognitionService(LoudnessRecognizer(), Observer(), admission, starts_early=True)
     starting = asyncio.create_task(service.prepare())
     await begun.wait()
     await service.stop()
@@ -371,9 +370,7 @@ async def test_start_that_fails_or_is_cancelled_leaves_it_unloaded(monkeypatch: 
         raise MemoryError
 
     monkeypatch.setattr(LoudnessRecognizer, "start", fail)
-    service = RecognitionService(
-        LoudnessRecognizer(), Observer(), Admission(Limits(), Observer()), starts_early=True
-    )
+    service = RecognitionService(LoudnessRecognizer(), Observer(), admission, starts_early=True)
     with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
         await service.prepare()
     assert told.value.passing and not service.loaded

@@ -79,7 +79,6 @@ class WordChunker:
         return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
     def _add_spans(self, group: WordGroup) -> None:
-        """Add the spans of a completed group's words."""
         # Words before any sound take no time.
         base = group.end_sample if self._base is None else self._base
         offset = self._received - len(self._pending)

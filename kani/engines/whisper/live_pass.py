@@ -52,8 +52,6 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An answer of a pass."""
-
     result: PassResult
     log_probability: float  # mean of the tokens'
     complete: bool = True  # False if it does not end by itself, or is a loop

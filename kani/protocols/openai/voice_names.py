@@ -26,8 +26,6 @@ MAX_VOICE_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class NamedVoice:
-    """One of OpenAI's voices."""
-
     gender: Literal["female", "male", ""]  # "" for the default voice of each language
     english: str = ""  # voice id that is nearest in timbre
 

@@ -129,7 +129,6 @@ class EndOfSpeech:
             self._recorded = True
 
     def add_word(self, word: RecognizedWord) -> None:
-        """Take a word of the command."""
         self._turns.add_word(word)
 
     def is_reached(self, step: Step) -> bool:

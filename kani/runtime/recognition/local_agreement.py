@@ -16,8 +16,6 @@ OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 
 @dataclass(frozen=True, slots=True)
 class HypothesisWord:
-    """A word of a hypothesis."""
-
     text: str  # with its punctuation, without spaces
     tokens: tuple[int, ...]  # of the model
 

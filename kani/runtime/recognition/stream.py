@@ -82,7 +82,6 @@ class RecognitionStream:
 
     @property
     def pass_running(self) -> bool:
-        """True if a pass is running."""
         return self._pass is not None
 
     @property

@@ -162,12 +162,10 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.with_(consents=self.consents | {entry.consent.id: entry})
 
     def without_consent(self, consent_id: str) -> Self:
-        """Return the index without the consent of this id."""
         others = {other: one for other, one in self.consents.items() if other != consent_id}
         return self.with_(consents=others)
 
     def without_voice(self, name: str) -> Self:
-        """Return the index without the voice of this name."""
         key = hashed_name(name)
         return self.with_(voices={other: one for other, one in self.voices.items() if other != key})
 

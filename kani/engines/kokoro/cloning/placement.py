@@ -48,8 +48,6 @@ _MIN_SPREAD = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSpeaker:
-    """The speaker of a recording, as measured."""
-
     embedding: Array  # [256], of length 1
     pitch: PitchProfile | None  # None for a recording without voiced speech
 

@@ -43,8 +43,6 @@ CLIENT_EVENTS = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Limits of one connection."""
-
     session_s: float  # its longest life
     idle_s: float  # longest time without a client event
 

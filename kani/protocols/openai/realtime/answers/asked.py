@@ -21,6 +21,5 @@ class Asked:
 
 
 def chat_request(items: Iterable[Item], config: SessionConfig) -> ChatRequest:
-    """Return the request for the answer to ``items``."""
     messages = chat_messages(config.instructions, items)
     return ChatRequest(messages, config.tools, config.tool_choice, config.max_output_tokens)

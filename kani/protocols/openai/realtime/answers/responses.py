@@ -53,8 +53,6 @@ class Output(AnswerOutput, Protocol):
 
 
 class MakeOutput(Protocol):
-    """Makes the outputs of responses."""
-
     def __call__(
         self,
         sender: EventSender,
@@ -77,8 +75,6 @@ class Response:
 
 
 class Responses:
-    """The responses of one connection."""
-
     def __init__(
         self,
         service: SpeechService,

@@ -101,7 +101,6 @@ def _describe(voice: Voice, other: str | None) -> dict[str, Any]:
 
 
 def calls() -> list[Call]:
-    """Return the descriptions of the calls."""
     up = ("tts_up", "stt_up", "llm_up", "voice_cloning_up", "ok")
     source = fields("", ["source_type", "path_on_server"], source_type=text(), path_on_server=text())
     character = nullable(fields("", ["type"], type=text(), text=text(), language=nullable(text())))
