@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from kani.core.timing.characters import spread
 from kani.core.types import Span, SpeechChunk
-from kani.engines.espeak.client import Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import Pcm16
+from kani.engines.espeak.native import PhonemeEvent, WordEvent
 from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 
 SILENCE_LEVEL = 66
