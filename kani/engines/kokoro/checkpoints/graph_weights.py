@@ -34,6 +34,8 @@ _WEIGHT = re.compile(r"\.(weight|bias|gamma|beta|alpha[12]\.\d+)$")
 
 
 class Source(NamedTuple):
+    """The source of one constant of the graph."""
+
     weights: tuple[str, ...]  # names in the checkpoint
     convert: Callable[..., Array]
 

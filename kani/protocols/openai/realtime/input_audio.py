@@ -25,14 +25,13 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples
+from kani.protocols.openai.realtime.answers.responses import PROTOCOL
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
 from kani.protocols.openai.realtime.transcript import Transcript
-
-PROTOCOL = "openai-realtime"
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""

@@ -51,6 +51,7 @@ class _Part:
         return np.array(self._value(self._inputs(name)[1]), np.float32)
 
     def bias(self, name: str) -> Array:
+        """Bias of a layer, by its name."""
         return np.array(self._value(f"{_BIASES}{name}.bias"), np.float32)
 
     def _inputs(self, name: str) -> list[str]:

@@ -46,6 +46,7 @@ class _Part:
         self._constants = {tensor.name: tensor for tensor in graph.initializer}
 
     def weight(self, name: str) -> Array:
+        """Weight of a layer, by the name of its node."""
         node = self._nodes.get(f"{_PREFIX}{name}")
         if node is None:
             raise UnknownGraph(f"no layer {name} in the decoder")
@@ -57,6 +58,7 @@ class _Part:
         return (self._value(name) - self._value(node.input[3])) * scale
 
     def bias(self, name: str) -> Array:
+        """Bias of a layer, by its name."""
         return self._value(f"{_BIASES}{name}.bias")
 
     def _value(self, name: str) -> Array:

@@ -54,6 +54,7 @@ class _Graph:
         self._scales, self._shifts = (self._offsets(graph.node, packed) for packed in ("scale", "shift"))
 
     def layers(self) -> Layers:
+        """Read all layers."""
         loud = self._maker_of("audio", "Reshape", "Mul")
         _expect(self._number(loud.input[1]) == _LOUDER, "the inverse STFT's factor")
         cut = self._maker_of(loud.input[0], "Slice")
@@ -263,6 +264,7 @@ def _attributes(node: NodeProto) -> dict[str, Any]:
 
 
 def _plain(stride: int, padding: int, dilation: int = 1) -> dict[str, Any]:
+    """Attributes of a convolution."""
     return {
         "auto_pad": "NOTSET",
         "dilations": [dilation],
