@@ -28,7 +28,7 @@ from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
 from kani.text.pronunciations import pronunciations
 
 _MAX_SEMITONES = 12.0
-"""That the pitch filter shifts by at most."""
+"""Most that the pitch filter shifts by."""
 
 
 class Synthesis:

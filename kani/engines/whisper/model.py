@@ -56,7 +56,7 @@ _OPENINGS = {"hi": "नमस्ते, आप कैसे हैं? मैं
 BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
 PENALTIES = (1.1, 1.3)
-"""Of repetition, for an answer that is no speech: words that come again are less and less likely."""
+"""Penalties of repetition for an answer that is no speech: words that come again become less likely."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from kani.text.writing import ends_sentence, is_unspaced
 
 OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
-"""That belongs to the word after it."""
+"""Punctuation that belongs to the word after it."""
 
 
 @dataclass(frozen=True, slots=True)

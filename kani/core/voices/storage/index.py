@@ -65,9 +65,9 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str = ""
     """Random, so that no two states are equal."""
     voices: dict[str, IndexedVoice] = {}
-    """By the hash of the name."""
+    """Voices, by the hashes of their names."""
     consents: dict[str, IndexedConsent] = {}
-    """By the consent's id."""
+    """Consents, by their ids."""
     removed: dict[str, float] = {}
     """Ids with objects to be removed, and the time when they are (seconds since 1970);
     ``BEING_REMOVED`` once that has begun."""

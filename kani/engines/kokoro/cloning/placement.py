@@ -25,7 +25,7 @@ from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, Speake
 from kani.text.languages import primary
 
 SEMITONE = OCTAVE / 12
-"""In log hertz."""
+"""Semitone, in log hertz."""
 
 RIDGE = 0.2
 """Ridge of the weights: small enough to use all voices, large enough to keep the mix a plausible speaker."""
