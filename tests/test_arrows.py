@@ -72,7 +72,7 @@ kani/cli/speech_commands.py: kani kani.cli
 kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani.text websocket_config
 kani/cli/banner.py: kani.cli.programs kani.composition.host_names kani.core kani.server websocket_config
 kani/cli/serve.py: kani.cli kani.composition kani.core kani.engines kani.server websocket_config
-kani/cli/plugin_options.py: kani.composition.settings
+kani/cli/server_options.py: kani.cli kani.composition.settings websocket_config
 kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
     kani.protocols.shared.protocol kani.runtime.child_process kani.runtime.extras kani.text
     websocket_config
