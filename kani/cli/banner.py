@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from kani.cli.programs import PACKAGED, SPEAK
 from kani.composition.host_names import is_loopback
-from kani.core.engine import EngineInfo
-from kani.core.recognizer import RecognizerInfo
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
 
 if TYPE_CHECKING:
+    from kani.core.engine import EngineInfo
+    from kani.core.recognizer import RecognizerInfo
     from kani.server.lifecycle import RunningServer
 
 EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
