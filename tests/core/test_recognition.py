@@ -412,7 +412,7 @@ async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await first
-    assert OpenIndex.all_bytes() == 0
+    assert OpenIndex._all_bytes == 0
 
 
 def test_expected_words_have_limits_and_come_before_the_text() -> None:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatText
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
 from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import EarlyAnswer, Made, Start
 from kani.core.conversation.items import Item, Message, Part
+from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Samples, SpeechRequest
-from kani.protocols.openai.realtime.answers.asked import Asked, chat_request
 from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.client_events import EventError
@@ -35,6 +35,15 @@ MAX_RESPONSES = 4
 """Responses at once on one connection, at most one of them in the conversation."""
 
 ACTIVE = "conversation_already_has_active_response"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything that an answer depends on: one that was begun early is used only if this is the same."""
+
+    request: ChatRequest
+    config: SessionConfig
+    language: str  # of the user's speech
 
 
 @dataclass(eq=False)
@@ -111,7 +120,7 @@ class Responses:
         self._early.drop()
 
     def _asked(self, items: Iterable[Item], config: SessionConfig) -> Asked:
-        return Asked(chat_request(items, config), config, self._language)
+        return Asked(_chat_request(items, config), config, self._language)
 
     async def _make_early(self, asked: Asked) -> Made | None:
         model = self._service.chat_model
@@ -215,7 +224,7 @@ class Responses:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the model's answer, once all speech that it answers is transcribed."""
         await self._conversation.wait_until_settled(items)
-        async with aclosing(model.answer(chat_request(items, config))) as events:
+        async with aclosing(model.answer(_chat_request(items, config))) as events:
             async for event in events:
                 yield event
 
@@ -276,3 +285,8 @@ async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
     """Yield given text as a model's answer."""
     yield ChatText(text)
     yield ChatEnd("stop")
+
+
+def _chat_request(items: Iterable[Item], config: SessionConfig) -> ChatRequest:
+    messages = chat_messages(config.instructions, items)
+    return ChatRequest(messages, config.tools, config.tool_choice, config.max_output_tokens)
