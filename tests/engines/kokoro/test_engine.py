@@ -8,6 +8,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import httpx
 import numpy as np
@@ -60,12 +61,7 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
 
 async def test_slots_rise_after_a_busy_start(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.kokoro.speech_cost._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
-    costs = iter((0.4, 0.2, 0.5))
-
-    async def cost(*_: object) -> float:
-        return next(costs)
-
-    monkeypatch.setattr(SpeechCost, "_sample", cost)
+    monkeypatch.setattr(SpeechCost, "_sample", AsyncMock(side_effect=(0.4, 0.2, 0.5)))
     monkeypatch.setattr(engine._cost, "_cost", 0.45)
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = engine.info.light
