@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
-from kani.cli import main, serve
+from kani.cli import main, server_options
 from kani.composition import settings
 from tests.support.programs import ran
 
@@ -158,7 +158,7 @@ def check(call: Call) -> None:
 
 def check_server(options: list[str], environment: Mapping[str, str]) -> None:
     """Assert that the server accepts options and variables; "…" stands for a secret."""
-    given = vars(serve.parser().parse_args(options))
+    given = vars(server_options.parser().parse_args(options))
     known = {name: value for name, value in given.items() if name in settings.fields()}
     secret = {name: value.replace("…", "x" * 32) for name, value in environment.items()}
     settings.load(known, secret, Path("no file"))

@@ -219,6 +219,6 @@ def test_settings_and_modules_of_the_architecture_exist() -> None:
 
 
 def test_a_stale_identifier_is_found() -> None:
-    found = ("service.open_recognition", "EngineInfo.times_words", "IncrementalText")
+    found = ("recognition_service.open_recognition", "EngineInfo.times_words", "IncrementalText")
     stale = ("service.listen", "EngineInfo.timing", "SpeechSession.listen", "NoSuchClass")
     assert [name for name in (*found, *stale) if exists(name)] == [*found]

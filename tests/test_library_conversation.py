@@ -47,7 +47,7 @@ async def conversing(
 ) -> AsyncIterator[AsyncConversation]:
     """No session is left in the end."""
     conversation = AsyncConversation(endpoint.url, "espeak", "none", **settings)
-    conversation._service.recognizer = recognizer or PausingRecognizer()
+    conversation._service.recognition.recognizer = recognizer or PausingRecognizer()
     async with conversation, asyncio.timeout(WITHIN_S):
         yield conversation
         assert conversation._service.state().sessions == 0

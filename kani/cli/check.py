@@ -19,7 +19,6 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     import io
     import json
     import math
-    import os
     import secrets
     import sys
     import time
@@ -32,7 +31,7 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from websockets.exceptions import ConnectionClosed
 
     from kani.cli import broken_pipe, interrupt
-    from kani.cli.client import server_address
+    from kani.cli.client import add_server_options
     from kani.cli.parser import Parser
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import (
@@ -47,8 +46,6 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
         DEFAULT_CONFIG,
         ERROR_MESSAGES,
         SUPPORTED_EMOTIONS,
-        WEBSOCKET_HOST,
-        WEBSOCKET_PORT,
     )
 
 SPANISH = (
@@ -209,34 +206,23 @@ async def _leaving(client: KaniTTSClient) -> Result:
 
 async def errors(client: KaniTTSClient, keep: Path | None) -> AsyncGenerator[Result, None]:
     """Check that each invalid request gets its error and leaves the connection usable."""
-    speak = {"type": "tts_request"}
-    cases = {
-        "error: not JSON": ("{", ERROR_MESSAGES["INVALID_JSON"]),
-        "error: unknown type": (
-            json.dumps({"type": "sing", "data": {}}),
-            ERROR_MESSAGES["UNKNOWN_MESSAGE_TYPE"],
-        ),
-        "error: no text": (json.dumps({**speak, "data": {"text": ""}}), ERROR_MESSAGES["MISSING_TEXT"]),
-        "error: language": (
-            json.dumps({**speak, "data": {"text": "a", "config": {"language": "atlantean"}}}),
-            "lang",
-        ),
-        "error: emotion": (
-            json.dumps({**speak, "data": {"text": "a", "config": {"emotion": "hungry"}}}),
-            "emotion",
-        ),
-        "error: strength": (
-            json.dumps({**speak, "data": {"text": "a", "config": {"emotion": "sad", "emotion_strength": 2}}}),
-            "emotion_strength",
-        ),
-        "error: speed": (json.dumps({**speak, "data": {"text": "a", "config": {"speed": 99}}}), "speed"),
-        "error: duration": (
-            json.dumps({**speak, "data": {"text": "a", "config": {"duration": 60}}}),
-            "duration",
-        ),
+    unreadable = {
+        "not JSON": ("{", ERROR_MESSAGES["INVALID_JSON"]),
+        "unknown type": ('{"type": "sing", "data": {}}', ERROR_MESSAGES["UNKNOWN_MESSAGE_TYPE"]),
+        "no text": ('{"type": "tts_request", "data": {"text": ""}}', ERROR_MESSAGES["MISSING_TEXT"]),
     }
-    for name, (message, expected) in cases.items():
-        yield await _refused(client, name, message, expected)
+    invalid = {
+        "language": ({"language": "atlantean"}, "lang"),
+        "emotion": ({"emotion": "hungry"}, "emotion"),
+        "strength": ({"emotion": "sad", "emotion_strength": 2}, "emotion_strength"),
+        "speed": ({"speed": 99}, "speed"),
+        "duration": ({"duration": 60}, "duration"),
+    }
+    for name, (message, expected) in unreadable.items():
+        yield await _refused(client, f"error: {name}", message, expected)
+    for name, (config, expected) in invalid.items():
+        message = json.dumps({"type": "tts_request", "data": {"text": "a", "config": config}})
+        yield await _refused(client, f"error: {name}", message, expected)
 
 
 async def _refused(client: KaniTTSClient, name: str, message: str, expected: str) -> Result:
@@ -398,13 +384,7 @@ async def _main(options: argparse.Namespace) -> int:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
     parser = Parser(prog=CHECK, description="Diagnostics of a running Kani TTS server.")
-    here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
-    parser.add_argument(
-        "--server", type=server_address, default=here, metavar="URL", help=f"{here} if not given"
-    )
-    parser.add_argument(
-        "--api-key", default=os.environ.get("KANI_API_KEY"), metavar="KEY", help="KANI_API_KEY if not given"
-    )
+    add_server_options(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep the speech as WAV files in this folder"
     )

@@ -188,6 +188,17 @@ def server_address(url: str) -> str:
     return urlunsplit(parts._replace(scheme=scheme, netloc=place))
 
 
+def add_server_options(options: argparse._ActionsContainer) -> None:
+    """Add the options for the server's address and key."""
+    here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
+    options.add_argument(
+        "--server", type=server_address, default=here, metavar="URL", help=f"{here} if not given"
+    )
+    options.add_argument(
+        "--api-key", default=os.environ.get("KANI_API_KEY"), metavar="KEY", help="KANI_API_KEY if not given"
+    )
+
+
 def _parser() -> Parser:
     parser = Parser(
         prog=CLIENT,
@@ -218,17 +229,7 @@ def _parser() -> Parser:
     )
     how.add_argument("--reference", type=Path, metavar="FILE", help="recording of the voice to clone")
     voices.add_options(parser)
-    where = parser.add_argument_group("server")
-    where.add_argument(
-        "--server",
-        type=server_address,
-        default=f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}",
-        metavar="URL",
-        help="%(default)s if not given",
-    )
-    where.add_argument(
-        "--api-key", default=os.environ.get("KANI_API_KEY"), metavar="KEY", help="KANI_API_KEY if not given"
-    )
+    add_server_options(parser.add_argument_group("server"))
     return parser
 
 

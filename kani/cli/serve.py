@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from kani.cli import prerequisites
-from kani.cli.programs import LIST_VOICES, PACKAGED, SERVER, SPEAK
+from kani.cli.programs import LIST_VOICES, SERVER
 
 with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
-    import argparse
     import asyncio
     import gc
     import logging
@@ -17,144 +16,24 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     from pathlib import Path
     from typing import TYPE_CHECKING
 
-    from kani.cli import broken_pipe, interrupt, plugin_options
-    from kani.cli.parser import Parser
+    from kani.cli import broken_pipe, interrupt
+    from kani.cli.banner import banner
     from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
+    from kani.cli.server_options import RECOGNIZER_WORKER, WORKER, parser
     from kani.composition import settings
     from kani.composition.host_names import is_loopback
     from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechError, UnknownVoice
     from kani.server import logs
-    from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
+    from websocket_config import VERSION
 
 if TYPE_CHECKING:
-    from kani.core.engine import Engine, EngineInfo
-    from kani.core.recognizer import Recognizer, RecognizerInfo
+    from kani.core.engine import Engine
+    from kani.core.recognizer import Recognizer
     from kani.engines.worker.service import Worker
-    from kani.server.lifecycle import RunningServer
 
-WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 WORKER_STOP_SECONDS = 10.0
 VOICES_HINT = f"start without it, and list the voices with: {LIST_VOICES}"
 TLS = frozenset({"tls_cert", "tls_key"})
-EVERY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - recognised here, not bound
-
-DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
-EPILOG = f"""\
-Every setting is also an environment variable or a line in .env, and there are
-more of them than here: see docs/settings.md. Then, in another terminal:
-  {SPEAK} "Hola" -o hola.wav"""
-
-
-def parser(program: str = SERVER) -> Parser:
-    """Return the parser; an option that is a setting has the setting's name and default."""
-    options = Parser(
-        prog=program,
-        usage="%(prog)s [OPTION ...]",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=False,
-        allow_abbrev=False,
-        argument_default=argparse.SUPPRESS,
-    )
-    address = options.add_argument_group("where it listens")
-    address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
-    address.add_argument("--port", metavar="PORT", help=f"port, 0 for a free one (default {WEBSOCKET_PORT})")
-    address.add_argument(
-        "--compat",
-        action="store_true",
-        help="listen also where clients of other servers look (8000, 8080, 8081, 8092, 9300, 9301, 10300)",
-    )
-    address.add_argument(
-        "--wyoming",
-        action="store_true",
-        help="open port 10300 for Home Assistant; it asks for no key, so only for private addresses",
-    )
-    address.add_argument("--tls-cert", metavar="FILE", help="certificate (PEM): serve https and wss")
-    address.add_argument("--tls-key", metavar="FILE", help="its private key (PEM)")
-    address.add_argument(
-        "--no-auth",
-        action="store_true",
-        help="require no key, even on an address that other machines can reach",
-    )
-    speech = options.add_argument_group("engines and voices")
-    speech.add_argument(
-        "--engine", metavar="NAME", help=f"{settings.accepted_values('engine')} (default auto)"
-    )
-    speech.add_argument(
-        "--model", metavar="NAME", help="its model: a folder, or a name such as OWNER/NAME (docs/settings.md)"
-    )
-    speech.add_argument("--engine-voices", metavar="FOLDER", help="further voices of it (docs/settings.md)")
-    speech.add_argument(
-        "--pythons",
-        metavar="NAME=PYTHON",
-        help="pythons with the packages of pocket, voxcpm, kyutai and transcribe, separated by commas "
-        "(not set: those that --fetch makes)",
-    )
-    speech.add_argument(
-        "--engine-process",
-        action="store_true",
-        help="run each local engine in a process of its own, started again when it crashes",
-    )
-    speech.add_argument("--voice", metavar="ID", help="default voice of its language, such as ef_dora")
-    speech.add_argument(
-        "--language",
-        metavar="TAG",
-        help="language of a text that tells no other, from a client that tells none (not set: Spanish for "
-        "Kani's messages, English for all other protocols)",
-    )
-    speech.add_argument(
-        "--recognizer",
-        metavar="NAME",
-        help=f"speech recognition: {settings.accepted_values('recognizer')} (default auto)",
-    )
-    speech.add_argument("--recognizer-model", metavar="NAME", help="its model, as for --model")
-    speech.add_argument(
-        "--llm",
-        "--llm-url",
-        dest="llm_url",
-        metavar="URL",
-        help="chat endpoint that answers what is said, such as http://localhost:11434/v1 (Ollama)",
-    )
-    speech.add_argument("--llm-model", metavar="NAME", help="its model (default: the only one that it has)")
-    groups = plugin_options.add(options, {settings.SPEECH: speech})
-    kani = groups[settings.KANI]
-    kani.add_argument("--device", metavar="NAME", help="auto, cpu, cuda or cuda:N (default auto)")
-    kani.add_argument(
-        "--precision", metavar="NAME", help=f"{settings.accepted_values('precision')} (default auto)"
-    )
-    files = options.add_argument_group("model files")
-    files.add_argument("--no-fetch", action="store_true", help="download no missing file")
-    log = options.add_argument_group("log")
-    log.add_argument("--log-level", metavar="LEVEL", help="DEBUG, INFO, WARNING or ERROR (default INFO)")
-    log.add_argument(
-        "--log-json",
-        dest="log_format",
-        action="store_const",
-        const="json",
-        help="log JSON objects, one a line",
-    )
-    other = options.add_argument_group("instead of serving")
-    other.add_argument(
-        "--fetch",
-        action="store_true",
-        help="download, verify and prepare the model files that are needed, and end",
-    )
-    worker = other.add_mutually_exclusive_group()
-    worker.add_argument(
-        WORKER,
-        metavar="ADDRESS",
-        help="serve --engine to servers with --engine remote; unix:/path, or tcp://host:port with "
-        "KANI_ENGINE_KEY",
-    )
-    worker.add_argument(
-        RECOGNIZER_WORKER,
-        metavar="ADDRESS",
-        help="serve KANI_RECOGNIZER to servers with KANI_RECOGNIZER=remote; an address as for --worker",
-    )
-    other.add_argument("--version", action="version", version=f"kani-tts {VERSION}", help="print it, and end")
-    other.add_argument("-h", "--help", action="help", help="print this, and end")
-    return options
 
 
 class CannotStart(Exception):
@@ -266,7 +145,8 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
 
     from kani.composition.speech_service import engine_key
     from kani.engines.remote.address import Address
-    from kani.engines.worker.server import start_and_serve
+    from kani.engines.remote.handshake import check_key
+    from kani.engines.worker.server import serve_worker
     from kani.server.lifecycle import stop_on_signal
     from kani.server.watchdog import watch_event_loop
 
@@ -276,12 +156,16 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
 
     async def serve(address: Address) -> None:
         served, new_worker = _recognizer_worker(chosen) if recognizer else _engine_worker(chosen)
-        drain_s = chosen.shutdown_seconds
+        key, drain_s = engine_key(chosen), chosen.shutdown_seconds
+        check_key(address, key)
         within_s = drain_s + WORKER_STOP_SECONDS
         with stop_on_signal(within_s) as stop:
             async with watch_event_loop(within_s):
-                key = engine_key(chosen)
-                await start_and_serve(served, new_worker, address, key, stop, announce, drain_s)
+                await served.start()
+                try:
+                    await serve_worker(new_worker(), address, key, stop, announce, drain_s)
+                finally:
+                    await served.stop()
 
     try:
         parsed = Address.parse(address)
@@ -361,95 +245,6 @@ def _fetch(chosen: settings.Settings) -> int:
 
     interrupt.run(start_each())
     return 0
-
-
-def banner(running: RunningServer, log_file: Path | None = None) -> str:
-    """Return the lines that the terminal shows when the server is ready; ``log_file``: its log, too."""
-    service = running.service
-    everywhere = running.host in EVERY_ADDRESS
-    host = "localhost" if everywhere else f"[{running.host}]" if ":" in running.host else running.host
-    secure = "s" if running.tls else ""
-    address = f"ws{secure}://{host}:{running.listeners.port}"
-    usual = address == f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
-    elsewhere = "" if usual and not PACKAGED else f" --server {address}"
-    key = " --api-key KEY" if running.needs_key else ""
-    by_engine: dict[str, list[str]] = {}
-    for language, name in service.catalogue.languages.items():
-        by_engine.setdefault(name, []).append(language)
-    reach = ", on every address of this machine" if everywhere else ""
-    lines = [
-        f"kani-tts {VERSION} is ready",
-        f"  address  {address}{reach}",
-        f"  page     http{secure}://{host}:{running.listeners.port}/",
-    ]
-    lines += [
-        f"  also     {door.scheme}{secure}://{host}:{port} ({door.protocol})"
-        for door, port in running.listeners.compat.items()
-    ]
-    lines += _stream_lines(running, host)
-    for engine in service.engines:
-        accented = sorted(set(by_engine.get(engine.name, [])) & service.catalogue.accented)
-        spoken = sorted(set(by_engine.get(engine.name, [])).difference(accented))
-        listed = " ".join(spoken) if len(spoken) <= 12 else f"{len(spoken)} languages"
-        lines.append(f"  speaks   {listed} ({engine.name} {engine.version})")
-        if accented:
-            lines.append(
-                f"  accented {' '.join(accented)} ({engine.name}; KANI_ACCENTED_LANGUAGES=none for espeak-ng)"
-            )
-        if engine.networks:
-            named = " ".join(f"{language}={name}" for language, name in engine.networks.items())
-            lines.append(f"  models   {named}")
-        if engine.decoder:
-            lines.append(f"  decoder  {_decoder(engine)}")
-        if engine.light is not None:
-            named = " ".join(engine.light.languages)
-            lines.append(f"  light    a small, fast network speaks {named} {engine.light.when}")
-    if service.late_engine is not None:
-        lines.append(
-            f"  loading  {service.late_engine.name}, used once it has started (see the log, or /health)"
-        )
-    if service.recognizer is not None:
-        lines.append(f"  hears    {_heard(service.recognizer.info)}")
-    if service.chat_model is not None:
-        lines.append(f"  answers  {service.chat_model.description}")
-    lines += [
-        f"  voices   {len(service.catalogue.list())}",
-        *(f"  saves    {each}" for each in running.saves),
-        *([f"  log      {log_file.absolute()}"] if log_file is not None and log_file.is_file() else []),
-        f'  try      {SPEAK} "Hola" -o hola.wav{elsewhere}{key}',
-        *(["           KEY is one of KANI_API_KEYS"] if running.needs_key else []),
-        "  stop     Ctrl+C",
-    ]
-    return "\n".join(lines)
-
-
-def _heard(info: RecognizerInfo) -> str:
-    """Return the languages that the recogniser understands, or what it lacks."""
-    if info.unavailable_reason:
-        return f"nothing: {info.unavailable_reason}"
-    few = len(info.languages) <= 12
-    heard = " ".join(sorted(info.languages)) if few else f"{len(info.languages)} languages"
-    said = f"{heard} ({info.name} {info.version})"
-    if info.recordings_only:
-        return f"{said}; only recordings: {info.recordings_only}"
-    return said if info.live_delay_s is None else f"{said}; words after about {info.live_delay_s:.1f} s"
-
-
-def _decoder(engine: EngineInfo) -> str:
-    """Return the decoder that speaks, and the remedy if another one would be faster."""
-    name = "onnxruntime" if engine.decoder == "onnx" else engine.decoder
-    return f"{name}; {engine.slow_decoder_reason}" if engine.slow_decoder_reason else name
-
-
-def _stream_lines(running: RunningServer, host: str) -> list[str]:
-    """Return a line for each port without HTTP, and one for the clients that need no key there."""
-    lines = []
-    for stream, networks in running.allowed.items():
-        port = running.listeners.addresses(stream)[0][1]
-        lines.append(f"  {stream.name.lower():<8} tcp://{host}:{port}")
-        if not is_loopback(running.host):
-            lines.append(f"           asks for no key; serves {' '.join(networks)}")
-    return lines
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from kani.cli import audiobook, broken_pipe
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
 from kani.cli.sound import CommandFailed, find_player
+from kani.core.audio.pcm import pcm16
 from kani.core.request import validate
 from kani.core.types import SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
@@ -88,13 +89,7 @@ def _say(arguments: Sequence[str]) -> None:
         parser.error("there is no text to speak")
     if given.language is not None:
         given.language = resolve(given.language)
-    how = {
-        "voice": given.voice,
-        "language": given.language,
-        "speed": given.speed,
-        "emotion": given.emotion,
-        "reference": given.reference,
-    }
+    how = {name: getattr(given, name) for name in ("voice", "language", "speed", "emotion", "reference")}
     _check(given)
     with kani.Speech(given.engine, **_defaults(given)) as speech:
         if given.output is not None:
@@ -106,7 +101,7 @@ def _say(arguments: Sequence[str]) -> None:
         try:
             for chunk in speech.stream(text, **how):
                 player = player or find_player()(chunk.sample_rate)
-                player.write(_pcm16(chunk))
+                player.write(pcm16(chunk.samples))
         finally:
             if player is not None:
                 player.close()
@@ -138,10 +133,6 @@ def _defaults(given: argparse.Namespace) -> dict[str, str]:
     """
     named = {"voice": given.voice, "language": given.language}
     return {name: value for name, value in named.items() if value is not None and CUSTOM_PREFIX not in value}
-
-
-def _pcm16(chunk: kani.SpeechChunk) -> bytes:
-    return (chunk.samples.clip(-1, 1) * 32767).astype("<i2").tobytes()
 
 
 def _listen(arguments: Sequence[str]) -> None:

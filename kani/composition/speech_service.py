@@ -103,7 +103,7 @@ def build_turn_model() -> TurnModel:
 
 def build_diarizer() -> Diarizer:
     """Return what tells the speakers of recordings apart; its networks are loaded when it is first used."""
-    return Diarizer(_load_speaker_networks)
+    return Diarizer(lambda: (VoiceDetector(), SpeakerEncoder()))
 
 
 def build_chat_model(settings: Settings) -> ChatModel | None:
@@ -178,10 +178,6 @@ def _speaks_one_language(settings: Settings) -> bool:
 @functools.cache
 def _recording_check() -> RecordingCheck:
     return RecordingCheck(VoiceDetector(), SpeakerEncoder())
-
-
-def _load_speaker_networks() -> tuple[VoiceDetector, SpeakerEncoder]:
-    return VoiceDetector(), SpeakerEncoder()
 
 
 def _check_recording(recording: Recording) -> tuple[str, ...]:

@@ -39,9 +39,9 @@ class ChatMessage:
     role: Role
     text: str
     calls: tuple[ToolCall, ...] = ()
-    """Of an assistant's message."""
+    """Calls in an assistant's message."""
     call_id: str = ""
-    """Of a tool's message: the call that ``text`` is the result of."""
+    """Id of the call that a tool's message is the result of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class ChatUsage:
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
-    """Of the input."""
+    """Tokens of the input that the endpoint had kept."""
 
 
 @dataclass(frozen=True, slots=True)

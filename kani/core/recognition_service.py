@@ -38,6 +38,7 @@ class RecognitionService:
         self,
         recognizer: Recognizer | None,
         observer: Observer,
+        admission: Admission,
         turn_model: TurnModel | None = None,
         diarizer: Diarizer | None = None,
         *,
@@ -53,6 +54,7 @@ class RecognitionService:
         self._diarizer = diarizer
         self._turn_model = turn_model
         self._observer = observer
+        self._admission = admission
         self._recognitions: set[RecognitionSession] = set()
         self._transcriptions: set[TranscriptionSession] = set()
         self._started: asyncio.Task[None] | None = None
@@ -87,25 +89,30 @@ class RecognitionService:
 
     def open_recognition(
         self,
-        admission: Admission,
         *,
         protocol: str,
-        client: str,
+        client: str = "",
         sample_rate: int,
-        language: str | None,
+        language: str | None = None,
         prompt: str = "",
     ) -> RecognitionSession:
-        """Open a session of live speech, as ``SpeechService`` does."""
+        """Open a session for audio of ``sample_rate`` hertz; use it by ``async with``.
+
+        protocol: name for the metrics; client: address that the rate limit counts for.
+        language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
+        its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
+        EngineUnavailable where recognition is disabled, or too slow for live speech.
+        """
         recognizer = self._available()
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
-        self._admit(admission, protocol, client)
+        self._admit(protocol, client)
         session: RecognitionSession
 
         def closed() -> None:
             self._recognitions.remove(session)
-            self._release(admission, protocol)
+            self._release(protocol)
 
         span = self._span("recognition", protocol, recognizer, spoken)
         context = self._context(protocol, closed, span)
@@ -114,26 +121,25 @@ class RecognitionService:
         return session
 
     def open_transcription(
-        self,
-        admission: Admission,
-        *,
-        protocol: str,
-        client: str,
-        options: TranscriptionOptions,
-        diarize: bool = False,
+        self, *, protocol: str, client: str = "", options: TranscriptionOptions, diarize: bool = False
     ) -> TranscriptionSession:
-        """Open a session of one recording, as ``SpeechService`` does."""
+        """Open a session that transcribes one recording; use it by ``async with``.
+
+        protocol, client: as of ``open_recognition``; options: with languages that ``spoken`` has returned;
+        diarize: whether its ``speaker_turns`` are asked for. Raises Busy, and EngineUnavailable where
+        recognition is disabled.
+        """
         recognizer = self._available()
         if not isinstance(recognizer, Transcriber):
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
         if diarize and self._diarizer is None:
             raise EngineUnavailable("this server does not tell speakers apart")
-        self._admit(admission, protocol, client)
+        self._admit(protocol, client)
         session: TranscriptionSession
 
         def closed() -> None:
             self._transcriptions.remove(session)
-            self._release(admission, protocol)
+            self._release(protocol)
 
         span = self._span("transcription", protocol, recognizer, options.language)
         session = TranscriptionSession(
@@ -161,7 +167,11 @@ class RecognitionService:
         return tracing.current().child(name, attributes)
 
     def spoken(self, language: str | None) -> str | None:
-        """Return what ``spoken_language`` does. Raises UnsupportedLanguage and EngineUnavailable."""
+        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
+
+        None for one to be detected. Raises UnsupportedLanguage, and EngineUnavailable where recognition is
+        disabled.
+        """
         known = self._available().info.languages
         return spoken_language(language, known) if language else None
 
@@ -194,13 +204,13 @@ class RecognitionService:
             raise EngineUnavailable(DISABLED)
         return self.recognizer
 
-    def _admit(self, admission: Admission, protocol: str, client: str) -> None:
-        admission.admit(protocol, client)
+    def _admit(self, protocol: str, client: str) -> None:
+        self._admission.admit(protocol, client)
         self._observer.recognition_opened(protocol)
 
-    def _release(self, admission: Admission, protocol: str) -> None:
+    def _release(self, protocol: str) -> None:
         self._observer.recognition_closed(protocol)
-        admission.release(protocol)
+        self._admission.release(protocol)
 
     async def _start(self) -> None:
         """Start the recogniser, unless an earlier session has; a start that failed is repeated."""

@@ -22,12 +22,9 @@ from kani.core.request import Limits, validate
 from kani.core.session.admission import Admission
 from kani.core.session.context import Prepare, SessionContext
 from kani.core.session.priority import SessionPriorities
-from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
-from kani.core.session.transcription import TranscriptionSession
 from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
-from kani.core.transcriber import TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
@@ -98,9 +95,11 @@ class SpeechService:
         """
         self.store = store
         self.chat_model = parts.chat_model
-        self._recognition = RecognitionService(
+        self._admission = Admission(limits, observer)
+        self.recognition = RecognitionService(
             parts.recognizer,
             observer,
+            self._admission,
             parts.turn_model,
             parts.diarizer,
             starts_early=parts.starts_recognizer,
@@ -109,9 +108,8 @@ class SpeechService:
         self.late_engine = parts.late_engine
         self._engines_to_start = tuple(engines)
         self._engines: tuple[Engine, ...] = ()
-        self._limits = limits
-        self._observer = observer
-        self._admission: Admission | None = None
+        self.limits = limits
+        self.observer = observer
         self._catalogue: VoiceCatalogue | None = None
         self.cloning = VoiceCloner(store, parts.default_language or DEFAULT_LANGUAGE)
         self._numbers = count()
@@ -124,7 +122,7 @@ class SpeechService:
 
         When one fails, those that were started are stopped again. The late engine is not awaited.
         """
-        self._recognition.check()
+        self.recognition.check()
         async with AsyncExitStack() as started:
             if self.chat_model is not None:
                 await self.chat_model.start()
@@ -136,20 +134,21 @@ class SpeechService:
             for engine in self._engines_to_start:
                 await engine.start()
                 started.push_async_callback(engine.stop)
-            await self._recognition.prepare()
-            started.push_async_callback(self._recognition.stop)
-            self._engines = self._engines_to_start
-            self._catalogue = self._catalogue_of(self._engines)
-            self.cloning.start(self._engines)
+            await self.recognition.prepare()
+            started.push_async_callback(self.recognition.stop)
+            catalogue = self._catalogue_of(self._engines_to_start)
+            self.cloning.start(self._engines_to_start)
             await texts
             if self._parts.lexicon is not None:
                 await self._parts.lexicon.refresh()
             started.pop_all()
-        self._admission = Admission(self._limits, self._observer)
+        self._engines, self._catalogue = self._engines_to_start, catalogue
+        self._admission.draining = False
         for engine in self._engines:
-            self._add_slots(self._admission, engine)
-        if self.recognizer is not None:
-            self._observer.watch_loaded(self.recognizer.info.name, lambda: self.recognizer_loaded)
+            self._add_slots(engine)
+        if self.recognition.recognizer is not None:
+            name = self.recognition.recognizer.info.name
+            self.observer.watch_loaded(name, lambda: self.recognition.loaded)
         self._unload_idle()
         if self.late_engine is not None:
             self.late_engine.start(self._prefer)
@@ -179,11 +178,10 @@ class SpeechService:
 
     def _prefer(self, engine: Engine) -> None:
         """Prefer an engine that has joined to the others, from each session's next segment on."""
-        assert self._admission is not None
         engines = (engine, *self._engines)
         # The one step that may fail (a file of the default voice is read) comes first.
         catalogue = self._catalogue_of(engines)
-        self._add_slots(self._admission, engine)
+        self._add_slots(engine)
         self._engines, self._catalogue = engines, catalogue
         self.cloning.start(engines)
         self._unload_idle()
@@ -192,37 +190,23 @@ class SpeechService:
         """Let the recogniser, and every engine but the preferred one, unload while nothing needs it."""
         if self._parts.idle_unload_s is None:
             return
-        for each in (*self._engines[1:], self.recognizer):
+        for each in (*self._engines[1:], self.recognition.recognizer):
             if isinstance(each, Unloadable):
                 each.unload_after(self._parts.idle_unload_s)
 
-    def _add_slots(self, admission: Admission, engine: Engine) -> None:
-        slots = partial(self._slots_of, engine)
-        streams = partial(self._slots_are_streams, engine)
-        admission.add_engine(engine.info.name, slots, streams, partial(self._light_slots_of, engine))
-        self._observer.engine_ready(engine.info.name, slots)
-        self._observer.watch_loaded(engine.info.name, partial(_is_loaded, engine))
-
-    def _slots_of(self, engine: Engine) -> int:
-        slots = engine.info.max_concurrency
-        return min(slots, self._limits.max_concurrent or slots)
-
-    def _light_slots_of(self, engine: Engine) -> int:
-        return engine.info.light.slots if engine.info.light is not None else 0
-
-    def _slots_are_streams(self, engine: Engine) -> bool:
-        """True unless fewer slots were chosen: then no more segments are synthesized at once."""
-        return engine.info.slots_are_streams and self._slots_of(engine) == engine.info.max_concurrency
+    def _add_slots(self, engine: Engine) -> None:
+        self._admission.add_engine(engine)
+        self.observer.watch_loaded(engine.info.name, partial(_is_loaded, engine))
 
     async def stop(self) -> None:
         """Cancel every session and stop the engines."""
         self._cancel_sessions()
-        if self._admission is not None:
+        if self._catalogue is not None:
             self._admission.draining = True
             await self._admission.wait_until_empty()
             if self.late_engine is not None:
                 await self.late_engine.stop()
-            await self._recognition.stop()
+            await self.recognition.stop()
             if self.chat_model is not None:
                 await self.chat_model.stop()
             await self.cloning.stop()
@@ -234,12 +218,12 @@ class SpeechService:
     def still_loading(self) -> bool:
         """True after a ``stop`` that cancelled a start: a thread may still load a model."""
         late = self.late_engine
-        return self._recognition.still_loading or (late is not None and late.state == "loading")
+        return self.recognition.still_loading or (late is not None and late.state == "loading")
 
     def _cancel_sessions(self) -> None:
         for session in [*self._sessions.values()]:
             session.cancel()
-        self._recognition.cancel()
+        self.recognition.cancel()
 
     async def drain(self, seconds: float) -> None:
         """Refuse new sessions, wait up to ``seconds`` for the open ones to finish, then cancel the rest.
@@ -248,10 +232,10 @@ class SpeechService:
         has no end of its own: it ends with the audio that was fed. Cancelled sessions have LAST_MESSAGES_S to
         send their clients the error.
         """
-        if self._admission is None:
+        if self._catalogue is None:
             return
         self._admission.draining = True
-        self._recognition.finish()
+        self.recognition.finish()
         for session in [*self._sessions.values()]:
             session.drain()
         with suppress(TimeoutError):
@@ -267,7 +251,7 @@ class SpeechService:
     @property
     def ready(self) -> bool:
         """True if the service has started and is not draining."""
-        return self._admission is not None and not self._admission.draining
+        return self._catalogue is not None and not self._admission.draining
 
     @property
     def engines(self) -> tuple[EngineInfo, ...]:
@@ -280,27 +264,15 @@ class SpeechService:
         return frozenset(engine.info.name for engine in self._engines if not _is_loaded(engine))
 
     @property
-    def recognizer_loaded(self) -> bool:
-        """True if the recogniser is in memory, False before its first use."""
-        return self._recognition.loaded
-
-    @property
     def catalogue(self) -> VoiceCatalogue:
         """All voices. RuntimeError before ``start``."""
         if self._catalogue is None:
             raise RuntimeError("the service has not started")
         return self._catalogue
 
-    @property
-    def limits(self) -> Limits:
-        """Limits of the server."""
-        return self._limits
-
     def state(self) -> ServiceState:
         """Load of the service now."""
         admission = self._admission
-        if admission is None:
-            return ServiceState(0, 0, 0)
         return ServiceState(admission.sessions, admission.slots_in_use, admission.waiting)
 
     def open(
@@ -337,7 +309,6 @@ class SpeechService:
 
         Raises InvalidRequest or Busy.
         """
-        admission = self._admitting()
         validate(request)
         voices = VoiceResolver(
             lambda: self.catalogue,
@@ -347,7 +318,7 @@ class SpeechService:
             cloning=clones,
         )
         voice = voices.by_request(request)
-        admission.admit(protocol, client, rate_limited=rate_limited)
+        self._admission.admit(protocol, client, rate_limited=rate_limited)
         number = next(self._numbers)
 
         def closed() -> None:
@@ -355,8 +326,8 @@ class SpeechService:
 
         context = SessionContext(
             limits=self._session_limits(max_text, timeout_s, timeout_factor),
-            admission=admission,
-            observer=self._observer,
+            admission=self._admission,
+            observer=self.observer,
             cloner=self.cloning,
             priorities=priorities,
             voices=voices,
@@ -371,84 +342,13 @@ class SpeechService:
         return session
 
     def _session_limits(self, max_text: int | None, timeout_s: float | None, timeout_factor: float) -> Limits:
-        limits = self._limits
+        limits = self.limits
         longest_s = limits.request_timeout_s * timeout_factor or timeout_s or 0.0
         return replace(
             limits,
             max_text=max_text or limits.max_text,
             request_timeout_s=min(longest_s, timeout_s or longest_s),
         )
-
-    def open_recognition(
-        self,
-        *,
-        protocol: str,
-        client: str = "",
-        sample_rate: int,
-        language: str | None = None,
-        prompt: str = "",
-    ) -> RecognitionSession:
-        """Open a recognition session for audio of ``sample_rate`` hertz; use it by ``async with``.
-
-        language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
-        its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
-        EngineUnavailable where recognition is disabled, or too slow for live speech.
-        """
-        return self._recognition.open_recognition(
-            self._admitting(),
-            protocol=protocol,
-            client=client,
-            sample_rate=sample_rate,
-            language=language,
-            prompt=prompt,
-        )
-
-    def open_transcription(
-        self, *, protocol: str, client: str = "", options: TranscriptionOptions, diarize: bool = False
-    ) -> TranscriptionSession:
-        """Open a session that transcribes one recording; use it by ``async with``.
-
-        options: with languages that ``spoken_language`` has returned; diarize: whether its
-        ``speaker_turns`` are asked for. Raises Busy, and EngineUnavailable where recognition is disabled.
-        """
-        return self._recognition.open_transcription(
-            self._admitting(), protocol=protocol, client=client, options=options, diarize=diarize
-        )
-
-    def spoken_language(self, language: str) -> str | None:
-        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
-
-        None for "auto" and "und". Raises UnsupportedLanguage, and EngineUnavailable where recognition is
-        disabled.
-        """
-        return self._recognition.spoken(language)
-
-    def report_turn(self, protocol: str, stage: str, seconds: float) -> None:
-        """Report a stretch of a conversation's turn: see ``Observer.turn_stage``."""
-        self._observer.turn_stage(protocol, stage, seconds)
-
-    def report_early_answer(self, protocol: str, outcome: str) -> None:
-        """Report an answer that was begun in a pause: see ``Observer.early_answer``."""
-        self._observer.early_answer(protocol, outcome)
-
-    @property
-    def recognizer(self) -> Recognizer | None:
-        """The recogniser; None if recognition is disabled."""
-        return self._recognition.recognizer
-
-    @recognizer.setter
-    def recognizer(self, recognizer: Recognizer | None) -> None:
-        self._recognition.recognizer = recognizer
-
-    @property
-    def hears_live(self) -> bool:
-        """True if live speech is recognised, not only recordings."""
-        return self._recognition.hears_live
-
-    def _admitting(self) -> Admission:
-        if self._admission is None:
-            raise RuntimeError("the service has not started")
-        return self._admission
 
 
 def _is_loaded(engine: Engine) -> bool:

@@ -49,7 +49,7 @@ class TranscribedSegment:
     """A sentence, or a part of a long one; times in seconds since the recording began."""
 
     text: str
-    """With the space that divides it from the text before it; the texts together are the transcript."""
+    """Text, with the space that divides it from the one before; the texts together are the transcript."""
     start_s: float
     end_s: float
     words: tuple[TranscribedWord, ...] = ()
@@ -58,7 +58,7 @@ class TranscribedSegment:
     seek_s: float = 0.0
     """Start of the audio that was transcribed at once."""
     temperature: float = 0.0
-    """That the text was sampled with."""
+    """Temperature that the text was sampled with."""
     log_probability: float = 0.0
     """Mean of the tokens'."""
     compression_ratio: float = 1.0

@@ -57,7 +57,7 @@ class Embedding:
     values: Samples
     """Float32 [n], n at most ``MAX_EMBEDDING_VALUES``."""
     similarity: Mapping[str, Similarity] = field(default_factory=dict)
-    """By primary language subtag, of an engine that only approximates a voice."""
+    """Similarity by primary language subtag, of an engine that only approximates a voice."""
 
 
 MAX_EMBEDDING_VALUES = 200_000

@@ -105,8 +105,6 @@ class Resources:
 
 @dataclass(frozen=True, slots=True)
 class EnginePlugin(Generic[S]):
-    """Description of an engine."""
-
     name: str
     """Name for ``--engine``: small letters, digits and _."""
     settings: type[S]
@@ -129,18 +127,14 @@ class EnginePlugin(Generic[S]):
 
 @dataclass(frozen=True, slots=True)
 class RecognizerPlugin(Generic[S]):
-    """Description of a recogniser."""
+    """Description of a recogniser; fields without a text of their own are as those of ``EnginePlugin``."""
 
     name: str
     """Name for ``--recognizer``, as that of an engine."""
     settings: type[S]
-    """As for an engine."""
     build: Callable[[S, Resources], Recognizer]
-    """As for an engine."""
     prepare: Callable[[S, Resources], None] | None = None
-    """As for an engine."""
     own_process: bool = True
-    """As for an engine."""
     describes_itself: bool = False
     """True if its ``info`` is complete before it starts: with ``--engine-process`` it is then built in the
     server, too."""

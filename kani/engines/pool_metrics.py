@@ -15,7 +15,7 @@ class WorkerState:
     """A worker as a server sees it."""
 
     replica: str
-    """Its name, or its address."""
+    """Name of the worker, or its address."""
     slots: int
     """Slots, for the segments of all servers; 0 if it cannot be used, 1 of a recogniser that can."""
     exchanges: int

@@ -63,7 +63,6 @@ class Registry:
     """Puts each local engine into a process of its own, and counts the times that it is started again."""
 
     def engine(self, name: str) -> Engine:
-        """Build an engine."""
         plugin = _here(name, found_engines())
         return self._engine(plugin, *self._given(plugin))
 
@@ -89,7 +88,6 @@ class Registry:
         return None if given is None else self._engine(plugin, *given)
 
     def recognizer(self, name: str) -> Recognizer:
-        """Build a recogniser."""
         plugin = _here(name, found_recognizers())
         settings, resources = self._given(plugin)
         restarts = self.restarts if plugin.own_process else None

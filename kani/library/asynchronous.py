@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import io
 import os
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing, suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar, cast
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -22,8 +21,6 @@ from kani.composition.speech_service import (
     build_turn_model,
     limits_of,
 )
-from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.pcm import decode_recording, wav
 from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
@@ -32,13 +29,15 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
+from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
 from kani.core.subtitles.files import segment_cues
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.types import Recording, Samples, SpeechChunk, SpeechRequest, Voice
+from kani.core.types import Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
+from kani.library.sounds import Sound, opened, recording_of
 
 T = TypeVar("T")
 
@@ -47,9 +46,6 @@ ONE_TURN = TurnRule(waits_for_words=True)
 
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
-
-Sound = str | Path | bytes | tuple[Samples, int]
-"""An audio file, its bytes, or mono samples in [-1, 1] with their rate in hertz."""
 
 Text = str | Iterable[str] | AsyncIterable[str]
 """A text, or its parts while it is still being written."""
@@ -63,16 +59,10 @@ def settings_of(**given: Any) -> Settings:
     return load(given, env_file=Path(os.devnull))
 
 
-class AsyncSpeech:
-    """Speaks texts; use it by ``async with``, which loads the voices and frees them.
+class OwnService:
+    """Starts a service of its own at the beginning of an ``async with``, and stops it at the end."""
 
-    engine: ``auto`` (Kokoro, and espeak-ng for further languages) or another name of ``--engine``. settings:
-    those of the server by their names in docs/settings.md (``threads=2``). Entering raises EngineUnavailable.
-    """
-
-    def __init__(self, engine: str = "auto", **settings: Any) -> None:
-        chosen = settings_of(engine=engine, **({"recognizer": "none"} | settings))
-        self._service = build_service(chosen, Observer(), CollectorRegistry())
+    _service: SpeechService
 
     async def __aenter__(self) -> Self:
         await self._service.start()
@@ -82,6 +72,18 @@ class AsyncSpeech:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._service.stop()
+
+
+class AsyncSpeech(OwnService):
+    """Speaks texts; use it by ``async with``, which loads the voices and frees them.
+
+    engine: ``auto`` (Kokoro, and espeak-ng for further languages) or another name of ``--engine``. settings:
+    those of the server by their names in docs/settings.md (``threads=2``). Entering raises EngineUnavailable.
+    """
+
+    def __init__(self, engine: str = "auto", **settings: Any) -> None:
+        chosen = settings_of(engine=engine, **({"recognizer": "none"} | settings))
+        self._service = build_service(chosen, Observer(), CollectorRegistry())
 
     @property
     def voices(self) -> tuple[Voice, ...]:
@@ -105,7 +107,6 @@ class AsyncSpeech:
         of a voice to be imitated. Raises InvalidRequest, which names the field, EngineFailed and TimedOut.
         """
         session = await self._session(voice, language, speed, emotion, reference)
-        chunks = []
         async with session:
             session.feed(text)
             session.finish()
@@ -160,7 +161,7 @@ class AsyncSpeech:
             language=language,
             speed=speed,
             emotion=emotion,
-            reference=await _recording(reference) if reference is not None else None,
+            reference=await recording_of(reference) if reference is not None else None,
         )
         return self._service.open(request, protocol=LIBRARY, fallback_language="en")
 
@@ -178,8 +179,10 @@ class AsyncRecognizer:
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
         self._rate = built.info.sample_rate
-        self._recognition = RecognitionService(built, Observer(), build_turn_model(), build_diarizer())
         self._admission = Admission(limits_of(chosen), Observer())
+        self._recognition = RecognitionService(
+            built, Observer(), self._admission, build_turn_model(), build_diarizer()
+        )
 
     async def __aenter__(self) -> Self:
         await self._recognition.prepare()
@@ -207,10 +210,10 @@ class AsyncRecognizer:
             raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
         options = TranscriptionOptions(language=self._recognition.spoken(language), prompt=prompt)
         session = self._recognition.open_transcription(
-            self._admission, protocol=LIBRARY, client="", options=options, diarize=speakers is not False
+            protocol=LIBRARY, options=options, diarize=speakers is not False
         )
         async with session:
-            with await asyncio.to_thread(_opened, sound) as file:
+            with await asyncio.to_thread(opened, sound) as file:
                 async with aclosing(session.segments(file, float("inf"))) as segments:
                     found = [segment async for segment in segments]
             divided = divide_by_speaker(found, await session.speaker_turns(most))
@@ -275,9 +278,7 @@ class AsyncRecognizer:
 
     def _open(self, sample_rate: int, language: str | None, prompt: str) -> RecognitionSession:
         return self._recognition.open_recognition(
-            self._admission,
             protocol=LIBRARY,
-            client="",
             sample_rate=sample_rate,
             language=language,
             prompt=prompt[-MAX_TEXT:],
@@ -336,25 +337,3 @@ async def in_thread(items: Iterable[T]) -> AsyncIterator[T]:
     iterator, end = iter(items), object()
     while (item := await asyncio.to_thread(lambda: next(iterator, end))) is not end:
         yield cast("T", item)
-
-
-async def _recording(sound: Sound) -> Recording:
-    if isinstance(sound, tuple):
-        samples, rate = sound
-        return Recording(np.asarray(samples, np.float32), rate)
-    return await run_in_pool(RECORDING_POOL, decode_recording, await asyncio.to_thread(_bytes, sound))
-
-
-def _opened(sound: Sound) -> IO[bytes]:
-    """Open an audio file: a film need not fit into memory."""
-    return Path(sound).open("rb") if isinstance(sound, str | Path) else io.BytesIO(_bytes(sound))
-
-
-def _bytes(sound: Sound) -> bytes:
-    """Return the bytes of an audio file."""
-    if isinstance(sound, bytes):
-        return sound
-    if isinstance(sound, tuple):
-        samples, rate = sound
-        return wav(np.asarray(samples, np.float32), rate)
-    return Path(sound).read_bytes()

@@ -11,9 +11,10 @@ from typing import Any, Generic, Self, TypeVar
 
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples, SpeechChunk, Voice
-from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech, Sound, in_thread
+from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech, in_thread
 from kani.library.conversation import AsyncConversation
 from kani.library.results import Audio, ConversationEvent, Transcript
+from kani.library.sounds import Sound
 
 T = TypeVar("T")
 Inner = TypeVar("Inner", bound=AbstractAsyncContextManager[Any])

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterable
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
@@ -14,12 +13,12 @@ from kani.core.conversation.history import History
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.types import Samples, SpeechRequest
-from kani.library.asynchronous import LIBRARY, settings_of
+from kani.library.asynchronous import LIBRARY, OwnService, settings_of
 from kani.library.results import ConversationEvent
 from kani.library.talk import MAX_BACKLOG_S, Talk
 
 
-class AsyncConversation:
+class AsyncConversation(OwnService):
     """Answers what is said by a chat endpoint's language model; use it by ``async with``.
 
     llm_url: base address of the endpoint, such as ``http://localhost:11434/v1``; engine, recognizer: as for
@@ -47,15 +46,6 @@ class AsyncConversation:
         self._prompt = prompt[-MAX_TEXT:]
         self.history = History()
 
-    async def __aenter__(self) -> Self:
-        await self._service.start()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._service.stop()
-
     async def talk(
         self, audio: AsyncIterable[Samples], sample_rate: int
     ) -> AsyncGenerator[ConversationEvent, None]:
@@ -67,7 +57,7 @@ class AsyncConversation:
         headphones or echo cancellation there is none. Raises EngineFailed.
         """
         assert self._service.chat_model is not None
-        session = self._service.open_recognition(
+        session = self._service.recognition.open_recognition(
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )
         session.judges_turns = True

@@ -93,7 +93,7 @@ class Talk:
         self._answering: asyncio.Task[None] | None = None
         self._tasks = set[asyncio.Task[None]]()  # that open and close answers that are begun early
         self._early = EarlyAnswer(
-            self._make_early, self._start, partial(service.report_early_answer, LIBRARY)
+            self._make_early, self._start, partial(service.observer.early_answer, LIBRARY)
         )
 
     async def listen(self) -> None:
@@ -301,5 +301,4 @@ class Talk:
 
 
 def _speech(role: Any, text: str) -> Message:
-    """Return a message of speech."""
     return Message(f"{role}-{next(_numbers)}", role, (Part("speech", text, is_speech=True),))

@@ -57,7 +57,6 @@ class Replica:
         raise NotImplementedError
 
     def _new_worker(self, name: str) -> Worker:
-        """Return the worker of what is served."""
         raise NotImplementedError
 
     async def _failed(self) -> None:

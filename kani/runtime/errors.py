@@ -18,7 +18,7 @@ class OutOfMemory(MemoryError):
     """A request does not fit into the device's memory: the message says what would fit."""
 
     passing = True
-    """As that of ``EngineUnavailable``."""
+    """True, as a later attempt may succeed; see ``EngineUnavailable``."""
 
 
 class DeviceError(ValueError):

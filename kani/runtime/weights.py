@@ -25,8 +25,6 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True, slots=True)
 class WeightFile:
-    """One file of a model."""
-
     name: str  # path below a models or cache folder
     sha256: str  # in hexadecimal
     size: int  # in bytes

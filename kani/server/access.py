@@ -102,8 +102,6 @@ def is_proxied(headers: Headers) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """Access settings of one server."""
-
     loopback: bool  # the server listens on a loopback address only
     keys: tuple[str, ...] = field(default=(), repr=False)
     no_auth: bool = False
@@ -144,7 +142,6 @@ class AccessRules:
         return is_list and not any(map(str.strip, offered_keys(headers, query)))
 
     def class_of(self, path: str) -> PathClass:
-        """Return the class of a path."""
         if (exact := self.paths.get(path)) is not None:
             return exact
         given = path.split("/")

@@ -29,8 +29,6 @@ ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
 
 
 class MetricsExport(Protocol):
-    """Metrics of the server."""
-
     content_type: str
 
     def text(self) -> bytes:
@@ -151,7 +149,7 @@ def health_fields(
             for voice, language in engine.light.languages.items()
         ],
         "recognizer": _recognizer(service),
-        "conversations": service.chat_model is not None and service.hears_live,
+        "conversations": service.chat_model is not None and service.recognition.hears_live,
         "languages": dict(sorted(service.catalogue.languages.items())) if started else {},
         "accented": sorted(service.catalogue.accented) if started else [],
         "default_voices": _default_voices(service) if started else {},
@@ -178,13 +176,14 @@ def _default_voices(service: SpeechService) -> dict[str, str]:
 
 
 def _recognizer(service: SpeechService) -> dict[str, Any] | None:
-    if service.recognizer is None:
+    recognizer = service.recognition.recognizer
+    if recognizer is None:
         return None
-    info = service.recognizer.info
+    info = recognizer.info
     return {
         "name": info.name,
         "version": info.version,
-        "loaded": service.recognizer_loaded,
-        "live": service.hears_live,
+        "loaded": service.recognition.loaded,
+        "live": service.recognition.hears_live,
         "live_delay": round(info.live_delay_s, 2) if info.live_delay_s is not None else None,
     }

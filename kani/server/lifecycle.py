@@ -49,8 +49,6 @@ log = logging.getLogger("server")
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that is ready."""
-
     host: str
     listeners: Listeners
     tls: bool  # wss and https instead of ws and http, on every port

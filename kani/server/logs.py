@@ -30,7 +30,6 @@ class JsonFormatter(logging.Formatter):
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line of ``record``."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
@@ -55,7 +54,6 @@ class TextFormatter(logging.Formatter):
         self._of_request = logging.Formatter(TEXT_OF_REQUEST)
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the text of ``record``."""
         text = self._of_request.format(record) if getattr(record, "request", "") else super().format(record)
         return text if text.isascii() and text.isprintable() else log_value(text)
 

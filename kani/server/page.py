@@ -132,8 +132,6 @@ def policy(request: Request, ports: Sequence[int]) -> str:
 
 @dataclass(frozen=True)
 class _Content:
-    """A file as it is sent."""
-
     plain: bytes
     digest: str
     media_type: str

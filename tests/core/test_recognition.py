@@ -96,7 +96,7 @@ async def hearing(
 
 
 def listen(service: SpeechService, rate: int = 24_000, language: str | None = None) -> RecognitionSession:
-    return service.open_recognition(protocol="test", sample_rate=rate, language=language)
+    return service.recognition.open_recognition(protocol="test", sample_rate=rate, language=language)
 
 
 async def heard(session: RecognitionSession) -> list[RecognitionEvent]:
@@ -305,10 +305,10 @@ async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:
         assert recognizer.languages == ["es"]
         with pytest.raises(UnsupportedLanguage, match="known: en, es"):
             listen(service, language="xx")
-        service.recognizer = None
+        service.recognition.recognizer = None
         with pytest.raises(EngineUnavailable, match="KANI_RECOGNIZER"):
             listen(service)
-        service.recognizer = recognizer
+        service.recognition.recognizer = recognizer
 
 
 async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def whisper() -> RecognitionService:
     """A service with a recogniser for the languages of Whisper."""
     recognizer = LoudnessRecognizer()
     recognizer.info = RecognizerInfo("loudness", "1", 16_000, frozenset(LANGUAGES))
-    return RecognitionService(recognizer, Observer())
+    return RecognitionService(recognizer, Observer(), Admission(Limits(), Observer()))
 
 
 NAMES = """es=es es-MX=es PT_br=pt spa=es Spanish=es español=es no=no nb-NO=no norwegian=no gl=gl yo=yo
@@ -357,7 +357,8 @@ async def test_start_that_fails_or_is_cancelled_leaves_it_unloaded(monkeypatch: 
         await asyncio.Event().wait()
 
     monkeypatch.setattr(LoudnessRecognizer, "start", load)
-    service = RecognitionService(LoudnessRecognizer(), Observer(), starts_early=True)
+    admission = Admission(Limits(), Observer())
+    service = RecognitionService(LoudnessRecognizer(), Observer(), admission, starts_early=True)
     starting = asyncio.create_task(service.prepare())
     await begun.wait()
     await service.stop()
@@ -369,17 +370,17 @@ async def test_start_that_fails_or_is_cancelled_leaves_it_unloaded(monkeypatch: 
         raise MemoryError
 
     monkeypatch.setattr(LoudnessRecognizer, "start", fail)
-    service = RecognitionService(LoudnessRecognizer(), Observer(), starts_early=True)
+    service = RecognitionService(LoudnessRecognizer(), Observer(), admission, starts_early=True)
     with pytest.raises(EngineUnavailable, match="too little memory is free to load") as told:
         await service.prepare()
     assert told.value.passing and not service.loaded
 
 
 def test_recogniser_of_live_speech_alone_transcribes_no_recording() -> None:
-    service = RecognitionService(Listener(), Observer())
     admission = Admission(Limits(), Observer())
+    service = RecognitionService(Listener(), Observer(), admission)
     with pytest.raises(EngineUnavailable, match="listener transcribes no recordings"):
-        service.open_transcription(admission, protocol="p", client="", options=TranscriptionOptions())
+        service.open_transcription(protocol="p", options=TranscriptionOptions())
     assert admission.sessions == 0
 
 
@@ -399,9 +400,9 @@ async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -
             return super().read(size)
 
     file = File(wav(np.zeros(1_000_000, np.float32), 16_000))
-    service, admission = RecognitionService(PausingRecognizer(), Observer()), Admission(Limits(), Observer())
-    asked = {"protocol": "p", "client": "", "options": TranscriptionOptions()}
-    async with service.open_transcription(admission, **asked) as session:  # type: ignore[arg-type]
+    admission = Admission(Limits(), Observer())
+    service = RecognitionService(PausingRecognizer(), Observer(), admission)
+    async with service.open_transcription(protocol="p", options=TranscriptionOptions()) as session:
         segments = session.segments(file, math.inf)
         first = asyncio.create_task(anext(segments))
         await happens(waits.is_set)
@@ -411,7 +412,7 @@ async def test_file_of_a_cancelled_transcription_is_read_by_nobody(reads: int) -
         go.set()
         with pytest.raises(asyncio.CancelledError):
             await first
-    assert OpenIndex.all_bytes() == 0
+    assert OpenIndex._all_bytes == 0
 
 
 def test_expected_words_have_limits_and_come_before_the_text() -> None:

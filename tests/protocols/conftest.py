@@ -37,7 +37,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
 def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """The application in this process, by espeak-ng, for the whole run; it recognizes "bum" in loud audio."""
     with app_server(tmp_path_factory.mktemp("espeak_app")) as running:
-        running.service.recognizer = LoudnessRecognizer()
+        running.service.recognition.recognizer = LoudnessRecognizer()
         yield running
 
 

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from kani.cli.serve import parser
+from kani.cli.server_options import parser
 from kani.composition import settings
 from tests.conftest import ServerProcess
 from tests.running.sources import ROOT

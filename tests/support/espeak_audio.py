@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kani.engines.espeak.client import EspeakClient, Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import EspeakClient, Pcm16
+from kani.engines.espeak.native import PhonemeEvent, SynthesisParameters, WordEvent
 
 
 def synthesized(
@@ -18,7 +19,7 @@ def synthesized(
         events[0].extend(words)
         events[1].extend(phonemes)
 
-    assert client.synthesize(text, voice, on_audio, rate=rate)
+    assert client.synthesize(text, voice, on_audio, SynthesisParameters(rate))
     return np.concatenate(pieces), *events
 
 

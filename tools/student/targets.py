@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.decoder_choice import load_split_model
+from kani.engines.kokoro.network.decoder_choice import load_split_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody

@@ -28,7 +28,7 @@ from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirem
 from kani.engines.plugin_settings import PluginSettings, setting_name
 
 ENV_FILE = Path(".env")
-"""In the folder where the server is started."""
+"""File of settings, in the folder where the server is started."""
 
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 

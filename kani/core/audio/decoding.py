@@ -15,10 +15,10 @@ THREADS_PER_POOL = 2
 """Each thread takes a core and, for a moment, 80 MB."""
 
 RECORDING_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="recordings")
-"""For complete recordings."""
+"""Threads for complete recordings."""
 
 STREAM_POOL = ThreadPoolExecutor(THREADS_PER_POOL, thread_name_prefix="streams")
-"""For pieces of streams, mostly a millisecond each: they do not wait for recordings."""
+"""Threads for pieces of streams, mostly a millisecond each: they do not wait for recordings."""
 
 _Params = ParamSpec("_Params")
 _Result = TypeVar("_Result")

@@ -175,8 +175,6 @@ class _Resampled:
 
 
 class _Pcm16:
-    """16-bit PCM."""
-
     def feed(self, samples: Samples) -> bytes:
         return pcm16(samples)
 

@@ -38,17 +38,12 @@ class OpenIndex:
 
     _lock = threading.Lock()
     _all_bytes = 0
+    """Bytes of all that are open."""
 
     def __init__(self, container: InputContainer, file_bytes: int) -> None:
         self._container = container
         self._file_bytes = file_bytes
         self._bytes = 0
-
-    @classmethod
-    def all_bytes(cls) -> int:
-        """Return the bytes of all that are open."""
-        with cls._lock:
-            return cls._all_bytes
 
     def count(self) -> None:
         """Count the index as it is: it grows while fragments are read.

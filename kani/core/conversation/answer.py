@@ -63,9 +63,9 @@ class Ending:
 
     outcome: Literal["completed", "incomplete", "cancelled", "failed"]
     reason: str = ""
-    """Of "incomplete": a ``FinishReason``; of "cancelled": the one that ``Answer.cancel`` was given."""
+    """A ``FinishReason`` of "incomplete"; of "cancelled" the reason that ``Answer.cancel`` was given."""
     error: SpeechError | None = None
-    """Of "failed"."""
+    """Error of "failed"."""
     usage: ChatUsage = NO_USAGE
 
 

@@ -31,7 +31,7 @@ class Message:
     parts: tuple[Part, ...] = ()
     status: Status = "completed"
     spoken: SpokenText | None = None
-    """Of an answer with audio."""
+    """Speech of an answer with audio."""
     pending: bool = False
     """True while its speech is being transcribed."""
 

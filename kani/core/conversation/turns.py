@@ -111,7 +111,7 @@ class TurnStarted:
     """A turn has begun."""
 
     start_s: float
-    """With the padding before it, in seconds of the audio."""
+    """Start with the padding before it, in seconds of the audio."""
     words: Sequence[RecognizedWord] = ()
     """Words of it that were kept back while it was judged."""
     voiced_s: float = 0.0
@@ -125,7 +125,7 @@ class TurnStopped:
     """A turn has ended."""
 
     end_s: float
-    """With the silence that ended it, in seconds of the audio."""
+    """End with the silence that ended it, in seconds of the audio."""
 
 
 class VoiceChange(enum.Enum):

@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from kani.core import tracing
+from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping
 from kani.core.observer import Observer
 from kani.core.request import Limits
@@ -57,21 +58,24 @@ class Admission:
         self.draining = False
         """True if new sessions are refused because the server shuts down."""
 
-    def add_engine(
-        self,
-        engine: str,
-        slots: Callable[[], int],
-        streams: Callable[[], bool] = lambda: False,
-        light_slots: Callable[[], int] = lambda: 0,
-    ) -> None:
-        """Add the slots of an engine.
-
-        slots: returns their current number; streams: see ``SlotQueue``; light_slots: returns the number of
-        those of its light networks. ``Limits.max_concurrent`` bounds both together.
-        """
+    def add_engine(self, engine: Engine) -> None:
+        """Add the slots of an engine and of its light networks; ``Limits.max_concurrent`` bounds both."""
         shared = SharedLimit(self._limits.max_concurrent)
-        self._slots[engine] = SlotQueue(slots, self._report, streams, shared)
-        self._light[engine] = SlotQueue(light_slots, self._report, streams, shared)
+
+        def slots() -> int:
+            own = engine.info.max_concurrency
+            return min(own, self._limits.max_concurrent or own)
+
+        def light_slots() -> int:
+            return engine.info.light.slots if engine.info.light is not None else 0
+
+        def are_streams() -> bool:
+            # Fewer slots were chosen: then no more segments are synthesized at once.
+            return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
+
+        self._slots[engine.info.name] = SlotQueue(slots, self._report, are_streams, shared)
+        self._light[engine.info.name] = SlotQueue(light_slots, self._report, are_streams, shared)
+        self._observer.engine_ready(engine.info.name, slots)
 
     def _queues(self) -> list[SlotQueue]:
         return [*self._slots.values(), *self._light.values()]

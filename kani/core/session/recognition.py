@@ -48,7 +48,7 @@ class RecognitionContext:
     recognized: Callable[[float, float], None]
     """Called with the seconds of audio that were recognised, and how many seconds late that is."""
     span: tracing.Span = tracing.UNRECORDED
-    """Of the session, which ends it."""
+    """Span of the session, which ends it."""
 
 
 class RecognitionSession:

@@ -47,9 +47,7 @@ class SpeechSession:
         self._priority = context.priorities.add() if context.priorities is not None else None
         self._access = SlotAccess(context, self._report, self._timeout, self._priority)
         synthesis = Synthesis(request, context, self._report)
-        self._worker = SessionWorker(
-            synthesis, context, self._report, self._segments, self._buffer, self._access, voice
-        )
+        self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
         self._closed = False
 
     @property

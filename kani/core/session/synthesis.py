@@ -28,7 +28,7 @@ from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
 from kani.text.pronunciations import pronunciations
 
 _MAX_SEMITONES = 12.0
-"""That the pitch filter shifts by at most."""
+"""Most that the pitch filter shifts by."""
 
 
 class Synthesis:
@@ -40,8 +40,8 @@ class Synthesis:
         self.prosody = _prosody_of(request)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""
-        self._context = context
-        self._report = report
+        self.context = context
+        self.report = report
         # A number would do in this process, but several servers may share a worker.
         self._session = secrets.token_hex(8)
         self._options: dict[tuple[str, str], NormalizerOptions] = {}
@@ -49,8 +49,8 @@ class Synthesis:
 
     async def refresh_lexicon(self) -> None:
         """Load the lexicon's latest changes; to be awaited before ``normalization``."""
-        if self._context.lexicon is not None:
-            await self._context.lexicon.refresh()
+        if self.context.lexicon is not None:
+            await self.context.lexicon.refresh()
 
     async def load_table(self, voice: ResolvedVoice) -> None:
         """Load the normalizer's table of the voice's language and region, if it is to be used."""
@@ -67,8 +67,8 @@ class Synthesis:
         key = self._embedding_key(voice)
         if reference is None or key in self._embeddings:
             return
-        with self._report.span.child("embed", {"speech.engine": voice.engine.info.name}):
-            embedding = await self._context.cloner.embed(voice.engine, reference, voice.language)
+        with self.report.span.child("embed", {"speech.engine": voice.engine.info.name}):
+            embedding = await self.context.cloner.embed(voice.engine, reference, voice.language)
         if embedding is not None:
             self._embeddings[key] = embedding
             if isinstance(reference, Recording):
@@ -89,7 +89,7 @@ class Synthesis:
         info, language = voice.engine.info, voice.language
         if (info.name, language) not in self._options:
             plain = info.normalizes_text or not self.request.normalize
-            lexicon = self._context.lexicon
+            lexicon = self.context.lexicon
             known = lexicon.for_language(language) if lexicon is not None else Lexicon()
             if info.reads_by_espeak and not plain:
                 known = known.followed_by(pronunciations(language))
@@ -163,7 +163,7 @@ class Synthesis:
         self, voice: ResolvedVoice, text: IncrementalText, speech: SegmentFilter, speed: float
     ) -> AsyncGenerator[SpeechChunk, None]:
         """The chunks of ``speech``, with word times from the engine or else from forced alignment."""
-        info, reference_voice = voice.engine.info, self._context.reference_voice
+        info, reference_voice = voice.engine.info, self.context.reference_voice
         if info.times_words or reference_voice is None:
             return speech.chunks()
         # After the filter: the words are aligned with the audio as the client gets it.
@@ -171,7 +171,7 @@ class Synthesis:
             speech.chunks(),
             self._segment(voice, text, speed),
             reference_voice,
-            partial(self._report.timing_estimated, info.name),
+            partial(self.report.timing_estimated, info.name),
             truncated=lambda: speech.truncated,
         )
 
@@ -186,7 +186,7 @@ class Synthesis:
             emphases=text.emphases if voice.engine.info.emphasizes else (),
             sampling=self.request.sampling,
             embedding=self.embedding(voice),
-            request_id=self._report.request_id,
+            request_id=self.report.request_id,
             session=self._session,
             light=voice.light,
         )

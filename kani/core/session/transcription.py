@@ -108,7 +108,9 @@ class TranscriptionSession:
                     raise
                 log.warning("the recogniser was lost: a recording is transcribed from its beginning again")
             finally:
-                await self._wait_for_reader()
+                # No thread reads the file any more once it may be closed.
+                if self._reading is not None and not self._reading.cancel():
+                    await asyncio.gather(asyncio.wrap_future(self._reading), return_exceptions=True)
         spent_s = time.perf_counter() - self._began
         log.info("transcribed %.0f s of audio in %.1f s", self.duration_s, spent_s)
 
@@ -189,11 +191,6 @@ class TranscriptionSession:
         """Read the file in a thread, which goes on where this is cancelled."""
         self._reading = reading = RECORDING_POOL.submit(work, *args)
         return await asyncio.wrap_future(reading)
-
-    async def _wait_for_reader(self) -> None:
-        """Return when no thread reads the file, which may be closed then."""
-        if self._reading is not None and not self._reading.cancel():
-            await asyncio.gather(asyncio.wrap_future(self._reading), return_exceptions=True)
 
     def _report(self, done_s: float) -> None:
         """Log the progress, every ``REPORT_S`` seconds."""

@@ -10,11 +10,9 @@ from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
 from kani.core.scheduling.slots import Slot
-from kani.core.session.context import SessionContext
 from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
 from kani.core.session.output import OutputStream
 from kani.core.session.playout_buffer import PlayoutBuffer
-from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
 from kani.core.session.style_voices import StyleVoices
 from kani.core.session.synthesis import Synthesis
@@ -41,8 +39,6 @@ class SessionWorker:
     def __init__(
         self,
         synthesis: Synthesis,
-        context: SessionContext,
-        report: SessionReport,
         segments: SegmentQueue,
         buffer: PlayoutBuffer,
         access: SlotAccess,
@@ -56,10 +52,10 @@ class SessionWorker:
         """True if max_tokens cut a segment short."""
         self.nothing_speakable = False
         """True if there was text, but nothing speakable in it."""
-        self.styles = StyleVoices(context.voices)
+        self.styles = StyleVoices(synthesis.context.voices)
         """Voices of the passages of SSML documents."""
-        self._context = context
-        self._report = report
+        self._context = synthesis.context
+        self._report = synthesis.report
         self._segments = segments
         self._buffer = buffer
         self._access = access

@@ -50,7 +50,7 @@ class CloningStatus:
     """State: "ready", "refining" in the background, or "missing" until first used (or if it does not clone).
     """
     similarity: Mapping[str, Similarity] = field(default_factory=dict)
-    """By primary language subtag; of an engine that approximates with its own voices."""
+    """Similarity by primary language subtag, of an engine that approximates with its own voices."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

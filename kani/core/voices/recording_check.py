@@ -151,7 +151,7 @@ MIN_DETECTED_SPEECH_S = 0.5
 """Less is no speech: the detector takes a note or a bark for it now and then."""
 
 MIN_SPEECH_S = 2.7
-"""As the detector measures it, without fading ends: about 3 s for a listener."""
+"""Least speech as the detector measures it, without fading ends: about 3 s for a listener."""
 
 MAX_SILENCE = 0.5
 MIN_LEVEL_DB = -45.0

@@ -45,7 +45,7 @@ class NewVoice:
     consent: str = ""
     """The speaker's, in words; or in ``consent_recording``, or both."""
     consent_recording: bytes | None = field(default=None, repr=False)
-    """As ``recording``, but from 1 s on."""
+    """An audio file as ``recording``, but from 1 s on."""
     language: str | None = None
     """A tag or a name."""
     description: str = ""

@@ -70,8 +70,6 @@ class Renaming(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _EmbeddingFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """An embedding on disk."""
-
     engine: str
     model: str
     made_at: str

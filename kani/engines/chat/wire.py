@@ -34,8 +34,6 @@ class Function(Struct):
 
 
 class CallPiece(Struct):
-    """A piece of a call of a tool."""
-
     index: int | None = None
     id: str | None = None
     function: Function | None = None

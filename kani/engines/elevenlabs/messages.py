@@ -45,8 +45,6 @@ class CharacterAlignment:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A received message."""
-
     audio: bytes = b""  # 16-bit PCM at ``SAMPLE_RATE``; may end in half a sample
     alignment: CharacterAlignment | None = None  # None also where the times received cannot be true
     final: bool = False  # whether it is the last message

@@ -27,12 +27,12 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.engines.espeak.native import DEFAULT_RATE, EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
+from kani.engines.espeak.native import EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.runtime.child_process import python_command
 
-__all__ = ["DEFAULT_RATE", "EspeakClient", "EspeakVoice", "Pcm16", "PhonemeEvent", "WordEvent"]
-
 log = logging.getLogger(__name__)
+
+_USUAL = SynthesisParameters()
 
 Pcm16 = npt.NDArray[np.int16]
 OnAudio = Callable[[Pcm16, Sequence[WordEvent], Sequence[PhonemeEvent]], None]
@@ -109,10 +109,8 @@ class EspeakClient:
         text: str,
         voice: str,
         on_audio: OnAudio,
+        parameters: SynthesisParameters = _USUAL,
         *,
-        rate: int = DEFAULT_RATE,
-        pitch: int = 50,
-        pitch_range: int = 50,
         should_stop: Callable[[], bool] | None = None,
     ) -> bool:
         """Speak ``text``; returns whether it was spoken to its end.
@@ -122,14 +120,12 @@ class EspeakClient:
         samples at ``sample_rate`` hertz, and the words and phonemes that begin in or after them. When
         ``should_stop`` returns True, or ``on_audio`` raises, the work ends within two such steps.
 
-        rate: words a minute, 80–450 (other values are clamped by the library); pitch and pitch_range: 0–100,
-        50 is the voice's own. Raises ValueError for an unknown voice, EngineFailed for a text at which
-        espeak-ng crashes or hangs, and the errors of ``on_audio``.
+        Raises ValueError for an unknown voice, EngineFailed for a text at which espeak-ng crashes or hangs,
+        and the errors of ``on_audio``.
         """
         failure: BaseException | None = None
         complete = False
         with self._lock:
-            parameters = SynthesisParameters(rate, pitch, pitch_range)
             for kind, content in self._request(("synthesize", text, self._checked(voice), tuple(parameters))):
                 if kind == "end":
                     complete = bool(content)

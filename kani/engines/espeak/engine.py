@@ -14,7 +14,8 @@ from kani.core.audio.level import LEVEL_LUFS, decibels, leveled
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
-from kani.engines.espeak.client import DEFAULT_RATE, EspeakClient, EspeakVoice, Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import EspeakClient, Pcm16
+from kani.engines.espeak.native import DEFAULT_RATE, EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.engines.espeak.words import WordChunker
 from kani.runtime.cancelling import wait_until_done
 from kani.text.languages import canonical, primary
@@ -154,14 +155,11 @@ class EspeakEngine:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
                 send(chunk)
 
-        pitch, pitch_range = pitch_parameters(segment.prosody)
         self._client.synthesize(
             segment.text,
             voice,
             on_audio,
-            rate=round(DEFAULT_RATE * segment.speed),
-            pitch=pitch,
-            pitch_range=pitch_range,
+            SynthesisParameters(round(DEFAULT_RATE * segment.speed), *pitch_parameters(segment.prosody)),
             should_stop=lambda: stop.is_set() or chunker.speech_s > segment.max_seconds,
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:

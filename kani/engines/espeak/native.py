@@ -76,8 +76,6 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 class EspeakVoice(NamedTuple):
-    """A voice of espeak-ng's data."""
-
     name: str  # as the library takes it, in lower case (``es-419``)
     language_name: str  # in English
     language: str  # BCP 47 tag as the data spells it, in lower case (``cmn``, ``en-gb-x-rp``)
@@ -99,8 +97,6 @@ class PhonemeEvent(NamedTuple):
 
 
 class SynthesisParameters(NamedTuple):
-    """Parameters of a synthesis."""
-
     rate: int = DEFAULT_RATE  # words a minute, 80–450; the library clamps other values
     pitch: int = 50  # 0–100, 50 is the voice's own
     pitch_range: int = 50  # 0–100, 50 is the voice's own

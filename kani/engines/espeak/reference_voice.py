@@ -10,8 +10,9 @@ import numpy as np
 
 from kani.core.errors import UnsupportedLanguage
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
-from kani.engines.espeak.client import DEFAULT_RATE, EspeakClient, Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import EspeakClient, Pcm16
 from kani.engines.espeak.engine import SPEED_RANGE, default_voice_names
+from kani.engines.espeak.native import DEFAULT_RATE, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 from kani.text.languages import primary
 
@@ -40,7 +41,7 @@ def _render(text: str, language: str, speed: float) -> ReferenceSpeech:
 
     slowest, fastest = SPEED_RANGE
     rate = round(DEFAULT_RATE * min(max(speed, slowest), fastest))
-    client.synthesize(text, voice, on_audio, rate=rate)
+    client.synthesize(text, voice, on_audio, SynthesisParameters(rate))
     pcm = np.concatenate([np.zeros(0, np.int16), *pieces])
     groups.extend(grouper.finish(len(pcm)))
     words = tuple(word for group in groups for word in _words(group))

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kani.engines.espeak.client import PhonemeEvent, WordEvent
+from kani.engines.espeak.native import PhonemeEvent, WordEvent
 from kani.text.writing import is_unspaced, letter_count, word_spans
 
 

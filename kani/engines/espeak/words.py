@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from kani.core.timing.characters import spread
 from kani.core.types import Span, SpeechChunk
-from kani.engines.espeak.client import Pcm16, PhonemeEvent, WordEvent
+from kani.engines.espeak.client import Pcm16
+from kani.engines.espeak.native import PhonemeEvent, WordEvent
 from kani.engines.espeak.word_groups import WordGroup, WordGrouper
 
 SILENCE_LEVEL = 66
@@ -79,7 +80,6 @@ class WordChunker:
         return self._chunk(end, last=True) if end > self._sent or self._spans else None
 
     def _add_spans(self, group: WordGroup) -> None:
-        """Add the spans of a completed group's words."""
         # Words before any sound take no time.
         base = group.end_sample if self._base is None else self._base
         offset = self._received - len(self._pending)

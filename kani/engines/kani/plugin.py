@@ -10,7 +10,7 @@ from kani.engines.kani.settings import KaniSettings
 from kani.engines.plugin import EnginePlugin, Resources
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
-"""Its library, by platform."""
+"""Libraries of CUDA's driver, on Linux and on Windows."""
 
 
 def cuda_device_count() -> int:

@@ -25,23 +25,22 @@ from kani.engines.kokoro.checkpoints.finding import find_places
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
 from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
-from kani.engines.kokoro.decoder_choice import load_split_model
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
+from kani.engines.kokoro.network.decoder_choice import load_split_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.speech_cost import SpeechCost
 from kani.engines.kokoro.speed_check import begins_late, real_time_streams
 from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
 from kani.engines.kokoro.synthesizer import (
-    NetworkSynthesizer,
     PreparingSynthesizer,
     WindowedSynthesizer,
-    sample_steps,
 )
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
@@ -72,12 +71,6 @@ SPEED_RANGE = (0.8, 1.0)
 # Mark appended to a text that has none of its own, so that its intonation fits what follows.
 _ENDINGS = {Boundary.PARAGRAPH: ".", Boundary.SENTENCE: ".", Boundary.CLAUSE: ",", Boundary.WORD: ""}
 
-# Seconds without a step before the machine's speed is measured, and the longest wait for them.
-_IDLE_S, _MAX_IDLE_WAIT_S = 0.2, 60.0
-
-# Pauses before the cost of speech is measured again: one minute, ten and an hour after the start.
-_MEASURED_AGAIN_S = (60.0, 540.0, 3000.0)
-
 THREADS = 2
 """Cores that one step is computed with, unless KANI_THREADS names another number."""
 
@@ -101,9 +94,7 @@ class KokoroEngine:
         self._synthesizer: PreparingSynthesizer
         self._students: StudentSynthesizer | None = None
         self._checkpoints = Checkpoints({})
-        self._checkpoint_cost = 0.0
-        self._measuring: asyncio.Task[None] | None = None
-        self._measuring_again: asyncio.Task[None] | None = None
+        self._cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
 
     @property
     def info(self) -> EngineInfo:
@@ -119,44 +110,11 @@ class KokoroEngine:
         """
         await asyncio.get_running_loop().run_in_executor(self._pool, self._load)
         if isinstance(self._synthesizer, WindowedSynthesizer):
-            self._measuring = asyncio.create_task(self._measure_speed(self._synthesizer))
+            self._cost.start(self._synthesizer, self._checkpoints)
 
-    async def _measure_speed(self, synthesizer: WindowedSynthesizer) -> None:
-        """Measure this machine's speed, after the steps of all listeners.
-
-        How long a sentence's prosody takes decides on steps (``windows``), what a second of audio costs on
-        the number of slots.
-        """
-        stop = Stop()
-        # The first run also allocates the memory that later ones use again.
-        for _ in range(2):
-            await self._step(partial(next, sample_steps(synthesizer, stop)), stop, self._scheduler.slot())
-        logger.debug("Kokoro's prosody takes %.1f ms a symbol", 1000 * synthesizer.speed.symbol_s)
-        # The lesser one: what else the process computes meanwhile is counted too.
-        cost = min([await self._sample_cost(synthesizer) for _ in range(2)])
-        self._set_slots(cost)
-        voices = self._checkpoints.measure()
-        while await self._step(partial(next, voices, None), stop, self._scheduler.slot()):
-            pass
-        await asyncio.to_thread(self._checkpoints.calibrate)
-        for checkpoint in self._checkpoints.synthesizers:
-            costs = [await self._sample_cost(checkpoint) for _ in range(2)]
-            self._checkpoint_cost = max(self._checkpoint_cost, min(costs))
-            self._set_slots(cost)
-        self._measuring_again = asyncio.create_task(self._measure_again(synthesizer, cost))
-
-    async def _measure_again(self, synthesizer: WindowedSynthesizer, cost: float) -> None:
-        """Measure the cost again later: beside other processes that start, a sample takes twice as much."""
-        for pause_s in _MEASURED_AGAIN_S:
-            await asyncio.sleep(pause_s)
-            again = await self._sample_cost(synthesizer)
-            if again < cost:
-                cost = again
-                self._set_slots(cost)
-
-    def _set_slots(self, cost: float) -> None:
+    def _set_slots(self, cost: float, checkpoint_cost: float) -> None:
         light = self.info.light
-        slots = real_time_streams(max(cost, self._checkpoint_cost), os.cpu_count() or 1)
+        slots = real_time_streams(max(cost, checkpoint_cost), os.cpu_count() or 1)
         if light is not None and self._settings.student == "auto":
             light = replace(light, always=begins_late(cost))
             if light != self.info.light:
@@ -164,29 +122,9 @@ class KokoroEngine:
         self._info = replace(self.info, max_concurrency=slots, light=light)
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
-    async def _sample_cost(self, synthesizer: NetworkSynthesizer) -> float:
-        """Processor seconds of this process for a second of audio while all cores speak a sample.
-
-        Waits until no step has run for ``_IDLE_S`` seconds, ``_MAX_IDLE_WAIT_S`` at most.
-        """
-        await asyncio.to_thread(self._scheduler.idle.wait, _IDLE_S, _MAX_IDLE_WAIT_S)
-        begun_s = time.process_time()
-        audio_s = sum(await asyncio.gather(*(self._sample(synthesizer) for _ in range(self._concurrency))))
-        return (time.process_time() - begun_s) / audio_s
-
-    async def _sample(self, synthesizer: NetworkSynthesizer) -> float:
-        """Speak a sample; returns its seconds of audio."""
-        stop, audio_s = Stop(), 0.0
-        step = partial(next, sample_steps(synthesizer, stop), None)
-        with self._scheduler.stream() as stream:
-            while (made_s := await self._step(step, stop, stream.slot())) is not None:
-                audio_s += made_s
-        return audio_s
-
     async def wait_until_loaded(self) -> None:
         """Return once the machine's speed is measured (see ``BackgroundLoadingEngine.wait_until_loaded``)."""
-        if self._measuring is not None:
-            await self._measuring
+        await self._cost.wait()
 
     def _load(self) -> None:
         # Its process starts while the networks are loaded.
@@ -284,11 +222,7 @@ class KokoroEngine:
     async def stop(self) -> None:
         self._scheduler.idle.release_waiters()
         self._checkpoints.end()
-        for task in (self._measuring, self._measuring_again):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, EngineFailed):
-                    await task
+        await self._cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
             self._model.decoder.generator.close()

@@ -67,7 +67,7 @@ class Manner:
     like: PreparedUtterance | None = None
     """An utterance with a timbre that is to be kept."""
     emphases: Sequence[Emphasis] = ()
-    """Of symbols."""
+    """Emphases of symbols."""
 
 
 WHOLE = Manner()

@@ -22,7 +22,7 @@ NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
 """Fields of a ``Prosody`` that this module renders."""
 
 SEMITONE = float(np.log(2.0)) / 12
-"""In log hertz."""
+"""Semitone, in log hertz."""
 # Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
 _FARTHEST = 6 * SEMITONE
 

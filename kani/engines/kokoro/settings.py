@@ -45,8 +45,6 @@ def _models(value: Any) -> Any:
 
 
 class KokoroSettings(PluginSettings):
-    """Settings of the Kokoro engine, frozen."""
-
     @model_validator(mode="after")
     def _loads_its_models(self) -> Self:
         if self.models and self.student == "only":

@@ -138,7 +138,6 @@ class NetworkSynthesizer(PreparingSynthesizer):
     def predict_statistics(
         self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features
     ) -> NormStatistics:
-        """Predict the norms' statistics in an utterance."""
         return self._statistics.predict(voice, prosody, features)
 
     def level(self, voice: VoiceOrMix) -> float:

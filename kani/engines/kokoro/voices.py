@@ -52,8 +52,6 @@ ACCENTED_VOICES = dict.fromkeys(ACCENTED_SYMBOLS, ("if_sara", "im_nicola"))
 
 
 class StyleTables:
-    """Style tables of a network's voices."""
-
     def __init__(self, tables: Mapping[str, npt.NDArray[np.floating[Any]]]) -> None:
         """tables: of the shape ``STYLES_SHAPE``, by voice."""
         self._tables = tables

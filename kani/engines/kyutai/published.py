@@ -31,7 +31,7 @@ VOICES = "kyutai/tts-voices"
 """Repository of the published voices."""
 
 VOICE_FOLDER = "unmute-prod-website"
-"""Its folder that is fetched: the voices of Unmute."""
+"""Folder of it that is fetched: the voices of Unmute."""
 
 DEFAULT_VOICES = {
     "en": ("unmute-prod-website/default_voice.wav",),

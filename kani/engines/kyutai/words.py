@@ -85,8 +85,6 @@ class Delays:
 
 
 class WordAssembler:
-    """The words of one stream."""
-
     def __init__(self, delays: Delays, padding: int, decode: Callable[[Sequence[int]], str]) -> None:
         """padding: the token between words; decode: returns the text of tokens."""
         self._ending = (END_OF_PADDING, padding)

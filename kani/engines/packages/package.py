@@ -37,7 +37,7 @@ class Package:
     """Name of its plugin."""
     environment: PackageEnvironment
     adapter: str
-    """Its class, ``kani.engines.voxcpm.adapter:VoxCPM``."""
+    """Class of its adapter, such as ``kani.engines.voxcpm.adapter:VoxCPM``."""
     find: Callable[[Any, Resources], Mapping[str, Any]]
     """Find or fetch its files, and check them; return the adapter's settings, of the types of JSON.
 

@@ -77,7 +77,7 @@ PUBLISHED = {
     "pt": _european("portuguese", "rafael"),
     "nl": _european("dutch", "daan"),
 }
-"""By primary language subtag."""
+"""Languages, by their primary subtags."""
 
 
 def languages_here(cache: Path, languages: Iterable[str]) -> tuple[str, ...]:

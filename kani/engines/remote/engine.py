@@ -16,7 +16,6 @@ from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.link import Workers
 from kani.engines.remote.messages import (
     Embed,
     Embedded,
@@ -30,7 +29,7 @@ from kani.engines.remote.messages import (
     Waiting,
     Written,
 )
-from kani.engines.remote.unloading import UnloadingLink
+from kani.engines.remote.unloading import ByWorkers
 from kani.text.incremental_text import IncrementalText
 
 AHEAD_S, RENEWED_S = 3.0, 1.0
@@ -44,19 +43,14 @@ MAX_SESSIONS = 1024
 """Sessions that have their last worker remembered."""
 
 
-class RemoteEngine:
+class RemoteEngine(ByWorkers):
     """See ``kani.core.engine.Engine``; it accepts partial text and clones where the worker's engine does."""
 
     def __init__(self, name: str) -> None:
         """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
         self.name = name
-        self._link: Workers | None = None
         self._info: EngineInfo | None = None
         self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
-
-    def use(self, link: Workers) -> None:
-        """Work by ``link``, which passes descriptions to ``changed``."""
-        self._link = link
 
     def changed(self, ready: Ready) -> None:
         """Accept the description of the worker's engine."""
@@ -76,25 +70,6 @@ class RemoteEngine:
         if self._info is None:
             await self._workers.stop()
             raise EngineUnavailable("the worker recognises speech: name a worker that has an engine")
-
-    async def stop(self) -> None:
-        """See ``Engine.stop``; a worker that is a child ends."""
-        await self._workers.stop()
-
-    @property
-    def loaded(self) -> bool:
-        """See ``Unloadable.loaded``; True of workers that listen."""
-        return not isinstance(self._link, UnloadingLink) or self._link.loaded
-
-    def unload_after(self, idle_s: float) -> None:
-        """See ``Unloadable.unload_after``; workers that listen stay."""
-        if isinstance(self._link, UnloadingLink):
-            self._link.unload_after(idle_s)
-
-    @property
-    def _workers(self) -> Workers:
-        assert self._link is not None
-        return self._link
 
     def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         return self._speak(segment, None)

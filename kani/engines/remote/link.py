@@ -21,14 +21,14 @@ MAX_WAIT_S = 30.0
 
 
 UNAVAILABLE = "the engine is being started again"
-"""For clients, which are not to learn where it runs; the log has the rest."""
+"""Message for clients, which are not to learn where it runs; the log has the rest."""
 
 
 class Connector(Protocol):
     """Starts a worker, or connects to one."""
 
     name: str
-    """For the log."""
+    """Name for the log."""
 
     async def connect(self) -> Connection:
         """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""

@@ -192,8 +192,6 @@ _OTHER = (
 
 
 class _Member:
-    """One worker of a pool."""
-
     def __init__(self, address: str, key: str, pool: Pool) -> None:
         self._address = address
         self._pool = pool
@@ -247,7 +245,6 @@ class _Member:
 
     @property
     def state(self) -> WorkerState:
-        """State for the metrics."""
         connection = self.usable
         if connection is None:
             return WorkerState(self._name, slots=0, exchanges=0)

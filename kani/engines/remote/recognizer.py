@@ -18,7 +18,6 @@ from kani.core.recognizer import Mark, PromptedRecognizer, RecognitionEvent, Rec
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
-from kani.engines.remote.link import Workers
 from kani.engines.remote.messages import (
     AUDIO_AHEAD_S,
     Audio,
@@ -32,7 +31,7 @@ from kani.engines.remote.messages import (
     Transcribed,
     pack_samples,
 )
-from kani.engines.remote.unloading import UnloadingLink
+from kani.engines.remote.unloading import ByWorkers
 
 MAX_UNREAD = 64
 """Events that wait for their reader, beyond which no more audio is sent: 5 s of steps."""
@@ -46,17 +45,12 @@ UNKNOWN = RecognizerInfo("remote", "", 16_000, frozenset())
 Pieces = AsyncIterator[Samples | Mark] | AsyncIterator[Samples]
 
 
-class RemoteRecognizer(PromptedRecognizer):
+class RemoteRecognizer(ByWorkers, PromptedRecognizer):
     """See ``kani.core.recognizer.Recognizer``; also a ``Transcriber``."""
 
     def __init__(self, info: RecognizerInfo) -> None:
         """info: known before the worker has started; else ``UNKNOWN``. ``use`` comes before ``start``."""
         self._info = info
-        self._link: Workers | None = None
-
-    def use(self, link: Workers) -> None:
-        """Work by ``link``, which passes descriptions to ``changed``."""
-        self._link = link
 
     def changed(self, ready: Ready) -> None:
         """Accept the description of the worker's recogniser."""
@@ -67,27 +61,9 @@ class RemoteRecognizer(PromptedRecognizer):
     def info(self) -> RecognizerInfo:
         return self._info
 
-    @property
-    def loaded(self) -> bool:
-        """See ``Unloadable.loaded``; True of workers that listen."""
-        return not isinstance(self._link, UnloadingLink) or self._link.loaded
-
-    def unload_after(self, idle_s: float) -> None:
-        """See ``Unloadable.unload_after``; workers that listen stay."""
-        if isinstance(self._link, UnloadingLink):
-            self._link.unload_after(idle_s)
-
-    @property
-    def _workers(self) -> Workers:
-        assert self._link is not None
-        return self._link
-
     async def start(self) -> None:
         """Start the worker. Raises EngineUnavailable."""
         await self._workers.start()
-
-    async def stop(self) -> None:
-        await self._workers.stop()
 
     async def recognize_prompted(
         self, audio: AsyncIterator[Samples | Mark], language: str | None, prompt: str

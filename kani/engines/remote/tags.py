@@ -20,7 +20,6 @@ class Tags:
         self._messages = 0
 
     def next(self, message: bytes | memoryview) -> bytes:
-        """Return the tag of the next message."""
         digest = self._keyed.copy()
         digest.update(self._messages.to_bytes(8, "big"))
         digest.update(message)

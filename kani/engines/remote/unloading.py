@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection
-from kani.engines.remote.link import UNAVAILABLE, Link
+from kani.engines.remote.link import UNAVAILABLE, Link, Workers
 
 log = logging.getLogger(__name__)
 
@@ -145,3 +145,32 @@ class UnloadingLink:
     def _in_background(self, work: Coroutine[None, None, T]) -> asyncio.Task[T]:
         # In an empty context, so that its log carries no request's id.
         return asyncio.create_task(work, name=self._name, context=contextvars.Context())
+
+
+class ByWorkers:
+    """What a remote engine and a remote recogniser have in common: the workers that they work by."""
+
+    _link: Workers | None = None
+
+    def use(self, link: Workers) -> None:
+        """Work by ``link``, which passes descriptions to ``changed``."""
+        self._link = link
+
+    async def stop(self) -> None:
+        """End the connections; a worker that is a child ends."""
+        await self._workers.stop()
+
+    @property
+    def loaded(self) -> bool:
+        """See ``Unloadable.loaded``; True of workers that listen."""
+        return not isinstance(self._link, UnloadingLink) or self._link.loaded
+
+    def unload_after(self, idle_s: float) -> None:
+        """See ``Unloadable.unload_after``; workers that listen stay."""
+        if isinstance(self._link, UnloadingLink):
+            self._link.unload_after(idle_s)
+
+    @property
+    def _workers(self) -> Workers:
+        assert self._link is not None
+        return self._link

@@ -24,7 +24,7 @@ class Prompt(NamedTuple):
     """A voice to speak with."""
 
     latents: Any
-    """Of its audio: an array of a recording's embedding, or what the adapter kept of a segment."""
+    """Latents of its audio: an array of a recording's embedding, or what the adapter kept of a segment."""
     text: str
     """Words of the audio, which the speech then continues; empty where they are not known."""
 

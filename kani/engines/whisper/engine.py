@@ -183,7 +183,6 @@ class WhisperRecognizer(PromptedRecognizer):
             raise EngineUnavailable(self._reason(error), passing=_is_full(error)) from error
 
     def _reason(self, error: Exception) -> str:
-        """Return the sentence for an error of loading."""
         if self._model is not None:
             return f"{RECOGNIZER_MODEL}: {self._model} cannot be loaded: {error}"
         if isinstance(error, OSError) and _is_full(error):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -52,8 +53,6 @@ class _Heard:
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """An answer of a pass."""
-
     result: PassResult
     log_probability: float  # mean of the tokens'
     complete: bool = True  # False if it does not end by itself, or is a loop
@@ -157,9 +156,8 @@ def _attempt(whisper: Whisper, heard: _Heard, *, beams: int, penalty: float = 1.
     if is_loop(whisper.text_of([*audio.prefix, *tokens])) or (endless and not audio.decisive):
         logger.debug("dropped: %d tokens in %.1f s of %s are not speech", len(tokens), seconds, language)
         return loop
-    timed, probability = said(
-        whisper, encoded, language, audio.prefix, words, seconds, spaced=spaced, speech_s=audio.speech_s
-    )
+    align = partial(whisper.align, encoded, language, audio.prefix)
+    timed, probability = said(align, words, seconds, spaced=spaced, speech_s=audio.speech_s)
     # If an answer does not end, its words before those without audio are better than none.
     if not (timed or audio.prefix) or (endless and len(timed) == len(words)):
         logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)

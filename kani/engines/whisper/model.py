@@ -10,7 +10,6 @@ import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +56,7 @@ _OPENINGS = {"hi": "नमस्ते, आप कैसे हैं? मैं
 BEAMS = 5
 """Width of a beam search, as in faster-whisper."""
 PENALTIES = (1.1, 1.3)
-"""Of repetition, for an answer that is no speech: words that come again are less and less likely."""
+"""Penalties of repetition for an answer that is no speech: words that come again become less likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,31 +166,34 @@ class Whisper:
         written: str,
         max_tokens: int,
         *,
-        latin: bool = True,
         wanted: Callable[[str], bool] | None = None,
         **how: float,
     ) -> Beams:
         """Return the answer to ``prompt``.
 
-        written: the language of the answer; latin: whether it may have Latin letters in any language; wanted:
-        chooses the likeliest answer with a text that it accepts, if there is one; how: options of
-        CTranslate2's ``generate``.
+        written: the language of the answer; wanted: chooses the likeliest answer with a text that it accepts,
+        if there is one; how: options of CTranslate2's ``generate``.
         """
-        # See _generate_tokens for the length.
-        length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
-        never = self._never(written, latin=latin)
-        result = self._model.generate(
-            encoded, [prompt], max_length=length, return_scores=True, suppress_tokens=never, **how
-        )[0]
-        answers = [[token for token in answer if token < self._end] for answer in result.sequences_ids]
-        chosen = 0
-        if wanted is not None:
-            chosen = next((at for at, each in enumerate(answers) if wanted(self.text_of(each))), 0)
-        tokens = answers[chosen]
-        if latin and is_latinised(self.text_of(tokens), written):
-            return self.answer(encoded, prompt, written, max_tokens, latin=False, wanted=wanted, **how)
-        if (plain := self._without_opening(prompt, written)) != prompt and self._echoes(tokens, written):
-            return self.answer(encoded, plain, written, max_tokens, latin=latin, wanted=wanted, **how)
+        latin = True
+        while True:
+            # See _generate_tokens for the length.
+            length = min(max(2 * max_tokens, max_tokens + len(prompt)), CONTEXT)
+            never = self._never(written, latin=latin)
+            result = self._model.generate(
+                encoded, [prompt], max_length=length, return_scores=True, suppress_tokens=never, **how
+            )[0]
+            answers = [[token for token in answer if token < self._end] for answer in result.sequences_ids]
+            chosen = 0
+            if wanted is not None:
+                chosen = next((at for at, each in enumerate(answers) if wanted(self.text_of(each))), 0)
+            tokens = answers[chosen]
+            plain = self._without_opening(prompt, written)
+            if latin and is_latinised(self.text_of(tokens), written):
+                latin = False
+            elif plain != prompt and self._echoes(tokens, written):
+                prompt = plain
+            else:
+                break
         count = len(result.sequences_ids[chosen])
         last = result.sequences_ids[chosen][-1] if count else self._end
         end_s = (last - self._no_timestamps - 1) * _FRAME_S if last > self._no_timestamps else None
@@ -246,37 +248,35 @@ class Whisper:
         beams: int,
         before: Sequence[int] = (),
         *,
-        latin: bool = True,
         penalty: float = 1.0,
-        opened: bool = True,
     ) -> list[int]:
         """Return the text tokens of an answer that goes on after ``prefix``, ``max_tokens`` at most.
 
         before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
-        not enough room; latin: whether it may have Latin letters in any language; penalty: of repetition;
-        opened: whether it follows the language's opening.
+        not enough room; penalty: of repetition.
         """
-        # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
         begun = (*self._begun(language), self._no_timestamps, *prefix)
-        never = self._never(language, latin=latin)
-        result = self._generate_tokens(
-            encoded,
-            begun,
-            max_tokens,
-            (*(self._opening(language) if opened else ()), *before),
-            beam_size=beams,
-            suppress_blank=not prefix,
-            suppress_tokens=never,
-            repetition_penalty=penalty,
-        )
-        # Text tokens only: others cannot be part of a later prefix.
-        tokens = [token for token in result.sequences_ids[0] if token < self._end]
-        again = partial(self.generate, encoded, language, prefix, max_tokens, beams, before, penalty=penalty)
-        if latin and is_latinised(self.text_of(tokens), language):
-            return again(latin=False, opened=opened)
-        if opened and self._echoes(tokens, language):
-            return again(latin=latin, opened=False)
-        return tokens
+        opening, latin = self._opening(language), True
+        while True:
+            result = self._generate_tokens(
+                encoded,
+                begun,
+                max_tokens,
+                (*opening, *before),
+                beam_size=beams,
+                # Without a prefix an empty answer is not allowed; after a prefix it may be the right one.
+                suppress_blank=not prefix,
+                suppress_tokens=self._never(language, latin=latin),
+                repetition_penalty=penalty,
+            )
+            # Text tokens only: others cannot be part of a later prefix.
+            tokens = [token for token in result.sequences_ids[0] if token < self._end]
+            if latin and is_latinised(self.text_of(tokens), language):
+                latin = False
+            elif opening and self._echoes(tokens, language):
+                opening = ()
+            else:
+                return tokens
 
     def _generate_tokens(
         self,

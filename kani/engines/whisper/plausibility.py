@@ -35,7 +35,6 @@ class TokenLimits:
     """Limits the tokens of an answer by its language and its length in seconds."""
 
     def __init__(self, tokenizer: tokenizers.Tokenizer) -> None:
-        """tokenizer: Whisper's."""
         self._tokenizer = tokenizer
         self._by_language: dict[str, float] = {}
 

@@ -195,10 +195,8 @@ def _attempt(
     words = whisper.words_of(found.tokens, spaced=spaced)
     timed: tuple[TimedWord, ...] = ()
     if words:
-        if audio.translate:
-            timed, _ = whisper.align(encoded, language, (), words, seconds, translate=True)
-        else:
-            timed = said(whisper, encoded, language, (), words, seconds, spaced=spaced)[0]
+        align = partial(whisper.align, encoded, language, (), translate=audio.translate)
+        timed, _ = align(words, seconds) if audio.translate else said(align, words, seconds, spaced=spaced)
     text = whisper.text_of(found.tokens)
     endless = found.count >= max_tokens and max_tokens < MAX_TOKENS
     repeats = compression_ratio(text) > _MAX_COMPRESSION and not is_spoken(timed, audio.chunk.voiced_s)

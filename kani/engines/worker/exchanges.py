@@ -54,8 +54,6 @@ class NoSlot(Exception):
 
 
 class SpeechExchange:
-    """Speaks one segment."""
-
     def __init__(self, opening: Speak, engine: Engine, slots: SlotQueue, channel: Channel) -> None:
         self._opening = opening
         self._engine = engine

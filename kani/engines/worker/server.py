@@ -6,40 +6,16 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Recognizer
 from kani.engines.remote.address import Address, listen
 from kani.engines.remote.channel import Channel, ProtocolError
-from kani.engines.remote.handshake import check_key, welcome
+from kani.engines.remote.handshake import welcome
 from kani.engines.worker.service import Worker
 
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 256
 """Connections at once. A further one replaces the oldest without a handshake, or is closed."""
-
-
-async def start_and_serve(
-    served: Engine | Recognizer,
-    new_worker: Callable[[], Worker],
-    address: Address,
-    key: str,
-    stop: asyncio.Event,
-    announce: Callable[[Address], None],
-    drain_s: float,
-) -> None:
-    """Start an engine or a recogniser, and serve it until ``stop`` is set; see ``serve_worker``.
-
-    new_worker: returns the worker that has it; announce: called once, when servers can connect, with the
-    address, its port 0 replaced. Raises EngineUnavailable, also for an address that cannot be listened on.
-    """
-    check_key(address, key)
-    await served.start()
-    try:
-        await serve_worker(new_worker(), address, key, stop, announce, drain_s)
-    finally:
-        await served.stop()
 
 
 async def serve_worker(
@@ -50,9 +26,11 @@ async def serve_worker(
     announce: Callable[[Address], None],
     drain_s: float = 0.0,
 ) -> None:
-    """Serve a worker, its engine or recogniser started; otherwise as ``start_and_serve``.
+    """Serve a worker, its engine or recogniser started, until ``stop`` is set.
 
-    drain_s: most seconds for the exchanges that are under way when ``stop`` is set.
+    announce: called once, when servers can connect, with the address, its port 0 replaced; drain_s: most
+    seconds for the exchanges that are under way then. Raises EngineUnavailable for an address that cannot be
+    listened on.
     """
     connections = _Connections(worker, key)
     try:

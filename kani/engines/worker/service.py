@@ -146,7 +146,6 @@ class ServerConnection:
 
     @property
     def exchanges(self) -> int:
-        """Exchanges under way."""
         return len(self._exchanges)
 
     def receive(self, frame: memoryview) -> None:

@@ -52,8 +52,6 @@ _ID = re.compile("[0-9a-f]{64}")
 
 
 class Audiobooks:
-    """The audiobooks of all clients."""
-
     def __init__(self, service: SpeechService) -> None:
         self._service = service
         self._places = asyncio.Semaphore(MAX_AT_ONCE)

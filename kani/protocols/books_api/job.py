@@ -35,8 +35,6 @@ BUSY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
 
 @dataclass(frozen=True, slots=True)
 class _Piece:
-    """A piece's speech."""
-
     text: str
     samples: Samples
     sample_rate: int

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -61,10 +62,7 @@ class SingleUseTokens:
     @property
     def keys(self) -> Mapping[str, Callable[[str], bool]]:
         """Functions that tell whether a token opens a path, by its path; see ``Protocol.temporary_keys``."""
-        return {path: self._user(kind) for kind, paths in PATHS.items() for path in paths}
-
-    def _user(self, kind: str) -> Callable[[str], bool]:
-        return lambda token: self.use(kind, token)
+        return {path: partial(self.use, kind) for kind, paths in PATHS.items() for path in paths}
 
     def routes(self) -> list[BaseRoute]:
         """Return the call that makes a token."""

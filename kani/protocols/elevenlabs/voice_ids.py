@@ -27,8 +27,6 @@ MAX_ID_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class PremadeVoice:
-    """One of ElevenLabs' premade voices."""
-
     name: str
     gender: Literal["female", "male", ""]
 

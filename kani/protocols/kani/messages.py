@@ -296,7 +296,6 @@ def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:
 
 
 def stream_complete(message: str, metadata: dict[str, Any]) -> str:
-    """Encode the end of a stream."""
     return _message("tts_stream_complete", {"status": "completed", "message": message, "metadata": metadata})
 
 

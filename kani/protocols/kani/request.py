@@ -124,7 +124,6 @@ def _decode(encoded: str) -> Recording:
 
 
 def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
-    """Return the metadata of a ``tts_stream_chunk``."""
     return {
         "chunk_size": 2 * len(chunk.samples),
         "duration": len(chunk.samples) / SAMPLE_RATE,

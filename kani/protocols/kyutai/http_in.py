@@ -35,8 +35,8 @@ def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[Bas
     async def recognize(request: Request) -> Response:
         language, prompt = read_language(request.query_params), read_prompt(request.query_params)
         body = await request.body()
-        spoken = None if language is None else service.spoken_language(language)
-        opened = service.open_transcription(
+        spoken = None if language is None else service.recognition.spoken(language)
+        opened = service.recognition.open_transcription(
             protocol=PROTOCOL,
             client=client_address(request),
             options=TranscriptionOptions(language=spoken, prompt=prompt),

@@ -258,7 +258,6 @@ def ogg_bytes(message: OggOpus) -> bytes:
 
 
 def pack_floats(values: Samples) -> bytes:
-    """Pack an array of single floats."""
     count = len(values)
     if count < 16:
         head = bytes([0x90 | count])
@@ -300,7 +299,6 @@ def word(text: str, start_s: float) -> bytes:
 
 
 def end_word(stop_s: float) -> bytes:
-    """Encode ``EndWord``."""
     return _encode(EndWord(stop_s))
 
 

@@ -51,7 +51,6 @@ class OutputEncoder:
         return messages.audio(samples) if self._messages else samples.astype("<f4").tobytes()
 
     def word(self, word: TimedWord) -> bytes:
-        """Encode a word and its times."""
         return messages.spoken_text(word.text, word.start_s, word.stop_s) if self._messages else b""
 
     def end_messages(self) -> list[bytes]:

@@ -64,12 +64,12 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
         recognition = {
             "type": "batched_asr",
             "path": "/api/asr-streaming",
-            "lm": service.recognizer.info.name if service.recognizer else "",
+            "lm": service.recognition.recognizer.info.name if service.recognition.recognizer else "",
             "audio_tokenizer": "",
             "used_slots": str(channels.listening),
             "total_slots": total,
         }
-        return JSONResponse([speech, recognition] if service.hears_live else [speech])
+        return JSONResponse([speech, recognition] if service.recognition.hears_live else [speech])
 
     return [
         Route("/api/build_info", build, methods=["GET"]),

@@ -55,7 +55,7 @@ async def serve_recognition(websocket: WebSocket, service: SpeechService, metric
     client = Client(websocket)
 
     def open_session() -> RecognitionSession:
-        return service.open_recognition(
+        return service.recognition.open_recognition(
             protocol=PROTOCOL,
             client=client.address,
             sample_rate=SAMPLE_RATE,

@@ -105,7 +105,6 @@ def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Hand
 
 
 def error_response(error: ApiError) -> Response:
-    """Return the HTTP answer for an error."""
     return json_response({"error": error.as_json()}, error.status, error.headers)
 
 

@@ -75,8 +75,8 @@ class _OpenAIRoute(Route):
 def _names(service: SpeechService) -> list[str]:
     """Return the names of all models: OpenAI's, and those of the engines."""
     names = [*_speech_names(service)]
-    if (recognizer := service.recognizer) is not None:
-        live = REALTIME_MODELS if service.hears_live else ()
+    if (recognizer := service.recognition.recognizer) is not None:
+        live = REALTIME_MODELS if service.recognition.hears_live else ()
         names += [*TRANSCRIPTION_MODELS, *live, recognizer.info.name]
     return [*dict.fromkeys(names)]
 

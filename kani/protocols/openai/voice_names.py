@@ -13,7 +13,6 @@ from typing import Literal
 
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
-from kani.core.types import Voice
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.openai.errors import ApiError
@@ -26,8 +25,6 @@ MAX_VOICE_LENGTH = 200
 
 @dataclass(frozen=True, slots=True)
 class NamedVoice:
-    """One of OpenAI's voices."""
-
     gender: Literal["female", "male", ""]  # "" for the default voice of each language
     english: str = ""  # voice id that is nearest in timbre
 
@@ -96,10 +93,6 @@ def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:
             same = (voice.id for voice in info.voices_for(language) if voice.gender == named.gender)
             if (suited := next(same, None)) is not None:
                 chosen.setdefault(language, suited)
-        if any(_is_named(voice, named) for voice in info.voices):
+        if any(voice.id == named.english for voice in info.voices):
             chosen["en"] = named.english
     return chosen
-
-
-def _is_named(voice: Voice, named: NamedVoice) -> bool:
-    return voice.id == named.english

@@ -46,7 +46,7 @@ class WholeAnswer:
 
     async def add(self, chunk: SpeechChunk) -> None:
         """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
-        audio_format = self._format = self._format or _pcm(chunk.sample_rate)
+        audio_format = self._format = self._format or AudioFormat("pcm", "pcm", chunk.sample_rate, None, "")
         file = self._file = self._file or FileEncoder(audio_format, chunk.sample_rate)
         self._reservation.grow(await run_encoding(audio_format, file.add, chunk.samples))
         self.spans += chunk.spans
@@ -62,7 +62,3 @@ class WholeAnswer:
         assert self._file is not None, "without a chunk the sample rate is unknown"
         file, self._file = self._file, None
         return file.finish()
-
-
-def _pcm(sample_rate: int) -> AudioFormat:
-    return AudioFormat("pcm", "pcm", sample_rate, None, "")

@@ -45,7 +45,6 @@ SUBPROTOCOLS = ("voxcpm-tts-v1", "voxcpm-tts")
 
 
 async def serve(websocket: WebSocket, shared: SharedState) -> None:
-    """Serve one client of ``/tts``."""
     offered = websocket.scope["subprotocols"]
     await websocket.accept(next((name for name in SUBPROTOCOLS if name in offered), None))
     with shared.metrics.connections.track_inprogress():

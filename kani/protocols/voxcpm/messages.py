@@ -192,7 +192,6 @@ def progress(request_id: str, state: str, fraction: float, message: str, **more:
 
 
 def complete(request_id: str, result: Mapping[str, Any]) -> str:
-    """Encode the end of a request."""
     return _message("complete", request_id=request_id, result=result)
 
 

@@ -9,8 +9,6 @@ AUDIO_BUCKETS = (0.1, 0.5, 1, 2, 5, 10, 30, 60, 120, 300, 600)
 
 
 class VoxCPMMetrics:
-    """Metrics of one server in ``registry``."""
-
     def __init__(self, registry: CollectorRegistry) -> None:
         self._requests = Counter(
             "voxcpm_tts_requests", "Requests that ended.", ["mode", "status"], registry=registry

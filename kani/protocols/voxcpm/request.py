@@ -38,8 +38,6 @@ CHUNKS_PER_PROGRESS = 5
 
 @dataclass(frozen=True, slots=True)
 class SharedState:
-    """State shared by all connections."""
-
     service: SpeechService
     settings: VoxCPMSettings
     metrics: VoxCPMMetrics

@@ -8,8 +8,6 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class VoxCPMSettings:
-    """Settings of VoxCPM's protocol."""
-
     max_text: int  # characters of one request
     voice_dir: Path | None  # folder of recorded voices
     recording_hosts: frozenset[str]  # private hosts, "name" or "name:port", that prompt_wav_url may name

@@ -62,8 +62,6 @@ Request = Speech | Recognition
 
 
 class Connection:
-    """Serves one client."""
-
     def __init__(
         self, stream: ByteStream, service: SpeechService, description: Description, settings: WyomingSettings
     ) -> None:

@@ -88,7 +88,6 @@ def audio_start(rate: int) -> Event:
 
 
 def audio_chunk(samples: Samples, rate: int) -> Event:
-    """Piece of the speech."""
     return Event("audio-chunk", {"rate": rate, "width": 2, "channels": 1}, pcm16(samples))
 
 
@@ -116,7 +115,6 @@ def error(text: str, code: str) -> Event:
 
 
 def pong(text: str | None) -> Event:
-    """Answer to a ping."""
     return Event("pong", {"text": text} if text is not None else {})
 
 

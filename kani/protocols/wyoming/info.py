@@ -71,13 +71,13 @@ class Description:
 
     def _describe(self) -> bytes:
         """Make the description. Blocks: reads the stored voices."""
-        service, recognizer = self._service, self._service.recognizer
+        service, recognizer = self._service, self._service.recognition.recognizer
         speech = _program(OWN, self._version) | {
             "voices": describe_voices(service.catalogue),
             "supports_synthesize_streaming": True,
         }
         asr = []
-        if recognizer is not None and service.hears_live:
+        if recognizer is not None and service.recognition.hears_live:
             asr.append(_recognition(recognizer.info, self._version, self._end_of_speech))
         others: dict[str, list[Any]] = {kind: [] for kind in ("handle", "intent", "wake", "mic", "snd")}
         return Event("info", {"asr": asr, "tts": [speech], **others}).pack()

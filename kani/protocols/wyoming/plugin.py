@@ -37,8 +37,6 @@ def _networks(value: Any) -> Any:
 
 
 class Settings(PluginSettings):
-    """Settings of Wyoming, frozen."""
-
     enabled: bool = setting(
         False,
         "KANI_WYOMING",

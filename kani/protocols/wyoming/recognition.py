@@ -129,7 +129,6 @@ class EndOfSpeech:
             self._recorded = True
 
     def add_word(self, word: RecognizedWord) -> None:
-        """Take a word of the command."""
         self._turns.add_word(word)
 
     def is_reached(self, step: Step) -> bool:
@@ -157,7 +156,7 @@ class Recognition:
         self._audio = AudioInput(first.rate)
         ends = end_of_speech or bool(request.vad_sensitivity)
         self._end = EndOfSpeech(request.vad_sensitivity, first.rate) if ends else None
-        self._session: RecognitionSession = service.open_recognition(
+        self._session: RecognitionSession = service.recognition.open_recognition(
             protocol=PROTOCOL,
             client=client,
             sample_rate=first.rate,

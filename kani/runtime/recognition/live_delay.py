@@ -10,7 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from kani.core.types import Samples
-from kani.runtime.recognition.stream import TUNING
+from kani.runtime.recognition.tuning import TUNING
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 LONGEST_S = 2.0

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from kani.text.writing import ends_sentence, is_unspaced
 
 OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
-"""That belongs to the word after it."""
+"""Punctuation that belongs to the word after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class HypothesisWord:
-    """A word of a hypothesis."""
-
     text: str  # with its punctuation, without spaces
     tokens: tuple[int, ...]  # of the model
 

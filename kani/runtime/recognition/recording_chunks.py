@@ -56,7 +56,6 @@ class Chunk:
 
     @property
     def duration_s(self) -> float:
-        """Length in seconds."""
         return len(self.samples) / SAMPLE_RATE
 
     def no_speech_probability(self, start_s: float, end_s: float) -> float:

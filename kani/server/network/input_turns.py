@@ -88,7 +88,6 @@ class InputTurns:
             self._next_turn.cancel()
 
     def _end(self) -> None:
-        """End a turn."""
         if self.waiting and (rest_s := self._rests.due()):
             self._next_turn = self._loop.call_later(rest_s, self._begin)
         else:

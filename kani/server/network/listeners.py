@@ -61,7 +61,6 @@ class Listeners:
 
     @property
     def all_sockets(self) -> list[socket.socket]:
-        """Every listening socket."""
         return [*self.sockets, *(sock for sockets in self.streams.values() for sock in sockets)]
 
     def addresses(self, stream: StreamPort) -> Addresses:

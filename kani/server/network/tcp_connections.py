@@ -159,7 +159,6 @@ class TcpTable:
             self._open[awaited][connection] = None
 
     def remove(self, connection: TcpConnection) -> None:
-        """Remove a connection from the count."""
         self._open[connection.awaited].pop(connection, None)
 
     @contextmanager

@@ -30,8 +30,6 @@ log = logging.getLogger("server")
 
 
 class RecordedSpan(Span):
-    """A span of OpenTelemetry."""
-
     def __init__(self, tracer: trace.Tracer, span: trace.Span) -> None:
         self._tracer = tracer
         self._span = span

@@ -8,6 +8,7 @@ from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import pairwise
 from pathlib import Path
+from unittest.mock import AsyncMock
 
 import httpx
 import numpy as np
@@ -16,11 +17,12 @@ import pytest
 from kani.composition.settings import SettingsError, load
 from kani.core.errors import EngineUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Boundary, Samples, Segment, Span
-from kani.engines.kokoro import decoder_choice
 from kani.engines.kokoro.engine import SPEED_RANGE, KokoroEngine
+from kani.engines.kokoro.network import decoder_choice
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Network
 from kani.engines.kokoro.settings import KokoroSettings
+from kani.engines.kokoro.speech_cost import SpeechCost
 from kani.engines.kokoro.speed_check import real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import DEFAULT_VOICES
@@ -58,20 +60,16 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
 
 
 async def test_slots_rise_after_a_busy_start(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.engines.kokoro.engine._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
-    costs = iter((0.4, 0.2, 0.5))
-
-    async def cost(*_: object) -> float:
-        return next(costs)
-
-    monkeypatch.setattr(KokoroEngine, "_sample_cost", cost)
+    monkeypatch.setattr("kani.engines.kokoro.speech_cost._MEASURED_AGAIN_S", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(SpeechCost, "_sample", AsyncMock(side_effect=(0.4, 0.2, 0.5)))
+    monkeypatch.setattr(engine._cost, "_cost", 0.45)
     monkeypatch.setattr("kani.engines.kokoro.engine.os.cpu_count", lambda: 2)
     light = engine.info.light
     assert light is not None
     # On a slow machine the student speaks always, until the machine proves fast enough.
     info = replace(engine.info, light=replace(light, always=True))
     monkeypatch.setattr(engine, "_info", info)
-    await engine._measure_again(engine._synthesizer, 0.45)
+    await engine._cost._measure_again(engine._synthesizer)
     fast = replace(light, always=False)
     assert engine.info == replace(info, max_concurrency=real_time_streams(0.2, 2), light=fast)
 

@@ -223,7 +223,7 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
     ):
         with pytest.raises(EngineUnavailable, match="speaks: name a worker that has a recogniser"):
             await pool_of(speaks).start()
-        service = RecognitionService(pool_of(first), Observer())
+        service = RecognitionService(pool_of(first), Observer(), Admission(Limits(), Observer()))
         await service.prepare()
         assert service.spoken("es-MX") == "es" and service.recognizer.info.name == "loudness"
         await service.stop()
@@ -258,10 +258,9 @@ async def test_recording_whose_worker_is_lost_is_begun_again_until_its_first_seg
             heard.append(seconds)
 
     async with pooled(tmp_path, *(HeldRecognizer(10.0) for _ in range(2))) as (sites, recognizer):
-        service = RecognitionService(recognizer, Observed())
-        admission = Admission(Limits(), Observer())
+        service = RecognitionService(recognizer, Observed(), Admission(Limits(), Observer()))
         options = TranscriptionOptions(language="es")
-        session = service.open_transcription(admission, protocol="p", client="", options=options)
+        session = service.open_transcription(protocol="p", options=options)
         async with session, aclosing(session.segments(file, 600)) as segments:
             first = asyncio.ensure_future(anext(segments))
             await happens(lambda: any(one.holding for one in sites.recognizers))

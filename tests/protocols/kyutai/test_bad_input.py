@@ -404,7 +404,7 @@ async def test_very_long_word_is_spoken(start_app: StartApp) -> None:
 
 async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
     server = start_app(KANI_RATE_PER_MINUTE="1")
-    server.service.recognizer = LoudnessRecognizer()
+    server.service.recognition.recognizer = LoudnessRecognizer()
     busy = {"type": "Error", "message": "no free channels"}
     assert (await say(server, text_message("Hello."), EOS)).code == 1000
     for form in FORMATS:

@@ -15,7 +15,7 @@ from tests.support.servers.app_server import AppServer, app_server
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     """The application in this process, over espeak-ng; it hears "w0 w1 …" in loud audio."""
     with app_server(tmp_path_factory.mktemp("app")) as running:
-        running.service.recognizer = PausingRecognizer()
+        running.service.recognition.recognizer = PausingRecognizer()
         yield running
 
 

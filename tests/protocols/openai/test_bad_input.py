@@ -255,7 +255,7 @@ def test_limits_of_recordings_and_a_missing_recogniser(
             answer = client.post(path, **form(b"a", model_id="m"))
             assert answer.status_code == 503 and "KANI_RECOGNIZER=auto" in answer.text
             assert path != PATH or answer.headers["x-should-retry"] == "false"
-        server.service.recognizer = LoudnessRecognizer()
+        server.service.recognition.recognizer = LoudnessRecognizer()
         answer = client.post(PATH, **form(wav(np.zeros(9_000, np.float32), RATE)))
     assert error_of(answer) == ("file", "invalid_value", 400) and "too long (at most 0.5 s)" in answer.text
 

@@ -50,7 +50,7 @@ async def hears(start_app: StartApp) -> AsyncIterator[Hears]:
 
         async def start(recognizer: Recognizer | None = None, **environment: str) -> Client:
             app = start_app(**environment)
-            app.service.recognizer = recognizer
+            app.service.recognition.recognizer = recognizer
             return await running.enter_async_context(realtime(app.url))
 
         yield start

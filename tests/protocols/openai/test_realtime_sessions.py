@@ -28,7 +28,7 @@ MAX_TEXT = 200
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
     with app_server(tmp_path_factory.mktemp("realtime"), KANI_MAX_TEXT=str(MAX_TEXT)) as running:
-        running.service.recognizer = PausingRecognizer()
+        running.service.recognition.recognizer = PausingRecognizer()
         yield running
 
 

@@ -149,7 +149,7 @@ def test_options_reach_the_recogniser_and_others_are_named(
         assert answer.headers["x-unused"] == "chunking_strategy, known_speaker_names, hotwords"
     verbose = post(client, response_format="verbose_json", **{"timestamp_granularities[]": "word"})
     assert "x-unused" not in verbose.headers
-    recognizer = espeak_app.service.recognizer
+    recognizer = espeak_app.service.recognition.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
     fields = {"languages[]": ["es", "en-GB"], "keywords[]": ["Kani", "Kokoro"], "prompt": "Dear all"}
     assert post(client, temperature="0.4", chunking_strategy="auto", unknown="1", **fields).is_success
@@ -294,7 +294,7 @@ class EndlessRecognizer(LoudnessRecognizer):
 @pytest.mark.parametrize("stream", ["false", "true"])
 async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str) -> None:
     server = start_app()
-    recognizer = server.service.recognizer = EndlessRecognizer()
+    recognizer = server.service.recognition.recognizer = EndlessRecognizer()
     form = {"files": {"file": ("a.wav", WAV)}, "data": MODEL | {"stream": stream}}
     async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
         if stream == "true":
@@ -337,7 +337,7 @@ def test_elevenlabs_options_shape_the_answer(espeak_app: AppServer, client: http
     assert letters[1] == {"text": "b", "start": 0.1, "end": 0.2}
     srt, txt = whole["additional_formats"]
     assert srt["content"].startswith("1\n00:00:00,000 --> ") and txt["content"] == TEXT
-    recognizer = espeak_app.service.recognizer
+    recognizer = espeak_app.service.recognition.recognizer
     assert isinstance(recognizer, LoudnessRecognizer)
     assert recognizer.options == TranscriptionOptions(language="en", prompt="Kani, Kokoro.")
     none = post(client, ELEVENLABS, model_id="scribe_v1", timestamps_granularity="none").json()

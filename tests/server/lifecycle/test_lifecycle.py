@@ -63,7 +63,7 @@ def build(*arguments):
         print("loading", flush=True)
         await asyncio.to_thread(threading.Event().wait)
 
-    service.recognizer.start = start
+    service.recognition.recognizer.start = start
     return service
 
 def announce(running):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
-from kani.cli.serve import banner
+from kani.cli.banner import banner
 from kani.composition.settings import Settings, load
 from kani.composition.speech_service import build_chat_model, limits_of
 from kani.composition.voices.place import voice_place

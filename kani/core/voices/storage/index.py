@@ -65,9 +65,9 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     revision: str = ""
     """Random, so that no two states are equal."""
     voices: dict[str, IndexedVoice] = {}
-    """By the hash of the name."""
+    """Voices, by the hashes of their names."""
     consents: dict[str, IndexedConsent] = {}
-    """By the consent's id."""
+    """Consents, by their ids."""
     removed: dict[str, float] = {}
     """Ids with objects to be removed, and the time when they are (seconds since 1970);
     ``BEING_REMOVED`` once that has begun."""
@@ -162,12 +162,10 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.with_(consents=self.consents | {entry.consent.id: entry})
 
     def without_consent(self, consent_id: str) -> Self:
-        """Return the index without the consent of this id."""
         others = {other: one for other, one in self.consents.items() if other != consent_id}
         return self.with_(consents=others)
 
     def without_voice(self, name: str) -> Self:
-        """Return the index without the voice of this name."""
         key = hashed_name(name)
         return self.with_(voices={other: one for other, one in self.voices.items() if other != key})
 

@@ -20,8 +20,6 @@ class BucketRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object's content."""
-
     content: bytes
     version: str
     """Tag of this content, which every change changes."""

@@ -40,7 +40,7 @@ MAX_TRANSFERS, TRANSFER_WAIT_S = 3, 2.0
 """Transfers at a time, and the longest wait for one: each holds a thread of the server's pool."""
 
 AWAY = "the stored voices cannot be reached at the moment: try again later"
-"""For clients, which are not to learn where the voices are; the log has the rest."""
+"""Message for clients, which are not to learn where the voices are; the log has the rest."""
 
 UNCONDITIONAL = (
     "the object store of KANI_VOICE_BUCKET ignores the conditions If-None-Match and If-Match of a PUT, so "

@@ -39,8 +39,6 @@ SpeakerRows = Mapping[int, Tensor]
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """An attention layer."""
-
     queries_keys_values: Linear
     head_norms: Tensor  # [heads + key/value heads, head size], the queries' with 1/sqrt(head size)
     out: Linear

@@ -23,16 +23,12 @@ AUDIBLE = 0.004
 
 
 class Anomaly(Enum):
-    """An anomaly of a sequence's speech."""
-
     RUNAWAY = "speech did not end"
     LOOP = "speech repeated itself"
     SILENCE = "there was no voice"
 
 
 class OutputGuard:
-    """Checks the output of one attempt."""
-
     def __init__(self, predicted_s: float, frame_s: float = 0.08) -> None:
         """predicted_s: rough duration of the text; frame_s: seconds of a frame."""
         self._max_frames = round((_TOO_LONG * predicted_s + _GRACE_S) / frame_s)
@@ -46,7 +42,6 @@ class OutputGuard:
         """Anything but silence was decoded."""
 
     def check_frame(self, codes: Sequence[int]) -> Anomaly | None:
-        """Check one more sampled frame."""
         frame = tuple(codes)
         looped = self._repeats(frame)
         self._last.appendleft(frame)
@@ -66,7 +61,6 @@ class OutputGuard:
         return Anomaly.SILENCE if self._silent_s > _SILENCE_S else None
 
     def check_end(self) -> Anomaly | None:
-        """Check the complete output."""
         return None if self.audible else Anomaly.SILENCE
 
     def _repeats(self, frame: tuple[int, ...]) -> bool:

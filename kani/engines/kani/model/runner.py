@@ -212,7 +212,6 @@ class Runner:
         self._active[last].fill_(0)
 
     def release_all(self) -> None:
-        """Free all slots."""
         self._active.zero_()
 
     @torch.inference_mode()

@@ -107,7 +107,6 @@ class SamplerState:
             tensor[slot].copy_(kept, non_blocking=True)
 
     def move(self, source: int, target: int) -> None:
-        """Move the sequence of slot ``source`` to ``target``."""
         for tensor in self._tensors:
             tensor[target] = tensor[source]
 

@@ -67,7 +67,6 @@ class Scheduler:
         self._thread = threading.Thread(target=self._loop, name="kani", daemon=True)
 
     def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -72,8 +72,6 @@ If it raises, its sequence is cancelled; others are not affected.
 
 
 class SequenceState(Enum):
-    """Scheduling state of a sequence."""
-
     WAITING = "waiting"
     PREFILLING = "prefilling"
     RUNNING = "running"
@@ -83,8 +81,6 @@ class SequenceState(Enum):
 
 @dataclass(eq=False, slots=True)
 class Attempt:
-    """One attempt at an utterance."""
-
     number: int
     sampling: Sampling
     guard: OutputGuard

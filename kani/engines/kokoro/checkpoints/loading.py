@@ -40,8 +40,6 @@ MOST_VOICES = 7
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Checkpoint:
-    """A loaded checkpoint."""
-
     files: CheckpointFiles
     synthesizer: NetworkSynthesizer
     measurer: VoiceMeasurer | None  # None where the statistics of its voices ship
@@ -64,8 +62,6 @@ class Checkpoint:
 
 
 class Checkpoints:
-    """All checkpoints of an engine."""
-
     def __init__(self, by_language: Mapping[str, Checkpoint], imitated: Collection[str] = ()) -> None:
         """by_language: the checkpoint of each primary subtag; imitated: languages in which Kokoro itself
         speaks like a recording.
@@ -76,12 +72,10 @@ class Checkpoints:
 
     @property
     def files(self) -> list[CheckpointFiles]:
-        """List their files."""
         return [checkpoint.files for checkpoint in self._all]
 
     @property
     def synthesizers(self) -> list[NetworkSynthesizer]:
-        """List their synthesizers."""
         return [checkpoint.synthesizer for checkpoint in self._all]
 
     def speaking(self, segment: Segment) -> Checkpoint | None:

@@ -36,7 +36,7 @@ class Network:
     model: SplitModel
     load_part: LoadPart
     sha256: str
-    """Of its weights, as hexadecimal digits."""
+    """Hash of its weights, as hexadecimal digits."""
     cache_dir: Path
     """Folder of what is measured."""
 

@@ -27,8 +27,6 @@ class Unreadable(Exception):
 
 
 class CheckpointReader:
-    """Readers of a checkpoint's languages."""
-
     def __init__(self, espeak: EspeakClient, vocabulary: Mapping[str, int], cache_dir: Path) -> None:
         """vocabulary: the checkpoint's; cache_dir: where the Japanese dictionary is unpacked."""
         self._espeak, self._cache_dir = espeak, cache_dir

@@ -16,16 +16,14 @@ import soxr
 from kani.core.errors import NoSpeech
 from kani.core.types import Recording, Similarity
 from kani.engines.kokoro.cloning.pitch import PitchProfile, measure_pitch
-from kani.engines.kokoro.cloning.surrogate import OCTAVE, Surrogate
+from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES
 from kani.engines.kokoro.cloning.weight_solver import Array, solve_weights
+from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows
 from kani.text.languages import primary
-
-SEMITONE = OCTAVE / 12
-"""In log hertz."""
 
 RIDGE = 0.2
 """Ridge of the weights: small enough to use all voices, large enough to keep the mix a plausible speaker."""
@@ -48,8 +46,6 @@ _MIN_SPREAD = 0.3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class MeasuredSpeaker:
-    """The speaker of a recording, as measured."""
-
     embedding: Array  # [256], of length 1
     pitch: PitchProfile | None  # None for a recording without voiced speech
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from kani.core.types import Embedding, Recording, Segment, Similarity
 from kani.engines.kokoro.cloning.pitch import PitchProfile
-from kani.engines.kokoro.cloning.placement import SEMITONE, MeasuredSpeaker, VoicePlacer
+from kani.engines.kokoro.cloning.placement import MeasuredSpeaker, VoicePlacer
 from kani.engines.kokoro.cloning.voice_embedding import mix_from_embedding, replace_mix
 from kani.engines.kokoro.cloning.weight_solver import WeightSearch
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
+from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader

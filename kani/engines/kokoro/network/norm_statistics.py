@@ -42,8 +42,6 @@ class VoiceStatistics:
 
 
 class StatisticsTable:
-    """Norm statistics by voice."""
-
     def __init__(
         self,
         own: Callable[[str], VoiceStatistics],
@@ -82,7 +80,6 @@ class StatisticsTable:
         return cls(found.__getitem__, projection, weights)
 
     def predict(self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features) -> NormStatistics:
-        """Predict the statistics of an utterance."""
         own = self._own(voice)
         mean, log_variance = own.mean.astype(np.float32), own.log_variance.astype(np.float32)
         if self._projection is not None and self._weights is not None:

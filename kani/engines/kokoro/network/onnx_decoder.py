@@ -29,7 +29,7 @@ def load_onnx_decoder(load_part: Callable[[str], bytes], threads: int) -> Decode
 
 class OnnxFeatureDecoder:
     def __init__(self, load_part: Callable[[str], bytes], threads: int) -> None:
-        """As ``onnx_decoder``."""
+        """load_part, threads: as of ``onnx_decoder``."""
         self._curves = Network(load_part("curves"), threads)
         self._decoder = Network(load_part("decoder"), threads)
         self._source = Network(load_part("source"), threads)

@@ -246,7 +246,6 @@ def _parts(found: Sequence[_Token], own: Sequence[str]) -> Iterator[_Part]:
 
 
 def _add_words(symbols: list[str], words: list[Word], parts: Sequence[_Part]) -> None:
-    """Add the words of a clause."""
     for at, part in enumerate(parts):
         if (part.apart or at == 0) and symbols and symbols[-1] != " " and symbols[-1] not in OPENING:
             symbols.append(" ")

@@ -32,7 +32,7 @@ class Contents:
 
     layout: Layout
     files: Mapping[str, bytes | Path]
-    """By their names: the path of model.bin, and the content of the others."""
+    """Files by their names: the path of model.bin, and the content of the others."""
 
 
 def read_contents(folder: Path) -> Contents:

@@ -50,8 +50,6 @@ _TYPE_ERRORS = {
 
 
 class CommonFields(Struct, kw_only=True):
-    """Fields of texts and dialogues."""
-
     model_id: Model = DEFAULT_MODEL
     language_code: Annotated[str | None, about("Tag of the text's language; detected by default.")] = None
     seed: Annotated[Seed | None, about("Seed of the sampling, for engines that sample.")] = None
@@ -86,8 +84,6 @@ class SpeechFields(CommonFields, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class SpeechBody:
-    """A validated request body."""
-
     text: str
     spoken: str  # of the same length, without audio tags
     language: str | None  # BCP 47 tag; None is detected from the text

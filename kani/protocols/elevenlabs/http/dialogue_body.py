@@ -23,8 +23,6 @@ MAX_VOICES = 10
 
 
 class DialogueInput(Struct):
-    """A line of a dialogue."""
-
     text: Annotated[str, about("A line's text.")]
     voice_id: Annotated[str, about("Id of its voice.")]
 
@@ -53,8 +51,6 @@ class DialogueFields(CommonFields, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class DialogueBody:
-    """A validated request body."""
-
     inputs: tuple[DialogueInput, ...]
     language: str | None  # BCP 47 tag; None is detected from each text
     settings: VoiceSettings

@@ -47,7 +47,6 @@ _HEADERS = {
 
 
 def speech_calls(settings: ElevenLabsSettings) -> list[Call]:
-    """Return the calls."""
     said = {"text": "Hello.", "model_id": DEFAULT_MODEL}
     inputs = [{"text": "Hello.", "voice_id": VOICE.schema["examples"][0]}]
     segment = fields(

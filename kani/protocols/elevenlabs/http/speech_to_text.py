@@ -46,9 +46,9 @@ def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
                 upload = await stack.enter_async_context(uploads.receive(request))
             except FileTooLarge as error:
                 raise FieldTooLarge("file", error.reason) from error
-            form = parse_form(upload, service.spoken_language)
+            form = parse_form(upload, service.recognition.spoken)
             session = await stack.enter_async_context(
-                service.open_transcription(
+                service.recognition.open_transcription(
                     protocol=PROTOCOL,
                     client=client_address(request),
                     options=form.options,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import IO, Annotated, Any, Literal
+from typing import IO, Annotated, Literal
 
 from msgspec import Meta, Struct
 
@@ -119,12 +119,9 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
         raise InvalidRequest("additional_formats", "must be JSON") from error
     if formats is None:
         return ()
-    names = [one.get("format") if isinstance(one, dict) else None for one in _as_list(formats)]
+    listed = formats if isinstance(formats, list) else [formats]
+    names = [one.get("format") if isinstance(one, dict) else None for one in listed]
     if any(name not in ADDITIONAL_FORMATS for name in names):
         reason = f"must be a list of objects with a format, one of {', '.join(ADDITIONAL_FORMATS)}"
         raise InvalidRequest("additional_formats", reason)
     return tuple(dict.fromkeys(map(str, names)))
-
-
-def _as_list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

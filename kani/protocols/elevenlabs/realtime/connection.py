@@ -86,7 +86,7 @@ class RealtimeConnection:
             reason = f"the session has too much audio (at most {MAX_RECORDING_S:g} s)"
             raise Refused("session_time_limit_exceeded", reason, NORMAL)
         if self._current is None:
-            session = self._service.open_recognition(
+            session = self._service.recognition.open_recognition(
                 protocol=PROTOCOL,
                 client=self._client.address,
                 sample_rate=rate,

@@ -28,7 +28,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
             await tell(client, NO_KEY)
             return
         try:
-            config = parse_config(websocket.query_params, service.spoken_language)
+            config = parse_config(websocket.query_params, service.recognition.spoken)
         except SpeechError as error:
             await tell(client, fault_of(error))
             return

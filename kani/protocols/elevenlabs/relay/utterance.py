@@ -103,7 +103,6 @@ class Utterance:
         self._finish_timer.restart(self.finish)
 
     def finish(self) -> None:
-        """End the text."""
         self._cancel_timers()
         self.closed = True
         if self._session is not None:

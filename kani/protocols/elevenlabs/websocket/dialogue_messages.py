@@ -32,8 +32,6 @@ from kani.protocols.shared.errors import BadMessage
 
 @dataclass(frozen=True, slots=True)
 class TurnText:
-    """Text for one of the dialogue's voices."""
-
     text: str
     voice_id: str
     new_turn: bool
@@ -41,8 +39,6 @@ class TurnText:
 
 @dataclass(frozen=True, slots=True)
 class DialogueMessage(ClientMessage):
-    """A client's message."""
-
     inputs: tuple[TurnText, ...] = ()
     voices: tuple[str, ...] = ()
 

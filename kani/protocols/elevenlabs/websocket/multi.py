@@ -95,7 +95,6 @@ class MultiContextConnection(BaseConnection):
             self._open_context(context_id, self._new_context(), writer).handle_message(message)
 
     def _close_context(self, context_id: str | None, context: Context) -> None:
-        """End the input of a context."""
         context.close()
 
     async def _wait_for_closing(self) -> None:

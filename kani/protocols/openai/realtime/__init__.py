@@ -73,7 +73,8 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
 
     def languages() -> Collection[str]:
-        return service.recognizer.info.languages if service.recognizer is not None else frozenset()
+        recognizer = service.recognition.recognizer
+        return recognizer.info.languages if recognizer is not None else frozenset()
 
     def first_config(connection: HTTPConnection) -> SessionConfig:
         return _config(connection, keys, instructions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -18,14 +18,13 @@ from typing_extensions import override
 
 from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
-from kani.protocols.openai.realtime.answers.output import ResponseOutput
-from kani.protocols.openai.realtime.answers.responses import MakeOutput, Responses
+from kani.protocols.openai.realtime.answers.responses import Responses
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item
+from kani.protocols.openai.realtime.dialect import Dialect
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
-from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
@@ -43,8 +42,6 @@ CLIENT_EVENTS = (
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Limits of one connection."""
-
     session_s: float  # its longest life
     idle_s: float  # longest time without a client event
 
@@ -58,26 +55,19 @@ class Connection(ABC):
         service: SpeechService,
         config: SessionConfig,
         limits: ConnectionLimits,
-        make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender],
-        make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents,
-        make_output: MakeOutput = ResponseOutput,
-        silence: Callable[[], None] = lambda: None,
+        dialect: Dialect,
     ) -> None:
-        """make_sender, make_events, make_output: of the dialect's events; silence: of ``Responses``."""
         self._client = client
         self._service = service
         self._config = config
         self._limits = limits
-        self._sender = make_sender(client.send)
+        self._sender = dialect.make_sender(client.send)
         self._conversation = Conversation()
-        known = (client.address, client.languages)
-        self._responses = Responses(
-            service, self._sender, self._conversation, *known, self._start, make_output, silence
-        )
+        self._responses = Responses(service, self._sender, self._conversation, client, self._start, dialect)
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
-        events = make_events(self._sender, self._conversation)
+        events = dialect.make_events(self._sender, self._conversation)
         self._input = InputAudio(service, self._sender, events, config, client.address, self._turns)
 
     @abstractmethod
@@ -182,8 +172,9 @@ class RealtimeConnection(Connection):
         beta: bool,
         **transport: Any,
     ) -> None:
-        """transport: what another transport replaces, see ``Connection``."""
-        super().__init__(client, service, config, limits, partial(EventSender, beta=beta), **transport)
+        """transport: fields of ``Dialect`` that another transport replaces."""
+        dialect = Dialect(partial(EventSender, beta=beta), **transport)
+        super().__init__(client, service, config, limits, dialect)
         self._id = new_id("sess")
         self._expires_at = int(time.time() + limits.session_s)
 
@@ -230,7 +221,7 @@ class RealtimeConnection(Connection):
         beta = event.type == "transcription_session.update"
         if beta:
             session = {"type": "transcription", **session}
-        recognizer = self._service.recognizer
+        recognizer = self._service.recognition.recognizer
         languages = recognizer.info.languages if recognizer is not None else frozenset[str]()
         config, errors = applied_update(self._config, session, languages)
         for error in errors:

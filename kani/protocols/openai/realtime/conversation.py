@@ -90,7 +90,6 @@ def _read_tool_item(given: dict[str, Any], param: str) -> FunctionCall | Functio
 
 
 def item_json(item: Item) -> dict[str, Any]:
-    """Return the object of the wire."""
     common = {"id": item.id, "object": "realtime.item"}
     match item:
         case Message():

@@ -25,14 +25,13 @@ from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.service import SpeechService
 from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples
+from kani.protocols.openai.realtime.answers.responses import PROTOCOL
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.input_events import InputEvents, input_error, unanswerable
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.track import Track, TrackState
 from kani.protocols.openai.realtime.transcript import Transcript
-
-PROTOCOL = "openai-realtime"
 
 MAX_TRACKS = 8
 """Tracks that wait for their transcripts; beyond them no further audio or commit is read until one ends."""
@@ -96,7 +95,7 @@ class InputAudio:
         rate = config.input_format.sample_rate
         language, prompt = hears = config.hears
         try:
-            session = self._service.open_recognition(
+            session = self._service.recognition.open_recognition(
                 protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language, prompt=prompt
             )
         except Busy as error:
@@ -300,7 +299,7 @@ class InputAudio:
         if self._config.answers:
             transcript.to_be_answered = True
             transcript.stopped_at = time.perf_counter()
-            self._service.report_turn(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
+            self._service.observer.turn_stage(PROTOCOL, "decided", transcript.stopped_at - self._voice_at)
         else:
             await self._sender.error(unanswerable())
 
@@ -332,7 +331,7 @@ class InputAudio:
             # Without an answer to come the transcript is not asked for.
             self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
-            self._service.report_turn(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
+            self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
             said = bool(transcript.text) or transcript.voiced_s >= SAID_S
             self._turns.transcribed(transcript.language, said=said)
 

@@ -61,7 +61,6 @@ class TurnDetection:
         return TurnRule(patience, self.threshold, self.prefix_padding_ms / 1000)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the object of the wire."""
         responses = {"create_response": self.create_response, "interrupt_response": self.interrupt_response}
         if self.kind == "semantic_vad":
             own = {"over_answer": True} if self.over_answer else {}
@@ -91,7 +90,6 @@ class Transcription:
         return as_prompt(self.keywords, self.prompt)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the object of the wire."""
         keywords = {"keywords": [*self.keywords]} if self.keywords else {}
         return {"model": self.model, "language": self.language, "prompt": self.prompt, **keywords}
 

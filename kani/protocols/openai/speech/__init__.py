@@ -16,7 +16,6 @@ from kani.protocols.openai.speech.ssml_marks import ssml_routes
 
 
 def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
-    """Return the routes of speech of whole texts."""
     return [
         Route("/v1/audio/speech", create_endpoint(service, settings, parse_speech), methods=["POST"]),
         Route("/dev/dialogue", create_endpoint(service, settings, parse_dialogue), methods=["POST"]),

@@ -108,8 +108,6 @@ F = TypeVar("F", bound=SpeechFields)
 
 @dataclass(frozen=True, slots=True)
 class SpeechBody(Generic[F]):
-    """A validated body."""
-
     given: F
     audio_format: AudioFormat
     style: Style

@@ -52,7 +52,6 @@ class CaptionedFields(SpeechFields, kw_only=True):
 
 
 def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
-    """Return the two calls."""
     budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
 
     async def captions(request: Request) -> Response:

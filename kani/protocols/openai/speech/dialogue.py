@@ -19,8 +19,6 @@ Filled = Annotated[str, FILLED]
 
 
 class SpokenTurn(Struct):
-    """A text and its voice."""
-
     text: Filled
     voice: Filled | None = None
     voice_id: Annotated[Filled | None, about("ElevenLabs' name of voice.")] = None

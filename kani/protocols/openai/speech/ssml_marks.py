@@ -54,8 +54,6 @@ class SsmlFields(Struct):
 
 
 def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
-    """Return both calls."""
-
     async def translate(request: Request) -> Response:
         given = read_object(await request.body())
         fields = read(given, SsmlFields)

@@ -89,8 +89,6 @@ async def _speaker(service: SpeechService, name: str | None, body: SpeechBody[An
 
 
 class Utterance(SpokenPassages):
-    """The speech of a request."""
-
     def __init__(self, body: SpeechBody[Any], texts: Sequence[str], passages: Sequence[Passage]) -> None:
         """texts: of the passages. Raises InvalidRequest or Busy."""
         super().__init__(passages)

@@ -86,8 +86,6 @@ class TranscriptionFields(TranslationFields, kw_only=True):
 
 @dataclass(frozen=True, slots=True)
 class TranscriptionParams:
-    """A validated request."""
-
     options: TranscriptionOptions
     response_format: str  # one of ``FORMATS``
     words: bool  # whether verbose_json has words

@@ -57,10 +57,10 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                 upload = await stack.enter_async_context(uploads.receive(request))
             except FileTooLarge as error:
                 raise ApiError(413, str(error), "file", "file_too_large") from error
-            params = parse_params(upload, service.spoken_language, translate=translate)
+            params = parse_params(upload, service.recognition.spoken, translate=translate)
             assert upload.file is not None
             session = await stack.enter_async_context(
-                service.open_transcription(
+                service.recognition.open_transcription(
                     protocol=PROTOCOL,
                     client=client_address(request),
                     options=params.options,

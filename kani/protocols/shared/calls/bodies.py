@@ -23,7 +23,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 UNUSED = Meta(description="Without effect on this server.")
 FILLED = Meta(pattern=r"\S")
-"""Of a string that is not empty."""
+"""Limit of a string that is not empty."""
 
 
 def about(text: str, *, max_length: int | None = None) -> Meta:

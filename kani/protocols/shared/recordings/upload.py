@@ -157,7 +157,7 @@ class AudioUploads:
     @asynccontextmanager
     async def _json(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
         # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
-        with tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES) as raw, _temporary_file() as file:
+        with _temporary_file() as raw, _temporary_file() as file:
             try:
                 fields = await self._read_json(disk.bounded(request, self.max_body), disk, raw, file)
             except OSError as error:

@@ -293,7 +293,7 @@ async def test_setting_and_speed_choose_and_a_change_is_logged(
         monkeypatch.setattr(student, "_info", replace(student.info, light=light))
         monkeypatch.setattr(student, "_settings", KokoroSettings(student=choice))  # type: ignore[arg-type]
         for cost, always in costs.items():
-            student._set_slots(cost)
+            student._set_slots(cost, 0.0)
             assert student.info.light == replace(light, always=always), (choice, cost)
     chosen = [text for text in caplog.messages if "student speaks" in text]
     assert chosen == [f"Kokoro's student speaks {when}" for when in ("always", "while no slot is free")]

@@ -12,8 +12,6 @@ from kani.runtime.errors import CheckpointError
 
 @dataclass(frozen=True)
 class NanoCodecConfig:
-    """The sizes of a NanoCodec."""
-
     sample_rate: int  # hertz
     samples_per_frame: int  # of audio
     codebooks: int  # codes of a frame

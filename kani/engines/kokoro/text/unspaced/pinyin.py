@@ -56,7 +56,6 @@ def symbols_of_syllable(pinyin: str) -> str:
 
 
 def _final(initial: str, rest: str) -> str:
-    """The full spelling of a final."""
     if not initial:
         for spelt, final in _ZERO_INITIAL:
             if rest.startswith(spelt):

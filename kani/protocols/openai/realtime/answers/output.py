@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
-from kani.core.conversation.answer import Answer, Ending
+from kani.core.conversation.answer import Answer, AnswerOutput, Ending
 from kani.core.conversation.items import FunctionCall, Item, Message, Part
 from kani.core.errors import SpeechError
 from kani.core.types import Samples, SpeechChunk
@@ -22,26 +23,47 @@ _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 """Reasons of an incomplete response, by the core's."""
 
 
+@dataclass(frozen=True, slots=True)
+class ResponseContext:
+    """What the events of a response are made of."""
+
+    sender: EventSender
+    conversation: Conversation
+    config: SessionConfig
+    metadata: Mapping[str, str] | None
+    in_conversation: bool
+    """True if the response belongs to the conversation."""
+
+
+class Output(AnswerOutput, Protocol):
+    """The server events of one response."""
+
+    id: str
+    in_conversation: bool
+    answer: Answer | None
+
+    async def start(self) -> None:
+        """Send that the response is under way."""
+
+    async def end_items(self, ending: Ending) -> None:
+        """Send the end of what was answered. The next response may begin after it."""
+
+    async def end(self, ending: Ending) -> None:
+        """Send how the response ended: its last event."""
+
+
 class ResponseOutput:
     """The events of one response: an ``AnswerOutput``."""
 
-    def __init__(
-        self,
-        sender: EventSender,
-        conversation: Conversation,
-        config: SessionConfig,
-        metadata: Mapping[str, str] | None,
-        *,
-        in_conversation: bool,
-    ) -> None:
+    def __init__(self, context: ResponseContext) -> None:
         self.id = new_id("resp")
-        self.in_conversation = in_conversation
+        self.in_conversation = context.in_conversation
         self.message = Message(new_id("item"), "assistant", status="in_progress")
         self.answer: Answer | None = None
-        self._sender = sender
-        self._conversation = conversation
-        self._config = config
-        self._metadata = metadata
+        self._sender = context.sender
+        self._conversation = context.conversation
+        self._config = config = context.config
+        self._metadata = context.metadata
         self._items: list[Item] = []
         self._texts: list[str] = []
         self._encoder = create_encoder(config.output_format, config.output_format.sample_rate)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatText
-from kani.core.conversation.answer import Answer, AnswerOutput, Ending
+from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
+from kani.core.conversation.answer import Answer
 from kani.core.conversation.early import EarlyAnswer, Made, Start
 from kani.core.conversation.items import Item, Message, Part
+from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Samples, SpeechRequest
-from kani.protocols.openai.realtime.answers.asked import Asked, chat_request
 from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
-from kani.protocols.openai.realtime.answers.output import ResponseOutput, event_error
+from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.dialect import Dialect
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.voice_names import resolve_voice
+from kani.protocols.shared.connection import Client
 
 PROTOCOL = "openai-realtime"
 
@@ -35,36 +37,13 @@ MAX_RESPONSES = 4
 ACTIVE = "conversation_already_has_active_response"
 
 
-class Output(AnswerOutput, Protocol):
-    """The server events of one response."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything that an answer depends on: one that was begun early is used only if this is the same."""
 
-    id: str
-    in_conversation: bool
-    answer: Answer | None
-
-    async def start(self) -> None:
-        """Send that the response is under way."""
-
-    async def end_items(self, ending: Ending) -> None:
-        """Send the end of what was answered. The next response may begin after it."""
-
-    async def end(self, ending: Ending) -> None:
-        """Send how the response ended: its last event."""
-
-
-class MakeOutput(Protocol):
-    """Makes the outputs of responses."""
-
-    def __call__(
-        self,
-        sender: EventSender,
-        conversation: Conversation,
-        config: SessionConfig,
-        metadata: Mapping[str, str] | None,
-        *,
-        in_conversation: bool,
-    ) -> Output:
-        """Return the output of a new response."""
+    request: ChatRequest
+    config: SessionConfig
+    language: str  # of the user's speech
 
 
 @dataclass(eq=False)
@@ -77,36 +56,27 @@ class Response:
 
 
 class Responses:
-    """The responses of one connection."""
-
     def __init__(
         self,
         service: SpeechService,
         sender: EventSender,
         conversation: Conversation,
-        client: str,
-        languages: tuple[str, ...],
+        client: Client,
         start: Start,
-        make_output: MakeOutput = ResponseOutput,
-        silence: Callable[[], None] = lambda: None,
+        dialect: Dialect,
     ) -> None:
-        """client: address that the rate limit counts for; languages: that the client prefers, BCP 47.
-
-        start: runs a coroutine as a task of the connection; silence: stops what is played on this side.
-        """
-        self._make_output = make_output
-        self._silence = silence
+        """start: runs a coroutine as a task of the connection."""
+        self._dialect = dialect
         self._service = service
         self._sender = sender
         self._conversation = conversation
         self._client = client
-        self._languages = languages
         self._memory = LanguageMemory()
         self._active: dict[str, Response] = {}
         self._last: Answer | None = None  # in the conversation; it may still be playing
         self._creating = asyncio.Lock()
         self._language = ""  # of the user's speech
-        self._early = EarlyAnswer(self._make_early, start, partial(service.report_early_answer, PROTOCOL))
+        self._early = EarlyAnswer(self._make_early, start, partial(service.observer.early_answer, PROTOCOL))
         self._ended = asyncio.Event()
 
     @property
@@ -150,7 +120,7 @@ class Responses:
         self._early.drop()
 
     def _asked(self, items: Iterable[Item], config: SessionConfig) -> Asked:
-        return Asked(chat_request(items, config), config, self._language)
+        return Asked(_chat_request(items, config), config, self._language)
 
     async def _make_early(self, asked: Asked) -> Made | None:
         model = self._service.chat_model
@@ -180,7 +150,7 @@ class Responses:
             if response.output.in_conversation and answer.cancel_reason is None:
                 unheard = not answer.given_out
                 answer.cancel("turn_detected")
-        self._silence()
+        self._dialect.silence()
         return unheard
 
     def _mark_heard(self) -> None:
@@ -223,13 +193,10 @@ class Responses:
                 events = self._events(given, config)
                 session = None if config.written else await self._open_session(config)
                 made = self._made(events, session, config)
-            output = self._make_output(
-                self._sender,
-                self._conversation,
-                config,
-                given.metadata,
-                in_conversation=given.in_conversation,
+            context = ResponseContext(
+                self._sender, self._conversation, config, given.metadata, given.in_conversation
             )
+            output = self._dialect.make_output(context)
             output.answer = made.answer
             response = self._active[output.id] = Response(output, made.answer, made.session)
             return response
@@ -257,14 +224,14 @@ class Responses:
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the model's answer, once all speech that it answers is transcribed."""
         await self._conversation.wait_until_settled(items)
-        async with aclosing(model.answer(chat_request(items, config))) as events:
+        async with aclosing(model.answer(_chat_request(items, config))) as events:
             async for event in events:
                 yield event
 
     def _report(self, config: SessionConfig) -> Any:
         def report(stage: str, seconds: float) -> None:
             if config.answers:
-                self._service.report_turn(PROTOCOL, stage, seconds)
+                self._service.observer.turn_stage(PROTOCOL, stage, seconds)
 
         return report
 
@@ -274,10 +241,12 @@ class Responses:
             request = SpeechRequest(
                 voice=choice.voice,
                 voices=choice.voices,
-                languages=self._languages,
+                languages=self._client.languages,
                 speed=None if config.speed == 1 else config.speed,
             )
-            return self._service.open(request, protocol=PROTOCOL, client=self._client, memory=self._memory)
+            return self._service.open(
+                request, protocol=PROTOCOL, client=self._client.address, memory=self._memory
+            )
         except SpeechError as error:
             raise event_error(error) from error
 
@@ -316,3 +285,8 @@ async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
     """Yield given text as a model's answer."""
     yield ChatText(text)
     yield ChatEnd("stop")
+
+
+def _chat_request(items: Iterable[Item], config: SessionConfig) -> ChatRequest:
+    messages = chat_messages(config.instructions, items)
+    return ChatRequest(messages, config.tools, config.tool_choice, config.max_output_tokens)

@@ -53,7 +53,6 @@ def read_choice(given: Any, root: str) -> str:
 
 
 def tools_json(tools: Sequence[Tool]) -> list[dict[str, Any]]:
-    """Return the list of the wire."""
     return [
         {
             "type": "function",
@@ -66,6 +65,5 @@ def tools_json(tools: Sequence[Tool]) -> list[dict[str, Any]]:
 
 
 def choice_json(choice: str) -> Any:
-    """Return the ``tool_choice`` of the wire."""
     known = ("auto", "none", "required")
     return choice if choice in known else {"type": "function", "name": choice}

@@ -15,6 +15,7 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
 from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits
+from kani.protocols.openai.realtime.dialect import Dialect
 from kani.protocols.openai.realtime.session_config import DEFAULT_VOICE, SessionConfig
 from kani.protocols.openai.realtime.unmute.events import UnmuteEvents, UnmuteSender, warn
 from kani.protocols.openai.realtime.unmute.instructions import COURSE
@@ -43,9 +44,8 @@ class UnmuteConnection(Connection):
         stream = OpusOutput()
         make_events = partial(UnmuteEvents, stream=stream)
         make_output = partial(UnmuteOutput, stream=stream, hang_up=self._hang_up)
-        super().__init__(
-            client, service, first_config(config), limits, UnmuteSender, make_events, make_output
-        )
+        dialect = Dialect(UnmuteSender, make_events, make_output)
+        super().__init__(client, service, first_config(config), limits, dialect)
         self._general = config.instructions
         self._audio = OpusInput()
         self._opened = False

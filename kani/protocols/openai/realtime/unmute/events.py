@@ -87,7 +87,6 @@ class UnmuteEvents(InputEvents):
 
     @override
     async def failed(self, transcript: Transcript, error: EventError) -> None:
-        """Send the error."""
         await super().failed(transcript, error)
         await self._sender.error(error)
 

@@ -61,10 +61,10 @@ def health_fields(service: SpeechService) -> dict[str, bool]:
 
     A voice takes its speaker's consent here, which Unmute's upload does not ask for: so it is not offered.
     """
-    recognizer = service.recognizer
+    recognizer = service.recognition.recognizer
     up = {
         "tts_up": service.ready and bool(service.engines),
-        "stt_up": service.hears_live and not (recognizer and recognizer.info.unavailable_reason),
+        "stt_up": service.recognition.hears_live and not (recognizer and recognizer.info.unavailable_reason),
         "llm_up": service.chat_model is not None,
     }
     return up | {"voice_cloning_up": False, "ok": all(up.values())}
@@ -101,7 +101,6 @@ def _describe(voice: Voice, other: str | None) -> dict[str, Any]:
 
 
 def calls() -> list[Call]:
-    """Return the descriptions of the calls."""
     up = ("tts_up", "stt_up", "llm_up", "voice_cloning_up", "ok")
     source = fields("", ["source_type", "path_on_server"], source_type=text(), path_on_server=text())
     character = nullable(fields("", ["type"], type=text(), text=text(), language=nullable(text())))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import re
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from kani.core.audio.ogg_opus import ENCODED_RATE
 from kani.core.chat_model import ToolCall
@@ -17,10 +17,8 @@ from kani.core.conversation.answer import Answer, Ending
 from kani.core.conversation.items import Message, Part
 from kani.core.playback import Playback
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.openai.realtime.answers.output import event_error
-from kani.protocols.openai.realtime.conversation import Conversation
-from kani.protocols.openai.realtime.server_events import EventSender, new_id
-from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.answers.output import ResponseContext, event_error
+from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.unmute.events import chat_history, warn
 from kani.protocols.openai.realtime.unmute.opus import PIECE, OpusOutput
 
@@ -39,22 +37,18 @@ class UnmuteOutput:
 
     def __init__(
         self,
-        sender: EventSender,
-        conversation: Conversation,
-        config: SessionConfig,
-        metadata: Mapping[str, str] | None,
+        context: ResponseContext,
         *,
-        in_conversation: bool,
         stream: OpusOutput,
         hang_up: Callable[[Message], Awaitable[None]],
     ) -> None:
         """stream: of the connection; hang_up: called with an answer that says goodbye."""
         self.id = new_id("resp")
-        self.in_conversation = in_conversation
+        self.in_conversation = context.in_conversation
         self.answer: Answer | None = None
-        self._sender = sender
-        self._conversation = conversation
-        self._config = config
+        self._sender = context.sender
+        self._conversation = context.conversation
+        self._config = context.config
         self._stream = stream
         self._hang_up = hang_up
         self._message = Message(new_id("item"), "assistant", status="in_progress")

@@ -212,7 +212,6 @@ class Call:
             await asyncio.wait([self._listening])
 
     def end(self) -> None:
-        """Have the session end."""
         self._decide(503)
         self._flows.set()
         if not self._ended:

@@ -14,7 +14,7 @@ from kani.core.conversation.answer import Ending
 from kani.core.conversation.early import Start
 from kani.core.conversation.items import Part
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.answers.output import ResponseOutput
+from kani.protocols.openai.realtime.answers.output import ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 from kani.protocols.openai.realtime.connection import RealtimeConnection
 from kani.protocols.openai.realtime.input_events import InputEvents, VoiceState
@@ -87,9 +87,9 @@ class CallEvents(InputEvents):
 class CallOutput(ResponseOutput):
     """The events of one response, and its audio on the track."""
 
-    def __init__(self, speaker: Speaker, start: Start, *given: Any, **named: Any) -> None:
+    def __init__(self, speaker: Speaker, start: Start, context: ResponseContext) -> None:
         """start: runs a coroutine as a task of the connection."""
-        super().__init__(*given, **named)
+        super().__init__(context)
         self._speaker, self._start_task = speaker, start
         self._resampler = LowDelayResampler(self._config.output_format.sample_rate, RATE)
         self._utterance = Utterance(self._drained, self._cleared)
