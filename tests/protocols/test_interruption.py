@@ -283,7 +283,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.WeakSet[Speech
     gc.enable()
 
 
-@pytest.mark.parametrize("way", ["closed", "cut off"])
+@pytest.mark.parametrize("way", ["closed", "cut off", "cut off within a message"])
 @pytest.mark.parametrize("door", LEFT)
 async def test_disconnected_client_leaves_no_session(
     serve: Serve, sessions: weakref.WeakSet[SpeechSession], door: str, way: str
@@ -304,7 +304,9 @@ async def test_disconnected_client_leaves_no_session(
             while taken < 5000:
                 taken += len(await client.recv())
             await happens(lambda: sessions)
-            if way == "cut off":
+            if "within" in way:
+                client.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + b"ten of 1000")
+            if way != "closed":
                 client.transport.abort()
         await happens(lambda: not sessions)
     await wait_for_idle(server)

@@ -21,9 +21,7 @@ from openai.types.audio import TranscriptionDiarized
 from pipecat.services.openai.stt import OpenAISTTService
 
 from kani.core.audio.pcm import pcm16, wav
-from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
-from tests.clients.elevenlabs.listening import understood_by_sdk
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
@@ -209,13 +207,3 @@ async def test_recordings_at_once_are_heard(async_client: AsyncOpenAI, speech: d
     )
     for language, answer in zip(languages, answers, strict=True):
         assert_understood(answer.text, {"en": ENGLISH, "es": SPANISH}[language], language, 0.1)
-
-
-async def test_elevenlabs_sdk_hears_live_speech(server: ServerProcess, speech: dict[str, Samples]) -> None:
-    resampler = Resampler(RATE, 16_000)
-    heard = np.concatenate([resampler.feed(speech["en"]), resampler.finish()])
-    seen = await understood_by_sdk(server.http_url, [heard], include_language_detection=True)
-    (committed,) = [one for one in seen if one["message_type"] == "committed_transcript_with_timestamps"]
-    assert_understood(committed["text"], ENGLISH, "en", 0.1)
-    assert committed["language_code"] == "en"
-    assert [one for one in seen if one["message_type"] == "partial_transcript"]
