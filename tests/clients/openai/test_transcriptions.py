@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-import aiohttp
 import httpx
 import numpy as np
 import openai
@@ -129,23 +128,6 @@ async def test_pipecat_transcribes(server: ServerProcess, speech: dict[str, Samp
     assert_understood(answer.text, ENGLISH, "en", 0.1)
     assert answer.segments if model == "whisper-1" else answer.logprobs
     await service._client.close()
-
-
-async def test_open_webui_calls_are_answered(server: ServerProcess, speech: dict[str, Samples]) -> None:
-    """Its two ways, repeated from open_webui/routers/audio: a chunked form, and JSON."""
-    audio = wav(speech["es"], RATE)
-    async with aiohttp.ClientSession(server.http_url, headers={"Authorization": "Bearer k"}) as session:
-        form = aiohttp.FormData()
-        form.add_field("model", "whisper-1")
-        form.add_field("language", "es")
-        form.add_field("file", io.BytesIO(audio), filename="speech.wav")
-        async with session.post("/v1/audio/transcriptions", data=form, chunked=True) as answer:
-            assert answer.status == 200
-            assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
-        body = {"data": base64.b64encode(audio).decode(), "format": "wav"}
-        asked = {"model": "whisper-1", "input_audio": body}
-        async with session.post("/v1/audio/transcriptions", json=asked) as answer:
-            assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
 
 
 def test_elevenlabs_sdk_converts(elevenlabs: Callable[..., Any], speech: dict[str, Samples]) -> None:

@@ -225,8 +225,6 @@ async def test_text_after_eos_is_error(
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
 
 
-
-
 async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:
