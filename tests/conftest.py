@@ -203,8 +203,8 @@ SMOKE = (
     *("page/talk/test_page_conversation.py", "page/test_page_panels.py", "page/test_page_listening.py"),
     *("protocols/elevenlabs/test_voices_spoken.py", "protocols/kani/test_websocket.py"),
     *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
-    *("protocols/openai/test_realtime_speech.py", "protocols/relay/test_heard.py"),
-    *("protocols/test_ssml.py", "protocols/voxcpm/test_speaking.py", "protocols/wyoming/test_heard.py"),
+    *("protocols/languages/test_heard_languages.py", "protocols/openai/test_realtime_speech.py"),
+    *("protocols/relay/test_example.py", "protocols/test_ssml.py"),
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
     *("test_library.py", "test_package.py", "test_privacy.py"),
 )

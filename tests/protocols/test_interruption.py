@@ -155,22 +155,6 @@ async def test_stopped_broadcast_reaches_no_listener_that_lags(tmp_path: Path) -
         await asyncio.wait([waiting])
 
 
-async def test_an_interrupted_context_has_given_back_its_slot_when_the_next_asks(tmp_path: Path) -> None:
-    wire = WIRES["elevenlabs, another"]
-    engine = ToneEngine(places=1)
-    engine.allow = 0
-    async with serving(engine, tmp_path) as service, connected(service, tmp_path, wire.address) as [socket]:
-        await socket.send(*wire.ask)
-        await engine.permit(2)
-        await socket.take_until(wire.is_audio)
-        await socket.send(*wire.cancel)
-        old_ended = await socket.take_until(wire.is_end)
-        await engine.permit(1)
-        # The words of the old one are over: the first step of all goes to the new one.
-        assert [word[0] for word in engine.words] == ["a", "b", "a"]
-        assert sum(map(wire.is_audio, old_ended)) <= 2 * 3 / 0.25
-
-
 LEFT: dict[str, tuple[str, Messages]] = {
     "kani": ("/", [{"type": "tts_stream_request", "data": {"text": LONG}}]),
     "voxcpm": ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": LONG}}]),
@@ -283,7 +267,7 @@ def sessions(monkeypatch: pytest.MonkeyPatch) -> Iterator[weakref.WeakSet[Speech
     gc.enable()
 
 
-@pytest.mark.parametrize("way", ["closed", "cut off"])
+@pytest.mark.parametrize("way", ["closed", "cut off", "cut off within a message"])
 @pytest.mark.parametrize("door", LEFT)
 async def test_disconnected_client_leaves_no_session(
     serve: Serve, sessions: weakref.WeakSet[SpeechSession], door: str, way: str
@@ -304,7 +288,9 @@ async def test_disconnected_client_leaves_no_session(
             while taken < 5000:
                 taken += len(await client.recv())
             await happens(lambda: sessions)
-            if way == "cut off":
+            if "within" in way:
+                client.transport.write(b"\x82\xfe\x03\xe8" + bytes(4) + b"ten of 1000")
+            if way != "closed":
                 client.transport.abort()
         await happens(lambda: not sessions)
     await wait_for_idle(server)

@@ -18,7 +18,7 @@ from tests.clients.elevenlabs.wire import assert_tiles, connect_multi, split_tok
 from tests.clients.kyutai.wire import KEY, pack
 from tests.clients.openai_realtime import RATE, audio_of, realtime, text_item
 from tests.conftest import ServerProcess
-from tests.judges.judge import hear, words_of
+from tests.judges.judge import hear
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 from tests.text.ssml.examples import AMAZON, AZURE, GOOGLE, W3C, Example
@@ -165,36 +165,9 @@ async def test_realtime_speaks_documents(espeak_app: AppServer, in_item: bool) -
     assert 1.0 < longest_silence_s(samples, RATE) < 1.2
 
 
-SLOWED = "it is the last sentence of this letter."
-TEXT = (
-    '<speak xml:lang="en-US"><s>My friend <phoneme ph="ˈmaɪkəl">Xqz</phoneme> lives in the house with the '
-    'number <say-as interpret-as="characters">47</say-as></s> <break time="1500ms"/>'
-    f'<s>And <sub alias="today">t.</sub> {SLOWED}</s></speak>'
-)
-SAID = "my friend michael lives in the house with the number four seven and today " + SLOWED
-
-
 def spoken(server: ServerProcess, text: str) -> httpx.Response:
     body = {"input": text, "voice": "af_heart", "response_format": "wav"}
     return httpx.post(f"{server.http_url}/v1/audio/speech", json=body).raise_for_status()
-
-
-@pytest.mark.heard
-def test_document_is_understood(server: ServerProcess) -> None:
-    lengths = []
-    for text in (TEXT, TEXT.replace(SLOWED, f'<prosody rate="70%">{SLOWED}</prosody>')):
-        answer = spoken(server, text)
-        assert "x-unused" not in answer.headers
-        samples, rate = soundfile.read(io.BytesIO(answer.content), dtype="float32")
-        heard = words_of(hear(samples, rate, "en"), "en")
-        # A recogniser may write the digits as "4-7" and as "47".
-        digits = " ".join(heard).replace("47", "4 7").replace("4", "four").replace("7", "seven")
-        assert digits == SAID.rstrip("."), heard
-        quiet = np.abs(samples) < 0.01
-        steps = np.flatnonzero(np.diff(np.concatenate([[0], quiet.astype(int), [0]])))
-        assert max(np.diff(steps)[::2]) / rate >= 1.5
-        lengths.append(len(samples) / rate)
-    assert lengths[1] > lengths[0] + 0.4
 
 
 @pytest.mark.heard

@@ -22,7 +22,6 @@ from kani.core.voices.store import NewVoice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache
 from kani.protocols.voices_api.protocol import routes
-from tests.conftest import StartServer
 from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.sessions import started
@@ -174,21 +173,6 @@ def test_invalid_rename_changes_nothing(client: httpx.Client) -> None:
         assert client.get(PATH).json() == listed
 
 
-def test_concurrent_requests_cannot_share_name(client: httpx.Client) -> None:
-    assert client.post(PATH, **form(name="old")).status_code == 201
-
-    def attempt(number: int) -> int:
-        if number == 0:
-            return client.patch(f"{PATH}/custom:old", json={"name": "ana"}).status_code
-        return client.post(PATH, **form(recording(3.0 + number))).status_code
-
-    with ThreadPoolExecutor(4) as pool:
-        answers = sorted(pool.map(attempt, range(4)))
-    assert answers[0] in (200, 201) and answers[1:] == [409, 409, 409]
-    names = [voice["name"] for voice in client.get(PATH).json()["voices"] if voice["kept"]]
-    assert names in (["ana"], ["ana", "old"])
-
-
 def multipart(body: bytes | Iterable[bytes], boundary: str = "; boundary=b") -> dict[str, Any]:
     return {"content": body, "headers": {"content-type": f"multipart/form-data{boundary}"}}
 
@@ -274,14 +258,6 @@ def test_stored_voices_survive_restarts_and_unwritable_stores_are_reported(
     assert answer.status_code == 507
     assert str(tmp_path) not in answer.text
     assert httpx.get(f"{server.http_url}/health").status_code == 200
-
-
-def test_store_of_newer_version_is_refused(start_server: StartServer, tmp_path: Path) -> None:
-    (tmp_path / "voices").mkdir()
-    (tmp_path / "voices" / "version").write_text("3\n")
-    server = start_server("--engine", "espeak", ready=False, KANI_DATA_DIR=str(tmp_path))
-    assert server.wait() == 1
-    assert "newer version of this server" in server.terminal and "start that one" in server.terminal
 
 
 PROXIED = {"via": "1.1 proxy"}

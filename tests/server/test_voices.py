@@ -1,69 +1,23 @@
-"""Stored voices of real servers: in a shared folder, and in a bucket, which may hang."""
+"""Stored voices of a server in a bucket, which may hang or be away."""
 
 import asyncio
 import json
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
-from kani.core.audio.pcm import wav
-from kani.engines.espeak.client import EspeakClient
-from tests.conftest import StartServer
 from tests.core.voices.local_bucket import App, answer, local_bucket
 from tests.core.voices.stored import recording
-from tests.support.espeak_audio import audio
-from tests.support.patience import WITHIN_S, until
+from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import InProcessServer, serving
 
 VOICES = "/v1/audio/voices"
 FORM = {"language": "es", "consent": "I am Ana. I agree."}
-
-
-SENTENCE = "Esta es mi voz, y estoy de acuerdo en que este servidor la guarde para que la use."
-
-
-@pytest.mark.parametrize("place", ["folder", "bucket"])
-def test_servers_see_each_others_voices(
-    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
-) -> None:
-    with ExitStack() as stack:
-        shared = {"KANI_DATA_DIR": str(tmp_path)}
-        if place == "bucket":
-            shared = stack.enter_context(local_bucket(monkeypatch)).environment
-        servers = [
-            start_server("--engine", "espeak", ready=False, KANI_RECOGNIZER="none", **shared) for _ in "12"
-        ]
-        for server in servers:
-            server.wait_until_ready()
-        one, other = (
-            stack.enter_context(httpx.Client(base_url=server.http_url, timeout=WITHIN_S))
-            for server in servers
-        )
-
-        # Speech, which the check of a recording requires.
-        espeak = EspeakClient.shared()
-        voice = wav(audio(espeak, SENTENCE).astype(np.float32) / 32768, espeak.sample_rate)
-
-        def store(client: httpx.Client, name: str) -> int:
-            files = {"audio": ("ana.wav", voice)}
-            return client.post(VOICES, data=FORM | {"name": name}, files=files).status_code
-
-        assert store(one, "ana") == 201
-        until(lambda: other.get(f"{VOICES}/custom:ana").status_code == 200)
-        assert other.get(f"{VOICES}/ana/sample").content == voice
-        assert store(other, "ana") == 409
-        spoken = {"model": "tts-1", "input": "Hola.", "voice": "custom:ana", "response_format": "pcm"}
-        assert other.post("/v1/audio/speech", json=spoken).status_code == 200
-        assert other.delete(f"{VOICES}/ana").status_code == 204
-        until(lambda: one.get(f"{VOICES}/ana").status_code == 404)
-        assert one.post("/v1/audio/speech", json=spoken).status_code in (400, 404)
 
 
 async def speak(server: InProcessServer, voice: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from itertools import groupby
 from typing import Any
 
-import aiohttp
 import httpx
 import numpy as np
 import openai
@@ -21,9 +20,7 @@ from openai.types.audio import TranscriptionDiarized
 from pipecat.services.openai.stt import OpenAISTTService
 
 from kani.core.audio.pcm import pcm16, wav
-from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
-from tests.clients.elevenlabs.listening import understood_by_sdk
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
 from tests.support.patience import WITHIN_S
@@ -133,23 +130,6 @@ async def test_pipecat_transcribes(server: ServerProcess, speech: dict[str, Samp
     await service._client.close()
 
 
-async def test_open_webui_calls_are_answered(server: ServerProcess, speech: dict[str, Samples]) -> None:
-    """Its two ways, repeated from open_webui/routers/audio: a chunked form, and JSON."""
-    audio = wav(speech["es"], RATE)
-    async with aiohttp.ClientSession(server.http_url, headers={"Authorization": "Bearer k"}) as session:
-        form = aiohttp.FormData()
-        form.add_field("model", "whisper-1")
-        form.add_field("language", "es")
-        form.add_field("file", io.BytesIO(audio), filename="speech.wav")
-        async with session.post("/v1/audio/transcriptions", data=form, chunked=True) as answer:
-            assert answer.status == 200
-            assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
-        body = {"data": base64.b64encode(audio).decode(), "format": "wav"}
-        asked = {"model": "whisper-1", "input_audio": body}
-        async with session.post("/v1/audio/transcriptions", json=asked) as answer:
-            assert_understood((await answer.json())["text"], SPANISH, "es", 0.1)
-
-
 def test_elevenlabs_sdk_converts(elevenlabs: Callable[..., Any], speech: dict[str, Samples]) -> None:
     answer = elevenlabs(speech["en"], timestamps_granularity="word")
     assert answer.language_code == "eng"
@@ -209,13 +189,3 @@ async def test_recordings_at_once_are_heard(async_client: AsyncOpenAI, speech: d
     )
     for language, answer in zip(languages, answers, strict=True):
         assert_understood(answer.text, {"en": ENGLISH, "es": SPANISH}[language], language, 0.1)
-
-
-async def test_elevenlabs_sdk_hears_live_speech(server: ServerProcess, speech: dict[str, Samples]) -> None:
-    resampler = Resampler(RATE, 16_000)
-    heard = np.concatenate([resampler.feed(speech["en"]), resampler.finish()])
-    seen = await understood_by_sdk(server.http_url, [heard], include_language_detection=True)
-    (committed,) = [one for one in seen if one["message_type"] == "committed_transcript_with_timestamps"]
-    assert_understood(committed["text"], ENGLISH, "en", 0.1)
-    assert committed["language_code"] == "en"
-    assert [one for one in seen if one["message_type"] == "partial_transcript"]

@@ -256,16 +256,6 @@ async def test_sessions_of_one_request_id_are_told_apart(engine: ToneEngine, ser
     assert one.session and other.session
 
 
-async def test_texts_are_logged_on_request(
-    service: SpeechService, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    caplog.set_level(logging.INFO, "speech.text")
-    monkeypatch.setattr(request_ids, "log_texts", True)
-    async with service.open(SPANISH, protocol="test") as session:
-        session.feed("uno")
-    assert "'uno'" in caplog.text
-
-
 async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> None:
     exhausted = asyncio.Event()
 

@@ -268,17 +268,6 @@ async def test_calls_differ(judged: Judged) -> None:
     assert len({judged.expected(name)[0].tobytes() for name in names}) == len(names)
 
 
-@pytest.mark.parametrize("judged", FAMILIES, indirect=True)
-async def test_it_is_interrupted_and_comes_back(judged: Judged) -> None:
-    """What was cancelled draws no noise beside the next segment."""
-    name = next(iter(judged.family.calls))
-    call = judged.call(name)
-    endless = {"retry_badcase_ratio_threshold": 20.0} if judged.family.package is VOXCPM else {}
-    long = replace(judged.family.segment_of(call), text=f"{DE} " * 3, options=endless)
-    await interrupted(judged.engines[judged.family.engine_of(call)], long, killed=False)
-    assert judged.same((await judged.spoken(name))[0], name)
-
-
 @pytest.mark.parametrize("judged", ["kyutai"], indirect=True)
 async def test_streams_beside_each_other_speak_as_they_do_alone(judged: Judged) -> None:
     """More than there are slots, each with its own seed; one is closed early."""

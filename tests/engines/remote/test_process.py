@@ -2,20 +2,16 @@
 
 import asyncio
 import signal
-import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 import httpx
-import numpy as np
 import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
-from kani.core.audio.pcm import wav
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.types import Segment, SpeechChunk
@@ -27,7 +23,7 @@ from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
 from tests.clients.kani.wire import receive, request, stream
-from tests.conftest import LOOK_AGAIN_S, StartServer
+from tests.conftest import StartServer
 from tests.engines.packages.life import started, workers
 from tests.engines.remote.test_remote import content
 from tests.support.patience import WITHIN_S, happens
@@ -35,12 +31,6 @@ from tests.support.patience import WITHIN_S, happens
 pytestmark = pytest.mark.server
 
 STREAMS = 100
-SILENCE_S = 400
-"""Before the speech of a recording: the voice detector needs a second and more for it."""
-
-KILLED_AFTER_S = 0.2
-"""Seconds of the processor after which a recogniser has taken far more audio than the server keeps."""
-
 KILLS = 5
 """Tries to kill a worker inside a segment: between two nothing is lost, and a new worker speaks the rest."""
 
@@ -176,38 +166,6 @@ def test_server_speaks_and_recognises_by_workers(tmp_path: Path, start_server: S
     assert "train" in heard.json()["text"].lower(), heard.text
     # This process has no such library's files mapped.
     assert "ctranslate2" not in Path(f"/proc/{server.process.pid}/maps").read_text(encoding="utf-8")
-
-
-def test_recording_is_begun_again_when_its_recogniser_is_killed(start_server: StartServer) -> None:
-    """Killed within the silence before the speech: no segment was handed out, and far more audio was taken
-    than the server keeps.
-    """
-    server = start_server("--engine", "espeak", "--engine-process")
-    front = psutil.Process(server.process.pid)
-    (speaker,) = workers(front)
-    speech = {"input": "The train leaves at nine.", "voice": "alloy", "response_format": "pcm"}
-    with httpx.Client(base_url=server.http_url, timeout=WITHIN_S) as client:
-        spoken = client.post("/v1/audio/speech", json=speech).content
-        samples = np.frombuffer(spoken, "<i2").astype(np.float32) / 32768
-        file = wav(np.concatenate([np.zeros(SILENCE_S * 24_000, np.float32), samples]), 24_000)
-
-        def transcribed() -> httpx.Response:
-            form = {"model": "whisper-1", "language": "en"}
-            return client.post("/v1/audio/transcriptions", files={"file": ("a.wav", file)}, data=form)
-
-        expected = transcribed().json()
-        assert expected["text"]
-        for _ in range(KILLS):
-            (recogniser,) = (worker for worker in workers(front) if worker != speaker)
-            spent_s = recogniser.cpu_times().user
-            with ThreadPoolExecutor(1) as pool:
-                answer = pool.submit(transcribed)
-                while recogniser.cpu_times().user < spent_s + KILLED_AFTER_S:
-                    assert not answer.done(), answer.result().text
-                    time.sleep(LOOK_AGAIN_S)
-                recogniser.kill()
-            assert (answer.result().status_code, answer.result().json()) == (200, expected)
-    assert server.log.count("from its beginning again") == KILLS
 
 
 LEASE_S = 6

@@ -16,7 +16,6 @@ import pytest
 from elevenlabs.client import ElevenLabs
 from elevenlabs.core.api_error import ApiError
 from elevenlabs.types import DialogueInput
-from livekit.agents import APIStatusError
 from livekit.plugins import elevenlabs as livekit
 
 from kani.core.audio.pcm import decode_recording
@@ -186,17 +185,6 @@ async def test_livekit_decodes_every_encoding(
     )
     assert frame.duration == pytest.approx(len(truth) / 48000, abs=0.06)
     assert np.abs(np.frombuffer(frame.data, np.int16)).max() > 1000
-
-
-async def test_livekit_lists_voices_and_raises_errors(
-    espeak_server: ServerProcess, http_session: aiohttp.ClientSession
-) -> None:
-    voices = {voice.id: voice for voice in await livekit_of(espeak_server, http_session).list_voices()}
-    assert (voices["espeak:ar"].name, voices["espeak:ar"].category) == ("Arabic", "premade")
-    plugin = livekit_of(espeak_server, http_session, voice_id="nobody")
-    with pytest.raises(APIStatusError) as refused:
-        await plugin.synthesize("Hello.").collect()
-    assert refused.value.status_code == 404
 
 
 def run_client(server: ServerProcess, *arguments: str | Path, code: int = 0) -> str:

@@ -20,19 +20,11 @@ from tests.support.servers.app_server import KEY, AppServer
 INVALID_KEY = {"code": 1008, "error": "invalid_api_key", "message": "Invalid API key"}
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        *("POST /v1/text-to-speech/ef_dora/stream", "GET /v1/voices", "GET /v2/voices", "GET /v1/user"),
-        *("POST /v1/voices/add", "DELETE /v1/voices/ana", "POST /v1/voices/ana/edit"),
-        "GET /v1/voices/ana/samples/x/audio",
-    ],
-)
 @pytest.mark.parametrize("headers", [{}, {"xi-api-key": "wrong"}])
-def test_request_without_key_is_401(keyed_app: AppServer, call: str, headers: dict[str, str]) -> None:
-    method, path = call.split()
+def test_request_without_key_is_401(keyed_app: AppServer, headers: dict[str, str]) -> None:
+    """``test_openapi`` asks for all calls without a key."""
     with httpx.Client(base_url=keyed_app.http_url) as client:
-        answer = client.request(method, path, headers=headers, json={"text": "Hola."})
+        answer = client.post("/v1/text-to-speech/ef_dora/stream", headers=headers, json={"text": "Hola."})
     detail = answer.json()["detail"]
     assert answer.status_code == 401 and detail["type"] == "authentication_error"
     assert (detail["code"], detail["status"]) == ("unauthorized", "invalid_api_key")

@@ -225,12 +225,6 @@ async def test_text_after_eos_is_error(
     assert answer.messages[:-2] == solo[:-1] if late else answer.messages == solo
 
 
-async def test_embeddings_may_be_ignored(espeak_app: AppServer, spoken: dict[str, list[bytes]]) -> None:
-    own = voice(FRAMES_125, [1, 512, 125])
-    answer = await say(espeak_app, own, text_message("Good morning"), own, text_message("to you."), EOS)
-    assert answer.messages == await hello(espeak_app, spoken, "PcmMessagePack")
-
-
 async def test_ogg_without_opus_is_refused(espeak_app: AppServer) -> None:
     file = io.BytesIO()
     with av.open(file, "w", format="ogg") as container:

@@ -1,19 +1,15 @@
 """Limits of time and length: idle clients, shutdown, oversized text, breaks."""
 
 import asyncio
-import signal
 import time
 
-import httpx
-import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosedError
 
-from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import Heard, hear_all, hear_until, let_hear, opened, rest_of, words_of
-from tests.clients.kyutai.wire import KEY, RATE, audio_message, pack, text_message, unpack
-from tests.conftest import ServerProcess, StartServer
+from tests.clients.kyutai.wire import RATE, audio_message, pack, text_message, unpack
+from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.kyutai.test_speech_in import heard_by, speech
 from tests.support.patience import WITHIN_S
@@ -83,20 +79,3 @@ async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> 
         await websocket.send(audio_message(speech[:1920]))
         assert (await hear_until(websocket, "Step"))[-1]["step_idx"] == 0
         assert len(words_of(before).split()) < 8 * 12
-
-
-@pytest.mark.heard
-async def test_shutdown_refuses_unfinished_recording(start_server: StartServer, speech: Samples) -> None:
-    server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS="1")
-    long = np.tile(speech, 40)
-    async with httpx.AsyncClient(headers=KEY, timeout=300) as client:
-        url = f"{server.http_url}/api/asr-streaming"
-        body = wav(long, RATE)
-        posting = asyncio.create_task(client.post(url, content=body))
-        while not (await client.get(f"{server.http_url}/health")).json()["active_sessions"]:
-            assert not posting.done()
-        # It is being heard once it was let in.
-        server.send_signal(signal.SIGTERM)
-        answer = await posting
-    assert answer.status_code == 503
-    assert server.wait() == 0

@@ -107,16 +107,6 @@ async def test_ogg_opus_is_recognized_and_init_restarts(server: ServerProcess, s
 
 
 @pytest.mark.heard
-async def test_marker_returns_behind_long_silence(server: ServerProcess, speech: Samples) -> None:
-    async with heard_by(server) as websocket:
-        await let_hear(websocket, speech)
-        for _ in range(35):
-            await websocket.send(pack({"type": "Audio", "pcm": [0.0] * RATE}))
-        messages = await hear_until(websocket, "Marker")
-        assert word_error_rate(SAID, words_of(messages), "en") == 0.0
-
-
-@pytest.mark.heard
 async def test_shutdown_finalizes_words(start_server: StartServer, speech: Samples) -> None:
     server = start_server("--engine", "espeak", KANI_SHUTDOWN_SECONDS=str(WITHIN_S))
     async with heard_by(server) as websocket:

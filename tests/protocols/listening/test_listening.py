@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import numpy as np
@@ -14,9 +14,8 @@ from websockets.exceptions import ConnectionClosedError
 from wyoming.event import Event
 
 from kani.composition import speech_service
-from kani.core.diarization.clustering import Array
 from kani.core.diarization.diarizer import Diarizer
-from kani.core.recognizer import NO_WORDS, VOICE_CHUNK_S, Mark, RecognitionEvent, Recognizer
+from kani.core.recognizer import NO_WORDS, Mark, RecognitionEvent, Recognizer
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.remote.connectors import RemoteWorker
@@ -27,7 +26,8 @@ from kani.engines.worker.service import Worker
 from kani.library import asynchronous
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import KEY as KYUTAI
-from tests.clients.openai_realtime import BETA, RATE, Client, loud, quiet, realtime
+from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime
+from tests.core.test_diarization import levels
 from tests.engines.remote.test_remote import KEY, working
 from tests.protocols.listening import doors
 from tests.protocols.listening.doors import (
@@ -131,37 +131,11 @@ async def test_speech_without_words_is_told_honestly(furnish: Furnish, door: Doo
         await door(house, speech, ())
 
 
-class TwoVoices:
-    """Networks of a diarizer: loud sounds are voices, deep ones of one speaker and high ones of another."""
-
-    def stream(self) -> Self:
-        self._rest = np.zeros(0, np.float32)
-        return self
-
-    def feed(self, samples: Samples) -> list[float]:
-        chunk = round(VOICE_CHUNK_S * 16_000)
-        waiting = np.concatenate([self._rest, samples])
-        whole = len(waiting) // chunk * chunk
-        self._rest = waiting[whole:]
-        return [float(level > 0.1) for level in np.abs(waiting[:whole]).reshape(-1, chunk).mean(1)]
-
-    def embed_stretches(self, stretches: Sequence[Samples], step_s: float) -> list[Array]:
-        return [self._embed(stretch, step_s) for stretch in stretches]
-
-    @staticmethod
-    def _embed(stretch: Samples, step_s: float) -> Array:
-        windows = np.array_split(stretch, max(round(len(stretch) / 16_000 / step_s), 1))
-        crossings = [np.count_nonzero(np.diff(np.signbit(each))) / len(each) for each in windows]
-        return np.eye(2, dtype=np.float32)[[int(each > 0.05) for each in crossings]]
-
-
 @by_name(DIARIZING)
 async def test_speakers_are_named(furnish: Furnish, door: Speakers) -> None:
-    high = 0.5 * np.sin(2 * np.pi * 900 * np.arange(RATE) / RATE).astype(np.float32)
-    recording = np.concatenate([quiet(1.0), loud(1.0), quiet(1.0), high, loud(1.0), quiet(1.0)])
-    networks = TwoVoices()
-    diarizer = Diarizer(lambda: (networks, networks))
-    house = await furnish(PausingRecognizer(), diarizer)
+    louder = loud(1.0, level=0.9)
+    recording = np.concatenate([quiet(1.0), loud(1.0), quiet(1.0), louder, loud(1.0), quiet(1.0)])
+    house = await furnish(PausingRecognizer(), levels())
     said = await door(house, recording)
     assert said == [("A", "¡bum, hm."), ("B", "¡bum, hm."), ("A", "¡bum, hm.")]
 

@@ -1,13 +1,11 @@
 """Requests that OpenAI's calls refuse, each with the error object that names the field and the fault."""
 
 import base64
-import io
 import json
 import tempfile
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-import av
 import httpx
 import numpy as np
 import pytest
@@ -18,6 +16,7 @@ from kani.core.audio.pcm import wav
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.ssml_marks import PATH as SSML
 from kani.protocols.shared.recordings.upload import AudioUploads
+from tests.core.audio.test_pcm import pictures
 from tests.protocols.bad_input import Given, asked, names, shown
 from tests.protocols.test_voices_api import recording
 from tests.support.loudness import LoudnessRecognizer
@@ -35,17 +34,6 @@ STATUS = {"method_not_allowed": 405, "not_found": 404, "model_not_found": 404, "
 
 Row = tuple[str, Given, str | None, str | None, str]
 """A call, what is sent, and the parameter, the code and words of the error."""
-
-
-def without_sound() -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", "matroska") as output:
-        stream = output.add_stream("mpeg4", rate=10)
-        stream.width = stream.height = 16
-        picture = av.VideoFrame.from_ndarray(np.zeros((16, 16, 3), np.uint8), format="rgb24")
-        for frame in (picture, None):
-            output.mux(stream.encode(frame))
-    return file.getvalue()
 
 
 def body(**fields: Any) -> Given:
@@ -143,7 +131,7 @@ ROWS: list[Row] = [
         for file, reason in (
             (b"", "is empty"),
             *((file, "is damaged, or not audio") for file in DAMAGED.values()),
-            *((file, "holds no audio") for file in (WAV[:44], without_sound())),
+            *((file, "holds no audio") for file in (WAV[:44], pictures())),
             (wav(np.zeros(100, np.float32), 1_000), "sample rate must be between"),
         )
     ),

@@ -2,13 +2,11 @@
 
 import asyncio
 import base64
-import io
 import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Any
 
-import av
 import httpx
 import numpy as np
 import pytest
@@ -16,6 +14,7 @@ import pytest
 from kani.core.audio.pcm import pcm16, wav
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
+from tests.core.audio.test_pcm import encoded as audio_file
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -34,18 +33,7 @@ def encoded(container: str, codec: str, rate: int = 48_000) -> bytes:
     """``SPEECH`` as a square wave, which lossy codecs keep as loud, in another container."""
     times = np.arange(3 * rate)
     wave = np.repeat(SPEECH > 0, rate // RATE) * np.where(times // (rate // 400) % 2, 0.7, -0.7)
-    file = io.BytesIO()
-    with av.open(file, "w", container) as output:
-        stream = output.add_stream(codec, rate=rate)
-        stream.layout = "mono"
-        context = stream.codec_context
-        size = context.frame_size or 1024
-        resampler = av.AudioResampler(context.format or "s16", "mono", rate, frame_size=size)
-        frame = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), format="flt", layout="mono")
-        frame.sample_rate = rate
-        for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
-            output.mux(stream.encode(piece))
-    return file.getvalue()
+    return audio_file(container, codec, wave.astype(np.float32), rate)
 
 
 def post(client: httpx.Client, path: str = PATH, file: bytes = WAV, **fields: Any) -> httpx.Response:

@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
-from tests.clients.voxcpm.document import javascript_class, node, python_client, speak_in_node
+from tests.clients.voxcpm.document import node, python_client, speak_in_node
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
-from tests.page.visitor import find_browser
 from tests.support.programs import example
 
 SPANISH = " ".join(WITH_EARLY_PHRASE["es"][:4])
@@ -36,29 +35,6 @@ async def test_document_clients_receive_all_speech(
     assert all(one <= following for one, following in pairwise(heard.shares))
     assert (heard.pcm, heard.rate) == (expected.pcm, expected.last["result"]["sample_rate"])
     assert await python_client()(LONG, url=url) == expected.pcm
-
-
-async def test_document_javascript_runs_in_browser(espeak_server: ServerProcess) -> None:
-    playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
-    chromium = find_browser()
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
-    script = """async ([source, url, text]) => {
-        const VoxCPMTTSClient = (0, eval)(`(${source})`);
-        const sequences = []; let samples = 0, rate = 0;
-        await new VoxCPMTTSClient(url).speak(text, (audio, metadata) => {
-            sequences.push(metadata.sequence); samples += audio.length; rate = metadata.sample_rate;
-        });
-        return { sequences, samples, rate };
-    }"""
-    async with playwright.async_playwright() as started:
-        browser = await started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = await browser.new_page()
-        await page.goto(f"{espeak_server.http_url}/health")
-        told = await page.evaluate(script, [javascript_class(), f"{espeak_server.url}/tts", LONG])
-        await browser.close()
-    assert told["sequences"] == list(range(len(told["sequences"])))
-    assert len(told["sequences"]) > 1000 and told["samples"] > 120 * told["rate"]
 
 
 async def test_clients_get_errors(espeak_server: ServerProcess, any_node: list[str], tmp_path: Path) -> None:

@@ -1,8 +1,6 @@
 """HTTP endpoints of VoxCPM's page: config, list of voices, samples."""
 
 import asyncio
-import io
-import wave
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote
@@ -12,7 +10,7 @@ import numpy as np
 import pytest
 
 from kani.core.engine import EngineInfo
-from kani.core.types import Samples, Voice
+from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from kani.protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
@@ -20,6 +18,7 @@ from kani.text.language_detection import detect
 from tests.clients.voxcpm.wire import Client, opened
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
+from tests.protocols.languages.speakers import of_wav
 from tests.protocols.test_voices_api import form, recording
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -35,13 +34,6 @@ PARAMS = {
     "retry_badcase_max_times": 3,
     "retry_badcase_ratio_threshold": 6.0,
 }
-
-
-def heard(file: bytes) -> Samples:
-    with wave.open(io.BytesIO(file)) as opened_file:
-        assert (opened_file.getnchannels(), opened_file.getsampwidth()) == (1, 2)
-        data = opened_file.readframes(opened_file.getnframes())
-    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
 
 
 @pytest.fixture
@@ -199,7 +191,7 @@ def test_built_in_voices_have_samples(client: httpx.Client) -> None:
         assert answer.status_code == 200, voice
         assert answer.headers["content-type"] == "audio/wav"
         assert answer.headers["cache-control"] == "private, max-age=3600"
-        samples = heard(answer.content)
+        samples = of_wav(answer.content).samples
         assert len(samples) > 10_000 and np.abs(samples).max() > 0.05, voice
 
 
@@ -213,7 +205,7 @@ def test_samples_are_sentences_of_their_language(library: httpx.Client, client: 
     kept = library.get("/api/voices").json()["voices"]["custom"][0]
     answer = library.get(kept["audio_url"])
     assert kept["sample_text"] == SAMPLE_SENTENCES["fr"]
-    assert answer.status_code == 200 and len(heard(answer.content)) > 10_000
+    assert answer.status_code == 200 and len(of_wav(answer.content).samples) > 10_000
     assert recording()[44:200] not in answer.content
     names = ("nobody", "custom:nobody", "%2e%2e", "%00", "视频配音-", "x" * 5000, "%ff")
     for voice in ("..", "..%2f..%2fetc%2fpasswd", *names):

@@ -148,15 +148,6 @@ async def test_shutdown_ends_fetch(serve: Serve, site: Site) -> None:
             await client.receive()
 
 
-async def test_client_timeout_covers_fetch(app: AppServer, site: Site) -> None:
-    names = [f"r{number}" for number in range(6)]
-    async with connected(app.url, additional_headers={"X-Request-Timeout": "0.3"}) as client:
-        for name in names:
-            await client.request(name, TEXT, prompt_wav_url=site.url("/hangs"))
-        answers = await client.answers(*names)
-    assert {answer.last["error"]["code"] for answer in answers.values()} == {"TIMEOUT"}
-
-
 async def test_rate_limit_applies_before_fetch(start_app: StartApp, site: Site) -> None:
     server = start_app(KANI_RECORDING_HOSTS=f"127.0.0.1:{site.port}", TTS_RATE_LIMIT_PER_MINUTE="2")
     async with connected(server.url) as client:

@@ -6,11 +6,9 @@ import httpx
 import pytest
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
-from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.health import wait_for_metrics
 from tests.support.servers.app_server import AppServer
-from tests.support.servers.unread import settled_speech_s
 
 HELLO = "Hola, esto es una prueba."
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
@@ -107,18 +105,6 @@ async def test_result_has_voice_and_unused_parameters(talk: Client) -> None:
     assert plain["unused"] == plain["passages"] == []
 
 
-async def test_concurrent_requests_are_independent(talk: Client) -> None:
-    texts = {f"r{number}": f"Número {number}. {HELLO}" for number in range(10)}
-    modes = {name: ("streaming", "non_streaming")[at % 2] for at, name in enumerate(texts)}
-    alone = {name: await talk.speak(text, name, mode=modes[name]) for name, text in texts.items()}
-    for name, text in texts.items():
-        await talk.request(name, text, mode=modes[name])
-    together = await talk.answers(*texts)
-    for name, answer in together.items():
-        assert answer.pcm == alone[name].pcm and answer.spans == alone[name].spans
-        assert answer.last["result"] == alone[name].last["result"]
-
-
 @pytest.mark.parametrize("text", ["  🙂 Hola, 你好.\n", "Hola \ud83d amigo \udc00."])
 async def test_spans_count_code_points(talk: Client, text: str) -> None:
     assert_tiled(await talk.speak(text), text)
@@ -175,25 +161,6 @@ async def test_client_timeout_is_applied(serve: Serve) -> None:
     for senseless in ("0", "-1", "nan", "1e9", "soon", ""):
         async with opened(server.url, additional_headers={"X-Request-Timeout": senseless}) as client:
             assert (await client.speak("Sí.")).last["type"] == "complete"
-
-
-@pytest.mark.heard
-async def test_slow_reader_blocks_no_other(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", TTS_MAX_CONCURRENT="1")
-    async with (
-        opened(server.url, max_queue=1) as slow,
-        opened(server.url) as other,
-        httpx.AsyncClient(base_url=server.http_url) as http,
-    ):
-        for number in range(4):
-            await slow.request(f"r{number}", LONG)
-        made_s = await settled_speech_s(http)
-        answer = await other.speak(HELLO)
-        assert answer.last["type"] == "complete"
-        answers = await slow.answers(*(f"r{number}" for number in range(4)))
-    heard_s = sum(len(answer.samples) for answer in answers.values()) / 22_050
-    assert all(answer.last["type"] == "complete" for answer in answers.values())
-    assert made_s < heard_s / 2
 
 
 async def test_metrics_have_names_of_original(serve: Serve) -> None:

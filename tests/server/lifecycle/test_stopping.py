@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -158,20 +159,27 @@ async def draining(server: InProcessServer, client: httpx.AsyncClient) -> None:
         pass
 
 
+LONG = wav(np.concatenate([SECOND] * 300), 16_000)
+FILE = {"file": ("a.wav", LONG)}
+
+
 @pytest.mark.parametrize(
-    ("path", "field"), [("/v1/audio/transcriptions", "model"), ("/v1/speech-to-text", "model_id")]
+    ("path", "given"),
+    [
+        ("/v1/audio/transcriptions", {"files": FILE, "data": {"model": "scribe_v1"}}),
+        ("/v1/speech-to-text", {"files": FILE, "data": {"model_id": "scribe_v1"}}),
+        ("/api/asr-streaming", {"content": LONG, "headers": {"kyutai-api-key": "public_token"}}),
+    ],
+    ids=["openai", "elevenlabs", "kyutai"],
 )
-async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, field: str) -> None:
+async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, given: dict[str, Any]) -> None:
     recognizer = WaitingRecognizer(patient=True)
-    files = {"file": ("a.wav", wav(np.concatenate([SECOND] * 300), 16_000))}
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server,
         httpx.AsyncClient() as client,
     ):
-        asking = asyncio.create_task(
-            client.post(f"{server.http_url}{path}", files=files, data={field: "scribe_v1"})
-        )
+        asking = asyncio.create_task(client.post(f"{server.http_url}{path}", **given))
         await recognizer.began.wait()
         await draining(server, client)
         recognizer.go_on.set()

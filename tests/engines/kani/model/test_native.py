@@ -235,28 +235,6 @@ def test_step_matches_eager_model_with_exact_products(library: Library, name: st
     assert min(float(cosine_similarity(row, exact).min()) for exact, row in pairs) > 0.99
 
 
-def test_speaker_sequence_does_not_depend_on_neighbours(library: Library) -> None:
-    model = model_of(library, config_of(SIZES["odd"] | SECOND))
-    prompts = [prompt(length, key=length) for length in (9, 14, 6)]
-
-    def spoken(rows: list[int]) -> list[Tensor]:
-        longest = max(len(prompts[row]) for row in rows)
-        tokens = torch.tensor([prompts[row] + [0] * (longest - len(prompts[row])) for row in rows])
-        state = model.new_state(len(rows))
-        who = speakers(model, 0, 2)
-        voices = {place: who[row] for place, row in enumerate(rows) if row in who}
-        said = [model.prefill(tokens, [len(prompts[row]) for row in rows], state, 0, voices)]
-        for token in range(30, 42):
-            said.append(model.decode(torch.tensor([token + row for row in rows]), state, CAPACITY))
-            state.position += 1
-        return said
-
-    together = spoken([1, 0, 2])
-    for place, row in enumerate([1, 0, 2]):
-        for rows, alone in zip(together, spoken([row]), strict=True):
-            assert torch.equal(rows[place], alone[0])
-
-
 @pytest.mark.parametrize("threads", [1, 2, 4])
 def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, threads: int) -> None:
     prompts = [prompt(3 + 5 * i % 37, key=i) for i in range(16)]
