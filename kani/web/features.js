@@ -53,8 +53,8 @@ export class Features {
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
-    whenOpened("mix", async () => (await part(() => import("./voice-mix.js"))).showMix());
-    whenOpened("speakers", async () => (await part(() => import("./speakers.js"))).showSpeakers());
+    whenOpened("mix", async () => (await part(() => import("./several-voices.js"))).showMix());
+    whenOpened("speakers", async () => (await part(() => Promise.all([import("./several-voices.js"), fillIn(find("speakers-fields"))])))[0].showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);

@@ -11,12 +11,10 @@ import { quiet } from "./player.js";
 import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
+import { UNSPACED } from "./words.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
-
-/** Scripts without spaces, where a word is found within others. */
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
 
 export class Gallery {
   #face = query(".face", /** @type {HTMLTemplateElement} */ (document.getElementById("gallery-face")).content);
