@@ -9,6 +9,7 @@ import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
+import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { saveFile } from "./wav.js";
 import "./texts-book.js";
@@ -137,8 +138,7 @@ export class Book {
 
   /** Keep the beginning of the sentence that holds a character of the chapter. */
   #keepSentence(place) {
-    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
-    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
+    this.#keepPlace(sentenceAt(this.#text, Math.min(place, this.#text.length - 1)));
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
