@@ -155,7 +155,7 @@ export class Features {
   }
 
   async #bookReader() {
-    const { Book } = await part(() => import("./book.js"));
+    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open"))]));
     return (this.book ??= new Book());
   }
 

@@ -134,8 +134,7 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, page: Page, tm
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#book-open h3")).to_have_text("La casa & el río")
     expect(page.locator("#book-open .author")).to_have_text("Ana Ruiz, Bo Li")
-    pixel = "document.querySelector('canvas.cover').getContext('2d').getImageData(9, 9, 1, 1).data[0]"
-    page.wait_for_function(f"() => {pixel} === 255")
+    page.wait_for_function("() => document.querySelector('img.cover').naturalWidth > 0")
     expect(page.get_by_role("button", name="Previous chapter")).to_be_disabled()
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#text")).to_have_value(TWO)
@@ -174,7 +173,7 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp
     page.click("#stop")
     expect(page.locator("#chapter")).to_have_value("1")
     assert [request["text"] for request in visitor.requests[3:]] == [ONE, TWO]
-    expect(page.locator("#history")).to_contain_text("La casa & el río · Dos")
+    expect(page.locator("#history")).to_contain_text("Dos · La casa & el río")
 
 
 def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Path) -> None:
@@ -315,13 +314,13 @@ def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visito
 def test_phone_that_reads_a_book_shows_its_text(visit: Visit, tmp_path: Path, size: tuple[int, int]) -> None:
     visitor = visit(viewport={"width": size[0], "height": size[1]})
     give(visitor.page, long_book(tmp_path))
-    cover = visitor.page.locator("#book-open .cover")
-    expect(cover).to_be_visible()
+    speak = visitor.page.locator("#speak")
+    expect(visitor.page.locator("#chapter option")).to_have_count(2)
     visitor.page.click("#speak")
     visitor.wait_for_sound()
-    expect(cover).to_be_hidden()
+    expect(speak).to_be_hidden()
     parts = [visitor.page.locator(part).bounding_box() for part in (".book-open", "#words", "#stage")]
     head, words, player = (box["y"] for box in parts if box)
     assert head >= 0 and words - head < 70 and player - words > 170
     visitor.page.click("#stop")
-    expect(cover).to_be_visible()
+    expect(speak).to_be_visible()
