@@ -129,8 +129,15 @@ export class Book {
     if (!this.#reads(compose.choice)) return {};
     const [at, from] = this.#place;
     const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
-    const { title, chapters } = this.#book;
-    return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
+    const { id, title, chapters } = this.#book;
+    return { text, before: this.#text.slice(0, -text.length), book: id, title, chapter: chapters[this.#at].title || String(this.#at + 1) };
+  }
+
+  /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
+  told({ book, title, chapter }) {
+    const { id, author, cover } = this.#book ?? {};
+    const own = book === id && { ...(author && { artist: author }), artwork: cover ? [{ src: addressOf(cover), type: cover.type }] : [] };
+    return book && { title: chapter, album: title, ...own };
   }
 
   /** True while the chapter is heard, or rests. */

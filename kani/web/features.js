@@ -12,10 +12,6 @@ import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
-import { withoutMarks } from "./words.js";
-
-/** Code units of a text on a lock screen. */
-const LONGEST_TITLE = 120;
 
 export class Features {
   #showTab;
@@ -94,11 +90,10 @@ export class Features {
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
     const end = playback.ended();
-    if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();
-    const voice = nameOf(heardVoice(choice, result)) || "Kani";
-    await this.#mediaKeys.plays(withoutMarks(choice.text).slice(0, LONGEST_TITLE), voice);
+    const said = { title: find("of").textContent, artist: nameOf(heardVoice(choice, result)) || "Kani" };
+    await this.#mediaKeys.plays({ ...said, ...this.book?.told(choice) });
     await end;
     this.#mediaKeys.ends();
   }

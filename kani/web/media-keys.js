@@ -1,5 +1,6 @@
 /** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
 
+import { find } from "./element.js";
 import { expected } from "./failures.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
@@ -8,7 +9,10 @@ import { wavFile } from "./wav.js";
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
 const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
-const STEP_S = 5;
+/** What arrow keys are for. */
+const FIELDS = "dialog, input, select, textarea, [contenteditable]";
+/** Keys that turn to another chapter, by ids of the page's buttons. @type {[MediaSessionAction, string][]} */
+const TURNS = [["previoustrack", "book-previous"], ["nexttrack", "book-next"]];
 
 export class MediaKeys {
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
@@ -27,9 +31,10 @@ export class MediaKeys {
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
-  /** Something is heard. */
-  async plays(title, artist) {
-    navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
+  /** Something is heard; told: its title, artist, and of a chapter also album and artwork. */
+  async plays(told) {
+    navigator.mediaSession.metadata = new MediaMetadata(told);
+    for (const [key, id] of TURNS) navigator.mediaSession.setActionHandler(key, told.album ? () => find(id).click() : null);
     navigator.mediaSession.playbackState = "playing";
     // A browser may allow no sound yet, or have no device.
     await this.#silence.play().catch(expected([DOMException], () => {}));

@@ -92,7 +92,7 @@ class Playback {
   /** Rest, or play on. */
   async pause(rests) {
     if (!this.player.busy) return;
-    if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+    navigator.mediaSession.playbackState = rests ? "paused" : "playing";
     if (!rests && this.acts.book()?.differs()) return compose.speak(false);
     if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     this.#goesOn();

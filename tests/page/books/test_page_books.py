@@ -257,6 +257,47 @@ def test_what_is_tried_waits_while_a_book_rests(visitor: Visitor, tmp_path: Path
     assert second["text"].startswith("This is") and first["text"].endswith(second["text"])
 
 
+MEDIA_KEYS = """
+  window.mediaKeys = {};
+  const set = MediaSession.prototype.setActionHandler;
+  MediaSession.prototype.setActionHandler = function (key, act) {
+    mediaKeys[key] = act;
+    return set.call(this, key, act);
+  };
+"""
+
+
+def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+    page.add_init_script(MEDIA_KEYS)
+    visitor.arrive()
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    page.click("#speak")
+    page.wait_for_function("() => navigator.mediaSession.metadata?.title === 'Uno'")
+    shown = page.evaluate(
+        "() => { const { album, artist } = navigator.mediaSession.metadata; return [album, artist]; }"
+    )
+    assert shown == ["La casa & el río", "Ana Ruiz, Bo Li"]
+    artwork = page.evaluate("navigator.mediaSession.metadata.artwork[0].src")
+    assert artwork.startswith("data:image/")
+    # The page's policy lets it be loaded.
+    loads = """(src) => new Promise((done) =>
+        Object.assign(new Image(), { src, onload: () => done(true), onerror: () => done(false) }))"""
+    assert page.evaluate(loads, artwork)
+    page.evaluate("mediaKeys.nexttrack()")
+    page.wait_for_function("() => navigator.mediaSession.metadata.title === 'Dos'")
+    expect(page.locator("#chapter")).to_have_value("1")
+    page.evaluate("mediaKeys.previoustrack()")
+    page.wait_for_function("() => navigator.mediaSession.metadata.title === 'Uno'")
+    page.click("#stop")
+    page.get_by_role("button", name="Close the book").click()
+    visitor.begin("Something that is no chapter of any book, but long enough to be heard for a while.", "en")
+    page.wait_for_function("() => navigator.mediaSession.metadata.album === ''")
+    assert page.evaluate("mediaKeys.nexttrack") is None
+
+
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     with page.expect_download() as saving:
