@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "هذا المتصفح لا يحفظ شيئًا هنا (ربما نافذة خاصة): يبقى السجل حتى تغادر.",
   "history.full": "لم يبقَ مكان: أُزيلت نتائج أو تسجيلات أقدم. نزّل ما تريد الاحتفاظ به.",
   "history.clear": "حذف الكل",
+  "history.heard": "سُمع منه",
   "history.play": "تشغيل",
   "history.reuse": "استخدام النص",
   "history.download": "تنزيل",

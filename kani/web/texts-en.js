@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "This browser stores nothing here (perhaps a private window): the history lasts until you leave.",
   "history.full": "There was no more room: older results or recordings were let go. Download what you want to keep.",
   "history.clear": "Delete all",
+  "history.heard": "Heard so far",
   "history.play": "Play",
   "history.reuse": "Use text",
   "history.download": "Download",

@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "Este navegador no guarda nada aquí (quizá una ventana privada): el historial dura hasta que te vayas.",
   "history.full": "Ya no había sitio: se han quitado resultados o grabaciones anteriores. Descarga lo que quieras conservar.",
   "history.clear": "Borrar todo",
+  "history.heard": "Escuchado",
   "history.play": "Oír",
   "history.reuse": "Usar texto",
   "history.download": "Descargar",

@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "Ce navigateur ne conserve rien ici (une fenêtre privée, peut-être) : l’historique dure jusqu’à votre départ.",
   "history.full": "Il n’y avait plus de place : d’anciens résultats ou enregistrements ont été retirés. Téléchargez ce que vous voulez garder.",
   "history.clear": "Tout supprimer",
+  "history.heard": "Écouté",
   "history.play": "Écouter",
   "history.reuse": "Reprendre le texte",
   "history.download": "Télécharger",

@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "यह ब्राउज़र यहाँ कुछ नहीं रखता (शायद निजी विंडो है): इतिहास आपके जाने तक रहता है।",
   "history.full": "जगह नहीं बची थी: पुराने परिणाम या रिकॉर्डिंग हटा दिए गए। जो रखना हो उसे डाउनलोड करें।",
   "history.clear": "सब हटाएँ",
+  "history.heard": "सुना गया",
   "history.play": "चलाएँ",
   "history.reuse": "पाठ लें",
   "history.download": "डाउनलोड",

@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "このブラウザーには保存できません（プライベートウィンドウかもしれません）。履歴はページを離れるまで残ります。",
   "history.full": "空きがなくなったため、古い結果や録音を削除しました。残したいものはダウンロードしてください。",
   "history.clear": "すべて削除",
+  "history.heard": "聞いたところ",
   "history.play": "再生",
   "history.reuse": "テキストを使う",
   "history.download": "ダウンロード",

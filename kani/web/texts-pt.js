@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "Este navegador não guarda nada aqui (talvez uma janela privada): o histórico dura até você sair.",
   "history.full": "Já não havia espaço: resultados ou gravações antigos foram removidos. Baixe o que quiser guardar.",
   "history.clear": "Apagar tudo",
+  "history.heard": "Ouvido",
   "history.play": "Ouvir",
   "history.reuse": "Usar o texto",
   "history.download": "Baixar",

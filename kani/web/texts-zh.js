@@ -82,6 +82,7 @@ export const texts = {
   "history.nowhere": "此浏览器无法保存记录（可能是无痕窗口），离开页面后历史记录会消失。",
   "history.full": "空间已满：较早的结果或录音已被移除。想保留的请下载。",
   "history.clear": "全部删除",
+  "history.heard": "听过的部分",
   "history.play": "播放",
   "history.reuse": "使用文本",
   "history.download": "下载",

@@ -298,6 +298,39 @@ def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_pat
     assert page.evaluate("mediaKeys.nexttrack") is None
 
 
+def test_what_was_heard_of_a_book_is_folded_away_in_its_entry(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    visitor.say("Before the book.", "en")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    visitor.choose("#language", "")
+    for _ in range(2):
+        page.click("#speak")
+        visitor.wait_for_sound()
+        page.get_by_role("button", name="Next chapter").click()
+        visitor.wait_for_sound()
+        page.click("#stop")
+        page.get_by_role("button", name="Previous chapter").click()
+    rows, heard = page.locator("#history > li"), page.locator("#history > li li")
+    expect(rows).to_have_count(2)
+    expect(rows.first.locator("> .excerpt")).to_have_text("La casa & el río, Ana Ruiz, Bo Li")
+    expect(rows.first.locator("> .actions button").first).to_have_text("Open")
+    expect(heard.first).to_be_hidden()
+    count = heard.count()
+    assert count >= 4
+    page.click("#history summary")
+    expect(heard.first).to_be_visible()
+    # With the book goes what was heard of it, and all of that comes back.
+    rows.first.locator("> .actions button", has_text="Delete").click()
+    expect(rows).to_have_count(1)
+    page.click("#toast-undo")
+    expect(rows).to_have_count(2)
+    expect(heard).to_have_count(count)
+    page.click("#history summary")
+    heard.first.locator("button", has_text="Delete").click()
+    expect(heard).to_have_count(count - 1)
+
+
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     with page.expect_download() as saving:
