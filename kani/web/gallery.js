@@ -129,7 +129,7 @@ export class Gallery {
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
     const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
     this.#shown = groups.flatMap(([, voices]) => voices);
-    query("#voice-chip .face").style.setProperty("--hue", hueOf(compose.speaking));
+    document.documentElement.style.setProperty("--speaks", hueOf(compose.speaking));
     this.#list.replaceChildren(...groups.map(([name, voices]) => {
       const cards = voices.map((voice) => this.#card(voice, name));
       if (!name) return make("div", { role: "presentation" }, ...cards);

@@ -257,6 +257,45 @@ def test_what_is_tried_waits_while_a_book_rests(visitor: Visitor, tmp_path: Path
     assert second["text"].startswith("This is") and first["text"].endswith(second["text"])
 
 
+BEGUN = "() => Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1] > 150"
+"""Some sentences of a chapter have been heard."""
+
+
+@pytest.mark.parametrize("width", [1280, 390, 360])
+def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
+    visit: Visit, tmp_path: Path, width: int
+) -> None:
+    visitor = visit(viewport={"width": width, "height": 700})
+    page, whole = visitor.page, "One\n\n" + " ".join(LONG)
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    page.click("#speak")
+    page.wait_for_function(BEGUN)
+    # What pauses it is in the player, and nothing beside that begins it.
+    expect(page.locator("#speak")).to_be_hidden()
+    expect(page.locator("#of")).to_have_text("One · Long")
+    page.click("#playback summary")
+    page.select_option("#player-voice", index=3)
+    page.wait_for_function("() => document.querySelector('#words i.said').textContent.length > 100")
+    visitor.wait_for_sound()
+    first, second = visitor.requests
+    assert "voice" in second and "voice" not in first
+    assert whole.endswith(second["text"]) and second["text"].startswith("This is")
+    # The clock and the slider are those of the chapter.
+    expect(page.locator("#of")).to_have_text("One · Long")
+    at, _, length = page.inner_text("#clock").partition(" / ~")
+    assert seconds(at) >= 4 and seconds(length) > 60
+    assert float(page.get_attribute("#waveform", "aria-valuenow") or 0) >= 4
+    before = whole.index(second["text"])
+    page.locator("#waveform").click(position={"x": 2, "y": 20})
+    page.wait_for_function(f"() => document.querySelector('#words i.said').textContent.length < {before / 2}")
+
+
+def seconds(clock: str) -> int:
+    minutes, _, rest = clock.partition(":")
+    return 60 * int(minutes) + int(rest)
+
+
 MEDIA_KEYS = """
   window.mediaKeys = {};
   const set = MediaSession.prototype.setActionHandler;
