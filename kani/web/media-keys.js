@@ -19,15 +19,15 @@ export class MediaKeys {
 
   constructor() {
     this.#silence.loop = true;
-    const seek = (by) => playback.playFrom(playback.player.heard() + by);
     /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
       play: () => playback.pause(false),
       pause: () => playback.pause(true),
       stop: () => quiet(),
-      seekbackward: () => seek(-STEP_S),
-      seekforward: () => seek(STEP_S),
+      seekbackward: () => slide("ArrowLeft"),
+      seekforward: () => slide("ArrowRight"),
     };
+    document.addEventListener("keydown", pressed);
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
@@ -45,4 +45,17 @@ export class MediaKeys {
     this.#silence.pause();
     navigator.mediaSession.playbackState = "none";
   }
+}
+
+/** Do what a key does on the slider of the position. */
+const slide = (key) => find("waveform").dispatchEvent(new KeyboardEvent("keydown", { key }));
+
+/** Take a key of the keyboard, while something is heard, that what has the focus has no use for. */
+function pressed(event) {
+  const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
+  const users = key === " " ? `${FIELDS}, a, button, summary` : FIELDS;
+  if (![" ", "ArrowLeft", "ArrowRight"].includes(key) || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users) || !playback.player.busy) return;
+  event.preventDefault();
+  if (key === " ") playback.pause(!playback.player.paused);
+  else slide(key);
 }

@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "الموضع",
   "seek.value": "{at} من {length}",
   "volume.label": "مستوى الصوت",
+  "player.keys": "من لوحة المفاتيح: ← و→ خمس ثوانٍ إلى الوراء أو الأمام، ومفتاح المسافة للإيقاف المؤقت والمتابعة.",
   "times.srt": "ترجمة، SRT",
   "times.vtt": "ترجمة، VTT",
   "times.json": "أوقات الكلمات، JSON",

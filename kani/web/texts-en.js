@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "Position",
   "seek.value": "{at} of {length}",
   "volume.label": "Volume",
+  "player.keys": "Keys: ← and → go five seconds back or ahead, the space bar pauses and resumes, Escape stops.",
   "times.srt": "Subtitles, SRT",
   "times.vtt": "Subtitles, VTT",
   "times.json": "Times of the words, JSON",

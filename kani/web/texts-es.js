@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "Posición",
   "seek.value": "{at} de {length}",
   "volume.label": "Volumen",
+  "player.keys": "Teclas: ← y → van cinco segundos atrás o adelante, la barra espaciadora pausa y sigue, Escape detiene.",
   "times.srt": "Subtítulos, SRT",
   "times.vtt": "Subtítulos, VTT",
   "times.json": "Tiempos de las palabras, JSON",

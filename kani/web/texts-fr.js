@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "Position",
   "seek.value": "{at} sur {length}",
   "volume.label": "Volume",
+  "player.keys": "Clavier : ← et → reculent ou avancent de cinq secondes, la barre d’espace met en pause et reprend, Échap arrête.",
   "times.srt": "Sous-titres, SRT",
   "times.vtt": "Sous-titres, VTT",
   "times.json": "Temps des mots, JSON",

@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "स्थान",
   "seek.value": "{length} में से {at}",
   "volume.label": "ध्वनि",
+  "player.keys": "कुंजियाँ: ← और → पाँच सेकंड पीछे या आगे, स्पेस से रुकें और फिर चलाएँ, Escape से बंद करें।",
   "times.srt": "उपशीर्षक, SRT",
   "times.vtt": "उपशीर्षक, VTT",
   "times.json": "शब्दों के समय, JSON",

@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "再生位置",
   "seek.value": "{at} / {length}",
   "volume.label": "音量",
+  "player.keys": "キー操作：← と → で5秒ずつ移動、スペースで一時停止と再開、Escape で停止。",
   "times.srt": "字幕 SRT",
   "times.vtt": "字幕 VTT",
   "times.json": "単語の時刻 JSON",

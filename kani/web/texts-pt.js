@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "Posição",
   "seek.value": "{at} de {length}",
   "volume.label": "Volume",
+  "player.keys": "Teclas: ← e → voltam ou avançam cinco segundos, a barra de espaço pausa e retoma, Escape para.",
   "times.srt": "Legendas, SRT",
   "times.vtt": "Legendas, VTT",
   "times.json": "Tempos das palavras, JSON",

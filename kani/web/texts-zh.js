@@ -158,6 +158,7 @@ export const texts = {
   "seek.label": "位置",
   "seek.value": "{at} / {length}",
   "volume.label": "音量",
+  "player.keys": "按键：← 和 → 后退或前进五秒，空格键暂停和继续，Escape 停止。",
   "times.srt": "字幕 SRT",
   "times.vtt": "字幕 VTT",
   "times.json": "词的时间 JSON",

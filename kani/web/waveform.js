@@ -12,7 +12,7 @@ const GAP = 2;
 const SHORTEST_S = 3;
 const QUIETEST = 0.05;
 /** Seconds that a key moves by. */
-const STEPS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+const STEPS = { ArrowRight: 5, ArrowUp: 5, ArrowLeft: -5, ArrowDown: -5, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
 
 export class Waveform {
   #clear;
@@ -115,7 +115,7 @@ export class Waveform {
     const [at, end] = [this.earlier + shown, this.earlier + this.seconds];
     const [now, length] = [at.toFixed(1), end.toFixed(1)];
     if (this.#element.ariaValueNow === now && this.#element.ariaValueMax === length) return;
-    const words = t("seek.value", { at: seconds(shown), length: seconds(this.seconds) });
+    const words = t("seek.value", { at: seconds(at), length: seconds(end) });
     Object.assign(this.#element, { ariaValueMax: length, ariaValueNow: now, ariaValueText: words });
   }
 }

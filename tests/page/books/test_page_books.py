@@ -296,6 +296,33 @@ def seconds(clock: str) -> int:
     return 60 * int(minutes) + int(rest)
 
 
+def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    page.click("#speak")
+    page.wait_for_function(BEGUN)
+    position = "Number(document.querySelector('#waveform').ariaValueNow)"
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_have_text("Paused")
+    rested = page.evaluate(position)
+    page.keyboard.press("Space")
+    expect(page.locator("#pause")).to_have_accessible_name("Pause")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"() => {position} < {rested - 3}")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(f"() => {position} > {rested - 3}")
+    # A field keeps its keys.
+    page.focus("#chapter")
+    page.keyboard.press("ArrowDown")
+    expect(page.locator("#chapter")).to_have_value("1")
+    page.click("#edit")
+    page.keyboard.press("Control+Home")
+    page.keyboard.type(" ")
+    expect(page.locator("#text")).to_have_value(" Two\n\nThe end.")
+    page.keyboard.press("Escape")
+
+
 MEDIA_KEYS = """
   window.mediaKeys = {};
   const set = MediaSession.prototype.setActionHandler;
