@@ -143,8 +143,8 @@ export class Book {
   /** True while the chapter is heard, or rests. */
   #sounds = () => playback.busy && this.#reads(playback.shown.choice);
 
-  /** True while the chapter rests: a voice that is tried then waits. */
-  rests = () => this.#sounds() && playback.player.paused && this.#reads(compose.choice);
+  /** True while the chapter is shown and not heard on: a voice that is taken then waits. */
+  rests = () => this.#reads(compose.choice) && (!this.#sounds() || playback.player.paused);
 
   /** True if the chapter sounds otherwise than is chosen now. */
   differs() {
@@ -234,6 +234,7 @@ export class Book {
   #leave() {
     const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds() && !this.rests()];
     this.#making?.abort();
+    this.#making = null;
     offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);
       if (manner) this.#make(manner);
@@ -241,7 +242,6 @@ export class Book {
     }, "chapter");
   }
 
-    this.#making = null;
   /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
   async #make(given = null) {
     const { file, title } = this.#book;

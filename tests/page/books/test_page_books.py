@@ -257,6 +257,28 @@ def test_what_is_tried_waits_while_a_book_rests(visitor: Visitor, tmp_path: Path
     assert second["text"].startswith("This is") and first["text"].endswith(second["text"])
 
 
+@pytest.mark.parametrize("before", ["rest", "begin", "stop"])
+def test_voice_that_is_taken_while_nothing_is_heard_is_only_chosen(
+    visitor: Visitor, tmp_path: Path, before: str
+) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    if before != "begin":
+        page.click("#speak")
+        visitor.wait_for_sound()
+        page.click("#stop" if before == "stop" else "#pause")
+    asked = len(visitor.requests)
+    page.click(VOICE)
+    expect(page.locator(VOICE)).to_have_attribute("aria-selected", "true")
+    page.click("#emotions button[value=happy]")
+    page.click("#pause" if before == "rest" else "#speak")
+    visitor.wait_for_sound()
+    assert [("voice" in request, "emotion" in request) for request in visitor.requests[asked:]] == [
+        (True, True)
+    ]
+
+
 BEGUN = "() => Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1] > 150"
 """Some sentences of a chapter have been heard."""
 
