@@ -419,6 +419,17 @@ def test_what_was_heard_of_a_book_is_folded_away_in_its_entry(visitor: Visitor, 
     expect(heard).to_have_count(count - 1)
 
 
+def test_desktop_that_reads_a_book_shows_its_text_down_to_the_player(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(viewport={"width": 1280, "height": 800})
+    give(visitor.page, long_book(tmp_path))
+    expect(visitor.page.locator("#chapter option")).to_have_count(2)
+    visitor.page.click("#speak")
+    visitor.wait_for_sound()
+    words, player = (visitor.page.locator(part).bounding_box() for part in ("#words", "#stage"))
+    assert words and player and words["height"] > 500
+    assert 0 <= player["y"] - words["y"] - words["height"] < 60
+
+
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     with page.expect_download() as saving:
