@@ -419,6 +419,19 @@ def test_what_was_heard_of_a_book_is_folded_away_in_its_entry(visitor: Visitor, 
     expect(heard).to_have_count(count - 1)
 
 
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (640, 360)])
+def test_phone_with_a_book_that_rests_shows_its_chapter_and_the_button(
+    visit: Visit, tmp_path: Path, width: int, height: int
+) -> None:
+    page = visit(viewport={"width": width, "height": height}, has_touch=True).page
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    for part in ("#book-open h3", "#speak"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
+    chapter, words = (page.locator(part).bounding_box() for part in ("#chapter", "#words"))
+    assert chapter and words and chapter["width"] >= 150 and words["height"] >= 90
+
+
 def test_desktop_that_reads_a_book_shows_its_text_down_to_the_player(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(viewport={"width": 1280, "height": 800})
     give(visitor.page, long_book(tmp_path))

@@ -214,12 +214,13 @@ def test_cues_are_divided_behind_a_clause_near_their_middle() -> None:
 
 def test_a_sentence_begins_where_none_goes_on() -> None:
     sentences = [
-        "One\n\n",
+        "One\n",
+        "\n",
         "Mr. Smith met J. R. Brown. ",
         "“Stop!” he said. ",
         "It cost approx. ten. ",
-        "你好。",
         "「はい。」と言う。",
+        "你好。",
         "Yes.",
     ]
     text = "".join(sentences)
