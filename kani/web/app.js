@@ -2,19 +2,18 @@
 
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
-import { find, query, queryAll, tell } from "./element.js";
+import { find, make, query, queryAll, tell } from "./element.js";
 import { complain, expected } from "./failures.js";
 import { Features, historyList } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { history } from "./history.js";
-import { has, percent, t, translate } from "./i18n.js";
+import { has, number, percent, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
-import { showServer } from "./server-line.js";
 import { openChannel } from "./storage.js";
-import { learnVoices } from "./voices.js";
+import { isNatural, learnVoices } from "./voices.js";
 import { withoutMarks } from "./words.js";
 
 /** Buttons that save a file of the kind that is their value. */
@@ -44,7 +43,7 @@ playback.acts = {
   keep,
   sounds: (utterance) => {
     // While the server is there: what has come can be saved, kept and played again without it.
-    downloads();
+    import("./downloads.js");
     historyList();
     features.plays(utterance);
   },
@@ -83,12 +82,10 @@ history.changed = () => {
   return features.showHistory();
 };
 
-const downloads = () => import("./downloads.js");
-
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
   if (kind === "square" || kind === "wide") return saveVideo(kind);
-  const { save } = await downloads();
+  const { save } = await import("./downloads.js");
   if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
   await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
 }
@@ -160,6 +157,26 @@ async function learn() {
   find("mix").hidden = !voices.some(({ engine, kept }) => engine === "kokoro" && !kept);
   gallery.show(voices);
   await features.showKept(voices);
+}
+
+/** Show what /health says, at the head and at the foot of the page, and how many voices there are. */
+function showServer({ version, engines, light = [], languages, recognizer, counters: { speaking, waiting } }, voices = []) {
+  const natural = voices.filter(isNatural).length;
+  const facts = [
+    voices.length > 0 && t(natural ? "facts.natural" : "facts.voices", { n: number(natural || voices.length) }),
+    t("facts.languages", { n: number(Object.keys(languages).length) }),
+    t("facts.private"),
+  ].filter(Boolean);
+  find("facts").replaceChildren(...facts.map((words) => make("span", { textContent: words })));
+  const always = light.filter(({ speaks }) => speaks === "always").map(({ language }) => language);
+  const parts = [
+    t("server.version", { version }),
+    [...engines, ...(recognizer ? [recognizer] : [])].map(({ name }) => name).join(", "),
+    always.length > 0 && t("server.light", { languages: always.join(", ") }),
+    speaking + waiting === 0 ? t("server.idle") : t("server.load", { speaking: number(speaking), waiting: number(waiting) }),
+  ];
+  find("server-facts").textContent = parts.filter(Boolean).join(" · ");
+  find("server-line").hidden = false;
 }
 
 find("spoken").addEventListener("toggle", async () => {

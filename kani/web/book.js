@@ -1,14 +1,15 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
 import { compose } from "./compose.js";
-import { button, find, make, query, tell } from "./element.js";
-import { complain, expected } from "./failures.js";
+import { find, query, tell } from "./element.js";
+import { complain } from "./failures.js";
 import { history } from "./history.js";
-import { clock, percent, t } from "./i18n.js";
+import { clock, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory } from "./storage.js";
+import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { saveFile } from "./wav.js";
 import "./texts-book.js";
@@ -20,8 +21,6 @@ const PLACE_EVERY_MS = 500;
 const MOST_PLACES = 50;
 /** Share of the work that is speaking; the rest writes the file. */
 const SPEAKING = 0.9;
-/** Pixels of a cover's height, of a screen with two for one. */
-const COVER_HEIGHT = 232;
 
 export class Book {
   #box = find("book-open");
@@ -30,7 +29,6 @@ export class Book {
   /** The book that is open, as the history keeps it, and the chapter that is read. */
   #book = null;
   #at = 0;
-  #view = null;
   /** The id of the book that is open, and the text that was there before it. */
   #open = new Draft("kani.book");
   /** How this tab has its audiobook made, as JSON, "" if it has none made. */
@@ -39,6 +37,16 @@ export class Book {
   #making = null;
 
   constructor() {
+    translate(this.#box);
+    const pressing = (name, act) => find(`book-${name}`).addEventListener("click", act);
+    pressing("previous", () => this.#use(this.#at - 1));
+    pressing("next", () => this.#use(this.#at + 1));
+    pressing("restart", () => this.#use(this.#at));
+    pressing("close", () => this.#close());
+    pressing("make", () => this.#make());
+    pressing("cancel", () => this.#making?.abort());
+    find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
+    find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     find("text").addEventListener("input", () => this.#nameSpeaking());
     setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
   }
@@ -48,12 +56,9 @@ export class Book {
     this.#file = file;
     complain("");
     if (file.size > MOST_MEBIBYTES * 2 ** 20) return complain(t("reason.too_large", { mebibytes: MOST_MEBIBYTES }));
-    if (!this.#book) this.#fill(make("p", { className: "note", role: "status", textContent: "…" }));
-    const read = await server.readBook(file).catch(inWords((words) => {
-      if (this.#file !== file) return;
-      if (!this.#book) this.#fill();
-      complain(words);
-    }));
+    playback.stage.say("…");
+    const read = await server.readBook(file).catch(inWords((words) => this.#file === file && complain(words)));
+    if (this.#file === file) playback.stage.say("");
     if (!read || this.#file !== file) return;
     const entry = { ...read, kind: "book", id: `book:${file.name}:${file.size}`, time: Date.now(), file };
     this.show(entry);
@@ -79,18 +84,30 @@ export class Book {
     const [at, from] = this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
-    this.#view = view(entry, {
-      select: () => this.#use(Number(this.#view.select.value)),
-      previous: () => this.#use(this.#at - 1),
-      next: () => this.#use(this.#at + 1),
-      restart: () => this.#use(this.#at),
-      close: () => this.#close(),
-      make: () => this.#make(),
-      cancel: () => this.#making?.abort(),
-    });
-    this.#fill(this.#view.whole);
+    this.#introduce(entry);
     this.#use(Math.min(at, entry.chapters.length - 1), from, false, again);
-    if (!again) this.#view.select.focus({ focusVisible });
+    if (!again) find("chapter").focus({ focusVisible });
+  }
+
+  /** Show what a book is called, and its chapters; no audiobook is made of it yet. */
+  #introduce({ title, author, chapters, cover }) {
+    find("book-title").textContent = title;
+    find("book-author").textContent = author;
+    find("book-letter").textContent = [...title][0] ?? "";
+    find("book-chapters").textContent = t("book.chapters", { title });
+    find("chapter").replaceChildren(...chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at))));
+    find("book-cover").hidden = !cover;
+    if (cover) find("book-cover").src = addressOf(cover);
+    tell(find("book-state"), "");
+    this.#works(false);
+    this.#box.hidden = false;
+  }
+
+  /** Show whether an audiobook is being made. */
+  #works(is) {
+    find("book-make").disabled = is;
+    find("book-cancel").hidden = find("book-bar").hidden = !is;
+    find("book-bar").removeAttribute("value");
   }
 
   /** The text of the chapter. */
@@ -112,15 +129,22 @@ export class Book {
     if (!this.#reads(compose.choice)) return {};
     const [at, from] = this.#place;
     const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
-    const { title, chapters } = this.#book;
-    return { text, before: this.#text.slice(0, -text.length), chapter: `${title} · ${chapters[this.#at].title || this.#at + 1}` };
+    const { id, title, chapters } = this.#book;
+    return { text, before: this.#text.slice(0, -text.length), book: id, title, chapter: chapters[this.#at].title || String(this.#at + 1) };
+  }
+
+  /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
+  told({ book, title, chapter }) {
+    const { id, author, cover } = this.#book ?? {};
+    const own = book === id && { ...(author && { artist: author }), artwork: cover ? [{ src: addressOf(cover), type: cover.type }] : [] };
+    return book && { title: chapter, album: title, ...own };
   }
 
   /** True while the chapter is heard, or rests. */
   #sounds = () => playback.busy && this.#reads(playback.shown.choice);
 
-  /** True while the chapter rests: a voice that is tried then waits. */
-  rests = () => this.#sounds() && playback.player.paused && this.#reads(compose.choice);
+  /** True while the chapter is shown and not heard on: a voice that is taken then waits. */
+  rests = () => this.#reads(compose.choice) && (!this.#sounds() || playback.player.paused);
 
   /** True if the chapter sounds otherwise than is chosen now. */
   differs() {
@@ -137,8 +161,7 @@ export class Book {
 
   /** Keep the beginning of the sentence that holds a character of the chapter. */
   #keepSentence(place) {
-    const sentences = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(this.#text);
-    this.#keepPlace(sentences.containing(Math.min(place, this.#text.length - 1)).index);
+    this.#keepPlace(sentenceAt(this.#text, Math.min(place, this.#text.length - 1)));
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
@@ -162,12 +185,11 @@ export class Book {
   #use(at, from = 0, aloud = playback.busy, again = false) {
     const focused = /** @type {HTMLElement} */ (document.activeElement);
     const focusVisible = focused.matches(":focus-visible");
-    const { select, previous, next } = this.#view;
     quiet();
     this.#at = at;
-    select.value = String(at);
-    previous.disabled = at === 0;
-    next.disabled = at + 1 === this.#book.chapters.length;
+    find("chapter").value = String(at);
+    find("book-previous").disabled = at === 0;
+    find("book-next").disabled = at + 1 === this.#book.chapters.length;
     this.#keepPlace(from);
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
@@ -190,7 +212,7 @@ export class Book {
     const { id } = this.#book;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
-    this.#view.restart.disabled = from === 0;
+    find("book-restart").disabled = from === 0;
     this.#nameSpeaking();
   }
 
@@ -204,7 +226,7 @@ export class Book {
     if (this.#reads(compose.choice)) compose.give(this.#open.object.typed);
     this.#book = null;
     this.#open.object = {};
-    this.#fill();
+    this.#box.hidden = true;
     find("text").focus();
   }
 
@@ -212,6 +234,7 @@ export class Book {
   #leave() {
     const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds() && !this.rests()];
     this.#making?.abort();
+    this.#making = null;
     offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);
       if (manner) this.#make(manner);
@@ -222,18 +245,13 @@ export class Book {
   /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
   async #make(given = null) {
     const { file, title } = this.#book;
-    const { maker, cancel, bar, state } = this.#view;
+    const state = find("book-state");
     if (!file) return (state.textContent = t("book.gone"));
     const making = (this.#making = new AbortController());
     const { voice, language, emotion, speed } = compose.choice;
     const manner = given ?? { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
     this.#makes.text = JSON.stringify(manner);
-    const busy = (is) => {
-      maker.disabled = is;
-      cancel.hidden = bar.hidden = !is;
-    };
-    busy(true);
-    bar.removeAttribute("value");
+    this.#works(true);
     tell(state, t("book.begins"));
     let [share, kept, lost, first] = [0, 0, false, null];
     try {
@@ -243,7 +261,7 @@ export class Book {
           tell(state, t("book.made"));
         } else if (event.stage) {
           [share, kept] = [event.share, event.kept].map((part) => (event.stage === "speaking" ? SPEAKING * part : SPEAKING + (1 - SPEAKING) * part));
-          bar.value = share;
+          find("book-bar").value = String(share);
           first ??= { share, at: performance.now() };
           const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
           tell(state, t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
@@ -251,51 +269,21 @@ export class Book {
       }
     } catch (error) {
       if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
-      tell(state, share ? t("book.stopped", { percent: percent(kept) }) : "");
+      if (this.#making === making) tell(state, share ? t("book.stopped", { percent: percent(kept) }) : "");
       if (error instanceof ServerError) complain(error.words);
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      // Another may have been begun.
-      if (this.#making === making) this.#makes.text = lost ? JSON.stringify(manner) : "";
-      const focused = document.activeElement === cancel;
-      busy(false);
-      if (focused) maker.focus();
+      // Another book may be open, or another audiobook have been begun.
+      if (this.#making === making) {
+        this.#makes.text = lost ? JSON.stringify(manner) : "";
+        const focused = document.activeElement === find("book-cancel");
+        this.#works(false);
+        if (focused) find("book-make").focus();
+      }
     }
   }
-
-  /** Fill the box; without elements it is hidden. */
-  #fill(...elements) {
-    this.#box.replaceChildren(...elements);
-    this.#box.hidden = elements.length === 0;
-  }
 }
 
-/** The elements of a book, by their names; acts: what those do that are used. */
-function view({ title, author, chapters, cover }, acts) {
-  const named = (name, words = t(`book.${name}`)) => button(words, acts[name], { className: "quiet", ariaLabel: t(`book.${name}`), title: t(`book.${name}`) });
-  const options = chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at)));
-  const select = make("select", { id: "chapter", onchange: acts.select }, ...options);
-  const label = make("label", { className: "hidden", htmlFor: select.id, textContent: t("book.chapters", { title }) });
-  const [previous, next, restart, close, maker] = [named("previous", "‹"), named("next", "›"), named("restart", "↺"), named("close", "×"), named("make")];
-  const cancel = button(t("kept.cancel"), acts.cancel, { className: "quiet", hidden: true });
-  const bar = make("progress", { max: 1, hidden: true, ariaLabel: t("book.make") });
-  const state = make("p", { className: "note", role: "status" });
-  const picture = cover ? make("canvas", { className: "cover", ariaHidden: "true" }) : make("div", { className: "cover", ariaHidden: "true", textContent: [...title][0] ?? "" });
-  if (cover) draw(picture, cover);
-  const whole = make("div", { className: "book-open" }, picture,
-    make("h3", {}, make("bdi", {}, title)), make("p", { className: "note author" }, make("bdi", {}, author)), close,
-    make("div", { className: "chapter-row" }, previous, label, select, next, restart),
-    make("div", { className: "actions" }, maker, bar, cancel, state));
-  return { whole, select, previous, next, restart, close, maker, cancel, bar, state };
-}
-
-/** Draw a cover on a canvas, which no policy of the page forbids; one that cannot be decoded is not shown. */
-async function draw(canvas, { type, data }) {
-  const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-  const picture = await createImageBitmap(new Blob([bytes], { type })).catch(expected([DOMException], () => null));
-  if (!picture) return (canvas.hidden = true);
-  canvas.height = COVER_HEIGHT;
-  canvas.width = Math.min(2 * COVER_HEIGHT, Math.round((COVER_HEIGHT * picture.width) / picture.height));
-  canvas.getContext("2d").drawImage(picture, 0, 0, canvas.width, canvas.height);
-}
+/** The address of a cover, which holds all of it. */
+const addressOf = ({ type, data }) => `data:${type};base64,${data}`;

@@ -44,9 +44,6 @@ const REQUESTS = {
   }),
 };
 
-/** JSON, which is a literal in JavaScript too; characters of other scripts stay readable. */
-const literal = (value, indent) => JSON.stringify(value, null, indent);
-
 /** Python's name of true, where a value is it; a line that ends in true ends in no text. */
 const pythonLiteral = (value, indent = 0) => JSON.stringify(value, null, indent).replace(/(^|: )true(,?)$/gm, "$1True$2");
 
@@ -66,7 +63,7 @@ const PYTHON = {
     const extra = Object.entries(body).filter((field) => !isOwn(field)).map(([name, value]) => `"${name}": ${pythonLiteral(value)}`);
     return `${key ? "import os\n\n" : ""}from openai import OpenAI  # pip install openai
 
-client = OpenAI(base_url=${literal(url.replace(/\/audio\/speech$/, ""))}, api_key=${pythonKey(key)})
+client = OpenAI(base_url=${JSON.stringify(url.replace(/\/audio\/speech$/, ""))}, api_key=${pythonKey(key)})
 with client.audio.speech.with_streaming_response.create(
 ${pythonArguments(own)}${extra.length ? `    extra_body={${extra.join(", ")}},\n` : ""}) as answer:
     answer.stream_to_file("${file}")
@@ -77,7 +74,7 @@ ${pythonArguments(own)}${extra.length ? `    extra_body={${extra.join(", ")}},\n
     const fields = given({ voice_id: decodeURIComponent(path.split("?")[0]), text, language_code: language, output_format: "mp3_44100_128" });
     return `${key ? "import os\n\n" : ""}from elevenlabs import ElevenLabs${settings ? ", VoiceSettings" : ""}  # pip install elevenlabs
 
-client = ElevenLabs(base_url=${literal(base)}, api_key=${pythonKey(key)})
+client = ElevenLabs(base_url=${JSON.stringify(base)}, api_key=${pythonKey(key)})
 audio = client.text_to_speech.convert(
 ${pythonArguments(fields)}${settings ? `    voice_settings=VoiceSettings(speed=${settings.speed}),\n` : ""})
 with open("${file}", "wb") as file:
@@ -89,7 +86,7 @@ from urllib.request import Request, urlopen
 
 headers = {"Content-Type": "application/json"}
 ${key ? 'headers["Authorization"] = f"Bearer {os.environ[\'KANI_API_KEY\']}"\n' : ""}body = ${pythonLiteral(body, 4)}
-request = Request(${literal(url)}, json.dumps(body).encode(), headers)
+request = Request(${JSON.stringify(url)}, json.dumps(body).encode(), headers)
 with urlopen(request) as answer, open("${file}", "wb") as file:
     file.write(answer.read())
 `,
@@ -100,14 +97,14 @@ const WRITERS = {
     `curl ${quote(url)}`,
     ...(key ? ['-H "Authorization: Bearer $KANI_API_KEY"'] : []),
     "-H 'Content-Type: application/json'",
-    `--data-binary ${quote(literal(body))}`,
+    `--data-binary ${quote(JSON.stringify(body))}`,
     `--fail -o ${file}`,
   ].join(" \\\n  "),
   javascript: (url, body, file, key) => `import { writeFile } from "node:fs/promises";
 
 const headers = { "Content-Type": "application/json" };
-${key ? "headers.Authorization = `Bearer ${process.env.KANI_API_KEY}`;\n" : ""}const body = ${literal(body, 2)};
-const answer = await fetch(${literal(url)}, { method: "POST", headers, body: JSON.stringify(body) });
+${key ? "headers.Authorization = `Bearer ${process.env.KANI_API_KEY}`;\n" : ""}const body = ${JSON.stringify(body, null, 2)};
+const answer = await fetch(${JSON.stringify(url)}, { method: "POST", headers, body: JSON.stringify(body) });
 if (!answer.ok) throw new Error(await answer.text());
 await writeFile("${file}", Buffer.from(await answer.arrayBuffer()));
 `,

@@ -85,6 +85,10 @@ class Compose {
       this.#replaceExample();
     });
     this.#voice.addEventListener("change", () => (this.#wanted.voice = this.#voice.value));
+    find("player-voice").addEventListener("change", () => {
+      this.choose(find("player-voice").value);
+      this.speak(true);
+    });
     find("compose").addEventListener("input", () => this.#changed());
     // What was chosen before a reload.
     if (new Memory("kani.parameters", () => sessionStorage).text) this.showParameters();
@@ -252,7 +256,7 @@ class Compose {
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
     groups.unshift(...mixed);
     const there = groups.some(([, choices]) => choices.some(([id]) => id === voice));
-    fill(this.#voice, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
+    for (const select of [this.#voice, find("player-voice")]) fill(select, [["", [["", t("voice.default")]]], ...groups], there ? voice : "");
     // A language that is chosen says which way the text runs before there is any.
     this.#text.dir = direction(known);
     if (known) this.#text.lang = known;
@@ -262,7 +266,7 @@ class Compose {
 
   /** Name what the server chooses by itself: "Detect (English)". */
   #name(language, voice) {
-    const choices = [[this.#language, t("language.auto"), language], [this.#voice, t("voice.default"), voice]];
+    const choices = [[this.#language, t("language.auto"), language], ...[this.#voice, find("player-voice")].map((select) => [select, t("voice.default"), voice])];
     for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;
   }
 

@@ -1,7 +1,7 @@
 /** "Send": a call of the document, sent to this server with a body that can be changed; its audio is heard. */
 
 import { pathOf } from "./curl.js";
-import { field, make, query } from "./element.js";
+import { make, query } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** Characters of an answer that are shown. */
@@ -10,8 +10,8 @@ const MOST_SHOWN = 20_000;
 const key = new Memory("kani.key", () => sessionStorage);
 let fields = 0;
 
-/** A field with its label. */
-const labelled = (label, input) => field(Object.assign(input, { id: `send-${++fields}` }), label);
+/** A field below its label. */
+const labelled = (label, input) => make("div", { className: "field" }, make("label", { htmlFor: `send-${++fields}` }, label), Object.assign(input, { id: `send-${fields}` }));
 
 /** The fields of a call's body, and what makes the body of them; neither for a call without one. */
 function bodyFields({ kind, media }) {

@@ -59,9 +59,6 @@ export function make(name, properties = {}, ...children) {
 /** A button with some words. */
 export const button = (textContent, onclick, properties = {}) => make("button", { type: "button", textContent, onclick, ...properties });
 
-/** A control below its name: the words, and what stands beside them. */
-export const field = (control, ...name) => make("div", { className: "field" }, make("label", { htmlFor: control.id }, ...name), control);
-
 /** Write words into an element, unless they are there: a screen reader would read them again. */
 export function tell(element, words) {
   if (element.textContent !== words) element.textContent = words;

@@ -12,10 +12,6 @@ import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
-import { withoutMarks } from "./words.js";
-
-/** Code units of a text on a lock screen. */
-const LONGEST_TITLE = 120;
 
 export class Features {
   #showTab;
@@ -53,8 +49,8 @@ export class Features {
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
-    whenOpened("mix", async () => (await part(() => import("./voice-mix.js"))).showMix());
-    whenOpened("speakers", async () => (await part(() => import("./speakers.js"))).showSpeakers());
+    whenOpened("mix", async () => (await part(() => import("./several-voices.js"))).showMix());
+    whenOpened("speakers", async () => (await part(() => Promise.all([import("./several-voices.js"), fillIn(find("speakers-fields"))])))[0].showSpeakers());
     // The page's own files come first.
     if (document.readyState === "complete") install();
     else window.addEventListener("load", install);
@@ -94,11 +90,10 @@ export class Features {
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
     const end = playback.ended();
-    if (!("mediaSession" in navigator)) return;
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();
-    const voice = nameOf(heardVoice(choice, result)) || "Kani";
-    await this.#mediaKeys.plays(withoutMarks(choice.text).slice(0, LONGEST_TITLE), voice);
+    const said = { title: find("of").textContent, artist: nameOf(heardVoice(choice, result)) || "Kani" };
+    await this.#mediaKeys.plays({ ...said, ...this.book?.told(choice) });
     await end;
     this.#mediaKeys.ends();
   }
@@ -155,7 +150,7 @@ export class Features {
   }
 
   async #bookReader() {
-    const { Book } = await part(() => import("./book.js"));
+    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open"))]));
     return (this.book ??= new Book());
   }
 

@@ -11,12 +11,10 @@ import { quiet } from "./player.js";
 import { server, ServerError } from "./server.js";
 import { Memory } from "./storage.js";
 import { collator, fill, hueOf, isNatural, languageName, primary, shortLanguageName, shortName, sounds } from "./voices.js";
+import { UNSPACED } from "./words.js";
 
 /** Voices that are shown at first. */
 const FEW = 5;
-
-/** Scripts without spaces, where a word is found within others. */
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]/u;
 
 export class Gallery {
   #face = query(".face", /** @type {HTMLTemplateElement} */ (document.getElementById("gallery-face")).content);
@@ -131,7 +129,7 @@ export class Gallery {
     const names = this.#shown.map((voice) => (above(voice) ? "" : label(voice)));
     const groups = [...new Set(names)].map((name) => [name, this.#shown.filter((_, n) => names[n] === name)]);
     this.#shown = groups.flatMap(([, voices]) => voices);
-    query("#voice-chip .face").style.setProperty("--hue", hueOf(compose.speaking));
+    document.documentElement.style.setProperty("--speaks", hueOf(compose.speaking));
     this.#list.replaceChildren(...groups.map(([name, voices]) => {
       const cards = voices.map((voice) => this.#card(voice, name));
       if (!name) return make("div", { role: "presentation" }, ...cards);

@@ -38,7 +38,13 @@ export class HistoryList {
       items.set(entry.id, before?.facts === facts ? before : { item: this.#item(entry), facts });
     }
     this.#items = items;
-    arrange(find("history"), [...items.values()].map(({ item }) => item));
+    // What was heard of a book is folded away in its entry, which stands where the latest of that would.
+    const homes = entries.map(({ id, choice }) => items.get(choice?.book) ?? items.get(id));
+    arrange(find("history"), [...new Set(homes)].map(({ item }) => item));
+    for (const [book, { item }] of items) {
+      const list = item.querySelector("ol");
+      if (list) arrange(list, entries.filter(({ choice }) => choice?.book === book).map(({ id }) => items.get(id).item));
+    }
     const told = !history.lasts ? "history.nowhere" : history.full ? "history.full" : entries.length ? "" : "history.empty";
     find("history-empty").hidden = !told;
     find("history-empty").textContent = told && t(told);
@@ -69,12 +75,14 @@ export class HistoryList {
       return button(action, act, { className: "quiet", ariaLabel: t("history.of", { action, text: short }) });
     });
     const facts = make("p", { className: "note", textContent: factsOf(entry) });
-    return make("li", {}, words, facts, make("div", { className: "actions" }, ...actions));
+    const heard = entry.kind === "book" ? [make("details", {}, make("summary", { textContent: t("history.heard") }), make("ol"))] : [];
+    return make("li", {}, words, facts, make("div", { className: "actions" }, ...actions), ...heard);
   }
 
   /** What can be done with an entry, by the names of the buttons. */
   #actions(entry) {
-    const remove = () => this.#delete([entry]);
+    // With a book goes what was heard of it.
+    const remove = async () => this.#delete((await history.list()).filter(({ id, choice }) => [id, choice?.book].includes(entry.id)));
     if (entry.choice) {
       return {
         play: async () => playback.replay(entry, await samples(entry)),
@@ -124,7 +132,8 @@ function factsOf({ time, kind, choice, rows, lines, seconds, result, stopped, lo
   return [
     moment(time),
     told,
-    typeof choice.chapter === "string" && choice.chapter,
+    choice.chapter,
+    choice.title,
     nameOf(heardVoice(choice, result)),
     emotion !== "neutral" && t(`emotion.${emotion}`),
     speed !== 1 && t("times", { n: number(speed, speed % 1 ? 2 : 0) }),

@@ -76,7 +76,7 @@ export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "me
 export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
 
 /**
- * Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-placeholder an example.
+ * Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-title one that is shown, too, data-t-placeholder an example.
  * @param {ParentNode} place a part of it
  */
 export function translate(place = document) {
@@ -84,6 +84,7 @@ export function translate(place = document) {
   document.documentElement.dir = locale === "ar" ? "rtl" : "ltr";
   document.title = t("title");
   for (const element of queryAll("[data-t]", place)) element.textContent = t(element.dataset.t);
+  for (const element of queryAll("[data-t-title]", place)) element.title = element.ariaLabel = t(element.dataset.tTitle);
   for (const element of queryAll("[data-t-placeholder]", place)) element.placeholder = t(element.dataset.tPlaceholder);
   for (const element of queryAll("[data-t-label]", place)) {
     element.ariaLabel = t(element.dataset.tLabel);

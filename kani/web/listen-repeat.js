@@ -5,7 +5,7 @@ import { eachFrame, find } from "./element.js";
 import { t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { textOf } from "./transcript.js";
-import { hueOf, nameOf } from "./voices.js";
+import { nameOf } from "./voices.js";
 
 /**
  * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was
@@ -14,10 +14,7 @@ import { hueOf, nameOf } from "./voices.js";
  * @param {import("./transcript-view.js").TranscriptView} view
  */
 export function handleRepeat(own, view) {
-  const show = () => {
-    find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] });
-    find("listen-face").style.setProperty("--hue", hueOf(compose.speaking));
-  };
+  const show = () => (find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] }));
   find("listen-own").addEventListener("click", () => {
     find("listen-repeat").checked = true;
     own();

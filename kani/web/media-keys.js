@@ -1,5 +1,6 @@
 /** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
 
+import { find } from "./element.js";
 import { expected } from "./failures.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
@@ -8,28 +9,32 @@ import { wavFile } from "./wav.js";
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
 const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
-const STEP_S = 5;
+/** What arrow keys are for. */
+const FIELDS = "dialog, input, select, textarea, [contenteditable]";
+/** Keys that turn to another chapter, by ids of the page's buttons. @type {[MediaSessionAction, string][]} */
+const TURNS = [["previoustrack", "book-previous"], ["nexttrack", "book-next"]];
 
 export class MediaKeys {
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
 
   constructor() {
     this.#silence.loop = true;
-    const seek = (by) => playback.playFrom(playback.player.heard() + by);
     /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
       play: () => playback.pause(false),
       pause: () => playback.pause(true),
       stop: () => quiet(),
-      seekbackward: () => seek(-STEP_S),
-      seekforward: () => seek(STEP_S),
+      seekbackward: () => slide("ArrowLeft"),
+      seekforward: () => slide("ArrowRight"),
     };
+    document.addEventListener("keydown", pressed);
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
-  /** Something is heard. */
-  async plays(title, artist) {
-    navigator.mediaSession.metadata = new MediaMetadata({ title, artist });
+  /** Something is heard; told: its title, artist, and of a chapter also album and artwork. */
+  async plays(told) {
+    navigator.mediaSession.metadata = new MediaMetadata(told);
+    for (const [key, id] of TURNS) navigator.mediaSession.setActionHandler(key, told.album ? () => find(id).click() : null);
     navigator.mediaSession.playbackState = "playing";
     // A browser may allow no sound yet, or have no device.
     await this.#silence.play().catch(expected([DOMException], () => {}));
@@ -40,4 +45,17 @@ export class MediaKeys {
     this.#silence.pause();
     navigator.mediaSession.playbackState = "none";
   }
+}
+
+/** Do what a key does on the slider of the position. */
+const slide = (key) => find("waveform").dispatchEvent(new KeyboardEvent("keydown", { key }));
+
+/** Take a key of the keyboard, while something is heard, that what has the focus has no use for. */
+function pressed(event) {
+  const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
+  const users = key === " " ? `${FIELDS}, a, button, summary` : FIELDS;
+  if (![" ", "ArrowLeft", "ArrowRight"].includes(key) || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users) || !playback.player.busy) return;
+  event.preventDefault();
+  if (key === " ") playback.pause(!playback.player.paused);
+  else slide(key);
 }

@@ -14,13 +14,8 @@ const FIELDS = {
   voice_id: "voice.label",
 };
 
-/** Words for a reason of the server, {code, values}; "" where the page has none. */
-export const reasonWords = (reason) => words(`reason.${reason?.code}`, reason);
-
-/** The same for advice on a recording. */
-export const adviceWords = (reason) => words(`advice.${reason?.code}`, reason);
-
-function words(name, reason) {
+/** Words for a reason of the server, {code, values}, by their name; "" where the page has none. */
+export function reasonWords(reason, name = `reason.${reason?.code}`) {
   if (!has(name)) return "";
   return t(name, Object.fromEntries(Object.entries(reason.values).map(([value, given]) => [value, quoted(given)])));
 }

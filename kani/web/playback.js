@@ -92,11 +92,10 @@ class Playback {
   /** Rest, or play on. */
   async pause(rests) {
     if (!this.player.busy) return;
-    if (navigator.mediaSession) navigator.mediaSession.playbackState = rests ? "paused" : "playing";
+    navigator.mediaSession.playbackState = rests ? "paused" : "playing";
     if (!rests && this.acts.book()?.differs()) return compose.speak(false);
     if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
-    clearTimeout(this.#drought);
-    this.#slow = false;
+    this.#goesOn();
     this.stage.say(t(rests ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
     await this.player.pause(rests);
     this.#changed();

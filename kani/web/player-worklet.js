@@ -140,13 +140,12 @@ class Player extends AudioWorkletProcessor {
     let filled = false;
     for (let n = 0; n < output.length; n++) {
       const left = this.left(stream);
+      if (left <= 0 && stream.ended) return this.finish(stream, n);
       if (!stream.playing) {
-        if (left <= 0 && stream.ended) return this.finish(stream, n);
-        if (stream.ended ? left <= 0 : left <= Math.max(reserve, stream.margin)) return;
+        if (!stream.ended && left <= Math.max(reserve, stream.margin)) return;
         stream.playing = true;
         this.tell("playing", stream, n);
       }
-      if (left <= 0 && stream.ended) return this.finish(stream, n);
       const flows = !stream.stopping && (stream.ended || left > reserve);
       if (flows) {
         stream.fadedFrom = null;

@@ -26,8 +26,6 @@ export class Stage {
   #arrivals = null;
   #utterance = null;
   #stopDrawing = () => {};
-  /** Seconds that the whole will have, as far as can be foreseen; 0 where nothing more comes. */
-  #foreseen = 0;
   /** Id of the utterance with the figures that are shown. */
   #measured = "";
   #place = 0;
@@ -40,7 +38,11 @@ export class Stage {
    */
   constructor(player, seek, readFrom) {
     this.player = player;
-    this.#waveform = new Waveform(find("waveform"), seek);
+    this.#waveform = new Waveform(find("waveform"), (second) => {
+      // Of what is before it there is no audio.
+      const share = 1 + second / this.#waveform.earlier;
+      if (second >= 0 || !readFrom(Math.floor(share * this.#utterance.choice.before.length), false)) seek(second);
+    });
     find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
@@ -115,7 +117,8 @@ export class Stage {
     this.#utterance = utterance;
     this.#write(utterance.choice);
     this.#waveform.begin();
-    find("of").textContent = withoutMarks(utterance.choice.text).slice(0, LONGEST_TITLE);
+    const { text, chapter, title } = utterance.choice;
+    find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);
     if (utterance.live) {
       this.#measured = utterance.id;
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
@@ -169,16 +172,15 @@ export class Stage {
 
   /** All that was asked for has come. */
   complete() {
-    this.#foreseen = 0;
     this.#waveform.expected = 0;
   }
 
-  /** Foresee the length of the whole by what has come of the text. */
+  /** Foresee the length of the whole by what has come of the text, and that of what is before it in a chapter. */
   #expect() {
-    const { progress, seconds: length, choice, live } = this.#utterance;
-    this.#foreseen = progress > KNOWN_FROM ? length / progress : choice.text.length / USUAL_PACE;
-    if (!live) this.#foreseen = 0;
-    this.#waveform.expected = this.#foreseen;
+    const { progress, seconds: length, choice: { text, before = "" }, live } = this.#utterance;
+    const whole = progress > KNOWN_FROM ? length / progress : text.length / USUAL_PACE;
+    this.#waveform.expected = live ? whole : 0;
+    this.#waveform.earlier = (whole * before.length) / text.length;
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -241,9 +243,10 @@ export class Stage {
   /** Show a position: the waveform, and the time beside it. */
   #shows(position) {
     this.#waveform.draw(position);
-    const length = this.#utterance.seconds;
-    const whole = this.#foreseen > length ? `~${clock(this.#foreseen)}` : clock(length);
-    tell(find("clock"), `${clock(Math.min(position, length))} / ${whole}`);
+    const { seconds: length } = this.#utterance;
+    const { earlier, expected } = this.#waveform;
+    const about = earlier || expected > length ? "~" : "";
+    tell(find("clock"), `${clock(earlier + Math.min(position, length))} / ${about}${clock(earlier + Math.max(expected, length))}`);
   }
 
   #draw() {

@@ -5,10 +5,11 @@
  * seconds, an end with each sentence.
  */
 
+import { SPEAKABLE } from "./words.js";
+
 /** What is not said: marks of the page, and tags; with the space before one that a space or a comma follows. */
 const UNSAID = String.raw`(?:\[(?:voice|pause):[^[\]\n]*\]|</?\w[^<>]*>)+`;
 const MARKUP = new RegExp(String.raw`\s*${UNSAID}(?=[\s,.;:!?])|${UNSAID}`, "giu");
-const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** Marks that belong to the word after them; in French with a space between. */
 const OPENING = /[\p{Ps}\p{Pi}¿¡]*\s*$/u;
 
@@ -84,12 +85,21 @@ function cues(words) {
   });
 }
 
+/** Whether a sentence goes on after a mark that ends others: after a title, in "approx. ten", and in "25.5" in a script without spaces. */
+function goesOn({ text }, next) {
+  if (TITLE.test(text) || /^\p{Ll}/u.test(next.text) || (QUOTED.test(text) && GOES_ON.test(next.text))) return true;
+  return Boolean(next.glued) && text.endsWith(".") && /^\p{N}/u.test(next.text);
+}
+
 /** Whether a sentence ends between two words. */
-function ends({ text }, next) {
-  if (!SENTENCE_END.test(text) || TITLE.test(text)) return false;
-  // "approx. ten", and "25.5" in a script without spaces.
-  if (/^\p{Ll}/u.test(next.text) || (next.glued && text.endsWith(".") && /^\p{N}/u.test(next.text))) return false;
-  return !(QUOTED.test(text) && GOES_ON.test(next.text));
+const ends = (word, next) => SENTENCE_END.test(word.text) && !goesOn(word, next);
+
+/** The character at which that sentence of a text begins that holds a character. */
+export function sentenceAt(text, place) {
+  const parts = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(text);
+  const { index, segment } = parts.containing(place);
+  const before = index > 0 && text[index - 1] !== "\n" && parts.containing(index - 1).segment.trimEnd();
+  return before && goesOn({ text: before }, { text: segment }) ? sentenceAt(text, index - 1) : index;
 }
 
 /** Whether a sentence ends between two words, or a long pause divides it there. */

@@ -6,7 +6,7 @@ import { eachFrame, find, make, query, queryAll, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { number, t, translate } from "./i18n.js";
+import { isHere, number, t, translate } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player, quiet } from "./player.js";
@@ -50,8 +50,10 @@ export class TalkPanel {
   #pressed = { at: 0, again: false };
 
   constructor() {
-    const { copy, copying, command, end, fresh, language, mode, persona, stop, take, text, write } = this.#view;
+    const { copy, copying, command, end, fresh, how, language, mode, persona, stop, take, text, write } = this.#view;
     this.#button.disabled = !Microphone.possible;
+    // Commands are for the server's own machine.
+    how.open = isHere && matchMedia("(pointer: fine) and (min-width: 621px)").matches;
     mode.value = this.#memory.text;
     persona.value = this.#persona.text;
     write.addEventListener("submit", (event) => {
@@ -90,11 +92,11 @@ export class TalkPanel {
 
   /** Show what can be done, by what /health says. */
   offer({ conversations, recognizer }) {
-    const { setup, room, needed, steps, any } = this.#view;
+    const { setup, room, needed, operator, how } = this.#view;
     setup.hidden = conversations;
     room.hidden = !conversations;
     needed.textContent = t(recognizer?.live ? "talk.needed" : "talk.recordings");
-    for (const part of [steps, any]) part.hidden = !recognizer?.live;
+    for (const part of [operator, how]) part.hidden = !recognizer?.live;
   }
 
   /** Show a conversation of the history, which can go on; one without turns begins anew. */

@@ -3,9 +3,7 @@
 import { clock } from "./i18n.js";
 import { newId } from "./storage.js";
 import { divides, sentenceWords } from "./subtitles.js";
-
-/** Scripts that put no spaces between words. */
-const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}\p{Script=Lao}\p{Script=Khmer}\p{Script=Myanmar}\p{Script=Tibetan}\u3000-\u303f\uff00-\uffef]/u;
+import { UNSPACED } from "./words.js";
 
 /** Separator of two words: a space, but none between two of a script that has none. */
 export const between = (before, after) =>

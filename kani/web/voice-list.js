@@ -4,7 +4,7 @@ import { compose } from "./compose.js";
 import { arrange, button, find, make } from "./element.js";
 import { expected } from "./failures.js";
 import { day, percent, seconds, t } from "./i18n.js";
-import { adviceWords } from "./messages.js";
+import { reasonWords } from "./messages.js";
 import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
@@ -27,7 +27,7 @@ function nearness({ engine, similarity }, language) {
 
 /** A sentence of advice; the server's own, in English, where it has no code. */
 function adviceItem(sentence, reason) {
-  const words = adviceWords(reason);
+  const words = reasonWords(reason, `advice.${reason?.code}`);
   return make("li", words ? { textContent: words } : { textContent: sentence, lang: "en" });
 }
 

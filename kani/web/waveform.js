@@ -12,7 +12,7 @@ const GAP = 2;
 const SHORTEST_S = 3;
 const QUIETEST = 0.05;
 /** Seconds that a key moves by. */
-const STEPS = { ArrowRight: 2, ArrowUp: 2, ArrowLeft: -2, ArrowDown: -2, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+const STEPS = { ArrowRight: 5, ArrowUp: 5, ArrowLeft: -5, ArrowDown: -5, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
 
 export class Waveform {
   #clear;
@@ -25,6 +25,8 @@ export class Waveform {
   seconds = 0;
   /** Seconds that are expected in all; 0 where nothing more comes. */
   expected = 0;
+  /** Seconds before the first one, which never come. */
+  earlier = 0;
   #position = 0;
   /** The second at which a pointer holds the slider, null for none. */
   #held = null;
@@ -36,7 +38,8 @@ export class Waveform {
     Object.assign(element, { ariaLabel: t("seek.label"), ariaValueMin: "0" });
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
-      this.#held = Math.min(Math.max(0, ((event.clientX - left) / width) * this.#scale), this.seconds);
+      const second = ((event.clientX - left) / width) * this.#scale - this.earlier;
+      this.#held = Math.min(Math.max(-this.earlier, second), this.seconds);
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
@@ -55,7 +58,7 @@ export class Waveform {
       if (!(event.key in STEPS) || !this.seconds) return;
       event.preventDefault();
       // At once, so that another key goes on from there.
-      this.draw(Math.max(0, this.#position + STEPS[event.key]));
+      this.draw(Math.max(-this.earlier, this.#position + STEPS[event.key]));
       seek(this.#position);
     });
   }
@@ -63,7 +66,7 @@ export class Waveform {
   begin() {
     this.#peaks = [];
     this.#loudest = QUIETEST;
-    this.#peak = this.#counted = this.seconds = 0;
+    this.#peak = this.#counted = this.seconds = this.earlier = 0;
     this.expected = SHORTEST_S;
     this.#held = null;
     this.draw(0);
@@ -86,7 +89,7 @@ export class Waveform {
 
   /** Seconds that the whole width stands for. */
   get #scale() {
-    return Math.max(this.seconds, this.expected, 0.1);
+    return this.earlier + Math.max(this.seconds, this.expected, 0.1);
   }
 
   /** Draw what has come; position: the second that is heard. */
@@ -96,11 +99,12 @@ export class Waveform {
     const { pen, width, height, colour } = this.#clear();
     const bars = Math.floor(width / (BAR + GAP));
     const each = (this.#scale * PEAKS_PER_S) / bars;
-    const heard = (shown * PEAKS_PER_S) / each;
+    const before = this.earlier * PEAKS_PER_S;
+    const heard = (before + shown * PEAKS_PER_S) / each;
     for (let bar = 0; bar < bars; bar++) {
-      const from = Math.floor(bar * each);
+      const from = Math.floor(bar * each - before);
       let peak = -1;
-      for (let n = from; n < Math.max(from + 1, (bar + 1) * each) && n < this.#peaks.length; n++) peak = Math.max(peak, this.#peaks[n]);
+      for (let n = Math.max(0, from); n < Math.max(from + 1, (bar + 1) * each - before) && n < this.#peaks.length; n++) peak = Math.max(peak, this.#peaks[n]);
       const tall = peak < 0 ? 2 : Math.max(3, (peak / this.#loudest) * (height - 4));
       pen.fillStyle = colour(bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave");
       pen.beginPath();
@@ -108,9 +112,10 @@ export class Waveform {
       pen.fill();
     }
     // To a screen reader, by tenths of a second.
-    const [now, length] = [shown.toFixed(1), this.seconds.toFixed(1)];
+    const [at, end] = [this.earlier + shown, this.earlier + this.seconds];
+    const [now, length] = [at.toFixed(1), end.toFixed(1)];
     if (this.#element.ariaValueNow === now && this.#element.ariaValueMax === length) return;
-    const words = t("seek.value", { at: seconds(shown), length: seconds(this.seconds) });
+    const words = t("seek.value", { at: seconds(at), length: seconds(end) });
     Object.assign(this.#element, { ariaValueMax: length, ariaValueNow: now, ariaValueText: words });
   }
 }

@@ -18,8 +18,8 @@ const STAYS_MS = 5000;
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
 const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>]*[\p{L}\p{N}\p{Sc}%°])?)/u;
-/** Scripts without spaces between words. */
-const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}]/u;
+/** Scripts without spaces between words, and their marks. */
+export const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}\p{scx=Tibt}\u3000-\u303f\uff00-\uffef]/u;
 /** A mark of the page: the id of the voice that speaks from there on, or a pause. */
 export const MARK = /\[(?:voice:([^[\]\n]*)|pause:[^[\]\n]*)\]/giu;
 /** Whether a text has such marks. */

@@ -144,7 +144,8 @@ def test_page_is_accessible(visit: Visit, scheme: str, width: int) -> None:
     page.wait_for_selector("#listen:enabled")
     assert visitor.violations() == ""
     page.click("#tab-talk")
-    visitor.wait_for("#talk-command")
+    visitor.wait_for("#talk-operator")
+    visitor.unfold("#talk-command")
     assert visitor.violations() == ""
     page.eval_on_selector("#key-dialog", "dialog => dialog.showModal()")
     assert visitor.violations() == ""

@@ -15,10 +15,16 @@ from tests.support.patience import WITHIN_S
 COMMAND = "python start_websocket_server.py --llm http://localhost:11434/v1"
 
 
-def test_without_a_model_the_tab_says_what_to_start(visit: Visit) -> None:
-    visitor = visit(viewport={"width": 390, "height": 844})
+@pytest.mark.parametrize("width", [1280, 390])
+def test_without_a_model_the_tab_says_what_to_start(visit: Visit, width: int) -> None:
+    visitor = visit(viewport={"width": width, "height": 844})
     page = visitor.page
     page.click("#tab-talk")
+    expect(page.locator("#talk-operator")).to_contain_text("docs/conversation.md")
+    expect(page.locator("#talk-command")).to_be_visible(visible=width == 1280)
+    # On a phone commands are not for whoever looks.
+    if width == 390:
+        page.click("#talk-how summary")
     expect(page.locator("#talk-command")).to_have_text(COMMAND)
     expect(page.locator("#talk")).to_be_hidden()
     page.click("#talk-copy")

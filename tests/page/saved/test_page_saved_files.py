@@ -212,6 +212,24 @@ def test_cues_are_divided_behind_a_clause_near_their_middle() -> None:
     ]
 
 
+def test_a_sentence_begins_where_none_goes_on() -> None:
+    sentences = [
+        "One\n",
+        "\n",
+        "Mr. Smith met J. R. Brown. ",
+        "“Stop!” he said. ",
+        "It cost approx. ten. ",
+        "「はい。」と言う。",
+        "你好。",
+        "Yes.",
+    ]
+    text = "".join(sentences)
+    found = run("subtitles.js", "return [...a[0]].map((_, at) => m.sentenceAt(a[0], at));", text)
+    starts = [0, *itertools.accumulate(len(sentence) for sentence in sentences)]
+    assert sorted(set(found)) == starts[:-1]
+    assert found[text.index("Brown")] == text.index("Mr.")
+
+
 def test_words_of_a_recognised_sentence_get_their_marks_back() -> None:
     sentence = {"text": "Hello, world: it's 5%, isn't it?", "start": 1, "end": 3, "glued": True}
     heard = [
