@@ -4,12 +4,14 @@
 """
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tests.clients.kyutai.speaking import say as kyutai
 from tests.clients.openai_realtime import loud, quiet
@@ -30,7 +32,9 @@ LISTENERS = (
 SOUNDS = [np.concatenate([quiet(0.5), loud(seconds), quiet(2.0)]) for seconds in (0.4, 0.8, 1.2)]
 
 
-async def test_each_of_a_crowd_hears_what_it_hears_by_itself(tmp_path: Path) -> None:
+async def test_each_of_a_crowd_hears_what_it_hears_by_itself(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     async with opened(tmp_path, PausingRecognizer()) as house:
         server, dice = house.server, random.Random(1)
         place = Place(server.url, server.http_url, server.streams["Wyoming"])
@@ -59,3 +63,4 @@ async def test_each_of_a_crowd_hears_what_it_hears_by_itself(tmp_path: Path) -> 
         for number in stayed:
             assert answers[number] == alone[chosen[number]], asks[chosen[number]]
         await wait_for_idle(server)  # type: ignore[arg-type]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
