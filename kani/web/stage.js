@@ -172,7 +172,8 @@ export class Stage {
 
   /** All that was asked for has come. */
   complete() {
-    this.#waveform.expected = 0;
+    // A chapter that was stopped is as long as it was.
+    if (!this.#utterance?.stopped || !this.#utterance.choice.chapter) this.#waveform.expected = 0;
   }
 
   /** Foresee the length of the whole by what has come of the text, and that of what is before it in a chapter. */

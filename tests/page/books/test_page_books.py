@@ -311,6 +311,9 @@ def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
     before = whole.index(second["text"])
     page.locator("#waveform").click(position={"x": 2, "y": 20})
     page.wait_for_function(f"() => document.querySelector('#words i.said').textContent.length < {before / 2}")
+    visitor.wait_for_sound()
+    page.click("#stop")
+    assert seconds(page.inner_text("#clock").partition(" / ~")[2]) > 60
 
 
 def seconds(clock: str) -> int:
