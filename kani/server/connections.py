@@ -65,10 +65,11 @@ class _Connection:
         try:
             await self._send(message)
             self._close_sent = self.closed
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             if message["type"] != "websocket.send":
                 raise
-            # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send.
+            # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send. And
+            # uvicorn has a RuntimeError if the client left while it was accepted.
             raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
@@ -78,7 +79,7 @@ class _Connection:
         """
         if self.accepted and not self._close_sent:
             self.closed = self._close_sent = True
-            with suppress(OSError):
+            with suppress(OSError, RuntimeError):
                 await self._send({"type": "websocket.close", "code": code, "reason": reason})
 
     async def wait_closed(self) -> None:

@@ -247,13 +247,14 @@ def connections(phase: Phase) -> Connections:
     return made
 
 
-async def test_every_sending_task_gets_the_disconnect() -> None:
+@pytest.mark.parametrize("error", [ClientDisconnected, RuntimeError("Expected 'websocket.accept'")])
+async def test_every_sending_task_gets_the_disconnect(error: Exception) -> None:
     async def receive() -> Message:
         return {"type": "websocket.connect"}
 
     async def send(message: Message) -> None:
         if message["type"] == "websocket.send":
-            raise ClientDisconnected
+            raise error
 
     async def dialect(scope: Scope, receive: Receive, send: Send) -> None:
         socket = WebSocket(scope, receive, send)
