@@ -174,14 +174,17 @@ def test_each_language_and_tab_is_accessible_in_all_colours(visit: Visit) -> Non
 @pytest.mark.parametrize(
     ("width", "height", "touch"), [(1366, 768, False), (390, 844, True), (360, 640, True)]
 )
-def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height: int, *, touch: bool) -> None:
+def test_recordings_and_repetition_are_found_without_scrolling(
+    visit: Visit, width: int, height: int, *, touch: bool
+) -> None:
     visitor = visit(viewport={"width": width, "height": height}, has_touch=touch)
     page = visitor.page
     expect(page.locator("#repeat-card")).to_be_hidden()
+    expect(page.locator("#emotions button").nth(7 if height > 700 else 0)).to_be_in_viewport(ratio=1)
     page.click("#gallery-all")
     page.click("#tab-listen")
     page.wait_for_selector("#listen:enabled")
-    for selector in ("#listen", "#listen-repeat"):
+    for selector in ("#listen", ".drop", "#listen-repeat"):
         expect(page.locator(selector)).to_be_in_viewport(ratio=1)
     if touch:
         for selector in ("#listen-repeat", "#listen-speakers"):
@@ -194,6 +197,33 @@ def test_repetition_is_found_without_scrolling(visit: Visit, width: int, height:
     expect(page.locator("#gallery-all")).to_have_attribute("aria-expanded", "false")
     page.click("#tab-speak")
     expect(page.locator("#repeat-card")).to_be_hidden()
+
+
+COVERED = """() => ["edit", "book-restart", "book-close"].filter((id) => {
+  const { right, top, bottom } = document.getElementById(id).getBoundingClientRect();
+  return document.elementFromPoint(right - 12, (top + bottom) / 2)?.closest("[id]").id !== id;
+})"""
+"""What is covered of the row above a book's text."""
+
+
+def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
+    page = visit(locale="fr-FR", viewport={"width": 640, "height": 360}, has_touch=True).page
+
+    def in_view(*selectors: str) -> None:
+        for selector in selectors:
+            expect(page.locator(selector)).to_be_in_viewport(ratio=1)
+
+    page.click("#speak")
+    for menu, last in (("#files", "#json"), ("#playback", "#volume"), ("#rest", "#show-details")):
+        page.click(f"{menu} > summary")
+        in_view("#text", "#speak", "#voice-chip", "#pause", "#waveform", f"{menu} .sheet", last)
+        page.keyboard.press("Escape")
+    page.set_input_files("#book-file", {"name": "A.txt", "mimeType": "text/plain", "buffer": b"One."})
+    page.wait_for_selector("#book-close")
+    page.eval_on_selector("#book-bar", "bar => { bar.hidden = false; }")
+    assert page.evaluate(COVERED) == []
+    page.eval_on_selector("#add-voice", "e => e.click()")
+    in_view("#voice-name", "#voice-language", "#record", "#voice-consent", "#voice-keep")
 
 
 TABS = """() => [...document.querySelectorAll("#tabs button")].map((tab) => {

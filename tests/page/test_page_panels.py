@@ -20,7 +20,7 @@ def test_without_a_model_the_tab_says_what_to_start(visit: Visit, width: int) ->
     visitor = visit(viewport={"width": width, "height": 844})
     page = visitor.page
     page.click("#tab-talk")
-    expect(page.locator("#talk-operator")).to_contain_text("docs/conversation.md")
+    expect(page.locator("#talk-operator")).to_contain_text("two steps")
     expect(page.locator("#talk-command")).to_be_visible(visible=width == 1280)
     # On a phone commands are not for whoever looks.
     if width == 390:
