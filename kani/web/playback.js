@@ -177,7 +177,6 @@ class Playback {
       complete: (result) => {
         if (goesOn(result)) return;
         this.stage.told(utterance.result);
-        compose.spoken((utterance.choice.before ?? "") + utterance.choice.text, utterance.result);
         this.#ends();
       },
       error: (error) => {
@@ -255,6 +254,8 @@ class Playback {
 
   #changed() {
     this.acts.changed();
+    const { choice, result, live } = this.shown;
+    if (live && result) compose.spoken((choice.before ?? "") + choice.text, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
