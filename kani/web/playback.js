@@ -220,8 +220,8 @@ class Playback {
     const { lost, seconds: length } = this.shown;
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
-    this.#changed();
     if (!lost) this.acts.book()?.heard(this.shown);
+    this.#changed();
   }
 
   /** Handle the player's events of the stream that plays. */
