@@ -111,10 +111,11 @@ function buttons() {
   find("stop").hidden = !playback.busy;
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
-  const act = !playback.player.busy ? "again" : playback.player.paused ? "resume" : "pause";
+  const goesOn = !playback.player.busy && features.book?.goesOn();
+  const act = playback.player.paused || goesOn ? "resume" : playback.player.busy ? "pause" : "again";
   find("pause").disabled = playback.asked ? !playback.player.busy : !some;
   find("pause").dataset.act = act;
-  find("pause").ariaLabel = t(act);
+  find("pause").ariaLabel = t(goesOn ? "book.continue" : act);
   for (const file of files) file.disabled = !some || (playback.asked && WHOLE.includes(file.value));
   if (left) find(some ? "pause" : "speak").focus({ preventScroll: true });
 }
@@ -190,8 +191,11 @@ find("compose").addEventListener("change", () => features.book?.differs() && spe
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);
+  else if (features.book?.goesOn()) speak(false);
   else playback.replay(playback.shown, playback.shown.pieces);
 });
+// As keys do on the slider of the position.
+for (const step of queryAll(".step")) step.addEventListener("click", () => find("waveform").dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
 for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;

@@ -2,9 +2,12 @@
 
 import { canvasOf } from "./canvas.js";
 import { find } from "./element.js";
+import { seconds, t } from "./i18n.js";
 
 const SHORTEST_S = 2;
 const ROOM = 6;
+/** Between two moments that are drawn. */
+const EVERY_S = 0.1;
 
 export class Arrivals {
   #clear = canvasOf(find("arrivals"), () => this.draw());
@@ -21,10 +24,7 @@ export class Arrivals {
 
   /** ``at`` seconds after it was asked for, the second ``position`` was heard. */
   heard(at, position) {
-    const [one, other] = this.#heard.slice(-2);
-    // Points on one line are one line.
-    const straight = one && other && Math.abs(at - position - (one[0] - one[1])) < 0.02 && other[1] > one[1];
-    if (straight && Math.abs(other[0] - other[1] - (one[0] - one[1])) < 0.02) this.#heard.pop();
+    if (at < this.#heard.at(-1)?.[0] + EVERY_S) return;
     this.#heard.push([at, position]);
   }
 
@@ -33,6 +33,8 @@ export class Arrivals {
     const last = (points) => points.at(-1) ?? [0, 0];
     const long = Math.max(SHORTEST_S, last(this.#came)[0], last(this.#heard)[0]);
     const much = Math.max(SHORTEST_S, last(this.#came)[1]);
+    const [time, length] = last(this.#came).map(seconds);
+    find("arrivals").ariaLabel = t("arrivals.label", { n: this.#came.length, time, length });
     const x = (at) => ROOM + (at / long) * (width - 2 * ROOM);
     const y = (seconds) => height - ROOM - (seconds / much) * (height - 2 * ROOM);
     const line = (name, lineWidth, points) => {

@@ -4,7 +4,7 @@ import { compose } from "./compose.js";
 import { find, query, tell } from "./element.js";
 import { complain } from "./failures.js";
 import { history } from "./history.js";
-import { clock, percent, t, translate } from "./i18n.js";
+import { clock, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
@@ -43,6 +43,7 @@ export class Book {
     pressing("next", () => this.#use(this.#at + 1));
     pressing("restart", () => this.#use(this.#at));
     pressing("close", () => this.#close());
+    pressing("other", () => find("book-file").click());
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making?.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
@@ -146,6 +147,12 @@ export class Book {
   /** True while the chapter is shown and not heard on: a voice that is taken then waits. */
   rests = () => this.#reads(compose.choice) && (!this.#sounds() || playback.player.paused);
 
+  /** True if the chapter was left before its end, and is read on from there. */
+  goesOn() {
+    const { choice, stopped, lost } = playback.shown ?? { choice: {} };
+    return this.#reads(choice) && this.#reads(compose.choice) && (stopped || lost || this.#place[1] > 0);
+  }
+
   /** True if the chapter sounds otherwise than is chosen now. */
   differs() {
     const { text, ...manner } = compose.choice;
@@ -155,7 +162,8 @@ export class Book {
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
     if (!this.#sounds() || playback.place < 0) return;
-    const { text, before = "" } = playback.shown.choice;
+    const { choice: { text, before = "" }, result } = playback.shown;
+    this.#book.language ||= result?.language ?? "";
     this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
   }
 
@@ -167,7 +175,7 @@ export class Book {
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
   heard({ choice, stopped }) {
     if (stopped || !this.#reads(choice)) return;
-    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, true);
+    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, find("sleep").value !== "chapter");
     else this.#keepPlace(0, 0);
   }
 
@@ -193,7 +201,7 @@ export class Book {
     this.#keepPlace(from);
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
-    compose.give(this.#text);
+    compose.give(this.#text, false, this.#book.language);
     // The next arrow key chooses the next chapter.
     find("text").blur();
     focused.focus({ preventScroll: true, focusVisible });
@@ -209,10 +217,13 @@ export class Book {
 
   /** Remember a place. */
   #keepPlace(from, at = this.#at) {
-    const { id } = this.#book;
+    const { id, chapters } = this.#book;
     const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
     this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;
+    const lengthOf = (some) => some.reduce((sum, { text }) => sum + text.length, 0);
+    const share = (lengthOf(chapters.slice(0, at)) + from) / lengthOf(chapters);
+    tell(find("book-place"), t("book.place", { at: number(at + 1), all: number(chapters.length), percent: percent(share) }));
     this.#nameSpeaking();
   }
 

@@ -1,5 +1,12 @@
 /** A canvas in the page's own colours, sharp on every screen, drawn anew when its size or the colours change. */
 
+/** Fill a bar with round ends, that is as high as ``tall`` around ``middle``. */
+export function fillBar(pen, left, middle, wide, tall, round = wide / 2) {
+  pen.beginPath();
+  pen.roundRect(left, middle - tall / 2, wide, tall, round);
+  pen.fill();
+}
+
 /**
  * What clears a canvas: each call returns its context, its size in CSS pixels, and `colour`, which reads a custom property.
  * @param {HTMLElement} element a canvas

@@ -38,8 +38,9 @@ class Compose {
   /** The text that needs not be kept: an example, or what is kept elsewhere. */
   #given = "";
   #wanted;
-  /** Id of the voice that the server chose for the text, "" before it has; and of each language's own. */
+  /** Id of the voice that the server chose for the text, and the language of that, "" while not known; and the voice of each language. */
   #heard = "";
+  #spoken = "";
   #defaults = {};
   #told = "";
 
@@ -69,8 +70,7 @@ class Compose {
     find("compose").addEventListener("submit", speaks);
     // The server's choices for another text are not shown any more.
     this.#text.addEventListener("input", () => {
-      this.#heard = "";
-      this.#name("", "");
+      this.#heard = this.#spoken = "";
     });
     this.#text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
@@ -154,14 +154,19 @@ class Compose {
     if (text !== this.choice.text) return;
     this.#given = text;
     if (!language) return;
-    this.#name(languageName(primary(language), this.voices), nameOf(voice));
     this.#heard = voice;
+    this.#spoken = primary(language);
     this.#tellVoice();
+  }
+
+  /** The language of the text, as far as is known, else the page's. */
+  get tongue() {
+    return this.#language.value || this.#spoken || locale;
   }
 
   /** Id of the voice that speaks: the one that is chosen, or that the server has for the text, as far as is known. */
   get speaking() {
-    return this.#voice.value || this.#heard || this.own(this.#language.value || locale);
+    return this.#voice.value || this.#heard || this.own(this.tongue);
   }
 
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
@@ -204,8 +209,8 @@ class Compose {
     };
   }
 
-  /** Replace the text that is there. What was typed can be brought back, with all that was chosen for it. */
-  give(text, typed = false) {
+  /** Replace the text that is there; language: its own, if that is known. What was typed can be brought back, with all that was chosen for it. */
+  give(text, typed = false, language = "") {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
       // Without the server the browser's own undo is left.
@@ -216,6 +221,8 @@ class Compose {
     this.#text.focus();
     this.#text.select();
     type(this.#text, text);
+    this.#spoken = primary(language);
+    this.#tellVoice();
   }
 
   /** The protocol's parameters of a choice: what is as it comes is left out. */
@@ -261,13 +268,8 @@ class Compose {
     this.#text.dir = direction(known);
     if (known) this.#text.lang = known;
     else this.#text.removeAttribute("lang");
+    this.#told = "";
     this.#changed();
-  }
-
-  /** Name what the server chooses by itself: "Detect (English)". */
-  #name(language, voice) {
-    const choices = [[this.#language, t("language.auto"), language], ...[this.#voice, find("player-voice")].map((select) => [select, t("voice.default"), voice])];
-    for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;
   }
 
   /** An example makes room for that of the language. */
@@ -307,9 +309,13 @@ class Compose {
   /** Tell which voice speaks, in the row of the buttons and to the list of voices. */
   #tellVoice() {
     const { speaking } = this;
-    const told = `${speaking} ${this.#voice.value} ${this.#language.value} ${this.voices.length}`;
+    const told = `${speaking} ${this.#spoken} ${this.#voice.value} ${this.#language.value} ${this.voices.length}`;
     if (told === this.#told) return;
     this.#told = told;
+    // What the server chooses by itself: "Detect (English)".
+    const language = this.#spoken && languageName(this.#spoken, this.voices);
+    const choices = [[this.#language, t("language.auto"), language], ...[this.#voice, find("player-voice")].map((select) => [select, t("voice.default"), this.#spoken && nameOf(speaking)])];
+    for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;
     const voice = this.voices.find(({ id }) => id === speaking);
     find("voice-chip-name").textContent = voice ? shortName(voice) : nameOf(speaking) || t("voice.default");
     this.#voice.dispatchEvent(new Event("chosen"));

@@ -4,13 +4,9 @@
 export const quote = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 
 /** The path of a call, with the example of each parameter in it. */
-export function pathOf(call) {
-  return call.parameters
-    .filter((parameter) => parameter.in === "path")
-    .reduce((path, { name, schema }) => {
-      const example = schema.examples?.[0] ?? schema.enum?.[0] ?? name;
-      return path.replace(`{${name}}`, encodeURIComponent(example));
-    }, call.path);
+export function pathOf({ path, parameters }) {
+  const schemas = Object.fromEntries(parameters.map(({ name, schema }) => [name, schema]));
+  return path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(schemas[name].examples?.[0] ?? schemas[name].enum?.[0] ?? name));
 }
 
 function bodyOf({ kind, media }) {

@@ -8,8 +8,7 @@ import { fieldRows, kindOf, resolve } from "./schema.js";
 
 /** The calls that most come for, which can be sent from here. */
 const MAIN = [
-  "POST /v1/audio/speech", "POST /v1/audio/transcriptions", "POST /v1/text-to-speech/{voice_id}", "POST /tts",
-  "GET /v1/audio/voices",
+  "POST /v1/audio/speech", "POST /v1/audio/transcriptions", "POST /v1/text-to-speech/{voice_id}", "POST /tts", "GET /v1/audio/voices",
 ];
 const MAIN_TAG = { name: "Speech and transcription", description: "The calls that most programs need. Each can be sent from here." };
 /** The pages' own files, which no program asks for. */

@@ -80,7 +80,7 @@ export class Gallery {
 
   /** The language of the voices that are shown, "" for all. */
   get #tongue() {
-    return this.#all ? this.#language.value : compose.choice.language || locale;
+    return this.#all ? this.#language.value : compose.tongue;
   }
 
   /** The voice of a language that speaks where none is chosen; undefined if it has none. */

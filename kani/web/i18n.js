@@ -4,9 +4,7 @@ import { queryAll } from "./element.js";
 import { Memory } from "./storage.js";
 
 /** The page's languages, each by its own name. */
-export const LOCALES = {
-  ar: "العربية", en: "English", es: "Español", fr: "Français", hi: "हिन्दी", ja: "日本語", pt: "Português", zh: "简体中文",
-};
+export const LOCALES = { ar: "العربية", en: "English", es: "Español", fr: "Français", hi: "हिन्दी", ja: "日本語", pt: "Português", zh: "简体中文" };
 
 const chosen = new Memory("kani.locale", () => localStorage);
 const known = navigator.languages.map((tag) => tag.split("-")[0]).find((tag) => tag in LOCALES);
@@ -43,9 +41,7 @@ export const addTexts = (more) => Object.assign(texts, more[locale]);
 /** Return true if there are words for ``name``. */
 export const has = (name) => name in texts;
 
-const formats = [0, 1, 2].map(
-  (digits) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: digits }),
-);
+const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat(locale, { maximumFractionDigits: digits, minimumFractionDigits: digits }));
 
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);

@@ -21,11 +21,11 @@ export class MediaKeys {
     this.#silence.loop = true;
     /** @type {Partial<Record<MediaSessionAction, () => void>>} */
     const keys = {
-      play: () => playback.pause(false),
+      play: () => (playback.player.busy ? playback.pause(false) : find("pause").click()),
       pause: () => playback.pause(true),
       stop: () => quiet(),
-      seekbackward: () => slide("ArrowLeft"),
-      seekforward: () => slide("ArrowRight"),
+      seekbackward: () => find("back").click(),
+      seekforward: () => find("forward").click(),
     };
     document.addEventListener("keydown", pressed);
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
@@ -47,15 +47,13 @@ export class MediaKeys {
   }
 }
 
-/** Do what a key does on the slider of the position. */
-const slide = (key) => find("waveform").dispatchEvent(new KeyboardEvent("keydown", { key }));
-
-/** Take a key of the keyboard, while something is heard, that what has the focus has no use for. */
+/** Take a key of the keyboard that what has the focus has no use for, while something is heard or can be read on. */
 function pressed(event) {
   const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
   const users = key === " " ? `${FIELDS}, a, button, summary` : FIELDS;
-  if (![" ", "ArrowLeft", "ArrowRight"].includes(key) || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users) || !playback.player.busy) return;
+  if (altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
+  const act = { " ": "pause", ...(playback.player.busy && { ArrowLeft: "back", ArrowRight: "forward" }) }[key];
+  if (!act || find("pause").disabled || find("pause").dataset.act === "again") return;
   event.preventDefault();
-  if (key === " ") playback.pause(!playback.player.paused);
-  else slide(key);
+  find(act).click();
 }

@@ -1,6 +1,6 @@
 /** The microphone's level: a ring around a button, and bars that run from it to both sides. */
 
-import { canvasOf } from "./canvas.js";
+import { canvasOf, fillBar } from "./canvas.js";
 import { make } from "./element.js";
 
 /** It is drawn as seldom as still looks live: what draws it, the recogniser may need. */
@@ -42,11 +42,7 @@ export function meterOf(button) {
       const tall = Math.max(BAR, Math.sqrt(level) * height * 0.9);
       pen.fillStyle = colour(n < levels.length ? "--accent" : "--wave");
       pen.globalAlpha = 1 - away / middle;
-      for (const side of [-1, 1]) {
-        pen.beginPath();
-        pen.roundRect(middle + side * away - BAR / 2, (height - tall) / 2, BAR, tall, BAR / 2);
-        pen.fill();
-      }
+      for (const side of [-1, 1]) fillBar(pen, middle + side * away - BAR / 2, height / 2, BAR, tall);
     }
     pen.globalAlpha = 1;
   }

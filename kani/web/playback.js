@@ -177,7 +177,6 @@ class Playback {
       complete: (result) => {
         if (goesOn(result)) return;
         this.stage.told(utterance.result);
-        compose.spoken((utterance.choice.before ?? "") + utterance.choice.text, utterance.result);
         this.#ends();
       },
       error: (error) => {
@@ -221,8 +220,8 @@ class Playback {
     const { lost, seconds: length } = this.shown;
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
-    this.#changed();
     if (!lost) this.acts.book()?.heard(this.shown);
+    this.#changed();
   }
 
   /** Handle the player's events of the stream that plays. */
@@ -255,6 +254,8 @@ class Playback {
 
   #changed() {
     this.acts.changed();
+    const { choice, result, live } = this.shown;
+    if (live && result) compose.spoken((choice.before ?? "") + choice.text, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

@@ -56,9 +56,7 @@ export const inWords = (tell) => expected([ServerError], ({ words }) => tell(wor
 /** Opens the paths of speech recognition, where the server asks for no key of its own. */
 const PUBLIC_TOKEN = "public_token";
 
-const KINDS = {
-  401: "key", 403: "refused", 404: "missing", 409: "taken", 429: "limited", 503: "busy", 504: "late", 507: "busy",
-};
+const KINDS = { 401: "key", 403: "refused", 404: "missing", 409: "taken", 429: "limited", 503: "busy", 504: "late", 507: "busy" };
 
 /** Settings that a refusal's message names: the refusal is known by them. */
 const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin", KANI_API_KEYS: "proxy" };

@@ -39,9 +39,12 @@ export class Stage {
   constructor(player, seek, readFrom) {
     this.player = player;
     this.#waveform = new Waveform(find("waveform"), (second) => {
-      // Of what is before it there is no audio.
-      const share = 1 + second / this.#waveform.earlier;
-      if (second >= 0 || !readFrom(Math.floor(share * this.#utterance.choice.before.length), false)) seek(second);
+      const { choice: { text, before = "" }, seconds: length } = this.#utterance;
+      const { earlier, expected } = this.#waveform;
+      // Of what is before it there is no audio, nor of what has not come.
+      const place = second < 0 ? before.length * (1 + second / earlier) : before.length + text.length * (second / expected);
+      const there = second >= 0 && second <= length;
+      if (there || !readFrom(Math.floor(place), false)) seek(second);
     });
     find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
@@ -198,7 +201,6 @@ export class Stage {
     this.complete();
     this.#shows(all ? this.#utterance.seconds : this.player.heard());
     this.#arrivals?.draw();
-    this.#label();
   }
 
   /** Show the final metadata: engine, voice, similarity to a recording, unused parameters. */
@@ -232,13 +234,6 @@ export class Stage {
     if (!Arrivals || !this.#utterance) return;
     this.#arrivals ??= new Arrivals();
     this.#arrivals.begin(this.#utterance.arrivals);
-    this.#label();
-  }
-
-  #label() {
-    const { arrivals, seconds: length } = this.#utterance;
-    const facts = { n: arrivals.length, time: seconds(arrivals.at(-1)?.[0] ?? 0), length: seconds(length) };
-    if (this.#arrivals) find("arrivals").ariaLabel = t("arrivals.label", facts);
   }
 
   /** Show a position: the waveform, and the time beside it. */

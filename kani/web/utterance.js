@@ -47,8 +47,7 @@ export class Utterance {
     this.samples += samples.length;
     this.arrivals.push([(now - this.askedAt) / 1000, this.seconds]);
     const { characters, seconds } = this.#before;
-    const spans = (metadata.spans ?? []).map(([start, end, from, to]) =>
-      [start + characters, end + characters, from + seconds, to + seconds]);
+    const spans = (metadata.spans ?? []).map(([start, end, from, to]) => [start + characters, end + characters, from + seconds, to + seconds]);
     this.spans.push(...spans);
     return { samples, spans };
   }

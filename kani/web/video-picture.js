@@ -1,5 +1,6 @@
 /** The picture of a result's video: its words over the waveform, each lit as it is said. */
 
+import { fillBar } from "./canvas.js";
 import { find } from "./element.js";
 import { direction, MARK, SPEAKABLE } from "./words.js";
 
@@ -102,9 +103,7 @@ export function pictureOf(canvas, utterance) {
     peaks.forEach((peak, n) => {
       const tall = Math.max(6, peak * WAVE_HEIGHT);
       pen.fillStyle = (n / BARS) * utterance.seconds < at ? colours.accent : colours.wave;
-      pen.beginPath();
-      pen.roundRect(MARGIN + n * each, middle - tall / 2, each * 0.6, tall, each * 0.3);
-      pen.fill();
+      fillBar(pen, MARGIN + n * each, middle, each * 0.6, tall);
     });
   }
 
@@ -125,9 +124,7 @@ export function pictureOf(canvas, utterance) {
         const now = from <= at && at < to;
         if (now) {
           pen.fillStyle = colours.marker;
-          pen.beginPath();
-          pen.roundRect(x - 10, middle - 0.62 * size, wide + 20, 1.24 * size, 16);
-          pen.fill();
+          fillBar(pen, x - 10, middle, wide + 20, 1.24 * size, 16);
         }
         pen.fillStyle = now ? colours["on-marker"] : from <= at && at > 0 ? colours.ink : colours.soft;
         pen.fillText(text, x, middle);

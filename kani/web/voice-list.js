@@ -19,9 +19,8 @@ const isRefining = (voice) => voice.engines.some(({ state }) => state === "refin
 function nearness({ engine, similarity }, language) {
   const all = Object.entries(similarity);
   const telling = all.filter(([tag, { measured }]) => measured || tag === language);
-  const values = (telling.length ? telling : all).map(([tag, { now, measured }]) =>
-    t(measured ? "kept.measured" : "kept.foreseen", { language: languageName(tag), now: percent(now) }),
-  );
+  const inWords = ([tag, { now, measured }]) => t(measured ? "kept.measured" : "kept.foreseen", { language: languageName(tag), now: percent(now) });
+  const values = (telling.length ? telling : all).map(inWords);
   return t("kept.near", { engine, values: values.join(", ") });
 }
 

@@ -137,14 +137,9 @@ export const isNatural = (voice) => voice.engine !== "espeak";
 
 /** Fill a <select>; groups: [label, [[value, words], …]], without a group where the label is "". */
 export function fill(select, groups, chosen) {
-  const option = ([value, words]) => new Option(words, value, false, value === chosen);
-  select.replaceChildren(
-    ...groups.flatMap(([label, choices]) => {
-      if (!label) return choices.map(option);
-      if (choices.length === 0) return [];
-      return [make("optgroup", { label }, ...choices.map(option))];
-    }),
-  );
+  const options = (choices) => choices.map(([value, words]) => new Option(words, value, false, value === chosen));
+  const shown = groups.filter(([label, choices]) => !label || choices.length > 0);
+  select.replaceChildren(...shown.flatMap(([label, choices]) => (label ? make("optgroup", { label }, ...options(choices)) : options(choices))));
 }
 
 /**

@@ -3,7 +3,7 @@
  * moved by keys. Its width stands for what is expected, as long as some of it is still to come.
  */
 
-import { canvasOf } from "./canvas.js";
+import { canvasOf, fillBar } from "./canvas.js";
 import { seconds, t } from "./i18n.js";
 
 const PEAKS_PER_S = 100;
@@ -39,7 +39,7 @@ export class Waveform {
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
       const second = ((event.clientX - left) / width) * this.#scale - this.earlier;
-      this.#held = Math.min(Math.max(-this.earlier, second), this.seconds);
+      this.#held = Math.min(Math.max(-this.earlier, second), this.#scale - this.earlier);
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
@@ -107,9 +107,7 @@ export class Waveform {
       for (let n = Math.max(0, from); n < Math.max(from + 1, (bar + 1) * each - before) && n < this.#peaks.length; n++) peak = Math.max(peak, this.#peaks[n]);
       const tall = peak < 0 ? 2 : Math.max(3, (peak / this.#loudest) * (height - 4));
       pen.fillStyle = colour(bar < heard ? "--accent" : peak < 0 ? "--line" : "--wave");
-      pen.beginPath();
-      pen.roundRect(bar * (BAR + GAP), (height - tall) / 2, BAR, tall, BAR / 2);
-      pen.fill();
+      fillBar(pen, bar * (BAR + GAP), height / 2, BAR, tall);
     }
     // To a screen reader, by tenths of a second.
     const [at, end] = [this.earlier + shown, this.earlier + this.seconds];

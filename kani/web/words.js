@@ -12,8 +12,8 @@ import { nameOf } from "./voices.js";
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
-/** Milliseconds for which a reader who has scrolled is left at that place. */
-const STAYS_MS = 5000;
+/** Milliseconds for which a reader who has scrolled away is left at that place. */
+const STAYS_MS = 10_000;
 /** What a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
@@ -165,7 +165,8 @@ export class Words {
   }
 
   #follow(word) {
-    if (performance.now() - this.#scrolled < STAYS_MS) return;
+    if (performance.now() - this.#scrolled < STAYS_MS && !isSeen(this.#box, word)) return;
+    this.#scrolled = -Infinity;
     follow(this.#box, word, this.#followed);
     this.#followed = word;
   }
@@ -183,11 +184,13 @@ export function follow(box, word, before) {
 }
 
 /** Scroll a box to a word that is not in sight in it, so that whole lines are; above: how many before its own. */
-function reveal(box, { offsetTop: top, offsetHeight: height }, above = 1) {
+function reveal(box, word, above = 1) {
   const line = Number.parseFloat(getComputedStyle(box).lineHeight);
-  const seen = top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
-  if (!seen) box.scrollTop = (Math.floor(top / line) - above) * line;
+  if (!isSeen(box, word)) box.scrollTop = (Math.floor(word.offsetTop / line) - above) * line;
 }
+
+/** Whether a word is in sight in a box, and the line after it. */
+const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
 /** A text without its marks of voices and pauses, which are not said. */
 export const withoutMarks = (text) => text.replaceAll(MARK, "").trim();

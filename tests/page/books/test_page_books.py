@@ -321,6 +321,63 @@ def seconds(clock: str) -> int:
     return 60 * int(minutes) + int(rest)
 
 
+@pytest.mark.parametrize("key", [True, False])
+def test_player_reads_on_from_where_it_was_stopped(visitor: Visitor, tmp_path: Path, key: bool) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    expect(page.locator("#book-place")).to_have_text("Chapter 1 of 2 · 0%")
+    page.click("#speak")
+    page.wait_for_function(BEGUN)
+    page.click("#stop")
+    expect(page.locator("#pause")).to_have_accessible_name("Continue")
+    page.locator("#pause").blur()
+    page.keyboard.press("Space") if key else page.click("#pause")
+    visitor.wait_for_sound()
+    first, second = (request["text"] for request in visitor.requests)
+    assert first.endswith(second) and second.startswith("This is") and len(first) - len(second) >= 150
+    # One that was heard to its end is played again.
+    page.get_by_role("button", name="Next chapter").click()
+    page.wait_for_function("() => document.querySelector('#pause').dataset.act === 'again'")
+    expect(page.locator("#pause")).to_have_accessible_name("Play again")
+
+
+def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, tmp_path: Path) -> None:
+    visitor = visit(viewport={"width": 360, "height": 640}, has_touch=True)
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    expect(page.locator("#chapter option")).to_have_count(2)
+    expect(page.locator("#back")).to_be_hidden()
+    page.click("#speak")
+    page.wait_for_function(BEGUN)
+    for name, way in (("Five seconds back", "<"), ("Five seconds ahead", ">")):
+        box = page.get_by_role("button", name=name).bounding_box()
+        assert box and min(box["width"], box["height"]) >= 44
+        before = float(page.get_attribute("#waveform", "aria-valuenow") or 0)
+        page.get_by_role("button", name=name).click()
+        page.wait_for_function(f"() => document.querySelector('#waveform').ariaValueNow {way} {before}")
+    page.click("#stop")
+    with page.expect_file_chooser() as choosing:
+        page.get_by_role("button", name="Another book").click()
+    choosing.value.set_files(epub(tmp_path / "b.epub"))
+    expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
+
+
+def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    english = page.inner_text("#voice-chip-name")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    spanish = page.inner_text("#voice-chip-name")
+    assert spanish != english
+    expect(page.locator("#gallery [aria-selected=true] b")).to_have_text(spanish)
+    assert f"({spanish}" in page.locator("#player-voice option").first.inner_text()
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#voice-chip-name")).to_have_text(spanish)
+    page.get_by_role("button", name="Close the book").click()
+    expect(page.locator("#voice-chip-name")).to_have_text(english)
+
+
 def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
     give(page, long_book(tmp_path, between=" "))
