@@ -312,7 +312,7 @@ class Compose {
     const told = `${speaking} ${this.#spoken} ${this.#voice.value} ${this.#language.value} ${this.voices.length}`;
     if (told === this.#told) return;
     this.#told = told;
-    // What the server chooses by itself: "Detect (English)".
+    // The server's own choice: "Detect (English)".
     const language = this.#spoken && languageName(this.#spoken, this.voices);
     const choices = [[this.#language, t("language.auto"), language], ...[this.#voice, find("player-voice")].map((select) => [select, t("voice.default"), this.#spoken && nameOf(speaking)])];
     for (const [{ value, options }, words, chosen] of choices) options[0].text = chosen && !value ? `${words} (${chosen})` : words;

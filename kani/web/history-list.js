@@ -38,7 +38,7 @@ export class HistoryList {
       items.set(entry.id, before?.facts === facts ? before : { item: this.#item(entry), facts });
     }
     this.#items = items;
-    // What was heard of a book is folded away in its entry, which stands where the latest of that would.
+    // Speech of a book is folded away in its entry, which stands where the latest speech would.
     const homes = entries.map(({ id, choice }) => items.get(choice?.book) ?? items.get(id));
     arrange(find("history"), [...new Set(homes)].map(({ item }) => item));
     for (const [book, { item }] of items) {

@@ -69,7 +69,7 @@ export const texts = {
     "talk.held": "Push to talk",
     "talk.needed": "A conversation needs a language model.",
     "talk.recordings": "Speech recognition on this server is too slow for live speech, which a conversation needs.",
-    "talk.operator": "Whoever runs this server can connect one to it in two steps, also on the same machine. Until then you can speak and listen on the other two tabs.",
+    "talk.operator": "The person who runs this server can connect one to it in two steps, also on the same machine. Until then you can speak and listen on the other two tabs.",
     "talk.how": "How to add one",
     "talk.model": "Start one, for example Ollama:",
     "talk.server": "Start this server with its address:",

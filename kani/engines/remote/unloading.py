@@ -148,7 +148,7 @@ class UnloadingLink:
 
 
 class ByWorkers:
-    """What a remote engine and a remote recogniser have in common: the workers that they work by."""
+    """Workers of a remote engine or a remote recogniser: the part that both share."""
 
     _link: Workers | None = None
 

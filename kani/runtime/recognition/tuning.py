@@ -1,4 +1,4 @@
-"""Thresholds by which the words of a stream are decided and its audio is kept; see docs/listening.md."""
+"""Thresholds that decide when a stream's words are final and how much audio is kept: docs/listening.md."""
 
 from __future__ import annotations
 

@@ -489,7 +489,7 @@ def test_phone_with_a_book_that_rests_shows_its_chapter_and_the_button(
     for part in ("#book-open h3", "#speak"):
         expect(page.locator(part)).to_be_in_viewport(ratio=1)
     chapter, words = (page.locator(part).bounding_box() for part in ("#chapter", "#words"))
-    assert chapter and words and chapter["width"] >= 140 and words["height"] >= 90
+    assert chapter and words and chapter["width"] >= 150 and words["height"] >= 90
 
 
 def test_desktop_that_reads_a_book_shows_its_text_down_to_the_player(visit: Visit, tmp_path: Path) -> None:

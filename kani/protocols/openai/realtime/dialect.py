@@ -1,4 +1,4 @@
-"""What differs between the connections of OpenAI's clients, of calls and of Unmute's clients."""
+"""Differences between the connections of OpenAI's clients, of calls and of Unmute's clients."""
 
 from __future__ import annotations
 

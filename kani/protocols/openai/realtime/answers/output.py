@@ -25,7 +25,7 @@ _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 @dataclass(frozen=True, slots=True)
 class ResponseContext:
-    """What the events of a response are made of."""
+    """Values that the events of a response are made of."""
 
     sender: EventSender
     conversation: Conversation
