@@ -12,8 +12,6 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A worker as a server sees it."""
-
     replica: str
     """Name of the worker, or its address."""
     slots: int

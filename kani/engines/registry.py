@@ -41,8 +41,6 @@ log = logging.getLogger(__name__)
 
 
 class Engines(NamedTuple):
-    """Engines that are not started."""
-
     required: tuple[Engine, ...]  # must start; in order of preference
     late: tuple[str, Engine] | None = None  # name and engine; preferred once it has started beside the others
 
@@ -136,7 +134,6 @@ class Registry:
         return _called(name, lambda: known(self.settings(plugin.settings)))
 
     def _given(self, plugin: EnginePlugin[Any] | RecognizerPlugin[Any]) -> tuple[Any, Resources]:
-        """Return what a plugin is built from."""
         folder = self.resources.cache_dir / plugin.name
         return self.settings(plugin.settings), replace(self.resources, cache_dir=folder, host=self)
 

@@ -266,7 +266,6 @@ class _LogicalStream:
         return self._resampler.feed(decoded[skipped:end]), len(decoded), packets.count(None)
 
     def finish(self) -> Samples:
-        """Return the last samples."""
         return self._resampler.finish()
 
     def _packets(self, page: Page) -> Iterator[bytes]:

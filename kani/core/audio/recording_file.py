@@ -209,7 +209,6 @@ class PcmFile:
     ) -> None: ...
 
     def read(self) -> Samples | None:
-        """Read the next samples, as ``RecordingFile.read`` does."""
         data = self._file.read(2 * round(PIECE_S * self._sample_rate))
         if len(data) % 2:
             raise refused("must have whole samples of two bytes")

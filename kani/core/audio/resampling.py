@@ -82,7 +82,6 @@ class LowDelayResampler:
             self._skipped = silence * target_rate // source_rate - len(dropped)
 
     def feed(self, samples: Samples) -> Samples:
-        """Return the audio for ``samples``."""
         if self._source_rate == self._target_rate:
             return samples
         self._taken += len(samples)
@@ -96,7 +95,6 @@ class LowDelayResampler:
         return ready[:count]
 
     def _resample(self, samples: Samples) -> Samples:
-        """Return swresample's output for more samples."""
         frame = av.AudioFrame.from_ndarray(
             np.ascontiguousarray(samples[None], np.float32), format="flt", layout="mono"
         )
@@ -135,7 +133,6 @@ class Rechunker:
         """Samples in the chunks so far."""
 
     def feed(self, chunk: SpeechChunk) -> list[SpeechChunk]:
-        """Return the chunks that are ready."""
         if self._resampler is None:
             self._resampler = Resampler(chunk.sample_rate, self._rate)
         self._spans += chunk.spans

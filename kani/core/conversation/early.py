@@ -25,7 +25,6 @@ class Made:
     session: SpeechSession | None
 
     async def aclose(self) -> None:
-        """End both."""
         self.answer.cancel("dropped")
         await self.answer.aclose()
         if self.session is not None:

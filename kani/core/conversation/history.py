@@ -15,8 +15,6 @@ MAX_CHARACTERS = 2**20
 
 
 class History:
-    """Items of one conversation, by their ids."""
-
     def __init__(self) -> None:
         self._items: dict[str, Item] = {}
         self._size = 0
@@ -39,7 +37,6 @@ class History:
         return previous
 
     def prepend(self, item: Item) -> None:
-        """Add an item at the start."""
         self._place([], item)
 
     def insert_after(self, previous: str, item: Item) -> None:
@@ -52,7 +49,6 @@ class History:
         self._grow(item.size)
 
     def remove(self, item: Item) -> None:
-        """Remove an item that is there."""
         del self._items[item.id]
         self._dropped(item)
 
@@ -75,7 +71,6 @@ class History:
             await self._settled.wait()
 
     def last_of_user(self) -> Message | None:
-        """Return the last message of the user, if there is one."""
         messages = (item for item in reversed(self.items) if isinstance(item, Message))
         return next((message for message in messages if message.role == "user"), None)
 

@@ -67,8 +67,6 @@ class TurnRule:
 
 
 class TurnState(enum.Enum):
-    """States of a ``TurnMachine``."""
-
     SILENT = enum.auto()
     """No turn goes on."""
 
@@ -108,8 +106,6 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    """A turn has begun."""
-
     start_s: float
     """Start with the padding before it, in seconds of the audio."""
     words: Sequence[RecognizedWord] = ()
@@ -122,8 +118,6 @@ class TurnStarted:
 
 @dataclass(frozen=True, slots=True)
 class TurnStopped:
-    """A turn has ended."""
-
     end_s: float
     """End with the silence that ended it, in seconds of the audio."""
 

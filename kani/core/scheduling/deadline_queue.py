@@ -67,7 +67,6 @@ class DeadlineQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of waits."""
         return len(self._waits)
 
     @property
@@ -127,7 +126,6 @@ class DeadlineQueue:
         self._shared.grant()
 
     def grant_next(self) -> None:
-        """Grant a place to the next wait."""
         wait = self._waits.pop(0)
         self.taken += 1
         if not wait.granted.done():

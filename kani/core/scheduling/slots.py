@@ -63,7 +63,6 @@ class SlotQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of requests that wait for a slot."""
         return self._queue.waiting
 
     @property
@@ -142,7 +141,6 @@ class QueueTicket:
         self._moved.set()
 
     def moved(self) -> None:
-        """Note that the queue has moved."""
         self._moved.set()
 
     def close(self) -> None:
@@ -204,7 +202,6 @@ class Slot:
 
     @property
     def queue(self) -> SlotQueue:
-        """The queue of the slot."""
         return self._queue
 
     def hold_again(self) -> None:
@@ -214,7 +211,6 @@ class Slot:
         self._since, self._held_s, self.waited_s = time.perf_counter(), 0.0, 0.0
 
     def release(self) -> None:
-        """Release the slot if it is held."""
         if self._since is not None:
             self._release(self._since)
 

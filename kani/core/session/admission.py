@@ -105,7 +105,6 @@ class Admission:
         self._observer.session_opened(protocol)
 
     def release(self, protocol: str) -> None:
-        """Release a session that was admitted."""
         self.sessions -= 1
         if not self.sessions:
             self._none_open.set()

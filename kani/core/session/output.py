@@ -54,7 +54,6 @@ class OutputStream:
 
     @property
     def duration_s(self) -> float:
-        """Seconds of audio so far."""
         return self.samples / self.sample_rate
 
     def begin_segment(self, text: IncrementalText) -> None:
@@ -101,7 +100,6 @@ class OutputStream:
         return self._text.spoken
 
     def add_silence(self, seconds: float) -> None:
-        """Add silence."""
         self._put(self._silence(seconds), [])
 
     def add_pause(self, at: int, seconds: float) -> None:

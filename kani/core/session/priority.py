@@ -36,7 +36,6 @@ class SessionPriorities:
         return priority
 
     def next_rank(self) -> int:
-        """Return a rank above all earlier ones."""
         return next(self._ranks)
 
     def notify(self) -> None:
@@ -74,7 +73,6 @@ class SessionPriority:
         self._group.notify()
 
     def audio_made(self, seconds: float) -> None:
-        """Note that ``seconds`` more of audio were made."""
         self.playback.add(seconds)
         self._group.notify()
 
@@ -100,7 +98,6 @@ class SessionPriority:
         self._group.notify()
 
     def leave(self) -> None:
-        """Leave the group, as the session is closed."""
         self._group.members.discard(self)
         self._group.notify()
 

@@ -117,7 +117,6 @@ class RecognitionSession:
         self._hears_again = True
 
     def begin_turn(self, start_s: float) -> None:
-        """Note where a turn begins."""
         if self._again is not None:
             self._again.begin(start_s)
 
@@ -163,7 +162,6 @@ class RecognitionSession:
         return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
 
     def finish(self) -> None:
-        """Mark the end of the audio."""
         self._finished = True
         self._arrived.set()
         self._taken.set()

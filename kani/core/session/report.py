@@ -85,7 +85,6 @@ class SessionReport:
         self.foreign_passages.append(passage)
 
     def slot_acquired(self, engine: str, waited_s: float) -> None:
-        """Count the wait of a segment for its slot."""
         self._waited_s += waited_s
         self._observer.slot_acquired(self.protocol, engine, waited_s)
 
@@ -121,7 +120,6 @@ class SessionReport:
         self._encoded_s += time.perf_counter() - self._given_at
 
     def audio_made(self, engine: EngineInfo, samples: int) -> None:
-        """Count samples, and time the first."""
         if self._first_audio_s is None and self._first_text_at is not None:
             self._first_audio_s = time.perf_counter() - self._first_text_at
             self._observer.first_audio(self.protocol, engine.name, self._first_audio_s)

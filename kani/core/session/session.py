@@ -146,7 +146,6 @@ class SpeechSession:
         self._worker.advance()
 
     def finish(self) -> None:
-        """Mark the end of the text."""
         try:
             self._segments.finish()
         except InvalidRequest as error:

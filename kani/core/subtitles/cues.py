@@ -49,7 +49,6 @@ class CueBuilder:
         return done
 
     def finish(self) -> list[Cue]:
-        """Return the last cues."""
         done = self._close(len(self._words)) if self._words else []
         return done + ([self._held] if self._held is not None else [])
 

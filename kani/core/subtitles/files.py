@@ -42,12 +42,10 @@ def speaker_name(speaker: int, known: Sequence[str] = ()) -> str:
 
 
 def srt(cues: Iterable[Cue]) -> str:
-    """Write a SubRip file."""
     return "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
 
 
 def vtt(cues: Iterable[Cue]) -> str:
-    """Write a WebVTT file."""
     return VTT_HEADER + "".join(map(vtt_cue, cues))
 
 

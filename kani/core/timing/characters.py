@@ -40,7 +40,6 @@ class TimedCharacters:
         return TimedCharacters(self.text + other.text, (*self.edges_s[:-1], *other.edges_s))
 
     def later(self, seconds: float) -> TimedCharacters:
-        """Return the characters with later times."""
         return TimedCharacters(self.text, tuple(edge + seconds for edge in self.edges_s))
 
     def divide(self, at: int) -> tuple[TimedCharacters, TimedCharacters]:
@@ -71,7 +70,6 @@ class TimedForms:
         return TimedForms(self.written + other.written, self.spoken + other.spoken)
 
     def later(self, seconds: float) -> TimedForms:
-        """Return the characters with later times."""
         return TimedForms(self.written.later(seconds), self.spoken.later(seconds))
 
     def common_edges(self) -> list[int]:
@@ -125,7 +123,6 @@ class CharacterClock:
 
     @property
     def text(self) -> str:
-        """All text fed so far."""
         return self._text
 
     def feed(self, text: str) -> None:

@@ -18,7 +18,6 @@ class MarkTimer:
         self._marks = marks
 
     def add(self, spans: Iterable[Span]) -> None:
-        """Add the next spans."""
         for span in spans:
             while (mark := self._next) is not None and _reaches(span, mark.at):
                 self.timed.append(TimedMark(mark.name, mark.at, _time_s(span, mark.at)))

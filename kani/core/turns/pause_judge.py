@@ -96,7 +96,6 @@ class PauseJudge:
         self._patient = True  # until the model has been waited for in this pause
 
     def add_audio(self, samples: Samples) -> None:
-        """Take what the recogniser reads."""
         self._audio.add(samples)
 
     def add_word(self, word: RecognizedWord) -> None:

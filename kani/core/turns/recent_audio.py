@@ -24,7 +24,6 @@ class RecentAudio:
         """Place of the first kept sample."""
 
     def add(self, samples: Samples) -> None:
-        """Append samples."""
         if self._pieces and len(self._pieces[-1]) < self._piece:
             samples = np.concatenate([self._pieces.pop(), samples])
         self._pieces.append(samples)

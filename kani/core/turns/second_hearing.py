@@ -92,7 +92,6 @@ class Hearing:
         return None if not self._task.done() or self._task.cancelled() else self._task.result()
 
     def cancel(self) -> None:
-        """End the work."""
         self._task.cancel()
 
 
@@ -116,7 +115,6 @@ class SecondHearing:
         self._running = set[asyncio.Task[HeardTurn | None]]()
 
     def add_audio(self, samples: Samples) -> None:
-        """Take what the recogniser reads."""
         self._audio.add(samples)
 
     def add_word(self, word: RecognizedWord) -> None:
@@ -161,7 +159,6 @@ class SecondHearing:
         return self._hearing
 
     async def aclose(self) -> None:
-        """End all work."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

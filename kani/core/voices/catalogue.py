@@ -59,7 +59,6 @@ class VoiceCatalogue:
 
     @property
     def _voices(self) -> Mapping[str, Voice]:
-        """The engines' voices, by id."""
         return {voice.id: voice for info in self._infos.values() for voice in info.voices}
 
     @property

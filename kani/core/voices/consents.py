@@ -57,11 +57,9 @@ class ConsentStore:
         return sorted(self._backend.list(), key=lambda consent: (-consent.created_at, consent.id))
 
     def get(self, consent_id: str) -> Consent:
-        """Find a consent."""
         return self._backend.get(consent_id)
 
     def recording(self, consent_id: str) -> bytes:
-        """Read a consent's recording."""
         return self._backend.recording(consent_id)
 
     def rename(self, consent_id: str, name: str) -> Consent:

@@ -39,7 +39,6 @@ SENTENCES: Mapping[str, str] = {
 
 
 def advice(code: str, **values: float) -> str:
-    """Return the sentence of ``code``."""
     return SENTENCES[code].format(**values)
 
 

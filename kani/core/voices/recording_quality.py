@@ -86,7 +86,6 @@ class DetectedSpeech:
 
     @property
     def speech_s(self) -> float:
-        """Seconds of speech."""
         return float(self.speech.sum()) * CHUNK_S
 
     @property
@@ -210,7 +209,6 @@ def brightness_db(detected: DetectedSpeech) -> float:
 
 
 def _powers(samples: Samples, length: int) -> Values:
-    """Mean power of each ``length`` samples."""
     frames = samples[: len(samples) // length * length].reshape(-1, length)
     return np.asarray(np.mean(np.square(frames, dtype=np.float64), axis=1))
 

@@ -45,7 +45,6 @@ class RefinementQueue:
 
     @property
     def waiting(self) -> int:
-        """Number of queued jobs."""
         return len(self._waiting)
 
     def is_pending(self, sound: str, model: str) -> bool:

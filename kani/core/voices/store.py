@@ -76,7 +76,6 @@ class VoiceStore:
         self._backend.start()
 
     def stop(self) -> None:
-        """End all background work."""
         self._backend.stop()
 
     def add(self, new: NewVoice) -> StoredVoice:

@@ -116,7 +116,6 @@ def make_folder(path: Path, files: dict[str, bytes]) -> None:
 
 
 def write_file(path: Path, content: bytes) -> None:
-    """Create a file and sync its content to disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
     try:
         rest = memoryview(content)
@@ -134,7 +133,6 @@ def move(source: Path, target: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with everything in it."""
     if path.is_dir() and not path.is_symlink():
         for entry in path.iterdir():
             remove(entry)
@@ -144,7 +142,6 @@ def remove(path: Path) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Sync the folder's entries to disk."""
     if os.name == "nt":
         return
     descriptor = os.open(folder, os.O_RDONLY)

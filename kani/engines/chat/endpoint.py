@@ -91,7 +91,6 @@ class ChatEndpoint:
 
     @property
     def description(self) -> str:
-        """Model and address, for people."""
         model = self._chosen or "its only model"
         return f"{model} at {self._settings.url}{self._trouble and f' ({self._trouble})'}"
 
@@ -136,7 +135,6 @@ class ChatEndpoint:
                 pass
 
     async def stop(self) -> None:
-        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

@@ -58,7 +58,6 @@ class ReasoningFilter:
         return so_far[at + len(CLOSING) :]
 
     def finish(self) -> str:
-        """Return the rest at the end of the answer."""
         lead, self._lead = self._lead, None
         rest = self.feed(lead) if lead else ""
         held, self._held = self._held, ""

@@ -40,8 +40,6 @@ class CallPiece(Struct):
 
 
 class Delta(Struct):
-    """What a chunk adds to the answer."""
-
     content: Any = None
     refusal: str | None = None
     reasoning_content: Any = None
@@ -74,22 +72,17 @@ class _Cached(Struct):
 
 
 class Usage(Struct):
-    """Counts of tokens."""
-
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     prompt_tokens_details: _Cached | None = None
 
     def counted(self) -> ChatUsage:
-        """Return the counts in the core's words."""
         details = self.prompt_tokens_details
         cached = details.cached_tokens if details is not None else None
         return ChatUsage(self.prompt_tokens or 0, self.completion_tokens or 0, cached or 0)
 
 
 class Chunk(Struct):
-    """One event of an answer's stream."""
-
     choices: list[Choice] | None = None
     usage: Usage | None = None
     error: Any = None

@@ -28,7 +28,6 @@ class AudioReceiver:
 
     @property
     def has_sound(self) -> bool:
-        """True if a sound was received."""
         return self._trimmed is not None
 
     def feed(self, message: Message) -> SpeechChunk | None:

@@ -134,7 +134,6 @@ class ElevenLabsEngine:
             raise UpstreamFailed("silent", "the stream ended without a sound")
 
     def _url(self, segment: Segment) -> str:
-        """Return the WebSocket address for ``segment``."""
         settings = self._settings
         language_code = account.language_code(settings.model, primary(segment.language))
         seed = segment.sampling.seed

@@ -68,7 +68,6 @@ def initialize_connection(schedule: tuple[int, ...], speed: float) -> str:
 
 
 def add_text(text: str) -> str:
-    """Return a message with more text."""
     return json.dumps({"text": text})
 
 

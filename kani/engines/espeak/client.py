@@ -274,7 +274,6 @@ class _Watchdog:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the worker and its forks, and reap it."""
     for pipe in (process.stdin, process.stdout):
         if pipe is not None:
             try:

@@ -195,5 +195,4 @@ def default_voice_names(voices: Sequence[EspeakVoice]) -> dict[str, str]:
 
 
 def tag(voice: EspeakVoice) -> str:
-    """Return a voice's language (BCP 47)."""
     return canonical(_TAGS.get(voice.name) or _TAGS.get(voice.language, voice.language))

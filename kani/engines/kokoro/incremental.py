@@ -60,7 +60,6 @@ class PieceTiming:
         return self._playback.remaining_s - (self._latency_s or 0.0) - _SAFETY_S
 
     def begin_piece(self) -> None:
-        """Note that the synthesis of a piece begins."""
         self._begun, self._latency_s = time.monotonic(), None
 
     def add(self, audio: TimedAudio) -> SpeechChunk:

@@ -148,7 +148,6 @@ class Stream:
             self._kept = asyncio.get_running_loop().call_later(KEPT_S, self.release)
 
     def release(self) -> None:
-        """Release the place, if it is kept."""
         if self._kept is not None:
             self._kept.cancel()
             self._kept = None

@@ -56,7 +56,6 @@ class SpeechCost:
         self._measuring = asyncio.create_task(self._measure(synthesizer, checkpoints))
 
     async def wait(self) -> None:
-        """Return once the cost is known."""
         if self._measuring is not None:
             await self._measuring
 

@@ -84,8 +84,6 @@ class PreparingSynthesizer(Preparing):
 
 
 class NetworkSynthesizer(PreparingSynthesizer):
-    """A network of Kokoro's kind with its voices, window by window."""
-
     def __init__(
         self,
         model: SplitModel,
@@ -115,7 +113,6 @@ class NetworkSynthesizer(PreparingSynthesizer):
         return PreparedWindows(self.model, prosody, self.level(voice), features, statistics, norms)
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
-        """The segment's voice or mix."""
         return voice_or_mix(segment.voice)
 
     def predict(
@@ -151,7 +148,6 @@ class NetworkSynthesizer(PreparingSynthesizer):
     def decode_window(
         self, features: Features, norms: NormAffine, first: int, end: int, stop: Stop
     ) -> Samples:
-        """Decode the samples of frames [first, end)."""
         return self.model.decode_window(features, norms, first, end, stop)
 
 
@@ -200,7 +196,6 @@ class PreparedWindows:
     norms: NormAffine
 
     def windows(self, begin: int, end: int, *, skipped: int = 0) -> Iterator[tuple[int, int]]:
-        """Cut frames [begin, end) into growing windows."""
         return windows(begin, end, skipped=skipped)
 
     def decode(self, first: int, end: int, stop: Stop) -> Samples:
@@ -226,7 +221,6 @@ def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]
 def trim_whole(
     rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
 ) -> TimedAudio:
-    """Trim and time the rendering of ``lead`` and ``utterance``."""
     if lead:
         rendering = cut_lead_in(rendering, lead)
     timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)

@@ -278,7 +278,6 @@ def speech_level(samples: Samples) -> float:
 
 
 def _power(samples: Samples) -> Samples:
-    """Mean power of each whole 5 ms."""
     hops = len(samples) // _HOP
     return np.asarray(np.square(samples[: hops * _HOP].reshape(hops, _HOP)).mean(axis=1))
 

@@ -26,8 +26,6 @@ MAX_NEGATIVE_WEIGHT = 0.6
 
 @dataclass(frozen=True, slots=True)
 class VoiceMix:
-    """A speaker composed of the voices that ship."""
-
     prosody_voice: str  # voice that rhythm and pitch are predicted for
     timbre: tuple[tuple[str, float], ...]  # voices and their weights, which sum to 1
     pitch: float = 0.0  # shift from the prosody voice in semitones

@@ -155,7 +155,6 @@ class Generation:
         return samples
 
     def close(self) -> None:
-        """End the speech, wherever it is."""
         self._opened.close()
 
     def _choose_text(self, tokens: Any) -> None:

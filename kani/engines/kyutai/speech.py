@@ -100,7 +100,6 @@ class KyutaiSpeech:
             self._growing += grows
 
     def embed(self, samples: Samples) -> Samples:
-        """Return the codes of a recording."""
         codes: Samples = self._encode(samples).numpy().astype(np.float32).ravel()
         return codes
 

@@ -107,7 +107,6 @@ class Upstream:
         self._client = bounded_http.new_client(timeout=timeout, headers=headers, tls=tls, keepalive=16)
 
     async def stop(self) -> None:
-        """Close the connections."""
         client, self._client = self._client, None
         if client is not None:
             await client.aclose()

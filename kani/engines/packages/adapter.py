@@ -28,8 +28,6 @@ V = TypeVar("V")
 
 @dataclass(slots=True)
 class Utterance:
-    """A segment to be spoken."""
-
     segment: Segment
     text: str
     """The text, or, for an engine with ``accepts_partial_text``, what there is of it: it only grows, and not

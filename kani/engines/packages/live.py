@@ -42,7 +42,6 @@ class SessionEvents:
         self._voices.append(voices)
 
     def add_mark(self, mark: Mark, at_s: float) -> None:
-        """Place a mark at a time of the audio, in seconds."""
         self._marks.append((at_s, mark))
         self._return_decided_marks()
 

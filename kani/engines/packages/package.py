@@ -157,7 +157,6 @@ class Packaged(Generic[Worker]):
         return worker
 
     async def stop(self) -> None:
-        """End the worker."""
         if self._worker is not None:
             await self._worker.stop()
 

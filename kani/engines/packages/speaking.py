@@ -120,7 +120,6 @@ class TrimmedSpeech:
 
     @property
     def end_s(self) -> float:
-        """Seconds in the chunks so far."""
         return self._made / self._rate
 
     def add(self, span: Span) -> None:

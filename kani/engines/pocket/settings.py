@@ -26,8 +26,6 @@ def _languages(value: Any) -> Any:
 
 
 class PocketSettings(PluginSettings):
-    """Settings of the Pocket TTS engine, frozen."""
-
     languages: Annotated[tuple[str, ...], BeforeValidator(_languages)] = setting(
         tuple(PUBLISHED),
         "KANI_POCKET_LANGUAGES",

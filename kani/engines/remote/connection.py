@@ -111,7 +111,6 @@ class Exchange:
         self._changed.set()
 
     def send(self, message: ToWorker) -> None:
-        """Send a message of this exchange."""
         self._connection.channel.send(message)
 
     @property
@@ -223,7 +222,6 @@ class Connection:
 
     @property
     def open_exchanges(self) -> int:
-        """Number of exchanges under way."""
         return len(self._exchanges)
 
     def check(self, *, suspect: bool = False) -> None:

@@ -53,7 +53,6 @@ class RemoteEngine(ByWorkers):
         self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
 
     def changed(self, ready: Ready) -> None:
-        """Accept the description of the worker's engine."""
         if ready.engine is not None:
             self._info = ready.engine
 
@@ -193,7 +192,6 @@ class _Feeding:
         text.changed = self._schedule
 
     def close(self) -> None:
-        """Send nothing any more."""
         self._text.changed = None
         if self._due is not None:
             self._due.cancel()

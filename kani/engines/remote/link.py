@@ -131,7 +131,6 @@ class Link:
         return [connection]
 
     async def _keep(self, connection: Connection | None) -> None:
-        """Renew the connection whenever it has ended."""
         pause_s = FIRST_PAUSE_S if connection is not None else 0.0
         while True:
             lost = connection
@@ -150,7 +149,6 @@ class Link:
             log.info("%s is there%s", self._connector.name, " again" if lost is not None else "")
 
     async def _renew(self, pause_s: float) -> tuple[Connection, float]:
-        """Return a new connection, and the next pause."""
         while True:
             await asyncio.sleep(pause_s)
             pause_s = min(max(FIRST_PAUSE_S, 2 * pause_s), MAX_PAUSE_S)

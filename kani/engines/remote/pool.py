@@ -128,7 +128,6 @@ class Pool:
             await asyncio.sleep(DISCOVERY_S)
 
     async def stop(self) -> None:
-        """End every connection."""
         tasks = [*self._finishing, *([self._asking] if self._asking is not None else [])]
         for task in tasks:
             task.cancel()

@@ -53,7 +53,6 @@ class RemoteRecognizer(ByWorkers, PromptedRecognizer):
         self._info = info
 
     def changed(self, ready: Ready) -> None:
-        """Accept the description of the worker's recogniser."""
         if ready.recognizer is not None:
             self._info = ready.recognizer
 
@@ -171,7 +170,6 @@ class _RepeatableAudio:
         return await anext(self._audio, None)
 
     async def aclose(self) -> None:
-        """Wait for no further piece."""
         if self._next is not None:
             self._next.cancel()
             await asyncio.wait([self._next])

@@ -61,7 +61,6 @@ class UnloadingLink:
         self._loaded()
 
     async def stop(self) -> None:
-        """End the process, or its start."""
         self._stopped = True
         self._stop_watching()
         if self._loading is not None:

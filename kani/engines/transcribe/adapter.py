@@ -142,7 +142,6 @@ class Transcribe:
 
 
 def _words(result: Result) -> Iterator[TranscribedWord]:
-    """Yield the words that the model times."""
     for one in result.words:
         tokens = result.tokens[one.first_token : one.first_token + one.n_tokens]
         yield TranscribedWord(one.text.strip(), one.t0_ms / 1000, one.t1_ms / 1000, min(_told(tokens)))

@@ -57,8 +57,6 @@ class ServiceFailed(Exception, ABC):
 
 
 class Relay:
-    """Speaks the segments of one service."""
-
     def __init__(self, metrics: UpstreamMetrics, fallback: Engine | None, sample_rate: int) -> None:
         """fallback: speaks, with its own voices, what fails at the service before its first audio.
 

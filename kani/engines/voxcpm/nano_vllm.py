@@ -67,7 +67,6 @@ class NanoVLLM:
         return latents
 
     async def speak(self, utterance: Utterance) -> AsyncGenerator[Spoken, None]:
-        """Yield a patch at a time."""
         segment, parameters = utterance.segment, Parameters.of(utterance.segment.options)
         prompt, voice = self._voices.of(segment, parameters.prompt_text), dict[str, Any]()
         if prompt is not None and prompt.text:

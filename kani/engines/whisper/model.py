@@ -117,7 +117,6 @@ class Whisper:
 
     @property
     def only_language(self) -> str | None:
-        """The language of a model that has one."""
         return self.languages[0] if len(self.languages) == 1 else None
 
     def text_of(self, tokens: Sequence[int]) -> str:

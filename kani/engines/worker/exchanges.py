@@ -70,7 +70,6 @@ class SpeechExchange:
             self._text = ReceivedText(opening.written, self._slot.suspended, self._ask)
 
     def receive(self, message: Further) -> None:
-        """Accept a further message of the exchange."""
         match message:
             case Grant():
                 self._granted_s = max(self._granted_s, message.seconds)

@@ -63,8 +63,6 @@ class _Accepted(Channel):
 
 
 class _Connections:
-    """The connections of a worker that listens."""
-
     def __init__(self, worker: Worker, key: str) -> None:
         self._worker = worker
         self._key = key
@@ -137,7 +135,6 @@ class _Connections:
         )
 
     async def aclose(self) -> None:
-        """End all connections."""
         for task in self._tasks:
             task.cancel()
         if self._tasks:

@@ -60,7 +60,6 @@ class ErrorDetail:
     param: str | None = None  # the invalid field, if the error is about one
 
     def as_json(self, request_id: str) -> dict[str, Any]:
-        """Return the object under ``detail``."""
         detail: dict[str, Any] = {"type": self.error_type, "code": self.code, "message": self.message}
         detail |= {"status": self.code, "request_id": request_id}
         return detail if self.param is None else detail | {"param": self.param}
@@ -105,7 +104,6 @@ class Unprocessable(Exception):
 
 
 def error_response(error: SpeechError) -> Response:
-    """Build the HTTP answer for an error of the core."""
     detail = error_detail(error)
     headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
     # ASCII: an unpaired surrogate in a client's text comes back as the same JSON escape.

@@ -99,8 +99,6 @@ class Config(msgspec.Struct, frozen=True):
 
 
 class Spoken(msgspec.Struct):
-    """Fields beside the config."""
-
     text: Annotated[str | None, about("The text.")] = None
     reference_audio: Annotated[
         str | None, about("A recording of the voice to imitate, in base64, or the name of a stored voice.")
@@ -252,7 +250,6 @@ def reference_bytes(encoded: str) -> bytes:
 
 
 def error_message(error: SpeechError) -> str:
-    """Return an error's message, with the protocol's names of its fields."""
     if isinstance(error, InvalidRequest):
         return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
     return str(error)
@@ -272,7 +269,6 @@ def _clean(text: str) -> str:
 
 
 def pong(ready: bool) -> str:
-    """Encode the answer to a ping."""
     return _message("pong", {"status": "alive", "tts_initialized": ready})
 
 

@@ -67,7 +67,6 @@ class KaniConnection:
         self._requests = 0
 
     async def run(self) -> None:
-        """Serve until the client disconnects."""
         await self._client.serve(self._read(), self._work(), name="kani connection")
 
     async def _read(self) -> None:

@@ -290,7 +290,6 @@ def ogg_opus(data: bytes) -> bytes:
 
 
 def spoken_text(text: str, start_s: float, stop_s: float) -> bytes:
-    """Encode ``Text``: a word of the client's and its times."""
     return _encode(SpokenText(text, start_s, stop_s))
 
 
@@ -313,6 +312,5 @@ def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
 
 
 def voice(embeddings: Samples) -> bytes:
-    """Encode ``Voice`` of embeddings [1, 512, T]."""
     packed = pack_floats(embeddings.reshape(-1))
     return _encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))

@@ -80,7 +80,6 @@ class KyutaiMetrics:
         )
 
     def speech_opened(self) -> None:
-        """Count a client that connected for speech."""
         self._py_connect.inc()
         self._py_open.inc()
 
@@ -97,7 +96,6 @@ class KyutaiMetrics:
             self._py_step.observe(seconds / steps)
 
     def recognition_opened(self) -> None:
-        """Count a client that connected for recognition."""
         self._asr_connect.inc()
         self._asr_open.inc()
 

@@ -39,7 +39,6 @@ class OutputEncoder:
         self._opus = OggOpusEncoder() if audio_format.is_opus else None
 
     def start_messages(self) -> list[bytes]:
-        """Return the messages that begin the connection."""
         start = [messages.ready()] if self._messages else []
         if self._opus is not None:
             start.append(self._pages(self._opus.header))

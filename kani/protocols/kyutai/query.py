@@ -39,8 +39,6 @@ _OFFSET = re.compile(r"[+ ]\d+(\.\d*)?$")
 
 
 class AudioFormat(Enum):
-    """Format of the audio that is sent, by its name in the URL."""
-
     PCM = "Pcm"
     PCM_MESSAGE_PACK = "PcmMessagePack"
     OGG_OPUS = "OggOpus"
@@ -58,8 +56,6 @@ class AudioFormat(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SpeechQuery:
-    """The query of ``/api/tts_streaming``."""
-
     format: AudioFormat
     request: SpeechRequest
     max_frames: int | None

@@ -44,7 +44,6 @@ DECODE_IN_THREAD_BYTES = 2**16
 
 
 async def serve_recognition(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
-    """Serve one client of ``/api/asr-streaming``."""
     try:
         language = read_language(websocket.query_params)
         prompt = read_prompt(websocket.query_params)
@@ -100,7 +99,6 @@ class _RecognitionConnection:
         """True once a session could be opened."""
 
     async def run(self) -> None:
-        """Serve until the client disconnects."""
         try:
             await self._client.serve(self._read(), self._recognize(), name="kyutai listening")
         except (BadMessage, SpeechError) as error:

@@ -38,7 +38,6 @@ IDLE_FLUSH_S = 0.9
 
 
 async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
-    """Serve one client of ``/api/tts_streaming``."""
     try:
         query = read_speech_query(websocket.query_params, service)
     except BadMessage as error:
@@ -169,7 +168,6 @@ class _SpeechConnection:
             self._session.finish()
 
     async def _speak(self) -> None:
-        """Send the speech, and close."""
         frames = Frames()
         try:
             async for chunk in self._session:

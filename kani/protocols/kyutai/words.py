@@ -46,8 +46,6 @@ class EchoedWord:
 
 @dataclass(frozen=True, slots=True)
 class TimedWord:
-    """A word and its times in seconds of output audio."""
-
     text: str
     start_s: float
     stop_s: float

@@ -72,7 +72,6 @@ async def store_voice(service: SpeechService, consents: ConsentStore, form: Form
 
 
 def describe_voice(voice: StoredVoice) -> dict[str, Any]:
-    """Return a voice as OpenAI's clients read it."""
     return {
         "id": voice.id,
         "object": "audio.voice",

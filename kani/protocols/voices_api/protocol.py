@@ -156,7 +156,6 @@ def describe_voice(voice: Voice) -> dict[str, Any]:
 
 
 def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[CloningStatus]) -> dict[str, Any]:
-    """Return a stored voice as JSON, with its description and each engine's similarity to it."""
     return describe_voice(voice) | {
         "description": stored.description,
         "duration_s": stored.duration_s,

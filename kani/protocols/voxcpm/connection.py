@@ -52,8 +52,6 @@ async def serve(websocket: WebSocket, shared: SharedState) -> None:
 
 
 class _Request:
-    """A request that has not ended."""
-
     def __init__(self, params: Params, size: int) -> None:
         self.params = params
         self.size = size  # bytes of its message
@@ -84,7 +82,6 @@ class VoxCPMConnection:
         self._count = 0
 
     async def run(self) -> None:
-        """Serve until the client disconnects."""
         context = ConnectionContext(
             self._shared,
             self._client.address,

@@ -190,7 +190,6 @@ async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -
 
 
 async def _pieces(file: BinaryIO) -> ByteStream:
-    """Yield the file, read as fast as it is sent."""
     while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
         yield piece
 

@@ -36,7 +36,6 @@ class VoxCPMMetrics:
         )
 
     def request_started(self) -> None:
-        """Count a request that left the queue."""
         self.queue.dec()
         self._running.inc()
 

@@ -72,7 +72,6 @@ class VoiceFolder:
         return sorted(found, key=lambda voice: (voice.category, voice.name))
 
     def get(self, voice_id: str) -> FolderVoice | None:
-        """Return the voice of that id, if there is one."""
         return self._current().get(unicodedata.normalize("NFC", voice_id))
 
     def open(self, voice: FolderVoice) -> BinaryIO:

@@ -125,7 +125,6 @@ class Connection:
             await self._stream.rest()
 
     def _wait_for_client(self) -> None:
-        """Start the wait for the client, unless it waits for an answer."""
         request = self._request
         self._stream.set_busy(request is not None)
         answering = request is not None and request.complete

@@ -58,8 +58,6 @@ class Transcribe(msgspec.Struct, frozen=True):
 
 
 class AudioFormat(msgspec.Struct, frozen=True):
-    """Format of PCM audio, in ``audio-start`` and each ``audio-chunk``."""
-
     rate: Annotated[int, msgspec.Meta(ge=4_000, le=96_000, multiple_of=25)]
     """Hertz. All usual rates are multiples of 25; a resampler for others takes long to build."""
     width: Annotated[int, msgspec.Meta(ge=1, le=4)]

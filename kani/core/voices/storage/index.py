@@ -102,7 +102,6 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return msgspec.json.encode(self.with_(revision=secrets.token_hex(8)))
 
     def with_(self, **changes: object) -> Self:
-        """Return the index with other fields."""
         return msgspec.structs.replace(self, **changes)
 
     def find(self, name: str) -> IndexedVoice:
@@ -187,5 +186,4 @@ def with_embedding(entry: IndexedVoice, embedding: Embedding, id_: str) -> Index
 
 
 def similarities_of(entry: IndexedVoice) -> Mapping[str, Mapping[str, Similarity]]:
-    """Return the similarities of a voice's embeddings, by their model."""
     return {one.model: one.similarity for one in entry.embeddings}

@@ -61,7 +61,6 @@ class KaniModel:
 
     @property
     def frame_s(self) -> float:
-        """Seconds of one frame."""
         return self.codec.config.frame_s
 
 

@@ -51,7 +51,6 @@ class OutputGuard:
         return Anomaly.LOOP if looped else None
 
     def check_audio(self, samples: npt.NDArray[np.float32], sample_rate: int) -> Anomaly | None:
-        """Check one more piece of decoded audio."""
         audible = np.flatnonzero(np.abs(samples) >= AUDIBLE)
         if len(audible):
             self.audible = True

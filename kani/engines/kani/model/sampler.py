@@ -79,7 +79,6 @@ class SamplerState:
         )
 
     def reset(self, slot: int, sampling: Sampling) -> None:
-        """Prepare ``slot`` for a new sequence."""
         self.drawn[slot] = False
         self.frame[slot].fill_(0)  # assigned, a number would be copied from the CPU, which waits
         # Greedy is a draw with uniform numbers that are all 0: it takes the first candidate.
@@ -98,7 +97,6 @@ class SamplerState:
             self.uniforms[slot] = sent(numbers, self.uniforms.device)
 
     def save(self, slot: int) -> SavedDraws:
-        """Copy what ``slot`` holds."""
         return SavedDraws(tuple(host_copy(tensor[slot]) for tensor in self._tensors))
 
     def restore(self, slot: int, saved: SavedDraws) -> None:

@@ -47,8 +47,6 @@ class Utterance:
 
 
 class Ending(Enum):
-    """Reason why a sequence ended."""
-
     FINISHED = "finished"
     MAX_LENGTH = "maximum length"
     ANOMALY = "anomaly"
@@ -58,8 +56,6 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class End:
-    """The last event of a sequence."""
-
     ending: Ending
     detail: str = ""  # what went wrong
 

@@ -36,8 +36,6 @@ class _NotHere(Exception):
 
 
 class Calibration:
-    """The fast generator of one checkpoint."""
-
     def __init__(
         self,
         network: Network,

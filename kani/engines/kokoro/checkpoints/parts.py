@@ -25,7 +25,6 @@ def joined(published: bytes, checkpoint: bytes) -> bytes:
 
 
 def divided(both: bytes) -> tuple[bytes, bytes]:
-    """Return what ``joined`` was given."""
     end = _LENGTH_BYTES + int.from_bytes(both[:_LENGTH_BYTES], "little")
     return both[_LENGTH_BYTES:end], both[end:]
 

@@ -95,7 +95,6 @@ class Refiner:
     def _synthesize_and_measure(
         self, segment: Segment, utterance: Utterance, stop: Stop
     ) -> Generator[None, None, MeasuredSpeaker]:
-        """Synthesise the utterance with the segment's voice and measure the result."""
         pieces = []
         for piece in self._synthesizer.synthesize(utterance, segment, stop, in_steps=False):
             pieces.append(piece.samples)

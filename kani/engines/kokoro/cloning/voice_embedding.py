@@ -52,7 +52,6 @@ def embedding_model(voices: Voices) -> str:
 def embedding_from_mixes(
     mixes: Mapping[str, VoiceMix], similarity: Mapping[str, Similarity], voices: Voices
 ) -> Embedding:
-    """Encode a mix for each of ``LANGUAGES``."""
     rows = {voice.id: row for row, voice in enumerate(voices.mixed)}
     values = np.zeros((len(LANGUAGES), _FACTS + len(rows)), np.float32)
     for part, language in zip(values, LANGUAGES, strict=True):

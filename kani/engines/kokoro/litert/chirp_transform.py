@@ -62,7 +62,6 @@ class ChirpTransform:
         return spectra
 
     def _block(self, windows: Array) -> Array:
-        """Compute the spectra [22, T] of windows [20, T]."""
         windowed = windows * _WINDOW[:, np.newaxis]
         real, imaginary = (np.zeros((_POINTS, windowed.shape[1]), np.float32) for _ in range(2))
         rows = _REVERSED[:SIZE]
@@ -94,7 +93,6 @@ class _Stage:
         (self._a, self._c), (self._b, self._d) = roots
 
     def apply(self, real: Array, imaginary: Array) -> None:
-        """Compute the stage in place."""
         real, imaginary = real.reshape(self._shape), imaginary.reshape(self._shape)
         x, u = real[:, 0], real[:, 1]
         y, v = imaginary[:, 0], imaginary[:, 1]

@@ -13,8 +13,6 @@ RECORDER = "recorder"
 
 
 class StatisticsRecorder:
-    """``recorder_surgery``'s part, loaded."""
-
     def __init__(self, onnx: bytes, threads: int) -> None:
         """threads: cores for one call. Raises ModelFailed."""
         self._network = Network(onnx, threads, shrink_arena=True)

@@ -45,7 +45,6 @@ class Stop:
 
     @property
     def is_set(self) -> bool:
-        """True if ``set`` was called."""
         return bool(self.options.terminate)
 
 

@@ -50,7 +50,6 @@ class Features:
 
     @property
     def frames(self) -> int:
-        """Number of frames F."""
         return int(self.features.shape[2]) // 2
 
 
@@ -71,7 +70,6 @@ class NormAffine:
 
     @classmethod
     def from_statistics(cls, features: Features, statistics: NormStatistics) -> NormAffine:
-        """Norms of an utterance with the given statistics."""
         scale = features.gain / np.sqrt(statistics.variance + np.float32(_EPSILON))
         return cls(scale, features.bias - scale * statistics.mean)
 

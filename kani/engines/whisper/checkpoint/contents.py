@@ -28,8 +28,6 @@ _USED = (
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """A checkpoint that is whole."""
-
     layout: Layout
     files: Mapping[str, bytes | Path]
     """Files by their names: the path of model.bin, and the content of the others."""

@@ -175,5 +175,4 @@ def missing_field(location: list[str | int]) -> dict[str, Any]:
 
 
 def field_error(error_type: str, location: list[str | int], message: str, value: Any) -> dict[str, Any]:
-    """Return an error in FastAPI's form."""
     return {"type": error_type, "loc": location, "msg": message, "input": value}

@@ -91,7 +91,6 @@ def three_letter_code(language: str | None) -> str:
 
 
 def _items(transcript: Transcript, granularity: str) -> list[dict[str, Any]]:
-    """Return the words, and the spaces between them."""
     items: list[dict[str, Any]] = []
     end_s = 0.0
     for segment in transcript.segments:

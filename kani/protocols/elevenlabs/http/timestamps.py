@@ -32,7 +32,6 @@ def audio_with_fields(data: bytes, fields: dict[str, Any]) -> SizedStream:
 
 
 def audio_line(data: bytes, fields: dict[str, Any]) -> bytes:
-    """Write a line of JSON with a block of audio."""
     return json.dumps({"audio_base64": base64.b64encode(data).decode()} | fields).encode() + b"\n"
 
 

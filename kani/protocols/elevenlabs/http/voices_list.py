@@ -108,7 +108,6 @@ def describe_voice_id(
 
 
 def sample_id(voice: StoredVoice) -> str:
-    """Return the id of a stored voice's only recording."""
     return voice.sha256[:20]
 
 

@@ -122,5 +122,4 @@ class RealtimeConnection:
 
 
 async def tell(client: Client, fault: Fault) -> None:
-    """Send an error, and close the connection."""
     await client.close(fault.code, fault.reason, last=fault.as_json())

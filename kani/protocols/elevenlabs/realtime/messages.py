@@ -119,7 +119,6 @@ def _samples(given: str, audio_format: AudioFormat) -> Samples:
 
 
 def session_started(session_id: str, config: SessionConfig) -> str:
-    """Write the first message of a session."""
     return dumps({"message_type": "session_started", "session_id": session_id, "config": config.as_json()})
 
 
@@ -129,7 +128,6 @@ def partial(text: str) -> str:
 
 
 def committed(text: str) -> str:
-    """Write the transcript of a segment."""
     return dumps({"message_type": "committed_transcript", "text": text})
 
 
@@ -161,7 +159,6 @@ def _item(text: str, kind: str, start_s: float, end_s: float) -> dict[str, Any]:
 
 
 def fault_of(error: BadMessage | SpeechError) -> Fault:
-    """Return how a client learns of an error."""
     match error:
         case Refused():
             return Fault(error.message_type, str(error), error.code)
@@ -182,5 +179,4 @@ def fault_of(error: BadMessage | SpeechError) -> Fault:
 
 
 def dumps(message: dict[str, Any]) -> str:
-    """Write a message in ASCII."""
     return json.dumps(message, separators=(",", ":"))

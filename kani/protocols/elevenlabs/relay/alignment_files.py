@@ -42,7 +42,6 @@ class SentUtterance:
 
 
 def alignment_json(sent: SentUtterance, timestamp: str) -> str:
-    """Write the content of an alignment file."""
     last = len(sent.text) - 1
     times = zip(sent.text, sent.starts_ms, sent.durations_ms, strict=True)
     content = {

@@ -40,7 +40,6 @@ class Subscriber:
             self._readable.set()
 
     def clear(self) -> None:
-        """Drop the messages in the queue."""
         self._messages.clear()
         self.queued_bytes = 0
         self._consumed.set()

@@ -124,7 +124,6 @@ class _Reader:
         self._incremental: Utterance | None = None
 
     async def run(self) -> None:
-        """Serve until the client disconnects."""
         while (message := await self._client.receive()) is not None:
             try:
                 await self._execute(messages.parse_command(message))
@@ -185,5 +184,4 @@ async def _forward_broadcast(subscriber: Subscriber, client: Client, turn: async
 
 
 async def _wait_for_overflow(subscriber: Subscriber) -> None:
-    """Return once the subscriber has fallen behind."""
     await subscriber.overflowed.wait()

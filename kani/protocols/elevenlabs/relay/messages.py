@@ -23,15 +23,11 @@ MAX_ECHOED = 100
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Speak a complete text."""
-
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Append:
-    """Append to the incremental text."""
-
     text: str
 
 
@@ -104,7 +100,6 @@ def duration_ms(pcm: bytes) -> int:
 
 
 def complete(text: str, total_duration_ms: int) -> str:
-    """Write the end of an utterance."""
     return _message("complete", total_chars=len(text), total_duration_ms=total_duration_ms, text=text)
 
 

@@ -210,7 +210,6 @@ class MessageWriter:
         return self._message(base64.b64encode(data).decode("ascii") or None, alignments, None)
 
     def final(self) -> str:
-        """Write the end of the audio."""
         return self._message(None, NO_ALIGNMENTS, True)
 
     def error(self, error: ErrorMessage) -> str:
@@ -255,7 +254,6 @@ def too_many_contexts(limit: int) -> ErrorMessage:
 
 
 def input_timeout(seconds: float) -> ErrorMessage:
-    """Return the error of ``seconds`` without a message."""
     sentence = (
         f"Have not received a new text input within the timeout of {seconds} seconds. Streaming input "
         "terminated. Please make sure to either feed the input in the timely manner, or to send the end of "

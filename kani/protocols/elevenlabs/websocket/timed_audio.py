@@ -56,7 +56,6 @@ class TimedAudioFramer:
         self._timed = 0  # end of the last timed character, in samples since the start
 
     def feed(self, frame: SpeechChunk) -> list[TimedAudio]:
-        """Return the parts that are complete."""
         characters = self._clock.align(frame.spans)
         if not self._cut:
             return [TimedAudio(frame.samples, characters)]
@@ -97,7 +96,6 @@ class TimedAudioFramer:
         return [before, TimedAudio(self._take(self._end), said)]
 
     def finish(self) -> list[TimedAudio]:
-        """Return what was held back."""
         rest = TimedAudio(self._take(self._end), self._characters)
         return [rest] if len(rest.samples) or rest.characters.written.text else []
 

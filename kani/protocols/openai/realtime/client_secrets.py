@@ -69,7 +69,6 @@ class EphemeralKeys:
         return self.find(key) is not None
 
     def find(self, key: str) -> SessionConfig | None:
-        """Return the configuration of a valid key, else None."""
         if not key.startswith(PREFIX) or not key.isascii():
             return None
         encoded = key.removeprefix(PREFIX)

@@ -25,14 +25,11 @@ _TRANSCRIPTION = "conversation.item.input_audio_transcription"
 
 
 class InputEvents:
-    """Sends the events, and keeps the items in the conversation."""
-
     def __init__(self, sender: EventSender, conversation: Conversation) -> None:
         self._sender = sender
         self._conversation = conversation
 
     async def started(self, transcript: Transcript) -> None:
-        """Send that a turn has started."""
         await self._sender.send(
             "input_audio_buffer.speech_started",
             audio_start_ms=round(1000 * transcript.start_s),
@@ -48,7 +45,6 @@ class InputEvents:
         await self._sender.send("rate_limits.updated", rate_limits=[], details=details)
 
     async def stopped(self, transcript: Transcript) -> None:
-        """Send that a turn has stopped."""
         await self._sender.send(
             "input_audio_buffer.speech_stopped",
             audio_end_ms=round(1000 * transcript.end_s),
@@ -76,7 +72,6 @@ class InputEvents:
         await self._sender.send(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
 
     async def completed(self, transcript: Transcript) -> None:
-        """Keep the transcript in its item and send it."""
         self.settled(transcript, known=True)
         further: dict[str, Any] = {}
         if transcript.language:

@@ -23,7 +23,6 @@ _BETA_NAMES = {
 
 
 def new_id(prefix: str) -> str:
-    """Return a unique id: ``item_4c0f…``."""
     return f"{prefix}_{uuid.uuid4().hex[:21]}"
 
 

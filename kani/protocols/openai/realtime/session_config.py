@@ -52,7 +52,6 @@ class TurnDetection:
 
     @property
     def rule(self) -> TurnRule:
-        """Rules by which turns begin and end."""
         if self.kind == "semantic_vad":
             patience = _PATIENCE[self.eagerness]
         else:
@@ -130,7 +129,6 @@ class SessionConfig:
         return (None, "") if transcription is None else (transcription.language, transcription.expected)
 
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
-        """Return the session object of the current generation."""
         audio_input = {
             "format": _format_json(self.input_format),
             "transcription": self.transcription and self.transcription.as_json(),

@@ -186,7 +186,6 @@ def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
 
 
 def _beta_audio(given: _Session) -> _Audio:
-    """Return the beta's fields as the current generation's."""
     formats = [
         _Format(BETA_FORMATS[name]) if isinstance(name, str) else name  # type: ignore[arg-type]
         for name in (given.input_audio_format, given.output_audio_format)

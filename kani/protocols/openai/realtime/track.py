@@ -90,7 +90,6 @@ class Track:
             self.transcript.again = hearing
 
     def end(self, state: TrackState) -> None:
-        """Take no more audio."""
         self.state = state
         self.replay = None
         if self.session is None:
@@ -111,7 +110,6 @@ class Track:
         return self.state is TrackState.COMMITTED and not self.transcript.committed
 
     async def aclose(self) -> None:
-        """Free the recognition session."""
         if self.session is not None:
             async with self.session:
                 pass

@@ -99,7 +99,6 @@ class SpeechFields(Spoken, kw_only=True):
 
     @property
     def is_document(self) -> bool:
-        """True if the text is SSML."""
         return bool(begins_document(self.input)) if self.ssml is None else self.ssml
 
 
@@ -117,7 +116,6 @@ class SpeechBody(Generic[F]):
 
     @property
     def voice(self) -> str:
-        """The voice as the client names it."""
         voice = self.given.voice
         return ((voice.id if isinstance(voice, VoiceId) else voice) or "").strip() or DEFAULT_NAME
 
@@ -166,7 +164,6 @@ def parse_body(given: Mapping[str, Any], max_text: int, kind: type[F]) -> Speech
 
 
 def parse_speech(given: Mapping[str, Any], max_text: int) -> SpeechBody[SpeechFields]:
-    """Parse a body of POST /v1/audio/speech, as ``parse_body``."""
     return parse_body(given, max_text, SpeechFields)
 
 

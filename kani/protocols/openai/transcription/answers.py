@@ -29,7 +29,6 @@ TOKENS_A_SECOND = 10
 
 
 def plain_answer(transcript: Transcript, params: TranscriptionParams) -> str:
-    """Return the body of one of ``MEDIA_TYPES``."""
     match params.response_format:
         case "srt":
             return srt(segment_cues(transcript.segments, params.known_speakers.names))
@@ -39,7 +38,6 @@ def plain_answer(transcript: Transcript, params: TranscriptionParams) -> str:
 
 
 def json_answer(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
-    """Return the object of the formats json, verbose_json and diarized_json."""
     if params.response_format == "verbose_json":
         return _verbose(transcript, params)
     if params.response_format == "diarized_json":
@@ -66,7 +64,6 @@ def delta_event(segment: TranscribedSegment, params: TranscriptionParams, *, fir
 
 
 def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str, Any]:
-    """Return the last event, with the whole text."""
     heard = math.ceil(round(transcript.duration_s * TOKENS_A_SECOND, 3))
     written = sum(len(segment.tokens) for segment in transcript.segments)
     usage: dict[str, Any] = {"type": "tokens", "input_tokens": heard, "output_tokens": written}

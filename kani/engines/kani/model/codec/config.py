@@ -26,12 +26,10 @@ class NanoCodecConfig:
 
     @property
     def codebook_size(self) -> int:
-        """Number of codes of each codebook."""
         return math.prod(self.levels)
 
     @property
     def frame_s(self) -> float:
-        """Seconds of a frame."""
         return self.samples_per_frame / self.sample_rate
 
     @classmethod

@@ -86,7 +86,6 @@ class CausalConv(nn.Module):
         self._packed = True
 
     def forward(self, x: Tensor, history: History) -> Tensor:
-        """[streams, time, in channels] to [streams, time, out channels]."""
         return self.convolve(history.join(x, self.steps))
 
     def convolve(self, joined: Tensor) -> Tensor:

@@ -95,7 +95,6 @@ class NanoCodec:
         return self._own is not None
 
     def new_state(self, slots: int) -> CodecState:
-        """State for ``slots`` sequences, each at its start."""
         return CodecState(
             torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
         )

@@ -53,8 +53,6 @@ class Output(AnswerOutput, Protocol):
 
 
 class ResponseOutput:
-    """The events of one response: an ``AnswerOutput``."""
-
     def __init__(self, context: ResponseContext) -> None:
         self.id = new_id("resp")
         self.in_conversation = context.in_conversation
@@ -127,7 +125,6 @@ class ResponseOutput:
         self.answer.check()
 
     async def called(self, call: ToolCall) -> None:
-        """Send a call of a tool."""
         await self._end_message("completed")
         item = FunctionCall(new_id("item"), call.id, call.name, "", "in_progress")
         await self._add(item)
@@ -182,7 +179,6 @@ class ResponseOutput:
         await self._sender.send("response.output_item.done", **self._position(item), item=item_json(item))
 
     def _position(self, item: Item) -> dict[str, Any]:
-        """Return the fields that say where an item is."""
         return {"response_id": self.id, "output_index": self._items.index(item)}
 
     @property
@@ -237,7 +233,6 @@ def _usage_json(usage: ChatUsage) -> dict[str, Any]:
 
 
 def event_error(error: SpeechError) -> EventError:
-    """Return the error of the wire for one of the core."""
     if isinstance(error, ChatFailed):
         return EventError(str(error), f"llm_{error.code}", kind="server_error")
     known = api_error(error, {"text": "response.input", "voice": "voice"})

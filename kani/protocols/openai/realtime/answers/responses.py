@@ -48,8 +48,6 @@ class Asked:
 
 @dataclass(eq=False)
 class Response:
-    """A response that is being made."""
-
     output: Output
     answer: Answer
     session: SpeechSession | None  # None for an answer in writing

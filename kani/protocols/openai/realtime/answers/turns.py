@@ -96,7 +96,6 @@ class TurnAnswers:
             self._responses.begin_early(text, language, config)
 
     def went_on(self) -> None:
-        """The user speaks on."""
         self._responses.drop_early()
 
     def stopped(self, end_s: float) -> None:

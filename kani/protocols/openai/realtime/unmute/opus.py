@@ -76,7 +76,6 @@ class OpusOutput:
         self.flows.set()
 
     def write(self, samples: Samples) -> list[bytes]:
-        """Return what is ready with each ``PIECE`` of the samples."""
         return [self._feed(samples[at : at + PIECE]) for at in range(0, len(samples), PIECE)]
 
     def flush(self) -> bytes:

@@ -33,8 +33,6 @@ _WORD = re.compile(r"\S+")
 
 
 class UnmuteOutput:
-    """The events of one answer: an ``AnswerOutput``."""
-
     def __init__(
         self,
         context: ResponseContext,
@@ -77,7 +75,6 @@ class UnmuteOutput:
         await warn(self._sender, message)
 
     async def began(self) -> None:
-        """Add the answer to the conversation."""
         assert self.answer is not None
         self._message.spoken = self.answer.spoken
         self._conversation.append(self._message)

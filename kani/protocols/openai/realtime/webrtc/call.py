@@ -144,7 +144,6 @@ class Call:
         await CallConnection(self._speaker, client, service, self._config, limits).run()
 
     async def receive(self) -> Message:
-        """Return the next ASGI message."""
         if self._ended:
             return _GONE
         message = await self._inbox.get()

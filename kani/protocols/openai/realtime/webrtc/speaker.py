@@ -89,7 +89,6 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
             await self._room.wait()
 
     def put(self, utterance: Utterance, samples: Samples) -> None:
-        """Queue samples at ``RATE``."""
         self._queue.append((utterance, samples))
         self._queued += len(samples)
         self._begun[utterance] = None
