@@ -40,25 +40,22 @@ def call_group(metrics_type: str) -> CallGroup:
         refusal_schema(),
         (
             Call(
-                method="GET",
-                path=health.HEALTH_PATH,
-                summary="Show the state of the server",
-                answers={
+                f"GET {health.HEALTH_PATH}",
+                "Show the state of the server",
+                {
                     200: json_answer("The server admits requests.", _health()),
                     503: json_answer("The server is starting or stopping.", _health()),
                 },
             ),
             Call(
-                method="GET",
-                path=health.LIVE_PATH,
-                summary="Answer as long as the process runs",
-                answers={200: Answer("The server runs.", {"text/plain": text()})},
+                f"GET {health.LIVE_PATH}",
+                "Answer as long as the process runs",
+                Answer("The server runs.", {"text/plain": text()}),
             ),
             Call(
-                method="GET",
-                path=health.METRICS_PATH,
-                summary="Show the metrics for Prometheus",
-                answers={200: Answer("Prometheus' text format.", {metrics_type.partition(";")[0]: text()})},
+                f"GET {health.METRICS_PATH}",
+                "Show the metrics for Prometheus",
+                Answer("Prometheus' text format.", {metrics_type.partition(";")[0]: text()}),
             ),
             _page("/", "Show the page that speaks", html),
             _page(page.DOCS_PATH, "Show this document as a page", html),
@@ -75,24 +72,20 @@ def call_group(metrics_type: str) -> CallGroup:
                 "The manifest.",
             ),
             Call(
-                method="GET",
-                path=DOCUMENT_PATH,
-                summary="Show this document",
-                answers={200: json_answer("An OpenAPI document.", mapping())},
+                f"GET {DOCUMENT_PATH}", "Show this document", json_answer("An OpenAPI document.", mapping())
             ),
             Call(
-                method="GET",
-                path=f"{page.STATIC}{{file}}",
-                summary="Fetch a file of the pages",
+                f"GET {page.STATIC}{{file}}",
+                "Fetch a file of the pages",
+                Answer("The file.", kinds),
                 parameters=(Parameter("file", choice(names, "Name of the file."), "path", required=True),),
-                answers={200: Answer("The file.", kinds)},
             ),
         ),
     )
 
 
 def _page(path: str, summary: str, types: dict[str, Schema], answer: str = "The page.") -> Call:
-    return Call(method="GET", path=path, summary=summary, answers={200: Answer(answer, types)})
+    return Call(f"GET {path}", summary, Answer(answer, types))
 
 
 def _health() -> Schema:

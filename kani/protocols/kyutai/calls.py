@@ -8,15 +8,7 @@ from kani.protocols.kyutai.http_out import SPEECH_PATHS, LegacyBody, StreamedBod
 from kani.protocols.kyutai.server_info import BUILD_FIELDS
 from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S
 from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer, json_answer, query
-from kani.protocols.shared.calls.schemas import (
-    Schema,
-    choice,
-    fields,
-    items,
-    number,
-    struct,
-    text,
-)
+from kani.protocols.shared.calls.schemas import Schema, choice, fields, items, number, struct, text
 
 _WAV = audio_answer("A WAV file; its header leaves the length open.", "audio/wav")
 _ERRORS = (400, 500, 503, 504)
@@ -34,46 +26,38 @@ def call_group() -> CallGroup:
             *(_streamed(path) for path in SPEECH_PATHS),
             _legacy(),
             Call(
-                method="POST",
-                path="/api/asr-streaming",
-                summary="Transcribe a recording into words with their times",
+                "POST /api/asr-streaming",
+                "Transcribe a recording into words with their times",
+                json_answer(words, items(_word())),
                 about=f"At most {MAX_RECORDING_S:g} seconds of audio.",
                 parameters=query(
                     language=text("Name or tag of the spoken language; detected by default."),
                     prompt=text("Words to expect, names above all.", longest=MAX_TEXT),
                 ),
                 body=Body(_RECORDING, "@recording.wav", "application/octet-stream"),
-                answers={200: json_answer(words, items(_word()))},
                 errors=_ERRORS,
             ),
             Call(
-                method="POST",
-                path="/api/voice",
-                summary="Make a voice of a recording",
+                "POST /api/voice",
+                "Make a voice of a recording",
+                audio_answer(
+                    "The voice, as a client sends it back when it opens the WebSocket.",
+                    "application/octet-stream",
+                ),
                 about=f"Audio after {MAX_VOICE_S:g} seconds is ignored.",
                 body=Body(_RECORDING, "@recording.wav", "application/octet-stream"),
-                answers={
-                    200: audio_answer(
-                        "The voice, as a client sends it back when it opens the WebSocket.",
-                        "application/octet-stream",
-                    )
-                },
                 errors=_ERRORS,
             ),
             *(_upgrade(path) for path in (*SPEECH_PATHS, "/api/asr-streaming")),
             Call(
-                method="GET",
-                path="/api/build_info",
-                summary="Show the version of the server",
-                answers={
-                    200: json_answer("The version.", fields("", None, **dict.fromkeys(BUILD_FIELDS, text())))
-                },
+                "GET /api/build_info",
+                "Show the version of the server",
+                json_answer("The version.", fields("", None, **dict.fromkeys(BUILD_FIELDS, text()))),
             ),
             Call(
-                method="GET",
-                path="/api/modules_info",
-                summary="Show the modules with their used slots",
-                answers={200: json_answer("A module for each direction.", items(_module()))},
+                "GET /api/modules_info",
+                "Show the modules with their used slots",
+                json_answer("A module for each direction.", items(_module())),
             ),
         ),
     )
@@ -81,11 +65,10 @@ def call_group() -> CallGroup:
 
 def _streamed(path: str) -> Call:
     return Call(
-        method="POST",
-        path=path,
-        summary="Speak a text as a WAV file while it is synthesized",
+        f"POST {path}",
+        "Speak a text as a WAV file while it is synthesized",
+        _WAV,
         body=Body(struct(StreamedBody), {"text": "Hello.", "voice": ""}),
-        answers={200: _WAV},
         errors=_ERRORS,
     )
 
@@ -95,24 +78,22 @@ def _legacy() -> Call:
     timed = fields(wav=text("The WAV file in base64."), transcript=items(word))
     answer = Answer("The speech.", {"audio/wav": {}, "application/json": timed})
     return Call(
-        method="POST",
-        path="/api/tts",
-        summary="Speak a text, with the times of its words if asked for",
+        "POST /api/tts",
+        "Speak a text, with the times of its words if asked for",
+        answer,
         body=Body(
             struct(LegacyBody),
             {"text": ["Hello."], "seed": 1, "temperature": 0.6, "top_k": 100, "return_timestamps": True},
         ),
-        answers={200: answer},
         errors=_ERRORS,
     )
 
 
 def _upgrade(path: str) -> Call:
     return Call(
-        method="GET",
-        path=path,
-        summary="Open the WebSocket",
-        answers={
+        f"GET {path}",
+        "Open the WebSocket",
+        {
             101: Answer("The WebSocket is open."),
             400: Answer("The request asks for no upgrade.", {"text/plain": text()}),
         },

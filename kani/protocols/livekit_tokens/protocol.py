@@ -42,21 +42,18 @@ def call_group(max_name_bytes: int) -> CallGroup:
         fields(detail=text("The error: field and limit.")),
         (
             Call(
-                method="GET",
-                path="/token",
-                summary="Make a token, as the relay's app reads it",
+                "GET /token",
+                "Make a token, as the relay's app reads it",
+                json_answer(
+                    "The token.", fields(accessToken=text(), url=text(), room=text(), identity=text())
+                ),
                 parameters=query(identity=text(limit), room=text(limit)),
-                answers={
-                    200: json_answer(
-                        "The token.", fields(accessToken=text(), url=text(), room=text(), identity=text())
-                    )
-                },
                 errors=_ERRORS,
             ),
             Call(
-                method="POST",
-                path="/token",
-                summary="Make a token by LiveKit's standard endpoint",
+                "POST /token",
+                "Make a token by LiveKit's standard endpoint",
+                {201: json_answer("The token.", fields(server_url=text(), participant_token=text()))},
                 body=Body(
                     fields(
                         "Fields may have their names in camel case too.",
@@ -70,24 +67,20 @@ def call_group(max_name_bytes: int) -> CallGroup:
                     ),
                     {"room_name": "reading", "participant_identity": "ana"},
                 ),
-                answers={201: json_answer("The token.", fields(server_url=text(), participant_token=text()))},
                 errors=_ERRORS,
             ),
             Call(
-                method="GET",
-                path="/debug",
-                summary="Show whether tokens can be made",
-                answers={
-                    200: json_answer(
-                        "The state.",
-                        fields(
-                            status=text(),
-                            default_room=text(),
-                            livekit_url=nullable(text()),
-                            credentials_loaded=flag(),
-                        ),
-                    )
-                },
+                "GET /debug",
+                "Show whether tokens can be made",
+                json_answer(
+                    "The state.",
+                    fields(
+                        status=text(),
+                        default_room=text(),
+                        livekit_url=nullable(text()),
+                        credentials_loaded=flag(),
+                    ),
+                ),
             ),
         ),
     )

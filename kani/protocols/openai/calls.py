@@ -54,9 +54,7 @@ _DIALOGUE = {"turns": [{"voice": "alloy", "text": "Who is there?"}, {"voice": "o
 
 
 def error_schema() -> Schema:
-    return fields(
-        error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())),
-    )
+    return fields(error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())))
 
 
 def call_group(settings: OpenAISettings) -> CallGroup:
@@ -83,90 +81,71 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
     types = tuple(audio_format.content_type for audio_format in FORMATS.values())
     return (
         Call(
-            method="POST",
-            path="/v1/audio/speech",
-            summary="Speak a text",
+            "POST /v1/audio/speech",
+            "Speak a text",
+            audio_answer("The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED),
             body=Body(struct(SpeechFields, input=longest), _EXAMPLE),
-            answers={
-                200: audio_answer(
-                    "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
-                )
-            },
             errors=_SPEECH_ERRORS,
         ),
         Call(
-            method="POST",
-            path=audio_file.PATH,
-            summary="Make an audio file of samples",
+            f"POST {audio_file.PATH}",
+            "Make an audio file of samples",
+            audio_answer("The file, at the samples' rate; an Opus has 48000 Hz.", *types),
             about=f"Samples of 16 bits, mono, little-endian; {audio_file.MAX_BYTES >> 20} MiB at most.",
             parameters=query(
                 response_format=choice(FORMATS, "Format of the file.", default=DEFAULT_FORMAT),
                 sample_rate=whole("Hertz of the samples.", SAMPLE_RATES, default=SAMPLE_RATE),
             ),
             body=Body(BINARY, "@samples.pcm", "application/octet-stream"),
-            answers={200: audio_answer("The file, at the samples' rate; an Opus has 48000 Hz.", *types)},
             errors=(400, 503),
         ),
         Call(
-            method="POST",
-            path="/v1/audio/captions",
-            summary="Make the subtitles of a spoken text",
+            "POST /v1/audio/captions",
+            "Make the subtitles of a spoken text",
+            Answer(
+                "The subtitles.",
+                {kind: captions if name == "json" else text() for name, kind in CAPTION_TYPES.items()},
+                _UNUSED,
+            ),
             body=Body(struct(CaptionFields, input=longest), _EXAMPLE | {"format": "json"}),
-            answers={
-                200: Answer(
-                    "The subtitles.",
-                    {kind: captions if name == "json" else text() for name, kind in CAPTION_TYPES.items()},
-                    _UNUSED,
-                )
-            },
             errors=_SPEECH_ERRORS,
         ),
         Call(
-            method="POST",
-            path="/dev/dialogue",
-            summary="Speak the turns of several voices, as Kokoro-FastAPI does",
+            "POST /dev/dialogue",
+            "Speak the turns of several voices, as Kokoro-FastAPI does",
+            audio_answer("The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED),
             body=Body(struct(DialogueFields), _DIALOGUE),
-            answers={
-                200: audio_answer(
-                    "The audio, sent while it is synthesized.", *types, SSE_TYPE, headers=_UNUSED
-                )
-            },
             errors=_SPEECH_ERRORS,
         ),
         Call(
-            method="POST",
-            path="/dev/captioned_speech",
-            summary="Speak a text with the times of its words, as Kokoro-FastAPI does",
+            "POST /dev/captioned_speech",
+            "Speak a text with the times of its words, as Kokoro-FastAPI does",
+            Answer("The audio and its words.", {"application/json": captioned}, _UNUSED),
             body=Body(struct(CaptionedFields, input=longest), _EXAMPLE | {"stream": False}),
-            answers={200: Answer("The audio and its words.", {"application/json": captioned}, _UNUSED)},
             errors=_SPEECH_ERRORS,
         ),
         Call(
-            method="POST",
-            path=SSML_PATH,
-            summary="Translate SSML into a text with marks, as Kokoro-FastAPI does",
+            f"POST {SSML_PATH}",
+            "Translate SSML into a text with marks, as Kokoro-FastAPI does",
+            Answer("The text.", {"application/json": fields(text=text())}, _UNUSED),
             body=Body(
                 struct(SsmlFields, text=longest), {"text": '<speak>One. <break time="1s"/> Two.</speak>'}
             ),
-            answers={200: Answer("The text.", {"application/json": fields(text=text())}, _UNUSED)},
             errors=(400,),
         ),
         Call(
-            method="GET",
-            path=SSML_PATH,
-            summary="List what POST /dev/ssml translates",
-            answers={
-                200: json_answer(
-                    "Elements, and the values of their attributes.",
-                    fields(
-                        elements=mapping("What becomes of each element."),
-                        ignored=items(text(), "Elements of which only the content is left."),
-                        break_strengths=mapping("Seconds by strength."),
-                        prosody_rates=mapping("Factors by name."),
-                        rate_range=items(number("Factor."), most=2),
-                    ),
-                )
-            },
+            f"GET {SSML_PATH}",
+            "List what POST /dev/ssml translates",
+            json_answer(
+                "Elements, and the values of their attributes.",
+                fields(
+                    elements=mapping("What becomes of each element."),
+                    ignored=items(text(), "Elements of which only the content is left."),
+                    break_strengths=mapping("Seconds by strength."),
+                    prosody_rates=mapping("Factors by name."),
+                    rate_range=items(number("Factor."), most=2),
+                ),
+            ),
         ),
     )
 
@@ -185,26 +164,21 @@ def _lists() -> tuple[Call, ...]:
     named = fields(id=text(), name=text())
     return (
         Call(
-            method="GET",
-            path="/v1/models",
-            summary="List the models",
-            answers={
-                200: json_answer("The models.", fields(object=choice(["list"]), data=items(model))),
-            },
+            "GET /v1/models",
+            "List the models",
+            json_answer("The models.", fields(object=choice(["list"]), data=items(model))),
         ),
         Call(
-            method="GET",
-            path="/v1/models/{model}",
-            summary="Show a model",
+            "GET /v1/models/{model}",
+            "Show a model",
+            json_answer("The model.", model),
             parameters=(path_parameter("model", "Name of a model in the list.", "tts-1"),),
-            answers={200: json_answer("The model.", model)},
             errors=(404,),
         ),
         Call(
-            method="GET",
-            path="/v1/audio/models",
-            summary="List the models for speech",
-            answers={200: json_answer("The models.", fields(object=choice(["list"]), models=items(named)))},
+            "GET /v1/audio/models",
+            "List the models for speech",
+            json_answer("The models.", fields(object=choice(["list"]), models=items(named))),
         ),
     )
 
@@ -227,15 +201,10 @@ def _transcriptions() -> tuple[Call, ...]:
     plain = {kind.partition(";")[0]: text() for kind in TRANSCRIPT_TYPES.values()}
     return tuple(
         Call(
-            method="POST",
-            path=f"/v1/audio/{name}",
-            summary=summary,
+            f"POST /v1/audio/{name}",
+            summary,
+            Answer("The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED),
             body=Body(form(kind, file=file(size)), {"file": "@recording.wav", "model": "whisper-1"}, FORM),
-            answers={
-                200: Answer(
-                    "The transcript.", {"application/json": transcript, **plain, SSE_TYPE: text()}, _UNUSED
-                )
-            },
             errors=_RECORDING_ERRORS,
         )
         for name, summary, kind in (
@@ -258,46 +227,38 @@ def _realtime() -> tuple[Call, ...]:
     offer = text("An SDP offer of one audio track and a data channel; or a form with it in sdp, and session.")
     return (
         Call(
-            method="POST",
-            path=CALLS_PATH,
-            summary="Open a Realtime session by WebRTC",
+            f"POST {CALLS_PATH}",
+            "Open a Realtime session by WebRTC",
+            {201: Answer("The SDP answer.", {"application/sdp": text()}, {"location": "Path of the call."})},
             body=Body(offer, "v=0", "application/sdp"),
-            answers={
-                201: Answer("The SDP answer.", {"application/sdp": text()}, {"location": "Path of the call."})
-            },
             errors=errors,
         ),
         Call(
-            method="POST",
-            path=f"{CALLS_PATH}/{{call_id}}/hangup",
-            summary="End a call",
+            f"POST {CALLS_PATH}/{{call_id}}/hangup",
+            "End a call",
+            Answer("It has ended."),
             parameters=(path_parameter("call_id", "The last part of the call's location.", "rtc_1"),),
-            answers={200: Answer("It has ended.")},
             errors=(404,),
         ),
         Call(
-            method="POST",
-            path="/v1/realtime/client_secrets",
-            summary="Make an ephemeral key for Realtime",
+            "POST /v1/realtime/client_secrets",
+            "Make an ephemeral key for Realtime",
+            json_answer("The key.", fields("", None, **secret, session=mapping())),
             body=Body(
                 fields("", [], expires_after=life, session=session),
                 {"session": {"type": "realtime", "audio": {"output": {"voice": "alloy"}}}},
             ),
-            answers={200: json_answer("The key.", fields("", None, **secret, session=mapping()))},
             errors=errors,
         ),
         *(
             Call(
-                method="POST",
-                path=f"/v1/realtime/{name}",
-                summary=summary,
+                f"POST /v1/realtime/{name}",
+                summary,
+                json_answer(
+                    "The session's configuration, with a key.",
+                    fields(id=text(), client_secret=fields("", None, **secret)),
+                ),
                 body=Body(session, {}),
-                answers={
-                    200: json_answer(
-                        "The session's configuration, with a key.",
-                        fields(id=text(), client_secret=fields("", None, **secret)),
-                    )
-                },
                 errors=errors,
             )
             for name, summary in (

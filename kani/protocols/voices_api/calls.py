@@ -97,36 +97,33 @@ def _lists(path: str, speech_path: str) -> list[Call]:
     listed = fields("", ["voices"], object=text(), voices=items({"anyOf": [_voice(), text()]}))
     calls = [
         Call(
-            method="GET",
-            path=each,
-            summary="List the voices",
+            f"GET {each}",
+            "List the voices",
+            json_answer("The voices.", listed),
             about="Without a key, and while their place is away, the list has no voices that clients stored.",
             parameters=query(legacy=ids),
-            answers={200: json_answer("The voices.", listed)},
             errors=(503, 507),
         )
         for each in (path, speech_path)
     ]
     shown = Call(
-        method="GET",
-        path=f"{path}/{{voice}}",
-        summary="Show a voice",
+        f"GET {path}/{{voice}}",
+        "Show a voice",
+        json_answer("The voice.", _voice()),
         parameters=(_VOICE,),
-        answers={200: json_answer("The voice.", _voice())},
         errors=(404, 503, 507),
     )
     sample = Call(
-        method="GET",
-        path=f"{path}/{{voice}}/sample",
-        summary="Play the recording of a stored voice",
+        f"GET {path}/{{voice}}/sample",
+        "Play the recording of a stored voice",
+        audio_answer("The recording.", *MEDIA_TYPES.values()),
         parameters=(_VOICE,),
-        answers={200: audio_answer("The recording.", *MEDIA_TYPES.values())},
         errors=(404, 503, 507),
     )
     preview = Call(
-        method="GET",
-        path=f"{path}/{{voice}}/preview",
-        summary="Hear a sentence in a voice",
+        f"GET {path}/{{voice}}/preview",
+        "Hear a sentence in a voice",
+        audio_answer("The sentence.", *(each.content_type for each in FORMATS.values())),
         about="It is spoken once and then kept in memory. Without a key only built-in voices are heard.",
         parameters=(
             _VOICE,
@@ -135,7 +132,6 @@ def _lists(path: str, speech_path: str) -> list[Call]:
                 language=text("Tag of the sentence's language, for a stored voice that has none."),
             ),
         ),
-        answers={200: audio_answer("The sentence.", *(each.content_type for each in FORMATS.values()))},
         errors=(400, 404, 500, 503, 504, 507),
     )
     return [*calls, shown, sample, preview]
@@ -158,34 +154,28 @@ def _changes(path: str) -> list[Call]:
     gone = fields(id=text(), deleted=flag(), object=text())
     return [
         Call(
-            method="POST",
-            path=path,
-            summary="Store a voice",
-            body=Body(form, {"name": "ana", "audio": "@recording.wav", "consent": "I agree. Ana"}, FORM),
-            answers={
+            f"POST {path}",
+            "Store a voice",
+            {
                 201: json_answer("The voice.", _voice()),
                 200: json_answer("The voice, for OpenAI's clients.", mapping()),
             },
+            body=Body(form, {"name": "ana", "audio": "@recording.wav", "consent": "I agree. Ana"}, FORM),
             errors=_ERRORS,
         ),
         Call(
-            method="PATCH",
-            path=f"{path}/{{voice}}",
-            summary="Rename a stored voice",
+            f"PATCH {path}/{{voice}}",
+            "Rename a stored voice",
+            json_answer("The voice.", _voice()),
             parameters=(_VOICE,),
             body=Body(struct(Renamed), {"name": "ana"}),
-            answers={200: json_answer("The voice.", _voice())},
             errors=_ERRORS,
         ),
         Call(
-            method="DELETE",
-            path=f"{path}/{{voice}}",
-            summary="Delete a stored voice",
+            f"DELETE {path}/{{voice}}",
+            "Delete a stored voice",
+            {204: Answer("Deleted."), 200: json_answer("Deleted, for clients that accept JSON.", gone)},
             parameters=(_VOICE,),
-            answers={
-                204: Answer("Deleted."),
-                200: json_answer("Deleted, for clients that accept JSON.", gone),
-            },
             errors=(400, 404, 503, 507),
         ),
     ]
@@ -204,53 +194,29 @@ def _consents() -> list[Call]:
         has_more=flag(),
     )
     form = fields(name=name, language=text("Tag of the language."), recording=file("The spoken consent."))
-    rows: tuple[tuple[str, str, str, Schema, Body | None, tuple[Parameter, ...]], ...] = (
-        (
-            "POST",
-            "",
-            "Store a spoken consent",
-            consent,
-            Body(form, {"name": "Ana", "language": "en", "recording": "@consent.wav"}, FORM),
-            (),
-        ),
-        (
-            "GET",
-            "",
-            "List the consents",
-            page,
-            None,
-            query(
-                limit=whole("Consents of one page.", Range(1, MAX_PAGE), default=DEFAULT_PAGE),
-                after=text("Id of the last consent of the page before."),
-            ),
-        ),
-        ("GET", "/{consent}", "Show a consent", consent, None, (_CONSENT,)),
-        (
-            "POST",
-            "/{consent}",
-            "Rename a consent",
-            consent,
-            Body(struct(Label, name=MAX_CONSENT_NAME), {"name": "Eva"}),
-            (_CONSENT,),
-        ),
-        (
-            "DELETE",
-            "/{consent}",
-            "Delete a consent",
-            fields(id=text(), object=text(), deleted=flag()),
-            None,
-            (_CONSENT,),
-        ),
+    stored = Body(form, {"name": "Ana", "language": "en", "recording": "@consent.wav"}, FORM)
+    renamed = Body(struct(Label, name=MAX_CONSENT_NAME), {"name": "Eva"})
+    pages = query(
+        limit=whole("Consents of one page.", Range(1, MAX_PAGE), default=DEFAULT_PAGE),
+        after=text("Id of the last consent of the page before."),
     )
+    gone = fields(id=text(), object=text(), deleted=flag())
+    rows: tuple[tuple[str, str, Schema, Body | None, tuple[Parameter, ...]], ...] = (
+        (f"POST {CONSENTS_PATH}", "Store a spoken consent", consent, stored, ()),
+        (f"GET {CONSENTS_PATH}", "List the consents", page, None, pages),
+        (f"GET {CONSENTS_PATH}/{{consent}}", "Show a consent", consent, None, (_CONSENT,)),
+        (f"POST {CONSENTS_PATH}/{{consent}}", "Rename a consent", consent, renamed, (_CONSENT,)),
+        (f"DELETE {CONSENTS_PATH}/{{consent}}", "Delete a consent", gone, None, (_CONSENT,)),
+    )
+    errors = tuple(status for status in _ERRORS if status != 409)
     return [
         Call(
-            method=method,
-            path=CONSENTS_PATH + path,
-            summary=summary,
+            route,
+            summary,
+            json_answer("The answer.", schema),
             parameters=parameters,
             body=body,
-            answers={200: json_answer("The answer.", schema)},
-            errors=tuple(status for status in _ERRORS if status != 409),
+            errors=errors,
         )
-        for method, path, summary, schema, body, parameters in rows
+        for route, summary, schema, body, parameters in rows
     ]

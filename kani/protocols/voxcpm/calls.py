@@ -19,55 +19,44 @@ def call_group() -> CallGroup:
         fields(error=text("The error: field and limit.")),
         (
             Call(
-                method="GET",
-                path="/api/config",
-                summary="Show the WebSocket's address, default parameters and limits",
-                answers={200: json_answer("The configuration.", _config())},
+                "GET /api/config",
+                "Show the WebSocket's address, default parameters and limits",
+                json_answer("The configuration.", _config()),
             ),
             Call(
-                method="GET",
-                path="/api/voices",
-                summary="List the voices",
+                "GET /api/voices",
+                "List the voices",
+                json_answer("By category; a plain list for a search.", _voices()),
                 parameters=query(
                     category=text("Only voices of this category.", longest=MAX_QUERY_LENGTH),
                     search=text("Only voices that contain this text.", longest=MAX_QUERY_LENGTH),
                 ),
-                answers={200: json_answer("By category; a plain list for a search.", _voices())},
                 errors=(400,),
             ),
             Call(
-                method="GET",
-                path="/api/voices/categories",
-                summary="List the categories of voices",
-                answers={
-                    200: json_answer(
-                        "The categories.", fields(categories=items(fields(name=text(), count=whole())))
-                    )
-                },
+                "GET /api/voices/categories",
+                "List the categories of voices",
+                json_answer("The categories.", fields(categories=items(fields(name=text(), count=whole())))),
             ),
             Call(
-                method="GET",
-                path="/api/voices/stats",
-                summary="Count the voices",
-                answers={
-                    200: json_answer(
-                        "The numbers.",
-                        fields(
-                            total_voices=whole(),
-                            total_categories=whole(),
-                            initialized=flag(),
-                            voices_per_category=counts,
-                            voices_by_category=counts,
-                        ),
-                    )
-                },
+                "GET /api/voices/stats",
+                "Count the voices",
+                json_answer(
+                    "The numbers.",
+                    fields(
+                        total_voices=whole(),
+                        total_categories=whole(),
+                        initialized=flag(),
+                        voices_per_category=counts,
+                        voices_by_category=counts,
+                    ),
+                ),
             ),
             Call(
-                method="GET",
-                path="/api/voices/{voice_id}/audio",
-                summary="Play a sample of a voice",
+                "GET /api/voices/{voice_id}/audio",
+                "Play a sample of a voice",
+                audio_answer("The sample.", *MEDIA_TYPES.values()),
                 parameters=(path_parameter("voice_id", "Id of a voice in the list.", "em_alex"),),
-                answers={200: audio_answer("The sample.", *MEDIA_TYPES.values())},
                 errors=_ERRORS,
             ),
         ),

@@ -105,11 +105,10 @@ def _lists() -> list[Call]:
     )
     return [
         Call(
-            method="GET",
-            path=path,
-            summary=summary,
+            f"GET {path}",
+            summary,
+            json_answer("The answer.", schema),
             parameters=parameters,
-            answers={200: json_answer("The answer.", schema)},
             errors=(400,) if path == "/v2/voices" else (404,) if "{" in path else (),
         )
         for path, summary, schema, parameters in rows
@@ -132,55 +131,48 @@ def _voices() -> list[Call]:
     errors = (400, 404, 422, 429, 500, 503, 507)
     return [
         Call(
-            method="POST",
-            path="/v1/voices/add",
-            summary="Store a voice",
+            "POST /v1/voices/add",
+            "Store a voice",
+            json_answer(
+                "The id of the voice, and advice on the recording.",
+                fields(voice_id=text(), requires_verification=flag(), advice=items(text())),
+            ),
             parameters=(consent,),
             body=Body(
                 fields("", ["name", "files"], **form),
                 {"name": "eva", "files": "@recording.wav", "consent": "I agree. Eva"},
                 FORM,
             ),
-            answers={
-                200: json_answer(
-                    "The id of the voice, and advice on the recording.",
-                    fields(voice_id=text(), requires_verification=flag(), advice=items(text())),
-                )
-            },
             errors=(*errors, 413),
         ),
         Call(
-            method="POST",
-            path="/v1/voices/{voice_id}/edit",
-            summary="Rename a stored voice",
+            "POST /v1/voices/{voice_id}/edit",
+            "Rename a stored voice",
+            json_answer("Renamed.", status),
             about="Only the name can be changed: files, description and language belong to the recording.",
             parameters=(_STORED,),
             body=Body(fields("", ["name"], **form), {"name": "eva"}, FORM),
-            answers={200: json_answer("Renamed.", status)},
             errors=(*errors, 413),
         ),
         Call(
-            method="DELETE",
-            path="/v1/voices/{voice_id}",
-            summary="Delete a stored voice",
+            "DELETE /v1/voices/{voice_id}",
+            "Delete a stored voice",
+            json_answer("Deleted.", status),
             parameters=(_STORED,),
-            answers={200: json_answer("Deleted.", status)},
             errors=errors,
         ),
         Call(
-            method="GET",
-            path="/v1/voices/{voice_id}/samples/{sample_id}/audio",
-            summary="Play the recording of a stored voice",
+            "GET /v1/voices/{voice_id}/samples/{sample_id}/audio",
+            "Play the recording of a stored voice",
+            audio_answer("The recording.", *MEDIA_TYPES.values()),
             parameters=(_STORED, _SAMPLE),
-            answers={200: audio_answer("The recording.", *MEDIA_TYPES.values())},
             errors=(404, 503),
         ),
         Call(
-            method="DELETE",
-            path="/v1/voices/{voice_id}/samples/{sample_id}",
-            summary="Refuse to delete the only recording of a voice",
+            "DELETE /v1/voices/{voice_id}/samples/{sample_id}",
+            "Refuse to delete the only recording of a voice",
+            {},
             parameters=(_STORED, _SAMPLE),
-            answers={},
             errors=(400, 404),
         ),
     ]
@@ -200,15 +192,14 @@ def _transcription() -> Call:
         additional_formats=items(mapping()),
     )
     return Call(
-        method="POST",
-        path="/v1/speech-to-text",
-        summary="Transcribe a recording",
+        "POST /v1/speech-to-text",
+        "Transcribe a recording",
+        json_answer("The transcript.", answer, x_unused=UNUSED_HEADER),
         body=Body(
             form(TranscriptionFields, file=file(size)),
             {"file": "@recording.wav", "model_id": "scribe_v1"},
             FORM,
         ),
-        answers={200: json_answer("The transcript.", answer, x_unused=UNUSED_HEADER)},
         errors=(400, 413, 422, 429, 500, 503, 504),
     )
 
@@ -216,12 +207,9 @@ def _transcription() -> Call:
 def _token() -> Call:
     kinds = ", ".join(PATHS)
     return Call(
-        method="POST",
-        path="/v1/single-use-token/{token_type}",
-        summary="Make a key for one connection or call of a browser",
+        "POST /v1/single-use-token/{token_type}",
+        "Make a key for one connection or call of a browser",
+        json_answer(f"The token, valid for {LIFE_S:g} s.", fields("", ["token"], token=text())),
         parameters=(path_parameter("token_type", f"One of {kinds}.", "realtime_scribe"),),
-        answers={
-            200: json_answer(f"The token, valid for {LIFE_S:g} s.", fields("", ["token"], token=text()))
-        },
         errors=(400, 429),
     )

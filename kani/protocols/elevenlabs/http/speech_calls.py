@@ -76,11 +76,7 @@ def speech_calls(settings: ElevenLabsSettings) -> list[Call]:
 
 
 def _four_calls(
-    path: str,
-    what: str,
-    parameters: tuple[Parameter, ...],
-    body: Body,
-    timed_fields: Mapping[str, Schema],
+    path: str, what: str, parameters: tuple[Parameter, ...], body: Body, timed_fields: Mapping[str, Schema]
 ) -> list[Call]:
     """Return the calls for ``what``: whole and streamed, with and without times."""
     alignment = fields(
@@ -113,15 +109,14 @@ def _four_calls(
     )
     return [
         Call(
-            method="POST",
-            path=path + end,
-            summary=summary,
+            f"POST {path}{end}",
+            summary,
+            answer,
             parameters=(
                 *parameters,
                 *query(output_format=choice(formats, "Format of the audio.", default=DEFAULT_FORMAT)),
             ),
             body=body,
-            answers={200: answer},
             errors=_ERRORS,
         )
         for end, summary, formats, answer in rows

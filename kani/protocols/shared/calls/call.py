@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from kani.protocols.shared.calls.schemas import Schema
@@ -43,7 +43,7 @@ class Answer:
     headers: Mapping[str, str] = field(default_factory=dict)  # descriptions by name
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Call:
     """A method on a path.
 
@@ -51,14 +51,29 @@ class Call:
     added by the document.
     """
 
-    method: str
-    path: str  # with its parameters in braces, without a converter
+    route: str  # as "GET /v1/voices/{voice}", without a converter
     summary: str
+    answer: Answer | Mapping[int, Answer]  # that of 200, or all by their statuses
+    _: KW_ONLY
     about: str = ""
     parameters: tuple[Parameter, ...] = ()
     body: Body | None = None
-    answers: Mapping[int, Answer]
     errors: tuple[int, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """As "GET"."""
+        return self.route.partition(" ")[0]
+
+    @property
+    def path(self) -> str:
+        """Path with its parameters in braces."""
+        return self.route.partition(" ")[2]
+
+    @property
+    def answers(self) -> Mapping[int, Answer]:
+        """Answers by their statuses."""
+        return {200: self.answer} if isinstance(self.answer, Answer) else self.answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,17 +107,15 @@ def calls() -> list[Call]:
     voice = fields("", None, name=text(), good=flag(), instructions=character, source=source)
     return [
         Call(
-            method="GET",
-            path=HEALTH_PATH,
-            summary="Show what of a conversation is up",
+            f"GET {HEALTH_PATH}",
+            "Show what of a conversation is up",
+            json_answer("What is up.", fields("", up, **dict.fromkeys(up, flag()))),
             about="For Unmute's page, which lets its user talk where ok is true.",
-            answers={200: json_answer("What is up.", fields("", up, **dict.fromkeys(up, flag())))},
         ),
         Call(
-            method="GET",
-            path=VOICES_PATH,
-            summary="List the voices for Unmute's page",
+            f"GET {VOICES_PATH}",
+            "List the voices for Unmute's page",
+            json_answer("The voices.", items(voice)),
             about="On the port of KANI_REST_PORT, for requests without the header xi-api-key.",
-            answers={200: json_answer("The voices.", items(voice))},
         ),
     ]
