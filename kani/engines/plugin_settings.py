@@ -16,6 +16,14 @@ class PluginSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        """Give each setting without a group the group of the one before it."""
+        group = ""
+        for field in cls.model_fields.values():
+            if isinstance(extra := field.json_schema_extra, dict):
+                group = extra["group"] = str(extra.get("group") or group)
+
+    @classmethod
     def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:
         """Return values of settings that are not given, by their names, as other variables imply them."""
         return {}
@@ -24,7 +32,7 @@ class PluginSettings(BaseModel):
 def setting(
     default: Any,
     *variables: str,
-    group: str,
+    group: str = "",
     unit: str = "",
     about: str,
     accepts: str = "",
@@ -36,12 +44,13 @@ def setting(
     """Define a field that is read from the first of the environment ``variables`` that is set.
 
     The first variable, without KANI_, is the setting's name, and its option's. default: the value, or a
-    function that returns it; group: heading in ``--help`` and in docs/settings.md; unit: of a number, such
-    as "seconds"; about: its description, in sentences; accepts: its values, where the type and the limits do
-    not tell, such as "a list of de and nl, separated by commas"; option: False for none on the command line,
-    which has one for each setting of a plugin; after: name of the setting that it follows in
-    docs/settings.md, if that is not the one before it; names_voices: True for a mapping to ids of this
-    server's voices, which are checked at the start; limits: as for ``pydantic.Field``, such as ``ge=0``.
+    function that returns it; group: heading in ``--help`` and in docs/settings.md, if that is not the one of
+    the setting before it; unit: of a number, such as "seconds"; about: its description, in sentences;
+    accepts: its values, where the type and the limits do not tell, such as "a list of de and nl, separated by
+    commas"; option: False for none on the command line, which has one for each setting of a plugin; after:
+    name of the setting that it follows in docs/settings.md, if that is not the one before it; names_voices:
+    True for a mapping to ids of this server's voices, which are checked at the start; limits: as for
+    ``pydantic.Field``, such as ``ge=0``.
     """
     source = {"default_factory": default} if callable(default) else {"default": default}
     extra: dict[str, Any] = {"variables": list(variables), "group": group, "unit": unit}

@@ -29,7 +29,6 @@ class ConversationSettings(NetworkSettings):
     llm_model: str | None = setting(
         None,
         "KANI_LLM_MODEL",
-        group=CONVERSATION,
         min_length=1,
         max_length=200,
         about="Name of its model. Not set: the only one that the endpoint lists.",
@@ -37,20 +36,17 @@ class ConversationSettings(NetworkSettings):
     llm_api_key: HeaderKey | None = setting(
         None,
         "KANI_LLM_API_KEY",
-        group=CONVERSATION,
         about="Key of that endpoint, if it requires one. Never printed or logged.",
     )
     llm_instructions: str = setting(
         INSTRUCTIONS,
         "KANI_LLM_INSTRUCTIONS",
-        group=CONVERSATION,
         max_length=100_000,
         about="Instructions of the model, for clients that give none.",
     )
     llm_early: bool | None = setting(
         None,
         "KANI_LLM_EARLY",
-        group=CONVERSATION,
         about="Whether an answer is begun in a pause after a whole sentence, before it is sure that the user "
         "has said all: it comes sooner, and is dropped unheard if the user goes on, which costs a request. "
         "Not set: where the endpoint is on this machine or in a private network, and needs no key.",

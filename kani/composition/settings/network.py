@@ -28,7 +28,6 @@ class NetworkSettings(PluginSettings):
     port: int = setting(
         config.WEBSOCKET_PORT,
         "KANI_PORT",
-        group=ADDRESS,
         ge=0,
         le=65535,
         about="Port to listen on; 0 takes a free one.",
@@ -36,14 +35,12 @@ class NetworkSettings(PluginSettings):
     compat: bool = setting(
         False,
         "KANI_COMPAT",
-        group=ADDRESS,
         about="Listen also on the ports that clients of other servers look for, which follow. Each serves "
         "all that KANI_PORT serves.",
     )
     metrics_port: int | None = setting(
         None,
         "KANI_METRICS_PORT",
-        group=ADDRESS,
         ge=0,
         le=65535,
         about="Port for nothing but metrics, besides `/metrics` on all the others; 0 takes a free one. Not "
@@ -52,14 +49,12 @@ class NetworkSettings(PluginSettings):
     tls_cert: Path | None = setting(
         None,
         "KANI_TLS_CERT",
-        group=ADDRESS,
         about="Certificate (PEM, with its chain) to serve https and wss with, on every port; with "
         "KANI_TLS_KEY. docs/operations.md describes how to make one.",
     )
     tls_key: Path | None = setting(
         None,
         "KANI_TLS_KEY",
-        group=ADDRESS,
         about="Its private key (PEM, without a passphrase).",
     )
 
@@ -79,7 +74,6 @@ class NetworkSettings(PluginSettings):
     no_auth: bool = setting(
         False,
         "KANI_NO_AUTH",
-        group=ACCESS,
         about="Require no key, on any address and through any proxy: any client that reaches the port may "
         "speak and list voices. The server answers to IP addresses, loopback names, this machine's own name "
         "and KANI_ALLOWED_HOSTS.",
@@ -87,7 +81,6 @@ class NetworkSettings(PluginSettings):
     allowed_origins: Origins = setting(
         (),
         "KANI_ALLOWED_ORIGINS",
-        group=ACCESS,
         about="Web pages that may use this server, by origin (`https://app.example`), separated by commas. "
         "Pages of this machine and of the server itself always may; `null` (a page opened from a file) "
         "has to be listed.",
@@ -95,7 +88,6 @@ class NetworkSettings(PluginSettings):
     allowed_hosts: CommaList = setting(
         (),
         "KANI_ALLOWED_HOSTS",
-        group=ACCESS,
         about="Further host names, separated by commas, that are answered to where no secret key is asked "
         "for: on a loopback address, with KANI_NO_AUTH, and on Kyutai's paths where KANI_API_KEYS lists "
         f"`{config.PUBLIC_TOKEN}`. Where keys are set, a request to a loopback server under such a name "

@@ -54,7 +54,6 @@ class Settings(ConversationSettings):
     model: str | None = setting(
         None,
         "KANI_MODEL",
-        group=SPEECH,
         min_length=1,
         about="Model of that engine: a folder, or a name on a model hub (`OWNER/NAME`, "
         "`OWNER/NAME@REVISION`). Without a revision the one that was fetched first is kept. `kani`, "
@@ -68,7 +67,6 @@ class Settings(ConversationSettings):
     engine_voices: str | None = setting(
         None,
         "KANI_ENGINE_VOICES",
-        group=SPEECH,
         min_length=1,
         accepts="a folder",
         about="Folder of voices for that engine. KaniTTS-2: `NAME.pt` or `NAME.npy`, each of 128 numbers. "
@@ -78,7 +76,6 @@ class Settings(ConversationSettings):
     pythons: Pythons = setting(
         {},
         "KANI_PYTHONS",
-        group=SPEECH,
         about="Pythons of environments with the packages of `pocket`, `voxcpm`, `kyutai` and `transcribe`, "
         "by these names (`kyutai=moshi/bin/python`, after `python3 -m venv moshi && moshi/bin/pip install -r "
         "requirements-kyutai.txt`). Not set: the environment that `--fetch` makes, if it is there, else the "
@@ -87,35 +84,30 @@ class Settings(ConversationSettings):
     engine_process: bool = setting(
         False,
         "KANI_ENGINE_PROCESS",
-        group=SPEECH,
         about="Run each local engine, and the recogniser, in a process of its own, which is started again "
         "when it crashes ([scale.md](scale.md)).",
     )
     engine_address: WorkerAddresses = setting(
         (),
         "KANI_ENGINE_ADDRESS",
-        group=SPEECH,
         about="Addresses of the workers that `remote` speaks by, separated by commas: `unix:/path` or "
         "`tcp://host:port`. Each segment goes to the least loaded one ([scale.md](scale.md)).",
     )
     engine_key: SecretStr | None = setting(
         None,
         "KANI_ENGINE_KEY",
-        group=SPEECH,
         about="Key that a worker and its servers share, of 16 characters at least; required for `tcp://`. "
         "Never sent, printed or logged.",
     )
     fallback: Annotated[Literal["none", "kokoro", "espeak"], LOWER] = setting(
         "none",
         "KANI_FALLBACK",
-        group=SPEECH,
         about="Engine of this machine for a segment that fails, before its first audio, at ElevenLabs "
         "(KANI_ENGINE=elevenlabs) or at another server (`openai`).",
     )
     voice: str | None = setting(
         None,
         "KANI_VOICE",
-        group=SPEECH,
         min_length=1,
         about="Voice id that replaces the default voice of its own language. Not set: each engine's own "
         "defaults.",
@@ -123,7 +115,6 @@ class Settings(ConversationSettings):
     language: Language | None = setting(
         None,
         "KANI_LANGUAGE",
-        group=SPEECH,
         about="Language of a text where neither the request, nor the text, nor its voice, nor its client "
         "tells it ([languages.md](languages.md)), in every protocol. Not set: the protocol's own, which is "
         "Spanish for Kani's messages and English for all others. Also that of speech if "
@@ -132,7 +123,6 @@ class Settings(ConversationSettings):
     threads: int | None = setting(
         None,
         "KANI_THREADS",
-        group=SPEECH,
         ge=1,
         le=256,
         about="Threads that one segment is computed with. Not set: the engine's own measure (Kokoro: 2; "
@@ -141,28 +131,24 @@ class Settings(ConversationSettings):
     lexicon: Path | None = setting(
         None,
         "KANI_LEXICON",
-        group=SPEECH,
         about="Lexicon of pronunciations (docs/lexicon.md): a file, or a folder of files; reloaded when it "
         "changes. Not set: none.",
     )
     recognizer: Recognizer = setting(
         config.DEFAULT_RECOGNIZER,
         "KANI_RECOGNIZER",
-        group=SPEECH,
         about="Recogniser. `auto` takes the best one that this machine can run; `remote` is the one of the "
         "workers at KANI_RECOGNIZER_ADDRESS; `none` disables recognition.",
     )
     recognizer_address: WorkerAddresses = setting(
         (),
         "KANI_RECOGNIZER_ADDRESS",
-        group=SPEECH,
         about="Addresses of the workers that the recogniser `remote` is at, as those of KANI_ENGINE_ADDRESS, "
         "with the same KANI_ENGINE_KEY. Each stream goes to the worker that has the fewest of this server.",
     )
     recognizer_model: str | None = setting(
         None,
         "KANI_RECOGNIZER_MODEL",
-        group=SPEECH,
         min_length=1,
         about="Model of the recogniser: a folder, or a name on a model hub, as for KANI_MODEL. `whisper`, "
         "also as that of `auto`: in CTranslate2's format, with model.bin, config.json, tokenizer.json and "
@@ -185,7 +171,6 @@ class Settings(ConversationSettings):
     precision: Precision = setting(
         config.DEFAULT_PRECISION,
         "KANI_PRECISION",
-        group=KANI,
         about="Precision of its arithmetic. `auto` is bfloat16 on CUDA and int8 on a CPU that can; float32 "
         "is exact. Pocket TTS has float32, and int8 of its language model where torch can; Kyutai's models "
         "have float32 and bfloat16.",
@@ -205,7 +190,6 @@ class Settings(ConversationSettings):
         config.MAX_WAITING,
         "KANI_MAX_WAITING",
         "TTS_MAX_QUEUE_SIZE",
-        group=LIMITS,
         ge=0,
         le=1_000_000,
         about="Syntheses that may wait for an engine; a session beyond is refused as busy.",
@@ -214,7 +198,6 @@ class Settings(ConversationSettings):
         None,
         "KANI_MAX_CONCURRENT",
         "TTS_MAX_CONCURRENT",
-        group=LIMITS,
         unit="segments",
         ge=1,
         le=1024,
@@ -228,7 +211,6 @@ class Settings(ConversationSettings):
         None,
         "KANI_MAX_TEXT",
         "TTS_MAX_TEXT_LENGTH",
-        group=LIMITS,
         unit="characters",
         ge=1,
         le=10_000_000,
@@ -238,7 +220,6 @@ class Settings(ConversationSettings):
     rate_per_minute: int = setting(
         config.RATE_PER_MINUTE,
         "KANI_RATE_PER_MINUTE",
-        group=LIMITS,
         unit="sessions a minute",
         ge=0,
         le=1_000_000,
@@ -249,7 +230,6 @@ class Settings(ConversationSettings):
         config.REQUEST_TIMEOUT,
         "KANI_REQUEST_TIMEOUT",
         "TTS_REQUEST_TIMEOUT",
-        group=LIMITS,
         unit="seconds",
         ge=0,
         le=86400,
@@ -260,7 +240,6 @@ class Settings(ConversationSettings):
     idle_unload_seconds: float | None = setting(
         None,
         "KANI_IDLE_UNLOAD_SECONDS",
-        group=LIMITS,
         unit="seconds",
         ge=1,
         le=86400,
@@ -270,7 +249,6 @@ class Settings(ConversationSettings):
     shutdown_seconds: float = setting(
         config.SHUTDOWN_SECONDS,
         "KANI_SHUTDOWN_SECONDS",
-        group=LIMITS,
         unit="seconds",
         ge=0,
         le=3600,
@@ -286,7 +264,6 @@ class Settings(ConversationSettings):
     no_fetch: bool = setting(
         False,
         "KANI_NO_FETCH",
-        group=FILES,
         about="Download no missing model file. Otherwise missing files are downloaded by `--fetch`, for an "
         "engine "
         "that `--engine` names, and for the Kani model if there is a CUDA device; nothing else is.",
@@ -294,14 +271,12 @@ class Settings(ConversationSettings):
     data_dir: Path = setting(
         lambda: user_data_path(config.APP_NAME, appauthor=False),
         "KANI_DATA_DIR",
-        group=FILES,
         about="Folder of the stored voices. Not set: `kani-tts` in the user's data folder (XDG_DATA_HOME "
         "counts).",
     )
     voice_bucket: Bucket | None = setting(
         None,
         "KANI_VOICE_BUCKET",
-        group=FILES,
         about="Bucket of the stored voices, instead of KANI_DATA_DIR, shared by any number of servers: "
         "`s3://BUCKET` or `s3://BUCKET/FOLDER`. Needs `deploy/requirements-bucket.txt`; credentials, region "
         "and endpoint are those of the usual `AWS_…` variables "
@@ -310,7 +285,6 @@ class Settings(ConversationSettings):
     cache_dir: Path = setting(
         lambda: user_cache_path(config.APP_NAME, appauthor=False),
         "KANI_CACHE_DIR",
-        group=FILES,
         about="Folder of the model files that were fetched. Not set: `kani-tts` in the user's cache folder "
         "(XDG_CACHE_HOME counts).",
     )
@@ -327,19 +301,16 @@ class Settings(ConversationSettings):
         config.LOG_FORMAT,
         "KANI_LOG_FORMAT",
         "TTS_LOG_FORMAT",
-        group=LOG,
         about="One line of text or one JSON object.",
     )
     log_text: bool = setting(
         False,
         "KANI_LOG_TEXT",
-        group=LOG,
         about="Also log the texts of requests.",
     )
     log_file: Path = setting(
         lambda: user_log_path(config.APP_NAME, appauthor=False) / config.LOG_FILE,
         "KANI_LOG_FILE",
-        group=LOG,
         about=f"Log file besides the terminal, rotated at 10 MB, five kept. Not set: `{config.LOG_FILE}` "
         "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
     )

@@ -29,7 +29,6 @@ class UpstreamSettings(PluginSettings):
         None,
         "KANI_ELEVENLABS_VOICE_ID",
         "ELEVEN_VOICE_ID",
-        group=UPSTREAM,
         option=False,
         pattern=r"^[^\s/?#%]{1,72}$",
         accepts="a voice's id: 1 to 72 characters, no space among them",
@@ -40,7 +39,6 @@ class UpstreamSettings(PluginSettings):
         "eleven_flash_v2_5",
         "KANI_ELEVENLABS_MODEL",
         "ELEVEN_MODEL",
-        group=UPSTREAM,
         option=False,
         pattern=r"^[a-z0-9_]{1,64}$",
         accepts="a model's id: 1 to 64 small letters, digits and _",
@@ -50,7 +48,6 @@ class UpstreamSettings(PluginSettings):
         1,
         "KANI_ELEVENLABS_OPTIMIZE_LATENCY",
         "ELEVEN_OPTIMIZE_LATENCY",
-        group=UPSTREAM,
         option=False,
         ge=0,
         le=4,
@@ -59,7 +56,6 @@ class UpstreamSettings(PluginSettings):
     url: Annotated[str, BeforeValidator(web_address)] = setting(
         "https://api.elevenlabs.io",
         "KANI_ELEVENLABS_URL",
-        group=UPSTREAM,
         option=False,
         about="Where ElevenLabs is: one of its regions' addresses.",
     )

@@ -22,7 +22,6 @@ class KaniSettings(PluginSettings):
     embedder: str | None = setting(
         None,
         "KANI_EMBEDDER",
-        group=KANI,
         min_length=1,
         about="Model of KaniTTS-2's speaker embeddings: a folder, or a name on a model hub "
         "(1.3 GB, fetched once). Not set: `nineninesix/speaker-emb-tbr`.",

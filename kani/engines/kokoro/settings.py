@@ -63,7 +63,6 @@ class KokoroSettings(PluginSettings):
     student: Annotated[Literal["auto", "always", "never", "only"], LOWER] = setting(
         "auto",
         "KANI_KOKORO_STUDENT",
-        group=SPEECH,
         about="Use of the students, small networks that speak English as af_heart, Spanish as ef_dora, "
         "French as ff_siwis, Italian as if_sara and Portuguese as pf_dora for a twentieth of the processor "
         "time: `auto` (in sessions that begin while Kokoro's slots are taken, and in all on a machine where "
@@ -73,7 +72,6 @@ class KokoroSettings(PluginSettings):
     students: Path | None = setting(
         None,
         "KANI_KOKORO_STUDENTS",
-        group=SPEECH,
         accepts="a folder",
         about="Folder of further students, each in a folder of its own, as "
         "[the training](train_a_student.md) writes them; one of a voice that ours speak takes its place.",
@@ -81,7 +79,6 @@ class KokoroSettings(PluginSettings):
     accented: Annotated[tuple[str, ...], BeforeValidator(_accented)] = setting(
         ("de", "nl", "pl", "ru"),
         "KANI_ACCENTED_LANGUAGES",
-        group=SPEECH,
         accepts=ACCENTED,
         option=False,
         about="Languages that Kokoro is not trained on and speaks with a foreign accent, where no voice but "
@@ -90,7 +87,6 @@ class KokoroSettings(PluginSettings):
     models: Annotated[tuple[tuple[str, str], ...], BeforeValidator(_models)] = setting(
         (),
         "KANI_KOKORO_MODELS",
-        group=SPEECH,
         accepts=MODELS,
         about="[Checkpoints of Kokoro's network](kokoro.md#other-checkpoints) that speak these languages, "
         "each a folder, or a name on a model hub (`OWNER/NAME`, `OWNER/NAME@REVISION`), which `--fetch` or "

@@ -34,14 +34,12 @@ class OpenAIUpstreamSettings(PluginSettings):
     api_key: SecretStr | None = setting(
         None,
         "KANI_UPSTREAM_KEY",
-        group=UPSTREAM,
         option=False,
         about="Key that it asks for. Never printed or logged; sent through https only, but to this machine.",
     )
     voices: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_UPSTREAM_VOICES",
-        group=UPSTREAM,
         max_length=1000,
         accepts="a list of names, separated by commas",
         about="Its voices, the default one first. Not set: those that it lists, or `alloy`.",
@@ -49,7 +47,6 @@ class OpenAIUpstreamSettings(PluginSettings):
     languages: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_UPSTREAM_LANGUAGES",
-        group=UPSTREAM,
         max_length=200,
         accepts="a list of codes such as en and es, separated by commas",
         about=f"Languages that it speaks. Not set: those of its voices, or {', '.join(LANGUAGES)}.",
@@ -57,7 +54,6 @@ class OpenAIUpstreamSettings(PluginSettings):
     language_field: str = setting(
         "",
         "KANI_UPSTREAM_LANGUAGE_FIELD",
-        group=UPSTREAM,
         option=False,
         pattern=r"^[a-z_]{0,50}$",
         accepts="a field's name, such as language or lang_code",
@@ -66,7 +62,6 @@ class OpenAIUpstreamSettings(PluginSettings):
     sample_rate: int = setting(
         24_000,
         "KANI_UPSTREAM_RATE",
-        group=UPSTREAM,
         option=False,
         unit="hertz",
         ge=8_000,

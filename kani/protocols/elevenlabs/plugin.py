@@ -52,7 +52,6 @@ class Settings(PluginSettings):
     times: Annotated[Literal["auto", "absolute", "relative"], LOWER] = setting(
         "auto",
         "KANI_ELEVENLABS_TIMES",
-        group=ELEVENLABS,
         option=False,
         about="What the times of characters count from on the WebSockets: `absolute` from the start of the "
         "stream, `relative` from where the message's own audio starts, which then waits until its characters "

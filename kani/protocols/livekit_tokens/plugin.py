@@ -32,7 +32,6 @@ class Settings(PluginSettings):
         None,
         "KANI_LIVEKIT_API_KEY",
         "LIVEKIT_API_KEY",
-        group=LIVEKIT,
         option=False,
         min_length=1,
         about="Name of the key that its tokens are signed with.",
@@ -41,7 +40,6 @@ class Settings(PluginSettings):
         None,
         "KANI_LIVEKIT_API_SECRET",
         "LIVEKIT_API_SECRET",
-        group=LIVEKIT,
         option=False,
         about="That key's secret, 32 characters or more (a shorter one works, with a warning). Never "
         "printed or logged.",

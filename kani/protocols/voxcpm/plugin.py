@@ -43,7 +43,6 @@ class Settings(PluginSettings):
     recording_hosts: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
         (),
         "KANI_RECORDING_HOSTS",
-        group=FILES,
         option=False,
         about="Hosts, `name` or `name:port`, separated by commas, from which recordings may be fetched "
         "(VoxCPM's `prompt_wav_url`). Not set: none.",

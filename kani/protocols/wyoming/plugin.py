@@ -50,7 +50,6 @@ class Settings(PluginSettings):
     port: int = setting(
         10300,
         "KANI_WYOMING_PORT",
-        group=WYOMING,
         option=False,
         ge=0,
         le=65535,
@@ -59,7 +58,6 @@ class Settings(PluginSettings):
     allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = setting(
         PRIVATE_NETWORKS,
         "KANI_WYOMING_ALLOW",
-        group=WYOMING,
         option=False,
         about="Networks that clients may connect from, separated by commas; connections from others "
         "are closed. The default is all private addresses.",
@@ -67,7 +65,6 @@ class Settings(PluginSettings):
     end_of_speech: bool = setting(
         False,
         "KANI_WYOMING_END_OF_SPEECH",
-        group=WYOMING,
         option=False,
         about="Recognise the end of every command here, for Home Assistant from 2026.11 on, and tell it that "
         "it need not. Otherwise only for clients that ask for it (`vad_sensitivity`).",
