@@ -325,10 +325,10 @@ def test_messages_of_recognition_are_those_of_the_protocol() -> None:
     assert messages.audio_samples(read).tolist() == samples
     assert messages.read_recognition_message(bytes(marker)) == messages.Marker(1)
     sent = [
-        messages.ready(),
-        messages.word("día", 1.25),
-        messages.end_word(1.5),
-        messages.marker(1),
+        messages.encode(messages.Ready()),
+        messages.encode(messages.Word("día", 1.25)),
+        messages.encode(messages.EndWord(1.5)),
+        messages.encode(messages.Marker(1)),
         messages.step(700, (0.0, 0.5, 1.0, 1.0), 70_000),
     ]
     body = "return a[0].map((bytes) => m.unpack(Uint8Array.from(bytes).buffer));"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
+from dataclasses import dataclass
 
 from kani.core.audio.prosody_filter import ProsodyFilter
 from kani.core.types import NEUTRAL, Prosody, Samples, Span, SpeechChunk
 
 
+@dataclass(eq=False)
 class SegmentFilter:
     """Post-processes one segment: tempo and pitch, then the length limit.
 
@@ -19,21 +21,13 @@ class SegmentFilter:
     cut; known once it is complete.
     """
 
-    def __init__(
-        self,
-        speech: AsyncGenerator[SpeechChunk, None],
-        sample_rate: int,
-        factor: float,
-        max_samples: int,
-        prosody: Prosody = NEUTRAL,
-    ) -> None:
-        self._speech = speech
-        self._sample_rate = sample_rate
-        self._factor = factor
-        self._prosody = prosody
-        self._samples_left = max_samples
-        self._samples_sent = 0
-        self.truncated = False
+    _speech: AsyncGenerator[SpeechChunk, None]
+    _sample_rate: int
+    _factor: float
+    _samples_left: int
+    _prosody: Prosody = NEUTRAL
+    _samples_sent: int = 0
+    truncated: bool = False
 
     async def chunks(self) -> AsyncGenerator[SpeechChunk, None]:
         """The segment's audio; times and spans count from its first output sample."""

@@ -31,23 +31,19 @@ class Made:
             await self.session.aclose()
 
 
+@dataclass(eq=False)
 class EarlyAnswer(Generic[Asked]):
     """The answer that is not sure to be wanted: one at most, and nothing of it is given out."""
 
-    def __init__(
-        self, make: Callable[[Asked], Awaitable[Made | None]], start: Start, report: Callable[[str], None]
-    ) -> None:
-        """make: makes an answer that is not begun yet; None if it cannot: that of the turn says why.
-
-        report: called with "started", "used" or "dropped".
-        """
-        self._make = make
-        self._start = start
-        self._report = report
-        self._asked: Asked | None = None
-        self._made: Made | None = None
-        self._busy = False  # while one is opened or closed
-        self._closing: Made | None = None
+    _make: Callable[[Asked], Awaitable[Made | None]]
+    """Makes an answer that is not begun yet; None if it cannot: that of the turn says why."""
+    _start: Start
+    _report: Callable[[str], None]
+    """Called with "started", "used" or "dropped"."""
+    _asked: Asked | None = None
+    _made: Made | None = None
+    _busy: bool = False  # while one is opened or closed
+    _closing: Made | None = None
 
     def begin(self, asked: Asked) -> None:
         """Begin an answer, unless it has begun, or another one is still being opened or closed."""

@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
@@ -51,6 +51,7 @@ class RecognitionContext:
     """Span of the session, which ends it."""
 
 
+@dataclass(eq=False)
 class RecognitionSession:
     """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
 
@@ -58,40 +59,27 @@ class RecognitionSession:
     recogniser cannot start, and EngineFailed. One feeder, one reader.
     """
 
-    def __init__(
-        self,
-        context: RecognitionContext,
-        recognizer: Recognizer,
-        sample_rate: int,
-        language: str | None,
-        prompt: str,
-        turn_model: TurnModel | None,
-    ) -> None:
-        """sample_rate: hertz of the samples that are fed; prompt: see ``PromptedRecognizer``.
-
-        turn_model: hears whether a speaker has said all, where ``judges_turns`` is set.
-        """
-        self.judges_turns = False
-        """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
-        self._hears_again = False
-        self._again: SecondHearing | None = None
-        self._turn_model = turn_model
-        self._judge: PauseJudge | None = None
-        self._pulled = 0  # samples that the recogniser has read
-        self._recognizer = recognizer
-        self._context = context
-        self._sample_rate = sample_rate
-        self._language = language
-        self._prompt = prompt
-        self._waiting: deque[Samples | Mark] = deque()
-        self._waiting_samples = 0
-        self._fed = 0
-        self._first_fed_at = 0.0
-        self._recognized_s = 0.0
-        self._finished = False
-        self._cancelled = asyncio.Event()
-        self._arrived = asyncio.Event()
-        self._taken = asyncio.Event()
+    _context: RecognitionContext
+    _recognizer: Recognizer
+    _sample_rate: int  # hertz of the samples that are fed
+    _language: str | None
+    _prompt: str  # see ``PromptedRecognizer``
+    _turn_model: TurnModel | None  # hears whether a speaker has said all, where ``judges_turns`` is set
+    judges_turns: bool = False
+    """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
+    _hears_again: bool = False
+    _again: SecondHearing | None = None
+    _judge: PauseJudge | None = None
+    _pulled: int = 0  # samples that the recogniser has read
+    _waiting: deque[Samples | Mark] = field(default_factory=deque)
+    _waiting_samples: int = 0
+    _fed: int = 0
+    _first_fed_at: float = 0.0
+    _recognized_s: float = 0.0
+    _finished: bool = False
+    _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    _taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def backlog_samples(self) -> int:

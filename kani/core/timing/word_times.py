@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -60,28 +61,22 @@ async def add_word_times(
         await search.stop()
 
 
+@dataclass(eq=False)
 class _WordSearch:
     """Aligns a segment with its speech in a task of its own, one step at a time."""
 
-    def __init__(
-        self,
-        segment: Segment,
-        renderer: ReferenceVoice,
-        report: Callable[[str], None],
-        cut_short: Callable[[], bool],
-    ) -> None:
-        self._segment = segment
-        self._renderer = renderer
-        self._report = report
-        self._cut_short = cut_short
-        self._buffer: list[Samples] = []
-        self._buffered_s = 0.0
-        self._sample_rate = 0
-        self._found: list[Span] = []
-        self._last = Span(0, 0, 0.0, 0.0)
-        self._end_s: float | None = None
-        self._due = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+    _segment: Segment
+    _renderer: ReferenceVoice
+    _report: Callable[[str], None]
+    _cut_short: Callable[[], bool]
+    _buffer: list[Samples] = field(default_factory=list)
+    _buffered_s: float = 0.0
+    _sample_rate: int = 0
+    _found: list[Span] = field(default_factory=list)
+    _last: Span = field(default_factory=lambda: Span(0, 0, 0.0, 0.0))
+    _end_s: float | None = None
+    _due: asyncio.Event = field(default_factory=asyncio.Event)
+    _task: asyncio.Task[None] | None = None
 
     def feed(self, chunk: SpeechChunk) -> tuple[Span, ...]:
         """Accept a chunk; returns the words timed since the last call."""

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -29,27 +30,20 @@ RunStep = Callable[[Callable[[], Any], Stop, AbstractAsyncContextManager[None]],
 logger = logging.getLogger(__name__)
 
 
+@dataclass(eq=False)
 class SpeechCost:
     """Measures once the engine has started, and now and then in the hour after it."""
 
-    def __init__(
-        self,
-        scheduler: DeadlineScheduler,
-        run_step: RunStep,
-        streams: int,
-        report: Callable[[float, float], None],
-    ) -> None:
-        """streams: samples spoken at once; report: called with the processor seconds for a second of audio,
-        Kokoro's and those of the most expensive checkpoint, whenever one of them is better known.
-        """
-        self._scheduler = scheduler
-        self._run_step = run_step
-        self._streams = streams
-        self._report = report
-        self._cost = math.inf
-        self._checkpoint_cost = 0.0
-        self._measuring: asyncio.Task[None] | None = None
-        self._measuring_again: asyncio.Task[None] | None = None
+    _scheduler: DeadlineScheduler
+    _run_step: RunStep
+    _streams: int  # samples spoken at once
+    _report: Callable[[float, float], None]
+    """Called with the processor seconds for a second of audio, Kokoro's and those of the most expensive
+    checkpoint, whenever one of them is better known."""
+    _cost: float = math.inf
+    _checkpoint_cost: float = 0.0
+    _measuring: asyncio.Task[None] | None = None
+    _measuring_again: asyncio.Task[None] | None = None
 
     def start(self, synthesizer: WindowedSynthesizer, checkpoints: Checkpoints) -> None:
         """Measure in the background, and prepare the checkpoints meanwhile."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from kani.core.engine import Engine
 from kani.core.recognizer import Recognizer
@@ -128,21 +129,15 @@ class Worker:
         raise ProtocolError(f"{type(opening).__name__}, which this worker does not serve")
 
 
+@dataclass(eq=False)
 class ServerConnection:
     """One connected server, and its exchanges."""
 
-    def __init__(
-        self,
-        channel: Channel,
-        new_exchange: Callable[[Opening, Channel], Exchange | None],
-        ended: Callable[[], None],
-    ) -> None:
-        """ended: called at the end of each exchange."""
-        self.channel = channel
-        self._new_exchange = new_exchange
-        self._ended = ended
-        self._closed = False
-        self._exchanges: dict[int, tuple[Exchange, asyncio.Task[None]]] = {}
+    channel: Channel
+    _new_exchange: Callable[[Opening, Channel], Exchange | None]
+    _ended: Callable[[], None]  # called at the end of each exchange
+    _closed: bool = False
+    _exchanges: dict[int, tuple[Exchange, asyncio.Task[None]]] = field(default_factory=dict)
 
     @property
     def exchanges(self) -> int:

@@ -133,7 +133,7 @@ T = TypeVar("T")
 SpeechMessage = Text | Voice | Eos
 RecognitionMessage = Init | Marker | Audio | OggOpus
 
-_encode = msgspec.msgpack.Encoder().encode
+encode = msgspec.msgpack.Encoder().encode
 _speech_decoder: msgspec.msgpack.Decoder[Text | _Voice | Eos] = msgspec.msgpack.Decoder(Text | _Voice | Eos)
 _recognition_decoder: msgspec.msgpack.Decoder[RecognitionMessage] = msgspec.msgpack.Decoder(
     RecognitionMessage
@@ -271,46 +271,22 @@ def pack_floats(values: Samples) -> bytes:
     return head + rows.tobytes()
 
 
-def ready() -> bytes:
-    return _encode(Ready())
-
-
-def error(message: str) -> bytes:
-    return _encode(Error(message))
-
-
 def audio(frame: Samples) -> bytes:
     """Encode ``Audio``: samples within ± ``MAX_AMPLITUDE``."""
-    return _encode(Audio(msgspec.Raw(pack_floats(frame))))
+    return encode(Audio(msgspec.Raw(pack_floats(frame))))
 
 
 def ogg_opus(data: bytes) -> bytes:
     """Encode ``OggOpus``, its bytes as an array of small integers."""
-    return _encode(OggOpus(list(data)))
-
-
-def spoken_text(text: str, start_s: float, stop_s: float) -> bytes:
-    return _encode(SpokenText(text, start_s, stop_s))
-
-
-def word(text: str, start_s: float) -> bytes:
-    return _encode(Word(text, start_s))
-
-
-def end_word(stop_s: float) -> bytes:
-    return _encode(EndWord(stop_s))
-
-
-def marker(number: int) -> bytes:
-    return _encode(Marker(number))
+    return encode(OggOpus(list(data)))
 
 
 def step(index: int, pauses: tuple[float, ...], buffered: int) -> bytes:
     """Encode ``Step``: probabilities of a pause of 0.5, 1, 2 and 3 s; samples not recognized yet."""
     packed = pack_floats(np.array(pauses, np.float32))
-    return _encode(_Step(index, msgspec.Raw(packed), buffered))
+    return encode(_Step(index, msgspec.Raw(packed), buffered))
 
 
 def voice(embeddings: Samples) -> bytes:
     packed = pack_floats(embeddings.reshape(-1))
-    return _encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))
+    return encode(_Voice(msgspec.Raw(packed), list(embeddings.shape)))

@@ -39,7 +39,7 @@ class OutputEncoder:
         self._opus = OggOpusEncoder() if audio_format.is_opus else None
 
     def start_messages(self) -> list[bytes]:
-        start = [messages.ready()] if self._messages else []
+        start = [messages.encode(messages.Ready())] if self._messages else []
         if self._opus is not None:
             start.append(self._pages(self._opus.header))
         return start
@@ -50,17 +50,19 @@ class OutputEncoder:
         return messages.audio(samples) if self._messages else samples.astype("<f4").tobytes()
 
     def word(self, word: TimedWord) -> bytes:
-        return messages.spoken_text(word.text, word.start_s, word.stop_s) if self._messages else b""
+        if not self._messages:
+            return b""
+        return messages.encode(messages.SpokenText(word.text, word.start_s, word.stop_s))
 
     def end_messages(self) -> list[bytes]:
         """Return the last pages, and a word without text, which some clients recognise the end by."""
         end = [self._pages(self._opus.finish())] if self._opus is not None else []
         if self._messages:
-            end.append(messages.spoken_text("", 0.0, 0.0))
+            end.append(messages.encode(messages.SpokenText("", 0.0, 0.0)))
         return end
 
     def error(self, message: str) -> bytes:
-        return messages.error(message) if self._messages else b""
+        return messages.encode(messages.Error(message)) if self._messages else b""
 
     def _pages(self, data: bytes) -> bytes:
         return messages.ogg_opus(data) if data and self._messages else data

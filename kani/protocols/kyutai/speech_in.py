@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, field
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket
@@ -70,33 +71,24 @@ async def serve_recognition(websocket: WebSocket, service: SpeechService, metric
             metrics.recognition_closed(connection.steps)
 
 
+@dataclass(eq=False)
 class _RecognitionConnection:
-    """One client.
+    """One client."""
 
-    open_session: called at first, and again after each ``Init`` of the client.
-    """
-
-    def __init__(
-        self,
-        client: Client,
-        open_session: Callable[[], RecognitionSession],
-        metrics: KyutaiMetrics,
-    ) -> None:
-        self._client = client
-        self._open_session = open_session
-        self._session: RecognitionSession | None = None
-        self._metrics = metrics
-        # An Init waits for a new session; the event is set while a session takes audio.
-        self._restarting = False
-        self._session_ready = asyncio.Event()
-        self._opus: OggOpusDecoder | None = None
-        # For audio that is not recognized yet: samples fed up to a message, and when that came.
-        self._arrivals: deque[tuple[int, float]] = deque()
-        self._fed = 0
-        self.steps = 0
-        """Steps sent so far."""
-        self.admitted = False
-        """True once a session could be opened."""
+    _client: Client
+    _open_session: Callable[[], RecognitionSession]  # called at first, and after each Init of the client
+    _metrics: KyutaiMetrics
+    _session: RecognitionSession | None = None
+    _restarting: bool = False  # an Init waits for a new session
+    _session_ready: asyncio.Event = field(default_factory=asyncio.Event)  # set while one takes audio
+    _opus: OggOpusDecoder | None = None
+    # For audio that is not recognized yet: samples fed up to a message, and when that came.
+    _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
+    _fed: int = 0
+    steps: int = 0
+    """Steps sent so far."""
+    admitted: bool = False
+    """True once a session could be opened."""
 
     async def run(self) -> None:
         try:
@@ -105,7 +97,7 @@ class _RecognitionConnection:
             closing = closing_for(error)
             # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.
             at_fault = isinstance(error, BadMessage | InvalidRequest)
-            last = messages.error(closing.reason) if at_fault else b""
+            last = messages.encode(messages.Error(closing.reason)) if at_fault else b""
             await self._client.close(closing.code, closing.reason, last=last)
 
     async def _read(self) -> None:
@@ -163,7 +155,7 @@ class _RecognitionConnection:
                 self._restarting = False
                 self._arrivals.clear()
                 self._fed = 0
-                await self._client.send(messages.ready())
+                await self._client.send(messages.encode(messages.Ready()))
                 self._session_ready.set()
                 async for event in events:
                     if self._restarting:
@@ -177,7 +169,7 @@ class _RecognitionConnection:
             opened = self._open_session()
         except SpeechError as error:
             if not self.admitted:
-                await self._client.send(messages.error(closing_for(error).reason))
+                await self._client.send(messages.encode(messages.Error(closing_for(error).reason)))
             raise
         if not self.admitted:
             self.admitted = True
@@ -190,10 +182,10 @@ class _RecognitionConnection:
         send = self._client.send
         match event:
             case RecognizedWord():
-                await send(messages.word(event.text, event.start_s))
-                await send(messages.end_word(event.end_s))
+                await send(messages.encode(messages.Word(event.text, event.start_s)))
+                await send(messages.encode(messages.EndWord(event.end_s)))
             case Mark():
-                await send(messages.marker(event.number))
+                await send(messages.encode(messages.Marker(event.number)))
             case Step():
                 self.steps += 1
                 arrived_at = self._arrived_at((event.index + 1) * FRAME_SAMPLES)

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -62,33 +62,23 @@ async def serve_speech(websocket: WebSocket, service: SpeechService, metrics: Ky
         metrics.speech_closed(connection.frames)
 
 
+@dataclass(eq=False)
 class _SpeechConnection:
     """One client. Text that was accepted is spoken even if a later message is wrong."""
 
-    def __init__(
-        self,
-        client: Client,
-        session: SpeechSession,
-        feeder: TextFeeder,
-        output: OutputEncoder,
-        max_frames: int | None,
-        metrics: KyutaiMetrics,
-    ) -> None:
-        self._client = client
-        self._session = session
-        self._feeder = feeder
-        self._output = output
-        self._max_frames = max_frames
-        self._metrics = metrics
-        # The field that named the voice, for errors about it.
-        self._voice_field = "voice"
-        # True once the session takes no more text.
-        self._finished = False
-        self._closing = Closing()
-        # Time of the last text that came or of the last frames that were sent.
-        self._since = time.perf_counter()
-        self.frames = 0
-        """Frames sent so far."""
+    _client: Client
+    _session: SpeechSession
+    _feeder: TextFeeder
+    _output: OutputEncoder
+    _max_frames: int | None
+    _metrics: KyutaiMetrics
+    _voice_field: str = "voice"  # the field that named the voice, for errors about it
+    _finished: bool = False  # True once the session takes no more text
+    _closing: Closing = field(default_factory=Closing)
+    # Time of the last text that came or of the last frames that were sent.
+    _since: float = field(default_factory=time.perf_counter)
+    frames: int = 0
+    """Frames sent so far."""
 
     async def run(self) -> None:
         """Serve until everything is spoken or the client disconnects."""

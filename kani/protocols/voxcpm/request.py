@@ -59,6 +59,7 @@ class ConnectionContext:
     send: Callable[[str | bytes], Awaitable[None]]
 
 
+@dataclass(eq=False)
 class RequestRunner:
     """Runs one request: sends its progress, its audio, and its last message.
 
@@ -66,23 +67,15 @@ class RequestRunner:
     cancelled any more once it is called.
     """
 
-    def __init__(
-        self,
-        context: ConnectionContext,
-        request_id: str,
-        params: Params,
-        finish: Callable[[str, str], Awaitable[None]],
-    ) -> None:
-        self._context = context
-        self._id = request_id
-        self._params = params
-        self._finish = finish
-        self._chunks = 0
-        self._samples = 0
-        # The parameter that names a recording, if one does.
-        self._source: str | None = None
-        self.started = False
-        """True once the request has left the queue."""
+    _context: ConnectionContext
+    _id: str
+    _params: Params
+    _finish: Callable[[str, str], Awaitable[None]]
+    _chunks: int = 0
+    _samples: int = 0
+    _source: str | None = None  # the parameter that names a recording, if one does
+    started: bool = False
+    """True once the request has left the queue."""
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:

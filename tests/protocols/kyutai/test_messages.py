@@ -56,14 +56,14 @@ STEP = (
 OGG_OPUS = "82" + TYPE + "a7 4f67674f707573 a4 64617461 96 4f 67 67 53 00 ccff"
 
 WRITTEN = {
-    "Ready": (READY, messages.ready()),
-    "Error": (NO_FREE_CHANNELS, messages.error(messages.NO_FREE_CHANNELS)),
-    "Text": (TEXT, messages.spoken_text("Hello", 0.24, 0.64)),
+    "Ready": (READY, messages.encode(messages.Ready())),
+    "Error": (NO_FREE_CHANNELS, messages.encode(messages.Error(messages.NO_FREE_CHANNELS))),
+    "Text": (TEXT, messages.encode(messages.SpokenText("Hello", 0.24, 0.64))),
     "Audio": (AUDIO, messages.audio(np.zeros(1920, np.float32))),
     "Voice": (VOICE, messages.voice(np.zeros((1, 512, 125), np.float32))),
-    "Marker": (MARKER, messages.marker(0)),
-    "Word": (WORD, messages.word("Hello", 0.48)),
-    "EndWord": (END_WORD, messages.end_word(0.8)),
+    "Marker": (MARKER, messages.encode(messages.Marker(0))),
+    "Word": (WORD, messages.encode(messages.Word("Hello", 0.48))),
+    "EndWord": (END_WORD, messages.encode(messages.EndWord(0.8))),
     "Step": (STEP, messages.step(408, (0.5, 0.5, 0.5, 0.5), 22080)),
     "OggOpus": (OGG_OPUS, messages.ogg_opus(b"OggS\0\xff")),
 }

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -100,6 +101,7 @@ def _speech_to(client: Client) -> Send:
     return send
 
 
+@dataclass(eq=False)
 class _Reader:
     """Executes the commands of one client.
 
@@ -107,21 +109,13 @@ class _Reader:
     them, that nothing more comes.
     """
 
-    def __init__(
-        self,
-        client: Client,
-        context: RelayContext,
-        queue: UtteranceQueue,
-        speak: Send,
-        stopped: Send | None = None,
-    ) -> None:
-        self._client = client
-        self._context = context
-        self._queue = queue
-        self._speak = speak
-        self._stopped = stopped
-        self._memory = LanguageMemory()
-        self._incremental: Utterance | None = None
+    _client: Client
+    _context: RelayContext
+    _queue: UtteranceQueue
+    _speak: Send
+    _stopped: Send | None = None
+    _memory: LanguageMemory = field(default_factory=LanguageMemory)
+    _incremental: Utterance | None = None
 
     async def run(self) -> None:
         while (message := await self._client.receive()) is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from kani.core.audio.pcm import pcm16
@@ -63,6 +63,7 @@ class RelayContext:
             return None
 
 
+@dataclass(eq=False)
 class Utterance:
     """Text is added by ``feed`` until ``finish``, before and while ``synthesize`` runs.
 
@@ -70,25 +71,17 @@ class Utterance:
     the client's languages; memory: the connection's.
     """
 
-    def __init__(
-        self,
-        context: RelayContext,
-        client: str,
-        languages: tuple[str, ...],
-        memory: LanguageMemory,
-        send: Send,
-    ) -> None:
-        self._context = context
-        self._client = client
-        self._languages = languages
-        self._memory = memory
-        self._send = send
-        self._clock = CharacterClock()
-        self._session: SpeechSession | None = None
-        self._flush_timer = IdleFlush(FLUSH_AFTER_S)
-        self._finish_timer = IdleFlush(FINISH_AFTER_S)
-        self._flushed = False
-        self.closed = False
+    _context: RelayContext
+    _client: str
+    _languages: tuple[str, ...]
+    _memory: LanguageMemory
+    _send: Send
+    _clock: CharacterClock = field(default_factory=CharacterClock)
+    _session: SpeechSession | None = None
+    _flush_timer: IdleFlush = field(default_factory=lambda: IdleFlush(FLUSH_AFTER_S))
+    _finish_timer: IdleFlush = field(default_factory=lambda: IdleFlush(FINISH_AFTER_S))
+    _flushed: bool = False
+    closed: bool = False
 
     def feed(self, text: str) -> None:
         """Add text. Raises TextTooLong, and adds nothing then."""

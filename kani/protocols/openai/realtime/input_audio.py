@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from kani.core.conversation.turns import (
     TurnChange,
@@ -44,37 +45,28 @@ class InputFailed(Exception):
     """The recogniser cannot serve this connection any more; the error event has been sent."""
 
 
+@dataclass(eq=False)
 class InputAudio:
     """Audio of one connection.
 
     Call ``append``, ``commit``, ``clear`` and ``configure`` as the client asks; ``run`` sends the events.
     """
 
-    def __init__(
-        self,
-        service: SpeechService,
-        sender: EventSender,
-        events: InputEvents,
-        config: SessionConfig,
-        client: str,
-        turns: TurnAnswers,
-    ) -> None:
-        """config: at first; client: address for the rate limit; turns: learns of turns."""
-        self._service = service
-        self._sender = sender
-        self._events = events
-        self._config = config
-        self._client = client
-        self._turns = turns
-        self._track: Track | None = None  # takes the audio that comes
-        self._tracks: deque[Track] = deque()  # those that are not transcribed yet, this one included
-        self._changed = asyncio.Event()
-        self._pending: deque[Transcript] = deque()  # of turns that stopped; words may be undecided
-        self._position_s = 0.0
-        self._failures = 0
-        self._unavailable = False
-        self._voice_at = 0.0
-        self._answer_ended = False  # one that the client spoke itself
+    _service: SpeechService
+    _sender: EventSender
+    _events: InputEvents
+    _config: SessionConfig
+    _client: str  # address for the rate limit
+    _turns: TurnAnswers  # learns of turns
+    _track: Track | None = None  # takes the audio that comes
+    _tracks: deque[Track] = field(default_factory=deque)  # not transcribed yet, this one included
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _pending: deque[Transcript] = field(default_factory=deque)  # of turns that stopped
+    _position_s: float = 0.0
+    _failures: int = 0
+    _unavailable: bool = False
+    _voice_at: float = 0.0
+    _answer_ended: bool = False  # one that the client spoke itself
 
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import enum
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from kani.core.conversation.early import Start
 from kani.core.conversation.items import Message, Part
@@ -35,27 +36,19 @@ class AnswerState(enum.Enum):
     """An answer begins that lacks what the user has said meanwhile: it will be cancelled."""
 
 
+@dataclass(eq=False)
 class TurnAnswers:
     """Answers the turns of one connection; its methods return at once."""
 
-    def __init__(
-        self,
-        responses: Responses,
-        conversation: Conversation,
-        sender: EventSender,
-        config: Callable[[], SessionConfig],
-        start: Start,
-    ) -> None:
-        """config: returns the one in force; start: runs a coroutine as a task of the connection."""
-        self._responses = responses
-        self._conversation = conversation
-        self._sender = sender
-        self._config = config
-        self._start = start
-        self._state = AnswerState.NONE
-        self._speaking = False
-        self._position_ms = 0
-        self._idle: asyncio.TimerHandle | None = None
+    _responses: Responses
+    _conversation: Conversation
+    _sender: EventSender
+    _config: Callable[[], SessionConfig]  # returns the one in force
+    _start: Start  # runs a coroutine as a task of the connection
+    _state: AnswerState = AnswerState.NONE
+    _speaking: bool = False
+    _position_ms: int = 0
+    _idle: asyncio.TimerHandle | None = None
 
     def started(self) -> None:
         """The user has begun to speak."""
