@@ -146,6 +146,19 @@ class Engine(Protocol):
         """
 
 
+class Described:
+    """Base of engines: their description, from the start on."""
+
+    _info: EngineInfo | None = None
+
+    @property
+    def info(self) -> EngineInfo:
+        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
+        if self._info is None:
+            raise RuntimeError("the engine has not been started")
+        return self._info
+
+
 @runtime_checkable
 class BackgroundLoadingEngine(Engine, Protocol):
     """An engine that goes on loading in the background once it has started."""

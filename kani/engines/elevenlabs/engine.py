@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from kani.core.engine import Engine, EngineInfo
+from kani.core.engine import Described, Engine, EngineInfo
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.elevenlabs import account, messages
@@ -38,7 +38,7 @@ _KEY = re.compile(r"[!-~]{1,256}")
 logger = logging.getLogger(__name__)
 
 
-class ElevenLabsEngine:
+class ElevenLabsEngine(Described):
     """Speaks with an ElevenLabs account. Texts and voice ids leave this machine."""
 
     def __init__(
@@ -59,17 +59,14 @@ class ElevenLabsEngine:
         self._timeout_s = timeout_s
         self._relay = Relay(metrics, fallback, messages.SAMPLE_RATE)
         self._tls: ssl.SSLContext | None = None
-        self._info: EngineInfo | None = None
 
     @property
     def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
+        info = super().info
         decoder = self._relay.fallback.decoder if self._relay.fallback is not None else ""
-        if decoder != self._info.decoder:
-            self._info = replace(self._info, decoder=decoder)
-        return self._info
+        if decoder != info.decoder:
+            info = self._info = replace(info, decoder=decoder)
+        return info
 
     async def start(self) -> None:
         """Fetch the account's voices, and start the fallback engine.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kani.core.audio.level import LEVEL_LUFS, decibels, leveled
-from kani.core.engine import EngineInfo
+from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import EspeakClient, Pcm16
@@ -65,18 +65,11 @@ _USUAL_LUFS = -20.9
 _DEFAULTS = {"en": "en-us", "pt": "pt-br", "zh": "cmn", "tlh": "piqd"}
 
 
-class EspeakEngine:
+class EspeakEngine(Described):
     """See ``kani.core.engine.Engine``. One thread does the work, in a thousandth of the audio's length."""
 
     def __init__(self) -> None:
-        self._info: EngineInfo | None = None
         self._default_names: dict[str, str] = {}
-
-    @property
-    def info(self) -> EngineInfo:
-        if self._info is None:
-            raise RuntimeError("the engine has not started")
-        return self._info
 
     async def start(self) -> None:
         """Start espeak-ng's process. Raises EngineUnavailable."""

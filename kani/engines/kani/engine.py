@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.kani.settings import KaniSettings
@@ -45,24 +45,16 @@ _SEGMENTS_PER_SLOT = 2
 logger = logging.getLogger(__name__)
 
 
-class KaniEngine:
+class KaniEngine(Described):
     """A Kani checkpoint with NanoCodec, many voices in one batch."""
 
     def __init__(self, settings: KaniSettings, resources: Resources) -> None:
         self._settings = settings
         self._resources = resources
         self._kani: KaniModel | None = None
-        self._info: EngineInfo | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
         self._files: Mapping[str, Sequence[float]] = {}  # embeddings of the user's voices, by their names
         self._embedder = RecordingEmbedder("Kani")
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
-        return self._info
 
     async def start(self) -> None:
         """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""

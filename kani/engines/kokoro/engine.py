@@ -16,7 +16,7 @@ from typing import TypeVar
 
 import onnxruntime
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
@@ -78,7 +78,7 @@ _Result = TypeVar("_Result")
 logger = logging.getLogger(__name__)
 
 
-class KokoroEngine:
+class KokoroEngine(Described):
     """Kokoro-82M, int8, on the CPU: the languages of ``DEFAULT_VOICES`` and ``ACCENTED_VOICES``."""
 
     def __init__(self, settings: KokoroSettings, resources: Resources) -> None:
@@ -89,19 +89,11 @@ class KokoroEngine:
         self._concurrency = max(MIN_CONCURRENT_STEPS, (os.cpu_count() or 1) // self._threads)
         self._pool = ThreadPoolExecutor(self._concurrency, thread_name_prefix=ENGINE)
         self._scheduler = DeadlineScheduler(self._concurrency)
-        self._info: EngineInfo | None = None
         self._model: SplitModel | None = None
         self._synthesizer: PreparingSynthesizer
         self._students: StudentSynthesizer | None = None
         self._checkpoints = Checkpoints({})
         self._cost = SpeechCost(self._scheduler, self._step, self._concurrency, self._set_slots)
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
-        return self._info
 
     async def start(self) -> None:
         """Load voices, espeak-ng and the network: 2 s; the first start packs the network, 2 s, or fetches it.

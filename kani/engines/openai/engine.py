@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, aclosing
 import httpx
 import numpy as np
 
-from kani.core.engine import Engine, EngineInfo
+from kani.core.engine import Described, Engine, EngineInfo
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Segment, Span, SpeechChunk, Voice
 from kani.engines.openai.service import (
@@ -49,7 +49,7 @@ _PCM = (
 )
 
 
-class OpenAIEngine:
+class OpenAIEngine(Described):
     """Speaks by another server. Texts leave this process; tempo, times and prosody are made here."""
 
     def __init__(
@@ -70,14 +70,6 @@ class OpenAIEngine:
         self._upstream = Upstream(settings, silence_s)
         self._relay = Relay(metrics, fallback, settings.sample_rate)
         self._named, self._model = resources.model, resources.model or USUAL_MODEL
-        self._info: EngineInfo | None = None
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not been started")
-        return self._info
 
     async def start(self) -> None:
         """Read the server's models and voices, and start the fallback engine.

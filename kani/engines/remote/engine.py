@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing
 from weakref import ref
 
-from kani.core.engine import EngineInfo
+from kani.core.engine import Described
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
@@ -43,25 +43,17 @@ MAX_SESSIONS = 1024
 """Sessions that have their last worker remembered."""
 
 
-class RemoteEngine(ByWorkers):
+class RemoteEngine(Described, ByWorkers):
     """See ``kani.core.engine.Engine``; it accepts partial text and clones where the worker's engine does."""
 
     def __init__(self, name: str) -> None:
         """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
         self.name = name
-        self._info: EngineInfo | None = None
         self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
 
     def changed(self, ready: Ready) -> None:
         if ready.engine is not None:
             self._info = ready.engine
-
-    @property
-    def info(self) -> EngineInfo:
-        """See ``Engine.info``; RuntimeError before ``start`` has returned."""
-        if self._info is None:
-            raise RuntimeError("the engine has not started")
-        return self._info
 
     async def start(self) -> None:
         """Start or reach the worker. Raises EngineUnavailable."""
