@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Callable, Iterator
 
 import av
 import numpy as np
@@ -48,10 +49,35 @@ _KNOWN_FORMATS = "WAV, MP3, Ogg, FLAC or M4A"
 _UNREADABLE = Reason("unreadable")
 
 
+Refused = Callable[[str], InvalidRequest]
+"""Makes the error of a recording, for a reason."""
+
+
 def pcm16(samples: Samples) -> bytes:
     """Convert samples to signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
     scaled = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32768))
     return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
+
+
+def from_pcm16(pcm: bytes | npt.NDArray[np.int16]) -> Samples:
+    """Convert samples, little-endian ones where they are bytes, to [-1, 1)."""
+    values = np.frombuffer(pcm, "<i2") if isinstance(pcm, bytes) else pcm
+    return values.astype(np.float32) / np.float32(32768)
+
+
+class Pcm16Stream:
+    """Converts bytes that come in pieces, which may end within a sample."""
+
+    def __init__(self) -> None:
+        self.rest = b""
+        """Part of a sample, until the next piece comes."""
+
+    def feed(self, piece: bytes) -> Samples:
+        """Return the samples that are whole."""
+        data = self.rest + piece
+        whole = len(data) & ~1
+        self.rest = data[whole:]
+        return from_pcm16(data[:whole])
 
 
 def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
@@ -145,24 +171,15 @@ def _decode(
         if not container.streams.audio:
             raise _refused("holds no audio", Reason("no_audio"))
         stream = container.streams.audio[0]
-        rate = _check(stream)
+        if stream.codec_context is None or stream.codec_context.name not in _CODECS:
+            raise _refused(f"is of a codec that this server does not read ({_KNOWN_FORMATS})")
+        rate = checked_rate(stream, _MAX_CHANNELS, _refused)
         # Resampled while decoding, so that a high rate takes no more memory than any other.
         resampler = Resampler(rate, sample_rate or rate)
-        # Threads gain nothing on a minute of audio.
-        stream.codec_context.thread_count = 1
-        for index, packet in enumerate(container.demux(stream)):
+        for index, frames in enumerate(decoded_packets(container, stream, _refused)):
             if index > _MAX_PACKETS_PER_SECOND * max_seconds:
                 raise _refused("is made of too many pieces")
-            try:
-                frames = packet.decode()
-            except av.InvalidDataError:
-                # Skip a damaged or cut packet; its neighbours are good.
-                continue
-            for frame in frames:
-                assert isinstance(frame, av.AudioFrame)
-                if frame.sample_rate != rate:
-                    raise _refused("changes its sample rate")
-                samples = mono(frame)
+            for samples in frames:
                 count += len(samples)
                 excess = count - round(max_seconds * rate)
                 if excess > 0:
@@ -186,16 +203,32 @@ def _open(file: io.BytesIO, container_format: str) -> InputContainer:
     return av.open(file, "r", container_format, metadata_errors="ignore")
 
 
-def _check(stream: AudioStream) -> int:
-    """Check the stream's codec, rate and channels; returns its sample rate in hertz."""
+def checked_rate(stream: AudioStream, max_channels: int, refused: Refused) -> int:
+    """Check a stream's rate and channels; returns its sample rate in hertz. Raises what ``refused`` makes."""
     codec = stream.codec_context
-    if codec is None or codec.name not in _CODECS:
-        raise _refused(f"is of a codec that this server does not read ({_KNOWN_FORMATS})")
     if not _MIN_RATE <= codec.sample_rate <= _MAX_RATE:
-        raise _refused(f"sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz")
-    if not 1 <= codec.channels <= _MAX_CHANNELS:
-        raise _refused(f"must have between 1 and {_MAX_CHANNELS} channels")
+        raise refused(f"sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz")
+    if not 1 <= codec.channels <= max_channels:
+        raise refused(f"must have between 1 and {max_channels} channels")
     return int(codec.sample_rate)
+
+
+def decoded_packets(
+    container: InputContainer, stream: AudioStream, refused: Refused
+) -> Iterator[list[Samples]]:
+    """Yield the frames of each packet, mono at the stream's rate. Raises what ``refused`` makes."""
+    rate = stream.codec_context.sample_rate
+    # Threads gain nothing on audio.
+    stream.codec_context.thread_count = 1
+    for packet in container.demux(stream):
+        try:
+            frames = stream.decode(packet)
+        except av.InvalidDataError:
+            # Skip a damaged or cut packet; its neighbours are good.
+            frames = []
+        if any(frame.sample_rate != rate for frame in frames):
+            raise refused("changes its sample rate")
+        yield [mono(frame) for frame in frames]
 
 
 def mono(frame: av.AudioFrame) -> Samples:

@@ -17,7 +17,7 @@ from av.container import InputContainer
 from kani.core.audio import ffmpeg
 from kani.core.audio.indexes import OpenIndex, UnreadableFile
 from kani.core.audio.mp4 import is_mp4, open_mp4
-from kani.core.audio.pcm import mono
+from kani.core.audio.pcm import checked_rate, decoded_packets, from_pcm16
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.types import Samples
@@ -28,7 +28,6 @@ PIECE_S = 20.0
 MAX_CLIP_S = 1e9
 """Seconds after which no clip begins or ends: no recording is as long."""
 
-MIN_RATE, MAX_RATE = 4_000, 192_000
 MAX_CHANNELS = 32
 
 # Containers that hold their audio themselves. Others name files or addresses, which FFmpeg would open: HLS,
@@ -83,7 +82,7 @@ class RecordingFile:
         except SpeechError:
             self._close()
             raise
-        self._rate = int(stream.codec_context.sample_rate)
+        self._rate = stream.codec_context.sample_rate
         self._resampler = Resampler(self._rate, sample_rate)
         self._pieces = self._decode(stream)
         duration = self._container.duration
@@ -137,15 +136,9 @@ class RecordingFile:
         if not self._container.streams.audio:
             raise refused("holds no audio")
         stream = self._container.streams.audio[0]
-        codec = stream.codec_context
-        if codec is None:
+        if stream.codec_context is None:
             raise refused("is of a codec that this server does not read")
-        if not MIN_RATE <= codec.sample_rate <= MAX_RATE:
-            raise refused(f"sample rate must be between {MIN_RATE} and {MAX_RATE} Hz")
-        if not 1 <= codec.channels <= MAX_CHANNELS:
-            raise refused(f"must have between 1 and {MAX_CHANNELS} channels")
-        # Threads gain nothing on audio.
-        codec.thread_count = 1
+        checked_rate(stream, MAX_CHANNELS, refused)
         return stream
 
     def _decode(self, stream: AudioStream) -> Iterator[Samples]:
@@ -168,22 +161,14 @@ class RecordingFile:
         """Yield the decoded frames, mono at the file's rate."""
         decoded_s = 0.0
         try:
-            for index, packet in enumerate(self._container.demux(stream)):
+            for index, frames in enumerate(decoded_packets(self._container, stream, refused)):
                 if index > _SPARE_PACKETS + _PACKETS_PER_SECOND * decoded_s:
                     raise refused("is made of too many pieces")
                 if index % _PACKETS_PER_COUNT == 0:
                     self._count_index()
-                try:
-                    frames = packet.decode()
-                except av.InvalidDataError:
-                    # Skip a damaged or cut packet; its neighbours are good.
-                    continue
-                for frame in frames:
-                    assert isinstance(frame, av.AudioFrame)
-                    if frame.sample_rate != self._rate:
-                        raise refused("changes its sample rate")
-                    decoded_s += frame.samples / self._rate
-                    yield np.clip(np.nan_to_num(mono(frame)), -1.0, 1.0)
+                for samples in frames:
+                    decoded_s += len(samples) / self._rate
+                    yield np.clip(np.nan_to_num(samples), -1.0, 1.0)
         except av.FFmpegError as error:
             # A file that was cut off gives what is there.
             if not decoded_s:
@@ -219,8 +204,7 @@ class PcmFile:
         self.samples += len(data) // 2
         if self.samples > self._max_seconds * self._sample_rate:
             raise refused(f"too long (at most {self._max_seconds:g} s)")
-        piece: Samples = np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
-        return piece
+        return from_pcm16(data)
 
 
 def open_recording(

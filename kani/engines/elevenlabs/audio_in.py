@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from kani.core.audio.pcm import Pcm16Stream
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
 from kani.engines.elevenlabs.times import CharacterTimes
@@ -20,7 +21,7 @@ class AudioReceiver:
         self.times = CharacterTimes()
         self.mismatched_alignments = 0
         """Alignments of text that was not sent."""
-        self._partial_sample = b""
+        self._pcm = Pcm16Stream()
         self._trimmer = SilenceTrimmer(SAMPLE_RATE, AUDIBLE_LEVEL)
         self._received = 0
         self._trimmed: int | None = None
@@ -36,7 +37,7 @@ class AudioReceiver:
             message.alignment, self._received / SAMPLE_RATE
         ):
             self.mismatched_alignments += 1
-        samples = self._samples(message.audio)
+        samples = self._pcm.feed(message.audio)
         if not self.has_sound and len(sounds := np.flatnonzero(np.abs(samples) >= AUDIBLE_LEVEL)):
             self._trimmed = max(self._received + int(sounds[0]) - round(KEPT_SILENCE_S * SAMPLE_RATE), 0)
         self._received += len(samples)
@@ -58,13 +59,6 @@ class AudioReceiver:
     def _trimmed_s(self) -> float:
         """Seconds of silence that were cut off before the speech."""
         return (self._trimmed or 0) / SAMPLE_RATE
-
-    def _samples(self, audio: bytes) -> Samples:
-        """Decode 16-bit samples; half a sample at the end waits for the next message."""
-        pcm = self._partial_sample + audio
-        whole = len(pcm) // 2 * 2
-        self._partial_sample = pcm[whole:]
-        return np.frombuffer(pcm[:whole], "<i2").astype(np.float32) / np.float32(32768)
 
     def _chunk(self, samples: Samples, words: list[Span]) -> SpeechChunk | None:
         if not len(samples) and not words:

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from kani.core.audio.pcm import from_pcm16
 from kani.core.errors import UnsupportedLanguage
 from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.engines.espeak.client import EspeakClient, Pcm16
@@ -45,7 +46,7 @@ def _render(text: str, language: str, speed: float) -> ReferenceSpeech:
     pcm = np.concatenate([np.zeros(0, np.int16), *pieces])
     groups.extend(grouper.finish(len(pcm)))
     words = tuple(word for group in groups for word in _words(group))
-    return ReferenceSpeech(pcm.astype(np.float32) / np.float32(32768), client.sample_rate, words)
+    return ReferenceSpeech(from_pcm16(pcm), client.sample_rate, words)
 
 
 def _words(group: WordGroup) -> list[ReferenceWord]:

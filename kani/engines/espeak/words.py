@@ -11,6 +11,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from kani.core.audio.pcm import from_pcm16
 from kani.core.timing.characters import spread
 from kani.core.types import Span, SpeechChunk
 from kani.engines.espeak.client import Pcm16
@@ -102,7 +103,7 @@ class WordChunker:
         self._spans = self._spans[len(spans) :]
         self._pending = self._pending[end - offset :]
         self._sent = end
-        return SpeechChunk(piece.astype(np.float32) / np.float32(32768), self._rate, start_s, tuple(spans))
+        return SpeechChunk(from_pcm16(piece), self._rate, start_s, tuple(spans))
 
 
 def _sounds(pcm: Pcm16) -> npt.NDArray[np.intp]:

@@ -6,8 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing
 
 import httpx
-import numpy as np
 
+from kani.core.audio.pcm import Pcm16Stream
 from kani.core.engine import Described, Engine, EngineInfo
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Segment, Span, SpeechChunk, Voice
@@ -103,7 +103,7 @@ class OpenAIEngine(Described):
     async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""
         rate = self._settings.sample_rate
-        trimmer, start_s, odd = SilenceTrimmer(rate, AUDIBLE), 0.0, b""
+        trimmer, start_s, pcm = SilenceTrimmer(rate, AUDIBLE), 0.0, Pcm16Stream()
         max_bytes = round((segment.max_seconds + LONGER_S) * rate) * 2
         received = 0
         async with self._upstream.answer("POST", "/audio/speech", json=self._request(segment)) as answer:
@@ -112,10 +112,7 @@ class OpenAIEngine(Described):
                 if not received and piece.startswith((b"RIFF", b"ID3", b"OggS", b"fLaC")):
                     raise UpstreamFailed("unreadable", "it is a file, although PCM was asked for")
                 received += len(piece)
-                data, odd = odd + piece, b""
-                if len(data) % 2:
-                    data, odd = data[:-1], data[-1:]
-                samples = trimmer.feed(np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768))
+                samples = trimmer.feed(pcm.feed(piece))
                 if len(samples):
                     yield SpeechChunk(samples, rate, start_s)
                     start_s += len(samples) / rate

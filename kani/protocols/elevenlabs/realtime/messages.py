@@ -13,10 +13,10 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 from msgspec import Struct
 
 from kani.core.audio.encoding import AudioFormat, decode_g711
+from kani.core.audio.pcm import from_pcm16
 from kani.core.errors import (
     Busy,
     EngineFailed,
@@ -115,7 +115,7 @@ def _samples(given: str, audio_format: AudioFormat) -> Samples:
         return decode_g711(data, "ulaw")
     if len(data) % 2:
         raise BadMessage(f"audio_base_64: 16-bit samples need an even number of bytes, not {len(data)}")
-    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+    return from_pcm16(data)
 
 
 def session_started(session_id: str, config: SessionConfig) -> str:

@@ -6,9 +6,8 @@ import asyncio
 import base64
 import binascii
 
-import numpy as np
-
 from kani.core.audio.encoding import AudioFormat, decode_g711
+from kani.core.audio.pcm import from_pcm16
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
 
@@ -47,4 +46,4 @@ def decode_audio(given: str, audio_format: AudioFormat) -> Samples:
     if len(data) % 2:
         reason = f"audio: 16-bit samples need an even number of bytes ({len(data)} were sent)"
         raise EventError(reason, "invalid_value", "audio")
-    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+    return from_pcm16(data)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Mapping
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import Response
 
 from kani.core.audio.encoding import FileEncoder, run_encoding
+from kani.core.audio.pcm import Pcm16Stream
 from kani.core.types import Samples
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.speech.formats import SAMPLE_RATE, resolve_format
@@ -62,12 +62,10 @@ def _rate(query: Mapping[str, str]) -> int:
 
 async def _samples(body: AsyncIterable[bytes]) -> AsyncIterable[Samples]:
     """Yield the samples, in [-1, 1]. Raises ApiError if the body ends within one."""
-    rest = b""
+    pcm = Pcm16Stream()
     async for piece in body:
-        data = rest + piece
-        whole = len(data) & ~1
-        rest = data[whole:]
-        if whole:
-            yield np.frombuffer(data[:whole], "<i2").astype(np.float32) / np.float32(32768)
-    if rest:
+        samples = pcm.feed(piece)
+        if len(samples):
+            yield samples
+    if pcm.rest:
         raise ApiError(400, "the body must be samples of two bytes each", None, "invalid_value")

@@ -6,9 +6,9 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-import numpy as np
 from typing_extensions import override
 
+from kani.core.audio.pcm import from_pcm16
 from kani.core.audio.resampling import LowDelayResampler
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.early import Start
@@ -48,7 +48,7 @@ class CallConnection(RealtimeConnection):
             await super()._handle_message(received)
             return
         try:
-            await self._hear(np.frombuffer(received, "<i2").astype(np.float32) / np.float32(32768))
+            await self._hear(from_pcm16(received))
         except EventError as error:
             # Said once: fifty pieces come a second.
             if str(error) != self._refusal:
