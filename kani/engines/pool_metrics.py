@@ -12,12 +12,10 @@ from prometheus_client.registry import Collector
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    replica: str
-    """Name of the worker, or its address."""
+    replica: str  # name of the worker, or its address
     slots: int
     """Slots, for the segments of all servers; 0 if it cannot be used, 1 of a recogniser that can."""
-    exchanges: int
-    """Segments, or recognitions, of this server that it has."""
+    exchanges: int  # segments, or recognitions, of this server that it has
 
 
 States = Callable[[], Iterable[WorkerState]]

@@ -52,8 +52,7 @@ class Registry:
     The libraries of an engine are imported only when it is built. Each method raises EngineUnavailable.
     """
 
-    settings: Callable[[type[S]], S]
-    """Return the settings that a plugin's model describes."""
+    settings: Callable[[type[S]], S]  # return the settings that a plugin's model describes
     resources: Resources
     """Those of the server; ``cache_dir`` is the folder of the plugins' folders."""
     metrics: CollectorRegistry

@@ -37,8 +37,7 @@ class OpenIndex:
     """The index of one open recording, counted among those of all. Its calls may come from any thread."""
 
     _lock = threading.Lock()
-    _all_bytes = 0
-    """Bytes of all that are open."""
+    _all_bytes = 0  # bytes of all that are open
 
     def __init__(self, container: InputContainer, file_bytes: int) -> None:
         self._container = container

@@ -69,8 +69,7 @@ class Pcm16Stream:
     """Converts bytes that come in pieces, which may end within a sample."""
 
     def __init__(self) -> None:
-        self.rest = b""
-        """Part of a sample, until the next piece comes."""
+        self.rest = b""  # part of a sample, until the next piece comes
 
     def feed(self, piece: bytes) -> Samples:
         """Return the samples that are whole."""

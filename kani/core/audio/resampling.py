@@ -129,8 +129,7 @@ class Rechunker:
         self._resampler: Resampler | None = None
         self._held = NO_SAMPLES
         self._spans: list[Span] = []
-        self.samples = 0
-        """Samples in the chunks so far."""
+        self.samples = 0  # samples in the chunks so far
 
     def feed(self, chunk: SpeechChunk) -> list[SpeechChunk]:
         if self._resampler is None:

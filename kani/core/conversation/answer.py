@@ -64,8 +64,7 @@ class Ending:
     outcome: Literal["completed", "incomplete", "cancelled", "failed"]
     reason: str = ""
     """A ``FinishReason`` of "incomplete"; of "cancelled" the reason that ``Answer.cancel`` was given."""
-    error: SpeechError | None = None
-    """Error of "failed"."""
+    error: SpeechError | None = None  # error of "failed"
     usage: ChatUsage = NO_USAGE
 
 

@@ -38,8 +38,7 @@ class EarlyAnswer(Generic[Asked]):
     _make: Callable[[Asked], Awaitable[Made | None]]
     """Makes an answer that is not begun yet; None if it cannot: that of the turn says why."""
     _start: Start
-    _report: Callable[[str], None]
-    """Called with "started", "used" or "dropped"."""
+    _report: Callable[[str], None]  # called with "started", "used" or "dropped"
     _asked: Asked | None = None
     _made: Made | None = None
     _busy: bool = False  # while one is opened or closed

@@ -15,10 +15,8 @@ Status = Literal["completed", "incomplete", "in_progress"]
 class Part:
     """A part of a message: written text, or speech with its transcript."""
 
-    name: str
-    """The protocol's name of this kind of part."""
-    text: str | None
-    """None for speech that is not transcribed."""
+    name: str  # the protocol's name of this kind of part
+    text: str | None  # None for speech that is not transcribed
     is_speech: bool = False
 
 
@@ -30,10 +28,8 @@ class Message:
     role: Role
     parts: tuple[Part, ...] = ()
     status: Status = "completed"
-    spoken: SpokenText | None = None
-    """Speech of an answer with audio."""
-    pending: bool = False
-    """True while its speech is being transcribed."""
+    spoken: SpokenText | None = None  # speech of an answer with audio
+    pending: bool = False  # True while its speech is being transcribed
 
     @property
     def written(self) -> str:

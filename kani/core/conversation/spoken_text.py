@@ -23,10 +23,8 @@ class SpokenText:
 
     def __init__(self) -> None:
         self._pieces: list[_Piece] = []
-        self.duration_s = 0.0
-        """Seconds of audio that were sent."""
-        self.heard_s = math.inf
-        """Seconds of it that were heard; infinite as far as is known."""
+        self.duration_s = 0.0  # seconds of audio that were sent
+        self.heard_s = math.inf  # seconds of it that were heard; infinite as far as is known
 
     def add(self, text: str, span: Span) -> str:
         """Add the part of ``text`` that ``span`` is about; returns it."""

@@ -58,26 +58,20 @@ class TurnRule:
     """Rules by which turns begin and end."""
 
     patience: Patience = PATIENCE
-    threshold: float = 0.5
-    """Probability of a voice from which on it is speech."""
-    padding_s: float = 0.3
-    """Audio before the onset of speech that is a part of its turn."""
+    threshold: float = 0.5  # probability of a voice from which on it is speech
+    padding_s: float = 0.3  # audio before the onset of speech that is a part of its turn
     waits_for_words: bool = False
     """True if a turn goes on until its words are decided, with a recogniser that tells: more may come."""
 
 
 class TurnState(enum.Enum):
-    SILENT = enum.auto()
-    """No turn goes on."""
+    SILENT = enum.auto()  # no turn goes on
 
-    JUDGED = enum.auto()
-    """There is a voice over an answer; it is not known yet if it interrupts."""
+    JUDGED = enum.auto()  # there is a voice over an answer; it is not known yet if it interrupts
 
-    SPEAKING = enum.auto()
-    """The user speaks."""
+    SPEAKING = enum.auto()  # the user speaks
 
-    PAUSED = enum.auto()
-    """The user is silent in a turn that goes on."""
+    PAUSED = enum.auto()  # the user is silent in a turn that goes on
 
 
 class _Heard(enum.Enum):
@@ -106,30 +100,24 @@ _NEXT = {
 
 @dataclass(frozen=True, slots=True)
 class TurnStarted:
-    start_s: float
-    """Start with the padding before it, in seconds of the audio."""
-    words: Sequence[RecognizedWord] = ()
-    """Words of it that were kept back while it was judged."""
-    voiced_s: float = 0.0
-    """Seconds of voice in which it was judged, without the answer's echo."""
+    start_s: float  # start with the padding before it, in seconds of the audio
+    words: Sequence[RecognizedWord] = ()  # words of it that were kept back while it was judged
+    voiced_s: float = 0.0  # seconds of voice in which it was judged, without the answer's echo
     told: bool = False
     """True after ``VoiceChange.HEARD``."""
 
 
 @dataclass(frozen=True, slots=True)
 class TurnStopped:
-    end_s: float
-    """End with the silence that ended it, in seconds of the audio."""
+    end_s: float  # end with the silence that ended it, in seconds of the audio
 
 
 class VoiceChange(enum.Enum):
     """Changes of a voice over an answer that is no turn so far."""
 
-    HEARD = enum.auto()
-    """There is one."""
+    HEARD = enum.auto()  # there is one
 
-    NOTHING = enum.auto()
-    """It was nothing, and has ended."""
+    NOTHING = enum.auto()  # it was nothing, and has ended
 
     ECHO = enum.auto()
     """It was never ``HEARD``, as it was the answer's echo."""
@@ -162,8 +150,7 @@ class TurnMachine:
         start_s: place of the audio's start, in seconds of what turns are told in; resumed: whether a turn of
         the stream before goes on with the first voice, which is not judged.
         """
-        self.now_s = start_s
-        """End of the audio so far, in seconds."""
+        self.now_s = start_s  # end of the audio so far, in seconds
         self.state = TurnState.SILENT
         self._rate = sample_rate
         self._answers = answers

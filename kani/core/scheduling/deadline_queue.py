@@ -60,10 +60,8 @@ class DeadlineQueue:
         self._capacity = capacity
         self._shared = shared or SharedLimit()
         self._shared.add(self)
-        self._waits: list[Wait] = []
-        """The next one first."""
-        self.taken = 0
-        """Places that are held or were granted."""
+        self._waits: list[Wait] = []  # the next one first
+        self.taken = 0  # places that are held or were granted
 
     @property
     def waiting(self) -> int:

@@ -178,8 +178,7 @@ class Slot:
         self._lead_s = lead_s
         self._since: float | None = None
         self._held_s = 0.0
-        self.waited_s = 0.0
-        """Seconds of the first wait."""
+        self.waited_s = 0.0  # seconds of the first wait
 
     async def __aenter__(self) -> Self:
         ticket, queue = self._ticket, self._queue

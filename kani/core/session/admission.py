@@ -53,10 +53,8 @@ class Admission:
         self._light: dict[str, SlotQueue] = {}
         self._none_open = asyncio.Event()
         self._none_open.set()
-        self.sessions = 0
-        """Open sessions."""
-        self.draining = False
-        """True if new sessions are refused because the server shuts down."""
+        self.sessions = 0  # open sessions
+        self.draining = False  # True if new sessions are refused because the server shuts down
 
     def add_engine(self, engine: Engine) -> None:
         """Add the slots of an engine and of its light networks; ``Limits.max_concurrent`` bounds both."""

@@ -30,14 +30,11 @@ class SessionContext:
     priorities: SessionPriorities | None
     """Those of the connection's sessions, if some may supersede others."""
     voices: VoiceResolver
-    languages: Collection[str]
-    """Primary subtags of the languages that an engine speaks."""
-    closed: Callable[[], None]
-    """Called once nothing of the session is left."""
+    languages: Collection[str]  # primary subtags of the languages that an engine speaks
+    closed: Callable[[], None]  # called once nothing of the session is left
     low_latency: bool = True
     """True if the client plays the audio while it is made; otherwise it waits for all of it."""
     prepare: Prepare | None = None
     reference_voice: ReferenceVoice | None = None
     """Finds the words in the audio of engines that do not time them; without it one span covers a segment."""
-    lexicon: LexiconFile | None = None
-    """The server's own pronunciations."""
+    lexicon: LexiconFile | None = None  # the server's own pronunciations

@@ -37,8 +37,7 @@ class NaturalTake:
     chunks: tuple[SpeechChunk, ...]
     """At the session's sample rate; none where the audio was not kept."""
     seconds: float
-    pause_s: float
-    """Silence after it, unless it is the last."""
+    pause_s: float  # silence after it, unless it is the last
 
     @property
     def can_change_speed(self) -> bool:

@@ -41,16 +41,12 @@ class OutputStream:
         self._audio_made = audio_made
         self._tiler = SpanTiler()
         self._text: IncrementalText | None = None
-        self._start_s = 0.0
-        """Time at which the current segment began."""
+        self._start_s = 0.0  # time at which the current segment began
         self._tiled = 0
         """Characters of the current segment's spoken form that were added with their words."""
-        self._tail = NO_SAMPLES
-        """The current segment's samples that are held back."""
-        self.sample_rate = engine.sample_rate
-        """Hertz of all that is added."""
-        self.samples = 0
-        """Number of samples so far."""
+        self._tail = NO_SAMPLES  # the current segment's samples that are held back
+        self.sample_rate = engine.sample_rate  # hertz of all that is added
+        self.samples = 0  # number of samples so far
 
     @property
     def duration_s(self) -> float:

@@ -26,8 +26,7 @@ class SessionPriorities:
         self._clock = clock
         self._ranks = count()
         self._changed = asyncio.Event()
-        self.members: set[SessionPriority] = set()
-        """Priorities of the sessions that are open."""
+        self.members: set[SessionPriority] = set()  # priorities of the sessions that are open
 
     def add(self) -> SessionPriority:
         """Return the priority of a new session, which is the highest."""
@@ -59,8 +58,7 @@ class SessionPriority:
     """
 
     def __init__(self, group: SessionPriorities, clock: Callable[[], float]) -> None:
-        self.playback = Playback(clock)
-        """Playback of the session's audio."""
+        self.playback = Playback(clock)  # playback of the session's audio
         self._group = group
         self._clock = clock
         self._rank = math.inf

@@ -41,14 +41,11 @@ SLICE_S = 1.0
 class RecognitionContext:
     """Everything that a session of the recogniser gets from the service that opens it."""
 
-    start: Callable[[], Awaitable[None]]
-    """Makes the recogniser ready."""
-    closed: Callable[[], None]
-    """Called once nothing of the session is left."""
+    start: Callable[[], Awaitable[None]]  # makes the recogniser ready
+    closed: Callable[[], None]  # called once nothing of the session is left
     recognized: Callable[[float, float], None]
     """Called with the seconds of audio that were recognised, and how many seconds late that is."""
-    span: tracing.Span = tracing.UNRECORDED
-    """Span of the session, which ends it."""
+    span: tracing.Span = tracing.UNRECORDED  # span of the session, which ends it
 
 
 @dataclass(eq=False)

@@ -41,8 +41,7 @@ class SessionReport:
     """Reports one session: metrics while it runs, one log line when it ends."""
 
     def __init__(self, protocol: str, observer: Observer) -> None:
-        self.request_id = request_ids.current()
-        """Id of the session in logs."""
+        self.request_id = request_ids.current()  # id of the session in logs
         self.protocol = protocol
         self.foreign_passages: list[ForeignPassage] = []
         """Passages spoken so far by another voice than the session's: one for another language, or one of an
@@ -61,11 +60,9 @@ class SessionReport:
         """Span of the session; ``close`` ends it."""
         self._engine_span = tracing.UNRECORDED
         self._encode_span: tracing.Span | None = None
-        self._audible = False
-        """True once the current segment's engine has yielded audio."""
+        self._audible = False  # True once the current segment's engine has yielded audio
         self._given_at = 0.0
-        self._encoded_s = 0.0
-        """Seconds for which the protocol had chunks in hand."""
+        self._encoded_s = 0.0  # seconds for which the protocol had chunks in hand
         log.debug("opened for %s", protocol)
 
     def text_received(self, text: str) -> None:

@@ -27,8 +27,7 @@ class SlotAccess:
     ) -> None:
         """timeout: stands still while higher priorities go first; priority: None where there are none."""
         playback = Playback() if priority is None else priority.playback
-        self.ticket = QueueTicket()
-        """Follows the first wait for a slot."""
+        self.ticket = QueueTicket()  # follows the first wait for a slot
         self.audio_made = playback.add if priority is None else priority.audio_made
         """To be called with the seconds of all audio that is made."""
         self._admission = context.admission
@@ -39,8 +38,7 @@ class SlotAccess:
         self._timeout = timeout
         self._light: dict[str, bool] = {}
         """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
-        self._kept: Slot | None = None
-        """The slot of the segment before, still held."""
+        self._kept: Slot | None = None  # the slot of the segment before, still held
 
     @property
     def ahead_s(self) -> float:

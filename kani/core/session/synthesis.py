@@ -35,8 +35,7 @@ class Synthesis:
     """Speaks single segments as one session's request demands."""
 
     def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
-        self.request = request
-        """May be replaced: its recording may be known only later."""
+        self.request = request  # may be replaced: its recording may be known only later
         self.prosody = _prosody_of(request)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""

@@ -32,8 +32,7 @@ CLEAR = 0.8
 class LanguageMemory:
     """The language of a client's last text that had a clear one; one for each connection or session."""
 
-    last: str | None = None
-    """BCP 47 tag."""
+    last: str | None = None  # BCP 47 tag
     heard: bool = False
     """True if the client itself spoke a known language last, so that an answer in it is expected."""
 

@@ -48,10 +48,8 @@ class SessionWorker:
         self.synthesis = synthesis
         self.voice: ResolvedVoice | None = None
         """None until it is resolved, before the first segment."""
-        self.truncated = False
-        """True if max_tokens cut a segment short."""
-        self.nothing_speakable = False
-        """True if there was text, but nothing speakable in it."""
+        self.truncated = False  # True if max_tokens cut a segment short
+        self.nothing_speakable = False  # True if there was text, but nothing speakable in it
         self.styles = StyleVoices(synthesis.context.voices)
         """Voices of the passages of SSML documents."""
         self._context = synthesis.context
@@ -64,8 +62,7 @@ class SessionWorker:
         self._stopped = False
         self._pause_s: float | None = None
         """Seconds of silence due before the next segment; None before the first and after a pause."""
-        self._paused_s = 0.0
-        """Seconds of that silence that were sent already."""
+        self._paused_s = 0.0  # seconds of that silence that were sent already
         if voice is not None:
             self._use_voice(voice)
 

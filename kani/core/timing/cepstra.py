@@ -64,8 +64,7 @@ class Cepstra:
         self._pending: Samples = np.zeros(_WINDOW // 2, np.float32)
         self._rows: Matrix = np.zeros((0, _CEPSTRA), np.float32)
         self._levels: Matrix = np.zeros(0, np.float32)
-        self.finished = False
-        """All frames are there."""
+        self.finished = False  # all frames are there
 
     def __len__(self) -> int:
         return len(self._rows)

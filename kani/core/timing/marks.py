@@ -13,8 +13,7 @@ class MarkTimer:
 
     def __init__(self, marks: Sequence[Mark]) -> None:
         """marks: in order; may be appended to."""
-        self.timed: list[TimedMark] = []
-        """The marks that were reached."""
+        self.timed: list[TimedMark] = []  # the marks that were reached
         self._marks = marks
 
     def add(self, spans: Iterable[Span]) -> None:

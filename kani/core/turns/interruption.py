@@ -109,14 +109,11 @@ NOTHING_S = 0.2
 class Verdict(enum.Enum):
     """Knowledge about a voice over an answer."""
 
-    OPEN = enum.auto()
-    """Nothing is known yet."""
+    OPEN = enum.auto()  # nothing is known yet
 
-    INTERRUPTS = enum.auto()
-    """It interrupts."""
+    INTERRUPTS = enum.auto()  # it interrupts
 
-    NOTHING = enum.auto()
-    """It was nothing, and has ended."""
+    NOTHING = enum.auto()  # it was nothing, and has ended
 
 
 class VoiceOverAnswer:
@@ -125,14 +122,11 @@ class VoiceOverAnswer:
     def __init__(self, is_echo: Callable[[Samples], bool]) -> None:
         """is_echo: returns whether audio is the answer's own, come back."""
         self._is_echo = is_echo
-        self.echo_until_s = 0.0
-        """End of the answer's echo so far."""
+        self.echo_until_s = 0.0  # end of the answer's echo so far
         self._silence_s = 0.0
         self._recent_s = deque[float](maxlen=RECENT_STEPS)
-        self.words: list[RecognizedWord] = []
-        """Words so far that are not of an echo."""
-        self.voiced_s = 0.0
-        """Seconds of voice so far that are not the answer's echo."""
+        self.words: list[RecognizedWord] = []  # words so far that are not of an echo
+        self.voiced_s = 0.0  # seconds of voice so far that are not the answer's echo
 
     def is_of_echo(self, word: RecognizedWord) -> bool:
         """Return True if a word was heard in the answer's echo."""

@@ -20,8 +20,7 @@ class RecentAudio:
         self._kept = round(kept_s * sample_rate)
         self._piece = round(_PIECE_S * sample_rate)
         self._pieces: deque[Samples] = deque()
-        self.start = at
-        """Place of the first kept sample."""
+        self.start = at  # place of the first kept sample
 
     def add(self, samples: Samples) -> None:
         if self._pieces and len(self._pieces[-1]) < self._piece:

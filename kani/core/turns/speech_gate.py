@@ -29,10 +29,8 @@ class SpeechGate:
         self._on = on
         self.now_s = 0.0
         self.speaking = False
-        self.onset_s = 0.0
-        """Start of the speech that goes on, or of the last."""
-        self.speech_end_s = 0.0
-        """End of the last speech; 0 before any."""
+        self.onset_s = 0.0  # start of the speech that goes on, or of the last
+        self.speech_end_s = 0.0  # end of the last speech; 0 before any
         self._chunks = 0
         self._loud = 0
 

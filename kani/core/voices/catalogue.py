@@ -30,12 +30,9 @@ class ResolvedVoice:
     """The engine, voice and language that speak a request."""
 
     engine: Engine
-    voice: str
-    """Id of one of the engine's own voices."""
-    language: str
-    """BCP 47 tag."""
-    stored: StoredVoice | None = None
-    """The stored voice that is to be imitated, if one was named."""
+    voice: str  # id of one of the engine's own voices
+    language: str  # BCP 47 tag
+    stored: StoredVoice | None = None  # the stored voice that is to be imitated, if one was named
     light: bool = False
     """True if its light network speaks (``EngineInfo.light``)."""
 

@@ -19,8 +19,7 @@ class AudioReceiver:
 
     def __init__(self) -> None:
         self.times = CharacterTimes()
-        self.mismatched_alignments = 0
-        """Alignments of text that was not sent."""
+        self.mismatched_alignments = 0  # alignments of text that was not sent
         self._pcm = Pcm16Stream()
         self._trimmer = SilenceTrimmer(SAMPLE_RATE, AUDIBLE_LEVEL)
         self._received = 0

@@ -50,8 +50,7 @@ class WordGrouper:
         self._phonemes: list[int] = []
         # The last word event, until its group is opened.
         self._pending: WordEvent | None = None
-        self.open_start_sample = 0
-        """Start of the open group in the audio, in samples."""
+        self.open_start_sample = 0  # start of the open group in the audio, in samples
 
     def feed(self, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> Iterator[WordGroup]:
         """Take the next events, each kind in the order of its samples."""

@@ -82,8 +82,7 @@ class IncrementalSentence:
         self._segment = segment
         self._pieces = Pieces(synthesizer, segment, min_symbols=_ASSUMED_SYMBOLS, same_statistics=True)
         self._base = 0
-        self.spoken_length = 0
-        """Characters of the text spoken so far."""
+        self.spoken_length = 0  # characters of the text spoken so far
 
     def count_ready_words(self, text: str) -> int:
         """Number of new words of the unfinished ``text`` that can be spoken now: all but the lookahead.

@@ -60,14 +60,10 @@ class PreparedUtterance(Protocol):
 class Manner:
     """Manner in which the prosody of some symbols is predicted."""
 
-    complete: bool = True
-    """True if no words follow."""
-    min_symbols: int = 0
-    """Speak as in an utterance of at least this length."""
-    like: PreparedUtterance | None = None
-    """An utterance with a timbre that is to be kept."""
-    emphases: Sequence[Emphasis] = ()
-    """Emphases of symbols."""
+    complete: bool = True  # True if no words follow
+    min_symbols: int = 0  # speak as in an utterance of at least this length
+    like: PreparedUtterance | None = None  # an utterance with a timbre that is to be kept
+    emphases: Sequence[Emphasis] = ()  # emphases of symbols
 
 
 WHOLE = Manner()
@@ -77,8 +73,7 @@ class Preparing(ABC):
     """Prepares utterances: Kokoro, or a student of one of its voices."""
 
     def __init__(self) -> None:
-        self.speed = PredictionSpeed()
-        """Speed of the predictions so far, of all segments."""
+        self.speed = PredictionSpeed()  # speed of the predictions so far, of all segments
 
     @abstractmethod
     def prepare(

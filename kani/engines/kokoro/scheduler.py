@@ -90,8 +90,7 @@ class DeadlineScheduler:
 
     def __init__(self, capacity: int) -> None:
         self._queue = DeadlineQueue(lambda: capacity)
-        self.idle = IdleMonitor()
-        """Tells background work when no step runs."""
+        self.idle = IdleMonitor()  # tells background work when no step runs
 
     @property
     def steps(self) -> int:

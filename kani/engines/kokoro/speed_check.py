@@ -44,8 +44,7 @@ class PredictionSpeed:
     """
 
     def __init__(self) -> None:
-        self.symbol_s = 0.0
-        """Least seconds for a symbol of a sentence; 0 until one was predicted."""
+        self.symbol_s = 0.0  # least seconds for a symbol of a sentence; 0 until one was predicted
 
     def note(self, symbols: int, seconds: float) -> None:
         """Note a prediction, unless it is short: a part of the time does not depend on the length."""

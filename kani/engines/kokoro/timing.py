@@ -106,8 +106,7 @@ class Timeline:
         self._boundaries = [
             word_boundary(utterance, word, following, edges) for word, following in pairwise(self._words)
         ]
-        self.level = level or 0.0
-        """Power of the loud parts, from the first piece on."""
+        self.level = level or 0.0  # power of the loud parts, from the first piece on
         self._threshold: float | None = None
         self._trailing_silence = round(trailing_silence_s * SAMPLE_RATE)
         self._continues = continues = before is not None

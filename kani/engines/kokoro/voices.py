@@ -117,8 +117,7 @@ class Voices(StyleTables):
             )
             for entry in index
         )
-        self.mixed = self.all[:mixed]
-        """The voices that mixes are made of: the first rows."""
+        self.mixed = self.all[:mixed]  # the voices that mixes are made of: the first rows
 
     def gain(self, voice: VoiceOrMix) -> float:
         """Return the factor that gives a voice or mix the level of all voices, ``LEVEL_LUFS``."""

@@ -26,14 +26,11 @@ class Manner:
 
     seed: int
     temperature: float
-    guidance: float
-    """Coefficient of a second pass without text and voice; 1 for none."""
+    guidance: float  # coefficient of a second pass without text and voice; 1 for none
     attributes: Any = None
     """The package's ``ConditionAttributes`` of a published embedding, if the model has them."""
-    prefix: Any = None
-    """Codes of a recording that the speech continues, [codebooks, frames]."""
-    kept_frames: int = 0
-    """Frames of the audio, from the first on, whose codes are kept."""
+    prefix: Any = None  # codes of a recording that the speech continues, [codebooks, frames]
+    kept_frames: int = 0  # frames of the audio, from the first on, whose codes are kept
 
 
 class Generation:
@@ -54,8 +51,7 @@ class Generation:
         self._state = model.machine.new_state([])
         self._begun = self._complete = False
         self._offset = self._frames = 0
-        self.codes: list[Any] = []
-        """Kept codes, a tensor [codebooks] for each frame."""
+        self.codes: list[Any] = []  # kept codes, a tensor [codebooks] for each frame
         self._prefix_frames, self._forced, masked = 0, deque[Any](), None
         if manner.prefix is not None:
             self._prefix_frames = int(manner.prefix.shape[1])

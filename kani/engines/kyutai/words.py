@@ -45,8 +45,7 @@ class Script:
     """The words of a segment, also while it is being written."""
 
     def __init__(self) -> None:
-        self.words: list[ScriptWord] = []
-        """Words taken so far."""
+        self.words: list[ScriptWord] = []  # words taken so far
 
     def take(self, text: str, *, complete: bool) -> list[ScriptWord]:
         """Return the words that ``text``, which has only grown, has more than before.

@@ -33,8 +33,7 @@ Worker = TypeVar("Worker")
 class Package:
     """A maker's package as an engine or a recogniser."""
 
-    name: str
-    """Name of its plugin."""
+    name: str  # name of its plugin
     environment: PackageEnvironment
     adapter: str
     """Class of its adapter, such as ``kani.engines.voxcpm.adapter:VoxCPM``."""
@@ -44,8 +43,7 @@ class Package:
     It gets the plugin's settings. Blocks. Raises CheckpointError for a model that is not whole, and
     EngineUnavailable.
     """
-    kind: str = "engine"
-    """Option that chooses it: engine or recognizer."""
+    kind: str = "engine"  # option that chooses it: engine or recognizer
     recording_s: float = 60.0
     """Seconds of a recording that ``embed`` gets at most."""
     on_cuda: tuple[str, str] | None = None

@@ -31,11 +31,9 @@ class Language(NamedTuple):
 
     tag: str
     model: Any  # pocket_tts.TTSModel
-    voices: Mapping[str, Path]
-    """Files of its voices: keys and values of their recordings."""
+    voices: Mapping[str, Path]  # files of its voices: keys and values of their recordings
     clones: bool
-    temperature: float
-    """The model's own."""
+    temperature: float  # the model's own
 
 
 class Pocket:

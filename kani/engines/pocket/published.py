@@ -25,14 +25,10 @@ class Published(NamedTuple):
 
     folder: str
     """Below ``languages/`` of the repositories."""
-    voices: tuple[str, ...]
-    """The default voice first."""
-    cloning: str
-    """Repository of the weights that clone."""
-    open: str
-    """Repository of the weights that do not."""
-    tokenizers: str
-    """Repository of the tokenizer."""
+    voices: tuple[str, ...]  # the default voice first
+    cloning: str  # repository of the weights that clone
+    open: str  # repository of the weights that do not
+    tokenizers: str  # repository of the tokenizer
 
     @property
     def weights(self) -> str:

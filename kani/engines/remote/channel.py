@@ -52,12 +52,9 @@ class Channel(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._small_frames = HANDSHAKE_FRAMES
         self._ended: Callable[[], None] | None = None
-        self.lost = asyncio.Event()
-        """Set once the connection has ended."""
-        self.reason = "the connection has ended"
-        """Cause of the end."""
-        self.hung = False
-        """True if it was ended because of the peer's silence."""
+        self.lost = asyncio.Event()  # set once the connection has ended
+        self.reason = "the connection has ended"  # cause of the end
+        self.hung = False  # True if it was ended because of the peer's silence
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio's.

@@ -79,12 +79,10 @@ class Exchange:
         self._received_s = 0.0
         self.granted_s = 0.0
         """Seconds of speech that the worker may have sent, one chunk more at most."""
-        self.characters = 0
-        """Characters of the text, as far as the worker has it."""
+        self.characters = 0  # characters of the text, as far as the worker has it
         self._end: Ended | Failed | Full | None = None
         self._changed = asyncio.Event()
-        self.suspect = False
-        """True if the worker was lost while it worked on this exchange."""
+        self.suspect = False  # True if the worker was lost while it worked on this exchange
 
     def receive(self, message: Reply | Ended | Failed | Full, size: int) -> None:
         """Accept a message of the worker, of ``size`` bytes. Raises ProtocolError."""
@@ -168,16 +166,13 @@ class Connection:
         self._logger = logger
         self._numbers = count(1)
         self._exchanges: dict[int, Exchange] = {}
-        self.idle = asyncio.Event()
-        """Set while no exchange is open."""
+        self.idle = asyncio.Event()  # set while no exchange is open
         self.idle.set()
         self._is_child = False
         self._sample_rate = 0
         self.slots = 1
-        self.draining = False
-        """True if the worker accepts no more exchanges."""
-        self.completed = 0
-        """Exchanges that the worker has brought to their end."""
+        self.draining = False  # True if the worker accepts no more exchanges
+        self.completed = 0  # exchanges that the worker has brought to their end
         self._ready = asyncio.Event()
         self._unavailable: EngineUnavailable | None = None
 

@@ -50,8 +50,7 @@ class Challenge(msgspec.Struct, array_like=True):
 
     magic: str
     version: int
-    refusal: str
-    """Reason for which the worker closes the connection; empty if it goes on."""
+    refusal: str  # reason for which the worker closes the connection; empty if it goes on
     nonce: bytes = b""
 
 

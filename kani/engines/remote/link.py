@@ -27,8 +27,7 @@ UNAVAILABLE = "the engine is being started again"
 class Connector(Protocol):
     """Starts a worker, or connects to one."""
 
-    name: str
-    """Name for the log."""
+    name: str  # name for the log
 
     async def connect(self) -> Connection:
         """Return a worker that is ready. Raises EngineUnavailable, WorkerLost and OSError."""
@@ -66,8 +65,7 @@ class Link:
         self._connection: Connection | None = None
         self._changed = asyncio.Event()
         self._failures = 0
-        self.reason = ""
-        """Reason for which the latest attempt to reach the worker has failed."""
+        self.reason = ""  # reason for which the latest attempt to reach the worker has failed
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:

@@ -46,8 +46,7 @@ class Written(_Message):
 
     text: str
     pronunciations: tuple[Pronunciation, ...]
-    boundary: Boundary | None
-    """None while more may come."""
+    boundary: Boundary | None  # None while more may come
 
 
 # Messages from the server.
@@ -56,12 +55,10 @@ class Written(_Message):
 class Launch(_Message, tag=1):
     """The first message to a worker that is a child: the engine or recogniser it is to be."""
 
-    name: str
-    """Name of its plugin."""
+    name: str  # name of its plugin
     log_level: int
     kind: Literal["engine", "recognizer"]
-    settings: dict[str, Any]
-    """Values that the plugin's model validates again."""
+    settings: dict[str, Any]  # values that the plugin's model validates again
     resources: Resources
     adapter: str = ""
     """See ``PackageWorker``; empty: the plugin builds it."""
@@ -73,8 +70,7 @@ class Speak(_Message, tag=2):
     exchange: int
     segment: Segment
     granted_s: float
-    written: Written | None = None
-    """Text so far of a segment that is still being written."""
+    written: Written | None = None  # text so far of a segment that is still being written
     waits: bool = True
     """True if it waits for a slot; otherwise the answer is ``Full`` where none is free."""
 
@@ -218,11 +214,9 @@ class Failed(_Message, tag=38):
     exchange: int
     kind: Literal["failed", "busy", "invalid", "voice", "language"]
     message: str
-    field: str = ""
-    """Field of an invalid request."""
+    field: str = ""  # field of an invalid request
     logged: bool = False
-    details: Reason | None = None
-    """Message for programs, of an invalid request."""
+    details: Reason | None = None  # message for programs, of an invalid request
 
     def error(self) -> SpeechError:
         """Return the error, as the engine raised it."""
@@ -243,10 +237,8 @@ class Ready(_Message, tag=39):
 
     engine: EngineInfo | None = None
     recognizer: RecognizerInfo | None = None
-    name: str = ""
-    """Name of the worker, for metrics; empty where its address is the best one."""
-    draining: bool = False
-    """True if it ends once its exchanges have ended: it accepts no others."""
+    name: str = ""  # name of the worker, for metrics; empty where its address is the best one
+    draining: bool = False  # True if it ends once its exchanges have ended: it accepts no others
 
 
 class Unavailable(_Message, tag=40):

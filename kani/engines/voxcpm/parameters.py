@@ -20,8 +20,7 @@ class Parameters(msgspec.Struct, frozen=True):
     """Weight of the text and of the voice against free generation."""
     inference_timesteps: Annotated[int, Meta(ge=1, le=50)] = 10
     """Steps of the diffusion for each patch of audio."""
-    denoise: bool = False
-    """True if the recording's latents are to be those made after the denoiser."""
+    denoise: bool = False  # True if the recording's latents are to be those made after the denoiser
     retry_badcase: bool | None = None
     """True if a segment that is too long for its text is made again. True and False both have it decoded and
     sent once it is complete; None streams it."""
@@ -29,8 +28,7 @@ class Parameters(msgspec.Struct, frozen=True):
     """Attempts, the first included; 0 is one attempt, too."""
     retry_badcase_ratio_threshold: Annotated[float, Meta(ge=1.0, le=20.0)] = 6.0
     """Patches of audio for each token of the text from which on a segment is too long; it ends there."""
-    prompt_text: str = ""
-    """Transcript of the recording, which the speech then continues."""
+    prompt_text: str = ""  # transcript of the recording, which the speech then continues
 
     @classmethod
     def of(cls, options: Mapping[str, OptionValue]) -> Parameters:

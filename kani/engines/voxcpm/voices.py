@@ -25,8 +25,7 @@ class Prompt(NamedTuple):
 
     latents: Any
     """Latents of its audio: an array of a recording's embedding, or what the adapter kept of a segment."""
-    text: str
-    """Words of the audio, which the speech then continues; empty where they are not known."""
+    text: str  # words of the audio, which the speech then continues; empty where they are not known
 
 
 class Voices:

@@ -50,8 +50,7 @@ class Worker:
         self._name = name
         self._servers: set[ServerConnection] = set()
         self._ended = asyncio.Event()
-        self.draining = False
-        """True if further exchanges are refused."""
+        self.draining = False  # True if further exchanges are refused
         if engine is not None:
             self._slots = SlotQueue(lambda: engine.info.max_concurrency, self._announce)
             light = engine.info.light

@@ -58,8 +58,7 @@ class AudioFormat(Enum):
 class SpeechQuery:
     format: AudioFormat
     request: SpeechRequest
-    max_frames: int | None
-    """Frames after which the connection ends; None for no limit."""
+    max_frames: int | None  # frames after which the connection ends; None for no limit
 
 
 def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:

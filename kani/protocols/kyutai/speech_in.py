@@ -85,10 +85,8 @@ class _RecognitionConnection:
     # For audio that is not recognized yet: samples fed up to a message, and when that came.
     _arrivals: deque[tuple[int, float]] = field(default_factory=deque)
     _fed: int = 0
-    steps: int = 0
-    """Steps sent so far."""
-    admitted: bool = False
-    """True once a session could be opened."""
+    steps: int = 0  # steps sent so far
+    admitted: bool = False  # True once a session could be opened
 
     async def run(self) -> None:
         try:

@@ -77,8 +77,7 @@ class _SpeechConnection:
     _closing: Closing = field(default_factory=Closing)
     # Time of the last text that came or of the last frames that were sent.
     _since: float = field(default_factory=time.perf_counter)
-    frames: int = 0
-    """Frames sent so far."""
+    frames: int = 0  # frames sent so far
 
     async def run(self) -> None:
         """Serve until everything is spoken or the client disconnects."""

@@ -147,11 +147,9 @@ class TextFeeder:
         self._max_text = max_text
         self._breaks = 0
         self._breaks_s = 0.0
-        self._document = False
-        """True once the text is SSML, in which the session finds the breaks."""
+        self._document = False  # True once the text is SSML, in which the session finds the breaks
         self.aligner = WordAligner()
-        self.has_text = False
-        """True once any word was fed."""
+        self.has_text = False  # True once any word was fed
 
     def feed(self, text: str) -> bool:
         """Feed a text; return whether it ends in a word. Raises BadMessage and TextTooLong."""

@@ -46,8 +46,7 @@ class FrameWriter:
         self._start = b'{"request_id":%b,"sequence":' % json.dumps(request_id).encode()
         self._middle = b',"sample_rate":%d,"is_final":' % sample_rate
         self._speaker = b',"speaker":' + msgspec.json.encode(speaker)
-        self.frames = 0
-        """Frames so far."""
+        self.frames = 0  # frames so far
 
     def write(self, chunk: SpeechChunk, *, final: bool) -> bytes:
         """Encode the next chunk; final: it is the last."""

@@ -74,8 +74,7 @@ class RequestRunner:
     _chunks: int = 0
     _samples: int = 0
     _source: str | None = None  # the parameter that names a recording, if one does
-    started: bool = False
-    """True once the request has left the queue."""
+    started: bool = False  # True once the request has left the queue
 
     async def run(self) -> None:
         async with AsyncExitStack() as stack:

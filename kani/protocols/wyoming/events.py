@@ -60,8 +60,7 @@ class Transcribe(msgspec.Struct, frozen=True):
 class AudioFormat(msgspec.Struct, frozen=True):
     rate: Annotated[int, msgspec.Meta(ge=4_000, le=96_000, multiple_of=25)]
     """Hertz. All usual rates are multiples of 25; a resampler for others takes long to build."""
-    width: Annotated[int, msgspec.Meta(ge=1, le=4)]
-    """Bytes of a sample."""
+    width: Annotated[int, msgspec.Meta(ge=1, le=4)]  # bytes of a sample
     channels: Annotated[int, msgspec.Meta(ge=1, le=8)]
 
 

@@ -31,8 +31,7 @@ class AudioInput:
     def __init__(self, rate: int) -> None:
         """rate: hertz of the samples that are returned."""
         self.rate = rate
-        self.seconds = 0.0
-        """Seconds of audio so far."""
+        self.seconds = 0.0  # seconds of audio so far
         self._chunk_rate = rate
         self._changes = 0
         self._resampler: Resampler | None = None

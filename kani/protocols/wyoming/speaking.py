@@ -76,8 +76,7 @@ class Speech:
         self._streamed = streamed
         self._idle_flush = IdleFlush(IDLE_FLUSH_S)
         self._ended = False
-        self.complete = False
-        """True once all of its text has come."""
+        self.complete = False  # True once all of its text has come
 
     def feed(self, text: str) -> None:
         """Append text, which is dropped once the speech has ended. Raises TextTooLong."""

@@ -62,12 +62,9 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything that the bucket holds."""
 
     version: int = VERSION
-    revision: str = ""
-    """Random, so that no two states are equal."""
-    voices: dict[str, IndexedVoice] = {}
-    """Voices, by the hashes of their names."""
-    consents: dict[str, IndexedConsent] = {}
-    """Consents, by their ids."""
+    revision: str = ""  # random, so that no two states are equal
+    voices: dict[str, IndexedVoice] = {}  # voices, by the hashes of their names
+    consents: dict[str, IndexedConsent] = {}  # consents, by their ids
     removed: dict[str, float] = {}
     """Ids with objects to be removed, and the time when they are (seconds since 1970);
     ``BEING_REMOVED`` once that has begun."""

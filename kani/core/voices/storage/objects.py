@@ -21,8 +21,7 @@ class BucketRefused(Exception):
 @dataclass(frozen=True, slots=True)
 class Object:
     content: bytes
-    version: str
-    """Tag of this content, which every change changes."""
+    version: str  # tag of this content, which every change changes
 
 
 class ObjectStore(Protocol):

@@ -38,8 +38,7 @@ class OutputGuard:
         # By period: how many frames in turn were equal to the one a period before.
         self._repeated = [0] * (_LONGEST_PERIOD + 1)
         self._silent_s = 0.0
-        self.audible = False
-        """Anything but silence was decoded."""
+        self.audible = False  # anything but silence was decoded
 
     def check_frame(self, codes: Sequence[int]) -> Anomaly | None:
         frame = tuple(codes)

@@ -62,8 +62,7 @@ class Scheduler:
         self._prefilling: _PrefillBatch | None = None
         self._running: list[SpeechSequence] = []
         self._paused: deque[SpeechSequence] = deque()
-        self.frames = 0
-        """Steps that sampled a frame; a cancel takes effect within one."""
+        self.frames = 0  # steps that sampled a frame; a cancel takes effect within one
         self._thread = threading.Thread(target=self._loop, name="kani", daemon=True)
 
     def start(self) -> None:

@@ -55,8 +55,7 @@ class SpeakerEmbedder:
         Raises CheckpointError.
         """
         settings = read_json(folder / "config.json")
-        self.size = _positive_int(settings, "embd_size", _MAX_SIZE)
-        """Numbers of an embedding."""
+        self.size = _positive_int(settings, "embd_size", _MAX_SIZE)  # numbers of an embedding
         self._network = _network(settings, self.size)
         weights = _weights(folder)
         _check_shapes(self._network.state_dict(), weights)

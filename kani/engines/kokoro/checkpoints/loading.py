@@ -112,12 +112,9 @@ class Kokoro:
     espeak: EspeakClient
     voices: Voices
     model: SplitModel
-    read_published: Callable[[], bytes]
-    """Reads Kokoro's graph, which other weights are filled into."""
-    cache_dir: Path
-    """Folder of built files."""
-    threads: int
-    """Cores for one call."""
+    read_published: Callable[[], bytes]  # reads Kokoro's graph, which other weights are filled into
+    cache_dir: Path  # folder of built files
+    threads: int  # cores for one call
 
 
 def load_checkpoints(places: Mapping[str, Place], kokoro: Kokoro, imitated: Collection[str]) -> Checkpoints:

@@ -35,10 +35,8 @@ class Network:
 
     model: SplitModel
     load_part: LoadPart
-    sha256: str
-    """Hash of its weights, as hexadecimal digits."""
-    cache_dir: Path
-    """Folder of what is measured."""
+    sha256: str  # hash of its weights, as hexadecimal digits
+    cache_dir: Path  # folder of what is measured
 
 
 class VoiceMeasurer:

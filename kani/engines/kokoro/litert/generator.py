@@ -27,8 +27,7 @@ class LiteRtGenerator:
     context = CONTEXT_FRAMES
 
     def __init__(self, archive: PackedArchive, cores: CorePool) -> None:
-        self.cores = cores
-        """Those that its calls are computed on."""
+        self.cores = cores  # those that its calls are computed on
         self._coefficients = _Coefficients(archive)
         content = archive.content("generator.tflite")
         # Two threads of one call take 2 to 12 % less processor time than two calls of half the frames.

@@ -30,8 +30,7 @@ class Word:
     end: int
     first: int
     stop: int
-    characters: tuple[int, ...] = ()
-    """The first symbol of each character, where it is known."""
+    characters: tuple[int, ...] = ()  # the first symbol of each character, where it is known
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,10 +44,8 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
     include_language_detection: bool = False
     enable_logging: bool = True
     keyterms: Annotated[tuple[Annotated[str, Meta(max_length=20)], ...], Meta(max_length=50)] = ()
-    unused: tuple[str, ...] = ()
-    """Given parameters without an effect on this server."""
-    language: str | None = None
-    """The recogniser's language; None to detect it."""
+    unused: tuple[str, ...] = ()  # given parameters without an effect on this server
+    language: str | None = None  # the recogniser's language; None to detect it
 
     @property
     def input_format(self) -> AudioFormat:

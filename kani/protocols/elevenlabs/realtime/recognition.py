@@ -37,8 +37,7 @@ class Recognition:
         self._words: list[RecognizedWord] = []  # of the segment so far
         self._steps = 0  # of the segment so far
         self._begun = True  # False from a commit until speech goes on
-        self.committed = False
-        """True once the client has committed: there is no more audio."""
+        self.committed = False  # True once the client has committed: there is no more audio
         if session is not None and not config.include_timestamps:
             # The words of a segment that is heard as a whole would have no times.
             session.hear_turns_again()

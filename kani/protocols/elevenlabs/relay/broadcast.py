@@ -24,8 +24,7 @@ class Subscriber:
         self._messages: deque[tuple[str, bool]] = deque()
         self._consumed = consumed
         self._readable = asyncio.Event()
-        self.queued_bytes = 0
-        """Bytes of the messages in the queue."""
+        self.queued_bytes = 0  # bytes of the messages in the queue
         self.overflowed = asyncio.Event()
         """Set once the queue has exceeded its limit; it takes no more messages then."""
 

@@ -74,14 +74,11 @@ class Context:
         self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
         self._error: SpeechError | None = None
         self._complete = False
-        self.input_ended = False
-        """True if further text is ignored."""
-        self.audible = False
-        """True once audio was sent."""
+        self.input_ended = False  # True if further text is ignored
+        self.audible = False  # True once audio was sent
         self.broken_off = False
         """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
-        self.interrupted = False
-        """True if nothing more is to be sent but the end."""
+        self.interrupted = False  # True if nothing more is to be sent but the end
         self.continued = False
         """True if another context speaks after it into the same stream of audio."""
 

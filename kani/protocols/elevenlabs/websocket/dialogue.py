@@ -51,8 +51,7 @@ class DialogueConnection(MultiContextConnection):
     context speaks all of its text; in other respects contexts are as in ``MultiContextConnection``.
     """
 
-    multi = True
-    """True if messages have a context id."""
+    multi = True  # True if messages have a context id
 
     def __init__(
         self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query

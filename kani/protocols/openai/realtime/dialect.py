@@ -18,5 +18,4 @@ class Dialect:
     make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender]
     make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents
     make_output: Callable[[ResponseContext], Output] = ResponseOutput
-    silence: Callable[[], None] = lambda: None
-    """Stops what is played on this side."""
+    silence: Callable[[], None] = lambda: None  # stops what is played on this side

@@ -21,17 +21,14 @@ the end."""
 class TrackState(enum.Enum):
     """State of a track; it leaves ``OPEN`` once."""
 
-    OPEN = enum.auto()
-    """It takes audio. If the recogniser ends it, the server stops."""
+    OPEN = enum.auto()  # it takes audio. If the recogniser ends it, the server stops.
 
-    COMMITTED = enum.auto()
-    """The client has ended its item, which has to be completed."""
+    COMMITTED = enum.auto()  # the client has ended its item, which has to be completed
 
     ENDED = enum.auto()
     """A new configuration or a failure has ended it; words that are still recognised are sent."""
 
-    DROPPED = enum.auto()
-    """It was cleared or replaced: nothing more of it is sent."""
+    DROPPED = enum.auto()  # it was cleared or replaced: nothing more of it is sent
 
 
 @dataclass(eq=False)

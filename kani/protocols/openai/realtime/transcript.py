@@ -24,20 +24,14 @@ class Transcript:
     language: str = ""
     start_s: float = 0.0
     end_s: float = math.inf
-    words_start_s: float = math.inf
-    """Start of its first word."""
-    words_end_s: float = 0.0
-    """End of its last word."""
+    words_start_s: float = math.inf  # start of its first word
+    words_end_s: float = 0.0  # end of its last word
     duration_s: float = 0.0
-    voiced_s: float = 0.0
-    """Seconds of voice, while its turn goes on."""
-    started: bool = False
-    """True once the client knows that its turn has started."""
-    committed: bool = False
-    """True once the client knows the item."""
+    voiced_s: float = 0.0  # seconds of voice, while its turn goes on
+    started: bool = False  # True once the client knows that its turn has started
+    committed: bool = False  # True once the client knows the item
     to_be_answered: bool = False
-    again: Hearing | None = None
-    """The work on its turn as a whole, once it has ended."""
+    again: Hearing | None = None  # the work on its turn as a whole, once it has ended
     stopped_at: float = 0.0
     """Time at which its turn was found to have ended, on the clock of ``time.perf_counter``."""
 

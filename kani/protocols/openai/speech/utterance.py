@@ -92,8 +92,7 @@ class Utterance(SpokenPassages):
     def __init__(self, body: SpeechBody[Any], texts: Sequence[str], passages: Sequence[Passage]) -> None:
         """texts: of the passages. Raises InvalidRequest or Busy."""
         super().__init__(passages)
-        self.text = "".join(texts)
-        """All that is spoken; the spans of the chunks point into it."""
+        self.text = "".join(texts)  # all that is spoken; the spans of the chunks point into it
         self.shown = without_tags(self.text) if body.given.is_document else self.text
         """The same with spaces for an SSML document's tags."""
         self._starts = [0, *accumulate(map(len, texts))]

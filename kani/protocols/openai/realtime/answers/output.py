@@ -31,8 +31,7 @@ class ResponseContext:
     conversation: Conversation
     config: SessionConfig
     metadata: Mapping[str, str] | None
-    in_conversation: bool
-    """True if the response belongs to the conversation."""
+    in_conversation: bool  # True if the response belongs to the conversation
 
 
 class Output(AnswerOutput, Protocol):

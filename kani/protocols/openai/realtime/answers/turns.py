@@ -20,17 +20,14 @@ from kani.protocols.openai.realtime.session_config import SessionConfig
 class AnswerState(enum.Enum):
     """States of the answer to what the user has said last."""
 
-    NONE = enum.auto()
-    """Nothing is to be answered, or its answer is spoken."""
+    NONE = enum.auto()  # nothing is to be answered, or its answer is spoken
 
-    DUE = enum.auto()
-    """Something is to be answered once the user is silent."""
+    DUE = enum.auto()  # something is to be answered once the user is silent
 
     WAITING = enum.auto()
     """Its answer begins once the conversation has no other. What the user says meanwhile joins the turn."""
 
-    CREATING = enum.auto()
-    """Its answer begins."""
+    CREATING = enum.auto()  # its answer begins
 
     STALE = enum.auto()
     """An answer begins that lacks what the user has said meanwhile: it will be cancelled."""

@@ -71,8 +71,7 @@ class OpusOutput:
     def __init__(self) -> None:
         self._encoder: OggOpusEncoder | None = None
         self._fed = 0
-        self.flows = asyncio.Event()
-        """Cleared while the answer rests."""
+        self.flows = asyncio.Event()  # cleared while the answer rests
         self.flows.set()
 
     def write(self, samples: Samples) -> list[bytes]:
