@@ -31,11 +31,9 @@ class WorkerMetrics(Collector):
         registry.register(self)
 
     def watch_engines(self, states: States) -> None:
-        """Report what ``states`` returns as workers that speak."""
         self._engines = states
 
     def watch_recognizers(self, states: States) -> None:
-        """Report what ``states`` returns as workers that recognise."""
         self._recognizers = states
 
     def collect(self) -> Iterator[Metric]:

@@ -229,7 +229,6 @@ class _Opus:
 
 
 def decode_g711(data: bytes, codec: Literal["ulaw", "alaw"]) -> Samples:
-    """Decode G.711, one byte a sample."""
     levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
     return levels[np.frombuffer(data, np.uint8)]
 

@@ -55,7 +55,6 @@ class _FramedEncoder:
 
     @property
     def stream_header(self) -> bytes:
-        """The encoder's description of the stream."""
         header = self._encoder.extradata
         assert header is not None
         return header

@@ -121,7 +121,6 @@ class OggOpusEncoder:
         return pages
 
     def _page(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:
-        """Write a page of complete packets."""
         page = write_page(packets, granule, flags, _SERIAL, self._sequence)
         self._sequence += 1
         return page

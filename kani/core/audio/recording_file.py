@@ -215,7 +215,6 @@ def open_recording(
 
 
 def refused(reason: str) -> InvalidRequest:
-    """Return the error of a recording that cannot be read."""
     return InvalidRequest("file", reason)
 
 

@@ -152,7 +152,6 @@ class Answer:
 
     @property
     def failed(self) -> bool:
-        """True once a prepared answer has failed."""
         reading = self._reading
         return reading is not None and reading.done() and (reading.cancelled() or bool(reading.exception()))
 

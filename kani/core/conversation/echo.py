@@ -73,7 +73,6 @@ class AnswerAudio:
         return alike >= (STILL_ALIKE if self._comes_back else ALIKE)
 
     def _between(self, first: int, last: int) -> Samples:
-        """Return the kept samples of places [first, last)."""
         found, at = [np.zeros(0, np.float32)], self._start
         for piece in self._pieces:
             if at >= last:

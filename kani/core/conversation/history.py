@@ -22,11 +22,9 @@ class History:
 
     @property
     def items(self) -> Sequence[Item]:
-        """All items, the oldest first."""
         return [*self._items.values()]
 
     def get(self, item_id: str) -> Item | None:
-        """Return the item of that id, if there is one."""
         return self._items.get(item_id)
 
     def append(self, item: Item) -> str | None:

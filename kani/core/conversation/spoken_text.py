@@ -34,7 +34,6 @@ class SpokenText:
 
     @property
     def text(self) -> str:
-        """Everything that was sent."""
         return "".join(piece.text for piece in self._pieces)
 
     @property

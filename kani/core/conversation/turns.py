@@ -239,7 +239,6 @@ class TurnMachine:
         return self.stop() if self.state is TurnState.PAUSED and self._is_over(rule) else None
 
     def _begin(self, heard: Callable[[], Samples]) -> TurnStarted | None:
-        """Go on with a turn, or begin one."""
         answers = None if self._resumed or self.in_turn else self._answers
         if answers is not None and answers.holds_voice(heard(), self._rate):
             self._over_answer = VoiceOverAnswer(partial(answers.is_echo, sample_rate=self._rate))

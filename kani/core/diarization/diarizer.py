@@ -212,7 +212,6 @@ def _numbered(turns: Sequence[SpeakerTurn], known: int) -> Iterator[SpeakerTurn]
 
 
 def _joined(turns: Iterator[SpeakerTurn]) -> Iterator[SpeakerTurn]:
-    """Join turns of one speaker that follow each other."""
     last: SpeakerTurn | None = None
     for turn in turns:
         if last is not None and last.speaker == turn.speaker and turn.start_s - last.end_s < _JOINED_S:

@@ -116,7 +116,6 @@ class SlotQueue:
             self._changed()
 
     def release(self) -> None:
-        """Release a slot, which the next in the queue gets."""
         self.in_use -= 1
         self._queue.release()
         self._changed()
@@ -132,7 +131,6 @@ class QueueTicket:
 
     @property
     def closed(self) -> bool:
-        """True if there is nothing to wait for any more."""
         return self._closed.is_set()
 
     def queued(self, position: Callable[[], int | None]) -> None:

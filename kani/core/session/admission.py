@@ -80,12 +80,10 @@ class Admission:
 
     @property
     def waiting(self) -> int:
-        """Segments that wait for a slot, over all engines."""
         return sum(slots.waiting for slots in self._queues())
 
     @property
     def slots_in_use(self) -> int:
-        """Slots that are held, over all engines."""
         return sum(slots.in_use for slots in self._queues())
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
@@ -119,7 +117,6 @@ class Admission:
             )
 
     def slots(self, engine: str, *, light: bool = False) -> SlotQueue:
-        """The slots of ``engine``, or of its light networks."""
         return (self._light if light else self._slots)[engine]
 
     async def wait_until_empty(self) -> None:

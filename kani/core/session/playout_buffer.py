@@ -36,7 +36,6 @@ class PlayoutBuffer:
 
     @property
     def error(self) -> SpeechError | None:
-        """The error that ``get`` would raise now."""
         return self._error if self._closed and not self._chunks else None
 
     @property

@@ -110,7 +110,6 @@ class SessionPriority:
         return self._wait_s() > 0
 
     async def wait_for_turn(self) -> None:
-        """Return once the session may be synthesized."""
         while (wait_s := self._wait_s()) > 0:
             await self._group.wait_for_change(wait_s)
 

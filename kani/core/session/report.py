@@ -129,7 +129,6 @@ class SessionReport:
         log.debug("%s synthesized %.2f s in %.3f s", engine, audio_s, wall_s)
 
     def timing_estimated(self, engine: str, reason: str) -> None:
-        """Report that the word times of a segment are estimates."""
         self._observer.timing_estimated(self.protocol, engine)
         log.warning("engine %s: %s", engine, reason)
 

@@ -55,6 +55,5 @@ class StyleVoices:
             return None
 
     def note(self, name: str) -> None:
-        """Name something that has no effect."""
         if name not in self.unused:
             self.unused.append(name)

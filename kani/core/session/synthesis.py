@@ -84,7 +84,6 @@ class Synthesis:
         return voice.engine.info.name, stored
 
     def normalization(self, voice: ResolvedVoice) -> NormalizerOptions:
-        """Options of the normalizer for text that ``voice`` speaks."""
         info, language = voice.engine.info, voice.language
         if (info.name, language) not in self._options:
             plain = info.normalizes_text or not self.request.normalize

@@ -93,7 +93,6 @@ class VoiceResolver:
         return self.by_language(request, language)
 
     def by_language(self, request: SpeechRequest, language: str) -> ResolvedVoice:
-        """The voice for a language (BCP 47)."""
         voice = self._named if request.voice is not None else request.voices.get(primary(language))
         cloning = self._cloning or request.reference is not None
         return self._catalogue().resolve(voice, language, cloning=cloning)

@@ -96,7 +96,6 @@ class SessionWorker:
             self._task = asyncio.create_task(self._run(), name="speech session")
 
     def drain(self) -> None:
-        """End once what was fed is spoken."""
         self._segments.drain()
         if self._task is None and self._segments.empty:
             self._close_buffer(SpeechCancelled())
@@ -110,7 +109,6 @@ class SessionWorker:
             self._task.cancel()
 
     async def aclose(self) -> None:
-        """Stop, and return once the task has ended."""
         task = self._task
         self.cancel(SpeechCancelled())
         try:

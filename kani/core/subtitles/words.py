@@ -55,7 +55,6 @@ class WordTimer:
         self._unspoken: set[int] = set()
 
     def feed(self, spans: Iterable[Span]) -> list[Word]:
-        """Return the words that the next spans complete."""
         return [word for span in spans for word in self._feed(span)]
 
     def _feed(self, span: Span) -> list[Word]:

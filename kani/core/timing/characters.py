@@ -34,7 +34,6 @@ class TimedCharacters:
         return edges[:-1], [end - start for start, end in pairwise(edges)]
 
     def __add__(self, other: TimedCharacters) -> TimedCharacters:
-        """Join with the characters that follow."""
         if not (self.text and other.text):
             return self if self.text else other
         return TimedCharacters(self.text + other.text, (*self.edges_s[:-1], *other.edges_s))
@@ -66,7 +65,6 @@ class TimedForms:
     spoken: TimedCharacters = NO_CHARACTERS
 
     def __add__(self, other: TimedForms) -> TimedForms:
-        """Join with what follows."""
         return TimedForms(self.written + other.written, self.spoken + other.spoken)
 
     def later(self, seconds: float) -> TimedForms:
@@ -126,7 +124,6 @@ class CharacterClock:
         return self._text
 
     def feed(self, text: str) -> None:
-        """Add text that was fed to the session."""
         self._text += text
 
     def align(self, spans: Iterable[Span]) -> TimedCharacters:
@@ -148,7 +145,6 @@ class FormsClock:
         self._spoken_end_s = 0.0
 
     def feed(self, text: str) -> None:
-        """Add text that was fed to the session."""
         self._written.feed(text)
 
     def align(self, spans: Sequence[Span]) -> TimedForms:

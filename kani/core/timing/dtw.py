@@ -41,7 +41,6 @@ class WarpingPath:
         self._dropped = 0
 
     def __len__(self) -> int:
-        """Number of columns."""
         return self._dropped + len(self._moves)
 
     def feed(self, columns: Matrix, quiet: Matrix) -> None:

@@ -37,7 +37,6 @@ def _reaches(span: Span, at: int) -> bool:
 
 
 def _time_s(span: Span, at: int) -> float:
-    """Time at which the character ``at`` of a span begins."""
     into = at - span.start
     if into <= 0:
         return span.start_s

@@ -106,7 +106,6 @@ class _WordSearch:
         return self._take_found()
 
     async def stop(self) -> None:
-        """Cancel the task and return once it has ended."""
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])

@@ -99,7 +99,6 @@ class PauseJudge:
         self._audio.add(samples)
 
     def add_word(self, word: RecognizedWord) -> None:
-        """Take a word that the recogniser has decided."""
         self._words.append(word)
         if self._unmarked >= 0:
             self._unmarked = -1 if ends_turn(word.text) else self._unmarked + 1

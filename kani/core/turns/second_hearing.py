@@ -118,7 +118,6 @@ class SecondHearing:
         self._audio.add(samples)
 
     def add_word(self, word: RecognizedWord) -> None:
-        """Take a word that the recogniser has decided."""
         self._words.append(word)
 
     def feed(self, step: Step, guess: float | None) -> None:
@@ -164,7 +163,6 @@ class SecondHearing:
         await asyncio.gather(*self._running, return_exceptions=True)
 
     def _stop(self) -> None:
-        """Stop the work on a turn that goes on."""
         if self._hearing is not None:
             self._hearing.cancel()
             self._hearing = None

@@ -35,7 +35,6 @@ class SpeechGate:
         self._loud = 0
 
     def feed(self, voice: float) -> None:
-        """Take the probability of a voice in the next chunk."""
         begun_s = self._chunks * VOICE_CHUNK_S
         self._chunks += 1
         self.now_s = self._chunks * VOICE_CHUNK_S

@@ -74,7 +74,6 @@ class EmbeddingCache:
                 await _cancelled(pending.task)
 
     def cached(self, key: Key) -> Embedding | None:
-        """The embedding of ``key`` if it is in memory."""
         return self._cached.get(key)
 
     def put(self, key: Key, embedding: Embedding) -> None:

@@ -74,7 +74,6 @@ class AtomicFolder:
             self._thread_lock.release()
 
     def temporary_path(self) -> Path:
-        """A new hidden path in the folder."""
         return self.path / f".{secrets.token_hex(8)}"
 
     def replace(self, path: Path, content: bytes) -> None:

@@ -148,7 +148,6 @@ class ElevenLabsEngine(Described):
         return "ws" + settings.url.removeprefix("http") + path
 
     def _check_settings(self) -> None:
-        """Raise EngineUnavailable for missing or invalid settings."""
         settings = self._settings
         if not self._key:
             raise EngineUnavailable(

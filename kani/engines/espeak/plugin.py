@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 
 def build(settings: PluginSettings, resources: Resources) -> EspeakEngine:
-    """Build the engine, which has no settings."""
     from kani.engines.espeak.engine import EspeakEngine
 
     return EspeakEngine()

@@ -72,7 +72,6 @@ class WordChunker:
         return None
 
     def finish(self) -> SpeechChunk | None:
-        """Return the rest after the last samples, if there is any."""
         if self._base is None:
             return None
         end = min(self._received, self._sound_end + self._kept)

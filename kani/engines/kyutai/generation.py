@@ -110,7 +110,6 @@ class Generation:
 
     @property
     def ended(self) -> bool:
-        """True once all audio was made."""
         end = self._state.end_step
         return end is not None and self._frames - self._first + self._prefix_frames >= end
 

@@ -83,5 +83,4 @@ class Adapted(Generic[Info]):
             raise
 
     async def stop(self) -> None:
-        """End the threads."""
         await asyncio.to_thread(self._threads.shutdown)

@@ -51,7 +51,6 @@ class Package:
 
     @property
     def setting(self) -> str:
-        """Setting that names its model."""
         return MODEL if self.kind == "engine" else RECOGNIZER_MODEL
 
     def fetched(

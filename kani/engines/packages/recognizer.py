@@ -65,7 +65,6 @@ class PackageRecognizer(Packaged[Recognizer]):
 
     @property
     def only_language(self) -> str | None:
-        """The recogniser's language, if it has only one."""
         languages = self.info.languages
         return next(iter(languages)) if len(languages) == 1 else None
 

@@ -37,7 +37,6 @@ class SegmentBuilder:
         return ended
 
     def finish(self) -> TranscribedSegment | None:
-        """Return the segment of the words so far, if there are any."""
         words, self._words, self._width = self._words, [], 0
         if not words:
             return None

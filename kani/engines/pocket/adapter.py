@@ -86,7 +86,6 @@ class Pocket:
                 pass
 
     def embed(self, samples: Samples) -> Samples:
-        """Return the codec's latents, one after the other."""
         import torch
         from pocket_tts.data.audio_utils import end_on_pause
 

@@ -32,12 +32,10 @@ class Published(NamedTuple):
 
     @property
     def weights(self) -> str:
-        """Path of the weights in both repositories."""
         return f"languages/{self.folder}/model.safetensors"
 
     @property
     def tokenizer(self) -> str:
-        """Path of the tokenizer in its repository."""
         return f"languages/{self.folder}/tokenizer.json"
 
     def voice(self, name: str) -> str:

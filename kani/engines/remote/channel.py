@@ -203,7 +203,6 @@ class Channel(asyncio.BufferedProtocol):
             self.abort(f"the peer has not read {MAX_UNSENT_BYTES >> 20} MiB")
 
     def send_packed(self, message: bytes) -> None:
-        """Send a message, or a frame of the handshake, as it is."""
         if self._transport is not None:
             tag = b"" if self._sent_tags is None else self._sent_tags.next(message)
             length = (len(message) + len(tag)).to_bytes(LENGTH_BYTES, "big")

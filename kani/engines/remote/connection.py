@@ -113,7 +113,6 @@ class Exchange:
 
     @property
     def unread(self) -> int:
-        """Number of replies that wait for the reader."""
         return len(self._replies)
 
     async def get(self, check: Callable[[], None] | None = None) -> Reply | None:

@@ -193,7 +193,6 @@ class _Feeding:
             self._due = asyncio.get_running_loop().call_soon(self.update)
 
     def update(self) -> None:
-        """Send the text if it has changed."""
         if self._due is not None:
             self._due.cancel()
             self._due = None

@@ -105,7 +105,6 @@ class Link:
 
     @property
     def usable(self) -> Connection | None:
-        """The connection while the worker accepts exchanges."""
         connection = self._connection
         if connection is None or connection.channel.lost.is_set() or connection.draining:
             return None

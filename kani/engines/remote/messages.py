@@ -301,7 +301,6 @@ FromWorker = (
 
 
 def failed(exchange: int, error: SpeechError) -> Failed:
-    """Return the message for an error of an engine."""
     match error:
         case UnknownVoice():
             return Failed(exchange, "voice", error.voice)

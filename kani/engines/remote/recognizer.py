@@ -206,7 +206,6 @@ class _Sending:
             self._task.result()
 
     async def aclose(self) -> None:
-        """Send nothing any more."""
         self._task.cancel()
         with suppress(asyncio.CancelledError):
             await asyncio.wait([self._task])

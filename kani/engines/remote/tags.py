@@ -27,5 +27,4 @@ class Tags:
         return digest.digest()[:TAG_BYTES]
 
     def accepts(self, message: memoryview, tag: memoryview) -> bool:
-        """Return True if the next message has this tag."""
         return hmac.compare_digest(self.next(message), tag)

@@ -49,7 +49,6 @@ class Fallback:
         self._active_until_s = time.monotonic() + ACTIVE_S
 
     def supports(self, language: str) -> bool:
-        """Return whether the engine speaks ``language`` (BCP 47)."""
         return primary(language) in self.engine.info.default_voices
 
     async def synthesize(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:

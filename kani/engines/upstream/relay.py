@@ -37,7 +37,6 @@ class ServiceFailed(Exception, ABC):
 
     @property
     def metric_code(self) -> str:
-        """The code, one of few."""
         return self.code
 
     @property
@@ -68,7 +67,6 @@ class Relay:
 
     @property
     def fallback(self) -> EngineInfo | None:
-        """Description of the fallback engine, which has started."""
         return None if self._fallback is None else self._fallback.engine.info
 
     async def start(self) -> None:
@@ -110,7 +108,6 @@ class Relay:
                 return
 
     async def stop(self) -> None:
-        """Stop listing, and the fallback engine."""
         if self._listing is not None:
             self._listing.cancel()
             await asyncio.wait([self._listing])

@@ -25,7 +25,6 @@ class SegmentText:
 
     @property
     def text(self) -> str:
-        """All text so far."""
         return self._segment.text if self.incremental_text is None else self.incremental_text.text
 
     @property
@@ -35,7 +34,6 @@ class SegmentText:
 
     @property
     def complete(self) -> bool:
-        """True if no more text will come."""
         return self.boundary is not None
 
     def growth(self, timeout_s: float) -> asyncio.Task[None] | None:

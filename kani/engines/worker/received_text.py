@@ -35,7 +35,6 @@ class ReceivedText(IncrementalText):
         return self._received
 
     def receive(self, written: Written) -> None:
-        """Accept the server's latest state of the text."""
         self.written, self.boundary = written.text, written.boundary
         self._received = _spoken(written)
 

@@ -59,7 +59,6 @@ class Worker:
 
     @property
     def exchanges(self) -> int:
-        """Exchanges under way, over all servers."""
         return sum(server.exchanges for server in self._servers)
 
     def _ready(self) -> Ready:

@@ -155,7 +155,6 @@ class Job:
             raise _Stopped
 
     def tell(self, event: dict[str, Any]) -> None:
-        """Take the latest news, from the thread."""
         self._loop.call_soon_threadsafe(self._tell, event)
 
     def _tell(self, event: dict[str, Any]) -> None:
@@ -192,7 +191,6 @@ def _event(content: dict[str, Any]) -> bytes:
 
 
 def _shown(error: BaseException) -> RequestError:
-    """Return what a client is told."""
     if isinstance(error, OSError):
         return unwritable(error.strerror or str(error))
     if isinstance(error, ValueError | InvalidRequest):

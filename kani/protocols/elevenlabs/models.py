@@ -38,7 +38,6 @@ def validate_model(model_id: str | None) -> None:
 
 
 def has_audio_tags(model_id: str | None) -> bool:
-    """Return whether a model takes audio tags in its text."""
     return model_id is not None and model_id.startswith(_TAGGED)
 
 

@@ -65,8 +65,6 @@ class SingleUseTokens:
         return {path: partial(self.use, kind) for kind, paths in PATHS.items() for path in paths}
 
     def routes(self) -> list[BaseRoute]:
-        """Return the call that makes a token."""
-
         async def create(request: Request) -> Response:
             return json_response({"token": self.issue(request.path_params["token_type"])})
 

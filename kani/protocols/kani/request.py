@@ -49,14 +49,12 @@ class NamedVoices:
         self._recordings: dict[str, Recording] = {}
 
     def add(self, voice: str, recording: Recording) -> None:
-        """Store ``recording`` under the name ``voice``."""
         self._recordings.pop(voice, None)
         self._recordings[voice] = recording
         while len(self._recordings) > MAX_NAMED_VOICES:
             del self._recordings[next(iter(self._recordings))]
 
     def get(self, voice: str | None) -> Recording | None:
-        """Return the recording of that name, if there is one."""
         return self._recordings.get(voice) if voice is not None else None
 
 

@@ -87,7 +87,6 @@ class _SpeechConnection:
             await self._client.serve(self._read(), self._speak(), name="kyutai speaking")
 
     async def _read(self) -> None:
-        """Handle the client's messages until it disconnects."""
         idle_flush = IdleFlush(IDLE_FLUSH_S)
         try:
             await self._read_messages(idle_flush)

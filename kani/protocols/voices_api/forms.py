@@ -95,7 +95,6 @@ async def read_json(request: Request, kind: type[T]) -> T:
 
 
 def text_fields(form: FormData) -> dict[str, str]:
-    """Return the fields that are no files."""
     return {name: value for name, value in form.items() if isinstance(value, str)}
 
 
@@ -110,7 +109,6 @@ async def recording_of(form: FormData, field: str) -> bytes:
 
 
 def too_large(field: str, more: str = "") -> RequestError:
-    """Return the error of a recording with too many bytes."""
     mebibytes = MAX_RECORDING_BYTES // 2**20
     reason = Reason("too_large", {"mebibytes": mebibytes})
     return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)

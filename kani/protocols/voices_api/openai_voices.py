@@ -38,7 +38,6 @@ DEFAULT_PAGE, MAX_PAGE = 20, 100
 
 
 def is_openai_form(form: FormData) -> bool:
-    """Return True if a form is one of OpenAI's clients."""
     return "audio_sample" in form or form.get("type") == "prompt"
 
 

@@ -135,7 +135,6 @@ class Connection:
             self._patience.reschedule(deadline)
 
     async def _answer(self) -> None:
-        """Answer one request after the other."""
         while True:
             request = await self._requests.get()
             await request.answer(self._send)

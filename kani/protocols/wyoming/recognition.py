@@ -182,7 +182,6 @@ class Recognition:
         await self._session.feed(samples)
 
     async def finish(self) -> None:
-        """Mark the end of the audio."""
         await self._session.feed(self._audio.finish())
         self._session.finish()
 

@@ -89,7 +89,6 @@ class Speech:
             self._idle_flush.restart(self._session.flush)
 
     def finish(self) -> None:
-        """Mark the end of the text."""
         self.complete = True
         self._idle_flush.cancel()
         if not self._ended:

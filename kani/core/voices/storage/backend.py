@@ -94,11 +94,9 @@ class VoiceBackend(Protocol):
 
 
 def too_many_voices(limit: int) -> InvalidRequest:
-    """Return the error of a voice beyond the limit."""
     reason = f"no more than {limit} voices can be stored: delete one first"
     return InvalidRequest("name", reason, Reason("too_many_voices", {"limit": limit}))
 
 
 def too_many_consents(limit: int) -> InvalidRequest:
-    """Return the error of a consent beyond the limit."""
     return InvalidRequest("name", f"no more than {limit} consents can be stored: delete one first")

@@ -116,7 +116,6 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return found
 
     def check_free(self, name: str) -> None:
-        """Raise NameTaken if there is a voice of this name."""
         if hashed_name(name) in self.voices:
             raise NameTaken(name)
 

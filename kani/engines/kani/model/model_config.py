@@ -208,7 +208,6 @@ def _rope_base(settings: Mapping[str, Any]) -> float:
 
 
 def _is_kani_tts_2(settings: Mapping[str, Any]) -> bool:
-    """Check if the config names the architecture of KaniTTS-2."""
     names = settings.get("architectures")
     return isinstance(names, list) and _ARCHITECTURE in names
 

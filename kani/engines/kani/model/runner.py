@@ -73,7 +73,6 @@ class Prefill:
 
     @property
     def done(self) -> bool:
-        """All prompts have been read."""
         return self.tokens_read == self.tokens.shape[1]
 
 

@@ -100,7 +100,6 @@ class SamplerState:
         return SavedDraws(tuple(host_copy(tensor[slot]) for tensor in self._tensors))
 
     def restore(self, slot: int, saved: SavedDraws) -> None:
-        """Put a sequence into ``slot``, replacing what was there."""
         for tensor, kept in zip(self._tensors, saved.tensors, strict=True):
             tensor[slot].copy_(kept, non_blocking=True)
 

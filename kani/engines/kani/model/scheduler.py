@@ -69,7 +69,6 @@ class Scheduler:
         self._thread.start()
 
     def stop(self) -> None:
-        """Cancel every sequence and end the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()

@@ -68,7 +68,6 @@ class LanguageState:
 
     @staticmethod
     def nbytes(config: ModelConfig, *, capacity: int, cache: torch.dtype, context: torch.dtype) -> int:
-        """Bytes of one slot."""
         attention = sum(config.attention)
         keys = attention * 2 * config.key_value_heads * capacity * config.head_size
         contexts = (len(config.attention) - attention) * (config.kernel_size - 1) * config.hidden
@@ -85,7 +84,6 @@ class LanguageState:
         )
 
     def restore(self, slot: int, saved: SavedSequence) -> None:
-        """Put a sequence into ``slot``, replacing what was there."""
         self.cache[:, :, slot, :, : saved.tokens].copy_(saved.cache, non_blocking=True)
         self.context[:, slot].copy_(saved.context, non_blocking=True)
         self.position[slot].fill_(saved.tokens)

@@ -87,7 +87,6 @@ class _Reader:
         return self._bytes(self.number("H"))[:-1].decode("utf-8", "replace")
 
     def skip(self, count: int) -> None:
-        """Pass over some bytes."""
         if self._file.tell() + count > self._size:
             raise CheckpointError("model.bin is cut off: fetch it again")
         self._file.seek(count, 1)

@@ -60,7 +60,6 @@ class DialogueBody:
 
     @property
     def length(self) -> int:
-        """Characters of all texts."""
         return sum(len(line.text) for line in self.inputs)
 
     def unused_fields(self, session_fields: list[str]) -> list[str]:

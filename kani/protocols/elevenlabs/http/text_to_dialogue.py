@@ -99,7 +99,6 @@ class DialogueSpeech(TimedSpeech[TimedLine]):
 
 
 def _joined(timed: list[TimedLine]) -> list[TimedLine]:
-    """Join the characters of each line."""
     lines: list[TimedLine] = []
     for part in timed:
         if lines and lines[-1].index == part.index:
@@ -165,7 +164,6 @@ async def _find_speakers(
 
 
 def _pause_s(body: DialogueBody, index: int) -> float:
-    """Seconds before a line."""
     if not index:
         return 0.0
     same = body.inputs[index - 1].voice_id == body.inputs[index].voice_id

@@ -128,7 +128,6 @@ async def _encode_whole(speech: TimedSpeech[T], memory: Reservation) -> tuple[by
 
 
 async def _audio_blocks(speech: TimedSpeech[Any]) -> ByteStream:
-    """Yield encoded audio while it is synthesized."""
     async with aclosing(_encode(speech)) as blocks:
         async for data, _ in blocks:
             yield data

@@ -35,7 +35,6 @@ class SentUtterance:
     durations_ms: list[int] = field(default_factory=list)
 
     def add(self, characters: str, starts_ms: list[int], durations_ms: list[int]) -> None:
-        """Append the characters of a chunk."""
         self.text += characters
         self.starts_ms += starts_ms
         self.durations_ms += durations_ms

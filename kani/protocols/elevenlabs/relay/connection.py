@@ -93,8 +93,6 @@ def routes(
 
 
 def _speech_to(client: Client) -> Send:
-    """Return what sends speech to one client."""
-
     async def send(message: str, *, last: bool = False) -> None:
         await client.send(message)
 

@@ -13,7 +13,6 @@ class RelaySettings:
 
     @property
     def folders(self) -> list[Path]:
-        """Folders of the files that are written."""
         return [] if self.logs is None else [self.logs / kind for kind in ("alignment", "outputs")]
 
 
@@ -26,7 +25,6 @@ class RelayState:
     active_utterances: int = 0
 
     def health_fields(self) -> dict[str, int | bool]:
-        """Return the fields of the original relay's /health."""
         return {
             "flutter_clients": self.clients,
             "agent_connected": self.agents > 0,

@@ -102,7 +102,6 @@ class Utterance:
             self._session.finish()
 
     def discard(self) -> None:
-        """End the text and ignore further input."""
         self._cancel_timers()
         self.closed = True
         self._session = None

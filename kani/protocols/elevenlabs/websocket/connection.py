@@ -86,7 +86,6 @@ class BaseConnection:
             self._contexts.clear()
 
     async def _receive(self) -> None:
-        """Handle messages until the client disconnects."""
         if self._is_key is not None and self._sent_credentials():
             self._end_input(messages.INVALID_KEY)
         timeout_s = KEY_TIMEOUT_S if self._is_key is not None else self._query.inactivity_timeout_s
@@ -213,7 +212,6 @@ class BaseConnection:
             del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
 
     async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
-        """End a context by ``error``, and the connection with it."""
         self._end_input(error_message(error, self._voice_id))
 
     def _end_input(self, error: ErrorMessage | None = None) -> None:

@@ -247,7 +247,6 @@ def invalid_message(reason: str) -> ErrorMessage:
 
 
 def too_many_contexts(limit: int) -> ErrorMessage:
-    """Return the error of opening more than ``limit`` contexts."""
     sentence = f"Maximum simultaneous contexts per WebSocket connection exceeded ({limit})."
     cure = "Please close an existing context before opening a new one."
     return ErrorMessage(POLICY_VIOLATION, "max_active_conversations", f"{sentence} {cure}")

@@ -59,13 +59,11 @@ class EphemeralKeys:
         self._secret = secrets.token_bytes(32)
 
     def issue(self, config: SessionConfig, life_s: int) -> Issued:
-        """Make a key that is valid for ``life_s`` seconds."""
         expires_at = int(self._clock()) + life_s
         content = msgspec.msgpack.encode(_Content(expires_at, secrets.token_bytes(16), config))
         return Issued(_written(self._signature(content) + content), expires_at, config)
 
     def is_valid(self, key: str) -> bool:
-        """Return True if ``key`` was issued and has not expired."""
         return self.find(key) is not None
 
     def find(self, key: str) -> SessionConfig | None:

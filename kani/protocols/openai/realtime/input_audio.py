@@ -296,7 +296,6 @@ class InputAudio:
             await self._sender.error(unanswerable())
 
     async def _finish(self, track: Track) -> None:
-        """Complete what is left at the end of a track."""
         await self._complete_pending()
         if track.state is not TrackState.COMMITTED:
             return

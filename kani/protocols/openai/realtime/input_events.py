@@ -100,7 +100,6 @@ class InputEvents:
             self._conversation.settle(item)
 
     async def failed(self, transcript: Transcript, error: EventError) -> None:
-        """Send that an item has no transcript."""
         self.settled(transcript, known=False)
         await self._sender.send(
             f"{_TRANSCRIPTION}.failed",
@@ -111,7 +110,6 @@ class InputEvents:
 
 
 def input_error(error: SpeechError) -> EventError:
-    """Return the error of the wire for one of the core."""
     known = api_error(error)
     kind = "server_error" if known.status >= 500 else "invalid_request_error"
     return EventError(str(error), known.code or "server_error", None, kind=kind)
@@ -124,5 +122,4 @@ def unanswerable() -> EventError:
 
 
 def _spoken(transcript: str | None) -> Part:
-    """Return the part of an item of the user's speech."""
     return Part("input_audio", transcript, is_speech=True)

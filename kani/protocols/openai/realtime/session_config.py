@@ -163,7 +163,6 @@ class SessionConfig:
         }
 
     def as_beta_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
-        """Return the session object of the beta generation."""
         common = {
             "id": session_id,
             "expires_at": expires_at,

@@ -71,7 +71,6 @@ class Track:
         return self.transcript.words_start_s < self.start_s
 
     def begin_turn(self) -> None:
-        """Note that the transcript's turn has started."""
         self.transcript.started = True
         if self.session is not None:
             self.session.begin_turn(max(self.transcript.start_s - self.start_s, self.turns.echo_until_s))

@@ -147,12 +147,10 @@ class SpeechBody(Generic[F]):
 
     @property
     def unused_fields(self) -> list[str]:
-        """Names of the given fields without effect."""
         return [*(["instructions"] if self.style.ignored else []), *self.unknown_fields]
 
 
 def within_speed(speed: float) -> float:
-    """Return the nearest speed in the range of a speed."""
     return min(max(speed, RANGES["speed"].low), RANGES["speed"].high)
 
 

@@ -30,7 +30,6 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """All that is spoken in it."""
         return "".join(piece for piece in self.pieces if isinstance(piece, str))
 
 

@@ -60,7 +60,6 @@ class KnownSpeakers:
 
 
 def _recording(at: int, reference: str) -> bytes:
-    """Return the file of a data URL."""
     head, comma, content = reference.partition(",")
     if not (comma and head.startswith("data:") and head.endswith(";base64")):
         raise InvalidRequest(f"{REFERENCES}[{at}]", "must be a data URL: data:audio/wav;base64,…")

@@ -44,7 +44,6 @@ Segments = AsyncGenerator[TranscribedSegment, None]
 
 
 def longest_bodies() -> Mapping[str, int]:
-    """Return the bytes of the longest body of each path."""
     return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), _uploads().max_body)
 
 

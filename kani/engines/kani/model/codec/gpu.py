@@ -46,7 +46,6 @@ def _padded(channels: int) -> int:
 
 
 def _pad(tensor: Tensor, *sizes: int) -> Tensor:
-    """Pad the last dimensions with zeros to these sizes."""
     short = [size - have for size, have in zip(sizes, tensor.shape[-len(sizes) :], strict=True)]
     return functional.pad(tensor, [each for end in reversed(short) for each in (0, end)]).contiguous()
 

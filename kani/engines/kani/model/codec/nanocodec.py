@@ -41,7 +41,6 @@ class CodecState:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all slots together."""
         return self.rows.nbytes
 
 
@@ -105,7 +104,6 @@ class NanoCodec:
         return FRAMES_PER_PASS if self._device.type == "cpu" else sys.maxsize
 
     def reset(self, state: CodecState, slots: Tensor) -> None:
-        """Prepare these slots (int64 [n]) for new sequences."""
         state.rows.index_fill_(0, slots, 0)
 
     @torch.inference_mode()

@@ -222,5 +222,4 @@ class _Workspace:
         )
 
     def holds(self, rows: int, threads: int, capacity: int) -> bool:
-        """Check if the buffers are large enough."""
         return rows <= self._rows and threads <= self._threads and capacity <= self._capacity

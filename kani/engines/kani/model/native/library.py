@@ -205,7 +205,6 @@ def _cached(cache: Path, command: list[str]) -> Path | None:
 
 
 def _processor() -> str:
-    """The processor's feature flags."""
     lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     return next((line for line in lines if line.startswith("flags")), "")
 

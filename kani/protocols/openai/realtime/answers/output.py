@@ -66,7 +66,6 @@ class ResponseOutput:
         self._encoder = create_encoder(config.output_format, config.output_format.sample_rate)
 
     async def start(self) -> None:
-        """Send that the response is under way."""
         await self._sender.send("response.created", response=self._as_json("in_progress"))
 
     async def waiting(self, seconds: float) -> None:
@@ -80,7 +79,6 @@ class ResponseOutput:
         await self._sender.send("rate_limits.updated", rate_limits=[], details=details)
 
     async def began(self) -> None:
-        """Send that the message has begun."""
         assert self.answer is not None
         if not self._config.written:
             self.message.spoken = self.answer.spoken
@@ -97,7 +95,6 @@ class ResponseOutput:
             )
 
     async def wrote(self, text: str) -> None:
-        """Send further text."""
         self._check()
         self._texts.append(text)
         await self._sender.send("response.output_text.delta", **self._place, delta=text)
@@ -113,7 +110,6 @@ class ResponseOutput:
         await self._give_out(chunk.samples)
 
     async def _give_out(self, samples: Samples) -> None:
-        """Send further audio."""
         if data := self._encoder.feed(samples):
             self._check()
             delta = base64.b64encode(data).decode()

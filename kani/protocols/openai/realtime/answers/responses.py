@@ -174,7 +174,6 @@ class Responses:
         return not any(response.output.in_conversation for response in self._active.values())
 
     async def wait_until_free(self) -> None:
-        """Return once the conversation has no active response."""
         while not self._conversation_is_free:
             self._ended.clear()
             await self._ended.wait()

@@ -48,7 +48,6 @@ class TurnAnswers:
     _idle: asyncio.TimerHandle | None = None
 
     def started(self) -> None:
-        """The user has begun to speak."""
         self._speaking = True
         self.stop_idling()
         self._responses.drop_early()
@@ -73,7 +72,6 @@ class TurnAnswers:
 
     @property
     def _interrupts(self) -> bool:
-        """True if speech stops an answer."""
         config = self._config()
         detection = config.turn_detection
         return config.kind == "realtime" and detection is not None and detection.interrupt_response

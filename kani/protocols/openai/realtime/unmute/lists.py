@@ -34,7 +34,6 @@ class _VoicesRoute(Route):
     port: int | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        """Return no match for requests of others."""
         elevenlabs = any(name == ELEVENLABS_KEY for name, _ in scope.get("headers", ()))
         if elevenlabs or not is_on_port(scope, self.port):
             return Match.NONE, {}

@@ -86,7 +86,6 @@ class UnmuteOutput:
         """Never called: the dialect has no tools."""
 
     async def fed(self, text: str) -> None:
-        """Send text that the model has written."""
         await self._sender.send("unmute.response.text.delta.ready", delta=text)
 
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:

@@ -54,7 +54,6 @@ class Utterance(Playback):
         self._added_s += seconds
 
     def play(self, samples: int) -> None:
-        """Note that ``samples`` more were played."""
         self.played_s += samples / RATE
         self._until = self._clock() + self._added_s - self.played_s
 
