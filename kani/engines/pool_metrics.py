@@ -13,8 +13,7 @@ from prometheus_client.registry import Collector
 @dataclass(frozen=True, slots=True)
 class WorkerState:
     replica: str  # name of the worker, or its address
-    slots: int
-    """Slots, for the segments of all servers; 0 if it cannot be used, 1 of a recogniser that can."""
+    slots: int  # slots, for the segments of all servers; 0 if it cannot be used, 1 of a recogniser that can
     exchanges: int  # segments, or recognitions, of this server that it has
 
 

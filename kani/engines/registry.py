@@ -53,8 +53,7 @@ class Registry:
     """
 
     settings: Callable[[type[S]], S]  # return the settings that a plugin's model describes
-    resources: Resources
-    """Those of the server; ``cache_dir`` is the folder of the plugins' folders."""
+    resources: Resources  # those of the server; ``cache_dir`` is the folder of the plugins' folders
     metrics: CollectorRegistry
     restarts: Restarts | None = None
     """Puts each local engine into a process of its own, and counts the times that it is started again."""

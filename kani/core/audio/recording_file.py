@@ -88,8 +88,7 @@ class RecordingFile:
         duration = self._container.duration
         self.duration_s = None if duration is None else duration / av.time_base
         """Length by the file's head, which may be wrong or missing."""
-        self.samples = 0
-        """Samples so far, at ``sample_rate``."""
+        self.samples = 0  # samples so far, at ``sample_rate``
 
     def __enter__(self) -> Self:
         return self

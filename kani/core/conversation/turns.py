@@ -103,8 +103,7 @@ class TurnStarted:
     start_s: float  # start with the padding before it, in seconds of the audio
     words: Sequence[RecognizedWord] = ()  # words of it that were kept back while it was judged
     voiced_s: float = 0.0  # seconds of voice in which it was judged, without the answer's echo
-    told: bool = False
-    """True after ``VoiceChange.HEARD``."""
+    told: bool = False  # True after ``VoiceChange.HEARD``
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +118,7 @@ class VoiceChange(enum.Enum):
 
     NOTHING = enum.auto()  # it was nothing, and has ended
 
-    ECHO = enum.auto()
-    """It was never ``HEARD``, as it was the answer's echo."""
+    ECHO = enum.auto()  # it was never ``HEARD``, as it was the answer's echo
 
 
 TurnChange = TurnStarted | TurnStopped | VoiceChange

@@ -27,8 +27,7 @@ class SessionContext:
     admission: Admission
     observer: Observer
     cloner: VoiceCloner
-    priorities: SessionPriorities | None
-    """Those of the connection's sessions, if some may supersede others."""
+    priorities: SessionPriorities | None  # those of the connection's sessions, if some may supersede others
     voices: VoiceResolver
     languages: Collection[str]  # primary subtags of the languages that an engine speaks
     closed: Callable[[], None]  # called once nothing of the session is left

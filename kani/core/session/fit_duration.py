@@ -34,8 +34,7 @@ class NaturalTake:
 
     voice: ResolvedVoice
     text: IncrementalText
-    chunks: tuple[SpeechChunk, ...]
-    """At the session's sample rate; none where the audio was not kept."""
+    chunks: tuple[SpeechChunk, ...]  # at the session's sample rate; none where the audio was not kept
     seconds: float
     pause_s: float  # silence after it, unless it is the last
 

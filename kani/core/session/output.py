@@ -42,8 +42,7 @@ class OutputStream:
         self._tiler = SpanTiler()
         self._text: IncrementalText | None = None
         self._start_s = 0.0  # time at which the current segment began
-        self._tiled = 0
-        """Characters of the current segment's spoken form that were added with their words."""
+        self._tiled = 0  # characters of the current segment's spoken form that were added with their words
         self._tail = NO_SAMPLES  # the current segment's samples that are held back
         self.sample_rate = engine.sample_rate  # hertz of all that is added
         self.samples = 0  # number of samples so far

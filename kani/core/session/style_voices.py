@@ -18,8 +18,7 @@ class StyleVoices:
     """Resolves voices and languages once; what there is not is named and spoken by the session's voice."""
 
     def __init__(self, voices: VoiceResolver) -> None:
-        self.unused: list[str] = []
-        """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
+        self.unused: list[str] = []  # names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"
         self._voices = voices
         self._known: dict[tuple[str | None, str | None], ResolvedVoice | None] = {}
 

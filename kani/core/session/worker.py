@@ -46,12 +46,10 @@ class SessionWorker:
     ) -> None:
         """voice: None where it is to be resolved from the text."""
         self.synthesis = synthesis
-        self.voice: ResolvedVoice | None = None
-        """None until it is resolved, before the first segment."""
+        self.voice: ResolvedVoice | None = None  # None until it is resolved, before the first segment
         self.truncated = False  # True if max_tokens cut a segment short
         self.nothing_speakable = False  # True if there was text, but nothing speakable in it
-        self.styles = StyleVoices(synthesis.context.voices)
-        """Voices of the passages of SSML documents."""
+        self.styles = StyleVoices(synthesis.context.voices)  # voices of the passages of SSML documents
         self._context = synthesis.context
         self._report = synthesis.report
         self._segments = segments

@@ -33,8 +33,7 @@ class ResolvedVoice:
     voice: str  # id of one of the engine's own voices
     language: str  # BCP 47 tag
     stored: StoredVoice | None = None  # the stored voice that is to be imitated, if one was named
-    light: bool = False
-    """True if its light network speaks (``EngineInfo.light``)."""
+    light: bool = False  # True if its light network speaks (``EngineInfo.light``)
 
 
 class VoiceCatalogue:

@@ -38,11 +38,9 @@ class NewVoice:
     """A voice to be stored."""
 
     name: str  # 1–64 letters, digits, ``_`` and ``-``
-    recording: bytes = field(repr=False)
-    """An audio file of 3–60 s, at most 10 MiB; kept byte for byte."""
+    recording: bytes = field(repr=False)  # an audio file of 3–60 s, at most 10 MiB; kept byte for byte
     origin: str  # the protocol
-    consent: str = ""
-    """The speaker's, in words; or in ``consent_recording``, or both."""
+    consent: str = ""  # the speaker's, in words; or in ``consent_recording``, or both
     consent_recording: bytes | None = field(default=None, repr=False)
     """An audio file as ``recording``, but from 1 s on."""
     language: str | None = None  # a tag or a name

@@ -229,8 +229,7 @@ class _Watchdog:
         self._changed = threading.Condition(threading.Lock())
         self._process: subprocess.Popen[bytes] | None = None
         self._due = math.inf
-        self._wakes_at = math.inf
-        """Time until which the thread sleeps at most, on the monotonic clock."""
+        self._wakes_at = math.inf  # time until which the thread sleeps at most, on the monotonic clock
         self._killed = False
         self._thread: threading.Thread | None = None
         self._closed = False

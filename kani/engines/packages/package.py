@@ -35,8 +35,7 @@ class Package:
 
     name: str  # name of its plugin
     environment: PackageEnvironment
-    adapter: str
-    """Class of its adapter, such as ``kani.engines.voxcpm.adapter:VoxCPM``."""
+    adapter: str  # class of its adapter, such as ``kani.engines.voxcpm.adapter:VoxCPM``
     find: Callable[[Any, Resources], Mapping[str, Any]]
     """Find or fetch its files, and check them; return the adapter's settings, of the types of JSON.
 
@@ -44,8 +43,7 @@ class Package:
     EngineUnavailable.
     """
     kind: str = "engine"  # option that chooses it: engine or recognizer
-    recording_s: float = 60.0
-    """Seconds of a recording that ``embed`` gets at most."""
+    recording_s: float = 60.0  # seconds of a recording that ``embed`` gets at most
     on_cuda: tuple[str, str] | None = None
     """A module, and the adapter that is used where it is installed, unless KANI_DEVICE excludes CUDA."""
 

@@ -23,8 +23,7 @@ VOICES = f"{OPEN_REPOSITORY}@{_ENGLISH}"
 class Published(NamedTuple):
     """The checkpoint of one language; repositories are named with their revisions."""
 
-    folder: str
-    """Below ``languages/`` of the repositories."""
+    folder: str  # below ``languages/`` of the repositories
     voices: tuple[str, ...]  # the default voice first
     cloning: str  # repository of the weights that clone
     open: str  # repository of the weights that do not

@@ -77,8 +77,7 @@ class Exchange:
         self._replies: deque[tuple[Reply, int]] = deque()
         self._unread_bytes = 0
         self._received_s = 0.0
-        self.granted_s = 0.0
-        """Seconds of speech that the worker may have sent, one chunk more at most."""
+        self.granted_s = 0.0  # seconds of speech that the worker may have sent, one chunk more at most
         self.characters = 0  # characters of the text, as far as the worker has it
         self._end: Ended | Failed | Full | None = None
         self._changed = asyncio.Event()

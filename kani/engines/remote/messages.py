@@ -60,8 +60,7 @@ class Launch(_Message, tag=1):
     kind: Literal["engine", "recognizer"]
     settings: dict[str, Any]  # values that the plugin's model validates again
     resources: Resources
-    adapter: str = ""
-    """See ``PackageWorker``; empty: the plugin builds it."""
+    adapter: str = ""  # see ``PackageWorker``; empty: the plugin builds it
 
 
 class Speak(_Message, tag=2):
@@ -71,8 +70,7 @@ class Speak(_Message, tag=2):
     segment: Segment
     granted_s: float
     written: Written | None = None  # text so far of a segment that is still being written
-    waits: bool = True
-    """True if it waits for a slot; otherwise the answer is ``Full`` where none is free."""
+    waits: bool = True  # True if it waits for a slot; otherwise the answer is ``Full`` where none is free
 
 
 class Grant(_Message, tag=3):
@@ -245,8 +243,7 @@ class Unavailable(_Message, tag=40):
     """The engine cannot start; the connection ends."""
 
     reason: str
-    passing: bool = False
-    """See ``EngineUnavailable``."""
+    passing: bool = False  # see ``EngineUnavailable``
 
 
 class Pong(_Message, tag=41):

@@ -111,8 +111,7 @@ class Whisper:
         known = (*LANGUAGES, *LATER_LANGUAGES) if self._model.is_multilingual else ()
         numbers = {code: self._tokenizer.token_to_id(f"<|{NAMES.get(code, code)}|>") for code in known}
         self._languages = {code: number for code, number in numbers.items() if number is not None}
-        self.languages = tuple(self._languages) or ("en",)
-        """Primary subtags of the languages that it knows."""
+        self.languages = tuple(self._languages) or ("en",)  # primary subtags of the languages that it knows
         self._likely = LikelyLanguages(self.languages, language)
 
     @property

@@ -67,8 +67,7 @@ class _Connections:
         self._worker = worker
         self._key = key
         self._tasks: set[asyncio.Task[None]] = set()
-        self._unproven: dict[Channel, None] = {}
-        """Those that have not shaken hands, the oldest first."""
+        self._unproven: dict[Channel, None] = {}  # those that have not shaken hands, the oldest first
         self._servers = 0
         self._crowded = False
 

@@ -61,8 +61,7 @@ class StudentSynthesizer(PreparingSynthesizer):
         self._files = {files.facts.voice: files for files in students}
         self._models = {model.facts.voice: model for model in loaded}
         self._threads, self._loading = threads, Lock()
-        self.facts = tuple(files.facts for files in students)
-        """The voices, and the language that each speaks."""
+        self.facts = tuple(files.facts for files in students)  # the voices, and the language that each speaks
         self._defaults = default_voices(self.facts)
 
     def _model(self, voice: str) -> StudentModel:

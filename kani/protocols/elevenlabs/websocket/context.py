@@ -79,8 +79,7 @@ class Context:
         self.broken_off = False
         """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
         self.interrupted = False  # True if nothing more is to be sent but the end
-        self.continued = False
-        """True if another context speaks after it into the same stream of audio."""
+        self.continued = False  # True if another context speaks after it into the same stream of audio
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.

@@ -18,8 +18,7 @@ class Transcript:
     """Words of one item so far; times in seconds of the session's audio."""
 
     item_id: str
-    number: int = field(default_factory=lambda: next(_numbers))
-    """Rises from each transcript to the next."""
+    number: int = field(default_factory=lambda: next(_numbers))  # rises from each transcript to the next
     text: str = ""
     language: str = ""
     start_s: float = 0.0

@@ -29,8 +29,7 @@ class AnswerState(enum.Enum):
 
     CREATING = enum.auto()  # its answer begins
 
-    STALE = enum.auto()
-    """An answer begins that lacks what the user has said meanwhile: it will be cancelled."""
+    STALE = enum.auto()  # an answer begins that lacks what the user has said meanwhile: it will be cancelled
 
 
 @dataclass(eq=False)
