@@ -131,11 +131,7 @@ class EspeakEngine(Described):
         return name if own == language else self._default_names.get(language, name)
 
     def _speak(
-        self,
-        segment: Segment,
-        voice: str,
-        emit: Callable[[SpeechChunk], None],
-        stop: threading.Event,
+        self, segment: Segment, voice: str, emit: Callable[[SpeechChunk], None], stop: threading.Event
     ) -> None:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
         chunker = WordChunker(segment.text, self._client.sample_rate)

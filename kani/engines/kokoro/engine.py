@@ -38,10 +38,7 @@ from kani.engines.kokoro.speed_check import begins_late, real_time_streams
 from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
-from kani.engines.kokoro.synthesizer import (
-    PreparingSynthesizer,
-    WindowedSynthesizer,
-)
+from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages

@@ -181,12 +181,7 @@ class Pieces:
             utterance.symbols,
             segment,
             stop,
-            Manner(
-                complete,
-                self._min_symbols,
-                self._first,
-                emphasized_symbols(utterance, segment.emphases),
-            ),
+            Manner(complete, self._min_symbols, self._first, emphasized_symbols(utterance, segment.emphases)),
         )
         if self._same_statistics and self._first is None:
             self._first = prepared

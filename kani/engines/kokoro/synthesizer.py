@@ -16,11 +16,7 @@ from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rising_voice
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import (
-    SAMPLE_RATE,
-    RenderedUtterance,
-    Stop,
-)
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, RenderedUtterance, Stop
 from kani.engines.kokoro.network.parts import (
     Features,
     NormAffine,
@@ -29,13 +25,7 @@ from kani.engines.kokoro.network.parts import (
     SplitModel,
 )
 from kani.engines.kokoro.pieces import WHOLE, Manner, Pieces, PreparedUtterance, Preparing
-from kani.engines.kokoro.pitch_control import (
-    SEMITONE,
-    amplified,
-    apply_pitch,
-    emphasize,
-    emphasized_symbols,
-)
+from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize, emphasized_symbols
 from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range

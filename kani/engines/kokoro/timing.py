@@ -252,11 +252,7 @@ class Timeline:
 
 
 def speech_chunk(
-    audio: TimedAudio,
-    start_s: float,
-    gain: float,
-    utterance_start_s: float = 0.0,
-    first_character: int = 0,
+    audio: TimedAudio, start_s: float, gain: float, utterance_start_s: float = 0.0, first_character: int = 0
 ) -> SpeechChunk:
     """Convert a piece of an utterance to a chunk of its segment.
 

@@ -137,9 +137,7 @@ class KyutaiHearing:
             pauses = [head[:, 0, 0].tolist() for head in heads] if len(heads) == len(PAUSE_LENGTHS_S) else []
             return {
                 row: Heard(
-                    chosen[row],
-                    float(probabilities[row, chosen[row]]),
-                    tuple(pause[row] for pause in pauses),
+                    chosen[row], float(probabilities[row, chosen[row]]), tuple(pause[row] for pause in pauses)
                 )
                 for row in frames
             }

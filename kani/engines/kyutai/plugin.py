@@ -140,11 +140,7 @@ SPEECH = Package(
     recording_s=published.RECORDING_S,
 )
 HEARING = Package(
-    "kyutai",
-    ENVIRONMENT,
-    "kani.engines.kyutai.hearing:KyutaiHearing",
-    find_hearing,
-    "recognizer",
+    "kyutai", ENVIRONMENT, "kani.engines.kyutai.hearing:KyutaiHearing", find_hearing, "recognizer"
 )
 
 

@@ -6,13 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
-from kani.engines.plugin_settings import (
-    PluginSettings,
-    choices,
-    listed,
-    lower,
-    setting,
-)
+from kani.engines.plugin_settings import PluginSettings, choices, listed, lower, setting
 from kani.engines.pocket.published import PUBLISHED
 
 POCKET = "Pocket TTS"

@@ -73,10 +73,7 @@ class WhisperRecognizer(PromptedRecognizer):
         self._model = model
         self._language = language
         self._find = partial(
-            find_checkpoint,
-            models_dir=models_dir,
-            cache_dir=cache_dir / "whisper",
-            may_fetch=may_fetch,
+            find_checkpoint, models_dir=models_dir, cache_dir=cache_dir / "whisper", may_fetch=may_fetch
         )
         missing = [name for name in _PACKAGES if find_spec(name) is None]
         self._unavailable_reason = ""

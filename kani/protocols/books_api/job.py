@@ -105,13 +105,7 @@ class Job:
 
         wanted = self._wanted
         manner = Manner("", "", wanted.voice, {}, wanted.language, wanted.speed, wanted.emotion)
-        make_audiobook(
-            self._book,
-            self._output,
-            manner,
-            self._say,
-            report=Report(io.StringIO(), meter),
-        )
+        make_audiobook(self._book, self._output, manner, self._say, report=Report(io.StringIO(), meter))
 
     def _say(self, text: str, voice: str | None) -> Spoken:
         try:

@@ -15,9 +15,7 @@ from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
 def protocol(max_text: int) -> Protocol:
     """Return the protocol, with the port of the original REST server; max_text: characters of a text."""
     return Protocol(
-        _routes,
-        ports=(CompatPort("rest_port", "http", "Kani REST"),),
-        calls=lambda: call_group(max_text),
+        _routes, ports=(CompatPort("rest_port", "http", "Kani REST"),), calls=lambda: call_group(max_text)
     )
 
 

@@ -130,11 +130,7 @@ def _open(
 
 
 async def _streamed(
-    request: Request,
-    service: SpeechService,
-    speech_request: SpeechRequest,
-    text: str,
-    max_frames: int | None,
+    request: Request, service: SpeechService, speech_request: SpeechRequest, text: str, max_frames: int | None
 ) -> Response:
     """Return a response that starts with the first audio: an error before that still gets its status."""
     async with AsyncExitStack() as stack:

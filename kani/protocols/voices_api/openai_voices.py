@@ -22,14 +22,7 @@ from kani.core.service import SpeechService
 from kani.core.voices.consents import Consent, ConsentStore
 from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
-from kani.protocols.voices_api.forms import (
-    Label,
-    endpoint,
-    read_form,
-    read_json,
-    recording_of,
-    text_fields,
-)
+from kani.protocols.voices_api.forms import Label, endpoint, read_form, read_json, recording_of, text_fields
 
 PATH = "/v1/audio/voice_consents"
 ORIGIN = "openai"

@@ -28,14 +28,7 @@ from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
-from kani.protocols.voices_api.forms import (
-    Renamed,
-    endpoint,
-    read_form,
-    read_json,
-    text_fields,
-    too_large,
-)
+from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, text_fields, too_large
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
 from kani.protocols.voices_api.preview import PreviewCache, preview

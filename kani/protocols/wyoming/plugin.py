@@ -48,12 +48,7 @@ class Settings(PluginSettings):
         "KANI_COMPAT opens it too.",
     )
     port: int = setting(
-        10300,
-        "KANI_WYOMING_PORT",
-        option=False,
-        ge=0,
-        le=65535,
-        about="That port; 0 takes a free one.",
+        10300, "KANI_WYOMING_PORT", option=False, ge=0, le=65535, about="That port; 0 takes a free one."
     )
     allow: Annotated[tuple[str, ...], BeforeValidator(_networks)] = setting(
         PRIVATE_NETWORKS,

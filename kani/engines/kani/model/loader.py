@@ -102,13 +102,7 @@ def load(
     if on_gpu and codec_precision == torch.float32:
         # A convolution would round its inputs to 10 bits.
         torch.backends.cudnn.allow_tf32 = False
-    runner = Runner(
-        language,
-        speech,
-        slots=slots,
-        max_prompt_tokens=MAX_PROMPT_TOKENS,
-        max_frames=max_frames,
-    )
+    runner = Runner(language, speech, slots=slots, max_prompt_tokens=MAX_PROMPT_TOKENS, max_frames=max_frames)
     precision_text = f"{_dtype_name(language_precision)}, codec {_dtype_name(codec_precision)}"
     report(
         f"{runner.slots} slots of {runner.slot_bytes / 2**20:.0f} MiB on {torch_device}, "

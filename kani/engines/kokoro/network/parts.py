@@ -89,11 +89,7 @@ class SplitModel:
     """The loaded parts; thread-safe. All methods raise Stopped or ModelFailed."""
 
     def __init__(
-        self,
-        encoder: bytes,
-        decoder: Decoder,
-        threads: int,
-        vocabulary: Mapping[str, int] = VOCABULARY,
+        self, encoder: bytes, decoder: Decoder, threads: int, vocabulary: Mapping[str, int] = VOCABULARY
     ) -> None:
         """encoder: the part of that name; threads: cores for one of its calls; vocabulary: token ids of the
         symbols. Raises ModelFailed.

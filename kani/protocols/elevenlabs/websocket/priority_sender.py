@@ -21,10 +21,7 @@ class PrioritySender:
         self._none_waiting.set()
 
     async def send(
-        self,
-        message: str,
-        low_priority: Callable[[], bool] = _never,
-        dropped: Callable[[], bool] = _never,
+        self, message: str, low_priority: Callable[[], bool] = _never, dropped: Callable[[], bool] = _never
     ) -> None:
         """Send a message; while ``low_priority()`` is true, it waits for all other messages.
 

@@ -102,10 +102,7 @@ class InputEvents:
     async def failed(self, transcript: Transcript, error: EventError) -> None:
         self.settled(transcript, known=False)
         await self._sender.send(
-            f"{_TRANSCRIPTION}.failed",
-            item_id=transcript.item_id,
-            content_index=0,
-            error=error.as_json(),
+            f"{_TRANSCRIPTION}.failed", item_id=transcript.item_id, content_index=0, error=error.as_json()
         )
 
 

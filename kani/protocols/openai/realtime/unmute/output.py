@@ -34,11 +34,7 @@ _WORD = re.compile(r"\S+")
 
 class UnmuteOutput:
     def __init__(
-        self,
-        context: ResponseContext,
-        *,
-        stream: OpusOutput,
-        hang_up: Callable[[Message], Awaitable[None]],
+        self, context: ResponseContext, *, stream: OpusOutput, hang_up: Callable[[Message], Awaitable[None]]
     ) -> None:
         """stream: of the connection; hang_up: called with an answer that says goodbye."""
         self.id = new_id("resp")

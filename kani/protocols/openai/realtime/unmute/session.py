@@ -25,8 +25,6 @@ class Session(Struct):
 def first_config(config: SessionConfig) -> SessionConfig:
     """Return the configuration of a new connection; config: of one of OpenAI's dialect."""
     detection = TurnDetection(
-        "semantic_vad",
-        create_response=config.answers,
-        idle_timeout_ms=SILENCE_MS if config.answers else None,
+        "semantic_vad", create_response=config.answers, idle_timeout_ms=SILENCE_MS if config.answers else None
     )
     return replace(config, transcription=Transcription(), turn_detection=detection)
