@@ -162,7 +162,8 @@ class Answer:
             self._at = time.perf_counter()
             self._output = output
             while self._prepared:
-                await self._give(self._prepared.popleft(), output)
+                await self._begin(output)
+                await self._tell(self._prepared.popleft(), output)
             self._running.set()
             if self._reading is None:
                 self._reading = asyncio.create_task(self._read())
@@ -243,10 +244,6 @@ class Answer:
         if self._session is not None:
             self._session.feed(text)
         self.text += text
-
-    async def _give(self, text: str, output: AnswerOutput) -> None:
-        await self._begin(output)
-        await self._tell(text, output)
 
     async def _begin(self, output: AnswerOutput) -> None:
         if not self._began:

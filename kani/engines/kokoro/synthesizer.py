@@ -100,7 +100,9 @@ class NetworkSynthesizer(PreparingSynthesizer):
         else:
             statistics = self.predict_statistics(voice, prosody, features)
         norms = NormAffine.from_statistics(features, statistics)
-        return PreparedWindows(self.model, prosody, self.level(voice), features, statistics, norms)
+        return PreparedWindows(
+            self.model, prosody, self._statistics.level(voice), features, statistics, norms
+        )
 
     def voice_of(self, segment: Segment) -> VoiceOrMix:
         return voice_or_mix(segment.voice)
@@ -127,18 +129,9 @@ class NetworkSynthesizer(PreparingSynthesizer):
     ) -> NormStatistics:
         return self._statistics.predict(voice, prosody, features)
 
-    def level(self, voice: VoiceOrMix) -> float:
-        """Power of the loud parts of a voice or mix."""
-        return self._statistics.level(voice)
-
     def gain(self, segment: Segment) -> float:
         """Return the factor that gives a voice without a measured loudness about the level of all voices."""
-        return decibels(LEVEL_LUFS - _POWER_LUFS) / math.sqrt(self.level(self.voice_of(segment)))
-
-    def decode_window(
-        self, features: Features, norms: NormAffine, first: int, end: int, stop: Stop
-    ) -> Samples:
-        return self.model.decode_window(features, norms, first, end, stop)
+        return decibels(LEVEL_LUFS - _POWER_LUFS) / math.sqrt(self._statistics.level(self.voice_of(segment)))
 
 
 class WindowedSynthesizer(NetworkSynthesizer):
@@ -205,7 +198,7 @@ def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]
     norms = NormAffine.from_statistics(features, statistics)
     yield 0.0
     for first, end in windows(*voiced_frame_range(prosody)):
-        yield len(synthesizer.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
+        yield len(synthesizer.model.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
 
 
 def trim_whole(

@@ -216,6 +216,19 @@ class Failed(_Message, tag=38):
     logged: bool = False
     details: Reason | None = None  # message for programs, of an invalid request
 
+    @classmethod
+    def of(cls, exchange: int, error: SpeechError) -> Failed:
+        match error:
+            case UnknownVoice():
+                return cls(exchange, "voice", error.voice)
+            case UnsupportedLanguage():
+                return cls(exchange, "language", error.language)
+            case InvalidRequest():
+                return cls(exchange, "invalid", error.reason, error.field, details=error.details)
+            case Busy():
+                return cls(exchange, "busy", str(error))
+        return cls(exchange, "failed", str(error), logged=isinstance(error, EngineFailed) and error.logged)
+
     def error(self) -> SpeechError:
         """Return the error, as the engine raised it."""
         match self.kind:
@@ -295,19 +308,6 @@ FromWorker = (
     | Logged
     | Full
 )
-
-
-def failed(exchange: int, error: SpeechError) -> Failed:
-    match error:
-        case UnknownVoice():
-            return Failed(exchange, "voice", error.voice)
-        case UnsupportedLanguage():
-            return Failed(exchange, "language", error.language)
-        case InvalidRequest():
-            return Failed(exchange, "invalid", error.reason, error.field, details=error.details)
-        case Busy():
-            return Failed(exchange, "busy", str(error))
-    return Failed(exchange, "failed", str(error), logged=isinstance(error, EngineFailed) and error.logged)
 
 
 def pack_samples(samples: Samples) -> memoryview:

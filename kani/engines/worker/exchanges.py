@@ -35,7 +35,6 @@ from kani.engines.remote.messages import (
     Transcribe,
     Transcribed,
     Waiting,
-    failed,
     pack_samples,
     unpack_samples,
 )
@@ -229,7 +228,7 @@ async def outcome(number: int, exchange: Exchange) -> Ended | Failed | Full:
             # The cause is known only here.
             log.error("the engine failed", exc_info=error)
             return Failed(number, "failed", str(error), logged=True)
-        return failed(number, error)
+        return Failed.of(number, error)
     except Exception:
         # Models and drivers raise errors of any type; the server must learn that the exchange has ended.
         log.exception("the engine failed")

@@ -16,6 +16,17 @@ _RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg re
 
 
 def call_group() -> CallGroup:
+    word = fields(
+        "",
+        ["type"],
+        type=choice(("Word", "EndWord")),
+        text=text(),
+        start_time=number("Seconds."),
+        stop_time=number("Seconds."),
+    )
+    module = fields(
+        "", ["type", "path"], type=text(), path=text(), used_slots=text(), total_slots=text(), lm=text()
+    )
     words = "The words and their ends, as the messages of the WebSocket, with seconds since the start."
     return CallGroup(
         "Kyutai",
@@ -28,7 +39,7 @@ def call_group() -> CallGroup:
             Call(
                 "POST /api/asr-streaming",
                 "Transcribe a recording into words with their times",
-                json_answer(words, items(_word())),
+                json_answer(words, items(word)),
                 about=f"At most {MAX_RECORDING_S:g} seconds of audio.",
                 parameters=query(
                     language=text("Name or tag of the spoken language; detected by default."),
@@ -57,7 +68,7 @@ def call_group() -> CallGroup:
             Call(
                 "GET /api/modules_info",
                 "Show the modules with their used slots",
-                json_answer("A module for each direction.", items(_module())),
+                json_answer("A module for each direction.", items(module)),
             ),
         ),
     )
@@ -97,21 +108,4 @@ def _upgrade(path: str) -> Call:
             101: Answer("The WebSocket is open."),
             400: Answer("The request asks for no upgrade.", {"text/plain": text()}),
         },
-    )
-
-
-def _word() -> Schema:
-    return fields(
-        "",
-        ["type"],
-        type=choice(("Word", "EndWord")),
-        text=text(),
-        start_time=number("Seconds."),
-        stop_time=number("Seconds."),
-    )
-
-
-def _module() -> Schema:
-    return fields(
-        "", ["type", "path"], type=text(), path=text(), used_slots=text(), total_slots=text(), lm=text()
     )

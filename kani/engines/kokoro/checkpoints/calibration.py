@@ -21,7 +21,7 @@ from kani.engines.kokoro.litert.generator import LiteRtGenerator
 from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchive
 from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.decoder_checks import check_speech
-from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
+from kani.engines.kokoro.network.onnx_model import ModelFailed, Stop
 from kani.engines.kokoro.network.parts import NormAffine
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
 from kani.engines.kokoro.timing import voiced_frame_range
@@ -114,9 +114,6 @@ class Calibration:
         norms = NormAffine.from_statistics(features, statistics)
         begin, end = voiced_frame_range(prosody)
         spectra = features.source.spectra(begin, end, stop)
-        return Window(_kept(features.features[:, :, 2 * begin : 2 * end]), spectra, norms.scale, norms.shift)
-
-
-def _kept(part: Array) -> Array:
-    """Copy a part of an array, so that the rest is freed."""
-    return np.ascontiguousarray(part)
+        # A copy, so that the rest is freed.
+        kept = np.ascontiguousarray(features.features[:, :, 2 * begin : 2 * end])
+        return Window(kept, spectra, norms.scale, norms.shift)

@@ -105,7 +105,7 @@ def _files(place: Place, languages: tuple[str, ...]) -> CheckpointFiles:
     networks = sorted(path for path in folder.iterdir() if path.suffix in NETWORKS)
     if len(networks) != 1:
         names = ", ".join(path.name for path in networks) or "none"
-        raise unusable(folder, f"it needs exactly one file {_either(NETWORKS)}, and has {names}")
+        raise unusable(folder, f"it needs exactly one file {' or '.join(NETWORKS)}, and has {names}")
     try:
         vocabulary = _vocabulary(folder / "config.json")
         tables = read_voices(folder)
@@ -157,7 +157,3 @@ def _tag(name: str, languages: tuple[str, ...]) -> str:
         return languages[0]
     tag = _LANGUAGES[named[1]]
     return tag if primary(tag) in languages else ""
-
-
-def _either(suffixes: tuple[str, ...]) -> str:
-    return " or ".join(suffixes)

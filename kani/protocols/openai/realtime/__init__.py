@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 
-from starlette.datastructures import Headers
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -68,7 +67,8 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         if (call := websocket.scope.get("extensions", {}).get(CALL)) is not None:
             await call.serve(client, service, limits)
             return
-        beta = BETA_SUBPROTOCOL in offered or _has_beta_header(websocket.headers)
+        headers = websocket.headers.getlist("openai-beta")
+        beta = BETA_SUBPROTOCOL in offered or any("realtime=v1" in value for value in headers)
         config = first_config(websocket)
         await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
 
@@ -85,10 +85,6 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         *secret_routes(languages, keys, SESSION_S, instructions),
         *list_routes(service, unmute_port),
     ]
-
-
-def _has_beta_header(headers: Headers) -> bool:
-    return any("realtime=v1" in value for value in headers.getlist("openai-beta"))
 
 
 def _config(connection: HTTPConnection, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:
