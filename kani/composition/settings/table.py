@@ -31,9 +31,6 @@ from kani.engines.plugin_settings import LOWER, is_true, setting, setting_name
 
 SPEECH = "Speech"
 KANI = "The Kani model"
-LIMITS = "Limits"
-FILES = "Files"
-LOG = "Log"
 
 Plugged = TypeVar("Plugged", bound=BaseModel)
 
@@ -180,7 +177,7 @@ class Settings(ConversationSettings):
         config.MAX_CONNECTIONS,
         "KANI_MAX_CONNECTIONS",
         "TTS_MAX_CONNECTIONS",
-        group=LIMITS,
+        group="Limits",
         ge=1,
         le=1_000_000,
         about="WebSocket connections, and speech sessions, open at once. One more connection is refused with "
@@ -258,7 +255,7 @@ class Settings(ConversationSettings):
     models_dir: Path | None = setting(
         None,
         "KANI_MODELS_DIR",
-        group=FILES,
+        group="Files",
         about="Folder with model files to use instead of the installed or fetched ones.",
     )
     no_fetch: bool = setting(
@@ -294,7 +291,7 @@ class Settings(ConversationSettings):
         "KANI_LOG_LEVEL",
         "TTS_LOG_LEVEL",
         "LOG_LEVEL",
-        group=LOG,
+        group="Log",
         about="Least severity that is logged.",
     )
     log_format: LogFormat = setting(
@@ -303,11 +300,7 @@ class Settings(ConversationSettings):
         "TTS_LOG_FORMAT",
         about="One line of text or one JSON object.",
     )
-    log_text: bool = setting(
-        False,
-        "KANI_LOG_TEXT",
-        about="Also log the texts of requests.",
-    )
+    log_text: bool = setting(False, "KANI_LOG_TEXT", about="Also log the texts of requests.")
     log_file: Path = setting(
         lambda: user_log_path(config.APP_NAME, appauthor=False) / config.LOG_FILE,
         "KANI_LOG_FILE",

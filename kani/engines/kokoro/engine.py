@@ -112,7 +112,6 @@ class KokoroEngine(Described):
         logger.info("Kokoro takes %.3f processor seconds for a second of speech: %d slots", cost, slots)
 
     async def wait_until_loaded(self) -> None:
-        """Return once the machine's speed is measured (see ``BackgroundLoadingEngine.wait_until_loaded``)."""
         await self._cost.wait()
 
     def _load(self) -> None:
@@ -203,8 +202,7 @@ class KokoroEngine(Described):
 
     def _gain(self, segment: Segment) -> float:
         """Return the factor that gives the segment's voice the level of all voices. Raises as ``prepare``."""
-        checkpoint = self._checkpoints.speaking(segment)
-        if checkpoint is not None:
+        if (checkpoint := self._checkpoints.speaking(segment)) is not None:
             return checkpoint.synthesizer.gain(segment)
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
@@ -223,8 +221,7 @@ class KokoroEngine(Described):
         for what ``info`` does not list, EngineFailed for an error of onnxruntime.
         """
         stop, deadline = Stop(), SegmentDeadline(segment.ahead_s)
-        chunks = self._chunks(segment, stop)
-        step = partial(next, chunks, None)
+        step = partial(next, self._chunks(segment, stop), None)
         with self._scheduler.stream() as stream:
             while (chunk := await self._step(step, stop, stream.slot(deadline.due))) is not None:
                 deadline.add(chunk.duration_s)
@@ -312,12 +309,11 @@ class KokoroEngine(Described):
     def _chunks(self, segment: Segment, stop: Stop) -> Iterator[SpeechChunk]:
         """Synthesise a segment in the pool's threads, one chunk a step. Raises Stopped."""
         utterances = self._utterances(segment)
-        gain, end_s = self._gain(segment), 0.0
-        named = 0
+        gain, end_s, named = self._gain(segment), 0.0, 0
         for index, utterance in enumerate(utterances):
             begin_s = end_s
-            is_last = index + 1 == len(utterances)
-            silence_s = TRAILING_SILENCE_S if is_last else SILENCE_BETWEEN_UTTERANCES_S
+            last = utterance is utterances[-1]
+            silence_s = TRAILING_SILENCE_S if last else SILENCE_BETWEEN_UTTERANCES_S
             # After the first utterance there is audio enough to predict the next one at once.
             audios = self._synthesizer_of(segment).synthesize(
                 utterance, segment, stop, trailing_silence_s=silence_s, in_steps=index == 0
@@ -342,9 +338,8 @@ class KokoroEngine(Described):
         return self._reader(segment.language) if checkpoint is None else checkpoint.reader(segment.language)
 
     def _reader(self, language: str) -> TextReader:
-        reader = None
-        if primary(language) in self.info.default_voices:
-            reader = reader_for(self._espeak, language, self._resources.cache_dir)
+        known = primary(language) in self.info.default_voices
+        reader = reader_for(self._espeak, language, self._resources.cache_dir) if known else None
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader

@@ -15,6 +15,7 @@ from kani.engines.remote.channel import MAX_FRAME_BYTES, Channel, ProtocolError
 from kani.engines.remote.checks import MAX_NAME_CHARACTERS, check, log_text, one_line
 from kani.engines.remote.handshake import greet
 from kani.engines.remote.messages import (
+    Answer,
     Cancel,
     Chunk,
     Embedded,
@@ -49,8 +50,6 @@ REPLY_BYTES = 512
 """Bytes of a reply besides its message."""
 
 Reply = SpeechChunk | Waiting | Embedded | Recognized | Transcribed | Grant
-
-_OfExchange = Chunk | Grant | Waiting | Embedded | Recognized | Transcribed | Ended | Failed | Full
 
 
 class WorkerLost(Exception):
@@ -270,7 +269,7 @@ class Connection:
                 if (exchange := self._exchanges.get(message.exchange)) is not None:
                     exchange.receive(self._unpacked(message), len(frame))
 
-    def _unpacked(self, message: _OfExchange) -> Reply | Ended | Failed | Full:
+    def _unpacked(self, message: Answer) -> Reply | Ended | Failed | Full:
         if isinstance(message, Failed):
             message.message = one_line(message.message)
             message.field = one_line(message.field, MAX_NAME_CHARACTERS)

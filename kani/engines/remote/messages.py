@@ -278,36 +278,15 @@ class Full(_Message, tag=43):
     exchange: int
 
 
-ToWorker = (
-    Launch
-    | Speak
-    | Grant
-    | Feed
-    | Resume
-    | Cancel
-    | Embed
-    | Refine
-    | Recognize
-    | Transcribe
-    | Audio
-    | Ended
-    | Ping
-)
-FromWorker = (
-    Chunk
-    | Grant
-    | Waiting
-    | Embedded
-    | Recognized
-    | Transcribed
-    | Ended
-    | Failed
-    | Ready
-    | Unavailable
-    | Pong
-    | Logged
-    | Full
-)
+Opening = Speak | Embed | Refine | Recognize | Transcribe
+"""Messages that open an exchange."""
+
+ToWorker = Opening | Launch | Grant | Feed | Resume | Cancel | Audio | Ended | Ping
+
+Answer = Chunk | Grant | Waiting | Embedded | Recognized | Transcribed | Ended | Failed | Full
+"""Messages of an exchange from the worker."""
+
+FromWorker = Answer | Ready | Unavailable | Pong | Logged
 
 
 def pack_samples(samples: Samples) -> memoryview:

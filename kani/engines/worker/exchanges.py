@@ -44,7 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-Opening = Speak | Embed | Refine | Recognize | Transcribe
 Further = Grant | Feed | Resume | Audio | Ended
 
 

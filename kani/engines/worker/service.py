@@ -18,6 +18,7 @@ from kani.engines.remote.messages import (
     Failed,
     Full,
     Launch,
+    Opening,
     Ping,
     Pong,
     Ready,
@@ -30,7 +31,6 @@ from kani.engines.remote.messages import (
 from kani.engines.worker.exchanges import (
     CloningExchange,
     Exchange,
-    Opening,
     RecognitionExchange,
     SpeechExchange,
     outcome,
