@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection
+from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 
 from kani.core import request_ids, tracing
@@ -31,35 +32,23 @@ _ANY = frozenset(("auto", "und"))
 DISABLED = "speech recognition is disabled; set KANI_RECOGNIZER=auto"
 
 
+@dataclass(eq=False)
 class RecognitionService:
     """The recogniser, if there is one, and its open sessions."""
 
-    def __init__(
-        self,
-        recognizer: Recognizer | None,
-        observer: Observer,
-        admission: Admission,
-        turn_model: TurnModel | None = None,
-        diarizer: Diarizer | None = None,
-        *,
-        starts_early: bool = False,
-    ) -> None:
-        """turn_model: of sessions that judge turns; without one the pauses' length is all that tells.
-
-        diarizer: tells the speakers of recordings apart; None refuses to. starts_early: whether ``prepare``
-        starts the recogniser: then it is known at once if it cannot start.
-        """
-        self._starts_early = starts_early
-        self.recognizer = recognizer
-        self._diarizer = diarizer
-        self._turn_model = turn_model
-        self._observer = observer
-        self._admission = admission
-        self._recognitions: set[RecognitionSession] = set()
-        self._transcriptions: set[TranscriptionSession] = set()
-        self._started: asyncio.Task[None] | None = None
-        self.still_loading = False
-        """True after a ``stop`` that cancelled a start: a thread may still load the model."""
+    recognizer: Recognizer | None
+    _observer: Observer
+    _admission: Admission
+    _turn_model: TurnModel | None = None  # without one the pauses' length is all that tells turns
+    _diarizer: Diarizer | None = None  # tells the speakers of recordings apart; None refuses to
+    _: KW_ONLY
+    starts_early: bool = False
+    """True if ``prepare`` starts the recogniser: then it is known at once if it cannot start."""
+    _recognitions: set[RecognitionSession] = field(default_factory=set)
+    _transcriptions: set[TranscriptionSession] = field(default_factory=set)
+    _started: asyncio.Task[None] | None = None
+    still_loading: bool = False
+    """True after a ``stop`` that cancelled a start: a thread may still load the model."""
 
     @property
     def loaded(self) -> bool:
@@ -76,7 +65,7 @@ class RecognitionService:
 
     def check(self) -> None:
         """Raise EngineUnavailable for a recogniser that is to start early, and is known not to be able to."""
-        if self._starts_early and self.recognizer is not None and self.recognizer.info.unavailable_reason:
+        if self.starts_early and self.recognizer is not None and self.recognizer.info.unavailable_reason:
             raise EngineUnavailable(self.recognizer.info.unavailable_reason)
 
     async def prepare(self) -> None:
@@ -84,7 +73,7 @@ class RecognitionService:
 
         Raises EngineUnavailable.
         """
-        if self.recognizer is not None and (self._starts_early or not self.recognizer.info.languages):
+        if self.recognizer is not None and (self.starts_early or not self.recognizer.info.languages):
             await self._start()
 
     def open_recognition(

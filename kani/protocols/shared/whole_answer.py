@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass, field
+
 from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
 from kani.core.errors import InvalidRequest
 from kani.core.types import Span, SpeechChunk
@@ -17,6 +19,7 @@ ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
 
 
+@dataclass(eq=False)
 class WholeAnswer:
     """Collects the chunks of a session as an audio file, and their spans.
 
@@ -24,20 +27,14 @@ class WholeAnswer:
     the session's sample rate; max_s: longest speech in seconds, None for no limit but the memory.
     """
 
-    def __init__(
-        self,
-        reservation: Reservation,
-        audio_format: AudioFormat | None = None,
-        *,
-        max_s: float | None = MAX_WHOLE_ANSWER_S,
-    ) -> None:
-        self._reservation = reservation
-        self._format = audio_format  # None until the rate of 16-bit PCM is known
-        self._max_s = max_s
-        self._file: FileEncoder | None = None
-        self.spans: list[Span] = []
-        self.samples = 0
-        """Samples so far, at the session's rate."""
+    _reservation: Reservation
+    _format: AudioFormat | None = None  # None until the rate of 16-bit PCM is known
+    _: KW_ONLY
+    max_s: float | None = MAX_WHOLE_ANSWER_S
+    _file: FileEncoder | None = None
+    spans: list[Span] = field(default_factory=list)
+    samples: int = 0
+    """Samples so far, at the session's rate."""
 
     @property
     def is_large(self) -> bool:
@@ -51,8 +48,8 @@ class WholeAnswer:
         self._reservation.grow(await run_encoding(audio_format, file.add, chunk.samples))
         self.spans += chunk.spans
         self.samples += len(chunk.samples)
-        if self._max_s is not None and self.samples > self._max_s * chunk.sample_rate:
-            limit = f"{self._max_s:g} s, {self._reservation.alternative}"
+        if self.max_s is not None and self.samples > self.max_s * chunk.sample_rate:
+            limit = f"{self.max_s:g} s, {self._reservation.alternative}"
             raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
 
     def finish(self) -> bytes:
