@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kani.core.errors import EngineFailed, SpeechCancelled
 from kani.core.session.playout_buffer import PlayoutBuffer
 from kani.core.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from kani.core.session.session import SpeechSession
@@ -139,23 +138,3 @@ async def test_writer_waits_from_high_to_low_water() -> None:
         await asyncio.sleep(0)
     await asyncio.wait_for(waiting, 300)
     assert not buffer.above_high_water
-
-
-async def test_buffer_ends_fails_and_drops() -> None:
-    buffer = PlayoutBuffer(4.0)
-    buffer.close()
-    assert await buffer.get() is None
-    assert await buffer.get() is None
-    buffer = PlayoutBuffer(4.0)
-    buffer.put(second())
-    buffer.close(EngineFailed("broken"))
-    buffer.close(SpeechCancelled())
-    assert await buffer.get() is not None
-    with pytest.raises(EngineFailed):
-        await buffer.get()
-    buffer = PlayoutBuffer(4.0)
-    buffer.put(second())
-    buffer.discard(SpeechCancelled())
-    buffer.put(second())
-    with pytest.raises(SpeechCancelled):
-        await buffer.get()

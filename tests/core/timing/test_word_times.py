@@ -259,17 +259,6 @@ async def test_short_and_same_recordings_match(rendered: ReferenceSpeech) -> Non
     assert [(span.start, span.end) for span in spans] == [(0, 6), (7, 11)] and reports == []
 
 
-def test_chunking_does_not_change_features(rendered: ReferenceSpeech) -> None:
-    samples = rendered.samples[:20_000]
-    whole, pieces = Cepstra(), Cepstra()
-    whole.feed(samples, last=True)
-    for start in range(0, len(samples), 37):
-        pieces.feed(samples[start : start + 37])
-    pieces.feed(samples[:0], last=True)
-    for one, other in zip(whole.features(0, len(whole)), pieces.features(0, len(pieces)), strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-3)
-
-
 class Untimed(EspeakEngine):
     """An engine without spans, of few speeds; ``hidden`` holds the spans."""
 

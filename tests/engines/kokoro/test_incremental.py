@@ -133,17 +133,6 @@ async def test_cancel_while_waiting_for_text_frees_slot(engine: KokoroEngine) ->
     assert len(joined(again)[0])
 
 
-@pytest.mark.parametrize("heard", [1, 2, 3])
-async def test_close_after_any_chunk_frees_slot(engine: KokoroEngine, heard: int) -> None:
-    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).text)
-    for _ in range(heard):
-        await anext(speech)
-    await speech.aclose()
-    assert engine._scheduler.steps == 0
-    with pytest.raises(StopAsyncIteration):
-        await anext(speech)
-
-
 @pytest.mark.parametrize(
     ("text", "spoken", "ready"),
     [

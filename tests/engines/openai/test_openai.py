@@ -109,15 +109,13 @@ async def chunks(engine: OpenAIEngine, segment: Segment = SEGMENT) -> list[Speec
         return [chunk async for chunk in made]
 
 
-def streamed(pieces: Iterable[bytes], ends: bool = True) -> Answer:
-    """An answer in pieces; not ``ends``: it breaks off."""
-
+def streamed(pieces: Iterable[bytes]) -> Answer:
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n")
         for piece in pieces:
             writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
             await writer.drain()
-        writer.write(b"0\r\n\r\n" if ends else b"")
+        writer.write(b"0\r\n\r\n")
         await writer.drain()
 
     return write
@@ -176,16 +174,7 @@ async def test_broken_answer_is_told_in_words(
     assert sum(head.startswith("POST") for head in site.heads) == tries
 
 
-async def test_stream_that_breaks_off_fails_after_what_came(site: Site) -> None:
-    """One without end ends with the segment."""
-    site.answers[SPEECH] = streamed([PCM], ends=False)
-    made: list[SpeechChunk] = []
-    async with started(site, fallback=RecordedEngine(noise(0.5), "en")) as engine:
-        with pytest.raises(EngineFailed, match="broke off"):
-            async with aclosing(engine.synthesize(SEGMENT)) as speech:
-                async for chunk in speech:
-                    made.append(chunk)
-    assert sum(len(chunk.samples) for chunk in made) == RATE
+async def test_stream_without_end_ends_with_the_segment(site: Site) -> None:
     site.answers[SPEECH] = streamed(repeat(PCM))
     async with started(site) as engine:
         made = await chunks(engine)

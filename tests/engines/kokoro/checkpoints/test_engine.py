@@ -16,11 +16,8 @@ import onnx
 import pytest
 import torch
 from onnx import ModelProto, helper, numpy_helper
-from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
-from kani.composition.settings import load
-from kani.composition.speech_service import build_engines
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.checkpoints.build import PARTS, build
@@ -43,7 +40,6 @@ from tests.conftest import StartServer
 from tests.engines.checkpoints import saved
 from tests.engines.kokoro.conftest import MakeFolder
 from tests.judges.judge import edit_distance, hear, words_of
-from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
 from tests.support.sound_measures import log_spectral_distance
@@ -128,41 +124,6 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
             kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
     assert (said[0] == said[1]).all() and len(said[0]) > 24_000
     assert len(kept[0]) == 1 and kept[0] == kept[1]
-
-
-async def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
-    make_folder: MakeFolder,
-    published: bytes,
-    tmp_path: Path,
-    hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    hub.marks_files = False
-    folder = make_folder("german", published, martin="im_nicola")
-    hub.files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("**/*.*")}
-    hub.files |= {"README.md": b"not needed", "samples/a.wav": b"not needed"}
-    given = {"kokoro_models": "de=owner/name", "kokoro_decoder": "onnx", "cache_dir": tmp_path / "cache"}
-    chosen = load(given, {}, tmp_path / "none")
-    segment, said = Segment("Guten Morgen.", "martin", "de"), []
-    with caplog.at_level(logging.INFO):
-        for requested in (False, True, False):
-            kokoro, _ = build_engines(chosen, CollectorRegistry(), fetch_requested=requested).required
-            assert isinstance(kokoro, KokoroEngine)
-            if not requested and not said:
-                with pytest.raises(EngineUnavailable, match=r"owner/name is not here.*KANI_KOKORO_MODELS"):
-                    await kokoro.start()
-                assert not hub.asked
-            else:
-                await kokoro.start()
-                assert kokoro.info.networks == {"de": "owner/name"}
-                said.append(joined(await chunks_of(kokoro, segment))[0])
-                use_hub(monkeypatch, NO_HUB)
-            await kokoro.stop()
-    assert (said[0] == said[1]).all() and len(said[0]) > 12_000
-    fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
-    assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
-    assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
 
 
 async def test_other_network_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:

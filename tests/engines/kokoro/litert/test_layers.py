@@ -54,36 +54,6 @@ def convolved(values: Array, weight: Array, dilation: int = 1) -> Array:
     return np.sum(parts, axis=0, dtype=np.float32)
 
 
-def test_rows_are_selected_stacked_and_split() -> None:
-    graph = Graph()
-    given = graph.input("given", 6)
-    inner = graph.rows(given, 2, dropped=1)
-    stacked = graph.stack(graph.rows(inner, 1), inner, graph.constant(np.arange(6.0)))
-    model = Model(graph.finish(made=graph.split_rows(graph.select(stacked, 2, 4), 2)))
-    for count in (5, 9, 5):
-        values = rows(count, 6)
-        kept = values[2:-1]
-        expected = np.concatenate((kept[1:], kept, np.arange(6.0)[np.newaxis]))[:, 2:]
-        np.testing.assert_array_equal(model.run({"given": values})["made"], expected.reshape(-1, 2))
-
-
-def test_arithmetic_equals_numpy() -> None:
-    graph = Graph()
-    given, factor = graph.input("given", 4), graph.input("factor", 4, rows=1)
-    mean = graph.mean_of_rows(given)
-    turned = graph.cosine(graph.multiply(given, factor))
-    made = graph.leaky(graph.subtract(graph.add(turned, given), mean), 0.2)
-    model = Model(
-        graph.finish(made=made, root=graph.inverse_root(graph.add(graph.multiply(mean, mean), mean)))
-    )
-    values, by = np.abs(rows(7, 4)) + 1, rows(1, 4)
-    done = model.run({"given": values, "factor": by})
-    plain = np.cos(values * by) + values - values.mean(axis=0)
-    np.testing.assert_allclose(done["made"], np.where(plain < 0, 0.2 * plain, plain), atol=1e-5)
-    average = values.mean(axis=0)
-    np.testing.assert_allclose(done["root"][0], 1 / np.sqrt(average * average + average), rtol=1e-5)
-
-
 @pytest.mark.parametrize("dilation", [1, 3])
 def test_convolution_of_known_levels_is_exact(dilation: int) -> None:
     """Levels within [0, 255] are not rounded, whatever their extremes in a window are."""

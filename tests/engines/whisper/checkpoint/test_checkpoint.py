@@ -98,27 +98,16 @@ async def test_named_model_is_fetched_unless_forbidden(
         await made.start()
 
 
-@pytest.mark.heard
-async def test_checkpoint_of_a_hub_is_fetched_once(
-    tmp_path: Path,
-    hub: Hub,
-    checkpoint: Checkpoint,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_checkpoint_of_a_hub_is_fetched_once(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hub.marks_files = False
-    hub.files = {path.name: path.read_bytes() for path in checkpoint("english").iterdir()}
-    hub.files["README.md"] = b"not needed"
+    hub.files = dict.fromkeys((MODEL, CONFIG, VOCABULARY, TOKENIZER, "README.md"), b"content")
     with caplog.at_level(logging.INFO):
-        for _ in range(2):
-            one = WhisperRecognizer(models_dir=None, cache_dir=tmp_path, may_fetch=True, model=hub.repository)
-            await one.start()
-            assert one.info.languages == {"en"} and one.info.version == "name int8"
-            await one.stop()
-            use_hub(monkeypatch, NO_HUB)
-    fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
-    assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
-    assert not [path for path in hub.asked if path.endswith("README.md")]
+        folder = find(hub.repository, tmp_path, may_fetch=True)
+    assert {path.name for path in folder.iterdir()} == hub.files.keys() - {"README.md"}
+    assert "licence: an-open-licence" in caplog.text
+    use_hub(monkeypatch, NO_HUB)
+    assert find(hub.repository, tmp_path) == folder
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import subprocess
 import tarfile
 import zipfile
-from collections.abc import Callable
 from itertools import chain, product
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from kani.engines.kani.model.codec.nemo_archive import (
     read_nemo,
 )
 from kani.runtime.errors import CheckpointError
-from tests.engines.checkpoints import saved
+from tests.engines.checkpoints import Harmful, saved
 from tests.engines.kani.conftest import CPU, misfits
 from tests.engines.kani.model.codec import tiny_codec
 
@@ -87,16 +86,6 @@ def test_archives_are_read_and_other_members_not(tmp_path: Path, name: str, mode
     assert sorted(file.name for file in tmp_path.rglob("*")) == ["codec.nemo", "inside"]
 
 
-class Evil:
-    """Unpickled, it would write a file."""
-
-    def __init__(self, victim: Path) -> None:
-        self.victim = victim
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
-        return Path.touch, (self.victim,)
-
-
 def test_archive_with_doubled_torn_or_pickled_members_is_refused(tmp_path: Path) -> None:
     path, torn, victim = (tmp_path / name for name in ("codec.nemo", "torn.nemo", "victim"))
     tiny_codec.pack(path, MEMBERS)
@@ -110,7 +99,7 @@ def test_archive_with_doubled_torn_or_pickled_members_is_refused(tmp_path: Path)
             torn.write_bytes(content)
             with pytest.raises(CheckpointError, match=r"torn\.nemo: "):
                 read_nemo(torn)
-    tiny_codec.pack(path, MEMBERS | {WEIGHTS_NAME: saved({"x": Evil(victim)})})
+    tiny_codec.pack(path, MEMBERS | {WEIGHTS_NAME: saved({"x": Harmful(victim)})})
     with pytest.raises(CheckpointError, match="not a file of tensors"):
         read_nemo(path)
     assert not victim.exists()
