@@ -22,6 +22,7 @@ from kani.core.errors import (
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
+from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time
@@ -253,3 +254,35 @@ async def test_sessions_of_one_request_id_are_told_apart(engine: ToneEngine, ser
     assert one.request_id == two.request_id == other.request_id == "socket"
     assert one.session == two.session != other.session
     assert one.session and other.session
+
+
+async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> None:
+    exhausted = asyncio.Event()
+
+    async def wait(limit: WaitTimeout, seconds: float) -> bool:
+        async with limit.waiting():
+            await asyncio.sleep(seconds)
+        return exhausted.is_set()
+
+    timeout = WaitTimeout(0.25, exhausted.set)
+    timeout.start()
+    assert [await wait(timeout, 0.1) for _ in range(3)] == [False, False, True]
+    # A wait that was under way counts from the start on; without a limit none does.
+    for seconds, expected in ((0.1, True), (0.0, False)):
+        exhausted.clear()
+        timeout = WaitTimeout(seconds, exhausted.set)
+        async with timeout.waiting():
+            await asyncio.sleep(0.15)
+            assert not exhausted.is_set()
+            timeout.start()
+            await asyncio.sleep(0.15)
+        assert exhausted.is_set() is expected
+    timeout = WaitTimeout(0.05, exhausted.set)
+    timeout.start()
+    with timeout.suspended():
+        assert not await wait(timeout, 0.2)
+    async with timeout.waiting():
+        with timeout.suspended():
+            await asyncio.sleep(0.2)
+            assert not exhausted.is_set()
+        await exhausted.wait()

@@ -76,7 +76,6 @@ async def engine(chunks: list[SpeechChunk]) -> AsyncGenerator[SpeechChunk, None]
 async def timed(
     chunks: list[SpeechChunk], segment: Segment = SEGMENT, voice: ReferenceVoice | None = None
 ) -> tuple[list[SpeechChunk], list[Span], list[str]]:
-    """The chunks and spans of ``add_word_times``, in order, and what it reports."""
     reports: list[str] = []
     speech = add_word_times(engine(chunks), segment, voice or EspeakReferenceVoice(), reports.append)
     heard = [chunk async for chunk in speech]

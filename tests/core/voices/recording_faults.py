@@ -18,7 +18,6 @@ LOUD_AT_LEAST = 0.01
 
 
 def speech_level(samples: Samples) -> float:
-    """Root mean square of the speech."""
     return float(np.sqrt(np.mean(np.square(samples[np.abs(samples) > LOUD_AT_LEAST], dtype=np.float64))))
 
 
@@ -43,7 +42,6 @@ def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
 
 
 def clipped(recording: Recording, decibels: float) -> Recording:
-    """Clip as if the loudest sample were this far beyond full scale, then reduce by 3 dB."""
     peak = float(np.abs(recording.samples).max())
     driven = recording.samples * np.float32(10 ** (decibels / 20) / peak)
     return Recording(np.clip(driven, -1, 1) * np.float32(0.7), recording.sample_rate)
@@ -98,7 +96,6 @@ def cut(recording: Recording, seconds: float) -> Recording:
 
 
 def with_silence(recording: Recording, share: float) -> Recording:
-    """Append silence: ``share`` of the whole."""
     missing = int(len(recording.samples) * share / (1 - share))
     return Recording(np.pad(recording.samples, (0, missing)), recording.sample_rate)
 
@@ -151,7 +148,6 @@ def pink(count: int, rate: int, random: Random) -> Samples:
 
 
 def hum(count: int, rate: int, random: Random) -> Samples:
-    """Mains hum: 50 Hz and its harmonics."""
     times = np.arange(count) / rate
     return np.asarray(sum(np.sin(2 * np.pi * 50 * k * times + k) / k for k in range(1, 8)), np.float32)
 

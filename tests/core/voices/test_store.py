@@ -239,7 +239,6 @@ def test_no_name_escapes_folder(store: VoiceStore, folder: Path, name: str) -> N
 
 
 def told(of: Embedding | None) -> object:
-    """All of an embedding, to be compared."""
     return of and (of.engine, of.model, of.values.dtype, of.values.tobytes(), dict(of.similarity))
 
 
@@ -351,7 +350,9 @@ def test_version_1_is_read_and_upgraded_by_the_first_change(
     assert (eva.consent, eva.has_consent_recording, eva.advice, eva.renamed_at) == (CONSENT, False, (), None)
     assert store.list() == [eva] and store.embeddings(eva) == ()
     assert [*(folder / "voices").iterdir()] == [voice]
+    (voice.parent / ".abcd_123").mkdir()  # as an interrupted writer left it
     change(store)
+    assert not (voice.parent / ".abcd_123").exists()
     assert not left or (folder / "voices" / "version").read_text() == "2\n"
     assert [voice.name for voice in VoiceStore(folder).list()] == left and not voice.exists()
 

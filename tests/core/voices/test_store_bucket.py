@@ -57,7 +57,6 @@ def index_of(store: VoiceStore) -> SharedIndex:
 
 
 def reached(call: Callable[[], object]) -> bool:
-    """Whether a call finds the bucket."""
     try:
         call()
     except StoreUnavailable:
@@ -161,7 +160,6 @@ class FaultAt:
 
 
 def started(bucket: Bucket) -> dict[str, object]:
-    """All that a newly started server finds."""
     with bucket.store() as store:
         return content(store)
 

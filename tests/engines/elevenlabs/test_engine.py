@@ -2,21 +2,16 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from kani.core.types import Boundary, Sampling, Segment
 from kani.engines.elevenlabs import exchange as exchange_module
 from kani.engines.elevenlabs import messages
-from kani.engines.elevenlabs.audio_in import AudioReceiver
-from kani.engines.elevenlabs.messages import CharacterAlignment, Message
+from kani.engines.elevenlabs.messages import CharacterAlignment
 from kani.engines.elevenlabs.times import CharacterTimes
 from tests.engines.elevenlabs import conftest
 from tests.engines.elevenlabs.conftest import LONG, TEXT, Typing, assert_in_order, said, started, words_of
@@ -291,32 +286,3 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     timed = {word: start for word, start, _ in words_of(LONG, chunks)}
     assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in conftest.expected_words(LONG)}
     assert timed["fifteen."] == conftest.expected_words(LONG)[-1][1]
-
-
-def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects with any of these fields, each of which may be of another kind."""
-    return st.fixed_dictionaries({}, optional={name: st.one_of(OTHER, kind) for name, kind in fields.items()})
-
-
-OTHER = st.one_of(
-    *(st.integers(-10, 10**7), st.floats(), st.none(), st.booleans(), st.lists(st.integers())),
-    st.sampled_from(["", "1", "x"]),
-)
-ALIGNMENT = some(
-    chars=st.lists(st.sampled_from(["a", "b", " ", "a b", ""])),
-    charStartTimesMs=st.lists(OTHER),
-    charDurationsMs=st.lists(OTHER),
-)
-AUDIO = st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())
-
-
-@given(st.lists(some(audio=AUDIO, isFinal=OTHER, alignment=ALIGNMENT)))
-def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
-    """In order, within the audio."""
-    hearing = AudioReceiver()
-    text = "ab a bb ab"
-    hearing.times.extend_text(text)
-    chunks = [hearing.feed(Message(audio=np.full(240, 9000, "<i2").tobytes()))]
-    chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
-    chunks.append(hearing.finish())
-    assert_in_order([chunk for chunk in chunks if chunk is not None], text)

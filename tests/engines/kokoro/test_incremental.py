@@ -31,7 +31,6 @@ async def spoken(
 
 
 def assert_words(text: str, spans: list[Span], words: list[str] | None = None) -> None:
-    """Check that spans rise, and are those of the words of a text."""
     found = [text[span.start : span.end].strip(",.;:!?¿¡") for span in spans]
     assert found == (words or [word.strip(",.;:!?¿¡") for word in text.split()])
     assert all(span.start_s <= span.end_s for span in spans)

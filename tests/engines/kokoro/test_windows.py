@@ -141,7 +141,6 @@ def test_words_stay_whole_and_end_with_their_marks() -> None:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Symbols of each prediction of prosody."""
     noted, predict = list[int](), SplitModel.predict_prosody
 
     def note(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:

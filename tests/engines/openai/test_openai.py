@@ -7,7 +7,8 @@ from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
-from typing import Any, Self
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import numpy as np
@@ -30,6 +31,7 @@ from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
 from tests.engines.packages import life
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
+from tests.runtime.recognition.test_stream import ScriptedVoice
 from tests.support.patience import happens
 from tests.support.recorded import RecordedEngine, noise
 from tests.support.servers.app_server import AppServer, app_server
@@ -298,20 +300,9 @@ def hearing(site: Site) -> AbstractAsyncContextManager[OpenAIRecognizer]:
 
 @pytest.fixture
 def voiced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every moment has a voice."""
-
-    class Detector:
-        def recording(self) -> Self:
-            return self
-
-        stream = recording
-
-        def feed(self, samples: Samples) -> list[float]:
-            return [1.0] * (len(samples) // CHUNK_SAMPLES)
-
-        feed_after_silence = feed
-
-    monkeypatch.setattr(recognizer_module, "VoiceDetector", Detector)
+    """Every moment that is not silent has a voice."""
+    detector = SimpleNamespace(recording=ScriptedVoice, stream=ScriptedVoice)
+    monkeypatch.setattr(recognizer_module, "VoiceDetector", lambda: detector)
 
 
 PATH = "/v1/audio/transcriptions"

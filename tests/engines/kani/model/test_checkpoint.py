@@ -33,7 +33,6 @@ def folder(checkpoint_folder: Path, tmp_path: Path) -> Path:
 
 
 def change(path: Path, **entries: Any) -> None:
-    """Write entries into a JSON file."""
     content = json.loads(path.read_text("utf-8")) if path.exists() else {}
     path.write_text(json.dumps(content | entries), "utf-8")
 
@@ -225,7 +224,6 @@ def embedder(embedder_folder: Path) -> SpeakerEmbedder:
 
 
 def noise(seconds: float, key: int = 0) -> Samples:
-    """Noise with an offset."""
     samples = np.random.default_rng(key).normal(0.02, 0.1, round(seconds * SAMPLE_RATE))
     return samples.astype(np.float32)
 

@@ -69,7 +69,6 @@ def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
 
 
 def transformers_probabilities(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
-    """The probabilities that transformers' generate draws from."""
     scores = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)(torch.tensor([said]), logits[None])
     scores = TemperatureLogitsWarper(sampling.temperature)(None, scores)
     scores = TopKLogitsWarper(sampling.top_k)(None, scores)

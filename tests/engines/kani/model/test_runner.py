@@ -63,7 +63,6 @@ def test_longest_prompt_matches_judge(new_runner: NewRunner, prompts: list[Promp
 
 
 def run(runner: Runner, count: int, frames: int) -> list[Frames]:
-    """Frames of each running sequence."""
     spoken: list[Frames] = [[] for _ in range(count)]
     for _ in range(frames):
         for mine, frame in zip(spoken, runner.sample(count).tolist(), strict=True):
@@ -148,7 +147,6 @@ def second_runner(new_runner: NewRunner, second: LanguageModel) -> NewRunner:
 
 
 def opened(folder: Path) -> tuple[Checkpoint, TokenLayout, LanguageModel]:
-    """Checkpoint, layout and network of a folder."""
     checkpoint = Checkpoint(folder)
     checkpoint.check_shapes()
     layout = checkpoint.layout(codebooks=4, codebook_size=4032)

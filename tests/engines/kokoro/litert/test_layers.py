@@ -1,7 +1,6 @@
 """The generator's layers: graphs of LiteRT, what is read of the published graph, scales, and the source."""
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import onnx
@@ -33,7 +32,7 @@ from kani.engines.kokoro.network.decoder_checks import check_source
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
-from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
 from kani.engines.kokoro.network.parts import LoadPart
 from kani.engines.kokoro.network.probe import load_probe
 from tests.support.kokoro import agreement_db
@@ -67,21 +66,6 @@ def test_convolution_of_known_levels_is_exact(dilation: int) -> None:
         given = RANDOM.integers(3, 200, (count, 16)).astype(np.float32)
         expected = convolved(given, levels.astype(np.float32), dilation) * scale + bias
         np.testing.assert_allclose(model.run({"given": given * LEVEL})["made"], expected, rtol=1e-4, atol=0.1)
-
-
-def test_calls_at_once_have_interpreters_of_their_own_and_wrong_input_fails() -> None:
-    graph = Graph()
-    given = graph.input("given", 64)
-    made = graph.convolve_exactly(given, rows(64 * 64, 3).reshape(64, 64, 3), np.zeros(64, np.float32))
-    model = Model(graph.finish(made=made))
-    asked = [rows(100 + 10 * place, 64) for place in range(8)]
-    expected = [model.run({"given": values})["made"] for values in asked]
-    with pytest.raises(ModelFailed):
-        model.run({"given": rows(3, 65)})
-    with ThreadPoolExecutor(4) as pool:
-        found = list(pool.map(lambda values: model.run({"given": values})["made"], asked * 3))
-    for values, same in zip(expected * 3, found, strict=True):
-        np.testing.assert_array_equal(values, same)
 
 
 def test_plain_computation_equals_float32_graph(part: LoadPart) -> None:

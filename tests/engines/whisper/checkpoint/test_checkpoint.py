@@ -17,8 +17,6 @@ import pytest
 import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
-from kani.composition.settings import load
-from kani.composition.speech_service import build_recognizer
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
@@ -82,20 +80,6 @@ def test_folder_comes_first_then_the_models_folder(tmp_path: Path) -> None:
     # Before the start.
     with pytest.raises(EngineUnavailable, match=r"^KANI_RECOGNIZER_MODEL: 'large' is neither a folder nor"):
         WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model="large")
-
-
-@pytest.mark.parametrize("recognizer", ["auto", "whisper"])
-@pytest.mark.parametrize("no_fetch", [False, True])
-async def test_named_model_is_fetched_unless_forbidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: str, no_fetch: bool
-) -> None:
-    use_hub(monkeypatch, NO_HUB)
-    given = {"recognizer_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}
-    made = build_recognizer(recognizer, load(given, {}, tmp_path / "none"))
-    assert made is not None and not made.info.languages
-    reason = "is not fetched unasked" if no_fetch else "cannot be fetched from the model hub"
-    with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
-        await made.start()
 
 
 def test_checkpoint_of_a_hub_is_fetched_once(

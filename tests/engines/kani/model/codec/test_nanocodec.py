@@ -38,7 +38,6 @@ MEMBERS = {CONFIG_NAME: yaml.safe_dump(SETTINGS).encode(), WEIGHTS_NAME: saved(W
 
 
 def compressed(saved: bytes) -> bytes:
-    """The same records, deflated."""
     repacked = io.BytesIO()
     with (
         zipfile.ZipFile(io.BytesIO(saved)) as plain,
