@@ -97,15 +97,6 @@ def test_chances_match_transformers(sampling: Sampling, codebook: int, key: int,
     assert (frequencies(sampler, logits, codebook) - expected).abs().max() <= 1.01 / GRID
 
 
-def test_repetition_penalty_is_per_codebook() -> None:
-    logits = random(CODES)
-    sampler = state(1, sampling=Sampling(temperature=0, repetition_penalty=1e6))
-    best = logits.topk(3).indices.tolist()
-    with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
-    assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
-    assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
-
-
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])
 def test_top_k_is_capped(top_k: int) -> None:
     logits = random(CODES, level=0.1)
