@@ -71,24 +71,6 @@ def test_characters_are_counted_through_every_change() -> None:
     assert ids(of) == ["h", "d", "c", "e", "g"]
 
 
-def test_size_of_old_items_is_not_computed_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    of = History()
-    for number in range(MAX_ITEMS):
-        of.append(item(str(number)))
-    computed: list[str] = []
-    size = Message.size.fget
-    assert size is not None
-
-    def counted(self: Message) -> int:
-        computed.append(self.id)
-        return size(self)
-
-    monkeypatch.setattr(Message, "size", property(counted))
-    of.append(item("new"))
-    # That of the new item, and of the one that goes.
-    assert sorted(set(computed)) == ["0", "new"]
-
-
 async def test_wait_ends_once_all_speech_is_transcribed() -> None:
     of = History()
     first, second = item("a", pending=True), item("b", pending=True)

@@ -13,6 +13,7 @@ from kani.core.diarization.turns import SpeakerTurn, divide_by_speaker
 from kani.core.errors import InvalidRequest
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.core.types import Samples
+from tests.runtime.recognition.test_stream import ScriptedVoice
 
 RNG = np.random.default_rng(3)
 VOICES = np.eye(6, 32, dtype=np.float32)
@@ -77,23 +78,9 @@ def test_change_has_to_be_worth_its_penalty() -> None:
     assert smooth(scores[:1], np.zeros(1, np.float32)).tolist() == [0]
 
 
-CHUNK = 512
 LOUD, SOFT = 0.8, 0.3
 EDGE_S = 0.07
 """Two chunks of the detector, and some: speech begins with its second loud chunk."""
-
-
-class LevelStream:
-    """A voice is what is louder than a tenth."""
-
-    def __init__(self) -> None:
-        self._waiting = np.zeros(0, np.float32)
-
-    def feed(self, samples: Samples) -> list[float]:
-        whole = np.concatenate([self._waiting, samples])
-        count = len(whole) // CHUNK
-        self._waiting = whole[count * CHUNK :]
-        return [float(np.abs(chunk).mean() > 0.1) for chunk in whole[: count * CHUNK].reshape(-1, CHUNK)]
 
 
 class LevelEncoder:
@@ -118,7 +105,7 @@ def recording(*parts: tuple[float, float]) -> Samples:
 
 
 def levels(encoder: LevelEncoder | None = None) -> Diarizer:
-    return Diarizer(lambda: (SimpleNamespace(stream=LevelStream), encoder or LevelEncoder()))
+    return Diarizer(lambda: (SimpleNamespace(stream=ScriptedVoice), encoder or LevelEncoder()))
 
 
 def turns(

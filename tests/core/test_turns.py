@@ -152,7 +152,6 @@ async def judged(model: Model, text: str, *, silent_steps: int = 12, at: int = 0
 
 
 def likely_s(steps: list[Step], index: int = 2) -> float | None:
-    """Seconds of silence at the first step with a likely pause."""
     likely = [step.pause_probabilities[index] >= 0.6 for step in steps]
     return round((likely.index(True) + 1) * STEP_S, 2) if True in likely else None
 

@@ -63,7 +63,6 @@ def python(installed: Path, folder: Path, *arguments: str, code: int = 0, **envi
 
 
 def run(installed: Path, folder: Path, *arguments: str, **given: Any) -> Ended:
-    """Run the command line to its end."""
     return python(installed, folder, str(ROOT / "start_websocket_server.py"), *arguments, **given)
 
 

@@ -28,6 +28,7 @@ from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.runtime import weights
 from kani.runtime.packages.environment import LISTED
 from tests.engines.cuda_driver import cuda_driver
+from tests.runtime.test_hub import NO_HUB, use_hub
 from tests.support.programs import python
 
 
@@ -181,23 +182,36 @@ def test_engine_files_are_fetched_on_request(
     assert may_fetch == {names[type(engine)] for engine in of_models if engine._resources.may_fetch}
 
 
+BASE, NAMED = r"whisper-base/model\.bin .*", "^KANI_RECOGNIZER_MODEL: owner/name .*"
+
+
 @pytest.mark.parametrize(
-    ("name", "fetch", "no_fetch", "reason"),
+    ("name", "model", "fetch", "no_fetch", "reason"),
     [
-        ("auto", False, False, "nothing is fetched unasked"),
-        ("auto", True, False, "could not be fetched"),
-        ("whisper", False, False, "could not be fetched"),
-        ("whisper", True, True, "nothing is fetched unasked"),
+        ("auto", None, False, False, f"{BASE}nothing is fetched unasked"),
+        ("auto", None, True, False, f"{BASE}could not be fetched"),
+        ("whisper", None, False, False, f"{BASE}could not be fetched"),
+        ("whisper", None, True, True, f"{BASE}nothing is fetched unasked"),
+        ("auto", "owner/name", False, False, f"{NAMED}cannot be fetched from the model hub"),
+        ("whisper", "owner/name", False, True, f"{NAMED}is not fetched unasked"),
     ],
 )
-async def test_recogniser_files_are_fetched_on_request(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, fetch: bool, no_fetch: bool, reason: str
+async def test_recogniser_files_are_fetched_on_request_or_as_they_are_named(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    model: str | None,
+    fetch: bool,
+    no_fetch: bool,
+    reason: str,
 ) -> None:
+    use_hub(monkeypatch, NO_HUB)
     unreachable = [replace(each, parts=(), url="http://127.0.0.1:1/model") for each in weights.WHISPER_BASE]
     monkeypatch.setattr(weights, "WHISPER_BASE", tuple(unreachable))
-    chosen = settings(tmp_path, no_fetch=no_fetch)
+    chosen = settings(tmp_path, no_fetch=no_fetch, recognizer_model=model)
     recognizer = build_recognizer(name, chosen, fetch_requested=fetch)
-    with pytest.raises(EngineUnavailable, match=rf"whisper-base/model\.bin .*{reason}"):
+    assert model is None or not recognizer.info.languages
+    with pytest.raises(EngineUnavailable, match=reason):
         await recognizer.start()
 
 
@@ -229,12 +243,15 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "assert not {'numpy', 'prometheus_client'} & described\n"
         "from prometheus_client import CollectorRegistry\n"
         "from kani.composition.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
+        "from kani.core.types import Segment\n"
         "from kani.composition.speech_service import build_engines, build_recognizer\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
         "    for engine in build_engines(chosen, CollectorRegistry()).required:\n"
         "        await engine.start()\n"
         "        if isinstance(engine, BackgroundLoadingEngine): await engine.wait_until_loaded()\n"
+        "        voice, language = engine.info.default_voices['es'], 'es'\n"
+        "        assert [chunk async for chunk in engine.synthesize(Segment('Hola.', voice, language))]\n"
         "        await engine.stop()\n"
         "build_recognizer(chosen.recognizer, chosen); asyncio.run(start())\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
@@ -245,4 +262,5 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
     assert "espeak" in packages and ("kokoro" in packages) is (name == "auto")
     assert not packages & {"kani", "kyutai", "pocket", "voxcpm", "remote", "worker"}
     assert not libraries & {"torch", "transformers", "safetensors", "voxcpm", "pocket_tts", "ctranslate2"}
+    assert not libraries & {*"onnx scipy numba phonemizer misaki kokoro_onnx pypinyin rjieba haqumei".split()}
     assert name == "auto" or not libraries & {"onnxruntime", "tokenizers"}

@@ -78,7 +78,6 @@ def wrong_words(reference: str, heard: str, language: str) -> tuple[int, int]:
 
 
 def word_error_rate(reference: str, heard: str, language: str) -> float:
-    """Wrong words per reference word: 0 is perfect."""
     wrong, words = wrong_words(reference, heard, language)
     return wrong / words
 

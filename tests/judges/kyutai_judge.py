@@ -64,7 +64,6 @@ SHARED = TRANSFORMER | {
 
 
 def table(values: list[str]) -> dict:
-    """A condition that is one of some texts."""
     lookup = {"n_bins": len(values), "dim": 4, "tokenizer": "noop", "possible_values": values}
     return {"type": "lut", "lut": lookup}
 
@@ -170,7 +169,6 @@ def speak(model: tts.TTSModel, folder: Path, job: dict) -> dict[str, np.ndarray]
 
 
 def spoken(model: tts.TTSModel, text: str, job: dict) -> torch.Tensor:
-    """The codes of a text in a voice of the model's own, as ``get_prefix`` returns those of a file."""
     model.cfg_coef = job["cfg"]
     torch.manual_seed(job["seed"])
     result = model.generate([model.prepare_script([text], padding_between=1)], [])

@@ -44,7 +44,6 @@ class Legal:
 
 
 def say(folder: str, asked_file: str, said_file: str) -> None:
-    """Generate greedily all utterances."""
     audio_start = json.loads(Path(folder, "config.json").read_text("utf-8"))["audio_tokens_start"]
     model = makers("model").KaniTTS2ForCausalLM.from_pretrained(folder, torch_dtype=torch.float32).eval()
     # Where no frequencies were learnt, their loader leaves the speaker's projection as it was drawn.
@@ -70,7 +69,6 @@ def say(folder: str, asked_file: str, said_file: str) -> None:
 
 
 def embed(folder: str, samples_file: str, embedding_file: str) -> None:
-    """The embedding of samples."""
     embedder = makers("speaker_embedder").SpeakerEmbedder(folder, device="cpu")
     np.save(embedding_file, embedder.embed_audio(np.load(samples_file))[0].numpy())
 

@@ -43,7 +43,6 @@ SMALL = {
 
 
 def merged(config: dict[str, Any], changed: dict[str, Any]) -> dict[str, Any]:
-    """Return a configuration with some values changed."""
     return config | {
         name: merged(config[name], value) if isinstance(value, dict) else value
         for name, value in changed.items()
@@ -83,7 +82,6 @@ def make(folder: Path, language: str) -> Path:
 
 
 def speak(config: Path, job: dict[str, Any]) -> np.ndarray:
-    """Speak a text by the package's own calls."""
     model = TTSModel.load_model(config=config, temp=job.get("temperature"), quantize=job.get("int8", False))
     voice = Path(job["recording"]) if "recording" in job else next((config.parent / "embeddings").iterdir())
     state = model.get_state_for_audio_prompt(voice)

@@ -13,7 +13,6 @@ from resemblyzer import VoiceEncoder, preprocess_wav, wav_to_mel_spectrogram  # 
 
 
 def main(given: str, out: str) -> None:
-    """The command line."""
     encoder = VoiceEncoder("cpu", verbose=False)
     with np.load(given) as data, torch.no_grad():
         np.savez(

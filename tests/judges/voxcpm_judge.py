@@ -82,7 +82,6 @@ class _NoTokens:
 
 
 def speak(package: VoxCPM, job: dict, seed: int, *, streaming: bool) -> np.ndarray:
-    """Speak one job by the package's own calls."""
     torch.manual_seed(seed)
     if isinstance(job["text"], list):
         return continued(package, job["text"], seed)

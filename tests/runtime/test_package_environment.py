@@ -23,7 +23,6 @@ NAME = "stand_in_package"
 
 
 def wheel(folder: Path, version: str) -> Path:
-    """Write a wheel of a package with one module."""
     path = folder / f"{NAME}-{version}-py3-none-any.whl"
     info = f"{NAME}-{version}.dist-info"
     files = {

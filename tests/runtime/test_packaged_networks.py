@@ -166,7 +166,6 @@ def detector() -> VoiceDetector:
 
 
 async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
-    """A text in a voice, at the encoder's rate."""
     segment = Segment(text, voice, "es", ahead_s=math.inf)
     chunks = [chunk.samples async for chunk in engine.synthesize(segment)]
     return np.asarray(soxr.resample(np.concatenate(chunks), 24_000, SAMPLE_RATE), np.float32)

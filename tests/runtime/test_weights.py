@@ -82,7 +82,6 @@ def load(weight: WeightFile, cache_dir: Path, models_dir: Path | None = None) ->
 
 
 def put(folder: Path, content: bytes, name: str = "model.onnx") -> None:
-    """Write the file of its family in a folder."""
     (folder / "family").mkdir(parents=True)
     (folder / "family" / name).write_bytes(content)
 

@@ -16,7 +16,6 @@ pytestmark = pytest.mark.heard
 
 
 def run(out: Path, *arguments: str) -> tuple[int, list[dict[str, object]]]:
-    """Exit code and results of the program with tiny sizes."""
     command = [sys.executable, "-m", "tools.gpu", "--cpu-small", "--out", str(out), *arguments]
     code = subprocess.run(command, cwd=ROOT, check=False).returncode
     return code, [json.loads(line) for line in out.read_text("utf-8").splitlines()]

@@ -63,7 +63,6 @@ def mp4(moov: bytes, audio_bytes: int = 400) -> bytes:
 
 
 def compressed(moov: bytes) -> bytes:
-    """A compressed head (QuickTime's ``cmov``)."""
     packed = zlib.compress(moov, 1)
     size = struct.pack(">I", len(moov))
     return box(b"moov", box(b"cmov", box(b"dcom", b"zlib"), box(b"cmvd", size, packed)))
@@ -190,7 +189,6 @@ def test_index_of_sixteen_hours_is_read_and_a_growing_one_checked() -> None:
 
 
 def film(path: Path, flags: str) -> bytes:
-    """Pictures, a tone of two seconds, and as much silence."""
     with av.open(path, "w", format="mp4", options={"movflags": flags} if flags else {}) as output:
         pictures = output.add_stream("mpeg4", rate=10, options={"g": "5"})
         assert isinstance(pictures, av.VideoStream)

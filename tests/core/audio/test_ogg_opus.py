@@ -116,7 +116,6 @@ def pages_of(data: bytes) -> list[bytes]:
 
 
 def assert_sounds_like(samples: Samples, original: Samples) -> None:
-    """Assert that a lossy codec kept the length and the sound."""
     assert len(samples) == len(original)
     noise = np.sum((samples - original) ** 2)
     assert 10 * np.log10(np.sum(original**2) / noise) > 15

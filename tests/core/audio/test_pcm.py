@@ -265,7 +265,6 @@ def test_truncated_file_is_decoded(container: str, codec: str, rate: int) -> Non
 
 
 def pictures() -> bytes:
-    """A film without a sound."""
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as output:
         stream = output.add_stream("mpeg4", rate=24)

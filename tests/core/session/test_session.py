@@ -18,6 +18,7 @@ from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Sampling, SpeechChunk, SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
+from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.sessions import SPANISH, audio, collect, fed, serving, spans_of, speak
 from tests.support.tone import LETTER_S, RATE, ToneEngine
@@ -151,15 +152,20 @@ async def test_slow_reader_bounds_buffer_and_frees_slot(tmp_path: Path) -> None:
     engine = ToneEngine()
     sentence = "Esta es una frase de unas cuantas palabras para el lector lento. "
     async with serving(engine, tmp_path, ahead_s=8.0) as service, fed(service, sentence * 20) as session:
+        await happens(lambda: len(engine.segments) == 2)
         for _ in range(2000):
             await asyncio.sleep(0)
         assert len(engine.segments) == 2
         assert session.duration_s < 8.0 + 7.0
         assert service.state().slots_in_use == 0
-        assert audio([await anext(aiter(session))]).size
-        chunks = await collect(session)
+        chunks = aiter(session)
+        taken = [await anext(chunks) for _ in range(8)]
+        await settle()
+        # It goes on once half of the bound is left.
+        assert 4.0 < session.duration_s - taken[-1].end_s < 8.0 and len(engine.segments) == 2
+        taken += [chunk async for chunk in chunks]
     assert len(engine.segments) == 20
-    assert sum(chunk.duration_s for chunk in chunks) > 100
+    assert sum(chunk.duration_s for chunk in taken) > 100
 
 
 async def test_concurrent_sessions_equal_solo_runs(tmp_path: Path) -> None:

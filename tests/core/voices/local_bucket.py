@@ -103,7 +103,6 @@ class Bucket:
 
 
 def refusing(status: str, code: str, more: str = "") -> Fault:
-    """Return a fault that answers every request with an error."""
     return lambda environ, start, app: answer(status, code, start, more)
 
 

@@ -18,7 +18,6 @@ LOUD_AT_LEAST = 0.01
 
 
 def speech_level(samples: Samples) -> float:
-    """Root mean square of the speech."""
     return float(np.sqrt(np.mean(np.square(samples[np.abs(samples) > LOUD_AT_LEAST], dtype=np.float64))))
 
 
@@ -43,7 +42,6 @@ def encoded(recording: Recording, codec: str, bit_rate: int) -> Recording:
 
 
 def clipped(recording: Recording, decibels: float) -> Recording:
-    """Clip as if the loudest sample were this far beyond full scale, then reduce by 3 dB."""
     peak = float(np.abs(recording.samples).max())
     driven = recording.samples * np.float32(10 ** (decibels / 20) / peak)
     return Recording(np.clip(driven, -1, 1) * np.float32(0.7), recording.sample_rate)
@@ -98,7 +96,6 @@ def cut(recording: Recording, seconds: float) -> Recording:
 
 
 def with_silence(recording: Recording, share: float) -> Recording:
-    """Append silence: ``share`` of the whole."""
     missing = int(len(recording.samples) * share / (1 - share))
     return Recording(np.pad(recording.samples, (0, missing)), recording.sample_rate)
 
@@ -150,16 +147,7 @@ def pink(count: int, rate: int, random: Random) -> Samples:
     return _shaped(count, random, lambda frequencies: 1 / np.sqrt(np.maximum(frequencies, 1e-3)))
 
 
-def fan(count: int, rate: int, random: Random) -> Samples:
-    """Noise below some 500 Hz, and a motor's tones."""
-    noise = _shaped(count, random, lambda frequencies: 1 / (1 + (frequencies * rate / 400) ** 2))
-    times = np.arange(count) / rate
-    tones = sum(np.sin(2 * np.pi * 118 * k * times) / k for k in (1, 2, 4))
-    return np.asarray(noise / noise.std() + 0.3 * tones, np.float32)
-
-
 def hum(count: int, rate: int, random: Random) -> Samples:
-    """Mains hum: 50 Hz and its harmonics."""
     times = np.arange(count) / rate
     return np.asarray(sum(np.sin(2 * np.pi * 50 * k * times + k) / k for k in range(1, 8)), np.float32)
 
@@ -183,23 +171,6 @@ def melody(count: int, rate: int, random: Random) -> Samples:
         times = np.arange(min(rate // 2, count - begin)) / rate
         song[begin : begin + len(times)] += _note(int(random.choice(scale)), times, 0.25)
     return np.asarray(song, np.float32)
-
-
-def drums(count: int, rate: int, random: Random) -> Samples:
-    """A drum and a cymbal, 120 beats per minute."""
-    song = np.zeros(count)
-    for number, begin in enumerate(range(0, count, rate // 4)):
-        times = np.arange(min(rate // 4, count - begin)) / rate
-        beat = random.standard_normal(len(times)) * np.exp(-times / 0.03) * 0.5
-        if number % 2 == 0:
-            beat += np.sin(2 * np.pi * (60 * times + 4 * (1 - np.exp(-times / 0.03)))) * np.exp(-times / 0.1)
-        song[begin : begin + len(times)] += beat
-    return np.asarray(song, np.float32)
-
-
-def band(count: int, rate: int, random: Random) -> Samples:
-    parts = [sound(count, rate, random) for sound in (chords, melody, drums)]
-    return np.asarray(sum(part / part.std() for part in parts), np.float32)
 
 
 def tone(count: int, rate: int, random: Random) -> Samples:

@@ -22,7 +22,6 @@ RECORDING, SPOKEN = recording(3.0), recording(1.0)
 
 
 def add(store: VoiceStore, name: str = "ana", **changes: object) -> StoredVoice:
-    """Store a valid voice with these changes."""
     given = {"recording": RECORDING, "consent": CONSENT, "origin": "test", **changes}
     return store.add(NewVoice(name, **given))  # type: ignore[arg-type]
 
@@ -33,7 +32,6 @@ def embedding(number: float = 1.0, engine: str = "kokoro", model: str = "near-1"
 
 
 def with_a_voice(store: VoiceStore) -> None:
-    """Store a voice with every kind of file."""
     store.save_embedding(add(store, consent_recording=SPOKEN), embedding(1))
 
 
@@ -46,7 +44,6 @@ CHANGES: dict[str, Callable[[VoiceStore], object]] = {
 
 
 def content(store: VoiceStore) -> dict[str, object]:
-    """All that a store holds, without the times."""
     return {
         voice.name: (
             replace(voice, consent_at="", renamed_at=None),

@@ -138,7 +138,6 @@ async def taking(
 
 
 async def settled() -> None:
-    """Return once all background work has ended."""
     async with asyncio.timeout(WITHIN_S):
         while tasks := [task for task in asyncio.all_tasks() if task.get_name().startswith("refinement")]:
             await asyncio.wait(tasks)

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from kani.composition.voices.place import voice_place
-from kani.core.errors import InvalidRequest, NameTaken, StoreUnavailable, UnknownVoice
+from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from kani.core.voices.storage import shared_index
 from kani.core.voices.storage.shared_index import STALE_S, SharedIndex
@@ -57,7 +57,6 @@ def index_of(store: VoiceStore) -> SharedIndex:
 
 
 def reached(call: Callable[[], object]) -> bool:
-    """Whether a call finds the bucket."""
     try:
         call()
     except StoreUnavailable:
@@ -161,7 +160,6 @@ class FaultAt:
 
 
 def started(bucket: Bucket) -> dict[str, object]:
-    """All that a newly started server finds."""
     with bucket.store() as store:
         return content(store)
 
@@ -343,13 +341,6 @@ def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None
     cure = "obstore is missing: pip install -r deploy/requirements-bucket"
     with pytest.raises(StoreUnavailable, match=cure):
         voice_place("s3://voices", Path())
-
-
-def test_voices_are_limited(stores: tuple[VoiceStore, VoiceStore], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("kani.core.voices.store.MAX_VOICES", 1)
-    add(stores[0])
-    with pytest.raises(InvalidRequest, match="no more than 1 voices"):
-        add(stores[1], "eva")
 
 
 def test_consents_are_shared(bucket: Bucket, stores: tuple[VoiceStore, VoiceStore]) -> None:

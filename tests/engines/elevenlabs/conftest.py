@@ -23,7 +23,6 @@ from tests.support.patience import WITHIN_S
 
 ID = f"elevenlabs:{VOICE}"
 TEXT = "Hello there, it is 21 degrees. مَرحبا!"
-STORY = "It rains today. مَرحبا يا صديقي! And tomorrow, at 21 degrees, the sun will shine again 😀 for us."
 LONG = "One two three four five six seven eight nine ten, and then eleven twelve thirteen fourteen fifteen."
 
 
@@ -60,7 +59,6 @@ def new_engine(
 
 
 def account(**settings: Any) -> UpstreamSettings:
-    """The settings of the service's account."""
     return UpstreamSettings(**{"api_key": KEY, "voice_id": VOICE, **settings})
 
 

@@ -2,31 +2,22 @@
 
 import asyncio
 import base64
-import json
 from collections.abc import Callable
 from contextlib import aclosing
-from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from kani.core.timing.characters import CharacterClock
-from kani.core.types import Boundary, Sampling, Segment, SpeechRequest
+from kani.core.types import Boundary, Sampling, Segment
 from kani.engines.elevenlabs import exchange as exchange_module
 from kani.engines.elevenlabs import messages
-from kani.engines.elevenlabs.audio_in import AudioReceiver
-from kani.engines.elevenlabs.messages import CharacterAlignment, Message
+from kani.engines.elevenlabs.messages import CharacterAlignment
 from kani.engines.elevenlabs.times import CharacterTimes
 from tests.engines.elevenlabs import conftest
 from tests.engines.elevenlabs.conftest import LONG, TEXT, Typing, assert_in_order, said, started, words_of
 from tests.support import elevenlabs_service as fake
 from tests.support.elevenlabs_service import KEY, LETTER_S, RATE, Change, ElevenLabsService, Frame, tone
 from tests.support.patience import WITHIN_S, happens
-from tests.support.sessions import started as serving
 
 
 async def test_complete_text_is_sent_and_spoken(service: ElevenLabsService) -> None:
@@ -295,64 +286,3 @@ async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:
     timed = {word: start for word, start, _ in words_of(LONG, chunks)}
     assert timed == {word: pytest.approx(start, abs=150) for word, start, _ in conftest.expected_words(LONG)}
     assert timed["fifteen."] == conftest.expected_words(LONG)[-1][1]
-
-
-def some(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    """Objects with any of these fields, each of which may be of another kind."""
-    return st.fixed_dictionaries({}, optional={name: st.one_of(OTHER, kind) for name, kind in fields.items()})
-
-
-OTHER = st.one_of(
-    *(st.integers(-10, 10**7), st.floats(), st.none(), st.booleans(), st.lists(st.integers())),
-    st.sampled_from(["", "1", "x"]),
-)
-ALIGNMENT = some(
-    chars=st.lists(st.sampled_from(["a", "b", " ", "a b", ""])),
-    charStartTimesMs=st.lists(OTHER),
-    charDurationsMs=st.lists(OTHER),
-)
-AUDIO = st.binary(max_size=9).map(lambda content: base64.b64encode(content).decode())
-
-
-@given(st.lists(some(audio=AUDIO, isFinal=OTHER, alignment=ALIGNMENT)))
-def test_any_messages_place_each_word_once(frames: list[Frame]) -> None:
-    """In order, within the audio."""
-    hearing = AudioReceiver()
-    text = "ab a bb ab"
-    hearing.times.extend_text(text)
-    chunks = [hearing.feed(Message(audio=np.full(240, 9000, "<i2").tobytes()))]
-    chunks += [hearing.feed(messages.parse(json.dumps(frame))) for frame in frames]
-    chunks.append(hearing.finish())
-    assert_in_order([chunk for chunk in chunks if chunk is not None], text)
-
-
-@pytest.mark.parametrize("step", [1, 3, 1000])
-async def test_session_times_every_character(service: ElevenLabsService, tmp_path: Path, step: int) -> None:
-    """However the text comes, in scripts of both directions, without gaps to the end."""
-    async with started(service) as engine, serving(tmp_path, engine, default_language="en") as core:
-        clock = CharacterClock()
-        async with core.open(SpeechRequest(language="en"), protocol="test") as session:
-
-            async def write() -> None:
-                for at in range(0, len(conftest.STORY), step):
-                    session.feed(conftest.STORY[at : at + step])
-                    await asyncio.sleep(0)
-                session.finish()
-
-            writing = asyncio.create_task(write())
-            text, edges = "", [0.0]
-            async with aclosing(aiter(session)) as chunks, asyncio.timeout(WITHIN_S):
-                clock.feed(conftest.STORY)
-                async for chunk in chunks:
-                    timed = clock.align(chunk.spans)
-                    text += timed.text
-                    assert not timed.edges_s or timed.edges_s[0] == edges[-1]
-                    edges += timed.edges_s[1:]
-            await writing
-            assert text == conftest.STORY and edges == sorted(edges)
-            assert edges[-1] == pytest.approx(session.duration_s, abs=0.02)
-    sent = "".join(exchange.text for exchange in service.exchanges).replace(" ", "")
-    assert sent == conftest.STORY.replace("😀", "").replace(" ", "")
-    pairs = enumerate(pairwise(conftest.STORY), 1)
-    lengths = [edges[at] - edges[at - 1] for at, pair in pairs if "".join(pair).isalpha()]
-    assert lengths == pytest.approx([LETTER_S] * len(lengths))

@@ -274,27 +274,6 @@ async def test_cancelled_speech_closes_the_socket_at_once(service: ElevenLabsSer
     assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("ElevenLabs")]
 
 
-async def test_cancelled_streams_disturb_no_other(service: ElevenLabsService) -> None:
-    async with started(service) as engine, asyncio.timeout(WITHIN_S):
-        before = asyncio.all_tasks()
-
-        async def speak(number: int) -> None:
-            text = f"Number {number} says something that nobody else says."
-            speaking = asyncio.create_task(said(engine, text))
-            if number % 3:
-                assert audio_of(await speaking) == tone(text + " ")[0]
-                return
-            for _ in range(number):
-                await asyncio.sleep(0)
-            speaking.cancel()
-            await asyncio.wait([speaking])
-
-        await asyncio.gather(*(speak(number) for number in range(60)))
-        await asyncio.gather(*(exchange.gone.wait() for exchange in service.exchanges))
-        left = {task for task in asyncio.all_tasks() - before if task.get_name().startswith("ElevenLabs")}
-    assert not left
-
-
 @pytest.mark.parametrize("writes", [True, False])
 async def test_fallback_speaks_the_whole_text(
     service: ElevenLabsService, caplog: pytest.LogCaptureFixture, writes: bool

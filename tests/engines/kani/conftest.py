@@ -147,7 +147,6 @@ def admit(
     piece: int = 1000,
     speaker: tuple[float, ...] = (),
 ) -> None:
-    """Prefill a prompt in pieces and admit it."""
     prefill = runner.start_prefill([prompt], [speaker])
     while not prefill.done:
         runner.prefill_chunk(prefill, piece)
@@ -189,7 +188,6 @@ def model_beside(settings: KaniSettings) -> str:
 def resources(
     cache: Path, device: str = "cpu", precision: str = "float32", slots: int = 2, **given: Any
 ) -> Resources:
-    """Resources of an engine without the hub."""
     return Resources(cache, threads=1, device=device, precision=precision, max_concurrent=slots, **given)
 
 
@@ -202,7 +200,6 @@ def uncompiled_codec(monkeypatch: pytest.MonkeyPatch) -> None:
 def started(
     settings: KaniSettings, cache: Path, *device: Any, **given: Any
 ) -> AbstractAsyncContextManager[KaniEngine]:
-    """An engine that is stopped in the end."""
     how = {"model": model_beside(settings)} | given
     return life.started(KaniEngine(settings, resources(cache, *device, **how)))
 

@@ -45,7 +45,6 @@ GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 
 
 def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
-    """Greedy codes of transformers' own forward pass."""
     checkpoint = Checkpoint(folder / "tiny")
     layout: TokenLayout = checkpoint.layout(codebooks=4, codebook_size=4032)
     model = Lfm2ForCausalLM.from_pretrained(folder / "tiny", dtype=torch.float32)
@@ -134,16 +133,6 @@ async def test_closed_generator_frees_slot(engine: KaniEngine) -> None:
     assert engine._kani.scheduler.counts == IDLE
 
 
-async def test_lagging_readers_yield_slots(engine: KaniEngine) -> None:
-    segment = segment_of(engine, TEXTS[0], max_seconds=4.0)
-    lagging = [engine.synthesize(segment) for _ in range(2)]
-    first = [await anext(chunks) for chunks in lagging]
-    third = await said(engine, segment)
-    for chunk, chunks in zip(first, lagging, strict=True):
-        rest = [part.samples async for part in chunks]
-        np.testing.assert_allclose(np.concatenate([chunk.samples, *rest]), third, atol=1e-5)
-
-
 @pytest.mark.parametrize(
     ("change", "given", "complaint"),
     [
@@ -185,13 +174,6 @@ async def test_checkpoint_speakers_are_voices(settings: KaniSettings, tmp_path: 
         assert engine._split(kani, Segment("Hola", "kani:nova", "es"), "Hola") == [("Hola", expected)]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-async def test_model_speaks_on_gpu(settings: KaniSettings, tmp_path: Path) -> None:
-    async with started(settings, tmp_path, "cuda", "bfloat16", 8) as engine:
-        segment = segment_of(engine, TEXTS[0], max_seconds=2.0)
-        assert all(map(len, await asyncio.gather(*(said(engine, segment) for _ in range(12)))))
-
-
 TAGS = {"status": "available_language_tags", "language_tags_list": ["en_us", "en_nyork", "es_MX"]}
 
 
@@ -208,7 +190,6 @@ def cloning(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
 
 @pytest.fixture
 async def cloner(cloning: KaniSettings, tmp_path: Path) -> AsyncIterator[KaniEngine]:
-    """An engine with a KaniTTS-2 checkpoint."""
     async with started(cloning, tmp_path) as engine:
         yield engine
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import shutil
 import socket
-from collections.abc import AsyncGenerator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kani.core.late_engine.loading import LateEngine
-from kani.core.types import Segment, SpeechChunk
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
-from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.plugin import Resources
 from kani.engines.whisper.engine import WhisperRecognizer
 from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
 from tests.engines.cuda_driver import cuda_driver
@@ -33,50 +27,6 @@ from tests.support.tone import ToneEngine
 from websocket_client import KaniTTSClient
 
 pytestmark = [pytest.mark.heard, pytest.mark.usefixtures("uncompiled_codec")]
-
-
-async def joined(engine: KaniEngine | KokoroVoice, tmp_path: Path) -> tuple[str, list[str], list[str]]:
-    """Result of a late engine beside a tone engine: its state, the engines, and later speech."""
-    tone = ToneEngine()
-    joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
-    async with started(tmp_path, tone, late_engine=joining) as service:
-        await patience.happens(lambda: joining.state not in ("loading", "trying"))
-        assert await speak(service, "Hola")
-        return joining.state, [info.name for info in service.engines], tone.words
-
-
-class KokoroVoice:
-    """A Kani engine with good weights: named Kani, speaks as Kokoro does."""
-
-    def __init__(self, cache: Path) -> None:
-        self._kokoro = KokoroEngine(KokoroSettings(), Resources(cache))
-
-    async def start(self) -> None:
-        await self._kokoro.start()
-        info = self._kokoro.info
-        voices = tuple(replace(voice, id=f"kani:{voice.id}", engine="kani") for voice in info.voices)
-        self.info = replace(
-            info,
-            name="kani",
-            voices=voices,
-            default_voices={tag: f"kani:{voice}" for tag, voice in info.default_voices.items()},
-            accepts_partial_text=False,
-        )
-
-    async def stop(self) -> None:
-        await self._kokoro.stop()
-
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        own = replace(segment, voice=segment.voice.removeprefix("kani:"))
-        async for chunk in self._kokoro.synthesize(own):
-            yield chunk
-
-
-async def test_good_weights_join_late(cache: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("INFO", "kani.core.late_engine.loading"):
-        assert await joined(KokoroVoice(cache), tmp_path) == ("speaking", ["kani", "tone"], [])
-    said = "kani 1.0 int8 has joined, and speaks de en es fr hi it ja nl pl pt ru zh from now on"
-    assert said in caplog.text
 
 
 @pytest.mark.parametrize("weights", ["random", "not a number", "not here"])
@@ -91,7 +41,11 @@ async def test_failing_engine_does_not_join(
         save_file({key: torch.full_like(each, float("nan")) for key, each in load_file(file).items()}, file)
         model = str(file.parent)
     engine = KaniEngine(settings, resources(tmp_path / "cache", model=model))
-    assert await joined(engine, tmp_path) == ("failed", ["tone"], ["Hola"])
+    joining = LateEngine("kani", engine, WhisperRecognizer(models_dir=None, cache_dir=tmp_path), "es")
+    async with started(tmp_path, ToneEngine(), late_engine=joining) as service:
+        await patience.happens(lambda: joining.state not in ("loading", "trying"))
+        assert await speak(service, "Hola")
+        assert joining.state == "failed" and [info.name for info in service.engines] == ["tone"]
     (warning,) = [
         record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine.loading"
     ]

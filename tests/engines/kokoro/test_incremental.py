@@ -31,7 +31,6 @@ async def spoken(
 
 
 def assert_words(text: str, spans: list[Span], words: list[str] | None = None) -> None:
-    """Check that spans rise, and are those of the words of a text."""
     found = [text[span.start : span.end].strip(",.;:!?¿¡") for span in spans]
     assert found == (words or [word.strip(",.;:!?¿¡") for word in text.split()])
     assert all(span.start_s <= span.end_s for span in spans)
@@ -131,17 +130,6 @@ async def test_cancel_while_waiting_for_text_frees_slot(engine: KokoroEngine) ->
     assert engine._scheduler.steps == 0
     again, _ = await spoken(engine, "Sigo aquí.", 1)
     assert len(joined(again)[0])
-
-
-@pytest.mark.parametrize("heard", [1, 2, 3])
-async def test_close_after_any_chunk_frees_slot(engine: KokoroEngine, heard: int) -> None:
-    speech = engine.stream(SEGMENT, Writer(TWENTY, 3).text)
-    for _ in range(heard):
-        await anext(speech)
-    await speech.aclose()
-    assert engine._scheduler.steps == 0
-    with pytest.raises(StopAsyncIteration):
-        await anext(speech)
 
 
 @pytest.mark.parametrize(

@@ -169,20 +169,3 @@ def test_words_of_continuing_audio_keep_their_times(first_sample: int, pause_s: 
     later = rest.feed(samples[first_sample:], last=True)
     lengths = [[word.end_s - word.start_s for word in heard.words[-1:]] for heard in (whole, later)]
     assert lengths[0] == pytest.approx(lengths[1])
-
-
-@settings(deadline=None)
-@given(
-    begin=st.floats(0.15, 0.6),
-    length=st.floats(0.1, 0.9),
-    sizes=st.lists(st.integers(300, 9_000), max_size=8),
-)
-def test_silence_around_speech_is_short(begin: float, length: float, sizes: list[int]) -> None:
-    samples = humming(FOUR_FRAMES, [(begin, begin + length)])
-    while sizes and len(samples) - sum(sizes) < (2.3 - begin - length) * SAMPLE_RATE:
-        sizes = sizes[:-1]
-    given, _ = in_pieces(samples, sizes, four())
-    speech = np.concatenate(given)
-    loud = np.flatnonzero(np.abs(speech) > 0.01)
-    assert loud[0] / SAMPLE_RATE <= 0.05
-    assert (len(speech) - loud[-1]) / SAMPLE_RATE <= 0.05

@@ -3,7 +3,6 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from itertools import count, pairwise
 from types import SimpleNamespace
@@ -30,7 +29,6 @@ from kani.engines.kokoro.windows import (
     windows,
 )
 from tests.support.kokoro import agreement_db, chunks_of, computing, joined
-from tests.support.patience import happens
 
 LONG = Segment(
     "El río baja tranquilo entre los álamos, y en la orilla unos niños juegan con piedras planas "
@@ -143,7 +141,6 @@ def test_words_stay_whole_and_end_with_their_marks() -> None:
 
 @pytest.fixture
 def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Symbols of each prediction of prosody."""
     noted, predict = list[int](), SplitModel.predict_prosody
 
     def note(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
@@ -196,21 +193,6 @@ async def test_speech_behind_first_steps_is_that_of_whole_prediction(
     assert len(behind) > 5
     assert all(own_s == pytest.approx(whole_s + later_s) for own_s, whole_s in behind)
     assert all(a.start_s < b.start_s and a.end_s <= b.start_s + 1e-6 for a, b in pairwise(spans))
-
-
-async def test_first_step_is_taken_only_for_waiting_listener(
-    engine: KokoroEngine, predicted: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert 0 < engine._synthesizer.speed.symbol_s < 0.1
-    first = []
-    for symbol_s, ahead_s in ((SYMBOL_S, 5.0), (SYMBOL_S, 0.0), (0.0, 0.0)):
-        monkeypatch.setattr(engine._synthesizer, "speed", SetSpeed(symbol_s))
-        predicted.clear()
-        async with aclosing(engine.synthesize(replace(LONG, ahead_s=ahead_s))) as speech:
-            await anext(speech)
-        first.append(predicted[0])
-    whole, waiting, on_fast_machine = first
-    assert 2.5 * waiting < whole == on_fast_machine
 
 
 async def test_first_audio_comes_before_half(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -268,19 +250,6 @@ async def test_close_or_cancel_in_any_window_frees_slot(engine: KokoroEngine, he
     with pytest.raises(asyncio.CancelledError):
         await task
     assert len(chunks) == heard
-    await assert_free(engine)
-
-
-async def test_cancel_while_waiting_for_slot_frees_no_other(engine: KokoroEngine) -> None:
-    async with AsyncExitStack() as turns:
-        for _ in range(engine._concurrency):
-            await turns.enter_async_context(engine._scheduler.slot(0.0))
-        task = asyncio.create_task(chunks_of(engine, LONG))
-        await happens(lambda: engine._scheduler._queue.waiting)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert engine._scheduler.steps == engine._concurrency
     await assert_free(engine)
 
 

@@ -39,7 +39,6 @@ VOICE = "ana.wav.1e68beda@240.safetensors"
 
 
 def tensor_file(name: str = "a", numbers: int = 100) -> bytes:
-    """The content of a whole safetensors file with one tensor."""
     table = {name: {"dtype": "F32", "shape": [numbers], "data_offsets": [0, 4 * numbers]}}
     header = json.dumps(table).encode()
     return len(header).to_bytes(8, "little") + header + bytes(4 * numbers)

@@ -81,7 +81,6 @@ Change = Callable[[list[bytes]], list[bytes]]
 
 
 def flip(frame: bytes) -> bytes:
-    """Change the last bit of the message, before its tag."""
     message, tag = bytearray(frame[:-TAG_BYTES]), frame[-TAG_BYTES:]
     message[-1] ^= 1
     return bytes(message) + tag

@@ -200,17 +200,6 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
         await engine_of(late.address).start()
 
 
-async def test_worker_of_another_engine_is_unused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with sites(tmp_path, 2) as workers:
-        workers[1].engine.info = replace(workers[1].engine.info, sample_rate=8000)
-        async with started(engine_of(workers[0].address)) as engine:
-            engine._link.update([str(site.address) for site in workers])
-            await happens(lambda: "has another engine than the others, and is not used" in caplog.text)
-            for _ in range(3):
-                await whole(engine, "uno")
-            assert engine.info.max_concurrency == 1 and not workers[1].engine.segments
-
-
 async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

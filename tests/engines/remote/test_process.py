@@ -15,7 +15,6 @@ from websockets.asyncio.client import connect
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.types import Segment, SpeechChunk
-from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
 from kani.engines.remote.connection import Connection, WorkerLost
@@ -25,12 +24,9 @@ from kani.engines.restarts import Restarts
 from tests.clients.kani.wire import receive, request, stream
 from tests.conftest import StartServer
 from tests.engines.packages.life import started, workers
-from tests.engines.remote.test_remote import content
 from tests.support.patience import WITHIN_S, happens
 
 pytestmark = pytest.mark.server
-
-STREAMS = 100
 KILLS = 5
 """Tries to kill a worker inside a segment: between two nothing is lost, and a new worker speaks the rest."""
 
@@ -77,41 +73,6 @@ async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch
         await waiting
         assert heard and not worker.is_running()
         assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
-
-
-async def test_killed_worker_loses_only_what_was_heard_of(tmp_path: Path) -> None:
-    registry = CollectorRegistry()
-    own = EspeakEngine()
-    await own.start()
-    async with espeak_in_process(tmp_path, registry) as (engine, worker):
-        heard: list[list[SpeechChunk]] = [[] for _ in range(STREAMS)]
-        tasks = [asyncio.create_task(speak(engine, number, heard[number])) for number in range(STREAMS)]
-
-        def under_way() -> list[int]:
-            return [n for n in range(STREAMS) if len(heard[n]) == 1 and not tasks[n].done()]
-
-        async with asyncio.timeout(WITHIN_S):
-            # Some have ended, one has given a first second of five and is granted one or two more, most wait.
-            await happens(lambda: under_way() and any(task.done() for task in tasks))
-            doomed = under_way()
-            worker.send_signal(signal.SIGKILL)
-            await asyncio.wait(tasks)
-        failed = 0
-        for number, task in enumerate(tasks):
-            error = task.exception()
-            if error is None:
-                expected: list[SpeechChunk] = []
-                await speak(own, number, expected)
-                assert content(heard[number]) == content(expected)
-            else:
-                failed += 1
-                assert heard[number], "a stream of which nothing was heard was lost"
-                assert isinstance(error, EngineFailed) and error.logged
-                assert str(error) == "the espeak engine was lost"
-        assert all(tasks[number].exception() is not None for number in doomed)
-        assert failed < STREAMS / 2
-        assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
-    await own.stop()
 
 
 async def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:

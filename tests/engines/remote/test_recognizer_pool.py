@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from kani.core.audio.pcm import wav
-from kani.core.errors import EngineFailed, EngineLost, EngineUnavailable
+from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
@@ -155,19 +155,6 @@ async def test_recognition_without_events_begins_again_elsewhere(tmp_path: Path,
             found = [await first] + [event async for event in events]
         assert found == await direct(4)
         sites.workers[0].draining = False
-
-
-async def test_recognition_of_which_events_came_fails_with_its_worker_and_the_next_goes_on(
-    tmp_path: Path,
-) -> None:
-    async with pooled(tmp_path) as (sites, recognizer):
-        async with aclosing(recognizer.recognize(Microphone(2).audio(), "es")) as events:
-            await anext(events)
-            sites.kill_busy()
-            with pytest.raises(EngineFailed, match="the loudness recogniser was lost"):
-                async for _ in events:
-                    pass
-        assert await recognized(recognizer, 4) == await direct(4)
 
 
 async def test_audio_that_is_read_again_is_kept_until_it_was_read() -> None:

@@ -153,7 +153,6 @@ def test_idle_recogniser_gives_its_memory_back_and_hears_again(start_server: Sta
     front = psutil.Process(server.process.pid)
 
     def memory_mib() -> float:
-        """Resident memory of the server and of all its processes."""
         processes = (front, *front.children(recursive=True))
         return float(sum(each.memory_info().rss for each in processes)) / 2**20
 

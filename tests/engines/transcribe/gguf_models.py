@@ -101,7 +101,6 @@ def _base_weights() -> dict[str, Array]:
 
 
 def whisper_base(path: Path) -> Path:
-    """Write the embedded base."""
     weights = _base_weights()
     config, tokenizer = (
         json.loads(parts(name)[0].read_bytes()) for name in ("config.json", "tokenizer.json")

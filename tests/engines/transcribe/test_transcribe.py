@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from kani.core.errors import EngineLost, EngineUnavailable
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.errors import EngineUnavailable
+from kani.core.transcriber import TranscribedSegment
 from kani.engines.plugin import Resources
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.transcribe.plugin import find
 from kani.engines.transcribe.recognizer import TranscribeRecognizer
 from kani.runtime.recognition.heard_words import cut, is_speech, text_of, timed, told
-from tests.engines.packages.life import resources, started, workers
-from tests.engines.packages.test_recognizers import pieces
+from tests.engines.packages.life import resources, started
 from tests.engines.transcribe.gguf_models import whisper_base
 from tests.judges.judged import JUDGE_PYTHON, needs
 from tests.runtime.test_hub import Hub
@@ -127,28 +123,3 @@ async def test_cut_file_is_refused(tmp_path: Path, base: Path, kept: float) -> N
     with pytest.raises(EngineUnavailable, match=r"cut\.gguf.*name another one \(KANI_RECOGNIZER_MODEL"):
         async with started(built(tmp_path, cut_off(tmp_path, base, kept))):
             pass
-
-
-@pytest.mark.server
-async def test_lost_process_comes_back(tmp_path: Path, base: Path) -> None:
-    noise = np.random.default_rng(1).normal(0, 0.1, 8 * RATE).astype(np.float32)
-    async with started(built(tmp_path, base)) as recognizer:
-        assert recognizer.info.live_delay_s is not None and len(recognizer.info.languages) > 90
-        english = TranscriptionOptions(language="en")
-        cancelled = asyncio.create_task(recognizer.hear(np.tile(noise, 12), english))
-        hearing = asyncio.create_task(recognizer.hear(noise, english))
-        await asyncio.sleep(0)
-        cancelled.cancel()
-        assert (await hearing)[0].start_s == 0.0
-        hearing = asyncio.create_task(recognizer.hear(noise, english))
-        await asyncio.sleep(0)
-        (worker,) = workers()
-        worker.kill()
-        # What had not begun is heard by the next process.
-        with suppress(EngineLost):
-            assert (await hearing)[0].end_s > 0
-        # Silence has no words, though Whisper says "you" to it.
-        silence = np.zeros(5 * RATE, np.float32)
-        assert not [one async for one in recognizer.transcribe(pieces(silence), english)]
-        (heard_,) = await recognizer.hear(silence, english)
-        assert heard_.text

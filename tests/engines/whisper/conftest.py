@@ -47,7 +47,6 @@ async def say(engine: KokoroEngine, language: str, text: str) -> Said:
 
 @pytest.fixture(scope="session")
 def said(onnx_engine: KokoroEngine) -> dict[str, Said]:
-    """One sentence in each of three languages."""
     return {
         language: asyncio.run(say(onnx_engine, language, text)) for language, (_, text) in SENTENCES.items()
     }

@@ -98,7 +98,6 @@ class Driver:
                     self.make_passes(has_speech=has_speech)
 
     def make_one(self, *, has_speech: bool = True, probability: float = 0.5) -> None:
-        """Make one pass, whether or not it is due."""
         audio = self.stream.begin_pass()
         self.stream.finish_pass(transcribe(audio, has_speech=has_speech, probability=probability))
 

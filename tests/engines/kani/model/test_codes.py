@@ -69,7 +69,6 @@ def random(*shape: int, key: int = 0, level: float = 3.0) -> Tensor:
 
 
 def transformers_probabilities(logits: Tensor, said: list[int], sampling: Sampling) -> Tensor:
-    """The probabilities that transformers' generate draws from."""
     scores = RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty)(torch.tensor([said]), logits[None])
     scores = TemperatureLogitsWarper(sampling.temperature)(None, scores)
     scores = TopKLogitsWarper(sampling.top_k)(None, scores)
@@ -96,15 +95,6 @@ def test_chances_match_transformers(sampling: Sampling, codebook: int, key: int,
         sampler.drawn[:, codebook, code] = True
     expected = transformers_probabilities(logits, said, sampling)
     assert (frequencies(sampler, logits, codebook) - expected).abs().max() <= 1.01 / GRID
-
-
-def test_repetition_penalty_is_per_codebook() -> None:
-    logits = random(CODES)
-    sampler = state(1, sampling=Sampling(temperature=0, repetition_penalty=1e6))
-    best = logits.topk(3).indices.tolist()
-    with_end = torch.cat((logits, torch.tensor([-100.0])))[None]
-    assert [int(sampler.draw(with_end, 0)) for _ in range(2)] == best[:2]
-    assert [int(sampler.draw(logits[None], 1)) for _ in range(3)] == best
 
 
 @pytest.mark.parametrize("top_k", [0, MAX_CANDIDATES + 1, 10**9])

@@ -55,7 +55,6 @@ def missing() -> str:
 
 @pytest.fixture(scope="module")
 def kernels(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cache of the compiled library."""
     return tmp_path_factory.mktemp("kernels")
 
 
@@ -101,7 +100,6 @@ def weights_of(config: ModelConfig) -> Weights:
 
 @pytest.fixture(scope="module", params=SIZES)
 def model(request: pytest.FixtureRequest, library: Library) -> NativeLanguageModel:
-    """A language model of each of the sizes."""
     return model_of(library, config_of(SIZES[request.param]))
 
 

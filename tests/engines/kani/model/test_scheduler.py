@@ -200,7 +200,6 @@ def bench(new_runner: conftest.NewRunner, codec: NanoCodec, judge: Judge, prompt
 def scheduling(
     runner: Runner, *, max_lead_s: float = 1e9, start: bool = True, **changes: int
 ) -> Iterator[Scheduler]:
-    """A scheduler, started or not, that is stopped in the end."""
     how = {"max_prefill_prompts": 1, "prefill_tokens_per_step": 16} | changes
     scheduler = Scheduler(runner, sample_rate=RATE, frame_s=FRAME_S, max_lead_s=max_lead_s, **how)
     if start:

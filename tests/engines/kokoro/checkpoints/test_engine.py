@@ -5,22 +5,16 @@ import logging
 import os
 import re
 import zipfile
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import numpy as np
 import onnx
 import pytest
 import torch
 from onnx import ModelProto, helper, numpy_helper
-from prometheus_client import CollectorRegistry
-from websockets.asyncio.client import connect
 
-from kani.composition.settings import load
-from kani.composition.speech_service import build_engines
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.checkpoints.build import PARTS, build
@@ -38,12 +32,10 @@ from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.plugin import Resources
 from kani.runtime.build_cache import BuildFailed
-from tests.clients.kani.wire import RATE, ask, request, samples
-from tests.conftest import StartServer
 from tests.engines.checkpoints import saved
 from tests.engines.kokoro.conftest import MakeFolder
+from tests.engines.packages import life
 from tests.judges.judge import edit_distance, hear, words_of
-from tests.runtime.test_hub import NO_HUB, Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, symbols_and_style
 from tests.support.sound_measures import log_spectral_distance
@@ -55,22 +47,15 @@ TEXT = "Hello there, my friend."
 GERMAN = "Wir fahren morgen mit dem Zug nach Berlin."
 
 
-@asynccontextmanager
-async def started(cache: Path, decoder: str = "onnx", **models: Path) -> AsyncIterator[KokoroEngine]:
-    """An engine with checkpoints, which is stopped in the end."""
+def started(cache: Path, decoder: str = "onnx", **models: Path) -> AbstractAsyncContextManager[KokoroEngine]:
     named = tuple((language, str(folder)) for language, folder in models.items())
     settings = KokoroSettings(decoder=decoder, student="never", models=named)
-    engine = KokoroEngine(settings, Resources(cache))
-    try:
-        await engine.start()
-        yield engine
-    finally:
-        await engine.stop()
+    return life.started(KokoroEngine(settings, Resources(cache)))
 
 
-def assert_heard(said: Samples, rate: int) -> None:
+def assert_heard(said: Samples) -> None:
     """German is understood; the network never learned it, so a word or two may be heard as others."""
-    spoken, heard = (re.findall(r"\w+", text.lower()) for text in (GERMAN, hear(said, rate, "de")))
+    spoken, heard = (re.findall(r"\w+", text.lower()) for text in (GERMAN, hear(said, 24_000, "de")))
     assert edit_distance(spoken, heard) <= 2, heard
 
 
@@ -97,24 +82,7 @@ async def test_embedded_model_under_another_name_says_the_same(
         writer, begun = Writer(GERMAN, 2, first=5), Segment("", "martin", "de")
         said, spans = joined([chunk async for chunk in engine.stream(begun, writer.text)])
     assert writer.waited and len(spans) == len(GERMAN.split())
-    assert_heard(said, 24_000)
-
-
-async def test_german_is_spoken(start_server: StartServer, make_folder: MakeFolder, published: bytes) -> None:
-    folder = make_folder("german", published, martin="im_nicola", df_eva="if_sara")
-    server = start_server("--kokoro-models", f"de={folder}")
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
-        listed = (await client.get("/v1/audio/voices")).json()["voices"]
-        health = (await client.get("/health")).json()
-    languages = {voice["id"]: voice["language"] for voice in listed}
-    assert (languages["martin"], languages["df_eva"], languages["if_sara"]) == ("de", "de", "it")
-    assert health["languages"]["de"] == "kokoro" and health["default_voices"]["de"] == "df_eva"
-    assert "de" not in health["accented"] and "nl" in health["accented"]
-    async with connect(server.url, max_size=None) as socket:
-        for voice, config in (("df_eva", {}), ("martin", {"voice_id": "martin"})):
-            answer = await ask(socket, request(GERMAN, config=config | {"language": "de"}))
-            assert answer["metadata"]["voice"] == voice, answer
-            assert_heard(samples(answer) / np.float32(32768), RATE)
+    assert_heard(said)
 
 
 async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes, tmp_path: Path) -> None:
@@ -128,41 +96,6 @@ async def test_measured_voice_is_kept(make_folder: MakeFolder, published: bytes,
             kept.append([(entry.name, entry.stat().st_mtime_ns) for entry in found])
     assert (said[0] == said[1]).all() and len(said[0]) > 24_000
     assert len(kept[0]) == 1 and kept[0] == kept[1]
-
-
-async def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
-    make_folder: MakeFolder,
-    published: bytes,
-    tmp_path: Path,
-    hub: Hub,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    hub.marks_files = False
-    folder = make_folder("german", published, martin="im_nicola")
-    hub.files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("**/*.*")}
-    hub.files |= {"README.md": b"not needed", "samples/a.wav": b"not needed"}
-    given = {"kokoro_models": "de=owner/name", "kokoro_decoder": "onnx", "cache_dir": tmp_path / "cache"}
-    chosen = load(given, {}, tmp_path / "none")
-    segment, said = Segment("Guten Morgen.", "martin", "de"), []
-    with caplog.at_level(logging.INFO):
-        for requested in (False, True, False):
-            kokoro, _ = build_engines(chosen, CollectorRegistry(), fetch_requested=requested).required
-            assert isinstance(kokoro, KokoroEngine)
-            if not requested and not said:
-                with pytest.raises(EngineUnavailable, match=r"owner/name is not here.*KANI_KOKORO_MODELS"):
-                    await kokoro.start()
-                assert not hub.asked
-            else:
-                await kokoro.start()
-                assert kokoro.info.networks == {"de": "owner/name"}
-                said.append(joined(await chunks_of(kokoro, segment))[0])
-                use_hub(monkeypatch, NO_HUB)
-            await kokoro.stop()
-    assert (said[0] == said[1]).all() and len(said[0]) > 12_000
-    fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
-    assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
-    assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
 
 
 async def test_other_network_is_refused(make_folder: MakeFolder, tmp_path: Path) -> None:
@@ -323,14 +256,12 @@ async def assert_words(engine: KokoroEngine) -> Samples:
 
 
 def speaking(engine: KokoroEngine) -> WindowedSynthesizer:
-    """The synthesizer of the checkpoint."""
     checkpoint = engine._checkpoints.speaking(SPOKEN)
     assert checkpoint is not None
     return checkpoint.synthesizer
 
 
 def decoded(synthesizer: WindowedSynthesizer, decoders: list[Decoder]) -> list[Array]:
-    """The text by several decoders, from the same features."""
     prosody, features = synthesizer.predict(one_utterance(SPOKEN.text, "en").symbols, SPOKEN, Stop())
     norms = NormAffine.from_statistics(features, synthesizer.predict_statistics("af_sky", prosody, features))
     return [

@@ -2,7 +2,6 @@
 
 import collections
 import io
-import os
 import pickle
 import sys
 import zipfile
@@ -25,7 +24,7 @@ from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.choice import with_checkpoints
 from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints
-from kani.engines.kokoro.checkpoints.finding import local_places
+from kani.engines.kokoro.checkpoints.finding import find_places, local_places
 from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
@@ -38,8 +37,10 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.build_cache import ChildProcess
-from tests.engines.checkpoints import Damage, changed, saved
+from tests.engines.checkpoints import Damage, Harmful, changed, saved
 from tests.engines.kokoro.conftest import MakeFolder
+from tests.runtime.test_hub import NO_HUB, Hub, use_hub
+from tests.runtime.test_hub import hub as hub
 from tests.support.tone import tones
 
 SHIPPED = Voices()
@@ -64,16 +65,6 @@ def test_voices_are_read_from_each_kind_of_file(tmp_path: Path) -> None:
     assert tables.keys() == {"raw", "Bjorn", "one", "two", "three", "eva"}
     for table in tables.values():
         assert table.dtype == np.float32 and table.shape == TABLE.shape and (table == TABLE).all()
-
-
-class Harmful:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return os.system, (f"touch {self.path}",)
 
 
 def zipped(name: str, compression: int = zipfile.ZIP_STORED, **content: bytes) -> Damage:
@@ -136,6 +127,24 @@ def test_spoilt_folder_refused(make_folder: MakeFolder, spoil: Damage, reason: s
     spoil(folder)
     with pytest.raises(EngineUnavailable, match=rf"^KANI_KOKORO_MODELS: the checkpoint in .*{reason}"):
         found(de=folder)
+
+
+def test_checkpoint_of_a_hub_is_fetched_once_and_only_when_asked(
+    make_folder: MakeFolder, tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hub.marks_files, folder = False, make_folder("german")
+    hub.files = {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("**/*.*")}
+    hub.files |= {"README.md": b"not needed", "samples/a.wav": b"not needed"}
+    models, cache = {"de": hub.repository}, tmp_path / "cache"
+    with pytest.raises(EngineUnavailable, match=r"owner/name is not here.*KANI_KOKORO_MODELS"):
+        find_places(models, cache, may_fetch=False)
+    assert not hub.asked
+    fetched = find_places(models, cache, may_fetch=True)
+    (files,) = read_checkpoints(fetched, SHIPPED.all)
+    assert [voice.id for voice in files.voices] == ["martin"] and fetched["de"].name == "owner/name"
+    assert not [path for path in hub.asked if path.endswith((".md", ".wav"))]
+    use_hub(monkeypatch, NO_HUB)
+    assert find_places(models, cache, may_fetch=False) == fetched
 
 
 def test_names_give_language_and_gender(make_folder: MakeFolder, monkeypatch: pytest.MonkeyPatch) -> None:

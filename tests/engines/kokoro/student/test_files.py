@@ -14,11 +14,10 @@ import pytest
 
 from kani.core.engine import LightVoices
 from kani.core.errors import EngineUnavailable
-from kani.core.types import Prosody, Segment
+from kani.core.types import Segment
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop, Stopped
-from kani.engines.kokoro.pitch_control import apply_pitch
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.student import files as student_files
@@ -40,7 +39,7 @@ from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import BANDS, HOP, SAMPLE_RATE, WINDOW, pulses, synthesize
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources
-from tests.support.kokoro import agreement_db, chunks_of, joined, semitones
+from tests.support.kokoro import agreement_db, chunks_of, joined
 
 VOICES = Voices().all
 
@@ -58,7 +57,6 @@ def change(folder: Path, **changed: Any) -> None:
 
 
 def set_graphs(folder: Path, **graphs: bytes) -> None:
-    """Replace graphs, with the checksums that belong to them."""
     for name, content in graphs.items():
         (folder / f"student.{name}.onnx").write_bytes(content)
     sums = {each: hashlib.sha256((folder / each).read_bytes()).hexdigest() for each in (PROSODY, DECODER)}
@@ -66,7 +64,6 @@ def set_graphs(folder: Path, **graphs: bytes) -> None:
 
 
 def shuffled(folder: Path) -> None:
-    """The graphs change places."""
     one, other = ((folder / name).read_bytes() for name in (PROSODY, DECODER))
     set_graphs(folder, prosody=other, decoder=one)
 
@@ -209,15 +206,6 @@ def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> Non
         model.decode(prosody, 0, 10, stop)
 
 
-def test_pitch_is_changed_between_the_halves(model: StudentModel) -> None:
-    plain = model.predict(SYMBOLS, 1.0, Stop())
-    assert plain.log_f0 == pytest.approx(model.facts.log_f0, abs=0.2)
-    higher = apply_pitch(plain, Prosody(pitch=4.0), model.facts.log_f0)
-    frames = int(plain.frames.sum())
-    before, after = (semitones(model.decode(one, 0, frames, Stop()))[0] for one in (plain, higher))
-    assert after - before == pytest.approx(4.0, abs=1.0)
-
-
 def spectra(count: int) -> np.ndarray:
     """Silence: every magnitude is nothing."""
     made = np.zeros((count, 5, BANDS), np.float32)
@@ -239,22 +227,6 @@ def test_pulses_are_all_harmonics_below_eleven_kilohertz() -> None:
     # Parts equal the whole.
     pitch = np.linspace(80, 300, 40, dtype=np.float32)
     np.testing.assert_array_equal(pulses(pitch, 7, 20), pulses(pitch, 0, 40)[7 * HOP : 20 * HOP])
-
-
-def test_rest_alone_is_the_inverse_transform() -> None:
-    """The magnitudes and phases of a signal's spectra give that signal."""
-    count = 70
-    signal = np.random.default_rng(1).standard_normal(count * HOP).astype(np.float32)
-    padded = np.pad(signal, WINDOW // 2)
-    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(WINDOW) / WINDOW)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, WINDOW)[::HOP][:count]
-    transformed = np.fft.rfft(frames * hann)
-    given = spectra(count)
-    given[:, 3], given[:, 4] = np.log(np.abs(transformed)), np.angle(transformed)
-    made = synthesize(given.reshape(count, -1), np.zeros(count, np.float32))
-    inside = slice(0, -2 * HOP)
-    assert len(made) == len(signal)
-    assert agreement_db(signal[inside], made[inside]) > 80
 
 
 def test_filter_without_effect_and_noise_are_as_asked() -> None:

@@ -14,21 +14,16 @@ from kani.core.emotions import EMOTIONS
 from kani.core.engine import LightVoices
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Samples, Segment, Span
-from kani.engines.espeak.client import EspeakClient
 from kani.engines.known_voices import KnownVoices
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import PieceTiming
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
-from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pieces import Manner, Pieces
+from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speed_check import LATE_COST
-from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
-from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
-from kani.engines.kokoro.timing import speech_level, symbol_edges, word_boundary
-from kani.engines.kokoro.windows import count_speakable
+from kani.engines.kokoro.timing import speech_level
 from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate, wrong_words
 from tests.support.kokoro import (
@@ -316,33 +311,3 @@ async def test_pieces_go_on_as_they_ended(student: KokoroEngine, monkeypatch: py
         await ENGLISH.write(student, text)
     # 0.995; 0.957 where a piece is decoded after its own prediction of the words before.
     assert len(alike) > 40 and np.mean(alike) > 0.98
-
-
-def test_next_word_changes_little_of_the_melody_at_a_seam(student: KokoroEngine) -> None:
-    """The pitch of 75 ms on either side, as predicted when the words before are spoken, and a word later."""
-    segment, phonemizer = Segment("", VOICE, LANGUAGE), phonemizer_for(EspeakClient.shared(), LANGUAGE)
-    assert phonemizer is not None
-
-    def predicted(text: str) -> tuple[Utterance, PredictedProsody]:
-        (utterance,) = split_utterances(text, phonemizer)
-        prepared = student._synthesizer.prepare(utterance.symbols, segment, Stop(), Manner(complete=False))
-        return utterance, prepared.prosody
-
-    def near_seam(utterance: Utterance, prosody: PredictedProsody, spoken: int) -> Samples:
-        """Pitch of the twelve half frames around the end of the first ``spoken`` words."""
-        edges, words = symbol_edges(prosody.frames), utterance.words
-        seam = 2 * word_boundary(utterance, words[spoken - 1], words[spoken], edges) // FRAME_SAMPLES
-        return prosody.pitch[0, seam - 6 : seam + 6]
-
-    semitones = []
-    for text in WRITTEN:
-        words = text.rstrip(".").split()
-        known = [predicted(" ".join(words[:count])) for count in range(5, len(words))]
-        for now, later in pairwise(known):
-            spoken = count_speakable(now[0], len(now[0].words))
-            before, after = near_seam(*now, spoken), near_seam(*later, spoken)
-            voiced = (before > 60) & (after > 60)
-            if voiced.sum() >= 5:
-                semitones.append(np.abs(12 * np.log2(before[voiced] / after[voiced])).mean())
-    # 0.34; 0.62 where the words that stand for the rest begin a clause of their own.
-    assert len(semitones) > 60 and np.mean(semitones) <= 0.5

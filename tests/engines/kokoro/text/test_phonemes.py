@@ -318,17 +318,6 @@ async def test_ipa_is_intelligible(
     assert words == words_of(text.replace(written, said), language)
 
 
-async def test_growing_text_uses_ipa(engine: KokoroEngine) -> None:
-    text = "We wrote to my friend Xqz last week, and she will be here soon with all of them."
-    lasting = []
-    for ipa in ("ˈm", "ˈmaɪkəl ˈændɹuː ˈmaɪkəl"):
-        _, spans = await growing(engine, text, {"Xqz": f"/{ipa}/"})
-        assert_spans(text, spans)
-        lasting += [span.end_s - span.start_s for span in spans if span.start == text.index("Xqz")]
-    short, long = lasting
-    assert long > short + 0.5
-
-
 async def test_lexicon_is_intelligible_in_growing_text(engine: KokoroEngine) -> None:
     text = "We keep the SQL of my friend Xqz in the old house near the river."
     samples, _ = await growing(engine, text, {"SQL": "sequel", "Xqz": "/ˈmaɪkəl/"})

@@ -17,7 +17,6 @@ _LAST_TEXT, _CANTONESE = 50_256, 50_358
 
 
 def parts(name: str) -> list[Path]:
-    """Paths of the installed parts of a file of the embedded base."""
     (weight,) = (each for each in weights.WHISPER_BASE if each.name.endswith(name))
     found = []
     for package, path in weight.parts:

@@ -17,8 +17,6 @@ import pytest
 import tokenizers
 from faster_whisper.tokenizer import Tokenizer
 
-from kani.composition.settings import load
-from kani.composition.speech_service import build_recognizer
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
@@ -84,41 +82,16 @@ def test_folder_comes_first_then_the_models_folder(tmp_path: Path) -> None:
         WhisperRecognizer(models_dir=None, cache_dir=tmp_path, model="large")
 
 
-@pytest.mark.parametrize("recognizer", ["auto", "whisper"])
-@pytest.mark.parametrize("no_fetch", [False, True])
-async def test_named_model_is_fetched_unless_forbidden(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, recognizer: str, no_fetch: bool
+def test_checkpoint_of_a_hub_is_fetched_once(
+    tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    use_hub(monkeypatch, NO_HUB)
-    given = {"recognizer_model": "owner/name", "no_fetch": no_fetch, "cache_dir": tmp_path}
-    made = build_recognizer(recognizer, load(given, {}, tmp_path / "none"))
-    assert made is not None and not made.info.languages
-    reason = "is not fetched unasked" if no_fetch else "cannot be fetched from the model hub"
-    with pytest.raises(EngineUnavailable, match=f"^KANI_RECOGNIZER_MODEL: owner/name .*{reason}"):
-        await made.start()
-
-
-@pytest.mark.heard
-async def test_checkpoint_of_a_hub_is_fetched_once(
-    tmp_path: Path,
-    hub: Hub,
-    checkpoint: Checkpoint,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    hub.marks_files = False
-    hub.files = {path.name: path.read_bytes() for path in checkpoint("english").iterdir()}
-    hub.files["README.md"] = b"not needed"
+    hub.files = dict.fromkeys((MODEL, CONFIG, VOCABULARY, TOKENIZER, "README.md"), b"content")
     with caplog.at_level(logging.INFO):
-        for _ in range(2):
-            one = WhisperRecognizer(models_dir=None, cache_dir=tmp_path, may_fetch=True, model=hub.repository)
-            await one.start()
-            assert one.info.languages == {"en"} and one.info.version == "name int8"
-            await one.stop()
-            use_hub(monkeypatch, NO_HUB)
-    fetches = [line for line in caplog.messages if line.startswith("fetching owner/name at revision")]
-    assert len(fetches) == 1 and "licence: an-open-licence" in fetches[0]
-    assert not [path for path in hub.asked if path.endswith("README.md")]
+        folder = find(hub.repository, tmp_path, may_fetch=True)
+    assert {path.name for path in folder.iterdir()} == hub.files.keys() - {"README.md"}
+    assert "licence: an-open-licence" in caplog.text
+    use_hub(monkeypatch, NO_HUB)
+    assert find(hub.repository, tmp_path) == folder
 
 
 @pytest.fixture

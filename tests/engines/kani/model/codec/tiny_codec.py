@@ -101,7 +101,6 @@ def weights(settings: Mapping[str, Any], key: int) -> dict[str, torch.Tensor]:
 
 
 def write(path: Path, sizes: Mapping[str, Any] = TINY, *, key: int = 0) -> None:
-    """Write a .nemo archive of these sizes."""
     settings = config(sizes)
     checkpoint = io.BytesIO()
     torch.save(weights(settings, key), checkpoint)
