@@ -174,6 +174,13 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
         ((("Mi", "es"), ("apellido", "es")), DICTATION["es"] + " Ana", DICTATED_WAIT_S),
         ((("My", "en"), ("name", "en")), "Ana", DICTATED_WAIT_S),
         ((("612", "es"),), DICTATION["es"] + " Ana", DICTATED_WAIT_S),
+        (
+            (("Ace,", "es"), ("E,", "es"), ("L,", "es"), ("e.", "es")),
+            DICTATION["es"] + " Ana",
+            DICTATED_WAIT_S,
+        ),
+        ((("P-H-O.", "en"),), "Ana", DICTATED_WAIT_S),
+        ((("a", "es"), ("y", "es"), ("las", "es"), ("a", "es")), "Ana", LONGEST_WAIT_S),
         ((("Hola", "es"), ("two", "en")), "Ana", LONGEST_WAIT_S),
     ],
 )

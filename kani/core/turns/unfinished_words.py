@@ -132,6 +132,9 @@ DECIMAL = _tables(_DECIMAL)
 """Words between a number and its decimal places."""
 
 DICTATION = {
-    "es": "El correo es luis arroba correo punto com. Se deletrea be, a, ese, efe. Son 6 1 2 4.",
+    "es": "El correo es luis arroba correo punto com. Se escribe B-A-S-F, H-U-G-O. Son 6 1 2 4.",
+    "fr": "L'adresse est luc arobase exemple point fr. Ça s'écrit B-A-S-F, H-U-G-O. 6 1 2 4.",
+    "it": "L'indirizzo è luca chiocciola esempio punto it. Si scrive B-A-S-F, H-U-G-O. 6 1 2 4.",
+    "pt": "O email é luis arroba exemplo ponto com. Escreve-se B-A-S-F, H-U-G-O. 6 1 2 4.",
 }
 """Texts with dictated things, for languages in which Whisper writes them badly by itself."""

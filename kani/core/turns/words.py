@@ -26,6 +26,8 @@ _ONE_BY_ONE = re.compile(r"[A-ZÑ]([-.][A-ZÑ])+|\d([-.]\d){2,}")
 _IS = frozenset("is it's that's es est c'est è é ist".split())
 # Digits of a turn that dictates a number.
 _SOME_DIGITS = 2
+# Three letters in a row, as "k v i" or "e-l-e"; in scripts without small letters one sign may be a word.
+_LETTERS = re.compile(r"(?<!\w)[a-zñç](?:[ .-]+[a-zñç]){2}(?!\w)")
 
 
 def goes_on(words: Sequence[str], language: str) -> bool:
@@ -79,7 +81,8 @@ def dictates(words: Sequence[str], language: str) -> bool:
     """Return True if a turn's ``words`` dictate a number, a name or an address; language: primary subtag."""
     known = DICTATED.get(language, frozenset())
     digits = sum(character.isdigit() for word in words for character in word)
-    return digits >= _SOME_DIGITS or any(plain(word) in known for word in words)
+    spelled = _LETTERS.search(" ".join(map(plain, words)))
+    return digits >= _SOME_DIGITS or spelled is not None or any(plain(word) in known for word in words)
 
 
 def plain(word: str) -> str:
