@@ -54,15 +54,19 @@ const gallery = new Gallery();
 const features = new Features();
 server.learn = learn;
 
-/** Speak the text of the form; tries: to hear how a choice sounds. */
+/** Speak the text of the form; tries: to hear how a choice sounds, which a long text that is silent does not begin for. */
 function speak(tries) {
-  if (tries && features.book?.rests()) return;
+  if (tries && (features.book?.rests() || (!playback.busy && find("page-of-text").dataset.letters === "small"))) return;
   features.stopDictation();
   const choice = { ...compose.choice, ...features.book?.next, tries };
-  if (SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) return playback.speak(choice);
-  playback.stage.say("");
-  complain(t(choice.text ? "problem.silent" : "problem.empty"));
-  find("text").focus();
+  if (!SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) {
+    playback.stage.say("");
+    complain(t(choice.text ? "problem.silent" : "problem.empty"));
+    return find("text").focus();
+  }
+  playback.speak(choice);
+  // Who tries a choice looks at that.
+  if (!tries) find("words").scrollIntoView({ block: "nearest" });
 }
 
 /** Keep a result; comes: more of it. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */
@@ -203,7 +207,7 @@ for (const id of ["code", "details"]) {
   });
 }
 find("voice-chip").addEventListener("click", () => {
-  find("gallery").focus();
+  find("gallery").focus({ preventScroll: true });
   find("gallery-title").scrollIntoView({ block: "start" });
 });
 find("share").addEventListener("click", async () => {

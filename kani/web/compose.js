@@ -164,9 +164,10 @@ class Compose {
     return this.#language.value || this.#spoken || locale;
   }
 
-  /** Id of the voice that speaks: the one that is chosen, or that the server has for the text, as far as is known. */
+  /** Id of the voice that speaks: the one that is chosen, or that the server has for the text; "" for a text that may be of another language than the page. */
   get speaking() {
-    return this.#voice.value || this.#heard || this.own(this.tongue);
+    const known = this.#language.value || this.#spoken || new RegExp(`^$|${t("text.signs")}`, "iu").test(this.choice.text);
+    return this.#voice.value || this.#heard || (known ? this.own(this.tongue) : "");
   }
 
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
@@ -182,8 +183,7 @@ class Compose {
 
   /** Choose a voice by its id, and a language, if it is one that the voice has a foreign accent in. */
   choose(voice, language = "") {
-    this.#wanted.voice = voice;
-    if (language) this.#wanted.language = language;
+    this.#wanted = { voice, language: language || this.#wanted.language };
     this.#offer();
   }
 

@@ -3,7 +3,7 @@
 import { find, moveByArrows, queryAll } from "./element.js";
 import { number, t } from "./i18n.js";
 
-/** The emotions as chips: a click chooses one and speaks the text in it, which is how they are compared. */
+/** The emotions as chips: a click chooses one and speaks a short text in it, which is how they are compared. */
 export class Emotions {
   #chips = queryAll("button", find("emotions"));
   #value = "";

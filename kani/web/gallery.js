@@ -1,5 +1,5 @@
 /**
- * The server's voices as a list: a few at first, all on demand. A click takes a voice and speaks the text, the circle
+ * The server's voices as a list: a few at first, all on demand. A click takes a voice and speaks a short text, the circle
  * plays a sample, the star marks a favourite; Enter, Space and F do the same.
  */
 
@@ -106,12 +106,13 @@ export class Gallery {
   #few(fitting) {
     const kind = (voice) => `${voice.language} ${voice.gender}`;
     const own = this.#own(this.#tongue);
-    const isFirst = (voice) => voice === own || voice.kept || this.#marked.has(voice.id) || voice.id === compose.choice.voice;
-    const first = fitting.filter(isFirst);
+    const first = fitting.filter((voice) => voice === own || voice.kept || this.#marked.has(voice.id));
     const kinds = new Set(first.map(kind));
     const others = fitting.filter((voice) => !first.includes(voice));
     const differing = others.filter((voice) => !kinds.has(kind(voice)) && kinds.add(kind(voice)));
-    return [...new Set([...first, ...differing, ...others])].slice(0, Math.max(FEW, first.length));
+    const few = [...new Set([...first, ...differing, ...others])].slice(0, Math.max(FEW, first.length));
+    // The one that is chosen stays where it was: the list does not move under the finger.
+    return fitting.filter((voice) => few.includes(voice) || voice.id === compose.choice.voice);
   }
 
   #draw() {

@@ -14,7 +14,7 @@ import { nameOf } from "./voices.js";
  * @param {import("./transcript-view.js").TranscriptView} view
  */
 export function handleRepeat(own, view) {
-  const show = () => (find("listen-voice").textContent = t("listen.voice", { voice: nameOf(compose.speaking).split(" · ")[0] }));
+  const show = () => (find("listen-voice").textContent = t("listen.voice", { voice: (nameOf(compose.speaking) || t("voice.default")).split(" · ")[0] }));
   find("listen-own").addEventListener("click", () => {
     find("listen-repeat").checked = true;
     own();

@@ -12,9 +12,7 @@ export function shareLink(base, choice) {
   for (const [name, short] of Object.entries(NAMES)) {
     if (choice[name] !== undefined && choice[name] !== DEFAULTS[name]) fields.set(short, String(choice[name]));
   }
-  const url = new URL(base);
-  url.hash = fields.toString();
-  return url.href;
+  return new URL(`#${fields}`, base).href;
 }
 
 /** The request in a fragment; null where there is none. */

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "اكتب نصًا أو ألصقه",
   "text.replaced": "استُبدل النص.",
   "text.hint": "‏Control وEnter للقراءة، وEscape للإيقاف.",
+  "text.signs": "\\p{sc=Arab}",
   "text.example": "مثال",
   "book.open": "كتاب",
   "language.label": "اللغة",

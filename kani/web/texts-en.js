@@ -14,6 +14,8 @@ export const texts = {
   "text.placeholder": "Type or paste a text",
   "text.replaced": "Text replaced.",
   "text.hint": "Control and Enter speaks, Escape stops.",
+  // A text that has this is taken for one in the page's language until the server says which it is.
+  "text.signs": "\\b(the|and|are|of|your?|this|that|it|my|with|hello|hi|what|how|not|have|for|to)\\b",
   "text.example": "Example",
   "book.open": "Book",
   "language.label": "Language",

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "Escribe o pega un texto",
   "text.replaced": "Texto sustituido.",
   "text.hint": "Control e Intro habla, Escape detiene.",
+  "text.signs": "[¿¡ñ]|\\b(el|los|las|muy|hola|está|más|pero)\\b",
   "text.example": "Ejemplo",
   "book.open": "Libro",
   "language.label": "Idioma",

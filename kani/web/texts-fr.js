@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "Écrivez ou collez un texte",
   "text.replaced": "Texte remplacé.",
   "text.hint": "Contrôle et Entrée pour lire, Échap pour arrêter.",
+  "text.signs": "\\b(les?|des|et|est|je|vous|nous|dans|pas|pour|bonjour|une|du|avec)\\b",
   "text.example": "Exemple",
   "book.open": "Livre",
   "language.label": "Langue",

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "कोई पाठ लिखें या चिपकाएँ",
   "text.replaced": "पाठ बदला गया।",
   "text.hint": "Control और Enter से बोलना, Escape से रुकना।",
+  "text.signs": "\\p{sc=Deva}",
   "text.example": "उदाहरण",
   "book.open": "किताब",
   "language.label": "भाषा",

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "テキストを入力または貼り付け",
   "text.replaced": "テキストを置き換えました。",
   "text.hint": "Control＋Enter で読み上げ、Escape で停止します。",
+  "text.signs": "[ぁ-ヶ]",
   "text.example": "例文",
   "book.open": "本",
   "language.label": "言語",

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "Escreva ou cole um texto",
   "text.replaced": "Texto substituído.",
   "text.hint": "Control e Enter falam, Escape para.",
+  "text.signs": "\\b(não|uma?|os|em|d[oa]s?|ao|você|bom)\\b",
   "text.example": "Exemplo",
   "book.open": "Livro",
   "language.label": "Idioma",

@@ -14,6 +14,7 @@ export const texts = {
   "text.placeholder": "输入或粘贴文本",
   "text.replaced": "文本已替换。",
   "text.hint": "按 Control 加回车开始合成，按 Esc 停止。",
+  "text.signs": "^[^ぁ-ヶ]*\\p{sc=Han}",
   "text.example": "示例",
   "book.open": "书籍",
   "language.label": "语言",

@@ -58,11 +58,10 @@ export class TranscriptView {
 
   /** Every word that is shown: {element, start, end}. */
   get words() {
-    this.#words ??= this.#transcript.rows.flatMap(({ words }, n) => {
+    return (this.#words ??= this.#transcript.rows.flatMap(({ words }, n) => {
       const elements = queryAll("span", this.#elements[n]);
       return words.map(({ start, end }, at) => ({ element: elements[at], start, end }));
-    });
-    return this.#words;
+    }));
   }
 
   #row(row, turn) {
@@ -157,7 +156,6 @@ export class TranscriptView {
 /** The words of a row as elements, with the spaces between them. */
 function spans({ words }) {
   return words.flatMap(({ text, glued }, n) => {
-    const element = make("span", { textContent: text });
-    return glued || n === 0 ? [element] : [" ", element];
+    return [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })];
   });
 }

@@ -177,10 +177,9 @@ export class Words {
  * @param {HTMLElement?} before the word that was lit last, null for none
  */
 export function follow(box, word, before) {
-  if (!before) box.scrollIntoView({ block: "nearest" });
   reveal(box, word);
   const { top: above, bottom: below } = (before ?? word).getBoundingClientRect();
-  if (!before || (below > 0 && above < window.innerHeight)) word.scrollIntoView({ block: "nearest" });
+  if (below > 0 && above < window.innerHeight) word.scrollIntoView({ block: "nearest" });
 }
 
 /** Scroll a box to a word that is not in sight in it, so that whole lines are; above: how many before its own. */

@@ -199,7 +199,7 @@ def test_recordings_and_repetition_are_found_without_scrolling(
     expect(page.locator("#repeat-card")).to_be_hidden()
 
 
-COVERED = """() => ["edit", "book-restart", "book-close"].filter((id) => {
+COVERED = """() => ["book-previous", "book-next", "book-restart", "book-close"].filter((id) => {
   const { right, top, bottom } = document.getElementById(id).getBoundingClientRect();
   return document.elementFromPoint(right - 12, (top + bottom) / 2)?.closest("[id]").id !== id;
 })"""
@@ -214,7 +214,8 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
             expect(page.locator(selector)).to_be_in_viewport(ratio=1)
 
     page.click("#speak")
-    for menu, last in (("#files", "#json"), ("#playback", "#volume"), ("#rest", "#show-details")):
+    in_view("#edit", "#book", "#share", "#emotions button >> nth=0")
+    for menu, last in (("#files", "#json"), ("#playback", "#sleep"), ("#rest", "#show-details")):
         # A click of the driver's would scroll to what another menu still covers.
         page.eval_on_selector(f"{menu} > summary", "e => e.click()")
         in_view("#text", "#speak", "#voice-chip", "#pause", "#waveform", f"{menu} .sheet", last)
@@ -222,9 +223,26 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
     page.set_input_files("#book-file", {"name": "A.txt", "mimeType": "text/plain", "buffer": b"One."})
     page.wait_for_selector("#book-close")
     page.eval_on_selector("#book-bar", "bar => { bar.hidden = false; }")
-    assert page.evaluate(COVERED) == []
+    for act in ("#book-title", "#speak"):
+        page.click(act)
+        assert page.evaluate(COVERED) == [], act
     page.eval_on_selector("#add-voice", "e => e.click()")
     in_view("#voice-name", "#voice-language", "#record", "#voice-consent", "#voice-keep")
+
+
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (640, 360)])
+def test_nothing_moves_when_a_choice_is_tried(visit: Visit, width: int, height: int) -> None:
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=True)
+    page = visitor.page
+    choices = "#emotions button, #gallery [role=option], #parameters"
+    places = "all => all.map((e) => `${e.id || e.value} ${e.getBoundingClientRect().top}`)"
+    for tried in ("#emotions [value=happy]", "#gallery [role=option] >> nth=3"):
+        page.locator(tried).scroll_into_view_if_needed()
+        before = page.eval_on_selector_all(choices, places)
+        page.eval_on_selector(tried, "e => e.click()")
+        visitor.wait_for_sound()
+        assert page.eval_on_selector_all(choices, places) == before
+        visitor.wait_for_end()
 
 
 TABS = """() => [...document.querySelectorAll("#tabs button")].map((tab) => {
@@ -268,6 +286,13 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> N
     expect(page.locator("#pause")).to_be_focused()
     page.click("#add-voice")
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
+
+
+def test_title_and_time_of_the_player_stand_beside_each_other_in_arabic(visit: Visit) -> None:
+    visitor = visit(locale="ar", viewport={"width": 360, "height": 640}, has_touch=True)
+    visitor.begin("a" * 300)
+    right = visitor.page.eval_on_selector("#clock", "e => e.getBoundingClientRect().right")
+    assert right <= visitor.page.eval_on_selector("#of", "e => e.getBoundingClientRect().left")
 
 
 def test_reduced_motion_stops_animations(visit: Visit) -> None:

@@ -247,10 +247,12 @@ def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor, page
     assert samples(visitor.download("#history li button >> nth=2"))[0]
 
 
-def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_of_them(
+def test_a_click_on_an_emotion_or_a_voice_speaks_a_short_text_and_the_history_keeps_the_last_of_them(
     visitor: Visitor,
     page: Page,
 ) -> None:
+    page.fill("#text", TEXT * 40)
+    page.click("#emotions [value=calm]")
     page.fill("#text", TEXT)
     for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
         page.click(act)
@@ -278,6 +280,8 @@ def test_only_changed_parameters_are_sent(visitor: Visitor, page: Page) -> None:
     assert page.evaluate(chosen, "#voice").startswith("Default (English")
     page.fill("#text", "Hello.")
     assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
+    page.fill("#text", "Mañana vamos a la playa.")
+    assert visitor.text("#voice-chip-name") == "Default"
     visitor.choose("#language", "en")
     page.select_option("#voice", "espeak:en-us")
     visitor.feel("excited")
