@@ -57,7 +57,6 @@ async def client(server: InProcessServer) -> AsyncIterator[httpx.AsyncClient]:
 
 @asynccontextmanager
 async def made(client: httpx.AsyncClient, content: bytes | str = TEXT, **query: str) -> AsyncIterator[Events]:
-    """Ask for an audiobook; its events."""
     query = {"name": "Mi diario.md"} | query
     async with client.stream("POST", AUDIO_PATH, params=query, content=content) as answer:
         assert answer.status_code == 200, await answer.aread()

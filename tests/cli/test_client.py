@@ -208,7 +208,6 @@ def test_a_real_player_plays(ask: Run, tmp_path: Path, name: str) -> None:
 
 
 def only(folder: Path, name: str) -> str:
-    """A folder that holds one of this machine's programs."""
     programs = folder / "programs"
     programs.mkdir()
     (programs / name).symlink_to(shutil.which(name) or "")

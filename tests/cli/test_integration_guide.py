@@ -66,7 +66,6 @@ def assistant(server: Any, recording: bytes, tmp_path: Path) -> Path:
 
 
 def run(snippet: str, folder: Path, port: int) -> str:
-    """Run a snippet in the assistant's folder; what it printed."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONIOENCODING": "utf-8"}
     options = ("-W", "error", "-W", "ignore::ResourceWarning", "-c", RUNNER)
     return python(*options, given=snippet.replace("8001", str(port)), cwd=folder, env=environment).stdout

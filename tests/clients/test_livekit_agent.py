@@ -32,7 +32,6 @@ Begin = Callable[..., Awaitable[Any]]
 
 
 def example(name: str) -> Any:
-    """Import a module of the examples."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(EXAMPLES)
         return importlib.import_module(name)

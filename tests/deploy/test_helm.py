@@ -91,7 +91,6 @@ def container(objects: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 @pytest.fixture(scope="module", params=VARIANTS.values(), ids=VARIANTS.keys())
 def objects(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
-    """The objects of one variant."""
     return render(request.param)
 
 

@@ -26,7 +26,6 @@ VARIABLES = {name for field in fields() for name in variables(field)}
 
 
 def services(path: Path) -> dict[str, Any]:
-    """Return the services of a compose file by name."""
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))["services"]
     return found
 
@@ -86,7 +85,6 @@ needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reas
 
 
 def lines() -> dict[str, str]:
-    """The unit's lines by name."""
     return dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.M))
 
 

@@ -1,4 +1,4 @@
-"""Cases of the parsers of recordings, texts, files and other servers' messages."""
+"""Cases of the parsers of recordings, texts, files, voices as numbers and other servers' messages."""
 
 import io
 import struct
@@ -20,11 +20,17 @@ from kani.core.audio.pcm import decode_recording
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.types import Embedding
+from kani.core.voices.names.mix import parse_mix
 from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from kani.engines.elevenlabs import messages as upstream
 from kani.engines.kani.model.codec.config import NanoCodecConfig
 from kani.engines.kani.model.codec.nemo_archive import CONFIG_NAME, WEIGHTS_NAME, read_nemo
 from kani.engines.kani.model.model_config import ModelConfig
+from kani.protocols.kyutai import messages as kyutai
+from kani.protocols.kyutai import voice_payload
+from kani.protocols.openai.errors import ApiError
+from kani.protocols.openai.speech.tags import split_turns
+from kani.protocols.shared.client_languages import accept_languages
 from kani.runtime.checkpoint import open_weights, read_json
 from kani.runtime.errors import CheckpointError
 from kani.text.languages import resolve
@@ -54,6 +60,7 @@ El 3/4/2025 a las 10:30 h, **3,5 €** y 1.234.567 km². *Sí*, `código` [enlac
 | a | b |
 |---|---|
 """
+MARKS = "Hola, ¿qué tal? [pause:1.5s] [voice:alloy] [rate:0.8] Hi."
 LEXICON = "# es\nKani = kaˈni\nSQL\tese cu ele\n[en]\nnginx = engine x  # server\n[*]\nC++ = /θe mas mas/\n"
 ENV = "KANI_PORT=8001\nKANI_MAX_TEXT='10000'\n# no\nexport KANI_VOICE=\"es\"\nKANI_API_KEYS=a,b\n"
 
@@ -155,10 +162,27 @@ def _mapping(mutator: Mutator, sample: Any) -> dict[str, Any]:
     return changed if isinstance(changed, dict) else sample
 
 
+def _payload(mutator: Mutator, sample: bytes) -> np.ndarray:
+    """Numbers of a voice with a wrong container, though its digest may be right."""
+    content = mutator.bytes(sample)[: voice_payload._BYTES - voice_payload._HEAD.size]
+    digest = voice_payload._digest(content) if mutator.sometimes() else bytes(16)
+    head = voice_payload._HEAD.pack(voice_payload.MAGIC, voice_payload.VERSION, len(content), digest)
+    words = np.frombuffer((head + content).ljust(voice_payload._BYTES, b"\0"), "<i2").astype(np.float32)
+    shape = (1, kyutai.EMBEDDING_CHANNELS, voice_payload.FRAMES)
+    return (words / np.float32(voice_payload._SCALE)).reshape(shape)
+
+
+def _embedding_content() -> bytes:
+    values = voice_payload.pack([Embedding("tone", "tone 1", np.ones(4, np.float32), {})])
+    packed = (values.reshape(-1).astype(np.float64) * voice_payload._SCALE).astype("<i2").tobytes()
+    _, _, length, _ = voice_payload._HEAD.unpack_from(packed)
+    return packed[voice_payload._HEAD.size :][:length]
+
+
 NAMES = (
     "recording|recording to transcribe|ogg opus stream|markup|ssml|segmenter|normalizer|lexicon|language|"
     ".env|elevenlabs answer|client|client's voices|kept voice|embedding|config.json|codec config|nemo|"
-    "safetensors"
+    "safetensors|kyutai voice payload|openai marks|mix of voices|accept-language"
 ).split("|")
 
 
@@ -217,4 +241,13 @@ def cases(folder: Path) -> list[Case]:
         Case("codec config", (codec,), _mapping, NanoCodecConfig.parse, (broken,)),
         of_bytes("nemo", through(read_nemo), broken, archive.read_bytes(), share=0.25),
         of_bytes("safetensors", through(open_weights), broken, checkpoint),
+        Case("kyutai voice payload", (_embedding_content(),), _payload, voice_payload.unpack),
+        Case("openai marks", (MARKS,), Mutator.text, lambda text: split_turns(text, marks=True), (ApiError,)),
+        Case("mix of voices", ("af_bella(2)+af_sky(1)",), Mutator.text, parse_mix, (InvalidRequest,)),
+        Case(
+            "accept-language",
+            ("es-419,es;q=0.9,en-GB;q=0.8,*;q=0.1",),
+            Mutator.text,
+            lambda text: accept_languages({"accept-language": text}),
+        ),
     ]

@@ -65,7 +65,6 @@ class CloningServer:
     folder: Path
 
     async def keep(self, name: str, level: float) -> None:
-        """Keep a voice that sounds so loud."""
         await self.service.cloning.add(
             NewVoice(name, hum(4.0, level), consent="It is me.", origin="test", language="es")
         )

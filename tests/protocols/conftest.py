@@ -43,7 +43,6 @@ def espeak_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @pytest.fixture
 def client(espeak_app: AppServer) -> Iterator[httpx.Client]:
-    """A client of ``espeak_app``."""
     with httpx.Client(base_url=espeak_app.http_url) as client:
         yield client
 

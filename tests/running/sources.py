@@ -47,7 +47,6 @@ def files() -> dict[str, Path]:
 
 
 def module_name(path: Path) -> str:
-    """Return a file's name in an import statement."""
     return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -9,7 +9,6 @@ from kani.server.metrics import Metrics
 
 
 def assert_shown(metrics: Metrics, samples: str) -> None:
-    """Assert that each line is one of the exposition."""
     shown = metrics.text().decode().splitlines()
     assert [line for line in samples.split("\n") if line.strip() not in shown] == []
 

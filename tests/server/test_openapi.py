@@ -68,7 +68,6 @@ class Operation:
         return self.method == "DELETE", not (self.method == "POST" and "{" not in self.path)
 
     def resolved(self, part: Any) -> Any:
-        """Resolve a reference; any other part is returned as it is."""
         if part is None or "$ref" not in part:
             return part
         *_, kind, name = part["$ref"].split("/")

@@ -47,7 +47,6 @@ def symbols_and_style(text: str, voice: str, language: str) -> tuple[str, Array]
 
 
 async def chunks_of(engine: KokoroEngine, segment: Segment) -> list[SpeechChunk]:
-    """All chunks of a segment."""
     return [chunk async for chunk in engine.synthesize(segment)]
 
 

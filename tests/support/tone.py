@@ -73,7 +73,6 @@ class ToneEngine:
         """Nothing to load."""
 
     async def stop(self) -> None:
-        """Nothing to free."""
         assert not self.under_way
 
     async def embed(self, recording: Recording) -> Embedding:
@@ -147,7 +146,6 @@ class ToneEngine:
             self.under_way -= 1
 
     async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
-        """One word, once it may be said."""
         while self.allow is not None and self.steps >= self.allow:
             self.moved.clear()
             await self.moved.wait()

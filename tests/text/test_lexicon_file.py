@@ -38,8 +38,6 @@ Write = Callable[..., Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Writes the file of a lexicon."""
-
     def written(content: str | bytes, encoding: str = "utf-8") -> Path:
         path = tmp_path / "words.txt"
         path.write_bytes(content if isinstance(content, bytes) else content.encode(encoding))

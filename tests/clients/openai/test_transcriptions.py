@@ -55,8 +55,6 @@ async def async_client(server: ServerProcess) -> AsyncIterator[AsyncOpenAI]:
 
 @pytest.fixture
 def elevenlabs(server: ServerProcess) -> Iterator[Callable[..., Any]]:
-    """Transcribe by ElevenLabs' own SDK."""
-
     def convert(samples: Samples, **options: Any) -> Any:
         audio = io.BytesIO(wav(samples, RATE))
         return sdk.speech_to_text.convert(model_id="scribe_v1", file=audio, **options)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -25,7 +26,20 @@ from kani.protocols.openai.realtime.answers import tools
 from kani.protocols.openai.realtime.unmute.session import Session
 from kani.protocols.voxcpm import messages as voxcpm_messages
 from kani.protocols.voxcpm import params as voxcpm_params
-from tests.protocols.foreign.values import BROKEN, PACKED, Schema, messages, names_in, object_of, schema_of
+from tests.fuzzing.mutator import INPUTS, SEED, Mutator
+from tests.protocols.foreign.values import (
+    BROKEN,
+    PACKED,
+    Schema,
+    messages,
+    mutated,
+    names_in,
+    object_of,
+    schema_of,
+)
+
+SAMPLES: dict[str, list[Any]] = json.loads(Path(__file__).with_name("samples.json").read_text("utf-8"))
+"""Valid messages with most of their fields."""
 
 Frame = str | bytes
 Answers = list[Any]
@@ -37,7 +51,6 @@ Settled = Callable[[Answers], bool]
 
 
 def one_of(*types: str) -> Settled:
-    """Wait for a message of one of the types."""
     return lambda answers: answers[-1].get("type") in types
 
 
@@ -59,8 +72,11 @@ def _cases(schema: Schema, *examples: Any, after: Sequence[Any] = ()) -> Iterato
         yield from ((about, [text, *rest]) for about, text in messages(schema, example))
 
 
-def _broken(after: Sequence[Any] = ()) -> Iterator[Case]:
+def _broken(samples: str = "", after: Sequence[Any] = ()) -> Iterator[Case]:
+    """Yield messages that are none, and mutated ones of ``SAMPLES``."""
     rest: list[Frame] = [json.dumps(each) for each in after]
+    for sample in SAMPLES.get(samples, ()):
+        yield from ((text, [text, *rest]) for text in mutated(sample, INPUTS // 4))
     yield from ((f"{text[:20]!r}…", [text, *rest]) for text in BROKEN)
     yield "binary", [b"\xff", *rest]
 
@@ -68,7 +84,7 @@ def _broken(after: Sequence[Any] = ()) -> Iterator[Case]:
 def _kani() -> Iterator[Case]:
     data = _with(schema_of(kani_messages._Data), config=schema_of(kani_messages.Config))
     requests = ({"type": f"tts_{kind}", "data": {"text": "a"}} for kind in ("request", "stream_request"))
-    yield from _broken()
+    yield from _broken("kani")
     yield from _cases(object_of(["type"], data=data), *requests)
 
 
@@ -79,7 +95,7 @@ _PING = {"type": "ping", "timestamp": 7}
 def _voxcpm() -> Iterator[Case]:
     params = schema_of(voxcpm_params.Given)
     request = {"type": "tts_request", "request_id": "1", "params": {"text": "a"}}
-    yield from _broken()
+    yield from _broken("voxcpm")
     yield from _cases(object_of(_VOXCPM, params=params), request)
 
 
@@ -91,7 +107,7 @@ def _voxcpm_others() -> Iterator[Case]:
 def _relay() -> Iterator[Case]:
     end = [{"action": "finish_tts"}, {"action": "ping"}]
     texts = ({"action": action, "text": "a"} for action in ("start_tts", "append_tts"))
-    yield from _broken(end)
+    yield from _broken("relay", end)
     yield from _cases(object_of(names_in(relay_messages)), *texts, after=end)
 
 
@@ -99,7 +115,7 @@ _HEARD = {"message_type": "input_audio_chunk", "audio_base_64": "", "commit": Tr
 
 
 def _listening() -> Iterator[Case]:
-    yield from _broken([_HEARD])
+    yield from _broken(after=[_HEARD])
     yield from _cases(schema_of(elevenlabs_listening.AudioChunk), _HEARD, after=[_HEARD])
 
 
@@ -112,7 +128,7 @@ def _elevenlabs() -> Iterator[Case]:
     schedule = object_of(["chunk_length_schedule"], chunk_length_schedule=_array({}))
     objects = dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule)
     objects["voice_settings"] = schema_of(voice_settings.Settings)
-    yield from _broken(end)
+    yield from _broken("elevenlabs", end)
     yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, after=end)
 
 
@@ -125,7 +141,7 @@ def _dialogue() -> Iterator[Case]:
         "voice_settings": schema_of(voice_settings.DialogueSettings),
     }
     schema = object_of(names_in(dialogue_messages, elevenlabs_messages), **objects)
-    yield from _broken(end)
+    yield from _broken("dialogue", end)
     yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
 
 
@@ -136,6 +152,10 @@ def _message_pack() -> Iterator[Case]:
         if isinstance(kind, type) and issubclass(kind, kyutai_messages._Tagged)
     ]
     end: list[Frame] = [kyutai_messages.EOS_BYTE, b"\xc1"]
+    mutator = Mutator(f"{SEED}/kyutai")
+    for sample in SAMPLES["kyutai"] * (INPUTS // 20):
+        packed = _packed(mutator, sample)
+        yield f"{packed[:40]!r}", [packed, *end]
     for value in PACKED:
         yield f"{value[:20]!r}", [value, *end]
         for kind in kinds:
@@ -144,6 +164,15 @@ def _message_pack() -> Iterator[Case]:
                 key = msgspec.msgpack.encode(name)
                 message = b"\x82\xa4type" + (value if name == "type" else tag) + key + value
                 yield f"{kind.__name__}.{name} = {value[:20]!r}", [message, *end]
+
+
+def _packed(mutator: Mutator, sample: Any) -> bytes:
+    try:
+        packed = msgspec.msgpack.encode(mutator.object(sample))
+    except (UnicodeEncodeError, OverflowError):
+        # What MessagePack has no way to write.
+        packed = msgspec.msgpack.encode(sample)
+    return mutator.bytes(packed) if mutator.sometimes() else packed
 
 
 def _with(schema: Schema, **properties: Schema) -> Schema:
@@ -169,7 +198,7 @@ def _realtime() -> Iterator[Case]:
 
 
 def _events() -> Iterator[Case]:
-    yield from _broken()
+    yield from _broken("realtime")
     names = names_in(connection, audio_payload)
     for kind in connection.CLIENT_EVENTS:
         for about, frames in _cases(object_of(["event_id", *names]), {"type": kind}):
@@ -208,7 +237,7 @@ def _unmute_settled(answers: Answers) -> bool:
     return str((answers[-1].get("error") or {}).get("event_id")) == "barrier"
 
 
-_SPEECH = one_of("tts_response", "tts_stream_complete")
+_SPEECH = one_of("tts_response", "tts_stream_complete", "pong")
 _ELEVENLABS_QUERY = names_in(elevenlabs_query)
 _KYUTAI_QUERY = names_in(kyutai_query)
 _KEYED = {"kyutai-api-key": "public_token"}

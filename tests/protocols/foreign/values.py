@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from tests.fuzzing.mutator import INPUTS, SEED, Mutator
+
 HALF = "\ud800"
 DIGITS = "9" * 5000
 """More than Python converts to an integer."""
@@ -26,7 +28,6 @@ class Raw(str):
 
 
 def nested(depth: int, *, objects: bool = False) -> Raw:
-    """Return JSON so many levels deep."""
     begin, end = ('{"a":', "}") if objects else ("[", "]")
     return Raw(begin * depth + "0" + end * depth)
 
@@ -75,7 +76,6 @@ def schema_of(kind: type) -> Schema:
 
 
 def resolved(schema: Any, components: Mapping[str, Any]) -> Any:
-    """Return a schema without references."""
     if isinstance(schema, list):
         return [resolved(each, components) for each in schema]
     if not isinstance(schema, dict):
@@ -86,7 +86,6 @@ def resolved(schema: Any, components: Mapping[str, Any]) -> Any:
 
 
 def object_of(names: Sequence[str], **known: Schema) -> Schema:
-    """Return the schema of an object with fields of any kind."""
     return {"type": "object", "properties": {**{name: {} for name in names}, **known}}
 
 
@@ -163,6 +162,13 @@ def messages(schema: Schema, example: Any = None, *, ssml: bool = True) -> Itera
             yield f"{name} = {shown(value)}", written(_with(example, path, schemas, value))
     if isinstance(example, dict):
         yield "a name", written({**example, HALF: HALF, "a\0": nested(900)})
+        yield from ((shown(text), text) for text in mutated(example, INPUTS // 20))
+
+
+def mutated(example: Any, count: int) -> Iterator[str]:
+    """Yield JSON with values changed, dropped, added or wrapped, and texts that are none."""
+    mutator = Mutator(f"{SEED}/{example}")
+    yield from (mutator.json(example).encode(errors="replace").decode() for _ in range(count))
 
 
 def shown(value: Any) -> str:

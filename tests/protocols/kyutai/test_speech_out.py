@@ -14,7 +14,6 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kani.core.audio.ogg_opus import OggOpusDecoder
-from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import Heard, hear_all, opened, say
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
@@ -136,7 +135,6 @@ async def test_message_ends_word(espeak_app: AppServer) -> None:
 
 
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}
-OCTETS = "application/octet-stream"
 
 
 def streamed(body: bytes) -> Samples:
@@ -178,19 +176,6 @@ def test_legacy_endpoint_returns_word_times(client: httpx.Client) -> None:
         assert file.getnframes() == 4 * 1920
 
 
-def test_recording_becomes_voice(client: httpx.Client) -> None:
-    """By an engine that does not clone too; test_cloning.py has those that do."""
-    tone = (0.3 * np.sin(np.arange(16_000 * 3) * 2 * np.pi * 220 / 16_000)).astype(np.float32)
-    answer = client.post(
-        "/api/voice", content=wav(tone, 16_000), headers={"content-type": OCTETS, "accept": "*/*"}
-    )
-    assert (answer.status_code, answer.headers["content-type"]) == (200, OCTETS)
-    voice = unpack(answer.content)
-    assert list(voice) == ["type", "embeddings", "shape"]
-    assert (voice["type"], voice["shape"]) == ("Voice", [1, 512, 125])
-    assert len(voice["embeddings"]) == 64_000 and np.abs(voice["embeddings"]).max() <= 1
-
-
 async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx.Client) -> None:
     async with opened(espeak_app) as websocket:
         await websocket.recv()
@@ -203,9 +188,3 @@ async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx.Cli
         ("batched_asr", "/api/asr-streaming", "0"),
     ]
     assert all(isinstance(fact, str) for one in (build, *modules) for fact in one.values())
-
-
-@pytest.mark.parametrize("path", ["/api/tts_streaming", "/api/asr-streaming"])
-def test_get_of_a_websocket_asks_for_the_upgrade(client: httpx.Client, path: str) -> None:
-    answer = client.get(path, headers=KEY)
-    assert answer.status_code == 400 and "upgrade" in answer.text

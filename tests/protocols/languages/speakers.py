@@ -149,7 +149,6 @@ async def wyoming(to: Place, texts: Sequence[str]) -> Speech:
 
 
 async def request(socket: ClientConnection, text: str, **config: object) -> dict[str, Any]:
-    """Send a request of Kani's; return what its answer says."""
     return await kani_wire.ask(socket, kani_wire.request(text, config=config))
 
 

@@ -109,7 +109,6 @@ async def command_line(house: House, samples: Samples, words: Sequence[str]) -> 
 
 
 async def _listen(house: House, samples: Samples, *options: str) -> str:
-    """What ``kani-tts listen`` prints."""
     file = house.folder / "recording.wav"
     file.write_bytes(wav(samples, RATE))
     printed, complained = io.StringIO(), io.StringIO()

@@ -37,12 +37,10 @@ Row = tuple[str, Given, str | None, str | None, str]
 
 
 def body(**fields: Any) -> Given:
-    """JSON of a call that speaks."""
     return {"json": {"input": "Hello.", "model": "tts-1", "voice": "alloy"} | fields}
 
 
 def form(file: bytes = WAV, **fields: Any) -> Given:
-    """A form with a recording to transcribe."""
     return {"files": {"file": ("a.wav", file)}, "data": {"model": "whisper-1"} | fields}
 
 
@@ -51,7 +49,6 @@ def consent(file: bytes, **fields: Any) -> Given:
 
 
 def audio_json(content: bytes | Given) -> Given:
-    """JSON that holds a recording to transcribe."""
     content = content if isinstance(content, bytes) else json.dumps({"model": "m"} | content).encode()
     return {"content": content, "headers": {"content-type": "application/json"}}
 

@@ -4,12 +4,10 @@ They are unmodified but for their address.
 """
 
 import asyncio
-import io
 import warnings
 from collections.abc import Iterator
 from typing import Any
 
-import av
 import numpy as np
 import pytest
 from livekit.agents.utils import http_context
@@ -51,19 +49,6 @@ pytestmark = [
 def sdk(espeak_server: ServerProcess) -> Iterator[OpenAI]:
     with OpenAI(base_url=f"{espeak_server.http_url}/v1", api_key="any", max_retries=0) as client:
         yield client
-
-
-def test_sdk_streams_speech(sdk: OpenAI) -> None:
-    options = {"model": "gpt-4o-mini-tts", "voice": "coral", "input": SPANISH, "instructions": "Be calm."}
-    speech: Any = sdk.audio.speech.with_streaming_response
-    with speech.create(response_format="pcm", **options) as answer:
-        pieces = list(answer.iter_bytes(2400))
-    whole = sdk.audio.speech.create(response_format="pcm", **options)
-    assert len(pieces) > 3 and b"".join(pieces) == whole.content
-    assert np.abs(as_samples(whole.content)).max() > 0.1
-    # The default format, as most use it.
-    with av.open(io.BytesIO(sdk.audio.speech.create(**options).content)) as file:
-        assert file.format.name == "mp3" and file.streams.audio[0].rate == RATE
 
 
 def test_sdk_raises_its_own_errors(sdk: OpenAI) -> None:

@@ -57,7 +57,6 @@ async def hears(start_app: StartApp) -> AsyncIterator[Hears]:
 
 
 async def commit(client: Client, *audio: Samples) -> str:
-    """Send audio, and end its turn; return the transcript."""
     if audio:
         await client.append(*audio)
     await client.send("input_audio_buffer.commit")

@@ -3,12 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from kani.protocols.openai.realtime.conversation import MAX_ITEMS
 from tests.clients.openai_realtime import BETA, Client, audio_of, loud, quiet, realtime, text_item, types
-from tests.judges.judge import hear, word_error_rate
 from tests.support.chat.talking import ANSWER_EVENTS, DELTAS, done, names_of, transcript_of
 from tests.support.loudness import PausingRecognizer
 from tests.support.servers.app_server import AppServer
@@ -204,11 +202,3 @@ async def test_speech_that_asks_for_an_answer_is_unsupported(speaker: Client) ->
     assert not [event for event in speaker.seen if "transcription" in event["type"]]
     await speaker.send("response.create")
     assert (await speaker.until("error"))[-1]["error"]["code"] == "unsupported"
-
-
-@pytest.mark.heard
-@pytest.mark.parametrize("instructions", ["", "Speak like a pirate, please."])
-async def test_text_alone_is_heard(speaker: Client, instructions: str) -> None:
-    events = await say(speaker, TEXT, instructions=instructions, audio={"output": {"voice": "espeak:en"}})
-    samples = np.frombuffer(audio_of(events), "<i2").astype(np.float32) / 32768
-    assert word_error_rate(TEXT, hear(samples, 24_000, "en"), "en") <= 0.2

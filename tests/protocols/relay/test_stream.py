@@ -23,7 +23,7 @@ from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, connect_client
 from tests.support.event_loop import virtual_time
-from tests.support.patience import WITHIN_S, happens
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
@@ -96,18 +96,6 @@ async def test_incremental_text_is_spoken_before_it_ends(stream: Client) -> None
     assert first["type"] == "chunk" and first["chunk_index"] == 0
     await stream.write(pieces[-1])
     assert (await stream.receive_after_chunks())["text"] == "".join(pieces)
-
-
-async def test_idle_text_is_spoken_to_last_word(stream: Client) -> None:
-    await stream.send("append_tts", text="Déjame ver")
-    text = ""
-    async with asyncio.timeout(WITHIN_S):
-        while not text.endswith("ver"):
-            text += "".join((await stream.receive())["chars"])
-    await stream.write(". Ya está.")
-    while (message := await stream.receive())["type"] == "chunk":
-        text += "".join(message["chars"])
-    assert text == message["text"] == "Déjame ver. Ya está."
 
 
 async def test_texts_are_queued_in_order(stream: Client) -> None:

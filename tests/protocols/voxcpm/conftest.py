@@ -8,6 +8,5 @@ from tests.support.servers.app_server import AppServer
 
 @pytest.fixture
 async def talk(espeak_app: AppServer) -> AsyncIterator[Client]:
-    """A client of the socket of ``espeak_app``."""
     async with opened(espeak_app.url) as client:
         yield client

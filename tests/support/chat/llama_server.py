@@ -95,7 +95,6 @@ def write_model(path: Path) -> None:
 
 
 def main() -> None:
-    """Serve until standard input ends."""
     import xllamacpp
 
     path = Path(sys.argv[1]) / "tiny.gguf"

@@ -67,13 +67,11 @@ async def answering(
 
 
 async def write(client: Client, text: str, **response: Any) -> None:
-    """Ask in writing."""
     await client.send("conversation.item.create", item=text_item(text))
     await client.send("response.create", response=response)
 
 
 async def done(client: Client) -> Event:
-    """The next response, once it is done."""
     response: Event = (await client.until("response.done"))[-1]["response"]
     return response
 

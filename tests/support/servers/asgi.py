@@ -31,7 +31,6 @@ async def served(
     protocol: type[WebSocketProtocol] = WebSocketProtocol,
     tls: ssl.SSLContext | None = None,
 ) -> AsyncIterator[int]:
-    """Serve an application while the body runs; yields its port."""
     if table is None:  # one without a connection is false
         table = TcpTable(64, print)
     with socket.create_server(("127.0.0.1", 0)) as listener:

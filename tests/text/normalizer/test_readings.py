@@ -10,7 +10,7 @@ from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, normalize, speakable
 from kani.text.normalizer.number_words.languages import number_words
 from tests.support.tables import rows
-from tests.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, UNSEEN, as_expected, compared, pairs
+from tests.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, UNSEEN, as_expected, pairs
 
 
 @pytest.mark.parametrize(("language", "written", "spoken"), rows(__file__, "readings.tsv"))
@@ -108,27 +108,3 @@ def test_pairs_are_read_as_expected(language: str):
     assert not own, "not read as expected:\n" + "\n".join(own)
     share = 1 - len(misses) / len(table)
     assert share >= GOAL, f"{share:.1%} of {len(table)} as expected; not so:\n" + "\n".join(misses)
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_pairs_are_many_and_unique(language: str):
-    written = [pair.written for pair in pairs(language)]
-    assert len(written) >= LEAST[language]
-    assert len(written) == len(set(written))
-
-
-def test_many_pairs_are_from_other_projects():
-    """150 come from published test sets: just a table of our own would only confirm what we thought of."""
-    assert sum(pair.source not in (OWN, UNSEEN) for language in LANGUAGES for pair in pairs(language)) >= 150
-
-
-@pytest.mark.parametrize("language", ("es", "en"))
-def test_pairs_have_all_categories(language: str):
-    assert {pair.category for pair in pairs(language)} >= CATEGORIES
-
-
-def test_comparison_ignores_case_and_punctuation():
-    assert compared("¡Veintido\u0301s,  casas!") == compared("veintidós casas")
-    assert compared("quatre-vingt-trois") == compared("Quatre vingt trois.")
-    assert compared("ثَلاثة") == compared("ثلاثة")
-    assert compared("5 %") != compared("5")

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import aioice.ice
 import httpx
-import numpy as np
 import pytest
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
@@ -25,7 +24,6 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc import routes
 from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_PIECES, MAX_WAITING, Call
-from kani.protocols.openai.realtime.webrtc.speaker import FRAME, RATE, Speaker, Utterance
 from tests.clients.openai_call import SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
 from tests.support.chat.endpoint import say
@@ -48,7 +46,6 @@ async def ready(tmp_path: Path) -> AsyncIterator[InProcessServer]:
 
 @pytest.fixture
 async def offer() -> AsyncIterator[str]:
-    """An offer that is good."""
     caller = Caller()
     yield await caller.offer()
     await caller.close()
@@ -305,30 +302,3 @@ async def test_channel_that_only_takes_room_ends_the_call(
     await call.receive()
     assert call._inbox.empty() is not ends
     await call.close()
-
-
-async def test_answer_that_is_cleared_between_two_pieces_ends_there() -> None:
-    speaker, seen = Speaker(), list[str]()
-    utterance = Utterance(lambda: seen.append("drained"), lambda: seen.append("cleared"))
-    utterance.add(FRAME / RATE)
-    speaker.put(utterance, np.ones(FRAME, np.float32))
-    first, second = await speaker.recv(), await speaker.recv()
-    assert (first.pts, second.pts) == (0, 960) and utterance.played_s == FRAME / RATE
-    assert seen == []  # it may go on
-    speaker.clear()
-    speaker.clear()
-    assert seen == ["cleared"]
-    speaker.stop()
-
-
-async def test_utterances_follow_each_other_and_each_is_drained() -> None:
-    speaker, seen = Speaker(), list[str]()
-    for name in ("one", "two"):
-        utterance = Utterance(lambda name=name: seen.append(name), lambda: seen.append("cleared"))
-        speaker.put(utterance, np.ones(FRAME // 2, np.float32))
-        speaker.finish(utterance)
-    await speaker.recv()
-    await speaker.recv()
-    assert seen == ["one", "two"]
-    speaker.clear()
-    assert seen == ["one", "two"]

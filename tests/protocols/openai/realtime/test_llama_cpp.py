@@ -28,7 +28,6 @@ WRITTEN = "response.output_text.delta"
 
 @asynccontextmanager
 async def llama(folder: Path) -> AsyncIterator[str]:
-    """Run llama.cpp's server; yields its address."""
     module = "tests.support.chat.llama_server"
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", module, str(folder)),
