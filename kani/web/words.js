@@ -1,9 +1,4 @@
-/**
- * The text that is spoken, each word lit while it is heard.
- *
- * A word's times arrive once it has been said to its end. As each word begins where the one before it ends, the
- * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
- */
+/** The text that is spoken, each word lit while it is heard; its times come once it was said, so the next one is lit with it, unless a mark is between them. */
 
 import { make } from "./element.js";
 import { nameOf } from "./voices.js";
@@ -76,10 +71,7 @@ export class Words {
     else this.#box.scrollTop = 0;
   }
 
-  /**
-   * Take more of the text's times.
-   * @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order
-   */
+  /** Take more of the text's times. @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order */
   add(spans) {
     const take = (end) => {
       const from = this.#passed;
