@@ -40,7 +40,7 @@ export class Waveform {
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !this.seconds) return;
+      if (event.button !== 0) return;
       element.setPointerCapture(event.pointerId);
       holds(event);
     });
