@@ -141,19 +141,21 @@ def _speak(
     report: Report,
 ) -> int:
     """Speak the pieces that the folder lacks; return how many it had."""
-    missing = [piece for piece in pieces if folder.find(piece.key) is None]
-    reused = len(pieces) - len(missing)
+    reused = sum(folder.find(piece.key) is not None for piece in pieces)
+    texts: dict[str, Piece] = {}
+    for piece in pieces:
+        texts.setdefault(piece.key, piece)  # the same text may come twice, and is spoken once
+    missing = [piece for piece in texts.values() if folder.find(piece.key) is None]
     if changed:
         report.lines.write(f"changed since the last run: {', '.join(changed)}\n")
     if reused or changed:
         report.lines.write(f"{reused} of {len(pieces)} pieces are spoken already\n")
-    total = sum(len(piece.text) for piece in pieces)
+    total = sum(len(piece.text) for piece in texts.values())
     progress = report.meter(total, total - sum(len(piece.text) for piece in missing))
     for piece in missing:
         title = book.chapters[piece.chapter - 1].title
         progress.show(f"chapter {piece.chapter} of {len(book.chapters)}: {title[:40]}")
-        if folder.find(piece.key) is None:  # the same text may come twice
-            _store(folder, piece, say(piece.text, piece.voice))
+        _store(folder, piece, say(piece.text, piece.voice))
         progress.add(len(piece.text))
     progress.close()
     return reused

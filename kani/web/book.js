@@ -3,7 +3,7 @@
 import { compose } from "./compose.js";
 import { find, query, tell } from "./element.js";
 import { complain } from "./failures.js";
-import { history } from "./history.js";
+import { coverOf, history, places, shareRead } from "./history.js";
 import { clock, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
@@ -19,8 +19,9 @@ const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
 /** Places of books that are remembered. */
 const MOST_PLACES = 50;
-/** Share of the work that is speaking; the rest writes the file. */
+/** Share of the work that is speaking; the rest writes the file. And seconds of work that tell how long it takes. */
 const SPEAKING = 0.9;
+const TELLING_S = 5;
 
 export class Book {
   #box = find("book-open");
@@ -33,7 +34,6 @@ export class Book {
   #open = new Draft("kani.book");
   /** How this tab has its audiobook made, as JSON, "" if it has none made. */
   #makes = new Memory("kani.making", () => sessionStorage);
-  #places = new Memory("kani.places", () => localStorage);
   #making = null;
 
   constructor() {
@@ -98,7 +98,7 @@ export class Book {
     find("book-chapters").textContent = t("book.chapters", { title });
     find("chapter").replaceChildren(...chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at))));
     find("book-cover").hidden = !cover;
-    if (cover) find("book-cover").src = addressOf(cover);
+    if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
     this.#works(false);
     this.#box.hidden = false;
@@ -118,7 +118,7 @@ export class Book {
 
   /** The chapter that was heard last, and its character that a sentence begins at. */
   get #place() {
-    return this.#places.object[this.#book.id] ?? [0, 0];
+    return places.object[this.#book.id] ?? [0, 0];
   }
 
   /** Return whether a text is that of the chapter; before: what of it was spoken earlier. */
@@ -137,7 +137,7 @@ export class Book {
   /** What a lock screen shows of a chapter that is heard: its name, and the author and cover of the book that is open. */
   told({ book, title, chapter }) {
     const { id, author, cover } = this.#book ?? {};
-    const own = book === id && { ...(author && { artist: author }), artwork: cover ? [{ src: addressOf(cover), type: cover.type }] : [] };
+    const own = book === id && { ...(author && { artist: author }), artwork: cover ? [{ src: coverOf({ cover }), type: cover.type }] : [] };
     return book && { title: chapter, album: title, ...own };
   }
 
@@ -175,7 +175,12 @@ export class Book {
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
   heard({ choice, stopped }) {
     if (stopped || !this.#reads(choice)) return;
-    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, find("sleep").value !== "chapter");
+    const sleeps = find("sleep").value === "chapter";
+    if (sleeps) {
+      find("sleep").value = "";
+      find("sleep").dispatchEvent(new Event("change"));
+    }
+    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, !sleeps);
     else this.#keepPlace(0, 0);
   }
 
@@ -218,12 +223,10 @@ export class Book {
   /** Remember a place. */
   #keepPlace(from, at = this.#at) {
     const { id, chapters } = this.#book;
-    const others = Object.entries(this.#places.object).filter(([other]) => other !== id);
-    this.#places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
+    const others = Object.entries(places.object).filter(([other]) => other !== id);
+    places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;
-    const lengthOf = (some) => some.reduce((sum, { text }) => sum + text.length, 0);
-    const share = (lengthOf(chapters.slice(0, at)) + from) / lengthOf(chapters);
-    tell(find("book-place"), t("book.place", { at: number(at + 1), all: number(chapters.length), percent: percent(share) }));
+    tell(find("book-place"), t("book.place", { at: number(at + 1), all: number(chapters.length), percent: percent(shareRead(this.#book)) }));
     this.#nameSpeaking();
   }
 
@@ -273,9 +276,11 @@ export class Book {
         } else if (event.stage) {
           [share, kept] = [event.share, event.kept].map((part) => (event.stage === "speaking" ? SPEAKING * part : SPEAKING + (1 - SPEAKING) * part));
           find("book-bar").value = String(share);
-          first ??= { share, at: performance.now() };
-          const time = ((performance.now() - first.at) / 1000) * ((1 - share) / (share - first.share));
-          tell(state, t(Number.isFinite(time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
+          // What is spoken tells how long the rest takes, once it is some: not what was kept, nor the wait for the first word.
+          if (event.share > event.kept) first ??= { share, at: performance.now() };
+          const passed = first ? (performance.now() - first.at) / 1000 : 0;
+          const time = (passed * (1 - share)) / (share - first?.share);
+          tell(state, t(passed > TELLING_S ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
         }
       }
     } catch (error) {
@@ -295,6 +300,3 @@ export class Book {
     }
   }
 }
-
-/** The address of a cover, which holds all of it. */
-const addressOf = ({ type, data }) => `data:${type};base64,${data}`;

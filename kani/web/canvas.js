@@ -15,23 +15,16 @@ export function fillBar(pen, left, middle, wide, tall, round = wide / 2) {
 export function canvasOf(element, redraw) {
   const canvas = /** @type {HTMLCanvasElement} */ (element);
   const pen = canvas.getContext("2d");
-  const colours = new Map();
-  const colour = (name) => {
-    if (!colours.has(name)) colours.set(name, getComputedStyle(canvas).getPropertyValue(name).trim());
-    return colours.get(name);
-  };
+  const style = getComputedStyle(canvas);
+  const colour = (name) => style.getPropertyValue(name);
   new ResizeObserver(() => {
     const scale = window.devicePixelRatio;
     canvas.width = Math.round(canvas.clientWidth * scale);
     canvas.height = Math.round(canvas.clientHeight * scale);
     redraw();
   }).observe(canvas);
-  const recolour = () => {
-    colours.clear();
-    redraw();
-  };
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", recolour);
-  new MutationObserver(recolour).observe(document.documentElement, { attributeFilter: ["data-theme"] });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  new MutationObserver(redraw).observe(document.documentElement, { attributeFilter: ["data-theme"] });
   return () => {
     const scale = window.devicePixelRatio;
     const { clientWidth: width, clientHeight: height } = canvas;

@@ -105,10 +105,7 @@ class Compose {
     this.reuse(shared);
   }
 
-  /**
-   * Take over the server's abilities: the engine of each language, its voices, the limits of a request, its engines' names, and
-   * the id of each language's own voice. One that is undefined stays as it was.
-   */
+  /** Take over the engine of each language, the voices, limits, names of engines, and each language's own voice; one that is undefined stays as it was. */
   offer(languages, voices, config, engines, defaults) {
     this.#defaults = defaults ?? this.#defaults;
     this.#engines = engines ?? this.#engines;
@@ -222,7 +219,7 @@ class Compose {
     this.#text.select();
     type(this.#text, text);
     this.#spoken = primary(language);
-    this.#tellVoice();
+    this.#offer();
   }
 
   /** The protocol's parameters of a choice: what is as it comes is left out. */
@@ -258,7 +255,7 @@ class Compose {
     const { language, voice } = this.#wanted;
     const known = language in this.#languages ? language : "";
     fill(this.#language, [["", [["", t("language.auto")]]], ...languageGroups(this.#languages, this.voices)], known);
-    const groups = voiceGroups(this.voices, known);
+    const groups = voiceGroups(this.voices, known, this.tongue);
     // A mix is in no list.
     const mixed = voice.includes("+") ? [["", [[voice, nameOf(voice)]]]] : [];
     groups.unshift(...mixed);

@@ -1,9 +1,4 @@
-/**
- * The socket: opened in advance, reopened when it breaks; no request is answered twice.
- *
- * A request is sent again as soon as there is a socket, if there was none or it broke before it brought any audio.
- * A request that had some audio is reported as lost; the audio that came is kept.
- */
+/** The socket, opened in advance and reopened when it breaks: a request that brought no audio is then sent again, of one that brought some what came is kept. */
 
 import { server } from "./server.js";
 import { readFrame } from "./utterance.js";

@@ -106,13 +106,17 @@ export function type(field, text) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
-/** Take each file that is dropped on an element, which has the class "over" while one is held above it. */
+/** Take each file that is dropped on the page while an element is shown, which has the class "over" while one is held above the page. */
 export function takeDrops(zone, take) {
-  const over = (is) => zone.classList.toggle("over", is);
-  zone.addEventListener("dragover", ({ dataTransfer }) => over(dataTransfer.types.includes("Files")));
-  zone.addEventListener("dragleave", () => over(false));
-  zone.addEventListener("drop", ({ dataTransfer }) => {
-    over(false);
-    for (const file of dataTransfer.files) take(file);
-  });
+  for (const kind of ["dragover", "dragleave", "drop"]) {
+    document.addEventListener(kind, (/** @type {any} */ event) => {
+      const { dataTransfer } = event;
+      if (!dataTransfer.types.includes("Files")) return;
+      // The browser would show the file in place of the page.
+      event.preventDefault();
+      zone.classList.toggle("over", kind === "dragover");
+      const shown = zone.getClientRects().length > 0 && [null, zone].includes(document.querySelector("dialog[open]"));
+      if (kind === "drop" && shown) for (const file of dataTransfer.files) take(file);
+    });
+  }
 }

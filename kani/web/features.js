@@ -34,18 +34,13 @@ export class Features {
     // A link shares a text.
     if (this.#tab.text && !window.location.hash) this.#showTab(this.#tab.text);
     find("dictate").addEventListener("click", () => this.#dictate().catch(told));
-    const page = find("page-of-text");
-    // A window that is not the active one tells of no focus.
-    for (const kind of ["focusin", "input"]) page.addEventListener(kind, () => page.classList.add("typed-in"));
-    page.addEventListener("focusout", ({ relatedTarget }) => page.classList.toggle("typed-in", page.contains(/** @type {Node} */ (relatedTarget))));
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
+    find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
-    takeDrops(find("compose"), (file) => this.#readBook(file));
-    // A file that is dropped anywhere else does not replace the page.
-    for (const kind of ["dragover", "drop"]) document.addEventListener(kind, (/** @type {any} */ event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+    for (const zone of ["compose", "talk-panel"]) takeDrops(find(zone), (file) => this.#readBook(file));
     if (new Draft("kani.book").object.id) this.#bookReader().then((book) => book.reopen(), told);
     whenOpened("parameters", () => compose.showParameters());
     whenOpened("code", async () => (await part(() => import("./code-samples.js"))).codePanel(() => ({ choice: compose.choice, key: server.key !== "" })));
@@ -156,7 +151,9 @@ export class Features {
 
   /** Read a book's file, if there is one. */
   async #readBook(file) {
-    if (file) await this.#bookReader().then((book) => book.read(file), told);
+    if (!file) return;
+    this.#showTab("compose-panel");
+    await this.#bookReader().then((book) => book.read(file), told);
     // The same file may be chosen again.
     find("book-file").value = "";
   }

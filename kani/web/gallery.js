@@ -1,7 +1,4 @@
-/**
- * The server's voices as a list: a few at first, all on demand. A click takes a voice and speaks a short text, the circle
- * plays a sample, the star marks a favourite; Enter, Space and F do the same.
- */
+/** The server's voices as a list: a click takes one and speaks a short text, its circle plays a sample, its star marks a favourite; so do Enter, Space and F. */
 
 import { compose } from "./compose.js";
 import { find, make, query, queryAll } from "./element.js";
@@ -57,7 +54,8 @@ export class Gallery {
     const byName = (one, other) => collator.compare(shortName(one), shortName(other));
     this.#voices = voices.slice().sort((one, other) => rank(one) - rank(other) || byName(one, other));
     this.#sounds = sounds(this.#voices);
-    this.#offerLanguages();
+    const before = this.#language.options.length ? this.#language.value : locale;
+    fill(this.#language, [["", [["", t("gallery.every")]]], ...compose.languages], before);
     this.#draw();
   }
 
@@ -71,11 +69,6 @@ export class Gallery {
     // A keyboard on the screen would cover the list.
     if (all && !matchMedia("(pointer: coarse)").matches) this.#search.focus();
     this.#draw();
-  }
-
-  #offerLanguages() {
-    const before = this.#language.options.length ? this.#language.value : locale;
-    fill(this.#language, [["", [["", t("gallery.every")]]], ...compose.languages], before);
   }
 
   /** The language of the voices that are shown, "" for all. */

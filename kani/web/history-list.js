@@ -1,8 +1,8 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
-import { arrange, button, find, make } from "./element.js";
-import { history } from "./history.js";
-import { clock, moment, number, t } from "./i18n.js";
+import { arrange, button, find, make, query, tell } from "./element.js";
+import { coverOf, history, shareRead } from "./history.js";
+import { clock, moment, number, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
 import { dialogueOf } from "./talk-lines.js";
 import { offerUndo } from "./toast.js";
@@ -11,9 +11,9 @@ import { heardVoice, nameOf } from "./voices.js";
 import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
 
-const EXCERPT = 140;
-/** A mark that an excerpt would end within. */
-const CUT_MARK = /\[[^\]]*$/;
+/** Characters of a text that are shown at most; style.css shows two lines of them. And those of the names of its buttons. */
+const EXCERPT = 500;
+const NAMED = 140;
 /** Entries from which on they can be searched. */
 const SEARCHED_FROM = 6;
 
@@ -41,9 +41,10 @@ export class HistoryList {
     // Speech of a book is folded away in its entry, which stands where the latest speech would.
     const homes = entries.map(({ id, choice }) => items.get(choice?.book) ?? items.get(id));
     arrange(find("history"), [...new Set(homes)].map(({ item }) => item));
-    for (const [book, { item }] of items) {
-      const list = item.querySelector("ol");
-      if (list) arrange(list, entries.filter(({ choice }) => choice?.book === book).map(({ id }) => items.get(id).item));
+    for (const book of entries.filter(({ kind }) => kind === "book")) {
+      const { item } = items.get(book.id);
+      tell(query(".place", item), percent(shareRead(book)));
+      arrange(query("ol", item), entries.filter(({ choice }) => choice?.book === book.id).map(({ id }) => items.get(id).item));
     }
     const told = !history.lasts ? "history.nowhere" : history.full ? "history.full" : entries.length ? "" : "history.empty";
     find("history-empty").hidden = !told;
@@ -63,20 +64,23 @@ export class HistoryList {
   #item(entry) {
     const text = textIn(entry);
     const { language } = entry.choice ?? {};
-    const points = [...text];
-    const excerpt = points.length > EXCERPT ? `${points.slice(0, EXCERPT).join("").replace(CUT_MARK, "")}…` : text;
+    const excerpt = text.slice(0, EXCERPT);
     const words = make("p", { className: "excerpt", dir: direction(language) });
     if (entry.choice) write(words, excerpt);
     else words.textContent = excerpt;
     if (language) words.lang = language;
-    const short = withoutMarks(excerpt);
+    const short = withoutMarks(excerpt).slice(0, NAMED);
     const actions = Object.entries(this.#actions(entry)).map(([name, act]) => {
       const action = t(`history.${name}`);
       return button(action, act, { className: "quiet", ariaLabel: t("history.of", { action, text: short }) });
     });
     const facts = make("p", { className: "note", textContent: factsOf(entry) });
-    const heard = entry.kind === "book" ? [make("details", {}, make("summary", { textContent: t("history.heard") }), make("ol"))] : [];
-    return make("li", {}, words, facts, make("div", { className: "actions" }, ...actions), ...heard);
+    const parts = [words, facts, make("div", { className: "actions" }, ...actions)];
+    if (entry.kind !== "book") return make("li", {}, ...parts);
+    facts.append(" · ", make("span", { className: "place" }));
+    const letter = make("div", { className: "cover", textContent: [...text][0], ariaHidden: "true" });
+    const cover = entry.cover ? make("img", { className: "cover", alt: "", src: coverOf(entry) }) : letter;
+    return make("li", {}, cover, ...parts, make("details", {}, make("summary", { textContent: t("history.heard") }), make("ol")));
   }
 
   /** What can be done with an entry, by the names of the buttons. */

@@ -5,6 +5,7 @@
  */
 
 import { expected } from "./failures.js";
+import { Memory } from "./storage.js";
 
 const NAME = "kani";
 const STORE = "history";
@@ -117,6 +118,19 @@ export class History {
 
 /** What this browser keeps. */
 export const history = new History();
+
+/** The places in books, by their ids: a chapter, and the character of it that a sentence begins at. */
+export const places = new Memory("kani.places", () => localStorage);
+
+/** How much of a book was read, 0 to 1. */
+export function shareRead({ id, chapters }) {
+  const [at, from] = places.object[id] ?? [0, 0];
+  const lengthOf = (some) => some.reduce((sum, { text }) => sum + text.length, 0);
+  return (lengthOf(chapters.slice(0, at)) + from) / lengthOf(chapters);
+}
+
+/** The address of a book's cover, which holds all of it. */
+export const coverOf = ({ cover }) => `data:${cover.type};base64,${cover.data}`;
 
 async function connect() {
   const request = indexedDB.open(NAME, 1);

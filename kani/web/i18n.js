@@ -59,10 +59,11 @@ export const percent = (share) => percents.format(share);
 /** A length of time: "4.2 s". */
 export const seconds = (value) => t("seconds", { n: number(value, 1) });
 
-/** Seconds as a player shows them: 83.4 is 1:23. */
+/** Seconds as a player shows them: 83.4 is 1:23, 3723 is 1:02:03. */
 export function clock(seconds) {
   const whole = Math.round(seconds);
-  return `${Math.floor(whole / 60)}:${String(whole % 60).padStart(2, "0")}`;
+  const two = (part) => String(Math.floor(part)).padStart(2, "0");
+  return `${whole < 3600 ? Math.floor(whole / 60) : `${Math.floor(whole / 3600)}:${two((whole / 60) % 60)}`}:${two(whole % 60)}`;
 }
 
 /** A moment: "today, 14:05". */

@@ -23,10 +23,7 @@ import { saveFile, wavFile } from "./wav.js";
 /** What is said is kept for this long, to be heard again: 173 MB. */
 const KEPT_S = 3600;
 
-/**
- * What the round button does in each state that something is under way in; the others are "empty", "done" and "failed".
- * "opening": a microphone; "finishing": the last words still come.
- */
+/** What the round button does while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
 
 export class ListenPanel {
@@ -73,7 +70,7 @@ export class ListenPanel {
     });
     find("listen-file").addEventListener("change", () => [...find("listen-file").files].forEach((file) => this.#take(file)));
     find("listen-sample").addEventListener("click", () => this.#trySample());
-    for (const zone of ["listen-drop", "recording-card"]) takeDrops(find(zone), (file) => this.#take(file));
+    takeDrops(find("listen-drop"), (file) => this.#take(file));
     find("listen-use").addEventListener("click", () => use(this.#transcript.text));
     find("listen-copy").addEventListener("click", async () => this.#say(t(`code.${await copied(find("transcript"), this.#transcript.dialogue)}`)));
     find("listen-clear").addEventListener("click", () => this.#show(new Transcript()));

@@ -1,8 +1,4 @@
-/**
- * Live recognition: the microphone's audio goes to the server as it is spoken; words and pauses come back.
- *
- * What is said before the socket is open waits for it.
- */
+/** Live recognition: the microphone's audio goes to the server as it is spoken, once the socket is open; words and pauses come back. */
 
 import { audioMessage, markerMessage, unpack } from "./messagepack.js";
 import { loudest, Microphone } from "./microphone.js";

@@ -2,7 +2,7 @@
 
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
-import { complain } from "./failures.js";
+import { complain, expected } from "./failures.js";
 import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
 import { Player, quiet, sounds } from "./player.js";
@@ -132,10 +132,7 @@ class Playback {
 
   /** Ask for a text that one request does not take: it is too long, or has marks in it. */
   async #askInParts(utterance, params) {
-    const module = await import("./text-parts.js").catch((error) => {
-      console.info("text-parts.js was not loaded:", error);
-      return null;
-    });
+    const module = await import("./text-parts.js").catch(expected([TypeError], () => null));
     if (this.shown !== utterance || !this.asked) return;
     if (module === null) return this.#fails(t("problem.offline"));
     const { MarkError, speechParts } = module;

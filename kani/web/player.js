@@ -12,10 +12,7 @@ const FAST = 1.25;
 const IDLE_MS = 60_000;
 /** A device that has not begun to run by then gives no sound: Firefox without a sound card waits for ever. */
 const STARTS_WITHIN_MS = 5000;
-/**
- * Firefox on Linux may hang for ever when the latency is read while sound begins (docs/page.md, Browsers). There it is
- * taken to be what it was found to be, 30-62 ms.
- */
+/** Firefox on Linux may hang for ever when the latency is read while sound begins (docs/page.md, Browsers): there it is taken to be what was found, 30-62 ms. */
 const LATENCY_HANGS = /Linux.*Firefox\//.test(navigator.userAgent);
 const USUAL_LATENCY_S = 0.045;
 /** Stretching a long text, which is played from a place in it, holds the page no longer than this in one go. */
@@ -32,12 +29,7 @@ export function quiet(but = null) {
   for (const source of sources) if (source !== but) source.stop();
 }
 
-/**
- * When the audio of a stream may begin to play.
- *
- * A stream that comes more slowly than it plays runs dry at once if its first frame is played. It is waited for
- * until what came since the first frame shows that it is fast enough, but no longer than WAIT_S.
- */
+/** When the audio of a stream may begin to play: one that comes more slowly than it plays would run dry at once, and is waited for, but no longer than WAIT_S. */
 export class StartGate {
   #first = null;
   #last = null;
@@ -98,10 +90,7 @@ export class Player {
   /** True if this device plays nothing, as far as is known: once its sound could not be opened. */
   silent = typeof AudioContext !== "function";
 
-  /**
-   * @param {(kind: "playing"|"dry"|"sound"|"ended"|"silent") => void} told called with each event of the current
-   *   stream; silent: this device plays nothing
-   */
+  /** @param {(kind: "playing"|"dry"|"sound"|"ended"|"silent") => void} told called with each event of the current stream; silent: this device plays nothing */
   constructor(told) {
     this.told = told;
   }
@@ -161,10 +150,7 @@ export class Player {
     return this.#begin(0);
   }
 
-  /**
-   * Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed.
-   * @param {boolean} complete nothing more will come
-   */
+  /** Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed. @param {boolean} complete nothing more will come */
   playFrom(source, position, complete) {
     this.#gate = new StartGate(Infinity);
     this.#comes = false;

@@ -1,9 +1,4 @@
-/**
- * Playback without a worklet, which browsers refuse to a page that came over plain http from another machine.
- *
- * It takes and sends the messages of player-worklet.js. Each piece is a buffer that is scheduled to begin where the
- * one before it ends; the browser converts the sample rate.
- */
+/** Playback without a worklet, which browsers refuse over plain http from another machine: it takes player-worklet.js' messages, and schedules a buffer a piece. */
 
 import { audioBuffer } from "./wav.js";
 

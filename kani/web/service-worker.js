@@ -1,8 +1,4 @@
-/**
- * Answers for the page when the server is away: only the document.
- *
- * Its files have addresses of their own for each version, and the browser keeps those for a year.
- */
+/** Answers for the page when the server is away: only the document, as its files have addresses of their own for each version, which a browser keeps. */
 
 const SHELL = "shell";
 const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));

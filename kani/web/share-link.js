@@ -17,16 +17,12 @@ export function shareLink(base, choice) {
 
 /** The request in a fragment; null where there is none. */
 export function sharedChoice(fragment) {
-  const fields = new URLSearchParams(fragment.replace(/^#/, ""));
-  if (!fields.get(NAMES.text)) return null;
-  const choice = { ...DEFAULTS };
-  for (const [name, short] of Object.entries(NAMES)) {
-    const value = fields.get(short);
-    if (value === null) continue;
-    if (typeof DEFAULTS[name] === "string") choice[name] = value;
-    else if (Number.isFinite(Number(value))) choice[name] = Number(value);
-  }
-  return choice;
+  const fields = new URLSearchParams(fragment.slice(1));
+  const choice = Object.entries(DEFAULTS).map(([name, usual]) => {
+    const value = fields.get(NAMES[name]) ?? usual;
+    return [name, typeof usual === "string" ? value : Number.isFinite(Number(value)) ? Number(value) : usual];
+  });
+  return fields.get(NAMES.text) ? Object.fromEntries(choice) : null;
 }
 
 /** Copy the link of a choice, or put it into the address bar; return what was done, in words. */

@@ -15,10 +15,7 @@ export class SpeechEnd {
     while (this.#pieces[0].second < second - KEPT_S) this.#pieces.shift();
   }
 
-  /**
-   * When, before a second of the audio, it was last louder than halfway, in decibels, from the quietest to the
-   * loudest; NaN if nothing is known.
-   */
+  /** When, before a second of the audio, it was last louder than halfway, in decibels, from the quietest to the loudest; NaN if nothing is known. */
   before(second) {
     const heard = this.#pieces.filter((piece) => piece.second <= second && piece.second > second - LOOKED_AT_S);
     const levels = heard.map(({ level }) => level);

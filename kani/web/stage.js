@@ -5,19 +5,23 @@ import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
-import { withoutMarks, Words } from "./words.js";
+import { UNSPACED, withoutMarks, Words } from "./words.js";
 
 const PLACES_EVERY_MS = 2000;
 /** Seconds of speech in a second of playback. */
-const TEMPOS = [0.5, 0.75, 1, 1.25, 1.5, 2];
+const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2];
 /** Code units of the text of a result that its player shows. */
 const LONGEST_TITLE = 160;
 /** What is shown beside a result only. */
 const PARTS = ["stage", "edit", "share", "rest", "code", "details"];
-/** Characters of a second of speech, before its own pace is known. */
-const USUAL_PACE = 14;
-/** Share of a text after which its pace is known. */
-const KNOWN_FROM = 0.1;
+/** Characters of a second of speech, before its own pace is known, and in a script without spaces. */
+const USUAL_PACE = 15;
+const UNSPACED_PACE = 6;
+/** Characters that have to be heard to change the pace halfway: that of a voice which was heard before, and a usual one. */
+const TELLING = 600;
+const TELLING_FIRST = 100;
+/** Share of the way to the length that is foreseen, which the one that is shown goes with each frame. */
+const EASE = 0.04;
 
 export class Stage {
   #words = new Words(find("words"));
@@ -30,6 +34,12 @@ export class Stage {
   #measured = "";
   #place = 0;
   #placing = 0;
+  /** Characters of a second of speech at the usual speed: of each voice, and of the utterance; and what is known of that before. */
+  #paces = new Memory("kani.paces", () => localStorage);
+  #pace = USUAL_PACE;
+  #known = { pace: USUAL_PACE, telling: TELLING_FIRST };
+  /** Seconds of the utterance, with what is still to come of it. */
+  #foreseen = 0;
 
   /**
    * @param {import("./player.js").Player} player that the words follow in time
@@ -39,10 +49,10 @@ export class Stage {
   constructor(player, seek, readFrom) {
     this.player = player;
     this.#waveform = new Waveform(find("waveform"), (second) => {
-      const { choice: { text, before = "" }, seconds: length } = this.#utterance;
-      const { earlier, expected } = this.#waveform;
+      const { choice: { text, before = "", speed = 1 }, progress, seconds: length } = this.#utterance;
+      const { earlier } = this.#waveform;
       // Of what is before it there is no audio, nor of what has not come.
-      const place = second < 0 ? before.length * (1 + second / earlier) : before.length + text.length * (second / expected);
+      const place = second < 0 ? before.length * (1 + second / earlier) : before.length + progress * text.length + (second - length) * this.#pace * speed;
       const there = second >= 0 && second <= length;
       if (there || !readFrom(Math.floor(place), false)) seek(second);
     });
@@ -80,14 +90,16 @@ export class Stage {
 
   #offerTempo(seek) {
     const words = (tempo) => t("times", { n: number(tempo, String(tempo).slice(2).length) });
-    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), String(tempo), tempo === 1, tempo === 1)));
-    find("tempo-shown").textContent = words(1);
-    find("tempo").addEventListener("change", async () => {
-      const tempo = Number(find("tempo").value);
+    const memory = new Memory("kani.tempo", () => localStorage);
+    const play = async (tempo) => {
       find("tempo-shown").textContent = words(tempo);
       await this.player.setTempo(tempo);
       if (this.player.busy && !this.player.paused) seek(this.player.heard());
-    });
+    };
+    const kept = TEMPOS.find((tempo) => String(tempo) === memory.text) ?? 1;
+    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), String(tempo), tempo === kept, tempo === kept)));
+    find("tempo").addEventListener("change", () => play(Number((memory.text = find("tempo").value))));
+    play(kept);
   }
 
   /** Show the words in the place of the text, or the text. */
@@ -117,10 +129,15 @@ export class Stage {
 
   /** Show an utterance. */
   begin(utterance) {
+    const { text, chapter, title } = utterance.choice;
+    const kept = this.#paces.object[pacer(utterance.choice)];
+    this.#known = kept > 0 ? { pace: kept, telling: TELLING } : { pace: UNSPACED.test(text) ? UNSPACED_PACE : USUAL_PACE, telling: TELLING_FIRST };
+    this.#pace = this.#known.pace;
+    const earlier = this.#earlierTo(utterance.choice);
     this.#utterance = utterance;
     this.#write(utterance.choice);
     this.#waveform.begin();
-    const { text, chapter, title } = utterance.choice;
+    this.#waveform.earlier = earlier;
     find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);
     if (utterance.live) {
       this.#measured = utterance.id;
@@ -133,7 +150,8 @@ export class Stage {
     find("spoken").open = false;
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
     this.#words.add(utterance.spans);
-    this.#expect();
+    this.#foresee(utterance.live);
+    this.#waveform.expected = this.#foreseen;
     this.#chart();
     this.#stopDrawing();
     this.#stopDrawing = eachFrame(() => this.#draw());
@@ -170,21 +188,36 @@ export class Stage {
   came(samples, spans) {
     this.#waveform.add(samples, this.#utterance.sampleRate);
     this.#words.add(spans);
-    this.#expect();
+    this.#foresee(true);
   }
 
   /** All that was asked for has come. */
   complete() {
-    // A chapter that was stopped is as long as it was.
-    if (!this.#utterance?.stopped || !this.#utterance.choice.chapter) this.#waveform.expected = 0;
+    if (!this.#utterance) return;
+    this.#foresee(false);
+    if (this.#utterance.progress > 0) this.#paces.text = JSON.stringify({ ...this.#paces.object, [pacer(this.#utterance.choice)]: this.#pace });
   }
 
-  /** Foresee the length of the whole by what has come of the text, and that of what is before it in a chapter. */
-  #expect() {
-    const { progress, seconds: length, choice: { text, before = "" }, live } = this.#utterance;
-    const whole = progress > KNOWN_FROM ? length / progress : text.length / USUAL_PACE;
-    this.#waveform.expected = live ? whole : 0;
-    this.#waveform.earlier = (whole * before.length) / text.length;
+  /** Foresee the length of the whole by the pace of what has come; comes: more does. */
+  #foresee(comes) {
+    const { progress, seconds: length, choice: { text, chapter, speed = 1 }, stopped, lost } = this.#utterance;
+    const said = progress * text.length;
+    const { pace, telling } = this.#known;
+    this.#pace = (telling + said) / (telling / pace + length * speed);
+    // A chapter that was stopped is as long as it was.
+    const more = comes || ((stopped || lost) && chapter);
+    this.#foreseen = length + (more ? (text.length - said) / (this.#pace * speed) : 0);
+  }
+
+  /** Seconds before a text in its chapter: those that were heard in the utterance before, the rest by the pace. */
+  #earlierTo({ text, before = "", speed = 1 }) {
+    const { choice, spans } = this.#utterance ?? { choice: { text: "" }, spans: [] };
+    const shown = choice.before ?? "";
+    if (!before || shown + choice.text !== before + text) return before.length / (this.#pace * speed);
+    if (before.length < shown.length) return this.#waveform.earlier * (before.length / shown.length);
+    const place = [...choice.text.slice(0, before.length - shown.length)].length;
+    const [at, , second] = spans.findLast(([start]) => start <= place) ?? [0, 0, 0];
+    return this.#waveform.earlier + second + (place - at) / (this.#pace * speed);
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */
@@ -238,10 +271,11 @@ export class Stage {
 
   /** Show a position: the waveform, and the time beside it. */
   #shows(position) {
-    this.#waveform.draw(position);
     const { seconds: length } = this.#utterance;
     const { earlier, expected } = this.#waveform;
-    const about = earlier || expected > length ? "~" : "";
+    this.#waveform.expected += EASE * (this.#foreseen - expected);
+    this.#waveform.draw(position);
+    const about = earlier || this.#foreseen > length ? "~" : "";
     tell(find("clock"), `${clock(earlier + Math.min(position, length))} / ${about}${clock(earlier + Math.max(expected, length))}`);
   }
 
@@ -256,3 +290,6 @@ export class Stage {
     }
   }
 }
+
+/** What has a pace of its own: a voice, or the server's own ones, in a kind of script. */
+const pacer = ({ text, voice }) => `${voice} ${UNSPACED.test(text)}`;

@@ -1,9 +1,4 @@
-/**
- * The times of the words as files: SRT, VTT and JSON.
- *
- * Cues follow the rules of the server's `kani/core/subtitles/cues.py`: two lines of 42 columns, at most seven
- * seconds, an end with each sentence.
- */
+/** The times of the words as files, SRT, VTT and JSON; cues follow the rules of the server's `kani/core/subtitles/cues.py`. */
 
 import { SPEAKABLE } from "./words.js";
 

@@ -9,7 +9,7 @@ import { history } from "./history.js";
 import { isHere, number, t, translate } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
-import { Player, quiet } from "./player.js";
+import { Player, quiet, sounds } from "./player.js";
 import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
@@ -71,9 +71,7 @@ export class TalkPanel {
     end.addEventListener("click", () => this.finish());
     fresh.addEventListener("click", () => this.open({ id: "", time: 0, lines: [] }));
     this.#takePresses(this.#button);
-    document.addEventListener("keydown", ({ key }) => {
-      if (key === "Escape" && !document.querySelector("dialog[open]")) this.#session?.interrupt();
-    });
+    sounds({ stop: () => this.#session?.interrupt() });
     this.#ended();
     // A page without a microphone has not failed.
     if (!Microphone.possible) tell(this.#view.status, t("talk.insecure"));

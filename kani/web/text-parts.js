@@ -1,8 +1,4 @@
-/**
- * A text in parts; the server takes each as one request.
- *
- * `[voice:NAME]` changes the voice and `[pause:1.5s]` makes a pause, as in the server's interface for OpenAI's clients.
- */
+/** A text in parts, each of one request: `[voice:NAME]` changes the voice, `[pause:1.5s]` makes a pause, as in the server's interface for OpenAI's clients. */
 
 /** Ends of parts, the best first: of a paragraph, a sentence, a word. */
 const ENDS = [/\n\s*/gu, /[.!?…]["'»”’)]*\s+|[。！？।؟]["'»”’)」』]*\s*/gu, /\s+/gu];
@@ -64,12 +60,7 @@ function seconds(value) {
   return length;
 }
 
-/**
- * Cut a text into parts of at most ``most`` code points; together they are the text.
- *
- * A part ends at the last end of a paragraph in its second half, else of a sentence, else of a word, else where it
- * is full.
- */
+/** Cut a text into parts of at most ``most`` code points: each ends, in its second half, with a paragraph, else a sentence, else a word, else where it is full. */
 export function textParts(text, most) {
   const parts = [];
   let rest = [...text];

@@ -1,7 +1,4 @@
-/**
- * A video that the browser's encoders make, by WebCodecs: it takes no longer than the machine needs. The picture
- * is encoded only where it changes, so an hour of speech has some thousand frames.
- */
+/** A video by the browser's encoders (WebCodecs), as fast as the machine can: the picture is encoded only where it changes. */
 
 import { mp4 } from "./mp4.js";
 import { Resampler } from "./resampler.js";
@@ -20,10 +17,7 @@ const SOUND_BITS_PER_S = 96_000;
 const WAITING = 4;
 const MICROSECONDS = 1_000_000;
 
-/**
- * The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null without them,
- * as on a page over plain http.
- */
+/** The configurations of this browser's encoders for an MP4 of the canvas' size, {pictures, sound}; null without them, as on a page over plain http. */
 export async function codecs({ width, height }) {
   if (!("VideoEncoder" in window && "AudioEncoder" in window)) return null;
   const pictures = await first(VideoEncoder, PICTURES, { width, height, framerate: FRAMES_PER_S, bitrate: PICTURE_BITS_PER_S });

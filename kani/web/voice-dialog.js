@@ -1,6 +1,6 @@
 /** Adding a voice: from the microphone or a file, with the consent of the person who speaks. */
 
-import { find, queryAll } from "./element.js";
+import { find, queryAll, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
 import { number, seconds, t } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
@@ -50,10 +50,12 @@ export class VoiceDialog {
       const unplayable = expected([DOMException], () => this.#complain("audio", t("kept.unplayable")));
       return sample.play(this.#recording.arrayBuffer()).catch(unplayable);
     });
-    find("voice-file").addEventListener("change", () => {
-      this.#take(find("voice-file").files[0] ?? null, NaN);
+    const chosen = (file) => {
+      this.#take(file, NaN);
       find("recording-state").textContent = "";
-    });
+    };
+    find("voice-file").addEventListener("change", () => chosen(find("voice-file").files[0] ?? null));
+    takeDrops(this.#dialog, chosen);
   }
 
   /** Show it. @param {Array} languages groups for `fill` */

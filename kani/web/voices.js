@@ -16,10 +16,7 @@ export const collator = new Intl.Collator(locale);
 /** The first part of a language's tag. */
 export const primary = (tag) => tag.split("-")[0];
 
-/**
- * Name of a language, its tag if unknown.
- * @param {Voice[]} voices a language that the browser does not know is called by its voice's name
- */
+/** Name of a language, its tag if unknown. @param {Voice[]} voices a language that the browser does not know is called by its voice's name */
 export function languageName(tag, voices = [], names = languageNames) {
   try {
     const name = names.of(tag);
@@ -159,9 +156,9 @@ export function languageGroups(languages, voices) {
  * The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language, those
  * of the best engine first.
  * @param {Voice[]} voices as the server tells them
- * @param {string} language a tag, or "" for all
+ * @param {string} language a tag, or "" for all, those of a ``first`` one before the others
  */
-export function voiceGroups(voices, language) {
+export function voiceGroups(voices, language, first = "") {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
   const ofLanguage = (voice) => (isNatural(voice) ? languageName(primary(voice.language)) : t("voice.robotic"));
   const label = (voice) => (language && isNatural(voice) ? languageName(language) : ofLanguage(voice));
@@ -170,7 +167,8 @@ export function voiceGroups(voices, language) {
     // The server tells the voices of its best engine first: their languages come first here, too.
     const engines = [...new Set(fitting.map((voice) => voice.engine))];
     const best = (name) => engines.indexOf(fitting.find((voice) => label(voice) === name).engine);
-    labels.sort((one, other) => best(one) - best(other) || collator.compare(one, other));
+    const later = (name) => Number(name !== languageName(first));
+    labels.sort((one, other) => later(one) - later(other) || best(one) - best(other) || collator.compare(one, other));
   }
   const choices = (some) => {
     const named = some.map((voice) => [voice.id, voiceName(voice)]);

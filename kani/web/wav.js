@@ -15,12 +15,7 @@ export function fileName(text, kind) {
   return `${[...name].slice(0, LONGEST).join("") || "speech"}.${kind}`;
 }
 
-/**
- * A mono WAV file of 16 bits.
- * @param {Int16Array<ArrayBuffer>[]} pieces the samples, in order
- * @param {number} sampleRate hertz
- * @returns {Blob}
- */
+/** A mono WAV file of 16 bits. @param {Int16Array<ArrayBuffer>[]} pieces the samples, in order @param {number} sampleRate hertz @returns {Blob} */
 export function wavFile(pieces, sampleRate) {
   const size = pieces.reduce((sum, piece) => sum + piece.byteLength, 0);
   const [riff, wave, format, data] = new Int32Array(Uint8Array.from("RIFFWAVEfmt data", (letter) => letter.charCodeAt(0)).buffer);

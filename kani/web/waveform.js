@@ -1,7 +1,4 @@
-/**
- * A waveform that grows as audio comes, fills as it is heard, and is the slider of the position: clicked, dragged, or
- * moved by keys. Its width stands for what is expected, as long as some of it is still to come.
- */
+/** A waveform that grows as audio comes, as wide as what is expected, fills as it is heard, and is the slider of the position: clicked, dragged, or moved by keys. */
 
 import { canvasOf, fillBar } from "./canvas.js";
 import { seconds, t } from "./i18n.js";
@@ -43,7 +40,7 @@ export class Waveform {
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0 || !this.seconds) return;
+      if (event.button !== 0) return;
       element.setPointerCapture(event.pointerId);
       holds(event);
     });

@@ -1,9 +1,4 @@
-/**
- * The text that is spoken, each word lit while it is heard.
- *
- * A word's times arrive once it has been said to its end. As each word begins where the one before it ends, the
- * next one is lit at that moment already, unless there is a mark between them, at which a voice rests.
- */
+/** The text that is spoken, each word lit while it is heard; its times come once it was said, so the next one is lit with it, unless a mark is between them. */
 
 import { make } from "./element.js";
 import { nameOf } from "./voices.js";
@@ -12,8 +7,9 @@ import { nameOf } from "./voices.js";
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
-/** Milliseconds for which a reader who has scrolled away is left at that place. */
+/** Milliseconds for which a reader who has scrolled away is left at that place, and for which a scroll goes on. */
 const STAYS_MS = 10_000;
+const SETTLES_MS = 1000;
 /** What a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
 /** White space, and a word up to the next white space: "$1,250.50", "3/4/2024", "(or", without marks after it. */
@@ -76,10 +72,7 @@ export class Words {
     else this.#box.scrollTop = 0;
   }
 
-  /**
-   * Take more of the text's times.
-   * @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order
-   */
+  /** Take more of the text's times. @param {number[][]} spans [start, end, start_s, end_s]: code points of the text, seconds of its audio, in order */
   add(spans) {
     const take = (end) => {
       const from = this.#passed;
@@ -165,8 +158,10 @@ export class Words {
   }
 
   #follow(word) {
-    if (performance.now() - this.#scrolled < STAYS_MS && !isSeen(this.#box, word)) return;
-    this.#scrolled = -Infinity;
+    const since = performance.now() - this.#scrolled;
+    if (since < STAYS_MS && !isSeen(this.#box, word)) return;
+    // A word may be lit before a wheel has moved it out of sight.
+    if (since > SETTLES_MS) this.#scrolled = -Infinity;
     follow(this.#box, word, this.#followed);
     this.#followed = word;
   }

@@ -167,6 +167,14 @@ def test_a_second_run_speaks_only_what_is_missing(
     assert np.array_equal(decoded(interrupted)[0], decoded(tmp_path / "whole.m4b")[0])
 
 
+def test_a_text_that_comes_twice_is_spoken_and_counted_once(tmp_path: Path, speech: kani.Speech) -> None:
+    said = [f"The {animal} sleeps." for animal in ("dog", "dog", "cat")]
+    book = Book("Twice", "", "en", tuple(Chapter(str(n), (text,)) for n, text in enumerate(said)))
+    _, speaker, report = make(tmp_path / "b.m4b", speech, book)
+    assert [text for text, _ in speaker.spoken] == ["The dog sleeps.", "The cat sleeps."]
+    assert "3 of 3: 2 · 50 %" in report
+
+
 def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
     parts = interrupted.with_name("b.m4b.parts")
     sound = sorted(parts.glob("*.flac"))[0]

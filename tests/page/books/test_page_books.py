@@ -1,6 +1,7 @@
 """A book on the page: its chapters, its place, and its audiobook."""
 
 from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -48,15 +49,17 @@ def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
 
 
 @in_both
-def test_file_is_dropped_on_the_card_and_opens_nowhere_else(page: Page) -> None:
+@pytest.mark.parametrize(("tab", "place"), [("speak", "#emotions"), ("speak", "body"), ("talk", ".top")])
+def test_file_is_dropped_anywhere_and_does_not_replace_the_page(page: Page, tab: str, place: str) -> None:
+    page.click(f"#tab-{tab}")
     kept = page.evaluate(
-        """() => {
+        """(place) => {
             const dataTransfer = new DataTransfer();
             dataTransfer.items.add(new File(["# One\\n\\nFirst.\\n\\n# Two\\n\\nSecond."], "Notes.md"));
             const drop = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-            document.querySelector("#emotions").dispatchEvent(drop);
-            return document.body.dispatchEvent(new DragEvent("drop", drop));
-        }"""
+            return document.querySelector(place).dispatchEvent(drop);
+        }""",
+        place,
     )
     assert not kept
     expect(page.locator("#chapter option")).to_have_text(["1. One", "2. Two"])
@@ -123,6 +126,19 @@ def long_book(folder: Path, between: str = "\n\n") -> Path:
     return path
 
 
+PLACE = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
+BEGUN = f"() => {PLACE} > 150"
+"""Some sentences of a chapter have been heard."""
+
+
+def read_long(page: Page, folder: Path, until: str = "() => true", between: str = " ") -> None:
+    """Open a long book, and read it aloud until something is so."""
+    give(page, long_book(folder, between))
+    expect(page.locator("#book-place")).to_have_text("Chapter 1 of 2 · 0%")
+    page.click("#speak")
+    page.wait_for_function(until)
+
+
 def reload(visitor: Visitor) -> None:
     visitor.page.reload()
     visitor.wait_for("#line[data-state=open]")
@@ -152,6 +168,8 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, page: Page, tm
     page.reload()
     visitor.wait_for("#line[data-state=open]")
     expect(page.locator("#book-open")).to_be_hidden()
+    page.wait_for_function("() => document.querySelector('#history img.cover').naturalWidth > 0")
+    expect(page.locator("#history .place")).to_have_text("0%")
     page.locator("#history button", has_text="Open").click()
     expect(page.locator("#text")).to_have_value(ONE)
 
@@ -178,13 +196,10 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp
 
 def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Path) -> None:
     page, text = visitor.page, visitor.page.locator("#text")
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    page.click("#speak")
-    places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
-    page.wait_for_function(f"() => {places} > 100")
+    read_long(page, tmp_path)
+    page.wait_for_function(f"() => {PLACE} > 100")
     page.click("#stop")
-    at = page.evaluate(places)
+    at = page.evaluate(PLACE)
     reload(visitor)
     whole = "One\n\n" + " ".join(LONG)
     expect(text).to_have_value(whole)
@@ -194,7 +209,7 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     expect(page.locator("#speak")).to_have_text("Continue")
     page.get_by_role("button", name="From the chapter’s beginning").click()
     expect(text).to_have_value(whole)
-    assert page.evaluate(places) == 0
+    assert page.evaluate(PLACE) == 0
     expect(page.locator("#speak")).to_have_text("Speak")
 
 
@@ -224,28 +239,22 @@ def test_a_click_reads_from_the_sentence(visitor: Visitor, tmp_path: Path) -> No
 @pytest.mark.parametrize("act", [VOICE, "#emotions button[value=happy]", "#stop", "#speed"])
 def test_reading_goes_on(visitor: Visitor, tmp_path: Path, act: str) -> None:
     page, whole = visitor.page, "One\n\n" + " ".join(LONG)
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    page.click("#speak")
-    places = "Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1]"
+    read_long(page, tmp_path)
     for least in (100, 200):
-        page.wait_for_function(f"() => {places} > {least}")
+        page.wait_for_function(f"() => {PLACE} > {least}")
         visitor.unfold(act)
         page.press(act, "ArrowRight") if act == "#speed" else page.click(act)
         if act == "#stop":
             page.click("#speak")
         page.wait_for_function("() => document.querySelectorAll('#words .said').length > 0")
-        assert page.evaluate(places) >= least
+        assert page.evaluate(PLACE) >= least
         text = visitor.requests[-1]["text"]
         assert whole.endswith(text) and text.startswith("This is") and len(whole) - len(text) >= least
 
 
 def test_what_is_tried_waits_while_a_book_rests(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    page.click("#speak")
-    page.wait_for_function("() => document.querySelectorAll('#words .said').length > 30")
+    read_long(page, tmp_path, "() => document.querySelectorAll('#words .said').length > 30")
     page.click("#pause")
     page.click(VOICE)
     expect(page.locator("#status")).to_have_text("Paused")
@@ -279,8 +288,14 @@ def test_voice_that_is_taken_while_nothing_is_heard_is_only_chosen(
     ]
 
 
-BEGUN = "() => Object.values(JSON.parse(localStorage.getItem('kani.places')))[0][1] > 150"
-"""Some sentences of a chapter have been heard."""
+MEDIA_KEYS = """
+  window.mediaKeys = {};
+  const set = MediaSession.prototype.setActionHandler;
+  MediaSession.prototype.setActionHandler = function (key, act) {
+    mediaKeys[key] = act;
+    return set.call(this, key, act);
+  };
+"""
 
 
 @pytest.mark.parametrize("width", [1280, 390, 360])
@@ -289,10 +304,7 @@ def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
 ) -> None:
     visitor = visit(viewport={"width": width, "height": 700})
     page, whole = visitor.page, "One\n\n" + " ".join(LONG)
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    page.click("#speak")
-    page.wait_for_function(BEGUN)
+    read_long(page, tmp_path, BEGUN)
     # What pauses it is in the player, and nothing beside that begins it.
     expect(page.locator("#speak")).to_be_hidden()
     expect(page.locator("#of")).to_have_text("One · Long")
@@ -309,30 +321,33 @@ def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
     assert seconds(at) >= 4 and seconds(length) > 60
     assert float(page.get_attribute("#waveform", "aria-valuenow") or 0) >= 4
     before = whole.index(second["text"])
+    page.locator("#waveform").click(position={"x": 0.8 * page.evaluate("waveform.clientWidth"), "y": 20})
+    page.wait_for_function("() => document.querySelector('#words i.said').textContent.length > 2000")
     page.locator("#waveform").click(position={"x": 2, "y": 20})
     page.wait_for_function(f"() => document.querySelector('#words i.said').textContent.length < {before / 2}")
     visitor.wait_for_sound()
     page.click("#stop")
-    assert seconds(page.inner_text("#clock").partition(" / ~")[2]) > 60
+    assert seconds(page.inner_text("#clock").partition(" / ")[2]) > 60
 
 
 def seconds(clock: str) -> int:
-    minutes, _, rest = clock.partition(":")
+    minutes, _, rest = clock.lstrip("~").partition(":")
     return 60 * int(minutes) + int(rest)
 
 
-@pytest.mark.parametrize("key", [True, False])
-def test_player_reads_on_from_where_it_was_stopped(visitor: Visitor, tmp_path: Path, key: bool) -> None:
+@pytest.mark.parametrize(
+    ("by", "what"), [("key", "Space"), ("click", "#pause"), ("evaluate", "mediaKeys.play()")]
+)
+def test_player_reads_on_from_where_it_was_stopped(visit: Visit, tmp_path: Path, by: str, what: str) -> None:
+    visitor = visit(ready=False)
     page = visitor.page
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    expect(page.locator("#book-place")).to_have_text("Chapter 1 of 2 · 0%")
-    page.click("#speak")
-    page.wait_for_function(BEGUN)
+    page.add_init_script(MEDIA_KEYS)
+    visitor.arrive()
+    read_long(page, tmp_path, BEGUN)
     page.click("#stop")
     expect(page.locator("#pause")).to_have_accessible_name("Continue")
     page.locator("#pause").blur()
-    page.keyboard.press("Space") if key else page.click("#pause")
+    {"key": page.keyboard.press, "click": page.click, "evaluate": page.evaluate}[by](what)
     visitor.wait_for_sound()
     first, second = (request["text"] for request in visitor.requests)
     assert first.endswith(second) and second.startswith("This is") and len(first) - len(second) >= 150
@@ -342,14 +357,68 @@ def test_player_reads_on_from_where_it_was_stopped(visitor: Visitor, tmp_path: P
     expect(page.locator("#pause")).to_have_accessible_name("Play again")
 
 
+def test_clock_of_a_chapter_goes_on_by_another_voice_and_after_a_stop(
+    visitor: Visitor, tmp_path: Path
+) -> None:
+    page = visitor.page
+    read_long(page, tmp_path, BEGUN)
+    page.evaluate(
+        "() => { window.clocks = []; const note = () => clocks.push(clock.textContent);"
+        " new MutationObserver(note).observe(clock, { childList: true }); }"
+    )
+    for act in (lambda: page.click(VOICE), lambda: page.click("#stop") or page.click("#pause")):
+        act()
+        visitor.wait_for_sound()
+        page.wait_for_timeout(1500)
+    told = [[seconds(part) for part in each.split(" / ")] for each in page.evaluate("clocks")]
+    # It goes back to the beginning of its sentence, which is of some seconds.
+    assert all(then[0] >= at - 6 and abs(then[1] - of) < 0.2 * of for (at, of), then in pairwise(told))
+
+
+LATER = "() => (performance.now = ((now) => () => now() + 891_000)(performance.now.bind(performance)))"
+"""Almost 15 minutes pass."""
+
+
+def test_sleep_timer_shows_what_is_left_and_ends_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
+    page, left = visitor.page, visitor.page.locator("#sleep-left")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    page.click("#speak")
+    visitor.wait_for_sound()
+    visitor.choose("#sleep", "chapter")
+    visitor.wait_for_end()
+    expect(page.locator("#chapter")).to_have_value("1")
+    assert len(visitor.requests) == 1
+    read_long(page, tmp_path)
+    visitor.wait_for_sound()
+    visitor.choose("#tempo", "1.1")
+    visitor.choose("#sleep", "15")
+    expect(left).to_contain_text("14:5")
+    page.evaluate(LATER)
+    expect(page.locator("#status")).to_have_text("Paused")
+    assert left.inner_text() == page.input_value("#sleep") == ""
+    reload(visitor)
+    expect(page.locator("#tempo-shown")).to_have_text("1.1×")
+    assert page.locator("#tempo option").count() >= 10
+
+
+def test_text_is_followed_again_some_time_after_it_was_scrolled(visit: Visit, tmp_path: Path) -> None:
+    page = visit(viewport={"width": 390, "height": 500}).page
+    read_long(page, tmp_path, "() => document.querySelector('#words .now')", "\n\n")
+    page.hover("#words")
+    page.mouse.wheel(0, 3000)
+    page.wait_for_function("() => words.scrollTop > 900")
+    page.wait_for_timeout(2000)
+    assert page.evaluate("words.scrollTop") > 900
+    page.evaluate(LATER)
+    page.wait_for_function("() => words.scrollTop < 900")
+
+
 def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(viewport={"width": 360, "height": 640}, has_touch=True)
     page = visitor.page
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
     expect(page.locator("#back")).to_be_hidden()
-    page.click("#speak")
-    page.wait_for_function(BEGUN)
+    read_long(page, tmp_path, BEGUN)
     for name, way in (("Five seconds back", "<"), ("Five seconds ahead", ">")):
         box = page.get_by_role("button", name=name).bounding_box()
         assert box and min(box["width"], box["height"]) >= 44
@@ -380,10 +449,7 @@ def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) 
 
 def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
-    give(page, long_book(tmp_path, between=" "))
-    expect(page.locator("#chapter option")).to_have_count(2)
-    page.click("#speak")
-    page.wait_for_function(BEGUN)
+    read_long(page, tmp_path, BEGUN)
     position = "Number(document.querySelector('#waveform').ariaValueNow)"
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_have_text("Paused")
@@ -403,16 +469,6 @@ def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> N
     page.keyboard.type(" ")
     expect(page.locator("#text")).to_have_value(" Two\n\nThe end.")
     page.keyboard.press("Escape")
-
-
-MEDIA_KEYS = """
-  window.mediaKeys = {};
-  const set = MediaSession.prototype.setActionHandler;
-  MediaSession.prototype.setActionHandler = function (key, act) {
-    mediaKeys[key] = act;
-    return set.call(this, key, act);
-  };
-"""
 
 
 def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_path: Path) -> None:
@@ -494,9 +550,7 @@ def test_phone_with_a_book_that_rests_shows_its_chapter_and_the_button(
 
 def test_desktop_that_reads_a_book_shows_its_text_down_to_the_player(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(viewport={"width": 1280, "height": 800})
-    give(visitor.page, long_book(tmp_path))
-    expect(visitor.page.locator("#chapter option")).to_have_count(2)
-    visitor.page.click("#speak")
+    read_long(visitor.page, tmp_path, between="\n\n")
     visitor.wait_for_sound()
     words, player = (visitor.page.locator(part).bounding_box() for part in ("#words", "#stage"))
     assert words and player and words["height"] > 500
@@ -559,10 +613,8 @@ def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visito
 @pytest.mark.parametrize("size", [(390, 844), (360, 640), (640, 360)])
 def test_phone_that_reads_a_book_shows_its_text(visit: Visit, tmp_path: Path, size: tuple[int, int]) -> None:
     visitor = visit(viewport={"width": size[0], "height": size[1]})
-    give(visitor.page, long_book(tmp_path))
     speak = visitor.page.locator("#speak")
-    expect(visitor.page.locator("#chapter option")).to_have_count(2)
-    visitor.page.click("#speak")
+    read_long(visitor.page, tmp_path, between="\n\n")
     visitor.wait_for_sound()
     expect(speak).to_be_hidden()
     parts = [visitor.page.locator(part).bounding_box() for part in (".book-open", "#words", "#stage")]
