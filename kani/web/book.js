@@ -79,6 +79,7 @@ export class Book {
   show(entry, again = false) {
     if (this.#book && this.#makes.text) this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
+    if (this.#book) quiet(); // Its place is not one of this book.
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";

@@ -275,8 +275,10 @@ class Compose {
     // A text that is being written stays, and so does its selection, which the next letter will replace.
     if (document.activeElement?.id === "text") return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
-    this.#given = this.#text.value = this.#exampleOf(example);
-    this.#changed();
+    const text = this.#exampleOf(example);
+    if (text === this.#text.value) return;
+    this.#given = this.#text.value = text;
+    this.#text.dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   /** The example of the language that is chosen, or of the voice or the page; the text that is there, if it has none. */

@@ -432,6 +432,27 @@ def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, 
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
 
 
+def test_shorter_book_takes_the_place_of_one_that_is_read(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    for name, book in (
+        ("Long", f"# One\n\nIt begins.\n\n# Two\n\n{' '.join(LONG)}"),
+        ("Short", "# One\n\nShort."),
+    ):
+        (file := tmp_path / f"{name}.md").write_text(book, "utf-8")
+        give(page, file)
+        expect(page.locator("#chapter option:last-child")).to_have_text(
+            "2. Two" if name == "Long" else "1. One"
+        )
+        if name == "Long":
+            page.select_option("#chapter", "1")
+            page.click("#speak")
+            visitor.wait_for_sound()
+    visitor.wait_for_end()
+    page.click("#speak")
+    expect(page.locator("#words")).to_have_text("One\n\nShort.")
+    expect(page.locator("#book-place")).to_have_text("Chapter 1 of 1 · 0%")
+
+
 def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
     english = page.inner_text("#voice-chip-name")
