@@ -97,7 +97,7 @@ export class Book {
     find("book-author").textContent = author;
     find("book-letter").textContent = [...title][0] ?? "";
     find("book-chapters").textContent = t("book.chapters", { title });
-    find("chapter").replaceChildren(...chapters.map((chapter, at) => new Option(`${at + 1}. ${chapter.title}`, String(at))));
+    find("chapter").replaceChildren(...chapters.map((chapter, at) => new Option(/\d/.test(chapter.title) ? chapter.title : `${at + 1}. ${chapter.title}`, String(at))));
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");

@@ -9,8 +9,8 @@ import { wavFile } from "./wav.js";
 /** Browsers show a page on the lock screen while an element of it plays, and one that is long enough. */
 const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
-/** What arrow keys are for. */
-const FIELDS = "dialog, input, select, textarea, [contenteditable]";
+/** What arrow keys are for; a list that was clicked has no use for them. */
+const FIELDS = "dialog, input, select:focus-visible, textarea, [contenteditable]";
 /** Keys that turn to another chapter, by ids of the page's buttons. @type {[MediaSessionAction, string][]} */
 const TURNS = [["previoustrack", "book-previous"], ["nexttrack", "book-next"]];
 
@@ -50,7 +50,7 @@ export class MediaKeys {
 /** Take a key of the keyboard that what has the focus has no use for, while something is heard or can be read on. */
 function pressed(event) {
   const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
-  const users = key === " " ? `${FIELDS}, a, button, summary` : FIELDS;
+  const users = key === " " ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
   if (altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
   const act = { " ": "pause", ...(playback.player.busy && { ArrowLeft: "back", ArrowRight: "forward" }) }[key];
   if (!act || find("pause").disabled || find("pause").dataset.act === "again") return;

@@ -492,6 +492,20 @@ def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> N
     page.keyboard.press("Escape")
 
 
+def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    (file := tmp_path / "b.md").write_text("".join(f"# {n}\n\n{' '.join(LONG)}\n\n" for n in "ABC"), "utf-8")
+    give(page, file)
+    expect(page.locator("#book-place")).to_have_text("Chapter 1 of 3 · 0%")
+    page.click("#speak")
+    visitor.wait_for_sound()
+    page.get_by_role("button", name="Next chapter").click()
+    page.wait_for_function(BEGUN)
+    page.keyboard.press("Space")
+    expect(page.locator("#status")).to_have_text("Paused")
+    expect(page.locator("#chapter")).to_have_value("1")
+
+
 def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_path: Path) -> None:
     visitor = visit(ready=False)
     page = visitor.page
