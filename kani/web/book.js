@@ -19,9 +19,9 @@ const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
 /** Places of books that are remembered. */
 const MOST_PLACES = 50;
-/** Share of the work that is speaking; the rest writes the file. And seconds of work that tell how long it takes. */
+/** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
-const TELLING_S = 5;
+const [TELLING_S, TELLING] = [5, 0.01];
 
 export class Book {
   #box = find("book-open");
@@ -281,7 +281,7 @@ export class Book {
           if (event.share > event.kept) first ??= { share, at: performance.now() };
           const passed = first ? (performance.now() - first.at) / 1000 : 0;
           const time = (passed * (1 - share)) / (share - first?.share);
-          tell(state, t(passed > TELLING_S ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
+          tell(state, t(passed > Math.max(TELLING_S, TELLING * time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
         }
       }
     } catch (error) {

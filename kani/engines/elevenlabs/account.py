@@ -78,6 +78,11 @@ async def fetch_voices(
         raise UpstreamFailed("unreachable", redacted(f"{type(error).__name__}: {error}", key)) from error
     if answer.status_code != httpx.codes.OK:
         raise from_http_response(answer.status_code, body, key)
+    return read_voices(body)
+
+
+def read_voices(body: bytes) -> tuple[Voice, ...]:
+    """Return the voices of a list, at most ``MAX_VOICES``. Raises UpstreamFailed if it is none."""
     try:
         listed = foreign.parse_json(body)["voices"]
     except (ValueError, LookupError, TypeError) as error:
