@@ -34,6 +34,7 @@ async def served(
     if table is None:  # one without a connection is false
         table = TcpTable(64, print)
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the server's own
         config = http_config(application, protocol)
         async with accept_connections(config, [listener], tls, asyncio.Event(), table):
             yield listener.getsockname()[1]
