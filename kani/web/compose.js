@@ -275,9 +275,7 @@ class Compose {
     // A text that is being written stays, and so does its selection, which the next letter will replace.
     if (document.activeElement?.id === "text") return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
-    const text = this.#exampleOf(example);
-    if (text === this.#text.value) return;
-    this.#given = this.#text.value = text;
+    this.#given = this.#text.value = this.#exampleOf(example);
     this.#text.dispatchEvent(new Event("input", { bubbles: true }));
   }
 

@@ -37,6 +37,9 @@ export class Features {
     // The cursor stays where the words will go.
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
+    const page = find("page-of-text");
+    // A window that is not the active one has no :focus-within in Firefox.
+    for (const kind of ["focusin", "focusout", "input"]) page.addEventListener(kind, (/** @type {any} */ { type, relatedTarget }) => page.classList.toggle("typed-in", type !== "focusout" || page.contains(relatedTarget)));
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));

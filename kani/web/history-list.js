@@ -12,8 +12,7 @@ import { fileName, saveFile, wavFile } from "./wav.js";
 import { direction, withoutMarks, write } from "./words.js";
 
 /** Characters of a text that are shown at most; style.css shows two lines of them. And those of the names of its buttons. */
-const EXCERPT = 500;
-const NAMED = 140;
+const [EXCERPT, NAMED] = [500, 140];
 /** Entries from which on they can be searched. */
 const SEARCHED_FROM = 6;
 
