@@ -65,8 +65,7 @@ function speak(tries) {
     return find("text").focus();
   }
   playback.speak(choice);
-  // Who tries a choice looks at that.
-  if (!tries) find("words").scrollIntoView({ block: "nearest" });
+  if (!tries) find("words").scrollIntoView({ block: "nearest" }); // A choice that is tried stays in view.
 }
 
 /** Keep a result; comes: more of it. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */

@@ -277,7 +277,7 @@ export class Book {
         } else if (event.stage) {
           [share, kept] = [event.share, event.kept].map((part) => (event.stage === "speaking" ? SPEAKING * part : SPEAKING + (1 - SPEAKING) * part));
           find("book-bar").value = String(share);
-          // What is spoken tells how long the rest takes, once it is some: not what was kept, nor the wait for the first word.
+          // The pace of what is spoken anew tells how long the rest takes: not that of kept parts, nor the wait for the first word.
           if (event.share > event.kept) first ??= { share, at: performance.now() };
           const passed = first ? (performance.now() - first.at) / 1000 : 0;
           const time = (passed * (1 - share)) / (share - first?.share);

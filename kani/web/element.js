@@ -112,7 +112,7 @@ export function takeDrops(zone, take) {
     document.addEventListener(kind, (/** @type {any} */ event) => {
       const { dataTransfer } = event;
       if (!dataTransfer.types.includes("Files")) return;
-      // The browser would show the file in place of the page.
+      // The browser would leave the page and show the file.
       event.preventDefault();
       zone.classList.toggle("over", kind === "dragover");
       const shown = zone.getClientRects().length > 0 && [null, zone].includes(document.querySelector("dialog[open]"));

@@ -12,6 +12,7 @@ let timer = 0;
 /** Begin the time that is chosen, or none; the end of a chapter is the book's to know. */
 export function sleep() {
   clearInterval(timer);
+  playback.player.volume = find("volume").valueAsNumber;
   const minutes = Number(find("sleep").value);
   tell(find("sleep-left"), minutes ? "☾" : "");
   if (!(minutes > 0)) return;
@@ -20,16 +21,16 @@ export function sleep() {
     const left = Math.max(0, (ends - performance.now()) / 1000);
     tell(find("sleep-left"), `☾ ${clock(left)}`);
     if (left < FADE_S) playback.player.volume = find("volume").valueAsNumber * (left / FADE_S);
-    if (left === 0) wake();
+    if (left === 0) rest();
   };
   shows();
   timer = setInterval(shows, EVERY_MS);
 }
 
-/** What is heard rests, and is as loud as before when it goes on. */
-async function wake() {
+/** Pause; what is heard is as loud as before when it goes on. */
+async function rest() {
+  clearInterval(timer);
+  await playback.pause(true);
   find("sleep").value = "";
   sleep();
-  await playback.pause(true);
-  playback.player.volume = find("volume").valueAsNumber;
 }

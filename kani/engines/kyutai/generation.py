@@ -30,7 +30,7 @@ class Manner:
     attributes: Any = None
     """The package's ``ConditionAttributes`` of a published embedding, if the model has them."""
     prefix: Any = None  # codes of a recording that the speech continues, [codebooks, frames]
-    kept_frames: int = 0  # frames of the audio, from the first on, whose codes are kept
+    kept_frames: int = 0  # frames with kept codes, from the audio's first on
 
 
 class Generation:

@@ -140,7 +140,7 @@ def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
                 "Elements, and the values of their attributes.",
                 fields(
                     elements=mapping("What becomes of each element."),
-                    ignored=items(text(), "Elements of which only the content is left."),
+                    ignored=items(text(), "Elements that leave only their content."),
                     break_strengths=mapping("Seconds by strength."),
                     prosody_rates=mapping("Factors by name."),
                     rate_range=items(number("Factor."), most=2),

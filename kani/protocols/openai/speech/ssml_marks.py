@@ -39,7 +39,7 @@ ELEMENTS = {
 """Elements, and what becomes of them."""
 
 IGNORED = ("emphasis", "say-as", "lang", "audio", "mark", "p", "s", "w")
-"""Elements of which only the content is left, as of all others."""
+"""Elements that leave only their content, as all others."""
 
 STRENGTHS_S = {"none": 0.0, "x-weak": 0.0, "weak": 0.25, "medium": 0.5, "strong": 1.0, "x-strong": 1.5}
 RATES = {"x-slow": 0.5, "slow": 0.75, "medium": 1.0, "default": 1.0, "fast": 1.25, "x-fast": 1.5}
