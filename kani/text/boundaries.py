@@ -161,6 +161,9 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
 
 def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
     body = stem.rstrip(SENTENCE_MARKS)
+    if stem.endswith("!") and following in "=×÷·+<>≤≥":
+        # "5! = 120"
+        return BreakKind.UNSAFE
     if stem[len(body) :] != ".":
         return BreakKind.CLAUSE if following.islower() else BreakKind.SENTENCE
     if is_abbreviated(stem, following):

@@ -20,8 +20,15 @@ _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
 _KEYS = re.compile(r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#")
 _KEYS_BEGUN = re.compile(r"\*{1,2}(?:\d{1,16}\*?){0,5}")
-_FORMULA = re.compile(r"(?<![A-Z])(\$\$?)(?=[^\s$])([^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)")
-_FORMULA_BEGUN = re.compile(r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?")
+_IN_BRACKETS = r"(?:(?!\\[()\[\]])[^\n])"
+_FORMULA = re.compile(
+    r"(?<![A-Z])(\$\$?)(?=[^\s$])(?P<dollars>[^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)"
+    rf"|\\[(\[](?={_IN_BRACKETS}*?(?:\\[A-Za-z]|[\^_={{+]))(?P<brackets>{_IN_BRACKETS}+)\\[)\]]"
+)
+_FORMULA_BEGUN = re.compile(
+    r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?"
+    rf"|\\(?:[(\[]{_IN_BRACKETS}*\\?)?"
+)
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
@@ -81,7 +88,8 @@ class InlineReader:
             case "`":
                 return self._code(at)
             case "$":
-                return self._dollar(at)
+                end = self._formula(at)
+                return self.copy(at, at + 1) if end is None else end
             case "*" | "_" | "~" | "=":
                 return self._emphasis(at)
             case "<":
@@ -147,6 +155,8 @@ class InlineReader:
         if source.may_continue(at, at + 1):
             return at
         following = source.text[at + 1 : at + 2]
+        if following in ("(", "[") and (end := self._formula(at)) is not None:
+            return end
         if following in ("(", ")", "[", "]"):
             # Brackets of a formula, or escaped ones that belong to no link, are not spoken.
             return self.mask(at, at + 2)
@@ -182,19 +192,18 @@ class InlineReader:
             return at
         return self.mask(at, opened)
 
-    def _dollar(self, at: int) -> int:
-        """Read a formula of TeX: the dollars around it are masked; any other dollar is money."""
+    def _formula(self, at: int) -> int | None:
+        """Read a formula of TeX, and mask what is around it; None if none begins here."""
         source = self._source
         window = min(len(source.text), at + MAX_LOOKAHEAD)
         if found := _FORMULA.match(source.text, at, window):
             if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
                 return at
-            self.mask(at, found.end(1))
-            self.copy(found.end(1), found.end(2))
-            return self.mask(found.end(2), found.end())
-        if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD):
-            return at
-        return self.copy(at, at + 1)
+            inside, end = found.span("dollars" if found["dollars"] else "brackets")
+            self.mask(at, inside)
+            self.copy(inside, end)
+            return self.mask(end, found.end())
+        return at if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None
 
     def _emphasis(self, at: int) -> int:
         source = self._source

@@ -8,7 +8,6 @@ import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
-from kani.text.normalizer.respelling import respelled
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃")
 """Characters other than letters and digits that are read aloud on their own."""
@@ -64,12 +63,7 @@ def clean(written: str, language: str = "") -> CleanText:
     if base in _HAVING_STARS:
         written = _STARS.sub("⋆", written)
         written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)
-    cleaned = _clean(written, base)
-    return CleanText(*respelled(cleaned.text, cleaned.starts, cleaned.ends, base))
-
-
-def _clean(written: str, language: str) -> CleanText:
-    bases = _base_letters(language)
+    bases = _base_letters(base)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []
@@ -87,7 +81,7 @@ def _clean(written: str, language: str) -> CleanText:
         if written[at] == PARAGRAPH_END and last.isalnum():
             spoken = ". "
         if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
-            spoken += "、" if language[:2] in ("zh", "ja") else ", "
+            spoken += "、" if base in ("zh", "ja") else ", "
         last = spoken.strip()[-1:] or last
         for character in spoken:
             kept.append(character)

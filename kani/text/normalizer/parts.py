@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.rules import acronyms, fractions, math
+from kani.text.normalizer.rules import acronyms, fractions
 from kani.text.normalizer.rules.numerals import (
     LOWERED,
     NUMBER,
@@ -18,11 +18,8 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token
 
-_LONGEST_PRODUCT = 3
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
-_PARTS = re.compile(
-    rf"{math.RAISED.pattern}|{math.TEX.pattern}|{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL
-)
+_PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 
 
 def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = False) -> Verbalization:
@@ -41,12 +38,8 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             continue
         start, end = token.core_start + match.start(), token.core_start + match.end()
         following = found[at + 1].group()[0] if at + 1 < len(found) else ""
-        raised = math.RAISED.match(token.core, match.start()) if at else None
-        if raised is not None or math.TEX.fullmatch(part):
-            kind = "formula"
-            said = math.say_raised(raised, table) if raised else math.say_tex(part, table)
-            verbalization: tuple[Piece, ...] = (Piece(said, start, end),)
-        elif part[0].isdecimal() and (mark := _mark(found, at, table, slashed)) is not None:
+        verbalization: tuple[Piece, ...]
+        if part[0].isdecimal() and (mark := _mark(found, at, table, slashed)) is not None:
             # "1st/last"
             kind, end = "letters", token.core_start + found[at + 1].end()
             said = table.number_words.ordinal(int(part), table.ordinals[mark])
@@ -78,12 +71,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             kind_before = kind
         elif part[0].isalpha():
             kind = "letters"
-            multiplied = following in ("²", "³", "^") and part not in table.units
-            if multiplied and 1 < len(part) <= _LONGEST_PRODUCT and table.letters:
-                # "mc²"
-                verbalization = acronyms.spelled_pieces(part, start, table)
-            else:
-                verbalization = _letters(part, start, token.core, table)
+            verbalization = _letters(part, start, token.core, table)
         elif part in VULGAR_FRACTIONS:
             kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
         elif (
@@ -94,6 +82,8 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
         ):
             # "2 veces/semana"
             kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
+        elif part in "{}":
+            kind, verbalization = "sign", (Piece(" ", start, end),)
         else:
             kind = "sign"
             coded = part == "/" and token.core[0].isupper() and "=" not in token.core

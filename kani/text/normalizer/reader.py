@@ -12,6 +12,7 @@ from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
 from kani.text.normalizer.placed_lexicon import with_replacements
+from kani.text.normalizer.respelling import respelled
 from kani.text.normalizer.rules import (
     abbreviations,
     acronyms,
@@ -68,7 +69,7 @@ def normalize(
     before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
     table is broken.
     """
-    text = clean(written, options.language)
+    text = respelled(clean(written, options.language), options.language, complete=complete)
     if options.replacements:
         plain = NormalizerOptions(options.said_in)
         options = with_replacements(options, text, offset, lambda said: normalize(said, 0, plain).text)
@@ -80,7 +81,9 @@ def normalize(
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
     earlier = (
-        tokenize(clean(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
+        tokenize(
+            respelled(clean(preceding[-_MAX_PRECEDING:], options.language), options.language).text, None, True
+        )
         if preceding and table
         else []
     )
@@ -185,7 +188,6 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     places.angle,
     marks.period,
     codes.numbered,
-    math.applied,
     marks.graded,
     marks.height,
     marks.factor,
@@ -235,7 +237,6 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     quantities.unit_before,
     quantities.per_unit,
     marks.note,
-    math.applied,
     marks.endings,
     urls.keys,
     urls.flag,

@@ -4,38 +4,55 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 
+from kani.text.normalizer.cleaning import CleanText
+from kani.text.normalizer.formula_notation import notation_of
+from kani.text.normalizer.formulas import formulas, unfinished
 from kani.text.normalizer.spellings import PATH, SPELLINGS, Becomes, path_steps
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 
 
-def respelled(
-    text: str, starts: tuple[int, ...], ends: tuple[int, ...], language: str
-) -> tuple[str, tuple[int, ...], tuple[int, ...]]:
-    """``text`` in the spellings that rules know; each new character stands for all that it replaces."""
-    for pattern, becomes in _patterns(language):
-        kept, done = "", 0
-        first: list[int] = []
-        last: list[int] = []
-        for found in pattern.finditer(text):
-            at, end = found.span()
-            new = becomes(found)
-            if new == found.group():
-                continue
-            word, space, rest = found.group().partition(" ")
-            if rest and new.startswith(word + space):
-                # The word that stays keeps its place: "Am" of "Am 3.10.24".
-                at, new = at + len(word + space), new[len(word + space) :]
-            kept += text[done:at] + new
-            first += (*starts[done:at], *[starts[at]] * len(new))
-            last += (*ends[done:at], *[ends[end - 1]] * len(new))
-            done = end
-        if done:
-            text = kept + text[done:]
-            starts, ends = (*first, *starts[done:]), (*last, *ends[done:])
-    return text, starts, ends
+def respelled(text: CleanText, language: str, *, complete: bool = True) -> CleanText:
+    """``text`` in the spellings that rules know, and its formulas in words.
+
+    Each new character stands for all that it replaces. language: BCP 47. complete: whether this is all of the
+    text; if not, a formula at its end is left out, as text to come may belong to it.
+    """
+    notation = notation_of(language) if language else None
+    if notation is not None:
+        if not complete:
+            text = replace(text, text=text.text[: unfinished(text.text, notation)])
+        text = _replaced(text, formulas(text.text, notation))
+    for pattern, becomes in _patterns(language.partition("-")[0]):
+        found = ((*match.span(), becomes(match)) for match in pattern.finditer(text.text))
+        text = _replaced(text, found)
+    return text
+
+
+def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> CleanText:
+    """``text`` with other words in some places: where each begins and ends, and the words."""
+    written, starts, ends = text.text, text.starts, text.ends
+    kept, done = "", 0
+    first: list[int] = []
+    last: list[int] = []
+    for at, end, new in replacements:
+        old = written[at:end]
+        if new == old:
+            continue
+        word, space, rest = old.partition(" ")
+        if rest and new.startswith(word + space):
+            # The word that stays keeps its place: "Am" of "Am 3.10.24".
+            at, new = at + len(word + space), new[len(word + space) :]
+        kept += written[done:at] + new
+        first += (*starts[done:at], *[starts[at]] * len(new))
+        last += (*ends[done:at], *[ends[end - 1]] * len(new))
+        done = end
+    if not done:
+        return text
+    return CleanText(kept + written[done:], (*first, *starts[done:]), (*last, *ends[done:]))
 
 
 @functools.cache

@@ -26,26 +26,9 @@ _LENGTHS = frozenset("mm cm dm m km mts ft in".split())
 _PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
-RAISED = re.compile(
-    r"(?<=[\w)}])(?:\^|\*\*)\{?(?P<exponent>[-−]?\d{1,4}(?!\d)|[A-Za-z](?![A-Za-z]))\}?"
-    r"|(?<=[\d)])(?P<small>[⁻⁺]?[⁰¹²³⁴-⁹]{1,4})"
-)
-"""A power after its base, as programs and TeX write it: "^2", "**10", "^{n}"."""
-
-TEX = re.compile(r"\\[A-Za-z]+|\}\{|[{}]")
-"""A command of TeX, and its braces."""
-
-_TEX_WORDS = """
-sqrt √ pm ± times × cdot × div ÷ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ infty ∞ sum ∑ to → rightarrow →
-alpha α beta β gamma γ delta δ epsilon ε theta θ lambda λ mu μ pi π rho ρ sigma σ tau τ phi φ omega ω
-""".split()
-_TEX_SIGNS = dict(zip(_TEX_WORDS[::2], _TEX_WORDS[1::2], strict=True))
-_TYPESETTING = frozenset("frac dfrac tfrac left right mathrm mathbf text operatorname quad big Big".split())
 _TIMES = re.compile(rf"[{DASHES}:hH]")
-_APPLIED = re.compile(r"([fghFGHP]|log|ln|sin|cos|tan|exp)\(([xyzntAB]|\d{1,3})\)")
 _TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?")
 _SHUT_OUT = re.compile(r"0[x×]\d|\d[x×]0")
-_SQUARE, _CUBE = "2", "3"
 
 
 def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -103,26 +86,6 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     return phrase.build(end)
 
 
-def applied(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "f(x)", "log(10)", "P(A)": a function of something."""
-    token = cursor.token()
-    match = _APPLIED.fullmatch(token.core + ")" * token.suffix.startswith(")"))
-    if match is None or not table.letters:
-        return None
-    name, part = match.groups()
-    of = table.fractions.of_unit.replace(" a ", " ")
-    said = [
-        table.number_words.cardinal(int(one))
-        if one.isdecimal()
-        else " ".join(letter_name(letter, table) for letter in one)
-        if len(one) < len("log")
-        else one
-        for one in (name, part)
-    ]
-    end = token.core_start + match.end()
-    return Verbalization((Piece(of.format(part=said[0], unit=said[1]), token.core_start, end),), end)
-
-
 def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "10^8", "3×10⁸", "1.5e-3"."""
     token = cursor.token()
@@ -153,33 +116,6 @@ def _exponent(written: str, table: LanguageTable) -> str:
     if figures != written.lstrip("+"):
         return f"{table.numbers.minus} {words.cardinal(int(figures))}"
     return words.ordinal(int(figures), "f") if table.language == "it" else words.cardinal(int(figures))
-
-
-def say_raised(found: re.Match[str], table: LanguageTable) -> str:
-    """The exponent after its base: "squared", "to the power of n"."""
-    exponent = found["exponent"] or found["small"].translate(writing.RAISED).lstrip("+")
-    named = {_SQUARE: table.signs.get("²"), _CUBE: table.signs.get("³")}.get(exponent)
-    if named:
-        return f" {named} "
-    if exponent.lstrip("-−").isdecimal():
-        said = _exponent(exponent, table)
-    else:
-        said = table.letters.get(exponent.lower(), exponent)
-    return f" {table.numbers.power} {said} "
-
-
-def say_tex(command: str, table: LanguageTable) -> str:
-    """A command of TeX by the sign that it stands for; what only sets type is not spoken."""
-    if command == "}{":
-        over = table.fractions.over.format(numerator="", denominator="")
-        return f" {over.strip()} "
-    name = command.removeprefix("\\")
-    if command in "{}" or name in _TYPESETTING:
-        return " "
-    sign = _TEX_SIGNS.get(name, "")
-    said = table.greek.get(sign) or table.signs.get(sign)
-    # Any other backslash is of a program: "\\n".
-    return f" {said} " if said else name
 
 
 _SIGNED = ("%", "°C", "°F", "°")

@@ -76,6 +76,35 @@ class Fractions:
     not_out: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Formulas:
+    """[formulas]: words of mathematics."""
+
+    functions: Mapping[str, str]
+    words: frozenset[str]
+    signs: Mapping[str, str]
+    power: str = ""
+    of: str = ""
+    base: Annotated[str, "name", "n"] = "{name} {n}"
+    prime: str = ""
+    factorial: str = "!"
+    given: str = ","
+    tends: str = ""
+    limit: Annotated[str, "bounds"] = "{bounds}"
+    bounds: Annotated[str, "low", "high"] = "{low}, {high}"
+    sum: str = "∑"
+    product: str = "∏"
+    integral: str = "∫"
+    absolute: str = ""
+    cube_root: str = "∛"
+    root: Annotated[str, "degree"] = "{degree} √"
+    choose: Annotated[str, "n", "k"] = "{n}, {k}"
+    vector: str = ""
+    partial: str = "∂"
+    nabla: str = "∇"
+    negative: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Unit:
     """A line of [units]: its forms, and whether it has to touch its number."""
@@ -248,6 +277,7 @@ class LanguageTable:
     ordinals_with_stop: Mapping[str, Mapping[str, str]]
     unsure_of_ordinal: frozenset[str]
     fractions: Fractions
+    formulas: Formulas
     units: Mapping[str, Unit]
     per: str
     currencies: Mapping[str, Currency]

@@ -15,6 +15,7 @@ from typing import Annotated
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
 from kani.text.normalizer.tables.file import TableSection, in_any_case, read_table_file
+from kani.text.normalizer.tables.table import Formulas
 
 UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
 
@@ -101,6 +102,7 @@ class UnspacedTable:
     signs: Mapping[str, str]
     between_figures: Mapping[str, str]
     between_words: Mapping[str, str]
+    formulas: Formulas
     web: Mapping[str, str]
     version: str
     readings: Mapping[str, str]
@@ -165,6 +167,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         between_figures=between_figures.all_texts(),
         between_words=between_words.all_texts(),
         signs=signs.all_texts(),
+        formulas=file.section("formulas").fill(Formulas),
         web=web.all_texts(),
         version=version,
         readings=readings,
