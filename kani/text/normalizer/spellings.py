@@ -37,6 +37,15 @@ _OPEN = (
 _HOUR = r"(\d{1,2}[:.h][0-5]\d)"
 _FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
 
+_CURRENCIES_NAMED = (
+    ("en", "the|a|per|one", "euro dollar pound yen"),
+    ("es", "el|la|al|del|un|una|cada|por", "euro dólar libra yen"),
+    ("fr", "le|la|un|une|du|au|par|chaque", "euro dollar livre yen"),
+    ("it", "il|lo|la|del|dal|al|un|una|per|ogni", "euro dollaro sterlina yen"),
+    ("pt", "o|a|do|da|ao|um|uma|por|cada", "euro dólar libra iene"),
+    ("de", "der|dem|den|des|ein|einen|pro|je", "Euro Dollar Pfund Yen"),
+)
+
 Becomes = str | Callable[[re.Match[str]], str]
 
 PATH = re.compile(
@@ -314,11 +323,22 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         )
         for language, to in (("es", "a"), ("fr", "à"), ("it", "a"), ("pt", "a"), ("de", "zu"))
     ),
+    # "l'€", "el $": the currency itself
+    *(
+        (
+            language,
+            rf"(?i)(\b(?:{articles}) |\b[ld]['’]){re.escape(sign)}(?= ?[^\W\d_]| ?[,.;:!?)]|$)",
+            rf"\1{name}",
+        )
+        for language, articles, names in _CURRENCIES_NAMED
+        for sign, name in zip("€$£¥", names.split(), strict=True)
+    ),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
     # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
     ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
     ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),
+    ("", r"(?<![\d/.,])(\d{1,3})/(\d{2,4})(?= ?[GT](?:B|o|iB)\b)", r"\1, \2"),
     ("de en es fr it pt hi", r"(\bR\d\d) (\d{2,3})([HQSTVWY])\b", r"\1 \2, \3"),
     ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
     ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
