@@ -49,6 +49,8 @@ _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
 _SIGNS = DASHES + "@=+&×§€$£₹"
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
+_LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
+_LONGEST_SHORT_FORM = 5
 _UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS + MASK)}]*")
@@ -141,6 +143,10 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         return BreakKind.SENTENCE
     if last and last in UNSPACED_SENTENCE_MARKS:
         return BreakKind.SENTENCE
+    if last == "." and following == "(" and end + 1 >= len(text) and not complete:
+        return None
+    if last == "." and _goes_on(stem, text[end : end + 2]):
+        return BreakKind.UNSAFE
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
@@ -157,6 +163,14 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
             return BreakKind.CONJUNCTION
     tears = last.isdigit() or following.isdigit() or last in tuple("$€£¥#")
     return BreakKind.UNSAFE if tears else BreakKind.SPACE
+
+
+def _goes_on(stem: str, following: str) -> bool:
+    """True after a short form where no sentence begins: "3 qts. (1 ste.)", "4 €/ud. = 8 €"."""
+    word = _LETTERS_AT_END.search(stem[:-1])
+    short = word is not None and len(word.group()) < _LONGEST_SHORT_FORM
+    bracketed = following[:1] == "(" and not following[1:].isupper()
+    return short and (bracketed or following[:1] in ("=", "+", "&"))
 
 
 def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:

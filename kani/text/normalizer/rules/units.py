@@ -189,7 +189,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         goes_on = goes_on or following.prefix.startswith("(")
         # "Pour 4 pers. : 250 g"
         goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;")
-        if first.isdecimal():
+        if first.isdecimal() and not following.prefix:
             # "1 lb. 4 oz."
             goes_on = cursor.token(ahead + 2).core in table.units
         elif (
