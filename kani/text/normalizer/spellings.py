@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 from kani.text.writing import RAISED
 
@@ -51,7 +52,7 @@ Becomes = str | Callable[[re.Match[str]], str]
 PATH = re.compile(
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
     r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
-    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü))) > (?=\d)"
+    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü))) > (?=\d|[\u3041-\u9fff])"
 )
 """The steps of a menu's path: "Settings > Display > 4K", "Settings > 5G"."""
 
@@ -61,6 +62,12 @@ def path_steps(path: re.Match[str], mark: str) -> str:
     steps = path.string[path.start() : path.end() + 2]
     named = path.group() == " > " or re.search(r"> [^\W\d_][^\s\d]", steps)
     return path.group().replace(" > ", mark) if named else path.group()
+
+
+def _in_full(found: re.Match[str]) -> str:
+    """An amount without its magnitude: "$87.4K" is "$87400"."""
+    zeros = {"K": 3, "M": 6, "B": 9}[found[3]]
+    return f"{found[1]}{int(Decimal(found[2]).scaleb(zeros))}"
 
 
 def _gap(found: re.Match[str]) -> str:
@@ -333,6 +340,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         for language, articles, names in _CURRENCIES_NAMED
         for sign, name in zip("€$£¥", names.split(), strict=True)
     ),
+    # "$87.4K"
+    ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", _in_full),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
     # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
