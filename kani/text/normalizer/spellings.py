@@ -52,7 +52,8 @@ Becomes = str | Callable[[re.Match[str]], str]
 PATH = re.compile(
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
     r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
-    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü))) > (?=\d|[\u3041-\u9fff])"
+    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü)))"
+    r" > (?=\d|[\u3041-\u9fff])"
 )
 """The steps of a menu's path: "Settings > Display > 4K", "Settings > 5G"."""
 
