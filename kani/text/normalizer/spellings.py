@@ -343,6 +343,13 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ),
     # "$87.4K"
     ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", _in_full),
+    # "Table 4-1" is one table, "Tables 4-6" are three.
+    (
+        "de en es fr it pt",
+        r"\b((?:Table|Figure|Fig|Exhibit|Tabla|Figura|Tableau|Tabelle|Abbildung|Abb|Tabella|Tabela)\.?"
+        r" \d{1,2})-(?=\d{1,2}\b)",
+        r"\1, ",
+    ),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
     # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"

@@ -94,12 +94,15 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or numeral is None or (match["e"] and match["e"][0] == "+" and "e" in table.ordinals):
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(writing.RAISED)
-    exponent = _exponent(raised, table)
-    base = say_numeral(numeral, table)
-    if match["e"] or match["times"] or match["ten"]:
+    base, by_ten = say_numeral(numeral, table), match["e"] or match["times"] or match["ten"]
+    named = (
+        None if by_ten or match["number"] == "10" else table.signs.get({"2": "²", "3": "³"}.get(raised, ""))
+    )
+    if by_ten:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
     phrase, end = PhraseBuilder(), token.core_end
-    phrase.add(f"{base} {table.numbers.power} {exponent}", token.core_start, end)
+    exponent = named or f"{table.numbers.power} {_exponent(raised, table)}"
+    phrase.add(f"{base} {exponent}", token.core_start, end)
     if (
         cursor.is_adjacent(1)
         and (measure := resolve_unit(cursor.token(1).core, table, attached=False)[0]) is not None
