@@ -271,8 +271,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     *(
         (
             language,
-            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| ?:)? \d{{1,2}}|\b\d(?= ?m\. (?:de )?(?:{named})\b))"
-            r" ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
+            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| a| ?:)? \d{{1,2}}"
+            rf"|\b\d(?= ?m\. (?:de )?(?:{named})\b)) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
             rf"\1 {months}",
         )
         for language, named, months in (
@@ -349,6 +349,38 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"\b((?:Table|Figure|Fig|Exhibit|Tabla|Figura|Tableau|Tabelle|Abbildung|Abb|Tabella|Tabela)\.?"
         r" \d{1,2})-(?=\d{1,2}\b)",
         r"\1, ",
+    ),
+    # "450/ración", "15/30 plazas", "NaOH 0,1 M"
+    *(
+        (
+            language,
+            rf"(?<=\d)(?: ?k?cal)?/(?=(?:{portions})\b(?!/))",
+            lambda found, per=per: f"{found[0][:-1]} {per} ",
+        )
+        for language, per, portions in (
+            ("es", "por", "raci[oó]n|porci[oó]n|persona|plato|envase|unidad|pieza"),
+            ("fr", "par", "portion|part|personne|pièce"),
+            ("it", "per", "porzione|persona|pezzo"),
+            ("pt", "por", "porção|pessoa|prato|unidade"),
+            ("de", "pro", "Portion|Person|Stück"),
+        )
+    ),
+    *(
+        (language, rf"(?<![\d/.,])([1-9]\d{{0,3}})/(\d{{1,4}})(?= (?:{places})\b)", rf"\1 {of} \2")
+        for language, of, places in (
+            ("es", "de", "plazas|asientos|camas|entradas|puestos"),
+            ("en", "of", "seats|spots|places|beds|tickets"),
+            ("fr", "sur", "places|sièges|lits"),
+            ("it", "su", "posti|letti|biglietti"),
+            ("pt", "de", "vagas|lugares|assentos|leitos"),
+            ("de", "von", "Plätzen?|Betten|Karten"),
+        )
+    ),
+    (
+        "de en es fr it pt",
+        r"(\b(?:NaOH|KOH|HCl|H[2₂]SO[4₄]|HNO[3₃]|NaCl|KCl|CaCl[2₂]|NH[3₃]|AgNO[3₃]|KMnO[4₄]|EDTA|Tris)"
+        r" \d{1,2}(?:[.,]\d{1,3})?) ?M\b",
+        r"\1 molar",
     ),
     # "1€20"
     ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
