@@ -139,10 +139,17 @@ def _cut(pieces: list[str]) -> None:
     assert all(cut is not None for cut in cuts)
 
 
+def _written() -> str:
+    """The written side of all texts that the normalizer is tested with."""
+    table = (Path(__file__).parents[1] / "text/normalizer/readings.tsv").read_text(encoding="utf-8")
+    return " ".join(line.split("\t")[1] for line in table.splitlines() if "\t" in line)
+
+
 def _normalize(text: str) -> None:
-    for language in ("es", "en", "ar"):
-        said = normalize(text, options=NormalizerOptions(language))
-        assert isinstance(said.text, str)
+    for language in ("es-MX", "en", "fr", "it", "pt", "de", "hi", "ar", "zh", "ja"):
+        for complete in (True, False):
+            said = normalize(text, options=NormalizerOptions(language), complete=complete)
+            assert isinstance(said.text, str)
 
 
 def _words(content: bytes) -> None:
@@ -180,9 +187,9 @@ def _embedding_content() -> bytes:
 
 
 NAMES = (
-    "recording|recording to transcribe|ogg opus stream|markup|ssml|segmenter|normalizer|lexicon|language|"
-    ".env|elevenlabs answer|client|client's voices|kept voice|embedding|config.json|codec config|nemo|"
-    "safetensors|kyutai voice payload|openai marks|mix of voices|accept-language"
+    "recording|recording to transcribe|ogg opus stream|markup|ssml|segmenter|normalizer|readings|lexicon|"
+    "language|.env|elevenlabs answer|client|client's voices|kept voice|embedding|config.json|"
+    "codec config|nemo|safetensors|kyutai voice payload|openai marks|mix of voices|accept-language"
 ).split("|")
 
 
@@ -228,7 +235,8 @@ def cases(folder: Path) -> list[Case]:
         Case("markup", (TEXT,), _texts, _mark_up),
         Case("ssml", (SSML,), _texts, _read_ssml, (InvalidRequest,), 0.25),
         Case("segmenter", (TEXT,), _texts, _cut),
-        Case("normalizer", (TEXT,), Mutator.text, _normalize, (), 0.25),
+        Case("normalizer", (TEXT,), Mutator.text, _normalize, (), 0.05),
+        Case("readings", (_written(),), Mutator.fragments, _normalize, (), 0.25),
         Case("lexicon", (LEXICON.encode(),), Mutator.bytes, _words),
         Case("language", ("es-419", "Español", "zh-Hans"), Mutator.text, resolve, (UnsupportedLanguage,)),
         of_bytes(".env", read_settings, settings.SettingsError, ENV.encode(), share=0.5),

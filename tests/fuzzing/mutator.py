@@ -29,6 +29,9 @@ TOKENS = (
 _LENGTHS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF)
 
 
+_JOINTS = ("", "", " ", " ", " ", "-", "/", ".", ":", ",", ", ")
+
+
 class Mutator:
     """Makes inputs of samples: objects (of JSON), texts or bytes."""
 
@@ -43,6 +46,15 @@ class Mutator:
             middle = (token, sample[at:end] * 3, "", character, sample[at:end][::-1])
             sample = sample[:at] + self._random.choice(middle) + sample[end:]
         return sample
+
+    def fragments(self, sample: str) -> str:
+        """Pieces of words of the sample, joined by marks that words are joined with."""
+        words = sample.split()
+        found = []
+        for word in self._random.choices(words, k=self._random.randint(1, 8)):
+            at, end = self._span(len(word))
+            found += self._random.choice((word, word[at:end])), self._random.choice(_JOINTS)
+        return "".join(found)
 
     def bytes(self, sample: bytes) -> bytes:
         """Bytes with up to eight places changed, or the beginning of them."""

@@ -160,6 +160,8 @@ def _is_operand(part: Part, text: str, notation: Notation, *, after_operator: bo
     if name in notation.words.functions:
         return _AFTER_FUNCTION.match(text, part.end) is not None
     raised = following in ("^", "²", "³", "⁴")
+    if name in _MEASURES_OF_TWO:
+        return False
     if after_operator and len(name) == len("ab") and (raised or ahead in BETWEEN or ahead == ")"):
         return True
     if not (after_operator or raised or _DERIVATIVE.match(text, part.start)) or not _PRODUCT.fullmatch(name):
@@ -314,8 +316,8 @@ def _is_calculated(
         raised = _is_raised(after) and before.kind != "number"
         return applied or raised or (related and after.kind in ("letters", "lowered"))
     if len(part.text) > 1:
-        # "mx + b", "4ac", "mc²"; "πr²"
-        return related or (_is_raised(after) and not part.text.isascii())
+        # "mx + b", "4ac", "mc²"
+        return related or _is_raised(after)
     if after.apart:
         return False
     measured = part.text in _MEASURES and (before.kind == "number" or before.text in ("", "/"))

@@ -63,6 +63,7 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
             and following == ""
             and lettered
             and table.language == "en"
+            and found[at - 1].group().isdecimal()
         ):
             # "B-52s", "MP3s"
             kind, figures = "letters", pieces.pop()

@@ -9,6 +9,7 @@ from kani.text.normalizer.number_words.words import NumberWords, num2words_cache
 _MILLIONS = re.compile(r"(.*lh(?:ão|ões)\b)?(.*)")
 _FEMININE = re.compile(r"\b(?:(um)|(dois)|(\w+ent)os)\b")
 _LAST_ORDINAL = 1999
+_QUINTILLION = 10**18
 
 
 class PortugueseNumbers(NumberWords):
@@ -16,7 +17,12 @@ class PortugueseNumbers(NumberWords):
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "vinte e uma mil", "duas", "duzentas" before a feminine noun; millions stay as they are."""
-        spoken = num2words_cached(self.language, number, "cardinal").replace(",", "")
+        # num2words goes to the quadrillions.
+        quintillions, below = divmod(number, _QUINTILLION)
+        spoken = num2words_cached(self.language, below, "cardinal").replace(",", "")
+        if quintillions:
+            head = f"{self.cardinal(quintillions)} quintilh{'ão' if quintillions == 1 else 'ões'}"
+            return f"{head} e {spoken}" if below else head
         if gender != "f":
             return spoken
         millions, rest = split.groups("") if (split := _MILLIONS.match(spoken)) else ("", spoken)

@@ -240,7 +240,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     for day in days:
         part = _DAY_MONTH.fullmatch(day.removesuffix(".")) or _NUMERALS.fullmatch(day)
         year = part[4] if part and part.re is _NUMERALS else ""
-        if stopped and day is days[0] and DAY.fullmatch(day[:-1]):
+        if stopped and day is days[0] and day[:-1].isdecimal() and DAY.fullmatch(day[:-1]):
             # "3.–5.5."
             said.append(say_day(int(day[:-1]), cursor, table))
             continue

@@ -98,6 +98,9 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> 
     """
     token, before, ahead = cursor.token(), cursor.previous(), cursor.token(1)
     hour, _, minutes = written.partition(".")
+    if not (hour.isdecimal() and minutes.isdecimal()):
+        # "late-7.63"
+        return False
     if len(hour) > 1 and hour[0] == "0" and before.core.lower() == "the":
         # "the 09.47 to Leeds"
         return int(minutes) <= _LAST_MINUTE
