@@ -1,5 +1,6 @@
 """A book on the page: its chapters, its place, and its audiobook."""
 
+import re
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -219,10 +220,18 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     expect(page.locator("#pause")).to_have_accessible_name("Speak")
     page.click("#toast-undo")
     assert page.evaluate(PLACE) == at
+    expect(page.locator("#book-left")).to_have_text(re.compile(r"^\d min left$"))
+    place = page.locator("#book-place").inner_text().split(" · ")[1]
+    assert place != "0%"
+    expect(page.locator("#history .place")).to_have_text(place)
     # Another chapter keeps it, too.
     for name in ("Next", "Previous"):
         page.get_by_role("button", name=f"{name} chapter").click()
     assert page.evaluate(PLACE) == at and page.text_content("#words .said") == whole[:at]
+    page.click("#book-menu summary")
+    before = page.evaluate("parseFloat(getComputedStyle(words).fontSize)")
+    page.select_option("#book-size", "L")
+    assert page.evaluate("parseFloat(getComputedStyle(words).fontSize)") == pytest.approx(1.25 * before)
 
 
 @in_both
@@ -478,6 +487,16 @@ def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) 
     expect(page.locator("#voice-chip-name")).to_have_text(spanish)
     page.get_by_role("button", name="Close the book").click()
     expect(page.locator("#voice-chip-name")).to_have_text(english)
+    # It is spoken whatever was chosen before; what is chosen from then on stays.
+    visitor.choose("#language", "fr")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#language")).to_have_value("")
+    # Another book is open: that one cannot be brought back any more.
+    expect(page.locator("#toast")).to_be_hidden()
+    visitor.choose("#language", "fr")
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#text")).to_have_value("El tren sale tarde.")
+    expect(page.locator("#language")).to_have_value("fr")
 
 
 def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
