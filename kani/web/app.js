@@ -54,11 +54,13 @@ const gallery = new Gallery();
 const features = new Features();
 server.learn = learn;
 
-/** Speak the text of the form; tries: to hear how a choice sounds, which a long text that is silent does not begin for. */
+/** Speak the text of the form; tries: to hear how a choice sounds, from the sentence on that is heard. */
 function speak(tries) {
-  if (tries && (features.book?.rests() || (!playback.busy && find("page-of-text").dataset.letters === "small"))) return;
+  const { text } = compose.choice;
+  // What rests goes on with the choice once it is heard again.
+  if (tries && (playback.has(text) ? playback.player.paused : features.book?.reads(compose.choice))) return;
   features.stopDictation();
-  const choice = { ...compose.choice, ...features.book?.next, tries };
+  const choice = { ...compose.choice, ...(tries && playback.rest(text)), ...features.book?.next, tries };
   if (!SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) {
     playback.stage.say("");
     complain(t(choice.text ? "problem.silent" : "problem.empty"));
@@ -75,6 +77,7 @@ async function keep(utterance, comes) {
   // Until then it has been lost.
   if (comes) return history.keep(utterance, true);
   if (choice.tries && tried.text === choice.text) await history.delete(tried.id);
+  await features.book?.tidy(choice);
   tried = choice.tries ? { text: choice.text, id } : { text: null, id: "" };
   await history.keep(utterance, utterance.lost);
   await history.changed();
@@ -116,9 +119,9 @@ function buttons() {
   // Not the same picture as that of the button that speaks.
   const goesOn = !playback.player.busy && features.book?.goesOn();
   const act = playback.player.paused || goesOn ? "resume" : playback.player.busy ? "pause" : "again";
-  find("pause").disabled = playback.asked ? !playback.player.busy : !some;
+  find("pause").disabled = playback.asked ? !playback.player.busy : !some && !goesOn;
   find("pause").dataset.act = act;
-  find("pause").ariaLabel = t(goesOn ? "book.continue" : act);
+  find("pause").ariaLabel = t(goesOn || act);
   for (const file of files) file.disabled = !some || (playback.asked && WHOLE.includes(file.value));
   if (left) find(some ? "pause" : "speak").focus({ preventScroll: true });
 }
@@ -189,8 +192,8 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
-// A book goes on from its sentence with the new choice.
-find("compose").addEventListener("change", () => features.book?.differs() && speak(true));
+// What is heard goes on from its sentence with the new choice.
+find("compose").addEventListener("change", () => playback.differs && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);
@@ -198,7 +201,7 @@ find("pause").addEventListener("click", () => {
   else playback.replay(playback.shown, playback.shown.pieces);
 });
 // As keys do on the slider of the position.
-for (const step of queryAll(".step")) step.addEventListener("click", () => find("waveform").dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
+for (const step of queryAll(".step")) step.addEventListener("click", () => query(".waveform", step.parentElement).dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
 for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;

@@ -1,14 +1,14 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
 import { compose } from "./compose.js";
-import { find, query, tell } from "./element.js";
+import { find, style, tell } from "./element.js";
 import { complain } from "./failures.js";
-import { coverOf, history, places, shareRead } from "./history.js";
-import { clock, number, percent, t, translate } from "./i18n.js";
+import { charactersOf, coverOf, history, places, shareRead } from "./history.js";
+import { clock, locale, number, percent, t, translate } from "./i18n.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
-import { Draft, Memory } from "./storage.js";
+import { Draft, Memory, remember } from "./storage.js";
 import { sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { saveFile } from "./wav.js";
@@ -22,6 +22,10 @@ const MOST_PLACES = 50;
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
 const [TELLING_S, TELLING] = [5, 0.01];
+/** What was stopped of a chapter before is a scrap. */
+const SCRAP_S = 60;
+
+await style("book.css");
 
 export class Book {
   #box = find("book-open");
@@ -35,21 +39,31 @@ export class Book {
   /** How this tab has its audiobook made, as JSON, "" if it has none made. */
   #makes = new Memory("kani.making", () => sessionStorage);
   #making = null;
+  /** Ends that the book that was closed can be brought back. */
+  #closed = () => {};
 
   constructor() {
     translate(this.#box);
     const pressing = (name, act) => find(`book-${name}`).addEventListener("click", act);
     pressing("previous", () => this.#use(this.#at - 1));
     pressing("next", () => this.#use(this.#at + 1));
-    pressing("restart", () => this.#use(this.#at));
+    pressing("restart", () => {
+      this.keepHeard();
+      const [at, from] = this.#place;
+      offerUndo(t("book.restart"), () => this.#use(at, from), "chapter");
+      this.#use(at, 0);
+    });
+    pressing("edit", () => find("edit").click());
     pressing("close", () => this.#close());
     pressing("other", () => find("book-file").click());
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making?.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
-    find("text").addEventListener("input", () => this.#nameSpeaking());
-    setInterval(() => this.keepHeard(), PLACE_EVERY_MS);
+    // Something else is heard meanwhile.
+    find("compose").addEventListener("submit", () => this.#closed());
+    remember(find("book-size"), "kani.text-size", (size) => document.documentElement.style.setProperty("--size", size));
+    setInterval(() => this.#book && this.#tellPlace(), PLACE_EVERY_MS);
   }
 
   /** Read a file, and show the book. */
@@ -77,12 +91,14 @@ export class Book {
 
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
+    this.#closed();
     if (this.#book && this.#makes.text) this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     if (this.#book) quiet(); // Its place is not one of this book.
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
+    if (!again) compose.suit(entry.language);
     const [at, from] = this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
@@ -117,18 +133,18 @@ export class Book {
     return this.#book.chapters[this.#at].text.trim();
   }
 
-  /** The chapter that was heard last, and its character that a sentence begins at. */
+  /** The chapter that was heard last, and its character that a sentence begins at; those of other chapters, by their numbers. */
   get #place() {
     return places.object[this.#book.id] ?? [0, 0];
   }
 
   /** Return whether a text is that of the chapter; before: what of it was spoken earlier. */
-  #reads = ({ text, before = "" }) => this.#book !== null && before + text === this.#text;
+  reads = ({ text, before = "" }) => this.#book !== null && before + text === this.#text;
 
   /** The part of the form's text that is spoken, if it is the chapter: from the place on; with the names of book and chapter. */
   get next() {
     this.keepHeard();
-    if (!this.#reads(compose.choice)) return {};
+    if (!this.reads(compose.choice)) return {};
     const [at, from] = this.#place;
     const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
     const { id, title, chapters } = this.#book;
@@ -142,61 +158,45 @@ export class Book {
     return book && { title: chapter, album: title, ...own };
   }
 
-  /** True while the chapter is heard, or rests. */
-  #sounds = () => playback.busy && this.#reads(playback.shown.choice);
-
-  /** True while the chapter is shown and not heard on: a voice that is taken then waits. */
-  rests = () => this.#reads(compose.choice) && (!this.#sounds() || playback.player.paused);
-
-  /** True if the chapter was left before its end, and is read on from there. */
+  /** The name of what reads the chapter that is shown, if it was not heard to its end; "" if it was. */
   goesOn() {
     const { choice, stopped, lost } = playback.shown ?? { choice: {} };
-    return this.#reads(choice) && this.#reads(compose.choice) && (stopped || lost || this.#place[1] > 0);
-  }
-
-  /** True if the chapter sounds otherwise than is chosen now. */
-  differs() {
-    const { text, ...manner } = compose.choice;
-    return this.#sounds() && this.#reads({ text }) && Object.keys(manner).some((name) => manner[name] !== playback.shown.choice[name]);
+    if (!this.reads(choice) || !this.reads(compose.choice)) return "";
+    return this.#place[1] > 0 ? "book.continue" : (stopped || lost) && "speak";
   }
 
   /** Keep the beginning of the sentence that is heard. */
   keepHeard() {
-    if (!this.#sounds() || playback.place < 0) return;
-    const { choice: { text, before = "" }, result } = playback.shown;
-    this.#book.language ||= result?.language ?? "";
-    this.#keepSentence(before.length + [...text].slice(0, playback.place).join("").length);
-  }
-
-  /** Keep the beginning of the sentence that holds a character of the chapter. */
-  #keepSentence(place) {
-    this.#keepPlace(sentenceAt(this.#text, Math.min(place, this.#text.length - 1)));
+    if (!this.#book || !playback.has(this.#text) || playback.place < 0) return;
+    this.#book.language ||= playback.shown.result?.language ?? "";
+    this.#keepPlace(playback.sentence);
   }
 
   /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
   heard({ choice, stopped }) {
-    if (stopped || !this.#reads(choice)) return;
+    if (stopped || !this.reads(choice)) return;
     const sleeps = find("sleep").value === "chapter";
     if (sleeps) {
       find("sleep").value = "";
       find("sleep").dispatchEvent(new Event("change"));
     }
+    this.#keepPlace(0);
     if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, !sleeps);
     else this.#keepPlace(0, 0);
   }
 
   /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. */
   readFrom(place, came) {
-    if (came && !this.differs()) return false;
-    if (!this.#reads(compose.choice) || find("words").textContent !== this.#text) return false;
+    if (came && !playback.differs) return false;
+    if (!this.reads(compose.choice) || find("words").textContent !== this.#text) return false;
     quiet();
-    this.#keepSentence(place);
+    this.#keepPlace(sentenceAt(this.#text, Math.min(place, this.#text.length - 1)));
     compose.speak(false);
     return true;
   }
 
-  /** Go to a chapter, and read it aloud if the one before it was; again: after a reload. */
-  #use(at, from = 0, aloud = playback.busy, again = false) {
+  /** Go to a chapter, where it was left, and read it aloud if the one before it was; again: after a reload. */
+  #use(at, from = this.#place[2]?.[at] ?? 0, aloud = playback.busy, again = false) {
     const focused = /** @type {HTMLElement} */ (document.activeElement);
     const focusVisible = focused.matches(":focus-visible");
     quiet();
@@ -212,23 +212,34 @@ export class Book {
     find("text").blur();
     focused.focus({ preventScroll: true, focusVisible });
     if (aloud) compose.speak(false);
-    else playback.stage.offer({ ...compose.choice, ...this.next });
+    else playback.offer({ ...compose.choice, ...this.next });
+    this.#tellPlace();
   }
 
-  /** Have the button that speaks say whether it goes on from a place within the chapter. */
-  #nameSpeaking() {
-    const within = this.#book && this.#reads(compose.choice) && this.#place[1] > 0;
-    tell(query("#speak span"), t(within ? "book.continue" : "speak"));
+  /** Forget the scraps of a chapter that was read on. */
+  async tidy({ book, chapter }) {
+    const isScrap = ({ choice, stopped, seconds }) => choice?.book === book && choice.chapter === chapter && stopped && seconds < SCRAP_S;
+    if (book) for (const { id } of (await history.list()).filter(isScrap)) await history.delete(id);
   }
 
   /** Remember a place. */
   #keepPlace(from, at = this.#at) {
-    const { id, chapters } = this.#book;
-    const others = Object.entries(places.object).filter(([other]) => other !== id);
-    places.text = JSON.stringify(Object.fromEntries([...others, [id, [at, from]]].slice(-MOST_PLACES)));
+    const place = [at, from, { ...this.#place[2], [at]: from || undefined }];
+    const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
+    places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;
-    tell(find("book-place"), t("book.place", { at: number(at + 1), all: number(chapters.length), percent: percent(shareRead(this.#book)) }));
-    this.#nameSpeaking();
+  }
+
+  /** Keep the place and tell it, here and in the history, and how long the rest takes in the voice and at the speeds that are chosen. */
+  #tellPlace() {
+    this.keepHeard();
+    const { id, chapters } = this.#book;
+    const share = shareRead(this.#book);
+    const left = ((1 - share) * charactersOf(chapters)) / playback.stage.pace / Number(find("tempo").value);
+    tell(find("book-place"), t("book.place", { at: number(this.#at + 1), all: number(chapters.length), percent: percent(share) }));
+    tell(find("book-left"), t("line.left", { time: minutes(left) }));
+    const kept = document.getElementById(`place-${id}`);
+    if (kept) tell(kept, percent(share));
   }
 
   /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
@@ -238,7 +249,7 @@ export class Book {
       quiet();
       playback.stage.hide();
     }
-    if (this.#reads(compose.choice)) compose.give(this.#open.object.typed);
+    if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
     this.#book = null;
     this.#open.object = {};
     this.#box.hidden = true;
@@ -247,10 +258,10 @@ export class Book {
 
   /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */
   #leave() {
-    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, this.#sounds() && !this.rests()];
+    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, playback.has(this.#text) && !playback.player.paused];
     this.#making?.abort();
     this.#making = null;
-    offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
+    this.#closed = offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
       this.show(book);
       if (manner) this.#make(manner);
       if (aloud) compose.speak(false);
@@ -296,8 +307,15 @@ export class Book {
         this.#makes.text = lost ? JSON.stringify(manner) : "";
         const focused = document.activeElement === find("book-cancel");
         this.#works(false);
-        if (focused) find("book-make").focus();
+        if (focused) find("chapter").focus();
       }
     }
   }
+}
+
+/** A length of time in hours and minutes: "7 hr 12 min". */
+function minutes(seconds) {
+  const all = Math.max(1, Math.round(seconds / 60));
+  const parts = Object.entries({ hour: Math.floor(all / 60), minute: all % 60 });
+  return parts.filter(([, n]) => n > 0).map(([unit, n]) => n.toLocaleString(locale, { style: "unit", unit })).join(" ");
 }

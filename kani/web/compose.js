@@ -184,6 +184,14 @@ class Compose {
     this.#offer();
   }
 
+  /** Have a text of a language spoken in that, also if another one is chosen, or a voice of another; but one's own voice stays. */
+  suit(language) {
+    const fits = (tag = "") => !tag || !language || primary(tag) === primary(language);
+    const { language: chosen, voice } = this.#wanted;
+    const named = this.voices.find(({ id }) => id === voice);
+    this.#wanted = { language: fits(chosen) ? chosen : "", voice: named?.kept || fits(named?.language) ? voice : "" };
+  }
+
   /** Put back what was once chosen; typed: its text is kept nowhere else. */
   reuse({ text, language, voice, emotion, strength = 1, speed }, typed = false) {
     this.give(text, typed);

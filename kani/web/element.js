@@ -2,7 +2,7 @@
 
 /**
  * An element of a page, of which only its HTML says the kind: it has the properties of all of these.
- * @typedef {HTMLInputElement & Pick<HTMLSelectElement, "options"> & Pick<HTMLDialogElement, "open"|"showModal"|"close"> & Pick<HTMLFormElement, "reset">} Found
+ * @typedef {HTMLInputElement & Pick<HTMLSelectElement, "options"|"selectedOptions"> & Pick<HTMLDialogElement, "open"|"showModal"|"close"> & Pick<HTMLFormElement, "reset">} Found
  */
 
 /**
@@ -54,6 +54,13 @@ export function make(name, properties = {}, ...children) {
   const made = Object.assign(document.createElement(name), properties);
   made.append(...children);
   return made;
+}
+
+/** Load a style sheet; without it the page works all the same. */
+export function style(name) {
+  const link = make("link", { rel: "stylesheet", href: new URL(name, import.meta.url).href });
+  document.head.append(link);
+  return new Promise((done) => (link.onload = link.onerror = done));
 }
 
 /** A button with some words. */

@@ -118,7 +118,7 @@ export class Features {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList()]));
+    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList(), import("./media-keys.js")]));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
@@ -148,7 +148,7 @@ export class Features {
   }
 
   async #bookReader() {
-    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open"))]));
+    const [{ Book }] = await part(() => Promise.all([import("./book.js"), fillIn(find("book-open")), import("./media-keys.js")]));
     return (this.book ??= new Book());
   }
 

@@ -76,7 +76,7 @@ export class HistoryList {
     const facts = make("p", { className: "note", textContent: factsOf(entry) });
     const parts = [words, facts, make("div", { className: "actions" }, ...actions)];
     if (entry.kind !== "book") return make("li", {}, ...parts);
-    facts.append(" · ", make("span", { className: "place" }));
+    facts.append(" · ", make("span", { className: "place", id: `place-${entry.id}` }));
     const letter = make("div", { className: "cover", textContent: [...text][0], ariaHidden: "true" });
     const cover = entry.cover ? make("img", { className: "cover", alt: "", src: coverOf(entry) }) : letter;
     return make("li", {}, cover, ...parts, make("details", {}, make("summary", { textContent: t("history.heard") }), make("ol")));
@@ -89,7 +89,7 @@ export class HistoryList {
     if (entry.choice) {
       return {
         play: async () => playback.replay(entry, await samples(entry)),
-        reuse: () => this.#acts.reuse(entry.choice),
+        reuse: () => this.#acts.reuse({ ...entry.choice, text: (entry.choice.before ?? "") + entry.choice.text }),
         download: async () => saveFile(wavFile(await samples(entry), entry.sampleRate), fileName(entry.choice.text, "wav")),
         delete: remove,
       };

@@ -122,11 +122,13 @@ export const history = new History();
 /** The places in books, by their ids: a chapter, and the character of it that a sentence begins at. */
 export const places = new Memory("kani.places", () => localStorage);
 
+/** How long chapters are. */
+export const charactersOf = (chapters) => chapters.reduce((sum, { text }) => sum + text.length, 0);
+
 /** How much of a book was read, 0 to 1. */
 export function shareRead({ id, chapters }) {
   const [at, from] = places.object[id] ?? [0, 0];
-  const lengthOf = (some) => some.reduce((sum, { text }) => sum + text.length, 0);
-  return (lengthOf(chapters.slice(0, at)) + from) / lengthOf(chapters);
+  return (charactersOf(chapters.slice(0, at)) + from) / charactersOf(chapters);
 }
 
 /** The address of a book's cover, which holds all of it. */

@@ -46,15 +46,11 @@ const formats = [0, 1, 2].map((digits) => new Intl.NumberFormat(locale, { maximu
 /** A number as it is written here, with ``digits`` (0 to 2) after the point. */
 export const number = (value, digits = 0) => formats[digits].format(value);
 
-const plain = new Intl.NumberFormat(locale, { maximumFractionDigits: 2 });
-
 /** What the server quotes: a number as it is written here, or a text as it is. */
-export const quoted = (value) => (typeof value === "number" ? plain.format(value) : value);
-
-const percents = new Intl.NumberFormat(locale, { style: "percent" });
+export const quoted = (value) => (typeof value === "number" ? value.toLocaleString(locale, { maximumFractionDigits: 2 }) : value);
 
 /** A share, 0 to 1, as it is written here: "70%". */
-export const percent = (share) => percents.format(share);
+export const percent = (share) => share.toLocaleString(locale, { style: "percent" });
 
 /** A length of time: "4.2 s". */
 export const seconds = (value) => t("seconds", { n: number(value, 1) });

@@ -1,7 +1,7 @@
 /** The second tab: what is said into the microphone, or recorded in a file, as text. */
 
 import { copied } from "./clipboard.js";
-import { find, takeDrops, tell } from "./element.js";
+import { find, style, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
@@ -25,6 +25,8 @@ const KEPT_S = 3600;
 
 /** What the round button does while something is under way: a microphone opens, the last words still come. The other states are "empty", "done" and "failed". */
 const ROUND = { opening: "listen.start", recording: "listen.stop", finishing: "listen.stop", transcribing: "stop" };
+
+await style("listen.css");
 
 export class ListenPanel {
   #state = "empty";

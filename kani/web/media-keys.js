@@ -1,6 +1,6 @@
 /** The keys of a keyboard or headset, and the lock screen: they act on what is heard. */
 
-import { find } from "./element.js";
+import { find, query, queryAll } from "./element.js";
 import { expected } from "./failures.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
@@ -11,6 +11,8 @@ const SILENCE_S = 6;
 const SILENCE_RATE = 8000;
 /** What arrow keys are for; a list that was clicked has no use for them. */
 const FIELDS = "dialog, input, select:focus-visible, textarea, [contenteditable]";
+/** The buttons of the player that is shown which keys press. */
+const KEYS = { " ": ".round", ArrowLeft: "[value=ArrowLeft]", ArrowRight: "[value=ArrowRight]" };
 /** Keys that turn to another chapter, by ids of the page's buttons. @type {[MediaSessionAction, string][]} */
 const TURNS = [["previoustrack", "book-previous"], ["nexttrack", "book-next"]];
 
@@ -27,7 +29,6 @@ export class MediaKeys {
       seekbackward: () => find("back").click(),
       seekforward: () => find("forward").click(),
     };
-    document.addEventListener("keydown", pressed);
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
@@ -47,13 +48,14 @@ export class MediaKeys {
   }
 }
 
-/** Take a key of the keyboard that what has the focus has no use for, while something is heard or can be read on. */
-function pressed(event) {
+/** Have a key that what has the focus has no use for press a button of the player that is shown: a step while something is heard. */
+document.addEventListener("keydown", (/** @type {any} */ event) => {
   const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
   const users = key === " " ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
-  if (altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
-  const act = { " ": "pause", ...(playback.player.busy && { ArrowLeft: "back", ArrowRight: "forward" }) }[key];
-  if (!act || find("pause").disabled || find("pause").dataset.act === "again") return;
+  if (!KEYS[key] || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
+  const player = queryAll(".player").find(({ clientHeight }) => clientHeight > 0);
+  const button = player && query(KEYS[key], player);
+  if (!button || button.disabled || button.dataset.act === "again" || (key !== " " && !player.hasAttribute("data-sounds"))) return;
   event.preventDefault();
-  find(act).click();
-}
+  button.click();
+});

@@ -23,7 +23,7 @@ export function markerMessage(number) {
 
 const code = (letter) => letter.charCodeAt(0);
 
-/** The value in a message (ArrayBuffer): maps as objects, arrays, texts, numbers. Throws RangeError for any other. */
+/** The value in a message (ArrayBuffer): maps as objects, arrays, texts, numbers that are not negative. Throws RangeError for any other. */
 export function unpack(message) {
   const view = new DataView(message);
   let at = 0;
@@ -32,24 +32,14 @@ export function unpack(message) {
   const list = (length) => Array.from({ length }, value);
   const map = (length) => Object.fromEntries(Array.from({ length }, () => [value(), value()]));
   const kinds = {
-    0xc0: () => null,
-    0xc2: () => false,
-    0xc3: () => true,
     0xca: () => view.getFloat32(skip(4)),
     0xcb: () => view.getFloat64(skip(8)),
     0xcc: () => view.getUint8(skip(1)),
     0xcd: () => view.getUint16(skip(2)),
     0xce: () => view.getUint32(skip(4)),
-    0xcf: () => Number(view.getBigUint64(skip(8))),
-    0xd0: () => view.getInt8(skip(1)),
-    0xd1: () => view.getInt16(skip(2)),
-    0xd2: () => view.getInt32(skip(4)),
-    0xd3: () => Number(view.getBigInt64(skip(8))),
     0xd9: () => text(view.getUint8(skip(1))),
     0xda: () => text(view.getUint16(skip(2))),
     0xdc: () => list(view.getUint16(skip(2))),
-    0xdd: () => list(view.getUint32(skip(4))),
-    0xde: () => map(view.getUint16(skip(2))),
   };
   function value() {
     const head = view.getUint8(skip(1));
@@ -57,7 +47,6 @@ export function unpack(message) {
     if (head < 0x90) return map(head & 0x0f);
     if (head < 0xa0) return list(head & 0x0f);
     if (head < 0xc0) return text(head & 0x1f);
-    if (head >= 0xe0) return head - 0x100;
     if (!(head in kinds)) throw new RangeError(`MessagePack: 0x${head.toString(16)} is not read`);
     return kinds[head]();
   }

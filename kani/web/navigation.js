@@ -2,7 +2,7 @@
 
 import { find, moveByArrows, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
-import { Memory } from "./storage.js";
+import { remember } from "./storage.js";
 
 /**
  * Have a click or an arrow key on a tab show the panel that it names by aria-controls; returns what shows one by its id.
@@ -58,11 +58,5 @@ export function showPreferences() {
   for (const option of language.options) option.lang = option.value;
   language.addEventListener("change", () => choose(language.value));
 
-  const theme = find("theme");
-  const memory = new Memory("kani.theme", () => localStorage);
-  theme.value = memory.text;
-  theme.addEventListener("change", () => {
-    memory.text = theme.value;
-    document.documentElement.dataset.theme = theme.value;
-  });
+  remember(find("theme"), "kani.theme", (theme) => (document.documentElement.dataset.theme = theme));
 }

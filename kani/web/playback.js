@@ -9,6 +9,7 @@ import { Player, quiet, sounds } from "./player.js";
 import { Stage } from "./stage.js";
 import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
+import { isMarked } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
@@ -25,6 +26,10 @@ class Playback {
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
+  /** As subtitles.js has it, which is there once something is heard. */
+  #sentenceAt = (text, place) => place;
+  /** What was chosen when it was asked for, as JSON. */
+  #chosen = "";
   /** Timer that tells a long wait for more audio; and whether one was told. */
   #drought = 0;
   #slow = false;
@@ -44,8 +49,42 @@ class Playback {
     return this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
   }
 
+  /** True while a text is waited for, heard or rests. */
+  has = (text) => this.busy && wholeOf(this.shown.choice) === text;
+
+  /** The character of the text at which the sentence begins that is heard; the first one that was asked for, before any is. */
+  get sentence() {
+    const { text, before = "" } = this.shown.choice;
+    const heard = [...text].slice(0, Math.max(0, this.place)).join("");
+    return this.place < 0 ? before.length : this.#sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
+  }
+
+  /** What of a text that is heard is still to be heard, from its sentence on, and what is before that; neither of another text, nor of one with marks. */
+  rest(text) {
+    if (!this.has(text) || isMarked(text) || text.includes("<")) return {};
+    return { text: text.slice(this.sentence), before: text.slice(0, this.sentence) };
+  }
+
+  /** True if another manner was chosen since that text was asked for which is heard, or rests. */
+  get differs() {
+    return this.has(compose.choice.text) && JSON.stringify(compose.choice) !== this.#chosen;
+  }
+
   /** Resolve when nothing is asked for nor heard. */
   ended = () => new Promise((resolve) => this.#waiting.push(resolve));
+
+  /** Show a text that can be heard. */
+  offer(choice) {
+    this.#take(Object.assign(new Utterance(newId(), choice, 0), { live: false, stopped: true }));
+    this.stage.begin(this.shown, true);
+    this.#changed();
+  }
+
+  /** Have another utterance on the stage. */
+  #take(utterance) {
+    this.shown = utterance;
+    this.#chosen = JSON.stringify(compose.choice);
+  }
 
   /** Ask for what was chosen, and play it. */
   speak(choice) {
@@ -55,7 +94,7 @@ class Playback {
     this.acts.begins();
     complain("");
     const utterance = new Utterance(newId(), choice, clicked);
-    this.shown = utterance;
+    this.#take(utterance);
     this.asked = true;
     this.#growth = new Growth();
     // First what takes time elsewhere; the page is drawn meanwhile.
@@ -93,7 +132,7 @@ class Playback {
   async pause(rests) {
     if (!this.player.busy) return;
     navigator.mediaSession.playbackState = rests ? "paused" : "playing";
-    if (!rests && this.acts.book()?.differs()) return compose.speak(false);
+    if (!rests && this.differs) return this.speak({ ...compose.choice, ...this.rest(compose.choice.text), ...this.acts.book()?.next });
     if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
     this.#goesOn();
     this.stage.say(t(rests ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
@@ -105,7 +144,7 @@ class Playback {
   replay({ id, choice, spans, sampleRate, result, stopped, lost }, pieces) {
     quiet();
     complain("");
-    this.shown = new Utterance(id, choice, performance.now());
+    this.#take(new Utterance(id, choice, performance.now()));
     Object.assign(this.shown, { spans, sampleRate, result, stopped, lost, pieces });
     this.shown.samples = pieces.reduce((sum, piece) => sum + piece.length, 0);
     this.#again(0);
@@ -226,6 +265,7 @@ class Playback {
     if (kind === "sound") {
       // While the server is there: what playback may need later.
       this.player.load();
+      import("./subtitles.js").then(({ sentenceAt }) => (this.#sentenceAt = sentenceAt));
       this.acts.sounds(this.shown);
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
       this.stage.say(t(this.shown.live ? "status.speaking" : "status.replay"));
@@ -252,10 +292,13 @@ class Playback {
   #changed() {
     this.acts.changed();
     const { choice, result, live } = this.shown;
-    if (live && result) compose.spoken((choice.before ?? "") + choice.text, result);
+    if (live && result) compose.spoken(wholeOf(choice), result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }
+
+/** The text of a choice, with what is before it. */
+const wholeOf = ({ text, before = "" }) => before + text;
 
 /** What this page plays. */
 export const playback = new Playback();

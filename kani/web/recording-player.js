@@ -1,5 +1,6 @@
 /** The player of a recording that was transcribed: a button and a waveform, outside of the tabs. */
 
+import { offerTempos } from "./delivery.js";
 import { eachFrame, find, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { clock, t } from "./i18n.js";
@@ -24,6 +25,7 @@ export class RecordingPlayer {
     sounds(this);
     find("heard-play").addEventListener("click", () => (this.#audio.paused ? this.#play() : this.#audio.pause()));
     for (const kind of ["play", "pause", "ended", "seeked"]) this.#audio.addEventListener(kind, () => this.#changed());
+    offerTempos(find("heard-tempo"), (tempo) => (this.#audio.playbackRate = this.#audio.defaultPlaybackRate = tempo));
     // The transcript is still shown where this browser cannot play the recording.
     this.#audio.addEventListener("error", () => (find("heard").hidden = true));
     this.#changed();

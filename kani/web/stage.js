@@ -1,15 +1,14 @@
 /** The stage: the text being spoken, in the place where it was typed, and the row that plays it. */
 
+import { offerTempos } from "./delivery.js";
 import { eachFrame, find, query, tell } from "./element.js";
 import { clock, number, percent, seconds, t } from "./i18n.js";
-import { Memory } from "./storage.js";
+import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
 import { UNSPACED, withoutMarks, Words } from "./words.js";
 
 const PLACES_EVERY_MS = 2000;
-/** Seconds of speech in a second of playback. */
-const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2];
 /** Code units of the text of a result that its player shows. */
 const LONGEST_TITLE = 160;
 /** What is shown beside a result only. */
@@ -73,33 +72,12 @@ export class Stage {
       if (!ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key)) this.#showWords(false);
     });
     find("details").addEventListener("toggle", () => this.#chart());
-    this.#offerVolume();
-    this.#offerTempo(seek);
-  }
-
-  #offerVolume() {
-    const memory = new Memory("kani.volume", () => localStorage);
-    const slider = find("volume");
-    slider.value = memory.text || "1";
-    this.player.volume = slider.valueAsNumber;
-    slider.addEventListener("input", () => {
-      memory.text = slider.value;
-      this.player.volume = slider.valueAsNumber;
+    remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
+    offerTempos(find("tempo"), async (tempo) => {
+      find("tempo-shown").textContent = find("tempo").selectedOptions[0].text;
+      await player.setTempo(tempo);
+      if (player.busy && !player.paused) seek(player.heard());
     });
-  }
-
-  #offerTempo(seek) {
-    const words = (tempo) => t("times", { n: number(tempo, String(tempo).slice(2).length) });
-    const memory = new Memory("kani.tempo", () => localStorage);
-    const play = async (tempo) => {
-      find("tempo-shown").textContent = words(tempo);
-      await this.player.setTempo(tempo);
-      if (this.player.busy && !this.player.paused) seek(this.player.heard());
-    };
-    const kept = TEMPOS.find((tempo) => String(tempo) === memory.text) ?? 1;
-    find("tempo").append(...TEMPOS.map((tempo) => new Option(words(tempo), String(tempo), tempo === kept, tempo === kept)));
-    find("tempo").addEventListener("change", () => play(Number((memory.text = find("tempo").value))));
-    play(kept);
   }
 
   /** Show the words in the place of the text, or the text. */
@@ -115,20 +93,19 @@ export class Stage {
     find("text").scrollTop = find("words").scrollTop;
   }
 
-  /** Show the text that is spoken next. */
-  offer(choice) {
-    this.hide();
-    this.#write(choice);
-  }
-
   #write({ text, language, before }) {
     find("edit").hidden = false;
     this.#showWords(true);
     this.#words.begin(text, language, before);
   }
 
-  /** Show an utterance. */
-  begin(utterance) {
+  /** Characters of a second of speech, in the voice and at the speed of what is shown. */
+  get pace() {
+    return this.#pace * (this.#utterance?.choice.speed ?? 1);
+  }
+
+  /** Show an utterance; still: nothing of it is heard. */
+  begin(utterance, still = false) {
     const { text, chapter, title } = utterance.choice;
     const kept = this.#paces.object[pacer(utterance.choice)];
     this.#known = kept > 0 ? { pace: kept, telling: TELLING } : { pace: UNSPACED.test(text) ? UNSPACED_PACE : USUAL_PACE, telling: TELLING_FIRST };
@@ -142,8 +119,8 @@ export class Stage {
     if (utterance.live) {
       this.#measured = utterance.id;
       for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
-      find("told").textContent = "";
     }
+    find("told").textContent = "";
     // An utterance from the history has no figures of its arrival.
     query("#details .live").hidden = utterance.id !== this.#measured;
     for (const id of PARTS) find(id).hidden = false;
@@ -154,7 +131,8 @@ export class Stage {
     this.#waveform.expected = this.#foreseen;
     this.#chart();
     this.#stopDrawing();
-    this.#stopDrawing = eachFrame(() => this.#draw());
+    if (still) this.#shows(0);
+    else this.#stopDrawing = eachFrame(() => this.#draw());
   }
 
   /** Show nothing: of what was asked for, nothing came. */
@@ -232,6 +210,7 @@ export class Stage {
     this.#count();
     this.#words.end(all);
     this.complete();
+    this.#waveform.expected = this.#foreseen;
     this.#shows(all ? this.#utterance.seconds : this.player.heard());
     this.#arrivals?.draw();
   }

@@ -47,6 +47,17 @@ export class Memory {
   #try = (use) => unlessRefused(() => use(this.#storage()));
 }
 
+/** Have a field hold what this browser remembers by a name; changed: called with its value, now and whenever it is another. */
+export function remember(field, name, changed = (value) => value) {
+  const memory = new Memory(name, () => localStorage);
+  const usual = field.value;
+  field.value = memory.text || usual;
+  // A list has no other values than its own.
+  field.value ||= usual;
+  field.addEventListener("input", () => changed((memory.text = field.value)));
+  changed(field.value);
+}
+
 /** What a tab remembers of its own, as an object; a new tab begins with what any wrote last. */
 export class Draft {
   #own;

@@ -2,7 +2,7 @@
 
 import { copied } from "./clipboard.js";
 import { compose } from "./compose.js";
-import { eachFrame, find, make, query, queryAll, tell } from "./element.js";
+import { eachFrame, find, query, queryAll, style, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
@@ -10,7 +10,7 @@ import { isHere, number, t, translate } from "./i18n.js";
 import { meterOf } from "./meter.js";
 import { Microphone } from "./microphone.js";
 import { Player, quiet, sounds } from "./player.js";
-import { Draft, KEPT_WITHIN_MS, Memory, newId } from "./storage.js";
+import { Draft, KEPT_WITHIN_MS, newId, remember } from "./storage.js";
 import { dialogueOf, TalkLines } from "./talk-lines.js";
 import { TalkSession } from "./talk-session.js";
 import "./texts-talk.js";
@@ -23,7 +23,7 @@ const STATES = { hearing: "listen.listening", thinking: "talk.thinking", speakin
 
 const panel = find("talk-panel");
 
-await style();
+await style("talk.css");
 
 export class TalkPanel {
   /** The elements of the tab, by their ids: "stop" is "talk-stop". */
@@ -31,8 +31,6 @@ export class TalkPanel {
   #button = find("talk");
   #lines = new TalkLines();
   #meter = meterOf(this.#button);
-  #memory = new Memory("kani.talk", () => localStorage);
-  #persona = new Memory("kani.persona", () => localStorage);
   #player = new Player(() => {});
   #session = null;
   /** Id of the conversation that is shown, and what is written and not sent; for a reload. */
@@ -54,14 +52,13 @@ export class TalkPanel {
     this.#button.disabled = !Microphone.possible;
     // Commands are for the server's own machine.
     how.open = isHere && matchMedia("(pointer: fine) and (min-width: 621px)").matches;
-    mode.value = this.#memory.text;
-    persona.value = this.#persona.text;
+    remember(mode, "kani.talk");
+    remember(persona, "kani.persona");
     write.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#write(text.value.trim());
     });
     text.addEventListener("input", () => this.#remember());
-    persona.addEventListener("input", () => (this.#persona.text = persona.value));
     for (const choice of [language, mode, persona, find("voice")]) {
       choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
     }
@@ -178,7 +175,6 @@ export class TalkPanel {
   }
 
   #configure() {
-    this.#memory.text = this.#view.mode.value;
     this.#session?.configure(this.#settings);
     this.#invite();
   }
@@ -217,7 +213,7 @@ export class TalkPanel {
     this.#remember();
     this.#view.take.hidden = this.#view.fresh.hidden = true;
     tell(this.#view.status, t("line.connecting"));
-    this.#player.volume = Number.parseFloat(new Memory("kani.volume", () => localStorage).text || "1");
+    this.#player.volume = find("volume").valueAsNumber;
     this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
     this.#view.more.open = false;
     this.#invite();
@@ -296,13 +292,6 @@ export class TalkPanel {
     // By hands-free the round button ends it, while it listens.
     this.#view.end.hidden = !this.#session || (listens && !this.#holds);
   }
-}
-
-/** Load the tab's style sheet; without it the tab works all the same. */
-function style() {
-  const link = make("link", { rel: "stylesheet", href: new URL("talk.css", import.meta.url).href });
-  document.head.append(link);
-  return new Promise((done) => (link.onload = link.onerror = done));
 }
 
 /** The tab's elements, in the page's language, by their ids. */

@@ -27,11 +27,16 @@ function show() {
 }
 
 /**
- * Say what was done.
+ * Say what was done; returns what ends that it can be taken back.
  * @param {() => Promise<void>|void} undo takes it back; then what was done before it can be
  * @param {string} home id of what has the focus once there is nothing more to be taken back
  */
 export function offerUndo(words, undo, home) {
-  undoings.push({ words, undo, home });
+  const offered = { words, undo, home };
+  undoings.push(offered);
   show();
+  return () => {
+    undoings = undoings.filter((one) => one !== offered);
+    show();
+  };
 }

@@ -2,7 +2,8 @@
 
 import { fillBar } from "./canvas.js";
 import { find } from "./element.js";
-import { direction, MARK, SPEAKABLE } from "./words.js";
+import { timedWords } from "./subtitles.js";
+import { direction } from "./words.js";
 
 /** Sizes of the letters: the largest in which the text fits; in the smallest it scrolls. */
 const SIZES = [84, 72, 62, 54, 46];
@@ -11,46 +12,12 @@ const MARGIN = 100;
 const BARS = 90;
 const WAVE_HEIGHT = 120;
 const FOOT = 300;
-/** A mark that belongs to the word after it. */
-const OPENS = /^[\p{Ps}\p{Pi}¿¡]/u;
-
-/** Words with their times, and white space and marks between them: [{text, from, to}]; to: equals from where nothing is lit. */
-function tokens({ choice: { text }, spans }) {
+/** The words that were said, with their times and the marks beside them; not the text after them. */
+function wordsOf({ choice: { text }, spans }) {
   const points = [...text];
-  const made = [];
-  let at = 0;
-  let last = 0;
-  const between = (end) => {
-    const plain = points.slice(at, end).join("").replaceAll(MARK, "").replaceAll(/\s+/gu, " ");
-    for (const piece of plain.split(/(?<=\s)|(?=\s)/u)) if (piece) made.push({ text: piece, from: last, to: last });
-  };
-  for (const [start, end, from, to] of spans) {
-    between(start);
-    const text = points.slice(start, end).join("");
-    // A mark that has a time of its own is not lit.
-    made.push({ text, from, to: SPEAKABLE.test(text) ? to : from });
-    at = end;
-    last = to;
-  }
-  between(points.length);
-  return made;
-}
-
-/** Tokens that no line divides: a word with its marks, "(yes!)", or white space: [{space, word, tokens}]. */
-export function runs(all) {
-  const made = [];
-  for (const token of all) {
-    const space = !token.text.trim();
-    const word = token.to > token.from;
-    const last = made.at(-1);
-    const begins = word || OPENS.test(token.text);
-    if (!last || space || last.space || (last.word && begins)) made.push({ space, word, tokens: [token] });
-    else {
-      last.tokens.push(token);
-      last.word ||= word;
-    }
-  }
-  return made;
+  const end = spans.at(-1)?.[1] ?? 0;
+  const [marks] = /^[^\p{L}\p{N}]*/u.exec(points.slice(end).join(""));
+  return timedWords(points.slice(0, end).join("") + marks, spans);
 }
 
 /**
@@ -68,28 +35,23 @@ export function pictureOf(canvas, utterance) {
   const { fontFamily, direction: shown } = getComputedStyle(find("words"));
   const right = direction(utterance.choice.language) === "rtl" || shown === "rtl";
   const peaks = peaksOf(utterance);
-  const all = tokens(utterance);
+  const words = wordsOf(utterance);
   const fontOf = (size) => `500 ${size}px ${fontFamily}`;
   /** Lines that there is room for. */
   const roomFor = (size) => Math.floor((height - MARGIN - FOOT) / (size * LINE_HEIGHT));
 
   function wrapped(size) {
     pen.font = fontOf(size);
-    const most = width - 2 * MARGIN;
+    const widthOf = (some) => pen.measureText(some).width;
     const lines = [[]];
     let used = 0;
-    for (const { space, tokens: together } of runs(all)) {
-      const widths = together.map(({ text }) => pen.measureText(text).width);
-      const whole = widths.reduce((sum, one) => sum + one, 0);
-      if (used > 0 && used + whole > most && !space) {
-        lines.push([]);
-        used = 0;
-      }
-      if (space && used === 0) continue;
-      together.forEach((token, n) => {
-        lines.at(-1).push({ ...token, left: used, width: widths[n] });
-        used += widths[n];
-      });
+    for (const { text, word, start: from, end: to, glued } of words) {
+      const wide = widthOf(text);
+      const left = used && used + (glued ? 0 : widthOf(" "));
+      const fits = left === 0 || left + wide <= width - 2 * MARGIN;
+      if (!fits) lines.push([]);
+      lines.at(-1).push({ text, word, from, to, wide, left: fits ? left : 0, before: widthOf(text.slice(0, text.indexOf(word))), lit: widthOf(word) });
+      used = lines.at(-1).at(-1).left + wide;
     }
     return lines;
   }
@@ -119,15 +81,16 @@ export function pictureOf(canvas, utterance) {
     const top = MARGIN + Math.max(0, (room - shownLines.length) / 2) * tall;
     shownLines.forEach((line, n) => {
       const middle = top + (n + 0.5) * tall;
-      for (const { text, from, to, left, width: wide } of line) {
+      for (const { text, word, from, to, wide, left, before, lit } of line) {
         const x = right ? width - MARGIN - left - wide : MARGIN + left;
-        const now = from <= at && at < to;
-        if (now) {
-          pen.fillStyle = colours.marker;
-          fillBar(pen, x - 10, middle, wide + 20, 1.24 * size, 16);
-        }
-        pen.fillStyle = now ? colours["on-marker"] : from <= at && at > 0 ? colours.ink : colours.soft;
+        pen.fillStyle = from <= at && at > 0 ? colours.ink : colours.soft;
         pen.fillText(text, x, middle);
+        if (at < from || at >= to) continue;
+        const marked = right ? x + wide - before - lit : x + before;
+        pen.fillStyle = colours.marker;
+        fillBar(pen, marked - 10, middle, lit + 20, 1.24 * size, 16);
+        pen.fillStyle = colours["on-marker"];
+        pen.fillText(word, marked, middle);
       }
     });
     drawWave(at);

@@ -199,7 +199,7 @@ def test_recordings_and_repetition_are_found_without_scrolling(
     expect(page.locator("#repeat-card")).to_be_hidden()
 
 
-COVERED = """() => ["book-previous", "book-next", "book-restart", "book-close"].filter((id) => {
+COVERED = """() => ["book-previous", "book-next", "book-menu", "book-close"].filter((id) => {
   const { right, top, bottom } = document.getElementById(id).getBoundingClientRect();
   return document.elementFromPoint(right - 12, (top + bottom) / 2)?.closest("[id]").id !== id;
 })"""
@@ -223,7 +223,7 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
     page.set_input_files("#book-file", {"name": "A.txt", "mimeType": "text/plain", "buffer": b"One."})
     page.wait_for_selector("#book-close")
     page.eval_on_selector("#book-bar", "bar => { bar.hidden = false; }")
-    for act in ("#book-title", "#speak"):
+    for act in ("#book-title", "#pause"):
         page.click(act)
         assert page.evaluate(COVERED) == [], act
     page.eval_on_selector("#add-voice", "e => e.click()")

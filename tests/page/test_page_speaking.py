@@ -4,6 +4,7 @@ import io
 import json
 import re
 import wave
+from itertools import pairwise
 
 import pytest
 from playwright.sync_api import Page, WebSocketRoute, expect
@@ -247,12 +248,31 @@ def test_what_is_deleted_from_the_history_is_brought_back(visitor: Visitor, page
     assert samples(visitor.download("#history li button >> nth=2"))[0]
 
 
-def test_a_click_on_an_emotion_or_a_voice_speaks_a_short_text_and_the_history_keeps_the_last_of_them(
-    visitor: Visitor,
-    page: Page,
+def test_a_click_on_an_emotion_or_a_voice_goes_on_from_the_sentence_unless_the_text_rests(
+    visitor: Visitor, page: Page
 ) -> None:
-    page.fill("#text", TEXT * 40)
+    text = " ".join(f"This is sentence number {n}." for n in range(80))
+    page.fill("#text", text)
     page.click("#emotions [value=calm]")
+    for act in ("#gallery [role=option] >> nth=1", "#emotions [value=sad]"):
+        page.wait_for_function("() => document.querySelectorAll('#words > span.said').length > 20")
+        page.click(act)
+    page.wait_for_function("() => document.querySelectorAll('#words > span.said').length > 5")
+    page.click("#pause")
+    page.click("#emotions [value=happy]")
+    expect(page.locator("#status")).to_have_text("Paused")
+    page.click("#pause")
+    page.wait_for_function("() => document.querySelector('#pause').dataset.act === 'pause'")
+    asked = [request["text"] for request in visitor.requests]
+    assert [request["emotion"] for request in visitor.requests] == ["calm", "calm", "sad", "happy"]
+    assert asked[0] == text and all(rest.startswith("This is") and text.endswith(rest) for rest in asked)
+    assert all(len(rest) < len(before) for before, rest in pairwise(asked[:3]))
+    assert page.text_content("#words") == text
+
+
+def test_a_click_on_an_emotion_or_a_voice_speaks_and_the_history_keeps_the_last_of_them(
+    visitor: Visitor, page: Page
+) -> None:
     page.fill("#text", TEXT)
     for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
         page.click(act)

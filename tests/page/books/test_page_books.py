@@ -1,5 +1,6 @@
 """A book on the page: its chapters, its place, and its audiobook."""
 
+import re
 from io import BytesIO
 from itertools import pairwise
 from pathlib import Path
@@ -35,7 +36,7 @@ def test_chapter_is_chosen_and_spoken(visitor: Visitor, tmp_path: Path) -> None:
     page.keyboard.press("ArrowDown")
     expect(text).to_have_value("El tren sale tarde.")
     expect(chapter).to_be_focused()
-    page.click("#speak")
+    page.click("#pause")
     visitor.wait_for_end()
     assert visitor.requests[-1]["text"] == "El tren sale tarde."
     page.get_by_role("button", name="Close the book").click()
@@ -113,6 +114,12 @@ def test_chapters_are_accessible_in_each_language(visit: Visit, tmp_path: Path) 
     assert len(labels) == 8 and all("La casa & el río" in label for label in labels)
 
 
+def choose(page: Page, name: str) -> None:
+    """Choose what the book's menu has."""
+    page.click("#book-menu summary")
+    page.locator("#book-menu").get_by_role("button", name=name).click()
+
+
 ONE = "Capítulo uno\n\nEl perro duerme en la casa."
 TWO = "Capítulo dos\n\nLa niña come pan."
 VOICE = "#gallery [role=option] >> nth=1"
@@ -135,7 +142,7 @@ def read_long(page: Page, folder: Path, until: str = "() => true", between: str 
     """Open a long book, and read it aloud until something is so."""
     give(page, long_book(folder, between))
     expect(page.locator("#book-place")).to_have_text("Chapter 1 of 2 · 0%")
-    page.click("#speak")
+    page.click("#pause")
     page.wait_for_function(until)
 
 
@@ -177,13 +184,13 @@ def test_book_has_its_cover_and_keeps_its_place(visitor: Visitor, page: Page, tm
 def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
-    page.click("#speak")
+    page.click("#pause")
     page.wait_for_function("() => document.querySelector('#chapter').value === '2'")
     visitor.wait_for_end()
     assert [request["text"] for request in visitor.requests] == [ONE, TWO, "El tren sale tarde."]
     # A chapter that is chosen meanwhile is read, too; one that is stopped is not followed by the next.
     page.select_option("#chapter", "0")
-    page.click("#speak")
+    page.click("#pause")
     visitor.wait_for_sound()
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#words")).to_contain_text("La niña")
@@ -206,11 +213,25 @@ def test_place_within_a_chapter_is_taken_up_again(visitor: Visitor, tmp_path: Pa
     assert whole[at:].startswith("This is")
     # The text that was read is shown as such.
     assert page.text_content("#words .said") == whole[:at] and page.text_content("#words") == whole
-    expect(page.locator("#speak")).to_have_text("Continue")
-    page.get_by_role("button", name="From the chapter’s beginning").click()
+    expect(page.locator("#pause")).to_have_accessible_name("Continue")
+    choose(page, "From the chapter’s beginning")
     expect(text).to_have_value(whole)
     assert page.evaluate(PLACE) == 0
-    expect(page.locator("#speak")).to_have_text("Speak")
+    expect(page.locator("#pause")).to_have_accessible_name("Speak")
+    page.click("#toast-undo")
+    assert page.evaluate(PLACE) == at
+    expect(page.locator("#book-left")).to_have_text(re.compile(r"^\d min left$"))
+    place = page.locator("#book-place").inner_text().split(" · ")[1]
+    assert place != "0%"
+    expect(page.locator("#history .place")).to_have_text(place)
+    # Another chapter keeps it, too.
+    for name in ("Next", "Previous"):
+        page.get_by_role("button", name=f"{name} chapter").click()
+    assert page.evaluate(PLACE) == at and page.text_content("#words .said") == whole[:at]
+    page.click("#book-menu summary")
+    before = page.evaluate("parseFloat(getComputedStyle(words).fontSize)")
+    page.select_option("#book-size", "L")
+    assert page.evaluate("parseFloat(getComputedStyle(words).fontSize)") == pytest.approx(1.25 * before)
 
 
 @in_both
@@ -245,7 +266,7 @@ def test_reading_goes_on(visitor: Visitor, tmp_path: Path, act: str) -> None:
         visitor.unfold(act)
         page.press(act, "ArrowRight") if act == "#speed" else page.click(act)
         if act == "#stop":
-            page.click("#speak")
+            page.click("#pause")
         page.wait_for_function("() => document.querySelectorAll('#words .said').length > 0")
         assert page.evaluate(PLACE) >= least
         text = visitor.requests[-1]["text"]
@@ -274,14 +295,14 @@ def test_voice_that_is_taken_while_nothing_is_heard_is_only_chosen(
     give(page, long_book(tmp_path, between=" "))
     expect(page.locator("#chapter option")).to_have_count(2)
     if before != "begin":
-        page.click("#speak")
+        page.click("#pause")
         visitor.wait_for_sound()
         page.click("#stop" if before == "stop" else "#pause")
     asked = len(visitor.requests)
     page.click(VOICE)
     expect(page.locator(VOICE)).to_have_attribute("aria-selected", "true")
     page.click("#emotions button[value=happy]")
-    page.click("#pause" if before == "rest" else "#speak")
+    page.click("#pause")
     visitor.wait_for_sound()
     assert [("voice" in request, "emotion" in request) for request in visitor.requests[asked:]] == [
         (True, True)
@@ -383,7 +404,7 @@ def test_sleep_timer_shows_what_is_left_and_ends_what_is_heard(visitor: Visitor,
     page, left = visitor.page, visitor.page.locator("#sleep-left")
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
-    page.click("#speak")
+    page.click("#pause")
     visitor.wait_for_sound()
     visitor.choose("#sleep", "chapter")
     visitor.wait_for_end()
@@ -427,7 +448,7 @@ def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, 
         page.wait_for_function(f"() => document.querySelector('#waveform').ariaValueNow {way} {before}")
     page.click("#stop")
     with page.expect_file_chooser() as choosing:
-        page.get_by_role("button", name="Another book").click()
+        choose(page, "Another book")
     choosing.value.set_files(epub(tmp_path / "b.epub"))
     expect(page.locator("#chapter option")).to_have_text(CHAPTERS)
 
@@ -445,10 +466,10 @@ def test_shorter_book_takes_the_place_of_one_that_is_read(visitor: Visitor, tmp_
         )
         if name == "Long":
             page.select_option("#chapter", "1")
-            page.click("#speak")
+            page.click("#pause")
             visitor.wait_for_sound()
     visitor.wait_for_end()
-    page.click("#speak")
+    page.click("#pause")
     expect(page.locator("#words")).to_have_text("One\n\nShort.")
     expect(page.locator("#book-place")).to_have_text("Chapter 1 of 1 · 0%")
 
@@ -461,11 +482,21 @@ def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) 
     spanish = page.inner_text("#voice-chip-name")
     assert spanish != english
     expect(page.locator("#gallery [aria-selected=true] b")).to_have_text(spanish)
-    assert f"({spanish}" in page.locator("#player-voice option").first.inner_text()
+    assert f"({spanish}" in (page.locator("#player-voice option").first.text_content() or "")
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#voice-chip-name")).to_have_text(spanish)
     page.get_by_role("button", name="Close the book").click()
     expect(page.locator("#voice-chip-name")).to_have_text(english)
+    # It is spoken whatever was chosen before; what is chosen from then on stays.
+    visitor.choose("#language", "fr")
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#language")).to_have_value("")
+    # Another book is open: that one cannot be brought back any more.
+    expect(page.locator("#toast")).to_be_hidden()
+    visitor.choose("#language", "fr")
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#text")).to_have_value("El tren sale tarde.")
+    expect(page.locator("#language")).to_have_value("fr")
 
 
 def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
@@ -485,7 +516,7 @@ def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> N
     page.focus("#chapter")
     page.keyboard.press("ArrowDown")
     expect(page.locator("#chapter")).to_have_value("1")
-    page.click("#edit")
+    choose(page, "Edit")
     page.keyboard.press("Control+Home")
     page.keyboard.type(" ")
     expect(page.locator("#text")).to_have_value(" Two\n\nThe end.")
@@ -497,7 +528,7 @@ def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Vis
     (file := tmp_path / "b.md").write_text("".join(f"# {n}\n\n{' '.join(LONG)}\n\n" for n in "ABC"), "utf-8")
     give(page, file)
     expect(page.locator("#book-place")).to_have_text("Chapter 1 of 3 · 0%")
-    page.click("#speak")
+    page.click("#pause")
     visitor.wait_for_sound()
     page.get_by_role("button", name="Next chapter").click()
     page.wait_for_function(BEGUN)
@@ -513,7 +544,7 @@ def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_pat
     visitor.arrive()
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
-    page.click("#speak")
+    page.click("#pause")
     page.wait_for_function("() => navigator.mediaSession.metadata?.title === 'Uno'")
     shown = page.evaluate(
         "() => { const { album, artist } = navigator.mediaSession.metadata; return [album, artist]; }"
@@ -544,7 +575,7 @@ def test_what_was_heard_of_a_book_is_folded_away_in_its_entry(visitor: Visitor, 
     expect(page.locator("#text")).to_have_value(ONE)
     visitor.choose("#language", "")
     for _ in range(2):
-        page.click("#speak")
+        page.click("#pause")
         visitor.wait_for_sound()
         page.get_by_role("button", name="Next chapter").click()
         visitor.wait_for_sound()
@@ -577,25 +608,16 @@ def test_phone_with_a_book_that_rests_shows_its_chapter_and_the_button(
     page = visit(viewport={"width": width, "height": height}, has_touch=True).page
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
-    for part in ("#book-open h3", "#speak"):
+    for part in ("#book-open h3", "#pause"):
         expect(page.locator(part)).to_be_in_viewport(ratio=1)
     chapter, words = (page.locator(part).bounding_box() for part in ("#chapter", "#words"))
     assert chapter and words and chapter["width"] >= 150 and words["height"] >= 90
 
 
-def test_desktop_that_reads_a_book_shows_its_text_down_to_the_player(visit: Visit, tmp_path: Path) -> None:
-    visitor = visit(viewport={"width": 1280, "height": 800})
-    read_long(visitor.page, tmp_path, between="\n\n")
-    visitor.wait_for_sound()
-    words, player = (visitor.page.locator(part).bounding_box() for part in ("#words", "#stage"))
-    assert words and player and words["height"] > 500
-    assert 0 <= player["y"] - words["y"] - words["height"] < 60
-
-
 def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     give(page, epub(tmp_path / "b.epub"))
     with page.expect_download() as saving:
-        page.get_by_role("button", name="Audiobook").click()
+        choose(page, "Audiobook")
     assert saving.value.suggested_filename == "La casa & el río.m4b"
     with av.open(BytesIO(saving.value.path().read_bytes())) as file:
         assert [mark["metadata"]["title"] for mark in file.chapters()] == ["Uno", "Dos", "Tres"]
@@ -611,14 +633,14 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
     give(page, long_book(tmp_path))
     asked = list[str]()
     page.on("request", lambda request: asked.append(request.url) if "/books/audio?" in request.url else None)
-    page.get_by_role("button", name="Audiobook").click()
+    choose(page, "Audiobook")
     expect(state).to_contain_text("Audiobook: ")
     page.wait_for_function("() => document.querySelector('#book-open progress').value > 0")
     page.get_by_role("button", name="Cancel").click()
     expect(state).to_contain_text("Stopped at ")
-    expect(page.get_by_role("button", name="Audiobook")).to_be_focused()
+    expect(page.locator("#chapter")).to_be_focused()
     stopped = int(state.inner_text().split("%")[0].split()[-1])
-    page.keyboard.press("Enter")
+    choose(page, "Audiobook")
     expect(state).to_contain_text("Audiobook: ")
     assert int(state.inner_text().split("%")[0].split()[-1]) >= stopped
     with page.expect_download() as saving:
@@ -631,9 +653,9 @@ def test_audiobook_goes_on_after_it_was_stopped_and_after_a_reload(visitor: Visi
 def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visitor, tmp_path: Path) -> None:
     page = visitor.page
     give(page, long_book(tmp_path))
-    page.get_by_role("button", name="Audiobook").click()
+    choose(page, "Audiobook")
     expect(page.locator("#book-open [role=status]")).to_contain_text("Audiobook: ")
-    page.click("#speak")
+    page.click("#pause")
     visitor.wait_for_sound()
     page.get_by_role("button", name="Close the book").click()
     for left in ("#words", "#edit", "#stage", "#book-open"):
@@ -645,15 +667,29 @@ def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visito
         expect(page.locator("#words")).to_contain_text(LONG[0])
 
 
-@pytest.mark.parametrize("size", [(390, 844), (360, 640), (640, 360)])
-def test_phone_that_reads_a_book_shows_its_text(visit: Visit, tmp_path: Path, size: tuple[int, int]) -> None:
-    visitor = visit(viewport={"width": size[0], "height": size[1]})
-    speak = visitor.page.locator("#speak")
-    read_long(visitor.page, tmp_path, between="\n\n")
-    visitor.wait_for_sound()
-    expect(speak).to_be_hidden()
-    parts = [visitor.page.locator(part).bounding_box() for part in (".book-open", "#words", "#stage")]
-    head, words, player = (box["y"] for box in parts if box)
-    assert head >= 0 and words - head < 70 and player - words > 170
-    visitor.page.click("#stop")
-    expect(speak).to_be_visible()
+SHAPE = """["#words", "#stage", "#pause", "#forward", "#waveform", "#playback", "#book-menu"].map((name) => {
+  const { left, top, width, height } = document.querySelector(name).getBoundingClientRect();
+  return [left, top, width, height].map(Math.round);
+})"""
+"""Where the parts of a book and its player are."""
+
+
+@pytest.mark.parametrize("size", [(1280, 800), (390, 844), (360, 640)])
+def test_book_has_the_same_shape_before_it_is_read_meanwhile_and_after(
+    visit: Visit, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    page = visit(viewport={"width": size[0], "height": size[1]}, has_touch=size[0] < 700).page
+    give(page, long_book(tmp_path))
+    expect(page.locator("#pause")).to_have_accessible_name("Speak")
+    rests = page.evaluate(SHAPE)
+    (_, top, _, height), (_, player, *_), *_ = rests
+    # Whole lines down to the player, which has the one button that reads.
+    line = page.evaluate("parseFloat(getComputedStyle(words).lineHeight)")
+    lines = (height - 12) / line
+    assert 0 <= player - top - height < 60 and abs(lines - round(lines)) < 0.05 and height > 0.45 * size[1]
+    expect(page.locator("#speak")).to_be_hidden()
+    page.keyboard.press("Space")
+    page.wait_for_selector("#words .now")
+    assert page.evaluate(SHAPE) == rests
+    page.click("#stop")
+    assert page.evaluate(SHAPE) == rests

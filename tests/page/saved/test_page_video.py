@@ -79,24 +79,6 @@ def test_videos_are_encoded_with_the_words_that_are_heard(spoken: Visitor) -> No
         assert len(words) == 6 and places == sorted(places)
 
 
-@pytest.mark.parametrize(
-    ("text", "runs"),
-    [
-        ("at*| |9:45*|.| |(|Yes*|!|)", "at*/ /9:45*./ /(Yes*!)"),
-        ("太陽*|が*|出*|。|「|はい*|」", "太陽*/が*/出*。/「はい*」"),
-        ("¿|Qué*|?| |—|No*|…", "¿Qué*?/ /—No*…"),
-    ],
-)
-def test_marks_stay_with_their_words(modules: Page, text: str, runs: str) -> None:
-    """The tokens of a text, an asterisk after each word."""
-    script = """async (texts) => {
-      const { runs } = await import("/static/video-picture.js");
-      const made = runs(texts.map((text) => ({ text, from: 0, to: text.endsWith("*") ? 1 : 0 })));
-      return made.map(({ tokens }) => tokens.map(({ text }) => text).join("")).join("/");
-    }"""
-    assert modules.evaluate(script, text.split("|")) == runs
-
-
 @in_both
 @pytest.mark.parametrize(
     "hindrance",

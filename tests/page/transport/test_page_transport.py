@@ -127,4 +127,4 @@ def test_names_hold_what_is_to_be_seen(spoken: Visitor) -> None:
     assert spoken.violations(*RULES) == ""
     page = spoken.page
     assert page.get_by_role("option").first.get_attribute("aria-label") is None
-    expect(page.locator("#playback summary")).to_have_accessible_name("Playback speed 1×")
+    expect(page.locator("#playback summary")).to_have_accessible_name("Voice, Playback speed 1×")
