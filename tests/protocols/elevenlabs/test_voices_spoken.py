@@ -37,7 +37,7 @@ async def serving(folder: Path, relay_voice: str) -> AsyncIterator[CloningServer
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CloningServer]:
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CloningServer]:
     async with serving(tmp_path_factory.mktemp("spoken"), "soft") as running:
         yield running
 
@@ -93,19 +93,19 @@ WAYS: dict[str, Callable[[CloningServer, str], Awaitable[Samples]]] = {
         ("echo:tone_es", 1.0),
     ],
 )
-async def test_calls_speak_stored_voices(server: CloningServer, way: str, voice: str, level: float) -> None:
-    samples = await WAYS[way](server, voice)
+async def test_calls_speak_stored_voices(house: CloningServer, way: str, voice: str, level: float) -> None:
+    samples = await WAYS[way](house, voice)
     assert len(samples) > 10_000 and loudness(samples) == level
 
 
-async def test_added_voice_speaks_until_deleted(server: CloningServer) -> None:
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
+async def test_added_voice_speaks_until_deleted(house: CloningServer) -> None:
+    async with httpx.AsyncClient(base_url=house.http_url) as client:
         form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
         files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
         made = (await client.post("/v1/voices/add", data=form, files=files)).json()["voice_id"]
         assert made == "custom:just_made"
         for way in WAYS.values():
-            assert loudness(await way(server, made)) == 0.5
+            assert loudness(await way(house, made)) == 0.5
         account = (await client.get("/v1/user/subscription")).json()
         assert account["can_use_instant_voice_cloning"] and account["voice_slots_used"] == 3
         told = (await client.get(f"/v1/voices/{made}")).json()
