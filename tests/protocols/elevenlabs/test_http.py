@@ -156,6 +156,8 @@ async def test_streamed_lines_equal_whole_answer(calls: ToneApp, name: str) -> N
     audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
     plain = await post(calls, "/stream", name)
     assert audio == plain.content
+    whole = await post(calls, "/with-timestamps", name)
+    assert int(whole.headers["content-length"]) == len(whole.content)
     joined: dict[str, list[Any]] = {}
     said: dict[str, list[Any]] = {}
     for line in lines:
