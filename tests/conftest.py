@@ -204,9 +204,8 @@ SMOKE = (
     *("engines/espeak/test_faults.py", "engines/kokoro/test_engine.py"),
     *("engines/kokoro/student/test_speech.py", "engines/whisper/test_recordings.py", "page/test_firefox.py"),
     *("page/talk/test_page_conversation.py", "page/test_page_panels.py", "page/test_page_listening.py"),
-    "protocols/kani/test_websocket.py",
+    *("protocols/kani/test_websocket.py", "protocols/test_ssml.py"),
     *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
-    *("protocols/openai/test_realtime_speech.py", "protocols/test_ssml.py"),
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
     *("protocols/relay/test_example.py", "test_library.py", "test_package.py", "test_privacy.py"),
 )

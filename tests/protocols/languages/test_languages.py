@@ -25,16 +25,7 @@ from kani.protocols.shared.client_languages import (
 from kani.text.normalizer import NormalizerOptions, normalize
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages import speakers
-from tests.protocols.languages.speakers import (
-    ALL,
-    ONE_CONNECTION,
-    SENTENCES,
-    WITH_HEADERS,
-    Place,
-    Speak,
-    kani,
-    wyoming,
-)
+from tests.protocols.languages.speakers import ALL, ONE_CONNECTION, SENTENCES, WITH_HEADERS, Place, Speak
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
@@ -62,7 +53,7 @@ def spoken(server: InProcessServer) -> list[str]:
 
 
 def default(speak: Speak) -> str:
-    return "es" if speak in (kani, speakers.kani_rest) else "en"
+    return "es" if speak in (speakers.kani, speakers.kani_rest) else "en"
 
 
 @pytest.mark.parametrize("language", SENTENCES)
@@ -78,14 +69,14 @@ async def test_text_is_spoken_the_same_by_every_protocol(tmp_path: Path, languag
             audio[speak] = soxr.resample(samples, rate, 8_000)
             whole = "".join("".join(segment.text for segment in server.engine.segments).split())
             got[speak] = {(whole, segment.language, segment.voice) for segment in server.engine.segments}
-    assert got == dict.fromkeys(ALL, got[kani])
-    ((whole, *rest),) = got[kani]
+    assert got == dict.fromkeys(ALL, got[speakers.kani])
+    ((whole, *rest),) = got[speakers.kani]
     expected = normalize(text, options=NormalizerOptions(language=language)).text
     assert rest == [language, f"tone_{language}"] and whole == "".join(expected.split())
     longest = max(map(len, audio.values()))
     padded = {speak: np.pad(samples, (0, longest - len(samples))) for speak, samples in audio.items()}
     for speak, samples in padded.items():
-        assert np.sum((samples - padded[kani]) ** 2) <= 1e-4 * np.sum(samples**2), speak
+        assert np.sum((samples - padded[speakers.kani]) ** 2) <= 1e-4 * np.sum(samples**2), speak
 
 
 async def test_short_reply_is_in_the_protocols_language(tmp_path: Path) -> None:
@@ -121,7 +112,7 @@ async def test_languages_of_texts_and_operators_come_first(tmp_path: Path) -> No
             assert spoken(server) == ["de", "fr", "de"], speak
     async with tones(tmp_path) as (server, place):
         texts = (UNCLEAR, "The weather is very nice today.", UNCLEAR)
-        await wyoming(place._replace(wyoming_voice="tone_de"), texts)
+        await speakers.wyoming(place._replace(wyoming_voice="tone_de"), texts)
         assert {segment.voice for segment in server.engine.segments} == {"tone_de"}
         assert spoken(server) == ["de", "en", "de"]
 
