@@ -12,12 +12,10 @@ import pytest
 import pytest_asyncio
 
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.protocol import protocol
-from kani.protocols.elevenlabs.relay.settings import RelaySettings
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.core.voices.store import VoiceStore
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
-from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness
+from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness, new_voice
 
 TEXT = "hola sol y mar"
 SOFT, LOUD = 0.25, 0.75
@@ -27,12 +25,12 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @asynccontextmanager
 async def serving(folder: Path, relay_voice: str) -> AsyncIterator[CloningServer]:
-    """ElevenLabs' protocol and its relay, which speaks with ``relay_voice``; two voices are kept."""
-    chosen = ElevenLabsSettings(voices={"theirClone": "custom:loud"})
-    relayed = RelaySettings(relay_voice, None)
-    async with cloning_server(folder, protocol(chosen, relayed)) as server:
-        for name, level in (("soft", SOFT), ("loud", LOUD)):
-            await server.keep(name, level)
+    """Serve with a relay that speaks with ``relay_voice``; two voices are kept."""
+    store = VoiceStore(folder / "data")
+    for name, level in (("soft", SOFT), ("loud", LOUD)):
+        store.add(new_voice(name, level))
+    chosen = {"KANI_ELEVENLABS_VOICES": "theirClone=custom:loud", "KANI_ELEVENLABS_VOICE_ID": relay_voice}
+    async with cloning_server(folder, **chosen) as server:
         yield server
 
 
