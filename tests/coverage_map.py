@@ -56,11 +56,15 @@ def test_files() -> list[Path]:
 
 
 def _kinship(module: Path, test: Path) -> int:
-    """How much the paths of a module and of a test have in common: folders, then words."""
+    """How much the paths of a module and of a test have in common: folders, then words.
+
+    In one and the same folder the name of the module counts the most.
+    """
     place, room = module.relative_to(ROOT / "kani").parts, test.relative_to(ROOT / "tests").parts
     shared = next((at for at, (mine, its) in enumerate(zip(place, room, strict=False)) if mine != its), 0)
     words = _words(*place) & _words(*room)
-    return 3 * shared + 2 * len(words) + 4 * (test.stem == f"test_{module.stem}")
+    namesake = test.stem == f"test_{module.stem}" and shared == len(room) - 1
+    return 3 * shared + 2 * len(words) + 4 * namesake
 
 
 def _words(*parts: str) -> set[str]:

@@ -11,19 +11,18 @@ from pathlib import Path
 from tests.running.sources import ROOT, modules_imported
 
 PACKAGE = ROOT / "kani"
-ABOUT = {
-    "cli": "kani-tts, the scripts",
-    "books": "audiobooks",
-    "library": "from kani import Speech",
-    "ray": "servers on a cluster",
-    "server": "ports, access, metrics",
-    "composition": "settings, speech service",
-    "protocols": "one wire protocol each",
-    "engines": "one engine each",
-    "runtime": "weights, devices, processes",
-    "core": "requests, sessions, voices",
-    "text": "markup, segments, languages",
-}
+ROWS = (
+    {"cli": "kani-tts, the scripts", "ray": "servers on a cluster"},
+    {"library": "from kani import Speech", "server": "ports, access, metrics"},
+    {"composition": "settings, speech service"},
+    {"protocols": "one wire protocol each"},
+    {"books": "audiobooks", "engines": "one engine each"},
+    {"runtime": "weights, devices, processes"},
+    {"core": "requests, sessions, voices"},
+    {"text": "markup, segments, languages"},
+)
+"""Packages from the ones that nothing imports to those that import nothing, and what is in each."""
+ABOUT = {name: about for row in ROWS for name, about in row.items()}
 CONTRACT = {("text", "core")}
 """text imports only the plain types and errors of core's contract; core imports text."""
 
@@ -56,33 +55,16 @@ def _reaches(graph: dict[str, set[str]], name: str, to: str) -> bool:
     return to in graph[name] or any(_reaches(graph, other, to) for other in graph[name])
 
 
-def _layers() -> list[list[str]]:
-    """Return the packages by their distance from the ones that nothing imports, top first."""
-    drawn = arrows()
-    depth: dict[str, int] = {}
-
-    def place(name: str) -> int:
-        if name not in depth:
-            depth[name] = 1 + max((place(by) for by, to in drawn if to == name), default=-1)
-        return depth[name]
-
-    layers: dict[int, list[str]] = {}
-    for name in ABOUT:
-        layers.setdefault(place(name), []).append(name)
-    return [layers[number] for number in sorted(layers)]
-
-
 def drawing() -> str:
     """Return the SVG."""
     places: dict[str, tuple[float, int]] = {}
-    layers = _layers()
-    for row, names in enumerate(layers):
+    for row, names in enumerate(ROWS):
         gap = _WIDTH / len(names)
         for at, name in enumerate(names):
             above = [places[by][0] for by, to in sorted(arrows()) if to == name]
             x = sum(above) / len(above) if above and len(names) == 1 else gap * (at + 0.5)
             places[name] = (x, 12 + row * _LAYER)
-    height = 12 + (len(layers) - 1) * _LAYER + _BOX_HEIGHT + 12
+    height = 12 + (len(ROWS) - 1) * _LAYER + _BOX_HEIGHT + 12
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" width="{_WIDTH}" '
         'font-family="sans-serif" font-size="12" text-anchor="middle" role="img" '

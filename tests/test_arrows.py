@@ -25,8 +25,8 @@ LINES = {
     "kani/runtime": 3_870,
     "kani/server": 4_770,
     "kani/text": 18_254,
-    "tests": 71_476,
-    "benchmarks": 9_000,
+    "tests": 71_109,
+    "benchmarks": 8_970,
     "tools": 4_250,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says

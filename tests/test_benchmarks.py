@@ -1,15 +1,14 @@
 """The benchmarks' own arithmetic; nothing here takes time or judges it."""
 
 import ast
-import signal
 
 import numpy as np
 import pytest
 
-from benchmarks import report, sentences
-from benchmarks.playback_client import first_audible_s, leading_silence, parse, playback_starts, stalls
+from benchmarks import sentences
+from benchmarks.playback_client import first_audible_s, leading_silence, playback_starts, stalls
 from benchmarks.recognition import clips
-from benchmarks.report import median, ms, percentile, table
+from benchmarks.report import median, percentile
 from tests.running.sources import ROOT
 from tests.support.programs import python, ran
 
@@ -19,12 +18,6 @@ def test_a_percentile_is_a_value_that_was_measured():
     assert percentile(values, 99) == 98.0
     assert percentile([3.0, 1.0], 99) == 3.0
     assert median([1.0, 2.0]) == 1.5
-
-
-def test_times_and_tables_are_written_for_readers():
-    assert ms(0.01234) == "12.3 ms"
-    assert ms(1.5) == "1500 ms"
-    assert table(("a", "b"), [("1|2", "3")]) == "| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
 
 
 def test_a_piece_is_played_when_it_is_there_and_the_one_before_it_was_heard():
@@ -41,13 +34,6 @@ def test_silence_before_the_first_sound_is_waited_for():
     assert first_audible_s(samples, 1000, [2.0], [1.0]) == pytest.approx(2.7)
     assert first_audible_s(samples, 1000, [2.0, 9.0], [0.5, 0.5]) == pytest.approx(9.2)
     assert first_audible_s(np.zeros(1000, np.float32), 1000, [2.0], [1.0]) == float("inf")
-
-
-def test_a_message_is_read_with_its_samples():
-    kind, samples = parse('{"type":"tts_stream_chunk","data":{"audio":"AEAAwA==","status":"streaming"}}')
-    assert (kind, list(samples)) == ("tts_stream_chunk", [0.5, -0.5])
-    kind, samples = parse('{"type":"tts_stream_complete","data":{"status":"completed"}}')
-    assert (kind, samples) == ("tts_stream_complete", None)
 
 
 @pytest.mark.parametrize("group", [sentences.WITH_EARLY_PHRASE, sentences.WITHOUT_EARLY_PHRASE])
@@ -97,21 +83,3 @@ def test_a_benchmark_without_its_packages_says_how_to_install_them():
     done = python("-c", code, code=1)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
     assert "the benchmarks need psutil: pip install psutil" in done.stderr
-
-
-@pytest.fixture
-def own_sigterm():
-    """Give SIGTERM back to whatever had it: a report takes it."""
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
-
-
-def test_a_report_names_the_decoder_that_was_measured(capsys, own_sigterm):
-    with report.report_section("a try"):
-        for _ in range(2):
-            report.note("decoder litert of `--engine kokoro`")
-    assert capsys.readouterr().out.count("Measured with decoder litert of `--engine kokoro`.") == 1
-    with report.report_section("another"):
-        pass
-    assert "Measured with" not in capsys.readouterr().out

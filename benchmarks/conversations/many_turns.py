@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import base64
 import time
 import zlib
 from collections.abc import Mapping, Sequence
@@ -26,7 +25,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from benchmarks.conversations.talker import DELTA, Talker, talker
 from benchmarks.recognition.clips import JUDGING_VOICES
 from benchmarks.recognition.clips import SAMPLE_RATE as CLIP_RATE
-from benchmarks.recognition.realtime_socket import RATE
 from benchmarks.recognition.turn_cases import speaker
 from benchmarks.report import median, mib, percentile, report_section, table
 from benchmarks.sentences import texts
@@ -61,44 +59,13 @@ GAUGES = (
 )
 """Gauges that are zero on a server that nobody talks to."""
 
-SPOKEN = "response.output_audio_transcript.delta"
 
+async def turn(client: Talker, samples: Samples, interrupted_after_s: float | None = None) -> float:
+    """Say 16 kHz samples, and hear the answer to its end, or for so many seconds.
 
-@dataclass(slots=True)
-class Turn:
-    """One turn: what was answered, and seconds from the user's last sound to the answer's first."""
-
-    item_id: str = ""
-    spoken: list[tuple[float, str]] = field(default_factory=list)  # pieces of text, and where each begins
-    audio: list[bytes] = field(default_factory=list)  # 16 bit at 24 kHz
-    wait_s: float = 0.0
-
-    @property
-    def text(self) -> str:
-        """The answer."""
-        return "".join(text for _, text in self.spoken)
-
-    @property
-    def audio_s(self) -> float:
-        """Seconds of the answer that have come."""
-        return sum(map(len, self.audio)) / 2 / RATE
-
-
-async def turn(client: Talker, samples: Samples, interrupted_after_s: float | None = None) -> Turn:
-    """Say 16 kHz samples, and hear the answer to its end, or for so many seconds. Raises TimeoutError."""
-    return await answered(client, await say_to(client, samples), interrupted_after_s)
-
-
-async def say_to(client: Talker, samples: Samples) -> float:
-    """Begin to say 16 kHz samples; returns when their last sound is said."""
-    begun = await client.say(samples)
-    last = np.flatnonzero(np.abs(samples) > AUDIBLE * np.abs(samples).max())[-1]
-    return begun + float(last) / CLIP_RATE
-
-
-async def answered(client: Talker, last_sound: float, interrupted_after_s: float | None = None) -> Turn:
-    """Hear the answer to what ends at ``last_sound``; see ``turn``."""
-    found, answer_id = Turn(), ""
+    Returns the seconds from the user's last sound to the answer's first. Raises TimeoutError.
+    """
+    last_sound, wait_s, answer_id = await say_to(client, samples), 0.0, ""
     async with asyncio.timeout(last_sound + ANSWERED_WITHIN_S - time.perf_counter()):
         while True:
             at_s, event = await client.events.get()
@@ -106,22 +73,25 @@ async def answered(client: Talker, last_sound: float, interrupted_after_s: float
             if at_s < last_sound:
                 continue  # the answer that this interrupts
             if kind == "response.created":
-                found, answer_id = Turn(), event["response"]["id"]  # the one before was unheard
+                wait_s, answer_id = 0.0, event["response"]["id"]  # the one before was unheard
             elif event.get("response_id", answer_id) != answer_id:
                 continue
-            elif kind == SPOKEN:
-                found.spoken.append((found.audio_s, event["delta"]))
             elif kind == DELTA:
-                found.item_id = event["item_id"]
-                found.wait_s = found.wait_s or at_s - last_sound
-                found.audio.append(base64.b64decode(event["delta"]))
+                wait_s = wait_s or at_s - last_sound
                 if interrupted_after_s is not None:
                     await asyncio.sleep(interrupted_after_s)
-                    return found
+                    return wait_s
             elif kind == "response.done" and event["response"]["status"] == "completed":
                 break
     await client.until_played()
-    return found
+    return wait_s
+
+
+async def say_to(client: Talker, samples: Samples) -> float:
+    """Begin to say 16 kHz samples; returns when their last sound is said."""
+    begun = await client.say(samples)
+    last = np.flatnonzero(np.abs(samples) > AUDIBLE * np.abs(samples).max())[-1]
+    return begun + float(last) / CLIP_RATE
 
 
 def answer(body: dict[str, Any]) -> Answer:
@@ -157,7 +127,7 @@ async def converse(server: Server, said: Mapping[str, Sequence[Samples]], minute
                 if number % INTERRUPTED_EVERY == 0:
                     await turn(clients[language], next(sentences[language]), INTERRUPTED_AFTER_S)
                     found.interrupted += 1
-                found.waits.append((await turn(clients[language], next(sentences[language]))).wait_s)
+                found.waits.append(await turn(clients[language], next(sentences[language])))
             except TimeoutError:
                 found.unanswered += 1
             found.at_s.append(time.perf_counter() - begun)

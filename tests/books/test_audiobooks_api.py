@@ -40,7 +40,7 @@ class Engine(ToneEngine):
 
 
 @pytest.fixture
-async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InProcessServer]:
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[InProcessServer]:
     """A server whose temporary folder is empty once it has ended."""
     folder = tmp_path / "temporary"
     folder.mkdir()
@@ -50,8 +50,8 @@ async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 @pytest.fixture
-async def client(server: InProcessServer) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=None) as client:
+async def client(house: InProcessServer) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=house.http_url, timeout=None) as client:
         yield client
 
 
@@ -92,22 +92,22 @@ async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, t
         assert len(file.streams.video) == 1
 
 
-async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, server: InProcessServer) -> None:
-    server.engine.allow = 2
+async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, house: InProcessServer) -> None:
+    house.engine.allow = 2
     async with made(client) as events:
         await anext(events)
-        await happens(lambda: server.engine.under_way and server.engine.steps == 2)
-    await happens(lambda: not server.engine.under_way)
-    await server.engine.permit(None)
-    before = len(server.engine.words)
+        await happens(lambda: house.engine.under_way and house.engine.steps == 2)
+    await happens(lambda: not house.engine.under_way)
+    await house.engine.permit(None)
+    before = len(house.engine.words)
     async with made(client) as events:
         done = await last(events)
-    assert server.engine.words[:before] == ["Uno", "Hola"]
-    assert server.engine.words[before:] == ["Dos", "Adiós"]
+    assert house.engine.words[:before] == ["Uno", "Hola"]
+    assert house.engine.words[before:] == ["Dos", "Adiós"]
     # And not at all, once it is whole; in another manner it is another book.
     async with made(client) as events:
         assert await last(events) == done
-    assert len(server.engine.words) == before + 2
+    assert len(house.engine.words) == before + 2
     async with made(client, speed="2", format="mp3") as events:
         other = await last(events)
     assert other["id"] != done["id"]
@@ -115,14 +115,12 @@ async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, server:
     assert answer.headers["content-type"] == "audio/mpeg"
 
 
-async def test_share_grows_while_a_piece_is_spoken(
-    client: httpx.AsyncClient, server: InProcessServer
-) -> None:
-    server.engine.allow = 3
+async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, house: InProcessServer) -> None:
+    house.engine.allow = 3
     async with made(client, "# Uno\n\nHola y adiós. Hasta mañana. Buenas noches.") as events:
         shares = [event["share"] async for event in until_share(events)]
         assert shares[0] == 0 and 0 < shares[-1] < 0.5
-        await server.engine.permit(None)
+        await house.engine.permit(None)
         assert (await last(events))["stage"] == "done"
 
 
@@ -148,10 +146,10 @@ async def test_engine_that_fails_is_told(client: httpx.AsyncClient) -> None:
 
 
 async def test_few_are_made_at_once_and_the_same_one_once(
-    client: httpx.AsyncClient, server: InProcessServer, monkeypatch: pytest.MonkeyPatch
+    client: httpx.AsyncClient, house: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audiobooks, "WAIT_S", 0.05)
-    server.engine.allow = 0
+    house.engine.allow = 0
     async with made(client) as one:
         await anext(one)
         same = await client.post(AUDIO_PATH, params={"name": "Mi diario.md"}, content=TEXT)
@@ -178,13 +176,13 @@ async def test_few_are_kept_and_a_long_book_is_refused(
     assert answer.status_code == 400 and "more than 10 characters" in answer.json()["error"]["message"]
 
 
-async def test_server_that_stops_ends_it(client: httpx.AsyncClient, server: InProcessServer) -> None:
-    server.engine.allow = 1
+async def test_server_that_stops_ends_it(client: httpx.AsyncClient, house: InProcessServer) -> None:
+    house.engine.allow = 1
     async with made(client) as events:
-        await happens(lambda: server.engine.steps == 1)
-        server.stop.set()
+        await happens(lambda: house.engine.steps == 1)
+        house.stop.set()
         async with asyncio.timeout(WITHIN_S):
             while (await client.get("/health")).status_code != 503:
                 pass
-        await server.engine.permit(None)
+        await house.engine.permit(None)
         assert "shutting down" in (await last(events))["error"]["message"]

@@ -1,9 +1,8 @@
-"""deploy/Dockerfile, followed line by line in fresh folders, without a container engine.
+"""deploy/Dockerfile, followed line by line in a fresh folder, without a container engine.
 
-A stage is a folder with /app, /cache and /data in it, built on a copy of the folder of the stage below. pip's
-lines run as dry runs, and what they would install is linked into an environment of that stage: so an image is
-tried with its own packages, not with all of this environment. apt-get and useradd change the machine, so they
-are only checked.
+The CPU image is a folder with /app, /cache and /data in it. pip's lines run as dry runs, and what they would
+install is linked into an environment: so the image is tried with its own packages, not with all of this
+environment. apt-get and useradd change the machine, so they are not run.
 """
 
 import fnmatch
@@ -35,7 +34,7 @@ DOCKERFILE = ROOT / "deploy" / "Dockerfile"
 IMAGES = ("cpu", "cuda")
 FOLDERS = ("app", "cache", "data")
 KEY = "a-key-of-the-container"
-ONLY_CHECKED = ("rm", "useradd", "mkdir", "chown")
+ONLY_CHECKED = ("apt-get", "rm", "useradd", "mkdir", "chown")
 
 
 @dataclass
@@ -101,98 +100,68 @@ def copy_context(source: str, target: Path) -> None:
         shutil.copy2(ROOT / name, to)
 
 
-class Builder:
-    """Builds stages, each once."""
+@dataclass
+class Image:
+    """An image's folders, and a python that has only its packages."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.packages: dict[str, list[Requirement]] = {}
-        self.python: dict[str, Path] = {}
-        self._tried: set[str] = set()
+    folder: Path
+    packages: list[Requirement] = field(default_factory=list)
+    python: str = ""
 
-    def build(self, stage: str) -> Path:
-        tree = self.folder / stage
-        if stage in self.packages:
-            return tree
-        base = STAGES[stage].base
-        if base in STAGES:
-            # Times are kept, as layers keep them.
-            shutil.copytree(self.build(base), tree)
-            self.packages[stage] = [*self.packages[base]]
-        else:
-            self.packages[stage] = []
-            for name in FOLDERS:
-                (tree / name).mkdir(parents=True)
-        for name, value in STAGES[stage].lines:
-            if name == "COPY":
-                self._copy(value, tree)
-            elif name == "RUN":
-                for command in value.split(" && "):
-                    self._run(stage, shlex.split(command), tree)
-        return tree
+    @property
+    def app(self) -> Path:
+        return self.folder / "app"
 
-    def environment(self, stage: str) -> dict[str, str]:
-        """Return the variables of a process in that stage, its folders instead of the container's."""
-        tree = self.build(stage)
-        folders = {"KANI_CACHE_DIR": str(tree / "cache"), "KANI_DATA_DIR": str(tree / "data")}
-        return {**os.environ, **variables(stage), **folders}
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables of a process in the image, its folders instead of the container's."""
+        folders = {f"KANI_{name.upper()}_DIR": str(self.folder / name) for name in ("cache", "data")}
+        return {**os.environ, **variables("cpu"), **folders}
 
-    def python_of(self, stage: str) -> str:
-        """Return the python of a stage, which has only the packages of its pip lines."""
-        if stage not in self.python:
-            self.python[stage] = linked_environment(self.folder / f"{stage}-env", self.packages[stage])
-        return str(self.python[stage])
+    def follow(self, name: str, value: str) -> None:
+        """Do what a line says."""
+        if name == "COPY":
+            source, target = value.split()
+            copy_context(source, self.app / target)
+        for command in value.split(" && ") if name == "RUN" else ():
+            match shlex.split(command):
+                case ["pip", "install", "-r", file]:
+                    self.packages += requirements(self.app / file)
+                    ran(sys.executable, "-m", "pip", "install", "-r", file, "--dry-run", cwd=self.app)
+                    self.python = str(linked_environment(self.folder / "env", self.packages))
+                case ["python", *arguments]:
+                    ran(self.python, *arguments, cwd=self.app, env=self.environment)
+                case ["find", *arguments]:
+                    ran("find", *arguments, cwd=self.app)
+                case [program, *_]:
+                    assert program in ONLY_CHECKED, command
 
-    def _copy(self, value: str, tree: Path) -> None:
-        words = shlex.split(value)
-        options = dict(word.removeprefix("--").partition("=")[::2] for word in words if word.startswith("--"))
-        source, target = (word for word in words if not word.startswith("--"))
-        if "from" in options:
-            assert (source, "link" in options) == (target, True)
-            copied = self.build(options["from"]) / source.lstrip("/")
-            shutil.copytree(copied, tree / target.lstrip("/"), dirs_exist_ok=True)
-        else:
-            copy_context(source, tree / "app" / target)
-
-    def _run(self, stage: str, words: list[str], tree: Path) -> None:
-        app = tree / "app"
-        if words[0] == "apt-get":
-            assert words[1] in ("update", "install"), words
-        elif words[:2] == ["pip", "install"]:
-            self._pip(stage, words, app)
-        elif words[0] == "python":
-            command = [self.python_of(stage), *words[1:]]
-            subprocess.run(command, cwd=app, env=self.environment(stage), check=True)
-        elif words[0] == "find":
-            subprocess.run(words, cwd=app, check=True)
-        else:
-            assert words[0] in ONLY_CHECKED, words
-
-    def _pip(self, stage: str, words: list[str], app: Path) -> None:
-        asked = words[2:]
-        self.packages[stage] += requirements(app / asked[1]) if asked[0] == "-r" else map(Requirement, asked)
-        if (line := shlex.join(asked)) not in self._tried:
-            self._tried.add(line)
-            command = [sys.executable, "-m", "pip", "install", *asked, "--dry-run", "--quiet"]
-            subprocess.run(command, cwd=app, check=True)
+    def command(self, *arguments: str) -> list[str]:
+        """The entry point with options."""
+        return [self.python, *json.loads(values("cpu", "ENTRYPOINT")[0])[1:], *arguments]
 
 
 @pytest.fixture(scope="module")
-def builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
-    return Builder(tmp_path_factory.mktemp("image"))
-
-
-def entry_point(builder: Builder, image: str, *arguments: str) -> list[str]:
-    return [builder.python_of(image), *json.loads(values(image, "ENTRYPOINT")[0])[1:], *arguments]
+def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
+    """The CPU image: it has the folders of the stage of the program, and nothing else of its own."""
+    copied = [value.split()[-2:] for name, value in STAGES["cpu"].lines if name == "COPY"]
+    assert copied == [["/app", "/app"], ["/cache", "/cache"]] and "RUN" not in dict(STAGES["cpu"].lines)
+    assert STAGES["cpu"].base == STAGES["program"].base
+    made = Image(tmp_path_factory.mktemp("image"))
+    for name in FOLDERS:
+        (made.folder / name).mkdir()
+    for line in inherited("program"):
+        made.follow(*line)
+    return made
 
 
 @contextmanager
-def container(builder: Builder, image: str) -> Iterator[subprocess.Popen[str]]:
+def container(image: Image) -> Iterator[subprocess.Popen[str]]:
     """Run an image's entry point; it has to end well."""
-    app = builder.build(image) / "app"
-    environment = builder.environment(image) | {"KANI_API_KEYS": KEY}
-    command = entry_point(builder, image, "--port", "0")
-    with subprocess.Popen(command, cwd=app, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    command, environment = image.command("--port", "0"), image.environment | {"KANI_API_KEYS": KEY}
+    with subprocess.Popen(
+        command, cwd=image.app, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             yield server
         finally:
@@ -200,14 +169,14 @@ def container(builder: Builder, image: str) -> Iterator[subprocess.Popen[str]]:
             assert server.wait(WITHIN_S) == 0
 
 
-@pytest.mark.parametrize("image", IMAGES)
-def test_image_runs_as_user_without_telemetry(image: str) -> None:
+@pytest.mark.parametrize("name", IMAGES)
+def test_image_runs_as_user_without_telemetry(name: str) -> None:
     # The user is set after everything that root installs, and a stage does not inherit that of another.
-    own = [name for name, _ in STAGES[image].lines]
-    assert values(image, "USER") == ["kani"] and "COPY" not in own[own.index("USER") :]
-    assert variables(image)["ORT_DISABLE_TELEMETRY"] == variables(image)["HF_HUB_DISABLE_TELEMETRY"] == "1"
-    assert values(image, "HEALTHCHECK") and values(image, "EXPOSE") == ["8001"]
-    assert json.loads(values(image, "ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
+    own = [instruction for instruction, _ in STAGES[name].lines]
+    assert values(name, "USER") == ["kani"] and "COPY" not in own[own.index("USER") :]
+    assert variables(name)["ORT_DISABLE_TELEMETRY"] == variables(name)["HF_HUB_DISABLE_TELEMETRY"] == "1"
+    assert values(name, "HEALTHCHECK") and values(name, "EXPOSE") == ["8001"]
+    assert json.loads(values(name, "ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
 
 
 def test_cuda_adds_the_packages_of_the_kani_model_to_those_of_cpu() -> None:
@@ -227,10 +196,9 @@ def test_traces_image_finds_its_requirements() -> None:
     assert (ROOT / file).is_file() and not ignored(file)
 
 
-def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
-    builder.build("cpu")
-    assert not {"torch", "transformers", "numba"} & {each.name for each in builder.packages["cpu"]}
-    with container(builder, "cpu") as server:
+def test_files_of_the_cpu_image_suffice_to_speak(image: Image) -> None:
+    assert not {"torch", "transformers", "numba"} & {each.name for each in image.packages}
+    with container(image) as server:
         assert server.stdout is not None
         banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
         (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
@@ -250,10 +218,9 @@ def test_files_of_the_cpu_image_suffice_to_speak(builder: Builder) -> None:
         (["--no-auth", "--engine", "pocket"], "needs torch and pocket_tts: "),
     ],
 )
-def test_cpu_image_refuses_in_one_line(builder: Builder, arguments: list[str], named: str) -> None:
-    app = builder.build("cpu") / "app"
-    command = entry_point(builder, "cpu", *arguments, "--port", "0", "--log-level", "ERROR")
-    done = ran(*command, code=2, cwd=app, env=builder.environment("cpu"))
+def test_cpu_image_refuses_in_one_line(image: Image, arguments: list[str], named: str) -> None:
+    command = image.command(*arguments, "--port", "0", "--log-level", "ERROR")
+    done = ran(*command, code=2, cwd=image.app, env=image.environment)
     assert done.stdout == ""
     (line,) = done.stderr.splitlines()
     assert line.startswith("start_websocket_server.py: ") and named in line

@@ -6,21 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from prometheus_client import CollectorRegistry
-from starlette.applications import Starlette
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import InvalidRequest
-from kani.core.service import SpeechService
 from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
 from kani.core.voices.store import NewVoice
-from kani.protocols.kani import protocol as kani
-from kani.protocols.kyutai import protocol as kyutai
-from kani.protocols.shared.protocol import Context, Protocol
-from kani.protocols.voxcpm import protocol as voxcpm
-from kani.protocols.voxcpm.settings import VoxCPMSettings
-from tests.support.servers.asgi import served
-from tests.support.sessions import build
+from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
 RECORDING_RATE = 16_000
@@ -55,19 +46,22 @@ class EchoEngine(ToneEngine):
 
 @dataclass(frozen=True)
 class CloningServer:
-    """``plain`` comes first and does not clone, ``echo`` does; ``folder`` is VoxCPM's, of voices."""
+    """The server's engine comes first and does not clone, ``echo`` does; folder: of VoxCPM's voices."""
 
-    url: str
-    http_url: str
-    service: SpeechService
-    plain: ToneEngine
+    server: InProcessServer
     echo: EchoEngine
     folder: Path
 
+    @property
+    def url(self) -> str:
+        return self.server.url
+
+    @property
+    def http_url(self) -> str:
+        return self.server.http_url
+
     async def keep(self, name: str, level: float) -> None:
-        await self.service.cloning.add(
-            NewVoice(name, hum(4.0, level), consent="It is me.", origin="test", language="es")
-        )
+        await self.server.service.cloning.add(new_voice(name, level))
 
 
 def hum(seconds: float = 4.0, level: float = 0.25) -> bytes:
@@ -76,34 +70,21 @@ def hum(seconds: float = 4.0, level: float = 0.25) -> bytes:
     return wav((level * np.sin(2 * np.pi * 200 * times)).astype(np.float32), RECORDING_RATE)
 
 
+def new_voice(name: str, level: float) -> NewVoice:
+    return NewVoice(name, hum(4.0, level), consent="It is me.", origin="test", language="es")
+
+
 def loudness(samples: Samples) -> float:
     """Loudness of the engine, rounded to quarters: the ``level`` of the ``hum`` that it imitates."""
     return round(4 * float(np.abs(samples).max()) / TONE_LEVEL) / 4
 
 
 @asynccontextmanager
-async def cloning_server(folder: Path, *more: Protocol) -> AsyncIterator[CloningServer]:
-    """Serve Kani's, Kyutai's and VoxCPM's protocols; when it ends, nothing of any session is left.
-
-    more: further protocols.
-    """
-    plain, echo = ToneEngine(), EchoEngine()
-    service = build(folder / "data", plain, echo)
-    voices = folder / "voices"
+async def cloning_server(folder: Path, **environment: str) -> AsyncIterator[CloningServer]:
+    """Serve; when it ends, nothing of any session is left."""
+    echo, voices = EchoEngine(), folder / "voices"
     voices.mkdir()
-    routes = [
-        route
-        for protocol in (
-            kani.protocol(max_text=10_000),
-            kyutai.protocol(version="0"),
-            voxcpm.protocol(VoxCPMSettings(5000, voices, frozenset())),
-            *more,
-        )
-        for route in protocol.routes(Context(service, CollectorRegistry()))
-    ]
-    await service.start()
-    async with served(Starlette(routes=routes)) as port:
-        address = f"127.0.0.1:{port}"
-        yield CloningServer(f"ws://{address}", f"http://{address}", service, plain, echo, voices)
-    assert service.state().sessions == 0
-    await service.stop()
+    own = {"KANI_VOICE_DIR": str(voices)}
+    async with serving(folder, others=[echo], **own, **environment) as server:
+        yield CloningServer(server, echo, voices)
+        assert server.service.state().sessions == 0

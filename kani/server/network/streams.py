@@ -61,7 +61,7 @@ class StreamService:
 
     def _is_allowed(self, client: str) -> bool:
         try:
-            address = ipaddress.ip_address(client.partition("%")[0])
+            address = ipaddress.ip_address(client)
         except ValueError:
             return False
         return any(address in network for network in self._allowed)

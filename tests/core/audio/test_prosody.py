@@ -264,3 +264,5 @@ async def test_long_segment_is_cut(manner: Prosody) -> None:
     heard, rendering = await rendered(0.5, manner, longest=RATE)
     assert len(audio(heard)) == RATE and rendering.truncated
     assert all(span.end_s <= 1.0 for span in spans_of(heard))
+    # Speech that fits exactly is not.
+    assert not (await rendered(0.5, manner, longest=2 * RATE))[1].truncated

@@ -59,7 +59,7 @@ async def spoken(
 
 
 @pytest.mark.parametrize(
-    ("text", "request_", "last", "server", "spoken_by"),
+    ("text", "request_", "last", "usual", "spoken_by"),
     [
         # What the request says, before all.
         (ENGLISH, SpeechRequest(language="de", voice="tone_fr"), "it", "pt", "tone_fr de"),
@@ -78,9 +78,9 @@ async def spoken(
     ],
 )
 async def test_first_that_tells_the_language_counts(
-    tmp_path: Path, text: str, request_: SpeechRequest, last: str | None, server: str | None, spoken_by: str
+    tmp_path: Path, text: str, request_: SpeechRequest, last: str | None, usual: str | None, spoken_by: str
 ) -> None:
-    async with serving(tmp_path, server=server) as service:
+    async with serving(tmp_path, server=usual) as service:
         memory = LanguageMemory(last)
         found = await spoken(service, text, request_, fallback_language="nl", memory=memory)
     assert " ".join(found) == spoken_by
@@ -162,9 +162,9 @@ def test_short_replies_are_in_the_language_that_is_expected(file: Path) -> None:
     assert right["en"] == right["es"] == 25
 
 
-@pytest.mark.parametrize(("server", "language"), [(None, "en"), ("en-GB", "en-GB"), ("de", "en")])
-async def test_only_language_comes_before_a_text(tmp_path: Path, server: str | None, language: str) -> None:
-    async with serving(tmp_path, server=server, languages=("en",)) as service:
+@pytest.mark.parametrize(("usual", "language"), [(None, "en"), ("en-GB", "en-GB"), ("de", "en")])
+async def test_only_language_comes_before_a_text(tmp_path: Path, usual: str | None, language: str) -> None:
+    async with serving(tmp_path, server=usual, languages=("en",)) as service:
         french = SpeechRequest(languages=("fr", "en"))
         async with service.open(french, protocol="test", fallback_language="es") as session:
             assert session.resolved_voice.language == language

@@ -161,6 +161,8 @@ def test_silence_is_reported_and_speech_in_it_measured(judge: RecordingCheck, go
     sentence = only(judge, faults.with_silence(good, 0.7))
     assert sentence.endswith("% of it is silence: cut that out.")
     assert 70 <= int(sentence.partition("%")[0]) <= 80
+    # Noise is none.
+    assert only(judge, behind(faults.with_silence(good, 0.7), faults.pink, 14)).startswith("There is noise")
     told = judge(faults.with_silence(behind(faults.cut(good, 2.3), faults.white, 14), 0.96))
     assert [sentence.partition(" of ")[0].split()[-1] for sentence in told[:2]] == ["s", "96%"]
     assert [sentence.split(",")[0] for sentence in told[2:]] == ["There is noise behind the voice"]

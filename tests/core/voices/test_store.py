@@ -224,6 +224,9 @@ def test_consents_are_listed_newest_first(store: VoiceStore, monkeypatch: pytest
         monkeypatch.setattr(consents, "time", SimpleNamespace(time=lambda second=second: second))
         store.consents.add(f"Consent {second}", "es", recording(1.0))
     assert [consent.name for consent in store.consents.list()] == ["Consent 3", "Consent 2", "Consent 1"]
+    monkeypatch.setattr(consents, "MAX_CONSENTS", 3)
+    with pytest.raises(InvalidRequest, match="no more than 3 consents"):
+        store.consents.add("Consent 4", "es", recording(1.0))
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -273,6 +273,13 @@ async def test_untimed_words_share_audio_and_wide_characters_are_words(service: 
     assert times.add_alignment(timed, 0.0)
     assert [(word.start, word.end) for word in times.words(10.0)] == [(0, 1), (1, 2), (2, 3)]
     assert [(word.start, word.end) for word in times.finish(1.0)] == [(3, 4), (4, 5), (5, 7)]
+    # None begins before the one before it has ended, or ends before it begins.
+    times = CharacterTimes()
+    times.extend_text("今天很")
+    late = CharacterAlignment(tuple("今天很"), (0.5, 0.2, 0.9), (0.2, 0.1, 0.1))
+    assert times.add_alignment(late, 0.0)
+    found = [(word.start_s, word.end_s) for word in times.finish(1.0)]
+    assert found == [(0.5, 0.7), (0.7, 0.7), (0.9, 1.0)]
 
 
 async def test_gap_in_the_times_is_filled(service: ElevenLabsService) -> None:

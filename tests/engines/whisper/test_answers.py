@@ -231,7 +231,7 @@ def test_words_of_the_text_before_are_an_echo_if_they_come_three_times() -> None
 
 
 @pytest.mark.parametrize(
-    ("server", "candidates", "expected", "first"),
+    ("usual", "candidates", "expected", "first"),
     [
         (None, (), None, "it"),
         ("es", (), None, "es"),
@@ -243,12 +243,12 @@ def test_words_of_the_text_before_are_an_echo_if_they_come_three_times() -> None
     ],
 )
 def test_usual_languages_are_tried_first(
-    server: str | None, candidates: tuple[str, ...], expected: str | None, first: str
+    usual: str | None, candidates: tuple[str, ...], expected: str | None, first: str
 ) -> None:
     """Of a short Spanish utterance."""
     likely = {"it": 0.6, "es": 0.2, "gl": 0.05, "en": 0.15}
     scores = {language: math.log(one) for language, one in likely.items()}
-    found = dict(LikelyLanguages([*likely], server).of(scores, candidates, expected))
+    found = dict(LikelyLanguages([*likely], usual).of(scores, candidates, expected))
     assert next(iter(found)) == first
     assert [*found.values()] == sorted(found.values(), reverse=True)
     assert found.keys() <= set(candidates or likely)

@@ -5,17 +5,11 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.applications import Starlette
 
-from kani.core.request import Limits
 from kani.core.service import SpeechService
-from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
-from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
-from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.elevenlabs.websocket.routes import routes
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import KEY, AppServer, app_server
-from tests.support.sessions import started
+from tests.support.servers.serving import serving
 from tests.support.tone import ToneEngine
 
 
@@ -29,25 +23,20 @@ def keyed_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
 
 @dataclass
 class ToneApp:
-    """ElevenLabs' calls and WebSockets over the tone engine."""
+    """A server over the tone engine, and a client of its calls."""
 
     tone: ToneEngine
     service: SpeechService
-    app: Starlette
     client: httpx.AsyncClient
 
 
 @asynccontextmanager
-async def tone_app(
-    folder: Path, longest: int, engine: ToneEngine | None = None, **limits: float
-) -> AsyncIterator[ToneApp]:
-    """Serve; when it ends, nothing of any session is left. longest: text; limits: the service's own."""
-    engine = engine or ToneEngine()
-    async with started(folder, engine, limits=Limits(**limits)) as service:  # type: ignore[arg-type]
-        settings, budget = ElevenLabsSettings(max_text=longest), whole_answer_budget()
-        http = (*speech_routes(service, settings, budget), *dialogue_routes(service, settings, budget))
-        app = Starlette(routes=[*http, *routes(service, settings)])
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
-            yield ToneApp(engine, service, app, client)
-        assert (service.state().sessions, service.state().waiting, engine.under_way) == (0, 0, 0)
+async def tone_app(folder: Path, **environment: str) -> AsyncIterator[ToneApp]:
+    """Serve; when it ends, nothing of any session is left."""
+    async with (
+        serving(folder, **environment) as server,
+        httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
+    ):
+        yield ToneApp(server.engine, server.service, client)
+        # A session ends a moment after its answer.
+        await happens(lambda: not (server.service.state().sessions or server.engine.under_way))

@@ -33,7 +33,8 @@ LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
-    async with tone_app(tmp_path, MAX_TEXT, max_text=50, max_waiting=0, rate_per_minute=5) as app:
+    limits = {"KANI_ELEVENLABS_MAX_TEXT": str(MAX_TEXT), "KANI_MAX_WAITING": "0"}
+    async with tone_app(tmp_path, KANI_RATE_PER_MINUTE="5", **limits) as app:
         yield app
 
 

@@ -21,8 +21,7 @@ from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
 from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
-from tests.support.patience import WITHIN_S, happens
-from tests.support.servers.asgi import served
+from tests.support.patience import happens
 from tests.support.sessions import audio, collect, fed, spans_of
 from tests.support.tone import RATE
 
@@ -34,7 +33,7 @@ MAX_TEXT = 400
 
 @pytest.fixture
 async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
-    async with tone_app(tmp_path, MAX_TEXT, max_text=50, max_waiting=0) as app:
+    async with tone_app(tmp_path, KANI_ELEVENLABS_MAX_TEXT=str(MAX_TEXT), KANI_MAX_WAITING="0") as app:
         yield app
 
 
@@ -156,6 +155,8 @@ async def test_streamed_lines_equal_whole_answer(calls: ToneApp, name: str) -> N
     audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
     plain = await post(calls, "/stream", name)
     assert audio == plain.content
+    whole = await post(calls, "/with-timestamps", name)
+    assert int(whole.headers["content-length"]) == len(whole.content)
     joined: dict[str, list[Any]] = {}
     said: dict[str, list[Any]] = {}
     for line in lines:
@@ -187,12 +188,10 @@ async def test_normalized_alignment_has_spoken_form(calls: ToneApp, normalizatio
 
 @asynccontextmanager
 async def streaming(calls: ToneApp, path: str, text: str) -> AsyncIterator[httpx.Response]:
-    """The answer to a call over a real connection, while it comes."""
-    async with served(calls.app) as port, httpx.AsyncClient(timeout=WITHIN_S) as client:
-        url = f"http://127.0.0.1:{port}{PATH}{path}"
-        async with client.stream("POST", url, json={"text": text}) as answer:
-            assert answer.status_code == 200
-            yield answer
+    """The answer to a call while it comes."""
+    async with calls.client.stream("POST", PATH + path, json={"text": text}) as answer:
+        assert answer.status_code == 200
+        yield answer
 
 
 async def test_line_is_sent_before_next_is_synthesized(calls: ToneApp) -> None:

@@ -12,12 +12,10 @@ import pytest
 import pytest_asyncio
 
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.protocol import protocol
-from kani.protocols.elevenlabs.relay.settings import RelaySettings
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.core.voices.store import VoiceStore
 from tests.clients.elevenlabs import wire
 from tests.clients.relay import wire as relay
-from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness
+from tests.protocols.cloning_server import CloningServer, cloning_server, hum, loudness, new_voice
 
 TEXT = "hola sol y mar"
 SOFT, LOUD = 0.25, 0.75
@@ -27,17 +25,17 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @asynccontextmanager
 async def serving(folder: Path, relay_voice: str) -> AsyncIterator[CloningServer]:
-    """ElevenLabs' protocol and its relay, which speaks with ``relay_voice``; two voices are kept."""
-    chosen = ElevenLabsSettings(voices={"theirClone": "custom:loud"})
-    relayed = RelaySettings(relay_voice, None)
-    async with cloning_server(folder, protocol(chosen, relayed)) as server:
-        for name, level in (("soft", SOFT), ("loud", LOUD)):
-            await server.keep(name, level)
+    """Serve with a relay that speaks with ``relay_voice``; two voices are kept."""
+    store = VoiceStore(folder / "data")
+    for name, level in (("soft", SOFT), ("loud", LOUD)):
+        store.add(new_voice(name, level))
+    chosen = {"KANI_ELEVENLABS_VOICES": "theirClone=custom:loud", "KANI_ELEVENLABS_VOICE_ID": relay_voice}
+    async with cloning_server(folder, **chosen) as server:
         yield server
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CloningServer]:
+async def house(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CloningServer]:
     async with serving(tmp_path_factory.mktemp("spoken"), "soft") as running:
         yield running
 
@@ -93,19 +91,19 @@ WAYS: dict[str, Callable[[CloningServer, str], Awaitable[Samples]]] = {
         ("echo:tone_es", 1.0),
     ],
 )
-async def test_calls_speak_stored_voices(server: CloningServer, way: str, voice: str, level: float) -> None:
-    samples = await WAYS[way](server, voice)
+async def test_calls_speak_stored_voices(house: CloningServer, way: str, voice: str, level: float) -> None:
+    samples = await WAYS[way](house, voice)
     assert len(samples) > 10_000 and loudness(samples) == level
 
 
-async def test_added_voice_speaks_until_deleted(server: CloningServer) -> None:
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
+async def test_added_voice_speaks_until_deleted(house: CloningServer) -> None:
+    async with httpx.AsyncClient(base_url=house.http_url) as client:
         form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
         files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
         made = (await client.post("/v1/voices/add", data=form, files=files)).json()["voice_id"]
         assert made == "custom:just_made"
         for way in WAYS.values():
-            assert loudness(await way(server, made)) == 0.5
+            assert loudness(await way(house, made)) == 0.5
         account = (await client.get("/v1/user/subscription")).json()
         assert account["can_use_instant_voice_cloning"] and account["voice_slots_used"] == 3
         told = (await client.get(f"/v1/voices/{made}")).json()

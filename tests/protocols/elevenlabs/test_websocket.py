@@ -23,12 +23,12 @@ from tests.clients.elevenlabs.wire import (
 )
 from tests.protocols.bad_input import ended
 from tests.protocols.conftest import Serve
-from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.event_loop import virtual_time
 from tests.support.patience import happens
 from tests.support.servers import held_socket
-from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp, application
 from tests.support.servers.held_socket import HeldSocket
+from tests.support.sessions import serving
 from tests.support.tone import ToneEngine
 
 HELLO = "Hola, esto es una prueba. "
@@ -288,9 +288,9 @@ class HeldClient(Client):
 
 @asynccontextmanager
 async def connected(folder: Path, engine: ToneEngine, **limits: float) -> AsyncIterator[HeldClient]:
-    async with tone_app(folder, 1000, engine, **limits) as served:
-        path = "/v1/text-to-speech/tone_es/multi-stream-input"
-        async with held_socket.connected(served.app, path, "output_format=pcm_8000&auto_mode=true") as socket:
+    async with serving(engine, folder, **limits) as service:
+        path, query = "/v1/text-to-speech/tone_es/multi-stream-input", "output_format=pcm_8000&auto_mode=true"
+        async with held_socket.connected(application(folder, service), path, query) as socket:
             yield HeldClient(socket)
 
 

@@ -101,7 +101,7 @@ async def test_stored_voices_are_used_and_others_named(app: CloningServer, socke
     heard, last = await ask(socket, config=config)
     assert loudness(heard) == 0.25
     assert last["metadata"]["cloning"] == "nearest voice" and "similarity" in last["metadata"]
-    await app.service.cloning.delete("custom:ana")
+    await app.server.service.cloning.delete("custom:ana")
     _, last = await ask(socket, config=config)
     assert (last["status"], last["message"]) == ("error", "voice_id: unknown voice 'custom:ana'")
     app.echo.deaf = True

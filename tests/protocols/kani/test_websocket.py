@@ -13,6 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
 from kani.core.types import Span
+from kani.protocols.kani.websocket import MAX_WAITING_BYTES
 from tests.clients.kani import wire
 from tests.clients.kani.wire import ask, pcm, receive, samples, stream
 from tests.conftest import ServerProcess
@@ -147,6 +148,16 @@ async def test_waiting_requests_are_limited(serve: Serve) -> None:
         assert (await receive(socket))[0] == "pong"
         await server.engine.permit(None)
         assert {(await receive(socket))[1]["status"] for _ in range(17)} == {"success"}
+        # Two fill the room of all that wait.
+        server.engine.allow = server.engine.steps
+        await socket.send(request("Un momento."))
+        await happens(lambda: server.engine.under_way)
+        rest = MAX_WAITING_BYTES // 2 - len(request("Un momento.", more=""))
+        for message in (*[request("Un momento.", more="x" * rest)] * 2, '{"type":"ping"}'):
+            await socket.send(message)
+        assert (await receive(socket))[0] == "pong"
+        await socket.send(request("Un momento."))
+        assert (await receive(socket))[1]["message"] == limit
 
 
 async def test_cancel_ends_current_request_alone(serve: Serve) -> None:

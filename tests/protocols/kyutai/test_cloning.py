@@ -51,7 +51,7 @@ async def test_recorded_voice_speaks(app: CloningServer) -> None:
         samples, others = await say(app, *sent, *map(text_message, TEXT.split()), EOS)
         assert loudness(samples) == loud_as and others == ENDED
     # Without a voice the first engine speaks.
-    assert (len(app.plain.segments), len(app.echo.segments)) == (1, 2)
+    assert (len(app.server.engine.segments), len(app.echo.segments)) == (1, 2)
     assert len(app.echo.embedded) == 1
 
 

@@ -131,3 +131,16 @@ async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
         with pytest.raises(Exception, match="1011"):
             await websocket.recv()
     assert (await say(server, "Hola.")).frames
+
+
+@pytest.mark.alone
+@pytest.mark.heard
+async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> None:
+    async with heard_by(server) as websocket:
+        for _ in range(8):
+            await let_hear(websocket, speech, None)
+        await websocket.send(pack({"type": "Init"}))
+        before = await hear_until(websocket, "Ready")
+        await websocket.send(audio_message(speech[:1920]))
+        assert (await hear_until(websocket, "Step"))[-1]["step_idx"] == 0
+        assert len(words_of(before).split()) < 8 * 12

@@ -15,9 +15,11 @@ from websockets.asyncio.client import connect
 
 from kani.core.audio.ogg_opus import OggOpusDecoder
 from kani.core.types import Samples
-from tests.clients.kyutai.speaking import Heard, hear_all, opened, say
+from tests.clients.kyutai.speaking import Heard, hear_all, opened, rest_of, say
 from tests.clients.kyutai.wire import EOS, FRAME, KEY, RATE, text_message, unpack
 from tests.conftest import ServerProcess
+from tests.protocols.conftest import Serve
+from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 
 SENTENCE = "Mañana por la mañana, a las nueve, tienes una reunión con el equipo de la oficina."
@@ -188,3 +190,37 @@ async def test_server_info_needs_no_key(espeak_app: AppServer, client: httpx.Cli
         ("batched_asr", "/api/asr-streaming", "0"),
     ]
     assert all(isinstance(fact, str) for one in (build, *modules) for fact in one.values())
+
+
+async def test_idle_clients_do_not_delay_shutdown(serve: Serve) -> None:
+    server = await serve(KANI_SHUTDOWN_SECONDS=str(2 * WITHIN_S))
+    async with opened(server) as silent, opened(server) as heard_one:
+        for websocket in (silent, heard_one):
+            assert unpack(await websocket.recv()) == {"type": "Ready"}
+        await heard_one.send(text_message("Hola."))
+        first = Heard()
+        # Flushed, spoken and sent: the session has nothing left.
+        while first.said != ["Hola."]:
+            await first.take(heard_one)
+        server.stop.set()
+        for websocket in (silent, heard_one):
+            assert (await rest_of(websocket)).code in (1000, 1001)
+
+
+@pytest.mark.alone
+async def test_empty_text_does_not_delay_flush(espeak_app: AppServer) -> None:
+    async with opened(espeak_app, voice="espeak:es") as websocket:
+        await websocket.recv()
+        began = time.monotonic()
+        await websocket.send(text_message("uno dos tres"))
+
+        async def drip() -> None:
+            while True:
+                await asyncio.sleep(0.3)
+                await websocket.send(text_message(""))
+
+        dripping = asyncio.create_task(drip())
+        assert unpack(await asyncio.wait_for(websocket.recv(), 300))["type"] in ("Text", "Audio")
+        assert time.monotonic() - began > 0.8
+        dripping.cancel()
+        await asyncio.wait([dripping])

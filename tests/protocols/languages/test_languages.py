@@ -1,7 +1,7 @@
 """The language that a text is spoken in, by every protocol: its own, its client's, or its connection's.
 
-``test_heard_languages.py`` lets a recogniser hear the sentences, ``tests/core/session/test_language.py`` has
-the order that languages count in, and ``benchmarks.text.short_replies`` 400 replies in eight languages.
+``tests/core/session/test_language.py`` has the order that languages count in, and
+``benchmarks.text.short_replies`` 400 replies in eight languages.
 """
 
 from collections.abc import AsyncIterator
@@ -9,7 +9,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
@@ -23,16 +25,7 @@ from kani.protocols.shared.client_languages import (
 from kani.text.normalizer import NormalizerOptions, normalize
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages import speakers
-from tests.protocols.languages.speakers import (
-    ALL,
-    ONE_CONNECTION,
-    SENTENCES,
-    WITH_HEADERS,
-    Place,
-    Speak,
-    kani,
-    wyoming,
-)
+from tests.protocols.languages.speakers import ALL, ONE_CONNECTION, SENTENCES, WITH_HEADERS, Place, Speak
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
@@ -60,24 +53,30 @@ def spoken(server: InProcessServer) -> list[str]:
 
 
 def default(speak: Speak) -> str:
-    return "es" if speak in (kani, speakers.kani_rest) else "en"
+    return "es" if speak in (speakers.kani, speakers.kani_rest) else "en"
 
 
 @pytest.mark.parametrize("language", SENTENCES)
-async def test_engine_gets_text_in_its_language_from_every_protocol(tmp_path: Path, language: str) -> None:
+async def test_text_is_spoken_the_same_by_every_protocol(tmp_path: Path, language: str) -> None:
+    """In its language; the audio is the same but for its rate, and for silence after it."""
     # With a space between two sentences: a protocol of words joins them so.
     text = " ".join(SENTENCES[language])
-    got = {}
+    got, audio = {}, {}
     async with tones(tmp_path, ("es", "en", *SENTENCES)) as (server, place):
         for speak in ALL:
             server.engine.segments.clear()
-            await speak(place, [text])
+            samples, rate = await speak(place, [text])
+            audio[speak] = soxr.resample(samples, rate, 8_000)
             whole = "".join("".join(segment.text for segment in server.engine.segments).split())
             got[speak] = {(whole, segment.language, segment.voice) for segment in server.engine.segments}
-    assert got == dict.fromkeys(ALL, got[kani])
-    ((whole, *rest),) = got[kani]
+    assert got == dict.fromkeys(ALL, got[speakers.kani])
+    ((whole, *rest),) = got[speakers.kani]
     expected = normalize(text, options=NormalizerOptions(language=language)).text
     assert rest == [language, f"tone_{language}"] and whole == "".join(expected.split())
+    longest = max(map(len, audio.values()))
+    padded = {speak: np.pad(samples, (0, longest - len(samples))) for speak, samples in audio.items()}
+    for speak, samples in padded.items():
+        assert np.sum((samples - padded[speakers.kani]) ** 2) <= 1e-4 * np.sum(samples**2), speak
 
 
 async def test_short_reply_is_in_the_protocols_language(tmp_path: Path) -> None:
@@ -113,7 +112,7 @@ async def test_languages_of_texts_and_operators_come_first(tmp_path: Path) -> No
             assert spoken(server) == ["de", "fr", "de"], speak
     async with tones(tmp_path) as (server, place):
         texts = (UNCLEAR, "The weather is very nice today.", UNCLEAR)
-        await wyoming(place._replace(wyoming_voice="tone_de"), texts)
+        await speakers.wyoming(place._replace(wyoming_voice="tone_de"), texts)
         assert {segment.voice for segment in server.engine.segments} == {"tone_de"}
         assert spoken(server) == ["de", "en", "de"]
 

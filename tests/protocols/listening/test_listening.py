@@ -34,7 +34,6 @@ from tests.protocols.listening.doors import (
     DIARIZING,
     LIVE,
     RECORDINGS,
-    VAD,
     Door,
     House,
     Refused,
@@ -164,13 +163,13 @@ class Recording(PausingRecognizer):
 
 
 async def beta(client: Client, reduction: Any) -> Any:
-    session = {"input_audio_noise_reduction": reduction, "turn_detection": VAD}
+    session = {"input_audio_noise_reduction": reduction, "turn_detection": doors.VAD}
     await client.send("transcription_session.update", session=session)
     return (await client.until("transcription_session.updated"))[-1]["session"]["input_audio_noise_reduction"]
 
 
 async def current(client: Client, kind: str, reduction: Any) -> Any:
-    given = {"transcription": {}, "noise_reduction": reduction, "turn_detection": VAD}
+    given = {"transcription": {}, "noise_reduction": reduction, "turn_detection": doors.VAD}
     updated = await client.configure(kind, audio={"input": given})
     return updated["session"]["audio"]["input"]["noise_reduction"]
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kani.core.subtitles.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder
+from kani.core.subtitles.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder, wrap
 from kani.core.subtitles.files import Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
 from kani.core.types import Span
@@ -51,6 +51,8 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert answer.text == "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
     written = " ".join(line for cue in cues for line in cue.lines)
     assert written.replace(" ", "") == TEXT.replace(" ", "")
+    longest = ["a" * 20, " " + "b" * (MAX_LINE - 21)]
+    assert wrap(longest) == ["".join(longest)]
 
 
 async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client, tmp_path: Path) -> None:

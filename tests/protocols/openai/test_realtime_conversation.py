@@ -16,6 +16,7 @@ from kani.engines.chat import endpoint as chat
 from kani.engines.chat.endpoint import ChatSettings
 from kani.protocols.openai.realtime.server_events import EventSender
 from tests.clients.openai_realtime import BETA, loud, quiet, realtime, text_item, types
+from tests.protocols.health import wait_for_idle
 from tests.support.chat.endpoint import Answer, chat_endpoint, say
 from tests.support.chat.talking import (
     ANSWER_EVENTS,
@@ -62,6 +63,23 @@ async def test_a_turn_is_answered_in_the_order_of_events(talk: StartTalk) -> Non
         metrics = (await http.get(f"{server.http_url}/metrics")).text
     for stage in ("decided", "heard", "first_token", "first_audio"):
         assert f'kani_turn_seconds_count{{protocol="openai-realtime",stage="{stage}"}} 1.0' in metrics
+
+
+async def test_model_is_told_all_of_twenty_turns(talk: StartTalk) -> None:
+    client, server, endpoint = await talk(lambda body: say(f"eco {len(body['messages'])}."))
+    await client.configure("realtime", output_modalities=["text"])
+    for _ in range(20):
+        await client.append(*TURN)
+        await done(client)
+    texts = [f"w{at} w{at + 1} w{at + 2} w{at + 3} w{at + 4}." for at in range(0, 100, 5)]
+    told = [
+        each
+        for at, text in enumerate(texts)
+        for each in (("user", text), ("assistant", f"eco {2 * at + 2}."))
+    ]
+    assert endpoint.said == [[SYSTEM, *told[: 2 * at + 1]] for at in range(20)]
+    await client.websocket.close()
+    await wait_for_idle(server)
 
 
 async def test_answer_has_the_language_of_the_turn(talk: StartTalk, monkeypatch: pytest.MonkeyPatch) -> None:

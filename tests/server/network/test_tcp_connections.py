@@ -127,6 +127,19 @@ async def test_late_input_closes_its_connection(first: bytes, said: bytes, reaso
         writer.close()
 
 
+async def test_head_that_comes_byte_by_byte_has_the_same_limit() -> None:
+    async with served() as server:
+        reader, writer = await server.client()
+        ending = asyncio.create_task(ended(reader))
+        for _ in range(300):
+            if ending.done():
+                break
+            writer.write(b"G")
+            await asyncio.sleep(0.01)
+        assert server.cut == {"head": 1} and await ending == b""
+        writer.close()
+
+
 async def test_slow_body_is_received() -> None:
     patience = ReadTimeouts()
     async with served(patience=patience) as server:

@@ -1,7 +1,7 @@
 """The whole server in this process: real sockets and real settings, over the tone engine."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 @dataclass
 class InProcessServer:
     engine: ToneEngine = field(default_factory=ToneEngine)
+    service: SpeechService = field(init=False)
     stop: asyncio.Event = field(default_factory=asyncio.Event)  # ends the server, as SIGTERM does
     banner: str = ""
     host: str = "127.0.0.1"
@@ -51,17 +52,21 @@ async def serving(
     engine: ToneEngine | None = None,
     diarizer: Diarizer | None = None,
     turn_model: TurnModel | None = None,
+    others: Sequence[ToneEngine] = (),
     **environment: str,
 ) -> AsyncIterator[InProcessServer]:
-    """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``."""
+    """Serve while the body runs, settings by their variables: ``serving(tmp_path, KANI_MAX_TEXT="50")``.
+
+    others: engines after the first.
+    """
     own = {f"KANI_{name}": "0" for name in (*PORTS, "WYOMING_PORT")}
     own["KANI_DATA_DIR"] = str(folder / "data")
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
     def build(settings: Settings, observer: Observer, _: CollectorRegistry) -> SpeechService:
-        return SpeechService(
-            [server.engine],
+        server.service = SpeechService(
+            [server.engine, *others],
             VoiceStore(voice_place(settings.voice_bucket, settings.data_dir)),
             limits_of(settings),
             observer,
@@ -74,6 +79,7 @@ async def serving(
                 chat_model=build_chat_model(settings),
             ),
         )
+        return server.service
 
     def announce(running: RunningServer) -> None:
         server.banner = banner(running)

@@ -54,7 +54,7 @@ def _spell_group(number: int) -> str:
         count, rest = divmod(rest, value)
         if count:
             two = "两" if value == 1000 or (value == 100 and not spoken) else "二"
-            spoken += (two if count == 2 and value > 10 else _DIGITS[count]) + name
+            spoken += (two if count == 2 else _DIGITS[count]) + name
             if 0 < rest < value // 10:
                 spoken += "零"
     return spoken + (_DIGITS[rest] if rest else "")
