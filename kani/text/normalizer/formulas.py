@@ -46,7 +46,10 @@ _VOWELS = frozenset("aeiou")
 _AFTER_FUNCTION = re.compile(r"(?![A-Za-z0-9])(?!_[^\d{])")
 _MEASURES = frozenset("ms")
 """Units of one letter that have powers."""
-_MEASURES_OF_TWO = frozenset("km cm mm nm dm kg mg ml cl dl ms ns kN kW mA mV kV Hz Pa GB MB kB TB".split())
+_MEASURES_OF_TWO = frozenset(
+    "km cm mm nm dm kg mg ml mL cl dl ms ns kN kW mA mV kV Hz Pa kPa GB MB kB TB".split()
+)
+_UNITS_IN_BRACKETS = _MEASURES_OF_TWO | frozenset("° K J W m s g L N V".split())
 _AHEAD = re.compile(r" *(\S)")
 _WORD = re.compile(r"\w")
 _NUMBER = re.compile(r" *[-−]?\d")
@@ -280,13 +283,18 @@ def _is_formula(parts: list[Part], notation: Notation) -> bool:
     related = any(part.text in RELATIONS for part in parts)
     lettered = any(part.kind == "letters" for part in parts)
     nothing = Part("", "", 0, 0, apart=True)
-    neighbours = zip([nothing, *parts], parts, [*parts[1:], nothing], strict=False)
-    for before, part, after in neighbours:
+    neighbours = zip(
+        [nothing, *parts], parts, [*parts[1:], nothing], [*parts[2:], nothing, nothing], strict=False
+    )
+    for before, part, after, inside in neighbours:
         named = after.kind == "letters" and notation.caret_is_power
         if part.text == "^" and (named or after.text in ("{", "(")):
             return True
         if part.text == "**" or part.is_tex or (part.kind == "command" and part.text[1:] in functions):
             return True
+        if part.text.isupper() and after.text == "(" and inside.text in _UNITS_IN_BRACKETS:
+            # "T(°C)" heads a column.
+            return False
         if part.kind == "letters":
             if _is_calculated(before, part, after, functions, related=related):
                 return True

@@ -350,6 +350,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r" \d{1,2})-(?=\d{1,2}\b)",
         r"\1, ",
     ),
+    # "T(°C)"
+    ("", r"\b([A-Za-z]{1,12})\((?=(?:°[CF]|m/s|km/h|kPa|m[LlgmVA]|kg|[ck]m|Hz)\))", r"\1 ("),
     # "450/ración", "15/30 plazas", "NaOH 0,1 M"
     *(
         (
