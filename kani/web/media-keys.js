@@ -48,10 +48,15 @@ export class MediaKeys {
   }
 }
 
+/** What a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
+let clicked = null;
+document.addEventListener("click", ({ detail }) => (clicked = detail > 0 ? document.activeElement : null));
+document.addEventListener("focusout", () => (clicked = null));
+
 /** Have a key that what has the focus has no use for press a button of the player that is shown: a step while something is heard. */
 document.addEventListener("keydown", (/** @type {any} */ event) => {
   const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
-  const users = key === " " ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
+  const users = key === " " && document.activeElement !== clicked ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
   if (!KEYS[key] || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
   const player = queryAll(".player").find(({ clientHeight }) => clientHeight > 0);
   const button = player && query(KEYS[key], player);
