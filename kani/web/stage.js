@@ -53,9 +53,7 @@ export class Stage {
       // Of what is before it there is no audio, nor of what has not come.
       const place = second < 0 ? before.length * (1 + second / earlier) : before.length + progress * text.length + (second - length) * this.#pace * speed;
       const there = second >= 0 && (second <= length || this.#foreseen <= length);
-      const awaited = player.busy && length === 0;
-      if (awaited || (!there && readFrom(Math.floor(place), false, true))) return;
-      seek(second, player.paused);
+      if (there || !readFrom(Math.floor(place), false, true)) seek(second, player.paused);
     });
     find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {

@@ -51,7 +51,7 @@ export class Waveform {
     });
     element.addEventListener("pointercancel", () => (this.#held = null));
     element.addEventListener("keydown", (event) => {
-      if (!(event.key in STEPS)) return;
+      if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
       const second = this.#within(this.#position + STEPS[event.key]);
       // At once, so that another key goes on from there.

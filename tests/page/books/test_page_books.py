@@ -337,7 +337,6 @@ def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
     expect(page.locator("#of")).to_have_text("One · Long")
     page.click("#playback summary")
     page.select_option("#player-voice", index=3)
-    expect(page.locator("#tempo")).to_be_visible()
     page.keyboard.press("Escape")
     page.wait_for_function("() => document.querySelector('#words i.said').textContent.length > 100")
     visitor.wait_for_sound()
@@ -531,7 +530,9 @@ def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> N
     page.keyboard.press("Escape")
 
 
-def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Visitor, tmp_path: Path) -> None:
+def test_space_bar_pauses_after_a_click_and_what_is_moved_then_rests(
+    visitor: Visitor, tmp_path: Path
+) -> None:
     page = visitor.page
     (file := tmp_path / "b.md").write_text("".join(f"# {n}\n\n{' '.join(LONG)}\n\n" for n in "ABC"), "utf-8")
     give(page, file)
@@ -540,34 +541,22 @@ def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Vis
     visitor.wait_for_sound()
     page.get_by_role("button", name="Next chapter").click()
     page.wait_for_function(BEGUN)
+    page.click("#forward")
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_have_text("Paused")
     expect(page.locator("#chapter")).to_have_value("1")
-
-
-def test_place_that_is_moved_while_it_rests_goes_on_resting(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.page
-    read_long(page, tmp_path, BEGUN)
-    position = "Number(document.querySelector('#waveform').ariaValueNow)"
-    page.click("#back")
-    page.keyboard.press("Space")
-    expect(page.locator("#status")).to_have_text("Paused")
-    rested = page.evaluate(position)
-    page.click("#back")
-    page.wait_for_function(f"() => {position} < {rested - 2}")
-    page.keyboard.press("ArrowRight")
-    page.wait_for_function(f"() => {position} > {rested - 2}")
+    rested = page.evaluate("Number(waveform.ariaValueNow)")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"() => waveform.ariaValueNow < {rested - 2}")
     expect(page.locator("#status")).to_have_text("Paused")
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#stop")).to_be_hidden()
-    assert len(visitor.requests) == 1
 
 
 def test_step_within_a_long_sentence_goes_to_the_next_one(visitor: Visitor, tmp_path: Path) -> None:
     page, book = visitor.page, tmp_path / "Long.md"
     book.write_text(f"# One\n\n{'and on and on, ' * 200} it went. It ended here.", "utf-8")
     give(page, book)
-    expect(page.locator("#words")).to_contain_text("It ended here.")
     page.click("#pause")
     page.wait_for_function("() => document.querySelectorAll('#words .said').length > 3")
     page.locator("#waveform").click(position={"x": 0.6 * page.evaluate("waveform.clientWidth"), "y": 20})
@@ -583,9 +572,7 @@ def test_click_beside_an_open_menu_only_closes_it(visitor: Visitor, tmp_path: Pa
         page.click("#words", position={"x": 60, "y": 90})
         expect(page.locator(choice)).to_be_hidden()
     # Nor does the strip above the first line lead to the editor.
-    page.mouse.click(
-        *page.evaluate("[words.getBoundingClientRect().x + 40, words.getBoundingClientRect().y + 2]")
-    )
+    page.click("#words", position={"x": 60, "y": 2}, force=True)
     expect(page.locator("#words")).to_be_visible()
     assert not visitor.requests
 
