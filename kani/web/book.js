@@ -9,7 +9,7 @@ import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
-import { sentenceAt } from "./subtitles.js";
+import { sentenceAfter, sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
 import { saveFile } from "./wav.js";
 import "./texts-book.js";
@@ -54,7 +54,19 @@ export class Book {
       this.#use(at, 0);
     });
     pressing("edit", () => find("edit").click());
-    pressing("close", () => this.#close());
+    pressing("close", () => {
+      this.#leave();
+      if (find("words").textContent === this.#text) {
+        quiet();
+        playback.stage.hide();
+      }
+      // What was there before it comes back, if nothing else was typed meanwhile.
+      if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
+      this.#book = null;
+      this.#open.object = {};
+      this.#box.hidden = true;
+      find("text").focus();
+    });
     pressing("other", () => find("book-file").click());
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making?.abort());
@@ -99,7 +111,8 @@ export class Book {
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
     if (!again) compose.suit(entry.language);
-    const [at, from] = this.#place;
+    // A book that was read to its end begins anew.
+    const [at, from] = !again && shareRead(entry) === 1 ? [0, 0] : this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
     this.#introduce(entry);
@@ -138,6 +151,12 @@ export class Book {
     return places.object[this.#book.id] ?? [0, 0];
   }
 
+  /** The character of the chapter from which on it is read; one that was read to the end of the book begins anew. */
+  get #from() {
+    const [, from] = this.#place;
+    return from < this.#text.length ? from : 0;
+  }
+
   /** Return whether a text is that of the chapter; before: what of it was spoken earlier. */
   reads = ({ text, before = "" }) => this.#book !== null && before + text === this.#text;
 
@@ -145,8 +164,7 @@ export class Book {
   get next() {
     this.keepHeard();
     if (!this.reads(compose.choice)) return {};
-    const [at, from] = this.#place;
-    const text = this.#text.slice(at === this.#at ? from : 0).trimStart();
+    const text = this.#text.slice(this.#from).trimStart();
     const { id, title, chapters } = this.#book;
     return { text, before: this.#text.slice(0, -text.length), book: id, title, chapter: chapters[this.#at].title || String(this.#at + 1) };
   }
@@ -162,7 +180,7 @@ export class Book {
   goesOn() {
     const { choice, stopped, lost } = playback.shown ?? { choice: {} };
     if (!this.reads(choice) || !this.reads(compose.choice)) return "";
-    return this.#place[1] > 0 ? "book.continue" : (stopped || lost) && "speak";
+    return this.#from > 0 ? "book.continue" : (stopped || lost) && "speak";
   }
 
   /** Keep the beginning of the sentence that is heard. */
@@ -172,7 +190,7 @@ export class Book {
     this.#keepPlace(playback.sentence);
   }
 
-  /** A text was heard to its end: the next chapter follows. A book that was read to its end begins anew. */
+  /** A text was heard to its end: the next chapter follows. */
   heard({ choice, stopped }) {
     if (stopped || !this.reads(choice)) return;
     const sleeps = find("sleep").value === "chapter";
@@ -180,23 +198,42 @@ export class Book {
       find("sleep").value = "";
       find("sleep").dispatchEvent(new Event("change"));
     }
-    this.#keepPlace(0);
-    if (this.#at + 1 < this.#book.chapters.length) this.#use(this.#at + 1, 0, !sleeps);
-    else this.#keepPlace(0, 0);
+    const { chapters } = this.#book;
+    const isLast = this.#at + 1 === chapters.length;
+    this.#keepPlace(isLast ? chapters[this.#at].text.length : 0);
+    if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. */
-  readFrom(place, came) {
+  /**
+   * Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do.
+   * @param {boolean} moves from the place that is heard: ahead by a second at least; what rests goes on resting
+   */
+  readFrom(place, came, moves = false) {
     if (came && !playback.differs) return false;
-    if (!this.reads(compose.choice) || find("words").textContent !== this.#text) return false;
+    const text = this.#text;
+    if (!this.reads(compose.choice) || find("words").textContent !== text) return false;
+    const aloud = !moves || this.#isHeard();
+    let from = sentenceAt(text, Math.min(place, text.length - 1));
+    const heard = (playback.shown.choice.before ?? "").length + Math.max(0, playback.place);
+    if (moves && place > heard && from < heard + playback.stage.pace) from = sentenceAfter(text, from);
+    if (from === text.length) return false;
     quiet();
-    this.#keepPlace(sentenceAt(this.#text, Math.min(place, this.#text.length - 1)));
-    compose.speak(false);
+    this.#keepPlace(from);
+    this.#begin(aloud);
     return true;
   }
 
+  /** Something is heard, and does not rest. */
+  #isHeard = () => playback.busy && !playback.player.paused;
+
+  /** Read the chapter from its place on, aloud or once that is asked for. */
+  #begin(aloud) {
+    if (aloud) compose.speak(false);
+    else playback.offer({ ...compose.choice, ...this.next });
+  }
+
   /** Go to a chapter, where it was left, and read it aloud if the one before it was; again: after a reload. */
-  #use(at, from = this.#place[2]?.[at] ?? 0, aloud = playback.busy, again = false) {
+  #use(at, from = this.#place[2]?.[at] ?? 0, aloud = this.#isHeard(), again = false) {
     const focused = /** @type {HTMLElement} */ (document.activeElement);
     const focusVisible = focused.matches(":focus-visible");
     quiet();
@@ -211,8 +248,7 @@ export class Book {
     // The next arrow key chooses the next chapter.
     find("text").blur();
     focused.focus({ preventScroll: true, focusVisible });
-    if (aloud) compose.speak(false);
-    else playback.offer({ ...compose.choice, ...this.next });
+    this.#begin(aloud);
     this.#tellPlace();
   }
 
@@ -223,8 +259,8 @@ export class Book {
   }
 
   /** Remember a place. */
-  #keepPlace(from, at = this.#at) {
-    const place = [at, from, { ...this.#place[2], [at]: from || undefined }];
+  #keepPlace(from) {
+    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }];
     const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
     places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;
@@ -237,23 +273,9 @@ export class Book {
     const share = shareRead(this.#book);
     const left = ((1 - share) * charactersOf(chapters)) / playback.stage.pace / Number(find("tempo").value);
     tell(find("book-place"), t("book.place", { at: number(this.#at + 1), all: number(chapters.length), percent: percent(share) }));
-    tell(find("book-left"), t("line.left", { time: minutes(left) }));
+    tell(find("book-left"), left > 0 ? t("line.left", { time: minutes(left) }) : "");
     const kept = document.getElementById(`place-${id}`);
     if (kept) tell(kept, percent(share));
-  }
-
-  /** Close the book: what was there before it comes back, if nothing else was typed meanwhile. */
-  #close() {
-    this.#leave();
-    if (find("words").textContent === this.#text) {
-      quiet();
-      playback.stage.hide();
-    }
-    if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
-    this.#book = null;
-    this.#open.object = {};
-    this.#box.hidden = true;
-    find("text").focus();
   }
 
   /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */

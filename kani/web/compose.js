@@ -306,7 +306,9 @@ class Compose {
     const first = text === t("text.first");
     const given = text.trim() === this.#given.trim();
     find("example").hidden = text.trim() !== "";
-    find("page-of-text").dataset.letters = lettersOf(text);
+    const beginning = text.slice(0, SIZES.middle + 1);
+    const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
+    find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
     this.#draft.object = { ...this.choice, text, first, given, ...this.#wanted };
     this.#tellVoice();
   }
@@ -329,10 +331,3 @@ class Compose {
 
 /** The form of this page. */
 export const compose = new Compose();
-
-/** How large the letters of a text are: "large", "middle" or "small". */
-function lettersOf(text) {
-  const beginning = text.slice(0, SIZES.middle + 1);
-  const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
-  return Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
-}

@@ -25,7 +25,16 @@ class Connection {
   constructor() {
     window.addEventListener("online", () => this.open());
     document.addEventListener("visibilitychange", () => document.hidden || this.open());
-    setInterval(() => this.#ping(), PING_EVERY_MS);
+    setInterval(() => {
+      if (!this.ready || this.#silence) return;
+      this.#socket.send(JSON.stringify({ type: "ping", timestamp: Date.now() }));
+      // A line that died without a word is known by its silence.
+      this.#silence = setTimeout(() => {
+        if (!this.#socket) return;
+        this.#socket.close();
+        this.#closed();
+      }, PONG_WITHIN_MS);
+    }, PING_EVERY_MS);
   }
 
   /** Open the socket now, unless it is open or opening. */
@@ -63,8 +72,7 @@ class Connection {
    */
   speak(id, params, heard) {
     const message = JSON.stringify({ type: "tts_request", request_id: id, params });
-    const request = { message, heard, begun: false };
-    this.#requests.set(id, request);
+    this.#requests.set(id, { message, heard, begun: false });
     if (this.ready) this.#socket.send(message);
     else this.open();
   }
@@ -110,17 +118,6 @@ class Connection {
     if (kind === "key") return;
     const wait = this.#starting ? STARTING_WAIT_MS : Math.min(LONGEST_WAIT_MS, FIRST_WAIT_MS * 2 ** this.#failures++);
     this.#retry = setTimeout(() => this.open(), wait * (0.75 + 0.5 * Math.random()));
-  }
-
-  /** A line that died without a word is known by its silence. */
-  #ping() {
-    if (!this.ready || this.#silence) return;
-    this.#socket.send(JSON.stringify({ type: "ping", timestamp: Date.now() }));
-    this.#silence = setTimeout(() => {
-      if (!this.#socket) return;
-      this.#socket.close();
-      this.#closed();
-    }, PONG_WITHIN_MS);
   }
 }
 

@@ -37,8 +37,7 @@ export class Dictation {
       const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
       type(this.#field, between(value.slice(0, selectionStart), text) + text + after);
     };
-    await Listener.begin(language, { word, lost })
-      .then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
+    await Listener.begin(language, { word, lost }).then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
   }
 
   /** Have a listener, or none (null), and say what the button does then. */

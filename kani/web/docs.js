@@ -7,28 +7,23 @@ import { button, find, make, queryAll } from "./element.js";
 import { fieldRows, kindOf, resolve } from "./schema.js";
 
 /** The calls that most come for, which can be sent from here. */
-const MAIN = [
-  "POST /v1/audio/speech", "POST /v1/audio/transcriptions", "POST /v1/text-to-speech/{voice_id}", "POST /tts", "GET /v1/audio/voices",
-];
+const MAIN = ["POST /v1/audio/speech", "POST /v1/audio/transcriptions", "POST /v1/text-to-speech/{voice_id}", "POST /tts", "GET /v1/audio/voices"];
 const MAIN_TAG = { name: "Speech and transcription", description: "The calls that most programs need. Each can be sent from here." };
 /** The pages' own files, which no program asks for. */
 const PAGES = /^\/(docs|service-worker\.js|manifest\.webmanifest|openapi\.json|static\/.*)?$/;
 
 function table(caption, heads, rows) {
   const cells = (name, values, more) => values.map((value) => make(name, more, value));
-  const body = rows.map(([first, ...rest]) =>
-    make("tr", {}, make("th", { scope: "row" }, make("code", {}, first)), ...cells("td", rest)));
-  return make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption },
-    make("table", {}, make("thead", {}, make("tr", {}, ...cells("th", heads, { scope: "col" }))),
-      make("tbody", {}, ...body)));
+  const body = rows.map(([first, ...rest]) => make("tr", {}, make("th", { scope: "row" }, make("code", {}, first)), ...cells("td", rest)));
+  const head = make("thead", {}, make("tr", {}, ...cells("th", heads, { scope: "col" })));
+  return make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: caption }, make("table", {}, head, make("tbody", {}, ...body)));
 }
 
 /** A table below a heading, if it has rows. */
 const titled = (title, heads, rows) => (rows.length ? [make("h3", {}, title), table(title, heads, rows)] : []);
 
 /** The heading and table of a body or an answer of JSON; nothing for other contents. */
-const schemaTable = (title, schema, components) =>
-  titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
+const schemaTable = (title, schema, components) => titled(title, ["Field", "Type", "Description"], fieldRows(schema, components.schemas));
 
 function curlBlock(call) {
   const code = make("code", {}, curl(location.origin, call));
@@ -47,8 +42,7 @@ function keys(call) {
 }
 
 function parameters(call) {
-  const rows = call.parameters.map(({ name, in: place, required, schema, description = "" }) =>
-    [name, place + (required ? ", required" : ""), kindOf(schema), description]);
+  const rows = call.parameters.map(({ name, in: place, required, schema, description = "" }) => [name, place + (required ? ", required" : ""), kindOf(schema), description]);
   return titled("Parameters", ["Name", "Place", "Type", "Description"], rows);
 }
 
@@ -81,10 +75,8 @@ function details(call, components) {
 }
 
 function callElement(call, components) {
-  const element = make("details", { className: "call", id: call.operationId },
-    make("summary", {},
-      make("code", { className: "verb" }, call.method), make("code", {}, call.path),
-      make("span", { className: "what" }, call.summary)));
+  const summary = [make("code", { className: "verb" }, call.method), make("code", {}, call.path), make("span", { className: "what" }, call.summary)];
+  const element = make("details", { className: "call", id: call.operationId }, make("summary", {}, ...summary));
   // Sixty calls: the tables of one are made when it is opened.
   element.addEventListener("toggle", () => {
     if (element.open && element.children.length === 1) element.append(details(call, components));

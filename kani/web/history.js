@@ -18,18 +18,16 @@ const MOST_BYTES = 200 * 2 ** 20;
 const WORTH = ["microphone", "talk", "file", "speech", "book", "chapter"];
 
 /** The sort of an entry, one of WORTH. */
-const sortOf = ({ kind, choice, name }) =>
-  kind === "transcript" ? (name ? "file" : "microphone") : (kind ?? (choice.chapter ? "chapter" : "speech"));
+const sortOf = ({ kind, choice, name }) => kind === "transcript" ? (name ? "file" : "microphone") : (kind ?? (choice.chapter ? "chapter" : "speech"));
 
 /** Id of the recording that an entry has meanwhile. */
 const soundOf = (id) => `${id}:sound`;
 
 /** The answer to an IndexedDB request. */
-const answer = (request) =>
-  new Promise((resolve, reject) => {
-    request.onsuccess = () => resolve(request.result);
-    request.onerror = () => reject(request.error);
-  });
+const answer = (request) => new Promise((resolve, reject) => {
+  request.onsuccess = () => resolve(request.result);
+  request.onerror = () => reject(request.error);
+});
 
 export class History {
   /** Shows what is kept, here and in other tabs. */

@@ -41,7 +41,15 @@ export class Listener {
     const listener = new Listener();
     listener.#heard = heard;
     listener.#microphone = await Microphone.open(true, (samples, rate) => listener.#take(samples, rate));
-    listener.#open(language);
+    const socket = (listener.#socket = server.listeningSocket(language));
+    socket.binaryType = "arraybuffer";
+    socket.onmessage = ({ data }) => listener.#received(unpack(data));
+    socket.onclose = async () => {
+      if (listener.#socket !== socket) return;
+      listener.#close();
+      await listener.#microphone.close();
+      heard.lost(await server.whyNot());
+    };
     return listener;
   }
 
@@ -55,18 +63,6 @@ export class Listener {
     await this.#ends;
     clearTimeout(late);
     this.#close();
-  }
-
-  #open(language) {
-    const socket = (this.#socket = server.listeningSocket(language));
-    socket.binaryType = "arraybuffer";
-    socket.onmessage = ({ data }) => this.#received(unpack(data));
-    socket.onclose = async () => {
-      if (this.#socket !== socket) return;
-      this.#close();
-      await this.#microphone.close();
-      this.#heard.lost(await server.whyNot());
-    };
   }
 
   #close() {

@@ -48,14 +48,19 @@ export class MediaKeys {
   }
 }
 
-/** Have a key that what has the focus has no use for press a button of the player that is shown: a step while something is heard. */
+/** What a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
+let clicked = null;
+document.addEventListener("click", ({ detail }) => (clicked = detail > 0 ? document.activeElement : clicked));
+document.addEventListener("focusout", () => (clicked = null));
+
+/** Have a key that what has the focus has no use for press a button of the player that is shown: a step while something is heard, or a text rests. */
 document.addEventListener("keydown", (/** @type {any} */ event) => {
-  const { key, target, altKey, ctrlKey, metaKey, defaultPrevented } = event;
-  const users = key === " " ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
+  const { key, target, altKey, ctrlKey, metaKey, repeat, defaultPrevented } = event;
+  const users = key === " " && document.activeElement !== clicked ? `${FIELDS}, :is(a, button, summary):focus-visible` : FIELDS;
   if (!KEYS[key] || altKey || ctrlKey || metaKey || defaultPrevented || target.closest(users)) return;
   const player = queryAll(".player").find(({ clientHeight }) => clientHeight > 0);
   const button = player && query(KEYS[key], player);
-  if (!button || button.disabled || button.dataset.act === "again" || (key !== " " && !player.hasAttribute("data-sounds"))) return;
+  if (!button || button.disabled || button.dataset.act === "again" || (key !== " " && !player.matches("[data-sounds], #stage:has([data-act=resume])"))) return;
   event.preventDefault();
-  button.click();
+  if (!repeat) button.click();
 });

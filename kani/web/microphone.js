@@ -19,24 +19,18 @@ export class Microphone {
     const audio = { channelCount: 1, echoCancellation: besideSpeech, noiseSuppression: false };
     microphone.#stream = await navigator.mediaDevices.getUserMedia({ audio });
     try {
-      await microphone.#listen(take);
+      const context = (microphone.#context = new AudioContext());
+      await context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
+      const node = new AudioWorkletNode(context, "recorder", { numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
+      node.port.onmessage = ({ data }) => take(data, context.sampleRate);
+      context.createMediaStreamSource(microphone.#stream).connect(node);
+      await context.resume();
     } catch (error) {
       // Or the microphone would stay on without any sign of it.
       await microphone.close();
       throw error;
     }
     return microphone;
-  }
-
-  async #listen(take) {
-    this.#context = new AudioContext();
-    await this.#context.audioWorklet.addModule(new URL("recorder-worklet.js", import.meta.url));
-    const shape = /** @type {const} */ ({ numberOfOutputs: 0, channelCount: 1, channelCountMode: "explicit" });
-    const node = new AudioWorkletNode(this.#context, "recorder", shape);
-    const { sampleRate } = this.#context;
-    node.port.onmessage = ({ data }) => take(data, sampleRate);
-    this.#context.createMediaStreamSource(this.#stream).connect(node);
-    await this.#context.resume();
   }
 
   /** Let it go; done once nothing more is heard. */

@@ -25,17 +25,30 @@ export function handleTabs(shown) {
   return show;
 }
 
-/** Close the menus that do not hold an element; all, without one. */
+/** What a pointer presses on purpose, also while a menu is open. */
+const CONTROLS = "a, button, input, label, select, summary, textarea";
+
+/** Close the menus that do not hold an element; all, without one. Return whether there were any. */
 function closeOthers(element = null) {
-  for (const menu of queryAll(".menu[open]")) if (!menu.contains(element)) menu.open = false;
+  const others = queryAll(".menu[open]").filter((menu) => !menu.contains(element));
+  for (const menu of others) menu.open = false;
+  return others.length > 0;
 }
 
-/** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, and by a choice. */
+/** Have menus (details with the class "menu") close by another one that opens, by Escape, by a click elsewhere, which does nothing else to a text or slider, and by a button of a list. */
 export function handleMenus() {
-  for (const kind of ["pointerdown", "focusin"]) document.addEventListener(kind, ({ target }) => closeOthers(target));
-  for (const [kind, chosen] of [["click", ".menu .list button *, .menu .list button"], ["change", ".menu select"]]) {
-    document.addEventListener(kind, ({ target }) => /** @type {Element} */ (target).matches(chosen) && closeOthers());
-  }
+  let closed = false;
+  document.addEventListener("pointerdown", (event) => {
+    const target = /** @type {Element} */ (event.target);
+    closed = closeOthers(target) && !target.closest(CONTROLS);
+    if (closed) event.stopImmediatePropagation();
+  }, true);
+  document.addEventListener("click", (event) => {
+    if (closed && event.detail > 0) event.stopImmediatePropagation();
+    closed = false;
+  }, true);
+  document.addEventListener("focusin", ({ target }) => closeOthers(target));
+  document.addEventListener("click", ({ target }) => /** @type {Element} */ (target).closest(".menu .list button") && closeOthers());
   // What is unfolded is to be seen.
   document.addEventListener("toggle", ({ target }) => {
     const opened = /** @type {Element} */ (target);

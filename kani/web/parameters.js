@@ -14,9 +14,6 @@ const READ = {
   seed: (field) => numberIn(field) && Math.trunc(numberIn(field)),
 };
 
-/** Whether each line that is not empty is "word = how it is said". */
-const isLexicon = (text) => text.split("\n").every((line) => !line.trim() || /\S\s*=\s*\S/.test(line));
-
 /** "SQL = sequel", a line each, as an object; undefined where there is none. */
 function readLexicon(text) {
   const pairs = text.split("\n").map((line) => line.split("=").map((side) => side.trim()));
@@ -45,7 +42,8 @@ export class Parameters {
     for (const field of [blend, share]) field.addEventListener("input", shows);
     shows();
     lexicon.addEventListener("change", () => {
-      const valid = isLexicon(lexicon.value);
+      // "word = how it is said", a line each.
+      const valid = lexicon.value.split("\n").every((line) => !line.trim() || /\S\s*=\s*\S/.test(line));
       find("parameter-lexicon-problem").textContent = valid ? "" : t("problem.lexicon");
       lexicon.ariaInvalid = String(!valid);
     });

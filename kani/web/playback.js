@@ -22,7 +22,7 @@ class Playback {
    */
   acts = {};
   player = new Player((kind) => this.#happened(kind));
-  stage = new Stage(this.player, (position) => this.playFrom(position), (place, came) => this.acts.book()?.readFrom(place, came));
+  stage = new Stage(this.player, (position, rests) => this.playFrom(position, rests), (...place) => this.acts.book()?.readFrom(...place));
   /** The utterance on the stage, null for none; asked: its answer is not complete yet. */
   shown = null;
   asked = false;
@@ -150,11 +150,11 @@ class Playback {
     this.#again(0);
   }
 
-  /** Go to a second of what is shown, whether it is heard, still comes, or has ended. */
-  playFrom(position) {
+  /** Go to a second of what is shown, whether it is heard, still comes, or has ended; rests: it is heard once it is played on. */
+  playFrom(position, rests = false) {
     if (!this.shown?.samples) return;
     quiet(this);
-    if (this.busy) this.player.playFrom(this.shown, position, !this.asked);
+    if (this.busy) this.player.playFrom(this.shown, position, !this.asked, rests);
     else this.#again(position);
     this.#changed();
   }

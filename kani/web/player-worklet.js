@@ -112,8 +112,7 @@ class Player extends AudioWorkletProcessor {
         stream.playing = true;
         this.tell("playing", stream, n);
       }
-      const flows = !stream.stopping && (stream.ended || left > reserve);
-      if (flows) {
+      if (!stream.stopping && (stream.ended || left > reserve)) {
         stream.fadedFrom = null;
         stream.gain = Math.min(1, stream.gain + this.fadeStep);
       } else {
@@ -126,8 +125,7 @@ class Player extends AudioWorkletProcessor {
         filled = true;
       }
       const whole = Math.floor(stream.at);
-      const value = stream.kernel.value(stream.window, whole - base, stream.at - whole);
-      output[n] = value * stream.gain;
+      output[n] = stream.kernel.value(stream.window, whole - base, stream.at - whole) * stream.gain;
       if (!stream.sounded && output[n] !== 0) {
         stream.sounded = true;
         this.tell("sound", stream, n);

@@ -150,12 +150,13 @@ export class Player {
     return this.#begin(0);
   }
 
-  /** Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed. @param {boolean} complete nothing more will come */
-  playFrom(source, position, complete) {
+  /** Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed. @param {boolean} complete nothing more will come @param {boolean} rests it is only heard once it is played on */
+  playFrom(source, position, complete, rests = false) {
     this.#gate = new StartGate(Infinity);
     this.#comes = false;
     const first = Math.round(Math.min(Math.max(0, position), source.seconds) * source.sampleRate);
     this.#begin(first / source.sampleRate);
+    this.paused = rests;
     let at = 0;
     for (const piece of source.pieces) {
       for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) {
@@ -192,6 +193,7 @@ export class Player {
     this.#tempo = this.#nextTempo;
     this.#stretch = null;
     if (!(await this.open())) return this.#fail(stream);
+    if (this.paused) return;
     this.#starting = setTimeout(() => this.#context.state !== "running" && this.#fail(stream), STARTS_WITHIN_MS);
     await this.#context.resume();
   }

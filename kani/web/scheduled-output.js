@@ -41,9 +41,8 @@ export class ScheduledOutput {
 
   /** Take samples (Int16Array). */
   samples({ samples }) {
-    const { rate } = this.#stream;
     this.#stream.waiting.push(samples);
-    this.#stream.waits += samples.length / rate;
+    this.#stream.waits += samples.length / this.#stream.rate;
     this.#schedule();
   }
 
@@ -82,23 +81,21 @@ export class ScheduledOutput {
     stream.waits = 0;
     const source = new AudioBufferSourceNode(this.#context, { buffer });
     source.connect(stream.gain);
-    source.onended = () => this.#played(stream);
+    source.onended = () => {
+      stream.playing--;
+      if (this.#stream !== stream || stream.playing > 0) return;
+      if (stream.ended && stream.waits === 0) this.#finish(stream);
+      else if (!stream.dry) {
+        stream.dry = true;
+        this.#tell("dry", stream, stream.until);
+        this.#schedule();
+      }
+    };
     source.start(time);
     stream.playing++;
     stream.until = time + source.buffer.duration;
     stream.position += source.buffer.duration;
     if (first) setTimeout(() => this.#tell("sound", stream, time, 0), 1000 * (time - this.#context.currentTime));
-  }
-
-  #played(stream) {
-    stream.playing--;
-    if (this.#stream !== stream || stream.playing > 0) return;
-    if (stream.ended && stream.waits === 0) this.#finish(stream);
-    else if (!stream.dry) {
-      stream.dry = true;
-      this.#tell("dry", stream, stream.until);
-      this.#schedule();
-    }
   }
 
   #finish(stream) {

@@ -42,8 +42,8 @@ export class Stage {
 
   /**
    * @param {import("./player.js").Player} player that the words follow in time
-   * @param {(position: number) => void} seek called with the second from which the audio is to be heard
-   * @param {(place: number, came: boolean) => boolean} readFrom as Book has it
+   * @param {(position: number, rests?: boolean) => void} seek called with the second from which the audio is to be heard; rests: once it is played on
+   * @param {(place: number, came: boolean, moves?: boolean) => boolean} readFrom as Book has it
    */
   constructor(player, seek, readFrom) {
     this.player = player;
@@ -52,8 +52,8 @@ export class Stage {
       const { earlier } = this.#waveform;
       // Of what is before it there is no audio, nor of what has not come.
       const place = second < 0 ? before.length * (1 + second / earlier) : before.length + progress * text.length + (second - length) * this.#pace * speed;
-      const there = second >= 0 && second <= length;
-      if (there || !readFrom(Math.floor(place), false)) seek(second);
+      const there = second >= 0 && (second <= length || this.#foreseen <= length);
+      if (there || !readFrom(Math.floor(place), false, true)) seek(second, player.paused);
     });
     find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
@@ -93,12 +93,6 @@ export class Stage {
     find("text").scrollTop = find("words").scrollTop;
   }
 
-  #write({ text, language, before }) {
-    find("edit").hidden = false;
-    this.#showWords(true);
-    this.#words.begin(text, language, before);
-  }
-
   /** Characters of a second of speech, in the voice and at the speed of what is shown. */
   get pace() {
     return this.#pace * (this.#utterance?.choice.speed ?? 1);
@@ -106,13 +100,15 @@ export class Stage {
 
   /** Show an utterance; still: nothing of it is heard. */
   begin(utterance, still = false) {
-    const { text, chapter, title } = utterance.choice;
+    const { text, language, before, chapter, title } = utterance.choice;
     const kept = this.#paces.object[pacer(utterance.choice)];
     this.#known = kept > 0 ? { pace: kept, telling: TELLING } : { pace: UNSPACED.test(text) ? UNSPACED_PACE : USUAL_PACE, telling: TELLING_FIRST };
     this.#pace = this.#known.pace;
     const earlier = this.#earlierTo(utterance.choice);
     this.#utterance = utterance;
-    this.#write(utterance.choice);
+    find("edit").hidden = false;
+    this.#showWords(true);
+    this.#words.begin(text, language, before);
     this.#waveform.begin();
     this.#waveform.earlier = earlier;
     find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);

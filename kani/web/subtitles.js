@@ -97,6 +97,13 @@ export function sentenceAt(text, place) {
   return before && goesOn({ text: before }, { text: segment }) ? sentenceAt(text, index - 1) : index;
 }
 
+/** The character at which the next sentence of a text begins, after one that begins at a character; the text's length after the last. */
+export function sentenceAfter(text, place) {
+  const { index, segment } = new Intl.Segmenter(undefined, { granularity: "sentence" }).segment(text).containing(place);
+  const next = index + segment.length;
+  return next < text.length && sentenceAt(text, next) <= place ? sentenceAfter(text, next) : next;
+}
+
 /** Whether a sentence ends between two words, or a long pause divides it there. */
 export const divides = (word, next) => ends(word, next) || next.start - word.end >= LONG_PAUSE_S;
 
@@ -171,12 +178,10 @@ function clock(seconds, mark) {
 }
 
 /** A SubRip file. */
-export const srt = (words) =>
-  cues(words).map(({ lines, start, end }, n) => `${n + 1}\n${clock(start, ",")} --> ${clock(end, ",")}\n${lines.join("\n")}\n\n`).join("");
+export const srt = (words) => cues(words).map(({ lines, start, end }, n) => `${n + 1}\n${clock(start, ",")} --> ${clock(end, ",")}\n${lines.join("\n")}\n\n`).join("");
 
 /** A WebVTT file; its text may hold no markup. */
-export const vtt = (words) =>
-  `WEBVTT\n\n${cues(words).map(({ lines, start, end }) => `${clock(start, ".")} --> ${clock(end, ".")}\n${escape(lines.join("\n"))}\n\n`).join("")}`;
+export const vtt = (words) => `WEBVTT\n\n${cues(words).map(({ lines, start, end }) => `${clock(start, ".")} --> ${clock(end, ".")}\n${escape(lines.join("\n"))}\n\n`).join("")}`;
 
 const escape = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 

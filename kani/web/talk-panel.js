@@ -60,7 +60,10 @@ export class TalkPanel {
     });
     text.addEventListener("input", () => this.#remember());
     for (const choice of [language, mode, persona, find("voice")]) {
-      choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => this.#configure());
+      choice.addEventListener(choice.id === "voice" ? "chosen" : "change", () => {
+        this.#session?.configure(this.#settings);
+        this.#invite();
+      });
     }
     take.addEventListener("click", async () => tell(this.#view.status, t(`code.${await copied(this.#view.lines, dialogueOf(this.#lines.lines))}`)));
     copy.addEventListener("click", async () => (copying.textContent = t(`code.${await copied(command)}`)));
@@ -172,11 +175,6 @@ export class TalkPanel {
       hold: this.#holds,
       persona: this.#view.persona.value.trim(),
     };
-  }
-
-  #configure() {
-    this.#session?.configure(this.#settings);
-    this.#invite();
   }
 
   /** Send what was written. */

@@ -6,19 +6,16 @@ import { divides, sentenceWords } from "./subtitles.js";
 import { UNSPACED } from "./words.js";
 
 /** Separator of two words: a space, but none between two of a script that has none. */
-export const between = (before, after) =>
-  before === "" || /\s$/u.test(before) || (UNSPACED.test([...before].at(-1)) && UNSPACED.test(after)) ? "" : " ";
+export const between = (before, after) => before === "" || /\s$/u.test(before) || (UNSPACED.test([...before].at(-1)) && UNSPACED.test(after)) ? "" : " ";
 
 /** The text of some rows, or of one. */
-export const textOf = (...rows) =>
-  rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
+export const textOf = (...rows) => rows.flatMap(({ words }) => words).map(({ text, glued }, n) => (glued || n === 0 ? "" : " ") + text).join("");
 
 /** Rows as they are before they change. */
 export const copyOf = (rows) => rows.map((row) => ({ ...row }));
 
 /** How far a recording was heard, and of how much, where that is known: "0:12 / 3:13". */
-export const reachOf = ({ rows, cut }) =>
-  [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");
+export const reachOf = ({ rows, cut }) => [Math.min(rows.at(-1)?.words.at(-1).end ?? 0, cut || Infinity), ...(cut ? [cut] : [])].map(clock).join(" / ");
 
 export class Transcript {
   id = newId();

@@ -12,13 +12,6 @@ const MARGIN = 100;
 const BARS = 90;
 const WAVE_HEIGHT = 120;
 const FOOT = 300;
-/** The words that were said, with their times and the marks beside them; not the text after them. */
-function wordsOf({ choice: { text }, spans }) {
-  const points = [...text];
-  const end = spans.at(-1)?.[1] ?? 0;
-  const [marks] = /^[^\p{L}\p{N}]*/u.exec(points.slice(end).join(""));
-  return timedWords(points.slice(0, end).join("") + marks, spans);
-}
 
 /**
  * What draws the pictures of an utterance: {changes: the moments, in seconds and in no order, from which on the picture is
@@ -35,7 +28,11 @@ export function pictureOf(canvas, utterance) {
   const { fontFamily, direction: shown } = getComputedStyle(find("words"));
   const right = direction(utterance.choice.language) === "rtl" || shown === "rtl";
   const peaks = peaksOf(utterance);
-  const words = wordsOf(utterance);
+  const points = [...utterance.choice.text];
+  const end = utterance.spans.at(-1)?.[1] ?? 0;
+  // With the marks beside them; not the text after them.
+  const [marks] = /^[^\p{L}\p{N}]*/u.exec(points.slice(end).join(""));
+  const words = timedWords(points.slice(0, end).join("") + marks, utterance.spans);
   const fontOf = (size) => `500 ${size}px ${fontFamily}`;
   /** Lines that there is room for. */
   const roomFor = (size) => Math.floor((height - MARGIN - FOOT) / (size * LINE_HEIGHT));

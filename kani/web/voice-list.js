@@ -24,12 +24,6 @@ function nearness({ engine, similarity }, language) {
   return t("kept.near", { engine, values: values.join(", ") });
 }
 
-/** A sentence of advice; the server's own, in English, where it has no code. */
-function adviceItem(sentence, reason) {
-  const words = reasonWords(reason, `advice.${reason?.code}`);
-  return make("li", words ? { textContent: words } : { textContent: sentence, lang: "en" });
-}
-
 /** Sentences about a voice's state in each engine. */
 function sentences({ engines, language }) {
   const able = engines.filter(({ cloning }) => cloning !== "none");
@@ -97,8 +91,10 @@ export class VoiceList {
     facts.push(...sentences(voice).map((words) => make("p", { className: "nearness", textContent: words })));
     if (isRefining(voice)) facts.push(make("p", { className: "refining", textContent: t("kept.refining") }));
     if (voice.advice.length) {
-      const advice = voice.advice.map((sentence, n) => adviceItem(sentence, voice.advice_reasons[n]));
-      facts.push(make("ul", { className: "advice" }, ...advice));
+      const known = voice.advice_reasons.map((reason) => reasonWords(reason, `advice.${reason?.code}`));
+      // The server's own words, in English, where it has no code.
+      const advice = voice.advice.map((sentence, n) => (known[n] ? { textContent: known[n] } : { textContent: sentence, lang: "en" }));
+      facts.push(make("ul", { className: "advice" }, ...advice.map((item) => make("li", item))));
     }
     return facts;
   }

@@ -35,8 +35,7 @@ export class Waveform {
     Object.assign(element, { ariaLabel: t("seek.label"), ariaValueMin: "0" });
     const holds = (event) => {
       const { left, width } = element.getBoundingClientRect();
-      const second = ((event.clientX - left) / width) * this.#scale - this.earlier;
-      this.#held = Math.min(Math.max(-this.earlier, second), this.#scale - this.earlier);
+      this.#held = this.#within(((event.clientX - left) / width) * this.#scale - this.earlier);
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
@@ -52,11 +51,12 @@ export class Waveform {
     });
     element.addEventListener("pointercancel", () => (this.#held = null));
     element.addEventListener("keydown", (event) => {
-      if (!(event.key in STEPS) || !this.seconds) return;
+      if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
+      const second = this.#within(this.#position + STEPS[event.key]);
       // At once, so that another key goes on from there.
-      this.draw(Math.max(-this.earlier, this.#position + STEPS[event.key]));
-      seek(this.#position);
+      this.draw(second);
+      seek(second);
     });
   }
 
@@ -88,6 +88,8 @@ export class Waveform {
   get #scale() {
     return this.earlier + Math.max(this.seconds, this.expected, 0.1);
   }
+
+  #within = (second) => Math.min(Math.max(-this.earlier, second), this.#scale - this.earlier);
 
   /** Draw what has come; position: the second that is heard. */
   draw(position) {

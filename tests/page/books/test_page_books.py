@@ -188,6 +188,12 @@ def test_chapters_are_read_one_after_the_other(visitor: Visitor, page: Page, tmp
     page.wait_for_function("() => document.querySelector('#chapter').value === '2'")
     visitor.wait_for_end()
     assert [request["text"] for request in visitor.requests] == [ONE, TWO, "El tren sale tarde."]
+    for again in (lambda: None, lambda: reload(visitor)):
+        again()
+        expect(page.locator("#book-place")).to_have_text("Chapter 3 of 3 · 100%")
+        expect(page.locator("#history .place")).to_have_text("100%")
+        expect(page.locator("#words")).to_have_text("El tren sale tarde.")
+        expect(page.locator("#book-left")).to_be_empty()
     # A chapter that is chosen meanwhile is read, too; one that is stopped is not followed by the next.
     page.select_option("#chapter", "0")
     page.click("#pause")
@@ -331,6 +337,7 @@ def test_player_of_a_chapter_changes_its_voice_and_knows_the_place(
     expect(page.locator("#of")).to_have_text("One · Long")
     page.click("#playback summary")
     page.select_option("#player-voice", index=3)
+    page.keyboard.press("Escape")
     page.wait_for_function("() => document.querySelector('#words i.said').textContent.length > 100")
     visitor.wait_for_sound()
     first, second = visitor.requests
@@ -523,7 +530,9 @@ def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> N
     page.keyboard.press("Escape")
 
 
-def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Visitor, tmp_path: Path) -> None:
+def test_space_bar_pauses_after_a_click_and_what_is_moved_then_rests(
+    visitor: Visitor, tmp_path: Path
+) -> None:
     page = visitor.page
     (file := tmp_path / "b.md").write_text("".join(f"# {n}\n\n{' '.join(LONG)}\n\n" for n in "ABC"), "utf-8")
     give(page, file)
@@ -532,9 +541,40 @@ def test_button_that_was_clicked_leaves_the_space_bar_to_the_player(visitor: Vis
     visitor.wait_for_sound()
     page.get_by_role("button", name="Next chapter").click()
     page.wait_for_function(BEGUN)
+    page.click("#forward")
     page.keyboard.press("Space")
     expect(page.locator("#status")).to_have_text("Paused")
     expect(page.locator("#chapter")).to_have_value("1")
+    rested = page.evaluate("Number(waveform.ariaValueNow)")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_function(f"() => waveform.ariaValueNow < {rested - 2}")
+    expect(page.locator("#status")).to_have_text("Paused")
+    page.get_by_role("button", name="Next chapter").click()
+    expect(page.locator("#stop")).to_be_hidden()
+
+
+def test_step_within_a_long_sentence_goes_to_the_next_one(visitor: Visitor, tmp_path: Path) -> None:
+    page, book = visitor.page, tmp_path / "Long.md"
+    book.write_text(f"# One\n\n{'and on and on, ' * 200} it went. It ended here.", "utf-8")
+    give(page, book)
+    page.click("#pause")
+    page.wait_for_function("() => document.querySelectorAll('#words .said').length > 3")
+    page.locator("#waveform").click(position={"x": 0.6 * page.evaluate("waveform.clientWidth"), "y": 20})
+    page.wait_for_function("() => words.firstChild.textContent.endsWith('it went. ')")
+
+
+def test_click_beside_an_open_menu_only_closes_it(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    give(page, long_book(tmp_path, between=" "))
+    for menu, choice in (("#book-menu", "#book-size"), ("#playback", "#tempo")):
+        page.click(f"{menu} summary")
+        page.select_option(choice, index=2)
+        page.click("#words", position={"x": 60, "y": 90})
+        expect(page.locator(choice)).to_be_hidden()
+    # Nor does the strip above the first line lead to the editor.
+    page.click("#words", position={"x": 60, "y": 2}, force=True)
+    expect(page.locator("#words")).to_be_visible()
+    assert not visitor.requests
 
 
 def test_lock_screen_shows_the_chapter_and_turns_to_others(visit: Visit, tmp_path: Path) -> None:
