@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kani.text.normalizer.rules.acronyms import common_words, letter_name
 from kani.text.normalizer.rules.fractions import say_fraction
+from kani.text.normalizer.rules.math import say_exponent
 from kani.text.normalizer.rules.numerals import parse_numeral, say_numeral
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import Formulas, LanguageTable
@@ -53,10 +54,6 @@ def _spaced(table: LanguageTable) -> Notation:
         numeral = parse_numeral(written, table)
         return written if numeral is None else say_numeral(numeral, table)
 
-    def exponent(figures: str) -> str:
-        # "alla quinta"
-        return words.ordinal(int(figures), "f") if table.language == "it" else words.cardinal(int(figures))
-
     return Notation(
         words=table.formulas,
         signs={
@@ -70,7 +67,7 @@ def _spaced(table: LanguageTable) -> Notation:
         letter=functools.partial(letter_name, table=table),
         number=number,
         cardinal=lambda figures: words.cardinal(int(figures)),
-        exponent=exponent,
+        exponent=functools.partial(say_exponent, table=table),
         fraction=functools.partial(say_fraction, table=table),
         space=" ",
         common=common_words(table.language) | common_words("en"),

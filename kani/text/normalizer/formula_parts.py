@@ -32,6 +32,8 @@ _TYPESETTING = frozenset(
     """left right mathrm mathbf mathbb mathcal mathit operatorname boldsymbol quad qquad big Big bigg Bigg
     displaystyle limits hat bar overline tilde dot ddot underline boxed , ; : ! %""".split()
 )
+FUNCTION_LETTERS = frozenset("fghFGHPTEVO")
+"""Letters that a bracket after them is applied to: "f(x)", "P(A)"."""
 STRUCTURES = frozenset("frac dfrac tfrac sqrt binom vec".split())
 
 

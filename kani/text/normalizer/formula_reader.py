@@ -6,11 +6,19 @@ import re
 
 from kani.text import writing
 from kani.text.normalizer.formula_notation import Notation
-from kani.text.normalizer.formula_parts import BETWEEN, CLOSER, MINUS, PRIMES, RELATIONS, TIMES, Part
+from kani.text.normalizer.formula_parts import (
+    BETWEEN,
+    CLOSER,
+    FUNCTION_LETTERS,
+    MINUS,
+    PRIMES,
+    RELATIONS,
+    TIMES,
+    Part,
+)
 from kani.text.normalizer.rules.numerals import LOWERED
 
 _END = Part("end", "", 0, 0)
-_FUNCTION_LETTERS = frozenset("fghFGHPTEVO")
 _BIG = {"∑": "sum", "∏": "product", "∫": "integral"}
 _LONG = 4
 """Words of a numerator that a pause has to end."""
@@ -209,7 +217,7 @@ class FormulaReader:
             said = self._with_marks(said)
         following = self._peek()
         if following.text in ("(", "[") and not following.apart:
-            called = named or part.text in _FUNCTION_LETTERS or self._parts[self._at - 1].text in PRIMES
+            called = named or part.text in FUNCTION_LETTERS or self._parts[self._at - 1].text in PRIMES
             if called or self._holds("|", ","):
                 return f"{said} {self._applied()}"
         elif named and (following.kind in ("letters", "number", "command") or following.text == "√"):

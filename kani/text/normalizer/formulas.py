@@ -14,6 +14,7 @@ from kani.text.normalizer.formula_parts import (
     ARROWS,
     BETWEEN,
     CLOSER,
+    FUNCTION_LETTERS,
     MINUS,
     PARTS,
     PRIMES,
@@ -37,7 +38,6 @@ _BEFORE_OPERAND = BETWEEN | _WITH_BOUNDS | frozenset("([{,^_|&√∛∂∇∀∃
 _MARKS_OF_VARIABLE = frozenset("+-−=≠≈<>≤≥/*·×^_(!'’′)]|⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉")
 _ROOTS_AND_SUMS = _WITH_BOUNDS | frozenset("√∛∂∇∀∃∈")
 _CALCULATED = TIMES | frozenset("/|!")
-_APPLIED = frozenset("fghFGHPTEVO")
 _DIFFERENTIAL = re.compile("d[r-zθφ]")
 _DERIVATIVE = re.compile(r"d[A-Za-zθφ]/d[A-Za-zθφ]\b")
 _PRODUCT = re.compile(r"[A-Za-zͰ-Ͽ]{2}|(?![A-Z]?[a-z]*[aeiouy])[A-Za-zͰ-Ͽ]{3}|[a-z][A-Z]{2}")
@@ -331,7 +331,7 @@ def _is_calculated(
     measured = part.text in _MEASURES and (before.kind == "number" or before.text in ("", "/"))
     return (
         (_is_raised(after) and not measured)
-        or (after.text == "(" and part.text in _APPLIED)
+        or (after.text == "(" and part.text in FUNCTION_LETTERS)
         or (after.kind == "lowered" and part.text.islower())
         or (after.text == "_" and related)
     )

@@ -101,7 +101,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if by_ten:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
     phrase, end = PhraseBuilder(), token.core_end
-    exponent = named or f"{table.numbers.power} {_exponent(raised, table)}"
+    exponent = named or f"{table.numbers.power} {say_exponent(raised, table)}"
     phrase.add(f"{base} {exponent}", token.core_start, end)
     if (
         cursor.is_adjacent(1)
@@ -113,7 +113,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return phrase.build(end)
 
 
-def _exponent(written: str, table: LanguageTable) -> str:
+def say_exponent(written: str, table: LanguageTable) -> str:
     """An exponent in words: Italian has an ordinal ("alla quinta")."""
     words, figures = table.number_words, written.lstrip("+-−")
     if figures != written.lstrip("+"):
