@@ -7,7 +7,7 @@ import { remember } from "./storage.js";
 /** Seconds of speech in a second of playback. */
 const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2];
 
-/** Offer the speeds of playback in a list, of which this browser remembers one; changed: called with it, now and whenever it is another. */
+/** Offer the speeds of playback in a list; this browser remembers the choice. changed: called with it now and after each change. */
 export function offerTempos(list, changed) {
   list.append(...TEMPOS.map((tempo) => new Option(t("times", { n: number(tempo, String(tempo).slice(2).length) }), String(tempo), tempo === 1, tempo === 1)));
   remember(list, "kani.tempo", (tempo) => changed(Number(tempo)));

@@ -7,7 +7,7 @@ import string
 import unicodedata
 from dataclasses import dataclass
 
-from kani.text.markup import links, tags
+from kani.text.markup import formulas, links, tags
 from kani.text.markup.links import BracketKind
 from kani.text.markup.masked_text import PARAGRAPH_END, MaskedText
 from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
@@ -20,15 +20,6 @@ _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
 _KEYS = re.compile(r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#")
 _KEYS_BEGUN = re.compile(r"\*{1,2}(?:\d{1,16}\*?){0,5}")
-_IN_BRACKETS = r"(?:(?!\\[()\[\]])[^\n])"
-_FORMULA = re.compile(
-    r"(?<![A-Z])(\$\$?)(?=[^\s$])(?P<dollars>[^\n$]*[\\^_={+][^\n$]*)(?<=[^\s$])\1(?!\d)"
-    rf"|\\[(\[](?={_IN_BRACKETS}*?(?:\\[A-Za-z]|[\^_={{+]))(?P<brackets>{_IN_BRACKETS}+)\\[)\]]"
-)
-_FORMULA_BEGUN = re.compile(
-    r"\$\$?(?![\d\s])[^\n$]*\$?|\$\$?\d*\^?[^\n$]*(?<=\^)[^\n$]*\$?"
-    rf"|\\(?:[(\[]{_IN_BRACKETS}*\\?)?"
-)
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")
@@ -194,16 +185,14 @@ class InlineReader:
 
     def _formula(self, at: int) -> int | None:
         """Read a formula of TeX, and mask what is around it; None if none begins here."""
-        source = self._source
-        window = min(len(source.text), at + MAX_LOOKAHEAD)
-        if found := _FORMULA.match(source.text, at, window):
-            if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
-                return at
-            inside, end = found.span("dollars" if found["dollars"] else "brackets")
-            self.mask(at, inside)
-            self.copy(inside, end)
-            return self.mask(end, found.end())
-        return at if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None
+        if (found := formulas.formula(self._source, at)) is None:
+            return None
+        inside, end, after = found
+        if after == at:
+            return at
+        self.mask(at, inside)
+        self.copy(inside, end)
+        return self.mask(end, after)
 
     def _emphasis(self, at: int) -> int:
         source = self._source

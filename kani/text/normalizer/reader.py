@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 from kani.text.lexicon import LexiconEntry
 from kani.text.markup import CODE_BLOCK
-from kani.text.normalizer.cleaning import clean
 from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
@@ -69,7 +68,7 @@ def normalize(
     before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
     table is broken.
     """
-    text = respelled(clean(written, options.language), options.language, complete=complete)
+    text = respelled(written, options.language, complete=complete)
     if options.replacements:
         plain = NormalizerOptions(options.said_in)
         options = with_replacements(options, text, offset, lambda said: normalize(said, 0, plain).text)
@@ -81,9 +80,7 @@ def normalize(
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
     earlier = (
-        tokenize(
-            respelled(clean(preceding[-_MAX_PRECEDING:], options.language), options.language).text, None, True
-        )
+        tokenize(respelled(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
         if preceding and table
         else []
     )

@@ -5,26 +5,28 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 
-from kani.text.normalizer.cleaning import CleanText
-from kani.text.normalizer.formula_notation import notation_of
-from kani.text.normalizer.formulas import formulas, unfinished
-from kani.text.normalizer.spellings import PATH, SPELLINGS, Becomes, path_steps
+from kani.text.normalizer.cleaning import CleanText, clean
+from kani.text.normalizer.formulas.finder import formulas, unfinished
+from kani.text.normalizer.formulas.notation import notation_of
+from kani.text.normalizer.spelling_functions import PATH, path_steps
+from kani.text.normalizer.spellings import SPELLINGS, Becomes
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 
 
-def respelled(text: CleanText, language: str, *, complete: bool = True) -> CleanText:
-    """``text`` in the spellings that rules know, and its formulas in words.
+def respelled(written: str, language: str, *, complete: bool = True) -> CleanText:
+    """A clean text in the spellings that rules know, and its formulas in words.
 
     Each new character stands for all that it replaces. language: BCP 47. complete: whether this is all of the
     text; if not, a formula at its end is left out, as text to come may belong to it.
     """
+    text = clean(written, language)
     notation = notation_of(language) if language else None
     if notation is not None:
         if not complete:
-            text = replace(text, text=text.text[: unfinished(text.text, notation)])
+            end = unfinished(text.text, notation)
+            text = CleanText(text.text[:end], text.starts[:end], text.ends[:end])
         text = _replaced(text, formulas(text.text, notation))
     for pattern, becomes in _patterns(language.partition("-")[0]):
         found = ((*match.span(), becomes(match)) for match in pattern.finditer(text.text))

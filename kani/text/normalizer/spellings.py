@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from decimal import Decimal
 
+from kani.text.normalizer.spelling_functions import SPAN, days_of_span, in_full, minutes_and_seconds
 from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -48,71 +48,6 @@ _CURRENCIES_NAMED = (
 )
 
 Becomes = str | Callable[[re.Match[str]], str]
-
-PATH = re.compile(
-    r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
-    r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
-    r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü)))"
-    r" > (?=\d|[\u3041-\u9fff])"
-)
-"""The steps of a menu's path: "Settings > Display > 4K", "Settings > 5G"."""
-
-
-def path_steps(path: re.Match[str], mark: str) -> str:
-    """A path with pauses for its signs, if a step in it is a word: others compare ("9 > x > 3")."""
-    steps = path.string[path.start() : path.end() + 2]
-    named = path.group() == " > " or re.search(r"> [^\W\d_][^\s\d]", steps)
-    return path.group().replace(" > ", mark) if named else path.group()
-
-
-def _in_full(found: re.Match[str]) -> str:
-    """An amount without its magnitude: "$87.4K" is "$87400"."""
-    zeros = {"K": 3, "M": 6, "B": 9}[found[3]]
-    return f"{found[1]}{int(Decimal(found[2]).scaleb(zeros))}"
-
-
-def _gap(found: re.Match[str]) -> str:
-    """Minutes and seconds of a race: "+1:02" is "+1 min 2 s", "a +0:08" is "a 8 s"."""
-    minutes, seconds = int(found[2]), int(found[3])
-    parts = (f"{minutes} min" * (minutes > 0), f"{seconds} s" * (seconds > 0 or minutes == 0))
-    return (found[1] or "+") + " ".join(filter(None, parts))
-
-
-_SPAN = (
-    r"\b(d[eu]|d[ae]l|d[ao]|desde|entre|tra|fra|from|between|open|closed)(?: el| le| il| o| the)? "
-    r"(\d{1,2})/(\d{1,2}) (?:al?|até|ao|para|hasta|y|et?|au|à|to|until|through)(?: el| le| il| o)? "
-    r"(\d{1,2})/(\d{1,2})(?![\d/]|[.,]\d"
-    r"| ?(?:d[ei] |d['’])?(?:taz|x[íi]c|tass|cop|col|cuch|cup|vas|pul|pol|pou|inc|lit|ma[gijy]|time|[khml]\b)"
-    r"| d(?:[eo]s?|as?|el|e[il]l?[ae]?) [a-zà-ú]| of\b)"
-)
-_MOVED = re.compile(
-    r"(?i)\b(?:mud|adi|transf|remarc|alter|ante?c[ie]|prorrog|cambi|trasl|aplaz|adelant|report|décal|avanc|dépla"
-    r"|spost|rinvi|moved|push|resched|postpon|change|reuni|riuni|réuni)"
-)
-_NEAR = 60
-_NO_DAYS = re.compile(
-    r"(?i)comp[aá]s|mesure|misura|temp[oi]\b|ritm|rythm|rhythm|fra[cçz]|propor|raz[óã]o|tax[ae]|quota"
-)
-
-
-def _span(found: re.Match[str]) -> str:
-    """The days of "mudou de 5/8 para 12/8" with two figures each, as no fractions have them."""
-    days = tuple(zip(map(int, found.group(2, 4)), map(int, found.group(3, 5)), strict=True))
-    real = all(0 < min(day) <= 12 and max(day) <= 31 for day in days)
-    before = found.string[max(0, found.start() - _NEAR) : found.start()]
-    later = found[1] == "from" and days[0][0] == days[1][0] > 1 and days[0][1] < days[1][1]
-    moved = later or found[1] in ("open", "closed") or _MOVED.search(before)
-    whole = any(day >= month > 1 for day, month in days)
-    usual = all(day < month <= 4 for day, month in days)
-    if (
-        not real
-        or usual
-        or not (moved or (whole and days[0][1] > 4))
-        or _NO_DAYS.search(before + found.string[found.end() : found.end() + _NEAR // 2])
-    ):
-        return found.group()
-    return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
-
 
 SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
@@ -195,7 +130,11 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     ("", r"(?<=\d['’′][0-5]\d)(?:''|’’|′′)", '"'),
     ("es fr it pt", r"(\d['’′][0-5]\d[\"”″][^\n]{0,60} [aà] \d{1,2})(?:''|[\"”″])(?!\w)", r"\1 s"),
-    ("de en es fr it pt", r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])", _gap),
+    (
+        "de en es fr it pt",
+        r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
+        minutes_and_seconds,
+    ),
     ("", rf"(?i)(\b(?:{_STARRED})(?: [^\W\d_]{{2,12}}){{0,2}} [1-5])\*(?![\w*])", r"\1⋆"),
     ("", r"(?<![\w*])([1-5])\*(?= [Hh][oô]tel)", r"\1⋆"),
     ("es fr it pt", r"(\b(?:d[eiu]|un|[ye]|et)|,) (I{2,3}|IV|VI{0,3})-(?=[\s,.;)]|$)", r"\1 \2−"),
@@ -318,8 +257,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
-    ("en es fr it pt", _SPAN, _span),
-    ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", _span),
+    ("en es fr it pt", SPAN, days_of_span),
+    ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
     # The sets of a match
     *(
         (
@@ -342,7 +281,7 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         for sign, name in zip("€$£¥", names.split(), strict=True)
     ),
     # "$87.4K"
-    ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", _in_full),
+    ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", in_full),
     # "Table 4-1" is one table, "Tables 4-6" are three.
     (
         "de en es fr it pt",

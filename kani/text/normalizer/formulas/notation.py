@@ -1,4 +1,4 @@
-"""How a language says the parts of a formula, with spaces between words and without."""
+"""The words of a language for the parts of a formula, with spaces between words and without."""
 
 from __future__ import annotations
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from kani.text import writing
-from kani.text.normalizer.formula_notation import Notation
-from kani.text.normalizer.formula_parts import (
+from kani.text.normalizer.formulas.notation import Notation
+from kani.text.normalizer.formulas.parts import (
     BETWEEN,
     CLOSER,
     FUNCTION_LETTERS,
@@ -59,7 +59,7 @@ class FormulaReader:
         return self._peek() is _END or text == closer or text in CLOSER.values()
 
     def _expression(self, closer: str = "") -> str:
-        """What stands before ``closer``, or before any closing bracket."""
+        """Say the parts before ``closer``, or before any closing bracket."""
         said: list[str] = []
         while not self._ends(closer):
             part = self._peek()
@@ -163,7 +163,7 @@ class FormulaReader:
                 return said
 
     def _argument(self) -> str:
-        """What a command or a sign takes: one part, or a group in braces; figures as they are written."""
+        """Say the argument of a command or a sign, one part or a group in braces; figures stay as written."""
         minus = self._take().text if self._peek().text in MINUS else ""
         part = self._peek()
         if part.text == "{":
@@ -276,7 +276,7 @@ class FormulaReader:
         return f"{name} {self._words.of}"
 
     def _bar(self) -> str:
-        """What stands between two bars: an absolute value."""
+        """Say an absolute value: the parts between two bars."""
         said = self._expression("|")
         self._at += 1
         return f"{self._words.absolute} {said}"

@@ -9,8 +9,8 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
-from kani.text.normalizer.formula_notation import Notation
-from kani.text.normalizer.formula_parts import (
+from kani.text.normalizer.formulas.notation import Notation
+from kani.text.normalizer.formulas.parts import (
     ARROWS,
     BETWEEN,
     CLOSER,
@@ -23,10 +23,10 @@ from kani.text.normalizer.formula_parts import (
     Part,
     plain_parts,
 )
-from kani.text.normalizer.formula_reader import FormulaReader
+from kani.text.normalizer.formulas.reader import FormulaReader
 
 _LIKELY = re.compile(r"\\[A-Za-z]|\*\*\w|[=<>≤≥√∛∫∑∏∂∇∈^⁰¹²³⁴-⁹₀-₉_]|[A-Za-z]['’′]{0,2}\(")
-"""What every formula has some of."""
+"""Signs that no formula lacks all of: a cheap test before the search."""
 _FIRST_UNSPACED = "\u3000"
 """The first character of scripts that are written without spaces."""
 _QUOTES = ("'", "’")
@@ -78,7 +78,7 @@ def formulas(text: str, notation: Notation) -> Iterator[tuple[int, int, str]]:
 
 
 def unfinished(text: str, notation: Notation) -> int:
-    """Where a formula begins that text to come may belong to; the length of ``text`` if none does."""
+    """The start of a formula that text to come may belong to; the length of ``text`` if there is none."""
     start, end, only_number = len(text), 0, True
     for run in _runs(text, notation):
         if start == len(text) or _WORD.search(text, end, run[0].start):
@@ -145,7 +145,7 @@ def _begins(part: Part, text: str, notation: Notation) -> bool:
     before = text[part.start - 1 : part.start]
     if before.strip() and before not in _BEGINS_AFTER and before < _FIRST_UNSPACED:
         return False
-    if before in _QUOTES and text[: part.start - 1][-1:].isalnum():
+    if before in _QUOTES and part.start > 1 and text[part.start - 2].isalnum():
         # The "s" of "tau's"
         return False
     if part.text in _NEVER_FIRST:
