@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -222,12 +222,9 @@ class Judged:
         return samples, [span.start_s for chunk in chunks for span in chunk.spans]
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def judged(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Judged]:
-    name, family, folder = request.param, FAMILIES[request.param], tmp_path_factory.mktemp(request.param)
-    needs(family.module)
+@asynccontextmanager
+async def judgement(name: str, folder: Path) -> AsyncIterator[Judged]:
+    family = FAMILIES[name]
     # Not a whole number of patches.
     recording = noise(folder / "recording.wav", 23_456, 16_000 if name == "voxcpm" else family.rate)
     padded = np.concatenate((np.zeros(-len(recording.samples) % 2_560, np.float32), recording.samples))
@@ -237,18 +234,38 @@ async def judged(
         | {key: str(folder / value) if str(value).endswith(".wav") else value for key, value in call.items()}
         for called, call in family.calls.items()
     }
+    judge(f"{name}_judge.py", folder, jobs, ENVIRONMENT)
+    async with AsyncExitStack() as stack:
+        engines = {}
+        for key, settings in family.settings.items():
+            precision = key if name == "pocket" else "auto"
+            more = {"precision": precision, "max_concurrent": 2}
+            engine = family.engine(settings(folder), folder / key, **more)
+            engines[key] = await stack.enter_async_context(started(engine))
+        yield Judged(family, folder, recording, engines)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def judgements() -> AsyncIterator[tuple[AsyncExitStack, dict[str, Judged]]]:
+    """Families by name, judged once: pytest would end a fixture with a parameter after each test."""
     with pytest.MonkeyPatch.context() as patch:
         for variable, value in ENVIRONMENT.items():
             patch.setenv(variable, value)
-        judge(f"{name}_judge.py", folder, jobs, ENVIRONMENT)
         async with AsyncExitStack() as stack:
-            engines = {}
-            for key, settings in family.settings.items():
-                precision = key if name == "pocket" else "auto"
-                more = {"precision": precision, "max_concurrent": 2}
-                engine = family.engine(settings(folder), folder / key, **more)
-                engines[key] = await stack.enter_async_context(started(engine))
-            yield Judged(family, folder, recording, engines)
+            yield stack, {}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def judged(
+    request: pytest.FixtureRequest,
+    judgements: tuple[AsyncExitStack, dict[str, Judged]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Judged:
+    name, (stack, known) = request.param, judgements
+    if name not in known:
+        needs(FAMILIES[name].module)
+        known[name] = await stack.enter_async_context(judgement(name, tmp_path_factory.mktemp(name)))
+    return known[name]
 
 
 @pytest.mark.parametrize(("judged", "name"), CALLS, indirect=["judged"])
