@@ -18,8 +18,10 @@ MAX_EMPHASIS_RUN = 16
 
 _PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
-_KEYS = re.compile(r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#")
-_KEYS_BEGUN = re.compile(r"\*{1,2}(?:\d{1,16}\*?){0,5}")
+_KEYS = re.compile(
+    r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#|\*\d\d(?=[.,;:)\n]|$| (?:or|and|o|ou|oder|e|et|y|und)\b)"
+)
+_KEYS_BEGUN = re.compile(r"\*{1,2}(?:\d{1,16}\*?){0,5}|\*\d\d [a-z]{0,4}")
 _TICKS = re.compile(r"`+")
 _AUTOLINK = re.compile(r"<(?=(?:https?|ftp)://|mailto:|[\w.+-]{1,64}@)", re.IGNORECASE)
 _AUTOLINK_BEGUN = re.compile(r"<[\w.+-]{0,64}:?/?")

@@ -251,6 +251,13 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"(?=(?:[01]?\d|2[0-3])\.[0-5]\d(?! ?(?:€|[Ee]ur|CHF)|[.,]?\d))",
         r"\1.\2-",
     ),
+    (
+        "es fr it pt",
+        r"(?i)(\b(?:mid[eo]|mes?de|medía|mesure|misura|alt[oa]|estatura|altura|taille|altezza)\D{0,12}[12]),"
+        r"(\d\d) ?m\b(?![²³/2])",
+        r"\1m\2",
+    ),
+    ("es fr it pt", r"\b([12]),(\d\d) ?m(?= d[ei] (?:al|haut)|, \d{2,3} ?kg)", r"\1m\2"),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
@@ -334,6 +341,15 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
     ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
     ("", r"\bdB ?\(A\)", "dB A"),
+    # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
+    ("", r"\b24/7/365\b", "24/7, 365"),
+    ("", r"\bTL;DR\b", "TLDR"),
+    (
+        "de en es fr it pt hi",
+        r"(\b(?:BIC|SWIFT)[: ] ?)([A-Z]{6}[A-Z\d]{2}(?:[A-Z\d]{3})?)\b",
+        lambda code: code[1] + " ".join(code[2]),
+    ),
+    ("", r"\b(BTC|ETH)(?= \d[\d. ]*(?:,\d+)? ?[$€£])", r"\1:"),
 )
 """Languages ("" for all), what is written there, and what it becomes: a template, a function, or "" to
 leave out spaces and hyphens."""

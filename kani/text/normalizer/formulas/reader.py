@@ -218,6 +218,8 @@ class FormulaReader:
         following = self._peek()
         if following.text in ("(", "[") and not following.apart:
             called = named or part.text in FUNCTION_LETTERS or self._parts[self._at - 1].text in PRIMES
+            # "t(24)" of statistics
+            called = called or (self._peek(1).kind == "number" and self._peek(2).text == ")")
             if called or self._holds("|", ","):
                 return f"{said} {self._applied()}"
         elif named and (following.kind in ("letters", "number", "command") or following.text == "√"):

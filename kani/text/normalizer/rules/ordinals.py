@@ -89,6 +89,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
+_MINUTES = re.compile(r"\d{1,2}['’′]")
 _INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _PLACED = re.compile(
     r"(?:qued[aéó]|acab|termin|(?:ch|ll)eg|fi(?:c|qu)|(?:final|clas|class)i[zfs]|arriv|sono|finit)\w*$"
@@ -146,7 +147,7 @@ def _is_warm(cursor: TokenCursor) -> bool:
     near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
     limits = near[0].lower().rstrip(".") in _LIMITS
     following = cursor.token(1)
-    minutes = following.core.isdecimal() and following.suffix[:1] in ("'", "’", "′")
+    minutes = _MINUTES.match(following.text, following.core_start) is not None
     return limits or minutes or any(one.endswith(("°C", "ºC", "°F")) or one in ("°C", "ºC") for one in near)
 
 

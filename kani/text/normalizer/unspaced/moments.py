@@ -166,6 +166,8 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
         return found
     if _NO_DAY.search(before):
         return None
+    timed = scan.text[found.end() : found.end() + 2].strip()[:1].isdecimal()
+    scan.require(found.end() + (len(" 11:4") if timed else len(" 入")))
     if _HOUR.match(scan.text, found.end()):
         return found
     month, day = int(found[1]), int(found[2])

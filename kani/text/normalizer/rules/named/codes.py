@@ -32,12 +32,18 @@ _GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _HEX = re.compile(r"0x[0-9A-Fa-f]{2,16}")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
-_FORMULA = re.compile(r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?){2,8}|(?:[A-Z][a-z]?){1,4}[₀-₉]{1,3}")
+_ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
+_FORMULA = re.compile(
+    rf"\d{{0,2}}{_ATOMS}{{2,8}}(?:[·⋅]\d{{0,2}}{_ATOMS}{{2,4}})?|(?:[A-Z][a-z]?){{1,4}}[₀-₉]{{1,3}}"
+)
+_SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
+"""A formula that is no word: a metal and what it is bound to."""
+_STATE_OF_MATTER = re.compile(r"(.+)\((?:aq|[slg])")
 _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
-_PARTS = re.compile(r"[A-Z][a-z]?|[\d₀-₉]+")
-_KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#")
+_PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
+_KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#|\*\d\d\b(?![*\d])")
 _LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-|[*x](?=\d{4}$))-?((?!19|20)\d{4})")
 _EXTENSION = re.compile(r"[-–](\d{2,5})")
 _FARTHEST = 4
@@ -209,8 +215,10 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#2025-0098-X", "1-800-FLOWERS", "Boeing 737-800": the groups of a name, without its hyphens."""
     token = cursor.token()
     if (score := _SET.fullmatch(token.core + ")" * token.suffix.startswith(")"))) is not None:
-        groups = [score.span(group) for group in (1, 2, 3)]
-        return _grouped(cursor, table, groups, token.core_end + token.suffix.startswith(")"))
+        games = _grouped(cursor, table, [score.span(1), score.span(2)], token.core_end, between=" ")
+        tie = f", {table.number_words.cardinal(int(score[3]))}"
+        start, end = token.core_start + score.start(3) - 1, token.core_start + score.end()
+        return Verbalization((*games.pieces, Piece(tie, start, end)), end)
     if _is_set(cursor):
         first, last = (part.span() for part in re.finditer(r"\d+", token.core))
         return _grouped(cursor, table, [first, last], token.core_end, between=" ")
@@ -290,19 +298,22 @@ def _grouped(
 
 
 def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "CO₂", "SO4", "NaCl" near a measure: the letters of a chemical formula and its figures."""
+    """ "CO₂", "SO4", "2NaOH", "Ca(OH)2", "KCl(aq)": letters of a chemical formula and its figures."""
     token = cursor.token()
-    if not table.letters or not _FORMULA.fullmatch(token.core):
+    state = _STATE_OF_MATTER.fullmatch(token.core) if token.suffix.startswith(")") else None
+    core = state[1] if state else token.core
+    if not table.letters or not _FORMULA.fullmatch(core):
         return None
-    elements = [part for part in _PARTS.findall(token.core) if part[0].isalpha()]
+    elements = [part for part in _PARTS.findall(core) if part[0].isalpha()]
     if not set(elements) <= _ELEMENTS:
         return None
-    plain = token.core.isalpha()
-    if plain and (
-        token.core.isupper() or not any(map(_OF_CHEMISTRY.fullmatch, words_near(cursor, table, 4)))
-    ):
+    atoms = core.lstrip("0123456789")
+    salt = _SALT.fullmatch(atoms) or any(map(_OF_CHEMISTRY.fullmatch, words_near(cursor, table, 4)))
+    if atoms.isalpha() and (atoms.isupper() or not salt):
         return None
-    return Verbalization(_formula_pieces(token.core, token.core_start, table), token.core_end)
+    return Verbalization(
+        _formula_pieces(token.core, token.core_start, table), token.core_end + (state is not None)
+    )
 
 
 def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
@@ -311,7 +322,9 @@ def _formula_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece,
     for part in _PARTS.finditer(text):
         at = start + part.start()
         if pieces:
-            pieces.append(Piece(" ", at, at + 1))
+            pieces.append(Piece("," if part.group() in "·⋅" else " ", at, at + 1))
+        if part.group() in "·⋅":
+            continue
         if part.group()[0].isalpha():
             pieces += spelled_pieces(part.group(), at, table)
         else:

@@ -15,7 +15,7 @@ _ANGLE = re.compile(
     rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{_MINUTES}](?:({NUMBER})(?:[{_SECONDS}]|[{_MINUTES}]{{2}})?)?)?([A-Z]{{1,2}})?"
 )
 _DEGREES = re.compile(rf"{NUMBER}[°º]")
-_PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}]")
+_PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
@@ -50,13 +50,13 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "25'" and "13"" of "40° 25' 13"": minutes and seconds of degrees, no feet and inches."""
     token = cursor.token()
-    match = _PART.fullmatch(token.core + token.suffix[:1])
+    match = _PART.match(token.text, token.core_start, token.end)
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or not _is_after_degrees(cursor, 1):
         return None
     unit = table.units["min" if match.group()[-1] in _MINUTES else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
-    end = token.core_start + match.end()
+    end = match.end()
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
@@ -67,7 +67,12 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
-    known = _is_after_degrees(cursor, 1) or _is_to_another(cursor, table) or _has_force(cursor, table)
+    known = (
+        _is_after_degrees(cursor, 1)
+        or _is_before_degrees(cursor)
+        or _is_to_another(cursor, table)
+        or _has_force(cursor, table)
+    )
     known = known or (table.language == "en" and _is_in_street(cursor))
     known = known or (table.language == "en" and _ROAD.fullmatch(cursor.previous().core) is not None)
     for back in range(1, _MOST_BETWEEN + 1):
@@ -110,10 +115,17 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
     return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or (long and ahead > 1))
 
 
+def _is_before_degrees(cursor: TokenCursor) -> bool:
+    """True for the "N" of "N 40° 26′" and of "N 40.7128°"."""
+    degrees, minutes = cursor.token(1), cursor.token(2)
+    whole = _DEGREES.fullmatch(degrees.core) is not None
+    return whole and ("." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None)
+
+
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:
     """True if degrees stand before, or minutes of degrees."""
     previous = cursor.previous(back)
     if _DEGREES.fullmatch(previous.core) and not previous.suffix:
         return True
-    found = _PART.fullmatch(previous.core + previous.suffix[:1])
+    found = _PART.match(previous.text, previous.core_start, previous.end)
     return found is not None and back < _MOST_BETWEEN and _is_after_degrees(cursor, back + 1)

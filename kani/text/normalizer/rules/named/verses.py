@@ -10,7 +10,8 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _VERSE = re.compile(
-    rf"(?P<chapter>\d{{1,3}})(?:(?P<mark>[:,.])(?P<verse>\d{{1,3}})[a-z]?(?:[{DASHES}](?P<last>\d{{1,3}})[a-z]?)?)?"
+    rf"(?P<chapter>\d{{1,3}})(?:(?P<mark>[:,.])(?P<verse>\d{{1,3}})[a-z]?"
+    rf"(?:[{DASHES}](?:(?P<until>\d{{1,3}})[:,.])?(?P<last>\d{{1,3}})[a-z]?)?)?"
 )
 _VERSES = re.compile(rf"\d{{1,3}}[a-z]?(?:[{DASHES}]\d{{1,3}}[a-z]?)?")
 _NUMBERS_OF_BOOKS = ("1", "2", "3")
@@ -62,17 +63,20 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         cursor.at += 1
     if not cited:
         named = before.core[:1].isupper() and match["mark"] == ":" and before.core not in _MIXED
+        named = named and not match["until"]
         if not named or not (match["last"] or (table.language == "en" and len(match["verse"]) != len("00"))):
             return None
     words = table.number_words
-    if match["last"] and int(match["last"]) <= int(match["verse"]):
+    places = [int(match[part] or match["chapter"]) for part in ("chapter", "until")]
+    if match["last"] and (places[1], int(match["last"])) <= (places[0], int(match["verse"])):
         return None
     at = token.core_start
     first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
     if not match["last"]:
         return Verbalization((Piece(first, at, token.core_end),), token.core_end)
     dash = at + match.end("verse")
-    last = f" {table.numbers.to} {words.cardinal(int(match['last']))}"
+    until = f"{words.cardinal(places[1])} " if match["until"] else ""
+    last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
     return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
 
