@@ -203,7 +203,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
     goes_on = following.isdigit() or following in _SIGNS
     if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
         return True
-    last = word.rpartition("-")[2]
+    last = re.split("[-/]", word)[-1]
     if _DAYS.fullmatch(word) or last in ABBREVIATIONS or (last.isalpha() and len(last) <= 3 and goes_on):
         return True
     parts = word.split(".")

@@ -222,6 +222,9 @@ class InlineReader:
         """
         before = self._plain.previous
         mark, count = run[0], len(run)
+        if count > 3 and after.isdigit():
+            # "****4021", the last figures of a card
+            return False
         if count > 2 or before == mark:
             return True
         if not (before.strip() or after.strip()):

@@ -157,7 +157,9 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
         # "doy 2/5 de mi sueldo", "gave 3/4 cup"
         near.clear()
-    if one <= other <= 100 and (rated & near or (last == "10" and one >= _LEAST_RATING and not counted)):
+    if one <= other <= 1000 and (
+        rated & near or (last in ("10", "100", "1000") and one >= _LEAST_RATING and not counted)
+    ):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
         # "3/5 for service"
