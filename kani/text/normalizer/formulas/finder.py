@@ -50,6 +50,11 @@ _MEASURES_OF_TWO = frozenset(
     "km cm mm nm dm kg mg ml mL cl dl ms ns kN kW mA mV kV Hz Pa kPa GB MB kB TB".split()
 )
 _UNITS_IN_BRACKETS = _MEASURES_OF_TWO | frozenset("° K J W m s g L N V".split())
+_AFTER_NUMBER = re.compile(r"[\d⁰¹²³⁴-⁹] ?\Z")
+_QUOTIENT = re.compile(
+    r"(?:[kmcnµM]?[mgJNWVAL]|[mk]?l|s|mol|kcal|kWh)/(?:k?m[²³23]?|k?g|m?[sLl]|min|h|mol|K|°C|d)(?:²|\^2)?(?!\w)"
+)
+"""A unit by another one: "m/s", "g/L"."""
 _AHEAD = re.compile(r" *(\S)")
 _WORD = re.compile(r"\w")
 _NUMBER = re.compile(r" *[-−]?\d")
@@ -124,14 +129,21 @@ def _runs(text: str, notation: Notation) -> Iterator[list[Part]]:
             continue
         part = Part(found.lastgroup or "", found.group(), at, found.end(), apart) if found else None
         apart = False
-        if run.parts and (part is None or not _goes_on(run, part, text, notation)):
+        measured = part is not None and _measures(part, text)
+        if run.parts and (part is None or measured or not _goes_on(run, part, text, notation)):
             yield run.parts
             run = _Run()
-        if part is not None and (run.parts or _begins(part, text, notation)):
+        if part is not None and not measured and (run.parts or _begins(part, text, notation)):
             run.add(part, notation.words.functions)
         at = part.end if part else at + 1
     if run.parts:
         yield run.parts
+
+
+def _measures(part: Part, text: str) -> bool:
+    """True for the "m" of "3 m/s", which no formula goes on with: the unit is read with its number."""
+    counted = _AFTER_NUMBER.search(text, max(0, part.start - 2), part.start) is not None
+    return part.kind == "letters" and counted and _QUOTIENT.match(text, part.start) is not None
 
 
 def _ahead(text: str, at: int) -> str:
@@ -220,7 +232,9 @@ def _operand_goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bo
     after_operator = last.text in _BEFORE_OPERAND or last.kind == "command"
     if lettered and not _is_operand(part, text, notation, after_operator=after_operator):
         return False
-    if not part.apart or after_operator or part.text in functions or last.text in functions:
+    # "log₂ 8"
+    called = run.parts[-2] if last.kind == "lowered" and len(run.parts) > 1 else last
+    if not part.apart or after_operator or part.text in functions or called.text in functions:
         return True
     if run.tex and lettered and part.text in notation.words.words:
         # "y" after a formula, the Spanish "and"

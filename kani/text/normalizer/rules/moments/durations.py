@@ -140,8 +140,8 @@ def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not number.core.isdecimal() or number.suffix or not table.times.during:
         return None
     unit = cursor.token(2).core
-    if of_trade(unit, cursor, table):
-        # "22 p. x 30 h.", of a knitter
+    if of_trade(unit, cursor, table) or cursor.token(3).core == "=":
+        # "22 p. x 30 h.", of a knitter; "7 days × 24 h = 168 h"
         return None
     known = table.units.get(unit) or table.units.get(unit.removesuffix("s"))
     days = [
