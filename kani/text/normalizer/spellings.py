@@ -257,7 +257,7 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"(\d\d) ?m\b(?![²³/2])",
         r"\1m\2",
     ),
-    ("es fr it pt", r"\b([12]),(\d\d) ?m(?= d[ei] (?:al|haut)|, \d{2,3} ?kg)", r"\1m\2"),
+    ("es fr it pt", r"\b([12]),(\d\d) ?m(?= d[ei] (?:al|haut)|, \d{2,3} ?kg| [ey]t? p[eè]s)", r"\1m\2"),
     ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(

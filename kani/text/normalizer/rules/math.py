@@ -18,7 +18,7 @@ _DIMENSIONS = re.compile(
 )
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _POWER = re.compile(
-    rf"(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
+    rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
@@ -102,7 +102,8 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         base = f"{base} {table.signs.get('×', table.numbers.by)} {table.number_words.cardinal(10)}"
     phrase, end = PhraseBuilder(), token.core_end
     exponent = named or f"{table.numbers.power} {say_exponent(raised, table)}"
-    phrase.add(f"{base} {exponent}", token.core_start, end)
+    about = f"{table.numbers.about} " if match["sign"] else ""
+    phrase.add(f"{about}{base} {exponent}", token.core_start, end)
     if (
         cursor.is_adjacent(1)
         and (measure := resolve_unit(cursor.token(1).core, table, attached=False)[0]) is not None
