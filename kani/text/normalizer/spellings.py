@@ -344,7 +344,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # A number of insurance, a type of aircraft
     ("", r"(?<![\d/])(\d\d)/(\d{7,10})/(\d\d)(?![\d/])", r"\1, \2, \3"),
     ("de en es fr it pt", r"\b([A-Z]\d{3})-(?=\d{3}\b)", r"\1 "),
-    ("", r"(?<![\w.])(\d{1,2})!=(?=\d)", r"\1! = "),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     ("", r"\b24/7/365\b", "24/7, 365"),
     ("", r"\bTL;DR\b", "TLDR"),
