@@ -344,6 +344,11 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # A number of insurance, a type of aircraft
     ("", r"(?<![\d/])(\d\d)/(\d{7,10})/(\d\d)(?![\d/])", r"\1, \2, \3"),
     ("de en es fr it pt", r"\b([A-Z]\d{3})-(?=\d{3}\b)", r"\1 "),
+    # "2024-06-05T14:30:00Z"
+    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?Z\b", r"\1, \2 UTC"),
+    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?(?=[+−-]\d\d)", r"\1, \2 UTC"),
+    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?\b", r"\1, \2"),
+    ("", r"\b(UTC|GMT)([+−-])0?(\d{1,2}):00\b", r"\1\2\3"),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     ("", r"\b24/7/365\b", "24/7, 365"),
     ("", r"\bTL;DR\b", "TLDR"),

@@ -7,9 +7,9 @@ from collections.abc import Callable, Container, Mapping
 from dataclasses import dataclass
 
 from kani.text.normalizer.rules.acronyms import common_words, letter_name
-from kani.text.normalizer.rules.fractions import say_fraction
+from kani.text.normalizer.rules.fractions import say_fraction, say_vulgar
 from kani.text.normalizer.rules.math import say_exponent
-from kani.text.normalizer.rules.numerals import parse_numeral, say_numeral
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, parse_numeral, say_numeral
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import Formulas, LanguageTable
 from kani.text.normalizer.unspaced.table import UnspacedTable, unspaced_table_for
@@ -51,6 +51,8 @@ def _spaced(table: LanguageTable) -> Notation:
     words = table.number_words
 
     def number(written: str) -> str:
+        if written in VULGAR_FRACTIONS:
+            return say_vulgar(written, table)
         numeral = parse_numeral(written, table)
         return written if numeral is None else say_numeral(numeral, table)
 

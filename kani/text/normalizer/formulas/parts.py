@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 PARTS = re.compile(
     r"(?P<words>\\(?:text|textbf|mbox|begin|end) ?\{[^{}\n]{0,60}\})"
-    r"|(?P<command>\\(?:[A-Za-z]+|[^\w\s]))|(?P<number>\d+(?:[.,]\d+)*)|(?P<letters>[A-Za-zͰ-Ͽ]+)"
+    r"|(?P<command>\\(?:[A-Za-z]+|[^\w\s]))|(?P<number>[½⅓¼¾⅔]|\d+(?:[.,]\d+)*)|(?P<letters>[A-Za-zͰ-Ͽ]+)"
     r"|(?P<raised>[⁺⁻]?[⁰¹²³⁴-⁹]+)|(?P<lowered>[₀-₉]+)|(?P<space>[ \u00a0\u2009\u202f\n]+)"
     r"|(?P<sign>''|\*\*(?=\w)|->|=>|<=|>=|!=|==|[-+−–±×·⋅∗*/÷=≠≈<>≤≥^_!|,()\[\]{}→⇒∞√∛∫∑∏∂∇∈∪∩∀∃′'’&°])"
 )
