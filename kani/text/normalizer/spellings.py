@@ -92,6 +92,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ),
     ("", r"\+/[-−–](?= ?\d)", "±"),
     # Signs between the parts of an address at the end of a letter
+    ("", r"(?<=[:.;,!?]) [•●▪◦‣] ", " "),
+    ("", r"(?<=\S) [•●▪◦‣] (?=\S)", ", "),
     ("", r" · (?=[^\W\d_])|(?<=[^\W\d_]) · |(?<=[^\W\d_]\.) · ", ", "),
     # A division and a product of an equation
     ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),

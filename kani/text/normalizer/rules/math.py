@@ -139,7 +139,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     half = sign in DASHES and _is_half(cursor, table)
     attached = _AMOUNT.fullmatch(first)
     measured = (sign in "x×" or sign in DASHES) and (
-        first in table.units
+        (first in table.units and cursor.previous(2).core[-1:].isnumeric())
         or (attached is not None and attached["unit"] in table.units)
         or (sign in "x×" and not first[-1:].isdecimal() and cursor.previous(2).core.isdecimal())
     )
