@@ -245,6 +245,7 @@ export class Book {
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text, false, this.#book.language);
+    find("words").classList.toggle("titled", this.#text.startsWith(`${this.#book.chapters[at].title}\n`));
     // The next arrow key chooses the next chapter.
     find("text").blur();
     focused.focus({ preventScroll: true, focusVisible });

@@ -75,6 +75,8 @@ class Compose {
     this.#text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
     });
+    // The first text is there to be written over.
+    this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");
       this.give(this.#exampleOf(example));
