@@ -74,7 +74,10 @@ export class Book {
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
     find("compose").addEventListener("submit", () => this.#closed());
-    remember(find("book-size"), "kani.text-size", (size) => document.documentElement.style.setProperty("--size", size));
+    remember(find("book-size"), "kani.text-size", (size) => {
+      document.documentElement.style.setProperty("--size", size);
+      find("follow").click();
+    });
     setInterval(() => this.#book && this.#tellPlace(), PLACE_EVERY_MS);
   }
 
@@ -110,7 +113,7 @@ export class Book {
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
     if (!again) this.#makes.text = "";
-    if (!again) compose.suit(entry.language);
+    if (!again) compose.suit(entry.language, this.#place[3]);
     // A book that was read to its end begins anew.
     const [at, from] = !again && shareRead(entry) === 1 ? [0, 0] : this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
@@ -146,7 +149,7 @@ export class Book {
     return this.#book.chapters[this.#at].text.trim();
   }
 
-  /** The chapter that was heard last, and its character that a sentence begins at; those of other chapters, by their numbers. */
+  /** The chapter that was heard last, and its character that a sentence begins at; those of other chapters, by their numbers; and the voice. */
   get #place() {
     return places.object[this.#book.id] ?? [0, 0];
   }
@@ -198,16 +201,12 @@ export class Book {
       find("sleep").value = "";
       find("sleep").dispatchEvent(new Event("change"));
     }
-    const { chapters } = this.#book;
-    const isLast = this.#at + 1 === chapters.length;
-    this.#keepPlace(isLast ? chapters[this.#at].text.length : 0);
+    const isLast = this.#at + 1 === this.#book.chapters.length;
+    this.#keepPlace(isLast ? this.#book.chapters[this.#at].text.length : 0);
     if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /**
-   * Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do.
-   * @param {boolean} moves from the place that is heard: ahead by a second at least; what rests goes on resting
-   */
+  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
   readFrom(place, came, moves = false) {
     if (came && !playback.differs) return false;
     const text = this.#text;
@@ -245,6 +244,7 @@ export class Book {
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text, false, this.#book.language);
+    find("words").classList.toggle("titled", this.#text.startsWith(`${this.#book.chapters[at].title}\n`));
     // The next arrow key chooses the next chapter.
     find("text").blur();
     focused.focus({ preventScroll: true, focusVisible });
@@ -260,7 +260,7 @@ export class Book {
 
   /** Remember a place. */
   #keepPlace(from) {
-    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }];
+    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.choice.voice];
     const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
     places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;

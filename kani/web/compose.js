@@ -75,6 +75,8 @@ class Compose {
     this.#text.addEventListener("keydown", (event) => {
       if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
     });
+    // The first text is there to be written over.
+    this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
     find("example").addEventListener("click", async () => {
       const { example } = await import("./examples.js");
       this.give(this.#exampleOf(example));
@@ -184,10 +186,10 @@ class Compose {
     this.#offer();
   }
 
-  /** Have a text of a language spoken in that, also if another one is chosen, or a voice of another; but one's own voice stays. */
-  suit(language) {
+  /** Have a text of a language spoken in that, also if another one is chosen, or a voice of another; but one's own voice stays. voice: that of the text before. */
+  suit(language, voice = this.#wanted.voice) {
     const fits = (tag = "") => !tag || !language || primary(tag) === primary(language);
-    const { language: chosen, voice } = this.#wanted;
+    const { language: chosen } = this.#wanted;
     const named = this.voices.find(({ id }) => id === voice);
     this.#wanted = { language: fits(chosen) ? chosen : "", voice: named?.kept || fits(named?.language) ? voice : "" };
   }
@@ -248,10 +250,7 @@ class Compose {
     };
   }
 
-  /**
-   * The parameters of the part of a text after one that was spoken in ``language``.
-   * @param {boolean} voiced whether parts have voices of their own, which may speak another language
-   */
+  /** The parameters of the part of a text after one that was spoken in ``language``; voiced: parts have voices of their own, which may speak another language. */
   following(params, language, voiced) {
     if (!params.languages) return params;
     // A short part by itself might be taken for another language.
@@ -280,8 +279,8 @@ class Compose {
   /** An example makes room for that of the language. */
   async #replaceExample() {
     const { example, isExample } = await import("./examples.js");
-    // A text that is being written stays, and so does its selection, which the next letter will replace.
-    if (document.activeElement?.id === "text") return;
+    // A text that is being written stays, and so does its selection, which the next letter will replace; so does one that is heard.
+    if (document.activeElement?.id === "text" || "sounds" in find("stage").dataset) return;
     if (this.#text.value.trim() && !isExample(this.#text.value)) return;
     this.#given = this.#text.value = this.#exampleOf(example);
     this.#text.dispatchEvent(new Event("input", { bubbles: true }));

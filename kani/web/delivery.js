@@ -5,7 +5,7 @@ import { number, t } from "./i18n.js";
 import { remember } from "./storage.js";
 
 /** Seconds of speech in a second of playback. */
-const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2];
+const TEMPOS = [0.5, 0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.25, 1.3, 1.4, 1.5, 1.75, 2, 2.5, 3];
 
 /** Offer the speeds of playback in a list; this browser remembers the choice. changed: called with it now and after each change. */
 export function offerTempos(list, changed) {

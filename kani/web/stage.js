@@ -55,7 +55,6 @@ export class Stage {
       const there = second >= 0 && (second <= length || this.#foreseen <= length);
       if (there || !readFrom(Math.floor(place), false, true)) seek(second, player.paused);
     });
-    find("words").ariaLabel = t("words.label");
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
       const from = this.#words.timeOf(target);

@@ -39,6 +39,7 @@ export const texts = {
   "stop": "إيقاف",
   "download": "صوت، WAV",
   "words.label": "النص، وتُضاء كل كلمة عند سماعها",
+  "words.back": "العودة إلى الصوت",
   "arrivals.label": "وصل {n} من المقاطع خلال {time}، وفيها {length} من الصوت",
   "figures.first": "أول صوت",
   "figures.factor": "معامل الزمن الحقيقي",

@@ -40,6 +40,7 @@ export const texts = {
   "stop": "Stop",
   "download": "Audio, WAV",
   "words.label": "The text, each word lit while it is heard",
+  "words.back": "Back to the voice",
   "arrivals.label": "{n} chunks came in {time}, {length} of audio",
   "figures.first": "First sound",
   "figures.factor": "Real-time factor",

@@ -39,6 +39,7 @@ export const texts = {
   "stop": "Detener",
   "download": "Audio, WAV",
   "words.label": "El texto, con cada palabra iluminada mientras se oye",
+  "words.back": "Volver a la voz",
   "arrivals.label": "Llegaron {n} trozos en {time}, {length} de audio",
   "figures.first": "Primer sonido",
   "figures.factor": "Factor de tiempo real",

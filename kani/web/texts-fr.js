@@ -39,6 +39,7 @@ export const texts = {
   "stop": "Arrêter",
   "download": "Audio, WAV",
   "words.label": "Le texte, chaque mot éclairé pendant qu’il est entendu",
+  "words.back": "Revenir à la voix",
   "arrivals.label": "{n} blocs reçus en {time}, {length} d’audio",
   "figures.first": "Premier son",
   "figures.factor": "Facteur temps réel",

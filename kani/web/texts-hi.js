@@ -39,6 +39,7 @@ export const texts = {
   "stop": "रोकें",
   "download": "ऑडियो, WAV",
   "words.label": "पाठ, जिसमें सुनाई दे रहा शब्द उभरता है",
+  "words.back": "आवाज़ पर लौटें",
   "arrivals.label": "{time} में {n} खंड आए, {length} का ऑडियो",
   "figures.first": "पहली ध्वनि",
   "figures.factor": "रियल-टाइम गुणक",

@@ -39,6 +39,7 @@ export const texts = {
   "stop": "停止",
   "download": "音声 WAV",
   "words.label": "テキスト。聞こえている言葉が強調されます",
+  "words.back": "音声の位置へ",
   "arrivals.label": "{time} で {n} 個のブロックを受信、音声 {length}",
   "figures.first": "最初の音",
   "figures.factor": "リアルタイム係数",

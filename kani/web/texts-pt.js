@@ -39,6 +39,7 @@ export const texts = {
   "stop": "Parar",
   "download": "Áudio, WAV",
   "words.label": "O texto, com cada palavra acesa enquanto é ouvida",
+  "words.back": "Voltar à voz",
   "arrivals.label": "{n} blocos chegaram em {time}, {length} de áudio",
   "figures.first": "Primeiro som",
   "figures.factor": "Fator de tempo real",

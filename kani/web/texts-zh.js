@@ -39,6 +39,7 @@ export const texts = {
   "stop": "停止",
   "download": "音频 WAV",
   "words.label": "文本，正在播放的词会亮起",
+  "words.back": "回到朗读处",
   "arrivals.label": "{time}内收到 {n} 个音频块，共 {length}音频",
   "figures.first": "首次出声",
   "figures.factor": "实时率",

@@ -22,10 +22,7 @@ export class Transcript {
   time = Date.now();
   /** Name of the file that was heard, "" of the microphone. */
   name = "";
-  /**
-   * A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text,
-   * start, end, glued}]}; start, end: seconds; glued: without a space before it.
-   */
+  /** A row for each sentence: {speaker: name or "", paragraph: it follows a pause or another speaker, words: [{text, start, end, glued}]}; start, end: seconds; glued: without a space before it. */
   rows = [];
   /** What was heard, a Blob; null for none. */
   recording = null;

@@ -1,14 +1,13 @@
 /** The text that is spoken, each word lit while it is heard; its times come once it was said, so the next one is lit with it, unless a mark is between them. */
 
-import { make } from "./element.js";
+import { find, make } from "./element.js";
 import { nameOf } from "./voices.js";
 
 /** Scripts that are written from right to left. */
 const RIGHT_TO_LEFT = new Set(["ar", "arc", "ckb", "dv", "fa", "he", "ps", "sd", "ug", "ur", "yi"]);
 /** Characters of the text that are searched for the next word. */
 const AHEAD = 100;
-/** Milliseconds for which a reader who has scrolled away is left at that place, and for which a scroll goes on. */
-const STAYS_MS = 10_000;
+/** Milliseconds for which a scroll goes on. */
 const SETTLES_MS = 1000;
 /** What a voice says. */
 export const SPEAKABLE = /[\p{L}\p{N}]/u;
@@ -42,14 +41,18 @@ export class Words {
   #known = 0;
   #words = [];
   #current = -1;
-  /** The word that was followed last; null before the first. */
-  #followed = null;
+  /** The word that is lit, and when it was scrolled away from, -Infinity if it was not. */
+  #lit = this.#next;
   #scrolled = -Infinity;
 
   /** @param {HTMLElement} box where the text is shown */
   constructor(box) {
     this.#box = box;
     for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
+    find("follow").addEventListener("click", () => {
+      this.#scrolled = -Infinity;
+      this.#follow(this.#lit);
+    });
   }
 
   /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or "". */
@@ -65,7 +68,8 @@ export class Words {
     this.#known = 0;
     this.#words = [];
     this.#current = -1;
-    this.#followed = null;
+    this.#scrolled = -Infinity;
+    this.#lit = this.#next;
     this.#foresee();
     // No empty line above the first one.
     if (before) reveal(this.#box, this.#next, before.endsWith("\n") ? 0 : 1);
@@ -119,6 +123,7 @@ export class Words {
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
+    find("follow").hidden = true;
     set(this.#next, "");
     for (const { word } of this.#words) {
       word.classList.remove("now");
@@ -158,12 +163,15 @@ export class Words {
   }
 
   #follow(word) {
-    const since = performance.now() - this.#scrolled;
-    if (since < STAYS_MS && !isSeen(this.#box, word)) return;
+    const before = this.#lit;
+    this.#lit = word;
+    // Who has scrolled away is left there until it is asked for, or the voice gets there.
+    const away = this.#scrolled > 0 && !isSeen(this.#box, word);
+    find("follow").hidden = !away;
+    if (away) return;
     // A word may be lit before a wheel has moved it out of sight.
-    if (since > SETTLES_MS) this.#scrolled = -Infinity;
-    follow(this.#box, word, this.#followed);
-    this.#followed = word;
+    if (performance.now() - this.#scrolled > SETTLES_MS) this.#scrolled = -Infinity;
+    follow(this.#box, word, before);
   }
 }
 

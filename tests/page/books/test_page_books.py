@@ -430,16 +430,21 @@ def test_sleep_timer_shows_what_is_left_and_ends_what_is_heard(visitor: Visitor,
     assert page.locator("#tempo option").count() >= 10
 
 
-def test_text_is_followed_again_some_time_after_it_was_scrolled(visit: Visit, tmp_path: Path) -> None:
+def test_text_that_was_scrolled_is_followed_again_when_asked(visit: Visit, tmp_path: Path) -> None:
     page = visit(viewport={"width": 390, "height": 500}).page
     read_long(page, tmp_path, "() => document.querySelector('#words .now')", "\n\n")
     page.hover("#words")
     page.mouse.wheel(0, 3000)
     page.wait_for_function("() => words.scrollTop > 900")
-    page.wait_for_timeout(2000)
-    assert page.evaluate("words.scrollTop") > 900
+    back = page.get_by_role("button", name="Back to the voice")
+    expect(back).to_be_visible()
     page.evaluate(LATER)
+    heard = page.inner_text("#words .now")
+    page.wait_for_function("heard => document.querySelector('#words .now')?.innerText !== heard", arg=heard)
+    assert page.evaluate("words.scrollTop") > 900
+    back.click()
     page.wait_for_function("() => words.scrollTop < 900")
+    expect(back).to_be_hidden()
 
 
 def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, tmp_path: Path) -> None:
@@ -504,6 +509,20 @@ def test_voice_of_the_books_language_is_shown(visitor: Visitor, tmp_path: Path) 
     page.get_by_role("button", name="Next chapter").click()
     expect(page.locator("#text")).to_have_value("El tren sale tarde.")
     expect(page.locator("#language")).to_have_value("fr")
+
+
+def test_book_keeps_its_voice_after_one_in_another_language(visitor: Visitor, tmp_path: Path) -> None:
+    page = visitor.page
+    read_long(page, tmp_path, BEGUN)
+    page.click("#playback summary")
+    page.select_option("#player-voice", index=3)
+    voice = page.input_value("#voice")
+    page.wait_for_function("id => localStorage['kani.places'].includes(id)", arg=voice)
+    give(page, epub(tmp_path / "b.epub"))
+    expect(page.locator("#text")).to_have_value(ONE)
+    assert page.input_value("#voice") == ""
+    give(page, tmp_path / "Long.md")
+    expect(page.locator("#voice")).to_have_value(voice)
 
 
 def test_keys_move_and_rest_what_is_heard(visitor: Visitor, tmp_path: Path) -> None:
