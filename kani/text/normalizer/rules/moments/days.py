@@ -12,7 +12,7 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
 _NUMBER = re.compile(r"\d+")
-_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_YEAR = re.compile(r"1(?:0[1-9]|[1-9]\d)\d|20\d\d")
 
 
 def say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
