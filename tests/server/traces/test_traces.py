@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
 from tests.protocols.languages import speakers
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
-from tests.runtime.conftest import served
+from tests.runtime.conftest import Answering, served
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
@@ -105,18 +105,14 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
     collector = TraceCollector()
     collector.answers.set()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             collector.asked.set()
             collector.answers.wait()
             if self.path == "/v1/traces":
                 collector.add({name.lower(): value for name, value in self.headers.items()}, body)
-            self.send_response(200 if self.path == "/v1/traces" else 404)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
+            self.answer(200 if self.path == "/v1/traces" else 404)
 
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
