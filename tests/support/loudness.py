@@ -1,6 +1,8 @@
 """Tiny recognisers: every loud step of the audio is a word, in recordings every loud second."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 import numpy as np
 
@@ -71,6 +73,40 @@ class LoudnessRecognizer:
                 if np.abs(samples).mean() > LOUD:
                     yield _segment(word, second, options)
                 second += 1
+
+
+class HeldRecognizer(LoudnessRecognizer):
+    """Holds a recording at ``at_s``, or after its end, until it may ``go_on``; None: never."""
+
+    def __init__(self, at_s: float | None = None) -> None:
+        super().__init__()
+        self.holding = self.closed = False
+        self.go_on = asyncio.Event()
+        self._at_s = at_s
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        async def held() -> AsyncIterator[Samples]:
+            taken = 0
+            async for piece in audio:
+                taken += len(piece)
+                if self._at_s is not None and taken >= self._at_s * RATE:
+                    await self._hold()
+                yield piece
+            if self._at_s is not None:
+                await self._hold()
+
+        try:
+            async with aclosing(super().transcribe(held(), options)) as segments:
+                async for segment in segments:
+                    yield segment
+        finally:
+            self.closed = True
+
+    async def _hold(self) -> None:
+        self.holding = True
+        await self.go_on.wait()
 
 
 class PausingRecognizer(LoudnessRecognizer):

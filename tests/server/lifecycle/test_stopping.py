@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 from kani.server.connections import Connections
-from tests.support.loudness import LoudnessRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.loudness import HeldRecognizer
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.servers.serving import InProcessServer, serving
 
@@ -134,24 +132,6 @@ async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
     assert not errors_in(caplog)
 
 
-class WaitingRecognizer(LoudnessRecognizer):
-    """Hears the first second, and waits until it may go on; ``patient`` ones then need some time for each."""
-
-    def __init__(self, *, patient: bool = False) -> None:
-        super().__init__()
-        self.began, self.go_on = asyncio.Event(), asyncio.Event()
-        self._patient = patient
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        async for segment in super().transcribe(audio, options):
-            yield segment
-            self.began.set()
-            await self.go_on.wait()
-            await asyncio.sleep(0.01 * self._patient)
-
-
 async def draining(server: InProcessServer, client: httpx.AsyncClient) -> None:
     """Stop a server, and return once it takes no more requests."""
     server.stop.set()
@@ -173,16 +153,15 @@ FILE = {"file": ("a.wav", LONG)}
     ids=["openai", "elevenlabs", "kyutai"],
 )
 async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, given: dict[str, Any]) -> None:
-    recognizer = WaitingRecognizer(patient=True)
+    recognizer = HeldRecognizer(0.0)
     async with (
         asyncio.timeout(WITHIN_S),
         serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server,
         httpx.AsyncClient() as client,
     ):
         asking = asyncio.create_task(client.post(f"{server.http_url}{path}", **given))
-        await recognizer.began.wait()
+        await happens(lambda: recognizer.holding)
         await draining(server, client)
-        recognizer.go_on.set()
         answer = await asking
     assert answer.status_code == 503 and answer.headers["retry-after"]
     assert "the server is " in answer.text
@@ -209,7 +188,7 @@ async def test_speech_in_events_says_why_it_ends(tmp_path: Path) -> None:
 
 async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
     """Its upload began before the server stopped, and ends while another is finished."""
-    recognizer = WaitingRecognizer()
+    recognizer = HeldRecognizer(0.0)
     recording = wav(SECOND, 16_000)
     more = asyncio.Event()
 
@@ -229,7 +208,7 @@ async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
         )
         json_type = {"content-type": "application/json"}
         late = asyncio.create_task(client.post(url, content=body(), headers=json_type))
-        await recognizer.began.wait()
+        await happens(lambda: recognizer.holding)
         metric = 'kani_received_bytes_total{transport="http"}'
         while True:
             lines = (await client.get(f"{server.http_url}/metrics")).text.splitlines()
