@@ -1,6 +1,6 @@
 """What the ears can do, by each protocol that listens, over recognisers that hear loud sounds or are slow."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +15,7 @@ from wyoming.event import Event
 
 from kani.composition import speech_service
 from kani.core.diarization.diarizer import Diarizer
-from kani.core.recognizer import NO_WORDS, Mark, RecognitionEvent, Recognizer
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
+from kani.core.recognizer import NO_WORDS, Recognizer
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.link import Link
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
@@ -103,26 +101,11 @@ async def test_expected_words_reach_the_recogniser(furnish: Furnish, door: Door)
     assert not recognizer.prompts and not recognizer.options.prompt
 
 
-class Wordless(PausingRecognizer):
-    """Hears voices and no words, as of robotic speech."""
-
-    def __init__(self) -> None:
-        super().__init__(words=[""] * 20)
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        async for _ in audio:
-            pass
-        return
-        yield  # of no segment
-
-
 @by_name(DOORS)
 async def test_speech_without_words_is_told_honestly(furnish: Furnish, door: Door) -> None:
-    # Without words a turn of Unmute's ends after 4 s.
-    speech = np.concatenate([SPEECH, quiet(3.0)])
-    house = await furnish(Wordless())
+    # No second of a recording is loud enough for a word; without words a turn of Unmute's ends after 4 s.
+    speech = np.concatenate([quiet(0.7), loud(0.6), quiet(5.0)])
+    house = await furnish(PausingRecognizer(words=[""] * 20))
     if (reason := SAY_WHY.get(door)) is None:
         assert await door(house, speech, ()) == ""
         return
@@ -139,29 +122,6 @@ async def test_speakers_are_named(furnish: Furnish, door: Speakers) -> None:
     assert said == [("A", "¡bum, hm."), ("B", "¡bum, hm."), ("A", "¡bum, hm.")]
 
 
-class Recording(PausingRecognizer):
-    """Keeps what it hears in each recognition."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[list[Samples]] = []
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        pieces: list[Samples] = []
-        self.heard.append(pieces)
-
-        async def kept() -> AsyncGenerator[Samples | Mark, None]:
-            async for piece in audio:
-                if not isinstance(piece, Mark):
-                    pieces.append(piece)
-                yield piece
-
-        async for event in super().recognize(kept(), language):
-            yield event
-
-
 async def beta(client: Client, reduction: Any) -> Any:
     session = {"input_audio_noise_reduction": reduction, "turn_detection": doors.VAD}
     await client.send("transcription_session.update", session=session)
@@ -176,7 +136,7 @@ async def current(client: Client, kind: str, reduction: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["transcription", "realtime", "beta"])
 async def test_noise_reduction_is_accepted_and_changes_no_sample(furnish: Furnish, kind: str) -> None:
-    recognizer = Recording()
+    recognizer = PausingRecognizer()
     query, how = ("model=gpt-realtime" if kind == "realtime" else "intent=transcription"), {}
     if kind == "beta":
         how = {"additional_headers": BETA}
