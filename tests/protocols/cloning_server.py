@@ -26,11 +26,8 @@ class EchoEngine(ToneEngine):
     """
 
     def __init__(self) -> None:
-        super().__init__(clones=True)
+        super().__init__(clones=True, name="echo")
         self.deaf = False
-        voices = tuple(replace(voice, id=f"echo:{voice.id}", engine="echo") for voice in self.info.voices)
-        defaults = {voice.language: voice.id for voice in voices}
-        self.info = replace(self.info, name="echo", voices=voices, default_voices=defaults)
 
     async def embed(self, recording: Recording) -> Embedding:
         if self.deaf:

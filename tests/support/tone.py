@@ -27,6 +27,8 @@ WORD = re.compile(r"[\w%]+")
 class ToneEngine:
     """Says a word in ``LETTER_S`` seconds a letter, one word a step; breaks at the word "kaputt".
 
+    It has voices such as "tone_es", or "echo:tone_es" under the ``name`` "echo".
+
     ``allow`` is how many steps it may take before it waits for more; None is no bound. ``seen`` is
     what it saw of each segment's text, as that grew; ``words`` is all that it said.
     """
@@ -42,13 +44,15 @@ class ToneEngine:
         clones: bool = False,
         languages: tuple[str, ...] = ("es", "en"),
         allow: int | None = None,
+        name: str = "tone",
     ):
+        ids = {tag: f"tone_{tag}" if name == "tone" else f"{name}:tone_{tag}" for tag in languages}
         self.info = EngineInfo(
-            name="tone",
+            name=name,
             version="1",
             sample_rate=RATE,
-            voices=tuple(Voice(f"tone_{tag}", "Tone", tag, "tone") for tag in languages),
-            default_voices={tag: f"tone_{tag}" for tag in languages},
+            voices=tuple(Voice(voice, "Tone", tag, name) for tag, voice in ids.items()),
+            default_voices=ids,
             max_concurrency=places,
             speed_range=native,
             supported_fields=frozenset({"seed"}),
