@@ -18,6 +18,9 @@ from kani.text.incremental_text import IncrementalText
 
 RATE = 1000
 LETTER_S = 0.1
+LEVEL = 0.5
+"""Of its voice; that of a recording is as loud against it as the recording was."""
+
 HELD = 2
 """How many words of a text that is being written it keeps back until more come."""
 
@@ -118,7 +121,7 @@ class ToneEngine:
         at_s = 0.0
         try:
             for word in WORD.finditer(segment.text):
-                chunk = await self._say(word, at_s, segment.speed)
+                chunk = await self._say(word, at_s, segment)
                 yield chunk
                 at_s = chunk.end_s
         finally:
@@ -140,7 +143,7 @@ class ToneEngine:
                 words = list(WORD.finditer(text))
                 certain = words if complete else words[:-HELD]
                 for word in certain[said:]:
-                    chunk = await self._say(word, at_s, segment.speed)
+                    chunk = await self._say(word, at_s, segment)
                     yield chunk
                     at_s = chunk.end_s
                 said = len(certain)
@@ -149,7 +152,7 @@ class ToneEngine:
         finally:
             self.under_way -= 1
 
-    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
+    async def _say(self, word: re.Match[str], at_s: float, segment: Segment) -> SpeechChunk:
         while self.allow is not None and self.steps >= self.allow:
             self.moved.clear()
             await self.moved.wait()
@@ -157,9 +160,10 @@ class ToneEngine:
         if word.group() == "kaputt":
             raise EngineFailed("the tone broke")
         self.words.append(word.group())
-        count = round(len(word.group()) * LETTER_S / speed * RATE)
+        count = round(len(word.group()) * LETTER_S / segment.speed * RATE)
         pitch = 50 + sum(map(ord, word.group())) % 100
-        samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
+        level = LEVEL if segment.embedding is None else LEVEL * segment.embedding.values[0]
+        samples = level * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
         span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
         return SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))
 
