@@ -10,6 +10,7 @@ import numpy as np
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.core.voices.store import NewVoice
+from tests.support.servers.address import Addressed
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import LEVEL, ToneEngine
 
@@ -18,7 +19,7 @@ NO_SPEECH = "there is no speech in the recording: record some sentences of the v
 
 
 @dataclass(frozen=True)
-class CloningServer:
+class CloningServer(Addressed):
     """The server's engine comes first and does not clone, ``echo`` does; folder: of VoxCPM's voices."""
 
     server: InProcessServer
@@ -26,12 +27,8 @@ class CloningServer:
     folder: Path
 
     @property
-    def url(self) -> str:
-        return self.server.url
-
-    @property
-    def http_url(self) -> str:
-        return self.server.http_url
+    def port(self) -> int:  # type: ignore[override]
+        return self.server.port
 
     async def keep(self, name: str, level: float) -> None:
         await self.server.service.cloning.add(new_voice(name, level))
