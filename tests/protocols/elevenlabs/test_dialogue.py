@@ -24,8 +24,9 @@ from kani.core.types import Boundary
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, SPEAKER_PAUSE_S
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech
-from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
+from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.servers.app_server import AppServer
+from tests.support.servers.serving import InProcessServer
 from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
@@ -34,18 +35,18 @@ LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [
 
 
 @pytest.fixture
-async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
+async def calls(tmp_path: Path) -> AsyncIterator[InProcessServer]:
     limits = {"KANI_ELEVENLABS_MAX_TEXT": str(MAX_TEXT), "KANI_MAX_WAITING": "0"}
     async with tone_app(tmp_path, KANI_RATE_PER_MINUTE="5", **limits) as app:
         yield app
 
 
 async def post(
-    calls: ToneApp, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
+    calls: InProcessServer, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
 ) -> httpx.Response:
     params = {"output_format": f"pcm_{8 * RATE}"}
     inputs = [{"text": text, "voice_id": voice} for text, voice in lines]
-    return await calls.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
+    return await calls.post(PATH + call, json={"inputs": inputs} | body, params=params)
 
 
 def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
@@ -74,17 +75,17 @@ def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
     assert len(samples) / (8 * RATE) == pytest.approx(ends[-1], abs=0.002)
 
 
-async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: ToneApp) -> None:
+async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: InProcessServer) -> None:
     told = (await post(calls, "/with-timestamps")).json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment", "voice_segments"}
     assert_timed(told, LINES)
-    assert calls.tone.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
-    assert [segment.voice for segment in calls.tone.segments] == ["tone_es", "tone_en", "tone_en"]
+    assert calls.engine.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
+    assert [segment.voice for segment in calls.engine.segments] == ["tone_es", "tone_en", "tone_en"]
     spoken = "".join(told["normalized_alignment"]["characters"])
     assert "laughs" not in spoken and "Hello you." in spoken
 
 
-async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
+async def test_four_calls_have_the_same_audio(calls: InProcessServer) -> None:
     whole, stream, timed, lines = [await post(calls, call) for call in CALLS]
     parts = [json.loads(line) for line in lines.content.splitlines()]
     audio = b"".join(base64.b64decode(part["audio_base64"]) for part in parts)
@@ -100,7 +101,7 @@ async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
         assert [index for ends in ranges for index in range(*ends)] == list(range(len(characters)))
 
 
-async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
+async def test_headers_have_cost_unused_fields_and_tags(calls: InProcessServer) -> None:
     asked = {
         "model_id": "eleven_v3",
         "settings": {"stability": 0.2, "similarity": 0.4},
@@ -113,31 +114,31 @@ async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
         assert answer.headers["character-cost"] == str(sum(len(text) for text, _ in LINES))
         unused = "[laughs], [sighs], future_text, settings.similarity, settings.stability"
         assert answer.headers["x-unused"] == unused
-    assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
+    assert {segment.sampling.seed for segment in calls.engine.segments} == {7}
 
 
-async def test_tags_are_silence_and_of_later_models_only(calls: ToneApp) -> None:
+async def test_tags_are_silence_and_of_later_models_only(calls: InProcessServer) -> None:
     lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
     assert_timed((await post(calls, "/with-timestamps", lines)).json(), lines)
-    assert calls.tone.words == ["Hello"]
+    assert calls.engine.words == ["Hello"]
     for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
-        calls.tone.words.clear()
+        calls.engine.words.clear()
         body = {"text": "[whispers] Hello.", "model_id": model}
-        answer = await calls.client.post("/v1/text-to-speech/tone_en", json=body)
-        assert calls.tone.words == words
+        answer = await calls.post("/v1/text-to-speech/tone_en", json=body)
+        assert calls.engine.words == words
         assert answer.headers.get("x-unused") == ("[whispers]" if model == "eleven_v3" else None)
 
 
-async def test_unknown_voice_is_named_with_its_input(calls: ToneApp) -> None:
+async def test_unknown_voice_is_named_with_its_input(calls: InProcessServer) -> None:
     for call in CALLS:
         answer = await post(calls, call, [*LINES[:2], ("Who?", "nobody")])
         detail = answer.json()["detail"]
         assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
         assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
-    assert calls.tone.words == []
+    assert calls.engine.words == []
 
 
-async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
+async def test_rate_limit_counts_a_dialogue_once(calls: InProcessServer) -> None:
     statuses = [(await post(calls)).status_code for _ in range(6)]
     assert statuses == [200] * 5 + [429]
 

@@ -164,15 +164,14 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp) -> Non
             KANI_ELEVENLABS_URL=service.url,
         )
         asked = len(service.voices_asked)
-        async with httpx.AsyncClient(base_url=server.http_url) as client:
-            form = {"name": "ana", "consent": CONSENT}
-            made = await client.post(ADD, data=form, files=[("files", recording())])
-            assert made.json()["voice_id"] == "custom:ana"
-            account = (await client.get("/v1/user/subscription")).json()
-            assert not account["can_use_instant_voice_cloning"]
-            assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
-            answer = await client.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
-            assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
+        form = {"name": "ana", "consent": CONSENT}
+        made = await server.post(ADD, data=form, files=[("files", recording())])
+        assert made.json()["voice_id"] == "custom:ana"
+        account = (await server.get("/v1/user/subscription")).json()
+        assert not account["can_use_instant_voice_cloning"]
+        assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
+        answer = await server.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
+        assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
         [exchange] = service.exchanges
         assert VOICE in exchange.path
 

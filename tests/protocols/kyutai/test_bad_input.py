@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import av
-import httpx
 import msgspec
 import numpy as np
 import psutil
@@ -367,8 +366,7 @@ async def test_invalid_request_is_refused(
         status, told = await denied(espeak_app.url + call.removeprefix("WS "), additional_headers=KEY)
     else:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY) as client:
-            answer = await client.post(call, content=content)
+        answer = await espeak_app.post(call, content=content, headers=KEY)
         status, told = answer.status_code, answer.json()["error"]["message"]
     assert status == (413 if body == BIG else 400) and told.startswith(reason)
 
@@ -410,8 +408,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
             assert not answer.messages
     answer = await tell(server)
     assert (answer.code, answer.told) == (1013, [busy])
-    async with httpx.AsyncClient(base_url=server.http_url, headers=KEY) as client:
-        posted = await client.post(SPEAK, json={"text": "Hello.", "voice": ""})
+    posted = await server.post(SPEAK, json={"text": "Hello.", "voice": ""}, headers=KEY)
     assert posted.status_code == 503
     assert posted.json() == {"error": {"message": "too many requests (at most 1 a minute)"}}
     await wait_for_idle(server)

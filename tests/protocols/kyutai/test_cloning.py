@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import msgspec
 import numpy as np
 import pytest
@@ -81,11 +80,10 @@ async def test_first_ten_seconds_of_recording_are_used(app: CloningServer) -> No
     ],
 )
 async def test_unusable_recording_is_refused(app: CloningServer, recording: bytes, reason: str) -> None:
-    async with httpx.AsyncClient(base_url=app.http_url) as client:
-        answer = await client.post("/api/voice", content=recording)
-        assert answer.status_code == 400
-        assert answer.json() == {"error": {"message": reason}}
-        assert (await client.post("/api/voice", content=hum())).status_code == 200
+    answer = await app.post("/api/voice", content=recording)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": {"message": reason}}
+    assert (await app.post("/api/voice", content=hum())).status_code == 200
 
 
 async def test_last_voice_before_first_word_is_used(app: CloningServer) -> None:
@@ -128,8 +126,7 @@ async def test_stored_voice_is_selected_by_id(app: CloningServer) -> None:
     for voice, loud_as in (("custom:ana", 0.25), ("custom:eva", 1.0)):
         samples, others = await say(app, text_message(TEXT), EOS, voice=voice)
         assert loudness(samples) == loud_as and others == ENDED
-        async with httpx.AsyncClient(base_url=app.http_url, headers=KEY) as client:
-            posted = await client.post("/api/tts_streaming", json={"text": TEXT, "voice": voice})
+        posted = await app.post("/api/tts_streaming", json={"text": TEXT, "voice": voice}, headers=KEY)
         heard = np.frombuffer(posted.content[44:], "<i2").astype(np.float32) / np.float32(32768)
         assert loudness(heard) == loud_as
 
@@ -140,8 +137,8 @@ async def test_unusable_stored_voice_is_reported_as_voice(app: CloningServer) ->
     samples, others = await say(app, text_message(TEXT), EOS, voice="custom:nobody")
     assert not len(samples)
     assert others[1:] == [{"type": "Error", "message": reason}, {"close": 1007}]
-    async with httpx.AsyncClient(base_url=app.http_url, headers=KEY) as client:
-        posted = await client.post("/api/tts_streaming", json={"text": TEXT, "voice": "custom:nobody"})
+    asked = {"text": TEXT, "voice": "custom:nobody"}
+    posted = await app.post("/api/tts_streaming", json=asked, headers=KEY)
     assert (posted.status_code, posted.json()) == (400, {"error": {"message": reason}})
 
 

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -40,7 +39,7 @@ from tests.protocols.listening.doors import (
 )
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
-from tests.support.patience import WITHIN_S, happens
+from tests.support.patience import happens
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))
@@ -194,10 +193,9 @@ async def test_live_speech_alone_is_refused_with_the_reason(slow: House, door: D
 
 async def test_lists_and_health_offer_no_live_speech(slow: House) -> None:
     server = slow.server
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        whole = (await client.get("/health")).json()
-        models = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
-        modules = (await client.get("/api/modules_info")).json()
+    whole = (await server.get("/health")).json()
+    models = {one["id"] for one in (await server.get("/v1/models")).json()["data"]}
+    modules = (await server.get("/api/modules_info")).json()
     health = whole["recognizer"]
     assert (health["live"], health["live_delay"]) == (False, 4.32)
     assert not whole["conversations"]

@@ -131,8 +131,7 @@ async def traced_server(folder: Path, **environment: str) -> AsyncIterator[InPro
 
 
 async def post(server: InProcessServer, path: str, **body: Any) -> httpx.Response:
-    async with httpx.AsyncClient(headers=traced()) as client:
-        return await client.post(f"{server.http_url}{path}", **body)
+    return await server.post(path, headers=traced(), **body)
 
 
 async def openai_speech(server: InProcessServer) -> None:
@@ -213,9 +212,8 @@ async def test_response_is_described(collector: TraceCollector, tmp_path: Path) 
     async with traced_server(tmp_path) as server:
         answer = await post(server, "/v1/audio/speech", json={"input": TEXT, "voice": "tone_es"})
         missing = await post(server, f"/v1/{TEXT}")
-        async with httpx.AsyncClient() as client:
-            for path in ("/health", "/livez", "/metrics"):
-                await client.get(f"{server.http_url}{path}")
+        for path in ("/health", "/livez", "/metrics"):
+            await server.get(path)
     assert missing.status_code == 404
     spoken = collector.only("POST /v1/audio/speech")
     assert spoken.attributes["request.id"] == answer.headers["x-request-id"]
@@ -243,10 +241,8 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
     async with traced_server(tmp_path) as server:
         server.engine.allow = 0
         clients = [asyncio.create_task(kani(server, number, f"{TEXT}. Dos.")) for number in (1, 2)]
-        async with httpx.AsyncClient() as client:
-            opened = 'kani_sessions{protocol="kani"} 2.0'
-            while opened not in (await client.get(f"{server.http_url}/metrics")).text:
-                await asyncio.sleep(0)
+        while await server.figure("kani_sessions", protocol="kani") != 2:
+            pass
         await happens(lambda: server.engine.under_way)
         assert server.engine.under_way == 1
         await server.engine.permit(None)

@@ -1,4 +1,17 @@
-"""Addresses of the tests' servers."""
+"""Addresses of the tests' servers, and what is asked there."""
+
+from typing import Any
+
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+
+def figure(scraped: str, name: str, **labels: str) -> float:
+    """A figure of /metrics, summed over the labels that are not given."""
+    samples = (sample for family in text_string_to_metric_families(scraped) for sample in family.samples)
+    return sum(
+        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
+    )
 
 
 class Addressed:
@@ -15,3 +28,16 @@ class Addressed:
     @property
     def http_url(self) -> str:
         return f"http://{self.host}:{self.port}"
+
+    async def request(self, method: str, path: str, **how: Any) -> httpx.Response:
+        async with httpx.AsyncClient(base_url=self.http_url) as client:
+            return await client.request(method, path, **how)
+
+    async def get(self, path: str, **how: Any) -> httpx.Response:
+        return await self.request("GET", path, **how)
+
+    async def post(self, path: str, **how: Any) -> httpx.Response:
+        return await self.request("POST", path, **how)
+
+    async def figure(self, name: str, **labels: str) -> float:
+        return figure((await self.get("/metrics")).text, name, **labels)

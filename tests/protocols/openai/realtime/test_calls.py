@@ -37,7 +37,7 @@ async def call(tmp_path: Path) -> AsyncIterator[CallTo]:
 
         async def start(*answers: Any, **environment: str) -> Conversation:
             server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
-            return Conversation(await running.enter_async_context(calling(server.http_url)), server, endpoint)
+            return Conversation(await running.enter_async_context(calling(server)), server, endpoint)
 
         yield start
 
@@ -182,7 +182,7 @@ async def test_sdk_configures_the_session_and_hangs_up(call: CallTo) -> None:
         with pytest.raises(openai.NotFoundError):
             await sdk.realtime.calls.hangup("rtc_unknown")
     await caller.close()
-    await all_free(server.http_url)
+    await all_free(server)
 
 
 async def test_written_answers_and_formats_of_the_websocket_are_taken(call: CallTo) -> None:
