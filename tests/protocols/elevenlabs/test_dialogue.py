@@ -148,11 +148,8 @@ def test_tags_become_spaces_and_have_names() -> None:
     spoken = without_tags(text)
     assert len(spoken) == len(text)
     assert spoken.split() == ["Hi", "you", "[1]", "[link](http://x)", "[a", "b]", "[]."]
-    assert named_tags([text, "[WHISPERS]"]) == [
-        "[whispers]",
-        "[very, very softly]",
-        "[excit\\xe9 \\U0001f600]",
-    ]
+    found = ["[whispers]", "[very, very softly]", "[excit\\xe9 \\U0001f600]"]
+    assert named_tags([text, "[WHISPERS]"]) == found
     assert without_tags(f"[{'a' * (MAX_TAG_LENGTH + 1)}]").startswith("[")
 
 
@@ -321,10 +318,7 @@ async def test_contexts_end_one_by_one(espeak_app: AppServer) -> None:
             message = json.loads(await socket.recv())
             if contexts[message["context_id"]].add(message):
                 open_contexts.remove(message["context_id"])
-        assert {name: received.text for name, received in contexts.items()} == {
-            "a": "Hola a. ",
-            "b": "Hola b. ",
-        }
+        assert {name: heard.text for name, heard in contexts.items()} == {"a": "Hola a. ", "b": "Hola b. "}
         await send(socket, {"context_id": "a", "voices": [EN]}, {"context_id": "a", **said("Again.", EN)})
         await send(socket, {"context_id": "a", "close_context": True})
         assert (await receive(socket)).text == "Again. "

@@ -82,10 +82,8 @@ WAYS: dict[str, Callable[[CloningServer, str], Awaitable[Samples]]] = {
 @pytest.mark.parametrize(
     ("voice", "level"),
     [
-        ("custom:soft", SOFT),
-        ("soft", SOFT),
-        ("custom:loud", LOUD),
-        ("theirClone", LOUD),
+        *((soft, SOFT) for soft in ("custom:soft", "soft")),
+        *((loud, LOUD) for loud in ("custom:loud", "theirClone")),
         ("echo:tone_es", 1.0),
     ],
 )

@@ -150,14 +150,10 @@ async def test_languages_field_precedes_header(tmp_path: Path) -> None:
     german = {"accept-language": "de"}
     async with tones(tmp_path) as (server, _):
         async with connect(server.url, additional_headers=german) as socket:
-            for given, language in (
-                (["x" * MAX_TAG_LENGTH, "fr"], "french"),
-                ([], "german"),
-                (None, "german"),
-            ):
+            for given, chosen in ((["x" * MAX_TAG_LENGTH, "fr"], "french"), ([], "german"), (None, "german")):
                 answer = await speakers.request(socket, "OK 3", languages=given)
                 metadata = answer["metadata"]
-                assert (metadata["language"], metadata["unused"]) == (language, [])
+                assert (metadata["language"], metadata["unused"]) == (chosen, [])
             for wrong, reason in (
                 ({"en": 1}, "must be a list of strings"),
                 (["fr"] * (MAX_LANGUAGES + 1), f"must be a list of 0 to {MAX_LANGUAGES}"),

@@ -168,12 +168,10 @@ async def test_sdk_configures_the_session_and_hangs_up(call: CallTo) -> None:
     await first.close()
     caller = Caller()
     async with openai.AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as sdk:
-        session: Any = {
-            "type": "realtime",
-            "instructions": "Sé breve.",
-            "audio": {"output": {"voice": "marin"}},
-        }
-        answer = await sdk.realtime.calls.create(sdp=await caller.offer(), session=session)
+        own: Any = {"instructions": "Sé breve.", "audio": {"output": {"voice": "marin"}}}
+        answer = await sdk.realtime.calls.create(
+            sdp=await caller.offer(), session={"type": "realtime", **own}
+        )
         await caller.connect(answer.text)
         created = (await caller.until("session.created"))[-1]["session"]
         assert (created["instructions"], created["audio"]["output"]["voice"]) == ("Sé breve.", "marin")
