@@ -24,7 +24,7 @@ import pytest
 import kani  # noqa: F401 - turns telemetry off, here and in all that the tests start
 from tests.running import alone, optional
 from tests.support import patience
-from tests.support.servers.address import Addressed
+from tests.support.servers.address import FREE_PORTS, Addressed
 
 if TYPE_CHECKING:
     from kani.engines.kokoro.engine import KokoroEngine
@@ -62,17 +62,11 @@ class ServerProcess(Addressed):
         self.log_file = folder / "websocket_server.log"
         self._terminal_path = folder / "terminal.log"
         self._terminal = self._terminal_path.open("wb")
-        own = {
+        own = FREE_PORTS | {
             "KANI_DATA_DIR": str(folder / "data"),
             "KANI_CACHE_DIR": os.environ[SHARED],
             "KANI_LOG_FILE": str(self.log_file),
             "KANI_HOST": "localhost",
-            "KANI_PORT": "0",
-            "KANI_REST_PORT": "0",
-            "KANI_KYUTAI_PORT": "0",
-            "KANI_RELAY_PORT": "0",
-            "KANI_VOXCPM_PORT": "0",
-            "KANI_WYOMING_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")

@@ -5,6 +5,10 @@ from typing import Any
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+NAMES = ("", "REST_", "KYUTAI_", "RELAY_", "VOXCPM_", "WYOMING_")
+FREE_PORTS = {f"KANI_{name}PORT": "0" for name in NAMES}
+"""Settings of a server on free ports."""
+
 
 def figure(scraped: str, name: str, **labels: str) -> float:
     """A figure of /metrics, summed over the labels that are not given."""

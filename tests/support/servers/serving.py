@@ -20,10 +20,8 @@ from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
-from tests.support.servers.address import Addressed
+from tests.support.servers.address import FREE_PORTS, Addressed
 from tests.support.tone import ToneEngine
-
-PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 
 @dataclass
@@ -52,8 +50,7 @@ async def serving(
 
     others: engines after the first.
     """
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "WYOMING_PORT")}
-    own["KANI_DATA_DIR"] = str(folder / "data")
+    own = FREE_PORTS | {"KANI_DATA_DIR": str(folder / "data")}
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 
