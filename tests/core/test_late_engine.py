@@ -59,7 +59,6 @@ async def settled(service: SpeechService) -> str:
 
 
 async def test_late_engine_is_preferred_once_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "kani.core.late_engine.loading")
     engine, newcomer = ToneEngine(), Newcomer()
     async with serving(engine, newcomer, Listener(), tmp_path) as service:
         before = service.catalogue

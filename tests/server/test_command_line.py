@@ -75,7 +75,6 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
     run: Run, caplog: pytest.LogCaptureFixture, row: str
 ) -> None:
     options, environment, code, complaint = row.split("\t")
-    caplog.set_level("INFO")
     ended, printed, line = run(*options.split(), **dict(each.split("=", 1) for each in environment.split()))
     assert (ended, printed, line.count("\n")) == (int(code), "", 1), line
     assert line.startswith("start_websocket_server.py: ") and complaint in line

@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -177,7 +176,6 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp) -> Non
 
 
 def test_log_has_no_consent(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
     with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
         assert post(client, recording()).status_code == 200
         assert client.delete("/v1/voices/ana").status_code == 200

@@ -1,7 +1,6 @@
 """Who is served on Wyoming's port: its networks and announcement, limits, idle clients, and the end."""
 
 import asyncio
-import logging
 from contextlib import AsyncExitStack, suppress
 
 import pytest
@@ -48,7 +47,6 @@ async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCa
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24, 127.0.0.1", **NETWORK)
     assert "asks for no key; serves 192.168.1.0/24 127.0.0.1\n" in server.banner
     assert await load_info(server.streams["Wyoming"])
-    caplog.set_level("INFO")
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24", **NETWORK)
     with suppress(ConnectionError):
         assert await answer_to(server.streams["Wyoming"], b'{"type": "describe"}\n') == b""
@@ -185,7 +183,6 @@ async def test_client_that_waits_for_the_server_is_not(serve: Serve, monkeypatch
 async def test_client_that_reads_nothing_is_disconnected(
     serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
     monkeypatch.setattr(connection, "UNREAD_S", 0.3)
     server = await serve()
     ping = PackedEvent("ping", {"text": "x" * 1000}).pack() * 100

@@ -286,10 +286,9 @@ async def test_variables_of_the_sdk_are_read(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key={KEY}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
-    with caplog.at_level(logging.INFO):
-        async with traced_server(tmp_path) as server:
-            await spoken_by(speakers.wyoming)(server)
-            await kani(server)
+    async with traced_server(tmp_path) as server:
+        await spoken_by(speakers.wyoming)(server)
+        await kani(server)
     assert collector.resource["service.name"] == "voices"
     assert [headers["x-api-key"] for headers in collector.headers] == [KEY] * len(collector.headers)
     # The client that asks for a trace gets one; others are not sampled.
@@ -331,10 +330,9 @@ async def test_absent_collector_is_one_line(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{KEY}@127.0.0.1:{collector.port}/nothing")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-    with caplog.at_level(logging.INFO):
-        async with traced_server(tmp_path) as server:
-            for _ in range(4):
-                await kani(server)
+    async with traced_server(tmp_path) as server:
+        for _ in range(4):
+            await kani(server)
     failed = f"traces: 127.0.0.1:{collector.port} does not take spans; they are dropped until it does"
     assert lines(caplog) == [failed]
     assert KEY not in caplog.text
