@@ -86,7 +86,7 @@ async def test_character_starts_map_to_client_text(tmp_path: Path, speed: float)
     assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(1, 7)), st.booleans())
 def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[int], streams: bool) -> None:
 

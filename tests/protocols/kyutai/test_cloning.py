@@ -172,7 +172,7 @@ def container(content: bytes, magic: bytes = MAGIC, version: int = VERSION, rest
     return (words.astype(np.float32) / np.float32(32768)).reshape(1, 512, 125)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(embeddings=EMBEDDINGS)
 def test_payload_round_trips(embeddings: tuple[Embedding, ...]) -> None:
     values = voice_payload.pack(embeddings)

@@ -63,7 +63,7 @@ TEXTS = st.text(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
 async def test_any_text_comes_back_with_tiled_times(
     espeak_app: AppServer, text: str, sizes: list[int], whole: bool
