@@ -158,6 +158,8 @@ async def calling(server: Addressed, query: str = "", **headers: str) -> AsyncIt
 async def all_free(server: Addressed, **headers: str) -> None:
     """Return once the server has no session, no recognition and no connection."""
     names = ("kani_sessions", "kani_recognition_sessions", "kani_connections")
+    open_ones = True
     async with asyncio.timeout(WITHIN_S):
-        while any(figure((await server.get("/metrics", headers=headers)).text, name) for name in names):
-            await asyncio.sleep(0.02)
+        while open_ones:
+            told = (await server.get("/metrics", headers=headers)).text
+            open_ones = any(figure(told, name) for name in names)
