@@ -31,6 +31,7 @@ RUNNER = """
 import ast, asyncio, inspect, json, sys
 # One process for all: the clients' packages take long to import.
 for name, program in json.load(sys.stdin).items():
+    asyncio.set_event_loop(asyncio.new_event_loop())  # livekit's sessions ask for one
     code = compile(program, name, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     outcome = eval(code, {"__name__": "snippet"})
     if inspect.iscoroutine(outcome):
