@@ -24,6 +24,7 @@ import pytest
 import kani  # noqa: F401 - turns telemetry off, here and in all that the tests start
 from tests.running import alone, optional
 from tests.support import patience
+from tests.support.servers.address import FREE_PORTS, Addressed
 
 if TYPE_CHECKING:
     from kani.engines.kokoro.engine import KokoroEngine
@@ -48,7 +49,7 @@ WYOMING = re.compile(r"wyoming +tcp://\S+:(?P<port>\d+)")
 COMPAT = re.compile(r"also +(?:ws|http)s?://\S+:(?P<port>\d+) \((?P<protocol>.+)\)")
 
 
-class ServerProcess:
+class ServerProcess(Addressed):
     """A running ``start_websocket_server.py``.
 
     folder holds its kept voices (``data``) and its log; ``banner`` is what it printed when it was
@@ -61,17 +62,11 @@ class ServerProcess:
         self.log_file = folder / "websocket_server.log"
         self._terminal_path = folder / "terminal.log"
         self._terminal = self._terminal_path.open("wb")
-        own = {
+        own = FREE_PORTS | {
             "KANI_DATA_DIR": str(folder / "data"),
             "KANI_CACHE_DIR": os.environ[SHARED],
             "KANI_LOG_FILE": str(self.log_file),
             "KANI_HOST": "localhost",
-            "KANI_PORT": "0",
-            "KANI_REST_PORT": "0",
-            "KANI_KYUTAI_PORT": "0",
-            "KANI_RELAY_PORT": "0",
-            "KANI_VOXCPM_PORT": "0",
-            "KANI_WYOMING_PORT": "0",
             "PYTHONUNBUFFERED": "1",
         }
         names = ("KANI_", "TTS_", "ELEVEN_", "LIVEKIT_", "LOG_", "PORT")
@@ -86,19 +81,9 @@ class ServerProcess:
         )
         self._ending = False
         self.banner = ""
-        self.host, self.port = "localhost", 0
+        self.port = 0
         self.compat: dict[str, int] = {}
         self.wyoming_port = 0
-
-    @property
-    def url(self) -> str:
-        """The WebSocket's address, without a path."""
-        return f"ws://{self.host}:{self.port}"
-
-    @property
-    def http_url(self) -> str:
-        """The same for HTTP."""
-        return f"http://{self.host}:{self.port}"
 
     @property
     def terminal(self) -> str:

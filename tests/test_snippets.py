@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from tests.conftest import ServerProcess, server_process
-from tests.snippets import REAL, ROOT, Snippet, check, run_shell, snippets
+from tests.snippets import REAL, ROOT, RUNNER, Snippet, check, run_shell, snippets
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
@@ -32,18 +32,6 @@ ENDS = {
 """What calls the functions of a page, after its blocks."""
 
 PYTHON = [one for one in snippets("python") if one.reason is None and one.page not in RUN_ELSEWHERE]
-
-RUNNER = """
-import ast, asyncio, inspect, json, sys
-# One process for all pages: the clients' packages take long to import.
-async def run(page, program):
-    code = compile(program, page, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-    outcome = eval(code, {"__name__": "snippet"})
-    if inspect.iscoroutine(outcome):
-        await outcome
-for page, program in json.load(sys.stdin).items():
-    asyncio.run(run(page, program))
-"""
 
 SPEECH = "The train to the coast leaves at noon, and it arrives at the harbour in the afternoon."
 

@@ -17,19 +17,12 @@ import soundfile
 from websockets.sync.client import connect
 
 from tests.conftest import ROOT
+from tests.snippets import RUNNER, snippets
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
 GUIDE = ROOT / "INTEGRATION_GUIDE.md"
-SNIPPETS = re.findall(r"^```python\n(.*?)^```", GUIDE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-RUNNER = """
-import ast, asyncio, inspect, sys
-code = compile(sys.stdin.read(), "snippet", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
-outcome = eval(code, {"__name__": "snippet"})
-if inspect.iscoroutine(outcome):
-    asyncio.run(outcome)
-"""
+SNIPPETS = [one.code for one in snippets("python") if one.page == GUIDE.name]
 
 ORIGINAL = re.findall(
     r"^## ([^\n]+)\n\n([^\n]+)\n\n```snippet\n(.*?)^```",
@@ -68,7 +61,9 @@ def assistant(server: Any, recording: bytes, tmp_path: Path) -> Path:
 def run(snippet: str, folder: Path, port: int) -> str:
     environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONIOENCODING": "utf-8"}
     options = ("-W", "error", "-W", "ignore::ResourceWarning", "-c", RUNNER)
-    return python(*options, given=snippet.replace("8001", str(port)), cwd=folder, env=environment).stdout
+    return python(
+        *options, given=json.dumps({"guide": snippet.replace("8001", str(port))}), cwd=folder, env=environment
+    ).stdout
 
 
 def test_the_guide_has_its_snippets() -> None:

@@ -312,7 +312,8 @@ async def test_integration_passes_recordings(
         assert await integration.generate_speech(HELLO, {"voice_id": "user_voice"}, reference_audio=reference)
         assert await integration.generate_speech(HELLO, reference_audio=b"no audio") is None
         assert await integration.stream_speech(HELLO, reference_audio=b"no audio") is False
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["speech", "streaming"]
+    told = [one.message.partition(":")[0] for one in caplog.records if one.levelno >= logging.WARNING]
+    assert told == ["speech", "streaming"]
 
 
 def test_one_client_in_several_event_loops(espeak_server: Any) -> None:

@@ -20,6 +20,7 @@ from av.audio.codeccontext import AudioCodecContext
 from kani.core.types import Samples
 from tests.clients.openai_realtime import RATE, Client, Event
 from tests.support.patience import WITHIN_S
+from tests.support.servers.address import Addressed, figure
 
 TRACK_RATE = 48_000
 FRAME_S = 0.02
@@ -131,21 +132,20 @@ class Caller(Client):
         await asyncio.gather(*self._tasks)
 
 
+CALLS = "/v1/realtime/calls"
 SDP = {"Content-Type": "application/sdp"}
 
 
-async def post_offer(http_url: str, offer: str, query: str = "", **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient() as http:
-        url = f"{http_url}/v1/realtime/calls{query}"
-        return await http.post(url, content=offer, headers=SDP | headers)
+async def post_offer(server: Addressed, offer: str, query: str = "", **headers: str) -> httpx.Response:
+    return await server.post(f"{CALLS}{query}", content=offer, headers=SDP | headers)
 
 
 @asynccontextmanager
-async def calling(http_url: str, query: str = "", **headers: str) -> AsyncIterator[Caller]:
+async def calling(server: Addressed, query: str = "", **headers: str) -> AsyncIterator[Caller]:
     """Call, and yield the caller once its session is there."""
     caller = Caller()
     try:
-        answer = await post_offer(http_url, await caller.offer(), query, **headers)
+        answer = await post_offer(server, await caller.offer(), query, **headers)
         assert answer.status_code == 201, answer.text
         caller.location = answer.headers["location"]
         await caller.connect(answer.text)
@@ -155,12 +155,11 @@ async def calling(http_url: str, query: str = "", **headers: str) -> AsyncIterat
         await caller.close()
 
 
-async def all_free(http_url: str) -> None:
+async def all_free(server: Addressed, **headers: str) -> None:
     """Return once the server has no session, no recognition and no connection."""
-    names = ("kani_sessions{", "kani_recognition_sessions", "kani_connections ")
-    async with asyncio.timeout(WITHIN_S), httpx.AsyncClient() as http:
-        while True:
-            lines = (await http.get(f"{http_url}/metrics")).text.splitlines()
-            if not sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(names)):
-                return
-            await asyncio.sleep(0.02)
+    names = ("kani_sessions", "kani_recognition_sessions", "kani_connections")
+    open_ones = True
+    async with asyncio.timeout(WITHIN_S):
+        while open_ones:
+            told = (await server.get("/metrics", headers=headers)).text
+            open_ones = any(figure(told, name) for name in names)

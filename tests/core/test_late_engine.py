@@ -30,12 +30,8 @@ class Newcomer(ToneEngine):
     stopped = False
 
     def __init__(self) -> None:
-        super().__init__()
-        voices = tuple(replace(voice, id=f"new:{voice.id}", engine="new") for voice in self.info.voices)
-        defaults = {voice.language: voice.id for voice in voices}
-        self.info = replace(
-            self.info, name="new", sample_rate=2000, voices=voices, default_voices=defaults, cloning="none"
-        )
+        super().__init__(name="new")
+        self.info = replace(self.info, sample_rate=2000)
         self.loaded = asyncio.Event()
 
     async def start(self) -> None:
@@ -63,7 +59,6 @@ async def settled(service: SpeechService) -> str:
 
 
 async def test_late_engine_is_preferred_once_loaded(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level("INFO", "kani.core.late_engine.loading")
     engine, newcomer = ToneEngine(), Newcomer()
     async with serving(engine, newcomer, Listener(), tmp_path) as service:
         before = service.catalogue

@@ -6,9 +6,8 @@ import shutil
 import subprocess
 import sys
 from base64 import b64encode
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any, ClassVar
 
 import kubernetes_validate
@@ -19,6 +18,7 @@ from kani.composition import settings
 from kani.server import health
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS
 from kani.server.metrics import Metrics
+from tests.runtime.conftest import Answering, served
 from websocket_config import VERSION
 
 CHART = Path(__file__).parents[2] / "deploy" / "helm"
@@ -161,7 +161,7 @@ def test_gpu_variant_asks_for_devices_and_a_writable_cache() -> None:
     assert "/cache" in {mount["mountPath"] for mount in server["volumeMounts"]}
 
 
-class Cluster(BaseHTTPRequestHandler):
+class Cluster(Answering):
     """The part of a cluster's API that Helm looks up the Secret of an earlier installation with."""
 
     kept: ClassVar = {"api-keys": "made,metrics", "metrics-key": "metrics", "made-key": "made"}
@@ -178,21 +178,15 @@ class Cluster(BaseHTTPRequestHandler):
             },
         }
         answer = answers.get(self.path.partition("?")[0])
-        self.send_response(404 if answer is None else 200)
-        self.send_header("content-type", "application/json")
-        self.end_headers()
-        self.wfile.write(json.dumps(answer or {}).encode())
-
-    def log_message(self, *_: object) -> None: ...
+        kind = {"content-type": "application/json"}
+        self.answer(404 if answer is None else 200, json.dumps(answer or {}).encode(), kind)
 
 
 def test_upgrade_keeps_the_made_keys() -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Cluster) as cluster:
-        Thread(target=cluster.serve_forever, daemon=True).start()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Cluster)) as cluster:
         address = f"http://127.0.0.1:{cluster.server_port}"
         arguments = ("--namespace", "voices", "--dry-run=server", "--kube-apiserver", address)
         done = helm("template", "speech", str(CHART), *arguments, "-s", "templates/secret.yaml", values={})
-        cluster.shutdown()
     assert yaml.safe_load(done.stdout)["stringData"] == Cluster.kept, done.stderr
     made = [render({})["Secret"]["stringData"]["made-key"] for _ in range(2)]
     assert made[0] != made[1] and min(map(len, made)) == 32

@@ -188,7 +188,7 @@ def test_checkpoint_is_fetched_once_and_only_if_it_may_be(
         package.files(chosen, Resources(tmp_path))
     assert not hub.asked
     # Its content is the hub's of the test.
-    with caplog.at_level("INFO"), pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
+    with pytest.raises(EngineUnavailable, match=r"config\.json is not JSON"):
         package.files(chosen, Resources(tmp_path, may_fetch=True))
     assert "licence: an-open-licence" in caplog.text and fetched_files(hub) == set(files)
     use_hub(monkeypatch, "http://127.0.0.1:9")
@@ -303,8 +303,7 @@ def test_weights_that_clone_are_preferred(
 
     with pytest.raises(EngineUnavailable, match="is not here, and is not fetched unasked or with --no-fetch"):
         german()
-    with caplog.at_level("INFO"):
-        fetched = german(may_fetch=True)
+    fetched = german(may_fetch=True)
     assert not fetched["clones"] and [*fetched["voices"]] == ["juergen"]
     assert Path(fetched["weights"]).is_file()
     cloning = f"/api/models/{pocket_published.CLONING_REPOSITORY}/"

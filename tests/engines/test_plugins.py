@@ -13,7 +13,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from hatchling.builders.wheel import WheelBuilder
@@ -203,10 +202,8 @@ async def test_server_speaks_by_the_engine_of_another_package(
     strongest = int(np.argmax(np.abs(np.fft.rfft(samples))))
     assert strongest * rate / len(samples) == pytest.approx(1000, abs=10)
     asked = {"model": "tts-1", "input": "two words", "voice": "acme_en", "response_format": "wav"}
-    async with httpx.AsyncClient(base_url=f"{server.http_url}/v1/audio") as http:
-        wav = (await http.post("/speech", json=asked)).content
-        form = {"model": "whisper-1"}
-        heard = await http.post("/transcriptions", files={"file": ("tones.wav", wav)}, data=form)
+    wav, form = (await server.post("/v1/audio/speech", json=asked)).content, {"model": "whisper-1"}
+    heard = await server.post("/v1/audio/transcriptions", files={"file": ("tones.wav", wav)}, data=form)
     assert "beep" in heard.json().get("text", ""), heard.text
     assert server.log.count(BROKEN) == 1
     assert "another one has this name" in server.log  # its Kokoro

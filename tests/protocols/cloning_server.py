@@ -1,64 +1,34 @@
 """The protocols that take recordings, on a real port, over engines, one of them cloning."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from kani.core.audio.pcm import wav
-from kani.core.errors import InvalidRequest
-from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
+from kani.core.types import Samples
 from kani.core.voices.store import NewVoice
+from tests.support.servers.address import Addressed
 from tests.support.servers.serving import InProcessServer, serving
-from tests.support.tone import ToneEngine
+from tests.support.tone import LEVEL, ToneEngine
 
 RECORDING_RATE = 16_000
-TONE_LEVEL = 0.5
 NO_SPEECH = "there is no speech in the recording: record some sentences of the voice"
 
 
-class EchoEngine(ToneEngine):
-    """Speaks as loud, against itself, as the recording was: what it sounds like can be heard.
-
-    While it is ``deaf`` it hears no speech in any.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(clones=True)
-        self.deaf = False
-        voices = tuple(replace(voice, id=f"echo:{voice.id}", engine="echo") for voice in self.info.voices)
-        defaults = {voice.language: voice.id for voice in voices}
-        self.info = replace(self.info, name="echo", voices=voices, default_voices=defaults)
-
-    async def embed(self, recording: Recording) -> Embedding:
-        if self.deaf:
-            raise InvalidRequest("reference", NO_SPEECH)
-        return await super().embed(recording)
-
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        level = 1.0 if segment.embedding is None else segment.embedding.values[0]
-        async with aclosing(super().synthesize(segment)) as chunks:
-            async for chunk in chunks:
-                yield replace(chunk, samples=np.float32(level) * chunk.samples)
-
-
 @dataclass(frozen=True)
-class CloningServer:
+class CloningServer(Addressed):
     """The server's engine comes first and does not clone, ``echo`` does; folder: of VoxCPM's voices."""
 
     server: InProcessServer
-    echo: EchoEngine
+    echo: ToneEngine
     folder: Path
 
     @property
-    def url(self) -> str:
-        return self.server.url
-
-    @property
-    def http_url(self) -> str:
-        return self.server.http_url
+    def port(self) -> int:  # type: ignore[override]
+        return self.server.port
 
     async def keep(self, name: str, level: float) -> None:
         await self.server.service.cloning.add(new_voice(name, level))
@@ -76,13 +46,13 @@ def new_voice(name: str, level: float) -> NewVoice:
 
 def loudness(samples: Samples) -> float:
     """Loudness of the engine, rounded to quarters: the ``level`` of the ``hum`` that it imitates."""
-    return round(4 * float(np.abs(samples).max()) / TONE_LEVEL) / 4
+    return round(4 * float(np.abs(samples).max()) / LEVEL) / 4
 
 
 @asynccontextmanager
 async def cloning_server(folder: Path, **environment: str) -> AsyncIterator[CloningServer]:
     """Serve; when it ends, nothing of any session is left."""
-    echo, voices = EchoEngine(), folder / "voices"
+    echo, voices = ToneEngine(clones=True, name="echo"), folder / "voices"
     voices.mkdir()
     own = {"KANI_VOICE_DIR": str(voices)}
     async with serving(folder, others=[echo], **own, **environment) as server:

@@ -2,16 +2,13 @@
 
 import asyncio
 
-import httpx
-
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 
 
 async def counters(server: AppServer) -> dict[str, int]:
-    async with httpx.AsyncClient() as client:
-        found: dict[str, int] = (await client.get(f"{server.http_url}/health")).json()["counters"]
-        return found
+    found: dict[str, int] = (await server.get("/health")).json()["counters"]
+    return found
 
 
 async def wait_for_idle(server: AppServer) -> None:
@@ -23,7 +20,7 @@ async def wait_for_idle(server: AppServer) -> None:
 
 async def wait_for_metrics(server: AppServer, *lines: str) -> None:
     """Return once VoxCPM's gauges have these values: ``"running_tasks 0.0"``."""
-    async with httpx.AsyncClient(base_url=server.http_url) as client, asyncio.timeout(WITHIN_S):
+    async with asyncio.timeout(WITHIN_S):
         for line in lines:
-            while f"\nvoxcpm_tts_{line}\n" not in (await client.get("/metrics")).text:
+            while f"\nvoxcpm_tts_{line}\n" not in (await server.get("/metrics")).text:
                 await asyncio.sleep(0.02)

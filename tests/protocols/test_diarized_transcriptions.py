@@ -47,12 +47,7 @@ def test_stray_words_are_not_another_speakers() -> None:
     words = [TranscribedWord(word, 0.4 * n, 0.4 * n + 0.35, -0.1) for n, word in enumerate(said.split())]
     segment = replace(SEGMENT, text=said, words=tuple(words))
     # Of "bus!" on, of "Yes.", and of "write" on.
-    turns = [
-        SpeakerTurn(0, 1.9, 0),
-        SpeakerTurn(1.9, 2.8, 1),
-        SpeakerTurn(2.8, 3.2, 1),
-        SpeakerTurn(3.2, 9, 0),
-    ]
+    turns = [SpeakerTurn(*turn) for turn in ((0, 1.9, 0), (1.9, 2.8, 1), (2.8, 3.2, 1), (3.2, 9, 0))]
     parts = divide_by_speaker([segment], turns)
     assert [(part.speaker, part.text.strip()) for part in parts] == [
         *((0, "We meet by the school bus!"), (1, "Yes."), (0, "We'll write a letter.")),

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -49,11 +48,10 @@ CASES = [
 @pytest.mark.parametrize(("name", "language", "voice"), CASES)
 async def test_name_chooses_the_voice(house: InProcessServer, name: str, language: str, voice: str) -> None:
     body = {"model": "gpt-4o-mini-tts", "voice": name, "input": "Hello", "language": language}
-    async with httpx.AsyncClient(base_url=house.http_url) as client:
-        for whole in ({}, {"response_format": "wav", "stream": False}):
-            spoken = await client.post("/v1/audio/speech", json=body | whole)
-            assert (spoken.status_code, spoken.headers["x-voice"]) == (200, voice), spoken.text
-        refused = await client.post("/v1/audio/speech", json=body | {"voice": f"{name}s"})
+    for whole in ({}, {"response_format": "wav", "stream": False}):
+        spoken = await house.post("/v1/audio/speech", json=body | whole)
+        assert (spoken.status_code, spoken.headers["x-voice"]) == (200, voice), spoken.text
+    refused = await house.post("/v1/audio/speech", json=body | {"voice": f"{name}s"})
     assert refused.status_code == 400
     async with connect(house.url) as socket:
         answer = await ask(socket, request("Hello", config={"voice_id": name, "language": language}))

@@ -13,25 +13,15 @@ from kani.core.chat_model import ChatFailed, ChatMessage, ChatRequest
 from kani.engines.chat.endpoint import ChatEndpoint, ChatSettings
 from kani.runtime import bounded_http
 from kani.runtime.bounded_http import AnswerRefused
+from tests.protocols import raw_site
 
 
 @asynccontextmanager
 async def answering(head: bytes, body: bytes) -> AsyncIterator[str]:
     """Address of a server that answers each request with these bytes."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 " + head + b"\r\n\r\n" + body)
-            await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with raw_site.opened() as site:
+        site.answers |= dict.fromkeys(("/", "/chat/completions"), b"HTTP/1.1 " + head + b"\r\n\r\n" + body)
+        yield site.url("")
 
 
 async def read(url: str, max_bytes: int = 1000, **rest: Any) -> bytes:

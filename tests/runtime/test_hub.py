@@ -3,7 +3,7 @@
 import errno
 import json
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -12,7 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.hub import Hub as HubFiles
-from tests.runtime.conftest import served
+from tests.runtime.conftest import Answering, served
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
@@ -35,11 +35,9 @@ class Hub(ThreadingHTTPServer):
         self.marks_files = True  # whether each file ends with its commit
 
 
-class _HubHandler(BaseHTTPRequestHandler):
+class _HubHandler(Answering):
     server: Hub
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None: ...
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -71,14 +69,6 @@ class _HubHandler(BaseHTTPRequestHandler):
             mark = commit.encode() if hub.marks_files else b""
             return self.answer(200, hub.files[name] + mark, headers)
         return self.answer(404, b"{}", {"X-Error-Code": "RepoNotFound"})
-
-    def answer(self, status: int, content: bytes, headers: dict[str, str]) -> None:
-        self.send_response(status)
-        for name, value in ({"Content-Length": str(len(content))} | headers).items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command == "GET":
-            self.wfile.write(content)
 
 
 NO_HUB = "http://127.0.0.1:9"

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
@@ -37,7 +37,6 @@ def test_products_are_close_to_exact(precision: str, rows: tuple[int, ...]) -> N
 
 
 @int8_here
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 39), st.integers(0, 10**6), st.floats(-30, 30))
 def test_int8_row_does_not_depend_on_neighbours(rows: int, place: int, key: int, level: float) -> None:
     linear = Int8(random(OUTPUTS, INPUTS, key=1))

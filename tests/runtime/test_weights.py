@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from kani.core.errors import EngineUnavailable
 from kani.runtime import weights
 from kani.runtime.model_names import local_path, short_name
 from kani.runtime.weights import WeightFile
-from tests.runtime.conftest import served
+from tests.runtime.conftest import Answering, served
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -38,7 +38,7 @@ class Publisher(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/model.onnx"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering):
     server: Publisher
 
     def do_GET(self) -> None:
@@ -49,14 +49,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if asked and self.server.knows_ranges:
             start = int(re.fullmatch(r"bytes=(\d+)-", asked)[1])
-        self.send_response(206 if start else 200)
-        self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
-        self.send_header("Content-Length", str(len(body) - start))
-        self.end_headers()
-        self.wfile.write(body[start:][: self.server.breaks_after])
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
+        described = {"Content-Range": f"bytes {start}-{len(body) - 1}/{len(body)}"}
+        described["Content-Length"] = str(len(body) - start)
+        self.answer(206 if start else 200, body[start:][: self.server.breaks_after], described)
 
 
 @pytest.fixture
@@ -149,8 +144,7 @@ def test_file_is_fetched_only_when_asked_and_kept(
     with pytest.raises(EngineUnavailable, match=f"model.onnx is not here.*{cures}"):
         weights.load(published, models_dir=None, cache_dir=tmp_path)
     assert publisher.ranges == []
-    with caplog.at_level("INFO", "kani.runtime.weights"):
-        weights.fetch([published], models_dir=None, cache_dir=tmp_path)
+    weights.fetch([published], models_dir=None, cache_dir=tmp_path)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
     publisher.status = 500
     assert load(published, tmp_path) == CONTENT

@@ -75,7 +75,6 @@ def test_wrong_option_is_one_line_before_an_engine_loads(
     run: Run, caplog: pytest.LogCaptureFixture, row: str
 ) -> None:
     options, environment, code, complaint = row.split("\t")
-    caplog.set_level("INFO")
     ended, printed, line = run(*options.split(), **dict(each.split("=", 1) for each in environment.split()))
     assert (ended, printed, line.count("\n")) == (int(code), "", 1), line
     assert line.startswith("start_websocket_server.py: ") and complaint in line
@@ -183,8 +182,7 @@ async def test_compat_ports_are_named_and_closed_at_the_end(tmp_path: Path) -> N
 async def test_banner_of_every_address_names_one_that_works(tmp_path: Path) -> None:
     async with serving(tmp_path, KANI_HOST="0.0.0.0", KANI_NO_AUTH="true") as server:
         assert f"ws://localhost:{server.port}, on every address of this machine" in server.banner
-        async with httpx.AsyncClient() as client:
-            assert (await client.get(f"{server.http_url}/metrics")).status_code == 200
+        assert (await server.get("/metrics")).status_code == 200
         assert "--api-key" not in server.banner
 
 
@@ -244,12 +242,11 @@ async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path)
         await client.send(json.dumps(LONG))
         await client.recv()
         server.stop.set()
-        async with httpx.AsyncClient(base_url=server.http_url) as http:
-            while (health := await http.get("/health")).json()["status"] != "draining":
-                assert health.status_code == 200
-            assert health.status_code == 503
-            assert (await http.get("/livez")).status_code == 200
-            answer = await http.get("/v1/audio/voices")
+        while (health := await server.get("/health")).json()["status"] != "draining":
+            assert health.status_code == 200
+        assert health.status_code == 503
+        assert (await server.get("/livez")).status_code == 200
+        answer = await server.get("/v1/audio/voices")
         assert answer.status_code == 503 and answer.headers["retry-after"] == "1"
         assert answer.json() == {"error": {"message": "the server is draining"}}
         await client.close()

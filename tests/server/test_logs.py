@@ -125,11 +125,10 @@ async def speak_in_every_way(server: ServerProcess) -> list[str]:
         await getattr(speakers, name)(place(server), [TEXTS[name]])
     async with connect_async(server.url) as websocket:
         await speakers.request(websocket, TEXTS["wrong"], temperature="hot")
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
-        spoken = await client.post("/tts", json={"text": TEXTS["rest"]})
-        await client.post("/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
-        await client.post("/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
-        heard = await client.post("/api/asr-streaming", headers=KEY, content=spoken.content)
+    spoken = await server.post("/tts", json={"text": TEXTS["rest"]})
+    await server.post("/tts", json={"text": TEXTS["wrong"], "voice_id": "nobody"})
+    await server.post("/v1/text-to-speech/nobody", json={"text": TEXTS["wrong"]})
+    heard = await server.post("/api/asr-streaming", headers=KEY, content=spoken.content)
     return [word["text"] for word in heard.json() if word["type"] == "Word"]
 
 

@@ -62,8 +62,7 @@ async def refusal(url: str, **headers: str) -> int:
 async def request(server: InProcessServer, method: str, path: str, **headers: str) -> httpx.Response:
     """Send one request, a POST with an empty JSON object as its body."""
     content = b"{}" if method == "POST" else None
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        return await client.request(method, path, content=content, headers=headers)
+    return await server.request(method, path, content=content, headers=headers)
 
 
 async def raw(server: InProcessServer, *pieces: bytes) -> bytes:

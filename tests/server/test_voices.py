@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -40,15 +39,15 @@ async def test_bucket_that_fails_leaves_other_speech(tmp_path: Path, monkeypatch
 
     with local_bucket(monkeypatch) as bucket:
         setting = {"KANI_VOICE_BUCKET": bucket.environment["KANI_VOICE_BUCKET"]}
-        async with (
-            serving(tmp_path, **setting) as server,
-            httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
-        ):
+        async with serving(tmp_path, **setting) as server:
             files = {"audio": ("ana.wav", recording(3.0))}
-            assert (await client.post(VOICES, data=FORM | {"name": "ana"}, files=files)).status_code == 201
+            assert (await server.post(VOICES, data=FORM | {"name": "ana"}, files=files)).status_code == 201
             bucket.fault = hang
             async with asyncio.TaskGroup() as group:
-                deletions = [group.create_task(client.delete(f"{VOICES}/ana{number}")) for number in range(8)]
+                deletions = [
+                    group.create_task(server.request("DELETE", f"{VOICES}/ana{number}"))
+                    for number in range(8)
+                ]
                 for _ in range(3):
                     assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
                 assert (await speak(server, "custom:ana"))["type"] == "tts_stream_complete"
@@ -57,15 +56,15 @@ async def test_bucket_that_fails_leaves_other_speech(tmp_path: Path, monkeypatch
             assert {task.result().status_code for task in deletions} <= {404, 503}
             bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
             monkeypatch.setattr("kani.core.voices.storage.shared_index.STALE_S", -1.0)
-            refused = await client.delete(f"{VOICES}/ana")
+            refused = await server.request("DELETE", f"{VOICES}/ana")
             assert refused.status_code == 503
             assert refused.json()["error"]["message"].startswith("the stored voices cannot be reached")
             # Each list goes on with the built-in voices.
             for path in (VOICES, "/v1/voices", "/v2/voices", "/api/voices"):
-                listed = (await client.get(path)).raise_for_status().text
+                listed = (await server.get(path)).raise_for_status().text
                 assert "tone_es" in listed and "custom:ana" not in listed, path
-            assert (await client.get("/v1/voices/tone_es")).status_code == 200
-            assert (await client.get("/v1/voices/ana")).status_code == 503
+            assert (await server.get("/v1/voices/tone_es")).status_code == 200
+            assert (await server.get("/v1/voices/ana")).status_code == 503
             message = await speak(server, "custom:ana")
             assert message["type"] == "tts_response" and "cannot be reached" in message["data"]["message"]
             assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
@@ -75,11 +74,8 @@ async def test_server_starts_without_its_bucket(tmp_path: Path, monkeypatch: pyt
     with local_bucket(monkeypatch) as bucket:
         bucket.fault = lambda environ, start, app: answer("503 Slow Down", "SlowDown", start)
         setting = {"KANI_VOICE_BUCKET": bucket.environment["KANI_VOICE_BUCKET"]}
-        async with (
-            serving(tmp_path, **setting) as server,
-            httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
-        ):
+        async with serving(tmp_path, **setting) as server:
             assert "voices   2" in server.banner
             for path in (VOICES, "/v1/user/subscription"):
-                assert (await client.get(path)).status_code == 200
+                assert (await server.get(path)).status_code == 200
             assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"

@@ -1,6 +1,8 @@
 """Tiny recognisers: every loud step of the audio is a word, in recordings every loud second."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 
 import numpy as np
 
@@ -73,17 +75,53 @@ class LoudnessRecognizer:
                 second += 1
 
 
+class HeldRecognizer(LoudnessRecognizer):
+    """Holds a recording at ``at_s``, or after its end, until it may ``go_on``; None: never."""
+
+    def __init__(self, at_s: float | None = None) -> None:
+        super().__init__()
+        self.holding = self.closed = False
+        self.go_on = asyncio.Event()
+        self._at_s = at_s
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        async def held() -> AsyncIterator[Samples]:
+            taken = 0
+            async for piece in audio:
+                taken += len(piece)
+                if self._at_s is not None and taken >= self._at_s * RATE:
+                    await self._hold()
+                yield piece
+            if self._at_s is not None:
+                await self._hold()
+
+        try:
+            async with aclosing(super().transcribe(held(), options)) as segments:
+                async for segment in segments:
+                    yield segment
+        finally:
+            self.closed = True
+
+    async def _hold(self) -> None:
+        self.holding = True
+        await self.go_on.wait()
+
+
 class PausingRecognizer(LoudnessRecognizer):
     """Hears "w0 w1 …", and pauses between; breaks in audio that is louder than ``breaks_above``.
 
     ``words`` are its first ones, empty ones are heard as noises; ``languages`` are those that it was asked
-    for, a recognition each.
+    for, a recognition each, and ``heard`` is their audio. ``language`` is that of words for which none was.
     """
 
-    def __init__(self, breaks_above: float = 9.0, words: Sequence[str] = ()) -> None:
+    def __init__(self, breaks_above: float = 9.0, words: Sequence[str] = (), language: str = "en") -> None:
         super().__init__()
         self.info = RecognizerInfo("pausing", "1", RATE, frozenset({"es", "en", "ja"}))
         self.languages: list[str | None] = []
+        self.heard: list[list[Samples]] = []
+        self._language = language
         self._breaks_above = breaks_above
         self._first = words
 
@@ -91,6 +129,7 @@ class PausingRecognizer(LoudnessRecognizer):
         self, audio: AsyncIterator[Samples | Mark], language: str | None
     ) -> AsyncGenerator[RecognitionEvent, None]:
         self.languages.append(language)
+        self.heard.append(heard := [])
         samples, voices, due = np.zeros(0, np.float32), list[float](), list[RecognizedWord]()
         index = words = chunks = 0
         silence_s = 9.0
@@ -98,6 +137,7 @@ class PausingRecognizer(LoudnessRecognizer):
             if isinstance(piece, Mark):
                 yield piece
                 continue
+            heard.append(piece)
             samples = np.concatenate([samples, piece])
             while len(samples) >= (index + 1) * STEP:
                 end = (index + 1) * STEP
@@ -112,7 +152,8 @@ class PausingRecognizer(LoudnessRecognizer):
                     if words < len(self._first):
                         text = self._first[words]
                     # Decided once more audio has come, as by every recogniser.
-                    due.append(RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, language or "en"))
+                    of = language or self._language
+                    due.append(RecognizedWord(text, index * STEP_S, (index + 1) * STEP_S, of))
                     words += 1
                 silence_s = 0.0 if level > LOUD else silence_s + STEP_S
                 likely = [float(silence_s > length_s / 2) for length_s in PAUSE_LENGTHS_S]

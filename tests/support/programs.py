@@ -46,15 +46,9 @@ def ran(
     return done
 
 
-def python(
-    *arguments: str | Path,
-    code: int = 0,
-    given: str = "",
-    cwd: Path = ROOT,
-    env: Mapping[str, str] | None = None,
-) -> Ended:
-    """Run this Python with some arguments; see ``ran``."""
-    return ran(sys.executable, *arguments, code=code, given=given, cwd=cwd, env=env)
+def python(*arguments: str | Path, **how: Any) -> Ended:
+    """Run this Python with some arguments; how: see ``ran``."""
+    return ran(sys.executable, *arguments, **how)
 
 
 def example(name: str, *arguments: str | Path, code: int = 0) -> str:

@@ -18,6 +18,9 @@ from kani.text.incremental_text import IncrementalText
 
 RATE = 1000
 LETTER_S = 0.1
+LEVEL = 0.5
+"""Of its voice; that of a recording is as loud against it as the recording was."""
+
 HELD = 2
 """How many words of a text that is being written it keeps back until more come."""
 
@@ -26,6 +29,8 @@ WORD = re.compile(r"[\w%]+")
 
 class ToneEngine:
     """Says a word in ``LETTER_S`` seconds a letter, one word a step; breaks at the word "kaputt".
+
+    It has voices such as "tone_es", or "echo:tone_es" under the ``name`` "echo".
 
     ``allow`` is how many steps it may take before it waits for more; None is no bound. ``seen`` is
     what it saw of each segment's text, as that grew; ``words`` is all that it said.
@@ -42,13 +47,15 @@ class ToneEngine:
         clones: bool = False,
         languages: tuple[str, ...] = ("es", "en"),
         allow: int | None = None,
+        name: str = "tone",
     ):
+        ids = {tag: f"tone_{tag}" if name == "tone" else f"{name}:tone_{tag}" for tag in languages}
         self.info = EngineInfo(
-            name="tone",
+            name=name,
             version="1",
             sample_rate=RATE,
-            voices=tuple(Voice(f"tone_{tag}", "Tone", tag, "tone") for tag in languages),
-            default_voices={tag: f"tone_{tag}" for tag in languages},
+            voices=tuple(Voice(voice, "Tone", tag, name) for tag, voice in ids.items()),
+            default_voices=ids,
             max_concurrency=places,
             speed_range=native,
             supported_fields=frozenset({"seed"}),
@@ -114,7 +121,7 @@ class ToneEngine:
         at_s = 0.0
         try:
             for word in WORD.finditer(segment.text):
-                chunk = await self._say(word, at_s, segment.speed)
+                chunk = await self._say(word, at_s, segment)
                 yield chunk
                 at_s = chunk.end_s
         finally:
@@ -136,7 +143,7 @@ class ToneEngine:
                 words = list(WORD.finditer(text))
                 certain = words if complete else words[:-HELD]
                 for word in certain[said:]:
-                    chunk = await self._say(word, at_s, segment.speed)
+                    chunk = await self._say(word, at_s, segment)
                     yield chunk
                     at_s = chunk.end_s
                 said = len(certain)
@@ -145,7 +152,7 @@ class ToneEngine:
         finally:
             self.under_way -= 1
 
-    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
+    async def _say(self, word: re.Match[str], at_s: float, segment: Segment) -> SpeechChunk:
         while self.allow is not None and self.steps >= self.allow:
             self.moved.clear()
             await self.moved.wait()
@@ -153,9 +160,10 @@ class ToneEngine:
         if word.group() == "kaputt":
             raise EngineFailed("the tone broke")
         self.words.append(word.group())
-        count = round(len(word.group()) * LETTER_S / speed * RATE)
+        count = round(len(word.group()) * LETTER_S / segment.speed * RATE)
         pitch = 50 + sum(map(ord, word.group())) % 100
-        samples = 0.5 * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
+        level = LEVEL if segment.embedding is None else LEVEL * segment.embedding.values[0]
+        samples = level * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
         span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
         return SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import aiortc  # noqa: F401 - the server's
-import httpx
 import numpy as np
 import pytest
 from playwright.async_api import async_playwright
@@ -30,8 +29,7 @@ async def test_agents_sdk_talks_by_webrtc(project: Path, tmp_path: Path) -> None
     media.append(f"--use-file-for-fake-audio-capture={tmp_path / 'turn.wav'}")
     arguments = [*media, "--autoplay-policy=no-user-gesture-required"]
     async with conversing(tmp_path) as (server, endpoint), async_playwright() as playwright:
-        async with httpx.AsyncClient() as http:
-            made = await http.post(f"{server.http_url}/v1/realtime/client_secrets", json={})
+        made = await server.post("/v1/realtime/client_secrets", json={})
         browser = await playwright.chromium.launch(executable_path=path, args=arguments)
         page = await browser.new_page()
         page.set_default_timeout(PATIENCE_MS)

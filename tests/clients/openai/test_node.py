@@ -4,7 +4,7 @@ OpenAI's package over TLS: its Realtime classes connect by wss only.
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,8 @@ import soundfile
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 from tests.clients.openai.conftest import FIRST, RATE, SECOND, assert_understood
-from tests.conftest import ServerProcess, server_process
-from tests.server.network.test_tls import Files
+from tests.conftest import ServerProcess
+from tests.server.network.test_tls import Files, files, secure  # noqa: F401 - fixtures
 from tests.support.programs import installed, node
 
 PROJECT = Path(__file__).parent / "node"
@@ -33,23 +33,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return installed(PROJECT, tmp_path_factory.mktemp("node"))
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp("certificate"))
-
-
-@pytest.fixture(scope="module")
-def secure(tmp_path_factory: pytest.TempPathFactory, certificate: Files) -> Iterator[ServerProcess]:
-    options = ("--engine", "espeak", "--tls-cert", str(certificate.cert), "--tls-key", str(certificate.key))
-    with server_process(tmp_path_factory.mktemp("secure"), *options) as running:
-        yield running
-
-
 @pytest.fixture
-def call(project: Path, certificate: Files, secure: ServerProcess) -> Call:
+def call(project: Path, files: Files, secure: ServerProcess) -> Call:  # noqa: F811
     """Run one of the package's calls: ``call("transcribe", input=path, model="whisper-1")``."""
     url = f"https://localhost:{secure.port}/v1"
-    return caller(project / "client.mjs", BASE_URL=url, NODE_EXTRA_CA_CERTS=str(certificate.authority))
+    return caller(project / "client.mjs", BASE_URL=url, NODE_EXTRA_CA_CERTS=str(files.authority))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import av
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.audio.encoding import (
@@ -120,7 +120,6 @@ async def test_slow_formats_do_not_run_on_the_event_loop(codec: Codec) -> None:
     assert await AsyncEncoder(form).finish() == b""
 
 
-@settings(deadline=None)
 @given(length=st.integers(60, 6000), name=st.sampled_from(COMPRESSED))
 def test_short_sound_keeps_length(length: int, name: str) -> None:
     """Also those that are shorter than what an encoder holds back.
@@ -134,7 +133,6 @@ def test_short_sound_keeps_length(length: int, name: str) -> None:
     assert 0 <= added <= (1151 if form.codec == "mp3" else 0)
 
 
-@settings(deadline=None)
 @given(cuts=st.lists(st.integers(0, SOURCE), max_size=8), name=st.sampled_from(STREAMED))
 def test_chunking_does_not_change_output(cuts: list[int], name: str) -> None:
     form, samples = FORMATS[name], melody(1.0)

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.audio.ogg_opus import (
@@ -139,7 +139,6 @@ def test_encoded_speech_decodes_to_itself_page_by_page() -> None:
         assert number * PAGE_SAMPLES - had < 0.06 * ENCODED_RATE
 
 
-@settings(deadline=None)
 @given(st.integers(0, 8_000), st.lists(st.integers(0, 8_000), max_size=5))
 def test_every_length_is_preserved(length: int, cuts: list[int]) -> None:
     samples = melody(1.0)[:length]
@@ -198,7 +197,6 @@ def stream() -> bytes:
     return b"".join(encode(melody(1.0)))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 10_000), max_size=30))
 def test_pieces_do_not_change_samples(cuts: list[int]) -> None:
     decoder, data = OggOpusDecoder(), stream()

@@ -12,7 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.audio.decoding import RECORDING_POOL, STREAM_POOL, THREADS_PER_POOL, run_in_pool
@@ -81,7 +81,6 @@ def test_pcm16_rounds_and_clips_and_wav_file_is_readable() -> None:
     assert struct.unpack("<I", file[4:8])[0] == len(file) - 8
 
 
-@settings(deadline=None)
 @given(
     st.tuples(st.sampled_from([22050, 24000, 48000]), st.sampled_from([8000, 16000, 22050, 24000, 48000])),
     st.lists(st.integers(0, 5000), max_size=8),
@@ -152,7 +151,6 @@ async def test_reframe_does_not_wait_for_a_full_frame() -> None:
     assert asked == 1
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([(24000, 22050), (22050, 22050), (22050, 24000)]),
     st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 4)), max_size=6),

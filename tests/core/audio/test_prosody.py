@@ -6,7 +6,7 @@ from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.audio.prosody_filter import FILTERABLE, ProsodyFilter, split_prosody, split_speed
@@ -142,7 +142,6 @@ def test_chunking_does_not_change_samples(factor: float, manner: Prosody, block:
     assert np.abs(filtered(samples, factor, manner, block) - whole).max() < 1e-5
 
 
-@settings(deadline=None)
 @given(st.integers(0, 30_000), st.floats(0.2, 4.5), st.floats(-6, 6), st.floats(-6, 6), st.floats(-6, 6))
 def test_length_follows_factor(
     length: int, factor: float, pitch: float, loudness: float, brightness: float

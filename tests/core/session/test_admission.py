@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
@@ -218,7 +218,6 @@ ACTIONS = st.lists(
 )
 
 
-@settings(deadline=None)
 @given(st.integers(1, 3), ACTIONS)
 def test_places_are_neither_lost_nor_doubled(at_once: int, actions: list[tuple[str, int]]) -> None:
     async def check() -> None:

@@ -16,7 +16,7 @@ from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled
 from kani.core.service import SpeechService
 from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S
-from kani.core.types import Sampling, SpeechChunk, SpeechRequest
+from kani.core.types import Sampling, Segment, SpeechChunk, SpeechRequest
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import happens
@@ -59,8 +59,8 @@ async def test_segments_state_audio_left_to_play(engine: ToneEngine, service: Sp
 class SlowingEngine(ToneEngine):
     """Says each letter of a word longer than the one before it, and tells so."""
 
-    async def _say(self, word: re.Match[str], at_s: float, speed: float) -> SpeechChunk:
-        chunk = await super()._say(word, at_s, speed)
+    async def _say(self, word: re.Match[str], at_s: float, segment: Segment) -> SpeechChunk:
+        chunk = await super()._say(word, at_s, segment)
         (span,) = chunk.spans
         shares = np.arange(span.end - span.start) / (span.end - span.start)
         marks = tuple((span.start_s + shares**2 * (span.end_s - span.start_s)).tolist())
@@ -86,7 +86,7 @@ async def test_character_starts_map_to_client_text(tmp_path: Path, speed: float)
     assert since == pytest.approx(letter_s * np.array([0, 1, 4, 9, 12.5]) / 4, abs=2 / RATE)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(TEXTS, st.lists(st.integers(1, 7)), st.booleans())
 def test_any_cutting_gives_same_speech(tmp_path: Path, text: str, sizes: list[int], streams: bool) -> None:
 

@@ -146,7 +146,7 @@ def test_list_holds_every_voice_and_accents_go_with_an_engine_of_their_own(
     assert not catalogue.accented and not catalogue.accented_by_voice()
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.text(max_size=20) | st.sampled_from([None, "default", "dora", "w:ar", "custom:ana", "custom:who"]),
     st.text(max_size=10) | st.sampled_from(["es", "es-MX", "en-GB", "ar", "zh-Hant-TW", "xx", "-"]),

@@ -105,10 +105,7 @@ async def two(
     tmp_path: Path, voice: str | None = None, language: str | None = "es"
 ) -> AsyncIterator[tuple[SpeechService, ToneEngine, ToneEngine]]:
     """A service, and its engines, which speak the same languages; the second is called "echo", and clones."""
-    plain, echo = ToneEngine(), ToneEngine(clones=True)
-    voices = tuple(replace(one, id=f"echo:{one.id}", engine="echo") for one in echo.info.voices)
-    defaults = {language: f"echo:{id}" for language, id in echo.info.default_voices.items()}
-    echo.info = replace(echo.info, name="echo", voices=voices, default_voices=defaults)
+    plain, echo = ToneEngine(), ToneEngine(clones=True, name="echo")
     async with started(tmp_path, plain, echo, default_voice=voice, default_language=language) as service:
         yield service, plain, echo
 

@@ -229,7 +229,7 @@ def test_consents_are_listed_newest_first(store: VoiceStore, monkeypatch: pytest
         store.consents.add("Consent 4", "es", recording(1.0))
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=70))
 def test_no_name_escapes_folder(store: VoiceStore, folder: Path, name: str) -> None:
     try:

@@ -1,6 +1,5 @@
 """Stored voices in a bucket on a real S3 server: several servers, lost answers, and a bucket that is away."""
 
-import logging
 import sys
 import threading
 import time
@@ -207,7 +206,6 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
 def test_bucket_that_is_away_fails_its_own_requests_alone(
     bucket: Bucket, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.INFO)
     with bucket.store() as store:
         ana = add(store)
     bucket.fault = refusing("503 Slow Down", "SlowDown")

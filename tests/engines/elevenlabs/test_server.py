@@ -3,7 +3,6 @@
 import asyncio
 from pathlib import Path
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 
@@ -42,13 +41,12 @@ async def talk(service: ElevenLabsService, server: ServerProcess) -> None:
         asked = request(HELLO, "tts_stream_request", config={"voice_id": f"elevenlabs:{OTHER_VOICE}"})
         await stream(socket, asked)
         assert OTHER_VOICE in service.exchanges[1].path
-    base = f"{server.http_url}/v1/text-to-speech"
-    async with httpx.AsyncClient() as client:
-        voices = (await client.get(f"{server.http_url}/v1/audio/voices")).text
-        assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
-        # ElevenLabs' clients name the account's voices by their bare ids.
-        for voice in (VOICE, OTHER_VOICE):
-            answer = await client.post(f"{base}/{voice}/stream?output_format=pcm_24000", json={"text": HELLO})
-            assert answer.status_code == 200 and len(answer.content) > 1000
-            assert f"/{voice}/" in service.exchanges[-1].path
-        assert (await client.post(f"{base}/nobody", json={"text": HELLO})).status_code == 404
+    base = "/v1/text-to-speech"
+    voices = (await server.get("/v1/audio/voices")).text
+    assert f"elevenlabs:{VOICE}" in voices and "Rachel" in voices
+    # ElevenLabs' clients name the account's voices by their bare ids.
+    for voice in (VOICE, OTHER_VOICE):
+        answer = await server.post(f"{base}/{voice}/stream?output_format=pcm_24000", json={"text": HELLO})
+        assert answer.status_code == 200 and len(answer.content) > 1000
+        assert f"/{voice}/" in service.exchanges[-1].path
+    assert (await server.post(f"{base}/nobody", json={"text": HELLO})).status_code == 404

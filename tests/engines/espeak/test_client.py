@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.errors import EngineFailed
@@ -151,7 +151,6 @@ def test_threads_may_use_it_concurrently(client: EspeakClient) -> None:
     assert all(ipa.startswith("ˈola nˈumeɾo") for _, ipa in found)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80), st.sampled_from(["es", "en-us", "fr", "de", "ar", "cmn", "ja", "hi"]))
 def test_any_text_is_phonemised_and_spoken(text: str, voice: str) -> None:
     """Lone surrogates and NUL too."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soxr
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
@@ -227,7 +227,6 @@ def test_times_do_not_depend_on_the_batches_of_samples() -> None:
     assert one == other == [Span(0, 3, 0.0, 8000 / RATE), Span(4, 7, 10000 / RATE, 1.0)]
 
 
-@settings(deadline=None)
 @given(
     st.text("ab ,.今é1-", max_size=30),
     st.lists(st.tuples(st.integers(-2, 40), st.integers(0, 20), st.integers(0, 4000)), max_size=12),

@@ -1,7 +1,6 @@
 """The Kani engine: random checkpoints through the server, the engine's contract, cloning and languages."""
 
 import asyncio
-import logging
 import os
 import sys
 import threading
@@ -323,7 +322,6 @@ async def test_missing_embedder_disables_cloning(
 ) -> None:
     if embedder == "narrow":
         embedder = str(random_embedder(tmp_path / "narrow", outputs=64))
-    caplog.set_level(logging.WARNING)
     async with started(cloning.model_copy(update={"embedder": embedder}), tmp_path) as cloner:
         assert (cloner.info.cloning, cloner.info.embedding_model) == ("none", "")
         assert complaint in caplog.text and "--embedder" in caplog.text

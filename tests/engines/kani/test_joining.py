@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -60,9 +59,9 @@ def start_with_gpu(start_server: StartServer, tmp_path: Path) -> StartServer:
 
 async def after_joining(server: ServerProcess) -> dict[str, Any]:
     """Facts of /health once the model has joined or failed; Kokoro speaks Spanish until then."""
-    async with asyncio.timeout(patience.WITHIN_S), httpx.AsyncClient() as client:
+    async with asyncio.timeout(patience.WITHIN_S):
         while True:
-            facts = (await client.get(f"{server.http_url}/health")).json()
+            facts = (await server.get("/health")).json()
             if facts["joining"]["state"] not in ("loading", "trying"):
                 return facts
             assert facts["languages"]["es"] == "kokoro"

@@ -1,7 +1,6 @@
 """The Kokoro engine with its real model, and the choice of its decoder."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -225,8 +224,7 @@ async def test_auto_falls_back_and_litert_refuses(
         reason = "the package ai-edge-litert cannot be imported"
         monkeypatch.setitem(sys.modules, "kani.engines.kokoro.litert.decoder", None)
     engine = new_engine("auto")
-    with caplog.at_level(logging.INFO):
-        await engine.start()
+    await engine.start()
     assert engine.info.decoder == "onnx"
     assert engine.info.slow_decoder_reason.startswith(f"LiteRT's is unavailable: {reason}")
     lines = [record.getMessage() for record in caplog.records if record.name == decoder_choice.__name__]

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.types import Samples
@@ -109,7 +109,6 @@ def four(**how: Any) -> Timeline:
     return Timeline(FOUR_WORDS, np.array(FOUR_FRAMES), level=LEVEL, **how)
 
 
-@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 80).map(lambda halves: halves * FRAME_SAMPLES // 2), max_size=12),
     pauses=st.lists(st.tuples(st.integers(30, 170), st.integers(1, 25)), max_size=4),
@@ -127,7 +126,6 @@ def test_pieces_equal_whole(sizes: list[int], pauses: list[tuple[int, int]]) -> 
     assert [word for words in words_by_piece for word in words] == list(whole.words)
 
 
-@settings(deadline=None)
 @given(
     sizes=st.lists(st.integers(1, 20_000), max_size=12),
     sound=st.lists(st.tuples(st.floats(0, 2.2), st.floats(0.01, 1)), max_size=6),
@@ -153,7 +151,6 @@ def test_words_come_once_in_order_after_their_audio(
         np.testing.assert_array_equal(np.concatenate(given), samples)
 
 
-@settings(deadline=None)
 @given(
     first_sample=st.integers(round(1.05 * SAMPLE_RATE), round(1.25 * SAMPLE_RATE)),
     pause_s=st.tuples(st.floats(1.36, 1.5), st.floats(0.06, 0.2)),

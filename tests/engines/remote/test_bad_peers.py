@@ -42,7 +42,6 @@ def few_places(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def test_silent_crowd_keeps_no_server_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.WARNING)
     async with working(Worker(ToneEngine()), tmp_path, tcp=True) as address:
         silent = [await asyncio.open_connection(address.host, address.port) for _ in range(2 * PLACES)]
         async with started(engine_of(address)) as engine:
@@ -131,7 +130,6 @@ async def between(worker: Address, side: str, change: Change) -> AsyncIterator[A
 async def test_change_on_the_way_ends_the_connection(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, side: str, change: str
 ) -> None:
-    caplog.set_level(logging.INFO)
     async with (
         working(Worker(ToneEngine(places=2)), tmp_path, tcp=True) as address,
         between(address, side, CHANGES[change]) as changed_way,

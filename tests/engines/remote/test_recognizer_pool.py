@@ -1,8 +1,7 @@
 """A recogniser at several workers: which of them recognises, and those that drain, die or are none."""
 
 import asyncio
-import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from io import BytesIO
@@ -19,7 +18,7 @@ from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
 from kani.core.request import Limits
 from kani.core.session.admission import Admission
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.pool_metrics import WorkerMetrics
 from kani.engines.remote.address import Address
@@ -28,7 +27,7 @@ from kani.engines.remote.recognizer import _RepeatableAudio
 from kani.engines.worker.service import Worker
 from tests.engines.packages.life import started
 from tests.engines.remote.test_remote import KEY, working
-from tests.support.loudness import RATE, STEP, LoudnessRecognizer
+from tests.support.loudness import RATE, STEP, HeldRecognizer, LoudnessRecognizer
 from tests.support.patience import happens
 from tests.support.tone import ToneEngine
 
@@ -63,30 +62,6 @@ def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> R
     return recognizer_at(workers, WorkerMetrics(registry or CollectorRegistry()))
 
 
-class HeldRecognizer(LoudnessRecognizer):
-    """Waits at a place of a recording until it is to go on."""
-
-    def __init__(self, at_s: float) -> None:
-        super().__init__()
-        self._at_s = at_s
-        self.holding = False
-        self.go_on = asyncio.Event()
-
-    def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        async def held() -> AsyncIterator[Samples]:
-            taken = 0
-            async for piece in audio:
-                taken += len(piece)
-                if taken >= self._at_s * RATE:
-                    self.holding = True
-                    await self.go_on.wait()
-                yield piece
-
-        return super().transcribe(held(), options)
-
-
 @dataclass(frozen=True)
 class Sites:
     """Two workers."""
@@ -105,7 +80,7 @@ async def pooled(
     folder: Path, *recognizers: HeldRecognizer, registry: CollectorRegistry | None = None
 ) -> AsyncIterator[tuple[Sites, Recognizer]]:
     """Two workers, and the recogniser of both."""
-    recognizers = recognizers or (HeldRecognizer(math.inf), HeldRecognizer(math.inf))
+    recognizers = recognizers or (HeldRecognizer(), HeldRecognizer())
     workers = [Worker(None, one, f"w{number}") for number, one in enumerate(recognizers)]
     async with AsyncExitStack() as stack:
         serving = [working(worker, folder / str(number)) for number, worker in enumerate(workers)]
@@ -220,7 +195,7 @@ async def test_worker_that_speaks_or_has_another_recogniser_is_not_used(
 
 async def test_workers_on_slower_machines_serve_as_well(tmp_path: Path) -> None:
     registry = CollectorRegistry()
-    recognizers = [HeldRecognizer(math.inf) for _ in range(2)]
+    recognizers = [HeldRecognizer() for _ in range(2)]
     for number, one in enumerate(recognizers):
         one.info = replace(one.info, version=f"{number}", live_delay_s=0.5 + number)
     async with pooled(tmp_path, *recognizers, registry=registry):

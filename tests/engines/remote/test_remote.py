@@ -1,7 +1,6 @@
 """Engines and recognisers in a worker: what they yield, how far they run, and bad peers."""
 
 import asyncio
-import logging
 import stat
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -264,7 +263,6 @@ async def test_silent_server_loses_its_slots_after_the_lease(tmp_path: Path) -> 
 async def test_bad_server_is_refused_and_disturbs_no_other(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, sent: object, reason: str
 ) -> None:
-    caplog.set_level(logging.INFO)
     engine = ToneEngine(allow=1)
     async with remote(engine, tmp_path) as (behind, address):
         chunks = behind.synthesize(segment("uno dos tres"))

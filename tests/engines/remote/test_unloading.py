@@ -1,7 +1,6 @@
 """Engines and recognisers that nobody uses are unloaded, and come back; one that finds too little memory."""
 
 import asyncio
-import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -83,7 +82,6 @@ async def test_idle_engine_is_unloaded_and_comes_back_with_the_next_request(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Where it cannot, the request fails, and the next one tries again."""
-    caplog.set_level(logging.INFO)
     async with unloading(tmp_path) as (engine, door, link):
         expected = len(await whole(engine))
         with virtual_time():

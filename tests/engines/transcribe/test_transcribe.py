@@ -91,8 +91,7 @@ def test_repository_has_one_file_in_q8_0(
         # It is listed first.
         assert not any("/resolve/" in path for path in hub.asked)
         return
-    with caplog.at_level("INFO"):
-        assert Path(find(chosen, given)["file"]).name == names[0]
+    assert Path(find(chosen, given)["file"]).name == names[0]
     assert "(1 MB, licence: an-open-licence" in caplog.text
     assert not any("F16" in path for path in hub.asked)
     # A larger one has more cores, and fewer copies.

@@ -1,16 +1,12 @@
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 
-from kani.core.service import SpeechService
-from tests.support.patience import WITHIN_S, happens
+from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, app_server
-from tests.support.servers.serving import serving
-from tests.support.tone import ToneEngine
+from tests.support.servers.serving import InProcessServer, serving
 
 
 @pytest.fixture(scope="session")
@@ -21,22 +17,10 @@ def keyed_app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AppServer]:
         yield running
 
 
-@dataclass
-class ToneApp:
-    """A server over the tone engine, and a client of its calls."""
-
-    tone: ToneEngine
-    service: SpeechService
-    client: httpx.AsyncClient
-
-
 @asynccontextmanager
-async def tone_app(folder: Path, **environment: str) -> AsyncIterator[ToneApp]:
+async def tone_app(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
     """Serve; when it ends, nothing of any session is left."""
-    async with (
-        serving(folder, **environment) as server,
-        httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client,
-    ):
-        yield ToneApp(server.engine, server.service, client)
+    async with serving(folder, **environment) as server:
+        yield server
         # A session ends a moment after its answer.
         await happens(lambda: not (server.service.state().sessions or server.engine.under_way))

@@ -63,17 +63,12 @@ def table() -> Iterator[Row]:
 
 ONE = {"text": "a", "voice_id": "espeak:es"}
 NO_FORMS = (b"", b"{", b"5", b'"text"', b"[]", b"\xff\xfe", b'{"text": NaN}', b'{"text": "a"', b"text=Hola")
+INVALID, TOO_LONG = "invalid_request", "max_character_limit_exceeded"
+DEEP = b'{"input_audio":{"data":"AAAA"},"x":' + b"[" * 1000 + b"]" * 1000 + b"}"
 ROWS: list[Row] = [
     *table(),
     *(
-        (
-            f"/v1/text-to-speech/{voice}{way}",
-            {"json": {"text": "a"}},
-            404,
-            "voice_id",
-            "voice_not_found",
-            told,
-        )
+        (f"/v1/text-to-speech/{voice}{way}", {"json": ONE}, 404, "voice_id", "voice_not_found", told)
         for way in CALLS
         for voice, told in (
             ("nobody", "A voice with voice_id 'nobody' was not found."),
@@ -82,24 +77,20 @@ ROWS: list[Row] = [
     ),
     *((PATH + call, {"content": body}, 422, None, "json_invalid", "") for call in CALLS for body in NO_FORMS),
     *(
-        (PATH + call, {"json": {"text": text}}, 400, "text", "max_character_limit_exceeded", "text: too long")
+        (PATH + call, {"json": {"text": text}}, 400, "text", TOO_LONG, "text: too long")
         for call in CALLS
         for text in ("a" * 40_001, "a b " * 250_000)
     ),
     *(
-        (PATH, {"content": b'{"text": "a", ' + more + b"}"}, 400, "body", "invalid_request", "")
+        (PATH, {"content": b'{"text": "a", ' + more + b"}"}, 400, "body", INVALID, "")
         for more in (b'"b": ' + b"[" * 100_000 + b"]" * 100_000, b'"x": [' + b"0," * 200_000 + b"0]")
     ),
     *(
         (DIALOGUE, {"json": {"inputs": inputs}}, 400, "inputs", code, words)
         for inputs, code, words in (
-            ([ONE] * (MAX_INPUTS + 1), "invalid_request", str(MAX_INPUTS)),
-            ([{**ONE, "text": "a" * 20_001}] * 2, "max_character_limit_exceeded", "40000"),
-            (
-                [{**ONE, "voice_id": f"v{n}"} for n in range(MAX_VOICES + 1)],
-                "invalid_request",
-                f"{MAX_VOICES}",
-            ),
+            ([ONE] * (MAX_INPUTS + 1), INVALID, str(MAX_INPUTS)),
+            ([{**ONE, "text": "a" * 20_001}] * 2, TOO_LONG, "40000"),
+            ([{**ONE, "voice_id": f"v{n}"} for n in range(MAX_VOICES + 1)], INVALID, str(MAX_VOICES)),
         )
     ),
     *(
@@ -124,16 +115,16 @@ ROWS: list[Row] = [
             ([bytes(17 << 20)], None, ""),
         )
     ),
-    (ADD, voice_form(*[b"x"] * 26), 400, None, "invalid_request", "25"),
+    (ADD, voice_form(*[b"x"] * 26), 400, None, INVALID, "25"),
     (ADD, voice_form(labels="[" * 10_000), 400, "labels", "invalid_labels", ""),
     (ADD, voice_form(consent="x" * 2001), 400, "consent", "invalid_consent", ""),
-    (ADD, voice_form(description="x" * 2001), 400, "description", "invalid_request", ""),
+    (ADD, voice_form(description="x" * 2001), 400, "description", INVALID, ""),
     (ADD, voice_form(name=""), 422, "name", "missing", ""),
     (ADD, {"data": {"name": "ana", "consent": "It is me."}}, 422, "files", "missing", ""),
     *((ADD, given, 422, "name, files", "missing", "") for given in ({}, {"json": {"name": "ana"}})),
     ("/v1/voices/custom:ana/edit", {"data": {"description": "x"}}, 422, "name", "missing", ""),
     *(
-        ("GET /v2/voices", {"params": {name: value}}, 400, name, "invalid_request", "")
+        ("GET /v2/voices", {"params": {name: value}}, 400, name, INVALID, "")
         for name, value in (("page_size", "9" * 5000), ("search", "x" * 201))
     ),
     (TRANSCRIPTIONS, audio_form(b"abc", file_format="pcm_s16le_16"), 400, "file", "invalid_file", ""),
@@ -142,11 +133,8 @@ ROWS: list[Row] = [
     (TRANSCRIPTIONS, {"files": {"other": b"x"}}, 422, "model_id, file", "missing", ""),
     (
         TRANSCRIPTIONS,
-        {
-            "content": b'{"input_audio":{"data":"AAAA"},"x":' + b"[" * 1000 + b"]" * 1000 + b"}",
-            "headers": {"content-type": "application/json"},
-        },
-        *(400, "body", "invalid_request", "nested too deeply"),
+        {"content": DEEP, "headers": {"content-type": "application/json"}},
+        *(400, "body", INVALID, "nested too deeply"),
     ),
 ]
 

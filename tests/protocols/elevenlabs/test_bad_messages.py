@@ -30,6 +30,8 @@ PATH = "/v1/text-to-speech/espeak:es"
 UNREADABLE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
 )
+INVALID, TOO_LONG = "invalid_input_message", "max_character_limit_exceeded"
+LONG_ID = "too long (at most 200 characters)"
 
 
 async def refused(client: Client, context_id: str | None = None) -> Message:
@@ -62,18 +64,10 @@ MESSAGES: list[tuple[str, list[Any], str, str]] = [
         (socket, [message], error, sentence)
         for socket in ("speech", "contexts")
         for message, error, sentence in (
-            *((raw, "invalid_input_message", UNREADABLE) for raw in ("no json", "[1]", "[" * 100_000)),
-            (b"{}", "invalid_input_message", f"{UNREADABLE} (binary messages are not supported)"),
-            (
-                {"text": "a", "context_id": "x" * 201},
-                "invalid_input_message",
-                f"{UNREADABLE} (context_id: too long (at most 200 characters))",
-            ),
-            (
-                {"text": "a: " * 2_500_000},
-                "max_character_limit_exceeded",
-                "text: too long (at most 40000 characters).",
-            ),
+            *((raw, INVALID, UNREADABLE) for raw in ("no json", "[1]", "[" * 100_000)),
+            (b"{}", INVALID, f"{UNREADABLE} (binary messages are not supported)"),
+            ({"text": "a", "context_id": "x" * 201}, INVALID, f"{UNREADABLE} (context_id: {LONG_ID})"),
+            ({"text": "a: " * 2_500_000}, TOO_LONG, "text: too long (at most 40000 characters)."),
         )
     ),
     (

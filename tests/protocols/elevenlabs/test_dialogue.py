@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -19,11 +20,13 @@ from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.ogg_pages import FIRST, LAST
 from kani.core.audio.prosody_filter import PAUSES_S
-from kani.core.types import Boundary, Samples
+from kani.core.types import Boundary
 from kani.protocols.elevenlabs.audio_tags import MAX_TAG_LENGTH, IncrementalTags, named_tags, without_tags
 from kani.protocols.elevenlabs.http.text_to_dialogue import PATH, SPEAKER_PAUSE_S
-from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
+from tests.clients.elevenlabs.wire import Character, ReceivedSpeech
+from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.servers.app_server import AppServer
+from tests.support.servers.serving import InProcessServer
 from tests.support.tone import RATE
 
 CALLS = ["", "/stream", "/with-timestamps", "/stream/with-timestamps"]
@@ -32,18 +35,18 @@ LINES = [("Hola amiga.", "tone_es"), ("[laughs] Hello you.", "tone_en"), ("Yes [
 
 
 @pytest.fixture
-async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
+async def calls(tmp_path: Path) -> AsyncIterator[InProcessServer]:
     limits = {"KANI_ELEVENLABS_MAX_TEXT": str(MAX_TEXT), "KANI_MAX_WAITING": "0"}
     async with tone_app(tmp_path, KANI_RATE_PER_MINUTE="5", **limits) as app:
         yield app
 
 
 async def post(
-    calls: ToneApp, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
+    calls: InProcessServer, call: str = "", lines: list[tuple[str, str]] = LINES, **body: Any
 ) -> httpx.Response:
     params = {"output_format": f"pcm_{8 * RATE}"}
     inputs = [{"text": text, "voice_id": voice} for text, voice in lines]
-    return await calls.client.post(PATH + call, json={"inputs": inputs} | body, params=params)
+    return await calls.post(PATH + call, json={"inputs": inputs} | body, params=params)
 
 
 def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
@@ -72,17 +75,17 @@ def assert_timed(told: dict[str, Any], lines: list[tuple[str, str]]) -> None:
     assert len(samples) / (8 * RATE) == pytest.approx(ends[-1], abs=0.002)
 
 
-async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: ToneApp) -> None:
+async def test_lines_are_spoken_in_order_with_pauses_and_times(calls: InProcessServer) -> None:
     told = (await post(calls, "/with-timestamps")).json()
     assert told.keys() == {"audio_base64", "alignment", "normalized_alignment", "voice_segments"}
     assert_timed(told, LINES)
-    assert calls.tone.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
-    assert [segment.voice for segment in calls.tone.segments] == ["tone_es", "tone_en", "tone_en"]
+    assert calls.engine.words == ["Hola", "amiga", "Hello", "you", "Yes", "sir"]
+    assert [segment.voice for segment in calls.engine.segments] == ["tone_es", "tone_en", "tone_en"]
     spoken = "".join(told["normalized_alignment"]["characters"])
     assert "laughs" not in spoken and "Hello you." in spoken
 
 
-async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
+async def test_four_calls_have_the_same_audio(calls: InProcessServer) -> None:
     whole, stream, timed, lines = [await post(calls, call) for call in CALLS]
     parts = [json.loads(line) for line in lines.content.splitlines()]
     audio = b"".join(base64.b64decode(part["audio_base64"]) for part in parts)
@@ -98,7 +101,7 @@ async def test_four_calls_have_the_same_audio(calls: ToneApp) -> None:
         assert [index for ends in ranges for index in range(*ends)] == list(range(len(characters)))
 
 
-async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
+async def test_headers_have_cost_unused_fields_and_tags(calls: InProcessServer) -> None:
     asked = {
         "model_id": "eleven_v3",
         "settings": {"stability": 0.2, "similarity": 0.4},
@@ -111,31 +114,31 @@ async def test_headers_have_cost_unused_fields_and_tags(calls: ToneApp) -> None:
         assert answer.headers["character-cost"] == str(sum(len(text) for text, _ in LINES))
         unused = "[laughs], [sighs], future_text, settings.similarity, settings.stability"
         assert answer.headers["x-unused"] == unused
-    assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
+    assert {segment.sampling.seed for segment in calls.engine.segments} == {7}
 
 
-async def test_tags_are_silence_and_of_later_models_only(calls: ToneApp) -> None:
+async def test_tags_are_silence_and_of_later_models_only(calls: InProcessServer) -> None:
     lines = [("[laughs]", "tone_en"), ("Hello.", "tone_en")]
     assert_timed((await post(calls, "/with-timestamps", lines)).json(), lines)
-    assert calls.tone.words == ["Hello"]
+    assert calls.engine.words == ["Hello"]
     for model, words in (("eleven_v3", ["Hello"]), ("eleven_flash_v2_5", ["whispers", "Hello"])):
-        calls.tone.words.clear()
+        calls.engine.words.clear()
         body = {"text": "[whispers] Hello.", "model_id": model}
-        answer = await calls.client.post("/v1/text-to-speech/tone_en", json=body)
-        assert calls.tone.words == words
+        answer = await calls.post("/v1/text-to-speech/tone_en", json=body)
+        assert calls.engine.words == words
         assert answer.headers.get("x-unused") == ("[whispers]" if model == "eleven_v3" else None)
 
 
-async def test_unknown_voice_is_named_with_its_input(calls: ToneApp) -> None:
+async def test_unknown_voice_is_named_with_its_input(calls: InProcessServer) -> None:
     for call in CALLS:
         answer = await post(calls, call, [*LINES[:2], ("Who?", "nobody")])
         detail = answer.json()["detail"]
         assert (answer.status_code, detail["code"]) == (404, "voice_not_found")
         assert detail["param"] == "inputs[2].voice_id" and "'nobody'" in detail["message"]
-    assert calls.tone.words == []
+    assert calls.engine.words == []
 
 
-async def test_rate_limit_counts_a_dialogue_once(calls: ToneApp) -> None:
+async def test_rate_limit_counts_a_dialogue_once(calls: InProcessServer) -> None:
     statuses = [(await post(calls)).status_code for _ in range(6)]
     assert statuses == [200] * 5 + [429]
 
@@ -145,11 +148,8 @@ def test_tags_become_spaces_and_have_names() -> None:
     spoken = without_tags(text)
     assert len(spoken) == len(text)
     assert spoken.split() == ["Hi", "you", "[1]", "[link](http://x)", "[a", "b]", "[]."]
-    assert named_tags([text, "[WHISPERS]"]) == [
-        "[whispers]",
-        "[very, very softly]",
-        "[excit\\xe9 \\U0001f600]",
-    ]
+    found = ["[whispers]", "[very, very softly]", "[excit\\xe9 \\U0001f600]"]
+    assert named_tags([text, "[WHISPERS]"]) == found
     assert without_tags(f"[{'a' * (MAX_TAG_LENGTH + 1)}]").startswith("[")
 
 
@@ -170,43 +170,33 @@ def test_tag_waits_for_its_end_only_as_long_as_it_may_be() -> None:
 
 
 WIRE_RATE = 24_000
+ALIGNMENT = ("chars", "char_start_times_ms", "char_durations_ms")
 ES, EN = "espeak:es", "espeak:en-us"
 
 
 @dataclass
 class Received:
-    """The messages of one context."""
+    """The turns of one context."""
 
-    audio: bytearray = field(default_factory=bytearray)
-    text: str = ""
-    starts_s: list[float] = field(default_factory=list)  # of the characters, by the audio before the message
-    summed_s: list[float] = field(default_factory=list)  # by the characters before the message
-    turns: list[int] = field(default_factory=list)  # bytes of audio at the end of each turn
-    sum_ms: int = 0
+    turns: list[ReceivedSpeech] = field(default_factory=lambda: [ReceivedSpeech()])
 
     def add(self, message: dict[str, Any]) -> bool:
         """Add a message; true for the last."""
-        if message.get("is_final"):
-            self.turns.append(len(self.audio))
-            return True
         if message.get("is_final_audio_for_turn"):
-            self.turns.append(len(self.audio))
-            self.sum_ms = round(len(self.audio) / 2 / WIRE_RATE * 1000)
-            return False
-        if alignment := message.get("alignment"):
-            before_s = len(self.audio) / 2 / WIRE_RATE
-            starts, durations = alignment["char_start_times_ms"], alignment["char_durations_ms"]
-            assert len(alignment["chars"]) == len(starts) == len(durations)
-            self.text += "".join(alignment["chars"])
-            self.starts_s += [before_s + start / 1000 for start in starts]
-            self.summed_s += [(self.sum_ms + start) / 1000 for start in starts]
-            self.sum_ms += starts[-1] + durations[-1]
-        self.audio += base64.b64decode(message["audio"], validate=True)
-        return False
+            self.turns.append(ReceivedSpeech())
+        elif not message.get("is_final"):
+            told = message.get("alignment") or dict.fromkeys(ALIGNMENT, ())
+            characters = [Character(*each) for each in zip(*(told[key] for key in ALIGNMENT), strict=True)]
+            self.turns[-1].parts.append((base64.b64decode(message["audio"], validate=True), characters))
+        return bool(message.get("is_final"))
 
     @property
-    def samples(self) -> Samples:
-        return np.frombuffer(bytes(self.audio), "<i2").astype(np.float32) / 32768
+    def text(self) -> str:
+        return "".join(turn.text for turn in self.turns)
+
+    @property
+    def audio(self) -> bytes:
+        return b"".join(turn.audio for turn in self.turns)
 
 
 @asynccontextmanager
@@ -247,16 +237,19 @@ async def spoken(server: AppServer, *messages: dict[str, Any], **query: str) -> 
 async def test_voices_take_turns_with_a_pause_and_times(espeak_app: AppServer) -> None:
     first, second = "Hola, ¿qué tal estás? ", "Very well, thank you. "
     received = await spoken(espeak_app, said(first), said(second, EN))
-    assert received.text == first + second
-    assert received.starts_s == pytest.approx(received.summed_s, abs=0.002)
-    assert received.starts_s == sorted(received.starts_s)
+    assert [turn.text for turn in received.turns] == [first, second]
+    for turn in received.turns:
+        by_audio, summed = (
+            [each.start for each in way] for way in (turn.audio_relative(WIRE_RATE), turn.summed())
+        )
+        assert by_audio == pytest.approx(summed, abs=2) and by_audio == sorted(by_audio)
     alone = [await spoken(espeak_app, said(first)), await spoken(espeak_app, said(second, EN))]
-    assert len(received.turns) == 2 and received.turns[0] == len(alone[0].audio)
+    assert len(received.turns[0].audio) == len(alone[0].audio)
     pause = round(SPEAKER_PAUSE_S * WIRE_RATE)
-    turn = received.samples[received.turns[0] // 2 :]
+    samples, expected = received.turns[1].samples, alone[1].turns[0].samples
     # The resampler's phase differs by the pause.
-    assert not turn[: pause - 10].any() and len(turn) == pause + len(alone[1].samples)
-    assert np.abs(turn[pause:] - alone[1].samples).max() < 0.01
+    assert not samples[: pause - 10].any() and len(samples) == pause + len(expected)
+    assert np.abs(samples[pause:] - expected).max() < 0.01
 
 
 @pytest.mark.parametrize("name", ["opus_48000_64", "mp3_44100_128"])
@@ -265,7 +258,7 @@ async def test_turns_are_one_stream_of_audio(espeak_app: AppServer, name: str) -
     plain = await spoken(espeak_app, *turns)
     coded = await spoken(espeak_app, *turns, output_format=name)
     assert (coded.text, len(coded.turns)) == (plain.text, 3)
-    data = bytes(coded.audio)
+    data = coded.audio
     if name.startswith("opus"):
         flags = [data[at + 5] for at in range(len(data)) if data.startswith(b"OggS", at)]
         assert [at for at, flag in enumerate(flags) if flag & FIRST] == [0]
@@ -276,8 +269,8 @@ async def test_turns_are_one_stream_of_audio(espeak_app: AppServer, name: str) -
     with av.open(io.BytesIO(data)) as container:
         frames = [frame for frame in container.decode(audio=0) if isinstance(frame, av.AudioFrame)]
     decoded, rate = np.concatenate([frame.to_ndarray()[0] for frame in frames]), frames[0].sample_rate
-    assert len(decoded) / rate == pytest.approx(len(plain.samples) / WIRE_RATE, abs=0.06)
-    for end in plain.turns[:-1]:
+    assert len(decoded) / rate == pytest.approx(len(plain.audio) / 2 / WIRE_RATE, abs=0.06)
+    for end in accumulate(len(turn.audio) for turn in plain.turns[:-1]):
         pause = decoded[round((end / 2 / WIRE_RATE + 0.07) * rate) :][: round((SPEAKER_PAUSE_S - 0.1) * rate)]
         assert np.abs(pause).max() < 0.02, "the pauses are where they are in PCM"
 
@@ -325,10 +318,7 @@ async def test_contexts_end_one_by_one(espeak_app: AppServer) -> None:
             message = json.loads(await socket.recv())
             if contexts[message["context_id"]].add(message):
                 open_contexts.remove(message["context_id"])
-        assert {name: received.text for name, received in contexts.items()} == {
-            "a": "Hola a. ",
-            "b": "Hola b. ",
-        }
+        assert {name: heard.text for name, heard in contexts.items()} == {"a": "Hola a. ", "b": "Hola b. "}
         await send(socket, {"context_id": "a", "voices": [EN]}, {"context_id": "a", **said("Again.", EN)})
         await send(socket, {"context_id": "a", "close_context": True})
         assert (await receive(socket)).text == "Again. "

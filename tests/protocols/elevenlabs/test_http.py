@@ -20,8 +20,9 @@ from kani.protocols.elevenlabs.formats import FORMATS
 from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
 from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from tests.protocols.elevenlabs.conftest import ToneApp, tone_app
+from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.patience import happens
+from tests.support.servers.serving import InProcessServer
 from tests.support.sessions import audio, collect, fed, spans_of
 from tests.support.tone import RATE
 
@@ -32,20 +33,20 @@ MAX_TEXT = 400
 
 
 @pytest.fixture
-async def calls(tmp_path: Path) -> AsyncIterator[ToneApp]:
+async def calls(tmp_path: Path) -> AsyncIterator[InProcessServer]:
     async with tone_app(tmp_path, KANI_ELEVENLABS_MAX_TEXT=str(MAX_TEXT), KANI_MAX_WAITING="0") as app:
         yield app
 
 
 async def post(
-    calls: ToneApp, call: str = "", output_format: str | None = None, **body: Any
+    calls: InProcessServer, call: str = "", output_format: str | None = None, **body: Any
 ) -> httpx.Response:
     """Request speech of ``TEXT``, or of the body's text."""
     params = {} if output_format is None else {"output_format": output_format}
-    return await calls.client.post(PATH + call, json={"text": TEXT} | body, params=params)
+    return await calls.post(PATH + call, json={"text": TEXT} | body, params=params)
 
 
-async def truth(calls: ToneApp, text: str = TEXT) -> tuple[Any, list[tuple[str, float]]]:
+async def truth(calls: InProcessServer, text: str = TEXT) -> tuple[Any, list[tuple[str, float]]]:
     """The core's own samples of a text, and each word with when it starts, in seconds."""
     request = SpeechRequest(voice="tone_es")
     async with fed(calls.service, text, request, low_latency=False) as session:
@@ -54,7 +55,7 @@ async def truth(calls: ToneApp, text: str = TEXT) -> tuple[Any, list[tuple[str, 
     return audio(chunks), words
 
 
-async def test_whole_file_is_core_speech(calls: ToneApp) -> None:
+async def test_whole_file_is_core_speech(calls: InProcessServer) -> None:
     answer = await post(calls, output_format="wav_8000")
     samples, _ = await truth(calls)
     file = FileEncoder(FORMATS["wav_8000"], RATE)
@@ -66,7 +67,7 @@ async def test_whole_file_is_core_speech(calls: ToneApp) -> None:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-async def test_every_format_has_its_media_type(calls: ToneApp, name: str) -> None:
+async def test_every_format_has_its_media_type(calls: InProcessServer, name: str) -> None:
     codec = FORMATS[name].codec
     whole = await post(calls, "", name)
     # The format that a call has without a name.
@@ -85,7 +86,7 @@ async def test_every_format_has_its_media_type(calls: ToneApp, name: str) -> Non
         assert streamed.content == whole.content
 
 
-async def test_headers_have_id_cost_and_unused_fields(calls: ToneApp) -> None:
+async def test_headers_have_id_cost_and_unused_fields(calls: InProcessServer) -> None:
     asked = {
         "model_id": "eleven_flash_v2_5",
         "seed": 7,
@@ -103,11 +104,11 @@ async def test_headers_have_id_cost_and_unused_fields(calls: ToneApp) -> None:
         assert answer.headers["request-id"] == answer.headers["x-trace-id"]
         unused = "next_request_ids, previous_text, voice_settings.stability"
         assert answer.headers["x-unused"] == unused
-    assert {segment.sampling.seed for segment in calls.tone.segments} == {7}
+    assert {segment.sampling.seed for segment in calls.engine.segments} == {7}
     assert "x-unused" not in (await post(calls, voice_settings=None)).headers
 
 
-async def test_speed_changes_length_and_times(calls: ToneApp) -> None:
+async def test_speed_changes_length_and_times(calls: InProcessServer) -> None:
     lengths = {}
     for speed in (0.7, 1.0, 1.2):
         settings = {"speed": speed}
@@ -134,7 +135,7 @@ def assert_times(alignment: dict[str, Any], text: str, words: list[tuple[str, fl
     assert ends[-1] == pytest.approx(end_s, abs=0.02)
 
 
-async def test_whole_times_match_core(calls: ToneApp) -> None:
+async def test_whole_times_match_core(calls: InProcessServer) -> None:
     text = "Hola,  ¿qué tal?  😀 e\u0301 n\u0303 \u200f123 "
     answer = await post(calls, "/with-timestamps", "pcm_8000", text=text)
     told = answer.json()
@@ -149,7 +150,7 @@ async def test_whole_times_match_core(calls: ToneApp) -> None:
 
 
 @pytest.mark.parametrize("name", ["pcm_22050", "mp3_44100_128", "opus_48000_64", "ulaw_8000"])
-async def test_streamed_lines_equal_whole_answer(calls: ToneApp, name: str) -> None:
+async def test_streamed_lines_equal_whole_answer(calls: InProcessServer, name: str) -> None:
     answer = await post(calls, "/stream/with-timestamps", name)
     lines = [json.loads(line) for line in answer.content.splitlines()]
     audio = b"".join(base64.b64decode(line["audio_base64"]) for line in lines)
@@ -173,7 +174,9 @@ async def test_streamed_lines_equal_whole_answer(calls: ToneApp, name: str) -> N
 @pytest.mark.parametrize(
     ("normalization", "said"), [("auto", "veintiuna"), ("on", "veintiuna"), ("off", "21")]
 )
-async def test_normalized_alignment_has_spoken_form(calls: ToneApp, normalization: str, said: str) -> None:
+async def test_normalized_alignment_has_spoken_form(
+    calls: InProcessServer, normalization: str, said: str
+) -> None:
     asked = {"language_code": "es", "apply_text_normalization": normalization}
     answer = await post(calls, "/with-timestamps", text="Hay 21 casas.", **asked)
     told = answer.json()
@@ -182,33 +185,34 @@ async def test_normalized_alignment_has_spoken_form(calls: ToneApp, normalizatio
     assert "".join(spoken["characters"]) == f"Hay {said} casas."
     key = "character_start_times_seconds"
     assert written[key][4] == spoken[key][4] and written[key][6] == spoken[key][4 + len(said)]
-    assert calls.tone.segments[-1].text == f"Hay {said} casas."
+    assert calls.engine.segments[-1].text == f"Hay {said} casas."
     assert "x-unused" not in answer.headers
 
 
 @asynccontextmanager
-async def streaming(calls: ToneApp, path: str, text: str) -> AsyncIterator[httpx.Response]:
+async def streaming(calls: InProcessServer, path: str, text: str) -> AsyncIterator[httpx.Response]:
     """The answer to a call while it comes."""
-    async with calls.client.stream("POST", PATH + path, json={"text": text}) as answer:
+    url = calls.http_url + PATH + path
+    async with httpx.AsyncClient() as client, client.stream("POST", url, json={"text": text}) as answer:
         assert answer.status_code == 200
         yield answer
 
 
-async def test_line_is_sent_before_next_is_synthesized(calls: ToneApp) -> None:
+async def test_line_is_sent_before_next_is_synthesized(calls: InProcessServer) -> None:
     text = "cuatro " * 12
     # At 1 kHz the resampler holds back a second.
-    calls.tone.allow = 4
+    calls.engine.allow = 4
     async with streaming(calls, "/stream/with-timestamps?output_format=pcm_16000", text) as answer:
         coming = answer.aiter_lines()
         lines = [json.loads(await anext(coming))]
-        assert calls.tone.under_way == 1 and lines[0]["audio_base64"]
-        await calls.tone.permit(None)
+        assert calls.engine.under_way == 1 and lines[0]["audio_base64"]
+        await calls.engine.permit(None)
         lines += [json.loads(line) async for line in coming]
     assert "".join("".join(line["alignment"]["characters"]) for line in lines if line["alignment"]) == text
 
 
 @pytest.mark.parametrize("path", ["", "/with-timestamps", "/stream", "/stream/with-timestamps"])
-async def test_engine_failure_before_audio_is_500(calls: ToneApp, path: str) -> None:
+async def test_engine_failure_before_audio_is_500(calls: InProcessServer, path: str) -> None:
     answer = await post(calls, path, text="kaputt y nada más")
     assert answer.status_code == 500
     detail = answer.json()["detail"]
@@ -217,7 +221,9 @@ async def test_engine_failure_before_audio_is_500(calls: ToneApp, path: str) -> 
 
 
 @pytest.mark.parametrize("path", ["/stream", "/stream/with-timestamps"])
-async def test_client_sees_broken_stream(calls: ToneApp, path: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_client_sees_broken_stream(
+    calls: InProcessServer, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
     came = bytearray()
     with pytest.raises(httpx.RemoteProtocolError):
         async with streaming(calls, f"{path}?output_format=pcm_8000", BREAKING) as answer:
@@ -228,19 +234,21 @@ async def test_client_sees_broken_stream(calls: ToneApp, path: str, caplog: pyte
     assert not any("Exception in ASGI application" in message for message in told)
 
 
-async def test_busy_service_answers_429(calls: ToneApp) -> None:
-    calls.tone.allow = 0
+async def test_busy_service_answers_429(calls: InProcessServer) -> None:
+    calls.engine.allow = 0
     first = asyncio.create_task(post(calls))
-    await happens(lambda: calls.tone.under_way)
+    await happens(lambda: calls.engine.under_way)
     second = await post(calls)
-    await calls.tone.permit(None)
+    await calls.engine.permit(None)
     assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (429, "1")
     detail = second.json()["detail"]
     assert (detail["code"], detail["type"]) == ("system_busy", "rate_limit_error")
 
 
-async def test_whole_answers_share_memory_budget(calls: ToneApp, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_whole_answers_share_memory_budget(
+    calls: InProcessServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("kani.protocols.elevenlabs.http.timed_speech.MAX_WHOLE_ANSWER_BYTES", 100_000)
     app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings(), whole_answer_budget()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
@@ -255,10 +263,10 @@ async def test_whole_answers_share_memory_budget(calls: ToneApp, monkeypatch: py
 
 
 @pytest.mark.parametrize("text", ["Hola \ud83d dos.", "😀🎉"])
-async def test_characters_without_speech_come_back(calls: ToneApp, text: str) -> None:
+async def test_characters_without_speech_come_back(calls: InProcessServer, text: str) -> None:
     body = json.dumps({"text": text}).encode()
-    answer = await calls.client.post(f"{PATH}/with-timestamps", content=body)
+    answer = await calls.post(f"{PATH}/with-timestamps", content=body)
     assert answer.status_code == 200
     assert "".join(answer.json()["alignment"]["characters"]) == text
-    refused = await calls.client.post(PATH, content=b'{"text": "a", "model_id": "\\ud83d"}')
+    refused = await calls.post(PATH, content=b'{"text": "a", "model_id": "\\ud83d"}')
     assert refused.status_code == 400

@@ -3,7 +3,7 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from websockets.exceptions import ConnectionClosed
 
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy
-from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import connection, recognition
 from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING
@@ -202,28 +201,14 @@ async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pyt
     assert 3 <= len(seen[-1]["text"].split()) < 10
 
 
-class Stuck(PausingRecognizer):
-    """Hears nothing until it is released."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.released = asyncio.Event()
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        await self.released.wait()
-        async for event in super().recognize(audio, language):
-            yield event
-
-
-async def test_commits_that_pile_up_are_throttled(tmp_path: Path) -> None:
-    recognizer = Stuck()
+async def test_commits_that_pile_up_are_throttled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recognizer, loaded = PausingRecognizer(), asyncio.Event()
+    monkeypatch.setattr(recognizer, "start", loaded.wait)
     async with serving(tmp_path, recognizer) as server, session(server.url) as websocket:
         for _ in range(MAX_WAITING + 2):
             await websocket.send(chunk(SPEECH, commit=True))
         await until(websocket, "commit_throttled")
-        recognizer.released.set()
+        loaded.set()
         seen = await until(websocket, "committed_transcript", MAX_WAITING)
         # What was not committed goes on in the next segment.
         await websocket.send(chunk(commit=True))

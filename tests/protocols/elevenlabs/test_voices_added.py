@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import json
-import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,20 +10,13 @@ import httpx
 import pytest
 
 from tests.protocols.elevenlabs.test_bad_input import detail_of
+from tests.protocols.test_voices_api import recording
 from tests.support.elevenlabs_service import KEY as SERVICE_KEY
 from tests.support.elevenlabs_service import VOICE, running
 from tests.support.servers.app_server import KEY, AppServer, StartApp
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
-
-
-@pytest.fixture(scope="session")
-def recording(espeak_app: AppServer) -> bytes:
-    path = f"{espeak_app.http_url}/v1/text-to-speech/espeak:en"
-    text = "This is my own voice, and there is more than enough of it here for a whole voice to be made."
-    answer = httpx.post(path, params={"output_format": "wav_16000"}, json={"text": text})
-    return answer.raise_for_status().content
 
 
 @pytest.fixture
@@ -69,41 +61,41 @@ def rejected(answer: httpx.Response, param: str, code: str = "invalid_request") 
     return str(detail["message"])
 
 
-def test_consent_has_three_places(adding: httpx.Client, recording: bytes) -> None:
+def test_consent_has_three_places(adding: httpx.Client) -> None:
     half = json.dumps({"consent": "half a pair \ud83d"})
-    assert post(adding, recording, consent="", labels=half).json()["detail"]["param"] == "consent"
-    told = post(adding, recording, consent="").json()["detail"]["message"]
+    assert post(adding, recording(), consent="", labels=half).json()["detail"]["param"] == "consent"
+    told = post(adding, recording(), consent="").json()["detail"]["message"]
     for way in ("form field", "labels.consent", "header x-consent"):
         assert way in told
     for header in (b"It is me.", "Soy yo, la señora 声.".encode()):
         unused = {"remove_background_noise": "true", "labels": '{"gender": "female"}'}
-        answer = post(adding, recording, headers={"x-consent": header}, consent="", **unused)
+        answer = post(adding, recording(), headers={"x-consent": header}, consent="", **unused)
         assert answer.status_code == 200, answer.text
         assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
         assert adding.delete("/v1/voices/ana").status_code == 200
     # The SDK encodes labels that are given as a string once more.
     for labels in ('{"consent": "It is me."}', json.dumps('{"consent": "It is me."}')):
-        assert post(adding, recording, consent="", labels=labels).status_code == 200
+        assert post(adding, recording(), consent="", labels=labels).status_code == 200
         assert adding.delete("/v1/voices/ana").status_code == 200
 
 
-def test_omitted_recordings_are_reported(adding: httpx.Client, recording: bytes) -> None:
-    answer = post(adding, *[recording] * 20)
+def test_omitted_recordings_are_reported(adding: httpx.Client) -> None:
+    answer = post(adding, *[recording()] * 20)
     assert answer.headers["x-unused"] == "files"
     [sample] = adding.get("/v1/voices/ana").json()["samples"]
     assert sample["duration_secs"] == 60.0
 
 
-def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recording: bytes) -> None:
-    made = post(adding, recording, labels='{"language": "Spanish"}').json()
+def test_added_voice_is_described_with_its_recording(adding: httpx.Client) -> None:
+    made = post(adding, recording(), labels='{"language": "Spanish"}').json()
     assert (made["voice_id"], made["requires_verification"]) == ("custom:ana", False)
     kept = adding.get("/v1/audio/voices/custom:ana").json()
     assert (kept["origin"], kept["language"]) == ("elevenlabs", "es")
     [sample] = adding.get("/v1/voices/ana").json()["samples"]
-    assert (sample["mime_type"], sample["size_bytes"]) == ("audio/wav", len(recording))
-    assert sample["hash"] == hashlib.sha256(recording).hexdigest()
+    assert (sample["mime_type"], sample["size_bytes"]) == ("audio/wav", len(recording()))
+    assert sample["hash"] == hashlib.sha256(recording()).hexdigest()
     answer = adding.get(f"/v1/voices/ana/samples/{sample['sample_id']}/audio")
-    assert answer.content == recording
+    assert answer.content == recording()
     headers = ("content-type", "x-content-type-options", "cache-control")
     assert [answer.headers[name] for name in headers] == ["audio/wav", "nosniff", "no-store"]
     # It cannot be deleted without its voice.
@@ -116,15 +108,15 @@ def test_added_voice_is_described_with_its_recording(adding: httpx.Client, recor
 
 
 @pytest.mark.parametrize("name", ["Ana María", "  ana\tmaría ", "ñandú", "声音", "a-1_b"])
-def test_name_becomes_id(adding: httpx.Client, recording: bytes, name: str) -> None:
-    made = post(adding, recording, name=name).json()["voice_id"]
+def test_name_becomes_id(adding: httpx.Client, name: str) -> None:
+    made = post(adding, recording(), name=name).json()["voice_id"]
     assert made == "custom:" + "_".join(name.split())
     assert adding.get(f"/v1/voices/{made}").json()["voice_id"] == made
     assert adding.delete(f"/v1/voices/{made}").json() == {"status": "ok"}
 
 
-def test_voice_is_renamed(adding: httpx.Client, recording: bytes) -> None:
-    post(adding, recording, description="warm", labels='{"language": "es"}')
+def test_voice_is_renamed(adding: httpx.Client) -> None:
+    post(adding, recording(), description="warm", labels='{"language": "es"}')
     for before in ("custom:ana", "Ana_dos"):
         renamed = edit(adding, before, name="Ana dos", description="warm", labels='{"language": "es"}')
         assert renamed.json() == {"status": "ok", "voice_id": "custom:Ana_dos"}
@@ -143,10 +135,10 @@ def test_voice_is_renamed(adding: httpx.Client, recording: bytes) -> None:
     ],
 )
 def test_other_edits_are_rejected_and_change_nothing(
-    adding: httpx.Client, recording: bytes, changes: dict[str, Any], param: str, code: str
+    adding: httpx.Client, changes: dict[str, Any], param: str, code: str
 ) -> None:
     for name in ("ana", "other"):
-        post(adding, recording, name=name, description="warm", labels='{"language": "es"}')
+        post(adding, recording(), name=name, description="warm", labels='{"language": "es"}')
     files = {name: changes[name] for name in changes if name == "files"}
     fields = {"name": "new"} | {name: changes[name] for name in changes if name != "files"}
     answer = adding.post("/v1/voices/custom:ana/edit", data=fields, files=files)
@@ -161,7 +153,7 @@ def test_builtin_voices_cannot_be_changed(client: httpx.Client, voice: str) -> N
     assert client.get(f"/v1/voices/{voice}").json()["samples"] is None
 
 
-async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, recording: bytes) -> None:
+async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp) -> None:
     async with running() as service:
         server = await asyncio.to_thread(
             start_app,
@@ -171,22 +163,20 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp, record
             KANI_ELEVENLABS_URL=service.url,
         )
         asked = len(service.voices_asked)
-        async with httpx.AsyncClient(base_url=server.http_url) as client:
-            form = {"name": "ana", "consent": CONSENT}
-            made = await client.post(ADD, data=form, files=[("files", recording)])
-            assert made.json()["voice_id"] == "custom:ana"
-            account = (await client.get("/v1/user/subscription")).json()
-            assert not account["can_use_instant_voice_cloning"]
-            assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
-            answer = await client.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
-            assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
+        form = {"name": "ana", "consent": CONSENT}
+        made = await server.post(ADD, data=form, files=[("files", recording())])
+        assert made.json()["voice_id"] == "custom:ana"
+        account = (await server.get("/v1/user/subscription")).json()
+        assert not account["can_use_instant_voice_cloning"]
+        assert (len(service.voices_asked), len(service.exchanges)) == (asked, 0)
+        answer = await server.post("/v1/text-to-speech/custom:ana", json={"text": "Hello there."})
+        assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
         [exchange] = service.exchanges
         assert VOICE in exchange.path
 
 
-def test_log_has_no_consent(keyed_app: AppServer, recording: bytes, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
+def test_log_has_no_consent(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:
     with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
-        assert post(client, recording).status_code == 200
+        assert post(client, recording()).status_code == 200
         assert client.delete("/v1/voices/ana").status_code == 200
     assert CONSENT not in caplog.text

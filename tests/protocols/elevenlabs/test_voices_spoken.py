@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -45,9 +44,8 @@ def samples_of(pcm: bytes) -> Samples:
 
 
 async def call(server: CloningServer, voice: str, way: str) -> Samples:
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
-        path = f"/v1/text-to-speech/{voice}{way}"
-        answer = await client.post(path, params={"output_format": "pcm_22050"}, json={"text": TEXT})
+    path, form = f"/v1/text-to-speech/{voice}{way}", {"output_format": "pcm_22050"}
+    answer = await server.post(path, params=form, json={"text": TEXT})
     assert answer.status_code == 200, answer.text
     told = answer.headers.get("x-cloning")
     assert told == (None if voice.startswith("echo:") else "nearest voice")
@@ -84,10 +82,8 @@ WAYS: dict[str, Callable[[CloningServer, str], Awaitable[Samples]]] = {
 @pytest.mark.parametrize(
     ("voice", "level"),
     [
-        ("custom:soft", SOFT),
-        ("soft", SOFT),
-        ("custom:loud", LOUD),
-        ("theirClone", LOUD),
+        *((soft, SOFT) for soft in ("custom:soft", "soft")),
+        *((loud, LOUD) for loud in ("custom:loud", "theirClone")),
         ("echo:tone_es", 1.0),
     ],
 )
@@ -97,20 +93,19 @@ async def test_calls_speak_stored_voices(house: CloningServer, way: str, voice: 
 
 
 async def test_added_voice_speaks_until_deleted(house: CloningServer) -> None:
-    async with httpx.AsyncClient(base_url=house.http_url) as client:
-        form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
-        files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
-        made = (await client.post("/v1/voices/add", data=form, files=files)).json()["voice_id"]
-        assert made == "custom:just_made"
-        for way in WAYS.values():
-            assert loudness(await way(house, made)) == 0.5
-        account = (await client.get("/v1/user/subscription")).json()
-        assert account["can_use_instant_voice_cloning"] and account["voice_slots_used"] == 3
-        told = (await client.get(f"/v1/voices/{made}")).json()
-        assert told["labels"]["cloning"] == "nearest voice" and 0 < float(told["labels"]["similarity"]) <= 1
-        assert (await client.delete(f"/v1/voices/{made}")).json() == {"status": "ok"}
-        answer = await client.post(f"/v1/text-to-speech/{made}", json={"text": TEXT})
-        assert answer.status_code == 404
+    form = {"name": "just made", "labels": '{"consent": "It is me.", "language": "es"}'}
+    files = [("files", hum(2.0, 0.5)), ("files", hum(2.0, 0.5))]
+    made = (await house.post("/v1/voices/add", data=form, files=files)).json()["voice_id"]
+    assert made == "custom:just_made"
+    for way in WAYS.values():
+        assert loudness(await way(house, made)) == 0.5
+    account = (await house.get("/v1/user/subscription")).json()
+    assert account["can_use_instant_voice_cloning"] and account["voice_slots_used"] == 3
+    told = (await house.get(f"/v1/voices/{made}")).json()
+    assert told["labels"]["cloning"] == "nearest voice" and 0 < float(told["labels"]["similarity"]) <= 1
+    assert (await house.request("DELETE", f"/v1/voices/{made}")).json() == {"status": "ok"}
+    answer = await house.post(f"/v1/text-to-speech/{made}", json={"text": TEXT})
+    assert answer.status_code == 404
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,7 @@ def starts(characters: list[Character], words: list[tuple[str, float]]) -> list[
     return found
 
 
-@tried(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS)
 async def test_normalized_alignment_matches_engine_text(tmp_path: Path, pieces: list[str]) -> None:
     engine = ToneEngine()
@@ -141,7 +141,7 @@ async def test_times_match_core_by_every_way_to_count(tmp_path: Path, writes: bo
         assert end_s == pytest.approx(len(heard.samples) / RATE, abs=0.0011)
 
 
-@tried(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@tried(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(pieces=TEXTS, absolute=st.booleans(), strict=st.booleans())
 async def test_alignment_has_all_characters_of_client(
     tmp_path: Path, pieces: list[str], absolute: bool, strict: bool

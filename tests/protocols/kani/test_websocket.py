@@ -207,14 +207,8 @@ async def test_fault_is_named_and_survived(
 
 async def test_unusual_text_is_spoken(socket: ClientConnection) -> None:
     for text in (
-        *(
-            "a\x00b",
-            "مرحبا \u200f بالعالم",
-            "Hola \ud83d mundo",
-            "x" * 3_000,
-            "7" * 300,
-            "\u0301" * 5_000 + "a",
-        ),
+        *("a\x00b", "مرحبا \u200f بالعالم", "Hola \ud83d mundo"),
+        *("x" * 3_000, "7" * 300, "\u0301" * 5_000 + "a"),
         *("<speak>Hola <break time='1s'/></speak>", "{{7*7}} ${x} %s %n", "(" * 3_000 + "hola"),
         "你好，世界。नमस्ते दुनिया। Привет, мир!",
     ):

@@ -7,7 +7,6 @@ import time
 from typing import Any
 
 import av
-import httpx
 import msgspec
 import numpy as np
 import psutil
@@ -94,6 +93,7 @@ NESTED = b"\x91" * 100_000
 GREETING = text_message("Hello there.")
 NO_MESSAGE, TOO_LARGE = "message: is not MessagePack", "message: too large (at most 1048576 bytes"
 TOO_LONG, MORE = "text: too long (at most 10000 characters)", "pcm: more than 1048576 bytes"
+TOO_MANY = "too many breaks (at most 1000, and 600 s in all)"
 PCM = b"\x82\xa4type\xa5Audio\xa3pcm"
 TO_SPEAK: list[tuple[bytes | str, str]] = [
     *(
@@ -107,10 +107,7 @@ TO_SPEAK: list[tuple[bytes | str, str]] = [
     (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
     *((message, f"{TOO_LARGE})") for message in (text_message("x" * 2 * MIB), "a " * 4 * MIB)),
     *((message, TOO_LONG) for message in ("a " * 400_000, text_message("x" * 100_000))),
-    (
-        text_message("Hi. " + '<break time="0.08s"/>' * 2000),
-        "text: too many breaks (at most 1000, and 600 s in all)",
-    ),
+    (text_message("Hi. " + '<break time="0.08s"/>' * 2000), f"text: {TOO_MANY}"),
     (pack({"type": "Voice", "embeddings": [0.5] * 512}), "message: object missing required field `shape`"),
     (
         pack({"type": "Voice", "embeddings": bytes(2048), "shape": [1, 512, 1]}),
@@ -367,8 +364,7 @@ async def test_invalid_request_is_refused(
         status, told = await denied(espeak_app.url + call.removeprefix("WS "), additional_headers=KEY)
     else:
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        async with httpx.AsyncClient(base_url=espeak_app.http_url, headers=KEY) as client:
-            answer = await client.post(call, content=content)
+        answer = await espeak_app.post(call, content=content, headers=KEY)
         status, told = answer.status_code, answer.json()["error"]["message"]
     assert status == (413 if body == BIG else 400) and told.startswith(reason)
 
@@ -410,8 +406,7 @@ async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
             assert not answer.messages
     answer = await tell(server)
     assert (answer.code, answer.told) == (1013, [busy])
-    async with httpx.AsyncClient(base_url=server.http_url, headers=KEY) as client:
-        posted = await client.post(SPEAK, json={"text": "Hello.", "voice": ""})
+    posted = await server.post(SPEAK, json={"text": "Hello.", "voice": ""}, headers=KEY)
     assert posted.status_code == 503
     assert posted.json() == {"error": {"message": "too many requests (at most 1 a minute)"}}
     await wait_for_idle(server)

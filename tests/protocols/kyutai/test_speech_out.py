@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import io
-import re
 import time
 import wave
 from itertools import pairwise
@@ -63,10 +62,7 @@ async def test_idle_words_are_flushed_without_eos(engine: str, request: pytest.F
         await websocket.send(EOS)
         await hear_all(websocket, heard)
     assert heard.said == "Hoy es lunes y mañana es martes.".split()
-    async with httpx.AsyncClient() as client:
-        counted = (await client.get(f"{server.http_url}/metrics")).text
-    waited = re.search(r'^py_missing_words_steps\{handler="all"\} (\d+)', counted, re.M)
-    assert waited and int(waited[1]) >= 1
+    assert await server.figure("py_missing_words_steps", handler="all") >= 1
 
 
 async def test_breaks_are_silent_and_echoed(espeak_app: AppServer) -> None:

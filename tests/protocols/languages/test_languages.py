@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
 import numpy as np
 import pytest
 import soxr
@@ -132,18 +131,18 @@ async def test_requests_on_one_http_connection_share_no_language_and_voices_of_o
 ) -> None:
     """A proxy sends requests of several clients on one connection."""
     openai = {"model": "tts-1", "voice": "alloy"}
-    async with tones(tmp_path) as (server, _), httpx.AsyncClient(base_url=server.http_url) as client:
+    async with tones(tmp_path) as (server, _):
         for path, field, rest, language in (
             ("/v1/audio/speech", "input", openai, "en"),
             (f"/v1/text-to-speech/{speakers.RACHEL}", "text", {}, "en"),
             ("/tts", "text", {}, "es"),
         ):
             for text in (FRENCH, UNCLEAR):
-                answer = await client.post(path, json={field: text, **rest})
+                answer = await server.post(path, json={field: text, **rest})
                 assert answer.status_code == 200, answer.text
             assert spoken(server) == ["fr", language], path
         body = openai | {"input": f"[voice:nova] {FRENCH} [voice:onyx] {UNCLEAR}", "voice_tags": True}
-        assert (await client.post("/v1/audio/speech", json=body)).status_code == 200
+        assert (await server.post("/v1/audio/speech", json=body)).status_code == 200
         assert spoken(server) == ["fr", "fr"]
 
 
@@ -151,14 +150,10 @@ async def test_languages_field_precedes_header(tmp_path: Path) -> None:
     german = {"accept-language": "de"}
     async with tones(tmp_path) as (server, _):
         async with connect(server.url, additional_headers=german) as socket:
-            for given, language in (
-                (["x" * MAX_TAG_LENGTH, "fr"], "french"),
-                ([], "german"),
-                (None, "german"),
-            ):
+            for given, chosen in ((["x" * MAX_TAG_LENGTH, "fr"], "french"), ([], "german"), (None, "german")):
                 answer = await speakers.request(socket, "OK 3", languages=given)
                 metadata = answer["metadata"]
-                assert (metadata["language"], metadata["unused"]) == (language, [])
+                assert (metadata["language"], metadata["unused"]) == (chosen, [])
             for wrong, reason in (
                 ({"en": 1}, "must be a list of strings"),
                 (["fr"] * (MAX_LANGUAGES + 1), f"must be a list of 0 to {MAX_LANGUAGES}"),

@@ -32,7 +32,6 @@ from tests.clients.openai_realtime import BETA, RATE, TRANSCRIPTION, Client, rea
 from tests.protocols.wyoming.exchange import STOP, chunk, client
 from tests.support.chat.endpoint import say
 from tests.support.chat.talking import answering
-from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import InProcessServer
 
 SERVED = {"KANI_WYOMING": "true", "KANI_COMPAT": "1"}
@@ -70,8 +69,7 @@ Door = Callable[[House, Samples, Sequence[str]], Awaitable[str]]
 
 
 async def _posted(house: House, path: str, samples: Samples, **fields: Any) -> Any:
-    async with httpx.AsyncClient(base_url=house.server.http_url, timeout=WITHIN_S) as http:
-        answer = await http.post(path, files={"file": ("a.wav", wav(samples, RATE))}, data=fields)
+    answer = await house.server.post(path, files={"file": ("a.wav", wav(samples, RATE))}, data=fields)
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -93,8 +91,8 @@ async def elevenlabs(house: House, samples: Samples, words: Sequence[str]) -> st
 
 async def kyutai_recording(house: House, samples: Samples, words: Sequence[str]) -> str:
     query = {"prompt": ", ".join(words)}
-    async with httpx.AsyncClient(base_url=house.server.http_url, timeout=WITHIN_S, headers=KEY) as http:
-        answer = await http.post("/api/asr-streaming", params=query, content=wav(samples, RATE))
+    how = {"params": query, "content": wav(samples, RATE), "headers": KEY}
+    answer = await house.server.post("/api/asr-streaming", **how)
     assert answer.status_code == 200, answer.text
     return words_of(answer.json())
 

@@ -1,12 +1,11 @@
 """What the ears can do, by each protocol that listens, over recognisers that hear loud sounds or are slow."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -15,9 +14,7 @@ from wyoming.event import Event
 
 from kani.composition import speech_service
 from kani.core.diarization.diarizer import Diarizer
-from kani.core.recognizer import NO_WORDS, Mark, RecognitionEvent, Recognizer
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
+from kani.core.recognizer import NO_WORDS, Recognizer
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.link import Link
 from kani.engines.remote.recognizer import UNKNOWN, RemoteRecognizer
@@ -42,7 +39,7 @@ from tests.protocols.listening.doors import (
 )
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
-from tests.support.patience import WITHIN_S, happens
+from tests.support.patience import happens
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))
@@ -103,26 +100,11 @@ async def test_expected_words_reach_the_recogniser(furnish: Furnish, door: Door)
     assert not recognizer.prompts and not recognizer.options.prompt
 
 
-class Wordless(PausingRecognizer):
-    """Hears voices and no words, as of robotic speech."""
-
-    def __init__(self) -> None:
-        super().__init__(words=[""] * 20)
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        async for _ in audio:
-            pass
-        return
-        yield  # of no segment
-
-
 @by_name(DOORS)
 async def test_speech_without_words_is_told_honestly(furnish: Furnish, door: Door) -> None:
-    # Without words a turn of Unmute's ends after 4 s.
-    speech = np.concatenate([SPEECH, quiet(3.0)])
-    house = await furnish(Wordless())
+    # No second of a recording is loud enough for a word; without words a turn of Unmute's ends after 4 s.
+    speech = np.concatenate([quiet(0.7), loud(0.6), quiet(5.0)])
+    house = await furnish(PausingRecognizer(words=[""] * 20))
     if (reason := SAY_WHY.get(door)) is None:
         assert await door(house, speech, ()) == ""
         return
@@ -139,29 +121,6 @@ async def test_speakers_are_named(furnish: Furnish, door: Speakers) -> None:
     assert said == [("A", "¡bum, hm."), ("B", "¡bum, hm."), ("A", "¡bum, hm.")]
 
 
-class Recording(PausingRecognizer):
-    """Keeps what it hears in each recognition."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.heard: list[list[Samples]] = []
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        pieces: list[Samples] = []
-        self.heard.append(pieces)
-
-        async def kept() -> AsyncGenerator[Samples | Mark, None]:
-            async for piece in audio:
-                if not isinstance(piece, Mark):
-                    pieces.append(piece)
-                yield piece
-
-        async for event in super().recognize(kept(), language):
-            yield event
-
-
 async def beta(client: Client, reduction: Any) -> Any:
     session = {"input_audio_noise_reduction": reduction, "turn_detection": doors.VAD}
     await client.send("transcription_session.update", session=session)
@@ -176,7 +135,7 @@ async def current(client: Client, kind: str, reduction: Any) -> Any:
 
 @pytest.mark.parametrize("kind", ["transcription", "realtime", "beta"])
 async def test_noise_reduction_is_accepted_and_changes_no_sample(furnish: Furnish, kind: str) -> None:
-    recognizer = Recording()
+    recognizer = PausingRecognizer()
     query, how = ("model=gpt-realtime" if kind == "realtime" else "intent=transcription"), {}
     if kind == "beta":
         how = {"additional_headers": BETA}
@@ -234,10 +193,9 @@ async def test_live_speech_alone_is_refused_with_the_reason(slow: House, door: D
 
 async def test_lists_and_health_offer_no_live_speech(slow: House) -> None:
     server = slow.server
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        whole = (await client.get("/health")).json()
-        models = {one["id"] for one in (await client.get("/v1/models")).json()["data"]}
-        modules = (await client.get("/api/modules_info")).json()
+    whole = (await server.get("/health")).json()
+    models = {one["id"] for one in (await server.get("/v1/models")).json()["data"]}
+    modules = (await server.get("/api/modules_info")).json()
     health = whole["recognizer"]
     assert (health["live"], health["live_delay"]) == (False, 4.32)
     assert not whole["conversations"]

@@ -3,7 +3,6 @@
 import math
 from collections.abc import AsyncIterator
 
-import httpx
 import numpy as np
 import pytest
 import pytest_asyncio
@@ -62,7 +61,6 @@ async def person() -> Samples:
 @pytest.mark.parametrize("door", [*RECORDINGS, *LIVE], ids=lambda door: door.__name__)
 async def test_model_of_ones_own_is_understood(house: House, person: Samples, door: Door) -> None:
     assert word_error_rate(TEXT, await door(house, person, ()), "en") <= 0.15
-    async with httpx.AsyncClient(base_url=house.server.http_url) as client:
-        health = (await client.get("/health")).json()["recognizer"]
+    health = (await house.server.get("/health")).json()["recognizer"]
     assert health["version"] == ("whisper-of-mine int8" if house.recognizer == "whisper" else "whisper-base")
     assert health["live"] and health["live_delay"] > 0

@@ -76,6 +76,8 @@ DAMAGED = {
     "picture": b"\x89PNG\r\n\x1a\n" + bytes(1000),
 }
 NO_OBJECTS = (b"", b"{", b"[]", b'"a"', b"\xff", b"[" * 5000, b'{"speed": NaN, "input": "a"}', b"null")
+TOO_LONG, INVALID = "string_above_max_length", "invalid_value"
+HUGE = bytes(30 * 10**6)
 LONG, TURN = "a" * 100_001, {"voice": "espeak:en", "text": "Who left the gate open?"}
 DEEP = b'{"input_audio":{"data":"AAAA"},"x":' + b"[" * 1000 + b"]" * 1000 + b"}"
 CUT = b'--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\nabc'
@@ -85,45 +87,31 @@ ROWS: list[Row] = [
         (path, body(**fields), param, code, words)
         for path in SPEAKING
         for fields, param, code, words in (
-            ({"input": LONG}, "input", "string_above_max_length", "100000"),
-            ({"voice": "x" * 201}, "voice", "string_above_max_length", "200"),
-            ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", "invalid_value", "1000"),
-            (
-                {"voice_aliases": dict.fromkeys(map(str, range(101)), "x")},
-                "voice_aliases",
-                "invalid_value",
-                "100",
-            ),
-            ({"speed": 10**400}, "speed", "invalid_value", "between 0.25 and 4"),
+            ({"input": LONG}, "input", TOO_LONG, "100000"),
+            ({"voice": "x" * 201}, "voice", TOO_LONG, "200"),
+            ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", INVALID, "1000"),
+            ({"voice_aliases": dict.fromkeys(map(str, range(101)), "x")}, "voice_aliases", INVALID, "100"),
+            ({"speed": 10**400}, "speed", INVALID, "between 0.25 and 4"),
         )
     ),
     *((path, {"content": content}, None, "invalid_json", "") for path in SPEAKING for content in NO_OBJECTS),
-    (DIALOGUE, {"json": {"turns": [TURN] * 1001}}, "turns", "invalid_value", "must be a list of 1 to 1000"),
-    (DIALOGUE, {"json": {"turns": [TURN | {"text": LONG}]}}, "input", "string_above_max_length", "100000"),
-    (
-        SSML,
-        {"json": {"text": LONG}},
-        "text",
-        "string_above_max_length",
-        "too long (at most 100000 characters)",
-    ),
-    (audio_file.PATH, {"content": b"123"}, None, "invalid_value", ""),
+    (DIALOGUE, {"json": {"turns": [TURN] * 1001}}, "turns", INVALID, "must be a list of 1 to 1000"),
+    (DIALOGUE, {"json": {"turns": [TURN | {"text": LONG}]}}, "input", TOO_LONG, "100000"),
+    (SSML, {"json": {"text": LONG}}, "text", TOO_LONG, "too long (at most 100000 characters)"),
+    (audio_file.PATH, {"content": b"123"}, None, INVALID, ""),
     *(
-        (audio_file.PATH, {"content": b"12", "params": params}, next(iter(params)), "invalid_value", "")
+        (audio_file.PATH, {"content": b"12", "params": params}, next(iter(params)), INVALID, "")
         for params in (
             {"response_format": "mp4"},
             *({"sample_rate": rate} for rate in ("1", "-24000", "9" * 5000)),
             {"sample_rate": "12345", "response_format": "mp3"},
         )
     ),
-    *(
-        (CONSENTS, consent(file), "recording", "invalid_value", "")
-        for file in (b"no audio", b"", recording(0.5))
-    ),
-    (CONSENTS, consent(recording(2.0), name="x" * 201), "name", "invalid_value", ""),
+    *((CONSENTS, consent(file), "recording", INVALID, "") for file in (b"no audio", b"", recording(0.5))),
+    (CONSENTS, consent(recording(2.0), name="x" * 201), "name", INVALID, ""),
     ("/v1/realtime/sessions", {"json": "no object"}, None, "invalid_json", ""),
     *(
-        (PATH, form(file, stream=stream), "file", "invalid_value", f"file: {reason}")
+        (PATH, form(file, stream=stream), "file", INVALID, f"file: {reason}")
         for stream in ("false", "true")
         for file, reason in (
             (b"", "is empty"),
@@ -132,36 +120,24 @@ ROWS: list[Row] = [
             (wav(np.zeros(100, np.float32), 1_000), "sample rate must be between"),
         )
     ),
+    *((path, audio_json(DEEP), "body", INVALID, "nested too deeply") for path in (PATH, TRANSLATIONS)),
     *(
-        (path, audio_json(DEEP), "body", "invalid_value", "nested too deeply")
-        for path in (PATH, TRANSLATIONS)
-    ),
-    *(
-        (PATH, form(**fields), param, "invalid_value", "")
+        (PATH, form(**fields), param, INVALID, "")
         for fields, param in (
             ({"keywords[]": ["a"] * 1_001}, "keywords"),
             ({"prompt": "a" * 20_000}, "prompt"),
             ({f"field{number}": "" for number in range(1_101)}, "body"),
         )
     ),
-    *(
-        (PATH, audio_json(content), "body", "invalid_value", "")
-        for content in (b"{", b"[]", b"\xff", b"[" * 10**5)
-    ),
+    *((PATH, audio_json(content), "body", INVALID, "") for content in (b"{", b"[]", b"\xff", b"[" * 10**5)),
     (PATH, audio_json(json.dumps({"input_audio": AUDIO}).encode()), "model", "missing_model", ""),
-    (PATH, audio_json({"input_audio": AUDIO, "stream": {}}), "stream", "invalid_value", ""),
-    (PATH, audio_json({"x": [0] * 20_000, "input_audio": AUDIO}), "body", "invalid_value", ""),
+    (PATH, audio_json({"input_audio": AUDIO, "stream": {}}), "stream", INVALID, ""),
+    (PATH, audio_json({"x": [0] * 20_000, "input_audio": AUDIO}), "body", INVALID, ""),
     (PATH, form() | {"files": {"other": b"x"}}, "file", "missing_file", ""),
-    (PATH, {"files": dict.fromkeys(("file", "model"), (None, b"x"))}, "file", "invalid_value", ""),
-    (
-        PATH,
-        form() | {"files": dict.fromkeys(("file", "other"), WAV)},
-        "body",
-        "invalid_value",
-        "Too many files",
-    ),
+    (PATH, {"files": dict.fromkeys(("file", "model"), (None, b"x"))}, "file", INVALID, ""),
+    (PATH, form() | {"files": dict.fromkeys(("file", "other"), WAV)}, "body", INVALID, "Too many files"),
     *(
-        (PATH, {"content": content, "headers": {"content-type": kind}}, "body", "invalid_value", "")
+        (PATH, {"content": content, "headers": {"content-type": kind}}, "body", INVALID, "")
         for content, kind in (
             (b"model=whisper-1", "text/plain"),
             (b"model=whisper-1", "application/x-www-form-urlencoded"),
@@ -169,10 +145,7 @@ ROWS: list[Row] = [
             (CUT, "multipart/form-data; boundary=x"),
         )
     ),
-    *(
-        (path, form(bytes(30 * 10**6)), "file", "file_too_large", "at most 25 MB")
-        for path in (PATH, TRANSLATIONS)
-    ),
+    *((path, form(HUGE), "file", "file_too_large", "at most 25 MB") for path in (PATH, TRANSLATIONS)),
 ]
 
 
@@ -219,7 +192,7 @@ def test_other_paths_keep_their_shape_and_an_empty_bearer_is_no_key(client: http
 
 
 def test_file_of_30_mb_in_chunks_is_too_large(client: httpx.Client) -> None:
-    request = client.build_request("POST", PATH, **form(bytes(30 * 10**6)))
+    request = client.build_request("POST", PATH, **form(HUGE))
     whole, size = request.read(), 2**16
     pieces = (whole[at : at + size] for at in range(0, len(whole), size))
     answer = client.post(PATH, content=pieces, headers={"content-type": request.headers["content-type"]})

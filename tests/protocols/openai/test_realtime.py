@@ -3,11 +3,12 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
+from unittest.mock import AsyncMock
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from kani.core.audio.encoding import AudioFormat, create_encoder
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import EngineUnavailable
-from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, Recognizer
+from kani.core.recognizer import Recognizer
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
 from kani.protocols.openai.realtime.session_config import TurnDetection, initial_config
@@ -87,19 +88,8 @@ async def test_turns_are_detected_and_transcribed(listener: Client) -> None:
     assert events[5]["usage"] == {"type": "duration", "seconds": pytest.approx(1.2, abs=0.08)}
 
 
-class Nameless(PausingRecognizer):
-    """Hears words without knowing their language."""
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        async with aclosing(super().recognize(audio, language)) as events:
-            async for event in events:
-                yield replace(event, language="") if isinstance(event, RecognizedWord) else event
-
-
 async def test_words_of_an_unknown_language_are_words(hears: Hears) -> None:
-    client = await hears(Nameless())
+    client = await hears(PausingRecognizer(language=""))
     await client.append(quiet(0.8), loud(0.4), quiet(0.8))
     assert await client.transcripts(1) == ["w0 w1 w2 w3 w4."]
     (completed,) = client.of(f"{TRANSCRIPTION}.completed")
@@ -394,11 +384,8 @@ async def test_browser_sends_its_key_as_a_subprotocol(start_app: StartApp) -> No
 
 async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) -> None:
     """A client may take its time to answer the closing handshake, and the answer goes on meanwhile."""
-
-    class Broken(PausingRecognizer):
-        async def start(self) -> None:
-            raise EngineUnavailable("no recogniser")
-
+    recognizer = PausingRecognizer()
+    recognizer.start = AsyncMock(side_effect=EngineUnavailable("no recogniser"))  # type: ignore[method-assign]
     speech = {"type": "response.create", "response": {"input": [text_item("One two three. " * 20)]}}
     audio = base64.b64encode(pcm16(quiet(0.1))).decode()
     events = [speech, {"type": "input_audio_buffer.append", "audio": audio}]
@@ -420,7 +407,7 @@ async def test_answer_ends_quietly_once_the_server_has_closed(tmp_path: Path) ->
     scope = {"type": "websocket", "path": "/v1/realtime", "headers": [], "client": ("127.0.0.1", 1)}
     websocket = WebSocket(scope, receive, send)
     websocket.client_state = websocket.application_state = WebSocketState.CONNECTED
-    async with started(tmp_path, engine, recognizer=Broken()) as service:
+    async with started(tmp_path, engine, recognizer=recognizer) as service:
         limits, config = ConnectionLimits(60, 60), initial_config("realtime", None)
         connection = RealtimeConnection(ServedClient(websocket), service, config, limits, beta=False)
         await asyncio.wait_for(connection.run(), WITHIN_S)

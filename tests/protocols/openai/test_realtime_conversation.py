@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -59,10 +58,9 @@ async def test_a_turn_is_answered_in_the_order_of_events(talk: StartTalk) -> Non
     assert usage["input_token_details"]["cached_tokens"] == 3
     # It is transcribed though the client did not ask for a transcript.
     assert endpoint.said == [[SYSTEM, ("user", HEARD)]]
-    async with httpx.AsyncClient() as http:
-        metrics = (await http.get(f"{server.http_url}/metrics")).text
     for stage in ("decided", "heard", "first_token", "first_audio"):
-        assert f'kani_turn_seconds_count{{protocol="openai-realtime",stage="{stage}"}} 1.0' in metrics
+        turn = {"protocol": "openai-realtime", "stage": stage}
+        assert await server.figure("kani_turn_seconds_count", **turn) == 1
 
 
 async def test_model_is_told_all_of_twenty_turns(talk: StartTalk) -> None:

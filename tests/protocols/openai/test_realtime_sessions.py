@@ -205,16 +205,15 @@ async def test_ephemeral_key_opens_the_session_that_it_was_made_for(
     start_app: StartApp, path: str, body: dict[str, Any]
 ) -> None:
     app = start_app(KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY)
-    async with httpx.AsyncClient(base_url=f"{app.http_url}/v1") as http:
-        refused = await http.post(f"/realtime/{path}", json=body)
-        assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
-        made = await http.post(f"/realtime/{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
-        secret = made.json() if path == "client_secrets" else made.json()["client_secret"]
-        key = {"Authorization": f"Bearer {secret['value']}"}
-        assert secret["value"].startswith("ek_")
-        # It opens sessions, and nothing else.
-        assert (await http.post(f"/realtime/{path}", json=body, headers=key)).status_code == 401
-        assert (await http.get("/voices", headers=key)).status_code == 401
+    refused = await app.post(f"/v1/realtime/{path}", json=body)
+    assert refused.status_code == 401 and refused.json()["error"]["code"] == "invalid_api_key"
+    made = await app.post(f"/v1/realtime/{path}", json=body, headers={"Authorization": f"Bearer {KEY}"})
+    secret = made.json() if path == "client_secrets" else made.json()["client_secret"]
+    key = {"Authorization": f"Bearer {secret['value']}"}
+    assert secret["value"].startswith("ek_")
+    # It opens sessions, and nothing else.
+    assert (await app.post(f"/v1/realtime/{path}", json=body, headers=key)).status_code == 401
+    assert (await app.get("/v1/voices", headers=key)).status_code == 401
     sessions = []
     for query, headers in (("", key), (f"token={secret['value']}", None)):
         async with realtime(app.url, query, additional_headers=headers) as client:

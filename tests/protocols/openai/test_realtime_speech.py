@@ -36,16 +36,11 @@ async def test_given_text_is_read_in_the_order_of_events(speaker: Client) -> Non
     assert response["conversation_id"] is None and response["usage"]["total_tokens"] == 0
     assert response["output"][0]["content"] == [{"type": "output_audio", "transcript": TEXT}]
     # Messages of Open WebUI's engine "openai-realtime".
-    common: Any = {
-        "output_modalities": ["audio"],
-        "tools": [],
-        "tool_choice": "none",
-        "instructions": "Read.",
-    }
+    both: Any = {"output_modalities": ["audio"], "tools": [], "tool_choice": "none", "instructions": "Read."}
     output = {"format": {"type": "audio/pcm", "rate": 24_000}, "voice": "marin"}
     given = {"input": {"turn_detection": None, "transcription": None}, "output": output}
-    await speaker.configure("realtime", audio=given, **common)
-    assert transcript_of(await say(speaker, TEXT, conversation="none", **common)) == TEXT
+    await speaker.configure("realtime", audio=given, **both)
+    assert transcript_of(await say(speaker, TEXT, conversation="none", **both)) == TEXT
     assert not speaker.of("error")
     assert 2 < len(audio_of(events)) / 48_000 < 8
     assert len({event["event_id"] for event in speaker.seen}) == len(speaker.seen)

@@ -253,8 +253,7 @@ async def test_names_are_voices_of_the_texts_language(tmp_path: Path) -> None:
 
 
 async def post(server: InProcessServer, **fields: Any) -> httpx.Response:
-    async with httpx.AsyncClient(base_url=server.http_url) as client:
-        return await client.post(PATH, json={"response_format": "pcm"} | fields)
+    return await server.post(PATH, json={"response_format": "pcm"} | fields)
 
 
 async def test_failure_is_a_status_or_breaks_the_connection(tmp_path: Path) -> None:

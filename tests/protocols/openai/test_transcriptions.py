@@ -3,8 +3,7 @@
 import asyncio
 import base64
 import json
-import threading
-from collections.abc import AsyncGenerator, AsyncIterator
+import math
 from typing import Any
 
 import httpx
@@ -12,10 +11,9 @@ import numpy as np
 import pytest
 
 from kani.core.audio.pcm import pcm16, wav
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
+from kani.core.transcriber import TranscriptionOptions
 from tests.core.audio.test_pcm import encoded as audio_file
-from tests.support.loudness import LoudnessRecognizer
+from tests.support.loudness import HeldRecognizer, LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp
 
@@ -260,29 +258,10 @@ def test_chunked_form_needs_no_length(client: httpx.Client) -> None:
     assert answer.json()["text"] == TEXT
 
 
-class EndlessRecognizer(LoudnessRecognizer):
-    """Yields one segment for each second, and then waits until it is closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.begun, self.closed = threading.Event(), threading.Event()
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        self.begun.set()
-        try:
-            async for segment in super().transcribe(audio, options):
-                yield segment
-            await asyncio.Event().wait()
-        finally:
-            self.closed.set()
-
-
 @pytest.mark.parametrize("stream", ["false", "true"])
 async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str) -> None:
     server = start_app()
-    recognizer = server.service.recognition.recognizer = EndlessRecognizer()
+    recognizer = server.service.recognition.recognizer = HeldRecognizer(math.inf)
     form = {"files": {"file": ("a.wav", WAV)}, "data": MODEL | {"stream": stream}}
     async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
         if stream == "true":
@@ -290,10 +269,9 @@ async def test_client_that_leaves_ends_the_work(start_app: StartApp, stream: str
                 assert await anext(answer.aiter_lines())
         else:
             task = asyncio.create_task(client.post(PATH, **form))
-            assert await asyncio.to_thread(recognizer.begun.wait, WITHIN_S)
+            await happens(lambda: recognizer.holding)
             task.cancel()
-    assert await asyncio.to_thread(recognizer.closed.wait, WITHIN_S)
-    await happens(lambda: not server.service.state().sessions)
+    await happens(lambda: recognizer.closed and not server.service.state().sessions)
 
 
 def test_elevenlabs_answer_has_words_and_spaces(client: httpx.Client) -> None:

@@ -5,7 +5,6 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-import httpx
 import pytest
 
 from kani.protocols.elevenlabs.relay.broadcast import (
@@ -27,8 +26,7 @@ LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abue
 
 
 async def facts(server: AppServer) -> dict[str, object]:
-    async with httpx.AsyncClient() as http:
-        told = (await http.get(f"{server.http_url}/health")).json()
+    told = (await server.get("/health")).json()
     return {name: told[name] for name in ("flutter_clients", "agent_connected", "is_streaming")}
 
 

@@ -1,15 +1,12 @@
 """The relay's /stream_tts: content, times and order of utterances, exact messages, and bad input."""
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,7 +18,7 @@ from kani.protocols.elevenlabs.relay import utterance as relay_utterance
 from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from tests.clients.relay.wire import RATE, Client, connect_client
+from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
 from tests.support.event_loop import virtual_time
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
@@ -66,7 +63,7 @@ TEXTS = st.text(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(TEXTS, st.lists(st.integers(1, 9), max_size=8), st.booleans())
 async def test_any_text_comes_back_with_tiled_times(
     espeak_app: AppServer, text: str, sizes: list[int], whole: bool
@@ -133,27 +130,19 @@ async def test_configured_voice_speaks(start_app: StartApp) -> None:
     assert len(lengths) == 2, "German, and the protocol's default language: the text tells none"
 
 
-class Received:
+class Received(ReceivedUtterance):
     """Messages of an utterance over the tone engine."""
 
     def __init__(self, context: RelayContext) -> None:
-        self.messages: list[dict[str, Any]] = []
-        self.lasts: list[bool] = []
+        super().__init__()
         self.utterance = Utterance(context, "", (), LanguageMemory(), self.send)
 
     async def send(self, message: str, *, last: bool = False) -> None:
-        self.messages.append(json.loads(message))
-        self.lasts.append(last)
-
-    def samples(self, index: int) -> list[float]:
-        pcm = base64.b64decode(self.messages[index]["audio"])
-        return (np.frombuffer(pcm, "<i2") / 32768).tolist()
-
-    async def say(self, text: str) -> None:
-        self.utterance.feed(text)
-        self.utterance.finish()
-        await self.utterance.synthesize()
-        assert self.utterance.closed
+        assert not self.last
+        if last:
+            self.last = json.loads(message)
+        else:
+            self.chunks.append(json.loads(message))
 
 
 @asynccontextmanager
@@ -165,20 +154,20 @@ async def received(folder: Path, engine: ToneEngine | None = None) -> AsyncItera
 
 async def test_chunks_have_exact_times(tmp_path: Path) -> None:
     async with received(tmp_path) as heard:
-        await heard.say("hola sol")
-    *chunks, last = heard.messages
-    starts = [time for chunk in chunks for time in chunk["char_times"]]
-    durations = [time for chunk in chunks for time in chunk["char_durations"]]
-    assert [char for chunk in chunks for char in chunk["chars"]] == list("hola sol")
-    assert starts == [0, 100, 200, 300, 400, 400, 500, 600]
-    assert durations == [100, 100, 100, 100, 0, 100, 100, 100]
-    assert [chunk["chunk_index"] for chunk in chunks] == list(range(len(chunks)))
-    counts = [len(heard.samples(index)) for index in range(len(chunks))]
+        heard.utterance.feed("hola sol")
+        heard.utterance.finish()
+        await heard.utterance.synthesize()
+    assert heard.utterance.closed
+    assert heard.text == "hola sol"
+    assert heard.starts == [0, 100, 200, 300, 400, 400, 500, 600]
+    assert heard.durations == [100, 100, 100, 100, 0, 100, 100, 100]
+    assert [chunk["chunk_index"] for chunk in heard.chunks] == list(range(len(heard.chunks)))
+    counts = [len(piece) // 2 for piece in heard.pieces]
     assert sum(counts) == round(0.7 * RATE)
     assert max(counts) <= relay_utterance.MAX_CHUNK_SAMPLES
     total = sum(int(2 * count / (2 * RATE) * 1000) for count in counts)
-    assert last == {"type": "complete", "total_chars": 8, "total_duration_ms": total, "text": "hola sol"}
-    assert heard.lasts == [False] * len(chunks) + [True]
+    said = {"type": "complete", "total_chars": 8, "total_duration_ms": total, "text": "hola sol"}
+    assert heard.last == said and {chunk["type"] for chunk in heard.chunks} == {"chunk"}
 
 
 async def test_idle_text_is_spoken_and_then_ended(tmp_path: Path) -> None:
@@ -193,8 +182,7 @@ async def test_idle_text_is_spoken_and_then_ended(tmp_path: Path) -> None:
             await happens(lambda: engine.words)
             assert loop.time() - began_s < relay_utterance.FLUSH_AFTER_S and not heard.utterance.closed
             await speaking
-    assert heard.utterance.closed and heard.messages[-1]["type"] == "complete"
-    assert heard.messages[-1]["text"] == "hola"
+    assert heard.utterance.closed and (heard.last["type"], heard.last["text"]) == ("complete", "hola")
 
 
 def test_messages_match_original_bytes() -> None:

@@ -8,7 +8,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import httpx
 import numpy as np
 import pytest
 from websockets.asyncio.client import connect
@@ -229,10 +228,9 @@ async def test_pages_of_an_older_stream_and_damage_are_left_out(call: StartCall)
 
 async def test_neighbours_on_the_port_are_served_as_before(call: StartCall) -> None:
     _, port, _, server = await call(say("Yes."))
-    async with httpx.AsyncClient() as http:
-        keyed = await http.get(f"http://localhost:{port}/v1/voices", headers={"xi-api-key": "any"})
-        elsewhere = await http.get(f"{server.http_url}/v1/voices")
-        assert keyed.json().keys() == elsewhere.json().keys() == {"voices"}
+    keyed = await server.get(f"http://localhost:{port}/v1/voices", headers={"xi-api-key": "any"})
+    elsewhere = await server.get("/v1/voices")
+    assert keyed.json().keys() == elsewhere.json().keys() == {"voices"}
     for path, protocols in (("?model=m", ["realtime"]), ("", ["realtime", "openai-insecure-api-key.k"])):
         async with connect(f"ws://localhost:{port}/v1/realtime{path}", subprotocols=protocols) as other:  # type: ignore[arg-type]
             greeting = json.loads(await asyncio.wait_for(other.recv(), WITHIN_S))

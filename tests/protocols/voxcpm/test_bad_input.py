@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable, Iterator
 
-import httpx
 import numpy as np
 import psutil
 import pytest
@@ -17,7 +16,7 @@ from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
-from tests.support.servers.unread import never_reading, settled_speech_s
+from tests.support.servers.unread import never_reading, speech_settles
 from tests.support.tables import raw_rows
 
 HELLO = "Hola."
@@ -286,8 +285,7 @@ async def test_client_that_does_not_read_is_not_read_from(start_server: StartSer
     memory = psutil.Process(server.process.pid)
     async with never_reading(server, "/tts") as client:
         await client.send(request("fills the line", text=LONG))
-        async with httpx.AsyncClient(base_url=server.http_url) as http:
-            await settled_speech_s(http)
+        await speech_settles(server)
         before = memory.memory_info().rss
         with pytest.raises(TimeoutError):
             for number in range(5000):

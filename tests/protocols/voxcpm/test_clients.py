@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.sentences import WITH_EARLY_PHRASE
-from tests.clients.voxcpm.document import node, python_client, speak_in_node
+from tests.clients.voxcpm.document import python_client, speak_in_node
 from tests.clients.voxcpm.wire import opened
 from tests.conftest import ServerProcess
 from tests.support.programs import example
@@ -16,30 +16,20 @@ SPANISH = " ".join(WITH_EARLY_PHRASE["es"][:4])
 LONG = "Había una vez, en un país muy lejano, una niña que vivía con su abuela cerca del bosque. " * 50
 
 
-@pytest.fixture
-async def any_node() -> list[str]:
-    found = await node()
-    if not found:
-        pytest.skip("no node with WebSocket: pip install playwright brings one")
-    return found
-
-
-async def test_document_clients_receive_all_speech(
-    espeak_server: ServerProcess, any_node: list[str], tmp_path: Path
-) -> None:
+async def test_document_clients_receive_all_speech(espeak_server: ServerProcess, tmp_path: Path) -> None:
     url = f"{espeak_server.url}/tts"
     async with opened(espeak_server.url) as client:
         expected = await client.speak(LONG)
-    heard = await speak_in_node(any_node, url, LONG, tmp_path)
+    heard = await speak_in_node(url, LONG, tmp_path)
     assert heard.sequences == list(range(len(expected.frames))) and len(heard.sequences) > 1000
     assert all(one <= following for one, following in pairwise(heard.shares))
     assert (heard.pcm, heard.rate) == (expected.pcm, expected.last["result"]["sample_rate"])
     assert await python_client()(LONG, url=url) == expected.pcm
 
 
-async def test_clients_get_errors(espeak_server: ServerProcess, any_node: list[str], tmp_path: Path) -> None:
+async def test_clients_get_errors(espeak_server: ServerProcess, tmp_path: Path) -> None:
     with pytest.raises(AssertionError, match="text: cannot be empty"):
-        await speak_in_node(any_node, f"{espeak_server.url}/tts", " ", tmp_path)
+        await speak_in_node(f"{espeak_server.url}/tts", " ", tmp_path)
     with pytest.raises(Exception, match="text: cannot be empty"):
         await python_client()(" ", url=f"{espeak_server.url}/tts")
 

@@ -20,7 +20,7 @@ from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.languages.speakers import of_wav
 from tests.protocols.test_voices_api import form, recording
-from tests.support.patience import WITHIN_S, happens
+from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.tone import tones
 
@@ -92,8 +92,7 @@ async def test_limits_and_addresses_of_the_configuration(
     assert too_long.last["error"]["code"] == "TEXT_TOO_LONG"
     server = compat_server
     for port in (server.port, server.compat["VoxCPM"], server.compat["VoxCPM's page"]):
-        async with httpx.AsyncClient() as web:
-            config = (await web.get(f"http://localhost:{port}/api/config")).json()
+        config = (await server.get(f"http://localhost:{port}/api/config")).json()
         assert config["voxcpm_port"] is (port != server.port)
         assert config["wsUrl"] == f"ws://localhost:{port}/tts"
         async with opened(config["wsUrl"].removesuffix("/tts")) as socket:
@@ -228,11 +227,10 @@ async def test_sample_beyond_a_limit_is_refused(
 ) -> None:
     server = await serve(**limit)
     server.engine.allow = 0
-    async with httpx.AsyncClient(base_url=server.http_url, timeout=WITHIN_S) as client:
-        first = asyncio.create_task(client.get("/api/voices/tone_es/audio"))
-        await happens(lambda: server.engine.under_way)
-        second = await client.get("/api/voices/tone_en/audio")
-        await server.engine.permit(None)
-        assert (await first).status_code == 200
+    first = asyncio.create_task(server.get("/api/voices/tone_es/audio"))
+    await happens(lambda: server.engine.under_way)
+    second = await server.get("/api/voices/tone_en/audio")
+    await server.engine.permit(None)
+    assert (await first).status_code == 200
     assert (second.status_code, second.headers["retry-after"]) == (status, "1")
     assert told in second.json()["error"]

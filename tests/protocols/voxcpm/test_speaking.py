@@ -2,7 +2,6 @@
 
 from itertools import pairwise
 
-import httpx
 import pytest
 
 from tests.clients.voxcpm.wire import NON_STREAMING, STREAMING_CHUNK, Answer, Client, Frame, opened
@@ -165,7 +164,7 @@ async def test_client_timeout_is_applied(serve: Serve) -> None:
 
 async def test_metrics_have_names_of_original(serve: Serve) -> None:
     server = await serve()
-    async with httpx.AsyncClient(base_url=server.http_url) as http, opened(server.url) as client:
+    async with opened(server.url) as client:
         await client.speak(HELLO)
         await client.speak(HELLO, mode="non_streaming")
         await client.speak(HELLO, voice_id="nobody")
@@ -175,7 +174,7 @@ async def test_metrics_have_names_of_original(serve: Serve) -> None:
         await client.send("cancel", request_id="long")
         await client.answer("long")
         await wait_for_metrics(server, "running_tasks 0.0", "queue_length 0.0", "active_connections 1.0")
-        told = (await http.get("/metrics")).text
+        told = (await server.get("/metrics")).text
         for line in (
             'requests_total{mode="streaming",status="success"} 1.0',
             'requests_total{mode="non_streaming",status="success"} 1.0',

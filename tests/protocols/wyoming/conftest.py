@@ -1,7 +1,7 @@
 import pytest
 
 from tests.protocols.conftest import Serve
-from tests.protocols.wyoming.exchange import PauseRecognizer
+from tests.support.loudness import PausingRecognizer
 from tests.support.servers.serving import InProcessServer
 
 
@@ -10,7 +10,7 @@ def serve(serve: Serve) -> Serve:
     """Serve Wyoming in this process, over the tone engine and a recogniser of loud sounds."""
 
     async def start(**environment: str) -> InProcessServer:
-        return await serve(PauseRecognizer(), **{"KANI_WYOMING": "true"} | environment)
+        return await serve(PausingRecognizer(), **{"KANI_WYOMING": "true"} | environment)
 
     return start
 

@@ -1,7 +1,7 @@
 """Exchanges with a server of Wyoming, by the reference implementation's own client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 import numpy as np
@@ -9,30 +9,11 @@ from wyoming.audio import AudioChunk, AudioStop
 from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
-from kani.core.recognizer import PAUSE_LENGTHS_S, STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
-from kani.core.types import Samples
 from tests.protocols.wyoming.home_assistant import HOST, RATE
-from tests.support.loudness import STEP, LoudnessRecognizer
+from tests.support.loudness import STEP
 
 LAST = {"synthesize-stopped", "audio-stop", "transcript-stop", "error", "pong", "info"}
 """Events that end an answer. Speech that is streamed goes on after its ``audio-stop``."""
-
-
-class PauseRecognizer(LoudnessRecognizer):
-    """Recognises "bum" in loud steps, and a pause as long as the quiet ones after them."""
-
-    async def recognize(
-        self, audio: AsyncIterator[Samples | Mark], language: str | None
-    ) -> AsyncGenerator[RecognitionEvent, None]:
-        quiet_s: float | None = None
-        async for event in super().recognize(audio, language):
-            if isinstance(event, RecognizedWord):
-                quiet_s = 0.0
-            elif isinstance(event, Step) and quiet_s is not None:
-                reached = [float(quiet_s >= length) for length in PAUSE_LENGTHS_S]
-                quiet_s += STEP_S
-                event = Step(event.index, (reached[0], reached[1], reached[2], reached[3]))
-            yield event
 
 
 def client(port: int) -> AsyncTcpClient:

@@ -1,11 +1,8 @@
 """Who is served on Wyoming's port: its networks and announcement, limits, idle clients, and the end."""
 
 import asyncio
-import json
-import logging
 from contextlib import AsyncExitStack, suppress
 
-import httpx
 import pytest
 from wyoming.event import Event
 from zeroconf import ServiceStateChange, Zeroconf
@@ -50,7 +47,6 @@ async def test_networks_are_named_and_checked(serve: Serve, caplog: pytest.LogCa
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24, 127.0.0.1", **NETWORK)
     assert "asks for no key; serves 192.168.1.0/24 127.0.0.1\n" in server.banner
     assert await load_info(server.streams["Wyoming"])
-    caplog.set_level("INFO")
     server = await serve(KANI_WYOMING_ALLOW="192.168.1.0/24", **NETWORK)
     with suppress(ConnectionError):
         assert await answer_to(server.streams["Wyoming"], b'{"type": "describe"}\n') == b""
@@ -77,8 +73,7 @@ async def test_descriptions_and_sessions_are_counted_apart(serve: Serve) -> None
     assert "at most 1 a minute" in limited[-1].data["text"]
     server = await serve()
     await ask(server.streams["Wyoming"], SAY, last="audio-stop")
-    async with httpx.AsyncClient() as web:
-        metrics = (await web.get(f"{server.http_url}/metrics")).text
+    metrics = (await server.get("/metrics")).text
     assert 'kani_requests_total{protocol="wyoming"} 1.0' in metrics
     assert 'kani_sessions{protocol="wyoming"} 0.0' in metrics
 
@@ -188,7 +183,6 @@ async def test_client_that_waits_for_the_server_is_not(serve: Serve, monkeypatch
 async def test_client_that_reads_nothing_is_disconnected(
     serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    caplog.set_level(logging.INFO)
     monkeypatch.setattr(connection, "UNREAD_S", 0.3)
     server = await serve()
     ping = PackedEvent("ping", {"text": "x" * 1000}).pack() * 100
@@ -256,9 +250,7 @@ async def test_half_events_do_not_refuse_the_uploads_of_others(serve: Serve, pay
         while len(pending) > held:
             done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
             assert all(task.exception() is not None or b'"busy"' in task.result() for task in done)
-        async with httpx.AsyncClient(timeout=WITHIN_S) as other:
-            upload = json.dumps({"input": "x" * 2**20, "voice": "alloy"})
-            answer = await other.post(f"{server.http_url}/v1/audio/speech", content=upload)
+        answer = await server.post("/v1/audio/speech", json={"input": "x" * 2**20, "voice": "alloy"})
     assert answer.status_code == 400 and "input" in answer.text
     for writer in crowd:
         writer.transport.abort()
@@ -293,7 +285,5 @@ async def test_rest_of_an_event_has_to_come_in_time(
         # A client between two events may wait.
         await idle.write_event(Event("ping"))
         await read_until(idle, "pong")
-        async with httpx.AsyncClient(timeout=WITHIN_S) as other:
-            metrics = (await other.get(f"{server.http_url}/metrics")).text
-        assert f'kani_connections_closed_total{{reason="{reason}"}} 1.0' in metrics
+        assert await server.figure("kani_connections_closed_total", reason=reason) == 1
         writer.close()

@@ -19,7 +19,6 @@ from kani.protocols.wyoming.speaking import IDLE_FLUSH_S, may_go_on
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import (
     STOP,
-    PauseRecognizer,
     answer_to,
     ask,
     chunk,
@@ -32,6 +31,7 @@ from tests.protocols.wyoming.exchange import (
 )
 from tests.protocols.wyoming.home_assistant import HOST
 from tests.support.event_loop import Idleness, virtual_time
+from tests.support.loudness import PausingRecognizer
 from tests.support.patience import happens
 from tests.support.servers.serving import serving
 
@@ -48,6 +48,7 @@ def piece(text: str) -> Event:
 
 
 LOUD = chunk(steps(True)[0])
+LOUD_AND_QUIET = [chunk(pcm) for pcm in steps(True, False)]
 PING, PONG = Event("ping", {"text": "x"}), "pong"
 TRANSCRIPT = ["transcript-start", "transcript-chunk", "transcript", "transcript-stop"]
 
@@ -223,15 +224,15 @@ async def test_audio_of_any_format_is_recognized(port: int) -> None:
         quiet = (128 if width == 1 else 0).to_bytes(width, "little") * channels
         pcm = quiet * (rate * 8 // 100) + loud * (rate * 8 // 100) + quiet * (rate * 16 // 100)
         heard = await ask(port, chunk(pcm, rate, width, channels), STOP, last="transcript")
-        assert set(heard[-1].data["text"].split()) == {"bum"}, (rate, width, channels)
+        assert heard[-1].data["text"].startswith("w0"), (rate, width, channels)
     # The rate may change between chunks.
     pieces = [chunk((20_000).to_bytes(2, "little") * (rate * 16 // 100), rate) for rate in RATES]
     heard = await ask(port, *pieces, STOP, last="transcript")
-    assert heard[-1].data["text"].count("bum") in (7, 8)
+    assert heard[-1].data["text"].count("w") in (7, 8)
 
 
 async def test_names_and_terms_reach_the_recogniser(tmp_path: Path) -> None:
-    recognizer = PauseRecognizer()
+    recognizer = PausingRecognizer()
     words = {"transcript_names": ["Zandrell"], "transcript_terms": ["heat pump", "dimmer"]}
     async with serving(tmp_path, recognizer, KANI_WYOMING="true") as server:
         port = server.streams["Wyoming"]
@@ -245,15 +246,15 @@ async def test_names_and_terms_reach_the_recogniser(tmp_path: Path) -> None:
 
 async def test_words_come_while_audio_is_sent(port: int) -> None:
     async with client(port) as connected:
-        await send(connected, Event("transcribe", {"language": "es"}), LOUD)
+        await send(connected, Event("transcribe", {"language": "es"}), *LOUD_AND_QUIET)
         words = await read_until(connected, "transcript-chunk")
-        await connected.write_event(LOUD)
+        await send(connected, *LOUD_AND_QUIET)
         words += await read_until(connected, "transcript-chunk")
         await connected.write_event(STOP)
         words += await read_until(connected, "transcript-stop")
     texts = [event.data["text"] for event in words if event.type == "transcript-chunk"]
     whole = next(event.data for event in words if event.type == "transcript")
-    assert texts == ["bum", " bum"] and whole == {"text": "bum bum", "language": "es"}
+    assert texts == ["w0", " w1"] and whole == {"text": "w0 w1", "language": "es"}
 
 
 async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None:
@@ -266,7 +267,7 @@ async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None
 
 @pytest.mark.parametrize(
     ("sensitivity", "quiet", "text"),
-    [("aggressive", 10, "bum"), ("default", 10, "bum bum"), ("other", 16, "bum")],
+    [("aggressive", 5, "w0"), ("default", 5, "w0 w1"), ("other", 8, "w0")],
 )
 async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, quiet: int, text: str) -> None:
     async with client(port) as connected:
@@ -280,7 +281,7 @@ async def test_next_command_may_follow_without_audio_stop(port: int) -> None:
         for _ in range(2):
             await talk(connected, "aggressive", True, *[False] * 10)
             heard = await read_until(connected, "transcript-stop")
-            assert [event.data["text"] for event in heard if event.type == "transcript"] == ["bum"]
+            assert [event.data["text"] for event in heard if event.type == "transcript"] == ["w0"]
 
 
 async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
@@ -288,7 +289,7 @@ async def test_recording_is_heard_to_its_end(serve: Serve) -> None:
     server = await serve(KANI_WYOMING_END_OF_SPEECH="true")
     pcm = b"".join(steps(True, *[False] * 40, True))
     heard = await ask(server.streams["Wyoming"], chunk(pcm), STOP, last="transcript")
-    assert heard[-1].data["text"] == "bum bum"
+    assert heard[-1].data["text"] == "w0 w1"
 
 
 def test_word_is_not_spoken_before_its_end() -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,10 @@ from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core.audio.pcm import wav
 from kani.core.errors import EngineFailed
-from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 from kani.server.connections import Connections
-from tests.support.loudness import LoudnessRecognizer
-from tests.support.patience import WITHIN_S
+from tests.support.loudness import HeldRecognizer
+from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.asgi import HANDSHAKE, accepted, disconnected, errors_in, served
 from tests.support.servers.serving import InProcessServer, serving
 
@@ -134,55 +132,33 @@ async def test_speech_that_fails_in_an_answer_is_no_error_of_uvicorn(
     assert not errors_in(caplog)
 
 
-class WaitingRecognizer(LoudnessRecognizer):
-    """Hears the first second, and waits until it may go on; ``patient`` ones then need some time for each."""
-
-    def __init__(self, *, patient: bool = False) -> None:
-        super().__init__()
-        self.began, self.go_on = asyncio.Event(), asyncio.Event()
-        self._patient = patient
-
-    async def transcribe(
-        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
-    ) -> AsyncGenerator[TranscribedSegment, None]:
-        async for segment in super().transcribe(audio, options):
-            yield segment
-            self.began.set()
-            await self.go_on.wait()
-            await asyncio.sleep(0.01 * self._patient)
-
-
-async def draining(server: InProcessServer, client: httpx.AsyncClient) -> None:
+async def draining(server: InProcessServer) -> None:
     """Stop a server, and return once it takes no more requests."""
     server.stop.set()
-    while (await client.get(f"{server.http_url}/health")).json()["status"] != "draining":
+    while (await server.get("/health")).json()["status"] != "draining":
         pass
 
 
 LONG = wav(np.concatenate([SECOND] * 300), 16_000)
 FILE = {"file": ("a.wav", LONG)}
+TRANSCRIPTIONS = "/v1/audio/transcriptions"
 
 
 @pytest.mark.parametrize(
     ("path", "given"),
     [
-        ("/v1/audio/transcriptions", {"files": FILE, "data": {"model": "scribe_v1"}}),
+        (TRANSCRIPTIONS, {"files": FILE, "data": {"model": "scribe_v1"}}),
         ("/v1/speech-to-text", {"files": FILE, "data": {"model_id": "scribe_v1"}}),
         ("/api/asr-streaming", {"content": LONG, "headers": {"kyutai-api-key": "public_token"}}),
     ],
     ids=["openai", "elevenlabs", "kyutai"],
 )
 async def test_transcription_under_way_gets_503(tmp_path: Path, path: str, given: dict[str, Any]) -> None:
-    recognizer = WaitingRecognizer(patient=True)
-    async with (
-        asyncio.timeout(WITHIN_S),
-        serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server,
-        httpx.AsyncClient() as client,
-    ):
-        asking = asyncio.create_task(client.post(f"{server.http_url}{path}", **given))
-        await recognizer.began.wait()
-        await draining(server, client)
-        recognizer.go_on.set()
+    recognizer = HeldRecognizer(0.0)
+    async with asyncio.timeout(WITHIN_S), serving(tmp_path, recognizer, KANI_SHUTDOWN_SECONDS="0") as server:
+        asking = asyncio.create_task(server.post(path, **given))
+        await happens(lambda: recognizer.holding)
+        await draining(server)
         answer = await asking
     assert answer.status_code == 503 and answer.headers["retry-after"]
     assert "the server is " in answer.text
@@ -209,7 +185,7 @@ async def test_speech_in_events_says_why_it_ends(tmp_path: Path) -> None:
 
 async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
     """Its upload began before the server stopped, and ends while another is finished."""
-    recognizer = WaitingRecognizer()
+    recognizer = HeldRecognizer(0.0)
     recording = wav(SECOND, 16_000)
     more = asyncio.Event()
 
@@ -218,25 +194,15 @@ async def test_recording_that_comes_too_late_gets_503(tmp_path: Path) -> None:
         await more.wait()
         yield b'AAAA"}}'
 
-    async with (
-        asyncio.timeout(WITHIN_S),
-        serving(tmp_path, recognizer) as server,
-        httpx.AsyncClient() as client,
-    ):
-        url = f"{server.http_url}/v1/audio/transcriptions"
-        first = asyncio.create_task(
-            client.post(url, files={"file": ("a.wav", recording)}, data={"model": "x"})
-        )
+    async with asyncio.timeout(WITHIN_S), serving(tmp_path, recognizer) as server:
+        form = {"files": {"file": ("a.wav", recording)}, "data": {"model": "x"}}
+        first = asyncio.create_task(server.post(TRANSCRIPTIONS, **form))
         json_type = {"content-type": "application/json"}
-        late = asyncio.create_task(client.post(url, content=body(), headers=json_type))
-        await recognizer.began.wait()
-        metric = 'kani_received_bytes_total{transport="http"}'
-        while True:
-            lines = (await client.get(f"{server.http_url}/metrics")).text.splitlines()
-            taken = next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(metric))
-            if taken > len(recording) + 40:
-                break
-        await draining(server, client)
+        late = asyncio.create_task(server.post(TRANSCRIPTIONS, content=body(), headers=json_type))
+        await happens(lambda: recognizer.holding)
+        while await server.figure("kani_received_bytes_total", transport="http") <= len(recording) + 40:
+            pass
+        await draining(server)
         more.set()
         answer = await late
         recognizer.go_on.set()

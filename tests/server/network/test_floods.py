@@ -12,10 +12,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from kani.server.network.upload_budget import LIMIT_BYTES
 from tests.conftest import ServerProcess, StartServer
+from tests.support.servers.address import figure
 from tests.support.servers.asgi import HANDSHAKE
 
 pytestmark = [
@@ -62,15 +62,6 @@ def resident(server: ServerProcess) -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def figure(server: ServerProcess, name: str, **labels: str) -> float:
-    """A figure of /metrics, summed over the labels that are not given."""
-    told = httpx.get(f"{server.http_url}/metrics", timeout=GUARD_S).text
-    samples = (sample for family in text_string_to_metric_families(told) for sample in family.samples)
-    return sum(
-        sample.value for sample in samples if sample.name == name and labels.items() <= sample.labels.items()
-    )
-
-
 def gone(client: socket.socket) -> bool:
     """Wait until the server has ended a connection, without a word."""
     client.settimeout(GUARD_S)
@@ -94,9 +85,10 @@ def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> N
         spoken = httpx.post(f"{besieged.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
         assert spoken.status_code == 200
         assert all(gone(client) for client in crowd)
-    assert figure(besieged, "kani_connections_closed_total") >= CROWD
-    assert figure(besieged, "kani_connections_closed_total", reason="crowded") > 0
-    assert figure(besieged, "kani_connections_closed_total", reason="full") == 0
+    told = httpx.get(f"{besieged.http_url}/metrics", timeout=GUARD_S).text
+    assert figure(told, "kani_connections_closed_total") >= CROWD
+    assert figure(told, "kani_connections_closed_total", reason="crowded") > 0
+    assert figure(told, "kani_connections_closed_total", reason="full") == 0
     assert "no connection can be accepted" not in besieged.log
 
 
@@ -137,9 +129,7 @@ async def unfinished(port: int, handshake: bytes, head: bytes, sent: asyncio.Eve
 async def test_unfinished_uploads_are_bounded(
     espeak_server: ServerProcess, beginning: tuple[bytes, bytes]
 ) -> None:
-    tts = f"{espeak_server.http_url}/tts"
-    async with httpx.AsyncClient(timeout=GUARD_S) as client:
-        (await client.post(tts, json={"text": "Hola."})).raise_for_status()
+    (await espeak_server.post("/tts", json={"text": "Hola."})).raise_for_status()
     before = resident(espeak_server)
     sent = asyncio.Event()
     async with asyncio.timeout(GUARD_S), asyncio.TaskGroup() as group:
@@ -149,8 +139,7 @@ async def test_unfinished_uploads_are_bounded(
             done, held = await asyncio.wait(held, return_when=asyncio.FIRST_COMPLETED)
             refused |= done
         grown = resident(espeak_server) - before
-        async with httpx.AsyncClient(timeout=GUARD_S) as client:
-            spoken = await client.post(tts, json={"text": "Hola."})
+        spoken = await espeak_server.post("/tts", json={"text": "Hola."})
         assert spoken.status_code == 200
         sent.set()
     assert grown <= MORE_BYTES, f"{grown / 2**20:.0f} MiB"

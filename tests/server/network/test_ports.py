@@ -7,14 +7,13 @@ import socket
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-import httpx
 import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kani.server.network.listeners import CannotListen, listen
 from tests.support.servers.asgi import closing
-from tests.support.servers.serving import serving
+from tests.support.servers.serving import InProcessServer, serving
 
 PING = '{"type": "ping", "timestamp": 7}'
 MEBIBYTE = 1 << 20
@@ -28,12 +27,12 @@ async def protocol_of(url: str) -> str:
     return "voxcpm" if "server_time" in pong else "kani"
 
 
-async def status(client: httpx.AsyncClient, url: str, **headers: str) -> int:
-    return (await client.get(url, headers=headers)).status_code
+async def status(server: InProcessServer, port: int, path: str, **headers: str) -> int:
+    return (await server.get(f"http://127.0.0.1:{port}{path}", headers=headers)).status_code
 
 
 async def test_root_path_belongs_to_the_protocol_of_the_port(tmp_path: Path) -> None:
-    async with serving(tmp_path, KANI_COMPAT="true") as server, httpx.AsyncClient() as client:
+    async with serving(tmp_path, KANI_COMPAT="true") as server:
         port = server.compat["VoxCPM"]
         for path in ("", "/", "/?token=abc", "/tts", "/tts?client=1"):
             assert await protocol_of(f"ws://localhost:{port}{path}") == "voxcpm"
@@ -42,7 +41,7 @@ async def test_root_path_belongs_to_the_protocol_of_the_port(tmp_path: Path) -> 
             assert await protocol_of(f"ws://localhost:{other}/tts") == "voxcpm"
         # The page is on every port.
         for each in (server.port, port, server.compat["VoxCPM's page"]):
-            answer = await client.get(f"http://localhost:{each}/")
+            answer = await server.get(f"http://localhost:{each}/")
             assert answer.status_code == 200 and answer.text.lstrip().lower().startswith("<!doctype html>")
 
 
@@ -60,15 +59,16 @@ async def test_root_path_has_the_limit_of_its_protocol(tmp_path: Path) -> None:
 
 
 async def test_metrics_port_serves_metrics_alone(tmp_path: Path) -> None:
-    async with serving(tmp_path, TTS_METRICS_ENABLED="true") as server, httpx.AsyncClient() as client:
+    async with serving(tmp_path, TTS_METRICS_ENABLED="true") as server:
         assert set(server.compat) == {"metrics"}
-        address = f"localhost:{server.compat['metrics']}"
+        port = server.compat["metrics"]
+        address = f"localhost:{port}"
         for path in ("/metrics", "/"):
-            assert "kani_build_info" in (await client.get(f"http://{address}{path}")).text
+            assert "kani_build_info" in (await server.get(f"http://{address}{path}")).text
         for path in ("/health", "/api/voices", "/static/style.css", "/v1/audio/voices"):
-            assert await status(client, f"http://{address}{path}") == 404
-        assert (await client.post(f"http://{address}/tts", json={"text": "Hola"})).status_code == 404
-        assert await status(client, f"{server.http_url}/metrics") == 200
+            assert await status(server, port, path) == 404
+        assert (await server.post(f"http://{address}/tts", json={"text": "Hola"})).status_code == 404
+        assert await status(server, server.port, "/metrics") == 200
         for path in ("/", "/tts", "/metrics"):
             with pytest.raises(InvalidStatus) as refused:
                 await connect(f"ws://{address}{path}")
@@ -81,14 +81,12 @@ async def test_metrics_port_has_access_control(tmp_path: Path) -> None:
     async with (
         serving(tmp_path, **keyed) as server,
         serving(tmp_path / "local", KANI_METRICS_PORT="0") as local,
-        httpx.AsyncClient() as client,
     ):
+        port = server.compat["metrics"]
         for path in ("/", "/metrics"):
-            url = f"http://127.0.0.1:{server.compat['metrics']}{path}"
-            assert await status(client, url) == 401
-            assert await status(client, url, authorization="Bearer geheim") == 200
-            url = f"http://127.0.0.1:{local.compat['metrics']}{path}"
-            assert await status(client, url, host="evil.example") == 403
+            assert await status(server, port, path) == 401
+            assert await status(server, port, path, authorization="Bearer geheim") == 200
+            assert await status(local, local.compat["metrics"], path, host="evil.example") == 403
 
 
 def pair_of_ports() -> int:

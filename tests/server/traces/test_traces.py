@@ -10,7 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,7 +27,7 @@ from kani.core.audio.pcm import wav
 from kani.core.tracing import UNRECORDED, current
 from tests.protocols.languages import speakers
 from tests.protocols.wyoming.exchange import chunk, read_until, steps
-from tests.runtime.conftest import served
+from tests.runtime.conftest import Answering, served
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
 from tests.support.programs import python
@@ -105,18 +105,14 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
     collector = TraceCollector()
     collector.answers.set()
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Answering):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             collector.asked.set()
             collector.answers.wait()
             if self.path == "/v1/traces":
                 collector.add({name.lower(): value for name, value in self.headers.items()}, body)
-            self.send_response(200 if self.path == "/v1/traces" else 404)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None: ...
+            self.answer(200 if self.path == "/v1/traces" else 404)
 
     for name in [name for name in os.environ if name.startswith("OTEL_")]:
         monkeypatch.delenv(name)
@@ -135,8 +131,7 @@ async def traced_server(folder: Path, **environment: str) -> AsyncIterator[InPro
 
 
 async def post(server: InProcessServer, path: str, **body: Any) -> httpx.Response:
-    async with httpx.AsyncClient(headers=traced()) as client:
-        return await client.post(f"{server.http_url}{path}", **body)
+    return await server.post(path, headers=traced(), **body)
 
 
 async def openai_speech(server: InProcessServer) -> None:
@@ -217,9 +212,8 @@ async def test_response_is_described(collector: TraceCollector, tmp_path: Path) 
     async with traced_server(tmp_path) as server:
         answer = await post(server, "/v1/audio/speech", json={"input": TEXT, "voice": "tone_es"})
         missing = await post(server, f"/v1/{TEXT}")
-        async with httpx.AsyncClient() as client:
-            for path in ("/health", "/livez", "/metrics"):
-                await client.get(f"{server.http_url}{path}")
+        for path in ("/health", "/livez", "/metrics"):
+            await server.get(path)
     assert missing.status_code == 404
     spoken = collector.only("POST /v1/audio/speech")
     assert spoken.attributes["request.id"] == answer.headers["x-request-id"]
@@ -247,10 +241,8 @@ async def test_spans_of_two_clients_do_not_mix(collector: TraceCollector, tmp_pa
     async with traced_server(tmp_path) as server:
         server.engine.allow = 0
         clients = [asyncio.create_task(kani(server, number, f"{TEXT}. Dos.")) for number in (1, 2)]
-        async with httpx.AsyncClient() as client:
-            opened = 'kani_sessions{protocol="kani"} 2.0'
-            while opened not in (await client.get(f"{server.http_url}/metrics")).text:
-                await asyncio.sleep(0)
+        while await server.figure("kani_sessions", protocol="kani") != 2:
+            pass
         await happens(lambda: server.engine.under_way)
         assert server.engine.under_way == 1
         await server.engine.permit(None)
@@ -294,10 +286,9 @@ async def test_variables_of_the_sdk_are_read(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key={KEY}")
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
     monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
-    with caplog.at_level(logging.INFO):
-        async with traced_server(tmp_path) as server:
-            await spoken_by(speakers.wyoming)(server)
-            await kani(server)
+    async with traced_server(tmp_path) as server:
+        await spoken_by(speakers.wyoming)(server)
+        await kani(server)
     assert collector.resource["service.name"] == "voices"
     assert [headers["x-api-key"] for headers in collector.headers] == [KEY] * len(collector.headers)
     # The client that asks for a trace gets one; others are not sampled.
@@ -339,10 +330,9 @@ async def test_absent_collector_is_one_line(
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{KEY}@127.0.0.1:{collector.port}/nothing")
     monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-    with caplog.at_level(logging.INFO):
-        async with traced_server(tmp_path) as server:
-            for _ in range(4):
-                await kani(server)
+    async with traced_server(tmp_path) as server:
+        for _ in range(4):
+            await kani(server)
     failed = f"traces: 127.0.0.1:{collector.port} does not take spans; they are dropped until it does"
     assert lines(caplog) == [failed]
     assert KEY not in caplog.text

@@ -23,26 +23,19 @@ from kani.server.connections import Connections, Phase
 from kani.server.health import StartTime
 from kani.server.metrics import Metrics
 from tests.support.patience import WITHIN_S
+from tests.support.servers.address import Addressed
 
 KEY = "geheim-1"
 THREAD = "app server"
 
 
 @dataclass(frozen=True)
-class AppServer:
+class AppServer(Addressed):
     port: int
     folder: Path  # of its data and logs
     service: SpeechService
     connections: Connections
     loop: asyncio.AbstractEventLoop  # in which all of it runs
-
-    @property
-    def url(self) -> str:
-        return f"ws://localhost:{self.port}"
-
-    @property
-    def http_url(self) -> str:
-        return f"http://localhost:{self.port}"
 
 
 StartApp = Callable[..., AppServer]

@@ -20,13 +20,12 @@ from kani.core.turns.pause_judge import TurnModel
 from kani.core.voices.catalogue import VoiceStore
 from kani.server.app import serve
 from kani.server.lifecycle import RunningServer
+from tests.support.servers.address import FREE_PORTS, Addressed
 from tests.support.tone import ToneEngine
-
-PORTS = ("PORT", "REST_PORT", "KYUTAI_PORT", "RELAY_PORT", "VOXCPM_PORT")
 
 
 @dataclass
-class InProcessServer:
+class InProcessServer(Addressed):
     engine: ToneEngine = field(default_factory=ToneEngine)
     service: SpeechService = field(init=False)
     stop: asyncio.Event = field(default_factory=asyncio.Event)  # ends the server, as SIGTERM does
@@ -35,14 +34,6 @@ class InProcessServer:
     port: int = 0
     compat: dict[str, int] = field(default_factory=dict)  # further ports, by the protocol of each
     streams: dict[str, int] = field(default_factory=dict)  # those without HTTP, by the protocol of each
-
-    @property
-    def url(self) -> str:
-        return f"ws://127.0.0.1:{self.port}"
-
-    @property
-    def http_url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
 
 
 @asynccontextmanager
@@ -59,8 +50,7 @@ async def serving(
 
     others: engines after the first.
     """
-    own = {f"KANI_{name}": "0" for name in (*PORTS, "WYOMING_PORT")}
-    own["KANI_DATA_DIR"] = str(folder / "data")
+    own = FREE_PORTS | {"KANI_DATA_DIR": str(folder / "data")}
     settings = load({}, own | environment, folder / "no file")
     server, ready = InProcessServer(engine or ToneEngine()), asyncio.Event()
 

@@ -1,13 +1,11 @@
 """Clients that do not read what they are sent, and what is made for them."""
 
 import asyncio
-import re
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from tests.support.servers.app_server import AppServer
@@ -35,16 +33,9 @@ async def never_reading(server: AppServer, path: str, **options: Any) -> AsyncIt
         await client.wait_closed()
 
 
-async def settled_speech_s(client: httpx.AsyncClient) -> float:
-    """Seconds of speech that a server has made by the time it makes no more."""
-
-    async def spoken_s() -> float:
-        scraped = (await client.get("/metrics")).text
-        found = re.search(r"^kani_speech_seconds_total\{[^}]*\} (\S+)", scraped, re.M)
-        return float(found[1]) if found else 0.0
-
-    made_s, before_s = await spoken_s(), -1.0
+async def speech_settles(server: AppServer) -> None:
+    """Return once a server that has spoken makes no more speech."""
+    before_s, made_s = -1.0, 0.0
     while not made_s or made_s != before_s:
+        before_s, made_s = made_s, await server.figure("kani_speech_seconds_total")
         await asyncio.sleep(0.3)
-        before_s, made_s = made_s, await spoken_s()
-    return made_s

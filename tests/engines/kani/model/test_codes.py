@@ -84,7 +84,7 @@ def frequencies(sampler: SamplerState, logits: Tensor, codebook: int) -> Tensor:
     return torch.bincount(drawn, minlength=logits.shape[-1]) / slots
 
 
-@settings(max_examples=40, deadline=None)  # an example fills ``GRID`` slots
+@settings(max_examples=40)  # an example fills ``GRID`` slots
 @given(sampling=samplings, codebook=st.integers(0, 1), key=st.integers(0, 1000), data=st.data())
 def test_chances_match_transformers(sampling: Sampling, codebook: int, key: int, data: st.DataObject) -> None:
     logits = random(CODES + (codebook == 0), key=key)
@@ -132,7 +132,6 @@ def test_seeded_draws_fill_distribution_whatever_the_capacity() -> None:
     assert chi_square < freedom * (1 - 2 / (9 * freedom) + 5 * math.sqrt(2 / (9 * freedom))) ** 3
 
 
-@settings(deadline=None)
 @given(own=samplings, others=st.lists(samplings, max_size=4), place=st.integers(0, 4), key=st.integers(0, 99))
 def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], place: int, key: int) -> None:
     place = min(place, len(others))
@@ -161,7 +160,6 @@ def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], pl
     assert say(batch, place, len(others) + 1) == say(state(1), 0, 1)
 
 
-@settings(deadline=None)
 @given(
     samplings,
     st.sampled_from([0.0, 1.0 - 2**-24]),

@@ -1,6 +1,5 @@
 """The compiled int8 language model: exact sums, independent rows, no access outside its memory."""
 
-import logging
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -348,8 +347,7 @@ def test_compiled_library_is_cached(
     assert calls.read_text() == "compiled\n" * 3
     # The cache may be read-only.
     (tmp_path / "file").touch()
-    with caplog.at_level(logging.INFO):
-        assert load(tmp_path / "file" / "folder") is not None
+    assert load(tmp_path / "file" / "folder") is not None
     assert "cannot keep" in caplog.text and calls.read_text() == "compiled\n" * 4
 
 

@@ -211,7 +211,7 @@ def scheduling(
             scheduler.stop()
 
 
-@settings(max_examples=12, deadline=None)  # an example runs whole schedules
+@settings(max_examples=12)  # an example runs whole schedules
 @given(data=st.data())
 def test_any_schedule_ends_every_sequence_once(bench: Bench, data: st.DataObject) -> None:
     runner = bench.runner(data.draw(st.integers(1, 3)), whole=data.draw(st.booleans()))

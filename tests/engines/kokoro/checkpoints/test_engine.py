@@ -1,7 +1,6 @@
 """Kokoro with a checkpoint, published or PyTorch's: its samples, its voices, and its fast decoder."""
 
 import io
-import logging
 import os
 import re
 import zipfile
@@ -275,24 +274,23 @@ def decoded(synthesizer: WindowedSynthesizer, decoders: list[Decoder]) -> list[A
 async def test_levels_of_a_checkpoint_are_as_good_as_those_that_ship(
     calibrated_folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with caplog.at_level(logging.INFO):
-        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as engine:
-            in_float = speaking(engine).model.decoder
-            assert in_float.name == "onnx" and CALIBRATED not in caplog.text
-            await engine.wait_until_loaded()
-            fast = speaking(engine).model.decoder
-            assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
-            assert engine._model is not None
-            exact, own, shipped = decoded(speaking(engine), [in_float, fast, engine._model.decoder])
-            assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
-            said = await assert_words(engine)
+    async with started(tmp_path / "cache", "auto", en=calibrated_folder) as engine:
+        in_float = speaking(engine).model.decoder
+        assert in_float.name == "onnx" and CALIBRATED not in caplog.text
+        await engine.wait_until_loaded()
+        fast = speaking(engine).model.decoder
+        assert fast.name == "litert" and caplog.text.count(CALIBRATED) == 1
+        assert engine._model is not None
+        exact, own, shipped = decoded(speaking(engine), [in_float, fast, engine._model.decoder])
+        assert log_spectral_distance(own, exact) < log_spectral_distance(shipped, exact) + 0.1
+        said = await assert_words(engine)
 
-        # A later start finds the levels, and has the same samples from its first word on.
-        caplog.clear()
-        async with started(tmp_path / "cache", "auto", en=calibrated_folder) as again:
-            assert speaking(again).model.decoder.name == "litert"
-            assert "calibrating" not in caplog.text
-            assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
+    # A later start finds the levels, and has the same samples from its first word on.
+    caplog.clear()
+    async with started(tmp_path / "cache", "auto", en=calibrated_folder) as again:
+        assert speaking(again).model.decoder.name == "litert"
+        assert "calibrating" not in caplog.text
+        assert (joined(await chunks_of(again, SPOKEN))[0] == said).all()
 
 
 async def test_checkpoint_without_levels_stays_in_float(

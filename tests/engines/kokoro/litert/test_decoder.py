@@ -182,7 +182,7 @@ def test_audio_is_closer_to_float32_than_published_graph(spoken: Spoken) -> None
     assert litert_db < onnx_db
 
 
-@settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_window_has_samples_of_whole(spoken: Spoken, data: st.DataObject) -> None:
     frames = spoken.features.frames

@@ -238,7 +238,7 @@ def test_spectra_equal_graph(graph: Network, frames: int, turned: float) -> None
     assert np.abs(made[:, BINS:] - expected[:, BINS:]).max() <= 1e-6
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
     frames = 30

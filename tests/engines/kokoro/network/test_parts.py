@@ -76,7 +76,7 @@ def spoken(int8: dict[str, bytes]) -> Spoken:
 
 
 @pytest.mark.heard
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.floats(0, 1), max_size=6))
 @example(cuts=[0.01, 0.02, 0.99])
 def test_samples_equal_the_recorders_in_any_windows(spoken: Spoken, cuts: list[float]) -> None:

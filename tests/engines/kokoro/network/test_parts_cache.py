@@ -2,11 +2,10 @@
 
 import errno
 import io
-import logging
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +43,6 @@ def cached(made: Path, tmp_path: Path) -> Path:
     path = tmp_path / made.name
     path.write_bytes(made.read_bytes())
     return path
-
-
-@pytest.fixture(autouse=True)
-def _told(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    with caplog.at_level(logging.INFO):
-        yield
 
 
 def test_second_load_uses_cache(cached: Path, published: bytes, caplog: pytest.LogCaptureFixture) -> None:

@@ -91,7 +91,6 @@ LANGUAGES = {"af_heart": "en", "ef_dora": "es", "ff_siwis": "fr", "if_sara": "it
 
 async def test_student_of_ones_own_speaks(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     student(tmp_path / "dora")
-    caplog.set_level("INFO", "kani.engines.kokoro")
     settings = KokoroSettings(student="only", students=tmp_path)
     assert known_voices(settings) == KnownVoices(frozenset(LANGUAGES), frozenset(LANGUAGES.values()))
     engine = KokoroEngine(settings, Resources(Path("no-such-folder")))

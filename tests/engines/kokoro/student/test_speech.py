@@ -279,7 +279,6 @@ async def test_light_segments_are_the_students_and_cancel_frees_the_engine(stude
 async def test_setting_and_speed_choose_and_a_change_is_logged(
     student: KokoroEngine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "kani.engines.kokoro.engine")
     for choice, costs in (
         ("auto", {LATE_COST + 0.01: True, LATE_COST: False}),
         ("always", {LATE_COST: True}),

@@ -6,7 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kani.core.types import Pronunciation, Samples, Segment, Span
@@ -204,7 +204,6 @@ def test_overlong_words_are_kept(text: str) -> None:
     assert spoken_as == {at for at, character in enumerate(text) if character != " "}
 
 
-@settings(deadline=None)
 @example("112144444444444444444444444", "es")  # cut inside of a number, at one of its spaces
 @given(st.text(max_size=200), st.sampled_from(["es", "en", "fr", "it", "pt", "es-MX", "en-GB"]))
 def test_any_text_is_valid_input(text: str, language: str) -> None:
@@ -265,7 +264,6 @@ def test_pronunciations_cover_several_words_and_marks() -> None:
     assert spoken(text, "en", ".", how)[0].symbols == "ɛtsˈɛtɹə, fəɹɪɡzˈæmpəl ðˈɪs."
 
 
-@settings(deadline=None)
 @given(
     st.text(st.sampled_from("ab éñ1 3,.;'-\"(¿☃жSQL…"), max_size=150),
     st.lists(st.tuples(st.integers(0, 150), st.integers(1, 30)), max_size=5),

@@ -140,7 +140,7 @@ def test_lexicon_overrides_the_reading(
     assert (word.end, bool(word.characters)) == (given.end, each)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @example("字" * 3000, "zh")
 @example("かな" * 1500, "ja")
 @example("㍻ｶﾞ\u3099\x00 \u202e１２㌔漢", "ja")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import math
 import shutil
 from collections.abc import Callable
@@ -86,8 +85,7 @@ def test_checkpoint_of_a_hub_is_fetched_once(
     tmp_path: Path, hub: Hub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub.files = dict.fromkeys((MODEL, CONFIG, VOCABULARY, TOKENIZER, "README.md"), b"content")
-    with caplog.at_level(logging.INFO):
-        folder = find(hub.repository, tmp_path, may_fetch=True)
+    folder = find(hub.repository, tmp_path, may_fetch=True)
     assert {path.name for path in folder.iterdir()} == hub.files.keys() - {"README.md"}
     assert "licence: an-open-licence" in caplog.text
     use_hub(monkeypatch, NO_HUB)
@@ -263,7 +261,6 @@ async def test_random_checkpoint_listens_and_transcribes(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     speech = said["en"].samples
-    caplog.set_level(logging.INFO)
     async with started(checkpoint(kind), tmp_path) as made:
         assert made.info.languages == LANGUAGES_OF[kind] and made.info.version == f"whisper-{kind} int8"
         delay_s = made.info.live_delay_s

@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import aioice.ice
-import httpx
 import pytest
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
@@ -24,7 +23,7 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc import routes
 from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_PIECES, MAX_WAITING, Call
-from tests.clients.openai_call import SDP, Caller, all_free, calling, post_offer
+from tests.clients.openai_call import CALLS, SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
 from tests.support.chat.endpoint import say
 from tests.support.chat.talking import answering
@@ -75,9 +74,9 @@ def changed(offer: str, change: str) -> str:
     ["video", "no audio", "no channel", "no Opus", "group", "fingerprint", "setup", "ice-pwd", "ice-ufrag"],
 )
 async def test_offer_without_what_a_call_needs(ready: InProcessServer, offer: str, change: str) -> None:
-    refused = await post_offer(ready.http_url, changed(offer, change))
+    refused = await post_offer(ready, changed(offer, change))
     assert refused.status_code == 400 and refused.json()["error"]["param"] == "sdp"
-    await all_free(ready.http_url)
+    await all_free(ready)
 
 
 async def test_data_channel_may_come_before_the_audio(offer: str) -> None:
@@ -91,17 +90,16 @@ async def test_data_channel_may_come_before_the_audio(offer: str) -> None:
 
 async def test_bodies_that_are_no_offer(ready: InProcessServer, offer: str) -> None:
     for sent in ("", "nonsense", "v=0", "\0", "m=audio\r\n"):
-        refused = await post_offer(ready.http_url, sent)
+        refused = await post_offer(ready, sent)
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "sdp")
-    assert (await post_offer(ready.http_url, "a" * (routes.MAX_BYTES + 1))).status_code == 413
-    async with httpx.AsyncClient(base_url=f"{ready.http_url}/v1/realtime") as http:
-        for session in ("[]", "{", '{"audio": 7}'):
-            refused = await http.post("/calls", files={"sdp": (None, offer), "session": (None, session)})
-            assert refused.status_code == 400 and refused.json()["error"]["param"].startswith("session")
-        assert (await http.post("/calls", files={"other": (None, "a")})).status_code == 400
-        sip = await http.post("/calls/rtc_1/refer", json={})
-        assert sip.status_code == 404 and "not by SIP" in sip.json()["error"]["message"]
-    await all_free(ready.http_url)
+    assert (await post_offer(ready, "a" * (routes.MAX_BYTES + 1))).status_code == 413
+    for session in ("[]", "{", '{"audio": 7}'):
+        refused = await ready.post(CALLS, files={"sdp": (None, offer), "session": (None, session)})
+        assert refused.status_code == 400 and refused.json()["error"]["param"].startswith("session")
+    assert (await ready.post(CALLS, files={"other": (None, "a")})).status_code == 400
+    sip = await ready.post(f"{CALLS}/rtc_1/refer", json={})
+    assert sip.status_code == 404 and "not by SIP" in sip.json()["error"]["message"]
+    await all_free(ready)
 
 
 async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> None:
@@ -121,7 +119,7 @@ async def test_any_damage_of_an_offer_is_an_error_of_the_client(offer: str) -> N
 async def test_long_offer_is_not_parsed(ready: InProcessServer, offer: str) -> None:
     # aiortc would make 24 million objects of it.
     codecs, feedback = "a=rtpmap:96 a/1\r\n" * 3500, "a=rtcp-fb:* x\r\n" * 3500
-    refused = await post_offer(ready.http_url, offer.replace("a=mid:1", f"{codecs}{feedback}a=mid:1"))
+    refused = await post_offer(ready, offer.replace("a=mid:1", f"{codecs}{feedback}a=mid:1"))
     assert refused.status_code == 400 and f"at most {MAX_LINES}" in refused.json()["error"]["message"]
     candidates = "a=candidate:1 1 udp 1 127.0.0.1 9 typ host\r\n" * MAX_LINES
     call = Call(SessionConfig())
@@ -131,65 +129,57 @@ async def test_long_offer_is_not_parsed(ready: InProcessServer, offer: str) -> N
 
 async def test_key_opens_a_call_and_an_ephemeral_one_only_that(tmp_path: Path, offer: str) -> None:
     async with serving(tmp_path, PausingRecognizer(), KANI_HOST="0.0.0.0", KANI_API_KEYS=KEY) as server:
-        url = f"{server.http_url}/v1/realtime"
         for headers in ({}, {"Authorization": "Bearer wrong"}):
-            assert (await post_offer(server.http_url, offer, **headers)).status_code == 401
-        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {KEY}"}) as http:
-            voice = {"type": "realtime", "audio": {"output": {"voice": "marin"}}}
-            made = (await http.post(f"{url}/client_secrets", json={"session": voice})).json()["value"]
-            ephemeral = {"Authorization": f"Bearer {made}"}
-            async with calling(server.http_url, **ephemeral) as caller:
-                assert caller.seen[0]["session"]["audio"]["output"]["voice"] == "marin"
-                hang_up = f"{server.http_url}{caller.location}/hangup"
-                async with httpx.AsyncClient(headers=ephemeral) as stranger:
-                    assert (await stranger.post(hang_up)).status_code == 401
-                assert (await http.post(hang_up)).status_code == 200
-                await caller.ended()
-        await all_free(server.http_url)
+            assert (await post_offer(server, offer, **headers)).status_code == 401
+        own = {"Authorization": f"Bearer {KEY}"}
+        asked = {"session": {"type": "realtime", "audio": {"output": {"voice": "marin"}}}}
+        made = await server.post("/v1/realtime/client_secrets", json=asked, headers=own)
+        ephemeral = {"Authorization": f"Bearer {made.json()['value']}"}
+        async with calling(server, **ephemeral) as caller:
+            assert caller.seen[0]["session"]["audio"]["output"]["voice"] == "marin"
+            hang_up = f"{caller.location}/hangup"
+            assert (await server.post(hang_up, headers=ephemeral)).status_code == 401
+            assert (await server.post(hang_up, headers=own)).status_code == 200
+            await caller.ended()
+        await all_free(server, **own)
 
 
 async def test_page_of_another_origin_is_refused(ready: InProcessServer, offer: str) -> None:
-    refused = await post_offer(ready.http_url, offer, Origin="https://elsewhere.example")
+    refused = await post_offer(ready, offer, Origin="https://elsewhere.example")
     assert refused.status_code == 403
     preflight = {"Origin": "http://localhost:3000", "Access-Control-Request-Method": "POST"}
-    async with httpx.AsyncClient() as http:
-        allowed = await http.options(f"{ready.http_url}/v1/realtime/calls", headers=preflight)
-        answer = await http.post(
-            f"{ready.http_url}/v1/realtime/calls",
-            content=offer,
-            headers=SDP | {"Origin": preflight["Origin"]},
-        )
+    allowed = await ready.request("OPTIONS", CALLS, headers=preflight)
+    answer = await ready.post(CALLS, content=offer, headers=SDP | {"Origin": preflight["Origin"]})
     assert allowed.status_code == 200 and answer.status_code == 201
     assert "location" in answer.headers["access-control-expose-headers"].lower()
 
 
 async def test_calls_are_bounded(ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(routes, "MAX_CALLS", 1)
-    async with calling(ready.http_url):
-        refused = await post_offer(ready.http_url, offer)
+    async with calling(ready):
+        refused = await post_offer(ready, offer)
         assert (refused.status_code, refused.json()["error"]["code"]) == (429, "server_busy")
-    await all_free(ready.http_url)
-    async with calling(ready.http_url):
+    await all_free(ready)
+    async with calling(ready):
         pass
 
 
 async def test_call_counts_as_a_connection(tmp_path: Path, offer: str) -> None:
     async with serving(tmp_path, PausingRecognizer(), KANI_MAX_CONNECTIONS="1") as server:
-        async with calling(server.http_url):
-            assert (await post_offer(server.http_url, offer)).status_code == 503
-        await all_free(server.http_url)
+        async with calling(server):
+            assert (await post_offer(server, offer)).status_code == 503
+        await all_free(server)
 
 
 async def test_fifty_calls_leave_nothing(ready: InProcessServer, offer: str) -> None:
     for number in range(50):
         if number % 5 == 0:
             # Never connected: the caller is waited for, until it is hung up.
-            answer = await post_offer(ready.http_url, offer)
+            answer = await post_offer(ready, offer)
             assert answer.status_code == 201
-            async with httpx.AsyncClient() as http:
-                await http.post(f"{ready.http_url}{answer.headers['location']}/hangup")
+            await ready.post(f"{answer.headers['location']}/hangup")
             continue
-        async with calling(ready.http_url) as caller:
+        async with calling(ready) as caller:
             if number % 5 > 1:
                 caller.microphone.say(loud(0.4, level=0.9))
                 await caller.until("input_audio_buffer.speech_started")
@@ -199,25 +189,25 @@ async def test_fifty_calls_leave_nothing(ready: InProcessServer, offer: str) -> 
             if number % 5 == 4:
                 caller.channel.close()
                 await caller.ended()
-    await all_free(ready.http_url)
+    await all_free(ready)
     await happens(lambda: not decoders() and not ready.engine.under_way)
 
 
 async def test_peer_that_is_lost_is_noticed(ready: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aioice.ice, "CONSENT_INTERVAL", 0.05)
     async with AsyncExitStack() as stack:
-        caller = await stack.enter_async_context(calling(ready.http_url))
+        caller = await stack.enter_async_context(calling(ready))
         # Its socket goes without a word: neither DTLS nor RTCP says goodbye.
         ice = caller.sender.transport.transport.iceGatherer._connection
         ice._query_consent_task.cancel()
         for protocol in ice._protocols:
             protocol.transport.abort()
-        await all_free(ready.http_url)
+        await all_free(ready)
 
 
 async def test_server_that_stops_ends_its_calls(tmp_path: Path) -> None:
     async with answering(tmp_path, say("vale.")) as (server, _):
-        async with calling(server.http_url) as caller:
+        async with calling(server) as caller:
             server.stop.set()
             await caller.ended()
     assert not decoders()
@@ -227,8 +217,8 @@ async def test_call_that_nobody_joins_ends(
     ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("kani.protocols.openai.realtime.webrtc.call.CONNECT_S", 0.05)
-    assert (await post_offer(ready.http_url, offer)).status_code == 201
-    await all_free(ready.http_url)
+    assert (await post_offer(ready, offer)).status_code == 201
+    await all_free(ready)
     assert f"no packet of a call came to {HOST}" in caplog.text
 
 
@@ -240,7 +230,7 @@ async def test_packets_go_to_nobody_but_the_caller(ready: InProcessServer) -> No
         candidate = f"a=candidate:1 1 udp 2130706431 {HOST} {other.getsockname()[1]} typ host"
         secret = "a=candidate:2 1 udp 2130706430 0c1a9a2e-4a1e-4d0e-9f5b-000000000000.local 9 typ host"
         offer = (await caller.offer()).replace("a=mid:0", f"{candidate}\r\n{secret}\r\na=mid:0")
-        answer = await post_offer(ready.http_url, offer)
+        answer = await post_offer(ready, offer)
         candidates = [line for line in answer.text.splitlines() if line.startswith("a=candidate")]
         assert {line.split()[4] for line in candidates} == {HOST}
         await caller.connect(answer.text)
@@ -256,7 +246,7 @@ async def test_without_the_package_the_error_names_it(
     for name in [name for name in sys.modules if name.startswith("kani.protocols.openai.realtime.webrtc.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "aiortc", None)
-    refused = await post_offer(ready.http_url, offer)
+    refused = await post_offer(ready, offer)
     error = refused.json()["error"]
     assert (refused.status_code, error["code"]) == (503, "webrtc_not_installed")
     assert "aiortc" in error["message"] and "requirements-webrtc.txt" in error["message"]

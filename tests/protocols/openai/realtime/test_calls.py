@@ -37,7 +37,7 @@ async def call(tmp_path: Path) -> AsyncIterator[CallTo]:
 
         async def start(*answers: Any, **environment: str) -> Conversation:
             server, endpoint = await running.enter_async_context(answering(tmp_path, *answers, **environment))
-            return Conversation(await running.enter_async_context(calling(server.http_url)), server, endpoint)
+            return Conversation(await running.enter_async_context(calling(server)), server, endpoint)
 
         yield start
 
@@ -168,12 +168,10 @@ async def test_sdk_configures_the_session_and_hangs_up(call: CallTo) -> None:
     await first.close()
     caller = Caller()
     async with openai.AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as sdk:
-        session: Any = {
-            "type": "realtime",
-            "instructions": "Sé breve.",
-            "audio": {"output": {"voice": "marin"}},
-        }
-        answer = await sdk.realtime.calls.create(sdp=await caller.offer(), session=session)
+        own: Any = {"instructions": "Sé breve.", "audio": {"output": {"voice": "marin"}}}
+        answer = await sdk.realtime.calls.create(
+            sdp=await caller.offer(), session={"type": "realtime", **own}
+        )
         await caller.connect(answer.text)
         created = (await caller.until("session.created"))[-1]["session"]
         assert (created["instructions"], created["audio"]["output"]["voice"]) == ("Sé breve.", "marin")
@@ -182,7 +180,7 @@ async def test_sdk_configures_the_session_and_hangs_up(call: CallTo) -> None:
         with pytest.raises(openai.NotFoundError):
             await sdk.realtime.calls.hangup("rtc_unknown")
     await caller.close()
-    await all_free(server.http_url)
+    await all_free(server)
 
 
 async def test_written_answers_and_formats_of_the_websocket_are_taken(call: CallTo) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 
@@ -36,8 +35,7 @@ async def listen(client: Client, detection: dict[str, Any], **session: Any) -> N
 
 async def early_answers(server: InProcessServer) -> dict[str, float]:
     """Numbers of the metrics, by the outcome."""
-    async with httpx.AsyncClient() as http:
-        lines = (await http.get(f"{server.http_url}/metrics")).text.splitlines()
+    lines = (await server.get("/metrics")).text.splitlines()
     counts = [line.rsplit(" ", 1) for line in lines if line.startswith("kani_early_answers_total{")]
     return {labels.split('outcome="')[1].split('"')[0]: float(value) for labels, value in counts}
 

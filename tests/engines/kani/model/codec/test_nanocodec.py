@@ -193,7 +193,7 @@ def fed(
 
 
 @pytest.mark.heard
-@settings(max_examples=25, deadline=None)  # an example decodes up to eight calls twice
+@settings(max_examples=25)  # an example decodes up to eight calls twice
 @given(data=st.data())
 def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject) -> None:
     slots = 4
