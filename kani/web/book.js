@@ -60,7 +60,7 @@ export class Book {
         quiet();
         playback.stage.hide();
       }
-      // What was there before it comes back, if nothing else was typed meanwhile.
+      // The text before it comes back, if nothing else was typed meanwhile.
       if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
       this.#book = null;
       this.#open.object = {};

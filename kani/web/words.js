@@ -165,7 +165,7 @@ export class Words {
   #follow(word) {
     const before = this.#lit;
     this.#lit = word;
-    // Who has scrolled away is left there until it is asked for, or the voice gets there.
+    // A reader who has scrolled away is left there until the button is pressed, or the voice gets there.
     const away = this.#scrolled > 0 && !isSeen(this.#box, word);
     find("follow").hidden = !away;
     if (away) return;

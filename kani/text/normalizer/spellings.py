@@ -47,6 +47,18 @@ _CURRENCIES_NAMED = (
     ("de", "der|dem|den|des|ein|einen|pro|je", "Euro Dollar Pfund Yen"),
 )
 
+_COUNTED = (
+    r"(?:h|min|s|km|kg|g|m|cm|mm|ml|l|L|€|%|°C|ans|jours|heures|mois|años|días|horas|meses|anni|giorni|ore|mesi"
+    r"|anos|dias|Std\.?|Min\.?|Tagen?|Jahren?|Euro|euros?)(?![\w²³/])"
+)
+_COMPARED = (
+    ("es", "menos de", "más de"),
+    ("fr", "moins de", "plus de"),
+    ("it", "meno di", "più di"),
+    ("pt", "menos de", "mais de"),
+    ("de", "weniger als", "mehr als"),
+)
+
 Becomes = str | Callable[[re.Match[str]], str]
 
 SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
@@ -351,6 +363,12 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?(?=[+−-]\d\d)", r"\1, \2 UTC"),
     ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?\b", r"\1, \2"),
     ("", r"\b(UTC|GMT)([+−-])0?(\d{1,2}):00\b", r"\1\2\3"),
+    # "duerme <6 h"
+    *(
+        (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
+        for language, less, more in _COMPARED
+        for sign, words in (("<", less), (">", more))
+    ),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     ("", r"\b24/7/365\b", "24/7, 365"),
     ("", r"\bTL;DR\b", "TLDR"),
