@@ -7,11 +7,13 @@ import re
 from collections.abc import Callable, Iterable
 
 from kani.text.normalizer.cleaning import CleanText, clean
+from kani.text.normalizer.compound_units import compound_units
 from kani.text.normalizer.formulas.finder import formulas, unfinished
 from kani.text.normalizer.formulas.notation import notation_of
 from kani.text.normalizer.spelling_functions import PATH, path_steps
 from kani.text.normalizer.spellings import SPELLINGS, Becomes
 from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.unspaced.amounts import compound_unit
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 
 
@@ -27,6 +29,10 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         if not complete:
             end = unfinished(text.text, notation)
             text = CleanText(text.text[:end], text.starts[:end], text.ends[:end])
+        units, unspaced = compound_units(text.text), unspaced_table_for(language)
+        if unspaced is not None:
+            units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
+        text = _replaced(text, units)
         text = _replaced(text, formulas(text.text, notation))
     for pattern, becomes in _patterns(language.partition("-")[0]):
         found = ((*match.span(), becomes(match)) for match in pattern.finditer(text.text))

@@ -204,7 +204,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     # "230 V/50 Hz", "2.4/5 GHz", "110/220V", "1.900 min⁻¹", "g CO2/km", isotopes
     ("de en es fr it pt hi", rf"(\d ?{_PAIRED}) ?/ ?(?=(?!100?\b)\d[\d.,]* ?{_PAIRED}(?![\w/]))", r"\1, "),
     ("", r"(?<![\d/.,])(\d{1,3}[.,]\d)/(\d{1,2}(?:[.,]\d)?)(?= ?[kMG]?Hz\b)", r"\1, \2"),
-    ("de en es fr it pt hi", r"(?<=\d) ?(min|s|h|km|m|kg|L|l)(?:⁻¹|\^-1)(?!\d)", r"/\1"),
     *(
         (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
         for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
@@ -217,7 +216,7 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ("de en es fr it pt", r"\b(\d\d)/(0\d{3,5})/([A-Z]{2,4})\b", r"\1, \2, \3"),
     ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
     # "max. 31°/min. 18°", "1,78 m/80 kg", "c/asc.", "x7d"
-    ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx])", r"\1, "),
+    ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx](?:[.a-zí]|:? \d))", r"\1, "),
     ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
     ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
     # "fianza 2 m.", "bail 12 m", "2 m. caução"
@@ -369,6 +368,8 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         for language, less, more in _COMPARED
         for sign, words in (("<", less), (">", more))
     ),
+    # "mL/kg/24h"
+    ("", r"(?<=/kg)/24 ?h(?:rs?)?\b", "/d"),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     ("", r"\b24/7/365\b", "24/7, 365"),
     ("", r"\bTL;DR\b", "TLDR"),

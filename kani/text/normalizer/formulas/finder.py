@@ -9,6 +9,7 @@ import re
 from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 
+from kani.text.normalizer.compound_units import measured_until
 from kani.text.normalizer.formulas.notation import Notation
 from kani.text.normalizer.formulas.parts import (
     ARROWS,
@@ -51,10 +52,6 @@ _MEASURES_OF_TWO = frozenset(
 )
 _UNITS_IN_BRACKETS = _MEASURES_OF_TWO | frozenset("° K J W m s g L N V".split())
 _AFTER_NUMBER = re.compile(r"[\d⁰¹²³⁴-⁹] ?\Z")
-_QUOTIENT = re.compile(
-    r"(?:[kmcnµM]?[mgJNWVAL]|[mk]?l|s|mol|kcal|kWh)/(?:k?m[²³23]?|k?g|m?[sLl]|min|h|mol|K|°C|d)(?:²|\^2)?(?!\w)"
-)
-"""A unit by another one: "m/s", "g/L"."""
 _AHEAD = re.compile(r" *(\S)")
 _WORD = re.compile(r"\w")
 _NUMBER = re.compile(r" *[-−]?\d")
@@ -143,7 +140,7 @@ def _runs(text: str, notation: Notation) -> Iterator[list[Part]]:
 def _measures(part: Part, text: str) -> bool:
     """True for the "m" of "3 m/s", which no formula goes on with: the unit is read with its number."""
     counted = _AFTER_NUMBER.search(text, max(0, part.start - 2), part.start) is not None
-    return part.kind == "letters" and counted and _QUOTIENT.match(text, part.start) is not None
+    return part.kind == "letters" and counted and measured_until(text, part.start) > part.start
 
 
 def _ahead(text: str, at: int) -> str:
@@ -256,8 +253,11 @@ def _trimmed(run: list[Part], text: str) -> list[Part]:
     if opened:
         before, after = parts[: opened[0]], parts[opened[-1] + 1 :]
         parts = after if len(after) > len(before) else before
-    # "≈ 78.5 cm²": the number at the end is read with its unit.
-    if len(parts) > 2 and parts[-1].kind == "number":
+    # "≈ 78.5 cm²", "= 9×10⁹ N·m²/C²": the number at the end is read with its unit.
+    if parts and measured_until(text, parts[-1].end + 1) > parts[-1].end + 1:
+        related = [place for place, part in enumerate(parts) if part.text in RELATIONS]
+        parts = parts[: related[-1] + 1] if related else parts
+    elif len(parts) > 2 and parts[-1].kind == "number":
         end = len(parts) - 1 - (parts[-2].text in MINUS)
         if parts[end - 1].text in RELATIONS:
             parts = parts[:end]

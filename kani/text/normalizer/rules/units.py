@@ -12,7 +12,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import ends_sentence
+from kani.text.writing import RAISED, ends_sentence
 
 _NEAR = 4
 _SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())
@@ -20,6 +20,7 @@ _SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro
 _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
+_COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
 _IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset(
     "hook-up hookup plug plugs fuse fuses socket sockets breaker circuit outlet charger".split()
@@ -85,15 +86,41 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
         rest = symbol.removeprefix(magnitude).lstrip()
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
-    over, slash, under = symbol.replace("./", "/").rpartition("/")
-    # "mg/kg/day", too
-    first = table.units.get(over) or (resolve_unit(over, table, attached)[0] if "/" in over else None)
-    if slash and isinstance(first, Unit) and under in table.units and table.per:
-        second = table.units[under]
-        one = second.forms.get("one", second.forms["other"])
-        forms = {category: f"{form} {table.per} {one}" for category, form in first.forms.items()}
-        return Unit(forms, first.gender, False), None
-    return None, None
+    symbol = symbol.replace("./", "/")
+    return (_compound(symbol, table) if _COMPOUND_SIGNS & {*symbol} else None), None
+
+
+def _compound(symbol: str, table: LanguageTable) -> Unit | None:
+    """A unit in the spelling of ``compound_units``: a product, a power, or one by others ("mg/kg/day")."""
+    if (unit := _factor(symbol, table)) is not None:
+        return unit
+    over, slash, under = symbol.rpartition("/")
+    if not slash:
+        over, _, under = symbol.rpartition("·")
+    first, last = _compound(over, table) if over else None, _compound(under, table) if over else None
+    if over and (first is None or last is None or not table.per):
+        return None
+    if first is not None and last is not None:
+        one = last.forms.get("one", last.forms["other"])
+        if slash:
+            return first.with_forms(lambda form: f"{form} {table.per} {one}")
+        alone = first.forms.get("one", first.forms["other"])
+        if table.product == "word":
+            return last.with_forms(lambda form: f"{alone}{form.lower()}")
+        if table.product == "last":
+            return last.with_forms(lambda form: f"{alone} {form}")
+        return first.with_forms(lambda form: f"{form} {one}")
+    base = _factor(symbol[:-1], table)
+    if base is None or not (exponent := symbol[-1:].translate(RAISED)).isdecimal() or symbol[-1:].isdecimal():
+        return None
+    named = table.signs.get(symbol[-1])
+    power = named or f"{table.numbers.power} {table.number_words.cardinal(int(exponent))}"
+    return base.with_forms(lambda form: f"{form} {power}")
+
+
+def _factor(symbol: str, table: LanguageTable) -> Unit | None:
+    """A unit by its symbol: beside others a "C" is rather a coulomb than a degree."""
+    return table.units.get(f"·{symbol}") or table.units.get(symbol)
 
 
 def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
@@ -211,7 +238,7 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     """
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
-    known = known or (not of and (money or len(under) > 1 or under == "j"))
+    known = known or (not of and (money or len(under) > 1 or under in ("j", "s")))
     if not slash or not known or not table.per or (not of and not money and "/" in under):
         return symbol, ""
     if symbol in table.units:

@@ -40,7 +40,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     numbers = file.section("numbers")
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
-    per = units.text("per", "")
+    per, product = units.text("per", ""), units.text("product", "first")
     signs = file.section("signs")
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
@@ -71,6 +71,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         formulas=file.section("formulas").fill(Formulas),
         units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
         per=per,
+        product=product,
         currencies=_currencies(file.section("currencies")),
         dates=_dates(file.section("dates")),
         times=_times(file.section("times")),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Annotated
@@ -112,6 +112,10 @@ class Unit:
     forms: Forms
     gender: str
     attached: bool
+
+    def with_forms(self, say: Callable[[str], str]) -> Unit:
+        """A unit of this one's gender, with other forms."""
+        return Unit({category: say(form) for category, form in self.forms.items()}, self.gender, False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -280,6 +284,8 @@ class LanguageTable:
     formulas: Formulas
     units: Mapping[str, Unit]
     per: str
+    product: str
+    """Which unit of a product is in the plural: "first", "last", or "word" where they are one word."""
     currencies: Mapping[str, Currency]
     dates: Dates
     times: Times

@@ -39,6 +39,7 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
     code = scan.text[at : at + longest]
     place = at + longest
     place += scan.text[place : place + 1] == " "
+    scan.require(place)
     first = parse_figures(scan, place)
     if first is None:
         return None
@@ -144,3 +145,24 @@ def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
     if plain.decimals:
         return table.words.decimal(int(figures.digits), plain.decimals)
     return table.words.cardinal(int(figures.digits), "counted")
+
+
+def compound_unit(written: str, table: UnspacedTable) -> str:
+    """A spelling of ``compound_units`` in words; as it is where the table has the whole or lacks a part."""
+    over, *under = written.split("/")
+    said = [_factor(factor, table) for factor in over.split("·")]
+    divisors = [_factor(factor, table) for factor in under]
+    if written in table.units or not all((*said, *divisors)):
+        return written
+    return "".join((*said, *(table.per + divisor for divisor in divisors)))
+
+
+def _factor(written: str, table: UnspacedTable) -> str:
+    """A unit and its power; "" where the table lacks it."""
+    for unit, power in ((written, ""), (written[:-1], written[-1:])):
+        known = table.units.get(unit) or table.units.get(f"·{unit}")
+        if known is not None and not power:
+            return known.counter.said
+        if known is not None and power in ("²", "³"):
+            return table.powers["²³".index(power)].format(unit=known.counter.said)
+    return ""

@@ -97,6 +97,9 @@ class UnspacedTable:
     counters: Mapping[str, Counter]
     counted: frozenset[str]
     units: Mapping[str, UnspacedUnit]
+    per: str
+    powers: tuple[str, str]
+    """Templates of a unit's square and cube."""
     temperatures: frozenset[str]
     currencies: Mapping[str, Counter]
     signs: Mapping[str, str]
@@ -143,6 +146,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     signs = file.section("signs")
     web, markup, units = file.section("web"), file.section("markup"), file.section("units")
     temperatures = frozenset(units.words("temperatures"))
+    per, powers = units.text("per"), (units.template("squared", "unit"), units.template("cubed", "unit"))
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     counters, counted = _counters(file.section("counters"))
@@ -162,6 +166,8 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         counters=counters,
         counted=counted,
         units=unit_names,
+        per=per,
+        powers=powers,
         temperatures=temperatures,
         currencies=currencies,
         between_figures=between_figures.all_texts(),
