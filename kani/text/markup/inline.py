@@ -227,7 +227,9 @@ class InlineReader:
             return False
         if count > 2 or before == mark:
             return True
-        if not (before.strip() or after.strip()):
+        born = run == "*" and before == "(" and not self._in_stars
+        if not (before.strip() or after.strip()) or (born and after.isspace()):
+            # "(* 1950 in Ulm)"
             return False
         inside = _in_word(before) and _in_word(after)
         if mark == "_":

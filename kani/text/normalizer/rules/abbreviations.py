@@ -56,7 +56,9 @@ def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalizat
         if candidate.isalpha() and candidate.islower() and (quoted or (named and not token.core.isupper())):
             # 'bc' is the word itself, and "Pro Max" a name.
             continue
-        for abbreviation in (*senses(cursor, candidate, table), *table.abbreviations.get(candidate, ())):
+        lines = (*senses(cursor, candidate, table), *table.abbreviations.get(candidate, ()))
+        # "p. ej." is never a trade's "p."
+        for abbreviation in sorted(lines, key=lambda line: -len(line.parts)):
             end = _end_of(cursor, abbreviation.parts)
             if end is None:
                 continue

@@ -166,7 +166,9 @@ class CountedNumerals:
             if counted and self._is_numeral(token.core):
                 self._gender = gender_of_counted(cursor, table, ahead + 1, True) or self._gender
             return self._unit_of_many(ahead + 1) if counted else self.currency_behind(ahead + 1), None
-        if counted:
+        # "el nivel 21 necesitas": the number of a label counts nothing.
+        label = "" if cursor.previous().suffix else cursor.previous().core.lower()
+        if counted and label not in table.numbers.labels and label not in table.roman.cardinal:
             plural = self._second is not None or self._first.value != 1
             self._gender = gender_of_counted(cursor, table, ahead, plural)
         return None, None

@@ -180,7 +180,8 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if value is None:
         return None
     known = is_known(cursor, table)
-    following = cursor.token(1) if token.suffix == "." else None
+    ahead = _after_list(cursor, table)
+    following = cursor.token(ahead) if token.suffix == "." or ahead > 1 else None
     goes_on = (
         following is not None
         and following.core != ""
@@ -195,18 +196,19 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if following is not None and goes_on:
         small = following.core[0].islower() or following.core.lower() in table.dates.months
         listed = cursor.previous().suffix in (",", ";")
-        ordered = _is_ordered(cursor, following, table)
-        goes_on = small or known or listed or ordered or (numerals is not None and numerals[2] is not None)
+        ordered = ahead == 1 and _is_ordered(cursor, following, table)
+        several = ahead > 1 or (numerals is not None and numerals[2] is not None)
+        goes_on = small or known or listed or ordered or several
     if not (known or goes_on) or (numerals is None and not (known or ordered)):
         return None
-    gender = gender_of_counted(cursor, table, 1, plural=False) if goes_on else "m"
+    gender = gender_of_counted(cursor, table, ahead, plural=False) if goes_on else "m"
     if ordered and following is not None:
         # "Beethovens 9. Sinfonie", a knitter's "1. R"
         short = _short_of_trade(cursor, table)
         noun = short or in_full(following, table)
         gender = ("" if short else gender) or table.agreement.gender(noun, plural=False)
     chosen = form(cursor, table, gender)
-    start, end = token.core_start, token.core_end + goes_on
+    start, end = token.core_start, token.core_end + (goes_on or token.suffix == ".,")
     spoken = table.number_words.ordinal(value, chosen)
     if numerals is None or numerals[3] is None:
         return Verbalization((Piece(spoken, start, end),), end)
@@ -216,6 +218,21 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization(
         (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
     )
+
+
+def _after_list(cursor: TokenCursor, table: LanguageTable) -> int:
+    """The place of the noun that the figures belong to: after "und 84." and after "5. und 7."."""
+    ahead = 0
+    for _ in range(_MOST_JOINED):
+        joins = cursor.token(ahead).suffix != ".,"
+        forms = table.ordinals_with_stop.get(cursor.token(ahead + 1).core, {})
+        if joins and forms.get("other") != _AS_BEFORE:
+            break
+        other = cursor.token(ahead + 1 + joins)
+        if not other.core.isdecimal() or not other.suffix.startswith("."):
+            break
+        ahead += 1 + joins
+    return ahead + 1
 
 
 def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
@@ -262,6 +279,9 @@ def _before(cursor: TokenCursor, table: LanguageTable) -> str:
         back = 2
     for _ in range(_MOST_JOINED):
         previous = cursor.previous(back)
+        if previous.core.isdecimal() and previous.suffix == ".,":
+            back += 1
+            continue
         # "v. 3.11."
         short = previous.suffix == "." and f"{previous.core}." in table.abbreviations
         before = previous.core.lower() if short or not previous.suffix else ""

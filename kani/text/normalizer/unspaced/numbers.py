@@ -20,7 +20,8 @@ _YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
 _SUM = "+*×÷="
 _SCORED = re.compile(
-    r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?\Z"
+    r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?"
+    r"(?:\d{1,3}-\d{1,3}[、，,]\s?){0,6}\Z"
 )
 _SCORE_BEFORE = re.compile(r"(?<!\d)(\d{1,3})-(\d{1,3})[、，,]\s?\Z")
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
@@ -29,6 +30,8 @@ _LAUGHTER = re.compile(r"23{2,}")
 _GENERATION = re.compile(r"[0789][05]后")
 """People born from 1970 on: "95后"."""
 _BORN = re.compile(r"\d\d年(?:出生|生[人于]|毕业|入学|入伍|参加工作)")
+_YEAR = re.compile(r"[5-9]\d年(?=[我你他她冬夏春秋底初去来]|相识|结婚|离婚|的时候|的事|参军|下乡|回城|退休)")
+_LASTED = tuple("了过达约近满整共有的")
 _PRICED = re.compile(
     r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
 )
@@ -290,6 +293,9 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
     numbers = scan.table.numbers
     if _GENERATION.match(scan.text, figures.start) or _BORN.match(scan.text, figures.start):
+        return True
+    if _YEAR.match(scan.text, figures.start) and not scan.before(figures.start).endswith(_LASTED):
+        # "68年我们相识"
         return True
     if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
         # "第2024025期"
