@@ -23,6 +23,8 @@ _JOINED = re.compile("K|°C|[ash](?![^\\W\\d_])")
 """Units that follow another one below the line without a sign: "W/m²K", "kWh/m²a"."""
 _FIGURES = re.compile(r"[^\d-]")
 _GOES_ON = frozenset("^⁻_(\\")
+_POWER_OF_TEN = re.compile(r"\^[-−]?\d{1,3}\Z|[⁰¹²³⁴-⁹]\Z")
+_LONGEST_POWER = 6
 _LENGTHS = frozenset("m km cm mm dm µm μm nm".split())
 _RAISED = str.maketrans({figure: chr(raised) for raised, figure in RAISED.items()})
 
@@ -52,13 +54,16 @@ def compound_units(text: str) -> Iterator[tuple[int, int, str]]:
         over = "·".join(_spelled(unit, power) for unit, power in factors if power > 0)
         under = "".join(f"/{_spelled(unit, -power)}" for unit, power in factors if power < 0)
         if factors:
-            yield first if over else number.start(), end, over + under
+            # "50 s⁻¹" is "50/s", but "10⁻¹⁸ s⁻¹" is "10⁻¹⁸ /s".
+            raised = _POWER_OF_TEN.search(text, max(0, number.start() - _LONGEST_POWER), number.start())
+            yield first if over or raised else number.start(), end, over + under
 
 
 def measured_until(text: str, at: int) -> int:
-    """The end of the compound unit at ``at``; ``at`` where there is none."""
-    end, factors = _read(text, at)
-    return end if len(factors) > 1 else at
+    """The end of the compound unit, or the "/s", at ``at``; ``at`` where there is none."""
+    below = text[at : at + 1] == "/"
+    end, factors = _read(text, at + below)
+    return end if len(factors) + below > 1 else at
 
 
 def _spelled(unit: str, power: int) -> str:

@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 
+from kani.text.normalizer.chemistry import chemistry
 from kani.text.normalizer.cleaning import CleanText, clean
 from kani.text.normalizer.compound_units import compound_units
 from kani.text.normalizer.formulas.finder import formulas, unfinished
@@ -33,6 +34,7 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         if unspaced is not None:
             units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
         text = _replaced(text, units)
+        text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
         text = _replaced(text, formulas(text.text, notation))
     for pattern, becomes in _patterns(language.partition("-")[0]):
         found = ((*match.span(), becomes(match)) for match in pattern.finditer(text.text))

@@ -68,3 +68,13 @@ def days_of_span(found: re.Match[str]) -> str:
     ):
         return found.group()
     return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
+
+
+def raised_numeral(found: re.Match[str]) -> str:
+    """Lower-case Roman numerals after a word that has them, in capitals: "pp. v–xii"."""
+    return found[1] + found[2].upper()
+
+
+def characters(found: re.Match[str]) -> str:
+    """Each character of a code by itself, with a pause for a hyphen."""
+    return " ".join(found[1]).replace(" - ", ", ")

@@ -5,7 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kani.text.normalizer.spelling_functions import SPAN, days_of_span, in_full, minutes_and_seconds
+from kani.text.normalizer.spelling_functions import (
+    SPAN,
+    characters,
+    days_of_span,
+    in_full,
+    minutes_and_seconds,
+    raised_numeral,
+)
 from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -58,6 +65,13 @@ _COMPARED = (
     ("pt", "menos de", "mais de"),
     ("de", "weniger als", "mehr als"),
 )
+
+_WITH_ROMANS = (
+    r"act|acto|acte|akt|atto|ato|sc(?:ene|\.)|esc(?:ena|\.)|szene|scena|cena|scène|canto|p{1,2}\.|págs?\.|pages?"
+    r"|páginas?|pagine?|seiten?|vol\.|cap\.|chap(?:ter|\.)"
+)
+_SMALL_ROMAN = "(?:x{1,3}(?:ix|iv|v?i{1,3}|v)|ix|iv|vi{1,3}|i{2,3}|x{2,3})"
+_NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
 
 Becomes = str | Callable[[re.Match[str]], str]
 
@@ -367,6 +381,35 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
         for language, less, more in _COMPARED
         for sign, words in (("<", less), (">", more))
+    ),
+    # "pp. v–xii", "Act II, scene iii"
+    (
+        "de en es fr it pt",
+        rf"(\b(?i:{_WITH_ROMANS}) )((?:{_SMALL_ROMAN}|[ivx](?=[-–]))(?:[-–][xvi]{{1,6}})?)\b",
+        raised_numeral,
+    ),
+    # Identifiers and colours of programs, tickers
+    ("", r"(?i)\b([\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12})\b", characters),
+    (
+        "",
+        r"(?<!\w)#(?=[\dA-Fa-f]{0,5}\d)(?=[\dA-Fa-f]{0,5}[A-Fa-f])([\dA-Fa-f]{6})\b",
+        characters,
+    ),
+    ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
+    # Times of subtitles
+    ("", r"(?m)^\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.{0,40}$", " "),
+    # Minutes and seconds of arc, an arrival on the next day, "12 V / 4 Ω =", "$45/h x 40 h"
+    (
+        "",
+        r"(?<![NSEWO] )(?<![NSEWO\d])(\d{1,3})° ?(\d{1,2})['’′] ?(\d{1,2}(?:[.,]\d+)?)[\"”″](?! ?[NSEWO]\b)",
+        r"\1° \2 min \3 s",
+    ),
+    ("", r"(?<![\d:])(\d{1,2}:[0-5]\d)\+(?=[12](?!\d))", r"\1 +"),
+    ("", rf"(\d ?{_PAIRED}) / (?=\d[\d.,]* ?(?:{_PAIRED}|k?Ω|ohms?|s|h) ?[=≈])", r"\1 ÷ "),
+    (
+        "de en es fr it pt",
+        r"(/(?:[hd]|hr|hour|wk|mo|día|mes|jour|mois|giorno|mese|dia|mês|Std\.?|Tag)) [xX] (?=\d)",
+        r"\1 × ",
     ),
     # "mL/kg/24h"
     ("", r"(?<=/kg)/24 ?h(?:rs?)?\b", "/d"),

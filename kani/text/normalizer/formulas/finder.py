@@ -140,7 +140,8 @@ def _runs(text: str, notation: Notation) -> Iterator[list[Part]]:
 def _measures(part: Part, text: str) -> bool:
     """True for the "m" of "3 m/s", which no formula goes on with: the unit is read with its number."""
     counted = _AFTER_NUMBER.search(text, max(0, part.start - 2), part.start) is not None
-    return part.kind == "letters" and counted and measured_until(text, part.start) > part.start
+    begins = part.kind == "letters" or (part.text == "/" and part.apart)
+    return begins and counted and measured_until(text, part.start) > part.start
 
 
 def _ahead(text: str, at: int) -> str:

@@ -110,6 +110,9 @@ def _compound(symbol: str, table: LanguageTable) -> Unit | None:
         if table.product == "last":
             return last.with_forms(lambda form: f"{alone} {form}")
         return first.with_forms(lambda form: f"{form} {one}")
+    if slash and (divisor := _compound(under, table)) is not None:
+        # "10⁻¹⁸ /s"
+        return divisor.with_forms(lambda _: f"{table.per} {divisor.forms.get('one', divisor.forms['other'])}")
     base = _factor(symbol[:-1], table)
     if base is None or not (exponent := symbol[-1:].translate(RAISED)).isdecimal() or symbol[-1:].isdecimal():
         return None
