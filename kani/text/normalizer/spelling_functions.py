@@ -76,5 +76,6 @@ def raised_numeral(found: re.Match[str]) -> str:
 
 
 def characters(found: re.Match[str]) -> str:
-    """Each character of a code by itself, with a pause for a hyphen."""
-    return " ".join(found[1]).replace(" - ", ", ")
+    """Each character of a code by itself, letters in a row together, with a pause for a hyphen."""
+    apart = re.sub(r"(?<=\d)(?=\w)|(?<=\w)(?=\d)", " ", found[1])
+    return apart.replace("-", ", ") if any(map(str.isdecimal, apart)) else " ".join(apart)

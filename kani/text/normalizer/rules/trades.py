@@ -39,9 +39,12 @@ def is_of_a_trade(key: str, table: LanguageTable) -> bool:
 
 def senses(cursor: TokenCursor, key: str, table: LanguageTable, least: int = 1) -> tuple[Abbreviation, ...]:
     """The lines for ``key`` of the trade that at least so many of the words around it belong to."""
-    if key == "a" and cursor.token(1 + cursor.token().core[:1].isdecimal()).core[:1].isdecimal():
-        # "0,4 a 4,5"
-        return ()
+    if key == "a":
+        at = int(cursor.token().core[:1].isdecimal())
+        following = cursor.token(at + 1).core if not cursor.token(at).suffix else ""
+        if following[:1].isdecimal() or following.islower():
+            # "0,4 a 4,5", "em 2024 a receita"
+            return ()
     trades = [
         trade
         for trade in table.trades

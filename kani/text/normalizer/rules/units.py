@@ -87,7 +87,9 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
     symbol = symbol.replace("./", "/")
-    return (_compound(symbol, table) if _COMPOUND_SIGNS & {*symbol} else None), None
+    # "12/A" is a house.
+    compound = _COMPOUND_SIGNS & {*symbol} and not (attached and symbol.startswith("/"))
+    return (_compound(symbol, table) if compound else None), None
 
 
 def _compound(symbol: str, table: LanguageTable) -> Unit | None:
