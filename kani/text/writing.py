@@ -52,6 +52,8 @@ QUESTION_MARKS = "?？؟፧"
 
 DASHES = "—–-"
 
+CLOSING_QUOTES = "\"'”’“»›"
+"""Marks that may close a quotation; a low-high one ends with what opens others."""
 RIGHT_CLOSERS = "»›”)]}」』）］｝】》〉〕"
 """Closing marks that never open: after a space, too, they belong to the text before them."""
 

@@ -10,7 +10,7 @@ from kani.text.normalizer.rules.trades import agreeing, cut_short, senses
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import ends_sentence
+from kani.text.writing import CLOSING_QUOTES, ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(
@@ -173,6 +173,15 @@ def _said_as(
         return said["letter"], False
     if "date" in said and _is_date(cursor.token(count), table):
         return said["date"], False
+    if (
+        also_word
+        and closed
+        and not set(CLOSING_QUOTES).isdisjoint(
+            cursor.token(count - 1).text[end : cursor.token(count - 1).end]
+        )
+    ):
+        # "to no avail."
+        return None, False
     if closed or not ("name" in said or "number" in said or stop):
         return spoken, False
     following = cursor.token(count)
@@ -186,7 +195,10 @@ def _said_as(
         # "Max (11)"
         return spoken, False
     numbered = _is_number(following, candidate) and following.core != "I"
-    if also_word and not (numbered or first.islower() or titles or _is_ordinal(cursor)):
+    # "schweiz. Franken", but "in der Schweiz. Franken sind"
+    noun = table.agreement.capitals and candidate.islower() and cursor.token().core[:1].islower()
+    noun = noun and first.isupper() and following.core.lower() not in table.agreement.not_nouns
+    if also_word and not (numbered or first.islower() or titles or noun or _is_ordinal(cursor)):
         return None, False
     if not first:
         # "dest. : M. Leroy"

@@ -79,7 +79,8 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
     """True if letters have the shape of a word: enough vowels, no long group of consonants."""
     vowels, acronyms = table.acronyms.vowels, table.acronyms
     shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
-    if "v" not in shape or "vvv" in shape:
+    if "v" not in shape or ("vvv" in shape and len(text) < _LONGEST_ACRONYM):
+        # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
     if acronyms.onset == len("st") == onset and not (

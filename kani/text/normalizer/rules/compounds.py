@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.rules.acronyms import is_pronounceable
+from kani.text.normalizer.rules.trades import may_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
@@ -11,6 +13,7 @@ from kani.text.normalizer.tokens import TokenCursor
 _DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
 _RANGE = re.compile(r"(\d{1,2})[–‒](\d{1,2})")
 _MOST_FIGURES = 4
+_LONGEST_END = 4
 _APART = frozenset(("St.", "Fr.", "Zi.", "Dr.", "Prof."))
 _JOINED_BY_S = ("ung", "heit", "keit", "schaft", "ion", "tät")
 
@@ -68,6 +71,9 @@ def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     """ "Hauptstr.": a word that ends in an abbreviation."""
     token = cursor.token()
     if not table.abbreviated_endings or not token.suffix.startswith("."):
+        return None
+    if may_end(cursor) and is_pronounceable(token.core[-_LONGEST_END:], table):
+        # "Das war ein Drittel.", "Er hat Pech gehabt."
         return None
     for ending, spoken in table.abbreviated_endings.items():
         whole = f"{token.core}."

@@ -10,7 +10,7 @@ from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import ends_sentence
+from kani.text.writing import CLOSING_QUOTES, ends_sentence
 
 _CONTEXT, _FAR, _AHEAD = 10, 24, 10
 _SHORTEST, _LONG = 3, 5
@@ -82,7 +82,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if short in common_words(table.language):
         return None
     following = cursor.token(1)
-    ends = token.suffix == "." and (following.core[:1].isupper() or following.text == "")
+    ends = may_end(cursor)
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
         said = _agreeing(table.cut.get(token.core, table.cut[short]), cursor, table)
@@ -95,6 +95,13 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     named = following.core != "" and following.core.lower() not in common_words(table.language)
     end = token.core_end + (not ends or named)
     return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def may_end(cursor: TokenCursor) -> bool:
+    """True if a sentence may end with the token: after its full stop a capital follows, or nothing."""
+    following = cursor.token(1)
+    stopped = cursor.token().suffix.rstrip(CLOSING_QUOTES) == "."
+    return stopped and (following.core[:1].isupper() or following.text == "")
 
 
 def _plural(noun: str, table: LanguageTable) -> str:
@@ -125,11 +132,11 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
     stand after a word that is none of the commonest."""
     previous, known = cursor.previous(), table.agreement.knows(short) or short in table.dates.months
     listed = any(len(one.parts) == 1 for one in table.abbreviations.get(f"{short}.", ()))
-    if short[-1] in table.acronyms.vowels or known or listed:
+    if short[-1] in table.acronyms.vowels or known or listed or (ends and short in table.also_words):
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
-    terse = terse and len(short) > _SHORTEST and short not in table.also_words
+    terse = terse and len(short) > _SHORTEST
     alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
     return not ends or unspeakable or (terse and not alone)
 
