@@ -56,7 +56,9 @@ def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool =
         return (Piece(acronyms.said[text], start, start + len(text)),)
     if text in acronyms.spelled and not (shouted and text.lower() in acronyms.words):
         return spelled_pieces(text, start, table)
-    if text in acronyms.read or text.lower() in acronyms.words:
+    accented = not text.isascii() and not table.agreement.capitals
+    if text in acronyms.read or text.lower() in acronyms.words or accented:
+        # In Romance languages no acronym has an accent.
         return lowercase_pieces(text, start)
     pronounceable = is_pronounceable(text, table)
     voiced = not acronyms.vowels.isdisjoint(text.lower())
