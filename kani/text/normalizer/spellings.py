@@ -396,6 +396,26 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         characters,
     ),
     ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
+    # "2014/79/EU", "(EU) 2016/679", "1926 -1930", a note's number at the end of a sentence
+    ("", r"\b((?:19|20)\d\d)/(\d{1,4})/(EU|UE|EG|CE|EC|EWG|CEE)\b", r"\1, \2, \3"),
+    (
+        "de en fr",
+        r"(\((?:EU|UE|EG|CE|EC)\) (?:Nr\. |n\.º |n° |n\. |No )?(?:19|20)\d\d)/(?=\d{1,4}\b)",
+        r"\1, ",
+    ),
+    ("", r"(?<![\d.,-])((?:1\d|20)\d\d) [-–]((?:1\d|20)\d\d)(?![\d.,])", r"\1–\2"),
+    ("de en es fr it pt", r"([a-zà-ÿß]{5}[)”\"]?[.!?])\d{1,3}(?=\s+[\"“„«(]?[A-ZÀ-ÖØ-Þ]|\s*$)", r"\1"),
+    # The number of an issue, "24/365", "ISBN-13:", "9,99 € /l"
+    (
+        "de en es fr it pt",
+        r"(?i)(\b(?:ausgabe|heft|issue|edi[çc](?:ão|ión)|édition) \d{1,3})"
+        r"/(?=(?:19|20)\d\d\b)",
+        r"\1, ",
+    ),
+    ("", r"\b24/365\b", "24, 365"),
+    ("", r"\bISBN-1[03]:? ?(?=\d)", "ISBN "),
+    ("", r"(?<=ISBN )(97[89])-(?=\d{10}\b)", r"\1"),
+    ("", r"(?<=[€$£]) /(?=[^\W\d_])", "/"),
     # Times of subtitles
     ("", r"(?m)^\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.{0,40}$", " "),
     # Minutes and seconds of arc, an arrival on the next day, "12 V / 4 Ω =", "$45/h x 40 h"

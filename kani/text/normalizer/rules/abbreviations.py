@@ -223,7 +223,7 @@ def _said_as(
     titled = not initial or not table.first_names or following.core in table.first_names or full
     saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
     same = said.get("name") == spoken
-    if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken)):
+    if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken, table)):
         return said["name"], False
     # A title has a capital itself: a name follows, not a sentence.
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
@@ -335,13 +335,14 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
 
 
-def _is_after_name(cursor: TokenCursor, otherwise: str | None) -> bool:
+def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTable) -> bool:
     """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
     if otherwise is None:
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
     inside = earlier.core != "" and not ends_sentence(earlier.suffix)
-    named = previous.core[:1].isupper() or (previous.core[:1].isdecimal() and not previous.core.isdecimal())
+    capital = previous.core[:1].isupper() and not table.agreement.capitals
+    named = capital or (previous.core[:1].isdecimal() and not previous.core.isdecimal())
     return inside and named and previous.suffix == ""
 
 
