@@ -256,7 +256,9 @@ def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, t
         if key in titles and "other" in said:
             said = {"name": said["other"], **said}
         parts = tuple(key.split())
-        for written in {parts, ("".join(parts),)}:
+        # "p. ej." is also "p.ej.", but "cu m" no "cum".
+        stopped = all(part.endswith(".") for part in parts[:-1])
+        for written in {parts, ("".join(parts),)} if stopped else {parts}:
             found.setdefault(written[0], []).append(Abbreviation(written, said))
     return {first: tuple(sorted(of, key=lambda one: -len(one.parts))) for first, of in found.items()}
 
