@@ -27,7 +27,10 @@ from kani.text.writing import (
 )
 
 ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").split())
-"""Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi."""
+"""Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi.
+
+Those with a capital here have it in texts, too: "5 Mio. Euro", but "l'amico mio. Poi".
+"""
 
 CONJUNCTIONS = frozenset(
     """
@@ -195,8 +198,13 @@ def is_abbreviated(stem: str, following: str) -> bool:
     items ("3. Mai", "12.-14. Mai", "1. Abrir"), and short words before a digit or a dash ("No. 5",
     "3 abr. – 5 may.").
     """
-    word = re.split("['’]", stem.rstrip(".").lstrip(OPENERS).casefold())[-1]
-    if word in ABBREVIATIONS or word.endswith(("str", "nr")) or (len(word) == 1 and word.isalpha()):
+    written = re.split("['’]", stem.rstrip(".").lstrip(OPENERS))[-1]
+    word = written.casefold()
+    if (
+        not ABBREVIATIONS.isdisjoint((word, written))
+        or word.endswith(("str", "nr"))
+        or (len(word) == 1 and word.isalpha())
+    ):
         return True
     if word.isdigit():
         return len(word) <= 2
