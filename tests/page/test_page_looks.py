@@ -277,16 +277,27 @@ def test_tabs_stand_on_one_line_on_a_small_phone(visit: Visit) -> None:
 
 
 @in_both
-def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit) -> None:
-    visitor = visit(locale="es-ES", viewport={"width": 360, "height": 640}, has_touch=True)
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (195, 422)])
+def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(
+    visit: Visit, width: int, height: int
+) -> None:
+    visitor = visit(locale="es-ES", viewport={"width": width, "height": height}, has_touch=True)
     page = visitor.page
     visitor.feel("professional")
     visitor.begin("a" * 300)
     assert visitor.is_wide_enough()
+    for part in ("#clock", "#playback", "#stop"):
+        expect(page.locator(part)).to_be_in_viewport(ratio=1)
     page.click("#stop")
     expect(page.locator("#pause")).to_be_focused()
     page.click("#add-voice")
+    visitor.wait_for("#voice-dialog[open]")
     assert page.eval_on_selector("#voice-dialog", "dialog => dialog.scrollWidth <= dialog.clientWidth")
+    page.keyboard.press("Escape")
+    for tab in ("listen", "talk"):
+        page.click(f"#tab-{tab}")
+        page.wait_for_selector(f"#{tab}-panel section")
+        assert visitor.is_wide_enough(), tab
 
 
 def test_title_and_time_of_the_player_stand_beside_each_other_in_arabic(visit: Visit) -> None:
