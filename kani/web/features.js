@@ -13,6 +13,9 @@ import { inWords, server } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
 
+/** How long a press lasts, at most usually. */
+const PRESS_MS = 300;
+
 export class Features {
   #showTab;
   /** The panel that is shown, also after a reload. */
@@ -38,8 +41,8 @@ export class Features {
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
     const page = find("page-of-text");
-    // A window that is not the active one has no :focus-within in Firefox.
-    for (const kind of ["focusin", "focusout", "input"]) page.addEventListener(kind, (/** @type {any} */ { type, relatedTarget }) => page.classList.toggle("typed-in", type !== "focusout" || page.contains(relatedTarget)));
+    // A window that is not the active one has no :focus-within in Firefox. Nothing moves under a button while it is pressed.
+    for (const kind of ["focusin", "focusout", "input"]) page.addEventListener(kind, (/** @type {any} */ { type, relatedTarget }) => setTimeout(() => page.classList.toggle("typed-in", type !== "focusout" || page.contains(relatedTarget)), PRESS_MS));
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));

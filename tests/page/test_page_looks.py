@@ -300,6 +300,22 @@ def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(
         assert visitor.is_wide_enough(), tab
 
 
+@pytest.mark.parametrize(("width", "height", "low"), [(390, 844, 450), (360, 640, 330), (844, 390, 200)])
+def test_a_text_and_its_button_have_the_room_above_a_keyboard(
+    visit: Visit, width: int, height: int, low: int
+) -> None:
+    visitor = visit(viewport={"width": width, "height": height}, has_touch=True)
+    page = visitor.page
+    visitor.say("One.", "en")
+    page.tap("#edit")
+    page.set_viewport_size({"width": width, "height": low})
+    expect(page.locator("#stage")).to_be_hidden()
+    for selector in ("#text", "#speak"):
+        expect(page.locator(selector)).to_be_in_viewport(ratio=1)
+    page.tap("#speak")
+    expect(page.locator("#stage")).to_be_visible()
+
+
 def test_title_and_time_of_the_player_stand_beside_each_other_in_arabic(visit: Visit) -> None:
     visitor = visit(locale="ar", viewport={"width": 360, "height": 640}, has_touch=True)
     visitor.begin("a" * 300)
