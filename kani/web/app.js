@@ -202,6 +202,14 @@ find("pause").addEventListener("click", () => {
 });
 // As keys do on the slider of the position.
 for (const step of queryAll(".step")) step.addEventListener("click", () => query(".waveform", step.parentElement).dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
+// A title leads back to what is heard.
+for (const [title, tab, text] of [["of", "tab-speak", "page-of-text"], ["heard-of", "tab-listen", "transcript"]]) {
+  find(title).addEventListener("click", () => {
+    find(tab).click();
+    find("follow").click();
+    find(text).scrollIntoView({ block: "nearest" });
+  });
+}
 for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;
