@@ -42,7 +42,9 @@ export class Features {
     find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
     const page = find("page-of-text");
     // A window that is not the active one has no :focus-within in Firefox. Nothing moves under a button while it is pressed.
-    for (const kind of ["focusin", "focusout", "input"]) page.addEventListener(kind, (/** @type {any} */ { type, relatedTarget }) => setTimeout(() => page.classList.toggle("typed-in", type !== "focusout" || page.contains(relatedTarget)), PRESS_MS));
+    const typed = () => page.classList.toggle("typed-in", page.contains(document.activeElement));
+    for (const kind of ["focusin", "input"]) page.addEventListener(kind, typed);
+    page.addEventListener("focusout", () => setTimeout(typed, PRESS_MS));
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));

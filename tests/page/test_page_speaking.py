@@ -298,6 +298,12 @@ def test_only_changed_parameters_are_sent(visitor: Visitor, page: Page) -> None:
     chosen = "(id) => document.querySelector(id).selectedOptions[0].text"
     assert page.evaluate(chosen, "#language") == "Detect (English)"
     assert page.evaluate(chosen, "#voice").startswith("Default (English")
+    # Of another language it is another voice's, until the text's own is spoken again.
+    visitor.choose("#voice", "espeak:en-us")
+    for language, voice in (("de", "German"), ("", "English (America)")):
+        page.select_option("#language", language)
+        expect(page.locator("#voice-chip-name")).to_have_text(voice)
+    page.select_option("#voice", "")
     page.fill("#text", "Hello.")
     assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
     page.fill("#text", "Mañana vamos a la playa.")
