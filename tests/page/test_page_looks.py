@@ -228,14 +228,21 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (640, 360)])
-def test_nothing_moves_when_a_choice_is_tried(visit: Visit, width: int, height: int) -> None:
+def test_nothing_moves_when_a_choice_is_tried_or_text_is_missing(visit: Visit, width: int, height: int) -> None:
     visitor = visit(viewport={"width": width, "height": height}, has_touch=True)
     page = visitor.page
     lines = "e => (e.offsetHeight - 12) / parseFloat(getComputedStyle(e).lineHeight)"
     assert round(page.eval_on_selector("#text", lines), 1) % 1 == 0
     places = "all => all.map((e) => `${e.id || e.value} ${e.getBoundingClientRect().top}`)"
     choices = "#emotions button, .bar button, #parameters > summary"
+    text = visitor.value("#text")
+    page.fill("#text", "")
     before = page.eval_on_selector_all(choices, places)
+    page.click("#speak")
+    expect(page.locator("#problem")).not_to_be_empty()
+    assert page.eval_on_selector_all(choices, places) == before
+    page.fill("#text", text)
+    expect(page.locator("#problem")).to_be_empty()
     page.eval_on_selector("#parameters > summary", "e => e.click()")
     assert page.eval_on_selector_all(choices, places) == before
     page.eval_on_selector("#parameters[open] > summary", "e => e.click()")
@@ -316,11 +323,13 @@ def test_a_text_and_its_button_have_the_room_above_a_keyboard(
     expect(page.locator("#stage")).to_be_visible()
 
 
-def test_title_and_time_of_the_player_stand_beside_each_other_in_arabic(visit: Visit) -> None:
+def test_player_runs_from_left_to_right_in_arabic_too(visit: Visit) -> None:
     visitor = visit(locale="ar", viewport={"width": 360, "height": 640}, has_touch=True)
     visitor.begin("a" * 300)
-    right = visitor.page.eval_on_selector("#clock", "e => e.getBoundingClientRect().right")
-    assert right <= visitor.page.eval_on_selector("#of", "e => e.getBoundingClientRect().left")
+    box = "all => all.map((e) => e.getBoundingClientRect()).flatMap(({ left, right }) => [left, right])"
+    for row in ("#of, #clock", "#pause, #back, #forward, #stop, #playback"):
+        edges = visitor.page.eval_on_selector_all(row, box)
+        assert edges == sorted(edges), row
 
 
 def test_reduced_motion_stops_animations(visit: Visit) -> None:
