@@ -69,12 +69,8 @@ class Compose {
     };
     find("compose").addEventListener("submit", speaks);
     // The server's choices for another text are not shown any more.
-    this.#text.addEventListener("input", () => {
-      this.#heard = this.#spoken = "";
-    });
-    this.#text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
-    });
+    this.#text.addEventListener("input", () => (this.#heard = this.#spoken = ""));
+    this.#text.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && speaks(event));
     // The first text is there to be written over.
     this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
     find("example").addEventListener("click", async () => {

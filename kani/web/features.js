@@ -128,6 +128,8 @@ export class Features {
     this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
       compose.give(text);
+      find("speak").focus();
+      compose.speak(false);
     }, () => {
       const kept = compose.voices.find((voice) => voice.kept);
       if (kept) compose.choose(kept.id);

@@ -228,7 +228,9 @@ def test_phone_on_its_side_has_all_in_view(visit: Visit) -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(390, 844), (360, 640), (640, 360)])
-def test_nothing_moves_when_a_choice_is_tried_or_text_is_missing(visit: Visit, width: int, height: int) -> None:
+def test_nothing_moves_when_a_choice_is_tried_or_text_is_missing(
+    visit: Visit, width: int, height: int
+) -> None:
     visitor = visit(viewport={"width": width, "height": height}, has_touch=True)
     page = visitor.page
     lines = "e => (e.offsetHeight - 12) / parseFloat(getComputedStyle(e).lineHeight)"
@@ -285,9 +287,7 @@ def test_tabs_stand_on_one_line_on_a_small_phone(visit: Visit) -> None:
 
 @in_both
 @pytest.mark.parametrize(("width", "height"), [(360, 640), (195, 422)])
-def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(
-    visit: Visit, width: int, height: int
-) -> None:
+def test_nothing_has_to_be_scrolled_sideways_on_a_small_phone(visit: Visit, width: int, height: int) -> None:
     visitor = visit(locale="es-ES", viewport={"width": width, "height": height}, has_touch=True)
     page = visitor.page
     visitor.feel("professional")
