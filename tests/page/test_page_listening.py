@@ -99,9 +99,7 @@ def test_panel_takes_no_click_before_it_can(page: Page) -> None:
     expect(page.locator("#transcript")).not_to_be_empty()
 
 
-def test_speech_is_shown_saved_spoken_again_and_dictated(
-    visitor: Visitor, page: Page, recording: Path
-) -> None:
+def test_speech_is_shown_saved_spoken_and_dictated(visitor: Visitor, page: Page, recording: Path) -> None:
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
