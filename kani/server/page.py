@@ -62,6 +62,9 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 _COMMENT = re.compile(rb"^ *(?:/\*(?:(?!\*/).)*\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
 """A comment that has its lines to itself."""
 
+_INDENT = re.compile(rb"^\s+", re.MULTILINE)
+"""Empty lines, and what stands before others."""
+
 _NAME = re.compile(r"[a-z0-9.-]+")
 """A host as a policy can name it: no IPv6 address."""
 
@@ -145,6 +148,8 @@ class _Content:
         if path.suffix in (".css", ".js"):
             # A browser has no use for them; their lines stay, as it names the place of an error by them.
             plain = _COMMENT.sub(lambda comment: b"\n" * comment[0].count(b"\n"), plain)
+        if path.suffix == ".css":
+            plain = _INDENT.sub(b"", plain)
         digest = hashlib.sha256(plain).hexdigest()[:20]
         return cls(plain, digest, MEDIA_TYPES[path.suffix], path.suffix in DOCUMENTS)
 

@@ -192,6 +192,8 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
+// What was wrong with a text is not said of another.
+find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));
 // What is heard goes on from its sentence with the new choice.
 find("compose").addEventListener("change", () => playback.differs && speak(true));
 for (const file of files) file.addEventListener("click", () => saveAs(file.value));
@@ -202,6 +204,14 @@ find("pause").addEventListener("click", () => {
 });
 // As keys do on the slider of the position.
 for (const step of queryAll(".step")) step.addEventListener("click", () => query(".waveform", step.parentElement).dispatchEvent(new KeyboardEvent("keydown", { key: step.value })));
+// A title leads back to what is heard.
+for (const [title, tab, text] of [["of", "tab-speak", "page-of-text"], ["heard-of", "tab-listen", "transcript"]]) {
+  find(title).addEventListener("click", () => {
+    find(tab).click();
+    find("follow").click();
+    find(text).scrollIntoView({ block: "nearest" });
+  });
+}
 for (const id of ["code", "details"]) {
   find(`show-${id}`).addEventListener("click", () => {
     find(id).open = true;

@@ -69,12 +69,8 @@ class Compose {
     };
     find("compose").addEventListener("submit", speaks);
     // The server's choices for another text are not shown any more.
-    this.#text.addEventListener("input", () => {
-      this.#heard = this.#spoken = "";
-    });
-    this.#text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
-    });
+    this.#text.addEventListener("input", () => (this.#heard = this.#spoken = ""));
+    this.#text.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && speaks(event));
     // The first text is there to be written over.
     this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
     find("example").addEventListener("click", async () => {
@@ -82,7 +78,8 @@ class Compose {
       this.give(this.#exampleOf(example));
     });
     this.#language.addEventListener("change", () => {
-      this.#wanted = { language: this.#language.value, voice: this.#voice.value };
+      // A voice of another language waits until that is spoken again.
+      this.#wanted.language = this.#language.value;
       this.#offer();
       this.#replaceExample();
     });
@@ -147,13 +144,14 @@ class Compose {
   }
 
   /** Show what had no effect, and which language and voice the server chose for a text, where it had the choice, until the text changes. */
-  spoken(text, result) {
+  spoken({ text, language: asked, voice: chosen }, result) {
     this.#voxcpm?.told(result);
     const { language, voice } = result;
     if (text !== this.choice.text) return;
     this.#given = text;
-    if (!language) return;
-    this.#heard = voice;
+    if (!language || asked) return;
+    // The server remembers the region of a voice that was chosen.
+    this.#heard = chosen ? this.own(language) : voice;
     this.#spoken = primary(language);
     this.#tellVoice();
   }
@@ -166,11 +164,11 @@ class Compose {
   /** Id of the voice that speaks: the one that is chosen, or that the server has for the text; "" for a text that may be of another language than the page. */
   get speaking() {
     const known = this.#language.value || this.#spoken || new RegExp(`^$|${t("text.signs")}`, "iu").test(this.choice.text);
-    return this.#voice.value || this.#heard || (known ? this.own(this.tongue) : "");
+    return this.#voice.value || (!this.#language.value && this.#heard) || (known ? this.own(this.tongue) : "");
   }
 
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
-  own = (language) => this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
+  own = (language) => this.#defaults[language] ?? this.voices.find((voice) => [voice.language, primary(voice.language)].includes(language))?.id ?? "";
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
   known = (tag) => tag in this.#languages ? tag : "";

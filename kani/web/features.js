@@ -13,6 +13,9 @@ import { inWords, server } from "./server.js";
 import { Draft, Memory } from "./storage.js";
 import { heardVoice, nameOf } from "./voices.js";
 
+/** How long a press lasts, at most usually. */
+const PRESS_MS = 300;
+
 export class Features {
   #showTab;
   /** The panel that is shown, also after a reload. */
@@ -38,8 +41,10 @@ export class Features {
     find("dictate").addEventListener("mousedown", (event) => event.preventDefault());
     find("add-voice").addEventListener("click", () => this.#addVoice().catch(told));
     const page = find("page-of-text");
-    // A window that is not the active one has no :focus-within in Firefox.
-    for (const kind of ["focusin", "focusout", "input"]) page.addEventListener(kind, (/** @type {any} */ { type, relatedTarget }) => page.classList.toggle("typed-in", type !== "focusout" || page.contains(relatedTarget)));
+    // A window that is not the active one has no :focus-within in Firefox. Nothing moves under a button while it is pressed.
+    const typed = () => page.classList.toggle("typed-in", page.contains(document.activeElement));
+    for (const kind of ["focusin", "input"]) page.addEventListener(kind, typed);
+    page.addEventListener("focusout", () => setTimeout(typed, PRESS_MS));
     find("sleep").addEventListener("change", () => part(() => import("./sleep.js")).then(({ sleep }) => sleep(), told));
     find("book").addEventListener("click", () => find("book-file").click());
     find("book-file").addEventListener("change", () => this.#readBook(find("book-file").files[0]));
@@ -123,6 +128,8 @@ export class Features {
     this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
       compose.give(text);
+      find("speak").focus();
+      compose.speak(false);
     }, () => {
       const kept = compose.voices.find((voice) => voice.kept);
       if (kept) compose.choose(kept.id);

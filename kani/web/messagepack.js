@@ -17,9 +17,7 @@ export function audioMessage(samples) {
 }
 
 /** "Marker" with a number below 128: it comes back when all words before it have come. */
-export function markerMessage(number) {
-  return Uint8Array.of(0x82, 0xa4, ..."type".split("").map(code), 0xa6, ..."Marker".split("").map(code), 0xa2, ..."id".split("").map(code), number).buffer;
-}
+export const markerMessage = (number) => Uint8Array.of(0x82, 0xa4, ..."type".split("").map(code), 0xa6, ..."Marker".split("").map(code), 0xa2, ..."id".split("").map(code), number).buffer;
 
 const code = (letter) => letter.charCodeAt(0);
 

@@ -292,7 +292,7 @@ class Playback {
   #changed() {
     this.acts.changed();
     const { choice, result, live } = this.shown;
-    if (live && result) compose.spoken(wholeOf(choice), result);
+    if (live && result) compose.spoken({ ...choice, text: wholeOf(choice) }, result);
     if (!this.busy) for (const resolve of this.#waiting.splice(0)) resolve();
   }
 }

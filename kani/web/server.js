@@ -164,9 +164,7 @@ class Server {
   }
 
   /** The answer to a JSON body that is posted. Throws ServerError. */
-  post(path, body, method = "POST") {
-    return this.#answer(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
-  }
+  post = (path, body, method = "POST") => this.#answer(path, { method, body: JSON.stringify(body), headers: { "content-type": "application/json" } });
 
   /** The samples of an utterance as a file of a kind, "mp3" or "opus". Throws ServerError. */
   async audioFile({ pieces, sampleRate }, kind) {

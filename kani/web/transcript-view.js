@@ -155,7 +155,5 @@ export class TranscriptView {
 
 /** The words of a row as elements, with the spaces between them. */
 function spans({ words }) {
-  return words.flatMap(({ text, glued }, n) => {
-    return [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })];
-  });
+  return words.flatMap(({ text, glued }, n) => [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })]);
 }

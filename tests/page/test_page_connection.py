@@ -110,9 +110,7 @@ STATES = """
 """Notes what the line at the head of the page says, in order."""
 
 
-def test_a_starting_server_shows_its_page_and_how_long_it_has_been_starting(
-    visit: Visit, tmp_path: Path
-) -> None:
+def test_a_starting_server_shows_its_page_and_how_long_it_starts(visit: Visit, tmp_path: Path) -> None:
     with app_server(tmp_path) as server:
         server.connections.phase = Phase.STARTING
         visitor = visit(url=f"{server.http_url}/", ready=False, network_may_fail=True)
@@ -230,9 +228,7 @@ def test_not_now_leaves_the_page_until_something_is_asked_for(asked: Callable[..
     visitor.wait_for("#key-dialog[open]")
 
 
-def test_a_name_that_is_not_the_servers_is_refused_in_plain_words(
-    visit: Visit, espeak_server: ServerProcess
-) -> None:
+def test_name_that_is_not_the_servers_is_refused_plainly(visit: Visit, espeak_server: ServerProcess) -> None:
     visitor = visit(ready=False, url=f"http://stranger.test:{espeak_server.port}/", network_may_fail=True)
     visitor.page.goto(visitor.url)
     assert visitor.line("refused") == "Refused"
@@ -313,9 +309,7 @@ def test_a_form_that_was_kept_damaged_is_begun_anew(visit: Visit, kept: str) -> 
     assert visitor.page.is_enabled("#speak")
 
 
-def test_the_documented_client_of_voxcpm_runs_in_the_console_of_its_page(
-    visit: Visit, compat_server: ServerProcess
-) -> None:
+def test_documented_client_of_voxcpm_runs_in_its_console(visit: Visit, compat_server: ServerProcess) -> None:
     """As its document writes it, only with the port that the test's server has in place of 9300."""
     port, page_port = (compat_server.compat[name] for name in ("VoxCPM", "VoxCPM's page"))
     visitor = visit(url=f"http://localhost:{page_port}/")

@@ -83,7 +83,6 @@ def test_sample_is_spoken_transcribed_cleared_and_brought_back(visitor: Visitor,
     # What is spoken is not heard beside it.
     page.click("#heard-play")
     page.click("#listen-use")
-    page.click("#speak")
     visitor.wait_for_sound()
     expect(page.locator("#heard-play")).to_have_attribute("data-act", "resume")
 
@@ -100,9 +99,7 @@ def test_panel_takes_no_click_before_it_can(page: Page) -> None:
     expect(page.locator("#transcript")).not_to_be_empty()
 
 
-def test_speech_is_shown_saved_spoken_again_and_dictated(
-    visitor: Visitor, page: Page, recording: Path
-) -> None:
+def test_speech_is_shown_saved_spoken_and_dictated(visitor: Visitor, page: Page, recording: Path) -> None:
     page.click("#tab-listen")
     page.check("#listen-repeat")
     page.click("#listen")
@@ -160,6 +157,17 @@ def test_speech_is_shown_saved_spoken_again_and_dictated(
     page.click("#dictate")
     expect(page.locator("#dictate")).to_have_text("Dictate")
     assert is_understood(visitor.value("#text"))
+
+
+def test_button_that_ends_stays_where_it_is_on_a_phone(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.click("#tab-listen")
+    page.wait_for_selector("#listen:enabled")
+    top = "button => button.getBoundingClientRect().top"
+    before = page.eval_on_selector("#listen", top)
+    page.click("#listen")
+    expect(page.locator("#transcript .now")).to_have_count(1)
+    assert page.eval_on_selector("#listen", top) == before
 
 
 HELD_MICROPHONE = """() => {

@@ -63,8 +63,11 @@ def test_reload_stays_on_its_tab_and_a_link_shows_its_text(visitor: Visitor) -> 
     page = visitor.page
     page.click("#tab-listen")
     page.reload()
-    expect(page.locator("#listen-panel")).to_be_visible()
+    visitor.wait_for("#listen:enabled")
     expect(page.locator("#tab-listen")).to_have_attribute("aria-selected", "true")
+    # Each language that is heard has a name.
+    nameless = "all => all.filter(({ text, value }) => text === value).length"
+    assert page.eval_on_selector_all("#listen-language option", nameless) == 0
     page.goto(f"{page.url}#text=Hola")
     page.reload()
     expect(page.locator("#compose-panel")).to_be_visible()
@@ -82,13 +85,6 @@ def test_phone_has_the_talk_in_its_column_and_is_told_no_keys(visit: Visit) -> N
     edges = "all => all.map((e) => e.getBoundingClientRect().right)"
     room, stop = page.eval_on_selector_all("#talk-room, #talk-stop", edges)
     assert stop == room
-
-
-def test_each_language_that_is_heard_has_a_name(visitor: Visitor) -> None:
-    visitor.page.click("#tab-listen")
-    visitor.wait_for("#listen:enabled")
-    nameless = "all => all.filter(({ text, value }) => text === value).length"
-    assert visitor.page.eval_on_selector_all("#listen-language option", nameless) == 0
 
 
 def test_recogniser_that_hears_no_live_speech_and_light_voices_are_named(visit: Visit) -> None:

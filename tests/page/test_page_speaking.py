@@ -109,9 +109,7 @@ FORESEEN = """
         ("你好世界", "zh", ["你好", "世界"]),
     ],
 )
-def test_the_next_word_is_foreseen_with_its_marks(
-    modules: Page, text: str, language: str, foreseen: list[str]
-) -> None:
+def test_next_word_has_its_marks(modules: Page, text: str, language: str, foreseen: list[str]) -> None:
     found = modules.evaluate(FORESEEN, [text, language])
     whole = [word for word in found if not any(word != other and word in other for other in found)]
     assert whole == foreseen
@@ -120,9 +118,7 @@ def test_the_next_word_is_foreseen_with_its_marks(
 @pytest.mark.parametrize(
     ("cloning", "heard"), [("nearest voice", "custom:ana"), ("embedding", "custom:ana"), ("none", "af_heart")]
 )
-def test_stored_voice_that_was_imitated_is_told_by_its_own_name(
-    modules: Page, cloning: str, heard: str
-) -> None:
+def test_stored_voice_that_was_imitated_is_told_by_its_name(modules: Page, cloning: str, heard: str) -> None:
     script = "async ([choice, result]) => (await import('/static/voices.js')).heardVoice(choice, result)"
     result = {"voice": "af_heart", "cloning": cloning}
     assert modules.evaluate(script, [{"voice": "custom:ana"}, result]) == heard
@@ -298,6 +294,11 @@ def test_only_changed_parameters_are_sent(visitor: Visitor, page: Page) -> None:
     chosen = "(id) => document.querySelector(id).selectedOptions[0].text"
     assert page.evaluate(chosen, "#language") == "Detect (English)"
     assert page.evaluate(chosen, "#voice").startswith("Default (English")
+    visitor.choose("#voice", "espeak:en-us")
+    for language, voice in (("de", "German"), ("", "English (America)")):
+        page.select_option("#language", language)
+        expect(page.locator("#voice-chip-name")).to_have_text(voice)
+    page.select_option("#voice", "")
     page.fill("#text", "Hello.")
     assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
     page.fill("#text", "Mañana vamos a la playa.")
@@ -423,9 +424,7 @@ def test_refusal_is_shown_in_the_pages_language_and_leaves_no_empty_result(visit
     visitor.assert_lit(words(TEXT))
 
 
-def test_a_text_that_is_too_long_for_one_request_is_one_utterance(
-    visit: Visit, start_server: StartServer
-) -> None:
+def test_text_too_long_for_one_request_is_one_utterance(visit: Visit, start_server: StartServer) -> None:
     visitor = visit(start_server("--engine", "espeak", KANI_MAX_TEXT="20"))
     text = "One small step. 😀 One giant leap, and more."
     visitor.say(text, "en")

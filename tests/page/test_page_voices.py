@@ -72,9 +72,7 @@ def give(visitor: Visitor, audio: bytes, name: str = "ana") -> None:
 
 
 @in_both
-def test_a_file_becomes_a_voice_that_is_chosen_and_spoken_with(
-    adding: Visitor, voiceless: ServerProcess, recording: Path
-) -> None:
+def test_file_becomes_a_voice_that_speaks(adding: Visitor, voiceless: ServerProcess, recording: Path) -> None:
     give(adding, recording.read_bytes())
     adding.page.select_option("#voice-language", "en")
     adding.page.click("#voice-keep")
@@ -264,9 +262,7 @@ def test_voice_is_described_and_chosen_by_its_button(visitor: Visitor) -> None:
     assert visitor.page.evaluate("document.activeElement.id") == "speak"
 
 
-def test_advice_is_in_the_pages_language(
-    visit: Visit, voiceless: ServerProcess, recording: Path, tmp_path: Path
-) -> None:
+def test_advice_is_localised(visit: Visit, voiceless: ServerProcess, recording: Path, tmp_path: Path) -> None:
     with wave.open(str(recording)) as loud, wave.open(str(tmp_path / "quiet.wav"), "wb") as quiet:
         quiet.setparams(loud.getparams())
         samples = np.frombuffer(loud.readframes(loud.getnframes()), "<i2")
@@ -373,9 +369,7 @@ def test_missing_voice_is_reported(visitor: Visitor, voiceless: ServerProcess) -
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_voice_list_is_accessible(
-    scheme: str, visit: Visit, voiceless: ServerProcess, recording: Path
-) -> None:
+def test_voices_are_accessible(scheme: str, visit: Visit, voiceless: ServerProcess, recording: Path) -> None:
     store(voiceless, "m" * 64, recording)
     store(voiceless, "ana", recording)
     visitor = visit(
@@ -389,9 +383,7 @@ def test_voice_list_is_accessible(
     assert visitor.is_wide_enough()
 
 
-def test_voices_are_looked_after_with_the_servers_key(
-    visit: Visit, keyed_server: ServerProcess, recording: Path
-) -> None:
+def test_servers_key_looks_after_voices(visit: Visit, keyed_server: ServerProcess, recording: Path) -> None:
     """A key that may not be the name of a sub-protocol."""
     visitor = visit(url=f"http://localhost:{keyed_server.port}/", ready=False, network_may_fail=True)
     page = visitor.page
@@ -417,9 +409,7 @@ def test_voices_are_looked_after_with_the_servers_key(
 
 
 @pytest.mark.heard
-def test_a_voice_that_comes_near_says_how_near_and_comes_nearer(
-    visit: Visit, server: ServerProcess, recording: Path
-) -> None:
+def test_voice_that_comes_near_says_how_near(visit: Visit, server: ServerProcess, recording: Path) -> None:
     visitor = visit(server)
     page = visitor.page
     try:

@@ -74,6 +74,8 @@ def test_page_that_was_scrolled_away_from_the_words_stays_there(visit: Visit) ->
         "(before) => document.querySelectorAll('#words .said').length > before + 8", arg=said
     )
     assert page.evaluate("scrollY") == place
+    page.click("#of")
+    expect(page.locator("#words .now")).to_be_in_viewport()
 
 
 def test_result_is_told_to_be_of_its_own_text(visitor: Visitor, page: Page) -> None:
