@@ -97,8 +97,9 @@ export class Book {
 
   /** Show the book that this tab had open before a reload, and go on with its audiobook. */
   async reopen() {
-    const { id } = this.#open.object;
-    const entry = id && (await history.find(id));
+    const { id, typed } = this.#open.object;
+    const entry = await history.find(id);
+    if (!entry && !compose.choice.text) compose.give(typed);
     if (!entry || this.#book) return;
     this.show(entry, true);
     if (this.#makes.text && entry.file) this.#make(this.#makes.object);
@@ -233,8 +234,6 @@ export class Book {
 
   /** Go to a chapter, where it was left, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = this.#place[2]?.[at] ?? 0, aloud = this.#isHeard(), again = false) {
-    const focused = /** @type {HTMLElement} */ (document.activeElement);
-    const focusVisible = focused.matches(":focus-visible");
     quiet();
     this.#at = at;
     find("chapter").value = String(at);
@@ -243,11 +242,8 @@ export class Book {
     this.#keepPlace(from);
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
-    compose.give(this.#text, false, this.#book.language);
+    compose.give(this.#text, false, this.#book.language, true);
     find("words").classList.toggle("titled", this.#text.startsWith(`${this.#book.chapters[at].title}\n`));
-    // The next arrow key chooses the next chapter.
-    find("text").blur();
-    focused.focus({ preventScroll: true, focusVisible });
     this.#begin(aloud);
     this.#tellPlace();
   }

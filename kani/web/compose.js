@@ -35,8 +35,9 @@ class Compose {
   #languages = {};
   /** The voices of the server. */
   voices = [];
-  /** The text that needs not be kept: an example, or what is kept elsewhere. */
+  /** The text that needs not be kept: an example, or what is kept elsewhere; and a book's, which is no draft either. */
   #given = "";
+  #kept = "";
   #wanted;
   /** Id of the voice that the server chose for the text, and the language of that, "" while not known; and the voice of each language. */
   #heard = "";
@@ -69,12 +70,8 @@ class Compose {
     };
     find("compose").addEventListener("submit", speaks);
     // The server's choices for another text are not shown any more.
-    this.#text.addEventListener("input", () => {
-      this.#heard = this.#spoken = "";
-    });
-    this.#text.addEventListener("keydown", (event) => {
-      if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) speaks(event);
-    });
+    this.#text.addEventListener("input", () => (this.#heard = this.#spoken = ""));
+    this.#text.addEventListener("keydown", (event) => event.key === "Enter" && (event.ctrlKey || event.metaKey) && speaks(event));
     // The first text is there to be written over.
     this.#text.addEventListener("click", () => this.#text.value === t("text.first") && this.#text.select(), { once: true });
     find("example").addEventListener("click", async () => {
@@ -216,17 +213,18 @@ class Compose {
     };
   }
 
-  /** Replace the text that is there; language: its own, if that is known. What was typed can be brought back, with all that was chosen for it. */
-  give(text, typed = false, language = "") {
+  /** Replace the text that is there; language: its own, if that is known; kept: as a book's is. What was typed can be brought back, with all that was chosen for it. */
+  give(text, typed = false, language = "", kept = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
       // Without the server the browser's own undo is left.
       import("./toast.js").then(({ offerUndo }) => offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text"), console.info);
     }
     this.#given = typed ? "" : text;
-    // As if it were typed: the browser can undo that, and what was typed.
-    this.#text.focus();
-    this.#text.select();
+    this.#kept = kept ? text : "";
+    // As if it were typed: the browser can undo that, and what was typed. A book is read.
+    if (!kept) this.#text.focus();
+    this.#text.setSelectionRange(0, this.#text.value.length);
     type(this.#text, text);
     this.#spoken = primary(language);
     this.#offer();
@@ -308,7 +306,7 @@ class Compose {
     const beginning = text.slice(0, SIZES.middle + 1);
     const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
     find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
-    this.#draft.object = { ...this.choice, text, first, given, ...this.#wanted };
+    this.#draft.object = { ...this.choice, text: text === this.#kept ? "" : text, first, given, ...this.#wanted };
     this.#tellVoice();
   }
 

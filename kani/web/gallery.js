@@ -158,9 +158,7 @@ export class Gallery {
   }
 
   /** Whether a voice speaks a language with an accent of its own: that language has none that is its own. */
-  #isForeign(voice, language) {
-    return Boolean(language && voice.language) && voice === this.#own(language) && primary(voice.language) !== language;
-  }
+  #isForeign = (voice, language) => Boolean(language && voice.language) && voice === this.#own(language) && primary(voice.language) !== language;
 
   /** The kind of a voice: foreign where it is not of the language that it is offered for. */
   #kind(voice, language) {

@@ -67,9 +67,7 @@ export class Stage {
     for (const kind of ["focus", "input"]) text.addEventListener(kind, () => this.#showWords(false));
     // What was told is of another text.
     text.addEventListener("input", () => this.player.busy || this.say(""));
-    text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => {
-      if (!ctrlKey && !metaKey && !["Escape", "Tab", "Shift", "Alt"].includes(key)) this.#showWords(false);
-    });
+    text.addEventListener("keydown", ({ key, ctrlKey, metaKey }) => ctrlKey || metaKey || ["Escape", "Tab", "Shift", "Alt"].includes(key) || this.#showWords(false));
     find("details").addEventListener("toggle", () => this.#chart());
     remember(find("volume"), "kani.volume", (volume) => (player.volume = Number(volume)));
     offerTempos(find("tempo"), async (tempo) => {

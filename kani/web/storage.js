@@ -94,9 +94,7 @@ export class Growth {
 }
 
 /** Return a unique id; randomUUID exists only over https. */
-export function newId() {
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+export const newId = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 /** A channel to the other tabs of this page; null in a browser that keeps nothing: Firefox refuses it there. */
 export const openChannel = (name) => unlessRefused(() => new BroadcastChannel(name));

@@ -20,9 +20,7 @@ export class VoxcpmFields {
       if (!range) continue;
       [field.min, field.max] = range;
       query(".value", field.parentElement).textContent = range.map((end) => number(end, Number.isInteger(end) ? 0 : 1)).join("–");
-      field.addEventListener("change", () => {
-        if (!Number.isNaN(field.valueAsNumber)) field.valueAsNumber = within(field);
-      });
+      field.addEventListener("change", () => Number.isNaN(field.valueAsNumber) || (field.valueAsNumber = within(field)));
     }
     this.#place.hidden = false;
   }
@@ -47,6 +45,4 @@ function read(field, usual) {
 }
 
 /** The number of a field, moved into its range; a whole one where only those are taken. */
-function within({ valueAsNumber: value, min, max, step }) {
-  return Math.min(Number(max), Math.max(Number(min), step === "1" ? Math.round(value) : value));
-}
+const within = ({ valueAsNumber: value, min, max, step }) => Math.min(Number(max), Math.max(Number(min), step === "1" ? Math.round(value) : value));

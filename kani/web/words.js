@@ -35,9 +35,13 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  /** The text by its code points, and how many of them have been shown with their times. */
+  /** What was said of a line, and the lines after the rest: each has an element, not to be laid out anew with each word. */
+  #line;
+  #later = [];
+  /** The text by its code points, how many of them have been shown with their times, and where the later lines begin. */
   #points = [];
   #passed = 0;
+  #end = 0;
   #known = 0;
   #words = [];
   #current = -1;
@@ -58,13 +62,17 @@ export class Words {
   /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or "". */
   begin(text, language, before = "") {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
-    this.#before.textContent = before;
-    this.#box.replaceChildren(this.#before, this.#gap, this.#next, this.#rest);
+    const whole = before.lastIndexOf("\n") + 1;
+    this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
+    // A line that was begun before goes on.
+    this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
+    this.#later = linesOf(text);
+    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line) => write(make("div"), line)));
     this.#box.dir = direction(language);
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
     this.#points = [...text];
-    this.#passed = 0;
+    this.#passed = this.#end = 0;
     this.#known = 0;
     this.#words = [];
     this.#current = -1;
@@ -132,16 +140,24 @@ export class Words {
   }
 
   #append(text, from, to) {
-    if (!text) return;
-    const word = make("span");
-    write(word, text);
-    this.#box.insertBefore(word, this.#gap);
-    this.#words.push({ word, from, to });
+    for (const [n, part] of linesOf(text).entries()) {
+      const word = write(make("span"), part);
+      this.#line.append(word);
+      this.#words.push({ word, from: n ? to : from, to });
+      if (!part.endsWith("\n")) continue;
+      this.#line.className = "";
+      this.#line = make("div", { className: "begun" });
+      this.#gap.before(this.#line);
+    }
   }
 
   /** Find the word that is said next, if it follows without a rest. */
   #foresee() {
-    const left = this.#points.slice(this.#passed).join("");
+    while (this.#end - this.#passed < AHEAD && this.#later.length) {
+      this.#rest.nextSibling.remove();
+      this.#end += [...this.#later.shift()].length;
+    }
+    const left = this.#points.slice(this.#passed, this.#end).join("");
     const [gap, next] = this.#nextWord(left.slice(0, AHEAD));
     const follows = gap.trim() === "" || (this.#passed === 0 && !MARKUP.test(gap));
     const word = follows ? next : "";
@@ -194,18 +210,17 @@ function reveal(box, word, above = 1) {
 /** Whether a word is in sight in a box, and the line after it. */
 const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
+/** The lines of a text, each with the empty ones after it. */
+const linesOf = (text) => text.split(/(?<=\n)(?!\n)/u).filter(Boolean);
+
 /** A text without its marks of voices and pauses, which are not said. */
 export const withoutMarks = (text) => text.replaceAll(MARK, "").trim();
 
-/** Write a text into an element; a mark of another voice is its name, and one of a pause is not to be seen. */
+/** Write a text into an element, and return that; a mark of another voice is its name, and one of a pause is not to be seen. */
 export function write(element, text) {
-  if (!text.includes("[")) return element.replaceChildren(text);
-  const pieces = text.split(MARK).map((piece, n) => {
-    if (n % 2 === 0) return piece;
-    if (!piece) return "";
-    return make("b", { className: "mark", textContent: nameOf(piece) });
-  });
-  element.replaceChildren(...pieces);
+  const shown = (piece, n) => (n % 2 && piece ? make("b", { className: "mark", textContent: nameOf(piece) }) : (piece ?? ""));
+  element.replaceChildren(...(text.includes("[") ? text.split(MARK).map(shown) : [text]));
+  return element;
 }
 
 /** Change an element's class only where it is another: every change is work for the browser. */
