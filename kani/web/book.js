@@ -256,7 +256,7 @@ export class Book {
 
   /** Remember a place. */
   #keepPlace(from) {
-    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.choice.voice];
+    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.chosen()];
     const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
     places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;

@@ -169,6 +169,9 @@ class Compose {
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
   own = (language) => this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
 
+  /** Id of the voice that was chosen, also before the voices are known; "" for none. */
+  chosen = () => this.#wanted.voice;
+
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
   known = (tag) => tag in this.#languages ? tag : "";
 

@@ -518,6 +518,7 @@ def test_book_keeps_its_voice_after_one_in_another_language(visitor: Visitor, tm
     page.select_option("#player-voice", index=3)
     voice = page.input_value("#voice")
     page.wait_for_function("id => localStorage['kani.places'].includes(id)", arg=voice)
+    reload(visitor)
     give(page, epub(tmp_path / "b.epub"))
     expect(page.locator("#text")).to_have_value(ONE)
     assert page.input_value("#voice") == ""
