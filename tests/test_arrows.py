@@ -14,7 +14,7 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_735,
+    "kani/books": 1_784,
     "kani/cli": 2_600,
     "kani/composition": 1_715,
     "kani/core": 14_420,

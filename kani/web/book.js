@@ -116,7 +116,7 @@ export class Book {
     if (!again) this.#makes.text = "";
     if (!again) compose.suit(entry.language, this.#place[3]);
     // A book that was read to its end begins anew.
-    const [at, from] = !again && shareRead(entry) === 1 ? [0, 0] : this.#place;
+    const [at, from] = !again && shareRead(entry) === 1 ? [entry.start ?? 0, 0] : this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
     this.#introduce(entry);
@@ -152,7 +152,7 @@ export class Book {
 
   /** The chapter that was heard last, and its character that a sentence begins at; those of other chapters, by their numbers; and the voice. */
   get #place() {
-    return places.object[this.#book.id] ?? [0, 0];
+    return places.object[this.#book.id] ?? [this.#book.start ?? 0, 0];
   }
 
   /** The character of the chapter from which on it is read; one that was read to the end of the book begins anew. */

@@ -72,6 +72,7 @@ async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) 
             {"title": "Dos", "text": "Capítulo dos\n\nLa niña come pan."},
             {"title": "Tres", "text": "El tren sale tarde."},
         ],
+        "start": 0,
     }
 
 

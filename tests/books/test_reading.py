@@ -14,7 +14,7 @@ from kani.books.cover import read_cover
 from kani.books.markup import decode, read_html
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book
-from tests.books.epubs import CONTAINER, COVER, NAV, ONE, PACKAGE, TWO, epub, many_files, png
+from tests.books.epubs import CONTAINER, COVER, FILES, NAV, ONE, PACKAGE, TWO, epub, many_files, png
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'
@@ -245,6 +245,17 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
     ]
     for changes, count in faults:
         assert len(read_book(epub(tmp_path / "b.epub", changes)).chapters) == count
+
+
+def test_text_begins_after_its_front(tmp_path: Path) -> None:
+    for name, old, new, start in (
+        ("nav.xhtml", "Uno", "Title Page", 1),
+        ("nav.xhtml", 'one.xhtml">Cover', 'two b.xhtml" epub:type="bodymatter">Text', 2),
+        ("book.opf", "<spine>", '<guide><reference type="text" href="text/one.xhtml#b"/></guide><spine>', 1),
+        ("text/one.xhtml", "<body>", '<body epub:type="frontmatter copyright-page">', 2),
+    ):
+        changed = str(FILES[f"OEBPS/{name}"]).replace(old, new)
+        assert read_book(epub(tmp_path / "b.epub", {f"OEBPS/{name}": changed})).start == start
 
 
 def test_chapters_of_a_plain_text(tmp_path: Path) -> None:
