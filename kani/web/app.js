@@ -60,6 +60,7 @@ function speak(tries) {
   // What rests goes on with the choice once it is heard again.
   if (tries && (playback.has(text) ? playback.player.paused : features.book?.reads(compose.choice))) return;
   features.stopDictation();
+  features.book?.anew();
   const choice = { ...compose.choice, ...(tries && playback.rest(text)), ...features.book?.next, tries };
   if (!SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) {
     playback.stage.say("");
@@ -118,7 +119,7 @@ function buttons() {
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
   const goesOn = !playback.player.busy && features.book?.goesOn();
-  const act = playback.player.paused || goesOn ? "resume" : playback.player.busy ? "pause" : "again";
+  const act = playback.player.paused || (goesOn && goesOn !== "again") ? "resume" : playback.player.busy ? "pause" : "again";
   find("pause").disabled = playback.asked ? !playback.player.busy : !some && !goesOn;
   find("pause").dataset.act = act;
   find("pause").ariaLabel = t(goesOn || act);

@@ -180,11 +180,17 @@ export class Book {
     return book && { title: chapter, album: title, ...own };
   }
 
-  /** The name of what reads the chapter that is shown, if it was not heard to its end; "" if it was. */
+  /** The name of what reads the chapter that is shown, or the book once it was heard to its end; "" if the chapter was. */
   goesOn() {
     const { choice, stopped, lost } = playback.shown ?? { choice: {} };
     if (!this.reads(choice) || !this.reads(compose.choice)) return "";
+    if (shareRead(this.#book) === 1) return "again";
     return this.#from > 0 ? "book.continue" : (stopped || lost) && "speak";
+  }
+
+  /** Go to the beginning of a book that was read to its end. */
+  anew() {
+    if (this.goesOn() === "again") this.#use(this.#book.start ?? 0, 0, false);
   }
 
   /** Keep the beginning of the sentence that is heard. */
@@ -243,7 +249,7 @@ export class Book {
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
     compose.give(this.#text, false, this.#book.language, true);
-    find("words").classList.toggle("titled", this.#text.startsWith(`${this.#book.chapters[at].title}\n`));
+    find("words").classList.toggle("titled", lettersOf(this.#book.chapters[at].title).includes(lettersOf(this.#text.split("\n", 1)[0])));
     this.#begin(aloud);
     this.#tellPlace();
   }
@@ -330,6 +336,9 @@ export class Book {
     }
   }
 }
+
+/** The letters and digits of a heading, which a table of contents may part in another way. */
+const lettersOf = (heading) => heading.replaceAll(/[^\p{L}\p{N}]/gu, "").toLowerCase();
 
 /** A length of time in hours and minutes: "7 hr 12 min". */
 function minutes(seconds) {
