@@ -213,12 +213,13 @@ export class Book {
     if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
-  readFrom(place, came, moves = false) {
+  /** Read aloud from the sentence on that holds a character of what is shown, or is at a point of the window; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
+  readFrom(given, came, moves = false) {
     if (came && !playback.differs) return false;
     const text = this.#text;
     if (!this.reads(compose.choice) || find("words").textContent !== text) return false;
     const aloud = !moves || this.#isHeard();
+    const place = moves ? given : placeAt(given);
     let from = sentenceAt(text, Math.min(place, text.length - 1));
     const heard = (playback.shown.choice.before ?? "").length + Math.max(0, playback.place);
     if (moves && place > heard && from < heard + playback.stage.pace) from = sentenceAfter(text, from);
@@ -335,6 +336,15 @@ export class Book {
       }
     }
   }
+}
+
+/** Code units of what is shown before a point of the window. */
+function placeAt([x, y]) {
+  const caret = document.caretPositionFromPoint?.(x, y);
+  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
+  if (caret) range.setEnd(caret.offsetNode, caret.offset);
+  range.setStart(find("words"), 0);
+  return range.toString().length;
 }
 
 /** The letters and digits of a heading, which a table of contents may part in another way. */

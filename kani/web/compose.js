@@ -35,7 +35,7 @@ class Compose {
   #languages = {};
   /** The voices of the server. */
   voices = [];
-  /** The text that needs not be kept: an example, or what is kept elsewhere; and a book's, which is no draft either. */
+  /** The text that needs not be kept: an example, or what is kept elsewhere; and a book's. */
   #given = "";
   #kept = "";
   #wanted;
@@ -169,7 +169,7 @@ class Compose {
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
   own = (language) => this.#defaults[language] ?? this.voices.find((voice) => primary(voice.language) === language)?.id ?? "";
 
-  /** Id of the voice that was chosen, also before the voices are known; "" for none. */
+  /** Id of the voice that was chosen, also before the voices are known. */
   chosen = () => this.#wanted.voice;
 
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
@@ -216,7 +216,7 @@ class Compose {
     };
   }
 
-  /** Replace the text that is there; language: its own, if that is known; kept: as a book's is. What was typed can be brought back, with all that was chosen for it. */
+  /** Replace the text that is there; language: its own, if that is known; kept: of a book. What was typed can be brought back, with all that was chosen for it. */
   give(text, typed = false, language = "", kept = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
@@ -225,7 +225,7 @@ class Compose {
     }
     this.#given = typed ? "" : text;
     this.#kept = kept ? text : "";
-    // As if it were typed: the browser can undo that, and what was typed. A book is read.
+    // As if it were typed: the browser can undo that, and what was typed.
     if (!kept) this.#text.focus();
     this.#text.setSelectionRange(0, this.#text.value.length);
     type(this.#text, text);

@@ -105,7 +105,7 @@ export function eachFrame(draw) {
   return () => cancelAnimationFrame(frame);
 }
 
-/** Longest text that can be undone: browsers type a line at a time, each after all those before it. */
+/** Longest text that is typed: it takes a time of its square. */
 const LONGEST_TYPED = 20_000;
 
 /** Type a text over the selection of a field; what has the focus can be undone there, with what was typed before. */

@@ -35,10 +35,10 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  /** What was said of a line, and the lines after the rest: each has an element, not to be laid out anew with each word. */
+  /** What was said of a line, and the lines after the rest. */
   #line;
   #later = [];
-  /** The text by its code points, how many of them have been shown with their times, and where the later lines begin. */
+  /** The text by its code points, how many have been shown with their times, and where later lines begin. */
   #points = [];
   #passed = 0;
   #end = 0;
@@ -64,7 +64,6 @@ export class Words {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
     const whole = before.lastIndexOf("\n") + 1;
     this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
-    // A line that was begun before goes on.
     this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
     this.#later = linesOf(text);
     this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line) => write(make("div"), line)));
@@ -72,8 +71,7 @@ export class Words {
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
     this.#points = [...text];
-    this.#passed = this.#end = 0;
-    this.#known = 0;
+    this.#passed = this.#end = this.#known = 0;
     this.#words = [];
     this.#current = -1;
     this.#scrolled = -Infinity;
@@ -119,15 +117,6 @@ export class Words {
 
   /** The second at which an element of the text is said; undefined where it is not known. */
   timeOf = (element) => this.#words.find(({ word }) => word === element)?.from;
-
-  /** Code units of what is shown before a point of the window. */
-  placeAt(x, y) {
-    const caret = document.caretPositionFromPoint?.(x, y);
-    const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
-    if (caret) range.setEnd(caret.offsetNode, caret.offset);
-    range.setStart(this.#box, 0);
-    return range.toString().length;
-  }
 
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
@@ -210,7 +199,7 @@ function reveal(box, word, above = 1) {
 /** Whether a word is in sight in a box, and the line after it. */
 const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
-/** The lines of a text, each with the empty ones after it. */
+/** Lines, each with the empty ones after it. */
 const linesOf = (text) => text.split(/(?<=\n)(?!\n)/u).filter(Boolean);
 
 /** A text without its marks of voices and pauses, which are not said. */
