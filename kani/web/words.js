@@ -129,10 +129,11 @@ export class Words {
   }
 
   #append(text, from, to) {
-    for (const [n, part] of linesOf(text).entries()) {
+    for (const part of linesOf(text)) {
       const word = write(make("span"), part);
       this.#line.append(word);
-      this.#words.push({ word, from: n ? to : from, to });
+      this.#words.push({ word, from, to });
+      from = to;
       if (!part.endsWith("\n")) continue;
       this.#line.className = "";
       this.#line = make("div", { className: "begun" });
