@@ -79,13 +79,14 @@ class _Book(msgspec.Struct):
     language: str
     cover: _Cover | None
     chapters: list[_Chapter]
+    start: int = 0
 
 
 def as_json(book: Book) -> bytes:
     """Return what a book holds; the text of a chapter is its paragraphs, with an empty line between two."""
     chapters = [_Chapter(each.title, "\n\n".join(each.paragraphs)) for each in book.chapters]
     cover = _Cover(_TYPES[book.cover.codec], book.cover.data) if book.cover else None
-    return msgspec.json.encode(_Book(book.title, book.author, book.language, cover, chapters))
+    return msgspec.json.encode(_Book(book.title, book.author, book.language, cover, chapters, book.start))
 
 
 def from_json(content: bytes) -> Book:
@@ -93,7 +94,7 @@ def from_json(content: bytes) -> Book:
     book = msgspec.json.decode(content, type=_Book)
     chapters = tuple(Chapter(each.title, tuple(each.text.split("\n\n"))) for each in book.chapters)
     cover = read_cover(book.cover.data) if book.cover else None
-    return Book(book.title, book.author, book.language, chapters, cover)
+    return Book(book.title, book.author, book.language, chapters, cover, book.start)
 
 
 if __name__ == "__main__":

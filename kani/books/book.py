@@ -56,6 +56,8 @@ class Book:
     language: str
     chapters: tuple[Chapter, ...]
     cover: Cover | None = None
+    start: int = 0
+    """Index of the chapter that the text begins with, after a title page and the like."""
 
     @property
     def characters(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import posixpath
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,21 @@ _TEXT_TYPES = frozenset(
 )
 _TEXT_ENDINGS = (".xhtml", ".html", ".htm")
 _NCX = "application/x-dtbncx+xml"
+
+# What comes before the text, by epub:type and by its title, in the languages of Kokoro's voices and German.
+_FRONT_TYPES = frozenset("cover titlepage halftitlepage copyright-page imprint toc dedication".split())
+_FRONT_TYPE = re.compile(
+    rb"""<(?:body|section|div)\b[^>]{0,500}?\bepub:type\s*=\s*["']([\w\s-]{1,100})["']"""
+)
+_FRONT_TITLE = re.compile(
+    r"(?:half[ -]?)?title(?:[ -]?page)?|cover|copyright.{0,40}|(?:table of )?contents|dedication|imprint"
+    r"|colophon|portad(?:a|illa)|página de título|créditos|derechos.{0,20}|índice|(?:tabla de )?contenidos?"
+    r"|dedicatoria|couverture|(?:page de )?titre|mentions légales|sommaire|table des matières|dédicace"
+    r"|titel(?:seite|blatt)?|umschlag|impressum|inhalt(?:sverzeichnis)?|widmung"
+    r"|copertina|frontespizio|indice|sommario|dedica|capa|folha de rosto|ficha técnica|sumário|dedicatória"
+    r"|封面|扉页|版权.{0,4}|目录|献词|表紙|扉|奥付|目次|献辞|शीर्षक पृष्ठ|कॉपीराइट|विषय[ -]?सूची|समर्पण",
+    re.IGNORECASE,
+)
 
 log = logging.getLogger(__name__)
 
@@ -63,12 +79,17 @@ def _read(archive: Archive, fallback: str) -> Book:
     title = line(_first(package, "title")) or fallback
     authors = [line(each.text or "") for each in package.iterfind("./metadata/creator")]
     contents = _contents(archive, package, items)
+    start = _start(archive, package, items, posixpath.dirname(package_name))
+    chapters = list(_chapters(archive, _spine(package, items), contents, start, title))
+    told = (number for number, (_, place) in enumerate(chapters) if place == "start")
+    text = (number for number, (_, place) in enumerate(chapters) if place != "front")
     return Book(
         title,
         line(", ".join(filter(None, authors))),
         line(_first(package, "language")),
-        tuple(_chapters(archive, _spine(package, items), contents, title)),
+        tuple(chapter for chapter, _ in chapters),
         _cover(archive, package, items),
+        next(told, next(text, 0)),
     )
 
 
@@ -145,15 +166,40 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
     return contents
 
 
-def _chapters(archive: Archive, names: list[str], contents: Contents, title: str) -> Iterator[Chapter]:
-    """Yield the chapters: one from each entry of the contents to the next, else one for each document."""
-    current, paragraphs = title, list[str]()
+def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: str) -> Contents:
+    """Return the place at which the text begins, if EPUB 3's landmarks or EPUB 2's guide tell it."""
+    found = [(folder, each) for each in package.iterfind("./guide/reference") if each.get("type") == "text"]
+    navigation = next((item.name for item in items.values() if "nav" in item.properties), None)
+    if navigation is not None and navigation in archive:
+        links = _xml_or_nothing(archive, navigation).iter("a")
+        told = [each for each in links if each.get("type") == "bodymatter"]
+        found = [(posixpath.dirname(navigation), each) for each in told] + found
+    for base, each in found:
+        name, _, anchor = each.get("href", "").partition("#")
+        if name and "://" not in name:
+            return {(join(base, unquote(name)), unquote(anchor)): ""}
+    return {}
+
+
+def _chapters(
+    archive: Archive, names: list[str], contents: Contents, start: Contents, title: str
+) -> Iterator[tuple[Chapter, str]]:
+    """Yield the chapters: one from each entry of the contents to the next, else one for each document.
+
+    With each its place: "start" where the text is said to begin, "front" before it, else "".
+    """
+    current, paragraphs, place = title, list[str](), "front"
     for name in names:
         if name not in archive:
             log.warning("A part of the book is left out: it lacks its file %r", name[:80])
             continue
-        blocks, document_title, _ = read_html(archive.read(name))
-        _lead_to_the_start(contents, name, {anchor for block in blocks for anchor in block.anchors})
+        data = archive.read(name)
+        blocks, document_title, _ = read_html(data)
+        anchors = {anchor for block in blocks for anchor in block.anchors}
+        kind = _FRONT_TYPE.search(data[:4096])
+        front = kind is not None and not _FRONT_TYPES.isdisjoint(kind[1].decode().split())
+        for places in (contents, start):
+            _lead_to_the_start(places, name, anchors)
         for number, block in enumerate(blocks):
             starts = _title_at(contents, name, block, first=number == 0)
             if not contents and number == 0:
@@ -161,11 +207,14 @@ def _chapters(archive: Archive, names: list[str], contents: Contents, title: str
                 starts = line(heading or document_title)
             if starts is not None:
                 if paragraphs:
-                    yield Chapter(current, tuple(paragraphs))
+                    yield Chapter(current, tuple(paragraphs)), place
                 current, paragraphs = starts or line(block.text), []
+                place = "front" if front or _FRONT_TITLE.fullmatch(current) else ""
+            if _title_at(start, name, block, first=number == 0) is not None:
+                place = "start"
             paragraphs.append(block.text)
     if paragraphs:
-        yield Chapter(current, tuple(paragraphs))
+        yield Chapter(current, tuple(paragraphs)), place
 
 
 def _lead_to_the_start(contents: Contents, name: str, anchors: set[str]) -> None:

@@ -8,28 +8,19 @@ from pathlib import Path
 
 from kani.books.book import Block, Book, UnreadableBook, chapters_by_headings, checked, line
 from kani.books.epub import read_epub
-from kani.books.markup import decode, read_html, without_note_marks
+from kani.books.markup import decode, read_html
+from kani.books.plain_text import read_plain
+from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
 
 ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 MAX_TEXT_BYTES = 64 << 20
 
-_PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
-_NUMERAL = re.compile(r"[IVXLC]{1,8}\.?")
-_LONGEST_TITLE = 80
-# A line that opens a chapter in plain text, in the languages of Kokoro's voices and German.
-_CHAPTER = re.compile(
-    r"(?:(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}\b.{0,80}"
-    r"|第\s*[0-9０-９一二三四五六七八九十百千〇零]{1,8}\s*[章回節话話].{0,40}"
-    r"|(?:prologue|epilogue|pr[oó]logo|ep[ií]logo|prolog|epilog)\W{0,3})",
-    re.IGNORECASE,
-)
-
-
-_NUMBERED_CHAPTER = re.compile(
-    r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}", re.IGNORECASE
-)
+# What begins with a mark is an item; a line that ends with two spaces ends there.
+_ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
+_GOES_ON = re.compile(r"(?<! {2})\n(?!\s*(?:•|\d{1,3}[.)]\s))")
+_MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
 
 def read_book(path: Path) -> Book:
@@ -56,51 +47,26 @@ def _read(path: Path) -> Book:
         book = replace(book, title=line(title) or path.stem, language=line(language))
     else:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
-        blocks = _markdown(text) if ending == ".md" else _plain(text)
+        blocks = _markdown(text) if ending == ".md" else []
+        if ending == ".txt":
+            plain = read_plain(text)
+            blocks, author = plain.blocks, line(plain.author)
+            book = replace(book, title=line(plain.title) or path.stem, author=author)
     top = [block.text for block in blocks if block.level == 1]
     if ending == ".md" and len(top) == 1:
         book = replace(book, title=line(top[0]))
     return replace(book, chapters=chapters_by_headings(blocks, book.title))
 
 
-def _plain(text: str) -> list[Block]:
-    paragraphs = [each for part in _PARAGRAPHS.split(text) if (each := part.strip())]
-    numerals = [each.rstrip(".") for each in paragraphs if _NUMERAL.fullmatch(each)]
-    # "I", "II" … by themselves, in their order, are chapters.
-    numbered = len(numerals) > 1 and numerals == [_roman(number) for number in range(1, len(numerals) + 1)]
-    return [
-        Block(" ".join(each.split()), 1) if _is_heading(each, numbered) else Block(without_note_marks(each))
-        for each in paragraphs
-    ]
-
-
-def _roman(number: int) -> str:
-    """A number below 400 as a Roman numeral."""
-    units = ["", *"I II III IV V VI VII VIII IX".split()]
-    tens = ["", *"X XX XXX XL L LX LXX LXXX XC".split()]
-    return "C" * (number // 100) + tens[number // 10 % 10] + units[number % 10]
-
-
-def _is_heading(paragraph: str, numbered: bool) -> bool:
-    """True for a chapter's opening line, which may have the chapter's title in the next one."""
-    if numbered and _NUMERAL.fullmatch(paragraph):
-        return True
-    first, newline, rest = paragraph.partition("\n")
-    if not newline:
-        return bool(_CHAPTER.fullmatch(first))
-    titled = rest[:1].isupper() and "\n" not in rest and len(rest) <= _LONGEST_TITLE and rest[-1] not in ".,;"
-    return titled and bool(_NUMBERED_CHAPTER.fullmatch(first.strip()))
-
-
 def _markdown(text: str) -> list[Block]:
-    """Divide at headings and empty lines; what else is markup is left to the speech's own reading of it."""
+    """Divide at headings and empty lines; of code alone the marks stay, which the speech announces."""
     blocks: list[Block] = []
     lines: list[str] = []
     fence = ""
 
     def end() -> None:
         if paragraph := "\n".join(lines).strip():
-            blocks.append(Block(paragraph))
+            blocks.append(Block(paragraph if _FENCE.match(paragraph) else _unmarked(paragraph)))
         lines.clear()
 
     for each in text.split("\n"):
@@ -110,10 +76,25 @@ def _markdown(text: str) -> list[Block]:
         heading = None if fence or mark else _HEADING.match(each)
         if heading:
             end()
-            blocks.append(Block(heading.group(2), len(heading.group(1))))
+            blocks.append(Block(_unmarked(heading.group(2)), len(heading.group(1))))
         elif not each.strip() and not fence:
             end()
         else:
             lines.append(each)
     end()
-    return blocks
+    return [block for block in blocks if block.text]
+
+
+def _unmarked(paragraph: str) -> str:
+    """Return a paragraph of Markdown as it is read, in one line but for items and rows."""
+    shown = list(paragraph)
+    if _MARKED.search(paragraph):
+        masker = MarkupMasker(announce_code=False)
+        pieces = masker.feed(paragraph) + masker.flush()
+        shown = list("".join(each for each in pieces if isinstance(each, str)))
+        for item in _ITEM.finditer(paragraph):
+            if len(shown) == len(paragraph) and any(each.isalnum() for each in shown[item.end() :]):
+                shown[item.end() - 1] = "•"
+    text = "".join(shown).replace(MASK, "").replace(PARAGRAPH_END, "  \n")
+    lines = (" ".join(line.split()) for line in _GOES_ON.sub(" ", text).split("\n"))
+    return "\n".join(filter(None, lines)).replace(" ,", ",")

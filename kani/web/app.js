@@ -3,11 +3,11 @@
 import { compose } from "./compose.js";
 import { connection } from "./connection.js";
 import { find, make, query, queryAll, tell } from "./element.js";
-import { complain, expected } from "./failures.js";
+import { complain } from "./failures.js";
 import { Features, historyList } from "./features.js";
 import { Gallery } from "./gallery.js";
 import { history } from "./history.js";
-import { has, number, percent, t, translate } from "./i18n.js";
+import { has, number, t, translate } from "./i18n.js";
 import { handleMenus, showPreferences } from "./navigation.js";
 import { playback } from "./playback.js";
 import { quiet } from "./player.js";
@@ -60,6 +60,7 @@ function speak(tries) {
   // What rests goes on with the choice once it is heard again.
   if (tries && (playback.has(text) ? playback.player.paused : features.book?.reads(compose.choice))) return;
   features.stopDictation();
+  features.book?.anew();
   const choice = { ...compose.choice, ...(tries && playback.rest(text)), ...features.book?.next, tries };
   if (!SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) {
     playback.stage.say("");
@@ -90,25 +91,10 @@ history.changed = () => {
 
 /** Save what is shown as a file of a kind. */
 async function saveAs(kind) {
+  const { save, saveVideo } = await import("./downloads.js");
   if (kind === "square" || kind === "wide") return saveVideo(kind);
-  const { save } = await import("./downloads.js");
   if (kind === "mp3" || kind === "opus") playback.stage.say(t("download.making"));
   await save(playback.shown, kind).then(() => playback.player.busy || playback.stage.say(""), inWords(complain));
-}
-
-/** True while a video is being made. */
-let filming = false;
-
-/** Save what is shown as a video of its words. */
-async function saveVideo(shape) {
-  if (filming) return;
-  filming = true;
-  const { videoOf } = await import("./video.js");
-  quiet();
-  await videoOf(playback.shown, shape, (share) => playback.stage.say(t("video.making", { percent: percent(share) })))
-    .catch(expected([DOMException, TypeError], () => complain(t("video.none"))))
-    .finally(() => (filming = false));
-  playback.stage.say("");
 }
 
 function buttons() {
@@ -118,7 +104,7 @@ function buttons() {
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
   const goesOn = !playback.player.busy && features.book?.goesOn();
-  const act = playback.player.paused || goesOn ? "resume" : playback.player.busy ? "pause" : "again";
+  const act = playback.player.paused || (goesOn && goesOn !== "again") ? "resume" : playback.player.busy ? "pause" : "again";
   find("pause").disabled = playback.asked ? !playback.player.busy : !some && !goesOn;
   find("pause").dataset.act = act;
   find("pause").ariaLabel = t(goesOn || act);

@@ -97,8 +97,9 @@ export class Book {
 
   /** Show the book that this tab had open before a reload, and go on with its audiobook. */
   async reopen() {
-    const { id } = this.#open.object;
-    const entry = id && (await history.find(id));
+    const { id, typed } = this.#open.object;
+    const entry = await history.find(id);
+    if (!entry && !compose.choice.text) compose.give(typed);
     if (!entry || this.#book) return;
     this.show(entry, true);
     if (this.#makes.text && entry.file) this.#make(this.#makes.object);
@@ -115,7 +116,7 @@ export class Book {
     if (!again) this.#makes.text = "";
     if (!again) compose.suit(entry.language, this.#place[3]);
     // A book that was read to its end begins anew.
-    const [at, from] = !again && shareRead(entry) === 1 ? [0, 0] : this.#place;
+    const [at, from] = !again && shareRead(entry) === 1 ? [entry.start ?? 0, 0] : this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
     this.#introduce(entry);
@@ -151,7 +152,7 @@ export class Book {
 
   /** The chapter that was heard last, and its character that a sentence begins at; those of other chapters, by their numbers; and the voice. */
   get #place() {
-    return places.object[this.#book.id] ?? [0, 0];
+    return places.object[this.#book.id] ?? [this.#book.start ?? 0, 0];
   }
 
   /** The character of the chapter from which on it is read; one that was read to the end of the book begins anew. */
@@ -179,11 +180,17 @@ export class Book {
     return book && { title: chapter, album: title, ...own };
   }
 
-  /** The name of what reads the chapter that is shown, if it was not heard to its end; "" if it was. */
+  /** The name of what reads the chapter that is shown, or the book once it was heard to its end; "" if the chapter was. */
   goesOn() {
     const { choice, stopped, lost } = playback.shown ?? { choice: {} };
     if (!this.reads(choice) || !this.reads(compose.choice)) return "";
+    if (shareRead(this.#book) === 1) return "again";
     return this.#from > 0 ? "book.continue" : (stopped || lost) && "speak";
+  }
+
+  /** Go to the beginning of a book that was read to its end. */
+  anew() {
+    if (this.goesOn() === "again") this.#use(this.#book.start ?? 0, 0, false);
   }
 
   /** Keep the beginning of the sentence that is heard. */
@@ -206,12 +213,13 @@ export class Book {
     if (!isLast) this.#use(this.#at + 1, 0, !sleeps);
   }
 
-  /** Read aloud from the sentence on that holds a character of what is shown; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
-  readFrom(place, came, moves = false) {
+  /** Read aloud from the sentence on that holds a character of what is shown, or is at a point of the window; return false if that is not the chapter, or its audio came and will do. moves: from the place that is heard, ahead by a second at least; what rests goes on resting. */
+  readFrom(given, came, moves = false) {
     if (came && !playback.differs) return false;
     const text = this.#text;
     if (!this.reads(compose.choice) || find("words").textContent !== text) return false;
     const aloud = !moves || this.#isHeard();
+    const place = moves ? given : placeAt(given);
     let from = sentenceAt(text, Math.min(place, text.length - 1));
     const heard = (playback.shown.choice.before ?? "").length + Math.max(0, playback.place);
     if (moves && place > heard && from < heard + playback.stage.pace) from = sentenceAfter(text, from);
@@ -233,8 +241,6 @@ export class Book {
 
   /** Go to a chapter, where it was left, and read it aloud if the one before it was; again: after a reload. */
   #use(at, from = this.#place[2]?.[at] ?? 0, aloud = this.#isHeard(), again = false) {
-    const focused = /** @type {HTMLElement} */ (document.activeElement);
-    const focusVisible = focused.matches(":focus-visible");
     quiet();
     this.#at = at;
     find("chapter").value = String(at);
@@ -243,11 +249,8 @@ export class Book {
     this.#keepPlace(from);
     // A text that was typed over the chapter stays.
     if (again && !this.#text.includes(compose.choice.text)) return;
-    compose.give(this.#text, false, this.#book.language);
-    find("words").classList.toggle("titled", this.#text.startsWith(`${this.#book.chapters[at].title}\n`));
-    // The next arrow key chooses the next chapter.
-    find("text").blur();
-    focused.focus({ preventScroll: true, focusVisible });
+    compose.give(this.#text, false, this.#book.language, true);
+    find("words").classList.toggle("titled", lettersOf(this.#book.chapters[at].title).includes(lettersOf(this.#text.split("\n", 1)[0])));
     this.#begin(aloud);
     this.#tellPlace();
   }
@@ -260,7 +263,7 @@ export class Book {
 
   /** Remember a place. */
   #keepPlace(from) {
-    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.choice.voice];
+    const place = [this.#at, from, { ...this.#place[2], [this.#at]: from || undefined }, compose.chosen()];
     const others = Object.entries(places.object).filter(([id]) => id !== this.#book.id);
     places.text = JSON.stringify(Object.fromEntries([...others, [this.#book.id, place]].slice(-MOST_PLACES)));
     find("book-restart").disabled = from === 0;
@@ -334,6 +337,18 @@ export class Book {
     }
   }
 }
+
+/** Code units of what is shown before a point of the window. */
+function placeAt([x, y]) {
+  const caret = document.caretPositionFromPoint?.(x, y);
+  const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
+  if (caret) range.setEnd(caret.offsetNode, caret.offset);
+  range.setStart(find("words"), 0);
+  return range.toString().length;
+}
+
+/** The letters and digits of a heading, which a table of contents may part in another way. */
+const lettersOf = (heading) => heading.replaceAll(/[^\p{L}\p{N}]/gu, "").toLowerCase();
 
 /** A length of time in hours and minutes: "7 hr 12 min". */
 function minutes(seconds) {

@@ -35,8 +35,9 @@ class Compose {
   #languages = {};
   /** The voices of the server. */
   voices = [];
-  /** The text that needs not be kept: an example, or what is kept elsewhere. */
+  /** The text that needs not be kept: an example, or what is kept elsewhere; and a book's. */
   #given = "";
+  #kept = "";
   #wanted;
   /** Id of the voice that the server chose for the text, and the language of that, "" while not known; and the voice of each language. */
   #heard = "";
@@ -170,6 +171,9 @@ class Compose {
   /** Id of the voice that speaks a language where none is chosen; "" if it has none, or is not known. */
   own = (language) => this.#defaults[language] ?? this.voices.find((voice) => [voice.language, primary(voice.language)].includes(language))?.id ?? "";
 
+  /** Id of the voice that was chosen, also before the voices are known. */
+  chosen = () => this.#wanted.voice;
+
   /** The language that is spoken here, of a tag that a recogniser knows; "" for one that no voice has. */
   known = (tag) => tag in this.#languages ? tag : "";
 
@@ -214,17 +218,18 @@ class Compose {
     };
   }
 
-  /** Replace the text that is there; language: its own, if that is known. What was typed can be brought back, with all that was chosen for it. */
-  give(text, typed = false, language = "") {
+  /** Replace the text that is there; language: its own, if that is known; kept: of a book. What was typed can be brought back, with all that was chosen for it. */
+  give(text, typed = false, language = "", kept = false) {
     const { choice } = this;
     if (choice.text && ![this.#given.trim(), text.trim()].includes(choice.text)) {
       // Without the server the browser's own undo is left.
       import("./toast.js").then(({ offerUndo }) => offerUndo(t("text.replaced"), () => this.reuse(choice, true), "text"), console.info);
     }
     this.#given = typed ? "" : text;
+    this.#kept = kept ? text : "";
     // As if it were typed: the browser can undo that, and what was typed.
-    this.#text.focus();
-    this.#text.select();
+    if (!kept) this.#text.focus();
+    this.#text.setSelectionRange(0, this.#text.value.length);
     type(this.#text, text);
     this.#spoken = primary(language);
     this.#offer();
@@ -306,7 +311,7 @@ class Compose {
     const beginning = text.slice(0, SIZES.middle + 1);
     const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
     find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";
-    this.#draft.object = { ...this.choice, text, first, given, ...this.#wanted };
+    this.#draft.object = { ...this.choice, text: text === this.#kept ? "" : text, first, given, ...this.#wanted };
     this.#tellVoice();
   }
 

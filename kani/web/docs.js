@@ -78,9 +78,7 @@ function callElement(call, components) {
   const summary = [make("code", { className: "verb" }, call.method), make("code", {}, call.path), make("span", { className: "what" }, call.summary)];
   const element = make("details", { className: "call", id: call.operationId }, make("summary", {}, ...summary));
   // Sixty calls: the tables of one are made when it is opened.
-  element.addEventListener("toggle", () => {
-    if (element.open && element.children.length === 1) element.append(details(call, components));
-  });
+  element.addEventListener("toggle", () => element.open && element.children.length === 1 && element.append(details(call, components)));
   return element;
 }
 

@@ -105,10 +105,13 @@ export function eachFrame(draw) {
   return () => cancelAnimationFrame(frame);
 }
 
+/** Longest text that is typed: it takes a time of its square. */
+const LONGEST_TYPED = 20_000;
+
 /** Type a text over the selection of a field; what has the focus can be undone there, with what was typed before. */
 export function type(field, text) {
   // Nothing else is undone: a value that a script sets empties the browser's list.
-  if (document.activeElement === field && document.execCommand(text ? "insertText" : "delete", false, text)) return;
+  if (text.length <= LONGEST_TYPED && document.activeElement === field && document.execCommand(text ? "insertText" : "delete", false, text)) return;
   field.setRangeText(text, field.selectionStart, field.selectionEnd, "end");
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }

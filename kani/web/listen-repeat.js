@@ -8,8 +8,7 @@ import { textOf } from "./transcript.js";
 import { nameOf } from "./voices.js";
 
 /**
- * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was
- * wrong, in words.
+ * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was wrong, in words.
  * @param {() => void} own chooses the user's own voice
  * @param {import("./transcript-view.js").TranscriptView} view
  */

@@ -159,9 +159,7 @@ export class Player {
     this.paused = rests;
     let at = 0;
     for (const piece of source.pieces) {
-      for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) {
-        this.push(piece.slice(from, from + source.sampleRate), source.sampleRate);
-      }
+      for (let from = Math.max(0, first - at); from < piece.length; from += source.sampleRate) this.push(piece.slice(from, from + source.sampleRate), source.sampleRate);
       at += piece.length;
     }
     if (complete) this.finish();

@@ -16,11 +16,7 @@ export class ScheduledOutput {
   #destination;
   #stream = null;
 
-  /**
-   * @param {AudioContext} context
-   * @param {(event: {kind, stream, time, position}) => void} told called with the events of player-worklet.js
-   * @param {AudioNode} destination where the sound goes
-   */
+  /** @param {AudioContext} context @param {(event: {kind, stream, time, position}) => void} told called with the events of player-worklet.js @param {AudioNode} destination where the sound goes */
   constructor(context, told, destination) {
     this.#destination = destination;
     this.#context = context;

@@ -23,10 +23,7 @@ const WORDS = {
   voice_not_found: "problem.VOICE_NOT_FOUND",
 };
 
-/**
- * Why a server did not answer as it should; kind: "offline", "key", "host", "origin", "proxy", "refused", "busy",
- * "starting", "limited", "missing", "late", "slow", "taken" or "failed".
- */
+/** The fault of a server's answer; kind: "offline", "key", "host", "origin", "proxy", "refused", "busy", "starting", "limited", "missing", "late", "slow", "taken" or "failed". */
 export class ServerError extends Error {
   /** error: the object that the server sent, if it sent one: its message, param, code and reason. */
   constructor(kind, message, error = {}) {
@@ -99,8 +96,7 @@ class Server {
   }
 
   /**
-   * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence; with ``speakers``
-   * all of them again at the end, each with its speaker's name. Throws ServerError.
+   * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence; with ``speakers`` all of them again at the end, each with its speaker's name. Throws ServerError.
    * @param {File} file
    * @param {string} language that is spoken, "" to detect it
    * @param {boolean} speakers whether they are told apart

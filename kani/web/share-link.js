@@ -9,9 +9,7 @@ const DEFAULTS = { text: "", language: "", voice: "", emotion: "neutral", streng
 /** The address of this page with a request in it; what is as it comes is left out. */
 export function shareLink(base, choice) {
   const fields = new URLSearchParams();
-  for (const [name, short] of Object.entries(NAMES)) {
-    if (choice[name] !== undefined && choice[name] !== DEFAULTS[name]) fields.set(short, String(choice[name]));
-  }
+  for (const [name, short] of Object.entries(NAMES)) if (choice[name] !== undefined && choice[name] !== DEFAULTS[name]) fields.set(short, String(choice[name]));
   return new URL(`#${fields}`, base).href;
 }
 

@@ -14,7 +14,7 @@ export function sleep() {
   clearInterval(timer);
   playback.player.volume = find("volume").valueAsNumber;
   const minutes = Number(find("sleep").value);
-  tell(find("sleep-left"), minutes ? "☾" : "");
+  tell(find("sleep-left"), find("sleep").value && "☾");
   if (!(minutes > 0)) return;
   const ends = performance.now() + 60_000 * minutes;
   const shows = () => {

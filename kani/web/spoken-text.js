@@ -8,11 +8,7 @@ import "./texts-features.js";
 /** The utterance that was asked for last: an older answer may come after its own. */
 let latest = null;
 
-/**
- * Show the text of an utterance as it is spoken: the server speaks it once more, and returns the words.
- * @param {HTMLElement} box
- * @param {import("./utterance.js").Utterance} utterance
- */
+/** Show the text of an utterance as it is spoken: the server speaks it once more, and returns the words. @param {HTMLElement} box @param {import("./utterance.js").Utterance} utterance */
 export async function showSpokenText(box, utterance) {
   const { choice, result } = utterance;
   latest = utterance;

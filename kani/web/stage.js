@@ -43,7 +43,7 @@ export class Stage {
   /**
    * @param {import("./player.js").Player} player that the words follow in time
    * @param {(position: number, rests?: boolean) => void} seek called with the second from which the audio is to be heard; rests: once it is played on
-   * @param {(place: number, came: boolean, moves?: boolean) => boolean} readFrom as Book has it
+   * @param {(place: any, came: boolean, moves?: boolean) => boolean} readFrom as Book has it
    */
   constructor(player, seek, readFrom) {
     this.player = player;
@@ -58,7 +58,7 @@ export class Stage {
     find("words").addEventListener("click", ({ target, clientX, clientY }) => {
       if (!window.getSelection().isCollapsed) return;
       const from = this.#words.timeOf(target);
-      if (readFrom(this.#words.placeAt(clientX, clientY), from !== undefined)) return;
+      if (readFrom([clientX, clientY], from !== undefined)) return;
       if (from !== undefined) seek(from);
       else this.#edit();
     });

@@ -154,6 +154,4 @@ export class TranscriptView {
 }
 
 /** The words of a row as elements, with the spaces between them. */
-function spans({ words }) {
-  return words.flatMap(({ text, glued }, n) => [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })]);
-}
+const spans = ({ words }) => words.flatMap(({ text, glued }, n) => [...(glued || n === 0 ? [] : [" "]), make("span", { textContent: text })]);

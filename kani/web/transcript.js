@@ -39,11 +39,7 @@ export class Transcript {
     return { ...this, kind: "transcript" };
   }
 
-  /**
-   * Take a word, or a sentence, of a named speaker or none.
-   * @param {Record<string, any>} said text, start, end, speaker
-   * @param {Record<string, any>[]} [words] those of a sentence, [{word, start, end}]
-   */
+  /** Take a word, or a sentence, of a named speaker or none. @param {Record<string, any>} said text, start, end, speaker @param {Record<string, any>[]} [words] those of a sentence, [{word, start, end}] */
   add({ text, start, end, speaker = "" }, words) {
     const last = this.rows.at(-1);
     const paragraph = this.#paused || last.speaker !== speaker;

@@ -14,6 +14,7 @@ export class Utterance {
   /** What the server said of it: all of that when it is complete, what speaks before, null until a frame has come. */
   result = null;
   #complete = false;
+  #characters;
   /** Id of the request that is under way: a long text has several, one after the other. */
   request = "";
   /** Before the part of the text that comes: code points, seconds of audio. */
@@ -35,6 +36,7 @@ export class Utterance {
   constructor(id, choice, askedAt) {
     this.id = id;
     this.choice = choice;
+    this.#characters = Math.max(1, [...choice.text].length);
     this.askedAt = askedAt;
   }
 
@@ -85,7 +87,7 @@ export class Utterance {
 
   /** How much of the text was spoken, 0 to 1. */
   get progress() {
-    return (this.spans.at(-1)?.[1] ?? 0) / Math.max(1, [...this.choice.text].length);
+    return (this.spans.at(-1)?.[1] ?? 0) / this.#characters;
   }
 
   /** Seconds of audio that have come. */

@@ -35,9 +35,13 @@ export class Words {
   #gap = make("i");
   #next = make("span");
   #rest = make("i");
-  /** The text by its code points, and how many of them have been shown with their times. */
+  /** What was said of a line, and the lines after the rest. */
+  #line;
+  #later = [];
+  /** The text by its code points, how many have been shown with their times, and where later lines begin. */
   #points = [];
   #passed = 0;
+  #end = 0;
   #known = 0;
   #words = [];
   #current = -1;
@@ -58,14 +62,16 @@ export class Words {
   /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or "". */
   begin(text, language, before = "") {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
-    this.#before.textContent = before;
-    this.#box.replaceChildren(this.#before, this.#gap, this.#next, this.#rest);
+    const whole = before.lastIndexOf("\n") + 1;
+    this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
+    this.#line = make(whole === before.length ? "div" : "span", { className: "begun" });
+    this.#later = linesOf(text);
+    this.#box.replaceChildren(this.#before, this.#line, this.#gap, this.#next, this.#rest, ...this.#later.map((line) => write(make("div"), line)));
     this.#box.dir = direction(language);
     if (language) this.#box.lang = language;
     else this.#box.removeAttribute("lang");
     this.#points = [...text];
-    this.#passed = 0;
-    this.#known = 0;
+    this.#passed = this.#end = this.#known = 0;
     this.#words = [];
     this.#current = -1;
     this.#scrolled = -Infinity;
@@ -112,15 +118,6 @@ export class Words {
   /** The second at which an element of the text is said; undefined where it is not known. */
   timeOf = (element) => this.#words.find(({ word }) => word === element)?.from;
 
-  /** Code units of what is shown before a point of the window. */
-  placeAt(x, y) {
-    const caret = document.caretPositionFromPoint?.(x, y);
-    const range = caret ? new Range() : document.caretRangeFromPoint(x, y);
-    if (caret) range.setEnd(caret.offsetNode, caret.offset);
-    range.setStart(this.#box, 0);
-    return range.toString().length;
-  }
-
   /** Nothing is heard any more; all: whether the text was heard to its end. */
   end(all) {
     find("follow").hidden = true;
@@ -132,16 +129,25 @@ export class Words {
   }
 
   #append(text, from, to) {
-    if (!text) return;
-    const word = make("span");
-    write(word, text);
-    this.#box.insertBefore(word, this.#gap);
-    this.#words.push({ word, from, to });
+    for (const part of linesOf(text)) {
+      const word = write(make("span"), part);
+      this.#line.append(word);
+      this.#words.push({ word, from, to });
+      from = to;
+      if (!part.endsWith("\n")) continue;
+      this.#line.className = "";
+      this.#line = make("div", { className: "begun" });
+      this.#gap.before(this.#line);
+    }
   }
 
   /** Find the word that is said next, if it follows without a rest. */
   #foresee() {
-    const left = this.#points.slice(this.#passed).join("");
+    while (this.#end - this.#passed < AHEAD && this.#later.length) {
+      this.#rest.nextSibling.remove();
+      this.#end += [...this.#later.shift()].length;
+    }
+    const left = this.#points.slice(this.#passed, this.#end).join("");
     const [gap, next] = this.#nextWord(left.slice(0, AHEAD));
     const follows = gap.trim() === "" || (this.#passed === 0 && !MARKUP.test(gap));
     const word = follows ? next : "";
@@ -194,18 +200,17 @@ function reveal(box, word, above = 1) {
 /** Whether a word is in sight in a box, and the line after it. */
 const isSeen = (box, { offsetTop: top, offsetHeight: height }) => top >= box.scrollTop && top + 2 * height <= box.scrollTop + box.clientHeight;
 
+/** Lines, each with the empty ones after it. */
+const linesOf = (text) => text.split(/(?<=\n)(?!\n)/u).filter(Boolean);
+
 /** A text without its marks of voices and pauses, which are not said. */
 export const withoutMarks = (text) => text.replaceAll(MARK, "").trim();
 
-/** Write a text into an element; a mark of another voice is its name, and one of a pause is not to be seen. */
+/** Write a text into an element, and return that; a mark of another voice is its name, and one of a pause is not to be seen. */
 export function write(element, text) {
-  if (!text.includes("[")) return element.replaceChildren(text);
-  const pieces = text.split(MARK).map((piece, n) => {
-    if (n % 2 === 0) return piece;
-    if (!piece) return "";
-    return make("b", { className: "mark", textContent: nameOf(piece) });
-  });
-  element.replaceChildren(...pieces);
+  const shown = (piece, n) => (n % 2 && piece ? make("b", { className: "mark", textContent: nameOf(piece) }) : (piece ?? ""));
+  element.replaceChildren(...(text.includes("[") ? text.split(MARK).map(shown) : [text]));
+  return element;
 }
 
 /** Change an element's class only where it is another: every change is work for the browser. */

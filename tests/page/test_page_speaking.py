@@ -251,9 +251,9 @@ def test_a_click_on_an_emotion_or_a_voice_goes_on_from_the_sentence_unless_the_t
     page.fill("#text", text)
     page.click("#emotions [value=calm]")
     for act in ("#gallery [role=option] >> nth=1", "#emotions [value=sad]"):
-        page.wait_for_function("() => document.querySelectorAll('#words > span.said').length > 20")
+        page.wait_for_function("() => document.querySelectorAll('#words span.said').length > 20")
         page.click(act)
-    page.wait_for_function("() => document.querySelectorAll('#words > span.said').length > 5")
+    page.wait_for_function("() => document.querySelectorAll('#words span.said').length > 5")
     page.click("#pause")
     page.click("#emotions [value=happy]")
     expect(page.locator("#status")).to_have_text("Paused")

@@ -15,7 +15,7 @@ from kani.protocols.shared.calls.call import (
     path_parameter,
     query,
 )
-from kani.protocols.shared.calls.schemas import choice, fields, items, mapping, nullable, number, text
+from kani.protocols.shared.calls.schemas import choice, fields, items, mapping, nullable, number, text, whole
 
 
 def call_group(
@@ -39,9 +39,8 @@ def call_group(
     name = Parameter("name", about, required=True)
     chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
     cover = nullable(fields("", type=text("image/png or image/jpeg."), data=text("Base64.")))
-    book = fields(
-        "", title=text(), author=text(), language=text("BCP 47."), cover=cover, chapters=items(chapter)
-    )
+    read = {"chapters": items(chapter), "start": whole("Of the chapter that the text begins with.")}
+    book = fields("", title=text(), author=text(), language=text("BCP 47."), cover=cover, **read)
     manner = query(
         format=choice([ending[1:] for ending in made], "Of the audiobook.", default="m4b"),
         voice=text("Id of a voice; the language's own where it is not given."),
