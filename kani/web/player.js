@@ -190,8 +190,12 @@ export class Player {
     this.#held = [];
     this.#tempo = this.#nextTempo;
     this.#stretch = null;
-    if (!(await this.open())) return this.#fail(stream);
-    if (this.paused) return;
+    await this.#run(stream);
+  }
+
+  /** Have the device run for a stream. What that needs is asked for again with the first samples, if no server was there. */
+  async #run(stream) {
+    if (!(await this.open()) || this.paused || stream !== this.#stream) return;
     this.#starting = setTimeout(() => this.#context.state !== "running" && this.#fail(stream), STARTS_WITHIN_MS);
     await this.#context.resume();
   }
@@ -203,23 +207,20 @@ export class Player {
     this.told("silent");
   }
 
-  /**
-   * Play ``samples`` after those that came before.
-   * @param {Int16Array} samples handed over to the audio thread: the caller loses them
-   * @param {number} rate hertz, the same for a whole stream
-   */
+  /** Play ``samples`` after those that came before. @param {Int16Array} samples handed over to the audio thread: the caller loses them @param {number} rate hertz, the same for a whole stream */
   push = (samples, rate) => this.#inTurn((stream) => this.#take(stream, samples, rate));
 
   /** Act on the stream after what was pushed before, if it is still the same one. */
   #inTurn(act) {
     const stream = this.#stream;
     this.#work = this.#work.then(async () => {
+      if (!this.#opening) this.#run(stream);
       const opened = await this.open();
       if (this.#workedMs > LONGEST_WORK_MS) {
         await new Promise((done) => setTimeout(done));
         this.#workedMs = 0;
       }
-      if (opened && stream !== 0 && stream === this.#stream) act(stream);
+      if (stream !== 0 && stream === this.#stream) return opened ? act(stream) : this.#fail(stream);
     }).catch((error) => {
       // The chain goes on: a rejected one would skip all that is pushed from now on, of other streams too.
       reportError(error);
