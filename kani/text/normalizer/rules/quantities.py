@@ -27,6 +27,7 @@ from kani.text.normalizer.rules.numerals import (
 from kani.text.normalizer.rules.units import (
     PhraseBuilder,
     is_letter,
+    is_name,
     resolve_unit,
     sign_name,
     unit_end,
@@ -193,6 +194,7 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     over, slash, under = token.core.partition("/")
     unit = table.units.get(under)
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
+    known = known and not is_name(token.core)
     money = table.currencies.get(over)
     if money is not None and unit is not None and not cursor.previous().core[-1:].isdecimal():
         # "in €/kg"

@@ -21,6 +21,8 @@ _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
+_CAPITALS, _QUOTIENTS = re.compile("[A-Z]/[A-Z]"), frozenset("J/K N/C W/K C/V V/K".split())
+"""One capital by another, and those of them that are units."""
 _IN = frozenset("en in em pour sur auf =".split())
 _ELECTRIC = frozenset(
     "hook-up hookup plug plugs fuse fuses socket sockets breaker circuit outlet charger".split()
@@ -87,9 +89,17 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
         if rest != symbol and rest in table.currencies:
             return table.currencies[rest], forms
     symbol = symbol.replace("./", "/")
-    # "12/A" is a house.
-    compound = _COMPOUND_SIGNS & {*symbol} and not (attached and symbol.startswith("/"))
+    # "12/A" is a house, "2 A/C" are conditioners.
+    named = (attached and symbol.startswith("/")) or (
+        _CAPITALS.fullmatch(symbol) and symbol not in _QUOTIENTS
+    )
+    compound = _COMPOUND_SIGNS & {*symbol} and not named
     return (_compound(symbol, table) if compound else None), None
+
+
+def is_name(symbol: str) -> bool:
+    """True for one capital by another that are no units: "2 A/C", "5 N/A"."""
+    return _CAPITALS.fullmatch(symbol) is not None and symbol not in _QUOTIENTS
 
 
 def _compound(symbol: str, table: LanguageTable) -> Unit | None:
