@@ -104,6 +104,8 @@ export class Stage {
     const earlier = this.#earlierTo(utterance.choice);
     this.#utterance = utterance;
     find("edit").hidden = false;
+    // On a phone it has a book's room.
+    find("page-of-text").classList.toggle("long", text.length > 400);
     this.#showWords(true);
     this.#words.begin(text, language, before);
     this.#waveform.begin();
