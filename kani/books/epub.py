@@ -29,7 +29,7 @@ _TEXT_TYPES = frozenset(
 _TEXT_ENDINGS = (".xhtml", ".html", ".htm")
 _NCX = "application/x-dtbncx+xml"
 
-# What comes before the text, by epub:type and by its title, in the languages of Kokoro's voices and German.
+# Front matter by epub:type and by its title, in the languages of Kokoro's voices and German.
 _FRONT_TYPES = frozenset("cover titlepage halftitlepage copyright-page imprint toc dedication".split())
 _FRONT_TYPE = re.compile(
     rb"""<(?:body|section|div)\b[^>]{0,500}?\bepub:type\s*=\s*["']([\w\s-]{1,100})["']"""

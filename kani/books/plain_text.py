@@ -22,7 +22,7 @@ _CHAPTER = re.compile(
 _NUMBERED_CHAPTER = re.compile(
     r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}", re.IGNORECASE
 )
-# What opens a chapter only where its numbers count up: "III", "III. The Fox", "LETTER 1", "4".
+# Openings of chapters only where their numbers count up: "III", "III. The Fox", "LETTER 1", "4".
 _COUNTED = re.compile(
     r"(?:(?P<word>letter|part|book|stave|canto|act|scene|section|lesson|night|carta|parte|libro|acto|escena"
     r"|lettre|partie|livre|acte|brief|teil|buch|akt|lettera|atto|livro|भाग|पत्र)\s+"
@@ -119,7 +119,7 @@ def _counted(paragraphs: list[str]) -> Iterator[int]:
             if value:
                 kinds.setdefault(kind, []).append((at, value))
     for kind, found_at in kinds.items():
-        # What has one right after it is of a table of contents.
+        # A heading that another one follows at once is of a table of contents.
         places = {at for at, _ in found_at}
         opening = list(
             dropwhile(lambda each: each[1] > 1, (each for each in found_at if each[0] + 1 not in places))

@@ -17,7 +17,7 @@ MAX_TEXT_BYTES = 64 << 20
 
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
-# What begins with a mark is an item; a line that ends with two spaces ends there.
+# A line that begins with a mark is an item; a line that ends with two spaces ends there.
 _ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
 _GOES_ON = re.compile(r"(?<! {2})\n(?!\s*(?:•|\d{1,3}[.)]\s))")
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
@@ -59,7 +59,7 @@ def _read(path: Path) -> Book:
 
 
 def _markdown(text: str) -> list[Block]:
-    """Divide at headings and empty lines; of code alone the marks stay, which the speech announces."""
+    """Divide at headings and empty lines; only the marks of code stay, which the speech announces."""
     blocks: list[Block] = []
     lines: list[str] = []
     fence = ""

@@ -178,7 +178,7 @@ find("spoken").addEventListener("toggle", async () => {
   await showSpokenText(find("spoken-text"), playback.shown);
 });
 find("stop").addEventListener("click", () => quiet());
-// What was wrong with a text is not said of another.
+// A fault of one text is not said of another.
 find("text").addEventListener("input", () => find("problem").dataset.line || complain(""));
 // What is heard goes on from its sentence with the new choice.
 find("compose").addEventListener("change", () => playback.differs && speak(true));

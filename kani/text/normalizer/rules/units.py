@@ -116,11 +116,11 @@ def _compound(symbol: str, table: LanguageTable) -> Unit | None:
         one = last.forms.get("one", last.forms["other"])
         if slash:
             return first.with_forms(lambda form: f"{form} {table.per} {one}")
-        alone = first.forms.get("one", first.forms["other"])
+        singular = first.forms.get("one", first.forms["other"])
         if table.product == "word":
-            return last.with_forms(lambda form: f"{alone}{form.lower()}")
+            return last.with_forms(lambda form: f"{singular}{form.lower()}")
         if table.product == "last":
-            return last.with_forms(lambda form: f"{alone} {form}")
+            return last.with_forms(lambda form: f"{singular} {form}")
         return first.with_forms(lambda form: f"{form} {one}")
     if slash and (divisor := _compound(under, table)) is not None:
         # "10⁻¹⁸ /s"

@@ -285,7 +285,7 @@ class LanguageTable:
     units: Mapping[str, Unit]
     per: str
     product: str
-    """Which unit of a product is in the plural: "first", "last", or "word" where they are one word."""
+    """The unit of a product that is in the plural: "first", "last", or "word" where they are one word."""
     currencies: Mapping[str, Currency]
     dates: Dates
     times: Times
