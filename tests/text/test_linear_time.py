@@ -88,3 +88,8 @@ def test_stage_takes_linear_time(stage: str, unit: str) -> None:
         assert slow <= 30 * quick
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize("begun", ["5 €/kg", "5 m/s", "5 N·m", "$5 /s"])
+def test_unit_without_end_is_read(begun: str) -> None:
+    assert normalize(begun + begun[3:] * 3_000, 0, NormalizerOptions("en")).text

@@ -24,7 +24,7 @@ _JOINED = re.compile("K|°C|[ash](?![^\\W\\d_])")
 _FIGURES = re.compile(r"[^\d-]")
 _GOES_ON = frozenset("^⁻_(\\")
 _POWER_OF_TEN = re.compile(r"\^[-−]?\d{1,3}\Z|[⁰¹²³⁴-⁹]\Z")
-_LONGEST_POWER = 6
+_LONGEST_POWER, _MOST_FACTORS = 6, 8
 _LENGTHS = frozenset("m km cm mm dm µm μm nm".split())
 _RAISED = str.maketrans({figure: chr(raised) for raised, figure in RAISED.items()})
 
@@ -75,7 +75,7 @@ def _read(text: str, at: int) -> tuple[int, list[Factor]]:
     read: list[Factor] = []
     end, factors = at, read
     below = bracket = False
-    while (found := _FACTOR.match(text, at)) is not None:
+    while len(read) < _MOST_FACTORS and (found := _FACTOR.match(text, at)) is not None:
         power = int(_FIGURES.sub("", (found["power"] or "1").translate(RAISED).replace("−", "-")))
         read = [*read, (found["unit"], -power if below else power)]
         at = found.end()

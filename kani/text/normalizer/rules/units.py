@@ -14,7 +14,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import RAISED, ends_sentence
 
-_NEAR = 4
+_NEAR, _LONGEST = 4, 40
 _SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())
 """Units that no full stop is written after."""
 _COMMON = frozenset("m g l t h km".split())
@@ -93,7 +93,7 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     named = (attached and symbol.startswith("/")) or (
         _CAPITALS.fullmatch(symbol) and symbol not in _QUOTIENTS
     )
-    compound = _COMPOUND_SIGNS & {*symbol} and not named
+    compound = len(symbol) <= _LONGEST and _COMPOUND_SIGNS & {*symbol} and not named
     return (_compound(symbol, table) if compound else None), None
 
 
@@ -254,7 +254,13 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     of, slash, under = symbol.partition("/")
     known = of in table.currencies or of in table.numbers.magnitudes
     known = known or (not of and (money or len(under) > 1 or under in ("j", "s")))
-    if not slash or not known or not table.per or (not of and not money and "/" in under):
+    if (
+        not slash
+        or not known
+        or not table.per
+        or (not of and not money and "/" in under)
+        or len(symbol) > _LONGEST
+    ):
         return symbol, ""
     if symbol in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
