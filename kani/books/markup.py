@@ -26,6 +26,7 @@ _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _MAX_DEPTH = 1_000
+_LINE_END = "\0"  # no character of a document, as its own white space counts for nothing
 _ENCODINGS = frozenset(
     "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
@@ -67,8 +68,7 @@ class _Reader(HTMLParser):
         given = dict(attrs)
         if tag == "html":
             self.language = given.get("xml:lang") or given.get("lang") or ""
-        if tag == "title" and not empty and not self.title:
-            self._in_title = True
+        self._in_title |= tag == "title" and not empty and not self.title
         if tag == "math" and (formula := given.get("alttext")) and not self._skipped:
             self._texts.append(formula)
         if not empty and (self._skipped or tag in _SKIPPED or _is_unread(given)):
@@ -76,7 +76,7 @@ class _Reader(HTMLParser):
             if len(self._skipped) > _MAX_DEPTH:
                 raise UnreadableBook(f"nests elements deeper than {_MAX_DEPTH}: do not trust it")
         if tag == "br":
-            self._texts.append(" ")
+            self._texts.append(" " if self._skipped else _LINE_END)
         self._code += tag in _CODE and not empty
         if tag == "a" and "#" in (given.get("href") or ""):
             self._linked = len(self._texts)
@@ -89,8 +89,7 @@ class _Reader(HTMLParser):
         self._anchors += [name for name in (given.get("id"), given.get("name")) if name and tag != "meta"]
 
     def handle_endtag(self, tag: str) -> None:
-        if tag == "title":
-            self._in_title = False
+        self._in_title &= tag != "title"
         if tag in self._skipped:
             del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
             return
@@ -132,7 +131,8 @@ class _Reader(HTMLParser):
 
     def end_block(self) -> None:
         self._linked, self._shifted = None, []
-        text = " ".join("".join(self._texts).split())
+        lines = (" ".join(each.split()) for each in "".join(self._texts).split(_LINE_END))
+        text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
         if text:
             self.blocks.append(Block(text, self._level, tuple(self._anchors)))

@@ -224,7 +224,7 @@ def test_keys_change_with_all_that_the_speech_depends_on() -> None:
         ('<p>a</p><aside role="doc-footnote"><p>1. A note.</p></aside><p>b</p>', "a / b"),
         ("<p>a<span hidden>no<span>x</span>y</span> b</p>", "a b"),
         ('<p>a</p><div style="display: none"><p>b</p></div><p>c <span hidden>d</p><p>e</p>', "a / c / e"),
-        ('<p>area <math alttext="x^2"><mi>x</mi></math></p>', "area x^2"),
+        ('<p>area <math alttext="x^2"><mi>x</mi></math><br/>\nof<br/><br/>all</p>', "area x^2\nof\nall"),
     ],
 )  # fmt: skip
 def test_marks_of_print_are_read_as_a_reader_would(html: str, read: str) -> None:
