@@ -169,7 +169,7 @@ export class Features {
   }
 
   async #addVoice() {
-    const { VoiceDialog } = await part(() => import("./voice-dialog.js"));
+    const [{ VoiceDialog }] = await part(() => Promise.all([import("./voice-dialog.js"), fillIn(find("voice-dialog"))]));
     this.#voiceDialog ??= new VoiceDialog(async ({ id, name }) => {
       await server.learn();
       compose.choose(id);

@@ -2,13 +2,14 @@
 
 import { find, queryAll, takeDrops } from "./element.js";
 import { expected } from "./failures.js";
-import { number, seconds, t } from "./i18n.js";
+import { number, seconds, t, translate } from "./i18n.js";
 import { loudest, Microphone } from "./microphone.js";
 import { quiet } from "./player.js";
 import { sample } from "./sample.js";
 import { server, ServerError } from "./server.js";
 import { fill } from "./voices.js";
 import { wavFile } from "./wav.js";
+import "./texts-features.js";
 
 const SHORTEST_S = 3;
 const LONGEST_S = 60;
@@ -23,18 +24,18 @@ const FIELDS = { name: "voice-name", language: "voice-language", audio: "voice-f
 export class VoiceDialog {
   #dialog = find("voice-dialog");
   #kept;
-  /** What records: its microphone, pieces of samples, how many these are in all, and their rate; null for nothing. */
+  /** What records: its microphone, pieces of samples, how many these are in all, their rate, and the level that is shown; null for nothing. */
   #recorder = null;
   #beginning = false;
   #stopping = Promise.resolve();
   #recording = null;
   /** Seconds of what was recorded here; NaN of a file, which the server knows better. */
   #length = NaN;
-  #level = 0;
 
   /** @param {(voice: {id: string, name: string}) => Promise<void>} kept a voice is there that was not */
   constructor(kept) {
     this.#kept = kept;
+    translate(this.#dialog);
     find("voice-form").addEventListener("submit", (event) => {
       event.preventDefault();
       this.#keep();
@@ -72,7 +73,7 @@ export class VoiceDialog {
     this.#beginning = true;
     this.#clear();
     quiet();
-    const recorder = { microphone: null, pieces: [], samples: 0, rate: 0 };
+    const recorder = { microphone: null, pieces: [], samples: 0, rate: 0, level: 0 };
     const take = (samples, rate) => {
       if (recorder.samples >= LONGEST_S * rate) return;
       recorder.pieces.push(Int16Array.from(samples, (value) => Math.max(-1, Math.min(1, value)) * 32767));
@@ -81,8 +82,8 @@ export class VoiceDialog {
       // The microphone's last message comes after the recording has ended.
       if (recorder !== this.#recorder) return;
       const length = recorder.samples / rate;
-      this.#level = Math.max(loudest(samples), this.#level * METER_FALLS);
-      find("record-level").value = String(this.#level);
+      recorder.level = Math.max(loudest(samples), recorder.level * METER_FALLS);
+      find("record-level").value = String(recorder.level);
       find("record").ariaPressed = "true";
       find("record-text").textContent = t("clone.recording-now", { length: seconds(length) });
       if (length >= LONGEST_S) this.#stop();
@@ -108,7 +109,6 @@ export class VoiceDialog {
     await recorder.microphone.close();
     const { pieces, samples, rate } = recorder;
     const length = rate && samples / rate;
-    this.#level = 0;
     find("record-level").value = "0";
     find("record").ariaPressed = null;
     find("record-text").textContent = t("clone.record");
