@@ -34,8 +34,6 @@ handleMenus();
 
 /** Other tabs of this page: one is heard at a time, and all show the same history. */
 const otherTabs = openChannel("kani");
-/** Text and id of what was tried last. */
-let tried = { text: null, id: "" };
 compose.speak = speak;
 connection.told = lineIs;
 playback.acts = {
@@ -71,15 +69,13 @@ function speak(tries) {
   if (!tries) find("words").scrollIntoView({ block: "nearest" }); // A choice that is tried stays in view.
 }
 
-/** Keep a result; comes: more of it. What was only tried, by a chip or a voice, makes room for what the same text is tried with next. */
+/** Keep a result; comes: more of it. Then what it takes the place of goes. */
 async function keep(utterance, comes) {
-  const { choice, id } = utterance;
+  const { choice, replaces } = utterance;
   if (choice.kept === false) return;
   // Until then it has been lost.
   if (comes) return history.keep(utterance, true);
-  if (choice.tries && tried.text === choice.text) await history.delete(tried.id);
-  await features.book?.tidy(choice);
-  tried = choice.tries ? { text: choice.text, id } : { text: null, id: "" };
+  if (replaces) await history.delete(replaces);
   await history.keep(utterance, utterance.lost);
   await history.changed();
 }

@@ -22,8 +22,6 @@ const MOST_PLACES = 50;
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
 const [TELLING_S, TELLING] = [5, 0.01];
-/** What was stopped of a chapter before is a scrap. */
-const SCRAP_S = 60;
 
 await style("book.css");
 
@@ -253,12 +251,6 @@ export class Book {
     find("words").classList.toggle("titled", lettersOf(this.#book.chapters[at].title).includes(lettersOf(this.#text.split("\n", 1)[0])));
     this.#begin(aloud);
     this.#tellPlace();
-  }
-
-  /** Forget the scraps of a chapter that was read on. */
-  async tidy({ book, chapter }) {
-    const isScrap = ({ choice, stopped, seconds }) => choice?.book === book && choice.chapter === chapter && stopped && seconds < SCRAP_S;
-    if (book) for (const { id } of (await history.list()).filter(isScrap)) await history.delete(id);
   }
 
   /** Remember a place. */

@@ -16,7 +16,6 @@ export function offerTempos(list, changed) {
 /** The emotions as chips: a click chooses one and speaks a short text in it, which is how they are compared. */
 export class Emotions {
   #chips = queryAll("button", find("emotions"));
-  #value = "";
 
   /** @param {() => void} chosen called when a chip was clicked */
   constructor(chosen) {
@@ -31,14 +30,14 @@ export class Emotions {
 
   /** The emotion that is chosen, that of a chip; any other value becomes "neutral". */
   get value() {
-    return this.#value;
+    return this.#chips.find(({ tabIndex }) => tabIndex === 0).value;
   }
 
   set value(emotion) {
-    this.#value = this.#chips.some(({ value }) => value === emotion) ? emotion : "neutral";
+    const chosen = this.#chips.find(({ value }) => value === emotion) ?? this.#chips[0];
     for (const chip of this.#chips) {
-      chip.ariaPressed = String(chip.value === this.#value);
-      chip.tabIndex = chip.value === this.#value ? 0 : -1;
+      chip.ariaPressed = String(chip === chosen);
+      chip.tabIndex = chip === chosen ? 0 : -1;
     }
   }
 }

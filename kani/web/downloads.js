@@ -24,7 +24,7 @@ export async function saveVideo(shape) {
   filming = true;
   const { videoOf } = await import("./video.js");
   quiet();
-  await videoOf(playback.shown, shape, (share) => playback.stage.say(t("video.making", { percent: percent(share) })))
+  await videoOf(playback.shown, shape, (share) => playback.stage.say(t("video.making", { percent: percent(share) }), true))
     .catch(expected([DOMException, TypeError], () => complain(t("video.none"))))
     .finally(() => (filming = false));
   playback.stage.say("");

@@ -9,10 +9,12 @@ import { Player, quiet, sounds } from "./player.js";
 import { Stage } from "./stage.js";
 import { Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
-import { isMarked } from "./words.js";
+import { isLong, isMarked } from "./words.js";
 
 /** A wait for more audio that is longer is told. */
 const LONG_WAIT_MS = 1000;
+/** What was stopped earlier than that is a scrap. */
+const SCRAP_S = 60;
 
 class Playback {
   /**
@@ -30,9 +32,8 @@ class Playback {
   #sentenceAt = (text, place) => place;
   /** What was chosen when it was asked for, as JSON. */
   #chosen = "";
-  /** Timer that tells a long wait for more audio; and whether one was told. */
+  /** Timer that tells a long wait for more audio. */
   #drought = 0;
-  #slow = false;
   /** When what comes is to be kept. */
   #growth = new Growth();
   /** Called when nothing is asked for nor heard. */
@@ -59,9 +60,9 @@ class Playback {
     return this.place < 0 ? before.length : this.#sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
   }
 
-  /** What of a text that is heard is still to be heard, from its sentence on, and what is before that; neither of another text, nor of one with marks. */
+  /** What of a text that is heard is still to be heard, from its sentence on, and what is before that; neither of another text, nor of a short one, which is heard anew, or one with marks. */
   rest(text) {
-    if (!this.has(text) || isMarked(text) || text.includes("<")) return {};
+    if (!this.has(text) || !isLong(text) || isMarked(text) || text.includes("<")) return {};
     return { text: text.slice(this.sentence), before: text.slice(0, this.sentence) };
   }
 
@@ -93,7 +94,7 @@ class Playback {
     quiet();
     this.acts.begins();
     complain("");
-    const utterance = new Utterance(newId(), choice, clicked);
+    const utterance = this.#begin(choice, clicked);
     this.#take(utterance);
     this.asked = true;
     this.#growth = new Growth();
@@ -101,15 +102,28 @@ class Playback {
     if (compose.inParts(params.text)) this.#askInParts(utterance, params);
     else this.#ask(utterance, params, [{ text: params.text }]);
     // Browsers allow no sound before a click.
-    this.player.begin();
+    this.player.begin(utterance.seconds);
     this.stage.begin(utterance);
     this.connected(connection.ready);
     this.#changed();
   }
 
+  /** What comes now: after what was heard of the text before it, in the place of a scrap of that, or of what the same short text was tried with. */
+  #begin(choice, clicked) {
+    const { shown } = this;
+    const same = shown && wholeOf(shown.choice) === wholeOf(choice);
+    const said = same ? [...(choice.before ?? "").slice(shown.choice.before?.length)].length : 0;
+    const goesOn = said > 0 && shown.spans.some(([start]) => start >= said);
+    const utterance = new Utterance(newId(), goesOn ? { ...choice, text: shown.choice.text, before: shown.choice.before } : choice, clicked);
+    if (goesOn) utterance.goOn(shown, said);
+    const scrap = goesOn ? shown.stopped && shown.seconds < SCRAP_S : same && shown.choice.tries && choice.tries && !isLong(choice.text);
+    if (scrap) utterance.replaces = shown.id;
+    return utterance;
+  }
+
   /** Say what is waited for; ready: whether the server takes requests now. */
   connected(ready) {
-    if (this.asked && this.shown.samples === 0) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
+    if (this.asked && !this.shown.arrivals.length) this.stage.say(t(ready ? "status.asked" : "status.waiting"));
   }
 
   /** Silence at once, and no more work for the server. */
@@ -131,12 +145,9 @@ class Playback {
   /** Rest, or play on. */
   async pause(rests) {
     if (!this.player.busy) return;
-    navigator.mediaSession.playbackState = rests ? "paused" : "playing";
     if (!rests && this.differs) return this.speak({ ...compose.choice, ...this.rest(compose.choice.text), ...this.acts.book()?.next });
-    if (!rests && this.player.tempoChanged) return this.playFrom(this.player.heard());
-    this.#goesOn();
-    this.stage.say(t(rests ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
     await this.player.pause(rests);
+    this.#sounds();
     this.#changed();
   }
 
@@ -202,7 +213,7 @@ class Playback {
   /** Handlers of the server's answers; goesOn: asks for the next part, if there is one. */
   #answers(utterance, goesOn) {
     return {
-      progress: ({ state, position }) => state === "queued" && position && this.stage.queued(position),
+      progress: ({ state, position: place }) => state === "queued" && place && this.stage.say(t("status.queue", { place }), true),
       frame: (frame) => {
         const { samples, spans } = utterance.add(frame, performance.now());
         this.player.push(samples.slice(), utterance.sampleRate);
@@ -245,9 +256,9 @@ class Playback {
   /** Nothing more comes: what came is kept. */
   #arrived() {
     this.asked = false;
-    this.#goesOn();
+    clearTimeout(this.#drought);
     this.stage.complete();
-    if (this.shown.samples > 0) this.acts.keep(this.shown, false);
+    if (this.shown.arrivals.length) this.acts.keep(this.shown, false);
     this.#changed();
   }
 
@@ -268,25 +279,18 @@ class Playback {
       import("./subtitles.js").then(({ sentenceAt }) => (this.#sentenceAt = sentenceAt));
       this.acts.sounds(this.shown);
       if (this.shown.live) this.stage.sounds(performance.now() - this.shown.askedAt + 1000 * this.player.latency);
-      this.stage.say(t(this.shown.live ? "status.speaking" : "status.replay"));
+      this.#sounds();
     }
-    if (kind === "dry" && this.asked) {
-      this.#drought = setTimeout(() => {
-        this.#slow = true;
-        this.stage.say(t("status.slow"));
-      }, LONG_WAIT_MS);
-    }
-    if (kind === "playing") this.#goesOn();
+    if (kind === "dry" && this.asked) this.#drought = setTimeout(() => this.stage.say(t("status.slow")), LONG_WAIT_MS);
+    if (kind === "playing") this.#sounds();
     if (kind === "silent") complain(t("problem.player"));
     if ((kind === "ended" || kind === "silent") && !this.asked) this.#heardOut();
   }
 
-  /** Playback goes on. */
-  #goesOn() {
+  /** Say that something is heard, or rests. */
+  #sounds() {
     clearTimeout(this.#drought);
-    if (!this.#slow) return;
-    this.#slow = false;
-    this.stage.say(t("status.speaking"));
+    this.stage.say(t(this.player.paused ? "status.paused" : this.shown.live ? "status.speaking" : "status.replay"));
   }
 
   #changed() {

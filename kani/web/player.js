@@ -109,11 +109,6 @@ export class Player {
   /** Load what another tempo needs. */
   load = async () => (this.#TimeStretch ??= (await import("./time-stretch.js")).TimeStretch);
 
-  /** True if another tempo was chosen since the stream began. */
-  get tempoChanged() {
-    return this.#nextTempo !== this.#tempo;
-  }
-
   /** Prepare for sound without playing any; needs no click. Resolves to whether there is a device that plays. */
   open() {
     this.#opening ??= this.#open().catch((error) => {
@@ -143,11 +138,11 @@ export class Player {
     return true;
   }
 
-  /** Begin a stream; call it on a click, as browsers allow no sound before one. */
-  begin() {
+  /** Begin a stream, at a second of the utterance; call it on a click, as browsers allow no sound before one. */
+  begin(offset = 0) {
     this.#gate = new StartGate(this.#pace / this.#nextTempo);
     this.#comes = true;
-    return this.#begin(0);
+    return this.#begin(offset);
   }
 
   /** Play an utterance from second ``position`` on, of what has come of it; what comes later is pushed. @param {boolean} complete nothing more will come @param {boolean} rests it is only heard once it is played on */

@@ -6,9 +6,10 @@ import { clock, number, percent, seconds, t } from "./i18n.js";
 import { Memory, remember } from "./storage.js";
 import { heardVoice, languageName, nameOf } from "./voices.js";
 import { Waveform } from "./waveform.js";
-import { UNSPACED, withoutMarks, Words } from "./words.js";
+import { isLong, UNSPACED, withoutMarks, Words } from "./words.js";
 
-const PLACES_EVERY_MS = 2000;
+/** What changes often is said as seldom. */
+const SELDOM_MS = 2000;
 /** Code units of the text of a result that its player shows. */
 const LONGEST_TITLE = 160;
 /** What is shown beside a result only. */
@@ -29,10 +30,9 @@ export class Stage {
   #arrivals = null;
   #utterance = null;
   #stopDrawing = () => {};
-  /** Id of the utterance with the figures that are shown. */
-  #measured = "";
-  #place = 0;
-  #placing = 0;
+  /** When something was said that changes often, and the timer of what is said next. */
+  #said = 0;
+  #saying = 0;
   /** Characters of a second of speech at the usual speed: of each voice, and of the utterance; and what is known of that before. */
   #paces = new Memory("kani.paces", () => localStorage);
   #pace = USUAL_PACE;
@@ -73,7 +73,7 @@ export class Stage {
     offerTempos(find("tempo"), async (tempo) => {
       find("tempo-shown").textContent = find("tempo").selectedOptions[0].text;
       await player.setTempo(tempo);
-      if (player.busy && !player.paused) seek(player.heard());
+      if (player.busy) seek(player.heard(), player.paused);
     });
   }
 
@@ -105,19 +105,16 @@ export class Stage {
     this.#utterance = utterance;
     find("edit").hidden = false;
     // On a phone it has a book's room.
-    find("page-of-text").classList.toggle("long", text.length > 400);
+    find("page-of-text").classList.toggle("long", isLong(text));
     this.#showWords(true);
-    this.#words.begin(text, language, before);
+    this.#words.begin(text, language, before, utterance.begun.characters > 0);
     this.#waveform.begin();
     this.#waveform.earlier = earlier;
     find("of").textContent = [chapter, title].filter(Boolean).join(" · ") || withoutMarks(text).slice(0, LONGEST_TITLE);
-    if (utterance.live) {
-      this.#measured = utterance.id;
-      for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
-    }
+    if (utterance.live) for (const name of ["first", "factor", "audio", "chunks"]) find(`figure-${name}`).textContent = "–";
     find("told").textContent = "";
     // An utterance from the history has no figures of its arrival.
-    query("#details .live").hidden = utterance.id !== this.#measured;
+    query("#details .live").hidden = !utterance.live && !utterance.arrivals.length;
     for (const id of PARTS) find(id).hidden = false;
     find("spoken").open = false;
     for (const piece of utterance.pieces) this.#waveform.add(piece, utterance.sampleRate);
@@ -139,22 +136,16 @@ export class Stage {
     this.say("");
   }
 
-  /** Say what happens, to the eye and to a screen reader. */
-  say(words) {
-    clearTimeout(this.#placing);
-    this.#placing = 0;
-    tell(find("status"), words);
-  }
-
-  /** Say the place in the queue, but not every change of it: a screen reader reads each aloud. */
-  queued(place) {
-    this.#place = place;
-    if (this.#placing) return;
-    this.say(t("status.queue", { place }));
-    this.#placing = setTimeout(() => {
-      this.#placing = 0;
-      if (this.#place !== place) this.queued(this.#place);
-    }, PLACES_EVERY_MS);
+  /** Say what happens, to the eye and to a screen reader; seldom: not every change, as each is read aloud. */
+  say(words, seldom = false) {
+    clearTimeout(this.#saying);
+    const now = performance.now();
+    if (seldom && now < this.#said + SELDOM_MS) {
+      this.#saying = setTimeout(() => this.say(words), this.#said + SELDOM_MS - now);
+    } else {
+      tell(find("status"), words);
+      if (seldom) this.#said = now;
+    }
   }
 
   /** A chunk has come, and the spans it brought. */
@@ -173,24 +164,22 @@ export class Stage {
 
   /** Foresee the length of the whole by the pace of what has come; comes: more does. */
   #foresee(comes) {
-    const { progress, seconds: length, choice: { text, chapter, speed = 1 }, stopped, lost } = this.#utterance;
+    const { progress, seconds: length, begun, choice: { text, chapter, speed = 1 }, stopped, lost } = this.#utterance;
     const said = progress * text.length;
     const { pace, telling } = this.#known;
-    this.#pace = (telling + said) / (telling / pace + length * speed);
+    this.#pace = (telling + said - begun.characters) / (telling / pace + (length - begun.seconds) * speed);
     // A chapter that was stopped is as long as it was.
     const more = comes || ((stopped || lost) && chapter);
     this.#foreseen = length + (more ? (text.length - said) / (this.#pace * speed) : 0);
   }
 
-  /** Seconds before a text in its chapter: those that were heard in the utterance before, the rest by the pace. */
+  /** Seconds before a text in its chapter: those that came in the utterance before, the rest by the pace. */
   #earlierTo({ text, before = "", speed = 1 }) {
-    const { choice, spans } = this.#utterance ?? { choice: { text: "" }, spans: [] };
+    const { choice, progress, seconds: length } = this.#utterance ?? { choice: { text: "" } };
     const shown = choice.before ?? "";
     if (!before || shown + choice.text !== before + text) return before.length / (this.#pace * speed);
-    if (before.length < shown.length) return this.#waveform.earlier * (before.length / shown.length);
-    const place = [...choice.text.slice(0, before.length - shown.length)].length;
-    const [at, , second] = spans.findLast(([start]) => start <= place) ?? [0, 0, 0];
-    return this.#waveform.earlier + second + (place - at) / (this.#pace * speed);
+    if (before.length <= shown.length) return this.#waveform.earlier * (before.length / shown.length);
+    return this.#waveform.earlier + length + (before.length - shown.length - progress * choice.text.length) / (this.#pace * speed);
   }
 
   /** The first sound is heard ``milliseconds`` after the click. */

@@ -209,7 +209,6 @@ export class TalkPanel {
     quiet();
     this.#shown = { id: this.#shown.id || newId(), time: Date.now() };
     this.#remember();
-    this.#view.take.hidden = this.#view.fresh.hidden = true;
     tell(this.#view.status, t("line.connecting"));
     this.#player.volume = find("volume").valueAsNumber;
     this.#session = new TalkSession(this.#player, this.#settings, this.#handlers(), this.#lines.lines);
@@ -270,23 +269,23 @@ export class TalkPanel {
     this.#keep();
     this.#rests();
     this.#meter.rest();
-    const some = this.#lines.lines.length > 0;
-    this.#view.take.hidden = this.#view.fresh.hidden = !some;
-    this.#view.more.open = !some;
-    this.#view.stop.hidden = this.#view.end.hidden = true;
+    this.#view.more.open = !this.#lines.lines.length;
+    this.#view.stop.hidden = true;
     tell(this.#view.status, "");
     this.#invite();
   }
 
   /** Say what the round button does. */
   #invite() {
-    const { name, invitation } = this.#view;
+    const { name, invitation, take, fresh } = this.#view;
+    const some = this.#lines.lines.length > 0;
     const listens = Boolean(this.#session?.microphone);
     const held = this.#holds ? Boolean(this.#session?.held) : listens;
     this.#button.ariaPressed = String(held);
     const does = this.#holds ? (held ? "talk.release" : "talk.hold") : "talk.end";
-    const begins = this.#session ? "listen.start" : this.#lines.lines.length ? "talk.go-on" : "talk.start";
+    const begins = this.#session ? "listen.start" : some ? "talk.go-on" : "talk.start";
     name.textContent = invitation.textContent = t(listens ? does : begins);
+    take.hidden = fresh.hidden = Boolean(this.#session) || !some;
     // By hands-free the round button ends it, while it listens.
     this.#view.end.hidden = !this.#session || (listens && !this.#holds);
   }

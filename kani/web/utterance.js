@@ -21,8 +21,13 @@ export class Utterance {
   #before = { characters: 0, seconds: 0 };
   /** Seconds of silence before its first sample. */
   #pause = 0;
+  /** What it begins with of another one: code points, seconds, and what spoke them. */
+  begun = { characters: 0, seconds: 0 };
+  #passages = [];
   /** True while this page asked for it itself, so that its coming can be watched: it is not played again. */
   live = true;
+  /** Id of the one that it takes the place of, "" for none. */
+  replaces = "";
   /** True if it was stopped before all had come. */
   stopped = false;
   /** True if its connection broke before all had come. */
@@ -40,13 +45,27 @@ export class Utterance {
     this.askedAt = askedAt;
   }
 
+  /** Begin with what was heard of the same text in another manner, up to the code point ``start`` of a sentence. */
+  goOn({ pieces, spans, sampleRate, result }, start) {
+    const seconds = spans.find(([from]) => from >= start)[2];
+    this.begun = { characters: start, seconds };
+    this.spans = spans.filter(([from]) => from < start);
+    this.sampleRate = sampleRate;
+    for (const piece of pieces) this.#keep(piece.subarray(0, Math.max(0, Math.round(seconds * sampleRate) - this.samples)));
+    this.#passages = [result, ...(result?.passages ?? [])].filter(Boolean);
+  }
+
+  #keep(samples) {
+    this.pieces.push(samples);
+    this.samples += samples.length;
+  }
+
   /** Take a frame that came at ``now``; return its samples and spans, as parts of the whole. */
   add({ metadata, samples: given }, now) {
     this.sampleRate ||= metadata.sample_rate;
     this.result ??= metadata.speaker ?? null;
     const samples = this.#afterPause(resampled(given, metadata.sample_rate, this.sampleRate));
-    this.pieces.push(samples);
-    this.samples += samples.length;
+    this.#keep(samples);
     this.arrivals.push([(now - this.askedAt) / 1000, this.seconds]);
     const { characters, seconds } = this.#before;
     const spans = (metadata.spans ?? []).map(([start, end, from, to]) => [start + characters, end + characters, from + seconds, to + seconds]);
@@ -56,14 +75,14 @@ export class Utterance {
 
   /** Audio and spans from now on belong to the text from code point ``start`` on. @param {number} pause seconds of silence before it */
   beginPart(start, pause) {
-    this.#before = { characters: start, seconds: this.seconds };
+    this.#before = { characters: this.begun.characters + start, seconds: this.seconds };
     this.#pause = pause;
   }
 
   /** Take the result of a part. */
   addResult(result) {
     const before = this.#complete ? this.result : null;
-    const { voice = result.voice, passages = [], unused = [] } = before ?? {};
+    const { voice = result.voice, passages = this.#passages, unused = [] } = before ?? {};
     const other = result.voice === voice ? [] : [{ engine: result.engine, voice: result.voice, language: result.language }];
     this.result = {
       ...(before ?? result),
@@ -97,7 +116,7 @@ export class Utterance {
 
   /** Seconds that a second of audio took to come; NaN before any came. */
   get factor() {
-    return this.arrivals.length ? this.arrivals.at(-1)[0] / this.seconds : NaN;
+    return this.arrivals.length ? this.arrivals.at(-1)[0] / (this.seconds - this.begun.seconds) : NaN;
   }
 }
 

@@ -17,6 +17,8 @@ const SPACED_WORD = /^(\s*)([\p{Sc}\p{Ps}\p{Pi}¿¡"'#@+-]*[\p{L}\p{N}](?:[^\s<>
 export const UNSPACED = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}\p{scx=Laoo}\p{scx=Khmr}\p{scx=Mymr}\p{scx=Tibt}\u3000-\u303f\uff00-\uffef]/u;
 /** A mark of the page: the id of the voice that speaks from there on, or a pause. */
 export const MARK = /\[(?:voice:([^[\]\n]*)|pause:[^[\]\n]*)\]/giu;
+/** Whether a text is more than a sentence or two. */
+export const isLong = (text) => text.length > 400;
 /** Whether a text has such marks. */
 export const isMarked = (text) => text.search(MARK) >= 0;
 /** Marks that a name may follow that is not spoken: a tag, or code. */
@@ -53,14 +55,15 @@ export class Words {
   constructor(box) {
     this.#box = box;
     for (const kind of ["wheel", "touchmove", "keydown"]) box.addEventListener(kind, () => (this.#scrolled = performance.now()), { passive: true });
+    box.addEventListener("scroll", () => this.#scrolled > 0 && "sounds" in find("stage").dataset && this.#follow(this.#lit));
     find("follow").addEventListener("click", () => {
       this.#scrolled = -Infinity;
       this.#follow(this.#lit);
     });
   }
 
-  /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or "". */
-  begin(text, language, before = "") {
+  /** Show ``text``, before anything of it is heard, after what was said before it; language: a BCP 47 tag or ""; stays: it was shown, and is where the reader has it. */
+  begin(text, language, before = "", stays = false) {
     this.#segmenter = new Intl.Segmenter(language || undefined, { granularity: "word" });
     const whole = before.lastIndexOf("\n") + 1;
     this.#before.replaceChildren(...(whole ? [make("div", { textContent: before.slice(0, whole) })] : []), before.slice(whole));
@@ -74,9 +77,10 @@ export class Words {
     this.#passed = this.#end = this.#known = 0;
     this.#words = [];
     this.#current = -1;
-    this.#scrolled = -Infinity;
     this.#lit = this.#next;
     this.#foresee();
+    if (stays) return;
+    this.#scrolled = -Infinity;
     // No empty line above the first one.
     if (before) reveal(this.#box, this.#next, before.endsWith("\n") ? 0 : 1);
     else this.#box.scrollTop = 0;

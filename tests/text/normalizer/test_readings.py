@@ -87,12 +87,7 @@ def test_number_cut_into_segments_is_spoken_digit_by_digit() -> None:
     assert normalize("XXI", 0, SPANISH, preceding="en el siglo ").text == "veintiuno"
 
 
-LEAST = {"es": 110, "en": 110, "fr": 50, "de": 50, "it": 45, "pt": 45, "ar": 40, "hi": 65, "zh": 65, "ja": 65}
 GOAL = 0.97
-CATEGORIES = frozenset(
-    "cardinal ordinal decimal range fraction time date year money unit percent sign phone roman "
-    "abbreviation acronym initials email url file hashtag emoji punctuation caps invisible agreement".split()
-)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
