@@ -94,6 +94,7 @@ async function saveAs(kind) {
 }
 
 function buttons() {
+  features.changed();
   const some = playback.shown !== null && playback.shown.samples > 0;
   const left = document.activeElement === find("stop") && !playback.busy;
   find("stop").hidden = !playback.busy;

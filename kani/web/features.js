@@ -7,7 +7,6 @@ import { complain, expected } from "./failures.js";
 import { history } from "./history.js";
 import { t } from "./i18n.js";
 import { handleTabs } from "./navigation.js";
-import { playback } from "./playback.js";
 import { quiet } from "./player.js";
 import { inWords, server } from "./server.js";
 import { Draft, Memory } from "./storage.js";
@@ -92,14 +91,14 @@ export class Features {
 
   /** An utterance is heard: the keys of a keyboard or headset act on it. */
   async plays({ choice, result }) {
-    const end = playback.ended();
     const { MediaKeys } = await import("./media-keys.js");
     this.#mediaKeys ??= new MediaKeys();
     const said = { title: find("of").textContent, artist: nameOf(heardVoice(choice, result)) || "Kani" };
     await this.#mediaKeys.plays({ ...said, ...this.book?.told(choice) });
-    await end;
-    this.#mediaKeys.ends();
   }
+
+  /** What is heard began, rests or has ended. */
+  changed = () => this.#mediaKeys?.changed();
 
   /** Take what the server says it can do. */
   learned(health) {

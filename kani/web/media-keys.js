@@ -17,6 +17,8 @@ const KEYS = { " ": ".round", ArrowLeft: "[value=ArrowLeft]", ArrowRight: "[valu
 const TURNS = [["previoustrack", "book-previous"], ["nexttrack", "book-next"]];
 
 export class MediaKeys {
+  /** The lock that keeps the screen lit, as a promise; nothing without one. */
+  #lit;
   #silence = new Audio(URL.createObjectURL(wavFile([new Int16Array(SILENCE_S * SILENCE_RATE)], SILENCE_RATE)));
 
   constructor() {
@@ -29,6 +31,7 @@ export class MediaKeys {
       seekbackward: () => find("back").click(),
       seekforward: () => find("forward").click(),
     };
+    document.addEventListener("visibilitychange", this.changed);
     for (const key of /** @type {MediaSessionAction[]} */ (Object.keys(keys))) navigator.mediaSession.setActionHandler(key, keys[key]);
   }
 
@@ -36,16 +39,22 @@ export class MediaKeys {
   async plays(told) {
     navigator.mediaSession.metadata = new MediaMetadata(told);
     for (const [key, id] of TURNS) navigator.mediaSession.setActionHandler(key, told.album ? () => find(id).click() : null);
-    navigator.mediaSession.playbackState = "playing";
+    this.changed();
     // A browser may allow no sound yet, or have no device.
     await this.#silence.play().catch(expected([DOMException], () => {}));
   }
 
-  /** Nothing is heard any more. */
-  ends() {
-    this.#silence.pause();
-    navigator.mediaSession.playbackState = "none";
-  }
+  /** Something is heard, rests, or has ended: tell the system, and keep the screen lit for those who read along. */
+  changed = () => {
+    const { busy, player: { paused } } = playback;
+    if (!busy) this.#silence.pause();
+    navigator.mediaSession.playbackState = paused ? "paused" : busy ? "playing" : "none";
+    const lights = busy && !paused && !document.hidden;
+    if (lights === Boolean(this.#lit)) return;
+    this.#lit?.then((lock) => lock?.release());
+    // The system may refuse it, as to save power.
+    this.#lit = lights ? navigator.wakeLock?.request("screen").catch(expected([DOMException], () => null)) : null;
+  };
 }
 
 /** What a click gave the focus, while it has that: the space bar is not meant for it, though browsers show its ring once a key is pressed. */
