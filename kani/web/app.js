@@ -201,10 +201,6 @@ for (const id of ["code", "details"]) {
     query("summary", find(id)).focus();
   });
 }
-find("voice-chip").addEventListener("click", () => {
-  find("gallery").focus({ preventScroll: true });
-  find("gallery-title").scrollIntoView({ block: "start" });
-});
 find("share").addEventListener("click", async () => {
   const { share } = await import("./share-link.js");
   find("shared").textContent = await share(compose.choice);
@@ -215,7 +211,7 @@ otherTabs?.addEventListener("message", ({ data }) => {
 });
 document.addEventListener("keydown", (event) => {
   // In a field of a search it empties that.
-  const elsewhere = document.querySelector("dialog[open], [type=search]:focus");
+  const elsewhere = document.querySelector("dialog[open], [popover], [type=search]:focus");
   if (event.key === "Escape" && !elsewhere) quiet();
 });
 

@@ -307,7 +307,6 @@ class Compose {
     // The first text is that of the page's language, which may be another one next time.
     const first = text === t("text.first");
     const given = text.trim() === this.#given.trim();
-    find("example").hidden = text.trim() !== "";
     const beginning = text.slice(0, SIZES.middle + 1);
     const width = beginning.length + (beginning.match(WIDE)?.length ?? 0);
     find("page-of-text").dataset.letters = Object.keys(SIZES).find((size) => width <= SIZES[size]) ?? "small";

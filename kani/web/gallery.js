@@ -15,6 +15,7 @@ const FEW = 5;
 
 export class Gallery {
   #face = query(".face", /** @type {HTMLTemplateElement} */ (document.getElementById("gallery-face")).content);
+  #box = query(".gallery");
   #list = find("gallery");
   #search = find("gallery-search");
   #language = find("gallery-language");
@@ -46,6 +47,14 @@ export class Gallery {
       this.#draw();
     });
     find("voice").addEventListener("chosen", () => this.#draw());
+    this.#box.addEventListener("toggle", ({ newState }) => newState === "closed" && this.#box.removeAttribute("popover"));
+    find("voice-chip").addEventListener("click", () => {
+      // Where they are not beside the text they come over it, if the browser can do that.
+      if (window.innerWidth < 980) this.#box.popover = "auto";
+      if (this.#box.matches("[popover]")) this.#box.showPopover();
+      this.#list.focus({ preventScroll: true });
+      find("gallery-title").scrollIntoView({ block: "start" });
+    });
   }
 
   /** Show these voices. */
@@ -201,6 +210,7 @@ export class Gallery {
   #choose(voice) {
     const foreign = this.#isForeign(voice, this.#tongue);
     compose.choose(voice.id === compose.choice.voice ? "" : voice.id, foreign ? this.#tongue : "");
+    this.#box.removeAttribute("popover");
     if (!find("compose-panel").hidden && compose.choice.text) compose.speak(true);
   }
 

@@ -104,6 +104,13 @@ def test_words_light_up_in_view_and_the_page_begins_with_few_controls(
     if touch:
         small = [control["name"] for control in page.evaluate(CONTROLS) if control["height"] < 44]
         assert small == ["Skip to the text"]
+        # The voices come over the text, until one is taken.
+        page.click("#voice-chip")
+        expect(page.locator("#gallery")).to_be_focused()
+        expect(page.locator(CARDS).first).to_be_in_viewport()
+        page.click(f"{CARDS} >> nth=1")
+        expect(page.locator("#voice-chip")).to_be_focused()
+        expect(page.locator("#words .now")).to_be_in_viewport()
     page.click("#edit")
     expect(page.locator("#text")).to_be_focused()
     expect(page.locator("#words")).to_be_hidden()
