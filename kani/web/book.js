@@ -34,9 +34,9 @@ export class Book {
   #at = 0;
   /** The id of the book that is open, and the text that was there before it. */
   #open = new Draft("kani.book");
-  /** How this tab has its audiobook made, as JSON, "" if it has none made. */
-  #makes = new Memory("kani.making", () => sessionStorage);
+  /** The audiobook that is made: {book, manner, stop: an AbortController}, null for none; and id and manner of that, for a reload. */
   #making = null;
+  #makes = new Memory("kani.making", () => sessionStorage);
   /** Ends that the book that was closed can be brought back. */
   #closed = () => {};
 
@@ -52,22 +52,12 @@ export class Book {
       this.#use(at, 0);
     });
     pressing("edit", () => find("edit").click());
-    pressing("close", () => {
-      this.#leave();
-      if (find("words").textContent === this.#text) {
-        quiet();
-        playback.stage.hide();
-      }
-      // The text before it comes back, if nothing else was typed meanwhile.
-      if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
-      this.#book = null;
-      this.#open.object = {};
-      this.#box.hidden = true;
-      find("text").focus();
-    });
+    pressing("close", () => this.#close());
+    // A phone's Back would leave the page.
+    window.addEventListener("popstate", () => this.#book && !window.history.state && !window.location.hash && this.#close());
     pressing("other", () => find("book-file").click());
     pressing("make", () => this.#make());
-    pressing("cancel", () => this.#making?.abort());
+    pressing("cancel", () => this.#making.stop.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
@@ -100,40 +90,35 @@ export class Book {
     if (!entry && !compose.choice.text) compose.give(typed);
     if (!entry || this.#book) return;
     this.show(entry, true);
-    if (this.#makes.text && entry.file) this.#make(this.#makes.object);
+    const made = this.#makes.text && (await history.find(this.#makes.object.id));
+    if (made) this.#make(made, this.#makes.object.manner);
   }
 
   /** Show a book where it was left; again: the text that is there may be its own. */
   show(entry, again = false) {
     this.#closed();
-    if (this.#book && this.#makes.text) this.#leave();
     const typed = this.#book || again ? this.#open.object.typed : compose.choice.text;
     if (this.#book) quiet(); // Its place is not one of this book.
     this.#book = entry;
     this.#open.object = { id: entry.id, typed };
-    if (!again) this.#makes.text = "";
+    if (!window.history.state) window.history.pushState("book", "");
     if (!again) compose.suit(entry.language, this.#place[3]);
     // A book that was read to its end begins anew.
     const [at, from] = !again && shareRead(entry) === 1 ? [entry.start ?? 0, 0] : this.#place;
     // The ring of the focus is for who uses the keyboard; a text always has it.
     const focusVisible = document.activeElement.matches("button:focus-visible");
-    this.#introduce(entry);
-    this.#use(Math.min(at, entry.chapters.length - 1), from, false, again);
-    if (!again) find("chapter").focus({ focusVisible });
-  }
-
-  /** Show what a book is called, and its chapters; no audiobook is made of it yet. */
-  #introduce({ title, author, chapters, cover }) {
+    const { title, author, chapters, cover } = entry;
     find("book-title").textContent = title;
     find("book-author").textContent = author;
     find("book-letter").textContent = [...title][0] ?? "";
     find("book-chapters").textContent = t("book.chapters", { title });
-    find("chapter").replaceChildren(...chapters.map((chapter, at) => new Option(/\d/.test(chapter.title) ? chapter.title : `${at + 1}. ${chapter.title}`, String(at))));
+    find("chapter").replaceChildren(...chapters.map((chapter, n) => new Option(/\d/.test(chapter.title) ? chapter.title : `${n + 1}. ${chapter.title}`, String(n))));
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
-    tell(find("book-state"), "");
-    this.#works(false);
+    if (!this.#making) tell(find("book-state"), "");
     this.#box.hidden = false;
+    this.#use(Math.min(at, chapters.length - 1), from, false, again);
+    if (!again) find("chapter").focus({ focusVisible });
   }
 
   /** Show whether an audiobook is being made. */
@@ -273,35 +258,45 @@ export class Book {
     if (kept) tell(kept, percent(share));
   }
 
-  /** Make room, and stop making the audiobook: the book can be brought back, and what was done with it goes on. */
-  #leave() {
-    const [book, manner, aloud] = [this.#book, this.#makes.text && this.#makes.object, playback.has(this.#text) && !playback.player.paused];
-    this.#making?.abort();
-    this.#making = null;
-    this.#closed = offerUndo(`${t("book.closed")} ${manner && t("book.cut")}`.trim(), () => {
+  /** Close the book, and stop making an audiobook: the book can be brought back, and what was done with it goes on. */
+  #close() {
+    const [book, making, aloud] = [this.#book, this.#making, playback.has(this.#text) && !playback.player.paused];
+    making?.stop.abort();
+    this.#closed = offerUndo(`${t("book.closed")} ${making ? t("book.cut") : ""}`.trim(), () => {
       this.show(book);
-      if (manner) this.#make(manner);
+      if (making) this.#make(making.book, making.manner);
       if (aloud) compose.speak(false);
     }, "chapter");
+    if (find("words").textContent === this.#text) {
+      quiet();
+      playback.stage.hide();
+    }
+    // The text before it comes back, if nothing else was typed meanwhile.
+    if (this.reads(compose.choice)) compose.give(this.#open.object.typed);
+    this.#book = null;
+    this.#open.object = {};
+    this.#box.hidden = true;
+    find("text").focus();
+    if (window.history.state) window.history.back();
   }
 
-  /** Have the audiobook made and saved; after a reload, and after it was stopped, it goes on where it was. */
-  async #make(given = null) {
-    const { file, title } = this.#book;
-    const state = find("book-state");
-    if (!file) return (state.textContent = t("book.gone"));
-    const making = (this.#making = new AbortController());
+  /** Have an audiobook made and saved, whatever book is open by then; after a reload, and after it was stopped, it goes on where it was. */
+  async #make(book = this.#book, given = null) {
+    const { file, title, id } = book;
+    const says = (words) => tell(find("book-state"), words && this.#book?.id !== id ? `${title} · ${words}` : words);
+    if (!file) return says(t("book.gone"));
     const { voice, language, emotion, speed } = compose.choice;
     const manner = given ?? { ...(voice && { voice }), ...(language && { language }), ...(emotion !== "neutral" && { emotion }), ...(speed !== 1 && { speed }) };
-    this.#makes.text = JSON.stringify(manner);
+    const making = (this.#making = { book, manner, stop: new AbortController() });
+    this.#makes.text = JSON.stringify({ id, manner });
     this.#works(true);
-    tell(state, t("book.begins"));
+    says(t("book.begins"));
     let [share, kept, lost, first] = [0, 0, false, null];
     try {
-      for await (const event of server.audiobook(file, manner, making.signal)) {
+      for await (const event of server.audiobook(file, manner, making.stop.signal)) {
         if (event.stage === "done") {
           saveFile(await server.audiobookFile(event.id), `${title.replaceAll(/[/\\:]/g, "-")}.m4b`);
-          tell(state, t("book.made"));
+          says(t("book.made"));
         } else if (event.stage) {
           [share, kept] = [event.share, event.kept].map((part) => (event.stage === "speaking" ? SPEAKING * part : SPEAKING + (1 - SPEAKING) * part));
           find("book-bar").value = String(share);
@@ -309,19 +304,20 @@ export class Book {
           if (event.share > event.kept) first ??= { share, at: performance.now() };
           const passed = first ? (performance.now() - first.at) / 1000 : 0;
           const time = (passed * (1 - share)) / (share - first?.share);
-          tell(state, t(passed > Math.max(TELLING_S, TELLING * time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
+          says(t(passed > Math.max(TELLING_S, TELLING * time) ? "book.left" : "book.making", { percent: percent(share), time: clock(time) }));
         }
       }
     } catch (error) {
-      if (!making.signal.aborted && !(error instanceof ServerError)) throw error;
-      if (this.#making === making) tell(state, share ? t("book.stopped", { percent: percent(kept) }) : "");
+      if (!making.stop.signal.aborted && !(error instanceof ServerError)) throw error;
+      says(share ? t("book.stopped", { percent: percent(kept) }) : "");
       if (error instanceof ServerError) complain(error.words);
       // A page that is loaded anew loses the server, too, and goes on then.
       lost = error instanceof ServerError && error.kind === "offline";
     } finally {
-      // Another book may be open, or another audiobook have been begun.
+      // Another one may have been begun.
       if (this.#making === making) {
-        this.#makes.text = lost ? JSON.stringify(manner) : "";
+        this.#making = null;
+        if (!lost) this.#makes.text = "";
         const focused = document.activeElement === find("book-cancel");
         this.#works(false);
         if (focused) find("chapter").focus();
