@@ -8,8 +8,9 @@ const BAR = 3;
 const GAP = 2;
 const SHORTEST_S = 3;
 const QUIETEST = 0.05;
-/** Seconds that a key moves by. */
-const STEPS = { ArrowRight: 5, ArrowUp: 5, ArrowLeft: -5, ArrowDown: -5, PageUp: 10, PageDown: -10, Home: -Infinity, End: Infinity };
+/** Steps that a key moves by, of so many seconds, and of more where there are many. */
+const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, PageUp: 2, PageDown: -2, Home: -Infinity, End: Infinity };
+const [STEP_S, LONG_STEP_S, LONG_S] = [5, 15, 120];
 
 export class Waveform {
   #clear;
@@ -53,7 +54,7 @@ export class Waveform {
     element.addEventListener("keydown", (event) => {
       if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
-      const second = this.#within(this.#position + STEPS[event.key]);
+      const second = this.#within(this.#position + STEPS[event.key] * (this.#scale > LONG_S ? LONG_STEP_S : STEP_S));
       // At once, so that another key goes on from there.
       this.draw(second);
       seek(second);

@@ -447,7 +447,7 @@ def test_buttons_step_back_and_forward_and_another_book_is_opened(visit: Visit, 
     page = visitor.page
     expect(page.locator("#back")).to_be_hidden()
     read_long(page, tmp_path, BEGUN)
-    for name, way in (("Five seconds back", "<"), ("Five seconds ahead", ">")):
+    for name, way in (("Skip back", "<"), ("Skip ahead", "> 14 +")):
         box = page.get_by_role("button", name=name).bounding_box()
         assert box and min(box["width"], box["height"]) >= 44
         before = float(page.get_attribute("#waveform", "aria-valuenow") or 0)
