@@ -53,8 +53,8 @@ export class Book {
     });
     pressing("edit", () => find("edit").click());
     pressing("close", () => this.#close());
-    // A phone's Back would leave the page.
-    window.addEventListener("popstate", () => this.#book && !window.history.state && !window.location.hash && this.#close());
+    // A phone's Back would leave the page. The link that skips to the text goes nowhere.
+    window.addEventListener("popstate", () => this.#book && !window.history.state && window.location.hash !== "#text" && this.#close());
     pressing("other", () => find("book-file").click());
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making.stop.abort());
@@ -91,7 +91,7 @@ export class Book {
     if (!entry || this.#book) return;
     this.show(entry, true);
     const made = this.#makes.text && (await history.find(this.#makes.object.id));
-    if (made) this.#make(made, this.#makes.object.manner);
+    if (made?.file) this.#make(made, this.#makes.object.manner);
   }
 
   /** Show a book where it was left; again: the text that is there may be its own. */
@@ -115,7 +115,7 @@ export class Book {
     find("chapter").replaceChildren(...chapters.map((chapter, n) => new Option(/\d/.test(chapter.title) ? chapter.title : `${n + 1}. ${chapter.title}`, String(n))));
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
-    if (!this.#making) tell(find("book-state"), "");
+    tell(find("book-state"), "");
     this.#box.hidden = false;
     this.#use(Math.min(at, chapters.length - 1), from, false, again);
     if (!again) find("chapter").focus({ focusVisible });

@@ -146,9 +146,10 @@ class Playback {
   async pause(rests) {
     if (!this.player.busy) return;
     if (!rests && this.differs) return this.speak({ ...compose.choice, ...this.rest(compose.choice.text), ...this.acts.book()?.next });
-    await this.player.pause(rests);
+    const rested = this.player.pause(rests);
     this.#sounds();
     this.#changed();
+    await rested;
   }
 
   /** Play something that is kept; pieces: its samples. */

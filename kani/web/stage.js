@@ -31,7 +31,7 @@ export class Stage {
   #utterance = null;
   #stopDrawing = () => {};
   /** When something was said that changes often, and the timer of what is said next. */
-  #said = 0;
+  #said = -SELDOM_MS;
   #saying = 0;
   /** Characters of a second of speech at the usual speed: of each voice, and of the utterance; and what is known of that before. */
   #paces = new Memory("kani.paces", () => localStorage);
@@ -139,13 +139,11 @@ export class Stage {
   /** Say what happens, to the eye and to a screen reader; seldom: not every change, as each is read aloud. */
   say(words, seldom = false) {
     clearTimeout(this.#saying);
-    const now = performance.now();
-    if (seldom && now < this.#said + SELDOM_MS) {
-      this.#saying = setTimeout(() => this.say(words), this.#said + SELDOM_MS - now);
-    } else {
-      tell(find("status"), words);
-      if (seldom) this.#said = now;
-    }
+    const wait = seldom ? this.#said + SELDOM_MS - performance.now() : 0;
+    this.#saying = wait > 0 ? setTimeout(() => this.say(words, true), wait) : 0;
+    if (this.#saying) return;
+    tell(find("status"), words);
+    if (seldom) this.#said = performance.now();
   }
 
   /** A chunk has come, and the spans it brought. */
