@@ -361,6 +361,7 @@ def test_place_is_that_of_the_server_wherever_it_is_named(host: str, place: str)
     body = """
       globalThis.location = { hostname: a[1] };
       const { t } = await import(a[0]);
+      await import(a[0].replace("i18n", "texts-features"));
       const names = ["tagline.speak", "tagline.listen", "kept.empty", "clone.consent"];
       return names.map((name) => t(name).includes(t(a[2])));
     """
