@@ -367,6 +367,15 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
     ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
     ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
+    # Units of two words, pressures
+    ("en", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 over \2"),
+    ("de", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 zu \2"),
+    ("zh ja", r"(?<!\d)(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1、\2"),
+    ("", r"(?<=\d)( ?)[lL]/100 ?km\b", r"\1l/100 km"),
+    ("", r"(?<=\d )(mm|in) Hg\b", r"\1Hg"),
+    ("", r"(?<=\d )fl\.? ?oz\b", "floz"),
+    ("", r"(?<=\d )oz\.? ?t\b", "ozt"),
+    ("", r"(?<=\d )lbf?[⋅· -]ft\b", "lb-ft"),
     ("", r"\bdB ?\(A\)", "dB A"),
     # A number of insurance, a type of aircraft
     ("", r"(?<![\d/])(\d\d)/(\d{7,10})/(\d\d)(?![\d/])", r"\1, \2, \3"),

@@ -7,7 +7,7 @@ from unicodedata import category
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
-from kani.text.normalizer.tables.file import TableSection, in_any_case
+from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
@@ -26,6 +26,7 @@ from kani.text.normalizer.tables.table import (
     Unit,
     Web,
 )
+from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
@@ -41,7 +42,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per, product = units.text("per", ""), units.text("product", "first")
-    signs = file.section("signs")
+    signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
     ordinals = file.section("ordinals")
@@ -63,13 +64,13 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         language=language,
         number_words=words,
         numbers=_numbers(numbers),
-        agreement=_agreement(file.section("agreement")),
+        agreement=agreement,
         ordinals=ordinals.all_texts(),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         formulas=file.section("formulas").fill(Formulas),
-        units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
+        units=_units(units, agreement),
         per=per,
         product=product,
         currencies=_currencies(file.section("currencies")),
@@ -170,6 +171,20 @@ def _fractions(section: TableSection) -> Fractions:
         "names": {int(key): section.forms(key) for key in section.key_names() if key.isdigit()},
     }
     return section.fill(Fractions, **given)
+
+
+def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
+    def prefixed(prefix: str, unit: Unit) -> Unit:
+        # Only the base "d'ampères" begins with a vowel.
+        forms = {category: form for category, form in unit.forms.items() if category != "many"}
+        lowered = str.lower if agreement.capitals else str
+        return Unit(
+            {category: prefix + lowered(form) for category, form in forms.items()}, unit.gender, False
+        )
+
+    prefixes = section.section("prefixes").all_texts()
+    units = {symbol: _unit(section, symbol) for symbol in section.key_names()}
+    return in_all_spellings(units, prefixes, prefixed)
 
 
 def _unit(section: TableSection, symbol: str) -> Unit:
