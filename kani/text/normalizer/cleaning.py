@@ -31,6 +31,8 @@ _MOVE = re.compile(r"[▲△▽☗☖](?=(?:[1-9１-９][一二三四五六七�
 _STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
 # The mark of the sun, as a sign of mathematics
 _SUN = re.compile("(?<=[MRL])☉")
+# "♩ = 132"
+_TEMPO = re.compile(r"[♩♪] ?=(?= ?\d)")
 _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
 _HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
@@ -66,6 +68,7 @@ def clean(written: str, language: str = "") -> CleanText:
         written = _STARS.sub("⋆", written)
         written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)
     written = _SUN.sub("⊙", written)
+    written = _TEMPO.sub(lambda sign: " " * len(sign[0]), written)
     bases = _base_letters(base)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))

@@ -73,6 +73,21 @@ _WITH_ROMANS = (
 _SMALL_ROMAN = "(?:x{1,3}(?:ix|iv|v?i{1,3}|v)|ix|iv|vi{1,3}|i{2,3}|x{2,3})"
 _NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
 
+_CHESS_PIECES = "KQRBNDTACFLS"
+_CHESS_MOVE = rf"(?:[{_CHESS_PIECES}]?[a-h]?[1-8]?x?[a-h][1-8]|O-O(?:-O)?|0-0(?:-0)?)"
+
+_NOTES = (
+    ("en", "quarter note equals", "eighth note equals"),
+    ("es", "negra igual a", "corchea igual a"),
+    ("fr", "la noire à", "la croche à"),
+    ("it", "semiminima uguale", "croma uguale"),
+    ("pt", "semínima igual a", "colcheia igual a"),
+    ("de", "Viertel gleich", "Achtel gleich"),
+    ("zh", "四分音符等于", "八分音符等于"),
+    ("ja", "四分音符は", "八分音符は"),
+)
+"""A crotchet's and a quaver's name before a tempo: "♩ = 132"."""
+
 Becomes = str | Callable[[re.Match[str]], str]
 
 SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
@@ -291,6 +306,12 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
+    (
+        "",
+        rf"(?<![\d/.,])(\d{{1,2}}/\d{{1,2}}){_SPACE}[–—-]{_SPACE}(\d{{1,2}}/\d{{1,2}})(?![\d/.,]\d)",
+        r"\1–\2",
+    ),
+    ("de", rf"\b([0-3]?\d\.[01]?\d\.){_SPACE}[–—-]{_SPACE}([0-3]?\d\.[01]?\d\.)", r"\1–\2"),
     ("en es fr it pt", SPAN, days_of_span),
     ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
     # The sets of a match
@@ -367,6 +388,22 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
     ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
     ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
+    # Moves of chess, with the move's number and a judgement
+    ("de en es fr it pt", rf"\b(\d{{1,2}})\.{{1,3}} ?(?={_CHESS_MOVE}[+#!?]*(?![\w.]\w))", r"\1 "),
+    (
+        "de en es fr it pt",
+        rf"\b([{_CHESS_PIECES}][a-h]?[1-8]?x?[a-h][1-8][+#]?)[!?]{{1,2}}(?=[\s,.;)]|$)",
+        r"\1",
+    ),
+    # Sets of exercises, syllables, verses
+    ("de en es fr it pt", r"\b(\d{1,2})x(\d{1,2})[-–](\d{1,2})\b(?![-.,]?\d| ?[cmk]?m\b)", r"\1 x \2–\3"),
+    ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
+    (
+        "de es fr it pt",
+        r"\b(Luc?k?as?|Luc|Matt?eo|Mateus|Marcos?|Giovanni|Juan|João) (\d{1,2}),\s?(\d{1,2}[-–]\d{1,2})\b",
+        r"\1 \2:\3",
+    ),
+    *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     # Units of two words, pressures
     ("en", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 over \2"),
     ("de", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 zu \2"),
