@@ -19,7 +19,7 @@ _PREFIXED = dict(
 
 _ANY_CASE = frozenset(
     """km kms cm ml cl dl lt lts ltr kg kgs mg gr gm m2 m² m3 m³ cm² cm2 km² km2 qm mq mc ft lbs mph psi
-    rpm km/h kmh kph m³/h l/min kw kwh gb tb kb go to mo hz khz mhz ghz kcal mah db hpa mbps gbps fps
+    rpm km/h kmh kph m³/h l/min kw kwh gb tb kb go to mo hz khz mhz ghz kcal mah db hpa kbps mbps gbps fps
     hrs mins secs sec min""".split()
 )
 """Units that are read in capitals and in small letters too, where no other unit is written so."""
