@@ -404,6 +404,7 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"\1 \2:\3",
     ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
+    ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
     # Units of two words, pressures
     ("en", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 over \2"),
     ("de", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 zu \2"),

@@ -362,6 +362,8 @@ def gender_of(name: str, table: LanguageTable) -> str:
 
 def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
     """An amount in words: two decimals are cents if the currency has them, others decimals."""
+    if money.cents is None and numeral.decimals == "00":
+        numeral = Numeral(numeral.digits, "", numeral.grouped)
     if money.cents is None or len(numeral.decimals) != 2:
         return say_counted(numeral, money.forms, gender, table)
     whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)

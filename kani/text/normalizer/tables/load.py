@@ -7,6 +7,7 @@ from unicodedata import category
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
+from kani.text.normalizer.tables.currency_names import other_currencies
 from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.table import (
     Abbreviation,
@@ -73,7 +74,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         units=_units(units, agreement),
         per=per,
         product=product,
-        currencies=_currencies(file.section("currencies")),
+        currencies=_currencies(file.section("currencies"), language),
         dates=_dates(file.section("dates")),
         times=_times(file.section("times")),
         letters=letters.all_texts(),
@@ -197,7 +198,7 @@ def _unit(section: TableSection, symbol: str) -> Unit:
     return Unit(section.parse_forms(symbol, value), gender, attached)
 
 
-def _currencies(section: TableSection) -> dict[str, Currency]:
+def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
     found = {}
     parts = "whole", "cents"
     joined = section.template("with_cents", *parts)
@@ -207,6 +208,9 @@ def _currencies(section: TableSection) -> dict[str, Currency]:
         said = one.template("with_cents", *parts, default=joined)
         currency = one.fill(Currency, forms=one.forms("forms"), joined=said)
         found.update(dict.fromkeys(signs, currency))
+    for signs, name, names in other_currencies(language, found):
+        forms = {"one": name, "other": names}
+        found.update(dict.fromkeys(signs, Currency(forms=forms, joined=joined)))
     return found
 
 

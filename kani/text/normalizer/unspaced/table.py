@@ -14,6 +14,7 @@ from typing import Annotated
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
+from kani.text.normalizer.tables.currency_names import other_currencies
 from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tables.table import Formulas
 from kani.text.normalizer.tables.unit_symbols import in_all_spellings
@@ -152,7 +153,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
-    unit_names, currencies = _units(units), _currencies(file.section("currencies"))
+    unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     readings = file.section("readings").all_texts()
     ruby = markup.flag("ruby")
     behind = frozenset(
@@ -247,9 +248,11 @@ def _unit(section: TableSection, key: str, said: str) -> UnspacedUnit:
     return UnspacedUnit(before, Counter(said, change))
 
 
-def _currencies(section: TableSection) -> dict[str, Counter]:
+def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
     """By sign or code: the name, read as a counter."""
-    return {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+    found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+    others = other_currencies(language, found)
+    return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
 
 
 def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:
