@@ -88,6 +88,8 @@ _NOTES = (
 )
 """A crotchet's and a quaver's name before a tempo: "♩ = 132"."""
 
+_EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
+
 Becomes = str | Callable[[re.Match[str]], str]
 
 SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
@@ -405,6 +407,14 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
+    # Phones with an extension, without spaces, or in groups after full stops
+    ("", r"(\(\d{3}\))(?=\d{3}-\d{4})", r"\1 "),
+    *(
+        (language, r"(?<=\d{3}-\d{4}) ?x ?(?=\d{2,6}\b)", f", {extension} ")
+        for language, extension in zip("de en es fr it pt".split(), _EXTENSIONS, strict=True)
+    ),
+    ("", r"\+(3[0-469]|4[0-9]|5[1-8])(\d{2,3})(?= \d{2,3} \d{2})", r"+\1 \2"),
+    ("es fr it pt de", r"(?<![\d.,])(\d{3})\.(\d{3})\.(\d{4})(?![.,]?\d)", r"\1-\2-\3"),
     # Units of two words, pressures
     ("en", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 over \2"),
     ("de", r"\b(\d{2,3})/(\d{2,3})(?= ?mm ?Hg)", r"\1 zu \2"),
