@@ -137,14 +137,14 @@ def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
 
 
 def _agreement(section: TableSection) -> Agreement:
-    genders = {"m": "masculine", "f": "feminine", "n": "neuter"}
+    words: dict[str, str] = {}
+    endings: dict[str, str] = {}
+    for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter")):
+        # A line of the table is of the first gender that has it.
+        words = dict.fromkeys(section.words(name), gender) | words
+        endings = {ending.strip("*"): gender for ending in section.words(f"{name}_endings")} | endings
     return section.fill(
-        Agreement,
-        genders={
-            gender: (section.words(f"{name}_endings"), frozenset(section.words(name)))
-            for gender, name in genders.items()
-        },
-        beginnings=_beginnings(section.section("beginnings")),
+        Agreement, words=words, endings=endings, beginnings=_beginnings(section.section("beginnings"))
     )
 
 
