@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.spelling_functions import (
     SPAN,
     characters,
@@ -77,6 +78,8 @@ _NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
 
 _CHESS_PIECES = "KQRBNDTACFLS"
 _CHESS_MOVE = rf"(?:[{_CHESS_PIECES}]?[a-h]?[1-8]?x?[a-h][1-8]|O-O(?:-O)?|0-0(?:-0)?)"
+
+_DAYS = "MO|DI|MI|DO|FR|SA|SO"
 
 _EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
@@ -250,6 +253,9 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     # Sets of exercises, syllables, verses
     ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
+    # "II.4", "MO - FR"
+    ("", r"(?<![\w.])([IVX]{2,4})\.(?=\d{1,2}\b)", lambda found: f"{roman_value(found[1]) or found[1]}."),
+    ("de", rf"\b({_DAYS}) ?[-–] ?({_DAYS})\b", lambda found: f"{found[1].title()}-{found[2].title()}"),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
     # Phones with an extension, without spaces, or in groups after full stops
