@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from kani.text.normalizer.rules.acronyms import roman_value
@@ -14,6 +15,7 @@ from kani.text.normalizer.spelling_functions import (
     in_full,
     minutes_and_seconds,
     raised_numeral,
+    said_once,
 )
 from kani.text.normalizer.tables.file import read_table_file
 from kani.text.writing import RAISED
@@ -256,6 +258,16 @@ SPELLINGS: tuple[Spelling, ...] = (
     # "II.4", "MO - FR"
     ("", r"(?<![\w.])([IVX]{2,4})\.(?=\d{1,2}\b)", lambda found: f"{roman_value(found[1]) or found[1]}."),
     ("de", rf"\b({_DAYS}) ?[-–] ?({_DAYS})\b", lambda found: f"{found[1].title()}-{found[2].title()}"),
+    (
+        "fr",
+        r"\b((?:livre|titre|chapitre|tome|partie)s (?:Ier|[IVX]+)) et ([IVX]+)\b",
+        lambda found: f"{found[1]} et {roman_value(found[2]) or found[2]}",
+    ),
+    # "30 (treinta) días"
+    *(
+        (language, r"\b(\d{1,3}) \(([a-zß-ÿ][a-zß-ÿ -]{1,30})\)", partial(said_once, language=language))
+        for language in "de en es fr it pt".split()
+    ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
     # Phones with an extension, without spaces, or in groups after full stops
