@@ -81,8 +81,6 @@ _NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
 _CHESS_PIECES = "KQRBNDTACFLS"
 _CHESS_MOVE = rf"(?:[{_CHESS_PIECES}]?[a-h]?[1-8]?x?[a-h][1-8]|O-O(?:-O)?|0-0(?:-0)?)"
 
-_DAYS = "MO|DI|MI|DO|FR|SA|SO"
-
 _EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
 Becomes = str | Callable[[re.Match[str]], str]
@@ -255,9 +253,8 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     # Sets of exercises, syllables, verses
     ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
-    # "II.4", "MO - FR"
+    # "II.4"
     ("", r"(?<![\w.])([IVX]{2,4})\.(?=\d{1,2}\b)", lambda found: f"{roman_value(found[1]) or found[1]}."),
-    ("de", rf"\b({_DAYS}) ?[-–] ?({_DAYS})\b", lambda found: f"{found[1].title()}-{found[2].title()}"),
     (
         "fr",
         r"\b((?:livre|titre|chapitre|tome|partie)s (?:Ier|[IVX]+)) et ([IVX]+)\b",
