@@ -22,7 +22,7 @@ _ANY_CASE = frozenset(
     rpm km/h kmh kph m³/h l/min kw kwh gb tb kb go to mo hz khz mhz ghz kcal mah db hpa kbps mbps gbps fps
     hrs mins secs sec min""".split()
 )
-"""Units that are read in capitals and in small letters too, where no other unit is written so."""
+"""Units that are read in capitals and in small letters too (500 ML, 16gb) where no other is."""
 
 
 def in_all_spellings(
@@ -30,8 +30,7 @@ def in_all_spellings(
 ) -> dict[str, T]:
     """A table's units, and those that its prefixes make of them; a line of the table comes first.
 
-    "·T" is a unit that stands only with others or with a prefix. ``prefixed`` joins a prefix's name and a
-    unit. Many write units in capitals or small letters ("500 ML", "16gb").
+    "·T" stands only with other units or a prefix. ``prefixed`` joins a prefix's name and a unit.
     """
     found = dict(units)
     for symbol, written_with in _PREFIXED.items():
