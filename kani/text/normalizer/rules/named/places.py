@@ -89,7 +89,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
             break
     if not known:
         return None
-    end = token.core_end + (token.suffix == "." and cursor.token(1).core != "")
+    end = token.core_end + (not pair and token.suffix == "." and cursor.token(1).core != "")
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
