@@ -228,8 +228,8 @@ class InlineReader:
         if count > 2 or before == mark:
             return True
         born = run == "*" and before == "(" and not self._in_stars
-        if not (before.strip() or after.strip()) or (born and after.isspace()):
-            # "(* 1950 in Ulm)"
+        if not (before.strip() or after.strip(" \t\n,;.:")) or (born and after.isspace()):
+            # "(* 1950 in Ulm)", "rep from *, end"
             return False
         inside = _in_word(before) and _in_word(after)
         if mark == "_":

@@ -29,6 +29,10 @@ _LOSS = re.compile(r"[▲△](?=\d)")
 _MOVE = re.compile(r"[▲△▽☗☖](?=(?:[1-9１-９][一二三四五六七八九]|同)[歩香桂銀金角飛玉と成竜馬])")
 # "4.5 ★", and the character of the stars that tables name.
 _STARS = re.compile(r"(?:(?<=\d)|(?<=\d ))[★⭐](?![★☆⭐])")
+# The mark of the sun, as a sign of mathematics
+_SUN = re.compile("(?<=[MRL])☉")
+# "♩ = 132"
+_TEMPO = re.compile(r"[♩♪] ?=(?= ?\d)")
 _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
 _HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
@@ -63,6 +67,8 @@ def clean(written: str, language: str = "") -> CleanText:
     if base in _HAVING_STARS:
         written = _STARS.sub("⋆", written)
         written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)
+    written = _SUN.sub("⊙", written)
+    written = _TEMPO.sub(lambda sign: " " * len(sign[0]), written)
     bases = _base_letters(base)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from kani.text.normalizer.tables.loaded import table_for
+
 PATH = re.compile(
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
     r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
@@ -68,6 +70,16 @@ def days_of_span(found: re.Match[str]) -> str:
     ):
         return found.group()
     return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
+
+
+def said_once(found: re.Match[str], language: str) -> str:
+    """The words of "30 (treinta) días" just once, in the form that is written."""
+    table = table_for(language)
+    said = table.number_words.cardinal(int(found[1])) if table is not None else ""
+    written = found[2]
+    # Feminine "una", "uma" and "duas", too
+    same = written in (said, f"{said}a") or written[:-1] == said[:-1] or (said, written) == ("dois", "duas")
+    return written if same else found[0]
 
 
 def raised_numeral(found: re.Match[str]) -> str:

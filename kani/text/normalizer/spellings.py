@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
 
+from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.spelling_functions import (
     SPAN,
     characters,
@@ -12,7 +15,9 @@ from kani.text.normalizer.spelling_functions import (
     in_full,
     minutes_and_seconds,
     raised_numeral,
+    said_once,
 )
+from kani.text.normalizer.tables.file import read_table_file
 from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -73,41 +78,31 @@ _WITH_ROMANS = (
 _SMALL_ROMAN = "(?:x{1,3}(?:ix|iv|v?i{1,3}|v)|ix|iv|vi{1,3}|i{2,3}|x{2,3})"
 _NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
 
+_CHESS_PIECES = "KQRBNDTACFLS"
+_CHESS_MOVE = rf"(?:[{_CHESS_PIECES}]?[a-h]?[1-8]?x?[a-h][1-8]|O-O(?:-O)?|0-0(?:-0)?)"
+
+_EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
+
 Becomes = str | Callable[[re.Match[str]], str]
 
-SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
+Spelling = tuple[str, str | re.Pattern[str], Becomes]
+
+
+def _of_file() -> Iterator[Spelling]:
+    """The rows of ``spellings.toml``, without code."""
+    file = read_table_file(Path(__file__).with_name("spellings.toml"))
+    for languages in file.key_names():
+        for written, becomes in file.section(languages).patterns():
+            yield languages.replace("all", ""), written, becomes
+
+
+SPELLINGS: tuple[Spelling, ...] = (
+    *_of_file(),
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
-    (
-        "de en es fr it pt",
-        r"(?i)\b(linien?|linea|linee|líneas?|linhas?|lignes?|lines?|bus(?:es|se)?|autobús|ônibus|tram|zimmer|rooms?|salles?|salas?|aule)"
-        r" (\d{1,3})/(\d{1,3})/(\d{1,3})\b(?!/)",
-        r"\1 \2, \3, \4",
-    ),
-    (
-        "de en es fr it pt",
-        r"(?<![\d/.])(1[3-9]|[2-9]\d|1\d\d)/(1[3-9]|[2-9]\d|1\d\d)/(\d{1,3})(?![\d/])",
-        r"\1, \2, \3",
-    ),
-    ("de en es fr it pt", r"(\d ?(?:kW|PS|hp|CV|cv|ch))[/|](?=\d)", r"\1, "),
-    ("", r"(?<![\d/])([-−–]?\d{1,2})/([-−–]?(?:[3-9]|\d\d))(?= ?(?:°|ºC))", r"\1, \2"),
-    ("", r"#(?=\d{6,}\b)", "# "),
-    ("de en es fr it pt hi", r"(?<=\d)[x×](?=[£$€₹]\d)", " x "),
-    ("", r"(?<=NPK )(\d{1,2})[:-](\d{1,2})[:-](\d{1,2})(?![\d:])", r"\1, \2, \3"),
-    ("", r"[≃≅](?= ?\d)", "≈"),
-    ("de en es fr it pt", r"\b([a-z])=(\d[\d.,]*)(cm|mm|km|m|kg|g|s|V|A|W)\b", r"\1 = \2 \3"),
-    ("", r"\b(\d{1,2})[-/](\d{1,2})[-/](\d{1,2})(?= K/?D|,? KDA\b)", r"\1, \2, \3"),
     *(
         (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
         for language, per in _PER
     ),
-    ("", r"(?<![\w.])\.(?=\d{2,3}[\"”″])|(?<=[<>=≤≥])\.(?=\d)", "0."),
-    ("", r"(?<![\d/.])(\d{2,3})/(\d{1,3})/(\d)(?![\d/]|\.\d)", r"\1, \2, \3"),
-    ("", r"<(i|b|u|em|strong)>([^<>]{1,300})</\1>", r" \2 "),
-    ("", r"(?<=[\d%kKM])→(?=[$€£])", " → "),
-    ("", r"([$£€]\d[\d.,]*[kKMB]?)\+(?![\w+])", r"\1 +"),
-    ("de en es fr it pt", r"\b([LCTS]\d{1,2})[-–](?=\d{1,2}\b)", r"\1, "),
-    ("de fr", r"\b([A-ZÄÖÜ])\.-([A-ZÄÖÜ])\.(?= ?[A-ZÄÖÜ])", r"\1. \2."),
-    ("", r"(?<=\()([a-z]) - (?=\d+\))", r"\1 − "),
     # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
     (
         "de en es fr it pt hi ar",
@@ -116,56 +111,25 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
         "",
     ),
-    ("", r"\+/[-−–](?= ?\d)", "±"),
-    # Signs between the parts of an address at the end of a letter
-    ("", r"(?<=[:.;,!?]) [•●▪◦‣] ", " "),
-    ("", r"(?<=\S) [•●▪◦‣] (?=\S)", ", "),
-    ("", r" · (?=[^\W\d_])|(?<=[^\W\d_]) · |(?<=[^\W\d_]\.) · ", ", "),
-    # A division and a product of an equation
-    ("", r"(?<=\d)(\s?):(\s?\d[\d.,]*\s?=\s?[\dx?_-])", r"\1÷\2"),
-    ("", r"(?<=\d)·(?=\d[\d.,]*\s?=|10[⁻⁰¹²³⁴-⁹^])", "×"),
     # "~ 40", but "π ≈ 3"; "needs ≥ 2", but "x ≥ 2"; ">=3"
-    ("", r"(?:^|(?<=[^\W\d_][^\W\d_] )|(?<=[,.:;(] )|(?<=[(]))[~≈] ?(?=\d|(?:R|US|C|A)?[€$£¥₹])", "~"),
-    (
-        "de en es fr it pt",
-        r"(?:^|(?<=[(,:] )|(?<=[(])|(?<=[^\W\d_]{3} ))>= ?(?=\d)|(?<=[^\W\d_]{3} )≥ (?=\d)",
-        "≥",
-    ),
-    (
-        "de en es fr it pt",
-        r"(?:^|(?<=[(,:] )|(?<=[(])|(?<=[^\W\d_]{3} ))<= ?(?=\d)|(?<=[^\W\d_]{3} )≤ (?=\d)",
-        "≤",
-    ),
     (
         "de en es fr it pt hi",
         rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
         r"\1 – ",
     ),
-    ("de en es fr it pt hi", r"([€$£₹]\d[\d.,]*)/(?=[€$£₹]\d)", r"\1, "),
-    ("de en es fr it pt", r"(?<=\d) × (?=\d[\d.,]* ?(?:mm|cm|m|km|in|ft|px|yd)\b)", " x "),
     # A parcel's number, digits of an extension, minutes between trains
-    (
-        "",
-        r"(?<![A-Za-z])([A-Z]{2}) ?(\d{3}) (?!000)(\d{3})(?: (\d{3}))? ?((?!KM)[A-Z]{2})(?![A-Za-z\d])",
-        r"\1\2\3\4\5",
-    ),
-    ("", r"(?<![A-Za-z])([A-Z]{2}) ?(\d{4}) (\d{4})(?: (\d{3,4}|\d?[A-Z]{2}))?(?!\w| \d)", r"\1\2\3\4"),
     (
         "de es fr it pt",
         rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
         r"\1:",
     ),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
-    ("", r"(?<=\d['’′][0-5]\d)(?:''|’’|′′)", '"'),
-    ("es fr it pt", r"(\d['’′][0-5]\d[\"”″][^\n]{0,60} [aà] \d{1,2})(?:''|[\"”″])(?!\w)", r"\1 s"),
     (
         "de en es fr it pt",
         r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
         minutes_and_seconds,
     ),
     ("", rf"(?i)(\b(?:{_STARRED})(?: [^\W\d_]{{2,12}}){{0,2}} [1-5])\*(?![\w*])", r"\1⋆"),
-    ("", r"(?<![\w*])([1-5])\*(?= [Hh][oô]tel)", r"\1⋆"),
-    ("es fr it pt", r"(\b(?:d[eiu]|un|[ye]|et)|,) (I{2,3}|IV|VI{0,3})-(?=[\s,.;)]|$)", r"\1 \2−"),
     *(
         (
             language,
@@ -175,49 +139,20 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         for language, begin, end in _FROM_TO
     ),
     # "12.500 $ USD", "3e/28", "9-13/15-19"
-    ("de en es fr it pt", r"\$ (?=(?:USD|CAD|AUD|MXN|ARS|COP|CLP)\b)", ""),
     *(
         (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
         for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
     ),
-    (
-        "de en es fr it pt",
-        r"\b([01]?\d[-–](?:1\d|2[0-4]|\d))/(?=(?:1\d|2[0-3])(?:[.:]\d\d)?[-–](?:1\d|2[0-4])\b)",
-        r"\1, ",
-    ),
-    ("", r"(= ?(?!N/A)[A-Za-z]) ?/ ?(?=[A-Za-z]\b(?!/))", r"\1 ÷ "),
-    ("de en es fr it pt", r"\b([ABCDEK]\d{1,2}) (?=\d{3,}\b)", r"\1, "),
-    ("de en es fr it pt", r"\b([48])K/(?=\d\d ?(?:fps|Hz|p)\b)", r"\1K, "),
-    # "1/2/3", no date; "min. 12'" and "(12', 78')" of goals; the colour of light
-    (
-        "de en es fr it pt",
-        r"(?<![\d/.])(\d{1,2})/(\d{1,2})/(\d)(?![\d/])|(?<![\d/.,])(\d{1,3})/(3[2-9]|[4-9]\d|\d{3})/(\d{1,3})(?![\d/])",
-        r"\1\4, \2\5, \3\6",
-    ),
-    ("de es fr it pt", r"(\b[mM]in\.? )(\d{1,3})['’′](?!\d)", r"\1\2"),
     # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
-    (
-        "de es fr it pt",
-        r"(?m)^([01]\d|2[0-3])\.([0-5]\d) (?=[«\"“]?[^\W\d_a-zß-öø-ÿ])"
-        r"(?!Euro|EUR|CHF|USD|Uhr|Mi[ol]|Prozent|Meter|[A-Z]{1,3}\b(?!\d))",
-        r"\1:\2 ",
-    ),
-    ("", r"(?<![\d½/])(½|1/2) ?[-–] ?(?:½|1/2)(?![\d½/]| ?[^\W\d_])", r"\1, \1"),
     *(
         (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")
         for language, per in _PER
     ),
     # Sides of what is measured, and a diameter
-    ("de en es fr it pt hi ar", r"(\d(?:[cmk]?m|ft|in|[\"”″'’′]))[xX×](?=\d)", r"\1 x "),
-    ("de en es fr it pt hi", r"(?<=\d)X(?=[1-9])", "x"),
-    ("de en es fr it pt", r"(\d(?: UN| KG)?) X (?=\d{1,4}[.,]\d\d\b)", r"\1 x "),
-    ("de en es fr it pt", r"([Øø⌀])(?=\d)", "Ø "),
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
-    ("de en es fr it pt hi", r"\b(12|24|36|48)/(24|36|48|72)(?=h\b)", r"\1/\2 "),
     # "230 V/50 Hz", "2.4/5 GHz", "110/220V", "1.900 min⁻¹", "g CO2/km", isotopes
     ("de en es fr it pt hi", rf"(\d ?{_PAIRED}) ?/ ?(?=(?!100?\b)\d[\d.,]* ?{_PAIRED}(?![\w/]))", r"\1, "),
-    ("", r"(?<![\d/.,])(\d{1,3}[.,]\d)/(\d{1,2}(?:[.,]\d)?)(?= ?[kMG]?Hz\b)", r"\1, \2"),
     *(
         (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
         for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
@@ -227,12 +162,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
         lambda isotope: f"{isotope[2]} {isotope[1].translate(RAISED)}",
     ),
-    ("de en es fr it pt", r"\b(\d\d)/(0\d{3,5})/([A-Z]{2,4})\b", r"\1, \2, \3"),
-    ("", r"(?<=\b\d{3})/(?=\d{3}[vV]\b)", ", "),
-    # "max. 31°/min. 18°", "1,78 m/80 kg", "c/asc.", "x7d"
-    ("de en es fr it pt", r"(?i)(\d ?°[CF]?) ?/ ?(?=m[iíaá][nx](?:[.a-zí]|:? \d))", r"\1, "),
-    ("de en es fr it pt", r"(\d[.,]\d{1,2} ?m)/(?=\d{2,3} ?kg\b)", r"\1, "),
-    ("es it pt", r"(?i)(?<![\w/])([cs]/)(?=[a-zà-ú]{2,8}\.)", r"\1 "),
     # "fianza 2 m.", "bail 12 m", "2 m. caução"
     *(
         (
@@ -248,49 +177,22 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
             ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
         )
     ),
-    # "4/6 pers.", "v. 2.4.1", "2½ : 1½"
-    ("de en es fr it pt", r"(?<![\d/,.])([2-9])/([3-9]|1\d)(?= ?[Pp]ers(?:\b|on))", r"\1-\2"),
-    ("de en es fr it pt", r"\b[vV]\. ?(?=\d+(?:\.\d+){2})", "v"),
     # "7.2 x10^9/L"
     *(
         (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
     ),
-    # "195/65R15", "50k+", "850 € / mes", "-R$ 50", "R$ -50"
-    ("de en es fr it pt hi", r"\b(\d{3})/(\d\d) ?(?=Z?R\d\d\b)", r"\1 \2 "),
-    ("de en es fr it pt hi", r"(?<=\d[kKM])\+(?![\w+])", " +"),
-    ("de en es fr it pt hi", r"(?<=[€$£₹]) / (?=[^\W\d_])", "/"),
-    ("", r"(?<=[-−]R\$) (?=\d)|(?<=R\$) (?=[-−]\d)|(?<=[-−][€$£₹]) (?=\d)", ""),
-    # Prices of several kinds of tickets
-    (
-        "de en es fr it pt hi",
-        r"(?<![\d/.,])(\d{1,3})/(\d{1,3})/(\d{1,3})(?= ?(?:€|[Ee]uros?\b))",
-        r"\1, \2, \3",
-    ),
-    (
-        "de en es fr it pt hi",
-        r"(?<![\d/.,])(?!1/2)(\d{1,3}(?:[. ]\d{3})?)/(\d{1,3}(?:[. ]\d{3})?)(?= ?(?:€|[Ee]uros?\b))",
-        r"\1, \2",
-    ),
-    (
-        "de es fr it pt",
-        r"(?<![\d.,€$£])\b([01]?\d|2[0-3])\.([0-5]\d)/"
-        r"(?=(?:[01]?\d|2[0-3])\.[0-5]\d(?! ?(?:€|[Ee]ur|CHF)|[.,]?\d))",
-        r"\1.\2-",
-    ),
-    (
-        "es fr it pt",
-        r"(?i)(\b(?:mid[eo]|mes?de|medía|mesure|misura|alt[oa]|estatura|altura|taille|altezza)\D{0,12}[12]),"
-        r"(\d\d) ?m\b(?![²³/2])",
-        r"\1m\2",
-    ),
-    ("es fr it pt", r"\b([12]),(\d\d) ?m(?= d[ei] (?:al|haut)|, \d{2,3} ?kg| [ey]t? p[eè]s)", r"\1m\2"),
-    ("it pt", r"\b([0-2])m(\d\d)\b", r"\1 m e \2"),
     # "12 g/100 g"
     *(
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
+    (
+        "",
+        rf"(?<![\d/.,])(\d{{1,2}}/\d{{1,2}}){_SPACE}[–—-]{_SPACE}(\d{{1,2}}/\d{{1,2}})(?![\d/.,]\d)",
+        r"\1–\2",
+    ),
+    ("de", rf"\b([0-3]?\d\.[01]?\d\.){_SPACE}[–—-]{_SPACE}([0-3]?\d\.[01]?\d\.)", r"\1–\2"),
     ("en es fr it pt", SPAN, days_of_span),
     ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
     # The sets of a match
@@ -316,15 +218,6 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
     ),
     # "$87.4K"
     ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", in_full),
-    # "Table 4-1" is one table, "Tables 4-6" are three.
-    (
-        "de en es fr it pt",
-        r"\b((?:Table|Figure|Fig|Exhibit|Tabla|Figura|Tableau|Tabelle|Abbildung|Abb|Tabella|Tabela)\.?"
-        r" \d{1,2})-(?=\d{1,2}\b)",
-        r"\1, ",
-    ),
-    # "T(°C)"
-    ("", r"\b([A-Za-z]{1,12})\((?=(?:°[CF]|m/s|km/h|kPa|m[LlgmVA]|kg|[ck]m|Hz)\))", r"\1 ("),
     # "450/ración", "15/30 plazas", "NaOH 0,1 M"
     *(
         (
@@ -351,31 +244,34 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
             ("de", "von", "Plätzen?|Betten|Karten"),
         )
     ),
+    # Moves of chess, with the move's number and a judgement
+    ("de en es fr it pt", rf"\b(\d{{1,2}})\.{{1,3}} ?(?={_CHESS_MOVE}[+#!?]*(?![\w.]\w))", r"\1 "),
     (
         "de en es fr it pt",
-        r"(\b(?:NaOH|KOH|HCl|H[2₂]SO[4₄]|HNO[3₃]|NaCl|KCl|CaCl[2₂]|NH[3₃]|AgNO[3₃]|KMnO[4₄]|EDTA|Tris)"
-        r" \d{1,2}(?:[.,]\d{1,3})?) ?M\b",
-        r"\1 molar",
+        rf"\b([{_CHESS_PIECES}][a-h]?[1-8]?x?[a-h][1-8][+#]?)[!?]{{1,2}}(?=[\s,.;)]|$)",
+        r"\1",
     ),
-    # "1€20"
-    ("de es fr it pt", r"\b(\d{1,4})([€£$])(\d\d)\b", r"\1,\3 \2"),
-    # A processor, a card and its memory, the class of a tyre, "12 III 1956", "+850/-620 m", "230 V~ 50 Hz"
-    ("de en es fr it pt hi", r"\b(i[3579])-(?=\d{4,5}\b)", r"\1 "),
-    ("de en es fr it pt hi", r"(?<=[A-Z] \d{4}) (?=\d{1,3} ?[GT][Bo]\b)", ", "),
-    ("", r"(?<![\d/.,])(\d{1,3})/(\d{2,4})(?= ?[GT](?:B|o|iB)\b)", r"\1, \2"),
-    ("de en es fr it pt hi", r"(\bR\d\d) (\d{2,3})([HQSTVWY])\b", r"\1 \2, \3"),
-    ("de en es fr it pt", r"(?<![\d.,])(\d{1,2}) ([IVX]{1,4}) (?=(?:1\d|20)\d\d\b)", r"\1-\2-"),
-    ("de en es fr it pt", r"(?<=\d)/(?=[-−+]\d)", ", "),
-    ("", r"(?<=\d) ?V ?[~∼≈](?= )", " V"),
-    ("", r"\bdB ?\(A\)", "dB A"),
-    # A number of insurance, a type of aircraft
-    ("", r"(?<![\d/])(\d\d)/(\d{7,10})/(\d\d)(?![\d/])", r"\1, \2, \3"),
-    ("de en es fr it pt", r"\b([A-Z]\d{3})-(?=\d{3}\b)", r"\1 "),
-    # "2024-06-05T14:30:00Z"
-    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?Z\b", r"\1, \2 UTC"),
-    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?(?=[+−-]\d\d)", r"\1, \2 UTC"),
-    ("", r"\b(\d{4}-\d\d-\d\d)T(\d\d:\d\d)(?::\d\d(?:\.\d{1,9})?)?\b", r"\1, \2"),
-    ("", r"\b(UTC|GMT)([+−-])0?(\d{1,2}):00\b", r"\1\2\3"),
+    # Sets of exercises, syllables, verses
+    ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
+    # "II.4"
+    ("", r"(?<![\w.])([IVX]{2,4})\.(?=\d{1,2}\b)", lambda found: f"{roman_value(found[1]) or found[1]}."),
+    (
+        "fr",
+        r"\b((?:livre|titre|chapitre|tome|partie)s (?:Ier|[IVX]+)) et ([IVX]+)\b",
+        lambda found: f"{found[1]} et {roman_value(found[2]) or found[2]}",
+    ),
+    # "30 (treinta) días"
+    *(
+        (language, r"\b(\d{1,3}) \(([a-zß-ÿ][a-zß-ÿ -]{1,30})\)", partial(said_once, language=language))
+        for language in "de en es fr it pt".split()
+    ),
+    *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
+    ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
+    # Phones with an extension, without spaces, or in groups after full stops
+    *(
+        (language, r"(?<=\d{3}-\d{4}) ?x ?(?=\d{2,6}\b)", f", {extension} ")
+        for language, extension in zip("de en es fr it pt".split(), _EXTENSIONS, strict=True)
+    ),
     # "duerme <6 h"
     *(
         (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
@@ -396,52 +292,14 @@ SPELLINGS: tuple[tuple[str, str, Becomes], ...] = (
         characters,
     ),
     ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
-    # "2014/79/EU", "(EU) 2016/679", "1926 -1930", a note's number at the end of a sentence
-    ("", r"\b((?:19|20)\d\d)/(\d{1,4})/(EU|UE|EG|CE|EC|EWG|CEE)\b", r"\1, \2, \3"),
-    (
-        "de en fr",
-        r"(\((?:EU|UE|EG|CE|EC)\) (?:Nr\. |n\.º |n° |n\. |No )?(?:19|20)\d\d)/(?=\d{1,4}\b)",
-        r"\1, ",
-    ),
-    ("", r"(?<![\d.,-])((?:1\d|20)\d\d) [-–]((?:1\d|20)\d\d)(?![\d.,])", r"\1–\2"),
-    ("de en es fr it pt", r"([a-zà-ÿß]{5}[)”\"]?[.!?])\d{1,3}(?=\s+[\"“„«(]?[A-ZÀ-ÖØ-Þ]|\s*$)", r"\1"),
-    # The number of an issue, "24/365", "ISBN-13:", "9,99 € /l"
-    (
-        "de en es fr it pt",
-        r"(?i)(\b(?:ausgabe|heft|issue|edi[çc](?:ão|ión)|édition) \d{1,3})"
-        r"/(?=(?:19|20)\d\d\b)",
-        r"\1, ",
-    ),
-    ("", r"\b24/365\b", "24, 365"),
-    ("", r"\bISBN-1[03]:? ?(?=\d)", "ISBN "),
-    ("", r"(?<=ISBN )(97[89])-(?=\d{10}\b)", r"\1"),
-    ("", r"(?<=[€$£]) /(?=[^\W\d_])", "/"),
-    # Times of subtitles
-    ("", r"(?m)^\d\d:\d\d:\d\d[,.]\d{3} --> \d\d:\d\d:\d\d[,.]\d{3}.{0,40}$", " "),
     # Minutes and seconds of arc, an arrival on the next day, "12 V / 4 Ω =", "$45/h x 40 h"
-    (
-        "",
-        r"(?<![NSEWO] )(?<![NSEWO\d])(\d{1,3})° ?(\d{1,2})['’′] ?(\d{1,2}(?:[.,]\d+)?)[\"”″](?! ?[NSEWO]\b)",
-        r"\1° \2 min \3 s",
-    ),
-    ("", r"(?<![\d:])(\d{1,2}[:h][0-5]\d)\+(?=[12](?!\d))", r"\1 +"),
     ("", rf"(\d ?{_PAIRED}) / (?=\d[\d.,]* ?(?:{_PAIRED}|k?Ω|ohms?|s|h) ?[=≈])", r"\1 ÷ "),
-    (
-        "de en es fr it pt",
-        r"(/(?:[hd]|hr|hour|wk|mo|día|mes|jour|mois|giorno|mese|dia|mês|Std\.?|Tag)) [xX] (?=\d)",
-        r"\1 × ",
-    ),
-    # "mL/kg/24h"
-    ("", r"(?<=/kg)/24 ?h(?:rs?)?\b", "/d"),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
-    ("", r"\b24/7/365\b", "24/7, 365"),
-    ("", r"\bTL;DR\b", "TLDR"),
     (
         "de en es fr it pt hi",
         r"(\b(?:BIC|SWIFT)[: ] ?)([A-Z]{6}[A-Z\d]{2}(?:[A-Z\d]{3})?)\b",
         lambda code: code[1] + " ".join(code[2]),
     ),
-    ("", r"\b(BTC|ETH)(?= \d[\d. ]*(?:,\d+)? ?[$€£])", r"\1:"),
 )
 """Languages ("" for all), what is written there, and what it becomes: a template, a function, or "" to
 leave out spaces and hyphens."""

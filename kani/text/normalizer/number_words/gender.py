@@ -11,8 +11,8 @@ from unicodedata import category
 class Agreement:
     """[agreement]: nouns by their endings, and the exceptions.
 
-    plural_endings: of a noun after a number other than one; without any, every word may be a noun. genders:
-    for "m", "f" and "n" the endings and the words; words come first, then the longest ending. not_nouns:
+    plural_endings: of a noun after a number other than one; without any, every word may be a noun. words,
+    endings: their gender ("m", "f", "n"); words come first, then the longest ending, "" is any. not_nouns:
     words that a number does not count; not_noun_beginnings: beginnings of others that stand after a number by
     chance. capitals: whether nouns are written with a capital. beginnings: for a form of numbers its gender
     and the beginnings of the nouns that need it ("uno studente", "un'ora"). measures_after: words after which
@@ -20,7 +20,8 @@ class Agreement:
     """
 
     plural_endings: tuple[str, ...]
-    genders: Mapping[str, tuple[tuple[str, ...], frozenset[str]]]
+    words: Mapping[str, str]
+    endings: Mapping[str, str]
     not_nouns: frozenset[str]
     capitals: bool
     not_noun_beginnings: tuple[str, ...]
@@ -29,7 +30,7 @@ class Agreement:
 
     def knows(self, noun: str) -> bool:
         """True for a word that has its gender by itself, not by its ending."""
-        return any(noun.lower() in words for _, words in self.genders.values())
+        return noun.lower() in self.words
 
     def gender(self, noun: str, plural: bool) -> str:
         """ "m", "f", "n", a form of [agreement.beginnings], or "" for a word that is no noun or has no known
@@ -46,15 +47,10 @@ class Agreement:
             return ""
         if plural and self.plural_endings and not word.endswith(self.plural_endings):
             return ""
-        for gender, (_, words) in self.genders.items():
-            if word in words:
-                return gender
-        best, found = 0, ""
-        for gender, (endings, _) in self.genders.items():
-            for ending in endings:
-                if (ending == "*" or word.endswith(ending)) and len(ending.strip("*")) + 1 > best:
-                    best, found = len(ending.strip("*")) + 1, gender
-        return found
+        if word in self.words:
+            return self.words[word]
+        suffixes = (word[at:] for at in range(len(word) + 1))
+        return next((self.endings[suffix] for suffix in suffixes if suffix in self.endings), "")
 
 
 def has_letters_only(word: str) -> bool:

@@ -118,7 +118,7 @@ class CountedNumerals:
         measure, magnitude = self.resolve(symbol, attached=False)
         after = cursor.token(ahead + 1).core if symbol == "x" else ""
         sized = after[:1].isdecimal() or (len(after) == 1 and after.isupper())
-        if is_letter(symbol, cursor, ahead, table) or sized:
+        if is_letter(symbol, cursor, ahead, table, self._first.decimals) or sized:
             # "12A" is a seat, "48 x 36" and "48 x H 36" a size.
             measure = None
         if measure is None and (

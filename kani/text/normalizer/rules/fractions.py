@@ -127,6 +127,10 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     if not cursor.is_adjacent(1):
         return None
     unit = cursor.token(1)
+    in_full = any(unit.core == known.forms.get("one") for known in table.units.values())
+    if in_full and part != (1, 2) and table.fractions.of_unit.startswith("{part} d"):
+        # Spanish "1/4 taza"
+        return _of(say_fraction(*part, table), unit.core, table), unit.core_end
     measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
     if measure is None:
         return None
@@ -149,7 +153,8 @@ def _of(part: str, unit: str, table: LanguageTable) -> str:
     vowel = unit[:1] in "aeiouhé" and not unit.startswith(("hect", "hertz"))
     if table.language == "en" and (unit[:1] in "aeiou" or unit == "hour"):
         return said.replace(f" a {unit}", f" an {unit}")
-    return said.replace(f" de {unit}", f" d'{unit}") if table.language == "fr" and vowel else said
+    elided = (table.language == "fr" and vowel) or (table.language == "it" and unit == "ora")
+    return re.sub(rf" d[ei] {unit}\Z", f" d'{unit}", said) if elided else said
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:

@@ -148,7 +148,14 @@ def quantity(
         return phrase.build(end)
     numerals = CountedNumerals(cursor, table, token, match, first, second)
     suffix = numerals.take_per(suffix, money is not None)
-    if suffix and money is None and (is_letter(suffix, cursor, 0, table) or _is_variable(suffix, cursor)):
+    if (
+        suffix
+        and money is None
+        and (
+            is_letter(suffix, cursor, 0, table, first.decimals if first else "")
+            or _is_variable(suffix, cursor)
+        )
+    ):
         return None
     if suffix:
         resolved = numerals.resolve(suffix, True) if money is None else resolve_unit(suffix, table, True)

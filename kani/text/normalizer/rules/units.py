@@ -138,11 +138,12 @@ def _factor(symbol: str, table: LanguageTable) -> Unit | None:
     return table.units.get(f"·{symbol}") or table.units.get(symbol)
 
 
-def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
+def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable, decimals: str) -> bool:
     """True if one capital after a number is no unit: "12A" is a seat, "45 W 34th St" an address.
 
-    A unit that is also a name's letter (A, B, J, N) has to follow a word as "of" or another unit; any other
-    is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
+    A unit that is also a name's letter (A, B, J, N) has to follow a word as "of", another unit or decimals;
+    any other is one, unless it stands apart before a name or a number. ahead: 0 where the number touches it.
+    decimals: the number's.
     """
     previous = cursor.previous()
     if symbol == "ML" and cursor.is_adjacent(ahead + 1) and _LEARNING.fullmatch(cursor.token(ahead + 1).core):
@@ -185,7 +186,8 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
     ):
         return False
     if symbol in _NAMING:
-        return True
+        # "2.5 A", but "7.5B" is a model
+        return symbol == "B" or not decimals
     following = cursor.token(ahead + 1).core[:1] if ahead and cursor.is_adjacent(ahead + 1) else ""
     return following.isdecimal() or following.isupper()
 
@@ -360,6 +362,8 @@ def gender_of(name: str, table: LanguageTable) -> str:
 
 def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
     """An amount in words: two decimals are cents if the currency has them, others decimals."""
+    if money.cents is None and numeral.decimals == "00":
+        numeral = Numeral(numeral.digits, "", numeral.grouped)
     if money.cents is None or len(numeral.decimals) != 2:
         return say_counted(numeral, money.forms, gender, table)
     whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)

@@ -22,24 +22,7 @@ Forms = Mapping[str, str]
 PLURAL_CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
 
 
-_ANY_CASE = frozenset(
-    """km kms cm ml cl dl lt lts ltr kg kgs mg gr gm m2 m² m3 m³ cm² cm2 km² km2 qm mq mc ft lbs mph psi
-    rpm km/h kmh kph m³/h l/min kw kwh gb tb kb go to mo hz khz mhz ghz kcal mah db hpa mbps gbps fps
-    hrs mins secs sec min""".split()
-)
-"""Units that are read in capitals and in small letters too, where no other unit is written so."""
-
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
-
-
-def in_any_case(units: Mapping[str, T]) -> dict[str, T]:
-    """Units with the spellings in capitals or small letters that many give them: "500 ML", "16gb"."""
-    found = dict(units)
-    for symbol, unit in units.items():
-        if symbol.lower() in _ANY_CASE:
-            for written in (symbol.upper(), symbol.lower(), symbol.capitalize()):
-                found.setdefault(written, unit)
-    return found
 
 
 class TableSection:

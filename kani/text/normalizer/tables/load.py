@@ -7,7 +7,8 @@ from unicodedata import category
 
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
-from kani.text.normalizer.tables.file import TableSection, in_any_case
+from kani.text.normalizer.tables.currency_names import other_currencies
+from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
@@ -26,6 +27,7 @@ from kani.text.normalizer.tables.table import (
     Unit,
     Web,
 )
+from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
@@ -41,7 +43,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     words = number_words(language, numbers.text("words", ""))
     units = file.section("units")
     per, product = units.text("per", ""), units.text("product", "first")
-    signs = file.section("signs")
+    signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
     between_figures = signs.section("between_figures")
     markup = file.section("markup")
     ordinals = file.section("ordinals")
@@ -63,16 +65,16 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         language=language,
         number_words=words,
         numbers=_numbers(numbers),
-        agreement=_agreement(file.section("agreement")),
+        agreement=agreement,
         ordinals=ordinals.all_texts(),
         ordinals_with_stop=stopped | unsure,
         unsure_of_ordinal=frozenset(unsure),
         fractions=_fractions(file.section("fractions")),
         formulas=file.section("formulas").fill(Formulas),
-        units=in_any_case({symbol: _unit(units, symbol) for symbol in units.key_names()}),
+        units=_units(units, agreement),
         per=per,
         product=product,
-        currencies=_currencies(file.section("currencies")),
+        currencies=_currencies(file.section("currencies"), language),
         dates=_dates(file.section("dates")),
         times=_times(file.section("times")),
         letters=letters.all_texts(),
@@ -135,14 +137,14 @@ def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
 
 
 def _agreement(section: TableSection) -> Agreement:
-    genders = {"m": "masculine", "f": "feminine", "n": "neuter"}
+    words: dict[str, str] = {}
+    endings: dict[str, str] = {}
+    for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter")):
+        # A line of the table is of the first gender that has it.
+        words = dict.fromkeys(section.words(name), gender) | words
+        endings = {ending.strip("*"): gender for ending in section.words(f"{name}_endings")} | endings
     return section.fill(
-        Agreement,
-        genders={
-            gender: (section.words(f"{name}_endings"), frozenset(section.words(name)))
-            for gender, name in genders.items()
-        },
-        beginnings=_beginnings(section.section("beginnings")),
+        Agreement, words=words, endings=endings, beginnings=_beginnings(section.section("beginnings"))
     )
 
 
@@ -172,6 +174,20 @@ def _fractions(section: TableSection) -> Fractions:
     return section.fill(Fractions, **given)
 
 
+def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
+    def prefixed(prefix: str, unit: Unit) -> Unit:
+        # Only the base "d'ampères" begins with a vowel.
+        forms = {category: form for category, form in unit.forms.items() if category != "many"}
+        lowered = str.lower if agreement.capitals else str
+        return Unit(
+            {category: prefix + lowered(form) for category, form in forms.items()}, unit.gender, False
+        )
+
+    prefixes = section.section("prefixes").all_texts()
+    units = {symbol: _unit(section, symbol) for symbol in section.key_names()}
+    return in_all_spellings(units, prefixes, prefixed)
+
+
 def _unit(section: TableSection, symbol: str) -> Unit:
     value = section.take(symbol)
     gender, attached = "", False
@@ -182,7 +198,7 @@ def _unit(section: TableSection, symbol: str) -> Unit:
     return Unit(section.parse_forms(symbol, value), gender, attached)
 
 
-def _currencies(section: TableSection) -> dict[str, Currency]:
+def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
     found = {}
     parts = "whole", "cents"
     joined = section.template("with_cents", *parts)
@@ -192,6 +208,9 @@ def _currencies(section: TableSection) -> dict[str, Currency]:
         said = one.template("with_cents", *parts, default=joined)
         currency = one.fill(Currency, forms=one.forms("forms"), joined=said)
         found.update(dict.fromkeys(signs, currency))
+    for signs, name, names in other_currencies(language, found):
+        forms = {"one": name, "other": names}
+        found.update(dict.fromkeys(signs, Currency(forms=forms, joined=joined)))
     return found
 
 

@@ -14,8 +14,10 @@ from typing import Annotated
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
-from kani.text.normalizer.tables.file import TableSection, in_any_case, read_table_file
+from kani.text.normalizer.tables.currency_names import other_currencies
+from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tables.table import Formulas
+from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
 UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
 
@@ -151,7 +153,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
-    unit_names, currencies = in_any_case(_units(units)), _currencies(file.section("currencies"))
+    unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     readings = file.section("readings").all_texts()
     ruby = markup.flag("ruby")
     behind = frozenset(
@@ -227,19 +229,30 @@ def _phones(section: TableSection) -> Phones:
 
 
 def _units(section: TableSection) -> dict[str, UnspacedUnit]:
-    found = {}
-    for symbol in section.key_names():
-        before, _, after = section.template(symbol, "n").rpartition("{n}")
-        said, _, change = after.partition(" ")
-        if change not in _CHANGES:
-            raise section.error(symbol, "has a change other than k s u g z h p")
-        found[symbol] = UnspacedUnit(before, Counter(said, change))
-    return found
+    prefixes = section.section("prefixes").all_texts()
+    units = {symbol: _unit(section, symbol, section.template(symbol, "n")) for symbol in section.key_names()}
+
+    def prefixed(prefix: str, unit: UnspacedUnit) -> UnspacedUnit:
+        name, _, change = prefix.partition(" ")
+        return _unit(section, name, f"{name}{unit.counter.said} {change}")
+
+    return in_all_spellings(units, prefixes, prefixed)
 
 
-def _currencies(section: TableSection) -> dict[str, Counter]:
+def _unit(section: TableSection, key: str, said: str) -> UnspacedUnit:
+    """ "ヘルツ", or "キロヘルツ u": a reading and its change, "{n}" where the number is not first."""
+    before, _, after = said.rpartition("{n}")
+    said, _, change = after.partition(" ")
+    if change not in _CHANGES:
+        raise section.error(key, "has a change other than k s u g z h p")
+    return UnspacedUnit(before, Counter(said, change))
+
+
+def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
     """By sign or code: the name, read as a counter."""
-    return {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+    found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+    others = other_currencies(language, found)
+    return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
 
 
 def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:

@@ -16,7 +16,6 @@ from kani.text.writing import ends_sentence
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
-_PADDED = re.compile(r"0\d/\d\d|\d\d/0\d")
 _CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
 _PADDED = re.compile(r"0[1-9]/\d\d|\d\d/0[1-9]")
@@ -223,7 +222,8 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
     close = cursor.token().suffix
     # "bis 30.6.", at a sentence's end too
     inside = close != "." or cursor.previous().core.islower() or cursor.token(1).core[:1].islower()
-    return known or (close.startswith(".") and inside)
+    padded = _PADDED.fullmatch(cursor.token().core.replace(".", "/")) is not None
+    return known or (close.startswith(".") and (inside or padded))
 
 
 def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

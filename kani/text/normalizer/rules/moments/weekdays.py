@@ -45,7 +45,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
     name = _month_of_two(cursor, table) or _name(token, table)
-    if name is None or (token.suffix not in _MARKS and token.core not in _ALWAYS):
+    if name is None or (token.suffix not in _MARKS and token.core not in _ALWAYS) or _is_month(cursor, table):
         return None
     stopped = token.suffix.startswith(".")
     before = cursor.previous()
@@ -112,10 +112,24 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
+def _is_month(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the Spanish "mar" of "5 mar – 21 abr", but not of "lun 2 mar 3"."""
+    before, core = cursor.previous(), cursor.token().core.lower()
+    listed = cursor.is_adjacent(1) and _DAY.fullmatch(cursor.token(1).core) is not None
+    return (
+        core in table.dates.months
+        and _DAY.fullmatch(before.core) is not None
+        and not (before.suffix or listed)
+    )
+
+
 def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
     """A short month in full, with its stop and beside another one: "de feb. a mar."."""
     months, core = table.dates.months, cursor.token().core.lower()
     if core not in months or core == table.dates.names[months[core] - 1] or "." not in cursor.token().suffix:
+        return None
+    if _name(cursor.token(), table) and _DAY.fullmatch(cursor.token(1).core):
+        # "jeu. 5 mars – mar. 21 avr."
         return None
     sides = (cursor.token(1), cursor.token(2)), (cursor.previous(), cursor.previous(2))
     beside = any(_is_joiner(joiner) and other.core.lower() in months for joiner, other in sides)

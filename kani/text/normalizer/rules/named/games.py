@@ -32,8 +32,9 @@ def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     near += [cursor.token(ahead).core for ahead in range(1, _AHEAD + 1)]
     ion = _ELEMENT.fullmatch(token.core) is not None
     moves = [one for one in near if _MOVE.fullmatch(one) and not (ion and _ELEMENT.fullmatch(one))]
-    # One bare square beside it does not make a move of what may be an ion.
-    sure = len(moves) > ion or any(len(one) > len("e4") for one in moves)
+    # One bare square beside it makes no move of what may be an ion; numbers do ("18 Dh5 Rf8 19 Tf3").
+    numbered = any(one.isdecimal() for one in near) and sum(map(bool, map(_MOVE.fullmatch, near))) > 1
+    sure = len(moves) > ion or numbered or any(len(one) > len("e4") for one in moves)
     if not (sure or any(one.lower() in table.chess.near for one in near)):
         return None
     pieces: list[Piece] = []

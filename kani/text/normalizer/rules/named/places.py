@@ -62,19 +62,23 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "N" of "40° 25' N" and the "NO" of "viento NO"."""
-    token = cursor.token()
-    name = table.compass.names.get(token.core.replace("-", ""))
+    token, names = cursor.token(), table.compass.names
+    first, _, second = token.core.replace("/", "-").partition("-")
+    # "vientos del N/NW", "S-SW"
+    pair = first != second and {first, second} <= names.keys() and (first in second or second in first)
+    name = f"{names[first]} {names[second]}" if pair else names.get(token.core.replace("-", ""))
     if name is None or not token.core.isupper():
         return None
     after = table.compass.after
     known = (
-        _is_after_degrees(cursor, 1)
+        pair
+        or _is_after_degrees(cursor, 1)
         or _is_before_degrees(cursor)
         or _is_to_another(cursor, table)
         or _has_force(cursor, table)
     )
-    known = known or (table.language == "en" and _is_in_street(cursor))
-    known = known or (table.language == "en" and _ROAD.fullmatch(cursor.previous().core) is not None)
+    road = _ROAD.fullmatch(cursor.previous().core) is not None
+    known = known or (table.language == "en" and (road or _is_in_street(cursor)))
     for back in range(1, _MOST_BETWEEN + 1):
         # "viento del NO", "Wind aus W bis NW"
         before = cursor.previous(back)
@@ -85,7 +89,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
             break
     if not known:
         return None
-    end = token.core_end + (token.suffix == "." and cursor.token(1).core != "")
+    end = token.core_end + (not pair and token.suffix == "." and cursor.token(1).core != "")
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 

@@ -1,0 +1,46 @@
+"""Symbols of units: with a prefix ("kHz"), with either sign for micro, in capitals or small letters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_PREFIXED = dict(
+    line.split(":")
+    for line in """
+    L:hdcmµnpf l:hdcmµn m:kdcmµn g:kmµnpf s:mµnpf Hz:mkMGT W:nµmkMGT Wh:kMGT Wp:kMG V:nµmkM A:pnµmk Ah:m VA:kM
+    Ω:mkMG F:mµnp H:mµnp S:mµnp T:mµnp C:mµnp Wb:m N:mkM Pa:mhkMG bar:mk J:mkMGTPE eV:mkMGT cal:k mol:kmµnpf
+    M:mµn UI:mµ Bq:mkMGTP Sv:mµn Gy:mcµ B:kKMGTPE bit:kMGT Da:kM pc:kMG
+    """.split()
+)
+"""Units by symbol, and the prefixes that they are written with."""
+
+_ANY_CASE = frozenset(
+    """km kms cm ml cl dl lt lts ltr kg kgs mg gr gm m2 m² m3 m³ cm² cm2 km² km2 qm mq mc ft lbs mph psi
+    rpm km/h kmh kph m³/h l/min kw kwh gb tb kb go to mo hz khz mhz ghz kcal mah db hpa kbps mbps gbps fps
+    hrs mins secs sec min""".split()
+)
+"""Units that are read in capitals and in small letters too (500 ML, 16gb) where no other is."""
+
+
+def in_all_spellings(
+    units: Mapping[str, T], prefixes: Mapping[str, str], prefixed: Callable[[str, T], T]
+) -> dict[str, T]:
+    """A table's units, and those that its prefixes make of them; a line of the table comes first.
+
+    "·T" stands only with other units or a prefix. ``prefixed`` joins a prefix's name and a unit.
+    """
+    found = dict(units)
+    for symbol, written_with in _PREFIXED.items():
+        unit = units.get(f"·{symbol}") or units.get(symbol)
+        for prefix in written_with:
+            if unit is not None and (name := prefixes.get(prefix.replace("K", "k"))) is not None:
+                found.setdefault(prefix + symbol, prefixed(name, unit))
+    for symbol, unit in tuple(found.items()):
+        found.setdefault(symbol.replace("µ", "μ"), unit)
+        if symbol.lower() in _ANY_CASE:
+            for written in (symbol.upper(), symbol.lower(), symbol.capitalize()):
+                found.setdefault(written, unit)
+    return found

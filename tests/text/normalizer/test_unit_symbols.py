@@ -1,0 +1,27 @@
+"""Symbols of units: prefixes, spellings, and lines of a table that come first."""
+
+from kani.text.normalizer.tables.currency_names import other_currencies
+from kani.text.normalizer.tables.unit_symbols import in_all_spellings
+
+
+def joined(prefix: str, unit: str) -> str:
+    return prefix + unit
+
+
+def test_prefixes_make_units_and_a_line_of_the_table_comes_first() -> None:
+    units = in_all_spellings(
+        {"Hz": "hertz", "g": "gramo", "kg": "kilo", "·T": "tesla"}, {"k": "kilo", "m": "mili"}, joined
+    )
+    assert units["kHz"] == "kilohertz" and units["mg"] == "miligramo" and units["kg"] == "kilo"
+    assert units["mT"] == "militesla" and "T" not in units and "MHz" not in units
+
+
+def test_both_signs_for_micro_and_capitals_are_the_same_unit() -> None:
+    units = in_all_spellings({"g": "gramo", "l": "litro"}, {"µ": "micro", "m": "mili"}, joined)
+    assert units["\u00b5g"] == units["\u03bcg"] == "microgramo" and units["ML"] == "mililitro"
+
+
+def test_currencies_of_a_table_keep_their_names() -> None:
+    others = {sign: names for signs, *names in other_currencies("pt", {"SEK", "₪"}) for sign in signs}
+    assert others["HUF"] == ["florim húngaro", "florins húngaros"] and "ILS" in others
+    assert not {"SEK", "₪"} & others.keys()
