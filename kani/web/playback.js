@@ -44,10 +44,11 @@ class Playback {
     return this.asked || this.player.busy;
   }
 
-  /** Code point of the text that is heard now, -1 before the first one. */
+  /** Code point of the text that is heard now, -1 before the first one; where a text goes on in another manner, that place until it is heard. */
   get place() {
     const at = this.player.heard();
-    return this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
+    const last = this.shown?.spans.findLast(([, , from]) => at > 0 && from <= at)?.[0] ?? -1;
+    return last < 0 || at < this.shown.begun.seconds ? last : Math.max(last, this.shown.begun.characters);
   }
 
   /** True while a text is waited for, heard or rests. */
@@ -113,11 +114,11 @@ class Playback {
     const { shown } = this;
     const same = shown && wholeOf(shown.choice) === wholeOf(choice);
     const said = same ? [...(choice.before ?? "").slice(shown.choice.before?.length)].length : 0;
-    const goesOn = said > 0 && shown.spans.some(([start]) => start >= said);
+    const goesOn = said > 0 && (said === shown.begun.characters || shown.spans.some(([start]) => start >= said));
     const utterance = new Utterance(newId(), goesOn ? { ...choice, text: shown.choice.text, before: shown.choice.before } : choice, clicked);
     if (goesOn) utterance.goOn(shown, said);
     const scrap = goesOn ? shown.stopped && shown.seconds < SCRAP_S : same && shown.choice.tries && choice.tries && !isLong(choice.text);
-    if (scrap) utterance.replaces = shown.id;
+    if (scrap) utterance.replaces = shown.live && !shown.arrivals.length ? shown.replaces : shown.id;
     return utterance;
   }
 

@@ -23,7 +23,7 @@ export class Utterance {
   #pause = 0;
   /** What it begins with of another one: code points, seconds, and what spoke them. */
   begun = { characters: 0, seconds: 0 };
-  #passages = [];
+  passages = [];
   /** True while this page asked for it itself, so that its coming can be watched: it is not played again. */
   live = true;
   /** Id of the one that it takes the place of, "" for none. */
@@ -46,13 +46,13 @@ export class Utterance {
   }
 
   /** Begin with what was heard of the same text in another manner, up to the code point ``start`` of a sentence. */
-  goOn({ pieces, spans, sampleRate, result }, start) {
-    const seconds = spans.find(([from]) => from >= start)[2];
-    this.begun = { characters: start, seconds };
+  goOn({ pieces, spans, sampleRate, result, begun, passages }, start) {
+    const seconds = spans.find(([from]) => from >= start)?.[2] ?? begun.seconds;
     this.spans = spans.filter(([from]) => from < start);
     this.sampleRate = sampleRate;
     for (const piece of pieces) this.#keep(piece.subarray(0, Math.max(0, Math.round(seconds * sampleRate) - this.samples)));
-    this.#passages = [result, ...(result?.passages ?? [])].filter(Boolean);
+    this.begun = { characters: start, seconds: this.seconds };
+    this.passages = [result, ...(result?.passages ?? passages)].filter(Boolean);
   }
 
   #keep(samples) {
@@ -82,7 +82,7 @@ export class Utterance {
   /** Take the result of a part. */
   addResult(result) {
     const before = this.#complete ? this.result : null;
-    const { voice = result.voice, passages = this.#passages, unused = [] } = before ?? {};
+    const { voice = result.voice, passages = this.passages, unused = [] } = before ?? {};
     const other = result.voice === voice ? [] : [{ engine: result.engine, voice: result.voice, language: result.language }];
     this.result = {
       ...(before ?? result),
