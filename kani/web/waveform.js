@@ -40,17 +40,17 @@ export class Waveform {
       this.draw(this.#position);
     };
     element.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
       element.setPointerCapture(event.pointerId);
-      holds(event);
+      if (event.button === 0) holds(event);
     });
     element.addEventListener("pointermove", (event) => this.#held !== null && holds(event));
-    element.addEventListener("pointerup", () => {
+    const ends = ({ type }) => {
       const position = this.#held;
       this.#held = null;
-      if (position !== null) seek(position);
-    });
-    element.addEventListener("pointercancel", () => (this.#held = null));
+      if (position !== null && type === "pointerup") seek(position);
+      else this.draw(this.#position);
+    };
+    for (const kind of ["pointerup", "pointercancel"]) element.addEventListener(kind, ends);
     element.addEventListener("keydown", (event) => {
       if (!(event.key in STEPS) || (event.repeat && !this.seconds)) return;
       event.preventDefault();
