@@ -49,7 +49,7 @@ export class Gallery {
     find("voice").addEventListener("chosen", () => this.#draw());
     this.#box.addEventListener("toggle", ({ newState }) => newState === "closed" && this.#box.removeAttribute("popover"));
     find("voice-chip").addEventListener("click", () => {
-      // Where they are not beside the text they come over it, if the browser can do that.
+      // On a narrow screen they come over the text, if the browser can do that.
       if (window.innerWidth < 980) this.#box.popover = "auto";
       if (this.#box.matches("[popover]")) this.#box.showPopover();
       this.#list.focus({ preventScroll: true });

@@ -21,7 +21,7 @@ export class Utterance {
   #before = { characters: 0, seconds: 0 };
   /** Seconds of silence before its first sample. */
   #pause = 0;
-  /** What it begins with of another one: code points, seconds, and what spoke them. */
+  /** The beginning that it takes from another one, as code points and seconds, and what spoke that. */
   begun = { characters: 0, seconds: 0 };
   passages = [];
   /** True while this page asked for it itself, so that its coming can be watched: it is not played again. */
