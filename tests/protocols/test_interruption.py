@@ -155,27 +155,6 @@ async def test_stopped_broadcast_reaches_no_listener_that_lags(tmp_path: Path) -
         await asyncio.wait([waiting])
 
 
-LEFT: dict[str, tuple[str, Messages]] = {
-    "kani": ("/", [{"type": "tts_stream_request", "data": {"text": LONG}}]),
-    "voxcpm": ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": LONG}}]),
-    "kyutai": (
-        f"/api/tts_streaming?auth_id={KEY}&format=OggOpusMessagePack",
-        [{"type": "Text", "text": LONG}],
-    ),
-    "elevenlabs": (
-        f"{ELEVENLABS}/stream-input?output_format=mp3_22050_32",
-        [{"text": " ", "xi_api_key": KEY}, {"text": LONG, "flush": True}],
-    ),
-    "elevenlabs contexts": (
-        f"{ELEVENLABS}/multi-stream-input?output_format=opus_48000_64",
-        [context(" ", "a"), context(LONG, "a"), context(LONG, "b")],
-    ),
-    "openai": ("/v1/realtime?model=m", openai(LONG)),
-    "relay": ("/stream_tts", [*relay(LONG), *relay(LONG)]),
-    "relay, unfinished text": ("/stream_tts", [{"action": "append_tts", "text": "Nunca "}]),
-}
-
-
 ASKS: dict[str, tuple[str, Callable[[str], Messages]]] = {
     "kani": ("/", lambda text: [{"type": "tts_stream_request", "data": {"text": text}}]),
     "voxcpm": ("/tts", lambda text: [{"type": "tts_request", "request_id": "1", "params": {"text": text}}]),
@@ -190,6 +169,24 @@ ASKS: dict[str, tuple[str, Callable[[str], Messages]]] = {
     "elevenlabs contexts": (CONTEXTS, lambda text: [context(text), CLOSE]),
     "openai": ("/v1/realtime?model=m", openai),
     "relay": ("/stream_tts", relay),
+}
+
+LEFT: dict[str, tuple[str, Messages]] = {
+    **{door: (ASKS[door][0], ASKS[door][1](LONG)) for door in ("kani", "voxcpm", "openai")},
+    "kyutai": (
+        f"/api/tts_streaming?auth_id={KEY}&format=OggOpusMessagePack",
+        [{"type": "Text", "text": LONG}],
+    ),
+    "elevenlabs": (
+        f"{ELEVENLABS}/stream-input?output_format=mp3_22050_32",
+        [{"text": " ", "xi_api_key": KEY}, {"text": LONG, "flush": True}],
+    ),
+    "elevenlabs contexts": (
+        f"{ELEVENLABS}/multi-stream-input?output_format=opus_48000_64",
+        [context(" ", "a"), context(LONG, "a"), context(LONG, "b")],
+    ),
+    "relay": ("/stream_tts", [*relay(LONG), *relay(LONG)]),
+    "relay, unfinished text": ("/stream_tts", [{"action": "append_tts", "text": "Nunca "}]),
 }
 
 

@@ -1,7 +1,6 @@
 """The voices of a server, listed, kept, deleted and heard in previews over HTTP."""
 
 import asyncio
-import io
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -9,19 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import av
 import httpx
 import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from kani.core.audio.pcm import wav
+from kani.core.audio.pcm import decode_recording, wav
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import advice
 from kani.core.voices.store import NewVoice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache
 from kani.protocols.voices_api.protocol import routes
+from tests.core.audio.test_pcm import encoded
 from tests.support.patience import happens
 from tests.support.servers.app_server import KEY, AppServer, StartApp, app_server
 from tests.support.sessions import started
@@ -36,18 +35,6 @@ def recording(seconds: float = 3.5) -> bytes:
     text = "Me llamo Ana. Esta es mi propia voz, y se puede usar aquí para leer textos en voz alta."
     spoken = asyncio.run(EspeakReferenceVoice().render(text, "es", 1.0))
     return wav(np.resize(spoken.samples, round(spoken.sample_rate * seconds)), spoken.sample_rate)
-
-
-def encoded(codec: str, container_format: str) -> bytes:
-    file = io.BytesIO()
-    with av.open(file, "w", container_format) as container:
-        rate = 48_000 if codec == "libopus" else 22_050
-        stream = container.add_stream(codec, rate=rate, layout="mono")
-        with av.open(io.BytesIO(recording())) as source:
-            for frame in source.decode(audio=0):
-                container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
-    return file.getvalue()
 
 
 def form(audio: bytes | None = None, spoken: bytes | None = None, **fields: str) -> dict[str, Any]:
@@ -125,7 +112,8 @@ def test_voice_is_stored_listed_and_deleted(client: httpx.Client) -> None:
 def test_recording_is_served_unchanged(
     client: httpx.Client, codec: str, container_format: str, kind: str, extension: str
 ) -> None:
-    audio = encoded(codec, container_format)
+    rate = 48_000 if codec == "libopus" else 22_050
+    audio = encoded(container_format, codec, decode_recording(recording(8.0)).samples, rate)
     assert client.post(PATH, **form(audio, name="ñandú")).status_code == 201
     answer = client.get(f"{PATH}/custom:ñandú/sample")
     assert (answer.status_code, answer.content) == (200, audio)
@@ -267,11 +255,6 @@ def preview(server: AppServer, voice: str, headers: Any = None, **query: str) ->
     return httpx.get(f"{server.http_url}{PATH}/{voice}/preview", params=query, headers=headers)
 
 
-def seconds(audio: bytes) -> float:
-    with av.open(io.BytesIO(audio)) as file:
-        return sum(frame.samples / frame.sample_rate for frame in file.decode(audio=0))
-
-
 def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> None:
     server = start_app()
     with ThreadPoolExecutor(3) as pool:
@@ -283,8 +266,8 @@ def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> 
     assert answers[0].headers["cache-control"].startswith("private")
     wav = preview(server, "espeak:de", format="wav")
     assert wav.headers["content-type"] == "audio/wav"
-    assert seconds(wav.content) == pytest.approx(seconds(answers[0].content), abs=0.06)
-    assert seconds(wav.content) > 2
+    mp3_s, wav_s = (decode_recording(answer.content).duration_s for answer in (answers[0], wav))
+    assert wav_s == pytest.approx(mp3_s, abs=0.06) and wav_s > 2
 
 
 def test_client_without_a_key_hears_built_in_voices_alone(start_app: StartApp) -> None:

@@ -155,14 +155,6 @@ async def test_unknown_voice_is_rejected_at_first_text(espeak_app: AppServer, vo
         assert error["message"].endswith(" does not exist.")
 
 
-async def test_unknown_fields_and_parameters_are_ignored(espeak_app: AppServer) -> None:
-    async with connect_client(
-        espeak_app.url, foo="bar", inactivity_timeout=300, enable_logging="x"
-    ) as client:
-        await client.send({"text": HELLO, "foo": {"bar": []}, "voice_settings": {"baz": 7}}, EOS)
-        assert (await client.receive_until_closed())[0] == 1000
-
-
 @pytest.mark.alone
 async def test_inactivity_closes_connection_after_spoken_text(espeak_app: AppServer) -> None:
     async with connect_client(espeak_app.url, inactivity_timeout=1) as client:

@@ -13,7 +13,7 @@ from tests.protocols.elevenlabs.test_bad_input import detail_of
 from tests.protocols.test_voices_api import recording
 from tests.support.elevenlabs_service import KEY as SERVICE_KEY
 from tests.support.elevenlabs_service import VOICE, running
-from tests.support.servers.app_server import KEY, AppServer, StartApp
+from tests.support.servers.app_server import AppServer, StartApp
 
 ADD = "/v1/voices/add"
 CONSENT = "It is me."
@@ -61,7 +61,9 @@ def rejected(answer: httpx.Response, param: str, code: str = "invalid_request") 
     return str(detail["message"])
 
 
-def test_consent_has_three_places(adding: httpx.Client) -> None:
+def test_consent_has_three_places_and_the_log_none(
+    adding: httpx.Client, caplog: pytest.LogCaptureFixture
+) -> None:
     half = json.dumps({"consent": "half a pair \ud83d"})
     assert post(adding, recording(), consent="", labels=half).json()["detail"]["param"] == "consent"
     told = post(adding, recording(), consent="").json()["detail"]["message"]
@@ -74,9 +76,11 @@ def test_consent_has_three_places(adding: httpx.Client) -> None:
         assert answer.headers["x-unused"] == "remove_background_noise, labels.gender"
         assert adding.delete("/v1/voices/ana").status_code == 200
     # The SDK encodes labels that are given as a string once more.
-    for labels in ('{"consent": "It is me."}', json.dumps('{"consent": "It is me."}')):
-        assert post(adding, recording(), consent="", labels=labels).status_code == 200
+    in_labels = {"consent": "", "labels": '{"consent": "It is me."}'}
+    for given in ({}, in_labels, in_labels | {"labels": json.dumps(in_labels["labels"])}):
+        assert post(adding, recording(), **given).status_code == 200
         assert adding.delete("/v1/voices/ana").status_code == 200
+    assert CONSENT not in caplog.text
 
 
 def test_omitted_recordings_are_reported(adding: httpx.Client) -> None:
@@ -173,10 +177,3 @@ async def test_recordings_are_not_sent_to_elevenlabs(start_app: StartApp) -> Non
         assert (answer.status_code, answer.headers["x-cloning"]) == (200, "none")
         [exchange] = service.exchanges
         assert VOICE in exchange.path
-
-
-def test_log_has_no_consent(keyed_app: AppServer, caplog: pytest.LogCaptureFixture) -> None:
-    with httpx.Client(base_url=keyed_app.http_url, headers={"xi-api-key": KEY}) as client:
-        assert post(client, recording()).status_code == 200
-        assert client.delete("/v1/voices/ana").status_code == 200
-    assert CONSENT not in caplog.text

@@ -114,15 +114,17 @@ async def test_operator_sets_origin_of_times(start_app: StartApp, times: str, sy
     assert starts == sorted(starts) and starts[-1] > 1500
 
 
-async def test_first_message_contains_text_and_settings(espeak_app: AppServer) -> None:
+async def test_first_message_contains_text_and_settings_and_unknown_ones(espeak_app: AppServer) -> None:
     first = {
         "text": "Hola mundo ",
-        "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 1.2},
+        "voice_settings": {"stability": 0.5, "similarity_boost": 0.75, "speed": 1.2, "baz": 7},
         "generation_config": {"chunk_length_schedule": [120, 160, 250, 290]},
         "xi_api_key": "k",
         "try_trigger_generation": True,
+        "foo": {"bar": []},
     }
-    async with connect_client(espeak_app.url, optimize_streaming_latency=4) as client:
+    query = {"optimize_streaming_latency": 4, "inactivity_timeout": 300, "enable_logging": "x", "foo": "bar"}
+    async with connect_client(espeak_app.url, **query) as client:
         await client.send(first, EOS)
         assert (await client.receive_until_closed())[0] == 1000
         fast = client.received()

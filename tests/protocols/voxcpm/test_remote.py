@@ -17,7 +17,6 @@ from tests.support.patience import WITHIN_S, happens
 
 BODY = b"RIFF and what follows" * 100
 NOT_LISTED = "prompt_wav_url: names a host that this server does not fetch from (KANI_RECORDING_HOSTS)"
-SOON_S = 0.3
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 OTHER_HOSTS = [
@@ -191,23 +190,16 @@ async def test_endless_answer_is_refused(
 
 
 @pytest.mark.parametrize("head", [b"", b"HTTP/1.1 200 OK\r\nContent-Le", b"HTTP/1.1 200 OK\r\n\r\nRIFF"])
-async def test_slow_host_times_out(site: Site, head: bytes) -> None:
+async def test_slow_host_times_out_after_ten_seconds(site: Site, head: bytes) -> None:
     async def drip(writer: asyncio.StreamWriter) -> None:
         writer.write(head)
         while head:
             writer.write(b"x")
             await writer.drain()
-            await asyncio.sleep(SOON_S / 10)
+            await asyncio.sleep(1.0)
         await asyncio.Event().wait()
 
     site.answers["/b.wav"] = drip
-    hasty = RemoteRecordings(frozenset({"127.0.0.1"}), timeout_s=SOON_S)
-    told = await refusal(hasty, site.url("/b.wav"))
-    assert told == f"prompt_wav_url: was not fetched within {SOON_S:g} s"
-
-
-async def test_default_time_is_ten_seconds(site: Site) -> None:
-    site.answers["/b.wav"] = lambda _: asyncio.Event().wait()
     with virtual_time():
         told = await refusal(RemoteRecordings(frozenset({"127.0.0.1"})), site.url("/b.wav"))
     assert told == "prompt_wav_url: was not fetched within 10 s"

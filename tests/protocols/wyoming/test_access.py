@@ -65,6 +65,9 @@ async def test_descriptions_and_sessions_are_counted_apart(serve: Serve) -> None
         await happens(lambda: server.engine.under_way)
         for _ in range(5):
             await load_info(port)
+        # On the connection that is spoken to, as well.
+        await speaking.write_event(Event("describe"))
+        await read_until(speaking, "info")
         refused = await ask(port, SAY, last="error")
         assert refused[-1].data["code"] == "busy"
         await server.engine.permit(None)
@@ -78,27 +81,21 @@ async def test_descriptions_and_sessions_are_counted_apart(serve: Serve) -> None
     assert 'kani_sessions{protocol="wyoming"} 0.0' in metrics
 
 
-async def test_open_text_is_spoken_to_its_end_at_shutdown(serve: Serve) -> None:
+async def test_open_text_is_spoken_and_idle_connections_are_closed_at_shutdown(serve: Serve) -> None:
     server = await serve()
-    async with client(server.streams["Wyoming"]) as connected:
+    port = server.streams["Wyoming"]
+    async with client(port) as connected, client(port) as silent, client(port) as described:
+        await described.write_event(Event("describe"))
+        await read_until(described, "info")
         await send(connected, Event("synthesize-start"))
         await send(connected, Event("synthesize-chunk", {"text": "Uno dos. Tres "}))
         await read_until(connected, "audio-chunk")
         server.stop.set()
+        assert await read_all(silent) == await read_all(described) == []
         events = await read_until(connected, "synthesize-stopped")
         events += await read_all(connected)
     assert [event.type for event in events[-2:]] == ["audio-stop", "synthesize-stopped"]
     assert server.engine.words == ["Uno", "dos", "Tres"]
-
-
-async def test_idle_connections_are_closed_at_shutdown(serve: Serve) -> None:
-    server = await serve()
-    port = server.streams["Wyoming"]
-    async with client(port) as silent, client(port) as described:
-        await described.write_event(Event("describe"))
-        await read_until(described, "info")
-        server.stop.set()
-        assert await read_all(silent) == await read_all(described) == []
 
 
 async def test_only_addresses_that_others_reach_are_announced(serve: Serve) -> None:

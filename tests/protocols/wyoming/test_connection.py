@@ -176,18 +176,6 @@ async def test_ends_within_events_and_errors_while_sending(port: int) -> None:
     assert error.type == "error" and error.data["code"] == "invalid-request"
 
 
-async def test_description_comes_during_speech(serve: Serve) -> None:
-    server = await serve()
-    server.engine.allow = 1
-    async with client(server.streams["Wyoming"]) as connected:
-        await connected.write_event(say("uno dos"))
-        await read_until(connected, "audio-chunk")
-        await connected.write_event(Event("describe"))
-        await read_until(connected, "info")
-        await server.engine.permit(None)
-        await read_until(connected, "audio-stop")
-
-
 async def test_written_text_is_spoken_when_its_writer_pauses(serve: Serve) -> None:
     """A word with an open end is not: more letters may follow."""
     server = await serve()
