@@ -1,7 +1,6 @@
 """Sessions: text in, audio out, whatever happens in between."""
 
 import asyncio
-import gc
 import math
 import re
 from dataclasses import replace
@@ -166,27 +165,6 @@ async def test_slow_reader_bounds_buffer_and_frees_slot(tmp_path: Path) -> None:
         taken += [chunk async for chunk in chunks]
     assert len(engine.segments) == 20
     assert sum(chunk.duration_s for chunk in taken) > 100
-
-
-async def test_concurrent_sessions_equal_solo_runs(tmp_path: Path) -> None:
-    texts = [f"Frase número {n}. Otra frase, la segunda, de {n} palabras. Fin." for n in range(30)]
-    async with serving(ToneEngine(places=3), tmp_path) as service:
-        solo = [audio(await speak(service, text)) for text in texts]
-
-        async def one(n: int) -> None:
-            async with fed(service, texts[n]) as session:
-                if n % 5 == 1:
-                    await anext(aiter(session))
-                elif n % 5 == 3:
-                    await asyncio.sleep(0)
-                    session.cancel()
-                    with pytest.raises(SpeechCancelled):
-                        await collect(session)
-                else:
-                    assert np.array_equal(audio(await collect(session)), solo[n])
-
-        await asyncio.gather(*(one(n) for n in range(30)))
-    gc.collect()
 
 
 async def test_engine_failure_follows_earlier_audio(service: SpeechService) -> None:

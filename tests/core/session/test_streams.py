@@ -131,17 +131,6 @@ def engine_with_light(*, always: bool, slots: int = 4, **how: Any) -> ToneEngine
 
 
 @pytest.mark.parametrize("always", [True, False])
-async def test_light_network_speaks_always_or_while_no_slot_is_free(tmp_path: Path, always: bool) -> None:
-    engine = engine_with_light(always=always)
-    async with serving(engine, tmp_path) as service:
-        async with two_sessions(engine, service, FIRST) as (first, second):
-            # Nothing waits: the second has a slot of the light network.
-            assert (service.state().slots_in_use, service.state().waiting) == (2, 0)
-            assert second.resolved_voice.light and first.resolved_voice.light == always
-    assert [segment.light for segment in engine.segments if segment.text.startswith("alfa")] == [always, True]
-
-
-@pytest.mark.parametrize("always", [True, False])
 async def test_limit_that_was_chosen_bounds_both_networks_together(tmp_path: Path, always: bool) -> None:
     """Two slots of the engine's and four of its light network, three of them at once."""
     engine = engine_with_light(always=always, places=2)
@@ -175,15 +164,19 @@ async def test_session_keeps_its_network(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("always", "slots", "limit", "waiting"), [(True, 1, None, 1), (True, 2, None, 0), (False, 4, 1, 1)]
+    ("always", "slots", "limit", "waiting"),
+    [(True, 1, None, 1), (True, 2, None, 0), (False, 4, None, 0), (False, 4, 1, 1)],
 )
-async def test_light_network_has_slots_of_its_own_unless_fewer_were_chosen(
+async def test_light_network_speaks_always_or_while_no_slot_is_free_unless_fewer_were_chosen(
     tmp_path: Path, always: bool, slots: int, limit: int | None, waiting: int
 ) -> None:
     engine = engine_with_light(always=always, slots=slots, places=2 if limit else 1)
     async with serving(engine, tmp_path, max_concurrent=limit) as service:  # type: ignore[arg-type]
-        async with two_sessions(engine, service, FIRST):
-            assert service.state().waiting == waiting
+        async with two_sessions(engine, service, FIRST) as (first, second):
+            assert (service.state().slots_in_use, service.state().waiting) == (2 - waiting, waiting)
+            assert waiting or (first.resolved_voice.light, second.resolved_voice.light) == (always, True)
+    lights = [segment.light for segment in engine.segments if segment.text.startswith("alfa")]
+    assert lights == [always, limit is None]
     assert limit is None or not any(segment.light for segment in engine.segments)
 
 

@@ -53,6 +53,9 @@ async def test_speech_sounds_like_recording(app: CloningServer, client: Client, 
     assert_near(await client.speak(TEXT, mode=mode, voice_id="custom:eva"), 0.75)
     # One sound, wherever it comes from.
     assert len(app.echo.embedded) == 2
+    (listed,) = (await app.get("/api/voices?category=custom")).json()["voices"]["custom"]
+    assert listed["id"] == "custom:eva" and (await app.get(listed["audio_url"])).status_code == 200
+    assert app.echo.segments[-1].text == listed["sample_text"] and app.echo.segments[-1].embedding is not None
 
 
 @pytest.mark.parametrize(
@@ -83,12 +86,3 @@ async def test_unusable_voice_names_parameter(app: CloningServer, client: Client
     ):
         error = (await client.speak(TEXT, **params)).last["error"]
         assert error["details"] == {"errors": dict.fromkeys(params, NO_SPEECH)}
-
-
-async def test_stored_voices_are_listed(app: CloningServer) -> None:
-    await app.keep("eva", 0.75)
-    listed = (await app.get("/api/voices?category=custom")).json()["voices"]
-    assert [voice["id"] for voice in listed["custom"]] == ["custom:eva"]
-    sample = await app.get(listed["custom"][0]["audio_url"])
-    assert sample.status_code == 200
-    assert [segment.embedding is not None for segment in app.echo.segments] == [True]
