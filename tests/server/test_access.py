@@ -7,13 +7,11 @@ from typing import Any
 
 import pytest
 from starlette.datastructures import Headers
-from starlette.responses import PlainTextResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from kani.composition.host_names import host_name, is_loopback, is_private
 from kani.protocols.shared.protocol import PathClass
 from kani.server.access import REQUIREMENTS, AccessMiddleware, AccessRules, Audience, Requirement
-from kani.server.middleware import ResourcePolicyMiddleware
 from tests.support.event_loop import settle, virtual_time
 from tests.support.servers.asgi import exchange
 
@@ -355,8 +353,3 @@ async def test_unauthenticated_websocket_cannot_stay_by_reading_nothing() -> Non
         assert not ended
         await middleware({**scope, "query_string": b"x"}, receive, blocked_send)
     assert ended == [b"x"]
-
-
-async def test_every_response_has_the_resource_policy() -> None:
-    start, _ = await exchange(ResourcePolicyMiddleware(PlainTextResponse()), {"type": "http"})
-    assert (b"cross-origin-resource-policy", b"same-origin") in start["headers"]

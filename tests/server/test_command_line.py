@@ -141,6 +141,11 @@ def test_server_that_cannot_start_prints_one_line(run: Run, tmp_path: Path) -> N
     for engine, environment, complaint in (
         (("kani", "--model", "nowhere"), {}, "the Kani engine cannot start: 'nowhere' is neither"),
         (("kokoro",), models, "kokoro-v1.0.int8.onnx in the models folder has a wrong size or SHA-256"),
+        (
+            ("espeak",),
+            {"KANI_ELEVENLABS_VOICES": "a=nobody"},
+            "KANI_ELEVENLABS_VOICES: unknown voice 'nobody'",
+        ),
     ):
         ended, _, line = run("--engine", *engine, **environment)
         assert (ended, line.count("\n")) == (2, 1)
@@ -225,15 +230,22 @@ def test_banner_names_the_recogniser(espeak_server: ServerProcess) -> None:
     assert line.endswith(")") and " languages (whisper " in line
 
 
-def test_ctrl_c_ends_an_idle_server_with_1001_and_code_0(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak")
+def test_ctrl_c_ends_an_idle_server_with_1001_and_code_0_and_its_log_is_in_both_places(
+    start_server: StartServer,
+) -> None:
+    server = start_server("--engine", "espeak", KANI_PROT="1", TTS_MODEL_NAME="openbmb/VoxCPM-0.5B")
     with connect(server.url) as socket_:
         server.send_signal(signal.SIGINT)
         with pytest.raises(ConnectionClosed) as closed:
             socket_.recv(timeout=300)
     assert closed.value.rcvd is not None and closed.value.rcvd.code == 1001
     assert server.wait() == 0
-    assert "Traceback" not in server.terminal
+    assert "Traceback" not in server.terminal and server.log == server.terminal
+    for sentence in (
+        "WARNING server: TTS_MODEL_NAME=openbmb/VoxCPM-0.5B is not read: ",
+        "WARNING server: KANI_PROT is no setting of this server; did you mean KANI_PORT?",
+    ):
+        assert sentence in server.log
 
 
 async def test_new_requests_are_refused_while_speech_is_finished(tmp_path: Path) -> None:
@@ -275,15 +287,6 @@ def test_a_second_ctrl_c_ends_at_once(start_server: StartServer) -> None:
         until(lambda: client.get("/health").json()["status"] == "draining")
         server.send_signal(signal.SIGINT)
         assert server.wait() == 130
-
-
-def test_the_log_goes_to_the_terminal_and_the_file(start_server: StartServer) -> None:
-    server = start_server("--engine", "espeak", KANI_PROT="1", TTS_MODEL_NAME="openbmb/VoxCPM-0.5B")
-    server.stop()
-    assert "WARNING server: TTS_MODEL_NAME=openbmb/VoxCPM-0.5B is not read: " in server.log
-    sentence = "WARNING server: KANI_PROT is no setting of this server; did you mean KANI_PORT?"
-    assert sentence in server.terminal and sentence in server.log
-    assert server.log == server.terminal
 
 
 @pytest.mark.parametrize(("recognizer", "names"), [("auto", ["espeak", "whisper"]), ("none", ["espeak"])])

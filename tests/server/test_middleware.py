@@ -200,6 +200,9 @@ async def test_a_request_and_a_handshake_get_an_internal_error() -> None:
     ids = [each.headers["x-request-id"] for each in (answer, response)]
     assert broken.told.errors == [(request, LookupError) for request in ids]
     assert broken.count(RESPONSES, code="500") == 2
+    async with Broken(error=MemoryError()).served() as address, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://{address}/path")
+    assert answer.status_code == 503 and "too little memory" in answer.json()["error"]["message"]
 
 
 async def test_an_answer_that_has_begun_is_torn_off() -> None:
@@ -230,12 +233,6 @@ async def test_a_websocket_is_closed(begun: list[Message], error: Exception, cod
     assert broken.count(CLOSED, code=str(code)) == 1
     ((request, kind),) = broken.told.errors
     assert request and kind is type(error)
-
-
-async def test_little_memory_is_told_to_be_tried_again() -> None:
-    async with Broken(error=MemoryError()).served() as address, httpx.AsyncClient() as client:
-        answer = await client.get(f"http://{address}/path")
-    assert answer.status_code == 503 and "too little memory" in answer.json()["error"]["message"]
 
 
 WEBSOCKET = {"type": "websocket", "path": "/"}

@@ -195,6 +195,7 @@ async def test_unknown_paths_are_not_found_and_health_names_no_software(running:
     answer = await request(running, "GET", "/health")
     assert answer.json()["decoder"] is None
     assert "server" not in answer.headers
+    assert answer.headers["cross-origin-resource-policy"] == "same-origin"
 
 
 async def test_message_over_the_limit_of_its_protocol_closes_with_1009(

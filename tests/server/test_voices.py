@@ -1,7 +1,6 @@
 """Stored voices of a server in a bucket, which may hang or be away."""
 
 import asyncio
-import json
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from tests.clients.kani.wire import request, stream
 from tests.core.voices.local_bucket import App, answer, local_bucket
 from tests.core.voices.stored import recording
 from tests.support.patience import WITHIN_S
@@ -19,15 +19,11 @@ VOICES = "/v1/audio/voices"
 FORM = {"language": "es", "consent": "I am Ana. I agree."}
 
 
-async def speak(server: InProcessServer, voice: str) -> dict[str, Any]:
-    """Speak by Kani's protocol; returns the last message."""
+async def speak(server: InProcessServer, voice: str) -> tuple[str, dict[str, Any]]:
+    """Speak by Kani's protocol; returns the type and the data of the last message."""
     config = {"language": "spanish", "voice_id": voice}
-    async with asyncio.timeout(WITHIN_S), connect(f"{server.url}/", max_size=None) as client:
-        data = {"text": "uno dos", "config": config}
-        await client.send(json.dumps({"type": "tts_stream_request", "data": data}))
-        while (message := json.loads(await client.recv()))["type"] == "tts_stream_chunk":
-            pass
-        return dict(message)
+    async with connect(f"{server.url}/", max_size=None) as client:
+        return (await stream(client, request("uno dos", "tts_stream_request", config=config)))[1:]
 
 
 async def test_bucket_that_fails_leaves_other_speech(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,8 +45,8 @@ async def test_bucket_that_fails_leaves_other_speech(tmp_path: Path, monkeypatch
                     for number in range(8)
                 ]
                 for _ in range(3):
-                    assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
-                assert (await speak(server, "custom:ana"))["type"] == "tts_stream_complete"
+                    assert (await speak(server, "tone_es"))[0] == "tts_stream_complete"
+                assert (await speak(server, "custom:ana"))[0] == "tts_stream_complete"
                 assert not all(task.done() for task in deletions)
                 release.set()
             assert {task.result().status_code for task in deletions} <= {404, 503}
@@ -65,9 +61,9 @@ async def test_bucket_that_fails_leaves_other_speech(tmp_path: Path, monkeypatch
                 assert "tone_es" in listed and "custom:ana" not in listed, path
             assert (await server.get("/v1/voices/tone_es")).status_code == 200
             assert (await server.get("/v1/voices/ana")).status_code == 503
-            message = await speak(server, "custom:ana")
-            assert message["type"] == "tts_response" and "cannot be reached" in message["data"]["message"]
-            assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
+            kind, data = await speak(server, "custom:ana")
+            assert kind == "tts_response" and "cannot be reached" in data["message"]
+            assert (await speak(server, "tone_es"))[0] == "tts_stream_complete"
 
 
 async def test_server_starts_without_its_bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,4 +74,4 @@ async def test_server_starts_without_its_bucket(tmp_path: Path, monkeypatch: pyt
             assert "voices   2" in server.banner
             for path in (VOICES, "/v1/user/subscription"):
                 assert (await server.get(path)).status_code == 200
-            assert (await speak(server, "tone_es"))["type"] == "tts_stream_complete"
+            assert (await speak(server, "tone_es"))[0] == "tts_stream_complete"

@@ -75,9 +75,9 @@ asyncio.run(serve(chosen, announce, build=build))
 NEEDED_LATER = {
     *("torch", "transformers", "ctranslate2", "tokenizers", "huggingface_hub"),
     *("ai_edge_litert", "onnx", "httpx", "jwt", "cryptography", "zeroconf", "soundfile", "PIL"),
-    *("haqumei", "pypinyin", "rjieba", "filelock", "tqdm", "obstore", "scipy"),
+    *("haqumei", "pypinyin", "rjieba", "filelock", "tqdm", "obstore", "scipy", "opentelemetry"),
 }
-"""Packages that models, languages or requests of their own kind bring."""
+"""Packages that models, languages, traces or requests of their own kind bring."""
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ TOKENS = {"livekit_url": "wss://livekit.test", "livekit_api_key": "key", "liveki
 def test_server_that_is_ready_has_loaded_what_its_requests_need(
     tmp_path: Path, given: dict[str, object], needed: str, later: set[str]
 ) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
+    environment = {name: os.environ[name] for name in os.environ if not name.startswith(("KANI_", "OTEL_"))}
     environment |= {"KANI_DATA_DIR": str(tmp_path), "KANI_LOG_FILE": str(tmp_path / "server.log")}
     done = python("-c", START, json.dumps({"port": 0, **given}), env=environment)
     packages = {name.partition(".")[0] for name in json.loads(done.stdout)}

@@ -30,7 +30,6 @@ from tests.protocols.wyoming.exchange import chunk, read_until, steps
 from tests.runtime.conftest import Answering, served
 from tests.support.loudness import RATE, LoudnessRecognizer
 from tests.support.patience import WITHIN_S, happens
-from tests.support.programs import python
 from tests.support.servers.serving import InProcessServer, serving
 
 
@@ -367,23 +366,3 @@ async def test_server_without_traces_says_why_once(
     assert not collector.spans and current() is UNRECORDED
     found = lines(caplog)
     assert len(found) == (warning is not None) and (warning or "") in "".join(found)
-
-
-def test_nothing_is_imported_without_the_variable(tmp_path: Path) -> None:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("OTEL_")}
-    code = """
-import asyncio, sys
-from pathlib import Path
-from types import SimpleNamespace
-from tests.support.servers.serving import serving
-import httpx, start_websocket_server
-
-async def main():
-    async with serving(Path(sys.argv[1])) as server, httpx.AsyncClient() as client:
-        speak = {"input": "hola", "voice": "tone_es"}
-        assert (await client.post(f"{server.http_url}/v1/audio/speech", json=speak)).status_code == 200
-
-asyncio.run(main())
-print([name for name in sys.modules if name.startswith(("opentelemetry", "kani.server.traces.otlp"))])
-"""
-    assert python("-c", code, tmp_path, env=environment).stdout.strip() == "[]"
