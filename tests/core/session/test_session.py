@@ -275,28 +275,15 @@ async def test_unused_is_named(service: SpeechService, request_: SpeechRequest, 
 
 
 @pytest.mark.parametrize("text", ["uno dos tres", "uno dos 19", "uno dos <b", "uno dos привет"])
-async def test_drain_speaks_unfinished_text(engine: ToneEngine, service: SpeechService, text: str) -> None:
+async def test_drain_speaks_unfinished_text_and_refuses_new_one(
+    engine: ToneEngine, service: SpeechService, text: str
+) -> None:
     async with service.open(SPANISH, protocol="test") as session, asyncio.timeout(300):
         session.feed(text)
         draining = asyncio.create_task(service.drain(60.0))
+        await asyncio.sleep(0)
+        with pytest.raises(Busy):
+            service.open(SPANISH, protocol="test")
         await collect(session)
     await draining
     assert engine.words[:2] == ["uno", "dos"] and len(engine.words) > 2
-
-
-async def test_drain_refuses_new_and_cancels_slow_ones(engine: ToneEngine, service: SpeechService) -> None:
-    engine.allow = 0
-
-    async def one() -> int:
-        async with fed(service, "uno dos") as session:
-            return len(await collect(session))
-
-    speaking = asyncio.create_task(one())
-    await engine.permit(1)
-    draining = asyncio.create_task(service.drain(0.05))
-    await asyncio.sleep(0)
-    with pytest.raises(Busy):
-        service.open(SPANISH, protocol="test")
-    await draining
-    with pytest.raises(SpeechCancelled):
-        await speaking

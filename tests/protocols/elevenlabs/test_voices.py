@@ -148,9 +148,6 @@ def test_settings_are_applied_or_reported_unused() -> None:
     assert read.unused_fields(["seed", "temperature"]) == sorted(
         ["seed", "voice_settings.stability", *read.unused]
     )
-
-
-def test_stability_lowers_temperature() -> None:
     temperatures = [parse_settings({"stability": s}, Settings).temperature for s in (0, 0.25, 0.75, 1)]
     assert temperatures == pytest.approx([0.9, 0.75, 0.45, 0.3])
 

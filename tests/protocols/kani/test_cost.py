@@ -10,14 +10,10 @@ from typing import Any
 
 import httpx
 import pytest
-from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
 from starlette.types import Message
 
 import kani
-from kani.composition.settings import load
-from kani.composition.speech_service import build_service
-from kani.core.observer import Observer
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.memory_budget import MemoryBudget
@@ -35,12 +31,9 @@ SHORT, LONG = "Hola.", "Hola a todos. " * 10
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
-    chosen = load({"engine": "espeak", "data_dir": tmp_path}, {}, tmp_path / "none")
-    service = build_service(chosen, Observer(), CollectorRegistry())
-    await service.start()
     budget = MemoryBudget(BYTES, alternative="ask for a stream")
-    yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
-    await service.stop()
+    async with serving(ToneEngine(), tmp_path) as service:
+        yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
 
 
 async def test_websocket_and_rest_calls_share_memory_budget(app: Starlette) -> None:

@@ -377,8 +377,10 @@ async def test_very_long_word_is_spoken(start_app: StartApp) -> None:
     await wait_for_idle(server)
 
 
-async def test_full_server_refuses_in_each_format(start_app: StartApp) -> None:
+async def test_full_server_refuses_in_each_format_and_says_that_it_hears_nothing(start_app: StartApp) -> None:
     server = start_app(KANI_RATE_PER_MINUTE="1")
+    answer = await tell(server)
+    assert answer.code == 1011 and "KANI_RECOGNIZER" in answer.told[-1]["message"]
     server.service.recognition.recognizer = LoudnessRecognizer()
     busy = {"type": "Error", "message": "no free channels"}
     assert (await say(server, text_message("Hello."), EOS)).code == 1000

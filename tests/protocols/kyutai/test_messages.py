@@ -168,7 +168,7 @@ def test_text_splits_into_words_and_breaks() -> None:
         Break(0.96, '<break time="1.00s">'),
         Break(0.08, '<break time="0.15s">'),
     ]
-    assert split_text(' \n <break time="1.2.3s"/>') == []
+    assert split_text(' \n\u00a0<break time="1.2.3s"/>') == []
 
 
 def echoes(*words: str) -> list[str]:

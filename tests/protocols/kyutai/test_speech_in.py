@@ -7,16 +7,16 @@ from itertools import chain, repeat
 
 import numpy as np
 import pytest
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.types import Samples
 from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
-from tests.clients.kyutai.wire import FRAME, KEY, RATE, audio_message, frames_of, pack, unpack
+from tests.clients.kyutai.wire import FRAME, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
 from tests.support.patience import WITHIN_S
-from tests.support.servers.app_server import AppServer, StartApp
+from tests.support.servers.app_server import AppServer
 
 BEGUN, ENDED = "So I was thinking, maybe we could", "visit our grandmother on Sunday."
 SAID = "The train to the north leaves from platform seven at nine o'clock."
@@ -121,16 +121,6 @@ async def test_shutdown_finalizes_words(start_server: StartServer, speech: Sampl
         assert (websocket.close_code, websocket.close_reason) == (1001, "the server is stopping")
     assert word_error_rate(SAID, words_of(messages), "en") == 0.0
     assert server.wait() == 0
-
-
-async def test_disabled_recognition_is_reported(start_app: StartApp) -> None:
-    server = start_app()
-    async with connect(f"{server.url}/api/asr-streaming", additional_headers=KEY) as websocket:
-        error = unpack(await websocket.recv())
-        assert error["type"] == "Error" and "KANI_RECOGNIZER" in error["message"]
-        with pytest.raises(Exception, match="1011"):
-            await websocket.recv()
-    assert (await say(server, "Hola.")).frames
 
 
 @pytest.mark.alone

@@ -123,15 +123,6 @@ async def test_max_seq_len_limits_frames(espeak_app: AppServer) -> None:
     assert len((await say(espeak_app, SENTENCE, **dict.fromkeys(numbers, "null"))).frames) > 5
 
 
-async def test_message_ends_word(espeak_app: AppServer) -> None:
-    async with opened(espeak_app) as websocket:
-        for piece in ("uno dos\n tres", "", " ", "cua", "tro\u00a0cinco"):
-            await websocket.send(text_message(piece))
-        await websocket.send(EOS)
-        heard = await hear_all(websocket)
-    assert heard.said == ["uno", "dos", "tres", "cua", "tro", "cinco"]
-
-
 LEGACY = {"seed": 1, "temperature": 0.8, "top_k": 250}
 
 

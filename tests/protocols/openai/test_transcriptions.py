@@ -46,7 +46,7 @@ def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
     return [json.loads(line.removeprefix("data: ")) for line in lines]
 
 
-def test_json_is_the_default_format(client: httpx.Client) -> None:
+def test_json_is_the_default_format_and_may_have_the_probabilities_of_words(client: httpx.Client) -> None:
     answer = post(client)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
     assert answer.json() == {
@@ -54,6 +54,9 @@ def test_json_is_the_default_format(client: httpx.Client) -> None:
         "languages": [{"code": "es"}],
         "usage": {"type": "duration", "seconds": 3.0},
     }
+    words = post(client, **{"include[]": "logprobs"}).json()["logprobs"]
+    assert len(words) == 4
+    assert words[0] == {"token": "¡bum,", "bytes": list("¡bum,".encode()), "logprob": -0.25}
 
 
 SRT = "1\n00:00:00,000 --> 00:00:01,000\n¡bum, hm.\n\n2\n00:00:02,000 --> 00:00:03,000\n¡bum, hm.\n\n"
@@ -145,12 +148,6 @@ def test_options_reach_the_recogniser_and_others_are_named(
     vad = json.dumps({"type": "server_vad", "silence_duration_ms": 200})
     assert post(client, language="spanish", chunking_strategy=vad).status_code == 200
     assert recognizer.options == TranscriptionOptions(language="es")
-
-
-def test_log_probabilities_are_those_of_words(client: httpx.Client) -> None:
-    answer = post(client, **{"include[]": "logprobs"}).json()
-    assert len(answer["logprobs"]) == 4
-    assert answer["logprobs"][0] == {"token": "¡bum,", "bytes": list("¡bum,".encode()), "logprob": -0.25}
 
 
 def test_translation_is_english_whole_and_streamed(client: httpx.Client) -> None:
