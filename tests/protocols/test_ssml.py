@@ -62,6 +62,7 @@ def test_calls_speak_and_refuse(client: httpx.Client, path: str, field: str, res
         ("/tts", [{"type": "tts_request", "request_id": "1", "params": {"text": FAULTY}}]),
         ("/stream_tts", [{"action": "start_tts", "text": FAULTY}]),
         (f"{ELEVENLABS}/stream-input", [{"text": " "}, {"text": f"{FAULTY} "}, {"text": ""}]),
+        (f"{ELEVENLABS}/multi-stream-input", [{"text": FAULTY, "flush": True}, {"close_context": True}]),
         (KYUTAI, [{"type": "Text", "text": FAULTY}, {"type": "Eos"}]),
     ],
 )
@@ -76,6 +77,7 @@ async def test_websockets_refuse_faults(espeak_app: AppServer, path: str, messag
                     pass
             except ConnectionClosed as closed:
                 assert closed.rcvd is not None and FAULT in closed.rcvd.reason
+                assert closed.rcvd.code == (1007 if path == KYUTAI else 1008)
 
 
 async def test_kani_reports_marks_and_places(espeak_app: AppServer) -> None:
@@ -137,12 +139,7 @@ async def test_elevenlabs_contexts_speak_documents(espeak_app: AppServer, flushe
             assert 1.0 < longest_silence_s(heard.samples, 22_050) < 1.2
 
 
-async def test_faults_in_contexts_and_in_realtime_are_named(espeak_app: AppServer) -> None:
-    async with connect_multi(espeak_app.url) as client:
-        await client.send({"text": FAULTY, "context_id": "a", "flush": True})
-        await client.send({"text": "", "context_id": "a", "close_context": True})
-        code, reason = await client.receive_until_closed()
-    assert code == 1008 and FAULT in reason
+async def test_faults_in_realtime_are_named(espeak_app: AppServer) -> None:
     async with realtime(espeak_app.url, "model=gpt-realtime") as client:
         await client.send("response.create", response={"input": [text_item(FAULTY)]})
         done = (await client.until("response.done"))[-1]["response"]

@@ -209,14 +209,6 @@ async def test_banner_names_a_key_where_one_is_needed_and_never_prints_it(
     assert "a-short-key" not in caplog.text
 
 
-async def test_long_keys_and_the_public_token_are_not_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with serving(tmp_path, KANI_HOST="0.0.0.0", KANI_API_KEYS=f"{'k' * 16},public_token"):
-        pass
-    assert "characters" not in caplog.text
-
-
 async def test_banner_says_what_recognition_lacks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     recognizer = WhisperRecognizer(models_dir=None, cache_dir=tmp_path)

@@ -180,12 +180,13 @@ def test_key_that_no_header_can_hold_is_refused_and_not_shown() -> None:
     assert "sk-cl" not in str(refused.value)
 
 
-def test_model_on_another_machine_is_named(caplog: pytest.LogCaptureFixture) -> None:
+def test_model_on_another_machine_is_named_and_no_long_key(caplog: pytest.LogCaptureFixture) -> None:
+    keys = {"KANI_LLM_API_KEY": "sk-geheim", "KANI_API_KEYS": f"{'k' * 16},public_token"}
     for url in ("http://[::1]:9/v1", "https://api.example/v1"):
-        warn_about(load({}, {"KANI_LLM_URL": url, "KANI_LLM_API_KEY": "sk-geheim"}, NO_FILE), (), 2**20)
+        warn_about(load({}, {"KANI_LLM_URL": url, **keys}, NO_FILE), (), 2**20)
     assert caplog.text.count("another machine: ") == 1
     assert "another machine: https://api.example/v1 (KANI_LLM_URL)" in caplog.text
-    assert "sk-geheim" not in caplog.text
+    assert "sk-geheim" not in caplog.text and "characters" not in caplog.text
 
 
 @pytest.mark.parametrize(

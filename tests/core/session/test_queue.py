@@ -167,22 +167,14 @@ async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> N
             await run(fetched)
 
 
-async def test_session_timeout_overrides_longer_server_timeout(tmp_path: Path) -> None:
-    engine = ToneEngine(allow=0)
-    for limit in (0.0, 60.0):
-        async with (
-            serving(engine, tmp_path, request_timeout_s=limit) as service,
-            fed(service, "uno", timeout_s=0.05) as session,
-        ):
-            with pytest.raises(TimedOut):
-                await collect(session)
-
-
 async def test_limits_of_text_and_slots(tmp_path: Path) -> None:
     async with serving(ToneEngine(), tmp_path, max_text=5) as service:
         async with service.open(SPANISH, protocol="test", max_text=3) as session:
+            # All pieces count together, and of their end no more than one space is free.
+            for piece in ("un", "o "):
+                session.feed(piece)
             with pytest.raises(TextTooLong) as too_long:
-                session.feed("cuatro")
+                session.feed(" ")
             assert too_long.value.limit == 3
         async with fed(service, "cuatro", max_text=10) as session:
             assert await collect(session)

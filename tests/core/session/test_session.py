@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, TextTooLong, UnknownVoice
+from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.output import EMPTY_TEXT_SILENCE_S
 from kani.core.session.worker import UNDERRUN_PAUSE_S
@@ -222,15 +222,6 @@ async def test_max_tokens_truncates_each_segment(service: SpeechService) -> None
     spans = spans_of(chunks)
     assert_tiles(spans, len(text))
     assert spans[-1].end_s == 1.0
-
-
-@pytest.mark.parametrize(("first", "second"), [("12345", "678901"), ("12345 7890 ", " ")])
-async def test_text_limit_counts_whole_session(tmp_path: Path, first: str, second: str) -> None:
-    async with serving(ToneEngine(), tmp_path, max_text=10) as service:
-        async with service.open(SPANISH, protocol="test") as session:
-            session.feed(first)
-            with pytest.raises(TextTooLong, match="at most 10 characters"):
-                session.feed(second)
 
 
 BAD_SAMPLING = [("temperature", -1), ("top_p", 1.1), ("top_k", 1001), ("repetition_penalty", 0.5)]

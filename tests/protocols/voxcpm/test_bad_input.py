@@ -265,17 +265,14 @@ async def test_unknown_id_is_not_found(espeak_app: AppServer) -> None:
             pass
         await cancel(other, "theirs")
         await other.answer("theirs")
-
-
-async def test_ended_ids_are_remembered_up_to_limit(talk: Client) -> None:
-    for number in range(257):
-        await talk.request(f"r{number}", "")
-        await talk.answer(f"r{number}")
-    await cancel(talk, "r1")
-    await talk.alive()
-    await cancel(talk, "r0")
-    message = await talk.receive()
-    assert isinstance(message, dict) and message["error"]["code"] == "REQUEST_NOT_FOUND"
+        # Ids of requests that have ended are remembered, as many as may wait.
+        for number in range(255):
+            await client.request(f"r{number}", "")
+            await client.answer(f"r{number}")
+        await cancel(client, "wrong")
+        await client.alive()
+        await cancel(client, "mine")
+        assert (await failure(client))["error"]["code"] == "REQUEST_NOT_FOUND"
 
 
 @pytest.mark.heard

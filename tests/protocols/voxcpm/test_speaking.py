@@ -150,12 +150,13 @@ async def test_queue_position_is_reported(serve: Serve) -> None:
 
 
 async def test_client_timeout_is_applied(serve: Serve) -> None:
-    server = await serve()
-    server.engine.allow = 0
-    async with opened(server.url, additional_headers={"X-Request-Timeout": "0.05"}) as client:
-        answer = await client.speak(HELLO, mode="non_streaming")
-        assert answer.last["error"]["code"] == "TIMEOUT" and "0.05 s" in answer.last["error"]["message"]
-        await client.alive()
+    for limit in ("0", "60"):
+        server = await serve(KANI_REQUEST_TIMEOUT=limit)
+        server.engine.allow = 0
+        async with opened(server.url, additional_headers={"X-Request-Timeout": "0.05"}) as client:
+            answer = await client.speak(HELLO, mode="non_streaming")
+            assert answer.last["error"]["code"] == "TIMEOUT" and "0.05 s" in answer.last["error"]["message"]
+            await client.alive()
     await server.engine.permit(None)
     for senseless in ("0", "-1", "nan", "1e9", "soon", ""):
         async with opened(server.url, additional_headers={"X-Request-Timeout": senseless}) as client:

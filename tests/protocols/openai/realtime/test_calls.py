@@ -133,7 +133,9 @@ async def test_answer_rests_while_a_voice_over_it_is_judged(call: CallTo) -> Non
     caller, _, _ = await call(say(LONG))
     detection = {"turn_detection": {"type": "semantic_vad"}, "transcription": {"language": "es"}}
     await caller.configure("realtime", audio={"input": detection})
-    await ask_aloud(caller)
+    await caller.send("response.create", response={"input": []})
+    await caller.until(f"{BUFFER}.started")
+    await happens(lambda: len(caller.loud_at()) >= 25)
     caller.microphone.say(loud(0.12, level=0.9))
     moments = []
     for _ in range(2):
@@ -146,12 +148,6 @@ async def test_answer_rests_while_a_voice_over_it_is_judged(call: CallTo) -> Non
     judged_s = moments[1] - moments[0]
     assert max(later - earlier for earlier, later in pairwise(caller.loud_at())) > judged_s - 0.15
     assert f"{BUFFER}.cleared" not in types(caller.seen)
-
-
-async def ask_aloud(caller: Caller) -> None:
-    await caller.send("response.create", response={"input": []})
-    await caller.until(f"{BUFFER}.started")
-    await happens(lambda: len(caller.loud_at()) >= 25)
 
 
 async def test_caller_whose_track_is_silent_is_answered(call: CallTo) -> None:
