@@ -340,3 +340,5 @@ async def test_next_response_begins_after_the_last_event_of_the_one_before(
     names = types(await client.until("response.done", 2))
     order = [name for name in names if name in ("response.created", "response.done")]
     assert order == ["response.done", "response.created", "response.done"]
+    # The turn in between did not interrupt.
+    assert {event["response"]["status"] for event in client.of("response.done")} == {"completed"}

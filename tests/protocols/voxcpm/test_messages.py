@@ -21,14 +21,7 @@ from kani.protocols.voxcpm.frames import (
     encode_frame,
     encode_whole_answer,
 )
-from kani.protocols.voxcpm.messages import (
-    Cancel,
-    Failure,
-    Ping,
-    TtsRequest,
-    failure_for,
-    read,
-)
+from kani.protocols.voxcpm.messages import Cancel, Failure, Ping, TtsRequest, failure_for, read
 from kani.protocols.voxcpm.params import Params, read_params
 from tests.clients.voxcpm.wire import read_frame
 
