@@ -23,7 +23,6 @@ from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
 from kani.engines.openai.engine import OpenAIEngine
 from kani.engines.openai.recognizer import OpenAIRecognizer
-from kani.engines.openai.service import names
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
@@ -200,12 +199,13 @@ async def test_fallback_speaks_what_fails(site: Site) -> None:
 async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
     """Lists that cannot be read are no trouble."""
     eva = {"id": "eva", "language": "Spanish", "gender": "female"}
-    voices = [eva, "tom", {"name": 5}, None, {"id": "a b"}]
+    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201, {"name": 5}, {"id": "a b"}]
+    voices = [eva, "tom", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "tom"}, *odd]
     site.answers["/v1/audio/voices"] = answer(json.dumps({"voices": voices}).encode())
     site.answers["/v1/models"] = answer(b'{"data": [{"id": "only"}]}')
     async with started(site) as engine:
         info = engine.info
-    assert [voice.id for voice in info.voices] == ["openai:eva", "openai:tom"]
+    assert [voice.id for voice in info.voices] == [f"openai:{name}" for name in ("eva", "tom", "b", "c")]
     assert (info.version, dict(info.default_voices)) == ("only", {"es": "openai:eva"})
     given = {"voices": ("tom", "eva"), "languages": ("en", "es"), "model": "m", "language_field": "lang"}
     site.answers[SPEECH] = answer(PCM)
@@ -276,12 +276,6 @@ async def test_voices_of_a_server_that_comes_later_are_listed(
     async with started(site, model="m"):
         site.answers["/v1/audio/voices"] = answer(b"", status="401 Unauthorized")
         await happens(lambda: "not asked for again" in caplog.text)
-
-
-def test_names_of_lists() -> None:
-    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201]
-    found = names(["a", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "a"}, *odd])
-    assert found == [(name, "", "") for name in "abc"]
 
 
 HEARD = {"text": "Hello, world.", "language": "english", "words": [("Hello", 0.1, 0.4), ("world", 0.5, 0.9)]}
