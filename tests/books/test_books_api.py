@@ -89,11 +89,15 @@ async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient) -> No
         assert (book["title"], book["chapters"]) == (title, [{"title": title, "text": "Una frase.\n\nOtra."}])
 
 
-async def test_what_is_no_book_is_refused(client: httpx.AsyncClient) -> None:
-    for name, fault in (
-        ("b.epub", "b.epub is no EPUB, or was cut off"),
-        ("", "has to end with one of .epub"),
+async def test_what_is_no_book_or_a_slow_one_is_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit_s, fault in (
+        ("b.epub", files.READ_WITHIN_S, "b.epub is no EPUB, or was cut off"),
+        ("", files.READ_WITHIN_S, "has to end with one of .epub"),
+        ("b.txt", 0.0, "takes more than 0 s"),
     ):
+        monkeypatch.setattr(files, "READ_WITHIN_S", limit_s)
         answer = await read(client, name, b"")
         error = answer.json()["error"]
         assert answer.status_code == 400 and fault in error["message"]
@@ -137,12 +141,6 @@ async def test_folder_that_takes_no_book_is_named(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "temporary folder: No such file or directory" in answer.json()["error"]["message"]
     assert "Traceback" not in caplog.text
-
-
-async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "READ_WITHIN_S", 0.0)
-    answer = await read(client, "b.txt", b"text")
-    assert answer.status_code == 400 and "takes more than 0 s" in answer.json()["error"]["message"]
 
 
 async def test_few_are_read_and_a_gone_client_makes_room(client: httpx.AsyncClient, temporary: Path) -> None:

@@ -165,20 +165,16 @@ def test_plain_text_is_divided_at_lines_that_open_chapters(tmp_path: Path) -> No
     assert chapters(tmp_path / "b.txt", "Only this.") == [("b", ("Only this.",))]
 
 
-def test_markdown_is_divided_at_its_headings(tmp_path: Path) -> None:
+def test_markdown_and_html_are_divided_at_their_headings(tmp_path: Path) -> None:
     found = chapters(tmp_path / "b.md", MARKDOWN)
     assert [title for title, _ in found] == ["My book", "One", "Two"]
     assert found[1][1] == ("One", "A dog ran off.", "• a\n• b", "```\n# c\n\n```")
     assert read_book(tmp_path / "b.md").title == "My book"
-
-
-def test_html_is_divided_at_its_headings(tmp_path: Path) -> None:
-    expected = [
+    assert chapters(tmp_path / "b.html", HTML) == [
         ("Le livre", ("Le livre",)),
         ("Un", ("Un", "Bonjour à tous.")),
         ("Deux", ("Deux", "Au revoir.")),
     ]
-    assert chapters(tmp_path / "b.html", HTML) == expected
     book = read_book(tmp_path / "b.html")
     assert (book.title, book.language) == ("Le livre", "fr")
 

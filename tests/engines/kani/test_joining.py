@@ -89,9 +89,3 @@ async def test_hanging_hub_delays_nothing(start_with_gpu: StartServer) -> None:
         async with KaniTTSClient(server.host, server.port) as client:
             assert [part async for part in client.stream("Hola, ya hablo.")]
         server.stop()
-
-
-async def test_no_fetch_is_logged(start_with_gpu: StartServer) -> None:
-    server = start_with_gpu("--no-fetch", HF_ENDPOINT="http://127.0.0.1:9")
-    assert (await after_joining(server))["joining"] == {"name": "kani", "state": "failed"}
-    assert "nineninesix/kani-tts-370m is not here, and is not fetched unasked" in server.log

@@ -310,12 +310,23 @@ async def transcribed(recognizer: OpenAIRecognizer, **options: Any) -> list[Tran
         return [segment async for segment in segments]
 
 
-async def test_words_have_the_servers_times_and_the_texts_punctuation(site: Site, voiced: None) -> None:
+async def test_words_have_the_servers_times_the_texts_punctuation_and_come_live(
+    site: Site, voiced: None
+) -> None:
     site.answers[PATH] = transcript()
+
+    async def audio() -> AsyncGenerator[Samples, None]:
+        for _ in range(20):
+            yield np.full(1280, 0.1, np.float32)
+
     async with hearing(site) as recognizer:
         (segment,) = await transcribed(recognizer)
+        assert not recognizer.info.recordings_only
+        async with aclosing(recognizer.recognize(audio(), "en")) as events:
+            words = [event.text async for event in events if hasattr(event, "text")]
     assert (segment.text.strip(), segment.language) == ("Hello, world.", "en")
     assert [(word.text, word.start_s) for word in segment.words] == [("Hello,", 0.1), ("world.", 0.5)]
+    assert words == ["Hello,", "world."]
 
 
 @pytest.mark.parametrize("words", [[], [("Hello", 0.1, 0.4)], [("Hello", 0.9, 0.4), ("world", 0.5, 99.0)]])
@@ -353,20 +364,6 @@ async def test_refused_recording_says_nothing_of_the_times(site: Site, voiced: N
             with pytest.raises(EngineFailed, match="refused the request"):
                 await transcribed(recognizer)
             assert len(site.heads) - begun == tries
-
-
-async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
-    site.answers[PATH] = transcript()
-
-    async def audio() -> AsyncGenerator[Samples, None]:
-        for _ in range(20):
-            yield np.full(1280, 0.1, np.float32)
-
-    async with hearing(site) as recognizer:
-        assert not recognizer.info.recordings_only
-        async with aclosing(recognizer.recognize(audio(), "en")) as events:
-            words = [event.text async for event in events if hasattr(event, "text")]
-    assert words == ["Hello,", "world."]
 
 
 @pytest.mark.parametrize(

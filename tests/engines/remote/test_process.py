@@ -44,23 +44,12 @@ async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
             await asyncio.sleep(0)
 
 
-@asynccontextmanager
-async def espeak_in_process(
-    folder: Path, registry: CollectorRegistry
-) -> AsyncIterator[tuple[Engine, psutil.Process]]:
-    """espeak-ng in a process of its own, started, and that process; no worker is left when it has stopped."""
-    before = {*workers()}
-    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
-    async with started(host.engine("espeak")) as engine:
-        (worker,) = {*workers()} - before
-        yield engine, worker
-    assert {*workers()} <= before
-
-
 async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
-    registry = CollectorRegistry()
-    async with espeak_in_process(tmp_path, registry) as (engine, worker), asyncio.timeout(WITHIN_S):
+    before, registry = {*workers()}, CollectorRegistry()
+    host = Registry(lambda model: model(), Resources(tmp_path), registry, Restarts(registry))
+    async with started(host.engine("espeak")) as engine, asyncio.timeout(WITHIN_S):
+        (worker,) = {*workers()} - before
         begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))
         await anext(begun)
         worker.send_signal(signal.SIGSTOP)
@@ -73,6 +62,7 @@ async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch
         await waiting
         assert heard and not worker.is_running()
         assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
+    assert {*workers()} <= before
 
 
 async def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:

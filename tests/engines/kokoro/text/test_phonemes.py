@@ -63,6 +63,7 @@ def test_symbols_match_training_text(language: str, text: str, symbols: str) -> 
         return
     (utterance,) = spoken(text, language)
     assert utterance.symbols == symbols
+    assert spoken(text, language) == [utterance], "of words that are known by now"
     words = [text[word.start : word.end] for word in utterance.words]
     assert words == re.findall(r"[\w']+", text)
 
@@ -141,29 +142,6 @@ def test_symbols_follow_letters_through_joined_words() -> None:
     expected = "0000_11222_33333_333333"
     found = assign_symbols("ˈuno ðelos βAnti sˈinko", list(alone), list(alone.values()))
     assert "".join("_" if owner < 0 else str(owner) for owner in found) == expected
-
-
-@pytest.mark.parametrize(
-    ("text", "language"),
-    [
-        ("Well, of the 25 people I had asked, one of them, in the end, was at the station.", "en"),
-        ("Les amis d'un ami, qu'il a vus, ont eu vingt-et-un chevaux et 3 ânes.", "fr"),
-    ],
-)
-def test_espeak_is_asked_twice_then_once(text: str, language: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Sequence[str]] = []
-    phonemize_all = EspeakClient.phonemize_all
-
-    def counted(self: EspeakClient, texts: Sequence[str], voice: str, tie: str | None = None) -> list[str]:
-        asked.append(texts)
-        return phonemize_all(self, texts, voice, tie)
-
-    monkeypatch.setattr(EspeakClient, "phonemize_all", counted)
-    monkeypatch.setattr(espeak_ipa, "_WORDS", espeak_ipa.WordCache(100))
-    first = spoken(text, language)
-    assert len(asked) == 2 and len(set(asked[1])) == len(asked[1])
-    assert spoken(text, language) == first
-    assert asked[2:] == asked[:1]
 
 
 def test_word_cache_drops_words_unused_longest() -> None:
