@@ -103,33 +103,32 @@ async def test_what_is_no_book_or_a_slow_one_is_refused(
         assert answer.status_code == 400 and fault in error["message"]
         assert error["reason"]["code"] == "unreadable_book"
         assert error["message"].endswith(error["reason"]["values"]["fault"])
-
-
-async def test_book_that_costs_too_much_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "a" * 252 + ".txt", b"text")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
-    code, told = await read_apart(tmp_path, "word.\n\n" * 2_000_000, "as_json.MAX_MEMORY_BYTES = 150 << 20")
-    assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
-async def read_apart(tmp_path: Path, text: str, before: str, chapters: str = "") -> tuple[int, bytes]:
-    """Read a book in a process, after some code; returns its exit code and what it said."""
+@pytest.mark.parametrize(
+    ("text", "before", "chapters", "found"),
+    [
+        (
+            "word.\n\n" * 2_000_000,
+            "as_json.MAX_MEMORY_BYTES = 150 << 20",
+            "chapters",
+            (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it"),
+        ),
+        ("text", "import resource; resource.setrlimit(resource.RLIMIT_CPU, (30, 30))", "chapters", (0, b"")),
+        ("text", "pass", "/dev/full", (as_json.UNWRITABLE, b"No space left on device")),
+    ],
+    ids=["too large", "a lower limit of the system", "a full disk"],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, or no limits")
+async def test_process_that_reads_keeps_to_limits_and_says_what_is_wrong(
+    tmp_path: Path, text: str, before: str, chapters: str, found: tuple[int, bytes]
+) -> None:
     (tmp_path / "b.txt").write_text(text, encoding="ascii")
     program = f"import sys; from kani.books import as_json; {before}; sys.exit(as_json.main(sys.argv[1:]))"
-    paths = str(tmp_path / "b.txt"), chapters or str(tmp_path / "chapters")
-    return await run_process([sys.executable, "-c", program, *paths], WITHIN_S)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
-async def test_lower_limit_of_the_system_is_kept(tmp_path: Path) -> None:
-    lower = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (30, 30))"
-    assert await read_apart(tmp_path, "text", lower) == (0, b"")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-async def test_reader_says_that_its_disk_is_full(tmp_path: Path) -> None:
-    found = await read_apart(tmp_path, "text", "pass", "/dev/full")
-    assert found == (as_json.UNWRITABLE, b"No space left on device")
+    paths = str(tmp_path / "b.txt"), str(tmp_path / chapters)
+    assert await run_process([sys.executable, "-c", program, *paths], WITHIN_S) == found
 
 
 async def test_folder_that_takes_no_book_is_named(

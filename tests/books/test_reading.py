@@ -154,17 +154,6 @@ def chapters(path: Path, text: str | bytes) -> list[tuple[str, tuple[str, ...]]]
     return [(each.title, each.paragraphs) for each in read_book(path).chapters]
 
 
-def test_plain_text_is_divided_at_lines_that_open_chapters(tmp_path: Path) -> None:
-    expected = [
-        ("b", ("The House",)),
-        ("Chapter 1", ("Chapter 1", "It rained.\nAll night.")),
-        ("CHAPTER II. Home", ("CHAPTER II. Home", "Chapter 9 was his favourite.")),
-    ]
-    assert chapters(tmp_path / "b.txt", TEXT) == expected
-    assert chapters(tmp_path / "b.txt", TEXT.replace("\n", "\r\n").encode("utf-16")) == expected
-    assert chapters(tmp_path / "b.txt", "Only this.") == [("b", ("Only this.",))]
-
-
 def test_markdown_and_html_are_divided_at_their_headings(tmp_path: Path) -> None:
     found = chapters(tmp_path / "b.md", MARKDOWN)
     assert [title for title, _ in found] == ["My book", "One", "Two"]
@@ -254,7 +243,15 @@ def test_text_begins_after_its_front(tmp_path: Path) -> None:
         assert read_book(epub(tmp_path / "b.epub", {f"OEBPS/{name}": changed})).start == start
 
 
-def test_chapters_of_a_plain_text(tmp_path: Path) -> None:
+def test_plain_text_is_divided_at_lines_that_open_chapters(tmp_path: Path) -> None:
+    expected = [
+        ("b", ("The House",)),
+        ("Chapter 1", ("Chapter 1", "It rained.\nAll night.")),
+        ("CHAPTER II. Home", ("CHAPTER II. Home", "Chapter 9 was his favourite.")),
+    ]
+    assert chapters(tmp_path / "b.txt", TEXT) == expected
+    assert chapters(tmp_path / "b.txt", TEXT.replace("\n", "\r\n").encode("utf-16")) == expected
+    assert chapters(tmp_path / "b.txt", "Only this.") == [("b", ("Only this.",))]
     for text, titles in (
         ("Top\n\nCHAPTER I.\nDown the Hole\n\nAlice sat.\n\nCHAPTER II.\nThe Pool\n\nTears.",
          ["CHAPTER I. Down the Hole", "CHAPTER II. The Pool"]),
