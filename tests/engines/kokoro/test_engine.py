@@ -91,6 +91,13 @@ def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int
         ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
         ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
         ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
+        # Single words with a vowel first.
+        ("es", "ef_dora", "¡Hola!"),
+        ("es", "em_alex", "Hoy."),
+        ("en", "bm_george", "Eight."),
+        ("en", "am_michael", "Agreed."),
+        ("en", "af_heart", "Again!"),
+        ("it", "if_sara", "Oggi."),
     ],
 )
 async def test_languages_are_intelligible(engine: KokoroEngine, language: str, voice: str, text: str) -> None:
@@ -98,6 +105,7 @@ async def test_languages_are_intelligible(engine: KokoroEngine, language: str, v
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
     assert len(spans) == len(text.split())
+    assert 0 <= spans[0].start_s < 0.1 and spans[-1].end_s <= len(samples) / 24_000
 
 
 OTHER_SCRIPTS = {

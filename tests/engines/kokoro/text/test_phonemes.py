@@ -3,7 +3,6 @@
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -22,6 +21,7 @@ from kani.text.normalizer import NormalizerOptions
 from kani.text.phonetics import canonicalize
 from tests.judges.judge import hear, words_of
 from tests.support.kokoro import Writer, check_utterances, chunks_of, joined
+from tests.support.tables import raw_rows
 
 
 def say_of(language: str) -> Phonemizer:
@@ -52,10 +52,7 @@ def by_word(text: str, language: str, **how: str) -> list[tuple[str, str]]:
     ]
 
 
-SYMBOLS = (Path(__file__).parent / "symbols.tsv").read_text(encoding="utf-8").splitlines()[1:]
-
-
-@pytest.mark.parametrize(("language", "text", "symbols"), [line.split("\t") for line in SYMBOLS])
+@pytest.mark.parametrize(("language", "text", "symbols"), raw_rows(__file__, "symbols.tsv"))
 def test_symbols_match_training_text(language: str, text: str, symbols: str) -> None:
     """The letter A is no article, and the pronoun I is stressed; /IPA/ is adapted to the language."""
     if text.startswith("/"):
