@@ -38,19 +38,14 @@ def children(pid: int) -> list[int]:
     return [each.pid for each in living if "kani.engines.espeak.worker" in each.cmdline()]
 
 
-def members(leader: int) -> list[psutil.Process]:
-    """The living processes of the session that ``leader`` leads."""
-    found = []
+def assert_group_ends(leader: int) -> None:
+    """No process of the session that it leads lives; a killed one needs a moment to end."""
+    members = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def assert_group_ends(leader: int) -> None:
-    """A killed process needs a moment to end."""
-    _, alive = psutil.wait_procs(members(leader), timeout=WITHIN_S)
+                members.append(process)
+    _, alive = psutil.wait_procs(members, timeout=WITHIN_S)
     assert not alive
 
 

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import Lfm2ForCausalLM
 
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
 from kani.core.types import Embedding, Recording, Samples, Sampling, Segment, Span
@@ -32,6 +31,7 @@ from tests.engines.kani.conftest import model_beside, resources, started
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import random_checkpoint, random_embedder, random_kani_tts_2
 from tests.engines.packages.life import said
+from tests.judges.lfm2_judge import Judge
 from websocket_client import KaniTTSClient
 
 pytestmark = pytest.mark.usefixtures("uncompiled_codec")
@@ -46,17 +46,16 @@ GREEDY = Sampling(temperature=0.0, repetition_penalty=1.0)
 def greedy_codes(folder: Path, text: str, frames: int) -> Samples:
     checkpoint = Checkpoint(folder / "tiny")
     layout: TokenLayout = checkpoint.layout(codebooks=4, codebook_size=4032)
-    model = Lfm2ForCausalLM.from_pretrained(folder / "tiny", dtype=torch.float32)
+    judge = Judge(folder / "tiny", layout)
     tokens = layout.prompt(checkpoint.text_tokens(text))
     codes: list[int] = []
-    with torch.inference_mode():
-        for place in range(frames * 4):
-            logits = model(torch.tensor([tokens])).logits[0, -1]
-            start, end = layout.codebook_range(place % 4)
-            if place % 4 == 0 and logits[layout.end_of_speech] > logits[start:end].max():
-                break
-            codes.append(int(logits[start:end].argmax()))
-            tokens.append(start + codes[-1])
+    for place in range(frames * 4):
+        logits = judge.logits(tokens)[-1]
+        start, end = layout.codebook_range(place % 4)
+        if place % 4 == 0 and logits[layout.end_of_speech] > logits[start:end].max():
+            break
+        codes.append(int(logits[start:end].argmax()))
+        tokens.append(start + codes[-1])
     return np.array(codes, np.int64).reshape(-1, 4)
 
 

@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples, Segment, SpeechChunk
+from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
@@ -105,11 +105,6 @@ def started(
     return life.started(OpenAIEngine(settings, known, metrics(), fallback, silence_s=0.3))
 
 
-async def chunks(engine: OpenAIEngine, segment: Segment = SEGMENT) -> list[SpeechChunk]:
-    async with aclosing(engine.synthesize(segment)) as made:
-        return [chunk async for chunk in made]
-
-
 def streamed(pieces: Iterable[bytes]) -> Answer:
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -132,7 +127,7 @@ SPEECH = "/v1/audio/speech"
 async def test_pieces_of_any_length_are_one_stream(site: Site) -> None:
     site.answers[SPEECH] = streamed([PCM[:101], PCM[101:102], PCM[102:999], PCM[999:]])
     async with started(site) as engine:
-        made = await chunks(engine)
+        made = await life.chunks_of(engine, SEGMENT)
     samples = np.concatenate([chunk.samples for chunk in made])
     assert np.array_equal(samples, np.frombuffer(PCM, "<i2").astype(np.float32) / 32768)
     assert [chunk.start_s for chunk in made] == sorted(chunk.start_s for chunk in made)
@@ -171,14 +166,14 @@ async def test_broken_answer_is_told_in_words(
     site.answers[SPEECH] = reply
     async with started(site) as engine:
         with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
-            await chunks(engine)
+            await life.chunks_of(engine, SEGMENT)
     assert sum(head.startswith("POST") for head in site.heads) == tries
 
 
 async def test_stream_without_end_ends_with_the_segment(site: Site) -> None:
     site.answers[SPEECH] = streamed(repeat(PCM))
     async with started(site) as engine:
-        made = await chunks(engine)
+        made = await life.chunks_of(engine, SEGMENT)
     longest = SEGMENT.max_seconds + engine_module.LONGER_S
     assert longest <= made[-1].end_s < longest + 2
 
@@ -189,9 +184,11 @@ async def test_fallback_speaks_what_fails(site: Site) -> None:
     site.answers[SPEECH] = answer(b"", status="401 Unauthorized")
     async with started(site, fallback=fallback) as engine:
         for _ in range(2):
-            assert sum(len(chunk.samples) for chunk in await chunks(engine)) == len(fallback.samples)
+            assert sum(len(chunk.samples) for chunk in await life.chunks_of(engine, SEGMENT)) == len(
+                fallback.samples
+            )
         with pytest.raises(EngineFailed, match="key"):
-            await chunks(engine, Segment("Hola.", "openai:alloy", "es"))
+            await life.chunks_of(engine, Segment("Hola.", "openai:alloy", "es"))
     assert [segment.voice for segment in fallback.segments] == ["one", "one"]
     assert sum(head.startswith("POST") for head in site.heads) == 2
 
@@ -211,7 +208,7 @@ async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
     site.answers[SPEECH] = answer(PCM)
     async with started(site, **given) as engine:
         info = engine.info
-        await chunks(engine)
+        await life.chunks_of(engine, SEGMENT)
     assert dict(info.default_voices) == {"en": "openai:tom", "es": "openai:eva"} and info.version == "m"
     for body in (b"[", b"5", b'{"voices": 5}', b"null"):
         site.answers["/v1/audio/voices"] = site.answers["/v1/models"] = answer(body)
