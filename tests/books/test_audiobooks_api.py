@@ -120,14 +120,13 @@ async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, ho
         assert (await last(events))["stage"] == "done"
 
 
-async def test_what_cannot_be_is_refused_at_once(client: httpx.AsyncClient) -> None:
+async def test_what_cannot_be_is_refused_at_once_and_an_engine_that_fails_is_told(
+    client: httpx.AsyncClient,
+) -> None:
     wrong = {"format": "wav", "speed": "9", "voice": "nobody", "emotion": "bored", "language": "xx"}
     for param, value in [*wrong.items(), ("speed", "fast"), ("name", "b.exe")]:
         answer = await client.post(AUDIO_PATH, params={"name": "b.md"} | {param: value}, content=TEXT)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-
-
-async def test_engine_that_fails_is_told(client: httpx.AsyncClient) -> None:
     async with made(client, "# Uno\n\nkaputt") as events:
         told = await last(events)
     assert told["error"]["code"] == "service_unavailable"

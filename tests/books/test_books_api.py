@@ -47,17 +47,6 @@ async def read(client: httpx.AsyncClient, name: str, content: Any) -> httpx.Resp
     return await client.post(books_api.PATH, params={"name": name}, content=content)
 
 
-@pytest.mark.parametrize("digits", ["9" * 5000, "x" + "f" * 5000])
-async def test_reference_to_no_character_is_shown_as_one(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, digits: str
-) -> None:
-    """Python makes no integer of so many digits."""
-    content = f'<p title="&#{digits};">One &#{digits}; two.</p>'
-    answer = await read(client, "book.html", content)
-    assert answer.json()["chapters"][0]["text"] == "One \ufffd two."
-    assert "ERROR" not in caplog.text
-
-
 async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "C:\\books\\río.EPUB", epub(tmp_path / "b").read_bytes())
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"

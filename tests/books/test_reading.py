@@ -209,6 +209,8 @@ def test_keys_change_with_all_that_the_speech_depends_on() -> None:
         ('<p>a</p><aside role="doc-footnote"><p>1. A note.</p></aside><p>b</p>', "a / b"),
         ("<p>a<span hidden>no<span>x</span>y</span> b</p>", "a b"),
         ('<p>a</p><div style="display: none"><p>b</p></div><p>c <span hidden>d</p><p>e</p>', "a / c / e"),
+        # Python makes no integer of so many digits.
+        *((f'<p title="&#{one};">a &#{one}; b</p>', "a \ufffd b") for one in ("9" * 5000, "x" + "f" * 5000)),
         ('<p>area <math alttext="x^2"><mi>x</mi></math><br/>\nof<br/><br/>all</p>', "area x^2\nof\nall"),
     ],
 )  # fmt: skip
