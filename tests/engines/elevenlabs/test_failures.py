@@ -96,6 +96,7 @@ def http(status: int, body: bytes = b"", **headers: str) -> Response:
 
 KEY_REFUSED, FAILED = "ElevenLabs refused this server's API key", "ElevenLabs failed"
 BUSY, UNAVAILABLE = "ElevenLabs takes no more requests at the moment", "ElevenLabs is out of order"
+MODEL = "ElevenLabs cannot stream this server's model"
 VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of this server has no credits left"
 
 
@@ -112,11 +113,7 @@ VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of th
         ({"error": {"a": 1}, "message": "no text"}, FAILED, 1),
         (http(401, fake.detail("invalid_api_key", "Invalid API key")), KEY_REFUSED, 1),
         (http(429, fake.detail("too_many_concurrent_requests", "x")), BUSY, 3),
-        (
-            http(400, fake.detail("unsupported_model", f"key {KEY}")),
-            "ElevenLabs cannot stream this server's model",
-            1,
-        ),
+        (http(400, fake.detail("unsupported_model", f"key {KEY}")), MODEL, 1),
         (http(404, fake.detail("voice_not_found", "x")), VOICE, 1),
         (http(402, b"<html>"), CREDITS, 1),
         (http(503, b"{}"), UNAVAILABLE, 3),

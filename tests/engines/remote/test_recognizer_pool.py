@@ -49,12 +49,9 @@ class Microphone:
             yield piece
 
 
-async def recognized(recognizer: Recognizer, steps: float) -> list[RecognitionEvent]:
-    return [event async for event in recognizer.recognize(Microphone(steps, end=True).audio(), "es")]
-
-
 async def direct(steps: float) -> list[RecognitionEvent]:
-    return await recognized(LoudnessRecognizer(), steps)
+    audio = Microphone(steps, end=True).audio()
+    return [event async for event in LoudnessRecognizer().recognize(audio, "es")]
 
 
 def pool_of(*addresses: Address, registry: CollectorRegistry | None = None) -> Recognizer:
