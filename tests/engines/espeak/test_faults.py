@@ -49,17 +49,13 @@ def assert_group_ends(leader: int) -> None:
     assert not alive
 
 
-def worker(client: EspeakClient) -> int:
-    return client._process.pid
-
-
 @pytest.mark.parametrize(
     ("text", "phonemiser"), [("Hola", False), ("palabra " * 40_000, False), ("Hola", True)]
 )
 def test_process_that_does_not_read_is_replaced(client: EspeakClient, text: str, phonemiser: bool) -> None:
     """Also where the request is more than a pipe holds, so that writing blocks; or its fork hangs alone."""
     assert client.phonemize("Hola", "es") == "ˈola"
-    hung = worker(client)
+    hung = client._process.pid
     if phonemiser:
         (fork,) = children(hung)
         os.kill(fork, signal.SIGSTOP)
@@ -80,7 +76,7 @@ def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -
         nonlocal batches
         batches += 1
         if batches == batch:
-            (fork,) = children(worker(client))
+            (fork,) = children(client._process.pid)
             os.kill(fork, signal.SIGKILL)
 
     for _ in range(3):
@@ -93,7 +89,7 @@ def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -
 def test_idle_phonemiser_that_is_killed_costs_no_text(client: EspeakClient) -> None:
     """A crash leaves no process."""
     assert client.phonemize("Hola", "es") == "ˈola"
-    ended = worker(client)
+    ended = client._process.pid
     (phonemiser,) = children(ended)
     os.kill(phonemiser, signal.SIGKILL)
     # Until the worker looks at it.
