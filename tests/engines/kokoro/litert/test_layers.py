@@ -128,14 +128,10 @@ def test_other_network_is_refused(part: LoadPart, change: Callable[[ModelProto],
         read_layers(graph.SerializeToString())
 
 
-@pytest.fixture(scope="module")
-def int8(part: LoadPart) -> list[RoundedConvolution]:
-    return list(convolutions(read_layers(part("generator"))))
-
-
-def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
+def test_uncalibrated_voice_is_within_20_db(part: LoadPart) -> None:
     """A sentence of a voice outside of the calibration."""
     voice, known, generator_inputs = "am_santa", load_scales(), GeneratorInputs(part)
+    int8 = list(convolutions(read_layers(part("generator"))))
     assert voice not in CALIBRATION_SENTENCES
     assert set(known) == {convolution.name for convolution in int8}
     inputs = InputRecorder([*known])
