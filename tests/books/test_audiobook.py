@@ -200,7 +200,7 @@ def test_two_processes_do_not_make_the_same_book(tmp_path: Path, speech: kani.Sp
         make(path, speech)
 
 
-def test_chapters_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_chapters_are_listed_of_books_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main("say", [str(epub(tmp_path / "b.epub")), "--chapters"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "La casa & el río, Ana Ruiz, Bo Li",
@@ -208,6 +208,9 @@ def test_chapters_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str])
         "   2  Dos (29 characters)",
         "   3  Tres (19 characters)",
     ]
+    with pytest.raises(SystemExit):
+        main("say", ["notes.txt", "--chapters"])
+    assert "are for books" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -233,12 +236,6 @@ def test_options_that_cannot_be_followed(
     assert main("say", [*command.split(), "--engine", "espeak"]) == 2
     assert message in capsys.readouterr().err
     assert [each.name for each in tmp_path.iterdir()] == ["b.epub"]
-
-
-def test_options_of_books_need_a_book(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        main("say", ["notes.txt", "--chapters"])
-    assert "are for books" in capsys.readouterr().err
 
 
 def test_progress_tells_the_time_left_by_what_this_run_has_spoken() -> None:

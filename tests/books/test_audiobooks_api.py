@@ -68,14 +68,6 @@ async def last(events: Events) -> dict[str, Any]:
     return [event async for event in events][-1]
 
 
-async def until_share(events: Events) -> Events:
-    """The events as far as the first with a share."""
-    async for event in events:
-        yield event
-        if event["share"]:
-            return
-
-
 async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, tmp_path: Path) -> None:
     async with made(client, epub(tmp_path / "b").read_bytes(), name="b.epub") as events:
         told = [event async for event in events]
@@ -118,20 +110,23 @@ async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, house: 
 async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, house: InProcessServer) -> None:
     house.engine.allow = 3
     async with made(client, "# Uno\n\nHola y adiós. Hasta mañana. Buenas noches.") as events:
-        shares = [event["share"] async for event in until_share(events)]
+        shares = list[float]()
+        async for event in events:
+            shares.append(event["share"])
+            if shares[-1]:
+                break
         assert shares[0] == 0 and 0 < shares[-1] < 0.5
         await house.engine.permit(None)
         assert (await last(events))["stage"] == "done"
 
 
-async def test_what_cannot_be_is_refused_at_once(client: httpx.AsyncClient) -> None:
+async def test_what_cannot_be_is_refused_at_once_and_an_engine_that_fails_is_told(
+    client: httpx.AsyncClient,
+) -> None:
     wrong = {"format": "wav", "speed": "9", "voice": "nobody", "emotion": "bored", "language": "xx"}
     for param, value in [*wrong.items(), ("speed", "fast"), ("name", "b.exe")]:
         answer = await client.post(AUDIO_PATH, params={"name": "b.md"} | {param: value}, content=TEXT)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
-
-
-async def test_engine_that_fails_is_told(client: httpx.AsyncClient) -> None:
     async with made(client, "# Uno\n\nkaputt") as events:
         told = await last(events)
     assert told["error"]["code"] == "service_unavailable"

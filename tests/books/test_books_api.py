@@ -47,17 +47,6 @@ async def read(client: httpx.AsyncClient, name: str, content: Any) -> httpx.Resp
     return await client.post(books_api.PATH, params={"name": name}, content=content)
 
 
-@pytest.mark.parametrize("digits", ["9" * 5000, "x" + "f" * 5000])
-async def test_reference_to_no_character_is_shown_as_one(
-    client: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, digits: str
-) -> None:
-    """Python makes no integer of so many digits."""
-    content = f'<p title="&#{digits};">One &#{digits}; two.</p>'
-    answer = await read(client, "book.html", content)
-    assert answer.json()["chapters"][0]["text"] == "One \ufffd two."
-    assert "ERROR" not in caplog.text
-
-
 async def test_epub_has_its_chapters(client: httpx.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "C:\\books\\río.EPUB", epub(tmp_path / "b").read_bytes())
     assert answer.status_code == 200 and answer.headers["content-type"] == "application/json"
@@ -89,43 +78,46 @@ async def test_plain_text_is_called_as_its_file(client: httpx.AsyncClient) -> No
         assert (book["title"], book["chapters"]) == (title, [{"title": title, "text": "Una frase.\n\nOtra."}])
 
 
-async def test_what_is_no_book_is_refused(client: httpx.AsyncClient) -> None:
-    for name, fault in (
-        ("b.epub", "b.epub is no EPUB, or was cut off"),
-        ("", "has to end with one of .epub"),
+async def test_what_is_no_book_or_a_slow_one_is_refused(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, limit_s, fault in (
+        ("b.epub", files.READ_WITHIN_S, "b.epub is no EPUB, or was cut off"),
+        ("", files.READ_WITHIN_S, "has to end with one of .epub"),
+        ("b.txt", 0.0, "takes more than 0 s"),
     ):
+        monkeypatch.setattr(files, "READ_WITHIN_S", limit_s)
         answer = await read(client, name, b"")
         error = answer.json()["error"]
         assert answer.status_code == 400 and fault in error["message"]
         assert error["reason"]["code"] == "unreadable_book"
         assert error["message"].endswith(error["reason"]["values"]["fault"])
-
-
-async def test_book_that_costs_too_much_is_refused(client: httpx.AsyncClient, tmp_path: Path) -> None:
     answer = await read(client, "a" * 252 + ".txt", b"text")
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, "name")
-    code, told = await read_apart(tmp_path, "word.\n\n" * 2_000_000, "as_json.MAX_MEMORY_BYTES = 150 << 20")
-    assert (code, told) == (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it")
 
 
-async def read_apart(tmp_path: Path, text: str, before: str, chapters: str = "") -> tuple[int, bytes]:
-    """Read a book in a process, after some code; returns its exit code and what it said."""
+@pytest.mark.parametrize(
+    ("text", "before", "chapters", "found"),
+    [
+        (
+            "word.\n\n" * 2_000_000,
+            "as_json.MAX_MEMORY_BYTES = 150 << 20",
+            "chapters",
+            (as_json.UNREADABLE, b"b.txt takes more than 150 MiB of memory to read: divide it"),
+        ),
+        ("text", "import resource; resource.setrlimit(resource.RLIMIT_CPU, (30, 30))", "chapters", (0, b"")),
+        ("text", "pass", "/dev/full", (as_json.UNWRITABLE, b"No space left on device")),
+    ],
+    ids=["too large", "a lower limit of the system", "a full disk"],
+)
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full, or no limits")
+async def test_process_that_reads_keeps_to_limits_and_says_what_is_wrong(
+    tmp_path: Path, text: str, before: str, chapters: str, found: tuple[int, bytes]
+) -> None:
     (tmp_path / "b.txt").write_text(text, encoding="ascii")
     program = f"import sys; from kani.books import as_json; {before}; sys.exit(as_json.main(sys.argv[1:]))"
-    paths = str(tmp_path / "b.txt"), chapters or str(tmp_path / "chapters")
-    return await run_process([sys.executable, "-c", program, *paths], WITHIN_S)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits there")
-async def test_lower_limit_of_the_system_is_kept(tmp_path: Path) -> None:
-    lower = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (30, 30))"
-    assert await read_apart(tmp_path, "text", lower) == (0, b"")
-
-
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
-async def test_reader_says_that_its_disk_is_full(tmp_path: Path) -> None:
-    found = await read_apart(tmp_path, "text", "pass", "/dev/full")
-    assert found == (as_json.UNWRITABLE, b"No space left on device")
+    paths = str(tmp_path / "b.txt"), str(tmp_path / chapters)
+    assert await run_process([sys.executable, "-c", program, *paths], WITHIN_S) == found
 
 
 async def test_folder_that_takes_no_book_is_named(
@@ -137,12 +129,6 @@ async def test_folder_that_takes_no_book_is_named(
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert "temporary folder: No such file or directory" in answer.json()["error"]["message"]
     assert "Traceback" not in caplog.text
-
-
-async def test_slow_book_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "READ_WITHIN_S", 0.0)
-    answer = await read(client, "b.txt", b"text")
-    assert answer.status_code == 400 and "takes more than 0 s" in answer.json()["error"]["message"]
 
 
 async def test_few_are_read_and_a_gone_client_makes_room(client: httpx.AsyncClient, temporary: Path) -> None:

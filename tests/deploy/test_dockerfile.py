@@ -12,8 +12,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
 from pathlib import Path
@@ -89,17 +87,6 @@ def ignored(name: str) -> bool:
     return found
 
 
-def copy_context(source: str, target: Path) -> None:
-    """Copy a file of the build context, or all of it, as a COPY instruction does."""
-    listed = ran("git", "ls-files", "--", source).stdout.splitlines()
-    names = [name for name in listed if not ignored(name)]
-    assert names, f"{source} is not in the build context"
-    for name in names:
-        to = target / name if source == "." else target / Path(name).name
-        to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, to)
-
-
 @dataclass
 class Image:
     """An image's folders, and a python that has only its packages."""
@@ -121,8 +108,16 @@ class Image:
     def follow(self, name: str, value: str) -> None:
         """Do what a line says."""
         if name == "COPY":
+            # A file of the build context, or all of it.
             source, target = value.split()
-            copy_context(source, self.app / target)
+            names = [
+                name for name in ran("git", "ls-files", "--", source).stdout.splitlines() if not ignored(name)
+            ]
+            assert names, f"{source} is not in the build context"
+            for each in names:
+                to = self.app / target / (each if source == "." else Path(each).name)
+                to.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / each, to)
         for command in value.split(" && ") if name == "RUN" else ():
             match shlex.split(command):
                 case ["pip", "install", "-r", file]:
@@ -155,20 +150,6 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
     return made
 
 
-@contextmanager
-def container(image: Image) -> Iterator[subprocess.Popen[str]]:
-    """Run an image's entry point; it has to end well."""
-    command, environment = image.command("--port", "0"), image.environment | {"KANI_API_KEYS": KEY}
-    with subprocess.Popen(
-        command, cwd=image.app, env=environment, stdout=subprocess.PIPE, text=True
-    ) as server:
-        try:
-            yield server
-        finally:
-            server.terminate()
-            assert server.wait(WITHIN_S) == 0
-
-
 @pytest.mark.parametrize("name", IMAGES)
 def test_image_runs_as_user_without_telemetry(name: str) -> None:
     # The user is set after everything that root installs, and a stage does not inherit that of another.
@@ -198,15 +179,23 @@ def test_traces_image_finds_its_requirements() -> None:
 
 def test_files_of_the_cpu_image_suffice_to_speak(image: Image) -> None:
     assert not {"torch", "transformers", "numba"} & {each.name for each in image.packages}
-    with container(image) as server:
-        assert server.stdout is not None
-        banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
-        (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-            for path in ("/livez", "/health"):
-                assert client.get(path).status_code == 200
-            answer = client.post("/tts", json={"text": "Hola."}, headers={"authorization": f"Bearer {KEY}"})
-            assert answer.status_code == 200 and len(answer.content) > 10_000
+    command, environment = image.command("--port", "0"), image.environment | {"KANI_API_KEYS": KEY}
+    with subprocess.Popen(
+        command, cwd=image.app, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            assert server.stdout is not None
+            banner = list(takewhile(lambda line: line != "  stop     Ctrl+C\n", server.stdout))
+            (port,) = [found["port"] for line in banner if (found := ADDRESS.search(line))]
+            with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+                for path in ("/livez", "/health"):
+                    assert client.get(path).status_code == 200
+                key = {"authorization": f"Bearer {KEY}"}
+                answer = client.post("/tts", json={"text": "Hola."}, headers=key)
+                assert answer.status_code == 200 and len(answer.content) > 10_000
+        finally:
+            server.terminate()
+            assert server.wait(WITHIN_S) == 0
     assert [line for line in banner if line.startswith("  decoder ")] == ["  decoder  litert\n"]
 
 

@@ -94,12 +94,28 @@ def objects(request: pytest.FixtureRequest) -> dict[str, dict[str, Any]]:
     return render(request.param)
 
 
-def test_chart_renders_valid_objects(objects: dict[str, dict[str, Any]]) -> None:
+def test_chart_renders_valid_objects_that_name_each_other(objects: dict[str, dict[str, Any]]) -> None:
     for each in objects.values():
         if each["apiVersion"].startswith("monitoring.coreos.com/"):
             continue  # a resource of the Prometheus operator
         for version in KUBERNETES:
             kubernetes_validate.validate(each, version, strict=True)
+    deployment = objects["Deployment"]
+    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
+    assert objects["Service"]["spec"]["selector"].items() <= labels
+    names = {port["name"] for port in container(objects)["ports"]}
+    assert {port["targetPort"] for port in objects["Service"]["spec"]["ports"]} == names
+    for volume in deployment["spec"]["template"]["spec"]["volumes"]:
+        if claim := volume.get("persistentVolumeClaim"):
+            assert f"PersistentVolumeClaim {claim['claimName']}" in objects
+    if secret := objects.get("Secret"):
+        entries = secret["stringData"]
+        assert entries["metrics-key"] in entries["api-keys"].split(",")
+    if ingress := objects.get("Ingress"):
+        backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
+        assert backend["name"] == objects["Service"]["metadata"]["name"]
+        hosts = next(each for each in container(objects)["env"] if each["name"] == "KANI_ALLOWED_HOSTS")
+        assert "speech.example" in hosts["value"].split(",")
 
 
 def test_deployment_fits_the_server(objects: dict[str, dict[str, Any]]) -> None:
@@ -120,25 +136,6 @@ def test_deployment_fits_the_server(objects: dict[str, dict[str, Any]]) -> None:
     mounts = {mount["name"] for mount in server["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["volumes"]}
     assert pod["securityContext"]["runAsNonRoot"] and server["securityContext"]["readOnlyRootFilesystem"]
-
-
-def test_objects_name_each_other(objects: dict[str, dict[str, Any]]) -> None:
-    deployment = objects["Deployment"]
-    labels = deployment["spec"]["template"]["metadata"]["labels"].items()
-    assert objects["Service"]["spec"]["selector"].items() <= labels
-    names = {port["name"] for port in container(objects)["ports"]}
-    assert {port["targetPort"] for port in objects["Service"]["spec"]["ports"]} == names
-    for volume in deployment["spec"]["template"]["spec"]["volumes"]:
-        if claim := volume.get("persistentVolumeClaim"):
-            assert f"PersistentVolumeClaim {claim['claimName']}" in objects
-    if secret := objects.get("Secret"):
-        entries = secret["stringData"]
-        assert entries["metrics-key"] in entries["api-keys"].split(",")
-    if ingress := objects.get("Ingress"):
-        backend = ingress["spec"]["rules"][0]["http"]["paths"][0]["backend"]["service"]
-        assert backend["name"] == objects["Service"]["metadata"]["name"]
-        hosts = next(each for each in container(objects)["env"] if each["name"] == "KANI_ALLOWED_HOSTS")
-        assert "speech.example" in hosts["value"].split(",")
 
 
 def test_autoscaler_reads_a_metric_of_the_server() -> None:

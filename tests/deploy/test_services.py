@@ -84,19 +84,15 @@ MOST_EXPOSED = 2.5
 needs_systemd = pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="needs systemd-analyze")
 
 
-def lines() -> dict[str, str]:
-    return dict(re.findall(r"^(\w+)=(.*)$", UNIT.read_text(encoding="utf-8"), re.M))
-
-
 def analyzed(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["systemd-analyze", *arguments], capture_output=True, text=True)
 
 
 def test_limits_rights_and_commands_of_the_unit() -> None:
-    unit = UNIT.read_text(encoding="utf-8")
-    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", unit)) <= VARIABLES
-    assert "start_websocket_server.py" in unit
-    unit = lines()
+    text = UNIT.read_text(encoding="utf-8")
+    assert set(re.findall(r"\bKANI_[A-Z_]+[A-Z]\b", text)) <= VARIABLES
+    assert "start_websocket_server.py" in text
+    unit = dict(re.findall(r"^(\w+)=(.*)$", text, re.M))
     assert unit["MemoryMax"] == "2G" and unit["WatchdogSec"] == "60" and unit["CapabilityBoundingSet"] == ""
     assert unit["SystemCallFilter"] == "@system-service"
     # The fast decoder compiles its kernels; the processor's features stand outside of the processes' folders.

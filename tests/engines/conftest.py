@@ -38,11 +38,10 @@ def part(cache: Path) -> LoadPart:
 
 
 @pytest.fixture(autouse=True, scope="module")
-def _threads(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Have torch compute with one thread a call; for Kani with all."""
-    cores = os.cpu_count() or 1
+def _threads() -> Iterator[None]:
+    """Have torch compute with one thread a call: small networks are slower on two, far slower if busy."""
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(cores if "kani" in request.module.__name__ else 1)
+        sys.modules["torch"].set_num_threads(1)
     yield
     if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(cores)
+        sys.modules["torch"].set_num_threads(os.cpu_count() or 1)

@@ -26,14 +26,12 @@ from kani.engines.voxcpm.parameters import Parameters
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
 from kani.text.languages import resolve
+from tests.conftest import ROOT
 from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
 from tests.engines.packages.small_checkpoints import CONFIG, tensor_file, written
 from tests.runtime.test_hub import Hub, use_hub
 from tests.runtime.test_hub import hub as hub
 from tests.support.programs import python
-
-ROOT = Path(__file__).parents[2]
-
 
 PACKAGES: dict[str, tuple[Package, BaseModel]] = {
     "pocket": (POCKET, PocketSettings(languages=("de",))),

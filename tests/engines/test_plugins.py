@@ -182,16 +182,18 @@ def test_engine_that_fails_to_join_leaves_the_others_of_auto(
 
 
 @pytest.mark.parametrize("arguments", [[], ["--engine-process"]])
-async def test_server_speaks_by_the_engine_of_another_package(
+async def test_server_has_the_engine_the_recogniser_and_the_protocol_of_another_package(
     installed: Path, start_server: StartServer, arguments: list[str]
 ) -> None:
+    """The protocol on a port of its own, and on a path of the server's."""
     server = start_server(
-        *("--engine", "acme", "--acme-pitch", "1000", *arguments),
+        *("--engine", "acme", "--acme-pitch", "1000", "--acme-line", "--acme-line-port", "0", *arguments),
         PYTHONPATH=str(installed),
         KANI_RECOGNIZER="acme_ear",
         KANI_ACME_EAR_WORD="beep",
         KANI_ACME_KEY="open",
         KANI_ACME_LANGAUGES="en",
+        KANI_ACME_LINE_PATH="/lines",
     )
     assert "speaks   en es (acme 1.0)" in server.banner
     assert "hears    en (acme_ear 1.0)" in server.banner
@@ -209,16 +211,6 @@ async def test_server_speaks_by_the_engine_of_another_package(
     assert "another one has this name" in server.log  # its Kokoro
     assert "KANI_ACME_LANGAUGES is no setting of this server; did you mean KANI_ACME_LANGUAGES?" in server.log
     assert "KANI_ACME_KEY is no setting" not in server.log
-
-
-def test_protocol_of_another_package_is_served(installed: Path, start_server: StartServer) -> None:
-    """On a port of its own, and on a path of the server's."""
-    server = start_server(
-        *("--engine", "acme", "--acme-line", "--acme-line-port", "0"),
-        PYTHONPATH=str(installed),
-        KANI_RECOGNIZER="none",
-        KANI_ACME_LINE_PATH="/lines",
-    )
     port = re.search(r"acme +tcp://\S+:(\d+)", server.banner)
     assert port is not None, server.banner
     with socket.create_connection((server.host, int(port[1])), WITHIN_S) as line:

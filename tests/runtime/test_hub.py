@@ -107,10 +107,12 @@ def test_invalid_name_or_missing_network_is_told(
     assert name in str(refused.value) and not (tmp_path / "revisions").exists()
 
 
-def test_first_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, hub: Hub) -> None:
+def test_first_unnamed_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, hub: Hub) -> None:
     with pytest.raises(CheckpointError, match=r"owner/name is not here.*--no-fetch.*--fetch"):
         find("owner/name", tmp_path, may_fetch=False)
+    assert find(str(tmp_path), tmp_path / "cache") == tmp_path
     assert hub.asked == [] and list(tmp_path.iterdir()) == []
+    assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
     first = find("owner/name", tmp_path)
     assert first.name == "a" * 40
     assert (first / "config.json").read_bytes() == b"config " + b"a" * 40
@@ -126,6 +128,9 @@ def test_first_revision_is_pinned_and_needs_no_further_request(tmp_path: Path, h
     assert [find(name, tmp_path, may_fetch=False) for name in names] == [first] * 3
     assert find("owner/name", tmp_path) == first and hub.asked == []
     assert find("owner/name", tmp_path / "other").name == "b" * 40
+    for missing in ("owner/other", "owner/name@v9"):
+        with pytest.raises(CheckpointError, match=missing):
+            find(missing, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -179,15 +184,6 @@ def test_full_disk_is_named_with_cure(tmp_path: Path, hub: Hub, monkeypatch: pyt
         CheckpointError, match=rf"{hub.repository} does not fit on the disk of {tmp_path}: free"
     ):
         find(hub.repository, tmp_path)
-
-
-def test_folders_revisions_and_missing_repositories(tmp_path: Path, hub: Hub) -> None:
-    assert find(str(tmp_path), tmp_path / "cache") == tmp_path and list(tmp_path.iterdir()) == []
-    assert find("owner/name@" + "b" * 40, tmp_path).name == "b" * 40
-    assert find("owner/name", tmp_path).name == "a" * 40
-    for missing in ("owner/other", "owner/name@v9"):
-        with pytest.raises(CheckpointError, match=missing):
-            find(missing, tmp_path)
 
 
 def test_codec_is_exactly_one_nemo_file(tmp_path: Path, hub: Hub) -> None:

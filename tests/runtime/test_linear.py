@@ -18,7 +18,7 @@ int8_here = pytest.mark.skipif(not Int8.supported(), reason="this build of torch
 
 
 def random(*shape: int, key: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(key))
+    return torch.randn(shape, generator=torch.Generator().manual_seed(key))
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", pytest.param("int8", marks=int8_here)])

@@ -160,18 +160,14 @@ def test_stretches_are_embedded_in_windows() -> None:
     assert encoder().embed_stretches([], 0.5) == []
 
 
-@pytest.fixture(scope="module")
-def detector() -> VoiceDetector:
-    return VoiceDetector()
-
-
 async def spoken(engine: KokoroEngine, text: str, voice: str) -> Samples:
     segment = Segment(text, voice, "es", ahead_s=math.inf)
     chunks = [chunk.samples async for chunk in engine.synthesize(segment)]
     return np.asarray(soxr.resample(np.concatenate(chunks), 24_000, SAMPLE_RATE), np.float32)
 
 
-def test_result_does_not_depend_on_pieces_or_other_streams(detector: VoiceDetector) -> None:
+def test_result_does_not_depend_on_pieces_or_other_streams() -> None:
+    detector = VoiceDetector()
     speech, other = robotic(TEXTS[0]), detector.stream()
     whole = detector.stream().feed(speech)
     stream, pieces = detector.stream(), list[float]()

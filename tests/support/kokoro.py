@@ -1,13 +1,10 @@
 """Helpers of Kokoro's tests: utterances, collected chunks, agreement of samples, a growing text."""
 
 import asyncio
-import hashlib
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,12 +17,10 @@ from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, Word, split_utterances
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
-from kani.runtime import weights
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, NormalizerOptions
 from kani.text.segmenter import TextSegment
 from tests.support.sound_measures import pitch
-from tools.kokoro_data.sentences import SENTENCES
 
 DATA = Path(kani.engines.kokoro.__file__).parent / "data"
 CHANNELS = 9216
@@ -68,18 +63,6 @@ def agreement_db(expected: Array, got: Array) -> float:
     return float(10 * np.log10(np.square(np.asarray(expected, np.float64)).sum() / max(difference, 1e-30)))
 
 
-def data_file(name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Arrays of ``data/NAME.npz`` and their origin, with checksums of arrays and inputs that agree."""
-    origin = json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))
-    with np.load(DATA / f"{name}.npz") as data:
-        arrays = {key: data[key] for key in data.files}
-    content = b"".join(array.tobytes() for array in arrays.values())
-    assert hashlib.sha256(content).hexdigest() == origin["sha256"]
-    assert origin["model_sha256"] == weights.KOKORO.sha256
-    assert origin["sentences_sha256"] == hashlib.sha256(json.dumps(SENTENCES).encode()).hexdigest()
-    return arrays, origin
-
-
 class Writer:
     """Adds ``words`` words of a text each time that the engine waits for more."""
 
@@ -115,13 +98,6 @@ def semitones(samples: Samples) -> tuple[float, float]:
     found = pitch(samples)
     low, middle, high = np.percentile(12 * np.log2(found[~np.isnan(found)]), (10, 50, 90))
     return float(middle), float(high - low)
-
-
-def silence_around(samples: Samples) -> tuple[float, float]:
-    """Seconds of silence before and after speech at 24 kHz, in steps of 5 ms."""
-    power = np.square(samples[: len(samples) // 120 * 120].reshape(-1, 120)).mean(axis=1)
-    heard = np.flatnonzero(power > np.percentile(power, 90) * 10**-4.5)
-    return heard[0] * 0.005, len(samples) / 24_000 - (heard[-1] + 1) * 0.005
 
 
 def check_utterances(parts: list[Utterance], text: str) -> list[Word]:

@@ -54,11 +54,14 @@ def text_of(events: list[ChatEvent]) -> str:
     return "".join(event.text for event in events if isinstance(event, ChatText))
 
 
-async def test_text_comes_in_pieces_with_usage() -> None:
+async def test_text_comes_in_pieces_with_usage_and_long_answers_end() -> None:
     odd = [": OPENROUTER PROCESSING\n\n", 'data: {"id": "1"}\n\n', 'data: {"choices": []}\r\n\r\n']
     events = await asked(lambda _: say("It is a fine day.", before=odd))
     pieces = [ChatText(piece) for piece in ("It", " is", " a", " fine", " day.")]
     assert events == [*pieces, ChatEnd("stop", chat_model.ChatUsage(11, 7, 3))]
+    events = await asked(lambda _: say("one two three"), max_characters=6)
+    assert text_of(events) == "one tw"
+    assert isinstance(events[-1], ChatEnd) and events[-1].reason == "length"
 
 
 async def test_reasoning_is_never_given_out() -> None:
@@ -180,24 +183,6 @@ async def test_event_that_cannot_be_read_costs_itself_only(line: str) -> None:
     assert text_of(events) == "One two." and isinstance(events[-1], ChatEnd)
 
 
-async def test_without_a_server_it_is_unreachable() -> None:
-    async with serving(lambda _: say("x")) as (_, served):
-        url = served.url
-    model = ChatEndpoint(ChatSettings(url, "tiny"))
-    with pytest.raises(ChatFailed, match="is it running") as failed:
-        await answers(model)
-    await model.stop()
-    assert failed.value.code == "unreachable"
-
-
-async def test_model_is_named_if_there_are_several_and_long_answers_end() -> None:
-    with pytest.raises(ChatFailed, match=r"2 models \(a, b\).*KANI_LLM_MODEL"):
-        await asked(lambda _: say("x"), models=["a", "b"])
-    events = await asked(lambda _: say("one two three"), max_characters=6)
-    assert text_of(events) == "one tw"
-    assert isinstance(events[-1], ChatEnd) and events[-1].reason == "length"
-
-
 async def test_only_model_is_waited_for_and_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
     def script(body: dict[str, Any]) -> Answer:
         known = body["model"] == served.models[0]
@@ -287,6 +272,8 @@ async def test_start_fails_without_its_model(models: list[str], named: str | Non
         with pytest.raises(EngineUnavailable, match=re.escape(reason)) as raised:
             await model.start()
         assert not raised.value.passing
+        with pytest.raises(ChatFailed, match=re.escape(reason)):
+            await answers(model)
 
 
 @pytest.mark.parametrize(
@@ -324,4 +311,7 @@ async def test_start_goes_on_without_an_answer(monkeypatch: pytest.MonkeyPatch) 
     model = ChatEndpoint(ChatSettings(url))
     await model.start()
     assert "cannot be reached now: is it running?" in model.description
+    with pytest.raises(ChatFailed, match="is it running") as failed:
+        await answers(model)
+    assert failed.value.code == "unreachable"
     await model.stop()

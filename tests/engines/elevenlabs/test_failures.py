@@ -96,6 +96,7 @@ def http(status: int, body: bytes = b"", **headers: str) -> Response:
 
 KEY_REFUSED, FAILED = "ElevenLabs refused this server's API key", "ElevenLabs failed"
 BUSY, UNAVAILABLE = "ElevenLabs takes no more requests at the moment", "ElevenLabs is out of order"
+MODEL = "ElevenLabs cannot stream this server's model"
 VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of this server has no credits left"
 
 
@@ -112,11 +113,7 @@ VOICE, CREDITS = "ElevenLabs knows no such voice", "the ElevenLabs account of th
         ({"error": {"a": 1}, "message": "no text"}, FAILED, 1),
         (http(401, fake.detail("invalid_api_key", "Invalid API key")), KEY_REFUSED, 1),
         (http(429, fake.detail("too_many_concurrent_requests", "x")), BUSY, 3),
-        (
-            http(400, fake.detail("unsupported_model", f"key {KEY}")),
-            "ElevenLabs cannot stream this server's model",
-            1,
-        ),
+        (http(400, fake.detail("unsupported_model", f"key {KEY}")), MODEL, 1),
         (http(404, fake.detail("voice_not_found", "x")), VOICE, 1),
         (http(402, b"<html>"), CREDITS, 1),
         (http(503, b"{}"), UNAVAILABLE, 3),
@@ -318,29 +315,21 @@ async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: Ele
 
 
 @pytest.mark.alone
-async def test_fallback_stays_active(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
-    service.answers = [stall]
+async def test_fallback_stays_active_in_its_languages_unless_one_voice_failed(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service.answers = [refusing(fake.NO_VOICE), stall]
     fallback = ToneEngine()
     async with started(service, fallback, timeout_s=0.2) as engine:
-        for _ in range(3):
+        for _ in range(4):
             await said(engine, TONES)
-        assert len(service.exchanges) == 1 and len(fallback.segments) == 3
+        assert len(service.exchanges) == 2 and len(fallback.segments) == 4
+        service.answers = [refusing(fake.NO_CREDITS)]
+        with pytest.raises(EngineFailed, match="credits"):
+            await anext(engine.synthesize(Segment("今天", conftest.ID, "zh")))
         monkeypatch.setattr(fallback_module, "ACTIVE_S", 0.0)
         engine._relay._fallback.activate()
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
-
-
-async def test_fallback_speaks_its_languages_and_not_for_one_voice(service: ElevenLabsService) -> None:
-    service.answers = [refusing(fake.NO_VOICE)]
-    fallback = ToneEngine()
-    async with started(service, fallback) as engine:
-        await said(engine, TONES)
-        assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
-    assert len(fallback.segments) == 1
-    service.answers = [refusing(fake.NO_CREDITS)]
-    async with started(service, ToneEngine()) as engine:
-        with pytest.raises(EngineFailed, match="credits"):
-            await anext(engine.synthesize(Segment("今天", conftest.ID, "zh")))
 
 
 @pytest.mark.parametrize(

@@ -38,24 +38,15 @@ def children(pid: int) -> list[int]:
     return [each.pid for each in living if "kani.engines.espeak.worker" in each.cmdline()]
 
 
-def members(leader: int) -> list[psutil.Process]:
-    """The living processes of the session that ``leader`` leads."""
-    found = []
+def assert_group_ends(leader: int) -> None:
+    """No process of the session that it leads lives; a killed one needs a moment to end."""
+    members = []
     for process in psutil.process_iter():
         with suppress(psutil.NoSuchProcess, ProcessLookupError):
             if os.getsid(process.pid) == leader and process.status() != psutil.STATUS_ZOMBIE:
-                found.append(process)
-    return found
-
-
-def assert_group_ends(leader: int) -> None:
-    """A killed process needs a moment to end."""
-    _, alive = psutil.wait_procs(members(leader), timeout=WITHIN_S)
+                members.append(process)
+    _, alive = psutil.wait_procs(members, timeout=WITHIN_S)
     assert not alive
-
-
-def worker(client: EspeakClient) -> int:
-    return client._process.pid
 
 
 @pytest.mark.parametrize(
@@ -64,7 +55,7 @@ def worker(client: EspeakClient) -> int:
 def test_process_that_does_not_read_is_replaced(client: EspeakClient, text: str, phonemiser: bool) -> None:
     """Also where the request is more than a pipe holds, so that writing blocks; or its fork hangs alone."""
     assert client.phonemize("Hola", "es") == "ˈola"
-    hung = worker(client)
+    hung = client._process.pid
     if phonemiser:
         (fork,) = children(hung)
         os.kill(fork, signal.SIGSTOP)
@@ -85,7 +76,7 @@ def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -
         nonlocal batches
         batches += 1
         if batches == batch:
-            (fork,) = children(worker(client))
+            (fork,) = children(client._process.pid)
             os.kill(fork, signal.SIGKILL)
 
     for _ in range(3):
@@ -98,7 +89,7 @@ def test_killed_fork_fails_its_own_text_only(client: EspeakClient, batch: int) -
 def test_idle_phonemiser_that_is_killed_costs_no_text(client: EspeakClient) -> None:
     """A crash leaves no process."""
     assert client.phonemize("Hola", "es") == "ˈola"
-    ended = worker(client)
+    ended = client._process.pid
     (phonemiser,) = children(ended)
     os.kill(phonemiser, signal.SIGKILL)
     # Until the worker looks at it.

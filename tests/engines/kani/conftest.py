@@ -1,7 +1,7 @@
 """Tiny random Kani checkpoints and codecs, their networks, and an engine of them."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,15 +31,6 @@ LONGEST_FRAMES = 60
 Prompt = tuple[int, ...]
 Frames = list[list[int]]
 NewRunner = Callable[..., Runner]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Networks this small are slower on two threads, and far slower beside a busy process."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,6 @@ import shutil
 import socket
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from kani.core.late_engine.loading import LateEngine
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.whisper.engine import WhisperRecognizer
-from tests.conftest import LOOK_AGAIN_S, ServerProcess, StartServer
+from tests.conftest import LOOK_AGAIN_S, StartServer
 from tests.engines.cuda_driver import cuda_driver
 from tests.engines.kani.conftest import model_beside, resources
 from tests.support import patience
@@ -57,24 +56,19 @@ def start_with_gpu(start_server: StartServer, tmp_path: Path) -> StartServer:
     return partial(start_server, "--device", "cpu", LD_LIBRARY_PATH=str(cuda_driver(tmp_path)))
 
 
-async def after_joining(server: ServerProcess) -> dict[str, Any]:
-    """Facts of /health once the model has joined or failed; Kokoro speaks Spanish until then."""
-    async with asyncio.timeout(patience.WITHIN_S):
-        while True:
-            facts = (await server.get("/health")).json()
-            if facts["joining"]["state"] not in ("loading", "trying"):
-                return facts
-            assert facts["languages"]["es"] == "kokoro"
-            await asyncio.sleep(LOOK_AGAIN_S)
-
-
 async def test_server_speaks_while_gpu_model_loads(folder: Path, start_with_gpu: StartServer) -> None:
     model = "--model", str(folder / "tiny"), "--codec", str(folder / "codec.nemo")
     server = start_with_gpu(*model, "--precision", "float32", KANI_MAX_CONCURRENT="1")
     assert "loading  kani" in server.banner
     async with KaniTTSClient(server.host, server.port) as client:
         assert [part async for part in client.stream("Hola, ya hablo.")]
-        facts = await after_joining(server)
+        async with asyncio.timeout(patience.WITHIN_S):
+            while (facts := (await server.get("/health")).json())["joining"]["state"] in (
+                "loading",
+                "trying",
+            ):
+                assert facts["languages"]["es"] == "kokoro", "until then"
+                await asyncio.sleep(LOOK_AGAIN_S)
         assert facts["joining"] == {"name": "kani", "state": "failed"}
         assert [engine["name"] for engine in facts["engines"]] == ["kokoro", "espeak"]
         assert [part async for part in client.stream("Sigo hablando.")]
@@ -89,9 +83,3 @@ async def test_hanging_hub_delays_nothing(start_with_gpu: StartServer) -> None:
         async with KaniTTSClient(server.host, server.port) as client:
             assert [part async for part in client.stream("Hola, ya hablo.")]
         server.stop()
-
-
-async def test_no_fetch_is_logged(start_with_gpu: StartServer) -> None:
-    server = start_with_gpu("--no-fetch", HF_ENDPOINT="http://127.0.0.1:9")
-    assert (await after_joining(server))["joining"] == {"name": "kani", "state": "failed"}
-    assert "nineninesix/kani-tts-370m is not here, and is not fetched unasked" in server.log

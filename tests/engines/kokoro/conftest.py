@@ -1,14 +1,11 @@
 """Fixtures of the tests of Kokoro."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import Voices
-from kani.engines.plugin import Resources
 from kani.runtime import weights
 
 MakeFolder = Callable[..., Path]
@@ -18,20 +15,6 @@ MakeFolder = Callable[..., Path]
 def published() -> bytes:
     """The int8 export, from the installed packages."""
     return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
-
-
-@pytest.fixture
-async def new_engine(cache: Path) -> AsyncIterator[Callable[[str], KokoroEngine]]:
-    """Make engines by decoder; they are stopped at the end."""
-    made: list[KokoroEngine] = []
-
-    def make(decoder: str = "auto") -> KokoroEngine:
-        made.append(KokoroEngine(KokoroSettings(decoder=decoder), Resources(cache)))
-        return made[-1]
-
-    yield make
-    for engine in made:
-        await engine.stop()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from difflib import SequenceMatcher
 from itertools import accumulate, pairwise
@@ -29,6 +29,7 @@ from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES
 from kani.engines.plugin import Resources
 from kani.text.normalizer import NormalizerOptions, normalize
 from tests.conftest import ServerProcess, StartServer
+from tests.engines.packages import life
 from tests.judges.judge import hear, word_error_rate
 from tests.support.kokoro import chunks_of, joined
 from tests.support.patience import WITHIN_S
@@ -91,6 +92,13 @@ def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int
         ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
         ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
         ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
+        # Single words with a vowel first.
+        ("es", "ef_dora", "¡Hola!"),
+        ("es", "em_alex", "Hoy."),
+        ("en", "bm_george", "Eight."),
+        ("en", "am_michael", "Agreed."),
+        ("en", "af_heart", "Again!"),
+        ("it", "if_sara", "Oggi."),
     ],
 )
 async def test_languages_are_intelligible(engine: KokoroEngine, language: str, voice: str, text: str) -> None:
@@ -98,6 +106,7 @@ async def test_languages_are_intelligible(engine: KokoroEngine, language: str, v
     heard = hear(samples, 24_000, language)
     assert word_error_rate(text, heard, language) <= 0.1, heard
     assert len(spans) == len(text.split())
+    assert 0 <= spans[0].start_s < 0.1 and spans[-1].end_s <= len(samples) / 24_000
 
 
 OTHER_SCRIPTS = {
@@ -208,11 +217,11 @@ HELLO = Segment("Hola.", "ef_dora", "es")
 @pytest.mark.heard
 @pytest.mark.parametrize("imported", [False, True])
 async def test_auto_falls_back_and_litert_refuses(
-    new_engine: Callable[..., KokoroEngine],
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    imported: bool,
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, imported: bool
 ) -> None:
+    def started(decoder: str) -> AbstractAsyncContextManager[KokoroEngine]:
+        return life.started(KokoroEngine(KokoroSettings(decoder=decoder), Resources(cache)))
+
     reason = "its speech is 3 dB from float32's, not 10"
 
     def unfit(*_: object) -> None:
@@ -223,23 +232,21 @@ async def test_auto_falls_back_and_litert_refuses(
     else:
         reason = "the package ai-edge-litert cannot be imported"
         monkeypatch.setitem(sys.modules, "kani.engines.kokoro.litert.decoder", None)
-    engine = new_engine("auto")
-    await engine.start()
-    assert engine.info.decoder == "onnx"
-    assert engine.info.slow_decoder_reason.startswith(f"LiteRT's is unavailable: {reason}")
-    lines = [record.getMessage() for record in caplog.records if record.name == decoder_choice.__name__]
-    assert lines == [f"Kokoro decoder: onnxruntime, {engine.info.slow_decoder_reason}"]
-    assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
+    async with started("auto") as engine:
+        assert engine.info.decoder == "onnx"
+        assert engine.info.slow_decoder_reason.startswith(f"LiteRT's is unavailable: {reason}")
+        lines = [record.getMessage() for record in caplog.records if record.name == decoder_choice.__name__]
+        assert lines == [f"Kokoro decoder: onnxruntime, {engine.info.slow_decoder_reason}"]
+        assert sum(chunk.duration_s for chunk in await chunks_of(engine, HELLO)) > 0.3
     with pytest.raises(EngineUnavailable, match=rf"{reason}.*set KANI_KOKORO_DECODER=auto"):
-        await new_engine("litert").start()
+        async with started("litert"):
+            pass
     monkeypatch.undo()
-    onnx, litert = new_engine("onnx"), new_engine("litert")
-    await onnx.start()
-    await litert.start()
-    assert (onnx.info.decoder, litert.info.decoder) == ("onnx", "litert")
-    assert onnx.info.slow_decoder_reason.startswith("set by KANI_KOKORO_DECODER")
-    assert litert.info.slow_decoder_reason == ""
-    one, other = [await chunks_of(engine, HELLO) for engine in (onnx, litert)]
+    async with started("onnx") as onnx, started("litert") as litert:
+        assert (onnx.info.decoder, litert.info.decoder) == ("onnx", "litert")
+        assert onnx.info.slow_decoder_reason.startswith("set by KANI_KOKORO_DECODER")
+        assert litert.info.slow_decoder_reason == ""
+        one, other = [await chunks_of(engine, HELLO) for engine in (onnx, litert)]
     assert not np.array_equal(one[0].samples, other[0].samples)
 
 

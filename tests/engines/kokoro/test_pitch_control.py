@@ -147,21 +147,3 @@ def test_only_short_utterances_with_initial_vowel_get_lead_in() -> None:
     weak, diphthong = Utterance("“ɪf sˈO.”", ()), Utterance("I ˈæm.", ())
     assert lead_in(weak, "en-GB") == "" and lead_in(weak, "it") and lead_in(diphthong, "en")
     assert lead_in(short, "fr") == lead_in(short, "pt") == ""
-
-
-@pytest.mark.parametrize(
-    ("text", "voice", "language"),
-    [
-        ("¡Hola!", "ef_dora", "es"),
-        ("Hoy.", "em_alex", "es"),
-        ("Eight.", "bm_george", "en"),
-        ("Agreed.", "am_michael", "en"),
-        ("Again!", "af_heart", "en"),
-        ("Oggi.", "if_sara", "it"),
-    ],
-)
-async def test_short_utterances_are_heard(engine: KokoroEngine, text: str, voice: str, language: str) -> None:
-    samples, spans = joined(await chunks_of(engine, Segment(text, voice, language)))
-    assert word_error_rate(text, hear(samples, 24_000, language), language) == 0
-    (span,) = spans
-    assert 0 <= span.start_s < 0.1 and span.end_s <= len(samples) / 24_000

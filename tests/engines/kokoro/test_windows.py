@@ -139,18 +139,6 @@ def test_words_stay_whole_and_end_with_their_marks() -> None:
     assert found == ["uno", "uno dos,", "uno dos, tres."]
 
 
-@pytest.fixture
-def predicted(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    noted, predict = list[int](), SplitModel.predict_prosody
-
-    def note(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
-        noted.append(len(symbols))
-        return predict(self, symbols, *arguments)
-
-    monkeypatch.setattr(SplitModel, "predict_prosody", note)
-    return noted
-
-
 LONGER = {
     "ef_dora": replace(LONG, text=LONG.text[:-1] + " y de los años en que todo era distinto."),
     "af_heart": Segment(
@@ -164,9 +152,16 @@ LONGER = {
 
 @pytest.mark.parametrize("voice", LONGER)
 async def test_speech_behind_first_steps_is_that_of_whole_prediction(
-    engine: KokoroEngine, predicted: list[int], monkeypatch: pytest.MonkeyPatch, voice: str
+    engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch, voice: str
 ) -> None:
     """The samples and the words' times, but for a shift; the steps' own speech is about as long."""
+    predicted, predict = list[int](), SplitModel.predict_prosody
+
+    def note(self: SplitModel, symbols: str, *arguments: Any) -> PredictedProsody:
+        predicted.append(len(symbols))
+        return predict(self, symbols, *arguments)
+
+    monkeypatch.setattr(SplitModel, "predict_prosody", note)
     monkeypatch.setattr(engine._synthesizer, "speed", SetSpeed(SYMBOL_S))
     in_steps, spans = joined(await chunks_of(engine, LONGER[voice]))
     steps = predicted.copy()

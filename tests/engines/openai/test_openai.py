@@ -17,13 +17,12 @@ from prometheus_client import CollectorRegistry
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
-from kani.core.types import Samples, Segment, SpeechChunk
+from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
 from kani.engines.openai.engine import OpenAIEngine
 from kani.engines.openai.recognizer import OpenAIRecognizer
-from kani.engines.openai.service import names
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
@@ -106,11 +105,6 @@ def started(
     return life.started(OpenAIEngine(settings, known, metrics(), fallback, silence_s=0.3))
 
 
-async def chunks(engine: OpenAIEngine, segment: Segment = SEGMENT) -> list[SpeechChunk]:
-    async with aclosing(engine.synthesize(segment)) as made:
-        return [chunk async for chunk in made]
-
-
 def streamed(pieces: Iterable[bytes]) -> Answer:
     async def write(writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: audio/pcm\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -130,10 +124,14 @@ async def silent(writer: asyncio.StreamWriter) -> None:
 SPEECH = "/v1/audio/speech"
 
 
-async def test_pieces_of_any_length_are_one_stream(site: Site) -> None:
+async def test_pieces_of_any_length_are_one_stream_that_ends_with_the_segment(site: Site) -> None:
     site.answers[SPEECH] = streamed([PCM[:101], PCM[101:102], PCM[102:999], PCM[999:]])
     async with started(site) as engine:
-        made = await chunks(engine)
+        made = await life.chunks_of(engine, SEGMENT)
+        site.answers[SPEECH] = streamed(repeat(PCM))
+        endless = await life.chunks_of(engine, SEGMENT)
+    longest = SEGMENT.max_seconds + engine_module.LONGER_S
+    assert longest <= endless[-1].end_s < longest + 2
     samples = np.concatenate([chunk.samples for chunk in made])
     assert np.array_equal(samples, np.frombuffer(PCM, "<i2").astype(np.float32) / 32768)
     assert [chunk.start_s for chunk in made] == sorted(chunk.start_s for chunk in made)
@@ -172,16 +170,8 @@ async def test_broken_answer_is_told_in_words(
     site.answers[SPEECH] = reply
     async with started(site) as engine:
         with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
-            await chunks(engine)
+            await life.chunks_of(engine, SEGMENT)
     assert sum(head.startswith("POST") for head in site.heads) == tries
-
-
-async def test_stream_without_end_ends_with_the_segment(site: Site) -> None:
-    site.answers[SPEECH] = streamed(repeat(PCM))
-    async with started(site) as engine:
-        made = await chunks(engine)
-    longest = SEGMENT.max_seconds + engine_module.LONGER_S
-    assert longest <= made[-1].end_s < longest + 2
 
 
 async def test_fallback_speaks_what_fails(site: Site) -> None:
@@ -190,9 +180,11 @@ async def test_fallback_speaks_what_fails(site: Site) -> None:
     site.answers[SPEECH] = answer(b"", status="401 Unauthorized")
     async with started(site, fallback=fallback) as engine:
         for _ in range(2):
-            assert sum(len(chunk.samples) for chunk in await chunks(engine)) == len(fallback.samples)
+            assert sum(len(chunk.samples) for chunk in await life.chunks_of(engine, SEGMENT)) == len(
+                fallback.samples
+            )
         with pytest.raises(EngineFailed, match="key"):
-            await chunks(engine, Segment("Hola.", "openai:alloy", "es"))
+            await life.chunks_of(engine, Segment("Hola.", "openai:alloy", "es"))
     assert [segment.voice for segment in fallback.segments] == ["one", "one"]
     assert sum(head.startswith("POST") for head in site.heads) == 2
 
@@ -200,18 +192,19 @@ async def test_fallback_speaks_what_fails(site: Site) -> None:
 async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
     """Lists that cannot be read are no trouble."""
     eva = {"id": "eva", "language": "Spanish", "gender": "female"}
-    voices = [eva, "tom", {"name": 5}, None, {"id": "a b"}]
+    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201, {"name": 5}, {"id": "a b"}]
+    voices = [eva, "tom", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "tom"}, *odd]
     site.answers["/v1/audio/voices"] = answer(json.dumps({"voices": voices}).encode())
     site.answers["/v1/models"] = answer(b'{"data": [{"id": "only"}]}')
     async with started(site) as engine:
         info = engine.info
-    assert [voice.id for voice in info.voices] == ["openai:eva", "openai:tom"]
+    assert [voice.id for voice in info.voices] == [f"openai:{name}" for name in ("eva", "tom", "b", "c")]
     assert (info.version, dict(info.default_voices)) == ("only", {"es": "openai:eva"})
     given = {"voices": ("tom", "eva"), "languages": ("en", "es"), "model": "m", "language_field": "lang"}
     site.answers[SPEECH] = answer(PCM)
     async with started(site, **given) as engine:
         info = engine.info
-        await chunks(engine)
+        await life.chunks_of(engine, SEGMENT)
     assert dict(info.default_voices) == {"en": "openai:tom", "es": "openai:eva"} and info.version == "m"
     for body in (b"[", b"5", b'{"voices": 5}', b"null"):
         site.answers["/v1/audio/voices"] = site.answers["/v1/models"] = answer(body)
@@ -278,12 +271,6 @@ async def test_voices_of_a_server_that_comes_later_are_listed(
         await happens(lambda: "not asked for again" in caplog.text)
 
 
-def test_names_of_lists() -> None:
-    odd = [None, 5, "", "d e", "\ud800", "\u202ef", "\0", "g" * 201]
-    found = names(["a", {"voice_id": "b"}, {"id": None, "name": "c"}, {"id": "a"}, *odd])
-    assert found == [(name, "", "") for name in "abc"]
-
-
 HEARD = {"text": "Hello, world.", "language": "english", "words": [("Hello", 0.1, 0.4), ("world", 0.5, 0.9)]}
 
 
@@ -316,12 +303,23 @@ async def transcribed(recognizer: OpenAIRecognizer, **options: Any) -> list[Tran
         return [segment async for segment in segments]
 
 
-async def test_words_have_the_servers_times_and_the_texts_punctuation(site: Site, voiced: None) -> None:
+async def test_words_have_the_servers_times_the_texts_punctuation_and_come_live(
+    site: Site, voiced: None
+) -> None:
     site.answers[PATH] = transcript()
+
+    async def audio() -> AsyncGenerator[Samples, None]:
+        for _ in range(20):
+            yield np.full(1280, 0.1, np.float32)
+
     async with hearing(site) as recognizer:
         (segment,) = await transcribed(recognizer)
+        assert not recognizer.info.recordings_only
+        async with aclosing(recognizer.recognize(audio(), "en")) as events:
+            words = [event.text async for event in events if hasattr(event, "text")]
     assert (segment.text.strip(), segment.language) == ("Hello, world.", "en")
     assert [(word.text, word.start_s) for word in segment.words] == [("Hello,", 0.1), ("world.", 0.5)]
+    assert words == ["Hello,", "world."]
 
 
 @pytest.mark.parametrize("words", [[], [("Hello", 0.1, 0.4)], [("Hello", 0.9, 0.4), ("world", 0.5, 99.0)]])
@@ -359,20 +357,6 @@ async def test_refused_recording_says_nothing_of_the_times(site: Site, voiced: N
             with pytest.raises(EngineFailed, match="refused the request"):
                 await transcribed(recognizer)
             assert len(site.heads) - begun == tries
-
-
-async def test_live_words_come_by_passes(site: Site, voiced: None) -> None:
-    site.answers[PATH] = transcript()
-
-    async def audio() -> AsyncGenerator[Samples, None]:
-        for _ in range(20):
-            yield np.full(1280, 0.1, np.float32)
-
-    async with hearing(site) as recognizer:
-        assert not recognizer.info.recordings_only
-        async with aclosing(recognizer.recognize(audio(), "en")) as events:
-            words = [event.text async for event in events if hasattr(event, "text")]
-    assert words == ["Hello,", "world."]
 
 
 @pytest.mark.parametrize(

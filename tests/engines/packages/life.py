@@ -12,6 +12,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
+from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples, Segment, SpeechChunk
 from kani.engines.packages.engine import PackageEngine
@@ -59,7 +60,7 @@ def workers(process: psutil.Process | None = None) -> list[psutil.Process]:
     return found
 
 
-async def chunks_of(engine: PackageEngine, segment: Segment) -> list[SpeechChunk]:
+async def chunks_of(engine: Engine, segment: Segment) -> list[SpeechChunk]:
     async with aclosing(engine.synthesize(segment)) as chunks:
         return [chunk async for chunk in chunks]
 

@@ -216,10 +216,9 @@ async def test_segments_beside_each_other_are_as_by_themselves(one: One) -> None
     assert all(same(*pair) for pair in zip(apart, together[3:], strict=True))
 
 
-@pytest.mark.parametrize("killed", [False, True])
-async def test_it_is_interrupted_and_comes_back(one: One, killed: bool) -> None:
+async def test_it_is_killed_and_comes_back(one: One) -> None:
     before = await said(one.engine, one.segment())
-    await interrupted(one.engine, one.segment(LONG), killed=killed)
+    await interrupted(one.engine, one.segment(LONG), killed=True)
     assert same(before, await said(one.engine, one.segment()))
 
 

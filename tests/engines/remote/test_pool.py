@@ -200,39 +200,6 @@ async def test_worker_that_is_away_at_the_start_joins_later(tmp_path: Path) -> N
         await engine_of(late.address).start()
 
 
-async def test_refusal_of_all_workers_is_reported_until_one_is_usable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An unexpected end of the questions is told."""
-    monkeypatch.setattr(pool, "DISCOVERY_S", 0.0)
-    known: list[str] = []
-    reported: list[bool] = []
-
-    async def discover(all_refused: bool) -> Collection[str]:
-        reported.append(all_refused)
-        if not known:
-            raise LookupError("no such table")
-        return known
-
-    engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(CollectorRegistry()))
-    async with sites(tmp_path, 2) as workers:
-        workers[1].engine.info = replace(workers[1].engine.info, name="another")
-        addresses = [str(site.address) for site in workers]
-        known[:] = addresses[:1]
-        async with started(engine):
-            known[:] = addresses
-            members = engine._link._members
-            await happens(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
-            assert not any(reported)
-            known[:] = addresses[1:]
-            await happens(lambda: reported[-1])
-            known[:] = addresses
-            await happens(lambda: not reported[-1])
-            known.clear()
-            await happens(lambda: "asked for no more: no such table" in caplog.text)
-            assert await whole(engine, "uno")
-
-
 async def test_embeddings_are_computed_by_another_worker_where_one_accepts_nothing_more(
     tmp_path: Path,
 ) -> None:
@@ -246,34 +213,52 @@ async def test_embeddings_are_computed_by_another_worker_where_one_accepts_nothi
         assert len(workers[1].engine.embedded) == len(workers[1].engine.refined) == 2
 
 
-async def test_asked_for_addresses_come_and_go_and_no_segment_is_lost(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_asked_for_addresses_come_and_go_and_a_refusal_of_all_is_reported_until_one_is_usable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """No segment is lost; an unexpected end of the questions is told."""
     monkeypatch.setattr(pool, "DISCOVERY_S", 0.0)
     known: list[str] = []
-    asked = 0
+    reported: list[bool] = []
 
-    async def discover(_: bool) -> Collection[str]:
-        nonlocal asked
-        asked += 1
-        if asked == 1:
+    async def discover(all_refused: bool) -> Collection[str]:
+        reported.append(all_refused)
+        if len(reported) == 1:
             raise OSError("not yet")
+        if not known:
+            raise LookupError("no such table")
         return known
 
     registry = CollectorRegistry()
     engine = engine_at(RemoteWorkers((), KEY, discover), WorkerMetrics(registry))
-    async with sites(tmp_path, 2) as workers:
-        known.append(str(workers[0].address))
+    async with sites(tmp_path, 3) as workers:
+        first, second, other = (str(site.address) for site in workers)
+        workers[2].engine.info = replace(workers[2].engine.info, name="another")
+        known.append(first)
         workers[0].engine.allow = 1
-        async with started(engine), aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
-            spoken = [await anext(chunks)]
-            known[:] = [str(workers[1].address)]
-            await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
-            await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None)
-            assert len(await whole(engine)) == 2
-            assert len(workers[0].engine.segments) == len(workers[1].engine.segments) == 1
-            await workers[0].engine.permit(None)
-            spoken += [chunk async for chunk in chunks]
-            assert len(spoken) == 3
+        async with started(engine):
+            async with aclosing(engine.synthesize(segment("uno dos tres"))) as chunks:
+                spoken = [await anext(chunks)]
+                known[:] = [second]
+                await happens(lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w1"}) == 1)
+                await happens(
+                    lambda: registry.get_sample_value("kani_worker_slots", {"replica": "w0"}) is None
+                )
+                assert len(await whole(engine)) == 2
+                assert len(workers[0].engine.segments) == len(workers[1].engine.segments) == 1
+                await workers[0].engine.permit(None)
+                spoken += [chunk async for chunk in chunks]
+                assert len(spoken) == 3
             # The connection to the worker that is gone ends with its last segment.
             await happens(lambda: not workers[0].worker._servers)
+            known[:] = [second, other]
+            members = engine._link._members
+            await happens(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
+            assert not any(reported)
+            known[:] = [other]
+            await happens(lambda: reported[-1])
+            known[:] = [second, other]
+            await happens(lambda: not reported[-1])
+            known.clear()
+            await happens(lambda: "asked for no more: no such table" in caplog.text)
+            assert await whole(engine, "uno")

@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
@@ -12,9 +12,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from websockets.asyncio.client import connect
 
-from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
-from kani.core.types import Segment, SpeechChunk
+from kani.core.types import Segment
 from kani.engines.plugin import Resources
 from kani.engines.registry import Registry
 from kani.engines.remote.connection import Connection, WorkerLost
@@ -23,7 +22,7 @@ from kani.engines.remote.messages import Launch
 from kani.engines.restarts import Restarts
 from tests.clients.kani.wire import receive, request, stream
 from tests.conftest import StartServer
-from tests.engines.packages.life import started, workers
+from tests.engines.packages.life import chunks_of, started, workers
 from tests.support.patience import WITHIN_S, happens
 
 pytestmark = pytest.mark.server
@@ -33,46 +32,24 @@ KILLS = 5
 SENTENCE = "Esta es la frase número {}, y es bastante larga, para que quede algo por decir cuando se corte."
 
 
-def segment(number: int) -> Segment:
-    return Segment(SENTENCE.format(number), "espeak:es", "es")
-
-
-async def speak(engine: Engine, number: int, heard: list[SpeechChunk]) -> None:
-    async with aclosing(engine.synthesize(segment(number))) as chunks:
-        async for chunk in chunks:
-            heard.append(chunk)
-            await asyncio.sleep(0)
-
-
-@asynccontextmanager
-async def espeak_in_process(
-    folder: Path, registry: CollectorRegistry
-) -> AsyncIterator[tuple[Engine, psutil.Process]]:
-    """espeak-ng in a process of its own, started, and that process; no worker is left when it has stopped."""
-    before = {*workers()}
-    host = Registry(lambda model: model(), Resources(folder), registry, Restarts(registry))
-    async with started(host.engine("espeak")) as engine:
-        (worker,) = {*workers()} - before
-        yield engine, worker
-    assert {*workers()} <= before
-
-
 async def test_hung_worker_is_replaced_after_a_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kani.engines.remote.channel.LEASE_S", 2)
-    registry = CollectorRegistry()
-    async with espeak_in_process(tmp_path, registry) as (engine, worker), asyncio.timeout(WITHIN_S):
+    before, registry = {*workers()}, CollectorRegistry()
+    host = Registry(lambda model: model(), Resources(tmp_path), registry, Restarts(registry))
+    async with started(host.engine("espeak")) as engine, asyncio.timeout(WITHIN_S):
+        (worker,) = {*workers()} - before
         begun = engine.synthesize(Segment(" ".join(SENTENCE.format(n) for n in range(9)), "espeak:es", "es"))
         await anext(begun)
         worker.send_signal(signal.SIGSTOP)
-        heard: list[SpeechChunk] = []
-        waiting = asyncio.create_task(speak(engine, 1, heard))
+        text = Segment(SENTENCE.format(1), "espeak:es", "es")
+        waiting = asyncio.create_task(chunks_of(engine, text))
         with pytest.raises(EngineFailed, match="the espeak engine was lost"):
             async for _ in begun:
                 pass
         # Nothing had come of this one.
-        await waiting
-        assert heard and not worker.is_running()
+        assert await waiting and not worker.is_running()
         assert registry.get_sample_value("kani_engine_restarts_total", {"engine": "espeak"}) == 1
+    assert {*workers()} <= before
 
 
 async def test_session_fails_in_its_protocols_words_and_the_server_goes_on(start_server: StartServer) -> None:

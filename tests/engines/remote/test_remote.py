@@ -30,7 +30,7 @@ from kani.engines.remote.processes import RemoteWorkers, engine_at
 from kani.engines.remote.recognizer import MAX_UNREAD, RemoteRecognizer
 from kani.engines.worker.server import serve_worker
 from kani.engines.worker.service import Worker
-from tests.engines.packages.life import started
+from tests.engines.packages.life import chunks_of, started
 from tests.support.event_loop import settle, virtual_time
 from tests.support.loudness import RATE as HEARD_RATE
 from tests.support.loudness import LoudnessRecognizer
@@ -86,8 +86,7 @@ def engine_of(*addresses: Address, registry: CollectorRegistry | None = None) ->
 
 
 async def whole(engine: Engine, text: str = "uno dos", **rest: Any) -> list[SpeechChunk]:
-    async with aclosing(engine.synthesize(replace(segment(text), **rest))) as chunks:
-        return [chunk async for chunk in chunks]
+    return await chunks_of(engine, replace(segment(text), **rest))
 
 
 @asynccontextmanager

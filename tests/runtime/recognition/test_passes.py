@@ -205,15 +205,6 @@ async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None
         await broken
 
 
-async def test_recordings_wait_for_streams(streams: Streams) -> None:
-    busy, a = streams.add("busy"), streams.add("a")
-    requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
-    requested += [streams.record(name, waited_for=True) for name in ("turn", "later turn")]
-    streams.may_end.set()
-    await asyncio.gather(*requested)
-    assert streams.begun == ["busy", "a", "turn", "later turn", "first", "second"]
-
-
 async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() -> None:
     streams = Streams(PassScheduler(2))
     passes = [streams.add(name) for name in "abcd"]
@@ -238,10 +229,17 @@ async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() 
     await streams.scheduler.stop()
 
 
-async def test_recording_that_waits_long_is_served_all_the_same() -> None:
+async def test_recordings_wait_for_streams_but_not_for_long() -> None:
     now = 0.0
     streams = Streams(PassScheduler(1, clock=lambda: now))
     busy, a, urgent = (streams.add(name) for name in ("busy", "a", "urgent"))
+    requested = [busy.request_pass(), streams.record("first"), streams.record("second"), a.request_pass()]
+    requested += [streams.record(name, waited_for=True) for name in ("turn", "later turn")]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["busy", "a", "turn", "later turn", "first", "second"]
+    streams.begun.clear()
+    streams.may_end.clear()
     requested = [busy.request_pass(), streams.record("first"), a.request_pass(), urgent.request_pass()]
     urgent.urgent = True
     now = 11.0

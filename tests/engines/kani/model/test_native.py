@@ -23,6 +23,7 @@ from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear
 from tests.engines.kani.model.random_checkpoint import TINY
+from tests.runtime.test_linear import random
 
 EPSILON = 1e-5
 CAPACITY = 70
@@ -35,10 +36,6 @@ SIZES: dict[str, dict[str, object]] = {
     "wide heads": dict(zip(WIDTHS + LAYERS, (80, 40, 130, 4, 4, 3, [1], 2), strict=True)),
 }
 SECOND = {"speaker_emb_dim": 12, "audio_step": 0.3, "use_learnable_rope": True, "alpha_min": 0.5}
-
-
-def random(*shape: int, key: int = 0) -> Tensor:
-    return torch.randn(shape, generator=torch.Generator().manual_seed(key))
 
 
 def missing() -> str:

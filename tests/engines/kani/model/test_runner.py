@@ -136,12 +136,6 @@ def second(folder: Path) -> LanguageModel:
 
 
 @pytest.fixture(scope="module")
-def texts(folder: Path) -> list[Prompt]:
-    checkpoint, layout, _ = opened(folder)
-    return [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
-
-
-@pytest.fixture(scope="module")
 def second_runner(new_runner: NewRunner, second: LanguageModel) -> NewRunner:
     return partial(new_runner, network=second)
 
@@ -204,7 +198,9 @@ def test_tokens_of_frame_share_position(folder: Path, checkpoint_folder: Path) -
 
 
 @pytest.mark.parametrize("sampling", [PENALISED, SAMPLED], ids=["greedy", "sampled"])
-def test_speakers_keep_solo_codes(second_runner: NewRunner, texts: list[Prompt], sampling: Sampling) -> None:
+def test_speakers_keep_solo_codes(second_runner: NewRunner, folder: Path, sampling: Sampling) -> None:
+    checkpoint, layout, _ = opened(folder)
+    texts = [tuple(layout.prompt(checkpoint.text_tokens(text))) for text in ("a", "Hola", "uno dos tres")]
     runner = second_runner(4)
     streams = [(texts[1], ANA), (texts[1], BEN), (texts[2], ANA), (texts[1], ())]
     expected = []

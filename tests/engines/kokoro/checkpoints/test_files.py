@@ -170,8 +170,12 @@ def test_names_give_language_and_gender(make_folder: MakeFolder, monkeypatch: py
             found(**folders)
 
 
-def kokoro(light: LightVoices) -> EngineInfo:
-    return EngineInfo(
+def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path: Path) -> None:
+    folders = {
+        "de": make_folder("de", dm_martin="im_nicola", df_eva="if_sara"),
+        "en": make_folder("en", af_x="af_sky", af_y="af_sky"),
+    }
+    own = EngineInfo(
         "kokoro",
         "1",
         24_000,
@@ -179,17 +183,9 @@ def kokoro(light: LightVoices) -> EngineInfo:
         {"en": "af_heart", "es": "ef_dora", "de": "if_sara", "nl": "if_sara"},
         accented={"de": ("if_sara", "im_nicola"), "nl": ("if_sara", "im_nicola")},
         mixes_voices=True,
-        light=light,
+        light=LightVoices({"af_heart": "en", "ef_dora": "es"}, 1, always=True),
     )
-
-
-def test_checkpoint_replaces_accent_and_voices(make_folder: MakeFolder, tmp_path: Path) -> None:
-    folders = {
-        "de": make_folder("de", dm_martin="im_nicola", df_eva="if_sara"),
-        "en": make_folder("en", af_x="af_sky", af_y="af_sky"),
-    }
-    light = LightVoices({"af_heart": "en", "ef_dora": "es"}, 1, always=True)
-    info = with_checkpoints(kokoro(light), found(**folders))
+    info = with_checkpoints(own, found(**folders))
     ids = {voice.id for voice in info.voices}
     assert {"dm_martin", "df_eva", "af_x", "ef_dora", "if_sara"} <= ids and "af_heart" not in ids
     assert info.default_voices == {"en": "af_x", "es": "ef_dora", "de": "df_eva", "nl": "if_sara"}

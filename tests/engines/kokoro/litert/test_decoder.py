@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +113,7 @@ def test_key_is_of_contents_not_of_places_and_times(tmp_path: Path, monkeypatch:
     assert counted == {path for path in imported if path.stem not in PLAIN}
 
 
-LINE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
+LINE = "INFO: Created TensorFlow Lite XNNPACK delegate for CPU.\n"
 PROGRAM = """
 import os
 from kani.engines.kokoro.litert.model import LINE, without_line
@@ -127,8 +125,7 @@ for number in range(2):
 
 
 def test_only_the_line_is_left_out_and_only_once() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], cwd=ROOT, stderr=subprocess.PIPE, check=True)
-    assert done.stderr == b"before after\n" + b"before " + LINE + LINE + b"after\n"
+    assert python("-c", PROGRAM).stderr == "before after\n" + "before " + LINE + LINE + "after\n"
 
 
 @pytest.mark.server

@@ -128,14 +128,10 @@ def test_other_network_is_refused(part: LoadPart, change: Callable[[ModelProto],
         read_layers(graph.SerializeToString())
 
 
-@pytest.fixture(scope="module")
-def int8(part: LoadPart) -> list[RoundedConvolution]:
-    return list(convolutions(read_layers(part("generator"))))
-
-
-def test_uncalibrated_voice_is_within_20_db(part: LoadPart, int8: list[RoundedConvolution]) -> None:
+def test_uncalibrated_voice_is_within_20_db(part: LoadPart) -> None:
     """A sentence of a voice outside of the calibration."""
     voice, known, generator_inputs = "am_santa", load_scales(), GeneratorInputs(part)
+    int8 = list(convolutions(read_layers(part("generator"))))
     assert voice not in CALIBRATION_SENTENCES
     assert set(known) == {convolution.name for convolution in int8}
     inputs = InputRecorder([*known])
@@ -252,24 +248,21 @@ def test_frames_do_not_depend_on_window(data: st.DataObject) -> None:
     )
 
 
-def test_silence_is_the_same_and_other_rounding_refused() -> None:
+def test_silence_is_the_same_and_rounding_other_than_the_graphs_refused(graph: Network) -> None:
     frames = 3
     silent = np.zeros((1, 2 * frames), np.float32)
     made = HarmonicSource().spectra(harmonic_phase(silent), silent, 0, frames)
     np.testing.assert_array_equal(made, np.broadcast_to(made[..., :1], made.shape))
 
-    class OtherwiseRounded(HarmonicSource):
-        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-            return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
-
-    check_source(HarmonicSource())
-    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
-        check_source(OtherwiseRounded())
-
-
-def test_check_asks_for_the_spectra_of_the_graph(graph: Network) -> None:
     class Graph:
         def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
             return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
 
+    class OtherwiseRounded(HarmonicSource):
+        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
+            return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
+
     check_source(Graph())
+    check_source(HarmonicSource())
+    with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
+        check_source(OtherwiseRounded())

@@ -171,11 +171,6 @@ def test_broken_data_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, f
 SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
 
 
-@pytest.fixture(scope="module")
-def model() -> StudentModel:
-    return StudentModel(1, StudentFiles.read(ENGLISH))
-
-
 @pytest.mark.parametrize("voice", ORIGINS)
 def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
     folder = SHIPPED / voice
@@ -189,7 +184,8 @@ def test_files_match_their_origin_and_bring_their_licence(voice: str) -> None:
     assert "Kokoro-82M" in (folder / NOTICE_FILE).read_text(encoding="utf-8")
 
 
-def test_samples_are_the_frames_that_durations_count(model: StudentModel) -> None:
+def test_samples_are_the_frames_that_durations_count() -> None:
+    model = StudentModel(1, StudentFiles.read(ENGLISH))
     prosody = model.predict(SYMBOLS, 1.0, Stop())
     frames = int(prosody.frames.sum())
     assert len(prosody.frames) == len(SYMBOLS) + 2 and prosody.frames.min() >= 1

@@ -23,6 +23,7 @@ from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
 from kani.engines.kokoro.text.unspaced.kana import symbols_of_kana
 from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
 from tests.support.kokoro import check_utterances
+from tests.support.tables import raw_rows
 
 pytestmark = pytest.mark.skipif(
     any(missing_packages(language) for language in ("zh", "ja")), reason="pypinyin, rjieba or haqumei missing"
@@ -40,10 +41,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> dict[str, TextReader]:
     return found
 
 
-WRITINGS = (Path(__file__).parent / "writings.tsv").read_text(encoding="utf-8").splitlines()[1:]
-
-
-@pytest.mark.parametrize(("writing", "text", "symbols"), [line.split("\t") for line in WRITINGS])
+@pytest.mark.parametrize(("writing", "text", "symbols"), raw_rows(__file__, "writings.tsv"))
 def test_writing_has_its_symbols(read: dict[str, TextReader], writing: str, text: str, symbols: str) -> None:
     """Syllables in pinyin, kana, and sentences of a language."""
     if writing == "pinyin":

@@ -19,7 +19,6 @@ from faster_whisper.tokenizer import Tokenizer
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import RecognizedWord, Step
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.types import Samples
 from kani.engines.whisper.checkpoint.contents import read_contents
 from kani.engines.whisper.checkpoint.finding import find_checkpoint
 from kani.engines.whisper.checkpoint.layout import Layout
@@ -182,11 +181,6 @@ LANGUAGES_OF: dict[Kind, set[str]] = {
 }
 
 
-@pytest.fixture
-def noise() -> Samples:
-    return np.random.default_rng(3).normal(0.0, 0.1, round(SECONDS * RATE)).astype(np.float32)
-
-
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:
     return request.param
@@ -221,14 +215,13 @@ def test_prompt_is_that_of_faster_whisper(checkpoint: Checkpoint, kind: Kind, wh
 
 
 @pytest.mark.heard
-def test_answer_is_that_of_the_plain_model(
-    checkpoint: Checkpoint, kind: Kind, whisper: Whisper, noise: Samples
-) -> None:
+def test_answer_is_that_of_the_plain_model(checkpoint: Checkpoint, kind: Kind, whisper: Whisper) -> None:
     """The exchange of two tokens' names changes no answer, and no time, whatever precedes it."""
     plain = ctranslate2.models.Whisper(
         str(checkpoint(kind)), device="cpu", compute_type="int8", intra_threads=1
     )
     assert plain.n_mels == MELS[kind]
+    noise = np.random.default_rng(3).normal(0.0, 0.1, round(SECONDS * RATE)).astype(np.float32)
     encoded, before = whisper.encode(noise), "Zandrell, Tolliwen."
     prompt = [*whisper.prompt(before, "en", translate=False), whisper._no_timestamps]
     found = whisper.generate(encoded, "en", (), 12, 1, whisper.tokens_before(before))

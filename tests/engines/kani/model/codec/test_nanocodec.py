@@ -29,6 +29,7 @@ from kani.runtime.errors import CheckpointError
 from tests.engines.checkpoints import Harmful, saved
 from tests.engines.kani.conftest import CPU, misfits
 from tests.engines.kani.model.codec import tiny_codec
+from tests.judges.judged import JUDGE_PYTHON, JUDGES, needs
 
 SETTINGS = tiny_codec.config(tiny_codec.TINY)
 WEIGHTS = tiny_codec.weights(SETTINGS, key=1)
@@ -160,7 +161,6 @@ def test_misfit_weights_name_key_and_shape(wrong: torch.Tensor | None, message: 
         build_decoder(NanoCodecConfig.parse(SETTINGS), weights)
 
 
-JUDGE_PYTHON = os.environ.get("KANI_JUDGE_PYTHON", "")
 JUDGED = {"tiny": (tiny_codec.TINY, (2, 90), (1, 3, 25, 90)), "full": (tiny_codec.FULL, (1, 30), (3, 30))}
 """Sizes that NeMo judges; streams and frames, more than the decoder's history; and frames in a call."""
 
@@ -303,16 +303,14 @@ def test_every_weight_norm_name_is_read(folded: bool) -> None:
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Path, torch.Tensor, torch.Tensor]]:
     """Archive, codes [streams, frames, 4] and NeMo's samples by size, from one process: it starts slowly."""
-    if not JUDGE_PYTHON:
-        pytest.skip("KANI_JUDGE_PYTHON names no python with nemo_toolkit")
+    needs("nemo")
     folder = tmp_path_factory.mktemp("judged")
     files = {name: [folder / f"{name}.{kind}" for kind in ("nemo", "codes.npy", "npy")] for name in JUDGED}
     for name, (sizes, shape, _) in JUDGED.items():
         archive_file, codes, _ = files[name]
         tiny_codec.write(archive_file, sizes, key=3)
         np.save(codes, random_codes(*shape).numpy())
-    script = Path(__file__).parents[4] / "judges" / "nemo_judge.py"
-    subprocess.run([JUDGE_PYTHON, script, *chain(*files.values())], check=True)
+    subprocess.run([JUDGE_PYTHON, JUDGES / "nemo_judge.py", *chain(*files.values())], check=True)
     return {
         name: (archive_file, *(torch.from_numpy(np.load(file)) for file in arrays))
         for name, (archive_file, *arrays) in files.items()
