@@ -31,7 +31,7 @@ def accept_languages(headers: Mapping[str, str]) -> tuple[str, ...]:
     header = headers.get("accept-language", "")[:MAX_HEADER_LENGTH]
     ranked = [_ranked(part) for part in header.split(",")]
     ordered = sorted(ranked, key=lambda ranked: ranked[1], reverse=True)
-    return known_languages([tag for tag, quality in ordered if quality > 0])
+    return known_languages([tag for tag, quality in ordered if tag and quality > 0])
 
 
 def _ranked(part: str) -> tuple[str, float]:

@@ -13,6 +13,7 @@ from kani.text.normalizer.formulas.finder import formulas, unfinished
 from kani.text.normalizer.formulas.notation import notation_of
 from kani.text.normalizer.spelling_functions import PATH, path_steps
 from kani.text.normalizer.spellings import SPELLINGS, Becomes
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern, characters_of
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.unspaced.amounts import compound_unit
 from kani.text.normalizer.unspaced.table import unspaced_table_for
@@ -36,9 +37,11 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         text = _replaced(text, units)
         text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
         text = _replaced(text, formulas(text.text, notation))
-    for pattern, becomes in _patterns(language.partition("-")[0]):
-        found = ((*match.span(), becomes(match)) for match in pattern.finditer(text.text))
-        text = _replaced(text, found)
+    characters = characters_of(text.text)
+    for pattern, becomes in spellings_of(language.partition("-")[0]):
+        if pattern.required <= characters and (found := list(pattern.compiled.finditer(text.text))):
+            text = _replaced(text, ((*match.span(), becomes(match)) for match in found))
+            characters = characters_of(text.text)
     return text
 
 
@@ -66,15 +69,16 @@ def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> 
 
 
 @functools.cache
-def _patterns(language: str) -> tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...]:
+def spellings_of(language: str) -> tuple[tuple[LazyPattern, Callable[[re.Match[str]], str]], ...]:
+    """The patterns of a language (primary subtag), in order, and what becomes of what each matches."""
     table = unspaced_table_for(language) or table_for(language)
     shared = (
-        (re.compile(written), becomes)
+        (written if isinstance(written, LazyPattern) else LazyPattern(written), becomes)
         for languages, written, becomes in SPELLINGS
         if not languages or language in languages.split()
     )
     steps: Becomes = functools.partial(path_steps, mark="、" if unspaced_table_for(language) else " — ")
-    patterns = (PATH, steps), *(table.spellings if table else ()), *shared
+    patterns = (LazyPattern(PATH), steps), *(table.spellings if table else ()), *shared
     return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
 
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from kani.text.normalizer.tables.loaded import table_for
 
-PATH = re.compile(
+PATH = (
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
     r"|(?i:(?:(?<=settings)|(?<=einstellungen)|(?<=ajustes)|(?<=réglages)|(?<=paramètres)|(?<=impostazioni)"
     r"|(?<=configurações)|(?<=सेटिंग्स)|(?<=設定)|(?<=设置)|(?<=menu)|(?<=menú)|(?<=menü)))"

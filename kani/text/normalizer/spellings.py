@@ -18,6 +18,7 @@ from kani.text.normalizer.spelling_functions import (
     said_once,
 )
 from kani.text.normalizer.tables.file import read_table_file
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.writing import RAISED
 
 _SPACE = "[ \u00a0\u2009\u202f]"
@@ -85,7 +86,7 @@ _EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal
 
 Becomes = str | Callable[[re.Match[str]], str]
 
-Spelling = tuple[str, str | re.Pattern[str], Becomes]
+Spelling = tuple[str, str | LazyPattern, Becomes]
 
 
 def _of_file() -> Iterator[Spelling]:

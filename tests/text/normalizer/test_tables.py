@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from kani.text.normalizer import TableError, check_tables
+from kani.text.languages import primary
+from kani.text.normalizer import TableError, check_tables, respelling
 from kani.text.normalizer.tables import loaded
 from kani.text.normalizer.tables.file import read_table_file
+from kani.text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
 from kani.text.normalizer.tables.load import parse_table
 from kani.text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
 from kani.text.normalizer.unspaced.table import UNSPACED_FOLDER, parse_unspaced_table, unspaced_table_for
+from tests.support.tables import rows
 
 SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")
 
@@ -26,6 +29,17 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
     assert not is_loaded("pt-BR") and not is_loaded("pt-PT")
     assert table_for("pt") is table_for("pt-BR") is not table_for("pt-PT")
     assert all(map(is_loaded, ("pt", "pt-AR", "pt_PT", "xx", "../es"))) and not is_loaded("pt-AO")
+
+
+def test_spellings_are_found_only_where_their_required_characters_are() -> None:
+    texts: dict[str, list[str]] = {}
+    for language, written, _ in rows(__file__, "readings.tsv"):
+        texts.setdefault(primary(language), []).append(written)
+    for language, written_in_it in texts.items():
+        for pattern, _ in respelling.spellings_of(language):
+            holding = [text for text in written_in_it if pattern.compiled.search(text)]
+            assert all(pattern.required <= characters_of(text) for text in holding), pattern.compiled.pattern
+    assert LazyPattern(r"(?:a|b)(?=\d)[0-9]?(?<!€)(?<=@).*(?:x/|/)!+").required == {DIGIT, "@", "/", "!"}
 
 
 @pytest.mark.parametrize(

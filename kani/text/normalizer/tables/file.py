@@ -9,6 +9,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
 
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern
+
 T = TypeVar("T")
 
 
@@ -113,12 +115,12 @@ class TableSection:
         """The lines that were not read yet, all of them texts; with ``names``, templates."""
         return {key: self.template(key, *names) if names else self.text(key) for key in self.key_names()}
 
-    def patterns(self) -> tuple[tuple[re.Pattern[str], str], ...]:
+    def patterns(self) -> tuple[tuple[LazyPattern, str], ...]:
         """The lines, all of them: patterns, and what is written instead of what they match."""
         found = []
         for written, becomes in self.all_texts().items():
             try:
-                found.append((re.compile(written), becomes))
+                found.append((LazyPattern(written), becomes))
             except re.error as error:
                 raise self.error(written, f"is no pattern: {error}") from None
         return tuple(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from decimal import Decimal
@@ -14,6 +13,7 @@ from babel import Locale
 from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.words import NumberWords
 from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +308,7 @@ class LanguageTable:
     compass: Letters
     chess: Letters
     code_block: str
-    spellings: tuple[tuple[re.Pattern[str], str], ...]
+    spellings: tuple[tuple[LazyPattern, str], ...]
 
     def is_money(self, word: str) -> bool:
         """True for a currency's sign or name."""

@@ -16,6 +16,7 @@ from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
 from kani.text.normalizer.tables.currency_names import other_currencies
 from kani.text.normalizer.tables.file import TableSection, read_table_file
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.normalizer.tables.table import Formulas
 from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
@@ -113,7 +114,7 @@ class UnspacedTable:
     readings: Mapping[str, str]
     ruby: bool
     code_block: str
-    spellings: tuple[tuple[re.Pattern[str], str], ...]
+    spellings: tuple[tuple[LazyPattern, str], ...]
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
