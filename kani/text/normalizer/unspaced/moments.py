@@ -33,10 +33,21 @@ _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
 """A day, where a time or a word follows and it is no part of a whole: "3/14 11:42", "12/5 入金"."""
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
+_GOES_ON = re.compile(
+    r"\s?(?:[にのがはもと的是和与到]|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
+)
+"""Particles after a day, and what a bank says of one."""
+_OF_PARTS = re.compile(
+    r"分数|約分|通分|约分|計算|计算|答え|答案|確率|概率|几率|割合|比例|等于|インチ|英寸|薄め|に(?:減|薄|縮|低)"
+)
+"""Words near a fraction that could be a day."""
+_AFTER_DAY = re.compile(r"\d/(?:1[3-9]|2\d|3[01])[和与とや、]\Z")
 _ENDS = re.compile(r"[、。，；)）]|$")
 _NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")
 _ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
 _LEAST_DAY = 13
+_NEAR = 12
+"""Characters to each side that may tell a fraction from a day."""
 _UNTIL = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=まで|迄|から|より|以降|以前|締|開催|開始|発売"
     r"|の(?:\d{1,2}[:時]|午前|午後)|(?<!/[1-4])の(?:朝(?!食)|昼(?!食)|夜(?!食)|夕方|予約|会議|試合|ライブ|イベント)|は(?:定休|休業|休診)"
@@ -171,6 +182,12 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
     if _HOUR.match(scan.text, found.end()):
         return found
     month, day = int(found[1]), int(found[2])
+    if month > 1 and day >= _LEAST_DAY:
+        scan.require(found.end() + _NEAR)
+        if _OF_PARTS.search(scan.text, max(0, at - _NEAR), found.end() + _NEAR):
+            return None
+        if _GOES_ON.match(scan.text, found.end()) or _AFTER_DAY.search(before):
+            return found
     whole = (month > day or day >= _LEAST_DAY) and not scan.word_behind(found.end())[0]
     ends = month > day > 1 and _ENDS.match(scan.text, found.end())
     return found if whole and (ends or _HAPPENS.match(scan.text, found.end())) else None
