@@ -49,6 +49,7 @@ _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
+_FARTHEST_ONE = 7
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -330,6 +331,12 @@ def _inflected(
     if not previous.core or previous.suffix:
         return verbalization
     before = previous.core.lower()
+    if before == table.signs.get("&"):
+        # "mit 1 TL Zucker und 1 Prise Salz"
+        ones = (
+            step for step in range(back + 2, back + _FARTHEST_ONE) if cursor.previous(step - 1).core == "1"
+        )
+        before = next((cursor.previous(step).core.lower() for step in ones), before)
     return Verbalization(
         tuple(
             Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)

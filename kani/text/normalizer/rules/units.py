@@ -243,7 +243,8 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
             and token.core not in _SYMBOLS
         ):
             # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
-            goes_on = following.core.lower() not in table.agreement.not_nouns
+            noun = following.core not in table.dates.short_weekdays
+            goes_on = noun and following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
 
 

@@ -66,7 +66,13 @@ _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?!:?\d)(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
 _PACE = re.compile(r"(\d{1,2}):([0-5]\d)(?: ?min)?(?=/(?:km|mi|公里|千米))")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
-_COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
+_COMPARED = re.compile(r"(?:比分|比例尺?|比率|比为|比是|スコア|倍率|比|縮尺)[是为為は]?[:：]?\s?\Z")
+_MIXED = re.compile(
+    r"\s?(?:的?(?:比例|比率|稀释|混合|勾兑|兑|模型)"
+    r"|の(?:割合|比率|模型|縮尺)|[でに](?:薄め|希釈|割っ|割り|混ぜ|混合|配合))"
+)
+"""After figures that are parts of a mixture, or a scale."""
+_MOST_PARTS = 3
 
 
 def date(scan: Scan, at: int) -> UnspacedReading | None:
@@ -230,6 +236,10 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
     ):
         return None
     hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
+    if hour <= _MOST_PARTS:
+        scan.require(found.end() + len("で割り"))
+        if _MIXED.match(scan.text, found.end()):
+            return None
     parts = [counted(hour, moments.hour, table)]
     if minutes or seconds:
         zero = moments.zero_minutes if minutes < 10 else ""
