@@ -36,9 +36,19 @@ _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
 _PARTICLES = frozenset(
     "في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ"
-    " بسعر بقيمة بين مع غضون وفي ومن وإلى وعلى حوالى فوق تحت ضمن قرابة زهاء أكثر أقل".split()
+    " بسعر بقيمة بين مع غضون حوالى فوق تحت ضمن قرابة زهاء أكثر أقل مقابل عند كل دون لقاء طوال"
+    " ارتفاع بارتفاع مسافة لمسافة سرعة بسرعة زيادة بزيادة انخفاض بانخفاض عمق بعمق طول بطول عرض بعرض وزن بوزن مساحة"
+    " بمساحة معدل بمعدل فارق بفارق سعة بسعة تكلفة بتكلفة مبلغ قيمة مدة لفترة يناهز تناهز يتجاوز تتجاوز تجاوز تجاوزت"
+    " يعادل تعادل يساوي تساوي يستغرق تستغرق استغرق استغرقت يقارب تقارب يكلف تكلف يشمل يضم تضم أضف اخلط ضع خذ اشرب"
+    " تناول ادفع انتظر بلغ بلغت يبلغ تبلغ".split()
 )
-"""Words that are followed by the genitive."""
+"""Words that are followed by the genitive, or by the accusative, which has the same endings."""
+_ORDERED = {
+    **dict.fromkeys("المرتبة المرحلة الجولة الدورة الحلقة الطبعة النسخة".split(), "f"),
+    **dict.fromkeys("المركز الطابق الدور الفصل الصف الجزء الباب المجلد".split(), "m"),
+}
+"""Nouns that a number after them orders, and their gender."""
+_LAST_ORDERED = 20
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
@@ -79,7 +89,12 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like."""
+        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered."""
+        if previous[:1] in ("و", "ف") and previous not in _PARTICLES:
+            previous = previous[1:]
+        if (gender := _ORDERED.get(previous)) is not None:
+            places = {self.cardinal(place): place for place in range(1, _LAST_ORDERED + 1)}
+            return self.ordinal(places[spoken], gender) if spoken in places else spoken
         return _genitive(spoken) if previous in _PARTICLES else spoken
 
     def with_prefix(self, prefix: str, spoken: str) -> str:
