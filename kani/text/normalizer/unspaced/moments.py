@@ -13,10 +13,6 @@ _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
 _SHORT_DATE = re.compile(r"(\d\d)([./])(0[1-9]|1[0-2])\2([0-2]\d|3[01])(?![\d./])")
 _DATED = re.compile(r"(?:期限?|日期|日付|製造|生产|有效期至|至|日時|更新)[：:\s]?\Z")
 """Before the date of a label: "賞味期限26.03.15"."""
-_REIGN = re.compile(r"([MTSHR])(\d{1,2})\.(1[0-2]|0?[1-9])(?:\.([0-2]?\d|3[01]))?(?![\d.])")
-_OF_REIGN = re.compile(r"(?:車検|築|生年月日|竣工|年月日?)[：:\s]?\Z")
-_IN_REIGN = re.compile(r"\s?(?:完成|築|竣工|まで|迄|から|現在|付|月|入居|式|改正|施行)")
-_REIGNS = dict(zip("MTSHR", ("メージ", "タイショー", "ショーワ", "ヘーセー", "レーワ"), strict=True))
 _YEAR_MONTH = re.compile(r"(20\d\d)(?:\.(?=\d\d)|/)(0?[1-9]|1[0-2])(?![\d./])")
 _WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
 _AFTER_WEEKDAY = re.compile(
@@ -48,23 +44,12 @@ _ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
 _LEAST_DAY = 13
 _NEAR = 12
 """Characters to each side that may tell a fraction from a day."""
-_UNTIL = re.compile(
-    r"(\d{1,2})/(\d{1,2})(?=まで|迄|から|より|以降|以前|締|開催|開始|発売"
-    r"|の(?:\d{1,2}[:時]|午前|午後)|(?<!/[1-4])の(?:朝(?!食)|昼(?!食)|夜(?!食)|夕方|予約|会議|試合|ライブ|イベント)|は(?:定休|休業|休診)"
-    r"|(?:と\d{1,2}/\d{1,2})?[はもが](?:お?休み|祝日|出勤|誕生日|本番|締切)"
-    r"|\s?[(（]?(?:周|星期|礼拜|週)[一二三四五六日天]"
-    r"|に(?:公開|発売|開催|開始|締|行|会|出|到|届|実施|予定|更新|配信))"
-)
 _SPAN = re.compile(
     r"(\d{1,2})/(\d{1,2}) ?[-~] ?(\d{1,2})(?:日|(?=は|まで|の間|の期間|に|、|。|休|止|期间|停|放|，))"
-)
-_CLASS = re.compile(
-    r"([1-6])-([1-9])(?=組|の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
 )
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?!:?\d)(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
-_PACE = re.compile(r"(\d{1,2}):([0-5]\d)(?: ?min)?(?=/(?:km|mi|公里|千米))")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
 _COMPARED = re.compile(r"(?:比分|比例尺?|比率|比为|比是|スコア|倍率|比|縮尺)[是为為は]?[:：]?\s?\Z")
 _MIXED = re.compile(
@@ -114,32 +99,6 @@ def _span(scan: Scan, at: int) -> re.Match[str] | None:
     return found if first < last <= _LAST_DAY and (month > first or last > _LAST_PART) else None
 
 
-def school_class(scan: Scan, at: int) -> UnspacedReading | None:
-    """The Japanese "5-1" of "5-1の担任": a grade and its class."""
-    found, table = _CLASS.match(scan.text, at), scan.table
-    if found is None or not isinstance(table.words, JapaneseNumbers):
-        return None
-    grade = counted(int(found[1]), table.moments.year, table)
-    said = f"{grade} {table.words.cardinal(int(found[2]))}{table.counters['組'].said}"
-    end = found.end() + scan.text.startswith("組", found.end())
-    return UnspacedReading((Piece(said, at, end),), end)
-
-
-def reign(scan: Scan, at: int) -> UnspacedReading | None:
-    """The Japanese "S60.7.4", and "R7.9" beside a word for a date: a year of a reign, month and day."""
-    found, table = _REIGN.match(scan.text, at), scan.table
-    before = scan.before(at)
-    if found is None or not table.ruby or (before[-1:].isascii() and before[-1:].isalnum()):
-        return None
-    if not (found[4] or _OF_REIGN.search(before) or _IN_REIGN.match(scan.text, found.end())):
-        return None
-    moments = table.moments
-    said = _REIGNS[found[1]] + counted(int(found[2]), moments.year, table)
-    said += " " + counted(int(found[3]), moments.month, table)
-    said += f" {_say_day(int(found[4]), scan)}" if found[4] else ""
-    return UnspacedReading((Piece(said, at, found.end()),), found.end())
-
-
 def verse(scan: Scan, at: int) -> UnspacedReading | None:
     """ "马太福音5:3-12": chapter and verses after a book of the Bible."""
     table = scan.table
@@ -163,8 +122,6 @@ def verse(scan: Scan, at: int) -> UnspacedReading | None:
 def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
     """ "4/3(水)", "周二 11/5", "12/25まで"."""
     if (found := _WEEKDAY.match(scan.text, at)) and found[3] in scan.table.moments.weekdays:
-        return found
-    if found := _UNTIL.match(scan.text, at):
         return found
     since = _SINCE.search(scan.before(at))
     found = _EVENT.match(scan.text, at) or (_MONTH_DAY.match(scan.text, at) if since else None)
@@ -224,9 +181,6 @@ def weekday(scan: Scan, at: int) -> UnspacedReading | None:
 def time(scan: Scan, at: int) -> UnspacedReading | None:
     """ "19:30", "9:05", "8:00", "7:30 PM", and the minutes and seconds of "5:39/km"."""
     table, moments = scan.table, scan.table.moments
-    if (pace := _PACE.match(scan.text, at)) is not None:
-        said = counted(int(pace[1]), moments.minute, table) + counted(int(pace[2]), moments.second, table)
-        return UnspacedReading((Piece(said, at, pace.end()),), pace.end())
     found = _TIME.match(scan.text, at)
     if (
         found is None
