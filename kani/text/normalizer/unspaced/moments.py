@@ -10,14 +10,6 @@ from kani.text.normalizer.unspaced.numbers import counted
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
-_SHORT_DATE = re.compile(r"(\d\d)([./])(0[1-9]|1[0-2])\2([0-2]\d|3[01])(?![\d./])")
-_DATED = re.compile(r"(?:期限?|日期|日付|製造|生产|有效期至|至|日時|更新)[：:\s]?\Z")
-"""Before the date of a label: "賞味期限26.03.15"."""
-_YEAR_MONTH = re.compile(r"(20\d\d)(?:\.(?=\d\d)|/)(0?[1-9]|1[0-2])(?![\d./])")
-_WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
-_AFTER_WEEKDAY = re.compile(
-    r"(?:(?:周|星期|礼拜|週)[一二三四五六日天]|截止日?期?|截至|请于|定于|締切|締め切り|期限|開催日|日時)[:：\sは]?\Z"
-)
 _EVENT = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"
 )
@@ -63,14 +55,7 @@ _MOST_PARTS = 3
 def date(scan: Scan, at: int) -> UnspacedReading | None:
     """A date of year, month and day, or of month and day before a weekday."""
     table, moments = scan.table, scan.table.moments
-    if (found := _YEAR_MONTH.match(scan.text, at)) and 1 <= int(found[2]) <= 12:
-        spoken = table.words.digits(found[1]) + moments.year
-        if isinstance(table.words, JapaneseNumbers):
-            spoken = counted(int(found[1]), moments.year, table) + " "
-        said = spoken + counted(int(found[2]), moments.month, table)
-        return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    short = _SHORT_DATE.match(scan.text, at) if _DATED.search(scan.before(at)) else None
-    if found := _DATE.match(scan.text, at) or short:
+    if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
     elif (found := _span(scan, at)) is not None or (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
@@ -121,8 +106,6 @@ def verse(scan: Scan, at: int) -> UnspacedReading | None:
 
 def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
     """ "4/3(水)", "周二 11/5", "12/25まで"."""
-    if (found := _WEEKDAY.match(scan.text, at)) and found[3] in scan.table.moments.weekdays:
-        return found
     since = _SINCE.search(scan.before(at))
     found = _EVENT.match(scan.text, at) or (_MONTH_DAY.match(scan.text, at) if since else None)
     if found is not None:
@@ -130,7 +113,7 @@ def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
         if max(days) > _LAST_PART or int(found[1]) > int(found[2]):
             # "6/30前", "6/1-6/30"; "1/3前" is as often a fraction.
             return found
-    return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else _loose_day(scan, at)
+    return _loose_day(scan, at)
 
 
 def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
@@ -157,13 +140,10 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
 
 
 def _say_day(day: int, scan: Scan) -> str:
-    if day == 1 and isinstance(scan.table.words, JapaneseNumbers):
-        return "ツイタチ"
-    return (
-        scan.table.words.cardinal(day) + scan.table.moments.day
-        if not isinstance(scan.table.words, JapaneseNumbers)
-        else counted(day, scan.table.moments.day, scan.table)
-    )
+    words, name = scan.table.words, scan.table.moments.day
+    if not isinstance(words, JapaneseNumbers):
+        return words.cardinal(day) + name
+    return "ツイタチ" if day == 1 else counted(day, name, scan.table)
 
 
 def weekday(scan: Scan, at: int) -> UnspacedReading | None:
