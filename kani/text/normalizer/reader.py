@@ -49,7 +49,7 @@ _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
-_FARTHEST_ONE = 7
+_FARTHEST_GOVERNOR = 7
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -330,13 +330,7 @@ def _inflected(
     previous = cursor.previous(back)
     if not previous.core or previous.suffix:
         return verbalization
-    before = previous.core.lower()
-    if before == table.signs.get("&"):
-        # "mit 1 TL Zucker und 1 Prise Salz"
-        ones = (
-            step for step in range(back + 2, back + _FARTHEST_ONE) if cursor.previous(step - 1).core == "1"
-        )
-        before = next((cursor.previous(step).core.lower() for step in ones), before)
+    before = _governor(cursor, table, back)
     return Verbalization(
         tuple(
             Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
@@ -344,6 +338,23 @@ def _inflected(
         ),
         verbalization.end,
     )
+
+
+def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
+    """The word that a number is inflected after: the one before it, or one that governs it from afar."""
+    before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
+    joined = before == table.signs.get("&")
+    for step in range(back, back + _FARTHEST_GOVERNOR) if verbs or joined else ():
+        token = cursor.previous(step)
+        core = token.core.lower()
+        if core.removeprefix("و") in verbs or (
+            joined and cursor.previous(step - 1).core == "1" and step > back
+        ):
+            # "بلغ عدد القتلى 21", "mit 1 TL Zucker und 1 Prise Salz"
+            return core
+        if not core or (verbs and (token.suffix or core[0].isdecimal())):
+            break
+    return before
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

@@ -224,7 +224,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     if not token.suffix.startswith(".") or token.suffix.startswith(".."):
         return token.core_end
     if len(token.suffix) > 1:
-        goes_on = token.suffix[1] in ",;:)"
+        goes_on = token.suffix[1] in ",;:)।"
     else:
         following = cursor.token(ahead + 1)
         first = following.core[:1]

@@ -14,7 +14,7 @@ _EVENT = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"
 )
 _SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
-_LAST_PART, _LAST_DAY = 10, 31
+_LAST_PART = 10
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
@@ -22,7 +22,7 @@ _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
 _GOES_ON = re.compile(
-    r"\s?(?:[にのがはもと的是和与到]|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
+    r"\s?(?:[にのがはもとを的是和与到]|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
 )
 """Particles after a day, and what a bank says of one."""
 _OF_PARTS = re.compile(
@@ -33,12 +33,8 @@ _AFTER_DAY = re.compile(r"\d/(?:1[3-9]|2\d|3[01])[和与とや、]\Z")
 _ENDS = re.compile(r"[、。，；)）]|$")
 _NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")
 _ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
-_LEAST_DAY = 13
-_NEAR = 12
-"""Characters to each side that may tell a fraction from a day."""
-_SPAN = re.compile(
-    r"(\d{1,2})/(\d{1,2}) ?[-~] ?(\d{1,2})(?:日|(?=は|まで|の間|の期間|に|、|。|休|止|期间|停|放|，))"
-)
+_LEAST_DAY, _NEAR = 13, 12
+"""Day that is rarely a denominator, and characters to each side that tell a fraction."""
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?!:?\d)(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
@@ -57,31 +53,19 @@ def date(scan: Scan, at: int) -> UnspacedReading | None:
     table, moments = scan.table, scan.table.moments
     if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
-    elif (found := _span(scan, at)) is not None or (found := _month_and_day(scan, at)) is not None:
+    elif (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
     else:
         return None
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
+    japanese = isinstance(table.words, JapaneseNumbers)
     parts = [counted(month, moments.month, table), _say_day(day, scan)]
     if year:
-        spoken = table.words.digits(found[1]) + moments.year
-        if isinstance(table.words, JapaneseNumbers):
-            spoken = counted(year, moments.year, table)
-        parts.insert(0, spoken)
-    if found.re is _SPAN:
-        parts += [table.numbers.to, _say_day(int(found[3]), scan)]
-    joined = " " if isinstance(table.words, JapaneseNumbers) else ""
-    return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
-
-
-def _span(scan: Scan, at: int) -> re.Match[str] | None:
-    """ "9/1〜15は": days of a month, where the figures are no part of a whole."""
-    found = _SPAN.match(scan.text, at)
-    if found is None:
-        return None
-    month, first, last = map(int, found.groups())
-    return found if first < last <= _LAST_DAY and (month > first or last > _LAST_PART) else None
+        digits = table.words.digits(found[1]) + moments.year
+        parts.insert(0, counted(year, moments.year, table) if japanese else digits)
+    said = (" " if japanese else "").join(parts)
+    return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
 def verse(scan: Scan, at: int) -> UnspacedReading | None:
@@ -140,10 +124,8 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
 
 
 def _say_day(day: int, scan: Scan) -> str:
-    words, name = scan.table.words, scan.table.moments.day
-    if not isinstance(words, JapaneseNumbers):
-        return words.cardinal(day) + name
-    return "ツイタチ" if day == 1 else counted(day, name, scan.table)
+    first = day == 1 and isinstance(scan.table.words, JapaneseNumbers)
+    return "ツイタチ" if first else _say_part(day, scan.table.moments.day, scan, "")
 
 
 def weekday(scan: Scan, at: int) -> UnspacedReading | None:
@@ -176,9 +158,8 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
             return None
     parts = [counted(hour, moments.hour, table)]
     if minutes or seconds:
-        zero = moments.zero_minutes if minutes < 10 else ""
-        minute = "" if minutes == 0 else _say_part(minutes, moments.minute, scan, zero)
-        parts.append(minute or _say_part(0, moments.minute, scan, ""))
+        zero = moments.zero_minutes if 0 < minutes < 10 else ""
+        parts.append(_say_part(minutes, moments.minute, scan, zero))
     if seconds:
         parts.append(_say_part(seconds, moments.second, scan, ""))
     half = moments.halves.get(f"{found[4].lower()}m", "") if found[4] else ""
