@@ -220,11 +220,10 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
     start, end = token.core_start, unit_end(cursor, 0, table)
     middle = start + len(over)
-    of = (Piece(table.units[over].forms["other"] if over in table.units else over, start, middle),)
-    if over.isupper() and over not in table.units:
-        # "100 SMS/day"
-        of = capitals_pieces(over, start, table)
-    return Verbalization((*of, Piece(said, middle, end)), end)
+    of = table.units[over].forms["other"] if over in table.units else over
+    # "100 SMS/day"
+    pieces = capitals_pieces(over, start, table) if of.isupper() else (Piece(of, start, middle),)
+    return Verbalization((*pieces, Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
