@@ -173,7 +173,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     """True before a date or a time. Just a day is enough with the name's stop or its capital."""
     following = cursor.token(1)
     if following.start != following.core_start or not following.core:
-        return False
+        # "am Mi (5.2.)"
+        return following.prefix == "(" and _DATE.fullmatch(following.core) is not None
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     if re.match(r"-?\d{1,2}[°º](?!\w)", following.core) or cursor.token(2).core == "°C":
