@@ -42,7 +42,6 @@ _WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede je
 _DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
 _OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
-_NUMBER_NAMES = ("nummer", "nr", "number", "numéro", "número", "numero")
 _PLURALS = ("s", "people", "men", "women", "children")
 
 
@@ -402,10 +401,10 @@ def is_numbered_part(before: str, table: LanguageTable) -> bool:
 
 
 def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation of "number", or that word ("Kundennr. 12/345")."""
+    """True after an abbreviation of "number"."""
     previous = cursor.previous()
     written = previous.text[previous.core_start : previous.end]
-    if written == "#" or written.lower().rstrip(".:").endswith(_NUMBER_NAMES):
+    if written == "#":
         return True
     short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
     single = (one for one in short if len(one.parts) == 1)

@@ -22,7 +22,7 @@ _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
 _GOES_ON = re.compile(
-    r"\s?(?:[にのがはもとを的是和与到]|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
+    r"\s?(?:[にがはもとを是和与到]|の(?=[おご])|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
 )
 """Particles after a day, and what a bank says of one."""
 _OF_PARTS = re.compile(
