@@ -404,7 +404,7 @@ def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after an abbreviation of "number"."""
     previous = cursor.previous()
     written = previous.text[previous.core_start : previous.end]
-    if written == "#":
+    if previous.text[previous.start : previous.end] == "#":
         return True
     short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
     single = (one for one in short if len(one.parts) == 1)
