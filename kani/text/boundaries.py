@@ -208,7 +208,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
         return True
     if word.replace(".", "").isdigit():
         # "3. Mai", "bis zum 31.8. – sichern Sie sich"
-        return len(word) <= 2 or (following in DASHES and "." in word)
+        return len(word) <= 2 or ("." in word and (following in DASHES or following.isdigit()))
     goes_on = following.isdigit() or following in _SIGNS
     if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
         return True

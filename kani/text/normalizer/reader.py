@@ -300,9 +300,9 @@ def _verbalize(
             number = _verbalize(cursor, rest, table, continues_number)
         if number is None:
             return None
-        if cursor.previous().core[:1].isdecimal():
-            # "between 10 and 20": the word before both governs this one too.
-            number = _inflected(number, cursor, table, 2)
+        # "between 10 and 20": the word before both governs this one too.
+        back = next((back for back in (1, 2) if cursor.previous(back).core[:1].isdecimal()), 0)
+        number = _inflected(number, cursor, table, back + 1) if back else number
         return digit_sequences.join_prefix(number, prefix, token, table)
     if (
         core.isupper()
