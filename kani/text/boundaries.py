@@ -206,8 +206,9 @@ def is_abbreviated(stem: str, following: str) -> bool:
         or (len(word) == 1 and word.isalpha())
     ):
         return True
-    if word.isdigit():
-        return len(word) <= 2
+    if word.replace(".", "").isdigit():
+        # "3. Mai", "bis zum 31.8. – sichern Sie sich"
+        return len(word) <= 2 or ("." in word and (following in DASHES or following.isdigit()))
     goes_on = following.isdigit() or following in _SIGNS
     if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
         return True

@@ -49,6 +49,7 @@ _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
+_FARTHEST_GOVERNOR = 7
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -299,9 +300,9 @@ def _verbalize(
             number = _verbalize(cursor, rest, table, continues_number)
         if number is None:
             return None
-        if cursor.previous().core[:1].isdecimal():
-            # "between 10 and 20": the word before both governs this one too.
-            number = _inflected(number, cursor, table, 2)
+        # "between 10 and 20": the word before both governs this one too.
+        back = next((back for back in (1, 2) if cursor.previous(back).core[:1].isdecimal()), 0)
+        number = _inflected(number, cursor, table, back + 1) if back else number
         return digit_sequences.join_prefix(number, prefix, token, table)
     if (
         core.isupper()
@@ -329,7 +330,7 @@ def _inflected(
     previous = cursor.previous(back)
     if not previous.core or previous.suffix:
         return verbalization
-    before = previous.core.lower()
+    before = _governor(cursor, table, back)
     return Verbalization(
         tuple(
             Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
@@ -337,6 +338,23 @@ def _inflected(
         ),
         verbalization.end,
     )
+
+
+def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
+    """The word that a number is inflected after: the one before it, or one that governs it from afar."""
+    before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
+    joined = before == table.signs.get("&")
+    for step in range(back, back + _FARTHEST_GOVERNOR) if verbs or joined else ():
+        token = cursor.previous(step)
+        core = token.core.lower()
+        if core.removeprefix("و") in verbs or (
+            joined and cursor.previous(step - 1).core == "1" and step > back
+        ):
+            # "بلغ عدد القتلى 21", "mit 1 TL Zucker und 1 Prise Salz"
+            return core
+        if not core or (verbs and (token.suffix or core[0].isdecimal())):
+            break
+    return before
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

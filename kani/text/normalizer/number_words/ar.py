@@ -34,11 +34,24 @@ _DUAL_BEFORE_NOUN = re.compile(r"(?<!\w)(و?(?:اثنت?(?=ا عشر)|مئت)|^(
 _DUAL_NOUN = re.compile(r"(^|(?<= )و)(\w{3,})ان(?!\w)")
 _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع))ون(?!\w)")
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
-_PARTICLES = frozenset(
-    "في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ"
-    " بسعر بقيمة بين مع غضون وفي ومن وإلى وعلى حوالى فوق تحت ضمن قرابة زهاء أكثر أقل".split()
+_VERBS = frozenset(
+    """بلغ بلغت يبلغ تبلغ يضم تضم ضم ضمت يتجاوز تتجاوز تجاوز تجاوزت استغرق استغرقت يستغرق تستغرق استمر
+    استمرت يستمر تستمر يساوي تساوي يعادل تعادل كلف كلفت يكلف تكلف ارتفع ارتفعت انخفض انخفضت تراجع تراجعت
+    زاد زادت خسر خسرت يبعد تبعد قفز قفزت""".split()
 )
-"""Words that are followed by the genitive."""
+_PARTICLES = _VERBS | frozenset(
+    """في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ بسعر
+    بقيمة بين مع غضون حوالى فوق تحت ضمن قرابة زهاء أكثر أقل مقابل عند كل دون لقاء طوال ارتفاع بارتفاع
+    مسافة لمسافة سرعة بسرعة زيادة بزيادة انخفاض بانخفاض عمق بعمق طول بطول عرض بعرض وزن بوزن مساحة بمساحة
+    معدل بمعدل فارق بفارق سعة بسعة تكلفة بتكلفة مبلغ قيمة مدة لفترة يناهز تناهز يقارب تقارب يشمل أضف
+    اخلط ضع خذ اشرب تناول ادفع انتظر دفعت دفعنا اشتريت اشترينا""".split()
+)
+"""Words that are followed by the genitive, or by the accusative, which has the same endings."""
+_ORDERED = {
+    **dict.fromkeys("المرتبة المرحلة الفقرة المادة الدقيقة الجولة الدورة الحلقة الطبعة النسخة".split(), "f"),
+    **dict.fromkeys("المركز الطابق الفصل الصف الجزء الباب المجلد".split(), "m"),
+}
+"""Nouns that a number after them orders, and their gender."""
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
@@ -47,6 +60,8 @@ class ArabicNumbers(NumberWords):
 
     Numbers are in the nominative, except after words that govern another case.
     """
+
+    verbs = _VERBS
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """With a gender a counted noun follows: the dual loses its ending ("مئتا دولار")."""
@@ -79,7 +94,12 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like."""
+        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered."""
+        if previous[:1] in ("و", "ف") and previous not in _PARTICLES:
+            previous = previous[1:]
+        if (gender := _ORDERED.get(previous)) is not None:
+            places = {self.cardinal(place): place for place in range(1, 100)}
+            return _genitive(self.ordinal(places[spoken], gender)) if spoken in places else spoken
         return _genitive(spoken) if previous in _PARTICLES else spoken
 
     def with_prefix(self, prefix: str, spoken: str) -> str:

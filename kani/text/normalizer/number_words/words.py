@@ -18,6 +18,9 @@ class NumberWords:
     which ``languages`` lists.
     """
 
+    verbs: frozenset[str] = frozenset()
+    """Verbs that govern a number a few words after them, too."""
+
     def __init__(self, language: str) -> None:
         """Blocks for 20 ms at first, while num2words is imported."""
         _num2words()

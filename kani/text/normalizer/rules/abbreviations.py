@@ -16,7 +16,7 @@ _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(
     r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
-_DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?")
+_DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?(?:\.?[-–]\d{1,2}(?:\.\d{1,2})?)?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _LABELLED = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
@@ -275,8 +275,9 @@ def _is_ordinal(cursor: TokenCursor) -> bool:
 def _may_end(following: Token, table: LanguageTable) -> bool:
     """True if a sentence may begin with a token."""
     first = following.core[:1]
-    # Before a noun the measure goes on: "1 Pr. Zucker".
+    # Before a noun the measure goes on: "1 Pr. Zucker"; "2 Std. Sa. bis 14 Uhr" are two sentences.
     common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
+    common = common or following.core in table.dates.short_weekdays
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
     if not first:
         # "Pour 4 pers. : 250 g"

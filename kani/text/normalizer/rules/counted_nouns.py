@@ -188,8 +188,8 @@ class CountedNumerals:
         if self._cursor.token(ahead - 1).suffix not in ("", ".") or token.start != token.core_start:
             return None
         symbol = token.core
-        unit = self._table.units.get(symbol)
-        if unit is None or unit.attached or len(symbol) < len("mi"):
+        unit, _ = resolve_unit(symbol, self._table, attached=False)
+        if not isinstance(unit, Unit) or len(symbol) < len("mi"):
             return None
         self.end = unit_end(self._cursor, ahead, self._table)
         self._measure_at = (self._cursor.token(ahead).core_start, self._cursor.token(ahead).core_end)

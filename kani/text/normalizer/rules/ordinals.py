@@ -95,6 +95,7 @@ _PLACED = re.compile(
     r"(?:qued[aéó]|acab|termin|(?:ch|ll)eg|fi(?:c|qu)|(?:final|clas|class)i[zfs]|arriv|sono|finit)\w*$"
 )
 _WARMEST = 60
+_ONE_OF_MARKS = frozenset("eine keine 'ne ne".split())
 _NOUNS_LIKE_VERBS = frozenset(
     "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()
 )
@@ -199,7 +200,9 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         ordered = ahead == 1 and _is_ordered(cursor, following, table)
         several = ahead > 1 or (numerals is not None and numerals[2] is not None)
         goes_on = small or known or listed or ordered or several
-    if not (known or goes_on) or (numerals is None and not (known or ordered)):
+    # "in Sport eine 1.": a mark at school
+    mark = following is not None and not goes_on and cursor.previous().core.lower() in _ONE_OF_MARKS
+    if mark or not (known or goes_on) or (numerals is None and not (known or ordered)):
         return None
     gender = gender_of_counted(cursor, table, ahead, plural=False) if goes_on else "m"
     if ordered and following is not None:

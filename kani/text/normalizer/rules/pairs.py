@@ -14,6 +14,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _LAW = re.compile(r"(\d{1,3}(?:[.,]\d{3})+)/(\d{4}|\d{2})")
+_NUMBER_NAMES = ("nummer", "nr", "number", "numéro", "número", "numero")
 _TYRE = re.compile(r"Z?R\d{2}")
 _PRESSURES = frozenset(("TA", "PA", "BP", "RR", "BSG"))
 _LAWS = frozenset(
@@ -70,8 +71,8 @@ def law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
-    """ "n.º 2024/0137": the number of an invoice or a law, with the word for its slash."""
-    law = cursor.previous().core in _LAWS
+    """ "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash."""
+    law = cursor.previous().core in _LAWS or cursor.previous().core.lower().endswith(_NUMBER_NAMES)
     if not follows_number_sign(cursor, table) and not law and not (len(last) > 1 and last[0] == "0"):
         return None
     before, after = (

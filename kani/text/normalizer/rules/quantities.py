@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.number_words.gender import has_letters_only
-from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.acronyms import capitals_pieces, roman_value
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
 from kani.text.normalizer.rules.fractions import (
@@ -210,12 +210,20 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if slash and unit is None and over in table.units and len(under) > 2 and has_letters_only(under):
         # "5 s/Zug"
         unit = Unit({"other": under}, "", attached=False)
-    if not slash or unit is None or not known or not table.per or not cursor.previous().core[-1:].isdecimal():
+    before, numbers = cursor.previous().core, table.numbers
+    # "2 million visits/yr", "2M visits/yr"
+    many = before.lower() in numbers.magnitude_words or before in numbers.magnitudes
+    number = cursor.previous(1 + many).core
+    counted = number[-1:].isdecimal() or number.lstrip("0123456789.,") in numbers.magnitudes
+    if not slash or unit is None or not known or not table.per or not counted:
         return None
     said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
-    middle, end = token.core_start + len(over), unit_end(cursor, 0, table)
-    counted = table.units[over].forms["other"] if over in table.units else over
-    return Verbalization((Piece(counted, token.core_start, middle), Piece(said, middle, end)), end)
+    start, end = token.core_start, unit_end(cursor, 0, table)
+    middle = start + len(over)
+    of = table.units[over].forms["other"] if over in table.units else over
+    # "100 SMS/day"
+    pieces = capitals_pieces(over, start, table) if of.isupper() else (Piece(of, start, middle),)
+    return Verbalization((*pieces, Piece(said, middle, end)), end)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -224,7 +224,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     if not token.suffix.startswith(".") or token.suffix.startswith(".."):
         return token.core_end
     if len(token.suffix) > 1:
-        goes_on = token.suffix[1] in ",;:)"
+        goes_on = token.suffix[1] in ",;:)।"
     else:
         following = cursor.token(ahead + 1)
         first = following.core[:1]
@@ -243,7 +243,8 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
             and token.core not in _SYMBOLS
         ):
             # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
-            goes_on = following.core.lower() not in table.agreement.not_nouns
+            noun = following.core not in table.dates.short_weekdays
+            goes_on = noun and following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
 
 

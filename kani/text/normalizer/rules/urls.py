@@ -52,11 +52,10 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(say_signs(core, start, table), token.core_end)
     if _PATH.fullmatch(core):
         return Verbalization(say_signs(core, start, table), token.core_end)
-    if core in table.units and len(core) > 1 and not core.isalpha() and not _LEVEL.fullmatch(core):
-        # A unit without its number ("in km/h", "of m²"); "CM2" and "M3" are none.
-        return Verbalization(
-            (Piece(table.units[core].forms["other"], start, token.core_end),), token.core_end
-        )
+    unit = None if core.isalpha() or core in table.agreement.not_nouns else table.units.get(core)
+    if unit is not None and not unit.attached and len(core) > 1 and not _LEVEL.fullmatch(core):
+        # A unit without its number ("in km/h", "of m²"); "CM2" and "M3" are none, and Hindi ली is a verb.
+        return Verbalization((Piece(unit.forms["other"], start, token.core_end),), token.core_end)
     match = _URL.fullmatch(core)
     if match is None:
         return None

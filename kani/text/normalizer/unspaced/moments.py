@@ -10,116 +10,61 @@ from kani.text.normalizer.unspaced.numbers import counted
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 
 _DATE = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})(?!\d|[-/.]\d)")
-_SHORT_DATE = re.compile(r"(\d\d)([./])(0[1-9]|1[0-2])\2([0-2]\d|3[01])(?![\d./])")
-_DATED = re.compile(r"(?:期限?|日期|日付|製造|生产|有效期至|至|日時|更新)[：:\s]?\Z")
-"""Before the date of a label: "賞味期限26.03.15"."""
-_REIGN = re.compile(r"([MTSHR])(\d{1,2})\.(1[0-2]|0?[1-9])(?:\.([0-2]?\d|3[01]))?(?![\d.])")
-_OF_REIGN = re.compile(r"(?:車検|築|生年月日|竣工|年月日?)[：:\s]?\Z")
-_IN_REIGN = re.compile(r"\s?(?:完成|築|竣工|まで|迄|から|現在|付|月|入居|式|改正|施行)")
-_REIGNS = dict(zip("MTSHR", ("メージ", "タイショー", "ショーワ", "ヘーセー", "レーワ"), strict=True))
-_YEAR_MONTH = re.compile(r"(20\d\d)(?:\.(?=\d\d)|/)(0?[1-9]|1[0-2])(?![\d./])")
-_WEEKDAY = re.compile(r"(\d{1,2})/(\d{1,2})(?=[(（](?:周|星期)?(.)(?:曜|曜日)?[)）])")
-_AFTER_WEEKDAY = re.compile(
-    r"(?:(?:周|星期|礼拜|週)[一二三四五六日天]|截止日?期?|截至|请于|定于|締切|締め切り|期限|開催日|日時)[:：\sは]?\Z"
-)
 _EVENT = re.compile(
     r"(\d{1,2})/(\d{1,2})(?=(?:之|以)?[前后](?!面)|止|起|截止|[-~至到](\d{1,2})/(\d{1,2})(?![\d/]))"
 )
 _SINCE = re.compile(r"\d/(\d{1,2})[-~至到]\Z")
-_LAST_PART, _LAST_DAY = 10, 31
+_LAST_PART = 10
 _SCRIPTURE = re.compile(r"读经|经文|经课|经句|金句|圣经")
 _MONTH_DAY = re.compile(r"(\d{1,2})/(\d{1,2})(?![\d/])")
 _LOOSE = re.compile(r"(1[0-2]|[1-9])/([12]\d|3[01]|[1-9])(?![\d/年月])")
 """A day, where a time or a word follows and it is no part of a whole: "3/14 11:42", "12/5 入金"."""
 _HOUR = re.compile(r"\s?\d{1,2}(?::\d\d|[点时時])")
 _HAPPENS = re.compile(r"\s?(?![的の之倍是为量カはがをとも概确確几比左以])[\u3041-\u9fff]{2}")
+_GOES_ON = re.compile(
+    r"\s?(?:[にがはもとを是和与到]|の(?=[おご])|[、，](?=[1-3]?\d[日号]?[はにと]|\d{1,2}/)|支出|入账|扣款|交易)"
+)
+"""Particles after a day, and what a bank says of one."""
+_OF_PARTS = re.compile(
+    r"分数|約分|通分|约分|計算|计算|答え|答案|確率|概率|几率|割合|比例|等于|インチ|英寸|薄め|に(?:減|薄|縮|低)"
+)
+"""Words near a fraction that could be a day."""
+_AFTER_DAY = re.compile(r"\d/(?:1[3-9]|2\d|3[01])[和与とや、]\Z")
 _ENDS = re.compile(r"[、。，；)）]|$")
 _NO_DAY = re.compile(r"[=＝+×÷*/.\d约占大中小率A-Za-z]\s?\Z|(?:ETA|ETD) ?\Z")
 _ARRIVES = re.compile(r"(?:ETA|ETD|DDL|ddl)[:：]? ?\Z")
-_LEAST_DAY = 13
-_UNTIL = re.compile(
-    r"(\d{1,2})/(\d{1,2})(?=まで|迄|から|より|以降|以前|締|開催|開始|発売"
-    r"|の(?:\d{1,2}[:時]|午前|午後)|(?<!/[1-4])の(?:朝(?!食)|昼(?!食)|夜(?!食)|夕方|予約|会議|試合|ライブ|イベント)|は(?:定休|休業|休診)"
-    r"|(?:と\d{1,2}/\d{1,2})?[はもが](?:お?休み|祝日|出勤|誕生日|本番|締切)"
-    r"|\s?[(（]?(?:周|星期|礼拜|週)[一二三四五六日天]"
-    r"|に(?:公開|発売|開催|開始|締|行|会|出|到|届|実施|予定|更新|配信))"
-)
-_SPAN = re.compile(
-    r"(\d{1,2})/(\d{1,2}) ?[-~] ?(\d{1,2})(?:日|(?=は|まで|の間|の期間|に|、|。|休|止|期间|停|放|，))"
-)
-_CLASS = re.compile(
-    r"([1-6])-([1-9])(?=組|の(?:お母さん|お父さん|保護者|担任|先生|教室|児童|生徒|みんな|皆|親))"
-)
+_LEAST_DAY, _NEAR = 13, 12
+"""Day that is rarely a denominator, and characters to each side that tell a fraction."""
 _VERSE = re.compile(r"(\d{1,3}):(\d{1,3})(?:-(\d{1,3}))?(?![\d:])")
 _DAY_OF_WEEK = re.compile(r"[(（](.)[)）]")
 _TIME = re.compile(r"(\d{1,2}):(\d{2})(?::(\d{2}))?(?!:?\d)(?: ?([AaPp])\.?[Mm](?![A-Za-z])\.?)?")
-_PACE = re.compile(r"(\d{1,2}):([0-5]\d)(?: ?min)?(?=/(?:km|mi|公里|千米))")
 _RATIO = re.compile(r"(\d{1,6}(?:\.\d+)?)(?=:\d)")
-_COMPARED = re.compile(r"(?:比分|比例|比率|比为|比是|スコア|倍率|比)[是為为は]?\s?\Z")
+_COMPARED = re.compile(r"(?:比分|比例尺?|比率|比为|比是|スコア|倍率|比|縮尺)[是为為は]?[:：]?\s?\Z")
+_MIXED = re.compile(
+    r"\s?(?:的?(?:比例|比率|稀释|混合|勾兑|兑|模型)"
+    r"|の(?:割合|比率|模型|縮尺)|[でに](?:薄め|希釈|割っ|割り|混ぜ|混合|配合))"
+)
+"""After figures that are parts of a mixture, or a scale."""
+_MOST_PARTS = 3
 
 
 def date(scan: Scan, at: int) -> UnspacedReading | None:
     """A date of year, month and day, or of month and day before a weekday."""
     table, moments = scan.table, scan.table.moments
-    if (found := _YEAR_MONTH.match(scan.text, at)) and 1 <= int(found[2]) <= 12:
-        spoken = table.words.digits(found[1]) + moments.year
-        if isinstance(table.words, JapaneseNumbers):
-            spoken = counted(int(found[1]), moments.year, table) + " "
-        said = spoken + counted(int(found[2]), moments.month, table)
-        return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    short = _SHORT_DATE.match(scan.text, at) if _DATED.search(scan.before(at)) else None
-    if found := _DATE.match(scan.text, at) or short:
+    if found := _DATE.match(scan.text, at):
         year, month, day = int(found[1]), int(found[3]), int(found[4])
-    elif (found := _span(scan, at)) is not None or (found := _month_and_day(scan, at)) is not None:
+    elif (found := _month_and_day(scan, at)) is not None:
         year, month, day = 0, int(found[1]), int(found[2])
     else:
         return None
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return None
+    japanese = isinstance(table.words, JapaneseNumbers)
     parts = [counted(month, moments.month, table), _say_day(day, scan)]
     if year:
-        spoken = table.words.digits(found[1]) + moments.year
-        if isinstance(table.words, JapaneseNumbers):
-            spoken = counted(year, moments.year, table)
-        parts.insert(0, spoken)
-    if found.re is _SPAN:
-        parts += [table.numbers.to, _say_day(int(found[3]), scan)]
-    joined = " " if isinstance(table.words, JapaneseNumbers) else ""
-    return UnspacedReading((Piece(joined.join(parts), at, found.end()),), found.end())
-
-
-def _span(scan: Scan, at: int) -> re.Match[str] | None:
-    """ "9/1〜15は": days of a month, where the figures are no part of a whole."""
-    found = _SPAN.match(scan.text, at)
-    if found is None:
-        return None
-    month, first, last = map(int, found.groups())
-    return found if first < last <= _LAST_DAY and (month > first or last > _LAST_PART) else None
-
-
-def school_class(scan: Scan, at: int) -> UnspacedReading | None:
-    """The Japanese "5-1" of "5-1の担任": a grade and its class."""
-    found, table = _CLASS.match(scan.text, at), scan.table
-    if found is None or not isinstance(table.words, JapaneseNumbers):
-        return None
-    grade = counted(int(found[1]), table.moments.year, table)
-    said = f"{grade} {table.words.cardinal(int(found[2]))}{table.counters['組'].said}"
-    end = found.end() + scan.text.startswith("組", found.end())
-    return UnspacedReading((Piece(said, at, end),), end)
-
-
-def reign(scan: Scan, at: int) -> UnspacedReading | None:
-    """The Japanese "S60.7.4", and "R7.9" beside a word for a date: a year of a reign, month and day."""
-    found, table = _REIGN.match(scan.text, at), scan.table
-    before = scan.before(at)
-    if found is None or not table.ruby or (before[-1:].isascii() and before[-1:].isalnum()):
-        return None
-    if not (found[4] or _OF_REIGN.search(before) or _IN_REIGN.match(scan.text, found.end())):
-        return None
-    moments = table.moments
-    said = _REIGNS[found[1]] + counted(int(found[2]), moments.year, table)
-    said += " " + counted(int(found[3]), moments.month, table)
-    said += f" {_say_day(int(found[4]), scan)}" if found[4] else ""
+        digits = table.words.digits(found[1]) + moments.year
+        parts.insert(0, counted(year, moments.year, table) if japanese else digits)
+    said = (" " if japanese else "").join(parts)
     return UnspacedReading((Piece(said, at, found.end()),), found.end())
 
 
@@ -145,10 +90,6 @@ def verse(scan: Scan, at: int) -> UnspacedReading | None:
 
 def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
     """ "4/3(水)", "周二 11/5", "12/25まで"."""
-    if (found := _WEEKDAY.match(scan.text, at)) and found[3] in scan.table.moments.weekdays:
-        return found
-    if found := _UNTIL.match(scan.text, at):
-        return found
     since = _SINCE.search(scan.before(at))
     found = _EVENT.match(scan.text, at) or (_MONTH_DAY.match(scan.text, at) if since else None)
     if found is not None:
@@ -156,7 +97,7 @@ def _month_and_day(scan: Scan, at: int) -> re.Match[str] | None:
         if max(days) > _LAST_PART or int(found[1]) > int(found[2]):
             # "6/30前", "6/1-6/30"; "1/3前" is as often a fraction.
             return found
-    return _MONTH_DAY.match(scan.text, at) if _AFTER_WEEKDAY.search(scan.before(at)) else _loose_day(scan, at)
+    return _loose_day(scan, at)
 
 
 def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
@@ -171,19 +112,20 @@ def _loose_day(scan: Scan, at: int) -> re.Match[str] | None:
     if _HOUR.match(scan.text, found.end()):
         return found
     month, day = int(found[1]), int(found[2])
+    if month > 1 and day >= _LEAST_DAY:
+        scan.require(found.end() + _NEAR)
+        if _OF_PARTS.search(scan.text, max(0, at - _NEAR), found.end() + _NEAR):
+            return None
+        if _GOES_ON.match(scan.text, found.end()) or _AFTER_DAY.search(before):
+            return found
     whole = (month > day or day >= _LEAST_DAY) and not scan.word_behind(found.end())[0]
     ends = month > day > 1 and _ENDS.match(scan.text, found.end())
     return found if whole and (ends or _HAPPENS.match(scan.text, found.end())) else None
 
 
 def _say_day(day: int, scan: Scan) -> str:
-    if day == 1 and isinstance(scan.table.words, JapaneseNumbers):
-        return "ツイタチ"
-    return (
-        scan.table.words.cardinal(day) + scan.table.moments.day
-        if not isinstance(scan.table.words, JapaneseNumbers)
-        else counted(day, scan.table.moments.day, scan.table)
-    )
+    first = day == 1 and isinstance(scan.table.words, JapaneseNumbers)
+    return "ツイタチ" if first else _say_part(day, scan.table.moments.day, scan, "")
 
 
 def weekday(scan: Scan, at: int) -> UnspacedReading | None:
@@ -201,9 +143,6 @@ def weekday(scan: Scan, at: int) -> UnspacedReading | None:
 def time(scan: Scan, at: int) -> UnspacedReading | None:
     """ "19:30", "9:05", "8:00", "7:30 PM", and the minutes and seconds of "5:39/km"."""
     table, moments = scan.table, scan.table.moments
-    if (pace := _PACE.match(scan.text, at)) is not None:
-        said = counted(int(pace[1]), moments.minute, table) + counted(int(pace[2]), moments.second, table)
-        return UnspacedReading((Piece(said, at, pace.end()),), pace.end())
     found = _TIME.match(scan.text, at)
     if (
         found is None
@@ -213,11 +152,14 @@ def time(scan: Scan, at: int) -> UnspacedReading | None:
     ):
         return None
     hour, minutes, seconds = int(found[1]), int(found[2]), int(found[3] or 0)
+    if hour <= _MOST_PARTS:
+        scan.require(found.end() + len("で割り"))
+        if _MIXED.match(scan.text, found.end()):
+            return None
     parts = [counted(hour, moments.hour, table)]
     if minutes or seconds:
-        zero = moments.zero_minutes if minutes < 10 else ""
-        minute = "" if minutes == 0 else _say_part(minutes, moments.minute, scan, zero)
-        parts.append(minute or _say_part(0, moments.minute, scan, ""))
+        zero = moments.zero_minutes if 0 < minutes < 10 else ""
+        parts.append(_say_part(minutes, moments.minute, scan, zero))
     if seconds:
         parts.append(_say_part(seconds, moments.second, scan, ""))
     half = moments.halves.get(f"{found[4].lower()}m", "") if found[4] else ""

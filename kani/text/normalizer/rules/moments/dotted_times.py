@@ -37,7 +37,7 @@ def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | 
 def _past_stop(cursor: TokenCursor, ahead: int) -> int:
     """End of an abbreviation: after its full stop, unless that ends the sentence too."""
     token = cursor.token(ahead)
-    if not token.suffix.startswith("."):
+    if not token.suffix.startswith(".") or not token.core.isascii():
         return token.core_end
     if len(token.suffix) == 1:
         following = cursor.token(ahead + 1).core

@@ -31,6 +31,7 @@ _SURE = frozenset("lun ven sam qua".split())
 _OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _OF = frozenset("de du del di do da el il le o au ce este esta".split())
 _UNTIL = frozenset("até hasta entro desde dès avant jusqu'au".split())
+_ENDS, _OF_MONTH = tuple(".?!"), frozenset(("im", "des"))
 _LONGEST_JOINER = 7
 _AFTER_SO = frozenset("zu offen früh ab bis von seit außer".split())
 
@@ -172,7 +173,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     """True before a date or a time. Just a day is enough with the name's stop or its capital."""
     following = cursor.token(1)
     if following.start != following.core_start or not following.core:
-        return False
+        # "am Mi (5.2.)"
+        return following.prefix == "(" and _DATE.fullmatch(following.core) is not None
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
     if re.match(r"-?\d{1,2}[°º](?!\w)", following.core) or cursor.token(2).core == "°C":
@@ -260,13 +262,16 @@ def _is_sure(first: Token, last: Token, joiner: Token, table: LanguageTable) -> 
 def _is_after(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     """True after a word that dates follow, where weekdays have a capital: "am Fr?", "jeden 2. Mi."."""
     token, before, dates = cursor.token(), cursor.previous(), table.dates
-    closed = token.suffix.startswith((".", "?", "!"))
+    numbered = before.core.isdecimal() and before.suffix == "."
+    # "jeden 1. Sa im Monat"
+    closed = token.suffix[:1] in _ENDS or (
+        numbered and not token.suffix and cursor.token(1).core in _OF_MONTH
+    )
     if not (name[0].isupper() and token.core[0].isupper() and closed):
         return False
     # "bei Fr. Dr. Roth" is a woman.
     titled = cursor.token(1).core[:1].isupper() and f"{token.core}." in table.abbreviations
     titled = titled and "name" in table.abbreviations[f"{token.core}."][0].said
-    numbered = before.core.isdecimal() and before.suffix == "."
     word = before.core.lower()
     after = word in dates.after or word in table.times.after or word in dates.beside_weekdays
     return not titled and (numbered or (after and not before.suffix))

@@ -46,7 +46,7 @@ _PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
 _KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#|\*\d\d\b(?![*\d])")
 _LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-|[*x](?=\d{4}$))-?((?!19|20)\d{4})")
 _EXTENSION = re.compile(r"[-–](\d{2,5})")
-_FARTHEST = 4
+_FARTHEST = 5
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
 _ELEMENTS = frozenset(
