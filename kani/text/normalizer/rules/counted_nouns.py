@@ -378,6 +378,8 @@ class CountedNumerals:
                 won = table.language == "de" and year and self._cursor.token(1).core != "Grad"
                 won = won and self._first.value > self._second.value
                 to = table.signs_between_figures[":"] if won else table.numbers.to
+                if self._first.value < self._second.value:
+                    to = table.number_words.until(self._cursor.previous().core.lower(), to)
                 phrase.add(to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
