@@ -35,12 +35,6 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
 
-_OPEN = (
-    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
-    r"|horario|horário|orario|horaires?"
-)
-_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
-_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
 
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
@@ -51,17 +45,6 @@ _CURRENCIES_NAMED = (
     ("de", "der|dem|den|des|ein|einen|pro|je", "Euro Dollar Pfund Yen"),
 )
 
-_COUNTED = (
-    r"(?:h|min|s|km|kg|g|m|cm|mm|ml|l|L|€|%|°C|ans|jours|heures|mois|años|días|horas|meses|anni|giorni|ore|mesi"
-    r"|anos|dias|Std\.?|Min\.?|Tagen?|Jahren?|Euro|euros?)(?![\w²³/])"
-)
-_COMPARED = (
-    ("es", "menos de", "más de"),
-    ("fr", "moins de", "plus de"),
-    ("it", "meno di", "più di"),
-    ("pt", "menos de", "mais de"),
-    ("de", "weniger als", "mehr als"),
-)
 
 _WITH_ROMANS = (
     r"act|acto|acte|akt|atto|ato|sc(?:ene|\.)|esc(?:ena|\.)|szene|scena|cena|scène|canto|p{1,2}\.|págs?\.|pages?"
@@ -115,14 +98,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         "de en es fr it pt",
         r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
         minutes_and_seconds,
-    ),
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
-            rf"\1 {begin} \2 {end} \3",
-        )
-        for language, begin, end in _FROM_TO
     ),
     # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
     *(
@@ -191,12 +166,6 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
-    # "duerme <6 h"
-    *(
-        (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
-        for language, less, more in _COMPARED
-        for sign, words in (("<", less), (">", more))
-    ),
     # "pp. v–xii", "Act II, scene iii"
     (
         "de en es fr it pt",
