@@ -277,10 +277,12 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         or len(symbol) > _LONGEST
     ):
         return symbol, ""
-    if symbol in table.units:
+    # "€ 1,50/h", too
+    priced = symbol if of or not money else f"€{symbol}"
+    if priced in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
-        paid_in = table.currencies.get(of)
-        whole, name = table.units[symbol].forms["other"], paid_in.forms["other"] if paid_in else symbol
+        paid_in = table.currencies.get(of or "€")
+        whole, name = table.units[priced].forms["other"], paid_in.forms["other"] if paid_in else symbol
         return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if "/" in under:
         # "5 €/pers/day"
