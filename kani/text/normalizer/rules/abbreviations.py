@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import agreeing, cut_short, senses
+from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, senses
 from kani.text.normalizer.rules.units import are_of_a_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
@@ -286,17 +286,18 @@ def _closes(
 ) -> bool:
     """True if an abbreviation belongs to the words before it, and its stop ends the sentence, too."""
     before, following, after = cursor.previous(), cursor.token(count), cursor.token(count + 1)
-    common = common_words(table.language)
+    common, trade = common_words(table.language), is_of_a_trade(candidate, table)
     stopped = before.suffix == "." and cursor.token().core[:1].islower()
     if candidate[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
         return False
     if following.core.lower() in (table.acronyms.words if len(following.core) == 1 else common):
         # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
         goes_on = after.core[:1].islower() or after.core[:1].isdecimal()
-        return goes_on and following.suffix == "" and before.core.lower() not in common
+        return goes_on and following.suffix == "" and (trade or before.core.lower() not in common)
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
     measured = before.core[-1:].isdecimal() or before.core in table.units
-    belongs = "noun" in said or (measured and said["name"] == table.numbers.about) or _is_ordinal(cursor)
+    belongs = "noun" in said or (measured and (trade or said["name"] == table.numbers.about))
+    belongs = belongs or _is_ordinal(cursor)
     return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
 
 

@@ -179,7 +179,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 _LETTERED = frozenset(
     "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
-    " energetica energética énergétique dpe epc band".split()
+    " energetica energética énergétique dpe epc band permis permiso patente carné carta cnh carteira".split()
 )
 """Words before a letter that is no initial, beside the labels of the tables."""
 
