@@ -295,8 +295,8 @@ def _closes(
         goes_on = after.core[:1].islower() or after.core[:1].isdecimal()
         return goes_on and following.suffix == "" and (trade or before.core.lower() not in common)
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
-    measured = before.core[-1:].isdecimal() or before.core in table.units
-    belongs = "noun" in said or (measured and (trade or said["name"] == table.numbers.about))
+    counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
+    belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
     belongs = belongs or _is_ordinal(cursor)
     return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
 
