@@ -168,12 +168,20 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
     return BreakKind.UNSAFE if tears else BreakKind.SPACE
 
 
+_SECTION = re.compile(r"[A-Z][.,;)]|[IVX]{2}")
+
+
 def _goes_on(stem: str, following: str) -> bool:
     """True after a short form where no sentence begins: "3 qts. (1 ste.)", "4 €/ud. = 8 €"."""
     word = _LETTERS_AT_END.search(stem[:-1])
     short = word is not None and len(word.group()) < _LONGEST_SHORT_FORM
     bracketed = following[:1] == "(" and not following[1:].isupper()
-    return short and (bracketed or following[:1] in ("=", "+", "&"))
+    # "art. L. 121-1", "dell'all. B.", "l'ann. II"
+    elided = word is not None and (
+        stem[: word.start()].endswith(("'", "’")) or word.group() in ("art", "Art")
+    )
+    section = elided and _SECTION.match(following) is not None
+    return short and (bracketed or section or following[:1] in ("=", "+", "&"))
 
 
 def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:

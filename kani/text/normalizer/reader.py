@@ -50,6 +50,7 @@ _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
 _FARTHEST_GOVERNOR = 7
+_LONGEST_LINE = 45
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
 
@@ -99,7 +100,8 @@ def normalize(
             break
         continues_number = False
         if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:/")):
-            builder.append(" ", done, done + 1)
+            apart = table is not None and _ends_line(text.text, done, token.start, preceding, table)
+            builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)
             _append_entry(token, entry, options, builder)
@@ -121,6 +123,25 @@ def normalize(
             done = rest.end
             cursor.at += 1
     return builder.build()
+
+
+def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageTable) -> bool:
+    """True if a short line, from a signature, an address or a list, is apart from the next one by itself.
+
+    A line of prose that was wrapped is longer, or goes on with a small letter.
+    """
+    if "\n" not in text[end:start] or not (
+        text[end - 1].isalnum() and (text[start].isupper() or text[start].isdecimal())
+    ):
+        return False
+    line = (preceding[-_LONGEST_LINE:] + text[max(0, end - _LONGEST_LINE - 1) : end]).rpartition("\n")[2]
+    if len(line) > _LONGEST_LINE:
+        return False
+    first, last = line.lstrip()[:1], line.split()[-1]
+    if not last[0].islower():
+        return True
+    heads = first.isdecimal() or (first.isupper() and text[start].isupper())
+    return heads and not table.agreement.capitals and last not in acronyms.common_words(table.language)
 
 
 def _append_entry(

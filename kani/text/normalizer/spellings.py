@@ -24,12 +24,8 @@ from kani.text.writing import RAISED
 _SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
-_LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 
-_KILOMETRE = (
-    "pro Kilometer,per kilometer,por kilómetro,par kilomètre,al chilometro,por quilômetro,प्रति किलोमीटर"
-).split(",")
 
 _PAIRED = (
     "(?:k?J|k?cal|k?VA|k?V|m?A|[kMG]?Hz|m?Ah|k?Wh|k?W|bar|psi|dB|[cm]m|kg|lbs?|oz|in|ft|°[CF]|Nm|lm|[KMGT]B)"
@@ -40,16 +36,6 @@ _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
 
-_STARRED = (
-    r"h[oô]tel(?:s|es|esco)?|hot[eé]is|alberg\w{1,3}|auberge|hostal|pousada|resort"
-    r"|rest(?:o|aurante?)|ristorante|un|um"
-)
-_OPEN = (
-    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
-    r"|horario|horário|orario|horaires?"
-)
-_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
-_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
 
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
@@ -60,17 +46,6 @@ _CURRENCIES_NAMED = (
     ("de", "der|dem|den|des|ein|einen|pro|je", "Euro Dollar Pfund Yen"),
 )
 
-_COUNTED = (
-    r"(?:h|min|s|km|kg|g|m|cm|mm|ml|l|L|€|%|°C|ans|jours|heures|mois|años|días|horas|meses|anni|giorni|ore|mesi"
-    r"|anos|dias|Std\.?|Min\.?|Tagen?|Jahren?|Euro|euros?)(?![\w²³/])"
-)
-_COMPARED = (
-    ("es", "menos de", "más de"),
-    ("fr", "moins de", "plus de"),
-    ("it", "meno di", "più di"),
-    ("pt", "menos de", "mais de"),
-    ("de", "weniger als", "mehr als"),
-)
 
 _WITH_ROMANS = (
     r"act|acto|acte|akt|atto|ato|sc(?:ene|\.)|esc(?:ena|\.)|szene|scena|cena|scène|canto|p{1,2}\.|págs?\.|pages?"
@@ -78,11 +53,6 @@ _WITH_ROMANS = (
 )
 _SMALL_ROMAN = "(?:x{1,3}(?:ix|iv|v?i{1,3}|v)|ix|iv|vi{1,3}|i{2,3}|x{2,3})"
 _NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
-
-_CHESS_PIECES = "KQRBNDTACFLS"
-_CHESS_MOVE = rf"(?:[{_CHESS_PIECES}]?[a-h]?[1-8]?x?[a-h][1-8]|O-O(?:-O)?|0-0(?:-0)?)"
-
-_EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
 Becomes = str | Callable[[re.Match[str]], str]
 
@@ -130,20 +100,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
         minutes_and_seconds,
     ),
-    ("", rf"(?i)(\b(?:{_STARRED})(?: [^\W\d_]{{2,12}}){{0,2}} [1-5])\*(?![\w*])", r"\1⋆"),
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
-            rf"\1 {begin} \2 {end} \3",
-        )
-        for language, begin, end in _FROM_TO
-    ),
-    # "12.500 $ USD", "3e/28", "9-13/15-19"
-    *(
-        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
-        for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
-    ),
     # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
     *(
         (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")
@@ -154,34 +110,10 @@ SPELLINGS: tuple[Spelling, ...] = (
     *(("", sign, key) for sign, key in _APPLE_KEYS),
     # "230 V/50 Hz", "2.4/5 GHz", "110/220V", "1.900 min⁻¹", "g CO2/km", isotopes
     ("de en es fr it pt hi", rf"(\d ?{_PAIRED}) ?/ ?(?=(?!100?\b)\d[\d.,]* ?{_PAIRED}(?![\w/]))", r"\1, "),
-    *(
-        (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
-        for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
-    ),
     (
         "",
         r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
         lambda isotope: f"{isotope[2]} {isotope[1].translate(RAISED)}",
-    ),
-    # "fianza 2 m.", "bail 12 m", "2 m. caução"
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| a| ?:)? \d{{1,2}}"
-            rf"|\b\d(?= ?m\. (?:de )?(?:{named})\b)) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
-            rf"\1 {months}",
-        )
-        for language, named, months in (
-            ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
-            ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
-            ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
-            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
-        )
-    ),
-    # "7.2 x10^9/L"
-    *(
-        (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
-        for (language, _), litre in zip(_PER, _LITRE, strict=True)
     ),
     # "12 g/100 g"
     *(
@@ -219,39 +151,6 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     # "$87.4K"
     ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", in_full),
-    # "450/ración", "15/30 plazas", "NaOH 0,1 M"
-    *(
-        (
-            language,
-            rf"(?<=\d)(?: ?k?cal)?/(?=(?:{portions})\b(?!/))",
-            lambda found, per=per: f"{found[0][:-1]} {per} ",
-        )
-        for language, per, portions in (
-            ("es", "por", "raci[oó]n|porci[oó]n|persona|plato|envase|unidad|pieza"),
-            ("fr", "par", "portion|part|personne|pièce"),
-            ("it", "per", "porzione|persona|pezzo"),
-            ("pt", "por", "porção|pessoa|prato|unidade"),
-            ("de", "pro", "Portion|Person|Stück"),
-        )
-    ),
-    *(
-        (language, rf"(?<![\d/.,])([1-9]\d{{0,3}})/(\d{{1,4}})(?= (?:{places})\b)", rf"\1 {of} \2")
-        for language, of, places in (
-            ("es", "de", "plazas|asientos|camas|entradas|puestos"),
-            ("en", "of", "seats|spots|places|beds|tickets"),
-            ("fr", "sur", "places|sièges|lits"),
-            ("it", "su", "posti|letti|biglietti"),
-            ("pt", "de", "vagas|lugares|assentos|leitos"),
-            ("de", "von", "Plätzen?|Betten|Karten"),
-        )
-    ),
-    # Moves of chess, with the move's number and a judgement
-    ("de en es fr it pt", rf"\b(\d{{1,2}})\.{{1,3}} ?(?={_CHESS_MOVE}[+#!?]*(?![\w.]\w))", r"\1 "),
-    (
-        "de en es fr it pt",
-        rf"\b([{_CHESS_PIECES}][a-h]?[1-8]?x?[a-h][1-8][+#]?)[!?]{{1,2}}(?=[\s,.;)]|$)",
-        r"\1",
-    ),
     # Sets of exercises, syllables, verses
     ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
     # "II.4"
@@ -268,17 +167,6 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
-    # Phones with an extension, without spaces, or in groups after full stops
-    *(
-        (language, r"(?<=\d{3}-\d{4}) ?x ?(?=\d{2,6}\b)", f", {extension} ")
-        for language, extension in zip("de en es fr it pt".split(), _EXTENSIONS, strict=True)
-    ),
-    # "duerme <6 h"
-    *(
-        (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
-        for language, less, more in _COMPARED
-        for sign, words in (("<", less), (">", more))
-    ),
     # "pp. v–xii", "Act II, scene iii"
     (
         "de en es fr it pt",

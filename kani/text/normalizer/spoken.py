@@ -92,7 +92,7 @@ class SpokenTextBuilder:
         self._starts.extend([first] * len(text))
         self._ends.extend([last] * len(text))
         self._length += len(text)
-        self._spaced = text[-1] == " "
+        self._spaced = text.endswith((" ", "un'"))
 
     def append_pronounced(self, text: str, symbols: str, alphabet: str, start: int, end: int) -> None:
         """Append ``text`` for ``[start, end)`` of the clean text, pronounced as ``symbols`` say."""

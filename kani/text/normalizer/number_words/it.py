@@ -8,6 +8,8 @@ from kani.text.normalizer.number_words.words import NumberWords, num2words_cache
 
 _HUNDREDS_BEHIND_MILLIONS = re.compile(r"(?<=[eoi]) e (?=\S*(?:cento|mila|mille))")
 
+_SIDE_BY_SIDE = frozenset("per di ogni dopo circa con in".split())
+
 _ONE = {"m": "un", "m impure": "uno", "f": "una", "f vowel": "un'"}
 
 
@@ -32,6 +34,10 @@ class ItalianNumbers(NumberWords):
         else:
             return self.cardinal(number)
         return spoken[:-1] + {"f": "a", "f vowel": "a", "mp": "i"}.get(form, spoken[-1])
+
+    def until(self, previous: str, to: str) -> str:
+        """Nothing after a preposition: "per trentacinque quaranta minuti"."""
+        return "" if previous in _SIDE_BY_SIDE else to
 
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""

@@ -46,6 +46,10 @@ class NumberWords:
         """Inflect a spoken number as the word ``previous``, in lower case, governs it."""
         return spoken
 
+    def until(self, previous: str, to: str) -> str:
+        """Return what stands between the numbers of a range that rises, after the word ``previous``."""
+        return to
+
     def with_prefix(self, prefix: str, spoken: str) -> str:
         """Join a spoken number with a prefix written before its digits without a space ([numbers]
         prefixes)."""

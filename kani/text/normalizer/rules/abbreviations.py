@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import agreeing, cut_short, senses
+from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, senses
+from kani.text.normalizer.rules.units import are_of_a_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -161,7 +162,7 @@ def _said_as(
         if not time and not labelled and before[-1] not in _MONEY:
             chosen = "few" if spoken and spoken == said.get("few") else "counted"
     if chosen is not None:
-        return said[chosen], stop and not closed and _may_end(cursor.token(count), table)
+        return said[chosen], stop and not closed and _may_end(cursor, candidate, count, table)
     if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
         return None, False
     # "Arr. : 14h05"
@@ -198,13 +199,16 @@ def _said_as(
     # "schweiz. Franken", but "in der Schweiz. Franken sind"
     noun = table.agreement.capitals and candidate.islower() and cursor.token().core[:1].islower()
     noun = noun and first.isupper() and following.core.lower() not in table.agreement.not_nouns
-    if also_word and not (numbered or first.islower() or titles or noun or _is_ordinal(cursor)):
+    # "dest. : M. Leroy"
+    inside = not first and following.text[following.start : following.start + 1] in _INSIDE
+    if also_word and not (numbered or first.islower() or titles or noun or inside or _is_ordinal(cursor)):
         return None, False
     if not first:
-        # "dest. : M. Leroy"
-        return spoken, stop and following.text[following.start : following.start + 1] not in _INSIDE
+        return spoken, stop and not inside
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
-        return said.get("number", spoken), False
+        # "10 h aprox.", and in the next line "3." of a list
+        listed = stop and following.suffix == "." and "\n" in following.text[end : following.start]
+        return (spoken, True) if listed else (said.get("number", spoken), False)
     if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
         return said["address"], False
     goes_on = following.core in _OF_STREETS and stop and not following.prefix
@@ -224,9 +228,13 @@ def _said_as(
     saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
     same = said.get("name") == spoken
     if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken, table)):
+        if stop and (same or "noun" in said) and _closes(cursor, candidate, said, count, table):
+            return said["name"] if spoken == said.get("other") else spoken, True
         return said["name"], False
-    # A title has a capital itself: a name follows, not a sentence.
+    # A name follows a title, which has a capital itself; "until Nov. Doors open" has a month.
+    dated = candidate.rstrip(".").lower() in table.dates.months and cursor.previous().core.islower()
     titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
+    titled = titled and (not dated or cursor.previous().core in _ARTICLES)
     # "s. a. Müller", but "v. Chr. Danach"
     noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
     noun = noun and following.core.lower() not in table.agreement.not_nouns
@@ -237,7 +245,8 @@ def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: Lan
     """The form for the noun before: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
     token, last, following = cursor.previous(), cursor.token(count - 1), cursor.token(count)
     word, other = token.core, said.get("other")
-    if last.suffix in ("", ".") and (following.core[:1].isalpha() or following.suffix[:1] in _PRIMES):
+    goes_on = following.core[:1].isalpha() and not (last.suffix and following.core[:1].isupper())
+    if last.suffix in ("", ".") and (goes_on or following.suffix[:1] in _PRIMES):
         # "carga máx. 30'"
         return other
     if token.suffix == "." and (short := table.abbreviations.get(f"{word.lower()}.")):
@@ -272,9 +281,34 @@ def _is_ordinal(cursor: TokenCursor) -> bool:
     return _ORDINAL.fullmatch(previous.core + previous.suffix) is not None
 
 
-def _may_end(following: Token, table: LanguageTable) -> bool:
-    """True if a sentence may begin with a token."""
+def _closes(
+    cursor: TokenCursor, candidate: str, said: Mapping[str, str], count: int, table: LanguageTable
+) -> bool:
+    """True if an abbreviation belongs to the words before it, and its stop ends the sentence, too."""
+    before, following, after = cursor.previous(), cursor.token(count), cursor.token(count + 1)
+    common, trade = common_words(table.language), is_of_a_trade(candidate, table)
+    stopped = before.suffix == "." and cursor.token().core[:1].islower()
+    if candidate[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
+        return False
+    if following.core.lower() in (table.acronyms.words if len(following.core) == 1 else common):
+        # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
+        goes_on = after.core[:1].islower() or after.core[:1].isdecimal()
+        return goes_on and following.suffix == "" and (trade or before.core.lower() not in common)
+    # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
+    counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
+    belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
+    belongs = belongs or _is_ordinal(cursor)
+    return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
+
+
+def _may_end(cursor: TokenCursor, candidate: str, count: int, table: LanguageTable) -> bool:
+    """True if a sentence may begin after what is counted."""
+    following = cursor.token(count)
     first = following.core[:1]
+    if first.isdecimal():
+        # "da 2 gg. 0,5 ml", but "2 gg. 3 h"
+        measure = cursor.token(count + 1).core
+        return measure in table.units and not are_of_a_kind(candidate.rstrip("."), measure)
     # Before a noun the measure goes on: "1 Pr. Zucker"; "2 Std. Sa. bis 14 Uhr" are two sentences.
     common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     common = common or following.core in table.dates.short_weekdays
@@ -396,8 +430,8 @@ def _in_small(written: str, cursor: TokenCursor) -> str:
 def is_numbered_part(before: str, table: LanguageTable) -> bool:
     """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
     short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    numbered = any(said in table.roman.cardinal for one in short for said in one.said.values())
-    return numbered or before.lower() in table.roman.cardinal
+    parts = table.roman.cardinal | table.roman.ordinal
+    return before.lower() in parts or any(said in parts for one in short for said in one.said.values())
 
 
 def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:

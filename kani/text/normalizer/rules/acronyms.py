@@ -177,6 +177,13 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
 
 
+_LETTERED = frozenset(
+    "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
+    " energetica energética énergétique dpe epc band permis permiso patente carné carta cnh carteira".split()
+)
+"""Words before a letter that is no initial, beside the labels of the tables."""
+
+
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
@@ -186,6 +193,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     return (
         suffix == "."
+        and not {cursor.previous().core.lower()} & (table.numbers.labels | _LETTERED)
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)

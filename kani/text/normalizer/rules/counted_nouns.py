@@ -343,7 +343,7 @@ class CountedNumerals:
             amount = say_numeral(numeral, table, large_gender)
             if self._second is not None:
                 first = say_numeral(self._first, table, large_gender)
-                amount = f"{first} {table.numbers.to} {amount}"
+                amount = " ".join(filter(None, (first, self._to(), amount)))
             if large:
                 name = self._magnitude_word or table.form(magnitude or {}, numeral.value)
                 amount = name if self._is_said_by(magnitude) else before_thousand(amount, name)
@@ -377,9 +377,15 @@ class CountedNumerals:
                 # German "3-0", a score, falls.
                 won = table.language == "de" and year and self._cursor.token(1).core != "Grad"
                 won = won and self._first.value > self._second.value
-                to = table.signs_between_figures[":"] if won else table.numbers.to
+                to = table.signs_between_figures[":"] if won else self._to()
                 phrase.add(to, self._dash, self._other)
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
+
+    def _to(self) -> str:
+        """What is said between the numbers."""
+        to = self._table.numbers.to
+        rises = self._second is not None and self._first.value < self._second.value
+        return self._table.number_words.until(self._cursor.previous().core.lower(), to) if rises else to
 
     def _say(self, numeral: Numeral, gender: str, year: bool) -> str:
         if year and not gender and is_year(numeral, self._cursor.previous(), self._table):

@@ -93,6 +93,9 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
     named = following.core != "" and following.core.lower() not in common_words(table.language)
+    # "41.200 espect. Amonestados"
+    counted = cursor.previous().core[-1:].isdecimal() and not cursor.previous().suffix
+    named = named and (table.agreement.capitals or not counted)
     end = token.core_end + (not ends or named)
     return Verbalization((Piece(said, token.core_start, end),), end)
 

@@ -32,6 +32,15 @@ _LEARNING = re.compile(
     r"|ingenier|ingénieur|ingegner|engenheir|especialist|proye|proget|projet|curso|cours|corsi)\w*"
 )
 """Nouns after the letters of machine learning ("5 ML engineers")."""
+_KINDS = tuple(
+    frozenset(kind.split())
+    for kind in (
+        "lb lbs oz st kg g",
+        "ft in yd mi m cm",
+        "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa",
+    )
+)
+"""Units that one measure may be of."""
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
 
@@ -218,6 +227,11 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
     return None
 
 
+def are_of_a_kind(first: str, second: str) -> bool:
+    """True for two units of one measure: "1 lb. 4 oz.", but not "20 min. 1 kg"."""
+    return any(first.lower() in kind and second.lower() in kind for kind in _KINDS)
+
+
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
@@ -234,8 +248,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         # "Pour 4 pers. : 250 g"
         goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;")
         if first.isdecimal() and not following.prefix:
-            # "1 lb. 4 oz."
-            goes_on = cursor.token(ahead + 2).core in table.units
+            goes_on = are_of_a_kind(token.core, cursor.token(ahead + 2).core)
         elif (
             table.agreement.capitals
             and first.isupper()
@@ -265,10 +278,12 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
         or len(symbol) > _LONGEST
     ):
         return symbol, ""
-    if symbol in table.units:
+    # "€ 1,50/h", too
+    priced = symbol if of or not money else f"€{symbol}"
+    if priced in table.units:
         # "€/kg" with a reading of its own: "euros le kilo"
-        paid_in = table.currencies.get(of)
-        whole, name = table.units[symbol].forms["other"], paid_in.forms["other"] if paid_in else symbol
+        paid_in = table.currencies.get(of or "€")
+        whole, name = table.units[priced].forms["other"], paid_in.forms["other"] if paid_in else symbol
         return (of, whole.removeprefix(name)) if whole.startswith(name) else (symbol, "")
     if "/" in under:
         # "5 €/pers/day"

@@ -288,8 +288,11 @@ def _is_stopped(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     if f"{token.core}." in table.abbreviations and token.core not in table.also_words:
         return False
     if following.text[following.start : following.end] == ":" or token.suffix == ".:":
-        return before in _OF
-    return token.suffix in (".,", ".;", ".)") or (before in _UNTIL and token.suffix == ".")
+        return before in _OF or _TIME.fullmatch(cursor.token(2).core) is not None
+    # "dalle ore 6:00 di ven.", "à partir de 6h vend."
+    timed = _TIME.fullmatch(cursor.previous(1 + (before in _OF)).core) is not None
+    timed = timed and token.core not in table.dates.months
+    return token.suffix in (".,", ".;", ".)") or ((timed or before in _UNTIL) and token.suffix == ".")
 
 
 def _is_closed(cursor: TokenCursor, table: LanguageTable) -> bool:
