@@ -24,7 +24,33 @@ from kani.text.writing import RAISED
 _SPACE = "[ \u00a0\u2009\u202f]"
 
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
+_LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
+
+_KILOMETRE = (
+    "pro Kilometer,per kilometer,por kilómetro,par kilomètre,al chilometro,por quilômetro,प्रति किलोमीटर"
+).split(",")
+
+_OPEN = (
+    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
+    r"|horario|horário|orario|horaires?"
+)
+_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
+_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
+
+_COUNTED = (
+    r"(?:h|min|s|km|kg|g|m|cm|mm|ml|l|L|€|%|°C|ans|jours|heures|mois|años|días|horas|meses|anni|giorni|ore|mesi"
+    r"|anos|dias|Std\.?|Min\.?|Tagen?|Jahren?|Euro|euros?)(?![\w²³/])"
+)
+_COMPARED = (
+    ("es", "menos de", "más de"),
+    ("fr", "moins de", "plus de"),
+    ("it", "meno di", "più di"),
+    ("pt", "menos de", "mais de"),
+    ("de", "weniger als", "mehr als"),
+)
+
+_EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
 
 _PAIRED = (
@@ -69,6 +95,50 @@ def _of_file() -> Iterator[Spelling]:
 
 SPELLINGS: tuple[Spelling, ...] = (
     *_of_file(),
+    # Hours of opening, "3e/28", "g CO2/km", "fianza 2 m.", "7.2 x10^9/L", a phone's extension, "duerme <6 h"
+    *(
+        (
+            language,
+            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
+            rf"\1 {begin} \2 {end} \3",
+        )
+        for language, begin, end in _FROM_TO
+    ),
+    *(
+        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
+        for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
+    ),
+    *(
+        (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
+        for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
+    ),
+    *(
+        (
+            language,
+            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| a| ?:)? \d{{1,2}}"
+            rf"|\b\d(?= ?m\. (?:de )?(?:{named})\b)) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
+            rf"\1 {months}",
+        )
+        for language, named, months in (
+            ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
+            ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
+            ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
+            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
+        )
+    ),
+    *(
+        (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
+        for (language, _), litre in zip(_PER, _LITRE, strict=True)
+    ),
+    *(
+        (language, r"(?<=\d{3}-\d{4}) ?x ?(?=\d{2,6}\b)", f", {extension} ")
+        for language, extension in zip("de en es fr it pt".split(), _EXTENSIONS, strict=True)
+    ),
+    *(
+        (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
+        for language, less, more in _COMPARED
+        for sign, words in (("<", less), (">", more))
+    ),
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     *(
         (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
