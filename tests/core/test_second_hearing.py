@@ -1,4 +1,4 @@
-"""``kani.core.turns.second_hearing``: turns with pauses are recognised once more at their end."""
+"""``kani.core.turns.second_hearing``: long turns and those with pauses are recognised once more."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -68,14 +68,15 @@ IN_PARTS = (SPEECH, 1.0), (SILENCE, 0.8), (SPEECH, 1.0)
     ("before", "after", "heard"),
     [
         (IN_PARTS, (SILENCE, 0.4), True),
-        (((SPEECH, 2.0),), (SILENCE, 0.4), False),  # without a pause the live words are of the whole
-        (((SPEECH, 1.0), (SILENCE, 0.1), (SPEECH, 1.0)), (SILENCE, 0.4), False),
+        (((SPEECH, 1.4),), (SILENCE, 0.4), False),  # the live words are of the whole
+        (((SPEECH, 0.6), (SILENCE, 0.1), (SPEECH, 0.6)), (SILENCE, 0.4), False),
+        (((SPEECH, 2.0),), (SILENCE, 0.4), True),
         ((*IN_PARTS, (SPEECH, 30.0)), (SILENCE, 0.4), False),  # too long
         ((*IN_PARTS, (SILENCE, 6.0), (SPEECH, 1.0)), (SILENCE, 0.4), False),  # its beginning is forgotten
         (IN_PARTS, (SPEECH, 0.2), True),  # it is ended within speech
     ],
 )
-async def test_turn_with_a_pause_is_heard_once_more(
+async def test_turn_with_a_pause_or_long_one_is_heard_once_more(
     before: tuple[tuple[float, float], ...], after: tuple[float, float], heard: bool
 ) -> None:
     again = hearing(transcriber := Transcriber())

@@ -108,7 +108,7 @@ class RecognitionSession:
     def end_turn(self, end_s: float | None = None) -> Hearing | None:
         """End a turn, where the audio so far does if no place is given.
 
-        Returns None for a turn without a pause.
+        Returns None for a short turn without a pause, which was heard as a whole.
         """
         if self._again is None:
             return None

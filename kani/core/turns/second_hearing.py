@@ -1,7 +1,8 @@
 """Recognises a turn once more as a whole, while its end is waited for.
 
-Live words are decided pause by pause and are never revised: numbers in groups, spelled names and addresses
-come out in pieces. A turn without pauses is heard as a whole anyway.
+Live words are decided pause by pause, in longer speech before the rest of it is heard, and are never revised:
+numbers in groups, spelled names and addresses come out in pieces. A short turn without pauses is heard as a
+whole anyway.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ _PAUSE_S = 0.25
 
 _QUIET = 0.3
 """Probability of a voice at which a turn goes on: it may be too quiet to begin one."""
+
+_LONG_S = 1.5
+"""Speech without a pause of which the first words are decided before the last ones are heard."""
 
 _SURE_S = 0.6
 """Silence that is taken for the end of a turn, whatever its sound is."""
@@ -142,7 +146,7 @@ class SecondHearing:
         self._start_s = start_s
 
     def end(self, end_s: float) -> Hearing | None:
-        """End the turn; returns the work on it, None where it has no pause or is too long."""
+        """End the turn; returns the work on it, None where it was heard as a whole or is too long."""
         begun = self._hearing
         if begun is not None and any(word.end_s > begun.end_s for word in self._words):
             self._stop()  # a voice that the gate does not find went on
@@ -168,7 +172,8 @@ class SecondHearing:
             self._hearing = None
 
     def _begin(self, end_s: float) -> Hearing | None:
-        if not any(self._start_s < ended_s < end_s for ended_s in self._pauses):
+        paused = any(self._start_s < ended_s < end_s for ended_s in self._pauses)
+        if not paused and self._gate.speech_end_s - max(self._gate.onset_s, self._start_s) < _LONG_S:
             return None
         first = self._place(max(self._start_s - _MARGIN_S, 0.0))
         if first < self._audio.start:

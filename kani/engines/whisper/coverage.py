@@ -42,6 +42,8 @@ _AFTER_SPEECH_S = 0.05
 _LACKING_S = 0.3
 # A letter of a word that is spelled, but the last.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
+# A sign of an address.
+_OF_ADDRESS = re.compile(r"(?<=[^\W\d_]{2})[.@](?=[^\W\d_]{2})")
 
 Voiced = Callable[[float, float], float]
 """Returns the seconds of voice between two times of the audio."""
@@ -202,5 +204,6 @@ def least_s(text: str) -> float:
 
 
 def _named(text: str) -> int:
-    """Return the number of characters that are said by their names: digits, and letters as in "A-B-C"."""
-    return sum(map(str.isdigit, text)) + len(_SPELLED.findall(text))
+    """Return the number of characters that are said by their names: digits, the letters of "A-B-C", "@"."""
+    letters = len(_SPELLED.findall(text)) + len("www") * text.lower().count("www.")
+    return sum(map(str.isdigit, text)) + letters + len(_OF_ADDRESS.findall(text))
