@@ -14,12 +14,12 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_784,
+    "kani/books": 1_780,
     "kani/cli": 2_600,
     "kani/composition": 1_715,
-    "kani/core": 14_305,
+    "kani/core": 14_295,
     "kani/engines": 29_210,
-    "kani/library": 1_170,
+    "kani/library": 1_165,
     "kani/protocols": 22_590,
     "kani/ray": 790,
     "kani/runtime": 3_870,
