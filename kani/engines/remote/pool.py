@@ -25,6 +25,7 @@ from kani.engines.remote.connection import Connection
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
 from kani.engines.remote.messages import Ready
+from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -128,11 +129,7 @@ class Pool:
             await asyncio.sleep(DISCOVERY_S)
 
     async def stop(self) -> None:
-        tasks = [*self._finishing, *([self._asking] if self._asking is not None else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_tasks(*self._finishing, self._asking)
         for member in self._members.values():
             await member.link.stop()
 
