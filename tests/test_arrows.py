@@ -14,18 +14,18 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_784,
+    "kani/books": 1_780,
     "kani/cli": 2_600,
     "kani/composition": 1_715,
-    "kani/core": 14_420,
-    "kani/engines": 29_310,
-    "kani/library": 1_170,
-    "kani/protocols": 22_615,
+    "kani/core": 14_295,
+    "kani/engines": 29_185,
+    "kani/library": 1_160,
+    "kani/protocols": 22_575,
     "kani/ray": 790,
-    "kani/runtime": 3_870,
-    "kani/server": 4_770,
+    "kani/runtime": 3_865,
+    "kani/server": 4_730,
     "kani/text": 18_945,
-    "tests": 69_989,
+    "tests": 70_000,
     "benchmarks": 8_970,
     "tools": 4_250,
 }

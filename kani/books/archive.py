@@ -7,7 +7,6 @@ import posixpath
 import struct
 import zipfile
 import zlib
-from types import TracebackType
 from typing import IO, Self
 
 from kani.books.book import UnreadableBook
@@ -48,9 +47,7 @@ class Archive:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._zip.close()
 
     def __contains__(self, name: str) -> bool:

@@ -6,7 +6,6 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import msgspec
@@ -55,9 +54,7 @@ class WorkFolder:
             raise AlreadyRunning(f"{self.path} is in use: another kani-tts makes this book") from error
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def begin(self, book: str, manner: Manner, pieces: int) -> list[str]:

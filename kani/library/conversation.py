@@ -15,7 +15,7 @@ from kani.core.observer import Observer
 from kani.core.types import Samples, SpeechRequest
 from kani.library.asynchronous import LIBRARY, OwnService, settings_of
 from kani.library.results import ConversationEvent
-from kani.library.talk import MAX_BACKLOG_S, Talk
+from kani.library.talk import Talk
 
 
 class AsyncConversation(OwnService):
@@ -64,10 +64,14 @@ class AsyncConversation(OwnService):
         session.hear_turns_again()
         async with session:
             talk = Talk(
-                self._service, self._service.chat_model, session, self.history, self._request, sample_rate
+                self._service,
+                self._service.chat_model,
+                session,
+                self.history,
+                self._request,
+                self._instructions,
+                sample_rate,
             )
-            talk.instructions = self._instructions
-            talk.max_backlog = round(MAX_BACKLOG_S * sample_rate)
             feeding = asyncio.create_task(talk.feed(audio))
             listening = asyncio.create_task(talk.listen())
             try:

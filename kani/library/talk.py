@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterable, Coroutine, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any
@@ -60,41 +60,34 @@ class _Asked:
     language: str  # of the user's speech
 
 
+@dataclass(eq=False)
 class Talk:
     """One call of ``talk``: turns in, answers out; an ``AnswerOutput``."""
 
-    def __init__(
-        self,
-        service: SpeechService,
-        model: ChatModel,
-        session: RecognitionSession,
-        history: History,
-        request: SpeechRequest,
-        sample_rate: int,
-    ) -> None:
-        """sample_rate: hertz of the user's audio."""
-        self.events: asyncio.Queue[ConversationEvent] = asyncio.Queue(MAX_WAITING)
-        self.instructions = ""
-        self.max_backlog = 0
-        self._service = service
-        self._model = model
-        self._session = session
-        self._history = history
-        self._request = request
-        self._memory = LanguageMemory()
-        self._words: list[RecognizedWord] = []
-        self._turns = TurnMachine(sample_rate, self)
-        self._marks = 0
-        self._voiced_s = 0.0  # of the turn so far
-        self._due = False  # the user has said something that is not answered
-        self._spoken = ""  # the language of it
-        self._answer: Answer | None = None
-        self._told: Answer | None = None  # the last one that is in the history
-        self._answering: asyncio.Task[None] | None = None
-        self._tasks = set[asyncio.Task[None]]()  # that open and close answers that are begun early
-        self._early = EarlyAnswer(
-            self._make_early, self._start, partial(service.observer.early_answer, LIBRARY)
-        )
+    _service: SpeechService
+    _model: ChatModel
+    _session: RecognitionSession
+    _history: History
+    _request: SpeechRequest
+    _instructions: str
+    _sample_rate: int  # hertz of the user's audio
+    events: asyncio.Queue[ConversationEvent] = field(default_factory=lambda: asyncio.Queue(MAX_WAITING))
+    _memory: LanguageMemory = field(default_factory=LanguageMemory)
+    _words: list[RecognizedWord] = field(default_factory=list)
+    _marks: int = 0
+    _voiced_s: float = 0.0  # of the turn so far
+    _due: bool = False  # the user has said something that is not answered
+    _spoken: str = ""  # the language of it
+    _answer: Answer | None = None
+    _told: Answer | None = None  # the last one that is in the history
+    _answering: asyncio.Task[None] | None = None
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    """Tasks that open and close answers that are begun early."""
+
+    def __post_init__(self) -> None:
+        self._turns = TurnMachine(self._sample_rate, self)
+        report = partial(self._service.observer.early_answer, LIBRARY)
+        self._early = EarlyAnswer(self._make_early, self._start, report)
 
     async def listen(self) -> None:
         """Recognise turns to the end of the audio, and answer each."""
@@ -148,7 +141,7 @@ class Talk:
                 case TurnStopped():
                     self._marks += 1
                     # A mark would wait for audio that only this loop has recognised.
-                    if self._session.backlog_samples < self.max_backlog:
+                    if self._session.backlog_samples < MAX_BACKLOG_S * self._sample_rate:
                         await self._session.mark(self._marks)
 
     def holds_voice(self, heard: Samples, sample_rate: int) -> bool:
@@ -204,7 +197,7 @@ class Talk:
 
     def _asked(self, language: str, *items: Message) -> _Asked:
         """Return the question for the answer to the history and further items."""
-        messages = chat_messages(self.instructions, [*self._history.items, *items])
+        messages = chat_messages(self._instructions, [*self._history.items, *items])
         return _Asked(ChatRequest(messages), language)
 
     async def _make_early(self, asked: _Asked) -> Made | None:

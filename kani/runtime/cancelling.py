@@ -37,6 +37,15 @@ async def wait_until_done(work: asyncio.Future[Any]) -> None:
         raise asyncio.CancelledError
 
 
+async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel tasks, and return once they have ended; None stands for a task that was never begun."""
+    begun = [task for task in tasks if task is not None]
+    for task in begun:
+        task.cancel()
+    if begun:
+        await asyncio.wait(begun)
+
+
 class UtteranceScheduler(Protocol[_Utterance_contra, _Stream, _End_co]):
     """Speaks utterances in threads of its own; called by the event loop's thread."""
 

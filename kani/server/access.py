@@ -233,67 +233,56 @@ def _encodings(key: str) -> list[bytes]:
     return encodings
 
 
+@dataclass(eq=False)
 class AccessMiddleware:
-    """Answers every request that ``rules`` refuse, before any WebSocket upgrade.
+    """Answers every request that ``rules`` refuse, before any WebSocket upgrade."""
 
-    refusal_bodies: JSON bodies by path prefix, ``plain_refusal`` elsewhere; max_unauthenticated: limit on
-    WebSockets with a key still to come in a message; unauthenticated_s: longest life of each, its close
-    included (seconds).
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        rules: AccessRules,
-        refusal_bodies: Mapping[str, RefusalBody] | None = None,
-        max_unauthenticated: int = MAX_UNAUTHENTICATED,
-        unauthenticated_s: float = UNAUTHENTICATED_SECONDS,
-    ) -> None:
-        self._app = app
-        self._rules = rules
-        self._bodies = dict(refusal_bodies or {})
-        self._max_unauthenticated = max_unauthenticated
-        self._unauthenticated_s = unauthenticated_s
-        self._unauthenticated = 0
+    app: ASGIApp
+    rules: AccessRules
+    refusal_bodies: Mapping[str, RefusalBody] = field(default_factory=dict)
+    """JSON bodies by path prefix, ``plain_refusal`` elsewhere."""
+    max_unauthenticated: int = MAX_UNAUTHENTICATED  # WebSockets with a key still to come in a message
+    unauthenticated_s: float = UNAUTHENTICATED_SECONDS  # longest life of each, its close included
+    _unauthenticated: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on, defer or refuse one HTTP request or WebSocket handshake."""
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         # Starlette's routes end in "$", which also matches before a trailing line break.
         path = scope["path"].rstrip("\n")
         headers = Headers(scope=scope)
         method = scope["method"] if scope["type"] == "http" else ""
-        refusal = self._rules.check(headers, scope["query_string"], path, method)
+        refusal = self.rules.check(headers, scope["query_string"], path, method)
         if refusal is None:
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         elif refusal.status == 401 and self._may_authenticate_later(scope["type"], path):
             await self._authenticate_later(scope, receive, send)
-        elif refusal.status == 401 and self._rules.serves_anonymously(
+        elif refusal.status == 401 and self.rules.serves_anonymously(
             headers, scope["query_string"], path, method
         ):
-            await self._app({**scope, ANONYMOUS: True}, receive, send)
+            await self.app({**scope, ANONYMOUS: True}, receive, send)
         else:
             challenge = {"www-authenticate": "Bearer"} if refusal.status == 401 else {}
-            body = refusal_body(self._bodies, path)(refusal)
+            body = refusal_body(self.refusal_bodies, path)(refusal)
             await JSONResponse(body, refusal.status, challenge)(scope, receive, send)
 
     def _may_authenticate_later(self, kind: str, path: str) -> bool:
-        listed = path.startswith(self._rules.key_in_first_message)
-        return kind == "websocket" and listed and self._unauthenticated < self._max_unauthenticated
+        listed = path.startswith(self.rules.key_in_first_message)
+        return kind == "websocket" and listed and self._unauthenticated < self.max_unauthenticated
 
     async def _authenticate_later(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a WebSocket on with ``key_check``, and count it until a key passes or it ends."""
         counted = True
         self._unauthenticated += 1
-        timeout = asyncio.timeout(self._unauthenticated_s)
+        timeout = asyncio.timeout(self.unauthenticated_s)
         state = scope.setdefault("state", {})
         state[UNAUTHENTICATED] = True
 
         def is_key(key: str) -> bool:
             nonlocal counted
-            valid = self._rules.is_key(key)
+            valid = self.rules.is_key(key)
             if valid and counted:
                 counted = False
                 del state[UNAUTHENTICATED]
@@ -304,7 +293,7 @@ class AccessMiddleware:
 
         try:
             async with timeout:
-                await self._app({**scope, "key_check": is_key}, receive, send)
+                await self.app({**scope, "key_check": is_key}, receive, send)
         except TimeoutError:
             if not timeout.expired():
                 raise

@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from enum import Enum
 
 from starlette.exceptions import HTTPException
@@ -196,49 +197,36 @@ class Connections:
         await self._idle.wait()
 
 
+@dataclass(eq=False)
 class ConnectionsMiddleware:
-    """Refuses connections before the server is ready, while it stops, and when it is full.
+    """Refuses connections before the server is ready, while it stops, and when it is full."""
 
-    exempt_paths: HTTP that is served in any phase; max_body: longest HTTP body (bytes), a longer one is
-    answered with 413, with or without Content-Length; upload_budget: a body for which it has no room is
-    answered with 503; longer_bodies: longest body by path, of routes that keep it on disk and so need no room
-    in the budget.
-    """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        connections: Connections,
-        exempt_paths: frozenset[str],
-        max_body: int,
-        upload_budget: UploadBudget,
-        longer_bodies: Mapping[str, int],
-    ) -> None:
-        self._longer_bodies = longer_bodies
-        self._app = app
-        self._connections = connections
-        self._exempt_paths = exempt_paths
-        self._max_body = max_body
-        self._upload_budget = upload_budget
+    app: ASGIApp
+    connections: Connections
+    exempt_paths: frozenset[str]  # HTTP that is served in any phase
+    max_body: int  # longest HTTP body (bytes); a longer one gets 413, with or without Content-Length
+    upload_budget: UploadBudget  # a body for which it has no room is answered with 503
+    longer_bodies: Mapping[str, int]
+    """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve or refuse one HTTP request or one WebSocket."""
-        connections = self._connections
-        exempt = scope["type"] == "http" and scope["path"] in self._exempt_paths
+        connections = self.connections
+        exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
         if exempt or scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            with self._upload_budget.share() as share:
-                longer = self._longer_bodies.get(scope["path"])
+            with self.upload_budget.share() as share:
+                longer = self.longer_bodies.get(scope["path"])
                 kept = share if longer is None else None
-                bounded = _bounded(receive, longer or self._max_body, kept)
-                await connections.serve_request(self._app, scope, bounded, send)
+                bounded = _bounded(receive, longer or self.max_body, kept)
+                await connections.serve_request(self.app, scope, bounded, send)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
-            await connections.serve_websocket(self._app, scope, receive, send)
+            await connections.serve_websocket(self.app, scope, receive, send)
 
 
 def _unavailable(reason: str) -> JSONResponse:

@@ -59,38 +59,38 @@ class Encoder(Protocol):
         """Return the rest; nothing can be fed afterwards."""
 
 
-class _HeadedEncoder(Encoder, Protocol):
-    """An encoder of streams with a header that leaves the length open."""
-
-    def final_header(self) -> bytes:
-        """Return the header that replaces the stream's in a file, once ``finish`` has returned the rest."""
-
-
 def create_encoder(audio_format: AudioFormat, source_rate: int) -> Encoder:
     """Create an encoder of samples at ``source_rate`` hertz.
 
     A WAV's header leaves its length open; for one that states it use ``FileEncoder``.
     """
+    return _Resampled(source_rate, audio_format.encoded_rate, _codec(audio_format))
+
+
+def _codec(audio_format: AudioFormat) -> Encoder:
+    """Create an encoder of samples at the format's ``encoded_rate``."""
+    rate, bit_rate = audio_format.sample_rate, audio_format.bit_rate
     match audio_format.codec:
         case "pcm":
-            codec: Encoder = _Pcm16()
+            return _Pcm16()
         case "wav":
-            codec = _OpenWav(audio_format.sample_rate)
+            return _Headed(open_wav_header(rate), _Pcm16())
         case "flac":
-            codec = FlacEncoder(audio_format.sample_rate)
-        case "aac":
-            codec = _aac(audio_format)
+            return FlacEncoder(rate)
         case "ulaw":
-            codec = _G711(_ULAW)
+            return _G711(_ULAW)
         case "alaw":
-            codec = _G711(_ALAW)
+            return _G711(_ALAW)
+    if bit_rate is None:
+        raise ValueError(f"{audio_format.codec} needs a bit rate")
+    match audio_format.codec:
+        case "aac":
+            return AacEncoder(rate, bit_rate)
         case "mp3":
-            codec = _mp3(audio_format)
+            return Mp3Encoder(rate, bit_rate)
         case "opus":
-            if audio_format.bit_rate is None:
-                raise ValueError("Opus needs a bit rate")
-            codec = _Opus(audio_format.bit_rate)
-    return _Resampled(source_rate, audio_format.encoded_rate, codec)
+            opus = OggOpusEncoder(bit_rate)
+            return _Headed(opus.header, opus)
 
 
 async def run_encoding(
@@ -128,17 +128,9 @@ class FileEncoder:
 
     def __init__(self, audio_format: AudioFormat, source_rate: int) -> None:
         self._format = audio_format
-        self._headed: _HeadedEncoder | None = None
-        self._encoder: Encoder
-        if audio_format.codec == "wav":
-            self._encoder = _Resampled(source_rate, audio_format.sample_rate, _Pcm16())
-        elif audio_format.codec in ("mp3", "flac"):
-            self._headed = (
-                _mp3(audio_format) if audio_format.codec == "mp3" else FlacEncoder(audio_format.sample_rate)
-            )
-            self._encoder = _Resampled(source_rate, audio_format.sample_rate, self._headed)
-        else:
-            self._encoder = create_encoder(audio_format, source_rate)
+        codec = _Pcm16() if audio_format.codec == "wav" else _codec(audio_format)
+        self._headed = codec if isinstance(codec, Mp3Encoder | FlacEncoder) else None
+        self._encoder = _Resampled(source_rate, audio_format.encoded_rate, codec)
         self._bytes = bytearray()
 
     def add(self, samples: Samples) -> int:
@@ -182,17 +174,18 @@ class _Pcm16:
         return b""
 
 
-class _OpenWav:
-    """16-bit PCM after a WAV header that leaves its length open."""
+class _Headed:
+    """Puts a stream's header before the first bytes of ``codec``."""
 
-    def __init__(self, sample_rate: int) -> None:
-        self._header = open_wav_header(sample_rate)
+    def __init__(self, header: bytes, codec: Encoder) -> None:
+        self._header = header
+        self._codec = codec
 
     def feed(self, samples: Samples) -> bytes:
-        return self._take_header() + pcm16(samples)
+        return self._take_header() + self._codec.feed(samples)
 
     def finish(self) -> bytes:
-        return self._take_header()
+        return self._take_header() + self._codec.finish()
 
     def _take_header(self) -> bytes:
         header, self._header = self._header, b""
@@ -212,37 +205,9 @@ class _G711:
         return b""
 
 
-class _Opus:
-    """Ogg Opus, beginning with its two header pages."""
-
-    def __init__(self, bit_rate: int) -> None:
-        self._opus = OggOpusEncoder(bit_rate)
-        self._header = self._opus.header
-
-    def feed(self, samples: Samples) -> bytes:
-        header, self._header = self._header, b""
-        return header + self._opus.feed(samples)
-
-    def finish(self) -> bytes:
-        header, self._header = self._header, b""
-        return header + self._opus.finish()
-
-
 def decode_g711(data: bytes, codec: Literal["ulaw", "alaw"]) -> Samples:
     levels = _ULAW_LEVELS if codec == "ulaw" else _ALAW_LEVELS
     return levels[np.frombuffer(data, np.uint8)]
-
-
-def _mp3(audio_format: AudioFormat) -> Mp3Encoder:
-    if audio_format.bit_rate is None:
-        raise ValueError("an MP3 needs a bit rate")
-    return Mp3Encoder(audio_format.sample_rate, audio_format.bit_rate)
-
-
-def _aac(audio_format: AudioFormat) -> AacEncoder:
-    if audio_format.bit_rate is None:
-        raise ValueError("AAC needs a bit rate")
-    return AacEncoder(audio_format.sample_rate, audio_format.bit_rate)
 
 
 def _ulaw_levels() -> npt.NDArray[np.int32]:

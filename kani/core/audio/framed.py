@@ -1,9 +1,9 @@
-"""Encodes AAC and FLAC streams, frame by frame, with FFmpeg's encoders."""
+"""Encodes streams frame by frame with FFmpeg's encoders; AAC and FLAC, which need no more."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import av
 import numpy as np
@@ -19,10 +19,18 @@ _ADTS_HEADER_BYTES = 7
 _FLAC_STREAMINFO_IS_LAST = 0x80
 
 
-class _FramedEncoder:
+class FramedEncoder:
     """Cuts mono samples into an encoder's frames. One stream, one thread at a time."""
 
-    def __init__(self, codec: str, sample_rate: int, sample_format: str, bit_rate: int | None) -> None:
+    def __init__(
+        self,
+        codec: str,
+        sample_rate: int,
+        sample_format: str,
+        bit_rate: int | None = None,
+        options: Mapping[str, str] | None = None,
+    ) -> None:
+        """codec, sample_format and options: as FFmpeg calls them."""
         ffmpeg.disable_threads()
         encoder = av.CodecContext.create(codec, "w")
         assert isinstance(encoder, av.AudioCodecContext)
@@ -31,17 +39,18 @@ class _FramedEncoder:
         encoder.format = sample_format
         if bit_rate is not None:
             encoder.bit_rate = bit_rate
+        encoder.options = dict(options or {})
         encoder.open()
         self._encoder = encoder
         self._buffer = np.zeros(0, np.float32)
-        self._samples_fed = 0
+        self.frame_size = encoder.frame_size
+        self.samples_encoded = 0  # samples that the encoder has; the buffer's are still to come
 
     def feed(self, samples: Samples) -> Iterator[bytes]:
         """Accept samples; yields the packets that are ready."""
-        size = self._encoder.frame_size
         self._buffer = np.concatenate([self._buffer, samples])
-        whole = len(self._buffer) // size * size
-        pieces = self._buffer[:whole].reshape(-1, size)
+        whole = len(self._buffer) // self.frame_size * self.frame_size
+        pieces = self._buffer[:whole].reshape(-1, self.frame_size)
         self._buffer = self._buffer[whole:]
         for piece in pieces:
             yield from self._encode(piece)
@@ -50,7 +59,7 @@ class _FramedEncoder:
         """Yield the rest; nothing can be fed afterwards."""
         if len(self._buffer):
             yield from self._encode(self._buffer)
-        if self._samples_fed:
+        if self.samples_encoded:
             yield from filter(None, map(bytes, self._encoder.encode(None)))
 
     @property
@@ -68,8 +77,8 @@ class _FramedEncoder:
             planes = np.ascontiguousarray(samples)[np.newaxis]
             frame = av.AudioFrame.from_ndarray(planes, format=sample_format, layout="mono")
         frame.sample_rate = self._encoder.sample_rate
-        frame.pts = self._samples_fed
-        self._samples_fed += len(samples)
+        frame.pts = self.samples_encoded
+        self.samples_encoded += len(samples)
         return filter(None, map(bytes, self._encoder.encode(frame)))
 
 
@@ -81,7 +90,7 @@ class AacEncoder:
     """
 
     def __init__(self, sample_rate: int, bit_rate: int) -> None:
-        self._frames = _FramedEncoder("aac", sample_rate, "fltp", bit_rate)
+        self._frames = FramedEncoder("aac", sample_rate, "fltp", bit_rate)
         self._rate_index = _ADTS_RATES.index(sample_rate)
 
     def feed(self, samples: Samples) -> bytes:
@@ -109,7 +118,7 @@ class FlacEncoder:
     """
 
     def __init__(self, sample_rate: int) -> None:
-        self._frames = _FramedEncoder("flac", sample_rate, "s16", None)
+        self._frames = FramedEncoder("flac", sample_rate, "s16")
         self._header = self._with_info(self._frames.stream_header)
 
     def feed(self, samples: Samples) -> bytes:

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import struct
 
-import av
-import numpy as np
-
-from kani.core.audio import ffmpeg
+from kani.core.audio.framed import FramedEncoder
 from kani.core.types import Samples
 
 _BIT_RATES = {
@@ -45,54 +42,33 @@ class Mp3Encoder:
     def __init__(self, sample_rate: int, bit_rate: int) -> None:
         self._version = 1 if sample_rate >= 32000 else 2
         self._sample_rate, self._bit_rate = sample_rate, bit_rate
-        ffmpeg.disable_threads()
-        lame = av.CodecContext.create("libmp3lame", "w")
-        assert isinstance(lame, av.AudioCodecContext)
-        lame.sample_rate = sample_rate
-        lame.layout = "mono"
-        lame.format = "fltp"
-        lame.bit_rate = bit_rate
-        lame.open()
-        self._lame = lame
-        self._frame = lame.frame_size
-        self._buffer = np.zeros(0, np.float32)
-        self._samples_fed = self._frames = self._bytes = 0
+        self._lame = FramedEncoder("libmp3lame", sample_rate, "fltp", bit_rate)
+        self._frame = self._lame.frame_size
+        self._started = False
+        self._frames = self._bytes = 0
 
     def feed(self, samples: Samples) -> bytes:
         """Accept samples; returns the frames that are ready."""
-        started = self._samples_fed or len(self._buffer)
-        self._buffer = np.concatenate([self._buffer, samples])
-        whole = len(self._buffer) // self._frame * self._frame
-        pieces = self._buffer[:whole].reshape(-1, self._frame)
-        self._buffer = self._buffer[whole:]
-        ready = b"".join(map(self._encode, pieces))
-        return ready if started or not len(samples) else self._info_frame(0, _UNKNOWN_BYTES, 0) + ready
+        ready = self._counted(list(self._lame.feed(samples)))
+        if self._started or not len(samples):
+            return ready
+        self._started = True
+        return self._info_frame(0, _UNKNOWN_BYTES, 0) + ready
 
     def finish(self) -> bytes:
         """Return the rest; nothing can be fed afterwards."""
-        started = self._samples_fed or len(self._buffer)
-        rest = self._encode(self._buffer) if len(self._buffer) else b""
-        if self._samples_fed:
-            flushed = [bytes(packet) for packet in self._lame.encode(None)]
-            # LAME may pad with a frame that no sound reaches into.
-            needed = -(-(self._samples_fed + _LAME_DELAY + _DECODER_DELAY) // self._frame)
-            rest += self._counted(flushed[: max(0, needed - self._frames)])
-        return rest if started else self._info_frame(0, _UNKNOWN_BYTES, 0)
+        if not self._started:
+            return self._info_frame(0, _UNKNOWN_BYTES, 0)
+        rest = list(self._lame.finish())
+        # LAME may pad with a frame that no sound reaches into.
+        needed = -(-(self._lame.samples_encoded + _LAME_DELAY + _DECODER_DELAY) // self._frame)
+        return self._counted(rest[: max(0, needed - self._frames)])
 
     def final_header(self) -> bytes:
         """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
         size = len(self._info_frame(0, _UNKNOWN_BYTES, 0)) + self._bytes
-        padding = self._frames * self._frame - _LAME_DELAY - self._samples_fed
+        padding = self._frames * self._frame - _LAME_DELAY - self._lame.samples_encoded
         return self._info_frame(self._frames, size, padding)
-
-    def _encode(self, samples: Samples) -> bytes:
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples)[np.newaxis], format="fltp", layout="mono"
-        )
-        frame.sample_rate = self._sample_rate
-        frame.pts = self._samples_fed
-        self._samples_fed += len(samples)
-        return self._counted([bytes(packet) for packet in self._lame.encode(frame)])
 
     def _counted(self, frames: list[bytes]) -> bytes:
         self._frames += len(frames)

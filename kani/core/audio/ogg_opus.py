@@ -7,13 +7,13 @@ Ogg pages are RFC 3533, Opus in Ogg is RFC 7845, Opus itself is libopus. Complet
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import av
 import numpy as np
 
-from kani.core.audio import ffmpeg
+from kani.core.audio.framed import FramedEncoder
 from kani.core.audio.ogg_pages import (
     CONTINUED,
     FIRST,
@@ -63,25 +63,17 @@ class OggOpusEncoder:
     """
 
     def __init__(self, bit_rate: int = _BITRATE) -> None:
-        ffmpeg.disable_threads()
-        self._opus = av.CodecContext.create("libopus", "w")
-        assert isinstance(self._opus, av.AudioCodecContext)
-        self._opus.sample_rate = ENCODED_RATE
-        self._opus.layout = "mono"
-        self._opus.format = "flt"
-        self._opus.bit_rate = bit_rate
-        self._opus.options = {"frame_duration": "20", "application": "audio"}
-        self._opus.open()
-        head = self._opus.extradata
-        assert head is not None and self._opus.frame_size == _FRAME_SAMPLES
+        options = {"frame_duration": "20", "application": "audio"}
+        self._frames = FramedEncoder("libopus", ENCODED_RATE, "flt", bit_rate, options)
+        head = self._frames.stream_header
+        assert self._frames.frame_size == _FRAME_SAMPLES
         self._pre_skip = _read_head(head).pre_skip
         vendor = b"libopus"
         tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
         self._sequence = 0
         self._header = self._page([head], 0, FIRST) + self._page([tags], 0)
-        self._buffer = np.zeros(0, np.float32)
         self._packets: list[bytes] = []
-        self._samples_fed = self._samples_encoded = 0
+        self._samples_fed = self._samples_paged = 0
 
     @property
     def header(self) -> bytes:
@@ -91,33 +83,27 @@ class OggOpusEncoder:
     def feed(self, samples: Samples) -> bytes:
         """Accept samples; returns the pages that are full, without delay."""
         self._samples_fed += len(samples)
-        return self._encode(samples)
+        return self._full_pages(self._frames.feed(samples))
 
     def finish(self) -> bytes:
         """Return the rest and the end of the stream; nothing can be fed afterwards."""
         # Silence as long as the encoder's delay flushes it.
         whole = self._samples_fed + self._pre_skip * ENCODED_RATE // _OPUS_RATE
         silence = -(-whole // _FRAME_SAMPLES) * _FRAME_SAMPLES - self._samples_fed
-        pages = self._encode(np.zeros(silence, np.float32), last=True)
+        *packets, last = self._frames.feed(np.zeros(silence, np.float32))
+        pages = self._full_pages(packets)
         granule = self._pre_skip + self._samples_fed * _OPUS_RATE // ENCODED_RATE
-        return pages + self._page(self._packets, granule, LAST)
+        return pages + self._page([*self._packets, last], granule, LAST)
 
-    def _encode(self, samples: Samples, last: bool = False) -> bytes:
-        """Encode samples into full pages; the last page of the stream is left to ``finish``."""
-        self._buffer = np.concatenate([self._buffer, samples])
+    def _full_pages(self, packets: Iterable[bytes]) -> bytes:
+        """Return the pages that packets fill, each packet being a frame."""
         pages = b""
-        whole = len(self._buffer) // _FRAME_SAMPLES * _FRAME_SAMPLES
-        for start in range(0, whole, _FRAME_SAMPLES):
-            piece = self._buffer[np.newaxis, start : start + _FRAME_SAMPLES]
-            frame = av.AudioFrame.from_ndarray(piece, format="flt", layout="mono")
-            frame.sample_rate = ENCODED_RATE
-            assert isinstance(self._opus, av.AudioCodecContext)
-            self._packets += [bytes(packet) for packet in self._opus.encode(frame)]
-            self._samples_encoded += _FRAME_SAMPLES
-            if len(self._packets) == _PACKETS_A_PAGE and not (last and start + _FRAME_SAMPLES == whole):
-                pages += self._page(self._packets, self._samples_encoded * _OPUS_RATE // ENCODED_RATE)
+        for packet in packets:
+            self._packets.append(packet)
+            self._samples_paged += _FRAME_SAMPLES
+            if len(self._packets) == _PACKETS_A_PAGE:
+                pages += self._page(self._packets, self._samples_paged * _OPUS_RATE // ENCODED_RATE)
                 self._packets = []
-        self._buffer = self._buffer[whole:]
         return pages
 
     def _page(self, packets: list[bytes], granule: int, flags: int = 0) -> bytes:

@@ -6,7 +6,6 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
 from typing import IO, Self
 
 import av
@@ -93,9 +92,7 @@ class RecordingFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         # A cancelled task leaves while a thread still reads: closing then would free what FFmpeg works on.
         with self._lock:
             self._left = True
@@ -188,9 +185,7 @@ class PcmFile:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *_: object) -> None: ...
 
     def read(self) -> Samples | None:
         data = self._file.read(2 * round(PIECE_S * self._sample_rate))

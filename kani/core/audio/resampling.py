@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import av
 import numpy as np
@@ -103,6 +103,7 @@ class LowDelayResampler:
         return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
 
 
+@dataclass(eq=False)
 class Rechunker:
     """Converts speech to ``sample_rate`` hertz, in chunks of at most ``size`` samples.
 
@@ -113,32 +114,25 @@ class Rechunker:
     the chunk where it starts, the spans left at the end with the last chunk.
     """
 
-    def __init__(
-        self,
-        sample_rate: int,
-        size: int | None = None,
-        *,
-        hold_back: int = 0,
-        exact: bool = False,
-        even: bool = False,
-    ) -> None:
-        self._rate = sample_rate
-        self._size = size
-        self._hold_back = hold_back
-        self._exact, self._even = exact, even
-        self._resampler: Resampler | None = None
-        self._held = NO_SAMPLES
-        self._spans: list[Span] = []
-        self.samples = 0  # samples in the chunks so far
+    sample_rate: int
+    size: int | None = None
+    _: KW_ONLY
+    hold_back: int = 0
+    exact: bool = False
+    even: bool = False
+    samples: int = 0  # samples in the chunks so far
+    _resampler: Resampler | None = None
+    _held: Samples = field(default_factory=lambda: NO_SAMPLES)
+    _spans: list[Span] = field(default_factory=list)
 
     def feed(self, chunk: SpeechChunk) -> list[SpeechChunk]:
         if self._resampler is None:
-            self._resampler = Resampler(chunk.sample_rate, self._rate)
+            self._resampler = Resampler(chunk.sample_rate, self.sample_rate)
         self._spans += chunk.spans
         ready = self._resampler.feed(chunk.samples)
         self._held = np.concatenate([self._held, ready]) if len(self._held) else ready
-        end = max(0, len(self._held) - self._hold_back)
-        return self._cut(end // self._size * self._size if self._exact and self._size else end)
+        end = max(0, len(self._held) - self.hold_back)
+        return self._cut(end // self.size * self.size if self.exact and self.size else end)
 
     def finish(self) -> list[SpeechChunk]:
         """Return the rest.
@@ -148,10 +142,10 @@ class Rechunker:
         """
         if self._resampler is not None:
             self._held = np.concatenate([self._held, self._resampler.finish()])
-        if self._exact and self._size:
-            self._held = np.pad(self._held, (0, -len(self._held) % self._size))
+        if self.exact and self.size:
+            self._held = np.pad(self._held, (0, -len(self._held) % self.size))
         chunks = self._cut(len(self._held))
-        if not chunks and not self._exact and (self._spans or self._hold_back):
+        if not chunks and not self.exact and (self._spans or self.hold_back):
             chunks = [self._chunk(NO_SAMPLES)]
         if chunks and self._spans:
             chunks[-1] = replace(chunks[-1], spans=chunks[-1].spans + tuple(self._spans))
@@ -162,20 +156,20 @@ class Rechunker:
         ready, self._held = self._held[:end], self._held[end:]
         if not end:
             return []
-        size = self._size or end
-        if self._even:
+        size = self.size or end
+        if self.even:
             size = math.ceil(end / math.ceil(end / size))
         return [self._chunk(ready[at : at + size]) for at in range(0, end, size)]
 
     def _chunk(self, samples: Samples) -> SpeechChunk:
-        start_s = self.samples / self._rate
+        start_s = self.samples / self.sample_rate
         self.samples += len(samples)
-        end_s = self.samples / self._rate
+        end_s = self.samples / self.sample_rate
         count = 0
         while count < len(self._spans) and self._spans[count].start_s < end_s:
             count += 1
         spans, self._spans = self._spans[:count], self._spans[count:]
-        return SpeechChunk(samples, self._rate, start_s, tuple(spans))
+        return SpeechChunk(samples, self.sample_rate, start_s, tuple(spans))
 
 
 async def reframe(

@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from kani.core.audio.resampling import reframe
@@ -68,41 +68,33 @@ class Ending:
     usage: ChatUsage = NO_USAGE
 
 
+@dataclass(eq=False)
 class Answer:
     """One answer. ``run`` makes it, ``cancel`` stops it at any time; ``text`` is what was written so far.
 
     ``prepare`` begins it before ``run``; one that is not run is cancelled, and closed by ``aclose``.
     """
 
-    def __init__(
-        self,
-        events: AsyncGenerator[ChatEvent, None],
-        session: SpeechSession | None,
-        sample_rate: int,
-        stage: Callable[[str, float], None] = lambda _stage, _seconds: None,
-    ) -> None:
-        """events: of the model, closed at the end; session: speaks it, None for a written answer.
+    _events: AsyncGenerator[ChatEvent, None]  # of the model, closed at the end
+    _session: SpeechSession | None  # speaks it; None for a written answer
+    _sample_rate: int  # hertz of the audio that is given out
+    _stage: Callable[[str, float], None] = lambda _stage, _seconds: None
+    """Called with "first_token" and "first_audio" and the seconds that each took."""
+    _reading: asyncio.Task[None] | None = None
+    _output: AnswerOutput | None = None
+    _running: asyncio.Event = field(default_factory=asyncio.Event)
+    _prepared: deque[str] = field(default_factory=deque)  # text that was read before ``run``
+    _began: bool = False
+    _ended: ChatEnd | None = None
+    _done: bool = False  # all of its audio was given out
+    _calls: list[ToolCall] = field(default_factory=list)
+    cancel_reason: str | None = None
+    text: str = ""
+    spoken: SpokenText = field(default_factory=SpokenText)
+    playback: Playback = field(default_factory=Playback)
 
-        sample_rate: hertz of the audio that is given out; stage: called with "first_token" and "first_audio"
-        and the seconds that each took.
-        """
-        self._events = events
-        self._session = session
-        self._sample_rate = sample_rate
-        self._stage = stage
-        self._reading: asyncio.Task[None] | None = None
-        self._output: AnswerOutput | None = None
-        self._running = asyncio.Event()
-        self._prepared: deque[str] = deque()  # text that was read before ``run``
-        self._began = False
-        self._ended: ChatEnd | None = None
-        self._done = False  # all of its audio was given out
-        self._calls: list[ToolCall] = []
-        self.cancel_reason: str | None = None
-        self.text = ""
-        self.spoken = SpokenText()
-        self.playback = Playback()
-        self._audio = AnswerAudio(sample_rate)
+    def __post_init__(self) -> None:
+        self._audio = AnswerAudio(self._sample_rate)
         self._at = time.perf_counter()
 
     def cancel(self, reason: str) -> None:

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from types import TracebackType
 from typing import Self
 
 from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit, Wait
@@ -192,9 +191,7 @@ class Slot:
         self.waited_s = time.perf_counter() - asked_at
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         self.release()
 
     @property

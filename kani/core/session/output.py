@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,28 +25,23 @@ then need samples to go with."""
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
+@dataclass(eq=False)
 class OutputStream:
     """Turns segments' audio and word spans into the chunks of the session. One writer."""
 
-    def __init__(
-        self,
-        engine: EngineInfo,
-        buffer: PlayoutBuffer,
-        report: SessionReport,
-        audio_made: Callable[[float], None],
-    ) -> None:
-        """engine: sets the sample rate; audio_made: called with the seconds of all audio that is added."""
-        self._engine = engine
-        self._buffer = buffer
-        self._report = report
-        self._audio_made = audio_made
-        self._tiler = SpanTiler()
-        self._text: IncrementalText | None = None
-        self._start_s = 0.0  # time at which the current segment began
-        self._tiled = 0  # characters of the current segment's spoken form that were added with their words
-        self._tail = NO_SAMPLES  # the current segment's samples that are held back
-        self.sample_rate = engine.sample_rate  # hertz of all that is added
-        self.samples = 0  # number of samples so far
+    _engine: EngineInfo
+    _buffer: PlayoutBuffer
+    _report: SessionReport
+    _audio_made: Callable[[float], None]  # called with the seconds of all audio that is added
+    _tiler: SpanTiler = field(default_factory=SpanTiler)
+    _text: IncrementalText | None = None
+    _start_s: float = 0.0  # time at which the current segment began
+    _tiled: int = 0  # characters of the current segment's spoken form that were added with their words
+    _tail: Samples = field(default_factory=lambda: NO_SAMPLES)  # the segment's samples that are held back
+    samples: int = 0  # number of samples so far
+
+    def __post_init__(self) -> None:
+        self.sample_rate = self._engine.sample_rate  # hertz of all that is added
 
     @property
     def duration_s(self) -> float:

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future
 from contextlib import aclosing
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import IO, Any, Self, TypeVar
 
@@ -35,38 +36,29 @@ MAX_STARTS = 3
 """Times that a recording is begun where its recogniser is lost: the recording may be the cause."""
 
 
+@dataclass(eq=False)
 class TranscriptionSession:
     """Iterate over ``segments``; leave by ``async with``, which frees everything.
 
     The file is decoded no further than the recogniser works, so that memory is bounded.
     """
 
-    def __init__(
-        self,
-        context: RecognitionContext,
-        transcriber: Transcriber,
-        sample_rate: int,
-        options: TranscriptionOptions,
-        diarizer: Diarizer | None,
-    ) -> None:
-        """sample_rate: that the recogniser accepts, in hertz; diarizer: tells the speakers of
-        ``speaker_turns`` apart, of which there are none without it.
-        """
-        self._transcriber = transcriber
-        self._context = context
-        self._sample_rate = sample_rate
-        self._options = options
-        self._diarizer = diarizer
-        self._speakers: SpeakerStream | None = None
-        self._known_voices: list[Array] = []
-        self._cancelled = False
-        self._reading: Future[Any] | None = None
-        self._counted_s = 0.0
-        self._expected_s: float | None = None
-        self._began = time.perf_counter()
-        self._reported = self._began
-        self.duration_s = 0.0
-        """Seconds of audio so far; of the whole recording, or clip, once ``segments`` has ended."""
+    _context: RecognitionContext
+    _transcriber: Transcriber
+    _sample_rate: int  # that the recogniser accepts, in hertz
+    _options: TranscriptionOptions
+    _diarizer: Diarizer | None
+    """Tells the speakers of ``speaker_turns`` apart, of which there are none without it."""
+    _speakers: SpeakerStream | None = None
+    _known_voices: list[Array] = field(default_factory=list)
+    _cancelled: bool = False
+    _reading: Future[Any] | None = None
+    _counted_s: float = 0.0
+    _expected_s: float | None = None
+    _began: float = field(default_factory=time.perf_counter)
+    _reported: float = field(default_factory=time.perf_counter)
+    duration_s: float = 0.0
+    """Seconds of audio so far; of the whole recording, or clip, once ``segments`` has ended."""
 
     async def __aenter__(self) -> Self:
         return self

@@ -11,6 +11,7 @@ from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.messages import Message
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.upstream.text import SegmentText
+from kani.runtime.cancelling import wait_until_done
 
 KEEP_ALIVE_S = 5.0
 """Interval of keep-alive messages while text is awaited, in seconds.
@@ -70,7 +71,4 @@ async def send_and_receive(
             incoming = asyncio.create_task(connection.receive(), name="ElevenLabs speaks")
     finally:
         incoming.cancel()
-        await asyncio.wait([incoming])
-        if not incoming.cancelled():
-            # Retrieved, or asyncio logs the error as never retrieved.
-            incoming.exception()
+        await wait_until_done(incoming)

@@ -197,32 +197,20 @@ class NativeEspeak:
         self._library.espeak_SetVoiceByName(name.encode())
 
     def _declare(self) -> None:
-        library = self._library
-        library.espeak_Initialize.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_int]
-        library.espeak_Info.argtypes = [ctypes.c_void_p]
-        library.espeak_Info.restype = ctypes.c_char_p
-        library.espeak_ListVoices.argtypes = [ctypes.c_void_p]
-        library.espeak_ListVoices.restype = ctypes.POINTER(ctypes.POINTER(_Voice))
-        library.espeak_SetVoiceByName.argtypes = [ctypes.c_char_p]
-        library.espeak_SetParameter.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int]
-        library.espeak_SetSynthCallback.argtypes = [_Callback]
-        library.espeak_SetSynthCallback.restype = None
-        library.espeak_Synth.argtypes = [
-            ctypes.c_char_p,
-            ctypes.c_size_t,
-            ctypes.c_uint,
-            ctypes.c_int,
-            ctypes.c_uint,
-            ctypes.c_uint,
-            ctypes.c_void_p,
-            ctypes.c_void_p,
-        ]
-        library.espeak_TextToPhonemes.argtypes = [
-            ctypes.POINTER(ctypes.c_void_p),
-            ctypes.c_int,
-            ctypes.c_int,
-        ]
-        library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+        number, text, pointer = ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p
+        flags = ctypes.c_uint
+        for name, result, *arguments in (
+            ("Initialize", number, number, number, text, number),
+            ("Info", text, pointer),
+            ("ListVoices", ctypes.POINTER(ctypes.POINTER(_Voice)), pointer),
+            ("SetVoiceByName", number, text),
+            ("SetParameter", number, number, number, number),
+            ("SetSynthCallback", None, _Callback),
+            ("Synth", number, text, ctypes.c_size_t, flags, number, flags, flags, pointer, pointer),
+            ("TextToPhonemes", text, ctypes.POINTER(pointer), number, number),
+        ):
+            function = getattr(self._library, f"espeak_{name}")
+            function.restype, function.argtypes = result, arguments
 
     def _list_voices(self, data: Path) -> tuple[EspeakVoice, ...]:
         voices = []

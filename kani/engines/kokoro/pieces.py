@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -85,6 +85,7 @@ class Preparing(ABC):
         """
 
 
+@dataclass(eq=False)
 class Pieces:
     """Speaks an utterance piece by piece, each intoned as part of an utterance that continues.
 
@@ -93,29 +94,17 @@ class Pieces:
     (the idea of WSOLA, Verhelst and Roelands 1993).
     """
 
-    def __init__(
-        self,
-        synthesizer: Preparing,
-        segment: Segment,
-        *,
-        min_symbols: int = 0,
-        in_steps: bool = True,
-        same_statistics: bool = False,
-    ) -> None:
-        """segment: voice, speed and prosody. min_symbols: see ``Manner``.
-
-        in_steps: divide a long first piece by ``prediction_steps``; same_statistics: keep the first step's.
-        """
-        self._synthesizer = synthesizer
-        self._segment = segment
-        self._min_symbols = min_symbols
-        self._in_steps = in_steps
-        self._same_statistics = same_statistics
-        self._first: PreparedUtterance | None = None
-        self._spoken: tuple[PreparedUtterance, int] | None = None
-        self._tail = _NOTHING
-        self._level = 0.0
-        self._emitted = 0
+    synthesizer: Preparing
+    segment: Segment  # voice, speed and prosody
+    _: KW_ONLY
+    min_symbols: int = 0  # see ``Manner``
+    in_steps: bool = True  # divide a long first piece by ``prediction_steps``
+    same_statistics: bool = False  # keep the first step's
+    _first: PreparedUtterance | None = None
+    _spoken: tuple[PreparedUtterance, int] | None = None
+    _tail: Samples = field(default_factory=lambda: _NOTHING)
+    _level: float = 0.0
+    _emitted: int = 0
 
     def speak(
         self,
@@ -132,11 +121,11 @@ class Pieces:
         complete: no words follow. Times count from the first sample of the first piece. Raises UnknownVoice,
         Stopped and ModelFailed.
         """
-        utterance = with_beginning(utterance, self._segment.language)
-        self._min_symbols = max(self._min_symbols, len(utterance.symbols))
+        utterance = with_beginning(utterance, self.segment.language)
+        self.min_symbols = max(self.min_symbols, len(utterance.symbols))
         steps = [(len(utterance.words), until)]
-        if self._in_steps and first == 0:
-            steps = list(prediction_steps(utterance, until, self._segment, self._synthesizer.speed.symbol_s))
+        if self.in_steps and first == 0:
+            steps = list(prediction_steps(utterance, until, self.segment, self.synthesizer.speed.symbol_s))
         for index, (predicted, spoken) in enumerate(steps):
             opens = predicted < len(utterance.words)
             pieces = self._speak_step(
@@ -176,14 +165,14 @@ class Pieces:
         trailing_silence_s: float,
     ) -> Iterator[TimedAudio]:
         """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
-        words, segment = utterance.words, replace(self._segment, speed=self._segment.speed * rate)
-        prepared = self._synthesizer.prepare(
+        words, segment = utterance.words, replace(self.segment, speed=self.segment.speed * rate)
+        prepared = self.synthesizer.prepare(
             utterance.symbols,
             segment,
             stop,
-            Manner(complete, self._min_symbols, self._first, emphasized_symbols(utterance, segment.emphases)),
+            Manner(complete, self.min_symbols, self._first, emphasized_symbols(utterance, segment.emphases)),
         )
-        if self._same_statistics and self._first is None:
+        if self.same_statistics and self._first is None:
             self._first = prepared
         prosody, frames = prepared.prosody, int(prepared.prosody.frames.sum())
         edges = symbol_edges(prosody.frames)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection, WorkerLost
+from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -90,9 +91,7 @@ class Link:
     async def stop(self, *, finish: bool = False) -> None:
         """End the connection, and the worker if it is a child; finish: once no exchange is under way."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.wait([task])
+        await end_tasks(task)
         connection = self._connection
         try:
             if finish and connection is not None:

@@ -14,7 +14,7 @@ import contextvars
 import logging
 from collections.abc import Awaitable, Callable, Collection
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import InitVar, dataclass, field, replace
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable
@@ -25,6 +25,7 @@ from kani.engines.remote.connection import Connection
 from kani.engines.remote.connectors import RemoteWorker
 from kani.engines.remote.link import MAX_WAIT_S, UNAVAILABLE, Link
 from kani.engines.remote.messages import Ready
+from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -44,34 +45,24 @@ START_S = 120.0
 """Longest wait for the first worker: where addresses are asked for it may still load its model."""
 
 
+@dataclass(eq=False)
 class Pool:
-    def __init__(
-        self,
-        key: str,
-        changed: Callable[[Ready], None],
-        watch: Callable[[Callable[[], list[WorkerState]]], None],
-        discover: Discover | None,
-        *,
-        recognizers: bool = False,
-    ) -> None:
-        """changed: called with the description of the engine, with the slots of all workers, or of the
-        recogniser.
+    _key: str
+    _changed: Callable[[Ready], None]
+    """Called with the description of the engine, with the slots of all workers, or of the recogniser."""
+    watch: InitVar[Callable[[Callable[[], list[WorkerState]]], None]]
+    """Given a function that returns the workers' states, for the metrics."""
+    _discover: Discover | None  # asked every ``DISCOVERY_S``; ``update`` gives the addresses that are known
+    recognizers: bool = False  # True if workers with a recogniser are wanted, instead of those with an engine
+    _members: dict[str, _Member] = field(default_factory=dict)
+    _finishing: set[asyncio.Task[None]] = field(default_factory=set)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _first: Served | None = None
+    _turn: int = 0
+    _started: bool = False
+    _asking: asyncio.Task[None] | None = None
 
-        watch: given a function that returns the workers' states, for the metrics; discover: asked for the
-        addresses every ``DISCOVERY_S``. ``update`` gives those that are known. recognizers: whether workers
-        that have a recogniser are wanted, instead of those that have an engine.
-        """
-        self.recognizers = recognizers
-        self._key = key
-        self._changed = changed
-        self._discover = discover
-        self._members: dict[str, _Member] = {}
-        self._finishing: set[asyncio.Task[None]] = set()
-        self._moved = asyncio.Event()
-        self._first: Served | None = None
-        self._turn = 0
-        self._started = False
-        self._asking: asyncio.Task[None] | None = None
+    def __post_init__(self, watch: Callable[[Callable[[], list[WorkerState]]], None]) -> None:
         watch(self._states)
 
     def update(self, addresses: Collection[str]) -> None:
@@ -128,11 +119,7 @@ class Pool:
             await asyncio.sleep(DISCOVERY_S)
 
     async def stop(self) -> None:
-        tasks = [*self._finishing, *([self._asking] if self._asking is not None else [])]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_tasks(*self._finishing, self._asking)
         for member in self._members.values():
             await member.link.stop()
 

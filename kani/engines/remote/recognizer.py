@@ -32,6 +32,7 @@ from kani.engines.remote.messages import (
     pack_samples,
 )
 from kani.engines.remote.unloading import ByWorkers
+from kani.runtime.cancelling import end_tasks
 
 MAX_UNREAD = 64
 """Events that wait for their reader, beyond which no more audio is sent: 5 s of steps."""
@@ -170,9 +171,7 @@ class _RepeatableAudio:
         return await anext(self._audio, None)
 
     async def aclose(self) -> None:
-        if self._next is not None:
-            self._next.cancel()
-            await asyncio.wait([self._next])
+        await end_tasks(self._next)
 
 
 class _Sending:

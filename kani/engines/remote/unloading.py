@@ -16,6 +16,7 @@ from typing import Literal, TypeVar
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.engines.remote.connection import Connection
 from kani.engines.remote.link import UNAVAILABLE, Link, Workers
+from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +64,7 @@ class UnloadingLink:
     async def stop(self) -> None:
         self._stopped = True
         self._stop_watching()
-        if self._loading is not None:
-            self._loading.cancel()
-            await asyncio.wait([self._loading])
+        await end_tasks(self._loading)
         if self._unloading is not None:
             await asyncio.wait([self._unloading])
         await self._link.stop()

@@ -15,6 +15,7 @@ from kani.core.types import Segment, SpeechChunk
 from kani.engines.upstream.fallback import Fallback
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
+from kani.runtime.cancelling import end_tasks
 
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
@@ -108,9 +109,7 @@ class Relay:
                 return
 
     async def stop(self) -> None:
-        if self._listing is not None:
-            self._listing.cancel()
-            await asyncio.wait([self._listing])
+        await end_tasks(self._listing)
         if self._fallback is not None:
             await self._fallback.engine.stop()
 

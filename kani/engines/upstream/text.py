@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from types import TracebackType
 from typing import Self
 
 from kani.core.types import Boundary, Segment
+from kani.runtime.cancelling import end_tasks
 from kani.text.incremental_text import IncrementalText
 
 
@@ -56,9 +56,5 @@ class SegmentText:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._growth is not None and not self._growth.done():
-            self._growth.cancel()
-            await asyncio.wait([self._growth])
+    async def __aexit__(self, *_: object) -> None:
+        await end_tasks(self._growth)

@@ -27,6 +27,7 @@ from kani.engines.remote.channel import HEARTBEAT_S, Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Logged, Pong, Unavailable, decode_to_worker
 from kani.engines.worker.service import Worker
+from kani.runtime.cancelling import end_tasks
 from kani.text.foreign import Unreadable
 
 MAX_CHARACTERS = 16_384
@@ -94,8 +95,7 @@ async def _serve(connected: socket.socket) -> None:
         watchdog = threading.Timer(STOP_TIMEOUT_S, _exit, (1,))
         watchdog.daemon = True
         watchdog.start()
-        starting.cancel()
-        await asyncio.wait([starting])
+        await end_tasks(starting)
 
 
 def _engine(launch: Launch) -> Engine:

@@ -11,6 +11,7 @@ from kani.engines.remote.address import Address, listen
 from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.handshake import welcome
 from kani.engines.worker.service import Worker
+from kani.runtime.cancelling import end_tasks
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +135,4 @@ class _Connections:
         )
 
     async def aclose(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
+        await end_tasks(*self._tasks)

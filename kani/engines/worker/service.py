@@ -35,6 +35,7 @@ from kani.engines.worker.exchanges import (
     SpeechExchange,
     outcome,
 )
+from kani.runtime.cancelling import end_tasks
 
 MAX_EXCHANGES = 4096
 """Exchanges of one server at once; another is refused as busy."""
@@ -193,8 +194,4 @@ class ServerConnection:
     async def aclose(self) -> None:
         """Cancel every exchange, and return once their slots are free."""
         self._closed = True
-        tasks = [task for _, task in self._exchanges.values()]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        await end_tasks(*(task for _, task in self._exchanges.values()))

@@ -8,7 +8,7 @@ import json
 import logging
 from concurrent.futures import CancelledError, Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -46,27 +46,23 @@ class _Stopped(Exception):
     """Raised once the book has no client any more."""
 
 
+@dataclass(eq=False)
 class Job:
     """Makes an audiobook while its events are read; what is spoken stays beside it when it is stopped."""
 
-    def __init__(
-        self,
-        service: SpeechService,
-        wanted: SpeechRequest,
-        client: str,
-        book: Book,
-        output: Path,
-        threads: Executor,
-    ) -> None:
-        self._service, self._wanted, self._client = service, wanted, client
-        self._book, self._output, self._threads = book, output, threads
-        self._loop = asyncio.get_running_loop()
-        self._stopped = False
-        self._speaking: asyncio.Task[Any] | None = None
-        self._making: asyncio.Future[None] | None = None
-        self._meter: _Meter | None = None
-        self._told: dict[str, Any] = {}
-        self._news = asyncio.Event()
+    _service: SpeechService
+    _wanted: SpeechRequest
+    _client: str
+    _book: Book
+    _output: Path
+    _threads: Executor
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+    _stopped: bool = False
+    _speaking: asyncio.Task[Any] | None = None
+    _making: asyncio.Future[None] | None = None
+    _meter: _Meter | None = None
+    _told: dict[str, Any] = field(default_factory=dict)
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def events(self) -> ByteStream:
         """Yield how far it is: stage, share (0 to 1), the share that a stop keeps, and place.

@@ -47,12 +47,18 @@ def _routes(context: Context, version: str) -> list[BaseRoute]:
     service, metrics, channels = context.service, KyutaiMetrics(context.registry), Channels()
 
     async def speech(websocket: WebSocket) -> None:
-        with channels.open_speech():
+        channels.speaking += 1
+        try:
             await serve_speech(websocket, service, metrics)
+        finally:
+            channels.speaking -= 1
 
     async def recognition(websocket: WebSocket) -> None:
-        with channels.open_recognition():
+        channels.listening += 1
+        try:
             await serve_recognition(websocket, service, metrics)
+        finally:
+            channels.listening -= 1
 
     async def no_upgrade(request: Request) -> Response:
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)

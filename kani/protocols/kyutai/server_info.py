@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -25,24 +23,6 @@ class Channels:
 
     speaking: int = 0  # on the WebSockets for speech
     listening: int = 0  # on the WebSocket for recognition
-
-    @contextmanager
-    def open_speech(self) -> Iterator[None]:
-        """Count a client for speech while the body runs."""
-        self.speaking += 1
-        try:
-            yield
-        finally:
-            self.speaking -= 1
-
-    @contextmanager
-    def open_recognition(self) -> Iterator[None]:
-        """Count a client for recognition while the body runs."""
-        self.listening += 1
-        try:
-            yield
-        finally:
-            self.listening -= 1
 
 
 def info_routes(service: SpeechService, version: str, channels: Channels) -> list[BaseRoute]:

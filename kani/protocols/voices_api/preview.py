@@ -77,7 +77,7 @@ async def preview(request: Request, service: SpeechService, cache: PreviewCache)
     if name not in FORMATS:
         raise RequestError(400, f"format: must be one of {', '.join(FORMATS)}", "format")
     wanted = request.path_params["voice"]
-    found = await asyncio.to_thread(_find, service, wanted)
+    found = await asyncio.to_thread(find_voice, service, wanted)
     if not isinstance(found, Voice) and is_anonymous(request.scope):
         # As in the list, a client without a key learns of no stored voice.
         raise UnknownVoice(wanted)
@@ -97,7 +97,7 @@ async def preview(request: Request, service: SpeechService, cache: PreviewCache)
     return Response(audio, media_type=audio_format.content_type, headers=headers)
 
 
-def _find(service: SpeechService, name: str) -> Voice | StoredVoice:
+def find_voice(service: SpeechService, name: str) -> Voice | StoredVoice:
     """Return a voice by its id, or a stored one by its name. Reads files. Raises UnknownVoice."""
     try:
         found = service.catalogue.find(name)

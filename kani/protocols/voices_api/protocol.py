@@ -31,7 +31,7 @@ from kani.protocols.voices_api.calls import call_group
 from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, text_fields, too_large
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
-from kani.protocols.voices_api.preview import PreviewCache, preview
+from kani.protocols.voices_api.preview import PreviewCache, find_voice, preview
 
 PATH = "/v1/audio/voices"
 SPEECH_PATH = "/v1/audio/speech/voices"
@@ -231,13 +231,8 @@ def _describe_all(service: SpeechService, *, public_only: bool) -> list[dict[str
 
 def _describe_one(service: SpeechService, name: str) -> dict[str, Any]:
     """Return a voice as JSON, by its id or the name of a stored voice. Reads files. Raises UnknownVoice."""
-    try:
-        found = service.catalogue.find(name)
-    except UnknownVoice:
-        found = None
-    if isinstance(found, Voice):
-        return describe_voice(found)
-    return _describe_stored(service, found or service.store.get(name))
+    found = find_voice(service, name)
+    return describe_voice(found) if isinstance(found, Voice) else _describe_stored(service, found)
 
 
 def _describe_stored(service: SpeechService, stored: StoredVoice) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import Mark, RecognitionEvent
 from kani.core.types import Samples
+from kani.runtime.cancelling import wait_until_done
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.scheduler import ScheduledStream
 from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
@@ -75,10 +76,7 @@ async def recognize_live(
         queued.close()
         if incoming is not None:
             incoming.cancel()
-            await asyncio.wait([incoming])
-            if not incoming.cancelled():
-                # Retrieved, or asyncio logs the error as never retrieved.
-                incoming.exception()
+            await wait_until_done(incoming)
 
 
 async def _next(pieces: AsyncIterator[Samples | Mark]) -> Samples | Mark | None:

@@ -7,7 +7,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
@@ -31,31 +31,23 @@ count. Raises RuntimeError where the model fails.
 """
 
 
+@dataclass(eq=False)
 class RecordingTranscription:
     """Transcribes one recording; see ``Transcriber.transcribe``."""
 
-    def __init__(
-        self,
-        transcribe: ChunkPass,
-        text_of: Callable[[Sequence[int]], str],
-        voices: RecordingVoices,
-        scheduler: PassScheduler[PassResult],
-        width: int,
-        options: TranscriptionOptions,
-    ) -> None:
-        """text_of: returns the text of tokens, with the space that it may begin with; voices: the voice
-        detector; width: stretches that may wait or run at once.
-        """
-        self._transcribe = transcribe
-        self._text_of = text_of
-        self._cutter = ChunkCutter(voices)
-        self._scheduler = scheduler
-        self._width = width
-        self._options = options
-        self._language = options.language
-        self._language_probability = 1.0
-        self._stopped = threading.Event()
-        self._passes: deque[_Pass] = deque()
+    _transcribe: ChunkPass
+    _text_of: Callable[[Sequence[int]], str]  # returns the text of tokens, with its space at the beginning
+    _voices: RecordingVoices  # the voice detector
+    _scheduler: PassScheduler[PassResult]
+    _width: int  # stretches that may wait or run at once
+    _options: TranscriptionOptions
+    _language_probability: float = 1.0
+    _stopped: threading.Event = field(default_factory=threading.Event)
+    _passes: deque[_Pass] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self._cutter = ChunkCutter(self._voices)
+        self._language = self._options.language
 
     async def segments(self, audio: AsyncIterator[Samples]) -> AsyncGenerator[TranscribedSegment, None]:
         """Yield the segments of ``audio``. Raises RuntimeError where the model fails."""

@@ -12,6 +12,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 from kani.server.network.tcp_connections import TcpConnection, TcpTable
 
@@ -26,22 +27,14 @@ OUT_OF_FILES_PAUSE_S = 0.1
 """Pause after the machine ran out of files (seconds): no event signals that one is free again."""
 
 
+@dataclass(eq=False)
 class Acceptor:
-    """Accepts connections, counts them in ``table``, and starts TLS on each if ``tls`` is given.
+    """Accepts connections, counts them, and starts TLS on each if it has a context for that."""
 
-    new_protocol: returns the asyncio protocol of a connection.
-    """
-
-    def __init__(
-        self,
-        table: TcpTable,
-        new_protocol: Callable[[TcpConnection], asyncio.BaseProtocol],
-        tls: ssl.SSLContext | None,
-    ) -> None:
-        self._table = table
-        self._new_protocol = new_protocol
-        self._tls = tls
-        self._starting: set[asyncio.Task[None]] = set()
+    _table: TcpTable
+    _new_protocol: Callable[[TcpConnection], asyncio.BaseProtocol]  # returns the protocol of a connection
+    _tls: ssl.SSLContext | None
+    _starting: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def accept(self, listener: socket.socket) -> None:
         """Accept the connections of ``listener`` until cancelled."""

@@ -7,6 +7,7 @@ import ipaddress
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
@@ -29,28 +30,16 @@ def networks(written: Sequence[str]) -> tuple[Network, ...]:
     return tuple(map(ipaddress.ip_network, written))
 
 
+@dataclass(eq=False)
 class StreamService:
-    """Serves one port: what all its connections share.
+    """Serves one port: what all its connections share."""
 
-    allowed: networks of its clients.
-    """
-
-    def __init__(
-        self,
-        port: StreamPort,
-        serve: ServeStream,
-        allowed: Sequence[Network],
-        connections: Connections,
-        budget: UploadBudget,
-        tracer: Tracer | None = None,
-    ) -> None:
-        self._name = port.name
-        self._serve = serve
-        self._allowed = allowed
-        self._connections = connections
-        self._budget = budget
-        self._tracer = tracer
-        self.max_line = port.max_line
+    port: StreamPort
+    _serve: ServeStream
+    _allowed: Sequence[Network]  # networks of its clients
+    _connections: Connections
+    _budget: UploadBudget
+    _tracer: Tracer | None = None
 
     def refusal(self, client: str) -> str | None:
         """Return why a connection of ``client`` (an IP address) is closed unserved; None if it is served."""
@@ -73,7 +62,7 @@ class StreamService:
         with request_ids.bind(request_ids.new()), self._traced(), self._budget.share() as share:
             try:
                 if (refusal := self.refusal(client)) is not None:
-                    log.info("%s: closed a connection of %s: %s", self._name, client, refusal)
+                    log.info("%s: closed a connection of %s: %s", self.port.name, client, refusal)
                     return
 
                 def hold(size: int) -> bool:
@@ -92,7 +81,7 @@ class StreamService:
                 await self._connections.serve_stream(self._serve_to_its_end(stream), protocol.end_input)
             except Exception:
                 tracing.current().fail("unhandled error")
-                log.exception("%s: unhandled error", self._name)
+                log.exception("%s: unhandled error", self.port.name)
             finally:
                 writer.close()
 
@@ -102,8 +91,8 @@ class StreamService:
         if self._tracer is None:
             yield
             return
-        with self._tracer.connection(self._name) as span, tracing.bind(span):
-            span.set({"network.protocol.name": self._name.lower(), "request.id": request_ids.current()})
+        with self._tracer.connection(self.port.name) as span, tracing.bind(span):
+            span.set({"network.protocol.name": self.port.name.lower(), "request.id": request_ids.current()})
             yield
 
     async def _serve_to_its_end(self, stream: ByteStream) -> None:
@@ -151,7 +140,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
     """One connection, counted in ``tcp``."""
 
     def __init__(self, service: StreamService, tcp: TcpConnection) -> None:
-        self.reader = asyncio.StreamReader(service.max_line)
+        self.reader = asyncio.StreamReader(service.port.max_line)
         super().__init__(self.reader, self._connected)
         self._service = service
         self._tcp = tcp

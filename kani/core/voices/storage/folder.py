@@ -11,9 +11,9 @@ from pathlib import Path
 
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
-from kani.core.voices import store_disk
 from kani.core.voices.storage.backend import ConsentBackend, too_many_voices
 from kani.core.voices.storage.folder_consents import FolderConsents
+from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import (
     Renaming,
     StoredVoice,
@@ -47,7 +47,7 @@ class FolderBackend:
     def __init__(self, folder: Path) -> None:
         """Raises StoreUnavailable for what a newer version wrote."""
         self._folder = folder / "voices"
-        self._files = store_disk.AtomicFolder(self._folder)
+        self._files = AtomicFolder(self._folder)
         self.consents: ConsentBackend = FolderConsents(folder)
         self._check_version()
         self._files.remove_leftovers()
@@ -66,9 +66,7 @@ class FolderBackend:
             folder = self._free_folder(voice.name)
             if sum(1 for _ in self._voice_folders()) >= limit:
                 raise too_many_voices(limit)
-            temporary = self._files.temporary_path()
-            store_disk.make_folder(temporary, files)
-            store_disk.move(temporary, folder)
+            self._files.add(folder, files)
 
     def list(self) -> list[StoredVoice]:
         """See ``VoiceBackend.list``; a folder that cannot be read is logged and skipped."""
@@ -99,7 +97,7 @@ class FolderBackend:
             folder = self._folder_of(name)
             # The old name still counts: the new one counts once the folder is named by it.
             self._files.replace(folder / _METADATA, encode_metadata(voice, renaming))
-            store_disk.move(folder, target)
+            self._files.move(folder, target)
         return replace(voice, name=new, renamed_at=renaming.at)
 
     def delete(self, name: str) -> None:
@@ -111,12 +109,10 @@ class FolderBackend:
         if not folder.exists():
             raise UnknownVoice(name)
         with self._files.locked():
-            temporary = self._files.temporary_path()
             try:
-                store_disk.move(folder, temporary)
+                self._files.remove(folder)
             except FileNotFoundError as error:
                 raise UnknownVoice(name) from error
-            store_disk.remove(temporary)
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
         content = encode_embedding(embedding, voice.sha256)

@@ -8,8 +8,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from kani.core.errors import UnknownVoice
-from kani.core.voices import store_disk
 from kani.core.voices.storage.backend import too_many_consents
+from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import CONSENT_ID, Consent
 
 _RECORDING, _METADATA = "recording", "consent.json"
@@ -22,15 +22,14 @@ class FolderConsents:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._files = store_disk.AtomicFolder(folder / "voice_consents")
+        self._files = AtomicFolder(folder / "voice_consents")
 
     def add(self, consent: Consent, recording: bytes, limit: int) -> None:
         with self._files.locked():
             if sum(1 for _ in self._folders()) >= limit:
                 raise too_many_consents(limit)
-            temporary = self._files.temporary_path()
-            store_disk.make_folder(temporary, {_RECORDING: recording, _METADATA: _encoded(consent)})
-            store_disk.move(temporary, self._files.path / consent.id)
+            files = {_RECORDING: recording, _METADATA: _encoded(consent)}
+            self._files.add(self._files.path / consent.id, files)
 
     def list(self) -> list[Consent]:
         return [self.get(folder.name) for folder in self._folders()]
@@ -50,12 +49,10 @@ class FolderConsents:
     def delete(self, consent_id: str) -> None:
         self.get(consent_id)
         with self._files.locked():
-            temporary = self._files.temporary_path()
             try:
-                store_disk.move(self._files.path / consent_id, temporary)
+                self._files.remove(self._files.path / consent_id)
             except FileNotFoundError as error:
                 raise UnknownVoice(consent_id) from error
-            store_disk.remove(temporary)
 
     def _folders(self) -> Iterator[Path]:
         path = self._files.path

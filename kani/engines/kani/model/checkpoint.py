@@ -6,7 +6,7 @@ Only JSON and safetensors files are read: no pickle, and no code from a checkpoi
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
@@ -102,15 +102,10 @@ class Checkpoint:
 
     def check_shapes(self) -> None:
         """Compare every key and shape with the config. Raises CheckpointError for the first that differs."""
-        expected = self.config.shapes()
         found = dict(self._shapes())
-        for key, shape in expected.items():
-            if key not in found:
-                raise CheckpointError(f"{key} is missing; its shape has to be {list(shape)}")
-            if found[key] != shape:
-                raise CheckpointError(f"{key} has the shape {list(found[key])}; it has to be {list(shape)}")
-        if extra := sorted(found.keys() - expected.keys() - {"lm_head.weight"}):
-            raise CheckpointError(f"{extra[0]} {list(found[extra[0]])} is not part of this model")
+        if self.config.tied_embedding:
+            found.pop("lm_head.weight", None)
+        check_shapes(self.config.shapes(), found)
 
     def weights(self, stack: ExitStack) -> Weights:
         """A reader of tensors, valid as long as ``stack`` is open."""
@@ -131,6 +126,17 @@ class Checkpoint:
             with open_weights(path) as opened:
                 for key in opened.keys():  # noqa: SIM118 (safetensors' file is no mapping)
                     yield key, tuple(opened.get_slice(key).get_shape())
+
+
+def check_shapes(expected: Mapping[str, Sequence[int]], found: Mapping[str, Sequence[int]]) -> None:
+    """Compare the keys and shapes of tensors. Raises CheckpointError for the first that differs."""
+    for key, shape in expected.items():
+        if key not in found:
+            raise CheckpointError(f"{key} is missing; its shape has to be {list(shape)}")
+        if list(found[key]) != list(shape):
+            raise CheckpointError(f"{key} has the shape {list(found[key])}; it has to be {list(shape)}")
+    if extra := sorted(found.keys() - expected.keys()):
+        raise CheckpointError(f"{extra[0]} {list(found[extra[0]])} is not part of this model")
 
 
 def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import WavLMConfig, WavLMModel
 
+from kani.engines.kani.model.checkpoint import check_shapes
 from kani.runtime.checkpoint import read_json
 from kani.runtime.errors import CheckpointError
 
@@ -58,7 +59,7 @@ class SpeakerEmbedder:
         self.size = _positive_int(settings, "embd_size", _MAX_SIZE)  # numbers of an embedding
         self._network = _network(settings, self.size)
         weights = _weights(folder)
-        _check_shapes(self._network.state_dict(), weights)
+        check_shapes(_shapes(self._network.state_dict()), _shapes(weights))
         self._network.load_state_dict(weights, assign=True)
         self._network.requires_grad_(False).eval()
         self.name = f"{name} {_fingerprint(weights)}"
@@ -171,16 +172,8 @@ def _weights(folder: Path) -> dict[str, Tensor]:
     return weights
 
 
-def _check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
-    for key, tensor in expected.items():
-        if key not in found:
-            raise CheckpointError(f"{key} is missing; its shape has to be {list(tensor.shape)}")
-        if found[key].shape != tensor.shape:
-            raise CheckpointError(
-                f"{key} has the shape {list(found[key].shape)}; it has to be {list(tensor.shape)}"
-            )
-    if extra := sorted(found.keys() - expected.keys()):
-        raise CheckpointError(f"{extra[0]} {list(found[extra[0]].shape)} is not part of this model")
+def _shapes(tensors: Mapping[str, Tensor]) -> dict[str, tuple[int, ...]]:
+    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
 
 
 def _fingerprint(weights: Mapping[str, Tensor]) -> str:

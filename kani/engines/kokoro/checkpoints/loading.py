@@ -151,7 +151,7 @@ def _load(files: CheckpointFiles, kokoro: Kokoro) -> Checkpoint:
     else:
         languages = {voice.id: voice.language for voice in files.voices}
         measurer = VoiceMeasurer(
-            network, styles.style, lambda voice: reader.texts(languages[voice]), threads=kokoro.threads
+            network, styles.style, lambda voice: reader.texts(languages[voice]), kokoro.threads
         )
         statistics = StatisticsTable(measurer.measure)
     language = files.languages[0]

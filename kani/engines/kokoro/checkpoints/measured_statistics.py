@@ -13,7 +13,7 @@ import threading
 import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,25 +39,17 @@ class Network:
     cache_dir: Path  # folder of what is measured
 
 
+@dataclass(eq=False)
 class VoiceMeasurer:
     """The statistics of a network's voices, measured when they are needed. Thread-safe."""
 
-    def __init__(
-        self,
-        network: Network,
-        style: Callable[[str, int], Array],
-        texts: Callable[[str], Sequence[str]],
-        *,
-        threads: int,
-    ) -> None:
-        """style: of a voice for a number of symbols [1, 256]; texts: symbols that a voice speaks; threads:
-        cores for one call.
-        """
-        self._network, self._threads = network, threads
-        self._style, self._texts = style, texts
-        self._lock = threading.Lock()
-        self._recorder: StatisticsRecorder | None = None
-        self._known: dict[str, VoiceStatistics] = {}
+    _network: Network
+    _style: Callable[[str, int], Array]  # returns that of a voice for a number of symbols [1, 256]
+    _texts: Callable[[str], Sequence[str]]  # returns the symbols that a voice speaks
+    _threads: int  # cores for one call
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+    _recorder: StatisticsRecorder | None = None
+    _known: dict[str, VoiceStatistics] = field(default_factory=dict)
 
     def measure(self, voice: str) -> VoiceStatistics:
         """Return the statistics of a voice; some seconds where neither memory nor the cache has them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.audio.resampling import reframe
 from kani.core.errors import SpeechCancelled, SpeechError
@@ -40,46 +40,37 @@ class TextCursor:
         return self.fed - max(self.generated, self.spoken)
 
 
+@dataclass(eq=False)
 class Context:
-    """One stream of text and audio: give it messages, iterate over ``audio``, and release it by ``aclose``.
+    """One stream of text and audio: give it messages, iterate over ``audio``, release it by ``aclose``."""
 
-    start: opens the session at the first text, raises SpeechError; cut and strict: as ``cut_at_characters``
-    and ``strict`` of ``TimedAudioFramer``; auto_mode: flush each message; audio_tags: whether there are such
-    in the text, which are not spoken.
-    """
+    _start: StartSession  # opens the session at the first text, raises SpeechError
+    _encoder: TimedEncoder
+    _: KW_ONLY
+    cut: bool  # ``cut_at_characters`` of ``TimedAudioFramer``
+    strict: bool  # as of ``TimedAudioFramer``
+    auto_mode: bool  # flush each message
+    audio_tags: bool  # True if there are such in the text, which are not spoken
+    _session: SpeechSession | None = None
+    _ready: asyncio.Event = field(default_factory=asyncio.Event)
+    _clock: FormsClock = field(default_factory=FormsClock)
+    _schedule: ChunkLengthSchedule = field(default_factory=ChunkLengthSchedule)
+    _voice: VoiceSettings = field(default_factory=VoiceSettings)
+    _last_character: str = ""
+    _cursor: TextCursor = field(default_factory=TextCursor)
+    _idle_flush: IdleFlush = field(default_factory=lambda: IdleFlush(FLUSH_AFTER_S))
+    _speak_until: int | None = None  # end of the audible text once closed with unflushed text
+    _error: SpeechError | None = None
+    _complete: bool = False
+    input_ended: bool = False  # True if further text is ignored
+    audible: bool = False  # True once audio was sent
+    broken_off: bool = False
+    """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
+    interrupted: bool = False  # True if nothing more is to be sent but the end
+    continued: bool = False  # True if another context speaks after it into the same stream of audio
 
-    def __init__(
-        self,
-        start: StartSession,
-        encoder: TimedEncoder,
-        *,
-        cut: bool,
-        strict: bool,
-        auto_mode: bool,
-        audio_tags: bool,
-    ) -> None:
-        self._start = start
-        self._encoder = encoder
-        self._cut, self._strict = cut, strict
-        self._auto_mode = auto_mode
-        self._tags = IncrementalTags() if audio_tags else None
-        self._session: SpeechSession | None = None
-        self._ready = asyncio.Event()
-        self._clock = FormsClock()
-        self._schedule = ChunkLengthSchedule()
-        self._voice = VoiceSettings()
-        self._last_character = ""
-        self._cursor = TextCursor()
-        self._idle_flush = IdleFlush(FLUSH_AFTER_S)
-        self._speak_until: int | None = None  # end of the audible text once closed with unflushed text
-        self._error: SpeechError | None = None
-        self._complete = False
-        self.input_ended = False  # True if further text is ignored
-        self.audible = False  # True once audio was sent
-        self.broken_off = False
-        """True if it was closed while it was heard, and its text had not been ended by a flush of its own."""
-        self.interrupted = False  # True if nothing more is to be sent but the end
-        self.continued = False  # True if another context speaks after it into the same stream of audio
+    def __post_init__(self) -> None:
+        self._tags = IncrementalTags() if self.audio_tags else None
 
     def handle_message(self, message: ClientMessage) -> None:
         """Apply a message's settings, text and flush; does nothing once the input has ended.
@@ -106,7 +97,7 @@ class Context:
             self._error = error
             self.finish()
             return
-        if message.flush or (self._auto_mode and text.strip()):
+        if message.flush or (self.auto_mode and text.strip()):
             self._flush()
         else:
             self._schedule_flush()
@@ -247,7 +238,7 @@ class Context:
     async def _timed_audio(self, session: SpeechSession) -> AsyncIterator[TimedAudio]:
         """Yield the audible speech in parts that match their characters."""
         rate = self._encoder.audio_format.encoded_rate
-        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=self._cut, strict=self._strict)
+        framer = TimedAudioFramer(self._clock, rate, cut_at_characters=self.cut, strict=self.strict)
         async for frame in reframe(self._chunks(session), rate, round(MAX_FRAME_S * rate)):
             for timed in framer.feed(self._cut_unflushed(frame, session)):
                 yield timed

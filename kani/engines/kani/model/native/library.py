@@ -25,42 +25,32 @@ _SOURCES = ("int8.cpp", "attention.h", "product.h", "vectors.h")
 _FLAGS = "-std=c++20 -O2 -march=native -ffp-contract=off -fPIC -shared -w".split()
 
 
+def _fields(pointers: str, numbers: str) -> list[tuple[str, type]]:
+    """Return the fields of a structure that has its pointers first, then its 64-bit numbers."""
+    return [
+        *((name, c_void_p) for name in pointers.split()),
+        *((name, c_int64) for name in numbers.split()),
+    ]
+
+
 class Threads(Structure):
     """``Threads`` of int8.cpp."""
 
-    _fields_ = (
-        ("parallel", c_void_p),
-        ("number", c_void_p),
-        ("count", c_void_p),
-        ("wanted", c_int64),
-    )
+    _fields_ = _fields("parallel number count", "wanted")
 
 
 class Matrix(Structure):
     """``Matrix`` of product.h."""
 
-    _fields_ = (
-        ("levels", c_void_p),
-        ("scales", c_void_p),
-        ("inputs", c_int64),
-        ("outputs", c_int64),
-        ("groups", c_int64),
-        ("vectors", c_int64),
-        ("panels", c_int64),
-    )
+    _fields_ = _fields("levels scales", "inputs outputs groups vectors panels")
 
 
 class NativeLayer(Structure):
     """``Layer`` of int8.cpp."""
 
     _fields_ = (
-        ("first", Matrix),
-        ("out", Matrix),
-        ("gate_and_up", Matrix),
-        ("down", Matrix),
-        ("small", c_void_p),
-        ("attention", c_int64),
-        ("index", c_int64),
+        *((name, Matrix) for name in ("first", "out", "gate_and_up", "down")),
+        *_fields("small", "attention index"),
     )
 
 
@@ -68,14 +58,7 @@ class Model(Structure):
     """``Model`` of int8.cpp."""
 
     _fields_ = (
-        ("layers", c_void_p),
-        ("count", c_int64),
-        ("hidden", c_int64),
-        ("feed_forward", c_int64),
-        ("heads", c_int64),
-        ("key_value_heads", c_int64),
-        ("head_size", c_int64),
-        ("kernel", c_int64),
+        *_fields("layers", "count hidden feed_forward heads key_value_heads head_size kernel"),
         ("epsilon", c_float),
     )
 
@@ -83,43 +66,19 @@ class Model(Structure):
 class State(Structure):
     """``State`` of int8.cpp."""
 
-    _fields_ = (
-        ("cache", c_void_p),
-        ("context", c_void_p),
-        ("half", c_int64),
-        ("slots", c_int64),
-        ("capacity", c_int64),
-    )
+    _fields_ = _fields("cache context", "half slots capacity")
 
 
 class Streams(Structure):
     """``Streams`` of int8.cpp."""
 
-    _fields_ = (
-        ("slots", c_void_p),
-        ("starts", c_void_p),
-        ("begin", c_void_p),
-        ("averted", c_void_p),
-        ("turns", c_void_p),
-        ("layer_turns", c_int64),
-        ("count", c_int64),
-    )
+    _fields_ = _fields("slots starts begin averted turns", "layer_turns count")
 
 
 class Buffers(Structure):
     """``Buffers`` of int8.cpp."""
 
-    _fields_ = (
-        ("joined", c_void_p),
-        ("mixed", c_void_p),
-        ("gated", c_void_p),
-        ("own", c_void_p),
-        ("levels", c_void_p),
-        ("offsets", c_void_p),
-        ("scales", c_void_p),
-        ("own_floats", c_int64),
-        ("shared", c_int64),
-    )
+    _fields_ = _fields("joined mixed gated own levels offsets scales", "own_floats shared")
 
 
 class Library:

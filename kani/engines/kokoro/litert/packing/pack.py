@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.engines.kokoro.litert.packing.curves import pack_curves
-from kani.engines.kokoro.litert.packing.features import pack_features
+from kani.engines.kokoro.litert.packing.features import BLOCKS, pack_features
 from kani.engines.kokoro.litert.packing.generator import load_scales, pack_generator
 from kani.engines.kokoro.litert.packing.generator_graph import GeneratorGraph, norm_coefficients
 from kani.engines.kokoro.litert.packing.graph import Graph
@@ -25,7 +25,6 @@ from kani.engines.kokoro.network.graph_surgery import Surgery
 
 Content = dict[str, bytes | npt.NDArray[np.generic]]
 
-_BLOCKS = ("encode", "decode.0", "decode.1", "decode.2", "decode.3")
 _CONVOLVED_CURVES = ("F0_conv", "N_conv")
 _KINDS = ("weight", "bias")
 
@@ -49,7 +48,7 @@ def curve_content(packed: PackedWeights) -> Content:
 
 def feature_content(packed: PackedWeights) -> Content:
     """Entries of the features; packed: by ``packing.features``. The last of five blocks doubles the rows."""
-    blocks = [ResidualBlock(packed, name) for name in _BLOCKS]
+    blocks = [ResidualBlock(packed, name) for name in BLOCKS]
     graph = Graph()
     weight = packed["asr_res.0.weight"].astype(np.float32)
     spoken, curves = graph.input("spoken", weight.shape[1]), graph.input("curves", 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -53,29 +53,24 @@ class Response:
     session: SpeechSession | None  # None for an answer in writing
 
 
+@dataclass(eq=False)
 class Responses:
-    def __init__(
-        self,
-        service: SpeechService,
-        sender: EventSender,
-        conversation: Conversation,
-        client: Client,
-        start: Start,
-        dialect: Dialect,
-    ) -> None:
-        """start: runs a coroutine as a task of the connection."""
-        self._dialect = dialect
-        self._service = service
-        self._sender = sender
-        self._conversation = conversation
-        self._client = client
-        self._memory = LanguageMemory()
-        self._active: dict[str, Response] = {}
-        self._last: Answer | None = None  # in the conversation; it may still be playing
-        self._creating = asyncio.Lock()
-        self._language = ""  # of the user's speech
-        self._early = EarlyAnswer(self._make_early, start, partial(service.observer.early_answer, PROTOCOL))
-        self._ended = asyncio.Event()
+    _service: SpeechService
+    _sender: EventSender
+    _conversation: Conversation
+    _client: Client
+    _start: Start  # runs a coroutine as a task of the connection
+    _dialect: Dialect
+    _memory: LanguageMemory = field(default_factory=LanguageMemory)
+    _active: dict[str, Response] = field(default_factory=dict)
+    _last: Answer | None = None  # in the conversation; it may still be playing
+    _creating: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _language: str = ""  # of the user's speech
+    _ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        report = partial(self._service.observer.early_answer, PROTOCOL)
+        self._early = EarlyAnswer(self._make_early, self._start, report)
 
     @property
     def playing_s(self) -> float:
