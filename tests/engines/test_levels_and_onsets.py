@@ -7,7 +7,7 @@ from kani.core.audio.level import LEVEL_LUFS, leveled
 from kani.core.types import Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine
-from kani.engines.kokoro.lead_in import with_beginning, with_rising_voice
+from kani.engines.kokoro.lead_in import with_beginning, with_rise
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani.engines.kokoro.voice_mix import voice_or_mix
@@ -60,25 +60,23 @@ async def test_voice_has_the_level_of_all(
 
 def test_first_consonant_is_longer_and_words_keep_their_symbols() -> None:
     plain = Utterance("“bˌaxo la.", (Word(0, 4, 1, 6, (1, 3, 4, 5)), Word(5, 7, 7, 9)))
-    spoken = with_beginning(plain, "es-MX")
-    assert spoken.symbols == "“mbˌaxo la."
-    assert spoken.words == (Word(0, 4, 1, 7, (1, 4, 5, 6)), Word(5, 7, 8, 10))
+    words = Word(0, 4, 1, 7, (1, 4, 5, 6)), Word(5, 7, 8, 10)
+    assert with_beginning(plain, "es-MX") == Utterance("“mbˌaxo la.", words)
     assert with_beginning(plain, "en") is plain
     assert with_beginning(Utterance("pˈan.", ()), "es").symbols == "pˈan."
     assert with_beginning(Utterance("mˈeza.", ()), "pt-BR").symbols == "mmˈeza."
 
 
-def test_voice_rises_before_trilled_r() -> None:
-    """Before the first sound it has its pitch, and energy that grows; nothing else changes."""
-    quiet = np.full(12, -9.0), np.zeros(12)
-    energy, pitch = np.append(quiet[0], [6, 7, 8, 8]), np.append(quiet[1], [0, 150, 160, 170])
+def test_beginning_rises() -> None:
+    """Voice does before a trilled r: its pitch, and energy that grows. A nasal becomes louder."""
+    energy, pitch = np.append(np.full(12, -9.0), [6, 7, 8, 8]), np.append(np.zeros(13), [150, 160, 170])
     curves = [curve[np.newaxis].astype(np.float32) for curve in (pitch, energy)]
-    flat = PredictedProsody(np.zeros((1, 1, 16), np.float32), *curves, np.array([6, 1, 1]), 5.0)
-    risen = with_rising_voice(flat, "rˈoxo.", "es")
-    kept = [0, 1, 2, 3, 12, 13, 14, 15]
-    assert np.array_equal(risen.energy[0, kept], energy[kept])
+    flat = PredictedProsody(np.zeros((1, 1, 16), np.float32), *curves, np.array([6, 4]), 5.0)
+    risen = with_rise(flat, "rˈoxo.", "es")
+    assert np.array_equal(np.delete(risen.energy[0], range(4, 12)), np.delete(energy, range(4, 12)))
     assert np.all(np.diff(risen.energy[0, 3:13]) > 0) and np.all(risen.pitch[0, 4:13] == 150)
-    assert with_rising_voice(flat, "pˈan.", "es") is with_rising_voice(flat, "rˈoxo.", "it") is flat
+    assert with_rise(flat, "mmˈeza.", "pt") is with_rise(flat, "rˈoxo.", "it") is flat
+    assert with_rise(flat, "mbˈoæ.", "pt-BR").gain == pytest.approx([0] * 13 + [1 / 9, 4 / 9, 1])
 
 
 @pytest.mark.parametrize(
@@ -89,6 +87,8 @@ def test_voice_rises_before_trilled_r() -> None:
         ("Bajo la mesa duerme el gato.", "ef_dora", "es", True),
         ("Ganamos el partido por dos goles.", "ef_dora", "es", True),
         ("Menina, venha jantar agora.", "pm_alex", "pt", False),
+        ("Bananas e laranjas estão na mesa.", "pm_alex", "pt", False),
+        ("Ganhei um presente do meu tio.", "pf_dora", "pt", True),
     ],
 )
 async def test_word_is_heard(engine: KokoroEngine, text: str, voice: str, language: str, light: bool) -> None:

@@ -14,7 +14,7 @@ from typing_extensions import override
 from kani.core.audio.level import LEVEL_LUFS, decibels
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
-from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rising_voice
+from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rise
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, RenderedUtterance, Stop
 from kani.engines.kokoro.network.parts import (
@@ -69,8 +69,10 @@ class PreparingSynthesizer(Preparing):
         manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
         prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
-        samples = prepared.decode(0, int(frames.sum()), stop)
-        yield trim_whole(RenderedUtterance(samples, frames), utterance, lead, trailing_silence_s)
+        whole = RenderedUtterance(prepared.decode(0, int(frames.sum()), stop), frames)
+        rendering = cut_lead_in(whole, lead)
+        timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
+        yield timeline.feed(rendering.samples, last=True)
 
 
 class NetworkSynthesizer(PreparingSynthesizer):
@@ -118,8 +120,8 @@ class NetworkSynthesizer(PreparingSynthesizer):
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
-        prosody = with_rising_voice(prosody, symbols, segment.language)
         prosody = emphasize(prosody, manner.emphases)
+        prosody = with_rise(prosody, symbols, segment.language)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
         return prosody, features
@@ -199,12 +201,3 @@ def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]
     yield 0.0
     for first, end in windows(*voiced_frame_range(prosody)):
         yield len(synthesizer.model.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
-
-
-def trim_whole(
-    rendering: RenderedUtterance, utterance: Utterance, lead: str, trailing_silence_s: float
-) -> TimedAudio:
-    if lead:
-        rendering = cut_lead_in(rendering, lead)
-    timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
-    return timeline.feed(rendering.samples, last=True)

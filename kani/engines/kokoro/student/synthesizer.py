@@ -11,7 +11,7 @@ from typing_extensions import override
 
 from kani.core.errors import UnknownVoice
 from kani.core.types import Samples, Segment
-from kani.engines.kokoro.lead_in import with_rising_voice
+from kani.engines.kokoro.lead_in import with_rise
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance
@@ -90,8 +90,8 @@ class StudentSynthesizer(PreparingSynthesizer):
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
-        prosody = with_rising_voice(prosody, symbols, segment.language)
         prosody = emphasize(prosody, manner.emphases)
+        prosody = with_rise(prosody, symbols, segment.language)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 
 
