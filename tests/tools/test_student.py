@@ -27,14 +27,7 @@ from kani.engines.kokoro.voices import Voices
 from tools.student import corpus, targets
 from tools.student import training as training_module
 from tools.student.__main__ import main
-from tools.student.batches import (
-    CUT_FRAMES,
-    MOST_SYMBOLS,
-    Cuts,
-    Utterances,
-    cut_batches,
-    whole_batches,
-)
+from tools.student.batches import CUT_FRAMES, MOST_SYMBOLS, Cuts, Utterances, cut_batches, whole_batches
 from tools.student.export import Origin, as_long_as_taught, save_student, speak
 from tools.student.graph_weights import read_weights, write_weights
 from tools.student.network import Student

@@ -1,8 +1,7 @@
 """Recognises a turn once more as a whole, while its end is waited for.
 
-Live words are decided pause by pause, in longer speech before the rest of it is heard, and are never revised:
-numbers in groups, spelled names and addresses come out in pieces. A short turn without pauses is heard as a
-whole anyway.
+Live words are decided pause by pause, in long speech before its end, and never revised: numbers in groups,
+spelled names and addresses come out in pieces. A short turn without pauses is heard as a whole anyway.
 """
 
 from __future__ import annotations

@@ -128,7 +128,8 @@ def cut_lead_in(rendering: RenderedUtterance, lead: str) -> RenderedUtterance:
     first, last = (max(0, round(expected + offset)) for offset in _SEARCHED)
     last = min(last, int(edges[space + 1]))
     searched = rendering.samples[first * FRAME_SAMPLES : (last + 1) * FRAME_SAMPLES]
-    power = np.square(searched.reshape(-1, FRAME_SAMPLES)).mean(axis=1)
+    whole = searched[: len(searched) // FRAME_SAMPLES * FRAME_SAMPLES]
+    power = np.square(whole.reshape(-1, FRAME_SAMPLES)).mean(axis=1)
     cut = first + int(power.argmin())
     frames = rendering.frames[space:].copy()
     frames[0] = edges[space + 1] - cut

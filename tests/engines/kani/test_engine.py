@@ -180,10 +180,7 @@ def cloning(tmp_path_factory: pytest.TempPathFactory) -> KaniSettings:
     folder = tmp_path_factory.mktemp("kani")
     tiny_codec.write(folder / "codec.nemo", tiny_codec.SMALL)
     random_kani_tts_2(folder / "tiny", language_settings=TAGS)
-    return KaniSettings(
-        codec=str(folder / "codec.nemo"),
-        embedder=str(random_embedder(folder / "embedder")),
-    )
+    return KaniSettings(codec=str(folder / "codec.nemo"), embedder=str(random_embedder(folder / "embedder")))
 
 
 @pytest.fixture

@@ -211,9 +211,7 @@ def test_fast_speech_is_plausible_in_every_script_and_repetition_detected(
     assert is_repetitive(text.split()[0][:10] * 20)
 
 
-def test_every_language_has_a_limit_and_latin_ten_tokens_a_second(
-    tokenizer: tokenizers.Tokenizer,
-) -> None:
+def test_every_language_has_a_limit_and_latin_ten_tokens_a_second(tokenizer: tokenizers.Tokenizer) -> None:
     limits = TokenLimits(tokenizer)
     for language in LANGUAGES:
         assert 15 < limits.max_tokens(language, 1.0) < 120

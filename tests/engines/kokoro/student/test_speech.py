@@ -26,14 +26,7 @@ from kani.engines.kokoro.speed_check import LATE_COST
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.kokoro import (
-    Writer,
-    agreement_db,
-    chunks_of,
-    joined,
-    one_utterance,
-    semitones,
-)
+from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, semitones
 from tests.support.sound_measures import long_pauses
 
 
