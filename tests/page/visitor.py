@@ -211,7 +211,11 @@ class Visitor:
         return wide
 
     def violations(self, *rules: str) -> str:
-        """Violations of ``rules``, all by default, that axe-core finds; "" if there are none."""
+        """Violations of ``rules``, all by default, that axe-core finds; "" if there are none.
+
+        Colours that are still in transition would count as too pale.
+        """
+        self.page.wait_for_function("() => !document.getAnimations().some((one) => one.transitionProperty)")
         only = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
         results = Axe().run(self.page, options=only)
         return results.generate_report() if results.violations_count else ""

@@ -176,6 +176,7 @@ def answering(stage: Stage, file: Path) -> Work:
     talk(stage)
     stage.page.press("#talk-text", "Enter")
     stage.page.wait_for_function("() => document.querySelectorAll('.answer .said').length > 5")
+    stage.page.wait_for_function(IS_KEPT, arg=ANSWERED)  # within a second
     return f"{ASKED} Answer: {ANSWERED}", CONVERSATION
 
 
@@ -212,10 +213,10 @@ ROWS = [
     for name in names.split()
 ]
 
-SOUND_IS_KEPT = """() => new Promise((resolve) => {
+IS_KEPT = """(what) => new Promise((resolve) => {
   indexedDB.open("kani").onsuccess = ({ target: { result: database } }) => {
     const asked = database.transaction("history").objectStore("history").getAll();
-    asked.onsuccess = () => resolve(asked.result.some(({ kind }) => kind === "sound"));
+    asked.onsuccess = () => resolve(JSON.stringify(asked.result).includes(what));
   };
 })"""
 IS_THERE = """([words, places]) => [...document.querySelectorAll(places)].some((place) => {
@@ -230,7 +231,7 @@ def test_a_recording_that_breaks_off_is_heard_again(
     stage = Stage(visit(shared, network_may_fail=True), shared, model, tmp_path)
     recording_it(stage, recording)
     # It is kept each time that it has grown by a quarter.
-    stage.page.wait_for_function(SOUND_IS_KEPT)
+    stage.page.wait_for_function(IS_KEPT, arg='"kind":"sound"')
     acts.crash(stage)
     stage.page.click("#history li button >> nth=0")
     expect(stage.page.locator("#heard")).to_be_visible()
