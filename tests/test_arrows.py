@@ -25,7 +25,7 @@ LINES = {
     "kani/runtime": 3_865,
     "kani/server": 4_730,
     "kani/text": 18_945,
-    "tests": 69_990,
+    "tests": 70_000,
     "benchmarks": 8_970,
     "tools": 4_250,
 }

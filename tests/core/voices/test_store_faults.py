@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -170,9 +171,13 @@ def test_finished_change_is_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert synced and disk.steps.count("replace") >= 1
 
 
-def test_lock_wait_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_is_waited_for_and_the_wait_times_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = VoiceStore(tmp_path)
-    ana = add(store)
+    with ThreadPoolExecutor(1) as threads:
+        with AtomicFolder(tmp_path / "voices").locked():
+            added = threads.submit(add, store)
+            assert not wait([added], 0.1).done
+        ana = added.result()
     monkeypatch.setattr("kani.core.voices.store_disk.LOCK_TIMEOUT_S", 0.05)
     with AtomicFolder(tmp_path / "voices").locked():
         assert store.list() == [ana] and store.get("ana") == ana
