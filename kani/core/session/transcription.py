@@ -48,7 +48,7 @@ class TranscriptionSession:
     _sample_rate: int  # that the recogniser accepts, in hertz
     _options: TranscriptionOptions
     _diarizer: Diarizer | None
-    """Tells the speakers of ``speaker_turns`` apart, of which there are none without it."""
+    """Tells speakers apart; without it ``speaker_turns`` is empty."""
     _speakers: SpeakerStream | None = None
     _known_voices: list[Array] = field(default_factory=list)
     _cancelled: bool = False

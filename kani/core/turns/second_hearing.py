@@ -37,7 +37,7 @@ _QUIET = 0.3
 """Probability of a voice at which a turn goes on: it may be too quiet to begin one."""
 
 _LONG_S = 1.5
-"""Speech without a pause of which the first words are decided before the last ones are heard."""
+"""Length of speech without a pause from which on its first words are decided before its last are heard."""
 
 _SURE_S = 0.6
 """Silence that is taken for the end of a turn, whatever its sound is."""

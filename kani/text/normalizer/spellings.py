@@ -52,7 +52,6 @@ _COMPARED = (
 
 _EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
-
 _PAIRED = (
     "(?:k?J|k?cal|k?VA|k?V|m?A|[kMG]?Hz|m?Ah|k?Wh|k?W|bar|psi|dB|[cm]m|kg|lbs?|oz|in|ft|°[CF]|Nm|lm|[KMGT]B)"
 )
@@ -61,7 +60,6 @@ _PAIRED = (
 _MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
 
 _CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
-
 
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),

@@ -382,7 +382,7 @@ class CountedNumerals:
             phrase.add(self._say(self._second, gender, year), self._other, self._end)
 
     def _to(self) -> str:
-        """What is said between the numbers."""
+        """Return the words between the numbers."""
         to = self._table.numbers.to
         rises = self._second is not None and self._first.value < self._second.value
         return self._table.number_words.until(self._cursor.previous().core.lower(), to) if rises else to
