@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
+from kani.text.writing import CLOSERS_AFTER_WORDS
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃⇌")
 """Characters other than letters and digits that are read aloud on their own."""
+
+_PASSED_OVER = CLOSERS_AFTER_WORDS + string.whitespace
+"""Characters at a paragraph's end that are no mark of it: what it ends with stands before them."""
 
 _TATWEEL = "\u0640"
 """Draws Arabic letters apart, and has no sound."""
@@ -84,11 +89,11 @@ def clean(written: str, language: str = "") -> CleanText:
         ):
             end += 1
         spoken = _spoken_form(written[at:end]).translate(bases)
-        if written[at] == PARAGRAPH_END and last.isalnum():
+        if written[at] == PARAGRAPH_END and (last.isalnum() or last in SPOKEN_SIGNS):
             spoken = ". "
         if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
             spoken += "、" if base in ("zh", "ja") else ", "
-        last = spoken.strip()[-1:] or last
+        last = spoken.strip(_PASSED_OVER)[-1:] or last
         for character in spoken:
             kept.append(character)
             starts.append(at)
