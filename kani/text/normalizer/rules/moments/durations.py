@@ -60,6 +60,7 @@ _SOME_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|h|sem)")
 _ADDED = re.compile(r"(\d{1,3})(['’′.])?\+(\d{1,2})(['’′])?")
 _CONTROL = re.compile(rf"(\d{{1,3}})[{_FEET}]\+(\d{{1,2}})(?:[{_INCHES}]|[{_FEET}]{{2}})")
 _OFTEN = re.compile(r"(?P<number>\d{1,2})/(?P<per>[^\W\d_]{1,6})")
+ABOUT = frozenset("~≈")
 _DAYS = frozenset(
     """days weeks months hours día días semanas meses horas jours semaines mois heures giorni settimane mesi
     ore dias Tage Wochen Monate Stunden tage wochen monate stunden दिन हफ़्ते हफ्ते महीने घंटे""".split()
@@ -265,11 +266,11 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
-    if token.core[0] == "+" and "'" in token.core:
-        # "+3'10", after the first
+    if (token.core[0] == "+" and "'" in token.core) or token.core[0] in ABOUT:
+        # "+3'10", after the first; "~1h30"
         with cursor.without_prefix(1):
             gap = elapsed(cursor, table)
-        sign = Piece(f"{table.numbers.plus} ", at, at + 1)
+        sign = Piece(f"{table.numbers.plus if token.core[0] == '+' else table.numbers.about} ", at, at + 1)
         return Verbalization((sign, *gap.pieces), gap.end) if gap else None
     if (match := _MINUTES.fullmatch(token.core)) is not None and (
         24 < int(match[1]) < 60

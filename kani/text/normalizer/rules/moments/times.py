@@ -12,6 +12,7 @@ from kani.text.normalizer.rules.moments.dotted_times import (
     is_english_time,
     is_said_as_time,
 )
+from kani.text.normalizer.rules.moments.durations import ABOUT
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -28,14 +29,13 @@ _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _TEN, _FEW = 10, 3
 _HOURS_RANGE = re.compile(rf"(\d{{1,2}})[{DASHES}](\d{{1,2}})")
 _EARLIEST, _LAST_HOUR = 7, 24
-_ABOUT = frozenset("~≈")
 _TRAINS = frozenset("to train service bus flight ferry departure".split())
 
 
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "19:30", with its "h" or "p. m.", and a range of times."""
     token = cursor.token()
-    if token.core[:1] in _ABOUT and (token.core[1:2].isdecimal()):
+    if token.core[:1] in ABOUT and (token.core[1:2].isdecimal()):
         # "~19:30"
         with cursor.without_prefix(1):
             exact = time(cursor, table)
