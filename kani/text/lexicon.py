@@ -16,7 +16,7 @@ from kani.text.errors import InvalidRequest, Reason
 from kani.text.languages import primary
 from kani.text.markup import MASK, PARAGRAPH_END
 from kani.text.phonetics import canonicalize, canonicalize_pinyin, is_kana, looks_like_pinyin, to_katakana
-from kani.text.writing import KATAKANA, UNSPACED, is_unspaced
+from kani.text.writing import KATAKANA, UNSPACED, is_of_word, is_unspaced
 
 MAX_WORD = 100
 """Characters of an entry's word."""
@@ -318,7 +318,7 @@ def _word_kind(character: str) -> str:
         return "katakana"
     if is_unspaced(character):
         return ""
-    return "letter" if character.isalnum() or unicodedata.category(character)[0] == "M" else ""
+    return "letter" if is_of_word(character) else ""
 
 
 def _is_invisible(character: str) -> bool:

@@ -123,6 +123,11 @@ def space_between(text: str, word: str) -> str:
     return "" if joined else " "
 
 
+def is_of_word(character: str) -> bool:
+    """True for letters, digits and the marks that change letters, such as the vowels of Devanagari."""
+    return character.isalnum() or (character != "" and unicodedata.category(character)[0] == "M")
+
+
 def _is_written(character: str) -> bool:
     return character.isalnum() or is_unspaced(character)
 

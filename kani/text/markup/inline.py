@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import string
-import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import formulas, links, tags
 from kani.text.markup.links import BracketKind
 from kani.text.markup.masked_text import PARAGRAPH_END, MaskedText
 from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
-from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS
+from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
 
 MAX_EMPHASIS_RUN = 16
 """Marks of emphasis that are read together."""
@@ -212,7 +211,7 @@ class InlineReader:
         if not self._emphasizes(found.group(), after):
             return self.copy(at, end)
         if (end - at) % 2:
-            self._in_stars = found[1] == "*" and after.strip() != "" and not _in_word(self._plain.previous)
+            self._in_stars = found[1] == "*" and after.strip() != "" and not is_of_word(self._plain.previous)
         return self.mask(at, end)
 
     def _emphasizes(self, run: str, after: str) -> bool:
@@ -231,7 +230,7 @@ class InlineReader:
         if not (before.strip() or after.strip(" \t\n,;.:")) or (born and after.isspace()):
             # "(* 1950 in Ulm)", "rep from *, end"
             return False
-        inside = _in_word(before) and _in_word(after)
+        inside = is_of_word(before) and is_of_word(after)
         if mark == "_":
             return not inside
         if mark == "~":
@@ -350,7 +349,3 @@ class InlineReader:
         if verdict is BracketKind.LONG_LINK:
             self.skip = _TARGET
         return self.mask(at, end if verdict is not BracketKind.TEXT else at + 1)
-
-
-def _in_word(character: str) -> bool:
-    return character.isalnum() or (character != "" and unicodedata.category(character)[0] == "M")

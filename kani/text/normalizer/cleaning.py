@@ -9,7 +9,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
-from kani.text.writing import CLOSERS_AFTER_WORDS
+from kani.text.writing import CLOSERS_AFTER_WORDS, is_of_word
 
 SPOKEN_SIGNS = frozenset("%‰€$£¥¢&@+=<>#§°©®™№×÷±½¼¾♭〒⌘⇧⌥⌃⇌")
 """Characters other than letters and digits that are read aloud on their own."""
@@ -89,7 +89,7 @@ def clean(written: str, language: str = "") -> CleanText:
         ):
             end += 1
         spoken = _spoken_form(written[at:end]).translate(bases)
-        if written[at] == PARAGRAPH_END and (last.isalnum() or last in SPOKEN_SIGNS):
+        if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
             spoken = ". "
         if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
             spoken += "、" if base in ("zh", "ja") else ", "

@@ -39,7 +39,7 @@ SPANISH = NormalizerOptions("es")
         ("Hola,\n  mundo", "Hola, mundo"), ("cafe\u0301 e\u0301l", "café él"),
         ("a\u200fb\u200dc\x00d\ud83d", "abcd"), ("¡Bien! 🎉👍🏽 Sí", "¡Bien! Sí"),
         ("21 °C y 5 %", "21 °C y 5 %"), ("مَرْحَبًا", "مَرْحَبًا"), ("1️⃣ uno", "1 uno"),
-        ("A (2)\u20295 €\u2029„C“\u2029«¿D?»\u2029E!\u2029", "A (2). 5 €. „C“. «¿D?» E!"),
+        ("A (2)\u20295 €\u2029„C“\u2029«¿D?»\u2029E!\u2029आटा\u2029", "A (2). 5 €. „C“. «¿D?» E! आटा."),
     ],
 )  # fmt: skip
 def test_unspoken_characters_are_left_out(written: str, said: str) -> None:
