@@ -26,14 +26,13 @@ from kani.engines.kokoro.litert.packing.store import (
 )
 from kani.engines.kokoro.litert.packing.weights import quantise_weight
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
-from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
+from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
-from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import build_cache

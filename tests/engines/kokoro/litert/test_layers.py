@@ -28,13 +28,12 @@ from kani.engines.kokoro.litert.packing.graph import LEVEL, Graph
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.layers import Convolution
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
-from kani.engines.kokoro.network.decoder_checks import check_source
+from kani.engines.kokoro.network.decoder_checks import check_source, load_probe
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.onnx_decoder import OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
 from kani.engines.kokoro.network.parts import LoadPart
-from kani.engines.kokoro.network.probe import load_probe
 from tests.support.kokoro import agreement_db
 from tools.kokoro_data.calibrate import CALIBRATION_SENTENCES, GeneratorInputs
 
