@@ -22,10 +22,10 @@ from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Window
+from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
 from kani.engines.kokoro.network.parts import NormAffine, SplitModel
-from kani.engines.kokoro.network.probe import PROBE_FILE
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances

@@ -28,16 +28,16 @@ from kani.core.types import Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.network import parts_cache
-from kani.engines.kokoro.network.norm_recorder import StatisticsRecorder
+from kani.engines.kokoro.network.graph_surgery import Surgery
 from kani.engines.kokoro.network.norm_statistics import (
     DATA_FILE,
     ORIGIN_FILE,
     VARIANCE_FLOOR,
+    StatisticsRecorder,
     describe_utterance,
 )
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import SplitModel
-from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.timing import speech_level
@@ -75,7 +75,7 @@ class Recorder:
         """cache_dir: where the network's parts are kept, and the model if it has to be fetched."""
         onnx = weights.load(weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         self._model = SplitModel.on_onnxruntime(parts_cache.load(onnx, cache_dir), threads=2)
-        self._recorder = StatisticsRecorder(RecorderSurgery(onnx).recorder(), threads=2)
+        self._recorder = StatisticsRecorder(Surgery(onnx).recorder(), threads=2)
         self._espeak = EspeakClient.shared()
         self._cache_dir = cache_dir
         self.voices = Voices()

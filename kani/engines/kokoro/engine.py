@@ -20,10 +20,11 @@ from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.choice import with_checkpoints
-from kani.engines.kokoro.checkpoints.finding import find_places
+from kani.engines.kokoro.checkpoints.files import find_places, with_checkpoints
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
-from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
+from kani.engines.kokoro.cloning.placement import VoicePlacer
+from kani.engines.kokoro.cloning.refinement import Refiner
+from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import embedding_model, mix_language
 from kani.engines.kokoro.incremental import IncrementalSentence, PieceTiming, has_enough_words
 from kani.engines.kokoro.network.decoder_choice import load_split_model
@@ -33,8 +34,7 @@ from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speech_cost import SpeechCost
-from kani.engines.kokoro.speed_check import begins_late, real_time_streams
+from kani.engines.kokoro.speech_cost import SpeechCost, begins_late, real_time_streams
 from kani.engines.kokoro.student.choice import engine_of_students, light_voices
 from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
@@ -48,6 +48,7 @@ from kani.engines.plugin import Resources
 from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
+from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
 from kani.text.normalizer import SpokenText
@@ -155,7 +156,9 @@ class KokoroEngine(Described):
         self._model = chosen.model
         statistics = StatisticsTable.shipped([voice.id for voice in self._voices.all])
         self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
-        self._nearest = NearestVoice(self._voices, self._synthesizer)
+        surrogate = Surrogate([voice.id for voice in self._voices.mixed])
+        self._placer = VoicePlacer(self._voices, surrogate, SpeakerEncoder())
+        self._refiner = Refiner(self._placer, self._synthesizer, self._voices)
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
         info = EngineInfo(
             name=ENGINE,
@@ -207,7 +210,6 @@ class KokoroEngine(Described):
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        self._scheduler.idle.release_waiters()
         self._checkpoints.end()
         await self._cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
@@ -256,7 +258,7 @@ class KokoroEngine(Described):
                 await text.wait_for_more(len(spoken.text))
 
     async def embed(self, recording: Recording) -> Embedding:
-        steps = self._nearest.embed(recording)
+        steps = self._placer.embed(recording)
         async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
             return await anext(embeddings)
 
@@ -272,7 +274,7 @@ class KokoroEngine(Described):
         if (borrowed := mix_language(language)) != primary(language):
             language, reader = borrowed, self._reader(borrowed)
         stop = Stop()
-        steps = self._nearest.refine(recording, embedding, language, reader, stop)
+        steps = self._refiner.refine(recording, embedding, language, reader, stop)
         async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
             async for better in embeddings:
                 yield better

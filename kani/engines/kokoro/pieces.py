@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,6 @@ from kani.engines.kokoro.lead_in import with_beginning
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pitch_control import emphasized_symbols
-from kani.engines.kokoro.speed_check import PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -67,6 +67,25 @@ class Manner:
 
 
 WHOLE = Manner()
+
+
+_SENTENCE_SYMBOLS = 60
+
+
+class PredictionSpeed:
+    """Speed at which prosody and features are predicted on this machine; shared by all segments.
+
+    The least time counts, not a mean: what another stream took from one prediction says nothing of the next
+    one, and a sentence is divided the same way each time.
+    """
+
+    def __init__(self) -> None:
+        self.symbol_s = 0.0  # least seconds for a symbol of a sentence; 0 until one was predicted
+
+    def note(self, symbols: int, seconds: float) -> None:
+        """Note a prediction, unless it is short: a part of the time does not depend on the length."""
+        if symbols >= _SENTENCE_SYMBOLS:
+            self.symbol_s = min(self.symbol_s or math.inf, seconds / symbols)
 
 
 class Preparing(ABC):

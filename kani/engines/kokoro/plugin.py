@@ -36,8 +36,7 @@ def known_voices(settings: KokoroSettings) -> KnownVoices | None:
         return KnownVoices(
             frozenset(each.voice for each in students), frozenset(each.language for each in students)
         )
-    from kani.engines.kokoro.checkpoints.files import read_checkpoints
-    from kani.engines.kokoro.checkpoints.finding import local_places
+    from kani.engines.kokoro.checkpoints.files import local_places, read_checkpoints
     from kani.engines.kokoro.text.readers import missing_packages
     from kani.text.languages import primary
 

@@ -6,8 +6,7 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from threading import Condition
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from kani.core.playback import Playback
 from kani.core.scheduling.deadline_queue import DeadlineQueue
@@ -21,41 +20,29 @@ KEPT_S = 0.02
 """Seconds for which a stream keeps its place after a step: passing on the audio takes some milliseconds."""
 
 
-class IdleMonitor:
-    """Tracks since when no step runs: set by the event loop's thread, awaited by others."""
+class IdleTime:
+    """Tells background work since when no step runs."""
 
     def __init__(self) -> None:
-        self._changed = Condition()
-        self._since: float | None = float("-inf")
-        self._given_up = False
+        self._idle, self._since = asyncio.Event(), -math.inf
+        self._idle.set()
 
-    def mark_idle(self) -> None:
+    def begin(self) -> None:
         """Note that no step runs from now on."""
-        with self._changed:
-            self._since = time.monotonic()
-            self._changed.notify_all()
+        self._since = time.monotonic()
+        self._idle.set()
 
-    def mark_busy(self) -> None:
-        """Note that a step runs from now on."""
-        with self._changed:
-            self._since = None
+    def end(self) -> None:
+        self._idle.clear()
 
-    def release_waiters(self) -> None:
-        """Wake all waiters, now and in future calls of ``wait``."""
-        with self._changed:
-            self._given_up = True
-            self._changed.notify_all()
-
-    def wait(self, idle_s: float, timeout_s: float) -> None:
+    async def wait(self, idle_s: float, timeout_s: float) -> None:
         """Return once nothing has been computed for ``idle_s`` seconds, or after ``timeout_s``."""
-        until = time.monotonic() + timeout_s
-        with self._changed:
-            while not self._given_up:
-                now = time.monotonic()
-                lacks_s = math.inf if self._since is None else self._since + idle_s - now
-                if lacks_s <= 0 or now >= until:
-                    return
-                self._changed.wait(min(lacks_s, until - now))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._idle.wait()
+                while (lacks_s := self._since + idle_s - time.monotonic()) > 0:
+                    await asyncio.sleep(lacks_s)
+                    await self._idle.wait()
 
 
 class SegmentDeadline:
@@ -90,7 +77,7 @@ class DeadlineScheduler:
 
     def __init__(self, capacity: int) -> None:
         self._queue = DeadlineQueue(lambda: capacity)
-        self.idle = IdleMonitor()  # tells background work when no step runs
+        self.idle = IdleTime()
 
     @property
     def steps(self) -> int:
@@ -122,7 +109,7 @@ class Stream:
     less audio left than that step takes, playback would then run dry.
     """
 
-    def __init__(self, queue: DeadlineQueue, idle: IdleMonitor) -> None:
+    def __init__(self, queue: DeadlineQueue, idle: IdleTime) -> None:
         self._queue, self._idle = queue, idle
         self._kept: asyncio.TimerHandle | None = None
 
@@ -135,7 +122,7 @@ class Stream:
         if kept is not None:
             kept.cancel()
         else:
-            self._idle.mark_busy()
+            self._idle.end()
             try:
                 await self._queue.acquire(deadline)
             except BaseException:
@@ -155,4 +142,4 @@ class Stream:
 
     def _note_idle(self) -> None:
         if not self._queue.taken:
-            self._idle.mark_idle()
+            self._idle.begin()

@@ -26,7 +26,6 @@ from kani.engines.kokoro.network.parts import (
 )
 from kani.engines.kokoro.pieces import WHOLE, Manner, Pieces, PreparedUtterance, Preparing
 from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize, emphasized_symbols
-from kani.engines.kokoro.speed_check import MEASURED_SYMBOLS
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
@@ -36,6 +35,8 @@ from kani.text.languages import primary
 
 # Loudness of a voice with loud parts of power 1: the median of Kokoro's voices (standard deviation 0.7 LU).
 _POWER_LUFS = -5.4
+
+_MEASURED_SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
 
 
 class PreparingSynthesizer(Preparing):
@@ -81,7 +82,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         model: SplitModel,
         styles: StyleTables,
         statistics: StatisticsTable,
-        sample: tuple[str, Segment] = (MEASURED_SYMBOLS, Segment("", DEFAULT_VOICES["en"], "en")),
+        sample: tuple[str, Segment] = (_MEASURED_SYMBOLS, Segment("", DEFAULT_VOICES["en"], "en")),
     ) -> None:
         """sample: symbols, and a segment with the voice, that its speed is measured with."""
         super().__init__()

@@ -16,9 +16,9 @@ from kani.engines.kokoro.cloning import surrogate
 from kani.engines.kokoro.cloning.surrogate import Surrogate
 from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from kani.engines.kokoro.network import norm_statistics
+from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
-from kani.engines.kokoro.network.probe import PROBE_FILE
 from kani.engines.kokoro.voices import DEFAULT_VOICES, INDEX_FILE, STYLES_FILE, STYLES_SHAPE, Voices
 from kani.runtime import weights
 from kani.runtime.speaker_encoder import encoder as speaker_encoder

@@ -22,8 +22,7 @@ from kani.engines.kokoro.network import decoder_choice
 from kani.engines.kokoro.network.decoder import DecoderUnavailable
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Network
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speech_cost import SpeechCost
-from kani.engines.kokoro.speed_check import real_time_streams
+from kani.engines.kokoro.speech_cost import SpeechCost, real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES
 from kani.engines.plugin import Resources

@@ -1,8 +1,7 @@
-"""The deadline scheduler, its idle monitor and the playback estimate."""
+"""The deadline scheduler, its idle time and the playback estimate."""
 
 import asyncio
 import math
-import threading
 import time
 from types import SimpleNamespace
 
@@ -12,7 +11,6 @@ from kani.core.playback import Playback
 from kani.engines.kokoro.scheduler import (
     FIRST_SOUND_S,
     DeadlineScheduler,
-    IdleMonitor,
     SegmentDeadline,
     Stream,
 )
@@ -83,7 +81,7 @@ async def test_stream_that_asks_for_no_step_loses_its_place() -> None:
         assert scheduler.steps == 1
         await other.leave()
         assert not scheduler.steps
-        scheduler.idle.wait(0.0, WITHIN_S)
+        await scheduler.idle.wait(0.0, WITHIN_S)
         await step_of(speech, 0.0)
         assert scheduler.steps == 1
     assert not scheduler.steps
@@ -112,24 +110,15 @@ def test_playback_adds_up_and_makes_a_segment_due(monkeypatch: pytest.MonkeyPatc
     assert next_one.due == begun + 4.0
 
 
-async def test_idle_wait_ends_times_out_and_can_be_released() -> None:
+async def test_idle_wait_ends_and_times_out() -> None:
     scheduler = DeadlineScheduler(1)
-    scheduler.idle.wait(1.0, WITHIN_S)
+    await scheduler.idle.wait(1.0, WITHIN_S)
     log: list[Holder] = []
     streams = await holders(scheduler.slot, [0.0, 1.0], log)
-    waiting = threading.Thread(target=scheduler.idle.wait, args=(0.0, WITHIN_S))
-    waiting.start()
+    await scheduler.idle.wait(0.0, 0.0)
+    waiting = asyncio.create_task(scheduler.idle.wait(0.0, WITHIN_S))
     for stream in streams:
-        assert waiting.is_alive()
+        await settle()
+        assert not waiting.done()
         await stream.leave()
-    await asyncio.to_thread(waiting.join, WITHIN_S)
-    assert not waiting.is_alive()
-    idle = IdleMonitor()
-    idle.mark_busy()
-    idle.wait(0.0, 0.0)
-    idle.wait(0.0, -1.0)
-    waiting = threading.Thread(target=idle.wait, args=(0.0, WITHIN_S))
-    waiting.start()
-    idle.release_waiters()
-    waiting.join(WITHIN_S)
-    assert not waiting.is_alive()
+    await asyncio.wait_for(waiting, WITHIN_S)

@@ -17,8 +17,8 @@ from kani.core.playback import Playback
 from kani.core.types import Samples, Segment, SpeechChunk
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.parts import PredictedProsody, SplitModel
+from kani.engines.kokoro.pieces import PredictionSpeed
 from kani.engines.kokoro.scheduler import SegmentDeadline
-from kani.engines.kokoro.speed_check import PredictionSpeed
 from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani.engines.kokoro.windows import (
     FIRST_WINDOW_FRAMES,

@@ -1,7 +1,7 @@
 """Cuts a checkpoint's network into its parts, in a process of its own: onnx takes memory that stays.
 
 The published graph and the checkpoint come on standard input, as ``parts.joined`` writes them; a zip archive
-of ``PARTS`` goes to standard output.
+of the parts goes to standard output.
 """
 
 from __future__ import annotations
@@ -19,41 +19,31 @@ from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.parts import divided
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.checkpoints.tensor_file import NoTensors
-from kani.engines.kokoro.network import graph_surgery
 from kani.engines.kokoro.network.float_graph import to_float
-from kani.engines.kokoro.network.graph_surgery import OtherExport, UnknownGraph
-from kani.engines.kokoro.network.norm_recorder import RECORDER
+from kani.engines.kokoro.network.graph_surgery import PARTS, OtherExport, Surgery, UnknownGraph
 from kani.engines.kokoro.network.onnx_model import Array
-from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
-
-PARTS = (*graph_surgery.PARTS, RECORDER)
 
 
 def build(published: bytes, checkpoint: bytes) -> bytes:
-    """Return the archive of the parts, ``NAME.onnx`` each. Raises NoTensors and UnknownGraph."""
-    surgery = _surgery(published, checkpoint)
-    archive = io.BytesIO()
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
-        for name in PARTS:
-            parts.writestr(f"{name}.onnx", getattr(surgery, name)())
-    return archive.getvalue()
+    """Return the archive of the parts, the recorder among them. Raises NoTensors and UnknownGraph."""
+    return _surgery(published, checkpoint).archive((*PARTS, "recorder"))
 
 
-def _surgery(published: bytes, checkpoint: bytes) -> RecorderSurgery:
+def _surgery(published: bytes, checkpoint: bytes) -> Surgery:
     """Cut an export like the published one as it is; else fill the published graph in float32."""
     if zipfile.is_zipfile(io.BytesIO(checkpoint)):
         return _filled(published, lambda _: read_weights(checkpoint))
     try:
-        return RecorderSurgery(checkpoint)
+        return Surgery(checkpoint)
     except OtherExport:
         model = onnx.load_model_from_string(checkpoint)
         return _filled(published, partial(read_onnx_weights, model))
 
 
-def _filled(published: bytes, read: Callable[[Collection[str]], Mapping[str, Array]]) -> RecorderSurgery:
+def _filled(published: bytes, read: Callable[[Collection[str]], Mapping[str, Array]]) -> Surgery:
     graph = to_float(onnx.load_model_from_string(published))
     fill(graph, read(weight_names(graph)))
-    return RecorderSurgery(bytes(graph.SerializeToString()))
+    return Surgery(bytes(graph.SerializeToString()))
 
 
 def main() -> None:

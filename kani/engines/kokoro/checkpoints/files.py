@@ -1,21 +1,27 @@
-"""The files of a checkpoint in its folder: its network, its symbols and its voices."""
+"""The checkpoints that a setting names: their folders, and each one's network, symbols and voices."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from kani.core.engine import EngineInfo, LightVoices
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
-from kani.engines.kokoro.checkpoints.finding import SETTING, Place
 from kani.engines.kokoro.checkpoints.voice_files import Tables, read_voices
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
+from kani.runtime.model_names import HUB_NAME, local_path
+from kani.runtime.packages.checkpoint import fetched
 from kani.text.languages import primary
+
+SETTING = "KANI_KOKORO_MODELS"
+
+_FETCHED = ("*.json", "*.onnx", "*.pth", "*.pt", "*.bin", "*.npy", "*.npz")
 
 MAX_NETWORK_BYTES, MAX_CONFIG_BYTES = 1 << 30, 1 << 20
 TOKENS = 178
@@ -48,6 +54,14 @@ class _Config(msgspec.Struct):
     vocab: dict[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The folder of a checkpoint, and what it is called: by the folder, or by its name on a hub."""
+
+    folder: Path
+    name: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckpointFiles:
     """A checkpoint that is not loaded yet."""
@@ -76,6 +90,37 @@ class CheckpointFiles:
             raise unusable(self.folder, f"{self.network.name}: {error.strerror}") from error
 
 
+def local_places(models: Mapping[str, str]) -> dict[str, Place]:
+    """Return the places of the checkpoints that are folders, by language.
+
+    models: a folder or a hub's ``OWNER/NAME[@REVISION]`` by language. Raises EngineUnavailable for a name
+    that is neither.
+    """
+    found: dict[str, Place] = {}
+    for language, name in models.items():
+        folder = local_path(name)
+        if folder.is_dir():
+            found[language] = Place(folder.resolve(), folder.resolve().name)
+        elif not HUB_NAME.fullmatch(name):
+            raise EngineUnavailable(
+                f"{SETTING}: {language}={name} is neither a folder nor a model's name on a hub (OWNER/NAME)"
+            )
+    return found
+
+
+def find_places(models: Mapping[str, str], cache_dir: Path, *, may_fetch: bool) -> dict[str, Place]:
+    """Return the places of all checkpoints by language, as ``local_places``; those of a hub are fetched once.
+
+    cache_dir: folder of fetched files; may_fetch: whether they may be. Raises EngineUnavailable. Blocks.
+    """
+    found = local_places(models)
+    for language, name in models.items():
+        if language not in found:
+            folder = fetched(name, _FETCHED, cache_dir, SETTING, may_fetch=may_fetch)
+            found[language] = Place(folder, name.partition("@")[0])
+    return {language: found[language] for language in models}
+
+
 def read_checkpoints(places: Mapping[str, Place], shipped: Sequence[Voice]) -> list[CheckpointFiles]:
     """Read the folders of checkpoints, by primary language subtag.
 
@@ -93,6 +138,23 @@ def read_checkpoints(places: Mapping[str, Place], shipped: Sequence[Voice]) -> l
                 raise unusable(files.folder, f"{voice.id} is also a voice of {seen[voice.id]}: rename one")
             seen[voice.id] = str(files.folder)
     return found
+
+
+def with_checkpoints(info: EngineInfo, checkpoints: Sequence[CheckpointFiles]) -> EngineInfo:
+    """Return the description with the checkpoints' voices for their languages, and no others for these."""
+    named = {language: files for files in checkpoints for language in files.languages}
+    if not named:
+        return info
+    defaults = {language: files.default_voice(language) for language, files in named.items()}
+    others = [voice for voice in info.voices if primary(voice.language) not in named]
+    return replace(
+        info,
+        voices=(*others, *(v for files in checkpoints for v in files.voices)),
+        default_voices={**info.default_voices, **defaults},
+        accented={language: ids for language, ids in info.accented.items() if language not in named},
+        networks={language: files.name for language, files in named.items()},
+        light=_without(info.light, named) if info.light else None,
+    )
 
 
 def unusable(folder: Path, reason: str) -> EngineUnavailable:
@@ -157,3 +219,8 @@ def _tag(name: str, languages: tuple[str, ...]) -> str:
         return languages[0]
     tag = _LANGUAGES[named[1]]
     return tag if primary(tag) in languages else ""
+
+
+def _without(light: LightVoices, languages: Mapping[str, object]) -> LightVoices | None:
+    kept = {voice: language for voice, language in light.languages.items() if language not in languages}
+    return replace(light, languages=kept) if kept else None

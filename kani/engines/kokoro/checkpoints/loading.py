@@ -14,8 +14,7 @@ import numpy as np
 from kani.core.types import Segment
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints import parts
-from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints, unusable
-from kani.engines.kokoro.checkpoints.finding import Place
+from kani.engines.kokoro.checkpoints.files import CheckpointFiles, Place, read_checkpoints, unusable
 from kani.engines.kokoro.checkpoints.measured_statistics import Network, VoiceMeasurer
 from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable

@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kani.engines.kokoro.network.norm_recorder import RECORDER, StatisticsRecorder
-from kani.engines.kokoro.network.norm_statistics import VARIANCE_FLOOR, VoiceStatistics
+from kani.engines.kokoro.network.norm_statistics import VARIANCE_FLOOR, StatisticsRecorder, VoiceStatistics
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.timing import speech_level
@@ -80,7 +79,7 @@ class VoiceMeasurer:
 
     def _record(self, voice: str, texts: Sequence[str]) -> VoiceStatistics:
         if self._recorder is None:
-            self._recorder = StatisticsRecorder(self._network.load_part(RECORDER), self._threads)
+            self._recorder = StatisticsRecorder(self._network.load_part("recorder"), self._threads)
         stop, model = Stop(), self._network.model
         seen: list[Array] = []
         levels, tones = [], []

@@ -14,7 +14,7 @@ _LENGTH_BYTES = 8
 _HERE, _NETWORK = Path(__file__).parent, Path(network_folder.__file__).parent
 SOURCES = (
     *(_HERE / f"{name}.py" for name in ("graph_weights", "onnx_weights", "pytorch_weights", "tensor_file")),
-    *(_NETWORK / f"{name}.py" for name in ("float_graph", "graph_surgery", "recorder_surgery")),
+    *(_NETWORK / f"{name}.py" for name in ("float_graph", "graph_surgery")),
 )
 """Files that the parts depend on, besides ``build.py``."""
 

@@ -34,6 +34,6 @@ The speed of placing comes from the surrogate: at a given F0 the speaker embeddi
 in its weights, so tables fitted in advance (``tools/kokoro_data/surrogate.py``, ``data/surrogate.npz``)
 replace synthesis. Their error is what refinement removes.
 
-``nearest_voice.NearestVoice`` is the engine's entry point. Each of its operations is an iterator of short
-steps, which the engine schedules between the decoding steps of running speech.
+``VoicePlacer.embed`` and ``Refiner.refine`` are the engine's entry points: iterators of short steps, which
+the engine schedules between the decoding steps of running speech. A step without a result yields None.
 """

@@ -7,17 +7,17 @@ to the recording's F0, and the timbre of any voices. The nearest single native v
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import soxr
 
 from kani.core.errors import NoSpeech
-from kani.core.types import Recording, Similarity
+from kani.core.types import Embedding, Recording, Similarity
 from kani.engines.kokoro.cloning.pitch import PitchProfile, measure_pitch
 from kani.engines.kokoro.cloning.surrogate import Surrogate
-from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES
+from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, embedding_from_mixes
 from kani.engines.kokoro.cloning.weight_solver import Array, solve_weights
 from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
@@ -62,6 +62,7 @@ class VoicePlacer:
     """Measures recordings and places them; thread-safe."""
 
     def __init__(self, voices: Voices, surrogate: Surrogate, encoder: SpeakerEncoder) -> None:
+        self._voices = voices
         self._all = [voice.id for voice in voices.mixed]
         self._native = {
             language: [voice.id for voice in voices.mixed if primary(voice.language) == language]
@@ -69,6 +70,19 @@ class VoicePlacer:
         }
         self._surrogate = surrogate
         self._encoder = encoder
+
+    def embed(self, recording: Recording) -> Iterator[Embedding | None]:
+        """Embed a recording for all languages; the last item is the embedding. Raises InvalidRequest."""
+        speaker = yield from self.measure(recording)
+        placements = {}
+        for language in LANGUAGES:
+            placements[language] = self.place(speaker, language)
+            yield None
+        yield embedding_from_mixes(
+            {language: placement.mix for language, placement in placements.items()},
+            {language: placement.similarity for language, placement in placements.items()},
+            self._voices,
+        )
 
     def measure(self, recording: Recording) -> Generator[None, None, MeasuredSpeaker]:
         """Measure the speaker of a recording; yields None after each step of at most a third of a second.

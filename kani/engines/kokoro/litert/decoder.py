@@ -14,59 +14,15 @@ from kani.engines.kokoro.litert.packing.store import PackedArchive, PackedNetwor
 from kani.engines.kokoro.litert.packing.weights import CURVES
 from kani.engines.kokoro.network.cores import CorePool, SharedTask
 from kani.engines.kokoro.network.decoder import Curves, DecodedFeatures, Decoder, DecoderUnavailable
-from kani.engines.kokoro.network.decoder_checks import check_source, check_speech
+from kani.engines.kokoro.network.decoder_checks import check_source, check_speech, load_probe
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Network, Stop, Stopped
-from kani.engines.kokoro.network.probe import load_probe
 
 _MOST_THREADS = 2
 """Threads of one call."""
 
-
-class LiteRtFeatures:
-    """Computes features from prosody; thread-safe."""
-
-    def __init__(self, archive: PackedArchive, cores: int) -> None:
-        """cores: for all calls together. Raises ModelFailed."""
-        threads = min(cores, _MOST_THREADS)
-        # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
-        self._turns = threading.BoundedSemaphore(cores // threads)
-        self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
-        self._halvings = [
-            (archive.array(f"{name}.weight").ravel(), np.float32(archive.array(f"{name}.bias").item()))
-            for name in ("F0_conv", "N_conv")
-        ]
-        self._norms = Network(archive.content("features.norms.onnx"), 1)
-        self._model = Model(archive.content("features.tflite"), threads)
-
-    def compute(
-        self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop
-    ) -> tuple[Array, Array, Array]:
-        """Compute features, gain and bias; see ``FeatureDecoder.decode``. Raises Stopped."""
-        gain, bias, norms = self._norms.run({"style": style}, ("gain", "bias", "own"), stop)
-        curves = [
-            _halved(curve[0], *halving)
-            for curve, halving in zip((pitch, energy), self._halvings, strict=True)
-        ]
-        inputs = {
-            "spoken": asr[0].T,
-            "curves": np.column_stack(curves),
-            "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
-        }
-        with self._turns:
-            if stop.is_set:
-                raise Stopped
-            made = self._model.run(inputs)
-        return np.ascontiguousarray(made["features"].T)[np.newaxis], gain, bias
-
-
-def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
-    """Convolve a curve [2F] with three taps and a stride of two [F]."""
-    padded = np.pad(curve, 1)
-    first, middle, last = weight
-    return np.asarray(first * padded[:-2:2] + middle * padded[1:-1:2] + last * padded[2::2] + bias)
-
-
 _MOST, _LEAST_RANGE = 255, 1e-6
+
+logger = logging.getLogger(__name__)
 
 
 class CurveBranch:
@@ -96,38 +52,57 @@ class CurveBranch:
         return np.asarray(np.rint(rows / step) * step @ self._weight + self._bias, np.float32)
 
 
-class LiteRtCurves:
-    """Computes pitch and energy; thread-safe."""
+class LiteRtFeatureDecoder:
+    """Computes pitch and energy, and features from prosody; thread-safe."""
 
-    def __init__(self, archive: PackedArchive, cores: CorePool) -> None:
-        """Raises ModelFailed."""
+    def __init__(self, archive: PackedArchive, harmonics: HarmonicSource, pool: CorePool, cores: int) -> None:
+        """pool, cores: for all calls together. Raises ModelFailed."""
+        threads = min(cores, _MOST_THREADS)
+        # An interpreter takes 80 MB. With more of them than cores each call would only be slower.
+        self._turns = threading.BoundedSemaphore(cores // threads)
+        self._harmonics, self._pool = harmonics, pool
         self._pitch, self._energy = (CurveBranch(archive, name) for name in CURVES)
-        self._norms = Network(archive.content("curves.norms.onnx"), 1)
-        self._cores = cores
+        self._curve_norms = Network(archive.content("curves.norms.onnx"), 1)
+        self._gain, self._factor = archive.array("features.gain"), archive.array("features.factor")
+        self._halvings = [
+            (archive.array(f"{name}.weight").ravel(), np.float32(archive.array(f"{name}.bias").item()))
+            for name in ("F0_conv", "N_conv")
+        ]
+        self._feature_norms = Network(archive.content("features.norms.onnx"), 1)
+        self._model = Model(archive.content("features.tflite"), threads)
 
-    def compute(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        (norms,) = self._norms.run({"style": style}, ("own",), stop)
+    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
+        (norms,) = self._curve_norms.run({"style": style}, ("own",), stop)
         of_pitch, of_energy = np.split(norms.ravel(), [self._pitch.norms])
         given = shared[:, 0]
-        with self._cores.acquire() as helper:
+        with self._pool.acquire() as helper:
             energy = SharedTask(lambda: self._energy.compute(given, of_energy, stop), helper)
             pitch = self._pitch.compute(given, of_pitch, stop)
             return Curves(pitch[np.newaxis], energy.result()[np.newaxis])
 
-
-logger = logging.getLogger(__name__)
-
-
-class LiteRtFeatureDecoder:
-    def __init__(self, curves: LiteRtCurves, features: LiteRtFeatures, harmonics: HarmonicSource) -> None:
-        self._curves, self._features, self._harmonics = curves, features, harmonics
-
-    def predict_curves(self, shared: Array, style: Array, stop: Stop) -> Curves:
-        return self._curves.compute(shared, style, stop)
-
     def decode(self, asr: Array, pitch: Array, energy: Array, style: Array, stop: Stop) -> DecodedFeatures:
-        features, gain, bias = self._features.compute(asr, pitch, energy, style, stop)
-        return DecodedFeatures(features, gain, bias, LazySource(self._harmonics, pitch))
+        gain, bias, norms = self._feature_norms.run({"style": style}, ("gain", "bias", "own"), stop)
+        curves = [
+            _halved(curve[0], *halving)
+            for curve, halving in zip((pitch, energy), self._halvings, strict=True)
+        ]
+        inputs = {
+            "spoken": asr[0].T,
+            "curves": np.column_stack(curves),
+            "coefficients": (norms.reshape(1, -1) + self._gain) * self._factor,
+        }
+        with self._turns:
+            if stop.is_set:
+                raise Stopped
+            features = np.ascontiguousarray(self._model.run(inputs)["features"].T)
+        return DecodedFeatures(features[np.newaxis], gain, bias, LazySource(self._harmonics, pitch))
+
+
+def _halved(curve: Array, weight: Array, bias: np.float32) -> Array:
+    """Convolve a curve [2F] with three taps and a stride of two [F]."""
+    padded = np.pad(curve, 1)
+    first, middle, last = weight
+    return np.asarray(first * padded[:-2:2] + middle * padded[1:-1:2] + last * padded[2::2] + bias)
 
 
 class LazySource:
@@ -151,13 +126,11 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     pool, harmonics = CorePool(cores), HarmonicSource()
     try:
         check_source(harmonics)
-        curves = LiteRtCurves(packed.prosody, pool)
-        features = LiteRtFeatures(packed.prosody, cores)
+        feature_decoder = LiteRtFeatureDecoder(packed.prosody, harmonics, pool, cores)
         generator = LiteRtGenerator(packed.generator, pool)
         # Loads the model that most windows use, too.
         agreement = check_speech(generator, *load_probe())
     except ModelFailed as error:
         raise DecoderUnavailable(f"it failed its check ({error})") from error
     logger.debug("Kokoro's LiteRT decoder: %.0f dB signal-to-error ratio against float32", agreement)
-    feature_decoder = LiteRtFeatureDecoder(curves, features, harmonics)
     return Decoder("litert", feature_decoder, generator)

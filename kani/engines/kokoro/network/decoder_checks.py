@@ -1,17 +1,18 @@
-"""Checks of a decoder on this machine: a window of speech with known samples, and the harmonic source.
-
-Kokoro's own window and its float32 samples are in ``data/probe.npz`` (``probe.load_probe``).
-"""
+"""Checks of a decoder on this machine: a window of speech with known samples, and the harmonic source."""
 
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Generator, Window
-from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Stop
+
+PROBE_FILE = "probe.npz"
+"""Kokoro's own window of speech with its float32 samples; ``tools/kokoro_data/probe.py`` makes it."""
 
 # Agreement with float32 below which the probe fails; a broken convolution has 0 dB.
 MIN_AGREEMENT_DB = 10.0
@@ -55,6 +56,15 @@ def check_source(source: SpectraSource) -> None:
     phase, pitch = source_sample()
     if magnitudes_digest(source.spectra(phase, pitch, 0, _SOURCE_FRAMES)) != _SOURCE_DIGEST:
         raise DecoderUnavailable("the source is rounded otherwise than the published graph's")
+
+
+def load_probe() -> tuple[Window, Array]:
+    """Load the generator's input for 8 frames of speech, and their samples [4800] computed in float32."""
+    with (Path(__file__).parent.parent / "data" / PROBE_FILE).open("rb") as file, np.load(file) as data:
+        names = ("features", "spectra", "scale", "shift", "audio")
+        features, spectra, scale, shift, audio = (data[name].astype(np.float32) for name in names)
+    context = (features.shape[2] // 2 - len(audio) // FRAME_SAMPLES) // 2
+    return Window(features, spectra, scale, shift, context, context), audio
 
 
 def check_speech(generator: Generator, window: Window, audio: Array) -> float:

@@ -9,18 +9,22 @@ audio. It is split into five parts:
     source     phase, pitch                     → spectra, always from the first frame on
     generator  features, spectra, scale, shift  → audio, a window at a time
 
+A sixth one, which takes the place of the generator, decodes whole utterances by the graph's own norms:
+
+    recorder   features, spectra, gain, bias    → audio, mean, variance
+
 A frame is 600 samples. Shapes for n tokens, F frames and the C channels of all norms together: asr
 [1, 512, F]; shared [F, 1, 512], from which both curves are predicted; pitch (hertz, 0 where unvoiced) and
 energy [1, 2F]; durations [n] in frames; features [1, 512, 2F]; phase [1, 2F, 9], the turns of each harmonic
 of the source, 300 samples a unit; spectra [1, 22, 120F + 1], the source's short-time spectra; gain, bias,
-scale and shift [1, C, 1]; audio [600 F].
+scale and shift, and mean and variance of the norms' inputs [1, C, 1]; audio [600 F].
 
 The generator's 48 adaptive instance norms (AdaIN, Huang and Belongie 2017) compute mean and variance over
 time, so their output would depend on where a window ends. In ``generator`` each is replaced by the affine map
 that it is for given statistics: scale · x + shift. The inverse STFT's normalisation, which affects only the
 first 10 samples and searches its window for zeros, is replaced by a constant. At a speed below 1 durations
 are as long as asked (``spread_durations``). Nothing else is changed: with the graph's own norms the samples
-at speed 1 are the published graph's (``norm_recorder``). The STFT stays as well, though a convolution would
+at speed 1 are the published graph's (``recorder``). The STFT stays as well, though a convolution would
 be faster: where the source is silent its phases are the rounding errors of exactly that algorithm, and they
 are audible in the generator's output.
 """
@@ -32,6 +36,7 @@ import sys
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -113,20 +118,33 @@ class Surgery:
     def __init__(self, model: bytes) -> None:
         """model: the file's bytes. Raises UnknownGraph."""
         try:
-            self._model = onnx.load_model_from_string(model)
+            opened = onnx.load_model_from_string(model)
         except Exception as error:  # protobuf's own errors are no public part of onnx
             raise UnknownGraph("no ONNX model") from error
-        if _DURATIONS in {output for node in self._model.graph.node for output in node.output}:
-            spread_durations(self._model.graph)
-        self._nodes = list(self._model.graph.node)
-        self._constants = {tensor.name: tensor for tensor in self._model.graph.initializer}
+        if _DURATIONS in {output for node in opened.graph.node for output in node.output}:
+            spread_durations(opened.graph)
+        self._versions: dict[str, Any] = {
+            "opset_imports": opened.opset_import,
+            "ir_version": opened.ir_version,
+        }
+        self._nodes = [_renamed(node) for node in opened.graph.node]
+        self._constants = {tensor.name: tensor for tensor in opened.graph.initializer}
         self._maker = {output: node for node in self._nodes for output in node.output}
-        missing = [name for name in (*_NAMES, _OVERLAPPED) if name not in self._maker]
-        if missing:
+        known = {**_NAMES, _OVERLAPPED: _OVERLAPPED}
+        if missing := [old for old, name in known.items() if name not in self._maker]:
             raise OtherExport(f"no tensor {missing[0]}")
         self._norms = list(self._find_norms())
         if len(self._norms) != _NORMS:
             raise UnknownGraph(f"{len(self._norms)} norms in the generator instead of {_NORMS}")
+
+    def archive(self, parts: Iterable[str]) -> bytes:
+        """Return a zip archive of some parts, ``NAME.onnx`` each. Raises UnknownGraph."""
+        content = io.BytesIO()
+        # Stored: weights don't compress, and the archive serves only for its checksums.
+        with zipfile.ZipFile(content, "w", zipfile.ZIP_STORED) as archive:
+            for name in parts:
+                archive.writestr(f"{name}.onnx", getattr(self, name)())
+        return content.getvalue()
 
     def encoder(self) -> bytes:
         """Symbols to linguistic features, durations, and what pitch and energy are predicted from."""
@@ -139,25 +157,41 @@ class Surgery:
 
     def decoder(self) -> bytes:
         """The encoder's output to the generator's input, for a whole utterance."""
-        nodes = [
-            *self._nodes,
-            helper.make_node("Concat", [norm.gain for norm in self._norms], ["gain"], axis=1),
-            helper.make_node("Concat", [norm.bias for norm in self._norms], ["bias"], axis=1),
-        ]
+        nodes = [*self._nodes, self._packed("gain"), self._packed("bias")]
         takes = ("asr", "pitch", "energy", "style")
         return self._part("decoder", nodes, takes, ("features", "phase", "gain", "bias"))
 
+    def source(self) -> bytes:
+        """Spectra of the harmonic source, which give the generator its phase.
+
+        Always computed from the first frame on: the phases grow so large in float32 that a window by itself
+        would be rounded differently, audibly so (30 dB away).
+        """
+        return self._part("source", self._nodes, ("phase", "pitch"), ("spectra",))
+
     def generator(self) -> bytes:
         """Audio of one window, with the norms as affine maps."""
-        nodes = [node for node in self._nodes if node.output[0] not in {norm.output for norm in self._norms}]
-        for norm in self._norms:
+        norms = {norm.output: norm for norm in self._norms}
+        nodes = [
+            self._unpacked(name, [f"{output}.{name}" for output in norms]) for name in ("scale", "shift")
+        ]
+        for node in self._nodes:
+            if (norm := norms.get(node.output[0])) is None:
+                nodes.append(node)
+                continue
             scale, shift, scaled = (f"{norm.output}.{name}" for name in ("scale", "shift", "scaled"))
             nodes.append(helper.make_node("Mul", [norm.source, scale], [scaled]))
             nodes.append(helper.make_node("Add", [scaled, shift], [norm.output]))
-        nodes += [
-            self._unpack(name, [f"{n.output}.{name}" for n in self._norms]) for name in ("scale", "shift")
-        ]
         return self._from_features("generator", nodes, takes=("scale", "shift"), gives=())
+
+    def recorder(self) -> bytes:
+        """Audio of a whole utterance, and the norms' statistics in it."""
+        unpacked = {name: [getattr(norm, name) for norm in self._norms] for name in ("gain", "bias")}
+        made = {name for names in unpacked.values() for name in names}
+        nodes = [self._unpacked(name, outputs) for name, outputs in unpacked.items()]
+        nodes += [node for node in self._nodes if not made & set(node.output)]
+        nodes += [self._packed("mean"), self._packed("variance")]
+        return self._from_features("recorder", nodes, takes=("gain", "bias"), gives=("mean", "variance"))
 
     def _find_norms(self) -> Iterator[Norm]:
         for node in self._nodes:
@@ -173,21 +207,15 @@ class Surgery:
             channels = numpy_helper.to_array(self._constants[bias.input[1]])[1]
             yield Norm(source, mean, variance, gain, node.input[1], node.output[0], int(channels))
 
-    def _unpack(self, packed: str, names: Sequence[str]) -> NodeProto:
+    def _packed(self, kind: str) -> NodeProto:
+        """Join a tensor of all norms, such as their gain, to one."""
+        return helper.make_node("Concat", [getattr(norm, kind) for norm in self._norms], [kind], axis=1)
+
+    def _unpacked(self, packed: str, names: Sequence[str]) -> NodeProto:
         """Split the norms' channels, which are packed into one tensor."""
-        sizes = numpy_helper.from_array(
-            np.array([norm.channels for norm in self._norms], np.int64), "norm_sizes"
-        )
-        self._constants[sizes.name] = sizes
-        return helper.make_node("Split", [packed, sizes.name], list(names), axis=1)
-
-    def source(self) -> bytes:
-        """Spectra of the harmonic source, which give the generator its phase.
-
-        Always computed from the first frame on: the phases grow so large in float32 that a window by itself
-        would be rounded differently, audibly so (30 dB away).
-        """
-        return self._part("source", self._nodes, ("phase", "pitch"), ("spectra",))
+        sizes = np.array([norm.channels for norm in self._norms], np.int64)
+        self._constants["norm_sizes"] = numpy_helper.from_array(sizes, "norm_sizes")
+        return helper.make_node("Split", [packed, "norm_sizes"], list(names), axis=1)
 
     def _from_features(
         self, name: str, nodes: Iterable[NodeProto], takes: tuple[str, ...], gives: tuple[str, ...]
@@ -202,7 +230,7 @@ class Surgery:
         ):
             self._constants[constant] = numpy_helper.from_array(np.asarray(value), constant)
         nodes = [
-            *nodes,
+            *(node for node in nodes if "audio" not in node.output),
             helper.make_node("Slice", [_OVERLAPPED, "margin", "minus_margin", "time_axis"], ["overlapped"]),
             helper.make_node("Mul", ["overlapped", "overlap_gain"], ["loud"]),
             helper.make_node("Reshape", ["loud", "flat"], ["audio"]),
@@ -210,59 +238,31 @@ class Surgery:
         return self._part(name, nodes, ("features", "spectra", *takes), ("audio", *gives))
 
     def _part(
-        self, name: str, nodes: Iterable[NodeProto], takes: Sequence[str], gives: Sequence[str]
+        self, name: str, nodes: Sequence[NodeProto], takes: Sequence[str], gives: Sequence[str]
     ) -> bytes:
-        """A model of the nodes between the inputs ``takes`` and the outputs ``gives``."""
-        maker = {_NAMES.get(output, output): node for node in nodes for output in node.output}
-        ordered: list[NodeProto] = []
-        constants: dict[str, TensorProto] = {}
-        done = set(takes)
-        waiting = list(gives)
-        while waiting:
-            tensor = waiting[-1]
-            if tensor in done or not tensor:
-                waiting.pop()
-                continue
-            if tensor in self._constants:
-                constants[tensor] = self._constants[tensor]
-                done.add(tensor)
-                continue
-            if tensor not in maker:
-                raise UnknownGraph(f"{name}: nothing makes {tensor}")
-            needed = [_NAMES.get(other, other) for other in maker[tensor].input]
-            missing = [other for other in needed if other and other not in done]
-            if missing:
-                waiting += missing
-                continue
-            node = NodeProto()
-            node.CopyFrom(maker[tensor])
-            del node.input[:], node.output[:]
-            node.input.extend(needed)
-            node.output.extend(_NAMES.get(output, output) for output in maker[tensor].output)
-            ordered.append(node)
-            done.update(node.output)
-        graph = helper.make_graph(
-            ordered,
-            name,
-            [helper.make_tensor_value_info(take, *_TYPES[take]) for take in takes],
-            [helper.make_tensor_value_info(give, *_TYPES[give]) for give in gives],
-            list(constants.values()),
+        """A model of the nodes between the inputs ``takes`` and the outputs ``gives``; nodes: in order."""
+        kept: list[NodeProto] = []
+        needed = set(gives)
+        for node in reversed(nodes):
+            if not needed.isdisjoint(node.output):
+                kept.append(node)
+                needed.update(each for each in node.input if each and each not in takes)
+        constants = [self._constants[tensor] for tensor in sorted(needed & self._constants.keys())]
+        made = {output for node in kept for output in node.output} | self._constants.keys()
+        if missing := sorted(needed - made):
+            raise UnknownGraph(f"{name}: nothing makes {missing[0]}")
+        ends = (
+            [helper.make_tensor_value_info(each, *_TYPES[each]) for each in one] for one in (takes, gives)
         )
-        model = helper.make_model(
-            graph, opset_imports=self._model.opset_import, ir_version=self._model.ir_version
-        )
-        return bytes(model.SerializeToString())
+        graph = helper.make_graph(kept[::-1], name, *ends, constants)
+        return bytes(helper.make_model(graph, **self._versions).SerializeToString())
 
 
-def cut(model: bytes) -> bytes:
-    """Split the published graph into a zip archive of its parts, ``NAME.onnx`` each. Raises UnknownGraph."""
-    surgery = Surgery(model)
-    archive = io.BytesIO()
-    # Stored: weights don't compress, and the archive serves only for its checksums.
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as parts:
-        for name in PARTS:
-            parts.writestr(f"{name}.onnx", getattr(surgery, name)())
-    return archive.getvalue()
+def _renamed(node: NodeProto) -> NodeProto:
+    """Return the node with the names of ``_NAMES`` for its tensors."""
+    for tensors in (node.input, node.output):
+        tensors[:] = [_NAMES.get(tensor, tensor) for tensor in tensors]
+    return node
 
 
 def spread_durations(graph: GraphProto) -> None:
@@ -316,4 +316,4 @@ def spread_durations(graph: GraphProto) -> None:
 
 if __name__ == "__main__":
     # Runs in a child process (``parts_cache``): onnx takes 400 MB that the server would not get back.
-    sys.stdout.buffer.write(cut(sys.stdin.buffer.read()))
+    sys.stdout.buffer.write(Surgery(sys.stdin.buffer.read()).archive(PARTS))

@@ -17,7 +17,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.kokoro.network.onnx_model import Array
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import Array, Network, Stop
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, NormStatistics, PredictedProsody
 from kani.engines.kokoro.voice_mix import VoiceMix, VoiceOrMix
 
@@ -140,3 +141,22 @@ def describe_utterance(prosody: PredictedProsody, features: Features) -> Array:
     ]
     spread = np.log(channels.var(axis=1) + VARIANCE_FLOOR)
     return np.concatenate([np.array(scalars, np.float32), channels.mean(axis=1), spread])
+
+
+class StatisticsRecorder:
+    """Decodes whole utterances by the graph's own norms, and records the statistics that these found."""
+
+    def __init__(self, onnx: bytes, threads: int) -> None:
+        """onnx: ``graph_surgery``'s recorder; threads: cores for one call. Raises ModelFailed."""
+        self._network = Network(onnx, threads, shrink_arena=True)
+
+    def record(self, features: Features, stop: Stop) -> tuple[Samples, NormStatistics]:
+        """Decode the utterance; returns its samples and its statistics. Raises Stopped or ModelFailed."""
+        inputs: dict[str, Array] = {
+            "features": features.features,
+            "spectra": features.source.spectra(0, features.frames, stop),
+            "gain": features.gain,
+            "bias": features.bias,
+        }
+        audio, mean, variance = self._network.run(inputs, ("audio", "mean", "variance"), stop)
+        return np.asarray(audio, np.float32), NormStatistics(mean, variance)

@@ -24,7 +24,7 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.decoder import Decoder
 from kani.engines.kokoro.network.float_graph import to_float
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
-from kani.engines.kokoro.network.norm_recorder import RECORDER, StatisticsRecorder
+from kani.engines.kokoro.network.norm_statistics import StatisticsRecorder
 from kani.engines.kokoro.network.onnx_model import Array, Stop
 from kani.engines.kokoro.network.parts import NormAffine, SplitModel
 from kani.engines.kokoro.settings import KokoroSettings
@@ -168,7 +168,7 @@ def spoken(published: bytes, checkpoint: bytes) -> Array:
     symbols, style = symbols_and_style("The quick brown fox jumps over the lazy dog.", "af_heart", "en")
     stop = Stop()
     features = model.decode_features(model.predict_prosody(symbols, style, 1.0, stop), style, stop)
-    return StatisticsRecorder(parts[RECORDER], 2).record(features, stop)[0]
+    return StatisticsRecorder(parts["recorder"], 2).record(features, stop)[0]
 
 
 def exported_elsewhere(graph: ModelProto) -> ModelProto:

@@ -22,9 +22,13 @@ from kani.core.errors import EngineUnavailable, InvalidRequest
 from kani.core.types import Pronunciation
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.espeak.client import EspeakClient
-from kani.engines.kokoro.checkpoints.choice import with_checkpoints
-from kani.engines.kokoro.checkpoints.files import CheckpointFiles, read_checkpoints
-from kani.engines.kokoro.checkpoints.finding import find_places, local_places
+from kani.engines.kokoro.checkpoints.files import (
+    CheckpointFiles,
+    find_places,
+    local_places,
+    read_checkpoints,
+    with_checkpoints,
+)
 from kani.engines.kokoro.checkpoints.onnx_weights import read_onnx_weights
 from kani.engines.kokoro.checkpoints.pytorch_weights import read_weights
 from kani.engines.kokoro.checkpoints.reading import CheckpointReader, Unreadable

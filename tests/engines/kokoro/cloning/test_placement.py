@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from kani.core.errors import InvalidRequest, NoSpeech, UnsupportedLanguage
 from kani.core.types import Embedding, Recording, Samples, Segment, Similarity
-from kani.engines.kokoro.cloning.nearest_voice import NearestVoice
 from kani.engines.kokoro.cloning.pitch import measure_pitch
 from kani.engines.kokoro.cloning.placement import MeasuredSpeaker, VoicePlacer, normalized
+from kani.engines.kokoro.cloning.refinement import Refiner
 from kani.engines.kokoro.cloning.surrogate import MIDDLE, OCTAVE, Surrogate
 from kani.engines.kokoro.cloning.voice_embedding import (
     LANGUAGES,
@@ -346,7 +346,7 @@ async def test_stream_waits_for_one_step_of_refinement_and_none_follows_its_end(
     engine: KokoroEngine, recording: Recording, embedding: Embedding, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps, begun = list[str](), asyncio.Event()
-    loop, refine = asyncio.get_running_loop(), NearestVoice.refine
+    loop, refine = asyncio.get_running_loop(), Refiner.refine
 
     def noting(*arguments: Any) -> Iterator[Embedding | None]:
         for found in refine(*arguments):
@@ -359,7 +359,7 @@ async def test_stream_waits_for_one_step_of_refinement_and_none_follows_its_end(
             async for _ in found:
                 pass
 
-    monkeypatch.setattr(NearestVoice, "refine", noting)
+    monkeypatch.setattr(Refiner, "refine", noting)
     monkeypatch.setattr(engine, "_scheduler", DeadlineScheduler(1))
     refining = asyncio.create_task(all_steps())
     await begun.wait()

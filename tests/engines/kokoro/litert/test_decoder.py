@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
-from kani.engines.kokoro.litert.packing.curves import pack_curves
-from kani.engines.kokoro.litert.packing.features import pack_features
+from kani.engines.kokoro.litert.packing.curves import curve_content, read_curve_blocks
+from kani.engines.kokoro.litert.packing.features import feature_content
+from kani.engines.kokoro.litert.packing.part import Part
 from kani.engines.kokoro.litert.packing.store import (
     CONTEXT_FRAMES,
     GENERATOR,
@@ -25,14 +26,13 @@ from kani.engines.kokoro.litert.packing.store import (
 )
 from kani.engines.kokoro.litert.packing.weights import quantise_weight
 from kani.engines.kokoro.network.decoder import DecoderUnavailable, Window
-from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech
+from kani.engines.kokoro.network.decoder_checks import MIN_AGREEMENT_DB, check_speech, load_probe
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
-from kani.engines.kokoro.network.probe import load_probe
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import build_cache
@@ -56,21 +56,18 @@ def test_levels_are_within_half_a_step_of_weights() -> None:
 
 
 def test_curves_have_the_published_levels_and_others_are_refused(part: LoadPart, tmp_path: Path) -> None:
-    packed = pack_curves(part("curves"))
+    blocks = read_curve_blocks(Part("curves", part("curves"), "/encoder/", "encoder.predictor."))
     graph = onnx.load_model_from_string(part("curves")).graph
     constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = 0
-    for node in graph.node:
-        if node.op_type == "ConvInteger" and "_proj" not in node.name:
-            name = node.name.removeprefix("/encoder/").removesuffix("/Conv_quant").replace("/", ".")
-            published = constants[node.input[1]].astype(int) - constants[node.input[3]].astype(int)
-            assert np.array_equal(packed[f"{name}.levels"], published)
-            found += 1
-    assert found == len([name for name in packed if name.endswith(".levels")]) > 10
+    nodes = {node.name: node.input for node in graph.node}
+    for name, block in blocks.items():
+        for kind, convolution in (("conv1", block.first), ("conv2", block.second)):
+            _, levels, _, zero = nodes[f"/encoder/{name}/{kind}/Conv_quant"]
+            assert np.array_equal(convolution.levels, constants[levels].astype(int) - constants[zero])
     with pytest.raises(UnknownGraph, match="in the curves"):
-        pack_curves(part("source"))
+        curve_content(part("source"))
     with pytest.raises(UnknownGraph, match="no layer"):
-        pack_features(part("source"))
+        feature_content(part("source"))
     with pytest.raises(BuildFailed, match="no ONNX model"):
         load_packed("0" * 64, lambda: b"not a model", tmp_path)
     assert not list(tmp_path.glob("*.zip"))

@@ -15,8 +15,7 @@ from kani.core.types import Samples
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.float_graph import dequantize
 from kani.engines.kokoro.network.graph_surgery import PARTS, Surgery, UnknownGraph
-from kani.engines.kokoro.network.norm_recorder import StatisticsRecorder
-from kani.engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsTable
+from kani.engines.kokoro.network.norm_statistics import DATA_FILE, StatisticsRecorder, StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import CONTEXT_FRAMES, OnnxGenerator
 from kani.engines.kokoro.network.onnx_model import (
     FRAME_SAMPLES,
@@ -27,7 +26,6 @@ from kani.engines.kokoro.network.onnx_model import (
     frame_counts,
 )
 from kani.engines.kokoro.network.parts import Features, NormAffine, PredictedProsody, SplitModel
-from kani.engines.kokoro.network.recorder_surgery import RecorderSurgery
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.voices import Voices
 from tests.support.kokoro import DATA, agreement_db, one_utterance, symbols_and_style
@@ -39,7 +37,7 @@ EDGE = 10
 
 @pytest.fixture(scope="module")
 def int8(published: bytes) -> dict[str, bytes]:
-    surgery = RecorderSurgery(published)
+    surgery = Surgery(published)
     return {name: bytes(getattr(surgery, name)()) for name in (*PARTS, "recorder")}
 
 
@@ -143,7 +141,7 @@ def predicted(model: SplitModel, voice: str, utterance: Utterance) -> tuple[Pred
 
 @pytest.fixture(scope="module")
 def recorder(published: bytes) -> StatisticsRecorder:
-    return StatisticsRecorder(RecorderSurgery(published).recorder(), 2)
+    return StatisticsRecorder(Surgery(published).recorder(), 2)
 
 
 def test_regression_improves_on_voice_mean(engine: KokoroEngine, recorder: StatisticsRecorder) -> None:

@@ -22,7 +22,7 @@ from kani.engines.kokoro.pieces import Pieces
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
-from kani.engines.kokoro.speed_check import LATE_COST
+from kani.engines.kokoro.speech_cost import LATE_COST
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate, wrong_words

@@ -17,7 +17,6 @@ import numpy as np
 from kani.engines.kokoro.litert.calibration.float_generator import FloatGenerator
 from kani.engines.kokoro.litert.calibration.scales import NotCalibrated, find_scales
 from kani.engines.kokoro.litert.calibration.store import given, write_window
-from kani.engines.kokoro.litert.packing.generator import pack_generator
 from kani.engines.kokoro.litert.packing.generator_graph import GeneratorGraph, norm_coefficients
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers
 from kani.engines.kokoro.litert.packing.layers import Layers
@@ -37,12 +36,11 @@ def build(source: bytes) -> bytes:
     generator, sentences = given(PackedArchive(zipfile.ZipFile(io.BytesIO(source))))
     layers = read_layers(generator)
     scales = find_scales(layers, sentences, pieces=-(-_PIECES // len(sentences)))
-    packed = pack_generator(layers, scales)
     probe, audio = _probe(layers, sentences)
     return write_archive(
         {
-            "generator.tflite": GeneratorGraph(packed).build(),
-            **norm_coefficients(packed),
+            "generator.tflite": GeneratorGraph(layers, scales).build(),
+            **norm_coefficients(layers, scales),
             **write_window("probe", probe),
             "probe.audio": audio,
         }

@@ -1,41 +1,51 @@
-"""Packs the curves part's weights in the form that ``litert.curves`` uses.
-
-The arrays are those of ``features``, without smoothing: ``levels`` and ``scale`` are the published
-graph's own. A block that doubles the rows also has ``pool.weight`` and ``pool.bias``; a branch's last layer
-has ``weight`` and ``bias``. ``norms`` holds the bytes of a graph: style → own, the blocks' norms one after
-the other.
-"""
+"""Packs the curves part: a LiteRT model for pitch and one for energy, their last layers, and their norms."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
+from kani.engines.kokoro.litert.packing.graph import Graph
 from kani.engines.kokoro.litert.packing.part import Part
-from kani.engines.kokoro.litert.packing.weights import CURVE_BLOCKS, CURVES, dynamic_convolution
-from kani.engines.kokoro.network.onnx_model import Array
+from kani.engines.kokoro.litert.packing.residual_blocks import (
+    DynamicConvolution,
+    Pool,
+    ResidualBlock,
+    coefficients_input,
+    folding_content,
+)
+from kani.engines.kokoro.litert.packing.weights import CURVES, Content
+
+_BLOCKS = 3  # of each curve
 
 
-def pack_curves(curves: bytes) -> dict[str, npt.NDArray[np.generic]]:
-    """Pack all weights of the curves part. Raises UnknownGraph."""
+def curve_content(curves: bytes) -> Content:
+    """Return the entries of the curves. Raises UnknownGraph."""
     part = Part("curves", curves, "/encoder/", "encoder.predictor.")
-    blocks = [f"{branch}.{number}" for branch in CURVES for number in range(CURVE_BLOCKS)]
-    packed: dict[str, npt.NDArray[np.generic]] = {}
+    blocks = read_curve_blocks(part)
+    content: Content = {"curves.norms.onnx": part.norms(blocks)}
+    for curve in CURVES:
+        own = [block for name, block in blocks.items() if name.startswith(f"{curve}.")]
+        graph = Graph()
+        values, coefficients = graph.input("shared", own[0].inputs), coefficients_input(graph, own)
+        place = 0
+        for block in own:
+            values = block.add_to(graph, values, coefficients, place)
+            place += block.coefficients
+        content[f"{curve}.tflite"] = graph.finish(rows=values)
+        content |= folding_content(curve, own)
+        content |= part.small(curve, f"{curve}_proj/Conv_quant", f"{curve}_proj")
+    return content
 
-    def integer(name: str, node: str, bias: Array | None) -> None:
-        levels, scale = part.levels(node)
-        packed.update(dynamic_convolution(name, levels, scale, bias, np.ones(levels.shape[1], np.float32)))
 
-    for block in blocks:
-        for kind in ("conv1", "conv2"):
-            integer(f"{block}.{kind}", f"{block}/{kind}", part.bias(f"{block}.{kind}"))
-        if part.has(f"{block}/conv1x1/Conv_quant"):
-            integer(f"{block}.conv1x1", f"{block}/conv1x1", None)
-        if part.has(f"{block}/pool/ConvTranspose"):
-            packed[f"{block}.pool.weight"] = part.weight(f"{block}/pool/ConvTranspose")
-            packed[f"{block}.pool.bias"] = part.bias(f"{block}.pool")
-    for last in (f"{branch}_proj" for branch in CURVES):
-        packed[f"{last}.weight"] = part.weight(f"{last}/Conv_quant")
-        packed[f"{last}.bias"] = part.bias(last)
-    packed["norms"] = part.norms(blocks)
-    return packed
+def read_curve_blocks(part: Part) -> dict[str, ResidualBlock]:
+    """Read the blocks of both curves by their names, with the published graph's own levels."""
+
+    def integer(name: str) -> DynamicConvolution:
+        bias = None if name.endswith("conv1x1") else part.bias(name.replace("/", "."))
+        return DynamicConvolution(*part.levels(name), bias)
+
+    def block(name: str) -> ResidualBlock:
+        shortcut = integer(f"{name}/conv1x1") if part.has(f"{name}/conv1x1/Conv_quant") else None
+        first, second = integer(f"{name}/conv1"), integer(f"{name}/conv2")
+        return ResidualBlock(first, second, shortcut, Pool.read(part, name))
+
+    names = (f"{curve}.{number}" for curve in CURVES for number in range(_BLOCKS))
+    return {name: block(name) for name in names}

@@ -1,10 +1,4 @@
-"""Packs the generator's weights in the form that ``litert.generator`` uses.
-
-Arrays, prefixed with the layer's name in the original network: of an int8 convolution ``levels`` int8
-[outputs, inputs, taps], ``scale`` and ``bias`` [outputs], ``per_step`` and ``zero`` [inputs]; of one after a
-snake also ``alpha`` [inputs] and ``norm``, the first of its norm's channels; of a small one ``weight`` and
-``bias``; and the inverse transform's ``basis``.
-"""
+"""Quantises the generator's convolutions for ``generator_graph``."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from kani.engines.kokoro.litert.packing.layers import Convolution, Layers, Upsampling, residual_blocks
+from kani.engines.kokoro.litert.packing.layers import Upsampling
 from kani.engines.kokoro.litert.packing.weights import DATA, SCALES_FILE, quantise_weight
 from kani.engines.kokoro.network.onnx_model import Array
 
@@ -42,38 +36,19 @@ def load_scales() -> Scales:
         return {name: Scale(data[f"{name}.step"], data[f"{name}.zero"]) for name in names}
 
 
-def pack_generator(layers: Layers, scales: Scales) -> dict[str, npt.NDArray[np.generic]]:
-    """Pack all weights of the generator."""
-    packed: dict[str, npt.NDArray[np.generic]] = {}
+class StaticConvolution(NamedTuple):
+    """A convolution in int8 whose input has fixed levels."""
 
-    def integer(name: str, weight: Array, bias: Array) -> None:
-        scale_of = scales[name]
-        levels, scale = quantise_weight(weight * scale_of.step[:, None])
-        lifted = (_sum_of_taps(levels) @ scale_of.zero) * scale
-        packed[f"{name}.levels"] = levels
-        packed[f"{name}.scale"] = scale
-        packed[f"{name}.bias"] = (bias - lifted).astype(np.float32)
-        packed[f"{name}.per_step"] = 1 / scale_of.step
-        packed[f"{name}.zero"] = scale_of.zero.astype(np.float32)
+    levels: npt.NDArray[np.int8]  # of the weight [outputs, inputs, taps]
+    unit: Array  # value of one level [outputs]
+    bias: Array  # [outputs], less what the input's zeros add
 
-    def small(convolution: Convolution) -> None:
-        packed[f"{convolution.name}.weight"] = convolution.weight
-        packed[f"{convolution.name}.bias"] = convolution.bias
 
-    for stage in layers.stages:
-        up = stage.upsampling
-        integer(up.name, as_two_tap_weight(up), np.tile(up.bias, up.stride))
-        small(stage.source)
-    for block in residual_blocks(layers):
-        for pair in block.pairs:
-            for step in pair:
-                convolution = step.convolution
-                integer(convolution.name, convolution.weight, convolution.bias)
-                packed[f"{convolution.name}.alpha"] = step.snake.alpha
-                packed[f"{convolution.name}.norm"] = np.array(step.snake.norm)
-    small(layers.last)
-    packed["basis"] = layers.basis
-    return packed
+def static_convolution(weight: Array, bias: Array, scale: Scale) -> StaticConvolution:
+    """Quantise a weight [outputs, inputs, taps] for levels of its input."""
+    levels, unit = quantise_weight(weight * scale.step[:, None])
+    lifted = (_sum_of_taps(levels) @ scale.zero) * unit
+    return StaticConvolution(levels, unit, (bias - lifted).astype(np.float32))
 
 
 def _sum_of_taps(levels: npt.NDArray[np.int8]) -> npt.NDArray[np.float64]:

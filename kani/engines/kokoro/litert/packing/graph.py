@@ -11,6 +11,7 @@ else a window contains.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import flatbuffers
 import numpy as np
@@ -23,7 +24,6 @@ Tensor = int
 """A tensor's place in its graph."""
 
 Operator = schema.BuiltinOperator
-_RELU6 = schema.ActivationFunctionType.RELU6
 _NONE = schema.ActivationFunctionType.NONE
 _ROWS, _CHANNELS = 2, 3
 """Axes of a tensor [1, 1, T, C]."""
@@ -49,7 +49,6 @@ class Graph:
         self._shared: dict[tuple[int, ...], Tensor] = {}
 
     def channels(self, tensor: Tensor) -> int:
-        """Number of a tensor's channels."""
         return self._channels[tensor]
 
     def input(self, name: str, channels: int, *, rows: int = -1) -> Tensor:
@@ -66,71 +65,45 @@ class Graph:
 
     def add(self, one: Tensor, other: Tensor) -> Tensor:
         """Add; one of both may have a single row or channel."""
-        return self._binary(Operator.ADD, one, other, _NONE)
+        return self._binary(Operator.ADD, schema.AddOptionsT(), one, other)
 
     def subtract(self, one: Tensor, other: Tensor) -> Tensor:
-        """Subtract ``other`` from ``one``."""
-        return self._binary(Operator.SUB, one, other, _NONE)
+        return self._binary(Operator.SUB, schema.SubOptionsT(), one, other)
 
     def multiply(self, one: Tensor, other: Tensor) -> Tensor:
         """Multiply; one of both may have a single row or channel."""
-        return self._binary(Operator.MUL, one, other, _NONE)
+        return self._binary(Operator.MUL, schema.MulOptionsT(), one, other)
 
     def add_clipped(self, one: Tensor, other: Tensor) -> Tensor:
         """Add and clip to [0, 6], the range of ``fixed_levels``."""
-        return self._binary(Operator.ADD, one, other, _RELU6)
+        return self._binary(
+            Operator.ADD, schema.AddOptionsT(), one, other, schema.ActivationFunctionType.RELU6
+        )
 
     def cosine(self, tensor: Tensor) -> Tensor:
-        """Compute the cosine of each value."""
-        return self._operation(
-            Operator.COS,
-            [tensor],
-            self.channels(tensor),
-            schema.BuiltinOptions.CosOptions,
-            schema.CosOptionsT(),
-        )
+        return self._operation(Operator.COS, [tensor], schema.CosOptionsT())
 
     def sine(self, tensor: Tensor) -> Tensor:
-        """Compute the sine of each value."""
-        return self._operation(Operator.SIN, [tensor], self.channels(tensor))
+        return self._operation(Operator.SIN, [tensor])
 
     def exponential(self, tensor: Tensor) -> Tensor:
-        """Compute e to the power of each value."""
-        return self._operation(
-            Operator.EXP,
-            [tensor],
-            self.channels(tensor),
-            schema.BuiltinOptions.ExpOptions,
-            schema.ExpOptionsT(),
-        )
+        return self._operation(Operator.EXP, [tensor], schema.ExpOptionsT())
 
     def inverse_root(self, tensor: Tensor) -> Tensor:
         """Compute 1 / √x."""
-        return self._operation(Operator.RSQRT, [tensor], self.channels(tensor))
+        return self._operation(Operator.RSQRT, [tensor])
 
     def leaky(self, tensor: Tensor, slope: float) -> Tensor:
         """Multiply negative values by ``slope``."""
         options = schema.LeakyReluOptionsT()
         options.alpha = slope
-        return self._operation(
-            Operator.LEAKY_RELU,
-            [tensor],
-            self.channels(tensor),
-            schema.BuiltinOptions.LeakyReluOptions,
-            options,
-        )
+        return self._operation(Operator.LEAKY_RELU, [tensor], options)
 
     def mean_of_rows(self, tensor: Tensor) -> Tensor:
         """Average the rows [1, 1, 1, C]."""
         options = schema.ReducerOptionsT()
         options.keepDims = True
-        return self._operation(
-            Operator.MEAN,
-            [tensor, self._integers([_ROWS])],
-            self.channels(tensor),
-            schema.BuiltinOptions.ReducerOptions,
-            options,
-        )
+        return self._operation(Operator.MEAN, [tensor, self._integers([_ROWS])], options)
 
     def stack(self, *parts: Tensor) -> Tensor:
         """Concatenate rows."""
@@ -155,13 +128,8 @@ class Graph:
         channels = self.channels(tensor) // parts
         options = schema.ReshapeOptionsT()
         options.newShape = np.array([1, 1, -1, channels], np.int32)
-        return self._operation(
-            Operator.RESHAPE,
-            [tensor, self._integers(options.newShape)],
-            channels,
-            schema.BuiltinOptions.ReshapeOptions,
-            options,
-        )
+        shape = self._integers(options.newShape)
+        return self._operation(Operator.RESHAPE, [tensor, shape], options, channels)
 
     def fixed_levels(self, clipped: Tensor) -> Tensor:
         """Append a row that makes a convolution's range [0, 6]; ``clipped`` is within it.
@@ -188,20 +156,14 @@ class Graph:
         quantisation.scale = np.asarray(scale, np.float32)
         quantisation.zeroPoint = np.zeros(len(scale), np.int64)
         quantisation.quantizedDimension = 0
-        weight = np.ascontiguousarray(levels.transpose(0, 2, 1)[:, np.newaxis])
-        stored = self._constant(weight, levels.shape[1], quantisation)
-        offset = self.constant(np.zeros_like(scale) if bias is None else bias)
-        self._tensors[offset].shape = np.array([len(scale)], np.int32)
-        return self._convolution(tensor, stored, offset, len(scale), dilation, 1, _DYNAMIC_CONVOLUTION)
+        bias = np.zeros_like(scale) if bias is None else bias
+        return self._convolution(
+            tensor, levels, bias, 1, dilation, quantisation=quantisation, version=_DYNAMIC_CONVOLUTION
+        )
 
     def convolve_exactly(self, tensor: Tensor, weight: Array, bias: Array, stride: int = 1) -> Tensor:
         """Convolve in float32, without padding; weight [outputs, inputs, taps], bias [outputs]."""
-        stored = self._constant(
-            np.ascontiguousarray(weight.astype(np.float32).transpose(0, 2, 1)[:, np.newaxis]), weight.shape[1]
-        )
-        offset = self.constant(bias)
-        self._tensors[offset].shape = np.array([len(bias)], np.int32)
-        return self._convolution(tensor, stored, offset, len(bias), 1, stride, 1)
+        return self._convolution(tensor, weight.astype(np.float32), bias, stride)
 
     def finish(self, **outputs: Tensor) -> bytes:
         """Serialise the model."""
@@ -270,40 +232,32 @@ class Graph:
         self,
         code: int,
         inputs: Sequence[Tensor],
-        channels: int,
-        kind: int = 0,
         options: object = None,
+        channels: int | None = None,
         version: int = 1,
     ) -> Tensor:
+        """Append an operation; channels: of its output, if not those of its first input."""
         operator = schema.OperatorT()
         operator.opcodeIndex = self._codes.setdefault((code, version), len(self._codes))
         operator.inputs = list(inputs)
-        output = self._tensor(channels)
+        output = self._tensor(self.channels(inputs[0]) if channels is None else channels)
         operator.outputs = [output]
         if options is not None:
-            operator.builtinOptionsType, operator.builtinOptions = kind, options
+            kind = type(options).__name__.removesuffix("T")
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+            operator.builtinOptions = options
         self._operators.append(operator)
         return output
 
-    def _binary(self, code: int, one: Tensor, other: Tensor, activation: int) -> Tensor:
-        kinds = {
-            Operator.ADD: (schema.AddOptionsT, schema.BuiltinOptions.AddOptions),
-            Operator.SUB: (schema.SubOptionsT, schema.BuiltinOptions.SubOptions),
-            Operator.MUL: (schema.MulOptionsT, schema.BuiltinOptions.MulOptions),
-        }
-        make, kind = kinds[code]
-        options = make()
+    def _binary(self, code: int, options: Any, one: Tensor, other: Tensor, activation: int = _NONE) -> Tensor:
         options.fusedActivationFunction = activation
-        channels = max(self.channels(one), self.channels(other))
-        return self._operation(code, [one, other], channels, kind, options)
+        return self._operation(code, [one, other], options, max(self.channels(one), self.channels(other)))
 
     def _concatenate(self, parts: Sequence[Tensor], axis: int, channels: int) -> Tensor:
         options = schema.ConcatenationOptionsT()
         options.axis = axis
         options.fusedActivationFunction = _NONE
-        return self._operation(
-            Operator.CONCATENATION, parts, channels, schema.BuiltinOptions.ConcatenationOptions, options
-        )
+        return self._operation(Operator.CONCATENATION, parts, options, channels)
 
     def _slice(
         self, tensor: Tensor, axis: int, first: int, end: int, channels: int, *, to_end: bool
@@ -314,34 +268,27 @@ class Graph:
         options = schema.StridedSliceOptionsT()
         options.beginMask = all_but_axis
         options.endMask = all_but_axis | (1 << axis if to_end else 0)
-        return self._operation(
-            Operator.STRIDED_SLICE,
-            [tensor, self._integers(begin), self._integers(until), self._integers([1] * 4)],
-            channels,
-            schema.BuiltinOptions.StridedSliceOptions,
-            options,
-        )
+        places = [self._integers(each) for each in (begin, until, [1] * 4)]
+        return self._operation(Operator.STRIDED_SLICE, [tensor, *places], options, channels)
 
     def _convolution(
         self,
         tensor: Tensor,
-        weight: Tensor,
-        bias: Tensor,
-        outputs: int,
-        dilation: int,
+        weight: npt.NDArray[np.generic],
+        bias: Array,
         stride: int,
-        version: int,
+        dilation: int = 1,
+        *,
+        quantisation: schema.QuantizationParametersT | None = None,
+        version: int = 1,
     ) -> Tensor:
+        stored = np.ascontiguousarray(weight.transpose(0, 2, 1)[:, np.newaxis])
+        kernel, offset = self._constant(stored, weight.shape[1], quantisation), self.constant(bias)
+        self._tensors[offset].shape = np.array([len(bias)], np.int32)
         options = schema.Conv2DOptionsT()
         options.padding = schema.Padding.VALID
         options.strideW, options.strideH = stride, 1
         options.dilationWFactor, options.dilationHFactor = dilation, 1
         options.fusedActivationFunction = _NONE
-        return self._operation(
-            Operator.CONV_2D,
-            [tensor, weight, bias],
-            outputs,
-            schema.BuiltinOptions.Conv2DOptions,
-            options,
-            version,
-        )
+        inputs = [tensor, kernel, offset]
+        return self._operation(Operator.CONV_2D, inputs, options, len(bias), version)
