@@ -82,12 +82,16 @@ class Settings(PluginSettings):
 
 def _build(settings: Settings, server: ServerSettings) -> Protocol:
     from kani.protocols.elevenlabs.protocol import protocol
-    from kani.protocols.elevenlabs.relay.settings import RelaySettings
     from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 
     return protocol(
-        ElevenLabsSettings(server.max_text or MAX_TEXT, settings.voices, settings.times),
-        RelaySettings(server.setting("elevenlabs_voice_id"), settings.relay_logs),
+        ElevenLabsSettings(
+            server.max_text or MAX_TEXT,
+            settings.voices,
+            settings.times,
+            relay_voice=server.setting("elevenlabs_voice_id"),
+            relay_logs=settings.relay_logs,
+        )
     )
 
 

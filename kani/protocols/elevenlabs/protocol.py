@@ -16,7 +16,8 @@ from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.http.voices import voice_routes
 from kani.protocols.elevenlabs.realtime import routes as realtime_paths
 from kani.protocols.elevenlabs.relay import connection
-from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
+from kani.protocols.elevenlabs.relay.queue import RelayState
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
@@ -26,9 +27,10 @@ PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
 
 
-def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Protocol:
+def protocol(settings: ElevenLabsSettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
     state, tokens = RelayState(), SingleUseTokens()
+    logs = RelayLogs(settings.relay_logs) if settings.relay_logs is not None else None
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -42,7 +44,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
             *tokens.routes(),
             *websocket_paths.routes(service, settings),
             *realtime_paths.routes(service),
-            *connection.routes(service, settings, relay_settings, state),
+            *connection.routes(service, settings, state, logs),
         ]
 
     return Protocol(
@@ -54,7 +56,7 @@ def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Pro
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(),
-        saves=[f"the relay's texts in {folder.absolute()}" for folder in relay_settings.folders],
+        saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,
         calls=lambda: call_group(settings),
     )
