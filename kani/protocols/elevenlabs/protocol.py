@@ -9,10 +9,8 @@ from starlette.routing import BaseRoute
 from kani.protocols.elevenlabs.errors import error_body
 from kani.protocols.elevenlabs.http.calls import call_group
 from kani.protocols.elevenlabs.http.lists import list_routes
+from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
-from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
-from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
-from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.http.voices import voice_routes
 from kani.protocols.elevenlabs.realtime import routes as realtime_paths
 from kani.protocols.elevenlabs.relay import connection
@@ -34,10 +32,8 @@ def protocol(settings: ElevenLabsSettings) -> Protocol:
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
-        budget = whole_answer_budget()
         return [
-            *speech_routes(service, settings, budget),
-            *dialogue_routes(service, settings, budget),
+            *speech_routes(service, settings),
             *list_routes(service, settings),
             *voice_routes(service, settings),
             *speech_to_text_routes(service),

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from kani.core.audio.encoding import AudioFormat
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
-from kani.protocols.elevenlabs.http.body import SpeechFields
-from kani.protocols.elevenlabs.http.dialogue_body import DialogueFields
+from kani.protocols.elevenlabs.http.body import DialogueFields, SpeechFields
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.calls.call import (
