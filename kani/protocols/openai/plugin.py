@@ -15,9 +15,8 @@ MAX_TEXT = 100_000
 
 def _build(_: PluginSettings, server: ServerSettings) -> Protocol:
     from kani.protocols.openai.protocol import protocol
-    from kani.protocols.openai.settings import OpenAISettings
 
-    return protocol(OpenAISettings(server.max_text or MAX_TEXT, server.setting("llm_instructions")))
+    return protocol(server.max_text or MAX_TEXT, server.setting("llm_instructions"))
 
 
 PROTOCOL = ProtocolPlugin("openai", PluginSettings, _build)

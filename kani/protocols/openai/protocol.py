@@ -12,7 +12,6 @@ from kani.protocols.openai.errors import error_body
 from kani.protocols.openai.lists import list_paths, list_routes
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file, speech_routes
 from kani.protocols.openai.transcription import longest_bodies, transcription_routes
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
@@ -40,16 +39,21 @@ _NOT_SERVED = {
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 
 
-def protocol(settings: OpenAISettings) -> Protocol:
+def protocol(max_text: int, instructions: str) -> Protocol:
+    """Return the protocol.
+
+    max_text: characters of one input; instructions: of the language model, for Realtime's clients that give
+    none.
+    """
     keys = EphemeralKeys()
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
         return [
-            *speech_routes(service, settings),
+            *speech_routes(service, max_text),
             *list_routes(service),
             *transcription_routes(service),
-            *realtime_routes(context, settings, keys),
+            *realtime_routes(context, instructions, keys),
         ]
 
     return Protocol(
@@ -59,7 +63,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**longest_bodies(), audio_file.PATH: audio_file.MAX_BYTES},
-        calls=lambda: call_group(settings),
+        calls=lambda: call_group(max_text),
     )
 
 

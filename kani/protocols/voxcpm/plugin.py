@@ -51,10 +51,9 @@ class Settings(PluginSettings):
 
 def _build(settings: Settings, server: ServerSettings) -> Protocol:
     from kani.protocols.voxcpm.protocol import protocol
-    from kani.protocols.voxcpm.settings import VoxCPMSettings
 
     hosts = frozenset(host.lower() for host in settings.recording_hosts)
-    return protocol(VoxCPMSettings(server.max_text or MAX_TEXT, settings.voice_dir, hosts))
+    return protocol(server.max_text or MAX_TEXT, settings.voice_dir, hosts)
 
 
 PROTOCOL = ProtocolPlugin("voxcpm", Settings, _build)

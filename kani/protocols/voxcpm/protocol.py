@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -16,7 +17,6 @@ from kani.protocols.voxcpm.http import http_routes
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.request import SharedState
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 
 log = logging.getLogger(__package__)
@@ -32,31 +32,35 @@ MAX_MESSAGE_BYTES = 1 << 20
 """Limit of the VoxCPM server on a message of its WebSocket."""
 
 
-def protocol(settings: VoxCPMSettings) -> Protocol:
-    """Return the protocol, with the VoxCPM server's ports and limit on messages."""
+def protocol(max_text: int, voice_dir: Path | None, recording_hosts: frozenset[str]) -> Protocol:
+    """Return the protocol, with the VoxCPM server's ports and limit on messages.
+
+    max_text: characters of one request; voice_dir: folder of recorded voices; recording_hosts: those, "name"
+    or "name:port", that prompt_wav_url may name.
+    """
+
+    def routes(context: Context) -> list[BaseRoute]:
+        if voice_dir is not None and not voice_dir.is_dir():
+            log.warning("there is no voice folder %s (KANI_VOICE_DIR)", voice_dir)
+        folder = VoiceFolder(voice_dir)
+        ports = [context.ports[port.name] for port in PORTS if port.name in context.ports]
+        shared = SharedState(
+            context.service,
+            max_text,
+            VoxCPMMetrics(context.registry),
+            folder,
+            RemoteRecordings(recording_hosts),
+            MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
+        )
+
+        async def speech(websocket: WebSocket) -> None:
+            await serve(websocket, shared)
+
+        return [WebSocketRoute(PATH, speech), *http_routes(context.service, max_text, folder, ports)]
+
     return Protocol(
-        lambda context: _routes(context, settings),
+        routes,
         ports=PORTS,
         max_message={PATH: MAX_MESSAGE_BYTES},
         calls=call_group,
     )
-
-
-def _routes(context: Context, settings: VoxCPMSettings) -> list[BaseRoute]:
-    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
-        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
-    folder = VoiceFolder(settings.voice_dir)
-    ports = [context.ports[port.name] for port in PORTS if port.name in context.ports]
-    shared = SharedState(
-        context.service,
-        settings,
-        VoxCPMMetrics(context.registry),
-        folder,
-        RemoteRecordings(settings.recording_hosts),
-        MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
-    )
-
-    async def speech(websocket: WebSocket) -> None:
-        await serve(websocket, shared)
-
-    return [WebSocketRoute(PATH, speech), *http_routes(context.service, settings, folder, ports)]

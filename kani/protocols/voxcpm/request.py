@@ -27,7 +27,6 @@ from kani.protocols.voxcpm.messages import failure_for, progress
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.params import RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Options, Params
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 
 PROTOCOL = "voxcpm"
@@ -39,7 +38,7 @@ CHUNKS_PER_PROGRESS = 5
 @dataclass(frozen=True, slots=True)
 class SharedState:
     service: SpeechService
-    settings: VoxCPMSettings
+    max_text: int  # characters of one request
     metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings

@@ -69,10 +69,9 @@ class Settings(PluginSettings):
 def _build(settings: Settings, server: ServerSettings) -> Protocol:
     from kani.core.request import MAX_TEXT
     from kani.protocols.wyoming.protocol import protocol
-    from kani.protocols.wyoming.settings import WyomingSettings
 
     max_text = server.max_text or MAX_TEXT
-    return protocol(WyomingSettings(server.version, max_text, settings.end_of_speech))
+    return protocol(server.version, max_text, end_of_speech=settings.end_of_speech)
 
 
 PROTOCOL = ProtocolPlugin("wyoming", Settings, _build)

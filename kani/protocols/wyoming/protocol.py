@@ -9,10 +9,24 @@ from kani.protocols.wyoming.connection import Connection
 from kani.protocols.wyoming.discovery import advertised
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES
 from kani.protocols.wyoming.info import Description
-from kani.protocols.wyoming.settings import WyomingSettings
 
 
-def protocol(settings: WyomingSettings) -> Protocol:
+def protocol(version: str, max_text: int, *, end_of_speech: bool) -> Protocol:
+    """Return the protocol.
+
+    version: of this server; max_text: characters of one request; end_of_speech: whether every command is
+    ended where its speech ends, without being asked.
+    """
+
+    def serve_with(context: Context) -> ServeStream:
+        service = context.service
+        description = Description(service, version, end_of_speech=end_of_speech)
+
+        def serve(stream: ByteStream) -> Awaitable[None]:
+            return Connection(stream, service, description, max_text, end_of_speech=end_of_speech).run()
+
+        return serve
+
     return Protocol(
         lambda _: [],
         streams=(
@@ -23,18 +37,8 @@ def protocol(settings: WyomingSettings) -> Protocol:
                 allow="wyoming_allow",
                 # The first byte of a line is read by itself.
                 max_line=MAX_LINE_BYTES - 1,
-                serve=lambda context: _serve(context, settings),
+                serve=serve_with,
                 advertise=advertised,
             ),
         ),
     )
-
-
-def _serve(context: Context, settings: WyomingSettings) -> ServeStream:
-    service = context.service
-    description = Description(service, settings.version, end_of_speech=settings.end_of_speech)
-
-    def serve(stream: ByteStream) -> Awaitable[None]:
-        return Connection(stream, service, description, settings).run()
-
-    return serve
