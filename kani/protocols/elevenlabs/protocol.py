@@ -12,8 +12,8 @@ from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
 from kani.protocols.elevenlabs.http.voices import voice_routes
-from kani.protocols.elevenlabs.realtime import routes as realtime_paths
-from kani.protocols.elevenlabs.relay import connection
+from kani.protocols.elevenlabs.realtime import connection as realtime
+from kani.protocols.elevenlabs.relay import connection as relay
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import RelayState
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
@@ -39,16 +39,14 @@ def protocol(settings: ElevenLabsSettings) -> Protocol:
             *speech_to_text_routes(service),
             *tokens.routes(),
             *websocket_paths.routes(service, settings),
-            *realtime_paths.routes(service),
-            *connection.routes(service, settings, state, logs),
+            *realtime.routes(service),
+            *relay.routes(service, settings, state, logs),
         ]
 
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(
-            *(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime_paths.PATH),
-        ),
+        key_in_first_message=(*(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH),),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(),

@@ -23,10 +23,9 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.characters import FormsClock, TimedForms
 from kani.core.types import Boundary, Span, SpeechChunk, SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.protocols.elevenlabs.errors import UnknownSpeaker
+from kani.protocols.elevenlabs.errors import UnknownSpeaker, endpoint
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.http.body import SpeechBody, parse_dialogue, parse_text
-from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint
 from kani.protocols.elevenlabs.http.timestamps import alignment_fields, audio_line, audio_with_fields
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
@@ -40,6 +39,7 @@ from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, be
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
 
 PROTOCOL = "elevenlabs"
+TASK_NAME = "elevenlabs request"
 TEXT_PATH = "/v1/text-to-speech/{voice_id}"
 DIALOGUE_PATH = "/v1/text-to-dialogue"
 
