@@ -7,9 +7,8 @@ from starlette.routing import BaseRoute
 from kani.protocols.kani.calls import call_group
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import whole_answer_budget
 
 
 def protocol(max_text: int) -> Protocol:
@@ -20,6 +19,6 @@ def protocol(max_text: int) -> Protocol:
 
 
 def _routes(context: Context) -> list[BaseRoute]:
-    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use tts_stream_request or /stream-tts")
+    whole_answers = whole_answer_budget("use tts_stream_request or /stream-tts")
     service = context.service
     return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]

@@ -28,9 +28,9 @@ from kani.core.errors import (
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.voxcpm.params import RANGES
 from kani.protocols.voxcpm.request import PROTOCOL
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder

@@ -8,9 +8,8 @@ from pathlib import Path
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import whole_answer_budget
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes
@@ -50,7 +49,7 @@ def protocol(max_text: int, voice_dir: Path | None, recording_hosts: frozenset[s
             VoxCPMMetrics(context.registry),
             folder,
             RemoteRecordings(recording_hosts),
-            MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
+            whole_answer_budget("use mode 'streaming'"),
         )
 
         async def speech(websocket: WebSocket) -> None:

@@ -18,8 +18,8 @@ from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
+from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.whole_answer import WholeAnswer
 from kani.protocols.voxcpm import frames, messages
 from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
@@ -42,7 +42,7 @@ class SharedState:
     metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings
-    whole_answer_budget: MemoryBudget
+    whole_answer_budget: Budget
 
 
 @dataclass(frozen=True, slots=True)

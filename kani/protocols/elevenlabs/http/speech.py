@@ -29,14 +29,14 @@ from kani.protocols.elevenlabs.http.body import SpeechBody, parse_dialogue, pars
 from kani.protocols.elevenlabs.http.timestamps import alignment_fields, audio_line, audio_with_fields
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
+from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 PROTOCOL = "elevenlabs"
 TASK_NAME = "elevenlabs request"
@@ -138,7 +138,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
 
     Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504.
     """
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for /stream")
+    budget = whole_answer_budget("ask for /stream")
 
     async def whole(request: Request, *, timed: bool) -> Response:
         """Answer with the audio file, or with JSON that has its times too."""

@@ -28,9 +28,9 @@ from kani.protocols.elevenlabs.http.speech import PROTOCOL, TASK_NAME
 from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads, FileTooLarge
+from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.text import foreign
 
 PATH = "/v1/speech-to-text"

@@ -23,11 +23,11 @@ from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import UNUSED, about
-from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""
@@ -51,7 +51,7 @@ class CaptionedFields(SpeechFields, kw_only=True):
 
 
 def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
+    budget = whole_answer_budget("ask for it as a stream")
 
     async def captions(request: Request) -> Response:
         given = read_object(await request.body())
