@@ -12,21 +12,30 @@ from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
 from kani.protocols.elevenlabs.http.voices import voice_routes
+from kani.protocols.elevenlabs.plugin import Settings
 from kani.protocols.elevenlabs.realtime import connection as realtime
 from kani.protocols.elevenlabs.relay import connection as relay
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.queue import RelayState
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
 
 
-def protocol(settings: ElevenLabsSettings) -> Protocol:
+def protocol(given: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
+    settings = ElevenLabsSettings(
+        server.max_text or MAX_TEXT,
+        given.voices,
+        given.times,
+        relay_voice=server.setting("elevenlabs_voice_id"),
+        relay_logs=given.relay_logs,
+    )
     state, tokens = RelayState(), SingleUseTokens()
     logs = RelayLogs(settings.relay_logs) if settings.relay_logs is not None else None
 

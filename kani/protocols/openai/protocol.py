@@ -6,6 +6,7 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.openai import realtime
 from kani.protocols.openai.calls import call_group
 from kani.protocols.openai.errors import error_body
@@ -14,8 +15,10 @@ from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
 from kani.protocols.openai.speech import audio_file, speech_routes
 from kani.protocols.openai.transcription import longest_bodies, transcription_routes
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
+MAX_TEXT = 100_000
 PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
 """Prefixes of the protocol's paths, those that are not served included."""
 
@@ -39,13 +42,8 @@ _NOT_SERVED = {
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 
 
-def protocol(max_text: int, instructions: str) -> Protocol:
-    """Return the protocol.
-
-    max_text: characters of one input; instructions: of the language model, for Realtime's clients that give
-    none.
-    """
-    keys = EphemeralKeys()
+def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
+    keys, max_text = EphemeralKeys(), server.max_text or MAX_TEXT
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -53,7 +51,7 @@ def protocol(max_text: int, instructions: str) -> Protocol:
             *speech_routes(service, max_text),
             *list_routes(service),
             *transcription_routes(service),
-            *realtime_routes(context, instructions, keys),
+            *realtime_routes(context, server.setting("llm_instructions"), keys),
         ]
 
     return Protocol(

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
 from kani.protocols.shared.whole_answer import whole_answer_budget
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
+from kani.protocols.voxcpm.plugin import Settings
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.request import SharedState
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
@@ -21,6 +22,7 @@ from kani.protocols.voxcpm.voice_folder import VoiceFolder
 log = logging.getLogger(__package__)
 
 PATH = "/tts"
+MAX_TEXT = 5000
 PORTS = (
     CompatPort("voxcpm_port", "ws", "VoxCPM", PATH),
     CompatPort("voxcpm_port", "http", "VoxCPM's page", after=1),
@@ -31,12 +33,10 @@ MAX_MESSAGE_BYTES = 1 << 20
 """Limit of the VoxCPM server on a message of its WebSocket."""
 
 
-def protocol(max_text: int, voice_dir: Path | None, recording_hosts: frozenset[str]) -> Protocol:
-    """Return the protocol, with the VoxCPM server's ports and limit on messages.
-
-    max_text: characters of one request; voice_dir: folder of recorded voices; recording_hosts: those, "name"
-    or "name:port", that prompt_wav_url may name.
-    """
+def protocol(settings: Settings, server: ServerSettings) -> Protocol:
+    """Return the protocol, with the VoxCPM server's ports and limit on messages."""
+    max_text, voice_dir = server.max_text or MAX_TEXT, settings.voice_dir
+    recording_hosts = frozenset(host.lower() for host in settings.recording_hosts)
 
     def routes(context: Context) -> list[BaseRoute]:
         if voice_dir is not None and not voice_dir.is_dir():

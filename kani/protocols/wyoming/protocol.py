@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from kani.core.request import MAX_TEXT
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import ByteStream, Context, Protocol, ServeStream, StreamPort
 from kani.protocols.wyoming.connection import Connection
 from kani.protocols.wyoming.discovery import advertised
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES
 from kani.protocols.wyoming.info import Description
+from kani.protocols.wyoming.plugin import Settings
 
 
-def protocol(version: str, max_text: int, *, end_of_speech: bool) -> Protocol:
-    """Return the protocol.
-
-    version: of this server; max_text: characters of one request; end_of_speech: whether every command is
-    ended where its speech ends, without being asked.
-    """
+def protocol(settings: Settings, server: ServerSettings) -> Protocol:
+    max_text, end_of_speech = server.max_text or MAX_TEXT, settings.end_of_speech
 
     def serve_with(context: Context) -> ServeStream:
         service = context.service
-        description = Description(service, version, end_of_speech=end_of_speech)
+        description = Description(service, server.version, end_of_speech=end_of_speech)
 
         def serve(stream: ByteStream) -> Awaitable[None]:
             return Connection(stream, service, description, max_text, end_of_speech=end_of_speech).run()
