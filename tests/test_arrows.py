@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_780,
-    "kani/cli": 2_600,
-    "kani/composition": 1_715,
+    "kani/books": 1_778,
+    "kani/cli": 2_594,
+    "kani/composition": 1_714,
     "kani/core": 14_295,
-    "kani/engines": 29_000,
+    "kani/engines": 28_782,
     "kani/library": 1_160,
-    "kani/protocols": 22_575,
-    "kani/ray": 790,
+    "kani/protocols": 22_115,
+    "kani/ray": 748,
     "kani/runtime": 3_864,
-    "kani/server": 4_730,
+    "kani/server": 4_727,
     "kani/text": 18_949,
     "tests": 70_000,
     "benchmarks": 8_970,
-    "tools": 4_250,
+    "tools": 4_245,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""

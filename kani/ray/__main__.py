@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import fields
 
 # Before Ray is imported: it reports nothing, and its start on a busy machine takes longer than it allows.
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -25,6 +26,9 @@ from kani.ray import application
 
 CANNOT_START, USAGE = 1, 2
 
+OPTIONS = [field for field in fields(application.Plan) if field.metadata]
+"""Fields of a plan that the command line gives; each knows its option."""
+
 ENGINES = "kokoro, kani, espeak, pocket, voxcpm or kyutai"
 
 
@@ -40,49 +44,12 @@ def parser() -> argparse.ArgumentParser:
     commands = options.add_subparsers(dest="command", required=True, metavar="COMMAND")
     up = commands.add_parser("up", help="deploy, or update what is deployed", allow_abbrev=False)
     up.add_argument("--engine", required=True, metavar="NAME", help=ENGINES)
-    up.add_argument("--replicas", type=int, default=1, metavar="N", help="engine replicas (default 1)")
-    up.add_argument(
-        "--max-replicas", type=int, default=0, metavar="N", help="scale up to N with the utterances"
-    )
-    up.add_argument("--fronts", type=int, default=1, metavar="N", help="servers (default 1)")
     up.add_argument("--host", metavar="ADDRESS", help="address on which the servers listen")
     up.add_argument(
         "--port", metavar="PORT", help="port of the first server of a node; the next has the next"
     )
-    up.add_argument("--cpus", type=float, default=1.0, metavar="N", help="cores of a replica (default 1)")
-    up.add_argument("--gpus", type=float, default=0.0, metavar="N", help="GPUs of a replica (default 0)")
-    up.add_argument(
-        "--recognizer-replicas",
-        type=int,
-        default=0,
-        metavar="N",
-        help="replicas of KANI_RECOGNIZER (default 0: each server recognises by itself)",
-    )
-    up.add_argument(
-        "--recognizer-cpus", type=float, default=1.0, metavar="N", help="cores of each of them (default 1)"
-    )
-    up.add_argument(
-        "--recognizer-gpus", type=float, default=0.0, metavar="N", help="GPUs of each of them (default 0)"
-    )
-    up.add_argument(
-        "--load", type=float, default=0.6, metavar="X", help="utterances for each slot (default 0.6)"
-    )
-    up.add_argument(
-        "--upscale-seconds", type=float, default=10.0, metavar="S", help="of more load (default 10)"
-    )
-    up.add_argument(
-        "--downscale-seconds", type=float, default=300.0, metavar="S", help="of less load (default 300)"
-    )
-    up.add_argument(
-        "--drain-seconds",
-        type=float,
-        default=60.0,
-        metavar="S",
-        help="for the utterances of a replica that stops",
-    )
-    up.add_argument(
-        "--surge", action="store_true", help="update by starting new replicas before old ones are stopped"
-    )
+    for option in OPTIONS:
+        up.add_argument(option.metadata["option"], dest=option.name, **option.metadata["parsing"])
     up.add_argument(
         "--local", action="store_true", help="start a cluster for this command, even beside another"
     )
@@ -109,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _complain(str(error), USAGE)
     if chosen.engine in ("auto", "remote", "elevenlabs"):
         return _complain(f"--engine: a replica serves one engine: {ENGINES}", USAGE)
-    if given.recognizer_replicas and chosen.recognizer in ("none", "remote"):
+    if given.recognizers and chosen.recognizer in ("none", "remote"):
         return _complain("--recognizer-replicas: set KANI_RECOGNIZER=whisper, transcribe or kyutai", USAGE)
     if not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
         return _complain(
@@ -120,19 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         plan = application.Plan(
             engine=chosen.engine,
-            replicas=given.replicas,
-            max_replicas=given.max_replicas,
-            recognizers=given.recognizer_replicas,
-            fronts=given.fronts,
-            load=given.load,
-            upscale_s=given.upscale_seconds,
-            downscale_s=given.downscale_seconds,
-            drain_s=given.drain_seconds,
-            cpus=given.cpus,
-            gpus=given.gpus,
-            recognizer_cpus=given.recognizer_cpus,
-            recognizer_gpus=given.recognizer_gpus,
-            surge=given.surge,
+            **{option.name: getattr(given, option.name) for option in OPTIONS},
             shutdown_s=chosen.shutdown_seconds,
             environment=environment,
         )

@@ -42,32 +42,41 @@ LOOK_BACK_S = 5.0
 """Seconds over which the load is averaged."""
 
 
+def _option(name: str, default: Any, about: str, metavar: str | None = None) -> Any:
+    """Return a field of a plan that an option of ``up`` sets; about and metavar: for its help."""
+    kind = {"action": "store_true"} if default is False else {"type": type(default), "metavar": metavar}
+    return field(
+        default=default, metadata={"option": name, "parsing": {"help": about, "default": default} | kind}
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The shape of an application."""
+    """The shape of an application; recognizers: replicas. Without any, each front recognises by itself.
+
+    The number of replicas is fixed, unless ``max_replicas`` is more. Another number has to be needed for the
+    seconds of ``upscale_s`` and ``downscale_s``.
+    """
 
     engine: str
-    replicas: int = 1
-    max_replicas: int = 0
-    """Above ``replicas`` it scales with the utterances; otherwise the number is fixed."""
-    recognizers: int = 0
-    """Recogniser replicas; without any, each front recognises by itself."""
-    fronts: int = 1
-    load: float = 0.6
-    """Utterances for each slot that the scaling aims at."""
-    upscale_s: float = 10.0
-    downscale_s: float = 300.0
-    """Another number of replicas has to be needed for so many seconds."""
-    drain_s: float = 60.0
-    """Most seconds for the utterances of a replica that is stopped."""
-    cpus: float = 1.0
-    gpus: float = 0.0
-    """GPUs of each engine replica."""
-    recognizer_cpus: float = 1.0
-    recognizer_gpus: float = 0.0
-    """GPUs of each recogniser replica."""
-    surge: bool = False
-    """True if an update starts the new replica before it stops the old one."""
+    replicas: int = _option("--replicas", 1, "engine replicas (default 1)", "N")
+    max_replicas: int = _option("--max-replicas", 0, "scale up to N with the utterances", "N")
+    fronts: int = _option("--fronts", 1, "servers (default 1)", "N")
+    cpus: float = _option("--cpus", 1.0, "cores of a replica (default 1)", "N")
+    gpus: float = _option("--gpus", 0.0, "GPUs of a replica (default 0)", "N")
+    recognizers: int = _option(
+        "--recognizer-replicas",
+        0,
+        "replicas of KANI_RECOGNIZER (default 0: each server recognises by itself)",
+        "N",
+    )
+    recognizer_cpus: float = _option("--recognizer-cpus", 1.0, "cores of each of them (default 1)", "N")
+    recognizer_gpus: float = _option("--recognizer-gpus", 0.0, "GPUs of each of them (default 0)", "N")
+    load: float = _option("--load", 0.6, "utterances for each slot (default 0.6)", "X")
+    upscale_s: float = _option("--upscale-seconds", 10.0, "of more load (default 10)", "S")
+    downscale_s: float = _option("--downscale-seconds", 300.0, "of less load (default 300)", "S")
+    drain_s: float = _option("--drain-seconds", 60.0, "for the utterances of a replica that stops", "S")
+    surge: bool = _option("--surge", False, "update by starting new replicas before old ones are stopped")
     shutdown_s: float = 8.0
     """Seconds that a front has for its sessions, as in the settings."""
     environment: dict[str, str] = field(default_factory=dict)

@@ -14,8 +14,7 @@ from kani.core.diarization.turns import SpeakerTurn, divide_by_speaker
 from kani.core.subtitles.files import speaker_name
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.http.speech_to_text import describe_transcript
-from kani.protocols.elevenlabs.http.transcription_form import TranscriptionForm
+from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionForm, describe_transcript
 from kani.protocols.openai.transcription.answers import json_answer, plain_answer
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.openai.transcription.params import TranscriptionParams

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from kani.books.as_json import UNREADABLE, UNWRITABLE
 from kani.books.reading import ENDINGS
 from kani.core.errors import Reason
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import RequestError
+from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.runtime.child_process import python_command, run_process
 
 log = logging.getLogger(__package__)

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
-
-
-def _build(_: PluginSettings, server: ServerSettings) -> Protocol:
-    from kani.protocols.books_api.protocol import protocol
-
-    return protocol()
-
-
-PROTOCOL = ProtocolPlugin("books_api", PluginSettings, _build)
+PROTOCOL = ProtocolPlugin("books_api", PluginSettings, built_by("kani.protocols.books_api.protocol:protocol"))

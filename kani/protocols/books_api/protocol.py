@@ -18,10 +18,12 @@ from starlette.routing import BaseRoute, Route
 from kani.books import audio_file
 from kani.books.reading import ENDINGS
 from kani.core.service import SpeechService
+from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.books_api.audiobooks import MAX_CHARACTERS, Audiobooks
 from kani.protocols.books_api.calls import call_group
 from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME, read, take_place
 from kani.protocols.shared.errors import RequestError, answering
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol, plain_refusal
 from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
 
@@ -35,7 +37,7 @@ WAIT_S = 2.0
 """Most seconds of the wait for a place, which is free a moment after a book was sent."""
 
 
-def protocol() -> Protocol:
+def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
     """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
     return Protocol(
         lambda context: routes(context.service),

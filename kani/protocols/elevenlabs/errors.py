@@ -1,4 +1,4 @@
-"""Error answers of ElevenLabs' HTTP API: statuses, codes and bodies."""
+"""Answers of ElevenLabs' HTTP API: JSON, and the statuses, codes and bodies of errors."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from kani.core.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
+from kani.protocols.shared.errors import Handler, answering
 
 VALIDATION_ERROR = "validation_error"
 
@@ -103,10 +104,25 @@ class Unprocessable(Exception):
         self.errors = list(errors)
 
 
+def endpoint(handler: Handler) -> Handler:
+    """Wrap a handler so that its errors become a status and a ``detail``."""
+    return answering(handler, _refuse, Unprocessable, SpeechError)
+
+
+def _refuse(error: Unprocessable | SpeechError) -> Response:
+    if isinstance(error, Unprocessable):
+        return json_response({"detail": error.errors}, 422)
+    return error_response(error)
+
+
+def json_response(content: Any, status: int = 200) -> Response:
+    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape."""
+    return Response(json.dumps(content), status, {"cache-control": "no-cache"}, "application/json")
+
+
 def error_response(error: SpeechError) -> Response:
     detail = error_detail(error)
     headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
-    # ASCII: an unpaired surrogate in a client's text comes back as the same JSON escape.
     body = json.dumps({"detail": detail.as_json(request_ids.current())})
     return Response(body, detail.status, headers, "application/json")
 

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
 from kani.engines.plugin_settings import LOWER, PluginSettings, is_true, paired, setting
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 
 ELEVENLABS = "ElevenLabs' protocol"
 RELAY = "The relay"
-MAX_TEXT = 40_000
 
 ORIGINAL_RELAY = ("ELEVEN_API_KEY", "ELEVEN_VOICE_ID", "LIVEKIT_API_KEY", "LIVEKIT_API_SECRET")
 """Variables that the original relay requires. It stores what it speaks; so does a server with all of them."""
@@ -80,15 +76,4 @@ class Settings(PluginSettings):
         return {"relay_logs": LOGS_FOLDER} if stores else {}
 
 
-def _build(settings: Settings, server: ServerSettings) -> Protocol:
-    from kani.protocols.elevenlabs.protocol import protocol
-    from kani.protocols.elevenlabs.relay.settings import RelaySettings
-    from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-
-    return protocol(
-        ElevenLabsSettings(server.max_text or MAX_TEXT, settings.voices, settings.times),
-        RelaySettings(server.setting("elevenlabs_voice_id"), settings.relay_logs),
-    )
-
-
-PROTOCOL = ProtocolPlugin("elevenlabs", Settings, _build)
+PROTOCOL = ProtocolPlugin("elevenlabs", Settings, built_by("kani.protocols.elevenlabs.protocol:protocol"))

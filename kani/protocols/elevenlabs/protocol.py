@@ -9,52 +9,57 @@ from starlette.routing import BaseRoute
 from kani.protocols.elevenlabs.errors import error_body
 from kani.protocols.elevenlabs.http.calls import call_group
 from kani.protocols.elevenlabs.http.lists import list_routes
+from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.http.speech_to_text import longest_body, speech_to_text_routes
-from kani.protocols.elevenlabs.http.text_to_dialogue import dialogue_routes
-from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
-from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
 from kani.protocols.elevenlabs.http.voices import voice_routes
-from kani.protocols.elevenlabs.realtime import routes as realtime_paths
-from kani.protocols.elevenlabs.relay import connection
-from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
+from kani.protocols.elevenlabs.plugin import Settings
+from kani.protocols.elevenlabs.realtime import connection as realtime
+from kani.protocols.elevenlabs.relay import connection as relay
+from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
+from kani.protocols.elevenlabs.relay.queue import RelayState
+from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
 
 
-def protocol(settings: ElevenLabsSettings, relay_settings: RelaySettings) -> Protocol:
+def protocol(given: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
+    settings = ElevenLabsSettings(
+        server.max_text or MAX_TEXT,
+        given.voices,
+        given.times,
+        relay_voice=server.setting("elevenlabs_voice_id"),
+        relay_logs=given.relay_logs,
+    )
     state, tokens = RelayState(), SingleUseTokens()
+    logs = RelayLogs(settings.relay_logs) if settings.relay_logs is not None else None
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
-        budget = whole_answer_budget()
         return [
-            *speech_routes(service, settings, budget),
-            *dialogue_routes(service, settings, budget),
+            *speech_routes(service, settings),
             *list_routes(service, settings),
             *voice_routes(service, settings),
             *speech_to_text_routes(service),
             *tokens.routes(),
             *websocket_paths.routes(service, settings),
-            *realtime_paths.routes(service),
-            *connection.routes(service, settings, relay_settings, state),
+            *realtime.routes(service),
+            *relay.routes(service, settings, state, logs),
         ]
 
     return Protocol(
         routes,
         ports=(CompatPort("relay_port", "ws", "relay"),),
-        key_in_first_message=(
-            *(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime_paths.PATH),
-        ),
+        key_in_first_message=(*(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH),),
         temporary_keys=tokens.keys,
         refusals=dict.fromkeys(PREFIXES, _refusal_body),
         max_body=longest_body(),
-        saves=[f"the relay's texts in {folder.absolute()}" for folder in relay_settings.folders],
+        saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,
         calls=lambda: call_group(settings),
     )

@@ -1,16 +1,19 @@
-"""Settings of ElevenLabs' protocol."""
+"""Settings of ElevenLabs' protocol, and of the relay's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
+
+MAX_TEXT = 40_000
 
 
 @dataclass(frozen=True, slots=True)
 class ElevenLabsSettings:
-    """Settings of the HTTP calls and the WebSockets."""
-
-    max_text: int = 40_000  # characters of one request, or of one WebSocket context
+    max_text: int = MAX_TEXT  # characters of one request, or of one WebSocket context
     voices: Mapping[str, str] = field(default_factory=dict)  # this server's voices by additional voice ids
     timing: Literal["auto", "absolute", "relative"] = "auto"  # origin of character times on the WebSockets
+    relay_voice: str | None = None  # None, or the id of no voice here: the default of the text's language
+    relay_logs: Path | None = None  # folder in which each utterance of the relay is stored, None for none

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.errors import Busy, InvalidRequest
-from kani.protocols.elevenlabs.http.responses import endpoint, json_response
+from kani.protocols.elevenlabs.errors import endpoint, json_response
 
 LIFE_S = 900.0
 MAX_TOKENS = 10_000

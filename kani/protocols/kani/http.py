@@ -19,11 +19,11 @@ from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk
 from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
 from kani.protocols.kani.request import WAV, NamedVoices, open_speech
+from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks
+from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer
 
 TASK_NAME = "kani request"
@@ -34,7 +34,7 @@ FAILURE_PACKET = b"\xff\xff\xff\xff"
 Endpoint = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
 
 
-def http_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
+def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
     """Return ``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
 
     async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 
 
 class Settings(PluginSettings):
@@ -24,11 +19,4 @@ class Settings(PluginSettings):
     )
 
 
-def _build(_: Settings, server: ServerSettings) -> Protocol:
-    from kani.core.request import MAX_TEXT
-    from kani.protocols.kani.protocol import protocol
-
-    return protocol(server.max_text or MAX_TEXT)
-
-
-PROTOCOL = ProtocolPlugin("kani", Settings, _build)
+PROTOCOL = ProtocolPlugin("kani", Settings, built_by("kani.protocols.kani.protocol:protocol"))

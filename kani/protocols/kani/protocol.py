@@ -4,22 +4,27 @@ from __future__ import annotations
 
 from starlette.routing import BaseRoute
 
+from kani.core.request import MAX_TEXT
 from kani.protocols.kani.calls import call_group
 from kani.protocols.kani.http import http_routes
+from kani.protocols.kani.plugin import Settings
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import whole_answer_budget
 
 
-def protocol(max_text: int) -> Protocol:
-    """Return the protocol, with the port of the original REST server; max_text: characters of a text."""
+def protocol(_: Settings, server: ServerSettings) -> Protocol:
+    """Return the protocol, with the port of the original REST server."""
+    max_text = server.max_text or MAX_TEXT
     return Protocol(
-        _routes, ports=(CompatPort("rest_port", "http", "Kani REST"),), calls=lambda: call_group(max_text)
+        _routes,
+        ports=(CompatPort("rest_port", "http", "Kani REST"),),
+        calls=lambda: call_group(max_text),
     )
 
 
 def _routes(context: Context) -> list[BaseRoute]:
-    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use tts_stream_request or /stream-tts")
+    whole_answers = whole_answer_budget("use tts_stream_request or /stream-tts")
     service = context.service
     return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]

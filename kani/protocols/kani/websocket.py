@@ -27,9 +27,9 @@ from kani.protocols.kani.request import (
     completion_message,
     open_speech,
 )
+from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.whole_answer import WholeAnswer
 
 MAX_WAITING = 16
@@ -39,7 +39,7 @@ MAX_WAITING_BYTES = 32 * 2**20
 """Bytes of those requests together."""
 
 
-def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> list[BaseRoute]:
+def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
@@ -51,7 +51,7 @@ def websocket_routes(service: SpeechService, whole_answers: MemoryBudget) -> lis
 class KaniConnection:
     """One client. Each request gets one answer, in the order of the requests."""
 
-    def __init__(self, client: Client, service: SpeechService, whole_answers: MemoryBudget) -> None:
+    def __init__(self, client: Client, service: SpeechService, whole_answers: Budget) -> None:
         self._client = client
         self._service = service
         self._whole_answers = whole_answers

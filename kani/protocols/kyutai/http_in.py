@@ -22,8 +22,8 @@ from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.kyutai.speech_in import PROTOCOL
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES
+from kani.protocols.shared.tasks import cancel_on_disconnect
 
 MAX_RECORDING_S = 600.0
 """Longest recording that is recognized."""

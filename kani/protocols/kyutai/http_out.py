@@ -29,11 +29,10 @@ from kani.protocols.kyutai.words import TextFeeder
 from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, read, within
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -76,7 +75,7 @@ class LegacyBody(msgspec.Struct):
 
 def speech_routes(service: SpeechService) -> list[BaseRoute]:
     """Return ``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
-    whole_answers = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="leave out return_timestamps")
+    whole_answers = whole_answer_budget("leave out return_timestamps")
 
     async def streamed(request: Request) -> Response:
         body = _read(await request.body(), StreamedBody)

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 
 
 class Settings(PluginSettings):
@@ -25,10 +20,4 @@ class Settings(PluginSettings):
     )
 
 
-def _build(_: Settings, server: ServerSettings) -> Protocol:
-    from kani.protocols.kyutai.protocol import protocol
-
-    return protocol(server.version)
-
-
-PROTOCOL = ProtocolPlugin("kyutai", Settings, _build)
+PROTOCOL = ProtocolPlugin("kyutai", Settings, built_by("kani.protocols.kyutai.protocol:protocol"))

@@ -11,9 +11,11 @@ from kani.protocols.kyutai.calls import call_group
 from kani.protocols.kyutai.http_in import recording_routes
 from kani.protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
 from kani.protocols.kyutai.metrics import KyutaiMetrics
+from kani.protocols.kyutai.plugin import Settings
 from kani.protocols.kyutai.server_info import Channels, info_routes
 from kani.protocols.kyutai.speech_in import serve_recognition
 from kani.protocols.kyutai.speech_out import serve_speech
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, PathClass, Protocol
 
 RECOGNITION_PATH = "/api/asr-streaming"
@@ -24,11 +26,11 @@ VOICE_PORT_AFTER = 12
 """Ports from Kyutai's 8080 to the 8092 of its voice cloning."""
 
 
-def protocol(version: str) -> Protocol:
-    """Return the protocol, with moshi-server's ports, keys and limit on messages; version: of this server."""
+def protocol(_: Settings, server: ServerSettings) -> Protocol:
+    """Return the protocol, with moshi-server's ports, keys and limit on messages."""
     websockets = (*SPEECH_PATHS, RECOGNITION_PATH)
     return Protocol(
-        lambda context: _routes(context, version),
+        lambda context: _routes(context, server.version),
         ports=(
             CompatPort("kyutai_port", "ws", "Kyutai"),
             CompatPort("kyutai_port", "http", "Kyutai voice cloning", after=VOICE_PORT_AFTER),

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from pydantic import SecretStr
 
 from kani.engines.plugin_settings import PluginSettings, setting
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
 LIVEKIT = "LiveKit"
 
@@ -46,11 +41,6 @@ class Settings(PluginSettings):
     )
 
 
-def _build(settings: Settings, server: ServerSettings) -> Protocol:
-    from kani.protocols.livekit_tokens.protocol import LiveKitSettings, protocol
-
-    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
-    return protocol(LiveKitSettings(settings.url, settings.api_key, secret))
-
-
-PROTOCOL = ProtocolPlugin("livekit_tokens", Settings, _build)
+PROTOCOL = ProtocolPlugin(
+    "livekit_tokens", Settings, built_by("kani.protocols.livekit_tokens.protocol:protocol")
+)

@@ -22,10 +22,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.protocols.livekit_tokens.plugin import Settings
 from kani.protocols.shared.calls.call import Body, Call, CallGroup, json_answer, query
 from kani.protocols.shared.calls.schemas import fields, flag, mapping, nullable, text
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol
 from kani.text import foreign
 
@@ -127,8 +129,10 @@ class TokenRequestError(Exception):
         self.status = status
 
 
-def protocol(settings: LiveKitSettings) -> Protocol:
-    return Protocol(lambda context: routes(settings), calls=lambda: call_group(MAX_NAME_BYTES))
+def protocol(settings: Settings, server: ServerSettings) -> Protocol:
+    secret = settings.api_secret.get_secret_value() if settings.api_secret else None
+    livekit = LiveKitSettings(settings.url, settings.api_key, secret)
+    return Protocol(lambda context: routes(livekit), calls=lambda: call_group(MAX_NAME_BYTES))
 
 
 def routes(settings: LiveKitSettings) -> list[BaseRoute]:

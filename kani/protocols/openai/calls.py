@@ -6,7 +6,6 @@ from kani.core.request import Range
 from kani.protocols.openai.realtime.client_secrets import DEFAULT_LIFE_S, MAX_LIFE_S, MIN_LIFE_S
 from kani.protocols.openai.realtime.unmute.lists import calls as unmute_calls
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.body import SpeechFields
 from kani.protocols.openai.speech.captions import MEDIA_TYPES as CAPTION_TYPES
@@ -57,18 +56,17 @@ def error_schema() -> Schema:
     return fields(error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())))
 
 
-def call_group(settings: OpenAISettings) -> CallGroup:
+def call_group(max_text: int) -> CallGroup:
     return CallGroup(
         "OpenAI",
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
         "OpenAIError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_transcriptions(), *_realtime(), *unmute_calls()),
+        (*_speech(max_text), *_lists(), *_transcriptions(), *_realtime(), *unmute_calls()),
     )
 
 
-def _speech(settings: OpenAISettings) -> tuple[Call, ...]:
-    longest = settings.max_text
+def _speech(longest: int) -> tuple[Call, ...]:
     word = fields(word=text(), start=number("Seconds."), end=number("Seconds."))
     caption = fields(start=number("Seconds."), end=number("Seconds."), text=text())
     captions: Schema = fields(duration=number("Seconds."), words=items(word), captions=items(caption))

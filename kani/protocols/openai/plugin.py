@@ -2,22 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
-
-MAX_TEXT = 100_000
-
-
-def _build(_: PluginSettings, server: ServerSettings) -> Protocol:
-    from kani.protocols.openai.protocol import protocol
-    from kani.protocols.openai.settings import OpenAISettings
-
-    return protocol(OpenAISettings(server.max_text or MAX_TEXT, server.setting("llm_instructions")))
-
-
-PROTOCOL = ProtocolPlugin("openai", PluginSettings, _build)
+PROTOCOL = ProtocolPlugin("openai", PluginSettings, built_by("kani.protocols.openai.protocol:protocol"))

@@ -6,17 +6,19 @@ from typing import Any
 
 from starlette.routing import BaseRoute
 
+from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.openai import realtime
 from kani.protocols.openai.calls import call_group
 from kani.protocols.openai.errors import error_body
 from kani.protocols.openai.lists import list_paths, list_routes
 from kani.protocols.openai.realtime import EphemeralKeys, realtime_routes
 from kani.protocols.openai.realtime.unmute.lists import HEALTH_PATH
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file, speech_routes
 from kani.protocols.openai.transcription import longest_bodies, transcription_routes
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 
+MAX_TEXT = 100_000
 PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
 """Prefixes of the protocol's paths, those that are not served included."""
 
@@ -40,16 +42,16 @@ _NOT_SERVED = {
 """Reasons by prefixes of paths that a client of OpenAI's API may call, and this server does not have."""
 
 
-def protocol(settings: OpenAISettings) -> Protocol:
-    keys = EphemeralKeys()
+def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
+    keys, max_text = EphemeralKeys(), server.max_text or MAX_TEXT
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
         return [
-            *speech_routes(service, settings),
+            *speech_routes(service, max_text),
             *list_routes(service),
             *transcription_routes(service),
-            *realtime_routes(context, settings, keys),
+            *realtime_routes(context, server.setting("llm_instructions"), keys),
         ]
 
     return Protocol(
@@ -59,7 +61,7 @@ def protocol(settings: OpenAISettings) -> Protocol:
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
         max_body={**longest_bodies(), audio_file.PATH: audio_file.MAX_BYTES},
-        calls=lambda: call_group(settings),
+        calls=lambda: call_group(max_text),
     )
 
 

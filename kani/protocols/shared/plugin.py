@@ -2,11 +2,12 @@
 
 A package offers a protocol by an entry point in the group ``kani.protocols`` that names a ``ProtocolPlugin``.
 The module of a description is imported at each start, even for ``--help``: it imports the protocol itself
-only in ``build``. The protocols of this package are described in the same way.
+only in ``build``, as ``built_by`` does. The protocols of this package are described in the same way.
 """
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -22,6 +23,11 @@ ADDRESS = "Address"
 """Heading of ports in docs/settings.md."""
 
 S = TypeVar("S", bound="BaseModel")
+
+
+def built_by(name: str) -> Callable[[Any, ServerSettings], Protocol]:
+    """Return the function of a name, "package.module:function"; its module is imported when it is called."""
+    return lambda settings, server: pkgutil.resolve_name(name)(settings, server)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,8 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from kani.core.errors import SpeechError
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.protocol import break_off
-from kani.protocols.shared.tasks import run_until_first
+from kani.protocols.shared.tasks import cancel_on_disconnect, run_until_first
 
 ByteStream = AsyncGenerator[bytes, None]
 

@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from typing import TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+T = TypeVar("T")
 
 
 async def run_until_first(
@@ -30,3 +35,24 @@ async def run_until_first(
             # The traceback refers to this frame, and this frame to the error: a reference cycle that would
             # keep everything the coroutines held until the next garbage collection.
             del error, errors, tasks
+
+
+async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None, T], *, name: str) -> T:
+    """Return the result of ``coroutine``, or cancel it when the client of ``request`` disconnects.
+
+    The body of ``request`` has to be read before. name: of the tasks. Raises ClientDisconnect, and whatever
+    ``coroutine`` raises.
+    """
+    results: list[T] = []
+
+    async def work() -> None:
+        results.append(await coroutine)
+
+    async def wait_for_disconnect() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    await run_until_first(work(), wait_for_disconnect(), name=name)
+    if not results:
+        raise ClientDisconnect
+    return results[0]

@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
 from kani.core.errors import InvalidRequest
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.shared.memory_budget import Reservation
+from kani.protocols.shared.budget import Budget, Reservation
 
 MAX_WHOLE_ANSWER_S = 1200.0
 """Longest speech that is sent in one piece; a stream may be longer, as nothing of it is kept."""
@@ -17,6 +17,11 @@ MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
 
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
+
+
+def whole_answer_budget(alternative: str) -> Budget:
+    """Return the budget of a protocol's answers; alternative: for clients that are refused."""
+    return Budget(MAX_WHOLE_ANSWER_BYTES, "too much speech waits to be sent whole", alternative)
 
 
 @dataclass(eq=False)
@@ -49,7 +54,7 @@ class WholeAnswer:
         self.spans += chunk.spans
         self.samples += len(chunk.samples)
         if self.max_s is not None and self.samples > self.max_s * chunk.sample_rate:
-            limit = f"{self.max_s:g} s, {self._reservation.alternative}"
+            limit = f"{self.max_s:g} s, {self._reservation.budget.alternative}"
             raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
 
     def finish(self) -> bytes:

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
-
-
-def _build(_: PluginSettings, server: ServerSettings) -> Protocol:
-    from kani.protocols.voices_api.protocol import protocol
-
-    return protocol()
-
-
-PROTOCOL = ProtocolPlugin("voices_api", PluginSettings, _build)
+PROTOCOL = ProtocolPlugin(
+    "voices_api", PluginSettings, built_by("kani.protocols.voices_api.protocol:protocol")
+)

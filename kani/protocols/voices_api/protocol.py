@@ -25,7 +25,9 @@ from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import reason_of
 from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
+from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.errors import RequestError
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
 from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, text_fields, too_large
@@ -44,7 +46,7 @@ RECORDING_FIELDS = ("audio", "consent_recording")
 _SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
 
 
-def protocol() -> Protocol:
+def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
     """Return the protocol; its refusals keep their own shape below the prefix of ElevenLabs' paths."""
     return Protocol(
         lambda context: routes(context.service, context.service.store.consents),

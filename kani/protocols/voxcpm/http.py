@@ -28,12 +28,11 @@ from kani.core.errors import (
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.voxcpm.params import RANGES
 from kani.protocols.voxcpm.request import PROTOCOL
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 from kani.protocols.voxcpm.voice_list import ListedVoice, list_voices
 
@@ -56,18 +55,18 @@ _CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "
 
 
 def http_routes(
-    service: SpeechService, settings: VoxCPMSettings, folder: VoiceFolder, ports: Collection[int] = ()
+    service: SpeechService, max_text: int, folder: VoiceFolder, ports: Collection[int] = ()
 ) -> list[BaseRoute]:
     """Return the routes. Errors are ``{"error": …}`` with 400, 404, 429, 500, 503 or 504.
 
-    ports: those of the VoxCPM server and its page.
+    max_text: characters of one request; ports: those of the VoxCPM server and its page.
     """
 
     def voices() -> dict[str, ListedVoice]:
         return list_voices(service.catalogue, folder)
 
     async def config(request: Request) -> Response:
-        return _json(_config(request, settings.max_text, ports))
+        return _json(_config(request, max_text, ports))
 
     async def listed(request: Request) -> Response:
         category, search = (_query(request, name) for name in ("category", "search"))

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
 from kani.engines.plugin_settings import PluginSettings, listed, setting
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings, compat_port
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 
 FILES = "Files"
-MAX_TEXT = 5000
 
 
 class Settings(PluginSettings):
@@ -49,12 +45,4 @@ class Settings(PluginSettings):
     )
 
 
-def _build(settings: Settings, server: ServerSettings) -> Protocol:
-    from kani.protocols.voxcpm.protocol import protocol
-    from kani.protocols.voxcpm.settings import VoxCPMSettings
-
-    hosts = frozenset(host.lower() for host in settings.recording_hosts)
-    return protocol(VoxCPMSettings(server.max_text or MAX_TEXT, settings.voice_dir, hosts))
-
-
-PROTOCOL = ProtocolPlugin("voxcpm", Settings, _build)
+PROTOCOL = ProtocolPlugin("voxcpm", Settings, built_by("kani.protocols.voxcpm.protocol:protocol"))

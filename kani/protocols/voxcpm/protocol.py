@@ -7,21 +7,22 @@ import logging
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import whole_answer_budget
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
+from kani.protocols.voxcpm.plugin import Settings
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
 from kani.protocols.voxcpm.request import SharedState
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 
 log = logging.getLogger(__package__)
 
 PATH = "/tts"
+MAX_TEXT = 5000
 PORTS = (
     CompatPort("voxcpm_port", "ws", "VoxCPM", PATH),
     CompatPort("voxcpm_port", "http", "VoxCPM's page", after=1),
@@ -32,31 +33,33 @@ MAX_MESSAGE_BYTES = 1 << 20
 """Limit of the VoxCPM server on a message of its WebSocket."""
 
 
-def protocol(settings: VoxCPMSettings) -> Protocol:
+def protocol(settings: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol, with the VoxCPM server's ports and limit on messages."""
+    max_text, voice_dir = server.max_text or MAX_TEXT, settings.voice_dir
+    recording_hosts = frozenset(host.lower() for host in settings.recording_hosts)
+
+    def routes(context: Context) -> list[BaseRoute]:
+        if voice_dir is not None and not voice_dir.is_dir():
+            log.warning("there is no voice folder %s (KANI_VOICE_DIR)", voice_dir)
+        folder = VoiceFolder(voice_dir)
+        ports = [context.ports[port.name] for port in PORTS if port.name in context.ports]
+        shared = SharedState(
+            context.service,
+            max_text,
+            VoxCPMMetrics(context.registry),
+            folder,
+            RemoteRecordings(recording_hosts),
+            whole_answer_budget("use mode 'streaming'"),
+        )
+
+        async def speech(websocket: WebSocket) -> None:
+            await serve(websocket, shared)
+
+        return [WebSocketRoute(PATH, speech), *http_routes(context.service, max_text, folder, ports)]
+
     return Protocol(
-        lambda context: _routes(context, settings),
+        routes,
         ports=PORTS,
         max_message={PATH: MAX_MESSAGE_BYTES},
         calls=call_group,
     )
-
-
-def _routes(context: Context, settings: VoxCPMSettings) -> list[BaseRoute]:
-    if settings.voice_dir is not None and not settings.voice_dir.is_dir():
-        log.warning("there is no voice folder %s (KANI_VOICE_DIR)", settings.voice_dir)
-    folder = VoiceFolder(settings.voice_dir)
-    ports = [context.ports[port.name] for port in PORTS if port.name in context.ports]
-    shared = SharedState(
-        context.service,
-        settings,
-        VoxCPMMetrics(context.registry),
-        folder,
-        RemoteRecordings(settings.recording_hosts),
-        MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="use mode 'streaming'"),
-    )
-
-    async def speech(websocket: WebSocket) -> None:
-        await serve(websocket, shared)
-
-    return [WebSocketRoute(PATH, speech), *http_routes(context.service, settings, folder, ports)]

@@ -18,8 +18,8 @@ from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
+from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.whole_answer import WholeAnswer
 from kani.protocols.voxcpm import frames, messages
 from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
@@ -27,7 +27,6 @@ from kani.protocols.voxcpm.messages import failure_for, progress
 from kani.protocols.voxcpm.metrics import VoxCPMMetrics
 from kani.protocols.voxcpm.params import RECORDING_PARAMS, RETRIES, STREAMING, VOICE_ID, Options, Params
 from kani.protocols.voxcpm.remote_recordings import RemoteRecordings
-from kani.protocols.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
 
 PROTOCOL = "voxcpm"
@@ -39,11 +38,11 @@ CHUNKS_PER_PROGRESS = 5
 @dataclass(frozen=True, slots=True)
 class SharedState:
     service: SpeechService
-    settings: VoxCPMSettings
+    max_text: int  # characters of one request
     metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings
-    whole_answer_budget: MemoryBudget
+    whole_answer_budget: Budget
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,6 @@ from kani.protocols.wyoming.events import (
 from kani.protocols.wyoming.framing import Event, EventReader
 from kani.protocols.wyoming.info import Description
 from kani.protocols.wyoming.recognition import Recognition, send_transcript
-from kani.protocols.wyoming.settings import WyomingSettings
 from kani.protocols.wyoming.speaking import Speech, open_speech
 
 
@@ -63,13 +62,20 @@ Request = Speech | Recognition
 
 class Connection:
     def __init__(
-        self, stream: ByteStream, service: SpeechService, description: Description, settings: WyomingSettings
+        self,
+        stream: ByteStream,
+        service: SpeechService,
+        description: Description,
+        max_text: int,
+        *,
+        end_of_speech: bool,
     ) -> None:
+        """max_text, end_of_speech: as for the protocol."""
         self._stream = stream
         self._service = service
         self._description = description
-        self._settings = settings
-        self._reader = EventReader(stream, settings.max_text)
+        self._end_of_speech = end_of_speech
+        self._reader = EventReader(stream, max_text)
         # The request that is answered now, and the ones that take further events.
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
         self._request: Request | None = None
@@ -248,7 +254,7 @@ class Connection:
             self._transcribe,
             self._stream.client,
             form,
-            end_of_speech=self._settings.end_of_speech,
+            end_of_speech=self._end_of_speech,
         )
         self._begin(recognition)
         return recognition

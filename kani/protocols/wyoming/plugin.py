@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
 from kani.engines.plugin_settings import PluginSettings, listed, setting
-from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
-
-if TYPE_CHECKING:
-    from kani.protocols.shared.protocol import Protocol
+from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
 WYOMING = "Wyoming, for Home Assistant"
 PRIVATE_NETWORKS = (
@@ -66,13 +63,4 @@ class Settings(PluginSettings):
     )
 
 
-def _build(settings: Settings, server: ServerSettings) -> Protocol:
-    from kani.core.request import MAX_TEXT
-    from kani.protocols.wyoming.protocol import protocol
-    from kani.protocols.wyoming.settings import WyomingSettings
-
-    max_text = server.max_text or MAX_TEXT
-    return protocol(WyomingSettings(server.version, max_text, settings.end_of_speech))
-
-
-PROTOCOL = ProtocolPlugin("wyoming", Settings, _build)
+PROTOCOL = ProtocolPlugin("wyoming", Settings, built_by("kani.protocols.wyoming.protocol:protocol"))

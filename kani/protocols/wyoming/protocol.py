@@ -4,15 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Awaitable
 
+from kani.core.request import MAX_TEXT
+from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import ByteStream, Context, Protocol, ServeStream, StreamPort
 from kani.protocols.wyoming.connection import Connection
 from kani.protocols.wyoming.discovery import advertised
 from kani.protocols.wyoming.framing import MAX_LINE_BYTES
 from kani.protocols.wyoming.info import Description
-from kani.protocols.wyoming.settings import WyomingSettings
+from kani.protocols.wyoming.plugin import Settings
 
 
-def protocol(settings: WyomingSettings) -> Protocol:
+def protocol(settings: Settings, server: ServerSettings) -> Protocol:
+    max_text, end_of_speech = server.max_text or MAX_TEXT, settings.end_of_speech
+
+    def serve_with(context: Context) -> ServeStream:
+        service = context.service
+        description = Description(service, server.version, end_of_speech=end_of_speech)
+
+        def serve(stream: ByteStream) -> Awaitable[None]:
+            return Connection(stream, service, description, max_text, end_of_speech=end_of_speech).run()
+
+        return serve
+
     return Protocol(
         lambda _: [],
         streams=(
@@ -23,18 +36,8 @@ def protocol(settings: WyomingSettings) -> Protocol:
                 allow="wyoming_allow",
                 # The first byte of a line is read by itself.
                 max_line=MAX_LINE_BYTES - 1,
-                serve=lambda context: _serve(context, settings),
+                serve=serve_with,
                 advertise=advertised,
             ),
         ),
     )
-
-
-def _serve(context: Context, settings: WyomingSettings) -> ServeStream:
-    service = context.service
-    description = Description(service, settings.version, end_of_speech=settings.end_of_speech)
-
-    def serve(stream: ByteStream) -> Awaitable[None]:
-        return Connection(stream, service, description, settings).run()
-
-    return serve

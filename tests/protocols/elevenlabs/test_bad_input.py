@@ -10,8 +10,8 @@ import pytest
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, wav
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
+from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
+from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as DIALOGUE
 from kani.protocols.elevenlabs.models import MODELS
 from tests.protocols.bad_input import Given, asked, names, shown
 from tests.protocols.test_voices_api import recording

@@ -7,9 +7,9 @@ from urllib.parse import urlencode
 
 import pytest
 
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
+from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as DIALOGUE
+from kani.protocols.elevenlabs.realtime.connection import PATH as REALTIME
 from kani.protocols.elevenlabs.realtime.messages import MAX_CHUNK_BYTES
-from kani.protocols.elevenlabs.realtime.routes import PATH as REALTIME
 from kani.protocols.elevenlabs.voice_ids import MAX_ID_LENGTH
 from tests.clients.elevenlabs.wire import (
     BOS,

@@ -17,8 +17,7 @@ from starlette.applications import Starlette
 from kani.core.audio.encoding import FileEncoder
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.protocols.elevenlabs.http.text_to_speech import speech_routes
-from kani.protocols.elevenlabs.http.timed_speech import whole_answer_budget
+from kani.protocols.elevenlabs.http.speech import speech_routes
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.protocols.elevenlabs.conftest import tone_app
 from tests.support.patience import happens
@@ -250,8 +249,8 @@ async def test_busy_service_answers_429(calls: InProcessServer) -> None:
 async def test_whole_answers_share_memory_budget(
     calls: InProcessServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kani.protocols.elevenlabs.http.timed_speech.MAX_WHOLE_ANSWER_BYTES", 100_000)
-    app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings(), whole_answer_budget()))
+    monkeypatch.setattr("kani.protocols.shared.whole_answer.MAX_WHOLE_ANSWER_BYTES", 100_000)
+    app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):
             query = {"output_format": "pcm_48000"}

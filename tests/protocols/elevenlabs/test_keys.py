@@ -8,8 +8,8 @@ import httpx
 import pytest
 from websockets.asyncio.client import connect
 
-from kani.protocols.elevenlabs.http.text_to_dialogue import PATH as DIALOGUE
-from kani.protocols.elevenlabs.realtime.routes import PATH as REALTIME
+from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as DIALOGUE
+from kani.protocols.elevenlabs.realtime.connection import PATH as REALTIME
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, SingleUseTokens
 from tests.clients.elevenlabs.wire import Message, connect_client
 from tests.protocols.bad_input import ended

@@ -18,9 +18,8 @@ from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import connection, recognition
-from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING
+from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING, PATH
 from kani.protocols.elevenlabs.realtime.messages import fault_of
-from kani.protocols.elevenlabs.realtime.routes import PATH
 from tests.clients.elevenlabs.listening import (
     RATE,
     understood_by_livekit,

@@ -11,7 +11,7 @@ import msgspec
 from kani.protocols.elevenlabs import voice_settings
 from kani.protocols.elevenlabs.realtime import messages as elevenlabs_listening
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.elevenlabs.realtime.routes import PATH as LISTENING
+from kani.protocols.elevenlabs.realtime.connection import PATH as LISTENING
 from kani.protocols.elevenlabs.relay import messages as relay_messages
 from kani.protocols.elevenlabs.websocket import dialogue_messages
 from kani.protocols.elevenlabs.websocket import messages as elevenlabs_messages

@@ -16,7 +16,7 @@ from starlette.types import Message
 import kani
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.budget import Budget
 from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.servers.held_socket import connected
@@ -31,7 +31,7 @@ SHORT, LONG = "Hola.", "Hola a todos. " * 10
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
-    budget = MemoryBudget(BYTES, alternative="ask for a stream")
+    budget = Budget(BYTES, "too much", "ask for a stream")
     async with serving(ToneEngine(), tmp_path) as service:
         yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
 
@@ -88,7 +88,7 @@ async def test_a_chunk_goes_through_few_functions(tmp_path: Path) -> None:
             sent.append(json.loads(message["text"])["type"])
 
     async with serving(engine, tmp_path) as service:
-        (route,) = websocket_routes(service, MemoryBudget(1 << 20, alternative="stream"))
+        (route,) = websocket_routes(service, Budget(1 << 20, "too much"))
         scope = {"type": "websocket", "path": "/", "headers": [], "client": ("127.0.0.1", 1)}
         serves = asyncio.create_task(route.app(scope, received.get, send))  # type: ignore[attr-defined]
         data = {"text": " ".join(WORDS) + ".", "config": {"language": "es"}}

@@ -13,7 +13,7 @@ from kani.protocols.elevenlabs.relay.broadcast import (
     Broadcast,
     Subscriber,
 )
-from kani.protocols.elevenlabs.relay.settings import RelayState
+from kani.protocols.elevenlabs.relay.queue import RelayState
 from tests.clients.relay.wire import Client, connect_client
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer

@@ -15,7 +15,6 @@ from examples.relay_client import Alignment, Chunk, StreamHandler
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay import utterance as relay_utterance
-from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from tests.clients.relay.wire import RATE, Client, ReceivedUtterance, connect_client
@@ -150,8 +149,7 @@ class Received(ReceivedUtterance):
 @asynccontextmanager
 async def received(folder: Path, engine: ToneEngine | None = None) -> AsyncIterator[Received]:
     async with serving(engine or ToneEngine(), folder) as service:
-        settings = RelaySettings("tone_es", None)
-        yield Received(RelayContext(service, ElevenLabsSettings(), settings, RelayState(), None))
+        yield Received(RelayContext(service, ElevenLabsSettings(relay_voice="tone_es"), None))
 
 
 async def test_chunks_have_exact_times(tmp_path: Path) -> None:

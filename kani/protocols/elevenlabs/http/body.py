@@ -1,4 +1,4 @@
-"""Bodies of text-to-speech requests, parsed and validated."""
+"""Bodies of text-to-speech and text-to-dialogue requests, parsed and validated."""
 
 from __future__ import annotations
 
@@ -6,17 +6,23 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from kani.core.errors import InvalidRequest, TextTooLong
-from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.audio_tags import named_tags, without_tags
-from kani.protocols.elevenlabs.errors import Unprocessable
-from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, has_audio_tags, validate_model
+from kani.protocols.elevenlabs.errors import InputsTooLong, Unprocessable
+from kani.protocols.elevenlabs.models import (
+    DEFAULT_DIALOGUE_MODEL,
+    DEFAULT_MODEL,
+    MODELS,
+    has_audio_tags,
+    validate_model,
+)
 from kani.protocols.elevenlabs.voice_settings import (
     FIELD,
     NORMALIZATION_CHOICES,
     SEED_RANGE,
+    DialogueSettings,
     Settings,
     VoiceSettings,
     parse_normalization,
@@ -34,6 +40,12 @@ from kani.protocols.shared.calls.bodies import (
 )
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
+
+MAX_INPUTS = 1000
+"""Each makes a session and a pause, without costing characters."""
+
+MAX_VOICES = 10
+"""Different voices of a dialogue, as in ElevenLabs' service."""
 
 Model = Annotated[str, one_of(MODELS, "Any of them speaks by this server's own voices.")]
 Seed = Annotated[int, within(SEED_RANGE)]
@@ -82,38 +94,60 @@ class SpeechFields(CommonFields, kw_only=True):
     apply_language_text_normalization: Annotated[bool | None, UNUSED] = None
 
 
+class DialogueInput(Struct):
+    text: Annotated[str, about("A line's text.")]
+    voice_id: Annotated[str, about("Id of its voice.")]
+
+
+class DialogueFields(CommonFields, kw_only=True):
+    """A null equals a missing field."""
+
+    inputs: Annotated[
+        list[DialogueInput],
+        Meta(
+            description=f"Lines, in {MAX_VOICES} voices at most, together as long as a text may be.",
+            min_length=1,
+            max_length=MAX_INPUTS,
+        ),
+    ]
+    model_id: Model = DEFAULT_DIALOGUE_MODEL
+    settings: DialogueSettings | None = None
+    future_text: Annotated[str | None, UNUSED] = None
+    audio_effects: Annotated[dict[str, Any] | None, UNUSED] = None
+
+
 @dataclass(frozen=True, slots=True)
-class SpeechBody:
+class Line:
+    """A line of a dialogue, or a whole text."""
+
     text: str
     spoken: str  # of the same length, without audio tags
-    language: str | None  # BCP 47 tag; None is detected from the text
-    voice_settings: VoiceSettings
+    voice_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechBody:
+    """A text, which is one line, or a dialogue."""
+
+    lines: tuple[Line, ...]
+    is_dialogue: bool
+    language: str | None  # BCP 47 tag; None is detected from each text
+    settings: VoiceSettings
     seed: int | None
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
-    unused: tuple[str, ...]  # given fields without effect on this server
+    unused: tuple[str, ...]  # given fields and tags without effect on this server
 
-    def speech_request(self, voice: str | None, accepted: tuple[str, ...]) -> SpeechRequest:
-        """Return the core's request.
-
-        voice: this server's id of it; accepted: BCP 47 tags of the client's languages.
-        """
-        settings = self.voice_settings
-        return SpeechRequest(
-            voice=voice,
-            language=self.language,
-            languages=accepted,
-            speed=settings.speed,
-            normalize=self.normalize,
-            sampling=settings.sampling(self.seed),
-        )
+    @property
+    def length(self) -> int:
+        return sum(len(line.text) for line in self.lines)
 
     def unused_fields(self, session_fields: list[str]) -> list[str]:
         """Name all given fields without effect; session_fields: ``SpeechSession.unused_fields``."""
-        return sorted({*self.unused, *self.voice_settings.unused_fields(session_fields)})
+        return sorted({*self.unused, *self.settings.unused_fields(session_fields)})
 
 
-def parse_body(data: bytes, max_text: int) -> SpeechBody:
-    """Parse a body; null equals a missing field, and unknown fields are ignored.
+def parse_text(data: bytes, max_text: int, voice_id: str) -> SpeechBody:
+    """Parse the body of a text; null equals a missing field, and unknown fields are ignored.
 
     max_text: characters. Raises Unprocessable for a missing field or one of the wrong type, and
     InvalidRequest for a value out of its range.
@@ -126,15 +160,42 @@ def parse_body(data: bytes, max_text: int) -> SpeechBody:
         raise InvalidRequest("text", "is empty")
     validate_model(fields.model_id)
     tags = named_tags([text]) if has_audio_tags(fields.model_id) else []
+    line = Line(text, without_tags(text) if tags else text, voice_id)
+    return _body(fields, (line,), requested(fields.voice_settings, FIELD), tags)
+
+
+def parse_dialogue(data: bytes, max_text: int) -> SpeechBody:
+    """Parse the body of a dialogue, as ``parse_text``; max_text: characters of all texts."""
+    fields = read_body(data, DialogueFields)
+    _check_inputs(fields.inputs, max_text)
+    validate_model(fields.model_id)
+    lines = tuple(Line(each.text, without_tags(each.text), each.voice_id) for each in fields.inputs)
+    tags = named_tags(line.text for line in lines)
+    return _body(fields, lines, requested(fields.settings, "settings"), tags)
+
+
+def _body(
+    fields: CommonFields, lines: tuple[Line, ...], settings: VoiceSettings, tags: list[str]
+) -> SpeechBody:
     return SpeechBody(
-        text,
-        without_tags(text) if tags else text,
+        lines,
+        isinstance(fields, DialogueFields),
         fields.language,
-        requested(fields.voice_settings, FIELD),
+        settings,
         fields.seed,
         fields.normalize,
         (*ignored(fields), *tags),
     )
+
+
+def _check_inputs(inputs: list[DialogueInput], max_text: int) -> None:
+    if sum(len(line.text) for line in inputs) > max_text:
+        raise InputsTooLong(max_text)
+    for index, line in enumerate(inputs):
+        if not line.text.strip():
+            raise InvalidRequest(f"inputs[{index}].text", "is empty")
+    if len({line.voice_id for line in inputs}) > MAX_VOICES:
+        raise InvalidRequest("inputs", f"name too many different voices (at most {MAX_VOICES})")
 
 
 def read_body(data: bytes, kind: type[Kind]) -> Kind:

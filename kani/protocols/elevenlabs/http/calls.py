@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import MEDIA_TYPES
-from kani.protocols.elevenlabs.http.speech_calls import UNUSED_HEADER, VOICE, speech_calls
-from kani.protocols.elevenlabs.http.transcription_form import TranscriptionFields
-from kani.protocols.elevenlabs.http.voice_form import CONSENT_HEADER, MAX_FILES
+from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
+from kani.protocols.elevenlabs.http.body import DialogueFields, SpeechFields
+from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionFields
+from kani.protocols.elevenlabs.http.voices import CONSENT_HEADER, MAX_FILES
 from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
+from kani.protocols.elevenlabs.models import DEFAULT_MODEL
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS
 from kani.protocols.elevenlabs.voice_settings import Settings
 from kani.protocols.shared.calls.call import (
     FORM,
+    Answer,
     Body,
     Call,
     CallGroup,
@@ -38,6 +44,16 @@ from kani.protocols.shared.calls.schemas import (
 )
 from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
 
+_SPEECH_ERRORS = (400, 404, 422, 429, 500, 503, 504)
+_VOICE = path_parameter("voice_id", "Id of a voice of ElevenLabs' or of this server.", "21m00Tcm4TlvDq8ikWAM")
+_UNUSED = "Names of the given fields without effect."  # description of x-unused
+_HEADERS = {
+    "request-id": "Id of the request in the server's log.",
+    "character-cost": "Characters of the text.",
+    "x-unused": _UNUSED,
+    "x-cloning": "Kind of cloning of a stored voice.",
+}
+
 _STORED = path_parameter("voice_id", "Id of a voice that a client stored.", "custom:eva")
 _SAMPLE = path_parameter("sample_id", "Id of the voice's recording.", "0a1b2c3d4e5f60718293")
 
@@ -59,8 +75,89 @@ def call_group(settings: ElevenLabsSettings) -> CallGroup:
         "/v1/speech-to-text/realtime.",
         "ElevenLabsError",
         error_schema(),
-        (*speech_calls(settings), *_lists(), *_voices(), _transcription(), _token()),
+        (*_speech(settings), *_lists(), *_voices(), _transcription(), _token()),
     )
+
+
+def _speech(settings: ElevenLabsSettings) -> list[Call]:
+    said = {"text": "Hello.", "model_id": DEFAULT_MODEL}
+    inputs = [{"text": "Hello.", "voice_id": _VOICE.schema["examples"][0]}]
+    segment = fields(
+        voice_id=text(),
+        start_time_seconds=number(),
+        end_time_seconds=number(),
+        character_start_index=whole(),
+        character_end_index=whole(),
+        dialogue_input_index=whole(),
+    )
+    return [
+        *_four_calls(
+            "/v1/text-to-speech/{voice_id}",
+            "a text",
+            (_VOICE,),
+            Body(struct(SpeechFields, text=settings.max_text), said, name="ElevenLabsSpeech"),
+            {},
+        ),
+        *_four_calls(
+            "/v1/text-to-dialogue",
+            "a dialogue",
+            (),
+            Body(struct(DialogueFields), {"inputs": inputs}, name="ElevenLabsDialogue"),
+            {"voice_segments": items(segment)},
+        ),
+    ]
+
+
+def _four_calls(
+    path: str, what: str, parameters: tuple[Parameter, ...], body: Body, timed_fields: Mapping[str, Schema]
+) -> list[Call]:
+    """Return the calls for ``what``: whole and streamed, with and without times."""
+    alignment = fields(
+        characters=items(text()),
+        character_start_times_seconds=items(number()),
+        character_end_times_seconds=items(number()),
+    )
+    alignments = {name: nullable(alignment) for name in ("alignment", "normalized_alignment")}
+    timed = fields("", None, audio_base64=text(), **alignments, **timed_fields)
+    whole_audio = audio_answer("The audio.", *_content_types(FORMATS), headers=_HEADERS)
+    streamed_audio = audio_answer(
+        "The audio, sent while it is synthesized.", *_content_types(STREAMABLE_FORMATS), headers=_HEADERS
+    )
+    lines = Answer("A line of JSON for each block of audio.", {"application/x-ndjson": text()}, _HEADERS)
+    rows = (
+        ("", f"Speak {what}", FORMATS, whole_audio),
+        (
+            "/with-timestamps",
+            f"Speak {what}, with the times of its characters",
+            FORMATS,
+            Answer("The audio and its times.", {"application/json": timed}, _HEADERS),
+        ),
+        ("/stream", f"Speak {what} while it is synthesized", STREAMABLE_FORMATS, streamed_audio),
+        (
+            "/stream/with-timestamps",
+            f"Speak {what} while it is synthesized, with the times of its characters",
+            STREAMABLE_FORMATS,
+            lines,
+        ),
+    )
+    return [
+        Call(
+            f"POST {path}{end}",
+            summary,
+            answer,
+            parameters=(
+                *parameters,
+                *query(output_format=choice(formats, "Format of the audio.", default=DEFAULT_FORMAT)),
+            ),
+            body=body,
+            errors=_SPEECH_ERRORS,
+        )
+        for end, summary, formats, answer in rows
+    ]
+
+
+def _content_types(formats: Mapping[str, AudioFormat]) -> list[str]:
+    return [audio_format.content_type for audio_format in formats.values()]
 
 
 def _lists() -> list[Call]:
@@ -97,8 +194,8 @@ def _lists() -> list[Call]:
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
         ("/v1/voices/settings/default", "Show the default settings of a voice", struct(Settings), ()),
-        ("/v1/voices/{voice_id}", "Show a voice", voice, (VOICE,)),
-        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", struct(Settings), (VOICE,)),
+        ("/v1/voices/{voice_id}", "Show a voice", voice, (_VOICE,)),
+        ("/v1/voices/{voice_id}/settings", "Show the settings of a voice", struct(Settings), (_VOICE,)),
         ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),
@@ -194,7 +291,7 @@ def _transcription() -> Call:
     return Call(
         "POST /v1/speech-to-text",
         "Transcribe a recording",
-        json_answer("The transcript.", answer, x_unused=UNUSED_HEADER),
+        json_answer("The transcript.", answer, x_unused=_UNUSED),
         body=Body(
             form(TranscriptionFields, file=file(size)),
             {"file": "@recording.wav", "model_id": "scribe_v1"},

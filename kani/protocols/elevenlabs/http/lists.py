@@ -11,7 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.core.voices.store import MAX_VOICES
-from kani.protocols.elevenlabs.http.responses import endpoint, json_response
+from kani.protocols.elevenlabs.errors import endpoint, json_response
 from kani.protocols.elevenlabs.http.voices_list import describe_voice_id, describe_voices, search_voices
 from kani.protocols.elevenlabs.models import list_models
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings

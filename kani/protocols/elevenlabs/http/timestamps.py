@@ -5,21 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from kani.core.timing.characters import TimedCharacters, TimedForms
 from kani.protocols.shared.streamed_answer import ByteStream, in_blocks
 
 
-class SizedStream(NamedTuple):
-    """The bytes of a whole answer and their number."""
+def audio_with_fields(data: bytes, fields: dict[str, Any]) -> tuple[int, ByteStream]:
+    """Return the length of a whole answer's JSON and its blocks, which are written while they are sent.
 
-    length: int
-    blocks: ByteStream
-
-
-def audio_with_fields(data: bytes, fields: dict[str, Any]) -> SizedStream:
-    """Write the JSON of a whole answer while it is sent: a copy would take 4/3 of the audio's memory."""
+    A copy would take 4/3 of the audio's memory.
+    """
     head, tail = json.dumps({"audio_base64": "|"} | fields).encode().split(b"|", 1)
 
     async def blocks() -> ByteStream:
@@ -28,7 +24,7 @@ def audio_with_fields(data: bytes, fields: dict[str, Any]) -> SizedStream:
             yield base64.b64encode(block)
         yield tail
 
-    return SizedStream(len(head) + -(-len(data) // 3) * 4 + len(tail), blocks())
+    return len(head) + -(-len(data) // 3) * 4 + len(tail), blocks()
 
 
 def audio_line(data: bytes, fields: dict[str, Any]) -> bytes:

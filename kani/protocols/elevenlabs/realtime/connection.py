@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from starlette.websockets import WebSocketDisconnect
+from starlette.routing import BaseRoute, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
 from kani.core.errors import SpeechCancelled, SpeechError
@@ -12,14 +13,17 @@ from kani.core.expected_words import as_prompt
 from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime import messages
-from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.elevenlabs.realtime.config import SessionConfig, parse_config
 from kani.protocols.elevenlabs.realtime.messages import Fault, Input, Refused, fault_of, read_message
 from kani.protocols.elevenlabs.realtime.recognition import Recognition
-from kani.protocols.shared.connection import NORMAL, Client
+from kani.protocols.shared.connection import NORMAL, POLICY_VIOLATION, Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
 
 PROTOCOL = "elevenlabs-asr"
+PATH = "/v1/speech-to-text/realtime"
+
+NO_KEY = Fault("auth_error", "a valid API key is needed: xi-api-key: KEY, or ?token=TOKEN", POLICY_VIOLATION)
 
 IDLE_TIMEOUT_S = 120.0
 """Seconds without any message after which a client is disconnected; libraries keep their sessions alive."""
@@ -123,3 +127,23 @@ class RealtimeConnection:
 
 async def tell(client: Client, fault: Fault) -> None:
     await client.close(fault.code, fault.reason, last=fault.as_json())
+
+
+def routes(service: SpeechService) -> list[BaseRoute]:
+    """Return the route. Every refusal is a message, which a browser can read, and a close."""
+
+    async def serve(websocket: WebSocket) -> None:
+        await websocket.accept()
+        client = Client(websocket)
+        # No message of a client holds a key: one that the handshake lacks does not come.
+        if websocket.scope.get("key_check") is not None:
+            await tell(client, NO_KEY)
+            return
+        try:
+            config = parse_config(websocket.query_params, service.recognition.spoken)
+        except SpeechError as error:
+            await tell(client, fault_of(error))
+            return
+        await RealtimeConnection(client, service, config).run()
+
+    return [WebSocketRoute(PATH, serve)]

@@ -61,7 +61,7 @@ class _Folder:
     """The files of one kind. A name contains nothing but the kind and the time."""
 
     def __init__(self, path: Path, kind: str, suffix: str) -> None:
-        self._path = path
+        self.path = path
         self._kind = kind
         self._suffix = suffix
         self._pattern = re.compile(rf"{kind}_\d{{8}}_\d{{6}}_\d{{6}}{re.escape(suffix)}")
@@ -73,13 +73,13 @@ class _Folder:
         if len(content) > MAX_FILE_BYTES:
             log.warning("%s of %d bytes not written (at most %d)", self._kind, len(content), MAX_FILE_BYTES)
             return
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(self._path / f"{self._kind}_{timestamp}{self._suffix}", content)
+        self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _write_private(self.path / f"{self._kind}_{timestamp}{self._suffix}", content)
         # The newest is replaced as a whole, so that no reader finds a part of it.
-        new = self._path / f"{self._kind}.new"
+        new = self.path / f"{self._kind}.new"
         _write_private(new, content)
-        new.replace(self._path / f"{self._kind}.txt")
-        written = sorted(path for path in self._path.iterdir() if self._pattern.fullmatch(path.name))
+        new.replace(self.path / f"{self._kind}.txt")
+        written = sorted(path for path in self.path.iterdir() if self._pattern.fullmatch(path.name))
         for path in written[:-MAX_FILES]:
             path.unlink(missing_ok=True)
 
@@ -96,6 +96,7 @@ class RelayLogs:
     def __init__(self, folder: Path) -> None:
         self._alignments = _Folder(folder / "alignment", "alignment", ".json")
         self._outputs = _Folder(folder / "outputs", "output", ".txt")
+        self.folders = (self._alignments.path, self._outputs.path)
         self._lock = threading.Lock()
         self._last = datetime.fromtimestamp(0).astimezone()
 

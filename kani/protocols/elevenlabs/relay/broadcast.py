@@ -7,8 +7,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kani.protocols.elevenlabs.relay.queue import UtteranceQueue
-from kani.protocols.elevenlabs.relay.settings import RelayState
+from kani.protocols.elevenlabs.relay.queue import RelayState, UtteranceQueue
 
 MAX_BACKLOG_BYTES = 8 * 2**20
 """Bytes of messages that may wait for one subscriber: two minutes of audio, shared by all subscribers."""

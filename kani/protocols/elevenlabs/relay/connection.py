@@ -20,30 +20,21 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
 from kani.protocols.elevenlabs.relay.broadcast import MAX_BACKLOG_BYTES, Broadcast, Subscriber
-from kani.protocols.elevenlabs.relay.messages import Append, Finish, Ping, Start, Stop
-from kani.protocols.elevenlabs.relay.queue import UtteranceQueue
-from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
+from kani.protocols.elevenlabs.relay.queue import RelayState, UtteranceQueue
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.errors import BadMessage
-
-__all__ = ["AGENT_PATH", "CLIENT_PATH", "STREAM_PATH", "RelaySettings", "RelayState", "routes"]
-
-STREAM_PATH = "/stream_tts"
-CLIENT_PATH = "/client"
-AGENT_PATH = "/agent"
 
 CLOSE_TIMEOUT_S = 5.0
 """Time for sending the close frame to a client that does not read."""
 
 
 def routes(
-    service: SpeechService, settings: ElevenLabsSettings, relay_settings: RelaySettings, state: RelayState
+    service: SpeechService, settings: ElevenLabsSettings, state: RelayState, logs: RelayLogs | None
 ) -> list[BaseRoute]:
-    """Return the relay's routes; ``state`` counts their connections."""
-    logs = RelayLogs(relay_settings.logs) if relay_settings.logs is not None else None
-    context = RelayContext(service, settings, relay_settings, state, logs)
+    """Return the relay's routes; state: counts their connections; logs: stores what is spoken."""
+    context = RelayContext(service, settings, logs)
     broadcast = Broadcast(state)
 
     async def serve(client: Client, subscriber: Subscriber | None = None) -> None:
@@ -86,9 +77,9 @@ def routes(
             reader.finish()
 
     return [
-        WebSocketRoute(STREAM_PATH, stream),
-        WebSocketRoute(CLIENT_PATH, client),
-        WebSocketRoute(AGENT_PATH, agent),
+        WebSocketRoute("/stream_tts", stream),
+        WebSocketRoute("/client", client),
+        WebSocketRoute("/agent", agent),
     ]
 
 
@@ -123,19 +114,19 @@ class _Reader:
                 await self._client.send(messages.error_message(error))
 
     async def _execute(self, command: messages.Command) -> None:
-        match command:
-            case Start(text):
-                self._add(text).finish()
-            case Append(text):
-                self._append(text)
-            case Finish():
+        match command.action:
+            case "start_tts":
+                self._add(command.text).finish()
+            case "append_tts":
+                self._append(command.text)
+            case "finish_tts":
                 self.finish()
-            case Stop():
+            case "stop":
                 self._queue.stop()
                 if self._stopped is not None:
                     await self._stopped(messages.STOPPED, last=True)
                 await self._client.send(messages.STOPPED)
-            case Ping():
+            case "ping":
                 await self._client.send(messages.PONG)
 
     def _add(self, text: str) -> Utterance:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.protocols.shared.errors import BadMessage
@@ -21,32 +21,11 @@ MAX_ECHOED = 100
 """Characters of a client's input that an error message repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    text: str
+class Command(NamedTuple):
+    """A client's command. "finish_tts" ends the text that "append_tts" began."""
 
-
-@dataclass(frozen=True, slots=True)
-class Append:
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """End the incremental text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    """Discard all utterances."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ping:
-    """Request a pong."""
-
-
-Command = Start | Append | Finish | Stop | Ping
+    action: str  # "start_tts", "append_tts", "finish_tts", "stop" or "ping"
+    text: str = ""
 
 
 def parse_command(raw: str | bytes) -> Command:
@@ -61,15 +40,11 @@ def parse_command(raw: str | bytes) -> Command:
         raise BadMessage("Invalid JSON") from error
     match message.get("action"):
         case "start_tts":
-            return Start(_text(message.get("text") or None))
+            return Command("start_tts", _text(message.get("text") or None))
         case "append_tts":
-            return Append(_text(message.get("text")))
-        case "finish_tts":
-            return Finish()
-        case "stop":
-            return Stop()
-        case "ping":
-            return Ping()
+            return Command("append_tts", _text(message.get("text")))
+        case "finish_tts" | "stop" | "ping" as action:
+            return Command(action)
         case other:
             raise BadMessage(f"Unknown action: {str(other)[:MAX_ECHOED]}")
 

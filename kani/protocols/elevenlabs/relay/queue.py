@@ -4,14 +4,30 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from dataclasses import dataclass
 
 from kani.core import request_ids
-from kani.protocols.elevenlabs.relay.settings import RelayState
 from kani.protocols.elevenlabs.relay.utterance import Utterance
 from kani.protocols.shared.errors import BadMessage
 
 MAX_QUEUED = 16
 """Utterances that wait for the end of the one being spoken."""
+
+
+@dataclass(slots=True)
+class RelayState:
+    """Counts of connections and of utterances being spoken."""
+
+    clients: int = 0
+    agents: int = 0
+    active_utterances: int = 0
+
+    def health_fields(self) -> dict[str, int | bool]:
+        return {
+            "flutter_clients": self.clients,
+            "agent_connected": self.agents > 0,
+            "is_streaming": self.active_utterances > 0,
+        }
 
 
 class UtteranceQueue:

@@ -16,7 +16,6 @@ from kani.core.timing.characters import CharacterClock
 from kani.core.types import SpeechRequest
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs, SentUtterance
-from kani.protocols.elevenlabs.relay.settings import RelaySettings, RelayState
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.idle_flush import IdleFlush
@@ -47,8 +46,6 @@ class RelayContext:
 
     service: SpeechService
     settings: ElevenLabsSettings
-    relay_settings: RelaySettings
-    state: RelayState
     logs: RelayLogs | None  # None: nothing is stored
 
     def resolve_voice(self) -> str | None:
@@ -56,7 +53,7 @@ class RelayContext:
 
         Reads a file: call it in a thread.
         """
-        voice_id = self.relay_settings.voice
+        voice_id = self.settings.relay_voice
         try:
             return resolve_voice(self.service, voice_id, self.settings) if voice_id is not None else None
         except UnknownVoice:

@@ -16,7 +16,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary
-from kani.protocols.elevenlabs.http.text_to_dialogue import SPEAKER_PAUSE_S
+from kani.protocols.elevenlabs.http.speech import SPEAKER_PAUSE_S
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.context import Context

@@ -13,7 +13,7 @@ from typing import Any
 from typing_extensions import override
 
 from kani.core.errors import InvalidRequest
-from kani.protocols.elevenlabs.http.dialogue_body import MAX_INPUTS, MAX_VOICES
+from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, parse_settings
 from kani.protocols.elevenlabs.websocket.messages import (
     Alignment,

@@ -24,7 +24,6 @@ from kani.protocols.openai.realtime.unmute.handshake import PORT_SETTING, is_unm
 from kani.protocols.openai.realtime.unmute.lists import list_routes
 from kani.protocols.openai.realtime.webrtc.routes import CALL, call_routes
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.protocol import Context, offered_keys
 
@@ -41,11 +40,14 @@ SUBPROTOCOL = "realtime"
 BETA_SUBPROTOCOL = "openai-beta.realtime-v1"
 
 
-def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralKeys) -> list[BaseRoute]:
-    """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients."""
+def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) -> list[BaseRoute]:
+    """Return the routes of the Realtime WebSocket, of its ephemeral keys, and of Unmute's clients.
+
+    instructions: of the language model, where there is one, for clients that give none.
+    """
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)
-    instructions = settings.instructions if service.chat_model is not None else None
+    told = instructions if service.chat_model is not None else None
 
     async def serve(websocket: WebSocket) -> None:
         offered = websocket.scope["subprotocols"]
@@ -61,7 +63,7 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
             except TimeoutError:
                 pass  # OpenAI's greeting comes first, and then the end
             if first is not None and await is_unmute(first):
-                config = initial_config("realtime", None, instructions)
+                config = initial_config("realtime", None, told)
                 await UnmuteConnection(client, service, config, limits).run(first)
                 return
         if (call := websocket.scope.get("extensions", {}).get(CALL)) is not None:
@@ -77,12 +79,12 @@ def realtime_routes(context: Context, settings: OpenAISettings, keys: EphemeralK
         return recognizer.info.languages if recognizer is not None else frozenset()
 
     def first_config(connection: HTTPConnection) -> SessionConfig:
-        return _config(connection, keys, instructions)
+        return _config(connection, keys, told)
 
     return [
         WebSocketRoute(PATH, serve),
         *call_routes(PATH, first_config, languages),
-        *secret_routes(languages, keys, SESSION_S, instructions),
+        *secret_routes(languages, keys, SESSION_S, told),
         *list_routes(service, unmute_port),
     ]
 

@@ -6,7 +6,6 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import endpoint
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech import audio_file
 from kani.protocols.openai.speech.body import parse_speech
 from kani.protocols.openai.speech.captions import caption_routes
@@ -15,11 +14,11 @@ from kani.protocols.openai.speech.dialogue import parse_dialogue
 from kani.protocols.openai.speech.ssml_marks import ssml_routes
 
 
-def speech_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
+def speech_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
     return [
-        Route("/v1/audio/speech", create_endpoint(service, settings, parse_speech), methods=["POST"]),
-        Route("/dev/dialogue", create_endpoint(service, settings, parse_dialogue), methods=["POST"]),
+        Route("/v1/audio/speech", create_endpoint(service, max_text, parse_speech), methods=["POST"]),
+        Route("/dev/dialogue", create_endpoint(service, max_text, parse_dialogue), methods=["POST"]),
         Route(audio_file.PATH, endpoint(audio_file.AudioFiles().create), methods=["POST"]),
-        *caption_routes(service, settings),
-        *ssml_routes(settings),
+        *caption_routes(service, max_text),
+        *ssml_routes(max_text),
     ]

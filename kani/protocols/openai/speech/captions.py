@@ -20,15 +20,14 @@ from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
 from kani.core.timing.marks import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
+from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import UNUSED, about
-from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""
@@ -51,12 +50,12 @@ class CaptionedFields(SpeechFields, kw_only=True):
     return_timestamps: Annotated[bool, about("Whether the answer has the times of the words.")] = True
 
 
-def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[BaseRoute]:
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
+def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
+    budget = whole_answer_budget("ask for it as a stream")
 
     async def captions(request: Request) -> Response:
         given = read_object(await request.body())
-        body = parse_body(given | {"response_format": "pcm"}, settings.max_text, CaptionFields)
+        body = parse_body(given | {"response_format": "pcm"}, max_text, CaptionFields)
         kind = body.given.format
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
@@ -73,7 +72,7 @@ def caption_routes(service: SpeechService, settings: OpenAISettings) -> list[Bas
             )
 
     async def captioned_speech(request: Request) -> Response:
-        body = parse_body(read_object(await request.body()), settings.max_text, CaptionedFields)
+        body = parse_body(read_object(await request.body()), max_text, CaptionedFields)
         timed = body.given.return_timestamps
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))

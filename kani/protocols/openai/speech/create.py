@@ -17,14 +17,13 @@ from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.shared.disconnect import cancel_on_disconnect
+from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.errors import Handler
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.tasks import cancel_on_disconnect
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 TASK_NAME = "openai speech request"
 SSE_TYPE = "text/event-stream"
@@ -38,17 +37,17 @@ TOKENS_A_SECOND = 20
 
 def create_endpoint(
     service: SpeechService,
-    settings: OpenAISettings,
+    max_text: int,
     parse: Callable[[Mapping[str, Any], int], SpeechBody[Any]],
 ) -> Handler:
     """Return the call. A stream starts with the first audio, so that earlier errors have a status.
 
-    parse: parses a body with a limit of its characters.
+    max_text: characters; parse: parses a body with that limit.
     """
-    budget = MemoryBudget(MAX_WHOLE_ANSWER_BYTES, alternative="ask for it as a stream")
+    budget = whole_answer_budget("ask for it as a stream")
 
     async def create(request: Request) -> Response:
-        body = parse(read_object(await request.body()), settings.max_text)
+        body = parse(read_object(await request.body()), max_text)
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if body.whole:

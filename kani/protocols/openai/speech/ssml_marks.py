@@ -16,7 +16,6 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.errors import TextTooLong
 from kani.protocols.openai.errors import endpoint, json_response
-from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import read_object
 from kani.protocols.shared.calls.bodies import about, read, unknown
 from kani.protocols.shared.calls.unused import unused_header
@@ -53,13 +52,13 @@ class SsmlFields(Struct):
     voice: Annotated[str, about("The voice that will speak it; without one only pauses are marked.")] = ""
 
 
-def ssml_routes(settings: OpenAISettings) -> list[BaseRoute]:
+def ssml_routes(max_text: int) -> list[BaseRoute]:
     async def translate(request: Request) -> Response:
         given = read_object(await request.body())
         fields = read(given, SsmlFields)
         text = fields.text
-        if len(text) > settings.max_text:
-            raise TextTooLong(settings.max_text)
+        if len(text) > max_text:
+            raise TextTooLong(max_text)
         if begins_document(text):
             text = await asyncio.to_thread(with_marks, text, fields.voice.strip())
         return json_response({"text": text}, headers=unused_header(unknown(given, SsmlFields)))

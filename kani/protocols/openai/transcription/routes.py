@@ -29,10 +29,10 @@ from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.tasks import cancel_on_disconnect
 
 PROTOCOL = "openai"
 TASK_NAME = "openai transcription"

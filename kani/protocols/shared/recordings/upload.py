@@ -6,8 +6,8 @@ import asyncio
 import logging
 import re
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import IO, Annotated, Any
 
@@ -17,7 +17,8 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
-from kani.core.errors import Busy, InvalidRequest, StoreUnavailable
+from kani.core.errors import InvalidRequest, StoreUnavailable
+from kani.protocols.shared.budget import Budget, Reservation
 from kani.text import foreign
 
 log = logging.getLogger(__name__)
@@ -79,7 +80,7 @@ class AudioUploads:
         """field_bytes: of the longest field of a form; form_bytes: of all that is not the file."""
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
-        self._disk_left = MAX_DISK_BYTES
+        self._disk = Budget(MAX_DISK_BYTES, "too many recordings are being transcribed at once")
         self._decoding = asyncio.Lock()
 
     @property
@@ -94,7 +95,7 @@ class AudioUploads:
         Raises InvalidRequest, with ``body`` for one that cannot be parsed, FileTooLarge and Busy.
         """
         content_type = request.headers.get("content-type", "").lower()
-        with self._share() as disk:
+        with self._disk.reservation() as disk:
             if content_type.startswith("application/json"):
                 async with self._json(request, disk) as upload:
                     yield upload
@@ -104,25 +105,11 @@ class AudioUploads:
             else:
                 raise InvalidRequest("body", "must be multipart/form-data with a file, or application/json")
 
-    @contextmanager
-    def _share(self) -> Iterator[_Disk]:
-        disk = _Disk(self)
-        try:
-            yield disk
-        finally:
-            self._disk_left += disk.size
-
-    def take(self, size: int) -> None:
-        """Take ``size`` bytes of the disk. Raises Busy if fewer are left."""
-        if size > self._disk_left:
-            raise Busy("too many recordings are being transcribed at once: try again later")
-        self._disk_left -= size
-
     @asynccontextmanager
-    async def _form(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
+    async def _form(self, request: Request, disk: Reservation) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
-            _complete(disk.bounded(request, MAX_BYTES + self._form_bytes)),
+            _complete(_bounded(request, disk, MAX_BYTES + self._form_bytes)),
             max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
             max_part_size=self._field_bytes,
@@ -155,11 +142,11 @@ class AudioUploads:
         return AudioUpload(file, fields)
 
     @asynccontextmanager
-    async def _json(self, request: Request, disk: _Disk) -> AsyncIterator[AudioUpload]:
+    async def _json(self, request: Request, disk: Reservation) -> AsyncIterator[AudioUpload]:
         # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
         with _temporary_file() as raw, _temporary_file() as file:
             try:
-                fields = await self._read_json(disk.bounded(request, self.max_body), disk, raw, file)
+                fields = await self._read_json(_bounded(request, disk, self.max_body), disk, raw, file)
             except OSError as error:
                 raise _disk_error(error) from error
             if file.seek(0, 2) > MAX_BYTES:
@@ -168,7 +155,7 @@ class AudioUploads:
             yield AudioUpload(file, fields)
 
     async def _read_json(
-        self, body: AsyncIterator[bytes], disk: _Disk, raw: IO[bytes], file: IO[bytes]
+        self, body: AsyncIterator[bytes], disk: Reservation, raw: IO[bytes], file: IO[bytes]
     ) -> dict[str, tuple[str, ...]]:
         """Write ``body`` to ``raw`` and its file to ``file``; returns the other fields."""
         async for piece in body:
@@ -182,21 +169,13 @@ class AudioUploads:
             return await asyncio.to_thread(_decode_json, raw, file)
 
 
-class _Disk:
-    """The bytes of the disk that one request holds: ``size`` so far."""
-
-    def __init__(self, uploads: AudioUploads) -> None:
-        self._uploads = uploads
-        self.size = 0
-
-    async def bounded(self, request: Request, limit: int) -> AsyncGenerator[bytes, None]:
-        """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
-        async for piece in request.stream():
-            if self.size + len(piece) > limit:
-                raise FileTooLarge
-            self._uploads.take(len(piece))
-            self.size += len(piece)
-            yield piece
+async def _bounded(request: Request, disk: Reservation, limit: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
+    async for piece in request.stream():
+        if disk.size + len(piece) > limit:
+            raise FileTooLarge
+        disk.grow(len(piece))
+        yield piece
 
 
 async def _complete(form: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
