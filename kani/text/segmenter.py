@@ -11,9 +11,16 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from kani.text.boundaries import BreakKind, phrase_breaks
+from kani.text.boundaries import (
+    BreakKind,
+    forced_cut,
+    phrase_breaks,
+    unspaced_end,
+    weight,
+    weight_up_to,
+    word_count,
+)
 from kani.text.markup import MASK
-from kani.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
 from kani.text.ssml import PLAIN_STYLE, Style
 from kani.text.types import Boundary, Emphasis
 from kani.text.writing import CLOSERS_AFTER_WORDS, SENTENCE_MARKS, UNSPACED_SENTENCE_MARKS

@@ -16,7 +16,7 @@ from kani.core.session.report import SessionReport
 from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
-from kani.core.timing.marks import MarkTimer
+from kani.core.timing.spans import MarkTimer
 from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest, TimedMark
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.foreign_passages import ForeignPassage

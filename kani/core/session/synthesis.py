@@ -11,9 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from kani.core.audio.prosody_filter import PAUSES_S, split_prosody, split_speed
+from kani.core.audio.prosody_filter import PAUSES_S, SegmentFilter, split_prosody, split_speed
 from kani.core.audio.resampling import reframe
-from kani.core.audio.segment_filter import SegmentFilter
 from kani.core.emotions import prosody_of
 from kani.core.engine import StreamingInputEngine
 from kani.core.request import DEFAULT_MAX_TOKENS, RANGES, TOKENS_PER_SECOND

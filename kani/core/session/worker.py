@@ -14,8 +14,8 @@ from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fi
 from kani.core.session.output import OutputStream
 from kani.core.session.playout_buffer import PlayoutBuffer
 from kani.core.session.slot_access import SlotAccess
-from kani.core.session.style_voices import StyleVoices
 from kani.core.session.synthesis import Synthesis
+from kani.core.session.voice_resolver import StyleVoices
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice

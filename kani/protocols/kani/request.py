@@ -17,8 +17,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.marks import mark_rows
-from kani.core.timing.spans import span_rows
+from kani.core.timing.spans import mark_rows, span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.kani.messages import (
     SAMPLE_RATE,

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html.entities import html5
 
-from kani.text.markup.masked_text import PRIVATE_USE, Break
-from kani.text.markup.source import MAX_HELD_BACK, PendingText
+from kani.text.markup.masked_text import MAX_HELD_BACK, PRIVATE_USE, Break, PendingText
 
 MAX_BREAK_S = 10.0
 MAX_BREAKS = 1000

@@ -18,7 +18,7 @@ from kani.core.service import SpeechService
 from kani.core.subtitles.cues import CueBuilder
 from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
-from kani.core.timing.marks import mark_rows
+from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.settings import OpenAISettings
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
