@@ -15,12 +15,12 @@ MAX_LOOKAHEAD = 120
 """Characters searched for the end of a code span or of a link's text: their words wait for it."""
 
 
+@dataclass(slots=True)
 class PendingText:
     """``text`` is what is there; ``complete``: whether to decide as if it ended there."""
 
-    def __init__(self) -> None:
-        self.text = ""
-        self.complete = False
+    text: str = ""
+    complete: bool = False
 
     def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
         """True if ``[at, end)`` may continue with text that is still to come."""
