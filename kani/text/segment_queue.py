@@ -203,7 +203,7 @@ class SegmentQueue:
                 continue
             if self.finished or (self._draining and self.empty):
                 return None
-            if self._open_segments and (opened := self._open()) is not None:
+            if self._open_segments and self._pipeline is not None and (opened := self._pipeline.open()):
                 return opened
             waits()
             await self.wait_for_more()
@@ -258,9 +258,6 @@ class SegmentQueue:
                         self.styles.append(part)
                 case PhraseEnd():
                     self._pending.append(_Flush(more_to_come=True))
-
-    def _open(self) -> TextSegment | None:
-        return self._pipeline.open() if self._pipeline is not None else None
 
     def _process(self, parts: int = _PARTS_AHEAD) -> None:
         """Send pending text through the pipeline until ``parts`` wait: all of a long text takes a while.

@@ -159,7 +159,7 @@ class SegmentFilter:
     _speech: AsyncGenerator[SpeechChunk, None]
     _sample_rate: int
     _factor: float
-    _samples_left: int
+    _max_samples: int
     _prosody: Prosody = NEUTRAL
     _samples_sent: int = 0
     truncated: bool = False
@@ -168,14 +168,16 @@ class SegmentFilter:
         """The segment's audio; times and spans count from its first output sample."""
         unchanged = self._factor == 1.0 and self._prosody == NEUTRAL
         filtered = None if unchanged else ProsodyFilter(self._sample_rate, self._factor, self._prosody)
-        longest_s = self._samples_left / self._sample_rate
+        longest_s = self._max_samples / self._sample_rate
         async with aclosing(self._speech) as chunks:
             async for chunk in chunks:
                 samples, words = chunk.samples, chunk.spans
                 if filtered is not None:
                     samples = await asyncio.to_thread(filtered.feed, samples)
-                elif len(samples) <= self._samples_left and not (words and words[-1].end_s > longest_s):
-                    self._count(len(samples))
+                elif self._samples_sent + len(samples) <= self._max_samples and not (
+                    words and words[-1].end_s > longest_s
+                ):
+                    self._samples_sent += len(samples)
                     yield chunk
                     continue
                 yield self._cut(samples, tuple(self._rescaled(word, longest_s) for word in words))
@@ -193,13 +195,10 @@ class SegmentFilter:
 
     def _cut(self, samples: Samples, words: tuple[Span, ...]) -> SpeechChunk:
         """Make a chunk of the samples that still fit."""
-        if len(samples) > self._samples_left:
+        left = self._max_samples - self._samples_sent
+        if len(samples) > left:
             self.truncated = True
-            samples = samples[: self._samples_left]
+            samples = samples[:left]
         start_s = self._samples_sent / self._sample_rate
-        self._count(len(samples))
+        self._samples_sent += len(samples)
         return SpeechChunk(samples, self._sample_rate, start_s, words)
-
-    def _count(self, samples: int) -> None:
-        self._samples_left -= samples
-        self._samples_sent += samples

@@ -12,8 +12,7 @@ from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping
 from kani.core.observer import Observer
 from kani.core.request import Limits
-from kani.core.scheduling.deadline_queue import SharedLimit
-from kani.core.scheduling.slots import SlotQueue
+from kani.core.session.slots import SharedLimit, SlotQueue
 
 
 class RateLimit:
@@ -49,8 +48,8 @@ class Admission:
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
-        self._slots: dict[str, SlotQueue] = {}
-        self._light: dict[str, SlotQueue] = {}
+        self._queues: dict[tuple[str, bool], SlotQueue] = {}
+        """Slots of each engine by its name, and of its light networks by its name and True."""
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0  # open sessions
@@ -71,20 +70,17 @@ class Admission:
             # Fewer slots were chosen: then no more segments are synthesized at once.
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
-        self._slots[engine.info.name] = SlotQueue(slots, self._report, are_streams, shared)
-        self._light[engine.info.name] = SlotQueue(light_slots, self._report, are_streams, shared)
+        for light, capacity in ((False, slots), (True, light_slots)):
+            self._queues[engine.info.name, light] = SlotQueue(capacity, self._report, are_streams, shared)
         self._observer.engine_ready(engine.info.name, slots)
-
-    def _queues(self) -> list[SlotQueue]:
-        return [*self._slots.values(), *self._light.values()]
 
     @property
     def waiting(self) -> int:
-        return sum(slots.waiting for slots in self._queues())
+        return sum(queue.waiting for queue in self._queues.values())
 
     @property
     def slots_in_use(self) -> int:
-        return sum(slots.in_use for slots in self._queues())
+        return sum(queue.in_use for queue in self._queues.values())
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
@@ -111,13 +107,13 @@ class Admission:
 
         Not to be asked for later segments: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_slot:
+        if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_place:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )
 
     def slots(self, engine: str, *, light: bool = False) -> SlotQueue:
-        return (self._light if light else self._slots)[engine]
+        return self._queues[engine, light]
 
     async def wait_until_empty(self) -> None:
         """Return once no session is open."""

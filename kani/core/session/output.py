@@ -34,10 +34,10 @@ class OutputStream:
     _report: SessionReport
     _audio_made: Callable[[float], None]  # called with the seconds of all audio that is added
     _tiler: SpanTiler = field(default_factory=SpanTiler)
-    _text: IncrementalText | None = None
+    _text: IncrementalText = field(init=False)  # of the current segment, or the last one
     _start_s: float = 0.0  # time at which the current segment began
     _tiled: int = 0  # characters of the current segment's spoken form that were added with their words
-    _tail: Samples = field(default_factory=lambda: NO_SAMPLES)  # the segment's samples that are held back
+    _tail: Samples = field(init=False)  # the segment's samples that are held back
     samples: int = 0  # number of samples so far
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class OutputStream:
 
         Spans are emitted once they are certain, in the client's characters and the stream's seconds.
         """
-        spoken, spans = self._spoken, []
+        spoken, spans = self._text.spoken, []
         for word in chunk.spans:
             between, self._tiled = spoken.text[self._tiled : word.start], word.end
             spans += self._tiler.add_word(_to_client_text(word, spoken, self._start_s), between)
@@ -76,19 +76,12 @@ class OutputStream:
         length: characters of the whole text, where this was the last speakable segment.
         """
         end_s = self.duration_s + len(self._tail) / self.sample_rate
-        behind = self._spoken.text[self._tiled :] + ("" if length is not None else " ")
-        spans = self._tiler.add_spoken(behind)
+        after = self._text.text[self._tiled :] + ("" if length is not None else " ")
+        spans = self._tiler.add_spoken(after)
         # A text for which the engine had no sound at all gets its silence from ``finish``.
         if length is not None and end_s > 0.0:
             spans += self._tiler.finish(length, end_s)
         self._put(self._tail, spans)
-        self._text = None
-
-    @property
-    def _spoken(self) -> SpokenText:
-        if self._text is None:
-            raise RuntimeError("no segment has begun")
-        return self._text.spoken
 
     def add_silence(self, seconds: float) -> None:
         self._put(self._silence(seconds), [])

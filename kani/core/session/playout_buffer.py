@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from kani.core.errors import SpeechError
 from kani.core.types import SpeechChunk
@@ -28,11 +28,6 @@ class PlayoutBuffer:
         self._readable = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
-
-    @property
-    def readable(self) -> bool:
-        """True if ``get`` would return or raise at once."""
-        return bool(self._chunks) or self._closed
 
     @property
     def error(self) -> SpeechError | None:
@@ -88,10 +83,6 @@ class PlayoutBuffer:
         return chunk
 
 
-def _ignore() -> None:
-    """Do nothing: stands for a callback that is not to be held any longer."""
-
-
 class WaitTimeout:
     """Limit on the seconds for which a reader waits in all, once its text is complete.
 
@@ -106,22 +97,22 @@ class WaitTimeout:
         self._started = False
         self._waiting = False
         self._suspended = False
-        self._since: float | None = None
+        self._since = 0.0  # time on the loop's clock at which the alarm was set
         self._alarm: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
         """Count from now on, the rest of a wait that is under way included."""
         self._started = self._bounded
-        if self._since is not None:
-            self._set_alarm()
+        self._set_alarm()
 
     def stop(self) -> None:
         """Stop for good, and drop the reference to the session, which may hold a recording."""
-        self._stop_alarm()
-        self._expired = _ignore
+        self._started = False
+        self._set_alarm()
+        self._expired = lambda: None
 
-    @asynccontextmanager
-    async def waiting(self) -> AsyncIterator[None]:
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
         """Count the time for which the body runs."""
         self._waiting = True
         self._set_alarm()
@@ -129,31 +120,26 @@ class WaitTimeout:
             yield
         finally:
             self._waiting = False
-            self._stop_alarm()
+            self._set_alarm()
 
     @contextmanager
     def suspended(self) -> Iterator[None]:
         """Do not count while the body runs: other speech of the same client goes first."""
         self._suspended = True
-        self._stop_alarm()
+        self._set_alarm()
         try:
             yield
         finally:
             self._suspended = False
-            if self._waiting:
-                self._set_alarm()
+            self._set_alarm()
 
     def _set_alarm(self) -> None:
+        """Take off what has passed, and set the alarm for the rest while it counts."""
         loop = asyncio.get_running_loop()
-        if self._since is not None:
-            self._stop_alarm()
-        self._since = loop.time()
-        if self._started and not self._suspended:
-            self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)
-
-    def _stop_alarm(self) -> None:
-        since, self._since = self._since, None
-        if self._alarm is not None and since is not None:
+        if self._alarm is not None:
             self._alarm.cancel()
             self._alarm = None
-            self._left_s -= asyncio.get_running_loop().time() - since
+            self._left_s -= loop.time() - self._since
+        if self._started and self._waiting and not self._suspended:
+            self._since = loop.time()
+            self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)

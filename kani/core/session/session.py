@@ -181,7 +181,7 @@ class SpeechSession:
                 self._priority.leave()
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
-            self._context.closed()
+            self._context.closed(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,7 +195,11 @@ class SpeechSession:
 
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
-            while (chunk := await self._get()) is not None:
+            while True:
+                with self._timeout.waiting():
+                    chunk = await self._buffer.get()
+                if chunk is None:
+                    break
                 self._report.chunk_given()
                 self._marks.add(chunk.spans)
                 yield chunk
@@ -207,12 +211,6 @@ class SpeechSession:
             self._marks.finish(self.duration_s)
         self._report.ended()
 
-    async def _get(self) -> SpeechChunk | None:
-        if self._buffer.readable:
-            return await self._buffer.get()
-        async with self._timeout.waiting():
-            return await self._buffer.get()
-
     async def queue_positions(self) -> AsyncIterator[int]:
         """Yield the session's position in its engine's queue, 1 for the next, as it changes.
 
@@ -221,7 +219,7 @@ class SpeechSession:
         """
         async with aclosing(self._access.ticket.positions()) as positions:
             while True:
-                async with self._timeout.waiting():
+                with self._timeout.waiting():
                     position = await anext(positions, None)
                 if position is None:
                     break

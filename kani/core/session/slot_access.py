@@ -7,11 +7,11 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import replace
 
 from kani.core.playback import Playback
-from kani.core.scheduling.slots import QueueTicket, Slot
 from kani.core.session.context import SessionContext
 from kani.core.session.playout_buffer import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
+from kani.core.session.slots import QueueTicket, Slot
 from kani.core.voices.catalogue import ResolvedVoice
 
 
@@ -62,7 +62,7 @@ class SlotAccess:
             return voice
         slots = self._admission.slots(info.name)
         # Where fewer slots were chosen, that many segments are wanted at once, and no more.
-        full = slots.are_streams and not slots.has_free_slot
+        full = slots.are_streams and not slots.has_free_place
         light = self._light.setdefault(voice.voice, info.light.always or full)
         return replace(voice, light=light)
 
@@ -72,7 +72,7 @@ class SlotAccess:
         if self._kept is not None and self._kept.queue is slots:
             return self._kept
         self.release()
-        return slots.slot(None if self.ticket.closed else self.ticket, self._lead_s)
+        return Slot(slots, None if self.ticket.closed else self.ticket, self._lead_s)
 
     def release(self) -> None:
         """Release the slot that was kept, if any: the session has nothing to synthesize now."""
