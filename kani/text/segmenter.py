@@ -275,7 +275,10 @@ class Segmenter:
     def _decide(self, complete: bool) -> tuple[int, BreakKind] | None:
         """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
-        wanted = self._wanted()
+        # The weight beyond which a segment is cut at any phrase break.
+        wanted = policy.max_weight
+        if policy.max_growth and not self._first:
+            wanted = min(wanted, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
         weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
@@ -307,13 +310,6 @@ class Segmenter:
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
-
-    def _wanted(self) -> int:
-        """The weight beyond which a segment is cut at any phrase break."""
-        policy = self._policy
-        if self._first or not policy.max_growth:
-            return policy.max_weight
-        return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
 
 
 def _spaced_words(text: str) -> int:

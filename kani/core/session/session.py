@@ -10,10 +10,10 @@ from typing import Self
 from kani.core.engine import CloningKind
 from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 from kani.core.request import unused_fields
+from kani.core.session.admission import SlotAccess
 from kani.core.session.context import SessionContext
-from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
+from kani.core.session.output import PlayoutBuffer, WaitTimeout
 from kani.core.session.report import SessionReport
-from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
 from kani.core.timing.spans import MarkTimer
@@ -45,7 +45,9 @@ class SpeechSession:
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
         self._priority = context.priorities.add() if context.priorities is not None else None
-        self._access = SlotAccess(context, self._report, self._timeout, self._priority)
+        self._access = SlotAccess(
+            context.admission, self._report, self._timeout, self._priority, low_latency=context.low_latency
+        )
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
         self._closed = False

@@ -213,13 +213,13 @@ class SlotQueue(DeadlineQueue):
         self._changed()
 
 
+@dataclass(eq=False)
 class QueueTicket:
     """A session's position in its engine's queue, until its first segment has a slot."""
 
-    def __init__(self) -> None:
-        self._position: Callable[[], int | None] | None = None
-        self._moved = asyncio.Event()
-        self._closed = asyncio.Event()
+    _position: Callable[[], int | None] | None = None
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _closed: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def closed(self) -> bool:

@@ -35,7 +35,8 @@ class Synthesis:
 
     def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
         self.request = request  # may be replaced: its recording may be known only later
-        self.prosody = _prosody_of(request)
+        prosody = prosody_of(request.emotion, request.emotion_strength)
+        self.prosody = replace(prosody, pitch=prosody.pitch + request.pitch)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""
         self.context = context
@@ -167,11 +168,6 @@ class Synthesis:
                 truncated=lambda: speech.truncated,
             )
         return speech, chunks if info.sample_rate == sample_rate else _at_rate(chunks, sample_rate)
-
-
-def _prosody_of(request: SpeechRequest) -> Prosody:
-    prosody = prosody_of(request.emotion, request.emotion_strength)
-    return replace(prosody, pitch=prosody.pitch + request.pitch) if request.pitch else prosody
 
 
 async def _at_rate(chunks: AsyncGenerator[SpeechChunk, None], rate: int) -> AsyncGenerator[SpeechChunk, None]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
@@ -165,13 +165,14 @@ MAX_VOICES = 50
 """Different voices and languages of one session; more are spoken by the session's voice."""
 
 
+@dataclass(eq=False)
 class StyleVoices:
     """Resolves voices and languages once; what there is not is named and spoken by the session's voice."""
 
-    def __init__(self, voices: VoiceResolver) -> None:
-        self.unused: list[str] = []  # names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"
-        self._voices = voices
-        self._known: dict[tuple[str | None, str | None], ResolvedVoice | None] = {}
+    _voices: VoiceResolver
+    unused: list[str] = field(default_factory=list)
+    """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
+    _known: dict[tuple[str | None, str | None], ResolvedVoice | None] = field(default_factory=dict)
 
     async def resolve(self, request: SpeechRequest, style: Style, own: ResolvedVoice) -> ResolvedVoice | None:
         """Return the voice of a style; None for ``own``, the session's. A later call returns the same."""

@@ -9,10 +9,9 @@ from dataclasses import replace
 from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
+from kani.core.session.admission import SlotAccess
 from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
-from kani.core.session.output import OutputStream
-from kani.core.session.playout_buffer import PlayoutBuffer
-from kani.core.session.slot_access import SlotAccess
+from kani.core.session.output import OutputStream, PlayoutBuffer
 from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.voice_resolver import StyleVoices

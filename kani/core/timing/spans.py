@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -28,6 +28,7 @@ def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
     return tuple(np.interp(phonemes, range(len(edges)), edges).tolist())
 
 
+@dataclass(eq=False)
 class SpanTiler:
     """Converts word spans into spans that cover every character once, in order.
 
@@ -38,11 +39,10 @@ class SpanTiler:
     between two words belongs to the written text between them, or to the second word where there is none.
     """
 
-    def __init__(self) -> None:
-        self._spoken_between = ""
-        self._cursor = 0
-        self._time_s = 0.0
-        self._pending: Span | None = None
+    _spoken_between: str = ""
+    _cursor: int = 0
+    _time_s: float = 0.0
+    _pending: Span | None = None
 
     def add_word(self, span: Span, spoken_between: str = "") -> list[Span]:
         """Add the next word, in characters of the client's text; returns the spans that are final now.
@@ -120,13 +120,12 @@ def span_rows(spans: Iterable[Span]) -> list[list[float]]:
     return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]
 
 
+@dataclass(eq=False)
 class MarkTimer:
     """Finds the time of each mark in the spans of the text, which come in order."""
 
-    def __init__(self, marks: Sequence[Mark]) -> None:
-        """marks: in order; may be appended to."""
-        self.timed: list[TimedMark] = []  # the marks that were reached
-        self._marks = marks
+    _marks: Sequence[Mark]  # in order; may be appended to
+    timed: list[TimedMark] = field(default_factory=list)  # the marks that were reached
 
     def add(self, spans: Iterable[Span]) -> None:
         for span in spans:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kani.core.audio.level import LEVEL_LUFS, decibels, leveled
+from kani.core.audio.pcm import LEVEL_LUFS, decibels, leveled
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -48,17 +48,15 @@ class WordGroup:
         return [self.phonemes[first:stop] for first, stop in pairwise(cuts)]
 
 
+@dataclass(eq=False)
 class WordGrouper:
     """Takes the events of one synthesis of ``text`` as they come, and returns completed groups in order."""
 
-    def __init__(self, text: str) -> None:
-        self._text = text
-        # Start of the open group, in characters, and its phonemes so far.
-        self._open_start = 0
-        self._phonemes: list[int] = []
-        # The last word event, until its group is opened.
-        self._pending: WordEvent | None = None
-        self.open_start_sample = 0  # start of the open group in the audio, in samples
+    _text: str
+    _open_start: int = 0  # start of the open group, in characters
+    _phonemes: list[int] = field(default_factory=list)  # those of the open group so far
+    _pending: WordEvent | None = None  # the last word event, until its group is opened
+    open_start_sample: int = 0  # start of the open group in the audio, in samples
 
     def feed(self, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> Iterator[WordGroup]:
         """Take the next events, each kind in the order of its samples."""

@@ -24,9 +24,8 @@ from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks
-from kani.protocols.shared.whole_answer import WholeAnswer
+from kani.protocols.shared.whole_answer import MemoryBudget, WholeAnswer
 
 TASK_NAME = "kani request"
 

@@ -7,9 +7,8 @@ from starlette.routing import BaseRoute
 from kani.protocols.kani.calls import call_group
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MemoryBudget
 
 
 def protocol(max_text: int) -> Protocol:

@@ -30,8 +30,7 @@ from kani.protocols.kani.request import (
 )
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.whole_answer import WholeAnswer
+from kani.protocols.shared.whole_answer import MemoryBudget, WholeAnswer
 
 MAX_WAITING = 16
 """Requests of one connection that wait while another is spoken."""

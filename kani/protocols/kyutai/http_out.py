@@ -31,9 +31,13 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MAX_WHOLE_ANSWER_S, WholeAnswer
+from kani.protocols.shared.whole_answer import (
+    MAX_WHOLE_ANSWER_BYTES,
+    MAX_WHOLE_ANSWER_S,
+    MemoryBudget,
+    WholeAnswer,
+)
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)

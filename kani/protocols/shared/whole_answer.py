@@ -2,12 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
-from kani.core.errors import InvalidRequest
+from kani.core.errors import Busy, InvalidRequest
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.shared.memory_budget import Reservation
+
+
+class MemoryBudget:
+    """``limit`` bytes, reserved piece by piece.
+
+    alternative: for the error message, what a client can do when the budget is spent. Not thread-safe: use it
+    only on the event loop.
+    """
+
+    def __init__(self, limit: int, *, alternative: str) -> None:
+        self._left = limit
+        self.alternative = alternative
+
+    @contextmanager
+    def reservation(self) -> Iterator[Reservation]:
+        """Open a reservation, at first of no bytes; all of it is given back at the end of the context."""
+        reservation = Reservation(self)
+        try:
+            yield reservation
+        finally:
+            self._left += reservation.size
+
+    def take(self, size: int) -> None:
+        """Take ``size`` bytes out of the budget. Raises Busy if fewer are left."""
+        if size > self._left:
+            raise Busy(f"too much speech waits to be sent whole: {self.alternative}, or try again later")
+        self._left -= size
+
+
+@dataclass(eq=False)
+class Reservation:
+    """The bytes of a budget that one answer holds: ``size`` so far."""
+
+    _budget: MemoryBudget
+    size: int = 0
+
+    @property
+    def alternative(self) -> str:
+        """The budget's alternative for clients with an answer that is too large."""
+        return self._budget.alternative
+
+    def grow(self, size: int) -> None:
+        """Reserve ``size`` bytes more. Raises Busy if the budget has fewer left."""
+        self._budget.take(size)
+        self.size += size
+
 
 MAX_WHOLE_ANSWER_S = 1200.0
 """Longest speech that is sent in one piece; a stream may be longer, as nothing of it is kept."""

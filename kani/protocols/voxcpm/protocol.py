@@ -7,9 +7,8 @@ import logging
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MemoryBudget
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes

@@ -19,8 +19,7 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.memory_budget import MemoryBudget
-from kani.protocols.shared.whole_answer import WholeAnswer
+from kani.protocols.shared.whole_answer import MemoryBudget, WholeAnswer
 from kani.protocols.voxcpm import frames, messages
 from kani.protocols.voxcpm.frames import HOLD_BACK_S, MAX_PAYLOAD_BYTES, FrameWriter
 from kani.protocols.voxcpm.messages import failure_for, progress

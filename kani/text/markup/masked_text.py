@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kani.text.writing import CLOSERS
 
@@ -76,21 +76,21 @@ class Break:
     seconds: float
 
 
+@dataclass(eq=False)
 class MaskedText:
     """Collects the output, a piece for each piece of text with markup."""
 
-    def __init__(self) -> None:
-        self.previous = ""
-        """The last character of the text with markup."""
-        self.last_spoken = ""
-        """The last visible character of this line, closing marks aside."""
-        self.line_head = ""
-        """The beginning of this line, with markup."""
-        self.address_length = 0
-        """Characters so far of the address that is being read; 0 outside one."""
-        self._last_shown = ""
-        self._tail = ""
-        self._output: list[str | Break] = []
+    previous: str = ""
+    """The last character of the text with markup."""
+    last_spoken: str = ""
+    """The last visible character of this line, closing marks aside."""
+    line_head: str = ""
+    """The beginning of this line, with markup."""
+    address_length: int = 0
+    """Characters so far of the address that is being read; 0 outside one."""
+    _last_shown: str = ""
+    _tail: str = ""
+    _output: list[str | Break] = field(default_factory=list)
 
     def take(self) -> list[str | Break]:
         """Return the output since the last call; no two strings are neighbours."""

@@ -22,7 +22,7 @@ from kani.core.errors import (
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
-from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.output import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time

@@ -16,7 +16,7 @@ from starlette.types import Message
 import kani
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.memory_budget import MemoryBudget
+from kani.protocols.shared.whole_answer import MemoryBudget
 from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.servers.held_socket import connected

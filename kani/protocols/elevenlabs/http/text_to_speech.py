@@ -25,8 +25,8 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
-from kani.protocols.shared.memory_budget import MemoryBudget
 from kani.protocols.shared.passages import Passage
+from kani.protocols.shared.whole_answer import MemoryBudget
 
 PATH = "/v1/text-to-speech/{voice_id}"
 

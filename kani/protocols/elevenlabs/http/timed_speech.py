@@ -20,10 +20,9 @@ from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint
 from kani.protocols.elevenlabs.http.timestamps import SizedStream, audio_line, audio_with_fields
 from kani.protocols.shared.calls.unused import unused_header
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MemoryBudget, Reservation, WholeAnswer
 
 PROTOCOL = "elevenlabs"
 

@@ -26,9 +26,8 @@ from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.calls.bodies import UNUSED, about
 from kani.protocols.shared.disconnect import cancel_on_disconnect
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MemoryBudget, Reservation, WholeAnswer
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""

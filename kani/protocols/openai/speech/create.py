@@ -22,9 +22,8 @@ from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.disconnect import cancel_on_disconnect
 from kani.protocols.shared.errors import Handler
-from kani.protocols.shared.memory_budget import MemoryBudget, Reservation
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, WholeAnswer
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_BYTES, MemoryBudget, Reservation, WholeAnswer
 
 TASK_NAME = "openai speech request"
 SSE_TYPE = "text/event-stream"
