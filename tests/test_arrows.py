@@ -17,15 +17,15 @@ LINES = {
     "kani/books": 1_778,
     "kani/cli": 2_594,
     "kani/composition": 1_714,
-    "kani/core": 14_295,
-    "kani/engines": 28_782,
+    "kani/core": 14_159,
+    "kani/engines": 28_770,
     "kani/library": 1_160,
     "kani/protocols": 22_115,
     "kani/ray": 748,
     "kani/runtime": 3_864,
     "kani/server": 4_727,
-    "kani/text": 18_949,
-    "tests": 70_000,
+    "kani/text": 18_939,
+    "tests": 69_983,
     "benchmarks": 8_970,
     "tools": 4_245,
 }
@@ -115,11 +115,10 @@ kani/core/timing: kani.core.timing kani.core.audio kani.text CONTRACT
 kani/core/turns: kani.core.turns kani.core.audio kani.text CONTRACT
 kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kani.text.writing CONTRACT
 kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani.text CONTRACT
-kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.scheduling
+kani/core/session: kani.core.session kani.core.audio kani.core.diarization
     kani.core.timing kani.core.turns kani.core.voices kani.text CONTRACT
 kani/core/conversation: kani.core.conversation kani.core.audio kani.core.session kani.core.turns kani.text
     CONTRACT
-kani/core/scheduling: kani.core.scheduling
 kani/core/late_engine/trial.py: kani.core.audio kani.text CONTRACT
 kani/core/late_engine/loading.py: kani.core.late_engine.trial CONTRACT
 """

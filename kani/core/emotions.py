@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
@@ -35,6 +36,7 @@ _AMOUNTS = ("pitch", "loudness", "brightness")
 _PART = re.compile(r"([a-z]+)(?:\s*:\s*([0-9]{1,6}|[0-9]{0,6}\.[0-9]{1,6}))?")
 
 
+@functools.lru_cache(maxsize=256)
 def prosody_of(emotion: str | None, strength: float | None) -> Prosody:
     """Return the prosody of ``emotion``.
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 
+@dataclass(eq=False)
 class Playback:
     """Estimates the audio that is left to play, if each chunk is played as soon as it comes."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until: float | None = None
+    _clock: Callable[[], float] = time.monotonic
+    _until: float | None = None
 
     def add(self, seconds: float) -> None:
         """Note that ``seconds`` more of audio were made just now."""

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import count
 
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
@@ -112,8 +111,7 @@ class SpeechService:
         self.observer = observer
         self._catalogue: VoiceCatalogue | None = None
         self.cloning = VoiceCloner(store, parts.default_language or DEFAULT_LANGUAGE)
-        self._numbers = count()
-        self._sessions: dict[int, SpeechSession] = {}
+        self._sessions: set[SpeechSession] = set()
 
     async def start(self) -> None:
         """Start the store, every engine, and the recogniser of a worker.
@@ -221,7 +219,7 @@ class SpeechService:
         return self.recognition.still_loading or (late is not None and late.state == "loading")
 
     def _cancel_sessions(self) -> None:
-        for session in [*self._sessions.values()]:
+        for session in [*self._sessions]:
             session.cancel()
         self.recognition.cancel()
 
@@ -236,7 +234,7 @@ class SpeechService:
             return
         self._admission.draining = True
         self.recognition.finish()
-        for session in [*self._sessions.values()]:
+        for session in [*self._sessions]:
             session.drain()
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -319,11 +317,6 @@ class SpeechService:
         )
         voice = voices.by_request(request)
         self._admission.admit(protocol, client, rate_limited=rate_limited)
-        number = next(self._numbers)
-
-        def closed() -> None:
-            del self._sessions[number]
-
         context = SessionContext(
             limits=self._session_limits(max_text, timeout_s, timeout_factor),
             admission=self._admission,
@@ -332,13 +325,14 @@ class SpeechService:
             priorities=priorities,
             voices=voices,
             languages=self.catalogue.languages,
-            closed=closed,
+            closed=self._sessions.remove,
             low_latency=low_latency,
             prepare=prepare,
             reference_voice=self._parts.reference_voice,
             lexicon=self._parts.lexicon,
         )
-        session = self._sessions[number] = SpeechSession(request, protocol, context, voice)
+        session = SpeechSession(request, protocol, context, voice)
+        self._sessions.add(session)
         return session
 
     def _session_limits(self, max_text: int | None, timeout_s: float | None, timeout_factor: float) -> Limits:

@@ -1,4 +1,4 @@
-"""Phrase breaks: the places where a reader would take a breath, each with its kind.
+"""Places to cut text: phrase breaks, where a reader would take a breath, each with its kind, and by weight.
 
 A break is found only once the character after its white space is known (or the text is complete), so that
 further text never changes the kind of an earlier break.
@@ -6,6 +6,7 @@ further text never changes the kind of an earlier break.
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -13,12 +14,14 @@ from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
 
-from kani.text.markup import MASK, PARAGRAPH_END
+from kani.text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
 from kani.text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
     CLOSERS_AFTER_WORDS,
     DASHES,
+    HAN_AND_KANA,
+    KATAKANA,
     OPENERS,
     RIGHT_CLOSERS,
     SENTENCE_MARKS,
@@ -227,7 +230,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
     return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)
 
 
-def is_grapheme_start(text: str, at: int) -> bool:
+def _is_grapheme_start(text: str, at: int) -> bool:
     """True if a cut before ``at`` leaves marks, joined emoji and surrogate halves together."""
     character = text[at]
     return not (
@@ -236,3 +239,87 @@ def is_grapheme_start(text: str, at: int) -> bool:
         or "\udc00" <= character <= "\udfff"
         or "\U0001f3fb" <= character <= "\U0001f3ff"
     )
+
+
+CHARACTERS_PER_WORD = 2
+"""Characters of a word in Chinese and Japanese, about."""
+
+_MASKS = {MASK: 0, CODE_BLOCK: 15}
+_UNBROKEN = re.compile(r"\S+")
+_HAN_OR_KANA = re.compile(f"[{HAN_AND_KANA}]")
+# A run of katakana is a word.
+_CERTAIN = re.compile(f"(?<=[{HAN_AND_KANA}])(?=[{HAN_AND_KANA}])(?!(?<=[{KATAKANA}])[{KATAKANA}])")
+_FARTHEST_BACK = 20
+
+
+def weight(text: str) -> int:
+    """Estimated duration of a text, in letters; white space takes no time."""
+    return sum(map(_weight, text))
+
+
+def weight_up_to(text: str, start: int, enough: int) -> int:
+    """The weight of ``text`` from ``start`` on; counting stops at ``enough``."""
+    weighed = 0
+    for word in _UNBROKEN.finditer(text, start):
+        for character in word.group():
+            weighed += _weight(character)
+            if weighed >= enough:
+                return weighed
+    return weighed
+
+
+@functools.lru_cache(maxsize=4096)
+def _weight(character: str) -> int:
+    if character in _MASKS:
+        return _MASKS[character]
+    if character.isascii():
+        return 4 if character.isdigit() else 0 if character.isspace() else 1
+    if character.isspace():
+        return 0
+    return 4 if character.isdigit() or unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def word_count(text: str) -> int:
+    """The number of words: between spaces, and by their characters where none are written."""
+    words = 0
+    for word in text.split():
+        characters = len(_HAN_OR_KANA.findall(word))
+        if characters:
+            words += max(1, characters // CHARACTERS_PER_WORD)
+        else:
+            words += any(map(str.isalnum, word))
+    return words
+
+
+def unspaced_end(text: str, start: int, max_weight: int) -> int:
+    """The last place after ``start`` between two Han characters or kana.
+
+    Further text never moves it back. ``start`` if there is none; the text up to it weighs ``max_weight`` at
+    most.
+    """
+    weighed, end = 0, start
+    for at in range(start, len(text) - 1):
+        weighed += _weight(text[at])
+        # After a mark or a space a break may come, which ends the segment.
+        if weighed > max_weight or _STOP.match(text[at]):
+            break
+        if _CERTAIN.match(text, at + 1):
+            end = at + 1
+    return end
+
+
+def forced_cut(text: str, max_weight: int) -> int:
+    """The place to cut text without a break: between two graphemes, rather not inside a number or a word."""
+    weighed = end = 0
+    while end < len(text):
+        weighed += _weight(text[end])
+        if weighed > max_weight and end > 0:
+            break
+        end += 1
+    for at in range(end, max(end - _FARTHEST_BACK, 1), -1):
+        if _CERTAIN.match(text, at) and not text[at - 2].isdigit():
+            return at
+    at = end
+    while at > 1 and at < len(text) and not _is_grapheme_start(text, at):
+        at -= 1
+    return at if at > 1 else end

@@ -117,6 +117,7 @@ _SCRIPTS = {"ja": ("HIRAGANA", "KATAKANA", "CJK"), "ko": ("HANGUL", "CJK")}
 """Languages that are written in several scripts of ``_LANGUAGES_BY_SCRIPT``."""
 
 
+@functools.lru_cache(maxsize=256)
 def scripts_of(language: str) -> frozenset[str]:
     """The scripts that a language (a primary subtag) is written in, as ``distinctive_script`` names them."""
     if language in _SCRIPTS:

@@ -80,6 +80,7 @@ def primary(tag: str) -> str:
     return tag.partition("-")[0].lower()
 
 
+@functools.lru_cache(maxsize=1024)
 def canonical(tag: str) -> str:
     """A tag in the case that BCP 47 recommends: ``zh-Hant-TW``, ``en-GB-x-rp``."""
     first, *rest = tag.lower().split("-")
@@ -94,6 +95,7 @@ def _case(subtag: str) -> str:
     return subtag.title() if len(subtag) == 4 and subtag.isalpha() else subtag
 
 
+@functools.lru_cache(maxsize=1024)
 def parent(tag: str) -> str:
     """The variety that a region's own belongs to, by CLDR: ``es-419`` for ``es-MX``; "" for none."""
     return str(get_global("parent_exceptions").get(tag.replace("-", "_"), "")).replace("_", "-")
@@ -106,6 +108,7 @@ def english_name(language: str) -> str:
     return _ENGLISH_NAMES.get(language) or str(Locale("en").languages[language])
 
 
+@functools.lru_cache(maxsize=1024)
 def _by_code(tag: str) -> str:
     """``tag`` with its language's shortest code: ``ger-AT`` and ``de_at`` are ``de-AT``."""
     first, _, rest = tag.replace("_", "-").partition("-")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections import deque
 from collections.abc import Callable, Collection
 from contextlib import AbstractAsyncContextManager
@@ -23,7 +24,7 @@ _PRECEDING = 32
 """Characters of the segment before that the normalizer sees as context of the next."""
 
 _PIECES_AT_ONCE = 4
-_PIECE = 250
+_PIECE = re.compile(".{1,250}", re.DOTALL)
 """Characters that go through the pipeline in one go: one to two milliseconds, or four where the script
 changes at every word. All of a long text would block the event loop."""
 
@@ -138,8 +139,10 @@ class SegmentQueue:
     def flush(self) -> None:
         """End the segment here, even inside a sentence; an SSML document that is not complete goes on."""
         self._append(self._gate.release())
-        if self._gate.holding:
-            return
+        if not self._gate.holding:
+            self._flush()
+
+    def _flush(self) -> None:
         self.flushed = True
         if self._pending or self.started:
             self._pending.append(_Flush(not self.finished))
@@ -149,7 +152,7 @@ class SegmentQueue:
         """End the text."""
         self.finished = True
         self._append(self._gate.finish())
-        self.flush()
+        self._flush()
 
     @property
     def has_phonemes(self) -> bool:
@@ -203,7 +206,7 @@ class SegmentQueue:
                 continue
             if self.finished or (self._draining and self.empty):
                 return None
-            if self._open_segments and (opened := self._open()) is not None:
+            if self._open_segments and self._pipeline is not None and (opened := self._pipeline.open()):
                 return opened
             waits()
             await self.wait_for_more()
@@ -237,7 +240,7 @@ class SegmentQueue:
     def _append(self, fed: str | SsmlDocument) -> None:
         """Add text, or the parts of a document, to what is pending."""
         if isinstance(fed, str):
-            self._pending.extend(_pieces(fed))
+            self._pending.extend(_PIECE.findall(fed))
             return
         self.require_complete_segments()
         self.marks += fed.marks
@@ -248,7 +251,7 @@ class SegmentQueue:
         for part in fed.parts:
             match part:
                 case str():
-                    self._pending.extend(map(_PlainText, _pieces(part)))
+                    self._pending.extend(map(_PlainText, _PIECE.findall(part)))
                     at += len(part)
                 case Break(seconds):
                     self._pending.append(Pause(at, seconds))
@@ -258,9 +261,6 @@ class SegmentQueue:
                         self.styles.append(part)
                 case PhraseEnd():
                     self._pending.append(_Flush(more_to_come=True))
-
-    def _open(self) -> TextSegment | None:
-        return self._pipeline.open() if self._pipeline is not None else None
 
     def _process(self, parts: int = _PARTS_AHEAD) -> None:
         """Send pending text through the pipeline until ``parts`` wait: all of a long text takes a while.
@@ -289,10 +289,6 @@ class SegmentQueue:
 def _text(part: _Pending) -> str:
     """The text of a pending part; "" where it has none."""
     return part if isinstance(part, str) else part.text if isinstance(part, _PlainText) else ""
-
-
-def _pieces(text: str) -> list[str]:
-    return [text[at : at + _PIECE] for at in range(0, len(text), _PIECE)]
 
 
 def _run(pipeline: SegmentPipeline, piece: _Pending) -> list[Part]:

@@ -11,9 +11,16 @@ import re
 import unicodedata
 from dataclasses import dataclass
 
-from kani.text.boundaries import BreakKind, phrase_breaks
+from kani.text.boundaries import (
+    BreakKind,
+    forced_cut,
+    phrase_breaks,
+    unspaced_end,
+    weight,
+    weight_up_to,
+    word_count,
+)
 from kani.text.markup import MASK
-from kani.text.segment_weight import forced_cut, unspaced_end, weight, weight_up_to, word_count
 from kani.text.ssml import PLAIN_STYLE, Style
 from kani.text.types import Boundary, Emphasis
 from kani.text.writing import CLOSERS_AFTER_WORDS, SENTENCE_MARKS, UNSPACED_SENTENCE_MARKS
@@ -268,7 +275,10 @@ class Segmenter:
     def _decide(self, complete: bool) -> tuple[int, BreakKind] | None:
         """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
-        wanted = self._wanted()
+        # The weight beyond which a segment is cut at any phrase break.
+        wanted = policy.max_weight
+        if policy.max_growth and not self._first:
+            wanted = min(wanted, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
         weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
@@ -300,13 +310,6 @@ class Segmenter:
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None
-
-    def _wanted(self) -> int:
-        """The weight beyond which a segment is cut at any phrase break."""
-        policy = self._policy
-        if self._first or not policy.max_growth:
-            return policy.max_weight
-        return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
 
 
 def _spaced_words(text: str) -> int:

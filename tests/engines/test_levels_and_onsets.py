@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kani.core.audio.level import LEVEL_LUFS, leveled
+from kani.core.audio.pcm import LEVEL_LUFS, leveled
 from kani.core.types import Segment
 from kani.engines.espeak.engine import EspeakEngine
 from kani.engines.kokoro.engine import KokoroEngine

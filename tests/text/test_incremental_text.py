@@ -384,7 +384,7 @@ class Watch(Observer):
 async def test_reports_of_sessions_hold_no_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     watch, waited_s = Watch(), 0.0
     clock = SimpleNamespace(perf_counter=lambda: time.perf_counter() + waited_s)
-    monkeypatch.setattr("kani.core.scheduling.slots.time", clock)
+    monkeypatch.setattr("kani.core.session.slots.time", clock)
     async with opened(tmp_path, observer=watch, ahead_s=4.0, writes=True, rests=True) as (_, _, session):
         await feed(session, "abcdefghij " * 3)
         waited_s += 2 * WITHIN_S

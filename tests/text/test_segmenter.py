@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.types import Boundary
-from kani.text.segment_weight import weight, word_count
+from kani.text.boundaries import weight, word_count
 from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
 from tests.support.tables import rows
 

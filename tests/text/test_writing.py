@@ -14,7 +14,7 @@ from kani.core.turns.words import goes_on
 from kani.core.types import Span
 from kani.engines.elevenlabs.times import CharacterTimes
 from kani.engines.espeak.native import WordEvent
-from kani.engines.espeak.word_groups import WordGrouper
+from kani.engines.espeak.words import WordGrouper
 from kani.engines.kokoro.windows import MARKS
 from kani.engines.packages.segments import SegmentBuilder
 from kani.protocols.openai.realtime.transcript import Transcript

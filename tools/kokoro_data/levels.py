@@ -15,7 +15,7 @@ import json
 import numpy as np
 
 from kani import Speech
-from kani.core.audio.level import LEVEL_LUFS
+from kani.core.audio.pcm import LEVEL_LUFS
 from kani.core.types import Voice
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.voices import LEVELS_FILE, Voices

@@ -14,8 +14,8 @@ from kani.core.engine import Engine
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import Mark, RecognizedWord, Recognizer
 from kani.core.types import Samples, Sampling, Segment
+from kani.text.boundaries import weight
 from kani.text.languages import primary
-from kani.text.segment_weight import weight
 from kani.text.writing import UNSPACED_LANGUAGES
 
 TRIAL_SENTENCES = {

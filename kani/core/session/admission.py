@@ -1,19 +1,25 @@
-"""Admission of sessions: their number, the rate of each client, and the engines' slots."""
+"""Admission of sessions: their number, the rate of each client, and their turns at the engines' slots."""
 
 from __future__ import annotations
 
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import replace
 
 from kani.core import tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping
 from kani.core.observer import Observer
+from kani.core.playback import Playback
 from kani.core.request import Limits
-from kani.core.scheduling.deadline_queue import SharedLimit
-from kani.core.scheduling.slots import SlotQueue
+from kani.core.session.output import WaitTimeout
+from kani.core.session.priority import SessionPriority
+from kani.core.session.report import SessionReport
+from kani.core.session.slots import QueueTicket, SharedLimit, Slot, SlotQueue
+from kani.core.voices.catalogue import ResolvedVoice
 
 
 class RateLimit:
@@ -49,8 +55,8 @@ class Admission:
         self._limits = limits
         self._observer = observer
         self._rate = RateLimit(limits.rate_per_minute)
-        self._slots: dict[str, SlotQueue] = {}
-        self._light: dict[str, SlotQueue] = {}
+        self._queues: dict[tuple[str, bool], SlotQueue] = {}
+        """Slots of each engine by its name, and of its light networks by its name and True."""
         self._none_open = asyncio.Event()
         self._none_open.set()
         self.sessions = 0  # open sessions
@@ -71,20 +77,17 @@ class Admission:
             # Fewer slots were chosen: then no more segments are synthesized at once.
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
-        self._slots[engine.info.name] = SlotQueue(slots, self._report, are_streams, shared)
-        self._light[engine.info.name] = SlotQueue(light_slots, self._report, are_streams, shared)
+        for light, capacity in ((False, slots), (True, light_slots)):
+            self._queues[engine.info.name, light] = SlotQueue(capacity, self._report, are_streams, shared)
         self._observer.engine_ready(engine.info.name, slots)
-
-    def _queues(self) -> list[SlotQueue]:
-        return [*self._slots.values(), *self._light.values()]
 
     @property
     def waiting(self) -> int:
-        return sum(slots.waiting for slots in self._queues())
+        return sum(queue.waiting for queue in self._queues.values())
 
     @property
     def slots_in_use(self) -> int:
-        return sum(slots.in_use for slots in self._queues())
+        return sum(queue.in_use for queue in self._queues.values())
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
@@ -111,13 +114,13 @@ class Admission:
 
         Not to be asked for later segments: speech that has begun is not broken off.
         """
-        if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_slot:
+        if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_place:
             self._refuse(
                 protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
             )
 
     def slots(self, engine: str, *, light: bool = False) -> SlotQueue:
-        return (self._light if light else self._slots)[engine]
+        return self._queues[engine, light]
 
     async def wait_until_empty(self) -> None:
         """Return once no session is open."""
@@ -134,3 +137,120 @@ class Admission:
     def _report(self) -> None:
         self._observer.waiting_changed(self.waiting)
         self._observer.slots_in_use_changed(self.slots_in_use)
+
+
+class SlotAccess:
+    """Acquires and suspends slots for one session."""
+
+    def __init__(
+        self,
+        admission: Admission,
+        report: SessionReport,
+        timeout: WaitTimeout,
+        priority: SessionPriority | None,
+        *,
+        low_latency: bool,
+    ) -> None:
+        """timeout: stands still while higher priorities go first; priority: None where there are none;
+        low_latency: whether the client plays the audio while it is made.
+        """
+        playback = Playback() if priority is None else priority.playback
+        self.ticket = QueueTicket()  # follows the first wait for a slot
+        self.audio_made = playback.add if priority is None else priority.audio_made
+        """To be called with the seconds of all audio that is made."""
+        self._admission = admission
+        self._playback = playback
+        self._priority = priority
+        self._low_latency = low_latency
+        self._report = report
+        self._timeout = timeout
+        self._light: dict[str, bool] = {}
+        """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
+        self._kept: Slot | None = None  # the slot of the segment before, still held
+
+    @property
+    def ahead_s(self) -> float:
+        """Seconds of audio that are left to play."""
+        return self._playback.ahead_s
+
+    @property
+    def must_wait(self) -> bool:
+        """True if the session must not be synthesized now, as others go first."""
+        return self._priority is not None and self._priority.must_wait
+
+    def text_received(self) -> None:
+        """Note that text has come, or is to be spoken now."""
+        if self._priority is not None:
+            self._priority.text_received()
+
+    def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
+        """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
+        info = voice.engine.info
+        if info.light is None or not info.light.speak(voice.voice, voice.language):
+            return voice
+        slots = self._admission.slots(info.name)
+        # Where fewer slots were chosen, that many segments are wanted at once, and no more.
+        full = slots.are_streams and not slots.has_free_place
+        light = self._light.setdefault(voice.voice, info.light.always or full)
+        return replace(voice, light=light)
+
+    def slot(self, voice: ResolvedVoice) -> Slot:
+        """Return the slot that was kept, or one of the voice's engine that is not yet acquired."""
+        slots = self._admission.slots(voice.engine.info.name, light=voice.light)
+        if self._kept is not None and self._kept.queue is slots:
+            return self._kept
+        self.release()
+        return Slot(slots, None if self.ticket.closed else self.ticket, self._lead_s)
+
+    def release(self) -> None:
+        """Release the slot that was kept, if any: the session has nothing to synthesize now."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept.release()
+
+    def _lead_s(self) -> float:
+        """Seconds of audio left to play; none for a client that waits for the whole of it."""
+        return self._playback.ahead_s if self._low_latency else 0.0
+
+    @asynccontextmanager
+    async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
+        """Hold ``slot``, which is one of ``engine``'s, while the body runs.
+
+        keep: where slots are streams, keep it after the body for the next segment, until ``release``.
+        """
+        with self._report.span.child("wait", {"speech.engine": engine}) as waiting:
+            kept, self._kept = self._kept is slot, None
+            if not kept:
+                await self.wait_for_turn()
+            with self._working():
+                async with AsyncExitStack() as stack:
+                    if kept:
+                        slot.hold_again()
+                        stack.push_async_exit(slot)
+                    else:
+                        await stack.enter_async_context(slot)
+                    self._report.slot_acquired(engine, slot.waited_s)
+                    while self.must_wait:
+                        async with self.suspended(slot):
+                            await self.wait_for_turn()
+                    waiting.end()
+                    yield
+                    if keep and self._low_latency and slot.queue.are_streams:
+                        self._kept = slot
+                        stack.pop_all()
+
+    @asynccontextmanager
+    async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
+        """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
+        async with slot.suspended():
+            with self._working(False):
+                yield
+
+    async def wait_for_turn(self) -> None:
+        """Wait while sessions of the same connection with a higher priority go first."""
+        if self._priority is not None:
+            with self._timeout.suspended():
+                await self._priority.wait_for_turn()
+
+    def _working(self, working: bool = True) -> AbstractContextManager[None]:
+        return nullcontext() if self._priority is None else self._priority.working(working)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 
 from kani.core.observer import Observer
 from kani.core.request import Limits
@@ -30,7 +31,7 @@ class SessionContext:
     priorities: SessionPriorities | None  # those of the connection's sessions, if some may supersede others
     voices: VoiceResolver
     languages: Collection[str]  # primary subtags of the languages that an engine speaks
-    closed: Callable[[], None]  # called once nothing of the session is left
+    closed: Callable[[Any], None]  # called with the session once nothing of it is left
     low_latency: bool = True
     """True if the client plays the audio while it is made; otherwise it waits for all of it."""
     prepare: Prepare | None = None

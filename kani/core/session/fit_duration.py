@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from itertools import pairwise
 
-from kani.core.audio.segment_filter import SegmentFilter
+from kani.core.audio.prosody_filter import SegmentFilter
 from kani.core.errors import InvalidRequest, Reason
 from kani.core.types import SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice

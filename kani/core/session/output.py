@@ -1,19 +1,157 @@
-"""A session's audio on its way to the playout buffer, with the spans that tile the client's text."""
+"""A session's audio: its spans, the buffer that its reader takes it from, and the time-out of the waits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from kani.core.engine import EngineInfo
-from kani.core.session.playout_buffer import PlayoutBuffer
+from kani.core.errors import SpeechError
 from kani.core.session.report import SessionReport
 from kani.core.timing.spans import SpanTiler
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import SpokenText
+
+
+class PlayoutBuffer:
+    """A queue of chunks that is bounded in seconds of audio. One writer, one reader.
+
+    The writer awaits ``wait_writable`` before each piece of work, and holds no slot meanwhile. The buffer
+    exceeds ``high_water_s`` by one piece at most: a chunk where the engine is pausable, else a segment.
+    Writing resumes at half of that (low water), so that an engine wakes rarely and then works for a while.
+    """
+
+    def __init__(self, high_water_s: float) -> None:
+        self._high_water_s = high_water_s
+        self._chunks: deque[SpeechChunk] = deque()
+        self._buffered_s = 0.0
+        self._closed = False
+        self._error: SpeechError | None = None
+        self._readable = asyncio.Event()
+        self._writable = asyncio.Event()
+        self._writable.set()
+
+    @property
+    def error(self) -> SpeechError | None:
+        return self._error if self._closed and not self._chunks else None
+
+    @property
+    def above_high_water(self) -> bool:
+        """True if ``wait_writable`` would wait."""
+        return not self._writable.is_set()
+
+    async def wait_writable(self) -> None:
+        """Return once the reader has taken enough for more to be written."""
+        await self._writable.wait()
+
+    def put(self, chunk: SpeechChunk) -> None:
+        """Append ``chunk``; dropped once the buffer is closed."""
+        if self._closed:
+            return
+        self._chunks.append(chunk)
+        self._buffered_s += chunk.duration_s
+        if self._buffered_s >= self._high_water_s:
+            self._writable.clear()
+        self._readable.set()
+
+    def close(self, error: SpeechError | None = None) -> None:
+        """Mark the end: after the buffered chunks ``get`` raises ``error``. Only the first call counts."""
+        if not self._closed:
+            self._closed = True
+            self._error = error
+            self._readable.set()
+
+    def discard(self, error: SpeechError) -> None:
+        """Drop the buffered chunks and close; ``get`` raises ``error`` from now on."""
+        self._chunks.clear()
+        self._buffered_s = 0.0
+        self._closed = True
+        self._error = error
+        self._readable.set()
+
+    async def get(self) -> SpeechChunk | None:
+        """Return the next chunk, or None at the end. Raises the error that the buffer was closed with."""
+        while not self._chunks:
+            if self._closed:
+                if self._error is not None:
+                    raise self._error
+                return None
+            self._readable.clear()
+            await self._readable.wait()
+        chunk = self._chunks.popleft()
+        self._buffered_s = max(0.0, self._buffered_s - chunk.duration_s)
+        if self._buffered_s <= self._high_water_s / 2:
+            self._writable.set()
+        return chunk
+
+
+class WaitTimeout:
+    """Limit on the seconds for which a reader waits in all, once its text is complete.
+
+    Only time inside ``waiting`` counts: a slow reader is not late.
+    """
+
+    def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
+        """seconds: 0 for no limit; expired: called once they have passed, and has to end the wait."""
+        self._left_s = seconds
+        self._bounded = seconds > 0
+        self._expired = expired
+        self._started = False
+        self._waiting = False
+        self._suspended = False
+        self._since = 0.0  # time on the loop's clock at which the alarm was set
+        self._alarm: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Count from now on, the rest of a wait that is under way included."""
+        self._started = self._bounded
+        self._set_alarm()
+
+    def stop(self) -> None:
+        """Stop for good, and drop the reference to the session, which may hold a recording."""
+        self._started = False
+        self._set_alarm()
+        self._expired = lambda: None
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count the time for which the body runs."""
+        self._waiting = True
+        self._set_alarm()
+        try:
+            yield
+        finally:
+            self._waiting = False
+            self._set_alarm()
+
+    @contextmanager
+    def suspended(self) -> Iterator[None]:
+        """Do not count while the body runs: other speech of the same client goes first."""
+        self._suspended = True
+        self._set_alarm()
+        try:
+            yield
+        finally:
+            self._suspended = False
+            self._set_alarm()
+
+    def _set_alarm(self) -> None:
+        """Take off what has passed, and set the alarm for the rest while it counts."""
+        loop = asyncio.get_running_loop()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+            self._left_s -= loop.time() - self._since
+        if self._started and self._waiting and not self._suspended:
+            self._since = loop.time()
+            self._alarm = loop.call_later(max(self._left_s, 0.0), self._expired)
+
 
 EMPTY_TEXT_SILENCE_S = 0.2
 """Seconds of silence that answer a text with nothing speakable in it."""
@@ -34,10 +172,10 @@ class OutputStream:
     _report: SessionReport
     _audio_made: Callable[[float], None]  # called with the seconds of all audio that is added
     _tiler: SpanTiler = field(default_factory=SpanTiler)
-    _text: IncrementalText | None = None
+    _text: IncrementalText = field(init=False)  # of the current segment, or the last one
     _start_s: float = 0.0  # time at which the current segment began
     _tiled: int = 0  # characters of the current segment's spoken form that were added with their words
-    _tail: Samples = field(default_factory=lambda: NO_SAMPLES)  # the segment's samples that are held back
+    _tail: Samples = field(init=False)  # the segment's samples that are held back
     samples: int = 0  # number of samples so far
 
     def __post_init__(self) -> None:
@@ -59,7 +197,7 @@ class OutputStream:
 
         Spans are emitted once they are certain, in the client's characters and the stream's seconds.
         """
-        spoken, spans = self._spoken, []
+        spoken, spans = self._text.spoken, []
         for word in chunk.spans:
             between, self._tiled = spoken.text[self._tiled : word.start], word.end
             spans += self._tiler.add_word(_to_client_text(word, spoken, self._start_s), between)
@@ -76,19 +214,12 @@ class OutputStream:
         length: characters of the whole text, where this was the last speakable segment.
         """
         end_s = self.duration_s + len(self._tail) / self.sample_rate
-        behind = self._spoken.text[self._tiled :] + ("" if length is not None else " ")
-        spans = self._tiler.add_spoken(behind)
+        after = self._text.text[self._tiled :] + ("" if length is not None else " ")
+        spans = self._tiler.add_spoken(after)
         # A text for which the engine had no sound at all gets its silence from ``finish``.
         if length is not None and end_s > 0.0:
             spans += self._tiler.finish(length, end_s)
         self._put(self._tail, spans)
-        self._text = None
-
-    @property
-    def _spoken(self) -> SpokenText:
-        if self._text is None:
-            raise RuntimeError("no segment has begun")
-        return self._text.spoken
 
     def add_silence(self, seconds: float) -> None:
         self._put(self._silence(seconds), [])

@@ -10,13 +10,13 @@ from typing import Self
 from kani.core.engine import CloningKind
 from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
 from kani.core.request import unused_fields
+from kani.core.session.admission import SlotAccess
 from kani.core.session.context import SessionContext
-from kani.core.session.playout_buffer import PlayoutBuffer, WaitTimeout
+from kani.core.session.output import PlayoutBuffer, WaitTimeout
 from kani.core.session.report import SessionReport
-from kani.core.session.slot_access import SlotAccess
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
-from kani.core.timing.marks import MarkTimer
+from kani.core.timing.spans import MarkTimer
 from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest, TimedMark
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.foreign_passages import ForeignPassage
@@ -45,7 +45,9 @@ class SpeechSession:
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
         self._priority = context.priorities.add() if context.priorities is not None else None
-        self._access = SlotAccess(context, self._report, self._timeout, self._priority)
+        self._access = SlotAccess(
+            context.admission, self._report, self._timeout, self._priority, low_latency=context.low_latency
+        )
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
         self._closed = False
@@ -181,7 +183,7 @@ class SpeechSession:
                 self._priority.leave()
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
-            self._context.closed()
+            self._context.closed(self)
 
     async def __aenter__(self) -> Self:
         return self
@@ -195,7 +197,11 @@ class SpeechSession:
 
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
-            while (chunk := await self._get()) is not None:
+            while True:
+                with self._timeout.waiting():
+                    chunk = await self._buffer.get()
+                if chunk is None:
+                    break
                 self._report.chunk_given()
                 self._marks.add(chunk.spans)
                 yield chunk
@@ -207,12 +213,6 @@ class SpeechSession:
             self._marks.finish(self.duration_s)
         self._report.ended()
 
-    async def _get(self) -> SpeechChunk | None:
-        if self._buffer.readable:
-            return await self._buffer.get()
-        async with self._timeout.waiting():
-            return await self._buffer.get()
-
     async def queue_positions(self) -> AsyncIterator[int]:
         """Yield the session's position in its engine's queue, 1 for the next, as it changes.
 
@@ -221,7 +221,7 @@ class SpeechSession:
         """
         async with aclosing(self._access.ticket.positions()) as positions:
             while True:
-                async with self._timeout.waiting():
+                with self._timeout.waiting():
                     position = await anext(positions, None)
                 if position is None:
                     break

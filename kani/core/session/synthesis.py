@@ -11,9 +11,8 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
-from kani.core.audio.prosody_filter import PAUSES_S, split_prosody, split_speed
+from kani.core.audio.prosody_filter import PAUSES_S, SegmentFilter, split_prosody, split_speed
 from kani.core.audio.resampling import reframe
-from kani.core.audio.segment_filter import SegmentFilter
 from kani.core.emotions import prosody_of
 from kani.core.engine import StreamingInputEngine
 from kani.core.request import DEFAULT_MAX_TOKENS, RANGES, TOKENS_PER_SECOND
@@ -36,7 +35,8 @@ class Synthesis:
 
     def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
         self.request = request  # may be replaced: its recording may be known only later
-        self.prosody = _prosody_of(request)
+        prosody = prosody_of(request.emotion, request.emotion_strength)
+        self.prosody = replace(prosody, pitch=prosody.pitch + request.pitch)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""
         self.context = context
@@ -45,11 +45,6 @@ class Synthesis:
         self._session = secrets.token_hex(8)
         self._options: dict[tuple[str, str], NormalizerOptions] = {}
         self._embeddings: dict[tuple[str, str], Embedding] = {}
-
-    async def refresh_lexicon(self) -> None:
-        """Load the lexicon's latest changes; to be awaited before ``normalization``."""
-        if self.context.lexicon is not None:
-            await self.context.lexicon.refresh()
 
     async def load_table(self, voice: ResolvedVoice) -> None:
         """Load the normalizer's table of the voice's language and region, if it is to be used."""
@@ -84,6 +79,7 @@ class Synthesis:
         return voice.engine.info.name, stored
 
     def normalization(self, voice: ResolvedVoice) -> NormalizerOptions:
+        """Return how texts are normalized for a voice, by the lexicon as it was when it was last loaded."""
         info, language = voice.engine.info, voice.language
         if (info.name, language) not in self._options:
             plain = info.normalizes_text or not self.request.normalize
@@ -119,10 +115,6 @@ class Synthesis:
         pitch = min(max(prosody.pitch + style.pitch, -_MAX_SEMITONES), _MAX_SEMITONES)
         return replace(prosody, pitch=pitch, loudness=prosody.loudness + style.loudness)
 
-    def max_segment_s(self) -> float:
-        """Most seconds that one segment may last."""
-        return (self.request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
-
     def synthesize(
         self,
         voice: ResolvedVoice,
@@ -137,16 +129,27 @@ class Synthesis:
         sample_rate: of the returned chunks, in hertz; speed: relative to the voice's own; ahead_s: see
         ``Segment``. The filter reports, at the end of the chunks, whether the segment was truncated.
         """
-        info = voice.engine.info
+        info, request = voice.engine.info, self.request
         speed = self.speed_of(text) if speed is None else speed
         native_speed, factor = split_speed(speed, info.speed_range)
         native, filtered = split_prosody(self._prosody_of(text), info.native_prosody)
-        max_s = self.max_segment_s()
-        segment = replace(
-            self._segment(voice, text, native_speed),
+        max_s = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
+        segment = Segment(
+            text=text.text,
+            voice=voice.voice,
+            language=voice.language,
+            speed=native_speed,
             prosody=native,
             max_seconds=max_s * factor,
-            options=self.request.options,
+            boundary=text.boundary or Boundary.SENTENCE,
+            pronunciations=text.spoken.pronunciations,
+            emphases=text.emphases if info.emphasizes else (),
+            sampling=request.sampling,
+            embedding=self.embedding(voice),
+            options=request.options,
+            request_id=self.report.request_id,
+            session=self._session,
+            light=voice.light,
             ahead_s=ahead_s,
         )
         if text.boundary is None:
@@ -154,45 +157,17 @@ class Synthesis:
         else:
             audio = voice.engine.synthesize(segment)
         speech = SegmentFilter(audio, info.sample_rate, factor, round(max_s * info.sample_rate), filtered)
-        chunks = self._timed(voice, text, speech, speed)
+        chunks = speech.chunks()
+        if not info.times_words and self.context.reference_voice is not None:
+            # After the filter: the words are aligned with the audio as the client gets it.
+            chunks = add_word_times(
+                chunks,
+                replace(segment, speed=speed),
+                self.context.reference_voice,
+                partial(self.report.timing_estimated, info.name),
+                truncated=lambda: speech.truncated,
+            )
         return speech, chunks if info.sample_rate == sample_rate else _at_rate(chunks, sample_rate)
-
-    def _timed(
-        self, voice: ResolvedVoice, text: IncrementalText, speech: SegmentFilter, speed: float
-    ) -> AsyncGenerator[SpeechChunk, None]:
-        """The chunks of ``speech``, with word times from the engine or else from forced alignment."""
-        info, reference_voice = voice.engine.info, self.context.reference_voice
-        if info.times_words or reference_voice is None:
-            return speech.chunks()
-        # After the filter: the words are aligned with the audio as the client gets it.
-        return add_word_times(
-            speech.chunks(),
-            self._segment(voice, text, speed),
-            reference_voice,
-            partial(self.report.timing_estimated, info.name),
-            truncated=lambda: speech.truncated,
-        )
-
-    def _segment(self, voice: ResolvedVoice, text: IncrementalText, speed: float) -> Segment:
-        return Segment(
-            text=text.text,
-            voice=voice.voice,
-            language=voice.language,
-            speed=speed,
-            boundary=text.boundary or Boundary.SENTENCE,
-            pronunciations=text.spoken.pronunciations,
-            emphases=text.emphases if voice.engine.info.emphasizes else (),
-            sampling=self.request.sampling,
-            embedding=self.embedding(voice),
-            request_id=self.report.request_id,
-            session=self._session,
-            light=voice.light,
-        )
-
-
-def _prosody_of(request: SpeechRequest) -> Prosody:
-    prosody = prosody_of(request.emotion, request.emotion_strength)
-    return replace(prosody, pitch=prosody.pitch + request.pitch) if request.pitch else prosody
 
 
 async def _at_rate(chunks: AsyncGenerator[SpeechChunk, None], rate: int) -> AsyncGenerator[SpeechChunk, None]:

@@ -1,14 +1,17 @@
-"""Resolution of a session's voice: by its request, the language of its text, and that of foreign passages."""
+"""Resolution of a session's voices: by its request, the language of its text, foreign passages, and SSML."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice, VoiceCatalogue
 from kani.text import language_detection
 from kani.text.languages import primary
+from kani.text.ssml import Style
 
 DEFAULT_LANGUAGE = "en"
 """Language of a text where nothing tells it, in protocols that have no other default (BCP 47)."""
@@ -156,3 +159,52 @@ class VoiceResolver:
         has; without one the language itself."""
         regional = (self._voice_language, self._memory.last, self._default_language)
         return next((tag for tag in regional if tag and primary(tag) == language), language)
+
+
+MAX_VOICES = 50
+"""Different voices and languages of one session; more are spoken by the session's voice."""
+
+
+@dataclass(eq=False)
+class StyleVoices:
+    """Resolves voices and languages once; what there is not is named and spoken by the session's voice."""
+
+    _voices: VoiceResolver
+    unused: list[str] = field(default_factory=list)
+    """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
+    _known: dict[tuple[str | None, str | None], ResolvedVoice | None] = field(default_factory=dict)
+
+    async def resolve(self, request: SpeechRequest, style: Style, own: ResolvedVoice) -> ResolvedVoice | None:
+        """Return the voice of a style; None for ``own``, the session's. A later call returns the same."""
+        key = style.voice, style.language
+        if key == (None, None):
+            return None
+        if key not in self._known:
+            self._known[key] = (
+                await self._find(request, style, own) if len(self._known) < MAX_VOICES else None
+            )
+        return self._known[key]
+
+    def voice(self, style: Style) -> ResolvedVoice | None:
+        """Return what ``resolve`` has returned; None before."""
+        return self._known.get((style.voice, style.language))
+
+    async def _find(self, request: SpeechRequest, style: Style, own: ResolvedVoice) -> ResolvedVoice | None:
+        language = style.language
+        if style.voice is not None:
+            try:
+                # A stored voice is in a file, or farther away.
+                return await asyncio.to_thread(self._voices.by_name, style.voice, language)
+            except (InvalidRequest, StoreUnavailable):
+                self.note("ssml.voice")
+        if language is None or language == own.language:
+            return None
+        try:
+            return self._voices.by_language(request, language)
+        except InvalidRequest:
+            self.note("ssml.lang")
+            return None
+
+    def note(self, name: str) -> None:
+        if name not in self.unused:
+            self.unused.append(name)

@@ -9,13 +9,12 @@ from dataclasses import replace
 from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
-from kani.core.scheduling.slots import Slot
+from kani.core.session.admission import SlotAccess
 from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
-from kani.core.session.output import OutputStream
-from kani.core.session.playout_buffer import PlayoutBuffer
-from kani.core.session.slot_access import SlotAccess
-from kani.core.session.style_voices import StyleVoices
+from kani.core.session.output import OutputStream, PlayoutBuffer
+from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
+from kani.core.session.voice_resolver import StyleVoices
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
@@ -145,11 +144,11 @@ class SessionWorker:
         )
 
     async def _run(self) -> None:
-        error: SpeechError = EngineFailed("speech synthesis failed")
         try:
             if self._context.prepare is not None and (reference := await self._context.prepare()) is not None:
                 self.synthesis.request = replace(self.synthesis.request, reference=reference)
-            await self.synthesis.refresh_lexicon()
+            if self._context.lexicon is not None:
+                await self._context.lexicon.refresh()
             if self.voice is not None:
                 await self.synthesis.load_table(self.voice)
                 for style in self._segments.styles[:MAX_STYLES_AHEAD]:
@@ -157,21 +156,20 @@ class SessionWorker:
                 await self._synthesize()
             if self._segments.length:
                 self.nothing_speakable = not self.output.finish(self._segments.length)
-        except SpeechError as known:
-            if isinstance(known, EngineFailed):
-                self._report.engine_failed(self._engine_name, known)
-            error = known
+        except SpeechError as error:
+            if isinstance(error, EngineFailed):
+                self._report.engine_failed(self._engine_name, error)
+            self._close_buffer(error)
         except asyncio.CancelledError:
-            error = SpeechCancelled()
+            self._close_buffer(SpeechCancelled())
+            raise
+        except BaseException:
+            self._close_buffer(EngineFailed("speech synthesis failed"))
             raise
         else:
             self._close_buffer()
-            return
         finally:
             self._access.release()
-            self._close_buffer(error)
-            # Its traceback holds this frame.
-            del error
 
     def _close_buffer(self, error: SpeechError | None = None) -> None:
         self._buffer.close(error)

@@ -8,9 +8,9 @@ import numpy as np
 
 from kani.core.audio.resampling import Resampler
 from kani.core.timing.cepstra import HOP, SAMPLE_RATE, Cepstra
-from kani.core.timing.characters import spread
 from kani.core.timing.dtw import WarpingPath
 from kani.core.timing.reference_voice import ReferenceSpeech
+from kani.core.timing.spans import spread
 from kani.core.types import Samples, Span
 
 STEP_S = 0.16

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-import numpy as np
-
+from kani.core.timing.spans import spread
 from kani.core.types import Span
 
 
@@ -97,15 +96,6 @@ class TimedForms:
         edge = self.written.edges_s[at] + _SAME_EDGE_S / 2
         spoken = self.spoken.divide(max(0, bisect_right(self.spoken.edges_s, edge) - 1))
         return TimedForms(written[0], spoken[0]), TimedForms(written[1], spoken[1])
-
-
-def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
-    """Start times of a word's ``count`` characters, spread evenly over its phonemes.
-
-    edges: start of each phoneme, and the end of the last one; in seconds, never falling.
-    """
-    phonemes = np.linspace(0.0, len(edges) - 1, count, endpoint=False)
-    return tuple(np.interp(phonemes, range(len(edges)), edges).tolist())
 
 
 class CharacterClock:

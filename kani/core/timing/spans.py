@@ -1,11 +1,14 @@
-"""Converts the words timed by an engine into spans that tile the client's text."""
+"""Converts the words timed by an engine into spans that tile the client's text, and times SSML's marks."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
-from kani.core.types import Span
+import numpy as np
+
+from kani.core.types import Span, TimedMark
+from kani.text.ssml import Mark
 
 
 def with_character_starts(span: Span, marks: Iterable[float]) -> Span:
@@ -16,6 +19,16 @@ def with_character_starts(span: Span, marks: Iterable[float]) -> Span:
     return replace(span, character_starts=tuple(adjusted))
 
 
+def spread(count: int, edges: Sequence[float]) -> tuple[float, ...]:
+    """Start times of a word's ``count`` characters, spread evenly over its phonemes.
+
+    edges: start of each phoneme, and the end of the last one; in seconds, never falling.
+    """
+    phonemes = np.linspace(0.0, len(edges) - 1, count, endpoint=False)
+    return tuple(np.interp(phonemes, range(len(edges)), edges).tolist())
+
+
+@dataclass(eq=False)
 class SpanTiler:
     """Converts word spans into spans that cover every character once, in order.
 
@@ -26,11 +39,10 @@ class SpanTiler:
     between two words belongs to the written text between them, or to the second word where there is none.
     """
 
-    def __init__(self) -> None:
-        self._spoken_between = ""
-        self._cursor = 0
-        self._time_s = 0.0
-        self._pending: Span | None = None
+    _spoken_between: str = ""
+    _cursor: int = 0
+    _time_s: float = 0.0
+    _pending: Span | None = None
 
     def add_word(self, span: Span, spoken_between: str = "") -> list[Span]:
         """Add the next word, in characters of the client's text; returns the spans that are final now.
@@ -106,3 +118,44 @@ class SpanTiler:
 def span_rows(spans: Iterable[Span]) -> list[list[float]]:
     """Rows for a protocol: ``[[start, end, start_s, end_s], …]``, times to a tenth of a millisecond."""
     return [[span.start, span.end, round(span.start_s, 4), round(span.end_s, 4)] for span in spans]
+
+
+@dataclass(eq=False)
+class MarkTimer:
+    """Finds the time of each mark in the spans of the text, which come in order."""
+
+    _marks: Sequence[Mark]  # in order; may be appended to
+    timed: list[TimedMark] = field(default_factory=list)  # the marks that were reached
+
+    def add(self, spans: Iterable[Span]) -> None:
+        for span in spans:
+            while (mark := self._next) is not None and _reaches(span, mark.at):
+                self.timed.append(TimedMark(mark.name, mark.at, _time_s(span, mark.at)))
+
+    def finish(self, end_s: float) -> None:
+        """End the audio, at which the marks after the last word are."""
+        while (mark := self._next) is not None:
+            self.timed.append(TimedMark(mark.name, mark.at, end_s))
+
+    @property
+    def _next(self) -> Mark | None:
+        done = len(self.timed)
+        return self._marks[done] if done < len(self._marks) else None
+
+
+def _reaches(span: Span, at: int) -> bool:
+    return span.end > at or (span.start == span.end >= at)
+
+
+def _time_s(span: Span, at: int) -> float:
+    into = at - span.start
+    if into <= 0:
+        return span.start_s
+    if span.character_starts:
+        return span.character_starts[into]
+    return span.start_s + (span.end_s - span.start_s) * into / (span.end - span.start)
+
+
+def mark_rows(marks: Iterable[TimedMark]) -> list[dict[str, str | int | float]]:
+    """Rows for a protocol, times to a tenth of a millisecond."""
+    return [{"name": mark.name, "position": mark.at, "time": round(mark.time_s, 4)} for mark in marks]

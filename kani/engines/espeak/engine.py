@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from kani.core.audio.level import LEVEL_LUFS, decibels, leveled
+from kani.core.audio.pcm import LEVEL_LUFS, decibels, leveled
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
@@ -76,6 +76,7 @@ class EspeakEngine(Described):
         self._pool = ThreadPoolExecutor(1, thread_name_prefix=ENGINE)
         self._client = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
         self._default_names = default_voice_names(self._client.voices)
+        self._languages = {voice.name: primary(tag(voice)) for voice in self._client.voices}
         self._levels = read_levels()
         self._info = EngineInfo(
             name=ENGINE,
@@ -124,11 +125,10 @@ class EspeakEngine(Described):
     def _voice_for(self, segment: Segment) -> str:
         """Return the name of the segment's voice, or of the default voice if that has another language."""
         name = segment.voice.removeprefix(VOICE_PREFIX)
-        if not self._client.has_voice(name):
+        if name not in self._languages:
             raise UnknownVoice(segment.voice)
         language = primary(segment.language)
-        own = next(primary(tag(voice)) for voice in self._client.voices if voice.name == name)
-        return name if own == language else self._default_names.get(language, name)
+        return name if self._languages[name] == language else self._default_names.get(language, name)
 
     def _speak(
         self, segment: Segment, voice: str, emit: Callable[[SpeechChunk], None], stop: threading.Event

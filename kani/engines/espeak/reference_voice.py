@@ -14,7 +14,7 @@ from kani.core.timing.reference_voice import ReferenceSpeech, ReferenceWord
 from kani.engines.espeak.client import EspeakClient, Pcm16
 from kani.engines.espeak.engine import SPEED_RANGE, default_voice_names
 from kani.engines.espeak.native import DEFAULT_RATE, PhonemeEvent, SynthesisParameters, WordEvent
-from kani.engines.espeak.word_groups import WordGroup, WordGrouper
+from kani.engines.espeak.words import WordGroup, WordGrouper
 from kani.text.languages import primary
 
 

@@ -27,7 +27,7 @@ from kani.runtime.cancelling import speak
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
 from kani.runtime.silence_trim import SilenceTrimmer
-from kani.text.segment_weight import weight
+from kani.text.boundaries import weight
 
 if TYPE_CHECKING:
     from kani.engines.kani.model.loader import KaniModel

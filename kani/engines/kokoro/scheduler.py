@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
 from kani.core.playback import Playback
-from kani.core.scheduling.deadline_queue import DeadlineQueue
+from kani.core.session.slots import DeadlineQueue
 
 FIRST_SOUND_S = 3.0
 """Seconds after a stream's beginning at which its first sound is due. If it were due at once, streams that

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from typing_extensions import override
 
-from kani.core.audio.level import LEVEL_LUFS, decibels
+from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rise

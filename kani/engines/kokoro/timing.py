@@ -13,8 +13,8 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.audio.level import leveled
-from kani.core.timing.characters import spread
+from kani.core.audio.pcm import leveled
+from kani.core.timing.spans import spread
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE
 from kani.engines.kokoro.network.parts import PredictedProsody

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.audio.level import LEVEL_LUFS, decibels
+from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Voice
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS

@@ -12,7 +12,7 @@ from kani.core import request_ids
 from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognizedWord, Recognizer, Step
-from kani.core.scheduling.slots import Slot, SlotQueue
+from kani.core.session.slots import Slot, SlotQueue
 from kani.core.transcriber import Transcriber
 from kani.core.types import Samples, SpeechChunk
 from kani.engines.remote.channel import LEASE_S, Channel
@@ -56,7 +56,7 @@ class SpeechExchange:
         self._opening = opening
         self._engine = engine
         self._slots = slots
-        self._slot = slots.slot()
+        self._slot = Slot(slots)
         self._channel = channel
         self._granted_s = opening.granted_s
         self._granted = asyncio.Event()
@@ -92,7 +92,7 @@ class SpeechExchange:
         Raises NoSlot and SpeechError.
         """
         number, send, sent_s = self._opening.exchange, self._channel.send, 0.0
-        if not self._opening.waits and not self._slots.has_free_slot:
+        if not self._opening.waits and not self._slots.has_free_place:
             raise NoSlot
         with request_ids.bind(self._opening.segment.request_id):
             async with self._slot as slot, aclosing(self._begin()) as chunks:

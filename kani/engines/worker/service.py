@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from kani.core.engine import Engine
 from kani.core.recognizer import Recognizer
-from kani.core.scheduling.slots import SlotQueue
+from kani.core.session.slots import SlotQueue
 from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.messages import (
     Cancel,

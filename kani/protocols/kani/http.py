@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -20,7 +20,9 @@ from kani.core.types import SpeechChunk
 from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
 from kani.protocols.kani.request import WAV, NamedVoices, open_speech
 from kani.protocols.shared.budget import Budget
+from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
+from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks
 from kani.protocols.shared.tasks import cancel_on_disconnect
@@ -80,6 +82,13 @@ def _status(error: SpeechError) -> int:
     return 500
 
 
+def _opened(
+    request: Request, service: SpeechService, speak: SpeakRequest
+) -> AbstractAsyncContextManager[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]]]:
+    languages = accept_languages(request.headers)
+    return open_speech(service, speak, client_address(request), languages, NamedVoices())
+
+
 async def _spoken(
     request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer
 ) -> dict[str, str]:
@@ -89,7 +98,7 @@ async def _spoken(
         async for chunk in chunks:
             await answer.add(chunk)
 
-    async with open_speech(service, speak, request, NamedVoices()) as (session, chunks):
+    async with _opened(request, service, speak) as (session, chunks):
         await cancel_on_disconnect(request, add(chunks), name=TASK_NAME)
         return _cloning_headers(session)
 
@@ -98,7 +107,7 @@ async def _streamed(request: Request, service: SpeechService, speak: SpeakReques
     """Return a response that starts with the first audio: an error before that still gets its status."""
     speak = replace(speak, wants_chunks=True, wants_whole=False)
     async with AsyncExitStack() as stack:
-        session, chunks = await stack.enter_async_context(open_speech(service, speak, request, NamedVoices()))
+        session, chunks = await stack.enter_async_context(_opened(request, service, speak))
         first = await cancel_on_disconnect(request, anext(chunks), name=TASK_NAME)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
         return StreamedAnswer(

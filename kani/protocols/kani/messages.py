@@ -155,7 +155,7 @@ class SpeakRequest:
         return SpeechRequest(
             voice=config.voice_id if config.voice_id not in (None, "", "default") else None,
             language=languages.resolve(config.language) if config.language else None,
-            languages=known_languages(config.languages or ()) or accepted,
+            languages=(known_languages(config.languages) if config.languages else ()) or accepted,
             emotion=config.emotion,
             emotion_strength=config.emotion_strength,
             speed=config.speed,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
+from functools import partial
 from typing import Any
-
-from starlette.requests import HTTPConnection
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat
@@ -17,8 +16,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.marks import mark_rows
-from kani.core.timing.spans import span_rows
+from kani.core.timing.spans import mark_rows, span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.kani.messages import (
     SAMPLE_RATE,
@@ -27,9 +25,7 @@ from kani.protocols.kani.messages import (
     language_name,
     reference_bytes,
 )
-from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
-from kani.protocols.shared.connection import client_address
 
 PROTOCOL = "kani"
 FALLBACK_LANGUAGE = "es"
@@ -62,16 +58,26 @@ class NamedVoices:
 async def open_speech(
     service: SpeechService,
     speak: SpeakRequest,
-    connection: HTTPConnection,
+    client: str,
+    accepted: tuple[str, ...],
     voices: NamedVoices,
     memory: LanguageMemory | None = None,
 ) -> AsyncIterator[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]]]:
     """Yield a request's session and its audio: 22,050 Hz, in chunks of at most ``chunk_size`` frames.
 
-    memory: the connection's. Raises SpeechError, also while the audio is read.
+    client: its address; accepted: the languages of its ``Accept-Language``; voices, memory: the connection's.
+    Raises SpeechError, also while the audio is read.
     """
+    opened = partial(
+        service.open,
+        protocol=PROTOCOL,
+        client=client,
+        fallback_language=FALLBACK_LANGUAGE,
+        memory=memory,
+        low_latency=speak.wants_chunks,
+    )
     try:
-        async with await _open(service, speak, connection, voices, memory) as session:
+        async with await _open(opened, speak, accepted, voices) as session:
             session.feed(speak.text)
             session.finish()
             yield session, reframe(aiter(session), SAMPLE_RATE, speak.frame_samples, even=True)
@@ -83,29 +89,18 @@ async def open_speech(
 
 
 async def _open(
-    service: SpeechService,
+    opened: Callable[[SpeechRequest], SpeechSession],
     speak: SpeakRequest,
-    connection: HTTPConnection,
+    accepted: tuple[str, ...],
     voices: NamedVoices,
-    memory: LanguageMemory | None,
 ) -> SpeechSession:
-    reference, accepted = None, accept_languages(connection.headers)
+    """Open the session, with the recording of the request or the one that its voice's name stands for."""
+    reference = None
     if speak.reference is not None:
         reference = await run_in_pool(RECORDING_POOL, _decode, speak.reference)
     voice = speak.config.voice_id
     request = speak.to_request(reference, accepted)
     named = voices.get(request.voice) if reference is None else None
-
-    def opened(request: SpeechRequest) -> SpeechSession:
-        return service.open(
-            request,
-            protocol=PROTOCOL,
-            client=client_address(connection),
-            fallback_language=FALLBACK_LANGUAGE,
-            memory=memory,
-            low_latency=speak.wants_chunks,
-        )
-
     if named is None:
         try:
             return opened(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -135,16 +136,18 @@ class KaniConnection:
 
         The session stays open until that message is sent: a server that stops waits for open sessions.
         """
+        client = self._client
         try:
-            with self._whole_answers.reservation() as reservation:
-                connection = self._client.websocket
-                async with open_speech(
-                    self._service, speak, connection, self._voices, self._memory
-                ) as opened:
-                    whole = WholeAnswer(reservation, WAV) if speak.wants_whole else None
-                    last = await self._speak(speak, *opened, whole)
-                    self._speaking = None
-                    await self._client.send(last)
+            async with AsyncExitStack() as stack:
+                whole = None
+                if speak.wants_whole:
+                    whole = WholeAnswer(stack.enter_context(self._whole_answers.reservation()), WAV)
+                opening = open_speech(
+                    self._service, speak, client.address, client.languages, self._voices, self._memory
+                )
+                last = await self._speak(speak, *await stack.enter_async_context(opening), whole)
+                self._speaking = None
+                await client.send(last)
         except SpeechError as error:
             self._speaking = None
             await self._client.send(messages.failure(messages.error_message(error)))

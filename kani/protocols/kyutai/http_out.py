@@ -32,7 +32,11 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import (
+    MAX_WHOLE_ANSWER_S,
+    WholeAnswer,
+    whole_answer_budget,
+)
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)

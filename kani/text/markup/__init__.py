@@ -5,7 +5,6 @@ change its meaning, usually a few characters and never more than ``MAX_HELD_BACK
 """
 
 from kani.text.markup.lines import MarkupMasker
-from kani.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, Break
-from kani.text.markup.source import MAX_HELD_BACK
+from kani.text.markup.masked_text import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break
 
 __all__ = ["CODE_BLOCK", "MASK", "MAX_HELD_BACK", "PARAGRAPH_END", "Break", "MarkupMasker"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
+from kani.text.markup.masked_text import MAX_LOOKAHEAD, PendingText
 
 _IN_BRACKETS = r"(?:(?!\\[()\[\]])[^\n])"
 _FORMULA = re.compile(

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 from kani.text.markup import formulas, links, tags
 from kani.text.markup.links import BracketKind
-from kani.text.markup.masked_text import PARAGRAPH_END, MaskedText
-from kani.text.markup.source import MAX_LOOKAHEAD, PendingText
+from kani.text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText
 from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
 
 MAX_EMPHASIS_RUN = 16

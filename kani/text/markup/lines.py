@@ -11,8 +11,16 @@ from enum import Enum, auto
 from kani.text.markup import links
 from kani.text.markup.inline import InlineReader, Skip
 from kani.text.markup.links import BracketKind
-from kani.text.markup.masked_text import CODE_BLOCK, MASK, PARAGRAPH_END, Break, MaskedText
-from kani.text.markup.source import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
+from kani.text.markup.masked_text import (
+    CODE_BLOCK,
+    MASK,
+    MAX_HELD_BACK,
+    MAX_LOOKAHEAD,
+    PARAGRAPH_END,
+    Break,
+    MaskedText,
+    PendingText,
+)
 
 _BLANKS = re.compile(r"[ \t\r]+")
 _HEADING_RUN = re.compile(r"#{1,6}")

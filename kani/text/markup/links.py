@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum, auto
 
-from kani.text.markup.source import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
+from kani.text.markup.masked_text import MAX_HELD_BACK, MAX_LOOKAHEAD, PendingText
 
 _TEXT = r"(?:[^\[\]\\\n]|\\[^\n]|\[[^\[\]\n]*\])*+"
 _LINK = re.compile(rf"\[{_TEXT}\](?=[(\[])")

@@ -1,12 +1,48 @@
-"""The output: plain text, character for character as long as the text with markup."""
+"""The text that is pending, and the output: plain text, as long as the text with markup."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kani.text.writing import CLOSERS
+
+MAX_HELD_BACK = 300
+"""Characters that are held back at most: a tag or the end of a link that is longer is text."""
+
+MAX_LOOKAHEAD = 120
+"""Characters searched for the end of a code span or of a link's text: their words wait for it."""
+
+
+@dataclass(slots=True)
+class PendingText:
+    """``text`` is what is there; ``complete``: whether to decide as if it ended there."""
+
+    text: str = ""
+    complete: bool = False
+
+    def may_continue(self, at: int, end: int, longest: int = MAX_HELD_BACK) -> bool:
+        """True if ``[at, end)`` may continue with text that is still to come."""
+        return end >= len(self.text) and not self.complete and end - at < longest
+
+    def may_begin(self, begun: re.Pattern[str], at: int, longest: int = MAX_HELD_BACK) -> bool:
+        """True if all that is there from ``at`` on may be the beginning of a match."""
+        return self.may_continue(at, len(self.text), longest) and begun.fullmatch(self.text, at) is not None
+
+    def lookahead_end(self, at: int) -> int:
+        """End of a search from ``at`` on that leaves one character of ``MAX_HELD_BACK`` for what follows the
+        match."""
+        return at + MAX_HELD_BACK - 1
+
+    def is_line_end(self, at: int) -> bool:
+        """True if a line, or the text, ends at ``at``."""
+        return self.text.startswith("\n", at) or (self.complete and at >= len(self.text))
+
+    def is_blank(self, at: int) -> bool:
+        """True if white space, or the end, is at ``at``."""
+        return at >= len(self.text) or self.text[at].isspace()
+
 
 MASK = "\ue000"
 """Replaces a character that is not spoken, inside a word or after one."""
@@ -40,21 +76,21 @@ class Break:
     seconds: float
 
 
+@dataclass(eq=False)
 class MaskedText:
     """Collects the output, a piece for each piece of text with markup."""
 
-    def __init__(self) -> None:
-        self.previous = ""
-        """The last character of the text with markup."""
-        self.last_spoken = ""
-        """The last visible character of this line, closing marks aside."""
-        self.line_head = ""
-        """The beginning of this line, with markup."""
-        self.address_length = 0
-        """Characters so far of the address that is being read; 0 outside one."""
-        self._last_shown = ""
-        self._tail = ""
-        self._output: list[str | Break] = []
+    previous: str = ""
+    """The last character of the text with markup."""
+    last_spoken: str = ""
+    """The last visible character of this line, closing marks aside."""
+    line_head: str = ""
+    """The beginning of this line, with markup."""
+    address_length: int = 0
+    """Characters so far of the address that is being read; 0 outside one."""
+    _last_shown: str = ""
+    _tail: str = ""
+    _output: list[str | Break] = field(default_factory=list)
 
     def take(self) -> list[str | Break]:
         """Return the output since the last call; no two strings are neighbours."""

@@ -8,8 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from html.entities import html5
 
-from kani.text.markup.masked_text import PRIVATE_USE, Break
-from kani.text.markup.source import MAX_HELD_BACK, PendingText
+from kani.text.markup.masked_text import MAX_HELD_BACK, PRIVATE_USE, Break, PendingText
 
 MAX_BREAK_S = 10.0
 MAX_BREAKS = 1000
@@ -109,12 +108,12 @@ def parse_reference(source: PendingText, at: int) -> tuple[int, str] | None:
     return (at, "") if source.may_begin(_REFERENCE_BEGUN, at) else None
 
 
+@dataclass(slots=True)
 class BreakBudget:
     """Counts the breaks of one text."""
 
-    def __init__(self) -> None:
-        self._count = 0
-        self._seconds = 0.0
+    _count: int = 0
+    _seconds: float = 0.0
 
     def take(self, seconds: float) -> Break | None:
         """The pause of a ``<break>`` of so many seconds; None for none, or beyond the limits."""

@@ -12,17 +12,11 @@ from kani.text.lexicon_file import ALL_LANGUAGES, LexiconParser
 FOLDER = Path(__file__).parent
 
 
+@functools.lru_cache(maxsize=1024)
 def pronunciations(language: str) -> LexiconTable | None:
     """Return the entries for a language (BCP 47): its region's file, else its own, else None."""
-    for name in (language, primary(language)):
-        if name in _languages():
-            return entries(name)
-    return None
-
-
-@functools.cache
-def _languages() -> frozenset[str]:
-    return frozenset(file.stem for file in FOLDER.glob("*.txt") if "_" not in file.stem)
+    names = {file.stem for file in FOLDER.glob("*.txt") if "_" not in file.stem}
+    return next((entries(name) for name in (language, primary(language)) if name in names), None)
 
 
 @functools.cache

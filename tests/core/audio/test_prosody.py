@@ -9,8 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.core.audio.prosody_filter import FILTERABLE, ProsodyFilter, split_prosody, split_speed
-from kani.core.audio.segment_filter import SegmentFilter
+from kani.core.audio.prosody_filter import (
+    FILTERABLE,
+    ProsodyFilter,
+    SegmentFilter,
+    split_prosody,
+    split_speed,
+)
 from kani.core.emotions import EMOTIONS, MAX_LENGTH, prosody_of
 from kani.core.errors import InvalidRequest
 from kani.core.types import NEUTRAL, Prosody, Samples, Span, SpeechChunk

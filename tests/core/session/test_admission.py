@@ -10,22 +10,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.core.scheduling.deadline_queue import DeadlineQueue, SharedLimit
-from kani.core.scheduling.slots import MARGIN_S
-from kani.core.session.admission import RateLimit, SlotQueue
+from kani.core.session.admission import RateLimit
+from kani.core.session.slots import MARGIN_S, DeadlineQueue, SharedLimit, Slot, SlotQueue
 from tests.support.event_loop import Holder, Place, holders, settle, virtual_time
 
 
 async def in_turn(slots: SlotQueue, count: int, log: list[Any]) -> list[Holder]:
     """Ask for ``count`` slots, one after another."""
-    return await holders(lambda _: slots.slot(), [0.0] * count, log)
+    return await holders(lambda _: Slot(slots), [0.0] * count, log)
 
 
 async def test_capacity_changes_at_next_acquire_or_release() -> None:
     count, log = 1, list[Holder]()
     slots = SlotQueue(lambda: count, lambda: None)
     a, b, c = await in_turn(slots, 3, log)
-    assert log == [a] and not slots.has_free_slot
+    assert log == [a] and not slots.has_free_place
     count = 3
     (d,) = await in_turn(slots, 1, log)
     assert log == [a, b, c] and slots.in_use == 3 and slots.waiting == 1
@@ -36,7 +35,7 @@ async def test_capacity_changes_at_next_acquire_or_release() -> None:
     await c.leave()
     assert log == [a, b, c, d]
     await d.leave()
-    assert slots.in_use == 0 and slots.has_free_slot
+    assert slots.in_use == 0 and slots.has_free_place
 
 
 @pytest.mark.parametrize("handed_over", [False, True])
@@ -96,7 +95,7 @@ async def test_session_asks_by_what_is_left_to_play(
 
     async def speak(name: str, at_s: float, lead_s: float, takes_s: float) -> None:
         await asyncio.sleep(at_s)
-        async with slots.slot(None, lambda: lead_s):
+        async with Slot(slots, None, lambda: lead_s):
             order.append(name)
             await asyncio.sleep(takes_s)
 
@@ -109,7 +108,7 @@ async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
     slots, log, back = SlotQueue(lambda: 1, lambda: None), list[Any](), asyncio.Event()
 
     async def lend() -> None:
-        async with slots.slot() as slot:
+        async with Slot(slots) as slot:
             async with slot.suspended():
                 assert slots.in_use == 0
                 with pytest.raises(RuntimeError):
@@ -129,7 +128,7 @@ async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
     await b.leave()
     await resting
     assert log == [a, b, "rested"]
-    assert slots.in_use == 0 and slots.has_free_slot
+    assert slots.in_use == 0 and slots.has_free_place
 
 
 @pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
@@ -138,7 +137,7 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
     back, done = asyncio.Event(), asyncio.Event()
 
     async def lend() -> None:
-        async with slots.slot() as slot:
+        async with Slot(slots) as slot:
             async with slot.suspended():
                 await back.wait()
             await done.wait()
@@ -163,8 +162,8 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
     other.ended.set()
     await other.task
     assert slots.in_use == 0 and slots.waiting == 0
-    async with slots.slot():
-        assert slots.in_use == 1 and not slots.has_free_slot
+    async with Slot(slots):
+        assert slots.in_use == 1 and not slots.has_free_place
 
 
 def test_rate_limit_allows_burst_of_one_minute_and_forgets_least_recent_clients() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kani.core.errors import SpeechCancelled
-from kani.core.session.playout_buffer import PlayoutBuffer
+from kani.core.session.output import PlayoutBuffer
 from kani.core.session.priority import LEAD_S, TEXT_PENDING_S, SessionPriorities
 from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk

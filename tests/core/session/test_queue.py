@@ -22,7 +22,7 @@ from kani.core.errors import (
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.core.session.context import Prepare
-from kani.core.session.playout_buffer import WaitTimeout
+from kani.core.session.output import WaitTimeout
 from kani.core.session.session import SpeechSession
 from kani.core.types import Recording
 from tests.support.event_loop import settle, virtual_time
@@ -252,7 +252,7 @@ async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> 
     exhausted = asyncio.Event()
 
     async def wait(limit: WaitTimeout, seconds: float) -> bool:
-        async with limit.waiting():
+        with limit.waiting():
             await asyncio.sleep(seconds)
         return exhausted.is_set()
 
@@ -263,7 +263,7 @@ async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> 
     for seconds, expected in ((0.1, True), (0.0, False)):
         exhausted.clear()
         timeout = WaitTimeout(seconds, exhausted.set)
-        async with timeout.waiting():
+        with timeout.waiting():
             await asyncio.sleep(0.15)
             assert not exhausted.is_set()
             timeout.start()
@@ -273,7 +273,7 @@ async def test_timeout_adds_up_all_waits_from_the_start_but_suspended_ones() -> 
     timeout.start()
     with timeout.suspended():
         assert not await wait(timeout, 0.2)
-    async with timeout.waiting():
+    with timeout.waiting():
         with timeout.suspended():
             await asyncio.sleep(0.2)
             assert not exhausted.is_set()

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.core.timing.characters import CharacterClock, FormsClock, TimedCharacters, TimedForms, spread
-from kani.core.timing.spans import SpanTiler, span_rows
+from kani.core.timing.characters import CharacterClock, FormsClock, TimedCharacters, TimedForms
+from kani.core.timing.spans import SpanTiler, span_rows, spread
 from kani.core.types import Span
 
 WORDS = st.lists(

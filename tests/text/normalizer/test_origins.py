@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from kani.text.boundaries import unspaced_end
 from kani.text.lexicon import Lexicon
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.normalizer.tables.loaded import TABLES_FOLDER
-from kani.text.segment_weight import unspaced_end
 from kani.text.writing import HAN_AND_KANA_LANGUAGES
 from tests.support.tables import rows
 

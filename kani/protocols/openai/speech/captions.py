@@ -18,7 +18,7 @@ from kani.core.service import SpeechService
 from kani.core.subtitles.cues import CueBuilder
 from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
 from kani.core.subtitles.words import Word, WordTimer
-from kani.core.timing.marks import mark_rows
+from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.create import TASK_NAME
@@ -27,7 +27,10 @@ from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import UNUSED, about
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import (
+    WholeAnswer,
+    whole_answer_budget,
+)
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""

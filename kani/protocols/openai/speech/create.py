@@ -23,7 +23,10 @@ from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.errors import Handler
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import (
+    WholeAnswer,
+    whole_answer_budget,
+)
 
 TASK_NAME = "openai speech request"
 SSE_TYPE = "text/event-stream"

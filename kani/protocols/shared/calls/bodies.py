@@ -76,16 +76,15 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
     if not isinstance(given, dict):
         raise WrongFields(Fault(place or "body", "type", "must be an object", given, "object"))
     values, faults = dict[str, Any](), list[Fault]()
-    for field, expected in _fields(kind):
+    for field, expected, inner in _fields(kind):
         value = given.get(field.encode_name)
         path = f"{place}.{field.encode_name}" if place else field.encode_name
         if value is not None:
             try:
-                inner = _struct(expected) if isinstance(value, dict) else None
                 values[field.name] = (
-                    foreign.convert(value, field.type, strict=strict)
-                    if inner is None
-                    else read(value, inner, path)
+                    read(value, inner, path)
+                    if inner is not None and isinstance(value, dict)
+                    else foreign.convert(value, field.type, strict=strict)
                 )
             except foreign.Unreadable as error:
                 faults.append(_fault(error, path, expected, value))
@@ -101,7 +100,7 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
 def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
     """Convert a form's texts, of which an empty one equals none; as ``read``."""
     values = dict[str, Any]()
-    for field, expected in _fields(kind):
+    for field, expected, _ in _fields(kind):
         *_, last = texts = ["", *given.get(field.encode_name, ())]
         match _bare(expected):
             case inspect.ListType():
@@ -124,10 +123,14 @@ def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
 
 
 @functools.cache
-def _fields(kind: type[msgspec.Struct]) -> list[tuple[msgspec.structs.FieldInfo, inspect.Type]]:
+def _fields(
+    kind: type[msgspec.Struct],
+) -> list[tuple[msgspec.structs.FieldInfo, inspect.Type, type[msgspec.Struct] | None]]:
+    """Return each field, its type, and the struct of one that is an object of fields."""
     types = inspect.type_info(kind)
     assert isinstance(types, inspect.StructType)
-    return [*zip(msgspec.structs.fields(kind), (field.type for field in types.fields), strict=True)]
+    fields = zip(msgspec.structs.fields(kind), types.fields, strict=True)
+    return [(field, described.type, _struct(described.type)) for field, described in fields]
 
 
 def _struct(kind: inspect.Type) -> type[msgspec.Struct] | None:

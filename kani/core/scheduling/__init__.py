@@ -1,1 +1,0 @@
-"""Queues for a limited number of slots: the earliest deadline is served first."""
