@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 
 from kani.core.types import Voice
-from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response, redacted
+from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response
+from kani.engines.upstream.failures import redacted
 from kani.runtime import bounded_http
 from kani.text import foreign
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from kani.core.audio.pcm import Pcm16Stream
 from kani.core.types import Samples, Span, SpeechChunk
 from kani.engines.elevenlabs.messages import SAMPLE_RATE, Message
 from kani.engines.elevenlabs.times import CharacterTimes
-from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
+from kani.runtime.silence_trim import SilenceTrimmer
 
 AUDIBLE_LEVEL = 0.002
 """Amplitude from which on a sample is a sound."""
@@ -23,12 +21,11 @@ class AudioReceiver:
         self._pcm = Pcm16Stream()
         self._trimmer = SilenceTrimmer(SAMPLE_RATE, AUDIBLE_LEVEL)
         self._received = 0
-        self._trimmed: int | None = None
         self._emitted = 0
 
     @property
     def has_sound(self) -> bool:
-        return self._trimmed is not None
+        return self._trimmer.has_sound
 
     def feed(self, message: Message) -> SpeechChunk | None:
         """Accept a message; returns the chunk that it completes, if any."""
@@ -37,8 +34,6 @@ class AudioReceiver:
         ):
             self.mismatched_alignments += 1
         samples = self._pcm.feed(message.audio)
-        if not self.has_sound and len(sounds := np.flatnonzero(np.abs(samples) >= AUDIBLE_LEVEL)):
-            self._trimmed = max(self._received + int(sounds[0]) - round(KEPT_SILENCE_S * SAMPLE_RATE), 0)
         self._received += len(samples)
         trimmed = self._trimmer.feed(samples)
         if not self.has_sound:
@@ -57,7 +52,7 @@ class AudioReceiver:
     @property
     def _trimmed_s(self) -> float:
         """Seconds of silence that were cut off before the speech."""
-        return (self._trimmed or 0) / SAMPLE_RATE
+        return self._trimmer.dropped / SAMPLE_RATE
 
     def _chunk(self, samples: Samples, words: list[Span]) -> SpeechChunk | None:
         if not len(samples) and not words:

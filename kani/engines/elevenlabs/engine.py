@@ -7,23 +7,22 @@ import logging
 import re
 import ssl
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from kani.core.engine import Described, Engine, EngineInfo
+from kani.core.engine import Engine, EngineInfo
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.elevenlabs import account, messages
 from kani.engines.elevenlabs.account import ENGINE, VOICE_ID_PATTERN
 from kani.engines.elevenlabs.audio_in import AudioReceiver
-from kani.engines.elevenlabs.connection import open_connection
-from kani.engines.elevenlabs.exchange import send_and_receive
+from kani.engines.elevenlabs.connection import open_connection, send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.metrics import UpstreamMetrics
-from kani.engines.upstream.relay import Relay
+from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
@@ -38,8 +37,10 @@ _KEY = re.compile(r"[!-~]{1,256}")
 logger = logging.getLogger(__name__)
 
 
-class ElevenLabsEngine(Described):
+class ElevenLabsEngine(RelayEngine):
     """Speaks with an ElevenLabs account. Texts and voice ids leave this machine."""
+
+    KEY = "ELEVEN_API_KEY"
 
     def __init__(
         self,
@@ -49,48 +50,25 @@ class ElevenLabsEngine(Described):
         *,
         timeout_s: float = 10.0,
     ) -> None:
-        """fallback: speaks, with its own voices, what fails at ElevenLabs before its first audio.
-
-        It is started and stopped with this engine. timeout_s: longest silence of the service while something
-        is due.
-        """
+        """timeout_s: longest silence of the service while something is due."""
+        super().__init__(metrics, fallback, messages.SAMPLE_RATE)
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._timeout_s = timeout_s
-        self._relay = Relay(metrics, fallback, messages.SAMPLE_RATE)
         self._tls: ssl.SSLContext | None = None
 
     @property
     def info(self) -> EngineInfo:
         info = super().info
-        decoder = self._relay.fallback.decoder if self._relay.fallback is not None else ""
+        decoder = self._fallback.engine.info.decoder if self._fallback is not None else ""
         if decoder != info.decoder:
             info = self._info = replace(info, decoder=decoder)
         return info
 
-    async def start(self) -> None:
-        """Fetch the account's voices, and start the fallback engine.
-
-        Raises EngineUnavailable for what no later try can mend. A service that cannot be reached now is asked
-        again later.
-        """
+    async def _connect(self) -> None:
         self._check_settings()
-        async with AsyncExitStack() as started:
-            await self._relay.start()
-            started.push_async_callback(self._relay.stop)
-            if urlsplit(self._settings.url).scheme == "https":
-                self._tls = await asyncio.to_thread(ssl.create_default_context)
-            own = account.make_voice(self._settings.voice_id or "")
-            self._info = self._describe((own,))
-            await self._relay.list_voices(self._list, "ELEVEN_API_KEY")
-            started.pop_all()
-
-    async def wait_until_loaded(self) -> None:
-        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        await self._relay.wait_until_loaded()
-
-    async def stop(self) -> None:
-        await self._relay.stop()
+        if urlsplit(self._settings.url).scheme == "https":
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each message."""
@@ -104,7 +82,7 @@ class ElevenLabsEngine(Described):
                 yield chunk
 
     def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
-        return self._relay.speak(segment, text, lambda: self._stream(segment, text))
+        return self._relay(segment, text, lambda: self._stream(segment, text))
 
     async def _stream(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one connection, without retries. Raises UpstreamFailed."""
@@ -174,21 +152,22 @@ class ElevenLabsEngine(Described):
             )
 
     async def _list(self) -> None:
-        """Describe the account's voices, the configured one first. Raises UpstreamFailed."""
+        """Describe the account's voices, the configured one first."""
         settings = self._settings
+        own = account.make_voice(settings.voice_id or "")
+        self._info = self._info or self._describe((own,))
         listed = await account.fetch_voices(
             settings.url, self._key, tls_context=self._tls, timeout_s=self._timeout_s
         )
-        own = account.make_voice(settings.voice_id or "")
         others = tuple(voice for voice in listed if voice.id != own.id)
         self._info = self._describe((next((voice for voice in listed if voice.id == own.id), own), *others))
 
     def _describe(self, voices: tuple[Voice, ...]) -> EngineInfo:
         settings = self._settings
         slowest, fastest = SPEED_RANGE
-        if (fallback := self._relay.fallback) is not None:
-            slowest = max(slowest, fallback.speed_range[0])
-            fastest = min(fastest, fallback.speed_range[1])
+        if self._fallback is not None:
+            own_slowest, own_fastest = self._fallback.engine.info.speed_range
+            slowest, fastest = max(slowest, own_slowest), min(fastest, own_fastest)
         return EngineInfo(
             name=ENGINE,
             version=settings.model,

@@ -6,17 +6,14 @@ from collections.abc import Mapping
 
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from kani.engines.upstream.relay import ServiceFailed
+from kani.engines.upstream.failures import ServiceFailed, redacted
 from kani.text import foreign
-
-MAX_DETAIL_CHARACTERS = 300
 
 _KEY_REFUSED = "ElevenLabs refused this server's API key"
 _NO_CREDITS = "the ElevenLabs account of this server has no credits left"
 _UNKNOWN_VOICE = "ElevenLabs knows no such voice"
 _UNSUITABLE_MODEL = "ElevenLabs cannot stream this server's model"
 _BUSY = "ElevenLabs takes no more requests at the moment"
-_OTHER = "ElevenLabs failed"
 
 CLIENT_SENTENCES: Mapping[str, str] = {
     "invalid_api_key": _KEY_REFUSED,
@@ -42,15 +39,6 @@ CLIENT_SENTENCES: Mapping[str, str] = {
 }
 """Sentence for clients of each code: ElevenLabs' own codes, and this server's for failures without one."""
 
-# A stall is not among them: a second try would make the client wait for another timeout.
-_TRANSIENT = frozenset(
-    "too_many_concurrent_requests rate_limit_exceeded system_busy closed_early unreachable "
-    "unavailable".split()
-)
-
-# Failures of one voice or text, which say nothing about other requests.
-_OF_ONE_REQUEST = frozenset("voice_id_does_not_exist voice_not_found subscription_required silent".split())
-
 _CODE_BY_STATUS = {
     401: "unauthorized",
     402: "payment_required",
@@ -60,33 +48,14 @@ _CODE_BY_STATUS = {
 
 
 class UpstreamFailed(ServiceFailed):
-    """ElevenLabs failed; ``str()`` is a sentence fit for a client.
+    """ElevenLabs failed; its code is one of ``CLIENT_SENTENCES``, or any other of ElevenLabs'."""
 
-    code: one of ``CLIENT_SENTENCES``, or any other of ElevenLabs'; detail: for the log, without the API key.
-    """
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(CLIENT_SENTENCES.get(code, _OTHER), code, detail)
-
-    @property
-    def metric_code(self) -> str:
-        """The code, or "other" for an unknown one, so that the number of label values is bounded."""
-        return self.code if self.code in CLIENT_SENTENCES else "other"
-
-    @property
-    def affects_all_requests(self) -> bool:
-        """True if other requests would fail likewise: the account or the service is the cause."""
-        return self.code in CLIENT_SENTENCES and self.code not in _OF_ONE_REQUEST
-
-    @property
-    def transient(self) -> bool:
-        """True if another try a moment later may succeed."""
-        return self.code in _TRANSIENT
-
-
-def redacted(text: str, key: str) -> str:
-    """Return ``text`` fit for a log: on one line, without ``key``, at most ``MAX_DETAIL_CHARACTERS`` long."""
-    return " ".join(text.replace(key, "(the key)").split())[:MAX_DETAIL_CHARACTERS]
+    sentences, other_sentence = CLIENT_SENTENCES, "ElevenLabs failed"
+    passing = frozenset(
+        "too_many_concurrent_requests rate_limit_exceeded system_busy closed_early unreachable "
+        "unavailable".split()
+    )
+    of_one_request = frozenset("voice_id_does_not_exist voice_not_found subscription_required silent".split())
 
 
 def from_error_frame(error: object, message: object, key: str) -> UpstreamFailed:

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 
 def build(settings: UpstreamSettings, resources: Resources) -> ElevenLabsEngine:
-    """Build the engine, with its metrics and the engine that it falls back to."""
     from kani.engines.elevenlabs.engine import ElevenLabsEngine
     from kani.engines.upstream.fallback import fallback_engine
     from kani.engines.upstream.metrics import UpstreamMetrics

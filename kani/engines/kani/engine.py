@@ -12,6 +12,7 @@ import secrets
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,14 +20,14 @@ import numpy as np
 
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest, NoSpeech
-from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
+from kani.core.types import Embedding, Recording, Samples, Segment, SpeechChunk
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.kani.voices import KaniVoices
 from kani.engines.plugin import VOICES, Resources
-from kani.runtime.cancelling import speak
+from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
-from kani.runtime.silence_trim import SilenceTrimmer
+from kani.runtime.silence_trim import TrimmedSpeech
 from kani.text.boundaries import weight
 
 if TYPE_CHECKING:
@@ -87,25 +88,19 @@ class KaniEngine(Described):
         from kani.engines.kani.model.output_guard import AUDIBLE
 
         speaker = self._speaker_of(segment.embedding) or self._files.get(segment.voice.partition(":")[2], ())
-        trim = SilenceTrimmer(kani.sample_rate, AUDIBLE)
-        made = 0
+        speech = TrimmedSpeech(kani.sample_rate, AUDIBLE)
         remaining_s = segment.max_seconds
         for text, prompt in self._split(kani, segment, segment.text):
             utterance = _utterance(kani, text, prompt, speaker, segment, remaining_s)
             async with aclosing(_generate(kani, utterance)) as spoken:
                 async for samples in spoken:
-                    heard = trim.feed(samples)
                     remaining_s -= len(samples) / kani.sample_rate
-                    if len(heard):
-                        yield SpeechChunk(heard, kani.sample_rate, made / kani.sample_rate)
-                        made += len(heard)
+                    if (chunk := speech.feed(samples)) is not None:
+                        yield chunk
             if remaining_s < kani.frame_s:
                 break
-        rest = trim.finish()
-        end_s = (made + len(rest)) / kani.sample_rate
-        if made:
-            spans = (Span(0, len(segment.text), 0.0, end_s),)
-            yield SpeechChunk(rest, kani.sample_rate, made / kani.sample_rate, spans)
+        if speech.end_s:
+            yield speech.finish(len(segment.text))
 
     async def embed(self, recording: Recording) -> Embedding:
         """See ``CloningEngine.embed``; of the first 30 s, one recording after the other."""
@@ -233,17 +228,11 @@ def _utterance(
     from kani.engines.kani.model.sampler import Sampling
     from kani.engines.kani.model.sequence import Utterance
 
-    wanted, default = segment.sampling, Sampling(top_k=kani.checkpoint.top_k)
-    sampling = Sampling(
-        temperature=default.temperature if wanted.temperature is None else wanted.temperature,
+    given = {name: value for name, value in asdict(segment.sampling).items() if value is not None}
+    if "top_p" in given:
         # 0 leaves one candidate, as the smallest share does.
-        top_p=default.top_p if wanted.top_p is None else max(wanted.top_p, 1e-6),
-        top_k=default.top_k if wanted.top_k is None else wanted.top_k,
-        repetition_penalty=(
-            default.repetition_penalty if wanted.repetition_penalty is None else wanted.repetition_penalty
-        ),
-        seed=secrets.randbits(63) if wanted.seed is None else wanted.seed,
-    )
+        given["top_p"] = max(given["top_p"], 1e-6)
+    sampling = Sampling(**{"top_k": kani.checkpoint.top_k, "seed": secrets.randbits(63)} | given)
     # One frame more than fits, where possible: by that the core knows that speech was cut.
     frames = min(math.ceil(remaining_s / kani.frame_s - 1e-6) + 1, kani.runner.max_frames)
     expected_s = max(weight(text) / _WEIGHT_PER_SECOND, 0.5)
@@ -254,15 +243,33 @@ async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Sam
     """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
     from kani.engines.kani.model.sequence import End, Ending
 
-    heard = False
-    async with aclosing(speak(kani.scheduler, utterance, End)) as events:
-        async for event in events:
-            if not isinstance(event, End):
+    loop = asyncio.get_running_loop()
+    events: asyncio.Queue[Samples | End] = asyncio.Queue()
+
+    def listener(event: Samples | End) -> None:
+        loop.call_soon_threadsafe(events.put_nowait, event)
+
+    async def wait_for_end() -> None:
+        while not isinstance(await events.get(), End):
+            pass
+
+    sequence = kani.scheduler.submit(utterance, listener)
+    heard, end = False, None
+    try:
+        while end is None:
+            event = await events.get()
+            if isinstance(event, End):
+                end = event
+            else:
+                kani.scheduler.acknowledge(sequence, len(event))
                 heard = True
                 yield event
-                continue
-            match event.ending:
-                case Ending.FAILED | Ending.CANCELLED:
-                    raise EngineFailed(f"the Kani engine failed: {event.detail or event.ending.value}")
-                case Ending.ANOMALY if not heard:
-                    raise EngineFailed(f"the Kani model could not speak this text: {event.detail}")
+    finally:
+        if end is None:
+            kani.scheduler.cancel(sequence)
+            await wait_until_done(asyncio.ensure_future(wait_for_end()))
+    match end.ending:
+        case Ending.FAILED | Ending.CANCELLED:
+            raise EngineFailed(f"the Kani engine failed: {end.detail or end.ending.value}")
+        case Ending.ANOMALY if not heard:
+            raise EngineFailed(f"the Kani model could not speak this text: {end.detail}")

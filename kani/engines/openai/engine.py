@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import aclosing
 
 import httpx
 
 from kani.core.audio.pcm import Pcm16Stream
-from kani.core.engine import Described, Engine, EngineInfo
+from kani.core.engine import Engine, EngineInfo
 from kani.core.errors import UnsupportedLanguage
-from kani.core.types import Segment, Span, SpeechChunk, Voice
+from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.openai.service import (
     MAX_SPEECH_PIECES,
     SILENCE_S,
@@ -23,10 +23,10 @@ from kani.engines.openai.service import (
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream.metrics import UpstreamMetrics
-from kani.engines.upstream.relay import Relay
+from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
-from kani.runtime.silence_trim import SilenceTrimmer
+from kani.runtime.silence_trim import TrimmedSpeech
 from kani.text import languages
 from kani.text.languages import primary
 
@@ -49,8 +49,10 @@ _PCM = (
 )
 
 
-class OpenAIEngine(Described):
+class OpenAIEngine(RelayEngine):
     """Speaks by another server. Texts leave this process; tempo, times and prosody are made here."""
+
+    KEY = "KANI_UPSTREAM_KEY"
 
     def __init__(
         self,
@@ -61,49 +63,28 @@ class OpenAIEngine(Described):
         *,
         silence_s: float = SILENCE_S,
     ) -> None:
-        """fallback: speaks, with its own voices, what fails upstream before its first audio.
-
-        It is started and stopped with this engine. silence_s: longest wait for a byte.
-        """
+        super().__init__(metrics, fallback, settings.sample_rate)
         self._settings = settings
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
-        self._relay = Relay(metrics, fallback, settings.sample_rate)
         self._named, self._model = resources.model, resources.model or USUAL_MODEL
 
-    async def start(self) -> None:
-        """Read the server's models and voices, and start the fallback engine.
+    async def _connect(self) -> None:
+        await self._upstream.start()
 
-        Raises EngineUnavailable for what no later try can mend. A server that cannot be reached now is asked
-        again later.
-        """
-        async with AsyncExitStack() as started:
-            await self._relay.start()
-            started.push_async_callback(self._relay.stop)
-            await self._upstream.start()
-            started.push_async_callback(self._upstream.stop)
-            self._info = self._describe([])
-            await self._relay.list_voices(self._list, "KANI_UPSTREAM_KEY")
-            started.pop_all()
-
-    async def wait_until_loaded(self) -> None:
-        """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        await self._relay.wait_until_loaded()
-
-    async def stop(self) -> None:
+    async def _disconnect(self) -> None:
         await self._upstream.stop()
-        await self._relay.stop()
 
     async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         async with SegmentText(segment) as text:
-            async with aclosing(self._relay.speak(segment, text, lambda: self._speak(segment))) as chunks:
+            async with aclosing(self._relay(segment, text, lambda: self._speak(segment))) as chunks:
                 async for chunk in chunks:
                     yield chunk
 
     async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""
         rate = self._settings.sample_rate
-        trimmer, start_s, pcm = SilenceTrimmer(rate, AUDIBLE), 0.0, Pcm16Stream()
+        speech, pcm = TrimmedSpeech(rate, AUDIBLE), Pcm16Stream()
         max_bytes = round((segment.max_seconds + LONGER_S) * rate) * 2
         received = 0
         async with self._upstream.answer("POST", "/audio/speech", json=self._request(segment)) as answer:
@@ -112,16 +93,13 @@ class OpenAIEngine(Described):
                 if not received and piece.startswith((b"RIFF", b"ID3", b"OggS", b"fLaC")):
                     raise UpstreamFailed("unreadable", "it is a file, although PCM was asked for")
                 received += len(piece)
-                samples = trimmer.feed(pcm.feed(piece))
-                if len(samples):
-                    yield SpeechChunk(samples, rate, start_s)
-                    start_s += len(samples) / rate
+                if (chunk := speech.feed(pcm.feed(piece))) is not None:
+                    yield chunk
                 if received > max_bytes:
                     break
-        if not start_s:
+        if not speech.end_s:
             raise UpstreamFailed("silent", f"{received} bytes without a sound")
-        last = trimmer.finish()
-        yield SpeechChunk(last, rate, start_s, (Span(0, len(segment.text), 0.0, start_s + len(last) / rate),))
+        yield speech.finish(len(segment.text))
 
     def _request(self, segment: Segment) -> dict[str, str]:
         named = segment.voice.removeprefix(f"{ENGINE}:")
@@ -143,7 +121,8 @@ class OpenAIEngine(Described):
             raise UpstreamFailed("unreadable", detail)
 
     async def _list(self) -> None:
-        """Choose the server's model and describe its voices. Raises UpstreamFailed."""
+        """Choose the server's model and describe its voices."""
+        self._info = self._info or self._describe([])
         if self._named is None:
             self._model = await chosen_model(self._upstream, USUAL_MODEL)
         self._info = self._describe(names(await self._upstream.listed("/audio/voices", "voices", "data")))

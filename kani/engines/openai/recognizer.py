@@ -53,7 +53,6 @@ class OpenAIRecognizer(PromptedRecognizer):
     def __init__(
         self, settings: OpenAIUpstreamSettings, resources: Resources, *, silence_s: float = SILENCE_S
     ) -> None:
-        """silence_s: longest wait for a byte of the server."""
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
         self._model = resources.model or ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,7 +15,7 @@ import httpx
 from kani.core.errors import EngineUnavailable
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.upstream.address import is_confidential
-from kani.engines.upstream.relay import ServiceFailed
+from kani.engines.upstream.failures import ServiceFailed, redacted
 from kani.runtime import bounded_http
 from kani.text import foreign
 
@@ -32,50 +32,31 @@ LIST_S = 10.0
 MAX_LIST_BYTES = 4 << 20
 MAX_NAME = 200
 MAX_ERROR_BYTES = 1 << 16
-MAX_DETAIL = 300
 MAX_SPEECH_PIECES = 200_000
 
 _KEY = re.compile(r"[!-~]{1,512}")
 
-_SENTENCES: Mapping[str, str] = {
-    "unauthorized": "refused this server's key",
-    "busy": "takes no more requests at the moment",
-    "refused": "refused the request",
-    "unavailable": "is out of order",
-    "unreachable": "cannot be reached",
-    "stalled": "did not answer in time",
-    "closed_early": "broke off before all was sent",
-    "silent": "sent no sound",
-    "unreadable": "sent an answer that cannot be read",
-}
-_TRANSIENT = frozenset(("busy", "unavailable", "unreachable", "closed_early"))
-_OF_ONE_REQUEST = frozenset(("refused", "silent"))
 _CODES = {401: "unauthorized", 403: "unauthorized", 408: "stalled", 429: "busy", 503: "busy"}
 
 
 class UpstreamFailed(ServiceFailed):
-    """The server failed; ``str()`` is a sentence fit for a client.
-
-    code: a key of ``_SENTENCES``; detail: for the log, without the key.
-    """
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(f"the upstream server {_SENTENCES[code]}", code, detail)
-
-    @property
-    def affects_all_requests(self) -> bool:
-        return self.code not in _OF_ONE_REQUEST
-
-    @property
-    def transient(self) -> bool:
-        return self.code in _TRANSIENT
+    sentences: ClassVar = {
+        "unauthorized": "the upstream server refused this server's key",
+        "busy": "the upstream server takes no more requests at the moment",
+        "refused": "the upstream server refused the request",
+        "unavailable": "the upstream server is out of order",
+        "unreachable": "the upstream server cannot be reached",
+        "stalled": "the upstream server did not answer in time",
+        "closed_early": "the upstream server broke off before all was sent",
+        "silent": "the upstream server sent no sound",
+        "unreadable": "the upstream server sent an answer that cannot be read",
+    }
+    passing = frozenset(("busy", "unavailable", "unreachable", "closed_early"))
+    of_one_request = frozenset(("refused", "silent"))
 
 
 class Upstream:
-    """One server."""
-
     def __init__(self, settings: OpenAIUpstreamSettings, silence_s: float = SILENCE_S) -> None:
-        """silence_s: longest wait for a byte."""
         self._url = settings.url or ""
         self._place = urlsplit(self._url).netloc
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
@@ -144,21 +125,16 @@ class Upstream:
         except bounded_http.AnswerRefused as error:
             raise UpstreamFailed("unreadable", f"its answer {error}") from error
         except httpx.ConnectError as error:
-            raise UpstreamFailed("unreachable", self._redacted(f"{self._place}: {error}")) from error
+            raise UpstreamFailed("unreachable", redacted(f"{self._place}: {error}", self._key)) from error
         except httpx.TimeoutException as error:
             raise UpstreamFailed("stalled", type(error).__name__) from error
         except httpx.HTTPError as error:
-            raise UpstreamFailed("closed_early", self._redacted(error)) from error
+            raise UpstreamFailed("closed_early", redacted(error, self._key)) from error
 
     def _refusal(self, answer: httpx.Response, body: bytes) -> UpstreamFailed:
         status = answer.status_code
         code = _CODES.get(status, "unavailable" if status >= 500 else "refused")
-        return UpstreamFailed(code, self._redacted(f"HTTP {status}: {body.decode(errors='replace')}"))
-
-    def _redacted(self, text: object) -> str:
-        """Return text for a log: on one line, without the key, cut."""
-        shown = str(text).replace(self._key, "(the key)") if self._key else str(text)
-        return " ".join(foreign.log_value(shown).split())[:MAX_DETAIL]
+        return UpstreamFailed(code, redacted(f"HTTP {status}: {body.decode(errors='replace')}", self._key))
 
 
 def names(listed: list[Any]) -> list[tuple[str, str, str]]:

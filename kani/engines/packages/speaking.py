@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import AsyncGenerator, Generator
 from contextlib import aclosing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from kani.core.errors import EngineFailed, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.packages.adapter import Spoken, Utterance
 from kani.engines.packages.hosting import Adapted
-from kani.runtime.silence_trim import SilenceTrimmer
+from kani.runtime.silence_trim import TrimmedSpeech
 
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
@@ -41,7 +40,7 @@ class SpokenPackage(Adapted[EngineInfo]):
         """Speak a text while it is written; written: None for a text that is whole."""
         rate = self.info.sample_rate
         self._check(segment.embedding)
-        speech, raw_s = TrimmedSpeech(rate), 0.0
+        speech, raw_s = TrimmedSpeech(rate, AUDIBLE), 0.0
         async with aclosing(self._made(segment, written)) as made:
             async for each in made:
                 if isinstance(each, Span):
@@ -54,10 +53,7 @@ class SpokenPackage(Adapted[EngineInfo]):
                     break
         if not speech.end_s:
             raise EngineFailed(f"the {self.info.name} model could not speak this text: there was no voice")
-        last = speech.finish()
-        if not self.info.times_words:
-            last = replace(last, spans=(Span(0, len(segment.text), 0.0, speech.end_s),))
-        yield last
+        yield speech.finish(0 if self.info.times_words else len(segment.text))
 
     async def _made(
         self, segment: Segment, written: IncrementalText | None
@@ -107,45 +103,3 @@ class SpokenPackage(Adapted[EngineInfo]):
         values = np.asarray(embedding.values)
         if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
             raise InvalidRequest("reference", "the embedding is not one of this model")
-
-
-class TrimmedSpeech:
-    """Audio without the silence around the speech, in chunks with the spans of the words that end in them."""
-
-    def __init__(self, sample_rate: int) -> None:
-        self._rate = sample_rate
-        self._trim = SilenceTrimmer(sample_rate, AUDIBLE)
-        self._spans: list[Span] = []
-        self._made = 0
-
-    @property
-    def end_s(self) -> float:
-        return self._made / self._rate
-
-    def add(self, span: Span) -> None:
-        """Accept a word's span, in seconds of the audio with its silence."""
-        self._spans.append(span)
-
-    def feed(self, samples: Samples) -> SpeechChunk | None:
-        """Accept audio; return what can be played now."""
-        kept = self._trim.feed(samples)
-        return self._chunk(kept, last=False) if len(kept) else None
-
-    def finish(self) -> SpeechChunk:
-        """Return the end of the audio, with the spans that are left: none goes beyond it."""
-        return self._chunk(self._trim.finish(), last=True)
-
-    def _chunk(self, samples: Samples, *, last: bool) -> SpeechChunk:
-        start_s = self.end_s
-        self._made += len(samples)
-        by_s, end_s = self._trim.dropped / self._rate, self.end_s
-        spans = [span for span in self._spans if last or span.end_s - by_s <= end_s]
-        del self._spans[: len(spans)]
-        moved = (
-            replace(
-                span, start_s=max(span.start_s - by_s, 0.0), end_s=min(max(span.end_s - by_s, 0.0), end_s)
-            )
-            for span in spans
-            if span.start_s - by_s < end_s
-        )
-        return SpeechChunk(samples, self._rate, start_s, tuple(moved))

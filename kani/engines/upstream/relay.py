@@ -6,12 +6,14 @@ import asyncio
 import itertools
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, aclosing
+from typing import ClassVar
 
-from kani.core.engine import BackgroundLoadingEngine, Engine, EngineInfo
+from kani.core.engine import BackgroundLoadingEngine, Described, Engine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
+from kani.engines.upstream.failures import ServiceFailed
 from kani.engines.upstream.fallback import Fallback
 from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
@@ -26,80 +28,63 @@ LIST_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
 logger = logging.getLogger(__name__)
 
 
-class ServiceFailed(Exception, ABC):
-    """A service failed; ``str()`` is a sentence fit for a client.
+class RelayEngine(Described, ABC):
+    """An engine that has a service speak, or else its fallback engine."""
 
-    code: names the failure; detail: for the log, without a key.
-    """
+    KEY: ClassVar[str]  # name of the setting with the service's key
 
-    def __init__(self, sentence: str, code: str, detail: str) -> None:
-        super().__init__(sentence)
-        self.code, self.detail = code, detail
-
-    @property
-    def metric_code(self) -> str:
-        return self.code
-
-    @property
-    @abstractmethod
-    def affects_all_requests(self) -> bool:
-        """True if other requests would fail likewise: the account or the service is the cause."""
-
-    @property
-    @abstractmethod
-    def transient(self) -> bool:
-        """True if another try a moment later may succeed; a stall would be waited for once more."""
-
-    @property
-    def is_outage(self) -> bool:
-        """True if another try some minutes later may succeed."""
-        return self.transient or self.code == "stalled"
-
-
-class Relay:
     def __init__(self, metrics: UpstreamMetrics, fallback: Engine | None, sample_rate: int) -> None:
         """fallback: speaks, with its own voices, what fails at the service before its first audio.
 
-        sample_rate: of the service (hertz).
+        It is started and stopped with this engine. sample_rate: of the service (hertz).
         """
         self._metrics = metrics
         self._fallback = None if fallback is None else Fallback(fallback, metrics, sample_rate)
         self._listing: asyncio.Task[None] | None = None
 
-    @property
-    def fallback(self) -> EngineInfo | None:
-        return None if self._fallback is None else self._fallback.engine.info
+    @abstractmethod
+    async def _connect(self) -> None:
+        """Check the settings, and prepare for requests. Raises EngineUnavailable."""
+
+    async def _disconnect(self) -> None:
+        """Release what ``_connect`` made."""
+
+    @abstractmethod
+    async def _list(self) -> None:
+        """Describe the engine by its settings, then with the service's voices. Raises ServiceFailed."""
 
     async def start(self) -> None:
-        """Start the fallback engine. Raises EngineUnavailable."""
-        if self._fallback is not None:
-            await self._fallback.engine.start()
+        """Fetch the service's voices, and start the fallback engine.
+
+        Raises EngineUnavailable for what no later try can mend. A service that cannot be reached now is asked
+        again later.
+        """
+        async with AsyncExitStack() as started:
+            await self._connect()
+            started.push_async_callback(self._disconnect)
+            if self._fallback is not None:
+                await self._fallback.engine.start()
+                started.push_async_callback(self._fallback.engine.stop)
+            try:
+                await self._list()
+            except ServiceFailed as error:
+                if error.code in ("unauthorized", "invalid_api_key"):
+                    raise EngineUnavailable(f"{error}: set {self.KEY} to a valid one") from error
+                logger.warning("%s (%s); its voices are not listed", error, error.detail)
+                if error.is_outage:
+                    self._listing = asyncio.create_task(self._list_later(), name="list of a service's voices")
+            started.pop_all()
 
     async def wait_until_loaded(self) -> None:
         """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
         if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
             await self._fallback.engine.wait_until_loaded()
 
-    async def list_voices(self, list_voices: Callable[[], Awaitable[None]], key: str) -> None:
-        """Have the service's voices listed, by ``list_voices``: now, or in the background after an outage.
-
-        key: name of its key's setting. Raises EngineUnavailable where the service refuses the key.
-        """
-        try:
-            await list_voices()
-        except ServiceFailed as error:
-            if error.code in ("unauthorized", "invalid_api_key"):
-                raise EngineUnavailable(f"{error}: set {key} to a valid one") from error
-            logger.warning("%s (%s); its voices are not listed", error, error.detail)
-            if error.is_outage:
-                listing = self._list_later(list_voices)
-                self._listing = asyncio.create_task(listing, name="list of a service's voices")
-
-    async def _list_later(self, list_voices: Callable[[], Awaitable[None]]) -> None:
+    async def _list_later(self) -> None:
         for delay_s in itertools.chain(LIST_DELAYS_S, itertools.repeat(LIST_DELAYS_S[-1])):
             await asyncio.sleep(delay_s)
             try:
-                await list_voices()
+                await self._list()
             except ServiceFailed as error:
                 if not error.is_outage:
                     logger.warning("%s (%s); its voices are not asked for again", error, error.detail)
@@ -110,10 +95,11 @@ class Relay:
 
     async def stop(self) -> None:
         await end_tasks(self._listing)
+        await self._disconnect()
         if self._fallback is not None:
             await self._fallback.engine.stop()
 
-    async def speak(
+    async def _relay(
         self, segment: Segment, text: SegmentText, attempt: Callable[[], AsyncGenerator[SpeechChunk, None]]
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Speak a segment.

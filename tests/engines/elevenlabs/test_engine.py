@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kani.core.types import Boundary, Sampling, Segment
-from kani.engines.elevenlabs import exchange as exchange_module
+from kani.engines.elevenlabs import connection as connection_module
 from kani.engines.elevenlabs import messages
 from kani.engines.elevenlabs.messages import CharacterAlignment
 from kani.engines.elevenlabs.times import CharacterTimes
@@ -155,7 +155,7 @@ async def test_text_is_sent_and_spoken_while_it_is_written(service: ElevenLabsSe
 
 
 async def test_waiting_stream_stays_open(service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange_module, "KEEP_ALIVE_S", 0.05)
+    monkeypatch.setattr(connection_module, "KEEP_ALIVE_S", 0.05)
     typing = Typing("One two")
     async with started(service) as engine:
         listening = asyncio.create_task(conftest.said_while_written(engine, typing))

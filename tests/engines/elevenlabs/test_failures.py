@@ -328,7 +328,7 @@ async def test_fallback_stays_active_in_its_languages_unless_one_voice_failed(
         with pytest.raises(EngineFailed, match="credits"):
             await anext(engine.synthesize(Segment("今天", conftest.ID, "zh")))
         monkeypatch.setattr(fallback_module, "ACTIVE_S", 0.0)
-        engine._relay._fallback.activate()
+        engine._fallback.activate()
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 

@@ -21,8 +21,8 @@ from torch import Tensor
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.graphs import Graphs
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
-from kani.engines.kani.model.sampler import SamplerState, Sampling, SavedDraws
-from kani.engines.kani.model.state import LanguageState, SavedSequence
+from kani.engines.kani.model.sampler import SamplerState, Sampling
+from kani.engines.kani.model.state import LanguageState
 from kani.runtime.device import host_copy, sent
 from kani.runtime.errors import OutOfMemory
 
@@ -45,10 +45,9 @@ _MEMORY = Path("/proc/meminfo")
 class SavedSlot:
     """Everything that a sequence has in its slot, kept elsewhere while it is paused."""
 
-    language: SavedSequence
-    draws: SavedDraws
-    logits: Tensor
-    codec: Tensor
+    tokens: int  # that it has read
+    language: Sequence[Tensor]
+    rest: Sequence[Tensor]
 
 
 class Prefill:
@@ -190,7 +189,7 @@ class Runner:
     def admit(self, slot: int, prefill: Prefill, row: int, sampling: Sampling) -> None:
         """Put the completely read prompt in ``row`` into ``slot``: it runs from the next frame on."""
         length = prefill.lengths[row]
-        self._language.copy_from(slot, prefill.state, row, length)
+        self._language.put(slot, prefill.state.views(row, length), length)
         self._tokens_read[slot] = length
         self._logits[slot] = self._model.head(prefill.hidden[row, None], 0)[0]
         self._sampler.reset(slot, sampling)
@@ -202,12 +201,8 @@ class Runner:
         """Free ``slot`` of ``count`` that run; the last of them moves there."""
         last = count - 1
         if slot != last:
-            self._language.copy_from(slot, self._language, last, int(self._tokens_read[last]))
-            self._sampler.move(last, slot)
-            self._logits[slot] = self._logits[last]
+            self._put(slot, self._views(last))
             self._codes[slot] = self._codes[last]
-            self._audio.rows[slot] = self._audio.rows[last]
-            self._tokens_read[slot] = self._tokens_read[last]
         self._active[last].fill_(0)
 
     def release_all(self) -> None:
@@ -219,22 +214,27 @@ class Runner:
 
         Not to the GPU: there may be many, and its memory was shared out among the slots.
         """
-        return SavedSlot(
-            self._language.save(slot, int(self._tokens_read[slot])),
-            self._sampler.save(slot),
-            host_copy(self._logits[slot]),
-            host_copy(self._audio.rows[slot]),
-        )
+        kept = self._views(slot)
+        return SavedSlot(kept.tokens, list(map(host_copy, kept.language)), list(map(host_copy, kept.rest)))
 
     @torch.inference_mode()
     def restore(self, slot: int, saved: SavedSlot) -> None:
         """Put a paused sequence into ``slot``: it runs again from the next frame on."""
-        self._language.restore(slot, saved.language)
-        self._sampler.restore(slot, saved.draws)
-        self._logits[slot].copy_(saved.logits, non_blocking=True)
-        self._audio.rows[slot].copy_(saved.codec, non_blocking=True)
-        self._tokens_read[slot] = saved.language.tokens
+        self._put(slot, saved)
         self._active[slot].fill_(1)
+
+    def _views(self, slot: int) -> SavedSlot:
+        tokens = int(self._tokens_read[slot])
+        return SavedSlot(tokens, self._language.views(slot, tokens), self._others(slot))
+
+    def _put(self, slot: int, saved: SavedSlot) -> None:
+        self._language.put(slot, saved.language, saved.tokens)
+        for view, kept in zip(self._others(slot), saved.rest, strict=True):
+            view.copy_(kept, non_blocking=True)
+        self._tokens_read[slot] = saved.tokens
+
+    def _others(self, slot: int) -> tuple[Tensor, ...]:
+        return *self._sampler.views(slot), self._logits[slot], self._audio.rows[slot]
 
     @torch.inference_mode()
     def sample(self, count: int) -> Codes:

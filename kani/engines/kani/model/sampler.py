@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.tokens import TokenLayout
-from kani.runtime.device import host_copy, sent
+from kani.runtime.device import sent
 
 MAX_CANDIDATES = 256
 """Most likely codes that a draw chooses from: a larger top_k, or none, is limited to this."""
@@ -39,13 +39,6 @@ class Sampling:
             raise ValueError(f"nothing can be drawn by {self}")
 
 
-@dataclass(frozen=True, slots=True)
-class SavedDraws:
-    """One sequence's rows of a SamplerState, on the CPU (see ``host_copy``)."""
-
-    tensors: tuple[Tensor, ...]
-
-
 class SamplerState:
     """Sampling state of each slot's sequence.
 
@@ -66,18 +59,6 @@ class SamplerState:
         self._ranks = torch.arange(MAX_CANDIDATES, device=device)
         self._rows = torch.arange(slots, device=device)
 
-    @property
-    def _tensors(self) -> tuple[Tensor, ...]:
-        return (
-            self.drawn,
-            self.uniforms,
-            self.frame,
-            self.temperature,
-            self.top_p,
-            self.top_k,
-            self.penalty,
-        )
-
     def reset(self, slot: int, sampling: Sampling) -> None:
         self.drawn[slot] = False
         self.frame[slot].fill_(0)  # assigned, a number would be copied from the CPU, which waits
@@ -96,16 +77,13 @@ class SamplerState:
             numbers = torch.rand(self.uniforms.shape[1:], generator=generator)
             self.uniforms[slot] = sent(numbers, self.uniforms.device)
 
-    def save(self, slot: int) -> SavedDraws:
-        return SavedDraws(tuple(host_copy(tensor[slot]) for tensor in self._tensors))
-
-    def restore(self, slot: int, saved: SavedDraws) -> None:
-        for tensor, kept in zip(self._tensors, saved.tensors, strict=True):
-            tensor[slot].copy_(kept, non_blocking=True)
-
-    def move(self, source: int, target: int) -> None:
-        for tensor in self._tensors:
-            tensor[target] = tensor[source]
+    def views(self, slot: int) -> tuple[Tensor, ...]:
+        """Everything of the sequence in ``slot``."""
+        tensors = (
+            *(self.drawn, self.uniforms, self.frame),
+            *(self.temperature, self.top_p, self.top_k, self.penalty),
+        )
+        return tuple(tensor[slot] for tensor in tensors)
 
     def draw(self, logits: Tensor, codebook: int) -> Tensor:
         """Draw one code for each sequence in slots 0 to n − 1.

@@ -20,8 +20,6 @@ _CHUNK_STEP = 4
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """A request to the model."""
-
     prompt: tuple[int, ...]  # tokens, as ``TokenLayout.prompt`` returns them
     sampling: Sampling
     max_frames: int  # longer speech is cut

@@ -6,27 +6,15 @@ works on slices and copies nothing; a sequence that leaves is replaced by the la
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from kani.engines.kani.model.model_config import ModelConfig
-from kani.runtime.device import host_copy
 
 NO_POSITION = 2**31
 """A position beyond every sequence."""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedSequence:
-    """One sequence's state outside a LanguageState, on the CPU (see ``host_copy``)."""
-
-    cache: Tensor  # Keys and values [layers, 2, heads, tokens, head size].
-    context: Tensor  # convolution context [layers, kernel − 1, hidden]
-    tokens: int  # number of tokens read
-    speech_start: Tensor  # as in ``LanguageState``, a single number
-    self_masked_from: Tensor  # as in ``LanguageState``, a single number
 
 
 class LanguageState:
@@ -73,27 +61,17 @@ class LanguageState:
         contexts = (len(config.attention) - attention) * (config.kernel_size - 1) * config.hidden
         return keys * cache.itemsize + contexts * context.itemsize
 
-    def save(self, slot: int, tokens: int) -> SavedSequence:
-        """Copy the state of the sequence in ``slot``, which has read ``tokens`` tokens."""
-        return SavedSequence(
-            host_copy(self.cache[:, :, slot, :, :tokens]),
-            host_copy(self.context[:, slot]),
-            tokens,
-            host_copy(self.speech_start[slot]),
-            host_copy(self.self_masked_from[slot]),
+    def views(self, slot: int, tokens: int) -> tuple[Tensor, ...]:
+        """Everything of the sequence in ``slot``, which has read ``tokens`` tokens, but its position."""
+        return (
+            self.cache[:, :, slot, :, :tokens],
+            self.context[:, slot],
+            self.speech_start[slot],
+            self.self_masked_from[slot],
         )
 
-    def restore(self, slot: int, saved: SavedSequence) -> None:
-        self.cache[:, :, slot, :, : saved.tokens].copy_(saved.cache, non_blocking=True)
-        self.context[:, slot].copy_(saved.context, non_blocking=True)
-        self.position[slot].fill_(saved.tokens)
-        self.speech_start[slot].copy_(saved.speech_start, non_blocking=True)
-        self.self_masked_from[slot].copy_(saved.self_masked_from, non_blocking=True)
-
-    def copy_from(self, slot: int, state: LanguageState, source: int, tokens: int) -> None:
-        """Put into ``slot`` the sequence in ``source`` of a state, which has read ``tokens`` tokens."""
-        self.cache[:, :, slot, :, :tokens] = state.cache[:, :, source, :, :tokens]
-        self.context[:, slot] = state.context[:, source]
+    def put(self, slot: int, saved: Sequence[Tensor], tokens: int) -> None:
+        """Put into ``slot`` a sequence that has read ``tokens`` tokens: its views, or copies of them."""
+        for view, kept in zip(self.views(slot, tokens), saved, strict=True):
+            view.copy_(kept, non_blocking=True)
         self.position[slot].fill_(tokens)
-        self.speech_start[slot] = state.speech_start[source]
-        self.self_masked_from[slot] = state.self_masked_from[source]

@@ -142,9 +142,10 @@ def test_draws_depend_on_no_neighbours(own: Sampling, others: list[Sampling], pl
         sampler.reset(slot, own)
         for frame in range(6):
             if count > 1 and frame == 3:
-                saved = sampler.save(slot)
+                saved = [view.clone() for view in sampler.views(slot)]
                 sampler.reset(slot, Sampling(seed=5))
-                sampler.restore(slot, saved)
+                for view, kept in zip(sampler.views(slot), saved, strict=True):
+                    view.copy_(kept)
             for codebook in range(2):
                 rows = neighbours[:, frame, codebook].clone()
                 rows[slot] = logits[frame, codebook]

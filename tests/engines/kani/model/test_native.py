@@ -16,9 +16,9 @@ from kani.engines.kani.model.lfm2 import LanguageModel
 from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.native import library as native_library
 from kani.engines.kani.model.native.compiler import find_compiler
+from kani.engines.kani.model.native.decoder import NativeLanguageModel
 from kani.engines.kani.model.native.library import Library, load
 from kani.engines.kani.model.native.linear import STRETCH, NativeInt8
-from kani.engines.kani.model.native.model import NativeLanguageModel
 from kani.engines.kani.model.state import NO_POSITION, LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear
@@ -238,15 +238,15 @@ def test_sequence_does_not_depend_on_neighbours(model: NativeLanguageModel, thre
         state = model.new_state(1)
         read(model, state, [text])
         rows.append(model.decode(token[None], state, len(text) + 1))
-        alone.append(state.save(0, len(text) + 1))
+        alone.append(state.views(0, len(text) + 1))
     with computing_with(threads):
         for count in range(1, 17):
             state = model.new_state(count)
             read(model, state, prompts[-count:])
             assert torch.equal(model.decode(tokens[-count:], state, CAPACITY), torch.cat(rows[-count:]))
             for slot, stream in enumerate(alone[-count:]):
-                saved = state.save(slot, stream.tokens)
-                assert torch.equal(saved.cache, stream.cache) and torch.equal(saved.context, stream.context)
+                cache, context = state.views(slot, stream[0].shape[-2])[:2]
+                assert torch.equal(cache, stream[0]) and torch.equal(context, stream[1])
 
 
 @pytest.mark.parametrize("piece", [1, 2, 7, 16, 17])

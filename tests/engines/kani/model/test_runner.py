@@ -105,7 +105,8 @@ def test_step_waits_for_no_value(checkpoint: Checkpoint, layout: TokenLayout, co
 def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
     def allocated(runner: Runner) -> int:
         tensors = [runner._language.cache, runner._language.context, runner._audio.rows]
-        return sum(tensor.nbytes for tensor in (*tensors, *runner._sampler._tensors))
+        drawn = runner.slots * sum(view.nbytes for view in runner._sampler.views(0))
+        return drawn + sum(tensor.nbytes for tensor in tensors)
 
     more, fewer = new_runner(9), new_runner(1)
     each = (allocated(more) - allocated(fewer)) / 8

@@ -33,21 +33,18 @@ def _fields(pointers: str, numbers: str) -> list[tuple[str, type]]:
     ]
 
 
-class Threads(Structure):
-    """``Threads`` of int8.cpp."""
+# Structures of int8.cpp and product.h; ``NativeLayer`` is ``Layer`` there.
 
+
+class Threads(Structure):
     _fields_ = _fields("parallel number count", "wanted")
 
 
 class Matrix(Structure):
-    """``Matrix`` of product.h."""
-
     _fields_ = _fields("levels scales", "inputs outputs groups vectors panels")
 
 
 class NativeLayer(Structure):
-    """``Layer`` of int8.cpp."""
-
     _fields_ = (
         *((name, Matrix) for name in ("first", "out", "gate_and_up", "down")),
         *_fields("small", "attention index"),
@@ -55,8 +52,6 @@ class NativeLayer(Structure):
 
 
 class Model(Structure):
-    """``Model`` of int8.cpp."""
-
     _fields_ = (
         *_fields("layers", "count hidden feed_forward heads key_value_heads head_size kernel"),
         ("epsilon", c_float),
@@ -64,20 +59,14 @@ class Model(Structure):
 
 
 class State(Structure):
-    """``State`` of int8.cpp."""
-
     _fields_ = _fields("cache context", "half slots capacity")
 
 
 class Streams(Structure):
-    """``Streams`` of int8.cpp."""
-
     _fields_ = _fields("slots starts begin averted turns", "layer_turns count")
 
 
 class Buffers(Structure):
-    """``Buffers`` of int8.cpp."""
-
     _fields_ = _fields("joined mixed gated own levels offsets scales", "own_floats shared")
 
 

@@ -1,0 +1,50 @@
+"""A service's failures: the sentences for clients, and which of them may pass."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+from kani.text import foreign
+
+MAX_DETAIL_CHARACTERS = 300
+
+
+class ServiceFailed(Exception):
+    """A service failed; ``str()`` is a sentence fit for a client."""
+
+    sentences: ClassVar[Mapping[str, str]]  # by the failures' codes
+    other_sentence: ClassVar[str] = ""  # of any other code
+    passing: ClassVar[frozenset[str]]  # another try a moment later may succeed; a stall would be waited for
+    of_one_request: ClassVar[frozenset[str]]  # they say nothing about other requests
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        """code: names the failure; detail: for the log, without a key."""
+        super().__init__(self.sentences.get(code, self.other_sentence))
+        self.code, self.detail = code, detail
+
+    @property
+    def metric_code(self) -> str:
+        """The code, or "other" for an unknown one, so that the number of label values is bounded."""
+        return self.code if self.code in self.sentences else "other"
+
+    @property
+    def affects_all_requests(self) -> bool:
+        """True if other requests would fail likewise: the account or the service is the cause."""
+        return self.code in self.sentences and self.code not in self.of_one_request
+
+    @property
+    def transient(self) -> bool:
+        """True if another try a moment later may succeed."""
+        return self.code in self.passing
+
+    @property
+    def is_outage(self) -> bool:
+        """True if another try some minutes later may succeed."""
+        return self.transient or self.code == "stalled"
+
+
+def redacted(text: object, key: str) -> str:
+    """Return text fit for a log: on one line, without ``key``, at most ``MAX_DETAIL_CHARACTERS`` long."""
+    shown = str(text).replace(key, "(the key)") if key else str(text)
+    return " ".join(foreign.log_value(shown).split())[:MAX_DETAIL_CHARACTERS]
