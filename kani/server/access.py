@@ -246,7 +246,6 @@ class AccessMiddleware:
     _unauthenticated: int = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on, defer or refuse one HTTP request or WebSocket handshake."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
             return

@@ -210,7 +210,6 @@ class ConnectionsMiddleware:
     """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve or refuse one HTTP request or one WebSocket."""
         connections = self.connections
         exempt = scope["type"] == "http" and scope["path"] in self.exempt_paths
         if exempt or scope["type"] not in ("http", "websocket"):

@@ -9,13 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
+from kani.server.metrics import Metrics
 from kani.text.languages import primary
 
 T = TypeVar("T")
@@ -26,16 +27,6 @@ LIVE_PATH = "/livez"
 METRICS_PATH = "/metrics"
 ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
 """Paths that are answered while the server starts and stops, too."""
-
-
-class MetricsExport(Protocol):
-    content_type: str
-
-    def text(self) -> bytes:
-        """Return all metrics in Prometheus' text format."""
-
-    def totals(self) -> dict[str, int]:
-        """Return the most important counters by name."""
 
 
 class StartTime:
@@ -83,7 +74,7 @@ def routes(
     service: SpeechService,
     version: str,
     phase: Callable[[], str],
-    metrics: MetricsExport,
+    metrics: Metrics,
     protocol_fields: Sequence[Callable[[], Mapping[str, Any]]] = (),
     start: StartTime | None = None,
 ) -> list[BaseRoute]:

@@ -161,7 +161,6 @@ class Metrics(Observer):
         self._fast.set_function(lambda: float(active()))
 
     def set_limits(self, *, connections: int, waiting: int) -> None:
-        """Set the limits on connections and on syntheses that wait."""
         self._connections_limit.set(connections)
         self._waiting_limit.set(waiting)
 
@@ -237,7 +236,6 @@ class Metrics(Observer):
         self._slots_in_use.set(count)
 
     def set_connections(self, count: int) -> None:
-        """Set the number of open WebSockets."""
         self._connections.set(count)
 
     def tcp_connection_closed(self, reason: str) -> None:
@@ -266,7 +264,6 @@ class Metrics(Observer):
         self._early.labels(protocol, outcome).inc()
 
     def observe_loop_lag(self, seconds: float) -> None:
-        """Record how late a timer of the event loop ran (seconds)."""
         self._loop_lag.observe(seconds)
 
     def totals(self) -> dict[str, int]:

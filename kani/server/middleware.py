@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter
@@ -81,7 +82,6 @@ class HttpMetricsMiddleware:
             self._closed.labels(close)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count one HTTP request or one WebSocket."""
         kind = scope["type"]
         if kind not in self._received:
             await self._app(scope, receive, send)
@@ -133,28 +133,26 @@ def _size(message: Mapping[str, Any]) -> int:
     return len(payload)
 
 
+@dataclass(eq=False)
 class RequestIdMiddleware:
     """Names each request: in the log lines that belong to it and in its X-Request-Id header."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name one HTTP request or one WebSocket."""
         request_id = request_ids.new()
         with request_ids.bind(request_id):
-            await self._app(scope, receive, _with_header(send, "x-request-id", request_id))
+            await self.app(scope, receive, _with_header(send, "x-request-id", request_id))
 
 
+@dataclass(eq=False)
 class ResourcePolicyMiddleware:
     """Keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy)."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Mark the response to one HTTP request or one WebSocket handshake."""
-        await self._app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
+        await self.app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
 
 
 def _with_header(send: Send, name: str, value: str) -> Send:
@@ -186,6 +184,7 @@ class CorsMiddleware(CORSMiddleware):
         return self._rules.origin_allowed(origin)
 
 
+@dataclass(eq=False)
 class UnhandledErrorMiddleware:
     """Turns unhandled exceptions into a generic 500 (or close code 1011) and logs the traceback.
 
@@ -193,13 +192,11 @@ class UnhandledErrorMiddleware:
     the traceback bears the request's id.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
+    app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Guard one HTTP request or one WebSocket."""
         if scope["type"] not in ("http", "websocket"):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         accepted = answered = False
 
@@ -210,7 +207,7 @@ class UnhandledErrorMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, noted_send)
+            await self.app(scope, receive, noted_send)
         except ClientDisconnected:
             raise
         except Exception as error:
@@ -236,18 +233,17 @@ async def _answer_error(
         await response(scope, receive, send)
 
 
+@dataclass(eq=False)
 class MetricsOnlyMiddleware:
     """Serves nothing but the metrics on ``port``: on their own path and on `/`."""
 
-    def __init__(self, app: ASGIApp, port: int) -> None:
-        self._app = app
-        self._port = port
+    app: ASGIApp
+    port: int
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve, redirect or refuse one HTTP request or WebSocket handshake."""
-        here = scope["type"] in ("http", "websocket") and scope["server"][1] == self._port
+        here = scope["type"] in ("http", "websocket") and scope["server"][1] == self.port
         if here and (scope["type"] == "websocket" or scope["path"] not in ("/", METRICS_PATH)):
             answer = JSONResponse({"error": {"message": f"there is only {METRICS_PATH} on this port"}}, 404)
             await answer(scope, receive, send)
             return
-        await self._app({**scope, "path": METRICS_PATH} if here else scope, receive, send)
+        await self.app({**scope, "path": METRICS_PATH} if here else scope, receive, send)

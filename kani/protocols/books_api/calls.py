@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from kani.books import audio_file
+from kani.books.reading import ENDINGS
 from kani.core.request import RANGES
+from kani.protocols.books_api.audiobooks import MAX_CHARACTERS
+from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME
 from kani.protocols.shared.calls.call import (
     BINARY,
     Answer,
@@ -17,32 +21,23 @@ from kani.protocols.shared.calls.call import (
 )
 from kani.protocols.shared.calls.schemas import choice, fields, items, mapping, nullable, number, text, whole
 
+PATH = "/v1/books"
+AUDIO_PATH = f"{PATH}/audio"
 
-def call_group(
-    paths: tuple[str, str],
-    endings: tuple[str, ...],
-    made: tuple[str, ...],
-    max_bytes: int,
-    max_name: int,
-    max_characters: int,
-) -> CallGroup:
-    """Return the calls.
 
-    paths: of reading, and of audiobooks; endings, made: of books' files and of audiobooks'. max_bytes: of a
-    file; max_name: characters of its name; max_characters: of a book that is spoken.
-    """
+def call_group() -> CallGroup:
     reason = fields("", code=text(), values=mapping("Limits and what else the message quotes."))
     error = fields(
         "", ["message"], message=text(), type=text(), param=nullable(text()), code=text(), reason=reason
     )
-    about = text(f"Name of the file, which ends with one of {', '.join(endings)}.", longest=max_name)
+    about = text(f"Name of the file, which ends with one of {', '.join(ENDINGS)}.", longest=MAX_NAME)
     name = Parameter("name", about, required=True)
     chapter = fields("", title=text(), text=text("Paragraphs, with an empty line between two."))
     cover = nullable(fields("", type=text("image/png or image/jpeg."), data=text("Base64.")))
     read = {"chapters": items(chapter), "start": whole("Of the chapter that the text begins with.")}
     book = fields("", title=text(), author=text(), language=text("BCP 47."), cover=cover, **read)
     manner = query(
-        format=choice([ending[1:] for ending in made], "Of the audiobook.", default="m4b"),
+        format=choice([ending[1:] for ending in audio_file.ENDINGS], "Of the audiobook.", default="m4b"),
         voice=text("Id of a voice; the language's own where it is not given."),
         language=text("BCP 47, instead of the book's own."),
         speed=number("", RANGES["speed"]),
@@ -60,26 +55,26 @@ def call_group(
         fields(error=error),
         (
             Call(
-                f"POST {paths[0]}",
+                f"POST {PATH}",
                 "Read a book",
-                json_answer(f"The book, of a file of {max_bytes >> 20} MiB at most.", book),
+                json_answer(f"The book, of a file of {MAX_BYTES >> 20} MiB at most.", book),
                 about="Nothing of it is kept.",
                 parameters=(name,),
                 body=body,
                 errors=(400, 503),
             ),
             Call(
-                f"POST {paths[1]}",
+                f"POST {AUDIO_PATH}",
                 "Make an audiobook",
                 Answer(events, {"text/event-stream": text()}),
-                about=f"Of {max_characters:,} characters at most. It ends with the connection; what is spoken"
+                about=f"Of {MAX_CHARACTERS:,} characters at most. It ends with the connection; what is spoken"
                 " of the last few books is kept on the disk: the same request goes on where it was.",
                 parameters=(name, *manner),
                 body=body,
                 errors=(400, 429, 503),
             ),
             Call(
-                f"GET {paths[1]}/{{id}}",
+                f"GET {AUDIO_PATH}/{{id}}",
                 "Fetch an audiobook",
                 audio_answer("The file.", "audio/mp4", "audio/mpeg"),
                 parameters=(path_parameter("id", "As the last event has it.", "0" * 64),),

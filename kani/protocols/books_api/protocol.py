@@ -6,29 +6,22 @@ The file is kept on disk while it is read, by a process of its own that is ended
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from kani.books import audio_file
-from kani.books.reading import ENDINGS
 from kani.core.service import SpeechService
 from kani.engines.plugin_settings import PluginSettings
-from kani.protocols.books_api.audiobooks import MAX_CHARACTERS, Audiobooks
-from kani.protocols.books_api.calls import call_group
-from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME, read, take_place
+from kani.protocols.books_api.audiobooks import Audiobooks
+from kani.protocols.books_api.calls import AUDIO_PATH, PATH, call_group
+from kani.protocols.books_api.files import MAX_BYTES, read, take_place
 from kani.protocols.shared.errors import RequestError, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol, plain_refusal
-from kani.protocols.shared.streamed_answer import BLOCK_BYTES, StreamedAnswer
-
-PATH = "/v1/books"
-AUDIO_PATH = f"{PATH}/audio"
+from kani.protocols.shared.streamed_answer import StreamedAnswer, file_blocks
 
 MAX_AT_ONCE = 2
 """Books that are received, read or sent at once; each may take a core and some hundred MiB."""
@@ -43,9 +36,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         lambda context: routes(context.service),
         refusals={PATH: plain_refusal},
         max_body={PATH: MAX_BYTES, AUDIO_PATH: MAX_BYTES},
-        calls=lambda: call_group(
-            (PATH, AUDIO_PATH), ENDINGS, audio_file.ENDINGS, MAX_BYTES, MAX_NAME, MAX_CHARACTERS
-        ),
+        calls=call_group,
     )
 
 
@@ -82,9 +73,4 @@ def send(path: Path, media_type: str, headers: dict[str, str], stack: AsyncExitS
     """Return an answer with a file. stack: holds what is freed once it is sent."""
     opened = stack.enter_context(path.open("rb"))
     headers = headers | {"content-length": str(path.stat().st_size), "cache-control": "no-store"}
-    return StreamedAnswer(_blocks(opened), headers=headers, media_type=media_type, stack=stack.pop_all())
-
-
-async def _blocks(file: IO[bytes]) -> AsyncGenerator[bytes, None]:
-    while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
-        yield block
+    return StreamedAnswer(file_blocks(opened), headers=headers, media_type=media_type, stack=stack.pop_all())

@@ -34,9 +34,8 @@ from kani.text import foreign
 _ERRORS = (400, 413, 500)
 
 
-def call_group(max_name_bytes: int) -> CallGroup:
-    """Return the calls; max_name_bytes: of a room, an identity or a name, as UTF-8."""
-    limit = f"At most {max_name_bytes} bytes; made up by default."
+def call_group() -> CallGroup:
+    limit = f"At most {MAX_NAME_BYTES} bytes; made up by default."
     return CallGroup(
         "LiveKit",
         "Tokens for LiveKit rooms, signed with the key of the LiveKit server in the settings.",
@@ -62,7 +61,7 @@ def call_group(max_name_bytes: int) -> CallGroup:
                         [],
                         room_name=text(limit),
                         participant_identity=text(limit),
-                        participant_name=text(f"At most {max_name_bytes} bytes."),
+                        participant_name=text(f"At most {MAX_NAME_BYTES} bytes."),
                         participant_metadata=text(),
                         participant_attributes=mapping("Texts by name.", text()),
                         room_config=mapping("Configuration of the room, without egress."),
@@ -132,7 +131,7 @@ class TokenRequestError(Exception):
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
     secret = settings.api_secret.get_secret_value() if settings.api_secret else None
     livekit = LiveKitSettings(settings.url, settings.api_key, secret)
-    return Protocol(lambda context: routes(livekit), calls=lambda: call_group(MAX_NAME_BYTES))
+    return Protocol(lambda context: routes(livekit), calls=call_group)
 
 
 def routes(settings: LiveKitSettings) -> list[BaseRoute]:

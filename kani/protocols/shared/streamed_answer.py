@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, aclosing
+from typing import IO
 
 from starlette.requests import Request
 from starlette.responses import StreamingResponse
@@ -55,6 +57,12 @@ async def in_blocks(data: bytes) -> ByteStream:
     """Yield the parts of an answer that is complete."""
     for start in range(0, len(data), BLOCK_BYTES):
         yield data[start : start + BLOCK_BYTES]
+
+
+async def file_blocks(file: IO[bytes]) -> ByteStream:
+    """Yield the parts of a file."""
+    while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+        yield block
 
 
 async def begin_stream(

@@ -36,6 +36,10 @@ from kani.protocols.voices_api.openai_voices import DEFAULT_PAGE, MAX_PAGE
 from kani.protocols.voices_api.openai_voices import PATH as CONSENTS_PATH
 from kani.protocols.voices_api.preview import FORMATS
 
+PATH = "/v1/audio/voices"
+SPEECH_PATH = "/v1/audio/speech/voices"
+"""Path of the same list for clients of Speaches."""
+
 _ERRORS = (400, 404, 409, 413, 503, 507)
 _VOICE = path_parameter("voice", "Id of a voice, or the name of a stored one.", "ana")
 _CONSENT = path_parameter("consent", "Id of a consent.", "cons_0123456789abcdef")
@@ -44,8 +48,7 @@ _RECORDING = (
 )
 
 
-def call_group(path: str, speech_path: str) -> CallGroup:
-    """Return the calls; path, speech_path: of the list, and of the same for clients of Speaches."""
+def call_group() -> CallGroup:
     error = fields(
         "",
         ["message"],
@@ -60,7 +63,7 @@ def call_group(path: str, speech_path: str) -> CallGroup:
         "This server's voices, and the recordings that clients store as voices.",
         "VoicesError",
         fields(error=error),
-        (*_lists(path, speech_path), *_changes(path), *_consents()),
+        (*_lists(), *_changes(), *_consents()),
     )
 
 
@@ -92,7 +95,7 @@ def _voice() -> Schema:
     )
 
 
-def _lists(path: str, speech_path: str) -> list[Call]:
+def _lists() -> list[Call]:
     ids = flag("Whether the list holds only the ids.", default=False)
     listed = fields("", ["voices"], object=text(), voices=items({"anyOf": [_voice(), text()]}))
     calls = [
@@ -104,24 +107,24 @@ def _lists(path: str, speech_path: str) -> list[Call]:
             parameters=query(legacy=ids),
             errors=(503, 507),
         )
-        for each in (path, speech_path)
+        for each in (PATH, SPEECH_PATH)
     ]
     shown = Call(
-        f"GET {path}/{{voice}}",
+        f"GET {PATH}/{{voice}}",
         "Show a voice",
         json_answer("The voice.", _voice()),
         parameters=(_VOICE,),
         errors=(404, 503, 507),
     )
     sample = Call(
-        f"GET {path}/{{voice}}/sample",
+        f"GET {PATH}/{{voice}}/sample",
         "Play the recording of a stored voice",
         audio_answer("The recording.", *MEDIA_TYPES.values()),
         parameters=(_VOICE,),
         errors=(404, 503, 507),
     )
     preview = Call(
-        f"GET {path}/{{voice}}/preview",
+        f"GET {PATH}/{{voice}}/preview",
         "Hear a sentence in a voice",
         audio_answer("The sentence.", *(each.content_type for each in FORMATS.values())),
         about="It is spoken once and then kept in memory. Without a key only built-in voices are heard.",
@@ -137,7 +140,7 @@ def _lists(path: str, speech_path: str) -> list[Call]:
     return [*calls, shown, sample, preview]
 
 
-def _changes(path: str) -> list[Call]:
+def _changes() -> list[Call]:
     form = fields(
         "Either audio with the consent in words or as a recording, or, as OpenAI's clients send it, "
         "audio_sample with the id of a consent.",
@@ -154,7 +157,7 @@ def _changes(path: str) -> list[Call]:
     gone = fields(id=text(), deleted=flag(), object=text())
     return [
         Call(
-            f"POST {path}",
+            f"POST {PATH}",
             "Store a voice",
             {
                 201: json_answer("The voice.", _voice()),
@@ -164,7 +167,7 @@ def _changes(path: str) -> list[Call]:
             errors=_ERRORS,
         ),
         Call(
-            f"PATCH {path}/{{voice}}",
+            f"PATCH {PATH}/{{voice}}",
             "Rename a stored voice",
             json_answer("The voice.", _voice()),
             parameters=(_VOICE,),
@@ -172,7 +175,7 @@ def _changes(path: str) -> list[Call]:
             errors=_ERRORS,
         ),
         Call(
-            f"DELETE {path}/{{voice}}",
+            f"DELETE {PATH}/{{voice}}",
             "Delete a stored voice",
             {204: Answer("Deleted."), 200: json_answer("Deleted, for clients that accept JSON.", gone)},
             parameters=(_VOICE,),

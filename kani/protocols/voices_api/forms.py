@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterable
 from typing import Annotated, TypeVar
 
 from msgspec import Struct
@@ -94,8 +94,13 @@ async def read_json(request: Request, kind: type[T]) -> T:
         raise RequestError(400, 'name: the body must be JSON: {"name": the new one}', "name") from error
 
 
-def text_fields(form: FormData) -> dict[str, str]:
-    return {name: value for name, value in form.items() if isinstance(value, str)}
+def text_fields(form: FormData, needed: Iterable[str] = ()) -> dict[str, str]:
+    """Return the fields that are no files. Raises RequestError for a needed one that is missing or empty."""
+    fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    for field in needed:
+        if not fields.get(field, "").strip():
+            raise RequestError(400, f"{field}: is needed", field)
+    return fields
 
 
 async def recording_of(form: FormData, field: str) -> bytes:

@@ -39,13 +39,10 @@ async def store_voice(service: SpeechService, consents: ConsentStore, form: Form
 
     Spaces in its name become underscores, since a name is part of the voice's id.
     """
-    fields = text_fields(form)
-    if fields.get("type", "audio_sample") != "audio_sample":
+    if text_fields(form).get("type", "audio_sample") != "audio_sample":
         raise RequestError(400, "type: only voices of an audio_sample can be made here", "type")
     audio = await recording_of(form, "audio_sample")
-    for field in ("name", "consent"):
-        if not fields.get(field, "").strip():
-            raise RequestError(400, f"{field}: is needed", field)
+    fields = text_fields(form, needed=("name", "consent"))
     try:
         consent = await asyncio.to_thread(consents.get, fields["consent"])
         spoken = await asyncio.to_thread(consents.recording, consent.id)
@@ -79,10 +76,7 @@ def consent_routes(consents: ConsentStore) -> list[BaseRoute]:
     async def created(request: Request) -> Response:
         form = await read_form(request, "name, language and recording (a file)")
         try:
-            fields = text_fields(form)
-            for field in ("name", "language"):
-                if not fields.get(field, "").strip():
-                    raise RequestError(400, f"{field}: is needed", field)
+            fields = text_fields(form, needed=("name", "language"))
             recording = await recording_of(form, "recording")
         finally:
             await form.close()

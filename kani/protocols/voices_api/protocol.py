@@ -26,18 +26,15 @@ from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_advice import reason_of
 from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
 from kani.engines.plugin_settings import PluginSettings
+from kani.protocols.shared.cloning_report import similarity_fields
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
-from kani.protocols.voices_api.calls import call_group
+from kani.protocols.voices_api.calls import PATH, SPEECH_PATH, call_group
 from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, text_fields, too_large
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
 from kani.protocols.voices_api.preview import PreviewCache, find_voice, preview
-
-PATH = "/v1/audio/voices"
-SPEECH_PATH = "/v1/audio/speech/voices"
-"""Path of the same list for clients of Speaches."""
 
 PREVIEW_PATH = PATH + "/{voice}/preview"
 
@@ -52,7 +49,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         lambda context: routes(context.service, context.service.store.consents),
         paths=dict.fromkeys((PATH, SPEECH_PATH, PREVIEW_PATH), PathClass.LIST),
         refusals={PATH: plain_refusal},
-        calls=lambda: call_group(PATH, SPEECH_PATH),
+        calls=call_group,
     )
 
 
@@ -166,11 +163,7 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
                 "cloning": status.cloning,
                 "state": status.state,
                 "similarity": {
-                    language: {
-                        "before": round(similarity.before, 3),
-                        "now": round(similarity.now, 3),
-                        "measured": similarity.measured,
-                    }
+                    language: similarity_fields(similarity)
                     for language, similarity in status.similarity.items()
                 },
             }
@@ -194,10 +187,7 @@ async def _store(service: SpeechService, form: FormData) -> StoredVoice:
         raise RequestError(400, "audio: a file is needed", "audio")
     if isinstance(spoken, str):
         raise RequestError(400, "consent_recording: must be a file", "consent_recording")
-    fields = text_fields(form)
-    for field in ("name", "consent") if spoken is None else ("name",):
-        if not fields.get(field, "").strip():
-            raise RequestError(400, f"{field}: is needed", field)
+    fields = text_fields(form, needed=("name", "consent") if spoken is None else ("name",))
     return await service.cloning.add(
         NewVoice(
             fields["name"].strip(),

@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection
 from contextlib import AsyncExitStack
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -29,7 +29,7 @@ from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer
+from kani.protocols.shared.streamed_answer import StreamedAnswer, file_blocks
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.voxcpm.params import RANGES
 from kani.protocols.voxcpm.request import PROTOCOL
@@ -49,7 +49,6 @@ DEFAULT_PARAMS = {
     "retry_badcase_max_times": 3,
     "retry_badcase_ratio_threshold": 6.0,
 }
-_PIECE_BYTES = 256 * 1024
 _NO_CACHE = {"cache-control": "no-cache"}
 _CACHED = {"cache-control": "private, max-age=3600", "x-content-type-options": "nosniff"}
 
@@ -91,7 +90,7 @@ def http_routes(
             stack = AsyncExitStack()
             stack.enter_context(file)
             media_type = voice.source.media_type
-            return StreamedAnswer(_pieces(file), headers=_CACHED, media_type=media_type, stack=stack)
+            return StreamedAnswer(file_blocks(file), headers=_CACHED, media_type=media_type, stack=stack)
         wav_file = await cancel_on_disconnect(
             request,
             _speak(service, voice.source, voice.sample_text, client_address(request)),
@@ -186,11 +185,6 @@ async def _speak(service: SpeechService, voice: Voice, text: str, client: str) -
         session.finish()
         samples = np.concatenate([chunk.samples async for chunk in session])
         return wav(samples, session.resolved_voice.engine.info.sample_rate)
-
-
-async def _pieces(file: BinaryIO) -> ByteStream:
-    while piece := await asyncio.to_thread(file.read, _PIECE_BYTES):
-        yield piece
 
 
 def _json(content: Any) -> Response:

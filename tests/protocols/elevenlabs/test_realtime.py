@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy
 from kani.core.types import Samples
-from kani.protocols.elevenlabs.realtime import connection, recognition
+from kani.protocols.elevenlabs.realtime import connection
 from kani.protocols.elevenlabs.realtime.connection import MAX_WAITING, PATH
 from kani.protocols.elevenlabs.realtime.messages import fault_of
 from tests.clients.elevenlabs.listening import (
@@ -193,7 +193,7 @@ async def test_session_ends_when_nothing_comes_or_too_much(
 
 
 async def test_long_segment_is_committed(ears: InProcessServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recognition, "LONGEST_SEGMENT_S", 1.4)
+    monkeypatch.setattr(connection, "LONGEST_SEGMENT_S", 1.4)
     async with session(ears.url) as websocket:
         await websocket.send(chunk(SPEECH))
         seen = await until(websocket, "committed_transcript")

@@ -10,8 +10,8 @@ from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.store import NewVoice
+from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.http.voices import JOINED_RATE, join_recordings
-from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, Settings, parse_settings

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from kani.core.audio.pcm import decode_recording
+from kani.protocols.elevenlabs.websocket.connection import PrioritySender
 from kani.protocols.elevenlabs.websocket.messages import Alignments, MessageWriter
-from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from tests.clients.elevenlabs.wire import (
     BOS,
     EOS,

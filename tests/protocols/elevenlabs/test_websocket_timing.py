@@ -21,8 +21,12 @@ from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import context as websocket_context
 from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.messages import Alignment, Alignments, ClientMessage, MessageWriter
-from kani.protocols.elevenlabs.websocket.timed_audio import TimedAudioFramer
-from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, AudioClock, TimedEncoder
+from kani.protocols.elevenlabs.websocket.timed_audio import (
+    AlignmentClock,
+    AudioClock,
+    TimedAudioFramer,
+    TimedEncoder,
+)
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import happens

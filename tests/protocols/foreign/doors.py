@@ -23,7 +23,7 @@ from kani.protocols.openai import realtime
 from kani.protocols.openai.realtime import audio_payload, connection, conversation, session_update
 from kani.protocols.openai.realtime.answers import fields as response_fields
 from kani.protocols.openai.realtime.answers import tools
-from kani.protocols.openai.realtime.unmute.session import Session
+from kani.protocols.openai.realtime.unmute.connection import Session
 from kani.protocols.voxcpm import messages as voxcpm_messages
 from kani.protocols.voxcpm import params as voxcpm_params
 from tests.fuzzing.mutator import INPUTS, SEED, Mutator

@@ -7,13 +7,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from kani.protocols.elevenlabs.relay.broadcast import (
+from kani.protocols.elevenlabs.relay.queue import (
     HIGH_WATER_BYTES,
     MAX_BACKLOG_BYTES,
     Broadcast,
+    RelayState,
     Subscriber,
 )
-from kani.protocols.elevenlabs.relay.queue import RelayState
 from tests.clients.relay.wire import Client, connect_client
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer

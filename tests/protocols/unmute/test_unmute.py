@@ -17,7 +17,7 @@ from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.spoken_text import SpokenText
 from kani.core.types import Voice
-from kani.protocols.openai.realtime.unmute import connection, opus, output, session
+from kani.protocols.openai.realtime.unmute import connection, opus, output
 from kani.protocols.openai.realtime.unmute.events import chat_history
 from kani.protocols.openai.realtime.unmute.lists import describe_voices
 from tests.clients import unmute_page as page
@@ -165,7 +165,7 @@ async def test_answer_rests_while_a_voice_is_judged(call: StartCall) -> None:
 
 
 async def test_silence_is_broken_by_the_assistant(call: StartCall, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "SILENCE_MS", 50.0)
+    monkeypatch.setattr(connection, "SILENCE_MS", 50.0)
     monkeypatch.setattr(connection, "HANG_UP_AFTER_S", 0.0)
     caller, _, endpoint, _ = await call(say("Hi."), say("Hello?"), say("Bye!"))
     await caller.configure()

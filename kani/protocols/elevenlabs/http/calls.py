@@ -8,9 +8,9 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import MEDIA_TYPES
 from kani.protocols.elevenlabs.formats import DEFAULT_FORMAT, FORMATS, STREAMABLE_FORMATS
 from kani.protocols.elevenlabs.http.body import DialogueFields, SpeechFields
+from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionFields
 from kani.protocols.elevenlabs.http.voices import CONSENT_HEADER, MAX_FILES
-from kani.protocols.elevenlabs.http.voices_list import DEFAULT_PAGE_SIZE, MAX_SEARCH_LENGTH, PAGE_SIZE_RANGE
 from kani.protocols.elevenlabs.models import DEFAULT_MODEL
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import LIFE_S, PATHS

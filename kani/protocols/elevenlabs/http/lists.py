@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio.pcm import MEDIA_TYPES, extension_of
+from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.core.request import Range
 from kani.core.service import SpeechService
-from kani.core.voices.store import MAX_VOICES
+from kani.core.types import Voice
+from kani.core.voices.cloning import CloningStatus
+from kani.core.voices.store import CUSTOM_PREFIX, MAX_VOICES, StoredVoice
 from kani.protocols.elevenlabs.errors import endpoint, json_response
-from kani.protocols.elevenlabs.http.voices_list import describe_voice_id, describe_voices, search_voices
-from kani.protocols.elevenlabs.models import list_models
+from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, list_models
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.protocols.elevenlabs.voice_ids import resolve_voice
+from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
+from kani.text.languages import english_name, primary
+
+DEFAULT_PAGE_SIZE = 10
+PAGE_SIZE_RANGE = Range(1, 100)
+MAX_SEARCH_LENGTH = 200
 
 UNLIMITED_CHARACTERS = 1_000_000_000
 """Quota of the account, which is never charged. Some clients stop at a quota of 0."""
@@ -128,3 +140,168 @@ def _base_url(request: Request) -> str:
     forwarded = request.headers.get("x-forwarded-proto", request.url.scheme)
     scheme = "https" if forwarded.partition(",")[0].strip().lower() == "https" else "http"
     return f"{scheme}://{request.headers.get('host', 'localhost')}"
+
+
+def describe_voices(service: SpeechService, voices: Sequence[Voice], base_url: str) -> list[dict[str, Any]]:
+    """Describe voices of the catalogue, without stored ones that are gone or away. Reads files."""
+    stored = {voice.id: voice for voice in service.store.list_reachable()}
+    return [
+        describe_voice(voice, base_url, stored.get(voice.id))
+        for voice in voices
+        if voice.id in stored or not voice.id.startswith(CUSTOM_PREFIX)
+    ]
+
+
+def describe_voice(voice: Voice, base_url: str, stored: StoredVoice | None = None) -> dict[str, Any]:
+    """Describe a voice.
+
+    base_url: this server's URL for the client, prefix of the preview; stored: metadata of a stored voice.
+    """
+    language = english_name(primary(voice.language))
+    labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
+    preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
+    described = {
+        "voice_id": voice.id,
+        "name": voice.name,
+        "category": "cloned" if stored is not None else "premade",
+        "labels": {name: value for name, value in labels.items() if value},
+        "description": f"{language}, spoken by {voice.engine}" if language else "",
+        "preview_url": preview,
+        "settings": DEFAULT_SETTINGS,
+        "available_for_tiers": [],
+        "high_quality_base_model_ids": list(MODELS),
+        "verified_languages": [
+            {
+                "language": primary(voice.language),
+                "model_id": DEFAULT_MODEL,
+                "accent": None,
+                "locale": voice.language,
+                "preview_url": preview,
+            }
+        ]
+        if voice.language
+        else [],
+        "samples": None,
+        "fine_tuning": None,
+        "sharing": None,
+        "safety_control": None,
+        "is_owner": stored is not None,
+        "is_legacy": False,
+    }
+    return described if stored is None else described | _stored_fields(stored)
+
+
+def _stored_fields(voice: StoredVoice) -> dict[str, Any]:
+    return {
+        "description": voice.description,
+        "created_at_unix": int(datetime.fromisoformat(voice.consent_at).timestamp()),
+        "recording_quality_reason": " ".join(voice.advice) or None,
+    }
+
+
+def describe_voice_id(
+    service: SpeechService, voice_id: str, settings: ElevenLabsSettings, base_url: str
+) -> dict[str, Any]:
+    """Describe the voice of any id that requests accept. Reads files. Raises UnknownVoice.
+
+    A stored voice has its recording under ``samples``, the label ``cloning`` and, if an engine approximates
+    it, the label ``similarity`` (at most 1).
+    """
+    resolved = resolve_voice(service, voice_id, settings)
+    if resolved is None:
+        return _describe_default(voice_id, settings)
+    if not resolved.startswith(CUSTOM_PREFIX):
+        built_in = (voice for engine in service.engines for voice in engine.voices)
+        voice = next((voice for voice in built_in if voice.id == resolved), None)
+        if voice is None:
+            raise UnknownVoice(voice_id)
+        return describe_voice(voice, base_url) | {"voice_id": voice_id}
+    stored = service.store.get(resolved)
+    voice = service.catalogue.entry(stored)
+    described = describe_voice(voice, base_url, stored) | {"voice_id": voice_id}
+    described["labels"] |= _cloning_labels(service.cloning.statuses(stored), voice)
+    recording = service.store.recording(stored)
+    return described | {"samples": [_describe_sample(stored, MEDIA_TYPES[extension_of(recording)])]}
+
+
+def sample_id(voice: StoredVoice) -> str:
+    return voice.sha256[:20]
+
+
+def _describe_sample(voice: StoredVoice, media_type: str) -> dict[str, Any]:
+    return {
+        "sample_id": sample_id(voice),
+        "file_name": voice.name,
+        "mime_type": media_type,
+        "size_bytes": voice.size,
+        "hash": voice.sha256,
+        "duration_secs": voice.duration_s,
+    }
+
+
+def _cloning_labels(statuses: list[CloningStatus], voice: Voice) -> dict[str, str]:
+    """Return the kind of cloning and the similarity of the engine that speaks the voice's language."""
+    status = next((status for status in statuses if status.engine == voice.engine), None)
+    if status is None:
+        return {}
+    similarity = status.similarity.get(primary(voice.language))
+    labels = {"cloning": str(status.cloning)}
+    return labels if similarity is None else labels | {"similarity": f"{similarity.now:.2f}"}
+
+
+def _describe_default(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
+    """Describe an id that means the default voice of each language: a premade one, or ``default``."""
+    premade = PREMADE_VOICES.get(settings.voices.get(voice_id, voice_id), PremadeVoice("Default", ""))
+    described = describe_voice(Voice(voice_id, premade.name, "", "", premade.gender), "")
+    description = "The default voice of the text's language."
+    return described | {"description": description, "preview_url": None}
+
+
+def search_voices(voices: Sequence[Voice], query: dict[str, str]) -> tuple[list[Voice], int, str | None]:
+    """Search for ``GET /v2/voices``: a page of matching voices, their total, and the next page's token.
+
+    query: search, sort, sort_direction, category, voice_type, page_size (1–100), next_page_token. Raises
+    InvalidRequest.
+    """
+    words = query.get("search", "").strip().casefold()
+    if len(words) > MAX_SEARCH_LENGTH:
+        raise InvalidRequest("search", f"too long (at most {MAX_SEARCH_LENGTH} characters)")
+    found = [voice for voice in voices if _contains(voice, words) and _has_category(voice, query)]
+    if query.get("sort") == "name":
+        found.sort(key=lambda voice: voice.name.casefold())
+    if query.get("sort_direction") == "desc":
+        found.reverse()
+    size = _whole_number(query, "page_size", DEFAULT_PAGE_SIZE)
+    PAGE_SIZE_RANGE.check("page_size", size)
+    start = _whole_number(query, "next_page_token", 0)
+    end = start + size
+    return found[start:end], len(found), str(end) if end < len(found) else None
+
+
+def _contains(voice: Voice, words: str) -> bool:
+    # A stored voice's name has "_" for each run of spaces that its client sent.
+    spaced = voice.name.replace("_", " ")
+    texts = (
+        voice.id,
+        voice.name,
+        spaced,
+        voice.language,
+        voice.gender,
+        english_name(primary(voice.language)),
+    )
+    return any(words in text.casefold() for text in texts)
+
+
+def _has_category(voice: Voice, query: dict[str, str]) -> bool:
+    stored = voice.id.startswith(CUSTOM_PREFIX)
+    if query.get("category") not in (None, "", "cloned" if stored else "premade"):
+        return False
+    types = ("personal", "non-default", "workspace") if stored else ("default",)
+    return query.get("voice_type") in (None, "", "saved", *types)
+
+
+def _whole_number(query: dict[str, str], name: str, default: int) -> int:
+    digits = query.get(name) or str(default)
+    if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+        raise InvalidRequest(name, "must be a whole number")
+    return int(digits)

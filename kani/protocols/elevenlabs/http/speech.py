@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from functools import partial
@@ -20,17 +22,16 @@ from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.characters import FormsClock, TimedForms
+from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
 from kani.core.types import Boundary, Span, SpeechChunk, SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.elevenlabs.errors import UnknownSpeaker, endpoint
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.http.body import SpeechBody, parse_dialogue, parse_text
-from kani.protocols.elevenlabs.http.timestamps import alignment_fields, audio_line, audio_with_fields
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.shared.budget import Reservation
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
@@ -271,3 +272,53 @@ async def _encode(speech: LinesSpeech, *, timed: bool) -> ByteStream:
                 spoken = []
     if (data := await encoder.finish()) or spoken:
         yield audio_line(data, speech.timestamp_fields(spoken)) if timed else data
+
+
+def audio_with_fields(data: bytes, fields: dict[str, Any]) -> tuple[int, ByteStream]:
+    """Return the length of a whole answer's JSON and its blocks, which are written while they are sent.
+
+    A copy would take 4/3 of the audio's memory.
+    """
+    head, tail = json.dumps({"audio_base64": "|"} | fields).encode().split(b"|", 1)
+
+    async def blocks() -> ByteStream:
+        yield head
+        async for block in in_blocks(data):
+            yield base64.b64encode(block)
+        yield tail
+
+    return len(head) + -(-len(data) // 3) * 4 + len(tail), blocks()
+
+
+def audio_line(data: bytes, fields: dict[str, Any]) -> bytes:
+    return json.dumps({"audio_base64": base64.b64encode(data).decode()} | fields).encode() + b"\n"
+
+
+def alignment_fields(parts: Sequence[TimedForms]) -> dict[str, Any]:
+    """Return the two alignments of consecutive texts; between two of them there may be a pause.
+
+    Times are seconds since the answer's first sample, rounded to 1 ms.
+    """
+    return {
+        "alignment": _alignment_json([part.written for part in parts]),
+        "normalized_alignment": _alignment_json([part.spoken for part in parts]),
+    }
+
+
+def _alignment_json(parts: Sequence[TimedCharacters]) -> dict[str, Any] | None:
+    """Return None without characters. Within a text each character ends where the next begins."""
+    characters: list[str] = []
+    starts: list[float] = []
+    ends: list[float] = []
+    for part in parts:
+        edges = [round(edge, 3) for edge in part.edges_s]
+        characters += part.text
+        starts += edges[:-1]
+        ends += edges[1:]
+    if not characters:
+        return None
+    return {
+        "characters": characters,
+        "character_start_times_seconds": starts,
+        "character_end_times_seconds": ends,
+    }

@@ -25,8 +25,7 @@ from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL, TASK_NAME
-from kani.protocols.shared.calls.bodies import about, read_form, within
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import about, read_form, unused_header, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads, FileTooLarge

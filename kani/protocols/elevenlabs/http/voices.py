@@ -31,10 +31,10 @@ from kani.core.types import Samples
 from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import field_error, missing_field
-from kani.protocols.elevenlabs.http.voices_list import sample_id
+from kani.protocols.elevenlabs.http.lists import sample_id
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.text import foreign, languages
 
 log = logging.getLogger(__name__)

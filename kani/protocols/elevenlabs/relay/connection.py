@@ -19,8 +19,13 @@ from kani.core.service import SpeechService
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.elevenlabs.relay import messages
 from kani.protocols.elevenlabs.relay.alignment_files import RelayLogs
-from kani.protocols.elevenlabs.relay.broadcast import MAX_BACKLOG_BYTES, Broadcast, Subscriber
-from kani.protocols.elevenlabs.relay.queue import RelayState, UtteranceQueue
+from kani.protocols.elevenlabs.relay.queue import (
+    MAX_BACKLOG_BYTES,
+    Broadcast,
+    RelayState,
+    Subscriber,
+    UtteranceQueue,
+)
 from kani.protocols.elevenlabs.relay.utterance import RelayContext, Send, Utterance
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.shared.connection import TRY_LATER, Client

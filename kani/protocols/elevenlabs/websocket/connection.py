@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import cast
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.service import SpeechService
@@ -30,9 +31,8 @@ from kani.protocols.elevenlabs.websocket.messages import (
     invalid_message,
     strip_bearer,
 )
-from kani.protocols.elevenlabs.websocket.priority_sender import PrioritySender
 from kani.protocols.elevenlabs.websocket.query import Query
-from kani.protocols.elevenlabs.websocket.timed_encoder import AlignmentClock, TimedEncoder
+from kani.protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedEncoder
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
 
@@ -45,27 +45,29 @@ _CREDENTIAL_HEADERS = ("xi-api-key", "authorization")
 _CREDENTIAL_PARAMETERS = ("authorization", "single_use_token")
 
 
+@dataclass(eq=False)
 class BaseConnection:
     """One client. Text received before an error is spoken and sent before the error."""
 
-    def __init__(
-        self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
-    ) -> None:
-        self._client = Client(websocket)
-        self._service = service
-        self._settings = settings
-        self._query = query
+    _client: Client
+    _service: SpeechService
+    _settings: ElevenLabsSettings
+    _query: Query
+    _voice: str | None = None
+    _voice_resolved: bool = False
+    _error: ErrorMessage | None = None
+    _input_ended: asyncio.Event = field(default_factory=asyncio.Event)
+    _priorities: SessionPriorities = field(default_factory=SessionPriorities)
+    _memory: LanguageMemory = field(default_factory=LanguageMemory)
+    _contexts: dict[asyncio.Task[None], Context] = field(default_factory=dict)
+    """By the task that sends their audio."""
+
+    def __post_init__(self) -> None:
+        websocket = self._client.websocket
         self._voice_id: str = websocket.path_params.get("voice_id", "")  # none of a dialogue
-        self._voice: str | None = None
         # Set by the access middleware while the client still has to send a key.
         self._is_key: Callable[[str], bool] | None = websocket.scope.get("key_check")
-        self._voice_resolved = False
-        self._error: ErrorMessage | None = None
-        self._input_ended = asyncio.Event()
         self._sender = PrioritySender(self._client.send)
-        self._priorities = SessionPriorities()
-        self._memory = LanguageMemory()
-        self._contexts: dict[asyncio.Task[None], Context] = {}  # by the task that sends their audio
 
     async def run(self) -> None:
         """Serve until all is spoken, the client disconnects, or an unexpected error is raised."""
@@ -233,3 +235,44 @@ class BaseConnection:
         else:
             await self._sender.send(MessageWriter().error(self._error))
             await self._client.close(self._error.code, self._error.message)
+
+
+def _never() -> bool:
+    return False
+
+
+class PrioritySender:
+    """Sends messages one at a time: Starlette's WebSocket supports a single sender."""
+
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
+        self._lock = asyncio.Lock()
+        self._waiting = 0  # messages of normal priority that are not sent yet
+        self._none_waiting = asyncio.Event()
+        self._none_waiting.set()
+
+    async def send(
+        self, message: str, low_priority: Callable[[], bool] = _never, dropped: Callable[[], bool] = _never
+    ) -> None:
+        """Send a message; while ``low_priority()`` is true, it waits for all other messages.
+
+        It is dropped if ``dropped()`` is true when its turn has come.
+        """
+        while low_priority() and self._waiting:
+            await self._none_waiting.wait()
+        if low_priority():
+            await self._write(message, dropped)
+            return
+        self._waiting += 1
+        self._none_waiting.clear()
+        try:
+            await self._write(message, dropped)
+        finally:
+            self._waiting -= 1
+            if not self._waiting:
+                self._none_waiting.set()
+
+    async def _write(self, message: str, dropped: Callable[[], bool]) -> None:
+        async with self._lock:
+            if not dropped():
+                await self._send(message)

@@ -15,8 +15,13 @@ from kani.protocols.elevenlabs.audio_tags import IncrementalTags, without_tags
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.messages import ClientMessage
 from kani.protocols.elevenlabs.websocket.schedule import FLUSH_AFTER_S, ChunkLengthSchedule
-from kani.protocols.elevenlabs.websocket.timed_audio import NO_SAMPLES, TimedAudio, TimedAudioFramer
-from kani.protocols.elevenlabs.websocket.timed_encoder import Block, TimedEncoder
+from kani.protocols.elevenlabs.websocket.timed_audio import (
+    NO_SAMPLES,
+    Block,
+    TimedAudio,
+    TimedAudioFramer,
+    TimedEncoder,
+)
 from kani.protocols.shared.idle_flush import IdleFlush
 
 StartSession = Callable[[VoiceSettings], SpeechSession]

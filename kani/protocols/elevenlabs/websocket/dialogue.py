@@ -7,17 +7,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import partial
+from typing import ClassVar
 
-from starlette.websockets import WebSocket
 from typing_extensions import override
 
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import InvalidRequest
-from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary
 from kani.protocols.elevenlabs.http.speech import SPEAKER_PAUSE_S
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.context import Context
 from kani.protocols.elevenlabs.websocket.dialogue_messages import (
@@ -29,8 +27,7 @@ from kani.protocols.elevenlabs.websocket.dialogue_messages import (
 )
 from kani.protocols.elevenlabs.websocket.messages import ClientMessage
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection
-from kani.protocols.elevenlabs.websocket.query import Query
-from kani.protocols.elevenlabs.websocket.timed_encoder import AudioClock, TimedEncoder
+from kani.protocols.elevenlabs.websocket.timed_audio import AudioClock, TimedEncoder
 
 
 @dataclass(slots=True)
@@ -44,6 +41,7 @@ class _Dialogue:
     ended: list[Context] = field(default_factory=list)  # turns before the current one
 
 
+@dataclass(eq=False)
 class DialogueConnection(MultiContextConnection):
     """A client of text to dialogue's ``multi-stream-input``, or, without ids, of its ``stream-input``.
 
@@ -51,13 +49,9 @@ class DialogueConnection(MultiContextConnection):
     context speaks all of its text; in other respects contexts are as in ``MultiContextConnection``.
     """
 
-    multi = True  # True if messages have a context id
+    multi: ClassVar[bool] = True  # True if messages have a context id
 
-    def __init__(
-        self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
-    ) -> None:
-        super().__init__(websocket, service, settings, query)
-        self._dialogues: dict[str | None, _Dialogue] = {}
+    _dialogues: dict[str | None, _Dialogue] = field(default_factory=dict)
 
     @override
     async def run(self) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 
-from starlette.websockets import WebSocket
 from typing_extensions import override
 
 from kani.core.errors import InvalidRequest, SpeechError
-from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
-from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket.connection import BaseConnection
 from kani.protocols.elevenlabs.websocket.context import Context
@@ -21,7 +19,6 @@ from kani.protocols.elevenlabs.websocket.messages import (
     error_message,
     too_many_contexts,
 )
-from kani.protocols.elevenlabs.websocket.query import Query
 from kani.protocols.shared.errors import BadMessage
 
 MAX_CONTEXTS = 5
@@ -51,6 +48,7 @@ class SingleContextConnection(BaseConnection):
             self._end_input()
 
 
+@dataclass(eq=False)
 class MultiContextConnection(BaseConnection):
     """A client of ``multi-stream-input``.
 
@@ -63,12 +61,8 @@ class MultiContextConnection(BaseConnection):
     once more, or if its text was not ended by a flush, it was heard already, and another context gets text.
     """
 
-    def __init__(
-        self, websocket: WebSocket, service: SpeechService, settings: ElevenLabsSettings, query: Query
-    ) -> None:
-        super().__init__(websocket, service, settings, query)
-        self._open: dict[str | None, Context] = {}
-        self._sending: dict[str | None, asyncio.Task[None]] = {}
+    _open: dict[str | None, Context] = field(default_factory=dict)
+    _sending: dict[str | None, asyncio.Task[None]] = field(default_factory=dict)
 
     @override
     async def _handle_message(self, message: ClientMessage) -> None:

@@ -15,6 +15,7 @@ from kani.protocols.elevenlabs.websocket.connection import BaseConnection
 from kani.protocols.elevenlabs.websocket.dialogue import DialogueConnection, SingleDialogueConnection
 from kani.protocols.elevenlabs.websocket.multi import MultiContextConnection, SingleContextConnection
 from kani.protocols.elevenlabs.websocket.query import MAX_INACTIVITY_S, parse_query
+from kani.protocols.shared.connection import Client
 
 PREFIX = "/v1/text-to-speech/"
 DIALOGUE_PREFIX = "/v1/text-to-dialogue/"
@@ -35,7 +36,7 @@ def routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRou
                 # Clients keep each context alive, but not a connection without one.
                 query = replace(query, inactivity_timeout_s=MAX_INACTIVITY_S)
             await websocket.accept()
-            await kind(websocket, service, settings, query).run()
+            await kind(Client(websocket), service, settings, query).run()
 
         return WebSocketRoute(path, serve)
 

@@ -17,8 +17,7 @@ from starlette.routing import BaseRoute, Route
 from kani.core.errors import TextTooLong
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import read_object
-from kani.protocols.shared.calls.bodies import about, read, unknown
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import about, read, unknown, unused_header
 from kani.text.markup.tags import pause_seconds
 from kani.text.ssml import begins_document, parse
 from kani.text.ssml.scanner import Token, scan

@@ -21,7 +21,7 @@ from kani.core.types import Boundary, SpeechChunk, SpeechRequest, TimedMark
 from kani.protocols.openai.speech.body import SpeechBody, within_speed
 from kani.protocols.openai.speech.tags import Turn, split_turns
 from kani.protocols.openai.voice_names import VoiceChoice, resolve_voice
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address

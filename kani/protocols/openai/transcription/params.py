@@ -23,8 +23,7 @@ from kani.protocols.openai.transcription.known_speakers import (
     REFERENCES,
     KnownSpeakers,
 )
-from kani.protocols.shared.calls.bodies import about, one_of, read_form, within
-from kani.protocols.shared.calls.unused import unknown_fields
+from kani.protocols.shared.calls.bodies import about, one_of, read_form, unknown_fields, within
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.recordings.upload import AudioUpload
 

@@ -27,7 +27,7 @@ from kani.protocols.openai.transcription.answers import (
 )
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
-from kani.protocols.shared.calls.unused import unused_header
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -16,7 +16,6 @@ from msgspec import Meta, inspect
 
 from kani.core.errors import InvalidRequest
 from kani.core.request import RANGES, Range
-from kani.protocols.shared.calls.unused import unknown_fields
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -47,6 +46,9 @@ Speed = Annotated[float, within(RANGES["speed"])]
 Temperature = Annotated[float, within(RANGES["temperature"])]
 TopK = Annotated[int, within(RANGES["top_k"])]
 Seed = Annotated[int, within(RANGES["seed"])]
+
+_MOST_UNUSED = 20
+_UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,3 +244,13 @@ def _limit(kind: inspect.Type) -> str:
         case inspect.DictType(max_length=most):
             return f"must be an object of at most {most} names"
     return f"must be {_named(kind)}"
+
+
+def unknown_fields(given: Iterable[str], known: Collection[str]) -> list[str]:
+    """Return the given names that are not known and may stand in a header, ``_MOST_UNUSED`` at most."""
+    return [name for name in given if name not in known and _UNUSED_NAME.fullmatch(name)][:_MOST_UNUSED]
+
+
+def unused_header(names: Collection[str]) -> dict[str, str]:
+    """Return the header for the names, none without any."""
+    return {"x-unused": foreign.header_value(", ".join(names))} if names else {}

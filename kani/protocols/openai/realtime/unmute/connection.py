@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from functools import partial
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta, Struct
 from typing_extensions import override
 
 from kani.core.conversation.items import Message
@@ -16,14 +18,38 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
 from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits
 from kani.protocols.openai.realtime.dialect import Dialect
-from kani.protocols.openai.realtime.session_config import DEFAULT_VOICE, SessionConfig
+from kani.protocols.openai.realtime.session_config import (
+    DEFAULT_VOICE,
+    SessionConfig,
+    Transcription,
+    TurnDetection,
+)
 from kani.protocols.openai.realtime.unmute.events import UnmuteEvents, UnmuteSender, warn
-from kani.protocols.openai.realtime.unmute.instructions import COURSE
+from kani.protocols.openai.realtime.unmute.instructions import COURSE, Instructions
 from kani.protocols.openai.realtime.unmute.opus import OpusInput, OpusOutput
 from kani.protocols.openai.realtime.unmute.output import UnmuteOutput
-from kani.protocols.openai.realtime.unmute.session import Session, first_config
 from kani.protocols.openai.voice_names import resolve_voice
 from kani.protocols.shared.connection import NORMAL, Client
+
+SILENCE_MS = 7000.0
+"""Silence after an answer, after which the model is to go on, as Unmute has it."""
+
+
+class Session(Struct):
+    """The session of a client; all of it is optional but the mark of the dialect."""
+
+    allow_recording: bool  # of no effect: nothing is recorded
+    instructions: Instructions | None = None
+    voice: Annotated[str, Meta(max_length=200)] | None = None
+
+
+def first_config(config: SessionConfig) -> SessionConfig:
+    """Return the configuration of a new connection; config: of one of OpenAI's dialect."""
+    detection = TurnDetection(
+        "semantic_vad", create_response=config.answers, idle_timeout_ms=SILENCE_MS if config.answers else None
+    )
+    return replace(config, transcription=Transcription(), turn_detection=detection)
+
 
 HANG_UP_AFTER_S = 1.0
 """Seconds after a goodbye until the connection is closed, unless the user has spoken."""
