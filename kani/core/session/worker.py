@@ -10,7 +10,7 @@ from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
 from kani.core.session.admission import SlotAccess
-from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
+from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, fit_take, stretch_factor
 from kani.core.session.output import OutputStream, PlayoutBuffer
 from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
@@ -273,7 +273,8 @@ class SessionWorker:
 
     async def _add_take(self, take: NaturalTake, factor: float, end_s: float, *, last: bool) -> None:
         """Add a take, made ``factor`` times as long, so that it ends at ``end_s`` of the output."""
-        if take.can_change_speed and factor > 1:
+        slowest, fastest = take.voice.engine.info.speed_range
+        if slowest < fastest and factor > 1:
             slot = self._access.slot(take.voice)
             speed = self.synthesis.speed_of(take.text) / factor
             max_s = 2 * factor * take.seconds
@@ -291,14 +292,21 @@ class SessionWorker:
         info = voice.engine.info
         native = min(max(speed, info.speed_range[0]), info.speed_range[1])
         await self._prepare_voice(voice)
+        kept, seconds = list[SpeechChunk](), 0.0
         async with self._access.held(slot, info.name):
             with self._report.synthesizing(voice, text):
                 rate = self.output.sample_rate
                 speech, synthesized = self.synthesis.synthesize(voice, text, rate, speed=native)
-                chunks, seconds = await collect(synthesized, max_s, self._report.segment_audible)
+                async with aclosing(synthesized) as chunks:
+                    async for chunk in chunks:
+                        self._report.segment_audible()
+                        seconds += chunk.duration_s
+                        kept.append(chunk)
+                        if seconds > max_s:
+                            kept.clear()
                 self.truncated |= speech.truncated
                 self._report.segment_synthesized(info.name, slot.held_s, seconds)
-        return chunks, seconds
+        return tuple(kept), seconds
 
     async def _add_audio(
         self,
