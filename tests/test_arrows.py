@@ -17,14 +17,14 @@ LINES = {
     "kani/books": 1_780,
     "kani/cli": 2_600,
     "kani/composition": 1_715,
-    "kani/core": 14_159,
+    "kani/core": 13_955,
     "kani/engines": 29_171,
     "kani/library": 1_160,
-    "kani/protocols": 22_574,
+    "kani/protocols": 22_570,
     "kani/ray": 790,
     "kani/runtime": 3_865,
     "kani/server": 4_730,
-    "kani/text": 18_933,
+    "kani/text": 18_926,
     "tests": 70_000,
     "benchmarks": 8_970,
     "tools": 4_250,
@@ -115,12 +115,11 @@ kani/core/timing: kani.core.timing kani.core.audio kani.text CONTRACT
 kani/core/turns: kani.core.turns kani.core.audio kani.text CONTRACT
 kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kani.text.writing CONTRACT
 kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani.text CONTRACT
-kani/core/session: kani.core.session kani.core.audio kani.core.diarization
-    kani.core.timing kani.core.turns kani.core.voices kani.text CONTRACT
+kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.timing kani.core.turns
+    kani.core.voices kani.text CONTRACT
 kani/core/conversation: kani.core.conversation kani.core.audio kani.core.session kani.core.turns kani.text
     CONTRACT
-kani/core/late_engine/trial.py: kani.core.audio kani.text CONTRACT
-kani/core/late_engine/loading.py: kani.core.late_engine.trial CONTRACT
+kani/core/late_engine: kani.core.audio kani.text CONTRACT
 """
 """Places, and the modules, packages and groups of this repository that each may import."""
 

@@ -13,7 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core import request_ids
 from kani.core.service import SpeechService
-from kani.core.subtitles.files import segment_cues, srt
+from kani.core.subtitles import segment_cues, srt
 from kani.core.transcriber import TranscribedWord
 from kani.protocols.elevenlabs.errors import FieldTooLarge
 from kani.protocols.elevenlabs.http.responses import TASK_NAME, endpoint, json_response
