@@ -133,39 +133,28 @@ def _size(message: Mapping[str, Any]) -> int:
     return len(payload)
 
 
-class RequestIdMiddleware:
-    """Names each request: in the log lines that belong to it and in its X-Request-Id header."""
+class ResponseHeadersMiddleware:
+    """Names each request: in the log lines that belong to it and in its X-Request-Id header.
+
+    It also keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy).
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Name one HTTP request or one WebSocket."""
+        """Name one HTTP request or one WebSocket, and mark the response to it or to its handshake."""
         request_id = request_ids.new()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in RESPONSE_STARTS:
+                headers = MutableHeaders(scope=message)
+                headers["cross-origin-resource-policy"] = "same-origin"
+                headers["x-request-id"] = request_id
+            await send(message)
+
         with request_ids.bind(request_id):
-            await self._app(scope, receive, _with_header(send, "x-request-id", request_id))
-
-
-class ResourcePolicyMiddleware:
-    """Keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Mark the response to one HTTP request or one WebSocket handshake."""
-        await self._app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
-
-
-def _with_header(send: Send, name: str, value: str) -> Send:
-    """Return ``send`` with a header added to every HTTP response."""
-
-    async def send_with_header(message: Message) -> None:
-        if message["type"] in RESPONSE_STARTS:
-            MutableHeaders(scope=message)[name] = value
-        await send(message)
-
-    return send_with_header
+            await self._app(scope, receive, send_with_headers)
 
 
 class CorsMiddleware(CORSMiddleware):
