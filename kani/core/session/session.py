@@ -82,7 +82,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     @property
     def unused_ssml(self) -> list[str]:
         """Names of what has no effect in the SSML so far, such as ``ssml.audio``."""
-        unused = {*self._segments.unused, *self._worker.styles.unused}
+        unused = {*self._segments.unused, *self._context.voices.unused_ssml}
         if self._segments.has_phonemes and not self.resolved_voice.engine.info.accepts_ipa:
             unused.add("ssml.phoneme")
         return sorted(unused)

@@ -14,7 +14,6 @@ from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, fit_take, s
 from kani.core.session.output import OutputStream, PlayoutBuffer
 from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
-from kani.core.session.voice_resolver import StyleVoices
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
@@ -48,7 +47,6 @@ class SessionWorker:
         self.voice: ResolvedVoice | None = None  # None until it is resolved, before the first segment
         self.truncated = False  # True if max_tokens cut a segment short
         self.nothing_speakable = False  # True if there was text, but nothing speakable in it
-        self.styles = StyleVoices(synthesis.context.voices)  # voices of the passages of SSML documents
         self._context = synthesis.context
         self._report = synthesis.report
         self._segments = segments
@@ -349,7 +347,7 @@ class SessionWorker:
     def _voice_for(self, segment: TextSegment) -> ResolvedVoice:
         """Return the session's voice, its successor, or one for a language that neither speaks."""
         assert self.voice is not None
-        styled = self.styles.voice(segment.style)
+        styled = self._context.voices.styled(segment.style)
         if styled is not None:
             voice = styled
         elif segment.language is None:
@@ -373,13 +371,13 @@ class SessionWorker:
         assert self.voice is not None
         if style.voice is None and style.language is None:
             return
-        voice = await self.styles.resolve(self.synthesis.request, style, self.voice)
+        voice = await self._context.voices.resolve_style(self.synthesis.request, style, self.voice)
         if voice is None:
             return
         await self.synthesis.load_table(voice)
         emphasized = style.emphasis != NO_EMPHASIS and self.voice.engine.info.emphasizes
         if emphasized and not voice.engine.info.emphasizes:
-            self.styles.note("ssml.emphasis")
+            self._context.voices.note_unused("ssml.emphasis")
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""
