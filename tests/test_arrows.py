@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_778,
+    "kani/books": 1_776,
     "kani/cli": 2_594,
     "kani/composition": 1_714,
-    "kani/core": 14_159,
+    "kani/core": 13_950,
     "kani/engines": 28_584,
     "kani/library": 1_160,
     "kani/protocols": 22_048,
     "kani/ray": 748,
     "kani/runtime": 3_856,
     "kani/server": 4_709,
-    "kani/text": 18_939,
+    "kani/text": 18_932,
     "tests": 69_983,
     "benchmarks": 8_970,
-    "tools": 4_245,
+    "tools": 4_244,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
@@ -115,12 +115,11 @@ kani/core/timing: kani.core.timing kani.core.audio kani.text CONTRACT
 kani/core/turns: kani.core.turns kani.core.audio kani.text CONTRACT
 kani/core/diarization: kani.core.diarization kani.core.audio kani.core.turns kani.text.writing CONTRACT
 kani/core/voices: kani.core.voices kani.core.audio kani.core.timing kani.text CONTRACT
-kani/core/session: kani.core.session kani.core.audio kani.core.diarization
-    kani.core.timing kani.core.turns kani.core.voices kani.text CONTRACT
+kani/core/session: kani.core.session kani.core.audio kani.core.diarization kani.core.timing kani.core.turns
+    kani.core.voices kani.text CONTRACT
 kani/core/conversation: kani.core.conversation kani.core.audio kani.core.session kani.core.turns kani.text
     CONTRACT
-kani/core/late_engine/trial.py: kani.core.audio kani.text CONTRACT
-kani/core/late_engine/loading.py: kani.core.late_engine.trial CONTRACT
+kani/core/late_engine: kani.core.audio kani.text CONTRACT
 """
 """Places, and the modules, packages and groups of this repository that each may import."""
 

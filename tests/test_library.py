@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import kani
-from kani.core.subtitles.files import Cue
+from kani.core.subtitles import Cue
 from kani.core.types import Span
 from kani.library.results import Audio, Transcript, Turn, Word
 from tests.conftest import ROOT

@@ -18,7 +18,7 @@ from kani.books.plan import Piece
 from kani.books.work_folder import SpokenPiece, WorkFolder
 from kani.core.audio import ffmpeg
 from kani.core.audio.recording_file import RecordingFile
-from kani.core.subtitles.files import Cue
+from kani.core.subtitles import Cue
 from kani.core.types import Samples
 
 SENTENCE_PAUSE_S, PARAGRAPH_PAUSE_S, CHAPTER_PAUSE_S = 0.2, 0.6, 1.5

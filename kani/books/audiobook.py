@@ -14,9 +14,7 @@ from kani.books.plan import Manner, Piece, digest, pieces_of
 from kani.books.progress import Progress, duration
 from kani.books.work_folder import WorkFolder
 from kani.core.audio.encoding import AudioFormat, FileEncoder
-from kani.core.subtitles.cues import CueBuilder
-from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
-from kani.core.subtitles.words import WordTimer
+from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, WordTimer, srt_cue, vtt_cue
 from kani.core.types import Samples, Span
 
 SUBTITLES = ("srt", "vtt")

@@ -11,7 +11,7 @@ from typing import Self
 import msgspec
 
 from kani.books.plan import Manner
-from kani.core.subtitles.files import Cue
+from kani.core.subtitles import Cue
 
 _MANIFEST, _LOCK = "manifest.json", "lock"
 

@@ -16,7 +16,7 @@ from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
 from kani.core.errors import InvalidRequest
-from kani.core.late_engine.loading import LateEngine
+from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.request import MAX_TEXT, Limits

@@ -77,7 +77,7 @@ class EngineInfo:
     times_words: bool = True
     """True if each word has a span; otherwise one span covers the segment."""
     mixes_voices: bool = False
-    """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.names.mix``)."""
+    """True if ``Segment.voice`` may be a mix of its voices (``kani.core.voices.names``)."""
     cloning: CloningKind = "none"
     """Kind of a ``CloningEngine``: "embedding" if it speaks like the recording, "nearest voice" if it only
     comes as near as its own voices allow."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,17 +13,13 @@ class Playback:
     """Estimates the audio that is left to play, if each chunk is played as soon as it comes."""
 
     _clock: Callable[[], float] = time.monotonic
-    _until: float | None = None
+    ends_at: float = -math.inf
+    """Time at which playback ends, on the clock; −∞ before any audio."""
 
     def add(self, seconds: float) -> None:
         """Note that ``seconds`` more of audio were made just now."""
-        if seconds or self._until is not None:
-            self._until = max(self._until or 0.0, self._clock()) + seconds
-
-    @property
-    def ends_at(self) -> float:
-        """Time at which playback ends, on the clock; −∞ before any audio."""
-        return float("-inf") if self._until is None else self._until
+        if seconds or math.isfinite(self.ends_at):
+            self.ends_at = max(self.ends_at, self._clock()) + seconds
 
     @property
     def ahead_s(self) -> float:

@@ -6,9 +6,10 @@ The first session starts the recogniser; ``prepare`` starts one that has to be a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
+from typing import Any
 
 from kani.core import request_ids, tracing
 from kani.core.diarization.diarizer import Diarizer
@@ -96,15 +97,7 @@ class RecognitionService:
         if recognizer.info.recordings_only:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
-        self._admit(protocol, client)
-        session: RecognitionSession
-
-        def closed() -> None:
-            self._recognitions.remove(session)
-            self._release(protocol)
-
-        span = self._span("recognition", protocol, recognizer, spoken)
-        context = self._context(protocol, closed, span)
+        context = self._admit("recognition", protocol, client, recognizer, spoken)
         session = RecognitionSession(context, recognizer, sample_rate, spoken, prompt, self._turn_model)
         self._recognitions.add(session)
         return session
@@ -123,16 +116,8 @@ class RecognitionService:
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
         if diarize and self._diarizer is None:
             raise EngineUnavailable("this server does not tell speakers apart")
-        self._admit(protocol, client)
-        session: TranscriptionSession
-
-        def closed() -> None:
-            self._transcriptions.remove(session)
-            self._release(protocol)
-
-        span = self._span("transcription", protocol, recognizer, options.language)
         session = TranscriptionSession(
-            self._context(protocol, closed, span),
+            self._admit("transcription", protocol, client, recognizer, options.language),
             recognizer,
             recognizer.info.sample_rate,
             options,
@@ -141,19 +126,30 @@ class RecognitionService:
         self._transcriptions.add(session)
         return session
 
-    def _context(self, protocol: str, closed: Callable[[], None], span: tracing.Span) -> RecognitionContext:
-        recognized = partial(self._observer.audio_recognized, protocol)
-        return RecognitionContext(self._start, closed, recognized, span)
-
-    @staticmethod
-    def _span(name: str, protocol: str, recognizer: Recognizer, language: str | None) -> tracing.Span:
+    def _admit(
+        self, kind: str, protocol: str, client: str, recognizer: Recognizer, language: str | None
+    ) -> RecognitionContext:
+        """Admit a session, and return what it gets; kind: name of its span. Raises Busy."""
+        self._admission.admit(protocol, client)
+        self._observer.recognition_opened(protocol)
         attributes = {
             "speech.protocol": protocol,
             "speech.engine": recognizer.info.name,
             "speech.language": language,
             "request.id": request_ids.current(),
         }
-        return tracing.current().child(name, attributes)
+        return RecognitionContext(
+            self._start,
+            partial(self._closed, protocol),
+            partial(self._observer.audio_recognized, protocol),
+            tracing.current().child(kind, attributes),
+        )
+
+    def _closed(self, protocol: str, session: Any) -> None:
+        self._recognitions.discard(session)
+        self._transcriptions.discard(session)
+        self._observer.recognition_closed(protocol)
+        self._admission.release(protocol)
 
     def spoken(self, language: str | None) -> str | None:
         """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
@@ -192,14 +188,6 @@ class RecognitionService:
         if self.recognizer is None:
             raise EngineUnavailable(DISABLED)
         return self.recognizer
-
-    def _admit(self, protocol: str, client: str) -> None:
-        self._admission.admit(protocol, client)
-        self._observer.recognition_opened(protocol)
-
-    def _release(self, protocol: str) -> None:
-        self._observer.recognition_closed(protocol)
-        self._admission.release(protocol)
 
     async def _start(self) -> None:
         """Start the recogniser, unless an earlier session has; a start that failed is repeated."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from kani.core.emotions import prosody_of
 from kani.core.engine import EngineInfo
@@ -76,11 +76,7 @@ def validate(request: SpeechRequest) -> None:
         "pitch": request.pitch,
         "duration_s": request.duration_s,
         "max_tokens": request.max_tokens,
-        "temperature": request.sampling.temperature,
-        "top_p": request.sampling.top_p,
-        "top_k": request.sampling.top_k,
-        "repetition_penalty": request.sampling.repetition_penalty,
-        "seed": request.sampling.seed,
+        **asdict(request.sampling),
     }
     for field, value in numbers.items():
         if value is not None:
@@ -101,15 +97,7 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
 
     They include the lexicon where an entry has nothing but IPA and the engine does not accept IPA.
     """
-    sampling = request.sampling
-    given = {
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "top_k": sampling.top_k,
-        "repetition_penalty": sampling.repetition_penalty,
-        "seed": sampling.seed,
-        **request.options,
-    }
+    given = {**asdict(request.sampling), **request.options}
     unused = [
         name for name, value in given.items() if value is not None and name not in info.supported_fields
     ]

@@ -13,7 +13,7 @@ from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Engine, EngineInfo, Unloadable
 from kani.core.errors import EngineUnavailable, StoreUnavailable
-from kani.core.late_engine.loading import LateEngine
+from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Recognizer
@@ -317,8 +317,13 @@ class SpeechService:
         )
         voice = voices.by_request(request)
         self._admission.admit(protocol, client, rate_limited=rate_limited)
+        longest_s = self.limits.request_timeout_s * timeout_factor or timeout_s or 0.0
         context = SessionContext(
-            limits=self._session_limits(max_text, timeout_s, timeout_factor),
+            limits=replace(
+                self.limits,
+                max_text=max_text or self.limits.max_text,
+                request_timeout_s=min(longest_s, timeout_s or longest_s),
+            ),
             admission=self._admission,
             observer=self.observer,
             cloner=self.cloning,
@@ -334,15 +339,6 @@ class SpeechService:
         session = SpeechSession(request, protocol, context, voice)
         self._sessions.add(session)
         return session
-
-    def _session_limits(self, max_text: int | None, timeout_s: float | None, timeout_factor: float) -> Limits:
-        limits = self.limits
-        longest_s = limits.request_timeout_s * timeout_factor or timeout_s or 0.0
-        return replace(
-            limits,
-            max_text=max_text or limits.max_text,
-            request_timeout_s=min(longest_s, timeout_s or longest_s),
-        )
 
 
 def _is_loaded(engine: Engine) -> bool:

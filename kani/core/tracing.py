@@ -7,17 +7,16 @@ unless the server binds a span that does: a step costs a call of an empty method
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from types import TracebackType
-from typing import Self
 
 Attribute = str | int | float | bool
 Attributes = Mapping[str, Attribute | None]
 """Values by name; None is left out. Never a text of a client, a key or an address."""
 
 
-class Span:
+class Span(AbstractContextManager["Span"]):
     """A timed step that nothing records; the base of those that are recorded.
 
     As a context manager it ends with its block, and an error that leaves the block fails it.
@@ -41,9 +40,6 @@ class Span:
 
     def end(self, error: BaseException | None = None) -> None:
         """End the step, failed by ``error``; a cancellation is no failure. Only the first call counts."""
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.voices.catalogue import DEFAULT_VOICE
-from kani.core.voices.names.mix import SEPARATOR, parse_mix
+from kani.core.voices.names import SEPARATOR, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.text.languages import primary
 

@@ -32,7 +32,7 @@ from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
-from kani.core.subtitles.files import segment_cues
+from kani.core.subtitles import segment_cues
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples, SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
 from kani.core.audio.pcm import wav
-from kani.core.subtitles.files import Cue, speaker_name, srt, vtt
+from kani.core.subtitles import Cue, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
 from kani.text.writing import is_unspaced

@@ -57,8 +57,7 @@ from kani.server.middleware import (
     CorsMiddleware,
     HttpMetricsMiddleware,
     MetricsOnlyMiddleware,
-    RequestIdMiddleware,
-    ResourcePolicyMiddleware,
+    ResponseHeadersMiddleware,
     UnhandledErrorMiddleware,
 )
 from kani.server.network.listeners import (
@@ -173,13 +172,12 @@ def create_app(parts: Parts) -> Starlette:
         ],
         middleware=[
             Middleware(HttpMetricsMiddleware, registry=metrics.registry),
-            Middleware(RequestIdMiddleware),
+            Middleware(ResponseHeadersMiddleware),
             *(
                 []
                 if parts.tracer is None
                 else [Middleware(TracingMiddleware, tracer=parts.tracer, untraced_paths=health.ALWAYS_SERVED)]
             ),
-            Middleware(ResourcePolicyMiddleware),
             Middleware(CorsMiddleware, rules=rules),
             Middleware(UnhandledErrorMiddleware),
             # Before access control: on that port `/` is the metrics and not the page, which is public.

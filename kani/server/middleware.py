@@ -134,36 +134,26 @@ def _size(message: Mapping[str, Any]) -> int:
 
 
 @dataclass(eq=False)
-class RequestIdMiddleware:
-    """Names each request: in the log lines that belong to it and in its X-Request-Id header."""
+class ResponseHeadersMiddleware:
+    """Names each request: in the log lines that belong to it and in its X-Request-Id header.
+
+    It also keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy).
+    """
 
     app: ASGIApp
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = request_ids.new()
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] in RESPONSE_STARTS:
+                headers = MutableHeaders(scope=message)
+                headers["cross-origin-resource-policy"] = "same-origin"
+                headers["x-request-id"] = request_id
+            await send(message)
+
         with request_ids.bind(request_id):
-            await self.app(scope, receive, _with_header(send, "x-request-id", request_id))
-
-
-@dataclass(eq=False)
-class ResourcePolicyMiddleware:
-    """Keeps every response from pages of other origins that embed it (Cross-Origin-Resource-Policy)."""
-
-    app: ASGIApp
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self.app(scope, receive, _with_header(send, "cross-origin-resource-policy", "same-origin"))
-
-
-def _with_header(send: Send, name: str, value: str) -> Send:
-    """Return ``send`` with a header added to every HTTP response."""
-
-    async def send_with_header(message: Message) -> None:
-        if message["type"] in RESPONSE_STARTS:
-            MutableHeaders(scope=message)[name] = value
-        await send(message)
-
-    return send_with_header
+            await self.app(scope, receive, send_with_headers)
 
 
 class CorsMiddleware(CORSMiddleware):

@@ -114,19 +114,17 @@ class ScriptSplitter:
         self._script = next(script for character in passage if (script := self._foreign(character)))
 
     def _own_run(self, text: str, complete: bool) -> list[LanguageRun]:
-        run, self._held_back = (LanguageRun(text, None), "") if complete else self._until_opener(text)
-        return [run] if run is not None and run.text else []
-
-    def _until_opener(self, text: str) -> tuple[LanguageRun, str]:
-        """Split off opening marks at the end, or a letter that may begin a passage: they wait for more."""
+        """Return a run; opening marks at its end, or a letter that may begin a passage, wait for more."""
         end = letter = len(text)
-        while letter and len(text) - letter < MAX_MARKS and _is_mark(text[letter - 1]):
-            letter -= 1
-        if letter and self._foreign(text[letter - 1]):
-            end = letter - 1
-        while end and text[end - 1] in OPENERS:
-            end -= 1
-        return LanguageRun(text[:end], None), text[end:]
+        if not complete:
+            while letter and len(text) - letter < MAX_MARKS and _is_mark(text[letter - 1]):
+                letter -= 1
+            if letter and self._foreign(text[letter - 1]):
+                end = letter - 1
+            while end and text[end - 1] in OPENERS:
+                end -= 1
+        self._held_back = text[end:]
+        return [LanguageRun(text[:end], None)] if end else []
 
     def _find_passage(self, text: str) -> int | None:
         """Index where the next passage begins, with its opening marks; None without one."""

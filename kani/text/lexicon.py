@@ -248,8 +248,11 @@ def _first_unit(text: str, at: int) -> str | None:
     """The folded unit at ``at``, if an entry may begin there."""
     if at >= len(text) or text[at].isspace() or _is_invisible(text[at]):
         return None
-    if _is_inside_word(text, at):
-        return None
+    kind, before = _word_kind(text[at]), at
+    while kind and before > 0 and _is_invisible(text[before - 1]):
+        before -= 1
+    if kind and before > 0 and _word_kind(text[before - 1]) == kind:
+        return None  # inside a word
     return next(_units(text, at))[2]
 
 
@@ -300,14 +303,6 @@ def _continues_word(text: str, end: int, last: str) -> bool:
     while kind and end < len(text) and _is_invisible(text[end]):
         end += 1
     return kind != "" and end < len(text) and _word_kind(text[end]) == kind
-
-
-def _is_inside_word(text: str, at: int) -> bool:
-    """True if ``at`` is inside a word."""
-    kind = _word_kind(text[at])
-    while kind and at > 0 and _is_invisible(text[at - 1]):
-        at -= 1
-    return kind != "" and at > 0 and _word_kind(text[at - 1]) == kind
 
 
 def _word_kind(character: str) -> str:

@@ -1,4 +1,4 @@
-/** The times of the words as files, SRT, VTT and JSON; cues follow the rules of the server's `kani/core/subtitles/cues.py`. */
+/** The times of the words as files, SRT, VTT and JSON; cues follow the rules of the server's `kani/core/subtitles/`. */
 
 import { SPEAKABLE } from "./words.js";
 

@@ -11,9 +11,8 @@ from kani.core.chat_model import ChatMessage, ToolCall
 from kani.core.conversation import echo, history, prompt
 from kani.core.conversation.echo import HEARD_S, LATEST_S, AnswerAudio
 from kani.core.conversation.history import MAX_ITEMS, History
-from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
+from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role, SpokenText
 from kani.core.conversation.prompt import chat_messages
-from kani.core.conversation.spoken_text import SpokenText
 from kani.core.conversation.turns import (
     Patience,
     TurnMachine,
@@ -189,7 +188,7 @@ def test_only_what_may_be_heard_is_kept(monkeypatch: pytest.MonkeyPatch) -> None
     assert not audio.is_in(heard[-WINDOW:], HEARD_RATE, 30.0)
     monkeypatch.setattr(echo, "MOST_AHEAD_S", 120.0)
     audio = answer(30.0, played_s=30.0)
-    assert sum(map(len, audio._pieces)) < (LATEST_S + 4) * 8000
+    assert sum(map(len, audio._audio._pieces)) < (LATEST_S + 4) * 8000
     assert audio.is_in(heard[-WINDOW:], HEARD_RATE, 30.0)
 
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kani.core.audio.indexes import OpenIndex
+from kani.core.audio.mp4 import OpenIndex
 from kani.core.audio.pcm import wav
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
 from kani.core.errors import Busy, EngineUnavailable, UnsupportedLanguage

@@ -20,7 +20,7 @@ from kani.core.audio.pcm import decode_recording
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.types import Embedding
-from kani.core.voices.names.mix import parse_mix
+from kani.core.voices.names import parse_mix
 from kani.core.voices.store_files import decode_embedding, decode_metadata, encode_embedding
 from kani.engines.elevenlabs import messages as upstream
 from kani.engines.kani.model.codec.config import NanoCodecConfig

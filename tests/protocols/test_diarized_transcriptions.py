@@ -11,7 +11,7 @@ from openai.types.audio import TranscriptionDiarized, TranscriptionTextSegmentEv
 
 from kani.core.audio.pcm import wav
 from kani.core.diarization.turns import SpeakerTurn, divide_by_speaker
-from kani.core.subtitles.files import speaker_name
+from kani.core.subtitles import speaker_name
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.http.speech_to_text import TranscriptionForm, describe_transcript

@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from kani.core.types import Voice
-from kani.core.voices.names.speakers import SPEAKERS, nearest
+from kani.core.voices.names import SPEAKERS, nearest
 from tests.clients.kani.wire import ask, request
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine

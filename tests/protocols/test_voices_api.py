@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 
 from kani.core.audio.pcm import decode_recording, wav
 from kani.core.voices.consents import ConsentStore
-from kani.core.voices.recording_advice import advice
+from kani.core.voices.recording_check import advice
 from kani.core.voices.store import NewVoice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache

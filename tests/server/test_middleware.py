@@ -20,7 +20,7 @@ from websockets.exceptions import InvalidStatus
 from kani.core import request_ids
 from kani.server import lifecycle
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
-from kani.server.middleware import HttpMetricsMiddleware, RequestIdMiddleware, UnhandledErrorMiddleware
+from kani.server.middleware import HttpMetricsMiddleware, ResponseHeadersMiddleware, UnhandledErrorMiddleware
 from kani.server.network.upload_budget import UploadBudget
 from tests.support.servers.asgi import closing, exchange, served
 
@@ -166,7 +166,7 @@ class Broken(Door):
     """An application that does ``begun`` and fails, inside the middleware that the server has around it."""
 
     def __init__(self, *begun: Message, error: Exception | None = None) -> None:
-        super().__init__(RequestIdMiddleware(UnhandledErrorMiddleware(self._fail)))
+        super().__init__(ResponseHeadersMiddleware(UnhandledErrorMiddleware(self._fail)))
         self.told = Told()
         self._error = error or LookupError("the secret")
         self._begun = begun

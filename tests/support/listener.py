@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator
 
-from kani.core.late_engine.trial import TRIAL_SENTENCES
+from kani.core.late_engine import TRIAL_SENTENCES
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
 from kani.core.types import Samples
 

@@ -7,8 +7,7 @@ import pytest
 from kani.books.book import Book, Chapter
 from kani.books.plan import MAX_PIECE, Manner, pieces_of
 from kani.core.recognizer import RecognizedWord
-from kani.core.subtitles.cues import CueBuilder
-from kani.core.subtitles.words import Word, WordTimer
+from kani.core.subtitles import CueBuilder, Word, WordTimer
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.core.turns.words import goes_on
 from kani.core.types import Span

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.server_process import Server
+from kani.core import late_engine
 from kani.core.engine import Engine
-from kani.core.late_engine import trial
-from kani.core.late_engine.loading import LateEngine
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo
 from kani.core.types import Samples, Sampling, Segment
 from kani.engines.kani.engine import KaniEngine
@@ -55,7 +54,7 @@ class _Understands:
         """Yield all words at the end."""
         async for _ in audio:
             pass
-        yield RecognizedWord(trial.TRIAL_SENTENCES[language or "es"], 0.0, 1.0)
+        yield RecognizedWord(late_engine.TRIAL_SENTENCES[language or "es"], 0.0, 1.0)
 
 
 def join(case: Case) -> None:
@@ -64,7 +63,7 @@ def join(case: Case) -> None:
     sizes = random_checkpoint.TINY if case.small else random_checkpoint.FULL
     models.make_models(case.work, small=case.small)
     models.write_model(folder, sizes, hashlib.sha256(), ending=_ENDING)
-    trial.SEEDS = _SEEDS  # type: ignore[assignment]
+    late_engine.SEEDS = _SEEDS  # type: ignore[assignment]
     asyncio.run(_join(case, folder))
     if missing := needs.missing(needs.SERVER):
         case.write("left out", missing=["for the server", *missing])
@@ -81,7 +80,7 @@ async def _join(case: Case, folder: Path) -> None:
         cache, model=str(folder), device=device, precision=precision, max_concurrent=_TOGETHER
     )
     admitted: list[Engine] = []
-    late = LateEngine("kani", KaniEngine(settings, resources), _Understands(), "es")
+    late = late_engine.LateEngine("kani", KaniEngine(settings, resources), _Understands(), "es")
     begun = time.monotonic()
     late.start(admitted.append)
     states = [late.state]
@@ -102,7 +101,7 @@ async def _speak(engine: Engine, number: int) -> float:
     """Seconds of a sentence; the first one is left after its first piece."""
     voice = engine.info.default_voices["es"]
     sampling = Sampling(seed=number)
-    segment = Segment(trial.TRIAL_SENTENCES["es"], voice, "es", max_seconds=8.0, sampling=sampling)
+    segment = Segment(late_engine.TRIAL_SENTENCES["es"], voice, "es", max_seconds=8.0, sampling=sampling)
     samples = 0
     async with aclosing(engine.synthesize(segment)) as chunks:
         async for chunk in chunks:

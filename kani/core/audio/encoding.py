@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.audio import ogg_opus
-from kani.core.audio.framed import AacEncoder, FlacEncoder
-from kani.core.audio.mp3 import Mp3Encoder
+from kani.core.audio.framed import AacEncoder, FlacEncoder, Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.pcm import open_wav_header, pcm16, wav
 from kani.core.audio.resampling import Resampler

@@ -1,4 +1,4 @@
-"""Encodes streams frame by frame with FFmpeg's encoders; AAC and FLAC, which need no more."""
+"""Encodes streams frame by frame with FFmpeg's encoders: AAC, FLAC, and gapless MP3."""
 
 from __future__ import annotations
 
@@ -143,3 +143,110 @@ class FlacEncoder:
     @staticmethod
     def _with_info(info: bytes) -> bytes:
         return b"fLaC" + struct.pack(">I", _FLAC_STREAMINFO_IS_LAST << 24 | len(info)) + info
+
+
+_BIT_RATES = {
+    1: (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),
+    2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
+}
+"""kbit/s by frame header index, from index 1 on, by MPEG version (ISO/IEC 13818-3, 2.4.2.3)."""
+
+_SAMPLE_RATES = {1: (44100, 48000, 32000), 2: (22050, 24000, 16000)}
+_VERSION_BITS = {1: 0xFFFB, 2: 0xFFF3}
+_SIDE_INFO_BYTES = {1: 17, 2: 9}
+_MONO = 0xC0
+_TAG_BYTES = 120 + 36
+
+_LAME_DELAY = 576
+"""Samples of LAME's encoder delay; its tag counts these."""
+
+_DECODER_DELAY = 529
+"""Samples of delay of any layer III decoder; no tag counts them, every player knows them."""
+
+_HAS_FRAMES, _HAS_BYTES = 1, 2
+_UNKNOWN_BYTES = 0xFFFFFFFF
+_CONSTANT_BIT_RATE = 1
+
+
+class Mp3Encoder:
+    """Encodes mono samples at ``sample_rate`` hertz as MP3 of constant ``bit_rate`` (bits per second).
+
+    The first frame is an "Info" frame, as LAME writes it: no sound, but the number of samples of encoder
+    delay at the beginning, so that players skip them. In a complete file it is replaced by
+    ``final_header``, which also gives the padding at the end: silence of less than a frame (26 ms). LAME
+    holds back three frames (78 ms). One stream, one thread at a time.
+    """
+
+    def __init__(self, sample_rate: int, bit_rate: int) -> None:
+        self._version = 1 if sample_rate >= 32000 else 2
+        self._sample_rate, self._bit_rate = sample_rate, bit_rate
+        self._lame = FramedEncoder("libmp3lame", sample_rate, "fltp", bit_rate)
+        self._frame = self._lame.frame_size
+        self._started = False
+        self._frames = self._bytes = 0
+
+    def feed(self, samples: Samples) -> bytes:
+        """Accept samples; returns the frames that are ready."""
+        ready = self._counted(list(self._lame.feed(samples)))
+        if self._started or not len(samples):
+            return ready
+        self._started = True
+        return self._info_frame(0, _UNKNOWN_BYTES, 0) + ready
+
+    def finish(self) -> bytes:
+        """Return the rest; nothing can be fed afterwards."""
+        if not self._started:
+            return self._info_frame(0, _UNKNOWN_BYTES, 0)
+        rest = list(self._lame.finish())
+        # LAME may pad with a frame that no sound reaches into.
+        needed = -(-(self._lame.samples_encoded + _LAME_DELAY + _DECODER_DELAY) // self._frame)
+        return self._counted(rest[: max(0, needed - self._frames)])
+
+    def final_header(self) -> bytes:
+        """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
+        size = len(self._info_frame(0, _UNKNOWN_BYTES, 0)) + self._bytes
+        padding = self._frames * self._frame - _LAME_DELAY - self._lame.samples_encoded
+        return self._info_frame(self._frames, size, padding)
+
+    def _counted(self, frames: list[bytes]) -> bytes:
+        self._frames += len(frames)
+        self._bytes += sum(map(len, frames))
+        return b"".join(frames)
+
+    def _info_frame(self, frames: int, size: int, padding: int) -> bytes:
+        """Build the Info frame (the Xing header and LAME's extension of it, "MP3 Info Tag rev 1").
+
+        frames: number of frames after this one, 0 while unknown; size: bytes of the file; padding: samples at
+        its end to leave out, the decoder's delay included.
+        """
+        version = self._version
+        rates = _BIT_RATES[version]
+        factor = self._frame // 8
+        needed = 4 + _SIDE_INFO_BYTES[version] + _TAG_BYTES
+        # The smallest bit rate, from the stream's own on, with room for the tag in its frame.
+        index, length = next(
+            (at, length)
+            for at, kbits in enumerate(rates, 1)
+            if kbits * 1000 >= self._bit_rate
+            and (length := factor * kbits * 1000 // self._sample_rate) >= needed
+        )
+        third = index << 4 | _SAMPLE_RATES[version].index(self._sample_rate) << 2
+        head = struct.pack(">HBB", _VERSION_BITS[version], third, _MONO) + bytes(_SIDE_INFO_BYTES[version])
+        flags = _HAS_BYTES | (_HAS_FRAMES if frames else 0)
+        known = struct.pack(">II", frames, size) if frames else struct.pack(">I", size)
+        tag = b"Info" + struct.pack(">I", flags) + known
+        delays = _LAME_DELAY << 12 | max(0, min(padding, 4095))
+        tag += b"LAME3.100" + bytes([_CONSTANT_BIT_RATE]) + bytes(10)
+        tag += bytes([min(self._bit_rate // 1000, 255)]) + delays.to_bytes(3, "big") + bytes(4)
+        tag += struct.pack(">IH", size if frames else 0, 0)
+        return (head + tag + struct.pack(">H", _crc16(head + tag))).ljust(length, b"\0")
+
+
+def _crc16(data: bytes) -> int:
+    """Checksum at the end of LAME's tag: CRC-16/ARC."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc

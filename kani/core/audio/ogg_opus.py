@@ -71,14 +71,10 @@ class OggOpusEncoder:
         vendor = b"libopus"
         tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
         self._sequence = 0
-        self._header = self._page([head], 0, FIRST) + self._page([tags], 0)
+        self.header = self._page([head], 0, FIRST) + self._page([tags], 0)
+        """The two pages that begin the stream (OpusHead, OpusTags), available before any audio."""
         self._packets: list[bytes] = []
         self._samples_fed = self._samples_paged = 0
-
-    @property
-    def header(self) -> bytes:
-        """The two pages that begin the stream (OpusHead, OpusTags), available before any audio."""
-        return self._header
 
     def feed(self, samples: Samples) -> bytes:
         """Accept samples; returns the pages that are full, without delay."""

@@ -13,8 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
-from kani.core.audio.indexes import UnreadableFile
-from kani.core.audio.mp4 import open_mp4
+from kani.core.audio.mp4 import UnreadableFile, open_mp4
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, Reason
 from kani.core.types import Recording, Samples

@@ -14,8 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
-from kani.core.audio.indexes import OpenIndex, UnreadableFile
-from kani.core.audio.mp4 import is_mp4, open_mp4
+from kani.core.audio.mp4 import OpenIndex, UnreadableFile, is_mp4, open_mp4
 from kani.core.audio.pcm import checked_rate, decoded_packets, from_pcm16
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, SpeechError

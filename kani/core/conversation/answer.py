@@ -14,7 +14,7 @@ from typing import Literal, Protocol
 from kani.core.audio.resampling import reframe
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatText, ChatUsage, ChatWaiting, FinishReason, ToolCall
 from kani.core.conversation.echo import AnswerAudio
-from kani.core.conversation.spoken_text import SpokenText
+from kani.core.conversation.items import SpokenText
 from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong
 from kani.core.playback import Playback
 from kani.core.session.session import SpeechSession

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-
 import numpy as np
 import soxr
-from numpy.typing import NDArray
 
 from kani.core.audio.resampling import Resampler
+from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples
 
 HEARD_S = 0.4
@@ -38,8 +36,7 @@ class AnswerAudio:
     def __init__(self, sample_rate: int) -> None:
         """sample_rate: hertz of the audio."""
         self._resampler = Resampler(sample_rate, _RATE)
-        self._pieces: deque[NDArray[np.float16]] = deque()
-        self._start = 0  # place of the first kept sample
+        self._audio = RecentAudio(_RATE, LATEST_S + HEARD_S, dtype=np.float16)
         self._end = 0
         self._full = False  # whether a piece was left out
         self._comes_back = False
@@ -47,11 +44,9 @@ class AnswerAudio:
     def add(self, samples: Samples, played_s: float) -> None:
         """Keep further audio, and forget what was played long before ``played_s``."""
         piece = self._resampler.feed(samples)
-        first = round((played_s - LATEST_S - HEARD_S) * _RATE)
-        while self._pieces and self._start + len(self._pieces[0]) <= first:
-            self._start += len(self._pieces.popleft())
+        self._audio.forget(round(played_s * _RATE))
         if not self._full and self._end - played_s * _RATE < MOST_AHEAD_S * _RATE:
-            self._pieces.append(piece.astype(np.float16))
+            self._audio.add(piece)
             self._end += len(piece)
         else:
             # Pieces after a gap would have wrong places.
@@ -66,21 +61,11 @@ class AnswerAudio:
         last = round((played_s + EARLIEST_S) * _RATE)
         # Before and after the answer there is silence.
         silence = np.zeros(round(HEARD_S * _RATE), np.float32)
-        played = np.concatenate([silence, self._between(first, last), silence])
+        played = np.concatenate([silence, self._audio.between(first, last), silence])
         alike = correlation(played, soxr.resample(heard, sample_rate, _RATE))
         if alike >= ALIKE:
             self._comes_back = True
         return alike >= (STILL_ALIKE if self._comes_back else ALIKE)
-
-    def _between(self, first: int, last: int) -> Samples:
-        found, at = [np.zeros(0, np.float32)], self._start
-        for piece in self._pieces:
-            if at >= last:
-                break
-            if at + len(piece) > first:
-                found.append(piece[max(0, first - at) : last - at].astype(np.float32))
-            at += len(piece)
-        return np.concatenate(found)
 
 
 def correlation(played: Samples, heard: Samples) -> float:

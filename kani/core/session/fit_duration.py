@@ -6,8 +6,7 @@ Slower speech is synthesized once more at that speed, where the engine supports 
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -38,12 +37,6 @@ class NaturalTake:
     seconds: float
     pause_s: float  # silence after it, unless it is the last
 
-    @property
-    def can_change_speed(self) -> bool:
-        """True if the engine supports more than one speed."""
-        slowest, fastest = self.voice.engine.info.speed_range
-        return slowest < fastest
-
 
 def stretch_factor(duration_s: float, takes: list[NaturalTake | Pause]) -> float:
     """Stretch factor for the speech (not the requested pauses) so that the whole lasts ``duration_s``.
@@ -73,25 +66,6 @@ def fit_take(take: NaturalTake, seconds: float, sample_rate: int) -> SegmentFilt
     factor = take.seconds / max(seconds, MIN_STRETCH * take.seconds) if take.seconds else 1.0
     factor = 1.0 if abs(factor - 1) < _TOLERANCE else max(factor, _MIN_SPEED)
     return SegmentFilter(_replay(take), sample_rate, factor, round(_MAX_S * sample_rate))
-
-
-async def collect(
-    chunks: AsyncGenerator[SpeechChunk, None], max_s: float, audible: Callable[[], None]
-) -> tuple[tuple[SpeechChunk, ...], float]:
-    """Return the chunks and their seconds; no chunks if there are more than ``max_s`` seconds.
-
-    audible: called with each chunk.
-    """
-    kept: list[SpeechChunk] = []
-    seconds = 0.0
-    async with aclosing(chunks):
-        async for chunk in chunks:
-            audible()
-            seconds += chunk.duration_s
-            kept.append(chunk)
-            if seconds > max_s:
-                kept.clear()
-    return tuple(kept), seconds
 
 
 async def _replay(take: NaturalTake) -> AsyncGenerator[SpeechChunk, None]:

@@ -24,7 +24,7 @@ class SessionPriorities:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._ranks = count()
+        self.ranks = count()  # of the sessions that are lowered
         self._changed = asyncio.Event()
         self.members: set[SessionPriority] = set()  # priorities of the sessions that are open
 
@@ -33,9 +33,6 @@ class SessionPriorities:
         priority = SessionPriority(self, self._clock)
         self.members.add(priority)
         return priority
-
-    def next_rank(self) -> int:
-        return next(self._ranks)
 
     def notify(self) -> None:
         """Wake the waiting sessions, which look again."""
@@ -87,7 +84,7 @@ class SessionPriority:
 
     def lower(self) -> None:
         """Rank below all that were not lowered, and those that are lowered later."""
-        self._rank = self._group.next_rank()
+        self._rank = next(self._group.ranks)
         self._group.notify()
 
     def restore(self) -> None:

@@ -6,10 +6,10 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, field, replace
 from types import TracebackType
-from typing import Self
+from typing import Any
 
 from kani.core import tracing
 from kani.core.audio.resampling import LEAD_S, LowDelayResampler
@@ -42,14 +42,14 @@ class RecognitionContext:
     """Everything that a session of the recogniser gets from the service that opens it."""
 
     start: Callable[[], Awaitable[None]]  # makes the recogniser ready
-    closed: Callable[[], None]  # called once nothing of the session is left
+    closed: Callable[[Any], None]  # called with the session once nothing of it is left
     recognized: Callable[[float, float], None]
     """Called with the seconds of audio that were recognised, and how many seconds late that is."""
     span: tracing.Span = tracing.UNRECORDED  # span of the session, which ends it
 
 
 @dataclass(eq=False)
-class RecognitionSession:
+class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
 
     Iteration ends after ``finish`` once all audio is recognised. It raises EngineUnavailable where the
@@ -73,7 +73,7 @@ class RecognitionSession:
     _fed: int = 0
     _first_fed_at: float = 0.0
     _recognized_s: float = 0.0
-    _finished: bool = False
+    finished: bool = False  # further samples are dropped
     _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
     _taken: asyncio.Event = field(default_factory=asyncio.Event)
@@ -88,11 +88,6 @@ class RecognitionSession:
         """Seconds that recognition is late; audio fed faster than real time adds nothing to it."""
         since_first_s = time.perf_counter() - self._first_fed_at
         return max(0.0, min(self.backlog_samples / self._sample_rate, since_first_s - self._recognized_s))
-
-    @property
-    def finished(self) -> bool:
-        """True if further samples are dropped."""
-        return self._finished
 
     def hear_turns_again(self) -> None:
         """Recognise each turn once more as a whole, where the recogniser can; call it before ``events``.
@@ -129,7 +124,7 @@ class RecognitionSession:
         await self._put(Mark(number), 0)
 
     async def _put(self, piece: Samples | Mark, samples: int) -> None:
-        if self._finished:
+        if self.finished:
             return
         if not self._fed:
             self._first_fed_at = time.perf_counter()
@@ -137,7 +132,7 @@ class RecognitionSession:
         self._waiting_samples += samples
         self._fed += samples
         self._arrived.set()
-        while self._full and not self._finished:
+        while self._full and not self.finished:
             self._taken.clear()
             await self._taken.wait()
 
@@ -147,7 +142,7 @@ class RecognitionSession:
         return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
 
     def finish(self) -> None:
-        self._finished = True
+        self.finished = True
         self._arrived.set()
         self._taken.set()
 
@@ -158,9 +153,6 @@ class RecognitionSession:
         self._cancelled.set()
         self.finish()
 
-    async def __aenter__(self) -> Self:
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -169,7 +161,7 @@ class RecognitionSession:
             await self._again.aclose()
         self._context.span.set({"speech.audio_s": round(self._recognized_s, 3)})
         self._context.span.end(error)
-        self._context.closed()
+        self._context.closed(self)
 
     async def events(self) -> AsyncGenerator[RecognitionEvent, None]:
         """Yield words, steps and marks in order; close the generator to stop the recogniser.
@@ -238,7 +230,7 @@ class RecognitionSession:
         longest = round(SLICE_S * self._sample_rate)
         while True:
             while not self._waiting:
-                if self._finished:
+                if self.finished:
                     return
                 self._arrived.clear()
                 await self._arrived.wait()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -168,9 +168,6 @@ class SessionReport:
         }
         line = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
         log.info("%s", line, extra={"facts": fields})
-        self._end_spans(outcome, fields)
-
-    def _end_spans(self, outcome: str, fields: Mapping[str, tracing.Attribute | None]) -> None:
         if self._encode_span is not None:
             self._encode_span.set({"speech.busy_s": round(self._encoded_s, 4)})
             self._encode_span.end()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from types import TracebackType
-from typing import Self
 
 from kani.core.engine import CloningKind
 from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, TextTooLong, TimedOut
@@ -24,7 +23,7 @@ from kani.text.languages import primary
 from kani.text.segment_queue import SegmentQueue
 
 
-class SpeechSession:
+class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     """Feed text, iterate over chunks; leave by ``async with``, which frees everything.
 
     Text goes into a segment queue, a worker synthesizes it, and the audio is read from a playout buffer.
@@ -83,7 +82,7 @@ class SpeechSession:
     @property
     def unused_ssml(self) -> list[str]:
         """Names of what has no effect in the SSML so far, such as ``ssml.audio``."""
-        unused = {*self._segments.unused, *self._worker.styles.unused}
+        unused = {*self._segments.unused, *self._context.voices.unused_ssml}
         if self._segments.has_phonemes and not self.resolved_voice.engine.info.accepts_ipa:
             unused.add("ssml.phoneme")
         return sorted(unused)
@@ -184,9 +183,6 @@ class SpeechSession:
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
             self._context.closed(self)
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -34,6 +34,7 @@ class Wait:
 
     due: float
     number: int
+    queue: DeadlineQueue = field(compare=False)
     granted: asyncio.Future[None] = field(compare=False)
 
 
@@ -56,9 +57,12 @@ class SharedLimit:
 
     def grant(self) -> None:
         """Grant the free places to the next waits of the queues that have one."""
-        while waits := [wait for queue in self._queues if (wait := queue.next_wait) is not None]:
+        while waits := [queue.waits[0] for queue in self._queues if queue.waits and queue.has_free_place]:
             first = min(waits)
-            next(queue for queue in self._queues if queue.next_wait is first).grant_next()
+            first.queue.waits.remove(first)
+            first.queue.taken += 1
+            if not first.granted.done():
+                first.granted.set_result(None)
 
 
 class DeadlineQueue:
@@ -76,12 +80,12 @@ class DeadlineQueue:
         self._capacity = capacity
         self._shared = shared or SharedLimit()
         self._shared.add(self)
-        self._waits: list[Wait] = []  # the next one first
+        self.waits: list[Wait] = []  # the next one first
         self.taken = 0  # places that are held or were granted
 
     @property
     def waiting(self) -> int:
-        return len(self._waits)
+        return len(self.waits)
 
     @property
     def has_free_place(self) -> bool:
@@ -91,16 +95,11 @@ class DeadlineQueue:
     @property
     def earliest_due(self) -> float:
         """Time at which the next wait is due, whether or not there is a place for it; ∞ if there is none."""
-        return self._waits[0].due if self._waits else math.inf
-
-    @property
-    def next_wait(self) -> Wait | None:
-        """The next wait, if there is a free place for it."""
-        return self._waits[0] if self._waits and self.has_free_place else None
+        return self.waits[0].due if self.waits else math.inf
 
     def position(self, wait: Wait) -> int | None:
         """Position of ``wait``, 1 for the next; None if it has ended."""
-        return self._waits.index(wait) + 1 if wait in self._waits else None
+        return self.waits.index(wait) + 1 if wait in self.waits else None
 
     async def acquire(self, due: float) -> None:
         """Take a place, in turn; a cancelled wait loses none. due: on any clock, the same for all."""
@@ -116,8 +115,8 @@ class DeadlineQueue:
 
     def enter(self, due: float) -> Wait:
         """Begin a wait, which is to be awaited at once by ``wait``."""
-        wait = Wait(due, next(_numbers), asyncio.get_running_loop().create_future())
-        insort(self._waits, wait)
+        wait = Wait(due, next(_numbers), self, asyncio.get_running_loop().create_future())
+        insort(self.waits, wait)
         return wait
 
     async def wait(self, wait: Wait) -> None:
@@ -125,8 +124,8 @@ class DeadlineQueue:
         try:
             await wait.granted
         except asyncio.CancelledError:
-            if wait in self._waits:
-                self._waits.remove(wait)
+            if wait in self.waits:
+                self.waits.remove(wait)
             else:
                 # It was granted in the same turn of the loop.
                 self.taken -= 1
@@ -138,12 +137,6 @@ class DeadlineQueue:
         """Give a place back, which the next wait gets."""
         self.taken -= 1
         self._shared.grant()
-
-    def grant_next(self) -> None:
-        wait = self._waits.pop(0)
-        self.taken += 1
-        if not wait.granted.done():
-            wait.granted.set_result(None)
 
 
 class SlotQueue(DeadlineQueue):

@@ -19,7 +19,7 @@ from kani.core.request import DEFAULT_MAX_TOKENS, RANGES, TOKENS_PER_SECOND
 from kani.core.session.context import SessionContext
 from kani.core.session.report import SessionReport
 from kani.core.timing.word_times import add_word_times
-from kani.core.types import Boundary, Embedding, Prosody, Recording, Segment, SpeechChunk, SpeechRequest
+from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.incremental_text import IncrementalText
 from kani.text.lexicon import Lexicon
@@ -48,9 +48,8 @@ class Synthesis:
 
     async def load_table(self, voice: ResolvedVoice) -> None:
         """Load the normalizer's table of the voice's language and region, if it is to be used."""
-        language = self.normalization(voice).said_in
-        if language and not is_loaded(language):
-            await asyncio.to_thread(table_for, language)
+        if voice.language and not is_loaded(voice.language):
+            await asyncio.to_thread(table_for, voice.language)
 
     async def prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the embedding of the requested recording or stored voice, if the engine clones.
@@ -108,13 +107,6 @@ class Synthesis:
         rate = text.style.rate
         return self.speed if rate == 1 else min(max(self.speed * rate, speed.low), speed.high)
 
-    def _prosody_of(self, text: IncrementalText) -> Prosody:
-        style, prosody = text.style, self.prosody
-        if not (style.pitch or style.loudness):
-            return prosody
-        pitch = min(max(prosody.pitch + style.pitch, -_MAX_SEMITONES), _MAX_SEMITONES)
-        return replace(prosody, pitch=pitch, loudness=prosody.loudness + style.loudness)
-
     def synthesize(
         self,
         voice: ResolvedVoice,
@@ -132,7 +124,11 @@ class Synthesis:
         info, request = voice.engine.info, self.request
         speed = self.speed_of(text) if speed is None else speed
         native_speed, factor = split_speed(speed, info.speed_range)
-        native, filtered = split_prosody(self._prosody_of(text), info.native_prosody)
+        style, prosody = text.style, self.prosody
+        if style.pitch or style.loudness:
+            pitch = min(max(prosody.pitch + style.pitch, -_MAX_SEMITONES), _MAX_SEMITONES)
+            prosody = replace(prosody, pitch=pitch, loudness=prosody.loudness + style.loudness)
+        native, filtered = split_prosody(prosody, info.native_prosody)
         max_s = (request.max_tokens or DEFAULT_MAX_TOKENS) / TOKENS_PER_SECOND
         segment = Segment(
             text=text.text,

@@ -7,10 +7,10 @@ import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import Future
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import IO, Any, Self, TypeVar
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
@@ -37,7 +37,7 @@ MAX_STARTS = 3
 
 
 @dataclass(eq=False)
-class TranscriptionSession:
+class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     """Iterate over ``segments``; leave by ``async with``, which frees everything.
 
     The file is decoded no further than the recogniser works, so that memory is bounded.
@@ -60,15 +60,12 @@ class TranscriptionSession:
     duration_s: float = 0.0
     """Seconds of audio so far; of the whole recording, or clip, once ``segments`` has ended."""
 
-    async def __aenter__(self) -> Self:
-        return self
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._context.span.set({"speech.audio_s": round(self.duration_s, 3)})
         self._context.span.end(error)
-        self._context.closed()
+        self._context.closed(self)
 
     def cancel(self) -> None:
         """End ``segments`` with ServerStopping before it takes more audio: the server stops."""

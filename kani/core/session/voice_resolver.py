@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
@@ -31,6 +31,10 @@ CLEAR = 0.8
 """Least probability of a language other than the named voice's."""
 
 
+MAX_STYLED_VOICES = 50
+"""Different voices and languages of the SSML of one session; more are spoken by the session's voice."""
+
+
 @dataclass(slots=True)
 class LanguageMemory:
     """The language of a client's last text that had a clear one; one for each connection or session."""
@@ -52,7 +56,7 @@ class VoiceResolver:
     client's last text, else the client's first, else the server's or the protocol's default.
 
     Requests are passed to each method because the session may replace its own (``use_embeddings``). All but
-    ``next_voice`` raise InvalidRequest.
+    ``next_voice`` and ``resolve_style`` raise InvalidRequest.
     """
 
     def __init__(
@@ -76,6 +80,9 @@ class VoiceResolver:
         # Looked up once: the session keeps its voice even if that is renamed or deleted meanwhile.
         self._named = self._first_catalogue.find(request.voice)
         self._voice_language = (self._named.language or None) if self._named is not None else None
+        self._styled: dict[tuple[str | None, str | None], ResolvedVoice | None] = {}
+        self.unused_ssml: list[str] = []
+        """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
 
     def by_request(self, request: SpeechRequest) -> ResolvedVoice | None:
         """The voice for the language that the request sets; None where the text has to be seen.
@@ -160,51 +167,41 @@ class VoiceResolver:
         regional = (self._voice_language, self._memory.last, self._default_language)
         return next((tag for tag in regional if tag and primary(tag) == language), language)
 
+    async def resolve_style(
+        self, request: SpeechRequest, style: Style, own: ResolvedVoice
+    ) -> ResolvedVoice | None:
+        """Return the voice of an SSML style; None for ``own``, the session's. A later call returns the same.
 
-MAX_VOICES = 50
-"""Different voices and languages of one session; more are spoken by the session's voice."""
-
-
-@dataclass(eq=False)
-class StyleVoices:
-    """Resolves voices and languages once; what there is not is named and spoken by the session's voice."""
-
-    _voices: VoiceResolver
-    unused: list[str] = field(default_factory=list)
-    """Names of what has no effect: "ssml.voice", "ssml.lang", "ssml.emphasis"."""
-    _known: dict[tuple[str | None, str | None], ResolvedVoice | None] = field(default_factory=dict)
-
-    async def resolve(self, request: SpeechRequest, style: Style, own: ResolvedVoice) -> ResolvedVoice | None:
-        """Return the voice of a style; None for ``own``, the session's. A later call returns the same."""
+        What there is not is named in ``unused_ssml``, and spoken by the session's voice.
+        """
         key = style.voice, style.language
-        if key == (None, None):
-            return None
-        if key not in self._known:
-            self._known[key] = (
-                await self._find(request, style, own) if len(self._known) < MAX_VOICES else None
-            )
-        return self._known[key]
+        if key not in self._styled:
+            few = len(self._styled) < MAX_STYLED_VOICES
+            self._styled[key] = await self._find_styled(request, style, own) if few else None
+        return self._styled[key]
 
-    def voice(self, style: Style) -> ResolvedVoice | None:
-        """Return what ``resolve`` has returned; None before."""
-        return self._known.get((style.voice, style.language))
+    def styled(self, style: Style) -> ResolvedVoice | None:
+        """Return what ``resolve_style`` has returned; None before."""
+        return self._styled.get((style.voice, style.language))
 
-    async def _find(self, request: SpeechRequest, style: Style, own: ResolvedVoice) -> ResolvedVoice | None:
+    async def _find_styled(
+        self, request: SpeechRequest, style: Style, own: ResolvedVoice
+    ) -> ResolvedVoice | None:
         language = style.language
         if style.voice is not None:
             try:
                 # A stored voice is in a file, or farther away.
-                return await asyncio.to_thread(self._voices.by_name, style.voice, language)
+                return await asyncio.to_thread(self.by_name, style.voice, language)
             except (InvalidRequest, StoreUnavailable):
-                self.note("ssml.voice")
+                self.note_unused("ssml.voice")
         if language is None or language == own.language:
             return None
         try:
-            return self._voices.by_language(request, language)
+            return self.by_language(request, language)
         except InvalidRequest:
-            self.note("ssml.lang")
+            self.note_unused("ssml.lang")
             return None
 
-    def note(self, name: str) -> None:
-        if name not in self.unused:
-            self.unused.append(name)
+    def note_unused(self, name: str) -> None:
+        if name not in self.unused_ssml:
+            self.unused_ssml.append(name)

@@ -10,11 +10,10 @@ from functools import partial
 
 from kani.core.errors import EngineFailed, SpeechCancelled, SpeechError
 from kani.core.session.admission import SlotAccess
-from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, collect, fit_take, stretch_factor
+from kani.core.session.fit_duration import MIN_STRETCH, NaturalTake, fit_take, stretch_factor
 from kani.core.session.output import OutputStream, PlayoutBuffer
 from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
-from kani.core.session.voice_resolver import StyleVoices
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
@@ -48,7 +47,6 @@ class SessionWorker:
         self.voice: ResolvedVoice | None = None  # None until it is resolved, before the first segment
         self.truncated = False  # True if max_tokens cut a segment short
         self.nothing_speakable = False  # True if there was text, but nothing speakable in it
-        self.styles = StyleVoices(synthesis.context.voices)  # voices of the passages of SSML documents
         self._context = synthesis.context
         self._report = synthesis.report
         self._segments = segments
@@ -273,7 +271,8 @@ class SessionWorker:
 
     async def _add_take(self, take: NaturalTake, factor: float, end_s: float, *, last: bool) -> None:
         """Add a take, made ``factor`` times as long, so that it ends at ``end_s`` of the output."""
-        if take.can_change_speed and factor > 1:
+        slowest, fastest = take.voice.engine.info.speed_range
+        if slowest < fastest and factor > 1:
             slot = self._access.slot(take.voice)
             speed = self.synthesis.speed_of(take.text) / factor
             max_s = 2 * factor * take.seconds
@@ -291,14 +290,21 @@ class SessionWorker:
         info = voice.engine.info
         native = min(max(speed, info.speed_range[0]), info.speed_range[1])
         await self._prepare_voice(voice)
+        kept, seconds = list[SpeechChunk](), 0.0
         async with self._access.held(slot, info.name):
             with self._report.synthesizing(voice, text):
                 rate = self.output.sample_rate
                 speech, synthesized = self.synthesis.synthesize(voice, text, rate, speed=native)
-                chunks, seconds = await collect(synthesized, max_s, self._report.segment_audible)
+                async with aclosing(synthesized) as chunks:
+                    async for chunk in chunks:
+                        self._report.segment_audible()
+                        seconds += chunk.duration_s
+                        kept.append(chunk)
+                        if seconds > max_s:
+                            kept.clear()
                 self.truncated |= speech.truncated
                 self._report.segment_synthesized(info.name, slot.held_s, seconds)
-        return chunks, seconds
+        return tuple(kept), seconds
 
     async def _add_audio(
         self,
@@ -341,7 +347,7 @@ class SessionWorker:
     def _voice_for(self, segment: TextSegment) -> ResolvedVoice:
         """Return the session's voice, its successor, or one for a language that neither speaks."""
         assert self.voice is not None
-        styled = self.styles.voice(segment.style)
+        styled = self._context.voices.styled(segment.style)
         if styled is not None:
             voice = styled
         elif segment.language is None:
@@ -365,13 +371,13 @@ class SessionWorker:
         assert self.voice is not None
         if style.voice is None and style.language is None:
             return
-        voice = await self.styles.resolve(self.synthesis.request, style, self.voice)
+        voice = await self._context.voices.resolve_style(self.synthesis.request, style, self.voice)
         if voice is None:
             return
         await self.synthesis.load_table(voice)
         emphasized = style.emphasis != NO_EMPHASIS and self.voice.engine.info.emphasizes
         if emphasized and not voice.engine.info.emphasizes:
-            self.styles.note("ssml.emphasis")
+            self._context.voices.note_unused("ssml.emphasis")
 
     async def _prepare_voice(self, voice: ResolvedVoice) -> None:
         """Compute the voice's embedding. Raises Busy if the first segment meets a full queue."""

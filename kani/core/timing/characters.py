@@ -106,19 +106,15 @@ class CharacterClock:
     """
 
     def __init__(self) -> None:
-        self._text = ""
+        self.text = ""
         self._end_s = 0.0
 
-    @property
-    def text(self) -> str:
-        return self._text
-
     def feed(self, text: str) -> None:
-        self._text += text
+        self.text += text
 
     def align(self, spans: Iterable[Span]) -> TimedCharacters:
         """Time the characters of a chunk's spans; spans come in order, as sessions yield them."""
-        timed = _tiled(self._end_s, ((self._text[span.start : span.end], span) for span in spans))
+        timed = _tiled(self._end_s, ((self.text[span.start : span.end], span) for span in spans))
         self._end_s = timed.edges_s[-1] if timed.text else self._end_s
         return timed
 

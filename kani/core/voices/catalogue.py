@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from kani.core.engine import CloningKind, Engine, EngineInfo
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice, UnsupportedLanguage
 from kani.core.types import Voice
-from kani.core.voices.names import speakers
-from kani.core.voices.names.mix import SEPARATOR, mix_name, parse_mix
+from kani.core.voices import names
+from kani.core.voices.names import SEPARATOR, mix_name, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
 from kani.text.languages import canonical, parent, primary
 
@@ -138,12 +138,12 @@ class VoiceCatalogue:
 
         None for the default. Raises UnknownVoice.
         """
-        speaker = speakers.SPEAKERS.get(name.lower())
-        if speaker is None and not speakers.ANY.fullmatch(name.lower()):
+        speaker = names.SPEAKERS.get(name.lower())
+        if speaker is None and not names.ANY.fullmatch(name.lower()):
             raise UnknownVoice(name)
         with suppress(UnknownVoice, StoreUnavailable):
             return self._store.get(CUSTOM_PREFIX + name)
-        return None if speaker is None else speakers.nearest(speaker, list(self._infos.values()))
+        return None if speaker is None else names.nearest(speaker, list(self._infos.values()))
 
     def _mix(self, name: str) -> Voice:
         """Describe a mix as a voice, with the language of its largest part."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from pathlib import Path
 
 from kani.core.audio.pcm import decode_recording
 from kani.core.errors import InvalidRequest
 from kani.core.voices.storage.backend import ConsentBackend
-from kani.core.voices.storage.folder_consents import FolderConsents
 from kani.core.voices.store_files import Consent
 from kani.text import languages
 
@@ -30,9 +28,8 @@ class ConsentStore:
     a consent.
     """
 
-    def __init__(self, place: Path | ConsentBackend) -> None:
-        """place: a folder for the data, or another place."""
-        self._backend = FolderConsents(place) if isinstance(place, Path) else place
+    def __init__(self, backend: ConsentBackend) -> None:
+        self._backend = backend
 
     def add(self, name: str, language: str, recording: bytes) -> Consent:
         """Store a recording (an audio file of 1-60 s, at most 10 MiB).

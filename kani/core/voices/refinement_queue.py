@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from kani.core.errors import SpeechError, UnknownVoice
 
@@ -18,6 +19,8 @@ MAX_WAITING = 256
 MAX_REMEMBERED = 4096
 """Remember at most this many finished refinements, which are not repeated."""
 
+Work = Callable[[], Coroutine[Any, Any, None]]
+
 JobKey = tuple[str, str, str]
 """The key of the sound, the embedding model, and the language."""
 
@@ -26,14 +29,14 @@ class RefinementQueue:
     """Runs queued jobs one after the other in the background, each key once."""
 
     def __init__(self) -> None:
-        self._waiting: OrderedDict[JobKey, Callable[[], Awaitable[None]]] = OrderedDict()
+        self._waiting: OrderedDict[JobKey, Work] = OrderedDict()
         self._done: OrderedDict[JobKey, None] = OrderedDict()
         self._running: JobKey | None = None
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
         self._worker: asyncio.Task[None] | None = None
 
-    def submit(self, name: JobKey, work: Callable[[], Awaitable[None]]) -> None:
+    def submit(self, name: JobKey, work: Work) -> None:
         """Queue ``work`` unless the job of this key is queued, running, or done."""
         if self._stopped or len(self._waiting) >= MAX_WAITING:
             return
@@ -77,7 +80,7 @@ class RefinementQueue:
         while self._waiting:
             name, work = self._waiting.popitem(last=False)
             self._running = name
-            self._task = asyncio.create_task(_awaited(work), name=f"refinement of {name[0]}")
+            self._task = asyncio.create_task(work(), name=f"refinement of {name[0]}")
             try:
                 await asyncio.wait([self._task])
                 self._finished(name, self._task)
@@ -99,7 +102,3 @@ class RefinementQueue:
                 log.warning("refinement of a voice failed: %s", error)
             case error:
                 log.error("refinement of a voice failed", exc_info=error)
-
-
-async def _awaited(work: Callable[[], Awaitable[None]]) -> None:
-    await work()

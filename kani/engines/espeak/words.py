@@ -218,6 +218,6 @@ def _edges(group: WordGroup, start: int, end: int) -> list[list[float]]:
         return [[first, last] for first, last in pairwise(ends.tolist())]
     starts = [start, *(phonemes[0] for phonemes in phonemes_by_word[1:]), end]
     return [
-        [float(min(max(edge, start), end)) for edge in (first, *phonemes[1:], last)]
+        np.clip([first, *phonemes[1:], last], start, end).tolist()
         for (first, last), phonemes in zip(pairwise(starts), phonemes_by_word, strict=True)
     ]

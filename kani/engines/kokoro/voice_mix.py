@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kani.core.types import Prosody
-from kani.core.voices.names.mix import SEPARATOR, parse_mix
+from kani.core.voices.names import SEPARATOR, parse_mix
 
 MAX_PITCH_SHIFT = 18.0
 """Largest pitch shift, up or down, from the prosody voice, in semitones."""

@@ -11,9 +11,11 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from kani.core.audio.pcm import pcm16
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.request import RANGES, TOKENS_PER_SECOND
-from kani.core.types import Recording, Sampling, SpeechRequest
+from kani.core.timing.spans import span_rows
+from kani.core.types import Recording, Sampling, SpeechChunk, SpeechRequest
 from kani.protocols.shared.calls.bodies import (
     UNUSED,
     Seed,
@@ -285,8 +287,16 @@ def success(wav: bytes, message: str, metadata: dict[str, Any]) -> str:
     return '{"type":"tts_response","data":{"audio":"' + audio + '",' + rest.partition('"data":{')[2]
 
 
-def stream_chunk(pcm: bytes, metadata: dict[str, Any]) -> str:
+def stream_chunk(chunk: SpeechChunk) -> str:
     """Encode a piece of the audio: signed 16-bit samples, little endian."""
+    pcm = pcm16(chunk.samples)
+    metadata = {
+        "chunk_size": len(pcm),
+        "duration": len(chunk.samples) / SAMPLE_RATE,
+        "sample_rate": SAMPLE_RATE,
+        "channels": 1,
+        "spans": span_rows(chunk.spans),
+    }
     audio = base64.b64encode(pcm).decode()
     return _message("tts_stream_chunk", {"audio": audio, "status": "streaming", "metadata": metadata})
 

@@ -16,7 +16,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.timing.spans import mark_rows, span_rows
+from kani.core.timing.spans import mark_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
 from kani.protocols.kani.messages import (
     SAMPLE_RATE,
@@ -114,16 +114,6 @@ async def _open(
 
 def _decode(encoded: str) -> Recording:
     return decode_recording(reference_bytes(encoded), sample_rate=REFERENCE_RATE)
-
-
-def chunk_metadata(chunk: SpeechChunk) -> dict[str, Any]:
-    return {
-        "chunk_size": 2 * len(chunk.samples),
-        "duration": len(chunk.samples) / SAMPLE_RATE,
-        "sample_rate": SAMPLE_RATE,
-        "channels": 1,
-        "spans": span_rows(chunk.spans),
-    }
 
 
 def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from kani.core import request_ids
-from kani.core.audio.pcm import pcm16
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
@@ -24,7 +23,6 @@ from kani.protocols.kani.request import (
     WAV,
     NamedVoices,
     answer_metadata,
-    chunk_metadata,
     completion_message,
     open_speech,
 )
@@ -164,7 +162,7 @@ class KaniConnection:
         async for chunk in chunks:
             samples += len(chunk.samples)
             if speak.wants_chunks:
-                await self._client.send(messages.stream_chunk(pcm16(chunk.samples), chunk_metadata(chunk)))
+                await self._client.send(messages.stream_chunk(chunk))
             if whole is not None:
                 await whole.add(chunk)
         metadata = answer_metadata(session, speak, samples)

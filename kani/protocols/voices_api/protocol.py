@@ -23,7 +23,7 @@ from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
 from kani.core.voices.consents import ConsentStore
-from kani.core.voices.recording_advice import reason_of
+from kani.core.voices.recording_check import reason_of
 from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.cloning_report import similarity_fields

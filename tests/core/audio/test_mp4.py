@@ -12,8 +12,8 @@ import av
 import numpy as np
 import pytest
 
-from kani.core.audio import ffmpeg, indexes
-from kani.core.audio.indexes import ENTRY_BYTES
+from kani.core.audio import ffmpeg
+from kani.core.audio.mp4 import ENTRY_BYTES
 from kani.core.audio.pcm import decode_recording
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.errors import Busy, InvalidRequest
@@ -147,8 +147,8 @@ def opened(data: bytes, longest_s: float = 60.0) -> RecordingFile:
 
 
 def test_all_indexes_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(indexes, "MAX_OPEN_BYTES", 100 * ENTRY_BYTES)
-    monkeypatch.setattr(indexes, "SMALL_BYTES", 50 * ENTRY_BYTES)
+    monkeypatch.setattr("kani.core.audio.mp4.MAX_OPEN_BYTES", 100 * ENTRY_BYTES)
+    monkeypatch.setattr("kani.core.audio.mp4.SMALL_BYTES", 50 * ENTRY_BYTES)
     file = mp4(moov(track(1, 90)))
     one_that_is_too_large = mp4(moov(track(1, 110)))
     for first in (file, one_that_is_too_large):
@@ -229,7 +229,7 @@ import ctypes, os
 import av
 import numpy as np
 ctypes.CDLL(av._core.__file__).av_cpu_force_count(16)
-from kani.core.audio.mp3 import Mp3Encoder
+from kani.core.audio.framed import Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.prosody_filter import ProsodyFilter
 from kani.core.audio.resampling import LowDelayResampler

@@ -29,7 +29,7 @@ from kani.core.errors import (
 )
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Recording, Similarity
 from kani.core.voices import consents
-from kani.core.voices.recording_advice import SENTENCES, advice, reason_of
+from kani.core.voices.recording_check import SENTENCES, advice, reason_of
 from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_files import hashed_name
 from tests.core.voices.stored import CONSENT, add, embedding, files_below, recording

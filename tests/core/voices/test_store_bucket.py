@@ -165,8 +165,7 @@ def test_failed_request_leaves_old_or_new_state_and_nothing_else(
 ) -> None:
     # Looks for changes would count among the requests of the change.
     monkeypatch.setattr("kani.core.voices.storage.shared_index.REFRESH_S", 1e6)
-    for module in ("bucket", "bucket_consents", "transfers"):
-        monkeypatch.setattr(f"kani.core.voices.storage.{module}.REMOVED_AFTER_S", 0)
+    monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
     act = CHANGES[change]
     with bucket.store() as store:
         with_a_voice(store)
@@ -244,8 +243,6 @@ def test_bucket_that_is_away_fails_its_own_requests_alone(
     ],
 )
 def test_odd_answer_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str, code: str) -> None:
-    monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
-
     def unexpected(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
         # 304 and 404 are answers to a look for changes.
         is_look = "index.json" in environ["PATH_INFO"]
@@ -256,6 +253,7 @@ def test_odd_answer_fails(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, statu
     with bucket.store() as store:
         with_a_voice(store)
         until(lambda: not index_of(store)._away)
+        monkeypatch.setattr("kani.core.voices.storage.bucket.REMOVED_AFTER_S", 0)
         bucket.fault = unexpected
         with pytest.raises(StoreUnavailable):
             store.delete("ana")

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from kani.core.late_engine.loading import LateEngine
+from kani.core.late_engine import LateEngine
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.settings import KaniSettings
 from kani.engines.whisper.engine import WhisperRecognizer
@@ -44,9 +44,7 @@ async def test_failing_engine_does_not_join(
         await patience.happens(lambda: joining.state not in ("loading", "trying"))
         assert await speak(service, "Hola")
         assert joining.state == "failed" and [info.name for info in service.engines] == ["tone"]
-    (warning,) = [
-        record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine.loading"
-    ]
+    (warning,) = [record.getMessage() for record in caplog.records if record.name == "kani.core.late_engine"]
     assert warning.startswith("the kani engine does not join") and cure in warning
 
 

@@ -6,11 +6,12 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.asyncio.client import connect
 
 from kani.core.errors import InvalidRequest
-from kani.core.types import Sampling, SpeechRequest
+from kani.core.types import Sampling, Span, SpeechChunk, SpeechRequest
 from kani.protocols.kani import messages
 from kani.protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
 from kani.protocols.shared.errors import BadMessage
@@ -32,8 +33,9 @@ def test_message_bytes() -> None:
         '{"type":"tts_response","data":{"audio":"UklGRg==","status":"success",'
         '"message":"Audio generated successfully","metadata":{"duration":3.5}}}'
     )
-    assert messages.stream_chunk(b"\x01\x00", {"chunk_size": 2}) == (
-        '{"type":"tts_stream_chunk","data":{"audio":"AQA=","status":"streaming","metadata":{"chunk_size":2}}}'
+    chunk = SpeechChunk(np.full(1, 1 / 32768, np.float32), messages.SAMPLE_RATE, 0.0, (Span(0, 4, 0.0, 0.5),))
+    assert messages.stream_chunk(chunk).startswith(
+        '{"type":"tts_stream_chunk","data":{"audio":"AQA=","status":"streaming","metadata":{"chunk_size":2,'
     )
     assert messages.stream_complete("Audio streaming completed", {}) == (
         '{"type":"tts_stream_complete","data":{"status":"completed",'

@@ -10,9 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from kani.core.subtitles.cues import MAX_CUE_S, MAX_LINE, MAX_LINES, CueBuilder, wrap
-from kani.core.subtitles.files import Cue, srt_cue, vtt_cue
-from kani.core.subtitles.words import Word, WordTimer
+from kani.core import subtitles
+from kani.core.subtitles import Cue, CueBuilder, Word, WordTimer, srt_cue, vtt_cue, wrap
 from kani.core.types import Span
 from tests.support.servers.serving import serving
 
@@ -37,8 +36,9 @@ def cues_of(captions: dict[str, Any]) -> list[Cue]:
 
 def check(cues: list[Cue]) -> None:
     for cue in cues:
-        assert 1 <= len(cue.lines) <= MAX_LINES and all(0 < len(line) <= MAX_LINE for line in cue.lines)
-        assert 0 < cue.end_s - cue.start_s <= MAX_CUE_S + 0.001
+        assert 1 <= len(cue.lines) <= subtitles.MAX_LINES
+        assert all(0 < len(line) <= subtitles.MAX_LINE for line in cue.lines)
+        assert 0 < cue.end_s - cue.start_s <= subtitles.MAX_CUE_S + 0.001
     for one, other in pairwise(cues):
         assert one.end_s <= other.start_s + 0.001
 
@@ -51,7 +51,7 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert answer.text == "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
     written = " ".join(line for cue in cues for line in cue.lines)
     assert written.replace(" ", "") == TEXT.replace(" ", "")
-    longest = ["a" * 20, " " + "b" * (MAX_LINE - 21)]
+    longest = ["a" * 20, " " + "b" * (subtitles.MAX_LINE - 21)]
     assert wrap(longest) == ["".join(longest)]
 
 

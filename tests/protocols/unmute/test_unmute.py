@@ -14,8 +14,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosedOK
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
-from kani.core.conversation.items import Message, Part
-from kani.core.conversation.spoken_text import SpokenText
+from kani.core.conversation.items import Message, Part, SpokenText
 from kani.core.types import Voice
 from kani.protocols.openai.realtime.unmute import connection, opus, output
 from kani.protocols.openai.realtime.unmute.events import chat_history

@@ -30,7 +30,7 @@ DIRECT = {
     "kani/books/work_folder.py": "this program's own files",
     "kani/core/voices/sample_sentences.py": "a file of the package",
     "kani/core/voices/store_files.py": "this server's own files",
-    "kani/core/voices/storage/folder_consents.py": "this server's own files",
+    "kani/core/voices/storage/folder.py": "this server's own files",
     "kani/core/voices/storage/index.py": "this server's own file",
     "kani/cli/check.py": "the answer of the server that is checked",
     "kani/cli/voices.py": "the answer of the server that a user names; RecursionError is caught",

@@ -1,19 +1,22 @@
-"""Stored voices in a bucket, which any number of servers share."""
+"""Stored voices and consents in a bucket, which any number of servers share."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
-from kani.core.errors import UnknownVoice
+from kani.core.audio.pcm import MAX_RECORDING_BYTES
+from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
-from kani.core.voices.storage.backend import ConsentBackend
-from kani.core.voices.storage.bucket_consents import BucketConsents
+from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
 from kani.core.voices.storage.index import (
     REMOVED_AFTER_S,
     Index,
+    IndexedConsent,
     IndexedEmbedding,
     IndexedVoice,
     renamed,
@@ -22,8 +25,14 @@ from kani.core.voices.storage.index import (
 )
 from kani.core.voices.storage.objects import ObjectStore
 from kani.core.voices.storage.shared_index import SharedIndex, folder_of
-from kani.core.voices.storage.transfers import read_recording, upload
-from kani.core.voices.store_files import StoredVoice, decode_embedding, encode_embedding, hashed_name, utc_now
+from kani.core.voices.store_files import (
+    Consent,
+    StoredVoice,
+    decode_embedding,
+    encode_embedding,
+    hashed_name,
+    utc_now,
+)
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +64,9 @@ class BucketBackend:
         files = {_RECORDING: recording} | ({} if consent is None else {_CONSENT: consent})
 
         def check(index: Index) -> None:
-            index.check_addable(voice.name, limit)
+            index.check_free(voice.name)
+            if len(index.voices) >= limit:
+                raise too_many_voices(limit)
 
         def commit(index: Index, id_: str) -> Index:
             found = index.voices.get(hashed_name(voice.name))
@@ -64,7 +75,7 @@ class BucketBackend:
             check(index)
             return index.keeping(id_).with_voice(IndexedVoice(voice, id_))
 
-        upload(self._index, files, check, commit)
+        _upload(self._index, files, check, commit)
 
     def list(self) -> list[StoredVoice]:
         voices = (entry.voice for entry in self._index.view().voices.values())
@@ -97,25 +108,8 @@ class BucketBackend:
         return self._index.change(change).find(new).voice
 
     def delete(self, name: str) -> None:
-        """See ``VoiceBackend.delete``.
-
-        After StoreUnavailable the voice may be gone already; the rest of its objects goes within some minutes
-        of the bucket's return.
-        """
-        id_ = ""
-
-        def change(index: Index) -> Index:
-            nonlocal id_
-            found = index.voices.get(hashed_name(name))
-            if id_ and (found is None or found.id != id_):
-                return index
-            id_ = index.find(name).id
-            # Once more after the last moment when another server may write an embedding.
-            return index.without_voice(name).removing([id_], time.time() + REMOVED_AFTER_S)
-
-        self._index.change(change)
-        with self._index.transfer() as objects:
-            objects.delete_below(folder_of(id_))
+        """See ``VoiceBackend.delete``; after StoreUnavailable as ``_delete`` says."""
+        _delete(self._index, lambda index: index.find(name).id, lambda index: index.without_voice(name))
 
     def save_embedding(self, voice: StoredVoice, embedding: Embedding) -> None:
         content, id_ = encode_embedding(embedding, voice.sha256), secrets.token_hex(16)
@@ -165,4 +159,128 @@ class BucketBackend:
 
     def _read(self, voice: StoredVoice, file: str) -> bytes:
         entry = self._index.view().find_same(voice)
-        return read_recording(self._index, entry.id, file, voice.name)
+        return _read_recording(self._index, entry.id, file, voice.name)
+
+
+class BucketConsents:
+    """See ``ConsentBackend``. ``get`` and ``list`` read a copy in memory."""
+
+    def __init__(self, index: SharedIndex) -> None:
+        self._index = index
+
+    def add(self, consent: Consent, recording: bytes, limit: int) -> None:
+
+        def check(index: Index) -> None:
+            if len(index.consents) >= limit:
+                raise too_many_consents(limit)
+
+        def commit(index: Index, id_: str) -> Index:
+            if consent.id in index.consents:
+                return index
+            check(index)
+            return index.keeping(id_).with_consent(IndexedConsent(consent, id_))
+
+        _upload(self._index, {_RECORDING: recording}, check, commit)
+
+    def list(self) -> list[Consent]:
+        return [entry.consent for entry in self._index.view().consents.values()]
+
+    def get(self, consent_id: str) -> Consent:
+        return _consent(self._index.view(), consent_id).consent
+
+    def recording(self, consent_id: str) -> bytes:
+        entry = _consent(self._index.view(), consent_id)
+        return _read_recording(self._index, entry.id, _RECORDING, consent_id)
+
+    def rename(self, consent_id: str, name: str) -> Consent:
+
+        def change(index: Index) -> Index:
+            entry = _consent(index, consent_id)
+            return index.with_consent(IndexedConsent(replace(entry.consent, name=name), entry.id))
+
+        return _consent(self._index.change(change), consent_id).consent
+
+    def delete(self, consent_id: str) -> None:
+        """See ``ConsentBackend.delete``; after StoreUnavailable as ``_delete`` says."""
+        _delete(
+            self._index,
+            lambda index: _consent(index, consent_id).id,
+            lambda index: index.without_consent(consent_id),
+        )
+
+
+def _consent(index: Index, consent_id: str) -> IndexedConsent:
+    found = index.consents.get(consent_id)
+    if found is None:
+        raise UnknownVoice(consent_id)
+    return found
+
+
+def _read_recording(index: SharedIndex, id_: str, file: str, name: str) -> bytes:
+    """Read a recording. Raises UnknownVoice for ``name`` where it was deleted."""
+    try:
+        with index.transfer() as objects:
+            found = objects.read(f"{folder_of(id_)}/{file}", MAX_RECORDING_BYTES)
+    except ValueError as error:
+        raise StoreUnavailable(f"a stored recording is damaged: {error}") from error
+    if found is None:
+        raise UnknownVoice(name)
+    return found.content
+
+
+def _upload(
+    index: SharedIndex,
+    files: Mapping[str, bytes],
+    check: Callable[[Index], None],
+    commit: Callable[[Index, str], Index],
+) -> None:
+    """Write recordings below a new id, and list them.
+
+    check: called before the recordings are written, which may be long; commit: lists the id. Both raise
+    InvalidRequest; nothing is left of the recordings then.
+    """
+    id_ = secrets.token_hex(16)
+
+    def begin(state: Index) -> Index:
+        check(state)
+        return state if id_ in state.removed else state.removing([id_], time.time() + REMOVED_AFTER_S)
+
+    index.change(begin)
+    try:
+        with index.transfer() as objects:
+            for file, content in files.items():
+                objects.write(f"{folder_of(id_)}/{file}", content)
+        index.change(lambda state: commit(state, id_))
+    except InvalidRequest:
+        # They are to be removed as yet: a failure only delays it.
+        with suppress(StoreUnavailable), index.transfer() as objects:
+            objects.delete_below(folder_of(id_))
+        raise
+
+
+def _delete(index: SharedIndex, find: Callable[[Index], str], without: Callable[[Index], Index]) -> None:
+    """Take an entry out of the index, and delete its objects.
+
+    find: returns the id of the objects, or raises UnknownVoice; without: takes the entry out. After
+    StoreUnavailable the entry may be gone already; the rest of its objects goes within some minutes of the
+    bucket's return.
+    """
+    id_ = ""
+
+    def change(state: Index) -> Index:
+        nonlocal id_
+        try:
+            found = find(state)
+        except UnknownVoice:
+            if id_:
+                return state
+            raise
+        if id_ and found != id_:
+            return state
+        id_ = found
+        # Once more after the last moment when another server may write an embedding.
+        return without(state).removing([id_], time.time() + REMOVED_AFTER_S)
+
+    index.change(change)
+    with index.transfer() as objects:
+        objects.delete_below(folder_of(id_))

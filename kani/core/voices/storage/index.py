@@ -17,7 +17,6 @@ import msgspec
 
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
-from kani.core.voices.storage.backend import too_many_voices
 from kani.core.voices.store_files import Consent, StoredVoice, hashed_name
 
 VERSION = 1
@@ -118,12 +117,6 @@ class Index(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def check_free(self, name: str) -> None:
         if hashed_name(name) in self.voices:
             raise NameTaken(name)
-
-    def check_addable(self, name: str, limit: int) -> None:
-        """Raise NameTaken as ``check_free`` does, and InvalidRequest if there are ``limit`` voices."""
-        self.check_free(name)
-        if len(self.voices) >= limit:
-            raise too_many_voices(limit)
 
     def due(self, now: float) -> set[str]:
         """Return the ids with objects that are to be removed by ``now`` (seconds since 1970)."""

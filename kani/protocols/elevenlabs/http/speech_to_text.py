@@ -20,7 +20,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.request import Range
 from kani.core.service import SpeechService
-from kani.core.subtitles.files import segment_cues, srt
+from kani.core.subtitles import segment_cues, srt
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field

@@ -15,9 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
-from kani.core.subtitles.cues import CueBuilder
-from kani.core.subtitles.files import VTT_HEADER, Cue, srt_cue, vtt_cue
-from kani.core.subtitles.words import Word, WordTimer
+from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, Word, WordTimer, srt_cue, vtt_cue
 from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object

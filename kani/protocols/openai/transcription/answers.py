@@ -8,7 +8,7 @@ from typing import Any
 
 from babel import Locale
 
-from kani.core.subtitles.files import segment_cues, speaker_name, srt, vtt
+from kani.core.subtitles import segment_cues, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
