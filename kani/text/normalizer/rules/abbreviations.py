@@ -232,8 +232,10 @@ def _said_as(
             return said["name"] if spoken == said.get("other") else spoken, True
         return said["name"], False
     # A name follows a title, which has a capital itself; "until Nov. Doors open" has a month.
-    dated = candidate.rstrip(".").lower() in table.dates.months and cursor.previous().core.islower()
-    titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
+    dated = candidate.rstrip(".").lower() in table.dates.months
+    dated = dated and (before.islower() or before.isdecimal())
+    titled = candidate[0].isupper() and abbreviation.parts[-1][0].isupper()
+    titled = titled and following.core.lower() not in common_words(table.language)
     titled = titled and (not dated or cursor.previous().core in _ARTICLES)
     # "s. a. Müller", but "v. Chr. Danach"
     noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."

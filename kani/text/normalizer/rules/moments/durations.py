@@ -43,7 +43,7 @@ _PACE = re.compile(r"(?P<minutes>\d{1,2})['’′](?P<seconds>[0-5]\d)[\"”″]
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
-    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
+    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{_FEET}{_INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
@@ -51,8 +51,8 @@ _LONGEST_QUOTATION = 40
 _DOUBLED = ("''", "’’", "′′")
 _MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
 _MINUTES_SECONDS = re.compile(rf"\d{{1,2}}[{_FEET}](\d\d)[{_INCHES}]?")
-_SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
-_LAST_INCH = 11
+_SECOND = re.compile(rf"(?:\d{{1,2}}h)?(?:\d{{1,2}}[{_FEET}])?\d{{1,2}}[{_FEET}{_INCHES}]")
+_LAST_INCH, _FEET_OF_PEOPLE = 11, tuple("34567")
 _FEW_INCHES = re.compile(r"[1-9]|1[01]")
 _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
@@ -298,8 +298,9 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     clock = before.core in table.times.after or (cursor.is_adjacent(1) and behind.core in table.times.marks)
     if match.re is _TIMED[1]:
-        # English 5'10" is a height.
+        # English 5'10" is a height, 1'07" is none.
         short = match["seconds"] and int(match["seconds"]) <= _LAST_INCH and not match["rest"]
+        short = short and (match["seconds"][0] != "0" or (match["minutes"] or "") in _FEET_OF_PEOPLE)
         feet = table.language in ("en", "hi") and short and not match["hours"] and "min" not in written
         if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
             return None
