@@ -208,7 +208,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     )
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
-    if inches and (_is_timed(cursor, doubled and table.language != "en") or _is_rest(cursor, table)):
+    english = table.language == "en"
+    timed = inches and _is_timed(cursor, doubled and not english, _LATER - {"a"} if english else _LATER)
+    if timed or (inches and _is_rest(cursor, table)):
         unit = table.units["s"]
     elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
@@ -224,7 +226,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
     forms = unit.forms
-    if "one" in forms and describes(cursor, end, "", table):
+    if "one" in forms and describes(cursor, end, forms["one"], table):
         # "a 10″ sponge"
         forms = {"other": forms["one"]}
     spoken = say_counted(numeral, forms, gender, table)
@@ -235,12 +237,12 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
-def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
+def _is_timed(cursor: TokenCursor, doubled: bool, later: frozenset[str]) -> bool:
     """True for the seconds of "4h 12' 35″" and "a 14″"; doubled: after minutes too, as no inches are."""
     near = [one.core + one.suffix[:1] for one in map(cursor.previous, range(1, _NEAR + 1))]
     minutes = doubled and _MINUTE.fullmatch(near[0]) and not _FEW_INCHES.fullmatch(cursor.token().core)
     # How much later somebody arrived, after another time
-    gap = near[0] in _LATER and any(map(_SECOND.fullmatch, near))
+    gap = near[0] in later and any(map(_SECOND.fullmatch, near))
     # "1'30" on, 30" off"
     longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
     return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
