@@ -31,7 +31,11 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if joined and roman_value(cursor.previous(2).core):
         # "siglos IV y V"
         before = cursor.previous(3).core.lower()
-    name = _name_of_two_thrones(cursor, table) or previous.core
+    elif cursor.previous(2).core in joiners and before in rules.articles and roman_value(cursor.previous(3).core):
+        # "el siglo IV y el V"
+        before = cursor.previous(4).core.lower()
+    throne = _name_of_two_thrones(cursor, table)
+    name = throne or previous.core
     small = token.core.islower() and may_be_small_roman(cursor, table)
     if small and name.islower():
         name = name.capitalize()
@@ -57,7 +61,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _place(value, form, table)
     elif not previous.suffix and name in rules.names:
         spoken = rules.named.format(ordinal=_place(value, rules.names[name], table))
-        spoken = table.number_words.inflected_after(_before_name(cursor), spoken)
+        spoken = spoken if throne else table.number_words.inflected_after(_before_name(cursor), spoken)
         stop = bool(table.ordinals_with_stop) and token.suffix.startswith(".")
     elif (
         rules.ordinal_before

@@ -53,7 +53,10 @@ _DATED_NOUNS = frozenset(
 _LATEST_YEAR = 40
 _FAR, _AT = 30, frozenset(("at", "@"))
 _OF_BRITAIN = frozenset("nhs hmrc pcm vat gcse gcses mot dvla ofsted gp uk".split())
-_DAY_FIRST, _LATE_CLOCK = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?"), re.compile(r"1[3-9]:|2\d:")
+_DAY_FIRST, _LATE_CLOCK = (
+    re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?"),
+    re.compile(r"1[3-9]:|2\d:"),
+)
 _OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
@@ -180,7 +183,7 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         opened = opened or since in _ONWARD
         timed = behind in ("h", "ore", "alle", "às", "um") and cursor.token(2).core[:1].isdecimal()
         timed = timed and token.core not in _COMMON_FRACTIONS
-        known = known or until or opened or timed or behind == "को" or previous.endswith("-feira")
+        known = known or until or opened or timed or behind == "को" or previous.endswith("feira")
         known = known or _is_whole(token.core, cursor, table)
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         part, whole = map(int, _NUMBER.findall(token.core))
@@ -247,7 +250,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             # "3.–5.5."
             said.append(say_day(int(day[:-1]), cursor, table))
             continue
-        said.append(_date(*_in_order(part[1], part[3], cursor, table), year, cursor, table, None) if part else None)
+        said.append(
+            _date(*_in_order(part[1], part[3], cursor, table), year, cursor, table, None) if part else None
+        )
     stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
     end = token.core_end + stop
     # "24./25.12."
@@ -324,9 +329,11 @@ def _in_order(first: str, second: str, cursor: TokenCursor, table: LanguageTable
 
 
 def _is_british(cursor: TokenCursor) -> bool:
-    """True for English whose dates begin with the day: by pounds, pence or "13/11" before, or 24 hours after."""
+    """True where an English date begins with the day: after pounds or "13/11", or before "@ 14:10"."""
     near = [cursor.previous(back).core for back in range(1, _FAR)]
-    if any(core.startswith("£") or core.lower() in _OF_BRITAIN or _DAY_FIRST.fullmatch(core) for core in near):
+    if any(
+        core.startswith("£") or core.lower() in _OF_BRITAIN or _DAY_FIRST.fullmatch(core) for core in near
+    ):
         return True
     return cursor.token(1).core in _AT and _LATE_CLOCK.match(cursor.token(2).core) is not None
 

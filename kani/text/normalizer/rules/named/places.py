@@ -18,7 +18,10 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
-_FROM, _TO = frozenset("from de del da d du von".split()), frozenset("to a al à en au para verso nach".split())
+_FROM, _TO = (
+    frozenset("from de del da d du von".split()),
+    frozenset("to a al à en au para verso nach".split()),
+)
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
