@@ -299,7 +299,7 @@ def _closes(
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
     counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
     belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
-    belongs = belongs or _is_ordinal(cursor)
+    belongs = belongs or _is_ordinal(cursor) or (said["name"] in table.dates.days and before.core.islower())
     return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
 
 
