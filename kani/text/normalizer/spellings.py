@@ -21,8 +21,6 @@ from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.writing import RAISED
 
-_SPACE = "[ \u00a0\u2009\u202f]"
-
 _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
@@ -51,15 +49,6 @@ _COMPARED = (
 )
 
 _EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
-
-_PAIRED = (
-    "(?:k?J|k?cal|k?VA|k?V|m?A|[kMG]?Hz|m?Ah|k?Wh|k?W|bar|psi|dB|[cm]m|kg|lbs?|oz|in|ft|°[CF]|Nm|lm|[KMGT]B)"
-)
-"""Units of two measures of one thing: "412 kJ/98 kcal"."""
-
-_MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
-
-_CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
 
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
@@ -121,7 +110,7 @@ SPELLINGS: tuple[Spelling, ...] = (
             ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
             ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
             ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
-            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito", "mesi"),
+            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito|garanzia|gar\.|vincolo|vinc\.", "mesi"),
         )
     ),
     *(
@@ -142,26 +131,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
         for language, per in _PER
     ),
-    # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
-    (
-        "de en es fr it pt hi ar",
-        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
-        rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
-        "",
-    ),
-    # "~ 40", but "π ≈ 3"; "needs ≥ 2", but "x ≥ 2"; ">=3"
-    (
-        "de en es fr it pt hi",
-        rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
-        r"\1 – ",
-    ),
-    # A parcel's number, digits of an extension, minutes between trains
-    (
-        "de es fr it pt",
-        rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
-        r"\1:",
-    ),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     (
         "de en es fr it pt",
@@ -176,8 +145,6 @@ SPELLINGS: tuple[Spelling, ...] = (
     # Sides of what is measured, and a diameter
     *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
     *(("", sign, key) for sign, key in _APPLE_KEYS),
-    # "230 V/50 Hz", "2.4/5 GHz", "110/220V", "1.900 min⁻¹", "g CO2/km", isotopes
-    ("de en es fr it pt hi", rf"(\d ?{_PAIRED}) ?/ ?(?=(?!100?\b)\d[\d.,]* ?{_PAIRED}(?![\w/]))", r"\1, "),
     (
         "",
         r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
@@ -188,12 +155,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
         for language, per in _PER
     ),
-    (
-        "",
-        rf"(?<![\d/.,])(\d{{1,2}}/\d{{1,2}}){_SPACE}[–—-]{_SPACE}(\d{{1,2}}/\d{{1,2}})(?![\d/.,]\d)",
-        r"\1–\2",
-    ),
-    ("de", rf"\b([0-3]?\d\.[01]?\d\.){_SPACE}[–—-]{_SPACE}([0-3]?\d\.[01]?\d\.)", r"\1–\2"),
     ("en es fr it pt", SPAN, days_of_span),
     ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
     # The sets of a match
@@ -234,7 +195,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         for language in "de en es fr it pt".split()
     ),
     *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
-    ("", r"\b(CN|JP)¥ ?(?=\d)", lambda found: {"CN": "CNY ", "JP": "JPY "}[found[1]]),
     # "pp. v–xii", "Act II, scene iii"
     (
         "de en es fr it pt",
@@ -249,8 +209,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         characters,
     ),
     ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
-    # Minutes and seconds of arc, an arrival on the next day, "12 V / 4 Ω =", "$45/h x 40 h"
-    ("", rf"(\d ?{_PAIRED}) / (?=\d[\d.,]* ?(?:{_PAIRED}|k?Ω|ohms?|s|h) ?[=≈])", r"\1 ÷ "),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     (
         "de en es fr it pt hi",

@@ -71,7 +71,6 @@ def plain_parts(parts: list[Part], functions: frozenset[str]) -> list[Part]:
             part = replace(part, kind="letters" if sign.isalpha() else "sign", text=sign)
         elif part.kind == "command" and name in _TYPESETTING:
             continue
-        if part.text == "**":
-            part = replace(part, text="^")
+        part = replace(part, text={"**": "^", "pi": "π"}.get(part.text, part.text))
         found.append(part)
     return found

@@ -232,8 +232,10 @@ def _said_as(
             return said["name"] if spoken == said.get("other") else spoken, True
         return said["name"], False
     # A name follows a title, which has a capital itself; "until Nov. Doors open" has a month.
-    dated = candidate.rstrip(".").lower() in table.dates.months and cursor.previous().core.islower()
-    titled = candidate[0].isupper() and following.core.lower() not in common_words(table.language)
+    dated = candidate.rstrip(".").lower() in table.dates.months
+    dated = dated and (before.islower() or before.isdecimal())
+    titled = candidate[0].isupper() and abbreviation.parts[-1][0].isupper()
+    titled = titled and following.core.lower() not in common_words(table.language)
     titled = titled and (not dated or cursor.previous().core in _ARTICLES)
     # "s. a. Müller", but "v. Chr. Danach"
     noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
@@ -297,7 +299,7 @@ def _closes(
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
     counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
     belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
-    belongs = belongs or _is_ordinal(cursor)
+    belongs = belongs or _is_ordinal(cursor) or (said["name"] in table.dates.days and before.core.islower())
     return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from kani.text.normalizer.rules.acronyms import common_words, is_initial, roman_value
 from kani.text.normalizer.rules.units import in_full
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -12,6 +14,7 @@ _SMALL_ROMAN = frozenset("ivx")
 _ABBREVIATED = frozenset(("IV", "XX"))
 """Numerals that are as often letters."""
 _LONGEST_NAME = 6
+_OF_A_LAND, _LONGEST_REALM = frozenset("of de di do da d del du des von der".split()), 9
 _LAST_CONGRESS = 39
 _HIGHEST_GRADE = 12
 _ORDINAL_GRADES = frozenset("es it pt".split())
@@ -28,7 +31,11 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if joined and roman_value(cursor.previous(2).core):
         # "siglos IV y V"
         before = cursor.previous(3).core.lower()
-    name = previous.core
+    elif cursor.previous(2).core in joiners and before in rules.articles and roman_value(cursor.previous(3).core):
+        # "el siglo IV y el V"
+        before = cursor.previous(4).core.lower()
+    throne = _name_of_two_thrones(cursor, table)
+    name = throne or previous.core
     small = token.core.islower() and may_be_small_roman(cursor, table)
     if small and name.islower():
         name = name.capitalize()
@@ -54,7 +61,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = _place(value, form, table)
     elif not previous.suffix and name in rules.names:
         spoken = rules.named.format(ordinal=_place(value, rules.names[name], table))
-        spoken = table.number_words.inflected_after(_before_name(cursor), spoken)
+        spoken = spoken if throne else table.number_words.inflected_after(_before_name(cursor), spoken)
         stop = bool(table.ordinals_with_stop) and token.suffix.startswith(".")
     elif (
         rules.ordinal_before
@@ -91,6 +98,22 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         stop = cursor.token(1).core[:1].islower()
     end = token.core_end + stop
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _name_of_two_thrones(cursor: TokenCursor, table: LanguageTable) -> str:
+    """The name that the "I" of "James VI of Scotland and I of England" belongs to; "" elsewhere."""
+    names = table.roman.names
+    if cursor.previous().core != table.signs.get("&") or cursor.token(1).core not in _OF_A_LAND:
+        return ""
+    if not (cursor.token(1).suffix or cursor.token(2).core[:1].isupper()):
+        # "Henry VIII and I of course"
+        return ""
+    near = [cursor.previous(back).core for back in range(2, _LONGEST_REALM)]
+    return next((name for numeral, name in pairwise(near) if _numbers_name(numeral) and name in names), "")
+
+
+def _numbers_name(core: str) -> bool:
+    return roman_value(core) is not None or core == "Ier"
 
 
 def _is_numeral(token: Token) -> bool:

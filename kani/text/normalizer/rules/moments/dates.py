@@ -51,6 +51,12 @@ _DATED_NOUNS = frozenset(
     "email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split()
 )
 _LATEST_YEAR = 40
+_FAR, _AT = 30, frozenset(("at", "@"))
+_OF_BRITAIN = frozenset("nhs hmrc pcm vat gcse gcses mot dvla ofsted gp uk".split())
+_DAY_FIRST, _LATE_CLOCK = (
+    re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?"),
+    re.compile(r"1[3-9]:|2\d:"),
+)
 _OF_BEATS = frozenset((2, 4, 8, 16))
 _PARTITIVE = frozenset("of de des du del della dei delle der von do da dos das".split())
 _COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
@@ -71,7 +77,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     elif (found := _NUMERALS.fullmatch(core)) and not (
         _is_version(found) and cursor.previous().core.lower() not in table.dates.after
     ):
-        spoken = _date(*_in_order(found[1], found[3], table), found[4], cursor, table, calendar)
+        spoken = _date(*_in_order(found[1], found[3], cursor, table), found[4], cursor, table, calendar)
     elif (found := _ROMAN_MONTH.fullmatch(core)) and (month := roman_value(found[3]) or 0):
         # "3-V-2024", "antes del 3/XI"
         dated = (
@@ -121,7 +127,7 @@ def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         name, year = table.dates.names[int(found[1]) - 1], table.number_words.year(2000 + int(found[2]))
         spoken = table.dates.month_year.format(month=name, year=year)
     elif (found := _DAY_MONTH.fullmatch(core)) and _is_day_and_month(found[2], cursor, table):
-        spoken = _date(*_in_order(found[1], found[3], table), "", cursor, table, None)
+        spoken = _date(*_in_order(found[1], found[3], cursor, table), "", cursor, table, None)
         stopped = found[2] == "." and token.suffix.startswith(".")
         end += stopped and (token.suffix != "." or not _ends_sentence(cursor))
     elif found := DAY.fullmatch(core):
@@ -177,7 +183,7 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         opened = opened or since in _ONWARD
         timed = behind in ("h", "ore", "alle", "às", "um") and cursor.token(2).core[:1].isdecimal()
         timed = timed and token.core not in _COMMON_FRACTIONS
-        known = known or until or opened or timed or behind == "को" or previous.endswith("-feira")
+        known = known or until or opened or timed or behind == "को" or previous.endswith("feira")
         known = known or _is_whole(token.core, cursor, table)
         padded = _PADDED.fullmatch(token.core) is not None and not counted
         part, whole = map(int, _NUMBER.findall(token.core))
@@ -244,7 +250,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             # "3.–5.5."
             said.append(say_day(int(day[:-1]), cursor, table))
             continue
-        said.append(_date(*_in_order(part[1], part[3], table), year, cursor, table, None) if part else None)
+        said.append(
+            _date(*_in_order(part[1], part[3], cursor, table), year, cursor, table, None) if part else None
+        )
     stop = stopped and token.suffix.startswith(".") and (token.suffix != "." or not _ends_sentence(cursor))
     end = token.core_end + stop
     # "24./25.12."
@@ -266,14 +274,12 @@ def _is_whole(written: str, cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def is_before_time(cursor: TokenCursor) -> bool:
-    """True for the "7/10" of "7/10 9:30"."""
+    """True for the "7/10" of "7/10 9:30" and "7/10 @ 9:30"."""
     core = cursor.token().core
-    return (
-        "/" in core
-        and _DAY_MONTH.fullmatch(core) is not None
-        and cursor.is_adjacent(1)
-        and _CLOCK.fullmatch(cursor.token(1).core) is not None
-    )
+    if "/" not in core or not _DAY_MONTH.fullmatch(core) or not cursor.is_adjacent(1):
+        return False
+    ahead = 1 + (cursor.token(1).core == "@")
+    return cursor.is_adjacent(ahead) and _CLOCK.fullmatch(cursor.token(ahead).core) is not None
 
 
 def is_loose(written: str, table: LanguageTable) -> bool:
@@ -314,12 +320,22 @@ def _is_version(numerals: re.Match[str]) -> bool:
     return numerals[2] == "." and len(numerals[4]) == 2 and len(numerals[1]) + len(numerals[3]) < 4
 
 
-def _in_order(first: str, second: str, table: LanguageTable) -> tuple[int, int]:
+def _in_order(first: str, second: str, cursor: TokenCursor, table: LanguageTable) -> tuple[int, int]:
     """Day and month."""
     day, month = int(first), int(second)
-    if (table.dates.order == "mdy" and day <= 12) or month > 12:
+    if month > _MONTHS or (table.dates.order == "mdy" and day <= _MONTHS and not _is_british(cursor)):
         day, month = month, day
     return day, month
+
+
+def _is_british(cursor: TokenCursor) -> bool:
+    """True where an English date begins with the day: after pounds or "13/11", or before "@ 14:10"."""
+    near = [cursor.previous(back).core for back in range(1, _FAR)]
+    if any(
+        core.startswith("£") or core.lower() in _OF_BRITAIN or _DAY_FIRST.fullmatch(core) for core in near
+    ):
+        return True
+    return cursor.token(1).core in _AT and _LATE_CLOCK.match(cursor.token(2).core) is not None
 
 
 def _date(

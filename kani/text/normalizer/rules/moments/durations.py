@@ -43,7 +43,7 @@ _PACE = re.compile(r"(?P<minutes>\d{1,2})['’′](?P<seconds>[0-5]\d)[\"”″]
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")
 _FEET, _INCHES = "'’′", '"”″'
 _PRIMES = re.compile(
-    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
+    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{_FEET}{_INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
 )
 _IN_INCHES = re.compile(rf"\d{{1,2}}(?:[{_INCHES}]|['’]{{2}})")
 _FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})(?:[{_INCHES}]|['’]{{2}})")
@@ -51,8 +51,8 @@ _LONGEST_QUOTATION = 40
 _DOUBLED = ("''", "’’", "′′")
 _MINUTE = re.compile(rf"\d{{1,3}}[{_FEET}]")
 _MINUTES_SECONDS = re.compile(rf"\d{{1,2}}[{_FEET}](\d\d)[{_INCHES}]?")
-_SECOND = re.compile(rf"\d{{1,2}}[{_FEET}{_INCHES}]")
-_LAST_INCH = 11
+_SECOND = re.compile(rf"(?:\d{{1,2}}h)?(?:\d{{1,2}}[{_FEET}])?\d{{1,2}}[{_FEET}{_INCHES}]")
+_LAST_INCH, _FEET_OF_PEOPLE = 11, tuple("34567")
 _FEW_INCHES = re.compile(r"[1-9]|1[01]")
 _LATER = frozenset(("a", "à", "+"))
 _NEAR = 8
@@ -209,7 +209,9 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         or _IN_INCHES.fullmatch(behind.core + behind.suffix[:1])
     )
     end = token.core_end + (len(match.group()) > len(token.core)) + doubled
-    if inches and (_is_timed(cursor, doubled and table.language != "en") or _is_rest(cursor, table)):
+    english = table.language == "en"
+    timed = inches and _is_timed(cursor, doubled and not english, _LATER - {"a"} if english else _LATER)
+    if timed or (inches and _is_rest(cursor, table)):
         unit = table.units["s"]
     elif mark in _FEET and not feet:
         template = table.times.prime if cursor.previous().core.lower() in table.dates.after else ""
@@ -225,7 +227,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         unit = table.units["in" if inches else "ft"] if "in" in table.units else table.units["min"]
     gender = unit.gender or gender_of_forms(unit.forms, table)
     forms = unit.forms
-    if "one" in forms and describes(cursor, end, "", table):
+    if "one" in forms and describes(cursor, end, forms["one"], table):
         # "a 10″ sponge"
         forms = {"other": forms["one"]}
     spoken = say_counted(numeral, forms, gender, table)
@@ -236,12 +238,12 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
-def _is_timed(cursor: TokenCursor, doubled: bool) -> bool:
+def _is_timed(cursor: TokenCursor, doubled: bool, later: frozenset[str]) -> bool:
     """True for the seconds of "4h 12' 35″" and "a 14″"; doubled: after minutes too, as no inches are."""
     near = [one.core + one.suffix[:1] for one in map(cursor.previous, range(1, _NEAR + 1))]
     minutes = doubled and _MINUTE.fullmatch(near[0]) and not _FEW_INCHES.fullmatch(cursor.token().core)
     # How much later somebody arrived, after another time
-    gap = near[0] in _LATER and any(map(_SECOND.fullmatch, near))
+    gap = near[0] in later and any(map(_SECOND.fullmatch, near))
     # "1'30" on, 30" off"
     longer = any((one := _MINUTES_SECONDS.fullmatch(core)) and int(one[1]) > _LAST_INCH for core in near)
     return bool(minutes or gap or longer or any(map(_HOURS.fullmatch, near[:2])))
@@ -299,8 +301,9 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     clock = before.core in table.times.after or (cursor.is_adjacent(1) and behind.core in table.times.marks)
     if match.re is _TIMED[1]:
-        # English 5'10" is a height.
+        # English 5'10" is a height, 1'07" is none.
         short = match["seconds"] and int(match["seconds"]) <= _LAST_INCH and not match["rest"]
+        short = short and (match["seconds"][0] != "0" or (match["minutes"] or "") in _FEET_OF_PEOPLE)
         feet = table.language in ("en", "hi") and short and not match["hours"] and "min" not in written
         if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
             return None

@@ -177,6 +177,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         return following.prefix == "(" and _DATE.fullmatch(following.core) is not None
     if _DATE.fullmatch(following.core) or _TIME.fullmatch(following.core):
         return True
+    if following.core == "the" and cursor.token(2).core[:1].isdecimal():
+        return True
     if re.match(r"-?\d{1,2}[°º](?!\w)", following.core) or cursor.token(2).core == "°C":
         # "sam. 13°/5°"
         return True
@@ -206,7 +208,8 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
         sure = cursor.token().suffix.startswith(".") or name[0].isupper()
         dated = following.core.isdecimal() or half in table.ordinals
         # "Lun 3" of a table
-        sure = sure or (cursor.token().core[0].isupper() and not cursor.token(2).core[:1].isalpha())
+        headed = following.suffix.startswith(":") or not cursor.token(2).core[:1].isalpha()
+        sure = sure or (cursor.token().core[0].isupper() and headed)
         return half in table.times.halves or (sure and dated and int(re.sub(r"\D", "", following.core)) < 32)
     return following.core.lower() in dates.months and cursor.token(2).core[:1].isdecimal()
 

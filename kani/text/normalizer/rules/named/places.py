@@ -18,6 +18,11 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
+_FROM, _TO = (
+    frozenset("from de del da d du von".split()),
+    frozenset("to a al à en au para verso nach".split()),
+)
+_OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
 
@@ -89,7 +94,8 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
             break
     if not known:
         return None
-    end = token.core_end + (not pair and token.suffix == "." and cursor.token(1).core != "")
+    between = not pair and token.suffix == "." and cursor.token(1).core != ""
+    end = token.core_end + (between and cursor.previous().core not in _TO)
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
@@ -101,9 +107,13 @@ def _is_in_street(cursor: TokenCursor) -> bool:
 
 
 def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "W" of "W bis NW"."""
-    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(2) else ""
-    return joiner == table.numbers.to and len(other) > 1 and other in table.compass.names
+    """True for the "W" of "W bis NW", and for both of "from W to E"."""
+    names, core, since = table.compass.names, cursor.token().core, cursor.previous(2).core
+    if cursor.previous().core in _TO and {core, since} in _OPPOSITE:
+        return cursor.previous(3).core.lower() in _FROM
+    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(1) else ""
+    opposite = joiner in _TO and {core, other} in _OPPOSITE and cursor.previous().core.lower() in _FROM
+    return opposite or (joiner == table.numbers.to and len(other) > 1 and other in names)
 
 
 def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
