@@ -348,34 +348,40 @@ def _inflected(
     verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
 ) -> Verbalization:
     """Inflect a verbalization as the token ``back`` before it governs it."""
-    previous = cursor.previous(back)
-    if not previous.core or previous.suffix:
+    words, previous = table.number_words, cursor.previous(back)
+    governed = previous.core != "" and not previous.suffix
+    if not governed and not words.verbs:
         return verbalization
-    before = _governor(cursor, table, back)
-    return Verbalization(
-        tuple(
-            Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
-            for one in verbalization.pieces
-        ),
-        verbalization.end,
-    )
+    before = _governor(cursor, table, back) if governed else ""
+    pieces = []
+    for one in verbalization.pieces:
+        pieces.append(Piece(words.inflected_after(before, one.text), one.start, one.end))
+        if words.verbs and (joiner := one.text.strip()) in (table.numbers.to, table.numbers.by):
+            before = joiner
+    return Verbalization(tuple(pieces), verbalization.end)
 
 
 def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
-    """The word that a number is inflected after: the one before it, or one that governs it from afar."""
+    """The word that a number is inflected after: the one before it, or one that governs it from afar.
+
+    Where verbs govern, with the word before it.
+    """
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
     for step in range(back, back + _FARTHEST_GOVERNOR) if verbs or joined else ():
         token = cursor.previous(step)
         core = token.core.lower()
-        if core.removeprefix("و") in verbs or (
+        if (verbs and verbs.fullmatch(core)) or (
             joined and cursor.previous(step - 1).core == "1" and step > back
         ):
             # "بلغ عدد القتلى 21", "mit 1 TL Zucker und 1 Prise Salz"
             return core
         if not core or (verbs and (token.suffix or core[0].isdecimal())):
             break
-    return before
+    if not verbs:
+        return before
+    earlier = cursor.previous(back + 1)
+    return f"{earlier.core * (not earlier.suffix)} {table.signs.get(before, before)}"
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 from kani.text.normalizer.number_words.words import NumberWords
@@ -34,24 +35,49 @@ _DUAL_BEFORE_NOUN = re.compile(r"(?<!\w)(و?(?:اثنت?(?=ا عشر)|مئت)|^(
 _DUAL_NOUN = re.compile(r"(^|(?<= )و)(\w{3,})ان(?!\w)")
 _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع))ون(?!\w)")
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
-_VERBS = frozenset(
-    """بلغ بلغت يبلغ تبلغ يضم تضم ضم ضمت يتجاوز تتجاوز تجاوز تجاوزت استغرق استغرقت يستغرق تستغرق استمر
-    استمرت يستمر تستمر يساوي تساوي يعادل تعادل كلف كلفت يكلف تكلف ارتفع ارتفعت انخفض انخفضت تراجع تراجعت
-    زاد زادت خسر خسرت يبعد تبعد قفز قفزت""".split()
+_VERBS = re.compile(
+    r"[وف]?س?[يتنأا]?(?:بلغ|تجاوز|ستغرق|ستمر|ساو|عادل|كلف|رتفع|نخفض|تراجع|زا?د|زيد|خسر|قفز|ضم|ناهز|قارب|حتاج"
+    r"|ريد|قض|أ?مضي|ستهلك|كسب|ربح|تقاض|ستوعب|متلك|ملك|حوي|تضمن|شمل|حقق|حصد|حرز|سجل|نتج|ستقبل|عتقل|حتجز"
+    r"|نفق|دفع|شتر|با?ع|بيع|قطع|قرأ|نقذ|ضاف|تلق|ستخدم|ستورد|نتظر|تأخر|عا?ش|عيش|دا?م|دوم|مكث|مش)"
+    r"(?:ت|تا|نا|وا|ون|ين|ي|ان|ى|يت|ينا)?(?:ني|ه|ها|هم|كم|ك)?"
+    r"|[وف]?س?(?:[يت](?:بعد|زن|حمل|نقص)|أمض[ىت]|أضف|أضيف|اخلط|ضع|خذ|اشرب|تناول|ادفع|أكمل|اعمل|اختر|احجز"
+    r"|اكتب|اضرب|اطرح|اقسم|اترك|اسكب|صب|زد|زيد|اطلب|أرسل|وفر)(?:ي|وا)?(?:ه|ها)?|\w{3,}وا|سأ\w{3,}"
 )
-_PARTICLES = _VERBS | frozenset(
-    """في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ بسعر
-    بقيمة بين مع غضون حوالى فوق تحت ضمن قرابة زهاء أكثر أقل مقابل عند كل دون لقاء طوال ارتفاع بارتفاع
-    مسافة لمسافة سرعة بسرعة زيادة بزيادة انخفاض بانخفاض عمق بعمق طول بطول عرض بعرض وزن بوزن مساحة بمساحة
-    معدل بمعدل فارق بفارق سعة بسعة تكلفة بتكلفة مبلغ قيمة مدة لفترة يناهز تناهز يقارب تقارب يشمل أضف
-    اخلط ضع خذ اشرب تناول ادفع انتظر دفعت دفعنا اشتريت اشترينا""".split()
+"""Verbs with a number for their object, rather than their subject."""
+_PARTICLES = frozenset(
+    """في من إلى الى على عن حتى منذ بعد قبل خلال نحو حوالي حوالى عام سنة عمر سن رقم مع غضون ظرف حدود بين فوق تحت
+    ضمن قرابة زهاء أكثر أقل مقابل عند كل دون بدون سوى إلا لقاء طوال الموافق الموافقة الساعة زائد ناقص أول اول
+    آخر اخر أفضل أهم أكبر أصغر أعلى أغنى أقوى أشهر أقدم أجمل أسرع أحدث أطول أسوأ أحسن
+    الأحد الاحد الاثنين الإثنين الثلاثاء الأربعاء الاربعاء الخميس الجمعة السبت
+    ارتفاع مسافة سرعة زيادة انخفاض عمق طول عرض وزن مساحة معدل فارق سعة تكلفة كلفة مبلغ قيمة مدة فترة نسبة سعر
+    ثمن راتب غرامة حرارة درجة خصم شراء بيع دفع حجز زراعة قراءة كتابة زيارة وفاة مقتل جرح فقدان ضخ صرف جمع""".split()
 )
 """Words that are followed by the genitive, or by the accusative, which has the same endings."""
+_VERBAL_NOUN = re.compile(
+    r"[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
+)
+"""Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة": what they are done to follows them."""
+_BEFORE_CONSTRUCT = frozenset(
+    """تم يتم سيتم ستتم تتم جرى يجري يجب ينبغي يمكن يمكنك يمكنكم يمكننا بعد قبل من إلى الى على عن خلال منذ حتى
+    بدون دون مقابل بسبب""".split()
+)
+"""Words before a noun without an article or a pronoun, which the number after it then belongs to: "تم خصم 50"."""
+_DEFINITE = re.compile(r"(?:و?ال|[وب]ال|لل).*|.*(?:ه|ها|هم|هن|نا|كم)")
+_WAS = frozenset("كان كانت يكون تكون وكان وكانت ليس ليست أصبح أصبحت صار صارت".split())
 _ORDERED = {
-    **dict.fromkeys("المرتبة المرحلة الفقرة المادة الدقيقة الجولة الدورة الحلقة الطبعة النسخة".split(), "f"),
-    **dict.fromkeys("المركز الطابق الفصل الصف الجزء الباب المجلد".split(), "m"),
+    **dict.fromkeys(
+        "المرتبة المرحلة الفقرة المادة الدقيقة الجولة الدورة الحلقة الطبعة النسخة الخطوة المحاولة".split(),
+        "f",
+    ),
+    **dict.fromkeys(
+        "المركز الطابق الدور الفصل الصف الجزء الباب المجلد النوع اليوم الأسبوع الموسم البند السؤال".split(),
+        "m",
+    ),
 }
 """Nouns that a number after them orders, and their gender."""
+_YEARS, _LAST_YEAR = frozenset(("سنة", "السنة")), 2200
+_ERA = re.compile("( هجري| ميلادي)$")
+_AFTER_PARTICLE = re.compile("(?<= )(?:إلى|على|في|يساوي) .*")
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
@@ -94,13 +120,25 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered."""
-        if previous[:1] in ("و", "ف") and previous not in _PARTICLES:
-            previous = previous[1:]
-        if (gender := _ORDERED.get(previous)) is not None:
-            places = {self.cardinal(place): place for place in range(1, 100)}
-            return _genitive(self.ordinal(places[spoken], gender)) if spoken in places else spoken
-        return _genitive(spoken) if previous in _PARTICLES else spoken
+        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered.
+
+        previous: the word before, and the one before that if it is known.
+        """
+        earlier, _, word = previous.rpartition(" ")
+        bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
+        if (gender := _ORDERED.get(bare)) is not None:
+            place = _numbers().get(spoken, 0)
+            # "الدور 16" is a round of a cup.
+            last = 12 if bare == "الدور" else 99
+            return _genitive(self.ordinal(place, gender)) if 0 < place <= last else spoken
+        if bare.removeprefix("ل").removeprefix("ب") in _YEARS:
+            year, era, rest = _ERA.split(spoken) if _ERA.search(spoken) else (spoken, "", "")
+            number = _numbers().get(year, 0)
+            said = _genitive(" و".join(_parts(number, "f"))) if number else _genitive(year)
+            # "ثمان" by itself, "ثماني" before what it counts
+            said = re.sub("ثماني$", "ثمان", said)
+            return f"{said}{era and era + 'ة'}{rest}"
+        return _genitive(spoken) if _governs(earlier, bare) else _AFTER_PARTICLE.sub(_governed, spoken)
 
     def with_prefix(self, prefix: str, spoken: str) -> str:
         """ "بخمسين", "العشرين": particles are part of the word."""
@@ -110,6 +148,26 @@ class ArabicNumbers(NumberWords):
         if prefix in _PREPOSITIONS or definite:
             spoken = _genitive(spoken)
         return prefix + spoken
+
+
+@functools.cache
+def _numbers() -> dict[str, int]:
+    """Numbers by their words, as far as years go."""
+    said = {" و".join(_parts(number, "")): number for number in range(_LAST_YEAR)}
+    return {_genitive(words): number for words, number in said.items()} | said
+
+
+def _governs(earlier: str, word: str) -> bool:
+    """True if a number after these two words is in the genitive or the accusative."""
+    noun = word[1:] if len(word) > 3 and word[0] in "بل" else word
+    if not {word, noun}.isdisjoint(_PARTICLES) or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
+        return True
+    definite = _DEFINITE.fullmatch(word) is not None
+    return earlier in _WAS if definite else earlier in _BEFORE_CONSTRUCT
+
+
+def _governed(found: re.Match[str]) -> str:
+    return _genitive(found.group())
 
 
 def _parts(number: int, gender: str) -> list[str]:

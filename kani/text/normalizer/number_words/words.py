@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Callable
 
 MAX_DIGITS = 15
@@ -18,7 +19,7 @@ class NumberWords:
     which ``languages`` lists.
     """
 
-    verbs: frozenset[str] = frozenset()
+    verbs: re.Pattern[str] | None = None
     """Verbs that govern a number a few words after them, too."""
 
     def __init__(self, language: str) -> None:
