@@ -292,7 +292,7 @@ def _verbalize(
     if (
         len(core) > 1
         and core in table.signs
-        and (core != "==" or (cursor.previous().core and cursor.token(1).core))
+        and ((cursor.token(1).core and cursor.previous().core) or core != "==")
     ):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import functools
 import re
+from pathlib import Path
 
 from kani.text.normalizer.number_words.words import NumberWords
+from kani.text.normalizer.tables.file import read_table_file
 
 _UNITS = {
     "m": "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة".split(),
@@ -35,49 +37,28 @@ _DUAL_BEFORE_NOUN = re.compile(r"(?<!\w)(و?(?:اثنت?(?=ا عشر)|مئت)|^(
 _DUAL_NOUN = re.compile(r"(^|(?<= )و)(\w{3,})ان(?!\w)")
 _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع))ون(?!\w)")
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
+_WORDS = read_table_file(Path(__file__).with_name("ar.toml"))
+_GOVERNORS, _NOUNS, _DUALS = map(_WORDS.section, ("governors", "ordered", "dual"))
 _VERBS = re.compile(
-    r"[وف]?س?[يتنأا]?(?:بلغ|تجاوز|ستغرق|ستمر|ساو|عادل|كلف|رتفع|نخفض|تراجع|زا?د|زيد|خسر|قفز|ضم|ناهز|قارب|حتاج"
-    r"|ريد|قض|أ?مضي|ستهلك|كسب|ربح|تقاض|ستوعب|متلك|ملك|حوي|تضمن|شمل|حقق|حصد|حرز|سجل|نتج|ستقبل|عتقل|حتجز"
-    r"|نفق|دفع|شتر|با?ع|بيع|قطع|قرأ|نقذ|ضاف|تلق|ستخدم|ستورد|نتظر|تأخر|عا?ش|عيش|دا?م|دوم|مكث|مش)"
+    rf"[وف]?س?[يتنأا]?(?:{'|'.join(_GOVERNORS.words('verbs'))})"
     r"(?:ت|تا|نا|وا|ون|ين|ي|ان|ى|يت|ينا)?(?:ني|ه|ها|هم|كم|ك)?"
-    r"|[وف]?س?(?:[يت](?:بعد|زن|حمل|نقص)|أمض[ىت]|أضف|أضيف|اخلط|ضع|خذ|اشرب|تناول|ادفع|أكمل|اعمل|اختر|احجز"
-    r"|اكتب|اضرب|اطرح|اقسم|اترك|اسكب|صب|زد|زيد|اطلب|أرسل|وفر)(?:ي|وا)?(?:ه|ها)?|\w{3,}وا|سأ\w{3,}"
+    rf"|[وف]?س?[يت](?:{'|'.join(_GOVERNORS.words('presents'))})|أمض[ىت]"
+    rf"|[وف]?(?:{'|'.join(_GOVERNORS.words('imperatives'))})(?:ي|وا)?(?:ه|ها)?|\w{{3,}}وا|سأ\w{{3,}}"
 )
-"""Verbs with a number for their object, rather than their subject."""
-_PARTICLES = frozenset(
-    """في من إلى الى على عن حتى منذ بعد قبل خلال نحو حوالي حوالى عام سنة عمر سن رقم مع غضون ظرف حدود بين فوق تحت
-    ضمن قرابة زهاء أكثر أقل مقابل عند كل دون بدون سوى إلا لقاء طوال الموافق الموافقة الساعة زائد ناقص أول اول
-    آخر اخر أفضل أهم أكبر أصغر أعلى أغنى أقوى أشهر أقدم أجمل أسرع أحدث أطول أسوأ أحسن
-    الأحد الاحد الاثنين الإثنين الثلاثاء الأربعاء الاربعاء الخميس الجمعة السبت
-    ارتفاع مسافة سرعة زيادة انخفاض عمق طول عرض وزن مساحة معدل فارق سعة تكلفة كلفة مبلغ قيمة مدة فترة نسبة سعر
-    ثمن راتب غرامة حرارة درجة خصم شراء بيع دفع حجز زراعة قراءة كتابة زيارة وفاة مقتل جرح فقدان ضخ صرف جمع""".split()
-)
-"""Words that are followed by the genitive, or by the accusative, which has the same endings."""
+_PARTICLES = frozenset(_GOVERNORS.words("particles"))
 _VERBAL_NOUN = re.compile(
     r"[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
 )
 """Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة": what they are done to follows them."""
-_BEFORE_CONSTRUCT = frozenset(
-    """تم يتم سيتم ستتم تتم جرى يجري يجب ينبغي يمكن يمكنك يمكنكم يمكننا بعد قبل من إلى الى على عن خلال منذ حتى
-    بدون دون مقابل بسبب""".split()
-)
-"""Words before a noun without an article or a pronoun, which the number after it then belongs to: "تم خصم 50"."""
+_BEFORE_CONSTRUCT = frozenset(_GOVERNORS.words("before_construct"))
 _DEFINITE = re.compile(r"(?:و?ال|[وب]ال|لل).*|.*(?:ه|ها|هم|هن|نا|كم)")
-_WAS = frozenset("كان كانت يكون تكون وكان وكانت ليس ليست أصبح أصبحت صار صارت".split())
-_ORDERED = {
-    **dict.fromkeys(
-        "المرتبة المرحلة الفقرة المادة الدقيقة الجولة الدورة الحلقة الطبعة النسخة الخطوة المحاولة".split(),
-        "f",
-    ),
-    **dict.fromkeys(
-        "المركز الطابق الدور الفصل الصف الجزء الباب المجلد النوع اليوم الأسبوع الموسم البند السؤال".split(),
-        "m",
-    ),
-}
-"""Nouns that a number after them orders, and their gender."""
+_WAS = frozenset(_GOVERNORS.words("was"))
+_ORDERED = {noun: gender for gender in "fm" for noun in _NOUNS.words(gender)}
+_SINGULARS = dict(pair.split("=") for pair in _DUALS.words("plurals"))
+_MASCULINE_NOUNS = frozenset(_DUALS.words("masculine"))
 _YEARS, _LAST_YEAR = frozenset(("سنة", "السنة")), 2200
 _ERA = re.compile("( هجري| ميلادي)$")
-_AFTER_PARTICLE = re.compile("(?<= )(?:إلى|على|في|يساوي) .*")
+_AFTER_PARTICLE = re.compile("(?<= )(?:إلى|على|في|من|يساوي) .*")
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
@@ -87,7 +68,7 @@ class ArabicNumbers(NumberWords):
     Numbers are in the nominative, except after words that govern another case.
     """
 
-    verbs = _VERBS
+    ordered, verbs = _ORDERED, _VERBS
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """With a gender a counted noun follows: the dual loses its ending ("مئتا دولار")."""
@@ -139,6 +120,20 @@ class ArabicNumbers(NumberWords):
             said = re.sub("ثماني$", "ثمان", said)
             return f"{said}{era and era + 'ة'}{rest}"
         return _genitive(spoken) if _governs(earlier, bare) else _AFTER_PARTICLE.sub(_governed, spoken)
+
+    def with_noun(self, number: int, last: int, noun: str) -> str:
+        """ "1 كوب" is "كوب واحد", "2 ليلة" and "2 أيام" are duals, and so in "1-2 قرص" and "2-3 أيام"."""
+        word = _SINGULARS.get(noun, noun).removesuffix("ً").removesuffix("اً").removesuffix("ا")
+        feminine = word.endswith("ة")
+        if number not in (1, 2) or not (feminine or word in _MASCULINE_NOUNS):
+            return ""
+        dual = f"{word.removesuffix('ة') + 'ت' * feminine}ان"
+        if last > 2:
+            said = self.cardinal(last, "f" if feminine else "m")
+            return f"{dual} إلى {said} {noun}" if number == 2 else ""
+        if last:
+            return f"{word} إلى {_genitive(dual)}" if number == 1 else ""
+        return f"{word} واحد{'ة' * feminine}" if number == 1 else dual
 
     def with_prefix(self, prefix: str, spoken: str) -> str:
         """ "بخمسين", "العشرين": particles are part of the word."""

@@ -47,7 +47,7 @@ _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _RATED_FOR = frozenset("for für pour per overall".split())
-_LEAST_RATING = 5
+_LEAST_RATING, _NEAR = 5, 8
 """From so many tenths on a figure is a rating, if it counts nothing."""
 _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
@@ -101,6 +101,12 @@ def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
     return not {"+", "=", "×", "x", *DASHES}.isdisjoint(near) or (
         cursor.is_adjacent(1) and near[1] in table.units
     )
+
+
+def _is_marked(cursor: TokenCursor, of: str) -> bool:
+    """True for the "19/20" of "18/20, 16.5/20, 19/20": marks have one maximum."""
+    near = (cursor.previous(back).core for back in range(1, _NEAR))
+    return any((mark := _MARK.fullmatch(core)) is not None and mark["of"] == of for core in near)
 
 
 def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -161,6 +167,9 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if one <= other <= 1000 and (
         rated & near or (last in ("10", "100", "1000") and one >= _LEAST_RATING and not counted)
     ):
+        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    dated = table.dates.order == "mdy" and one <= _DOZEN
+    if _DOZEN < other != one <= other and last not in _USUAL and not dated and _is_marked(cursor, last):
         return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
     if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
         # "3/5 for service"
