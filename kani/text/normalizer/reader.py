@@ -49,7 +49,7 @@ _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
-_FARTHEST_GOVERNOR = 7
+_FARTHEST_GOVERNOR = 8
 _LONGEST_LINE = 45
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""

@@ -45,6 +45,7 @@ _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
+_SYSTOLIC, _DIASTOLIC = range(100, 240), range(40, 130)
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _RATED_FOR = frozenset("for für pour per overall".split())
 _LEAST_RATING, _NEAR = 5, 8
@@ -183,8 +184,12 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
     if pressure and table.language == "en":
         return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if tyre or pressure or monthly:
-        to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
+    blood = (
+        table.language == "de" and one in _SYSTOLIC and other in _DIASTOLIC and one - other > _LEAST_RATING
+    )
+    blood = blood and not (tyre or "eifen" in previous.core or "eifen" in following.core)
+    if tyre or pressure or monthly or blood:
+        to = " zu " if blood else " "
         return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
     # "42/44", and "Größe 86/92" of children
     sized = _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE or (
