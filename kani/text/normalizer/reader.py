@@ -368,7 +368,8 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
     """
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
-    for step in range(back, back + _FARTHEST_GOVERNOR) if verbs or joined else ():
+    afar = (verbs and before.removeprefix("و") not in table.number_words.ordered) or joined
+    for step in range(back, back + _FARTHEST_GOVERNOR) if afar else ():
         token = cursor.previous(step)
         core = token.core.lower()
         if (verbs and verbs.fullmatch(core)) or (

@@ -68,7 +68,7 @@ class ArabicNumbers(NumberWords):
     Numbers are in the nominative, except after words that govern another case.
     """
 
-    ordered, verbs = _ORDERED, _VERBS
+    ordered, verbs = _ORDERED.keys() | _YEARS, _VERBS
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """With a gender a counted noun follows: the dual loses its ending ("مئتا دولار")."""
@@ -158,7 +158,7 @@ def _governs(earlier: str, word: str) -> bool:
     if not {word, noun}.isdisjoint(_PARTICLES) or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
         return True
     definite = _DEFINITE.fullmatch(word) is not None
-    return earlier in _WAS if definite else earlier in _BEFORE_CONSTRUCT
+    return earlier.removeprefix("و") in _WAS if definite else earlier in _BEFORE_CONSTRUCT
 
 
 def _governed(found: re.Match[str]) -> str:

@@ -30,7 +30,6 @@ _SURE = frozenset("lun ven sam qua".split())
 """Short names that are no other word before a day."""
 _OTHER_WORDS = frozenset("mar dom sun sat ter sol sex do so".split())
 _OF = frozenset("de du del di do da el il le o au ce este esta".split())
-_OF_NAMES = frozenset("von vom van de du la le zu zur ten ter den der del di da dos u und".split())
 _UNTIL = frozenset("até hasta entro desde dès avant jusqu'au".split())
 _ENDS, _OF_MONTH = tuple(".?!"), frozenset(("im", "des"))
 _LONGEST_JOINER = 7
@@ -184,9 +183,7 @@ def _is_dated(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     dates = table.dates
     stopped = cursor.token().suffix.startswith(".") or name[0].isupper()
     said_times = table.times.after | table.times.dotted_after
-    # "Do. um halb", but "Fr. von Stein"
-    numbered = cursor.token().suffix.startswith(".") and following.core not in _OF_NAMES
-    numbered = numbered or cursor.token(2).core[:1].isdecimal()
+    numbered = cursor.token(2).core[:1].isdecimal() or cursor.token().suffix.startswith(".")
     if stopped and following.core in said_times and numbered:
         # "Do. um 17 h", "dom. a las 20"
         return True
@@ -322,8 +319,8 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     token, following = cursor.token(), cursor.token(1)
     core = token.core
     stopped = table.agreement.capitals and token.suffix == "." and name[0].isupper() and core[0].isupper()
-    if core in _ALWAYS or (stopped and following.core[:1].islower() and following.core not in _OF_NAMES):
-        # "Do. wieder", but "Fr. von Stein"
+    if core in _ALWAYS or (stopped and following.core[:1].islower() and following.core not in ("u", "und")):
+        # "Do. wieder", but "So. u. Feiert."
         return True
     if core.lower() in _OTHER_WORDS or len(core) < len("lun") or (name[0].isupper() and core[0].islower()):
         return False
