@@ -57,10 +57,6 @@ _PAIRED = (
 )
 """Units of two measures of one thing: "412 kJ/98 kcal"."""
 
-_MEASURE = "(?:[kMGTmµn]?(?:Hz|V|W|A|g|Pa|B)|[kcm]?m|m?[lL]|°[CF]|%|min)"
-
-_CLOCK = r"\d{1,2}(?:[.:]\d\d)?"
-
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
     ("es", "el|la|al|del|un|una|cada|por", "euro dólar libra yen"),
@@ -141,26 +137,6 @@ SPELLINGS: tuple[Spelling, ...] = (
     *(
         (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
         for language, per in _PER
-    ),
-    # "12 500€", "10 000-15 000", "1/50 000": a number in groups that more is joined to, as one word
-    (
-        "de en es fr it pt hi ar",
-        rf"(?<![\d.,/:'-])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+"
-        rf"(?=(?:[.,]\d{{1,2}})?(?:[€$£¥₹%‰°]|[-–][1-9]|[kK]?[mg][²³23]?\b|km/h|/[^\W\d_]))"
-        rf"|(?<=\d{{3}}[-–])[1-9]\d{{0,2}}(?:{_SPACE}\d{{3}})+(?!\d)|(?<=\b1/)[1-9]\d{{1,2}}(?:{_SPACE}\d{{3}})+(?!\d)",
-        "",
-    ),
-    # "~ 40", but "π ≈ 3"; "needs ≥ 2", but "x ≥ 2"; ">=3"
-    (
-        "de en es fr it pt hi",
-        rf"(\d ?{_MEASURE})[–-](?=\d[\d.,]* ?{_MEASURE}(?!\w))",
-        r"\1 – ",
-    ),
-    # A parcel's number, digits of an extension, minutes between trains
-    (
-        "de es fr it pt",
-        rf"(\b{_CLOCK}[-–]{_CLOCK} ?/ ?{_CLOCK}[-–]\d{{1,2}})\.(?=[0-5]\d\b)",
-        r"\1:",
     ),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     (

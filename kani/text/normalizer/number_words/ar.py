@@ -119,7 +119,11 @@ class ArabicNumbers(NumberWords):
             # "ثمان" by itself, "ثماني" before what it counts
             said = re.sub("ثماني$", "ثمان", said)
             return f"{said}{era and era + 'ة'}{rest}"
-        return _genitive(spoken) if _governs(earlier, bare) else _AFTER_PARTICLE.sub(_governed, spoken)
+        return (
+            _genitive(spoken)
+            if _governs(earlier, bare)
+            else _AFTER_PARTICLE.sub(lambda found: _genitive(found.group()), spoken)
+        )
 
     def with_noun(self, number: int, last: int, noun: str) -> str:
         """ "1 كوب" is "كوب واحد", "2 ليلة" and "2 أيام" are duals, and so in "1-2 قرص" and "2-3 أيام"."""
@@ -159,10 +163,6 @@ def _governs(earlier: str, word: str) -> bool:
         return True
     definite = _DEFINITE.fullmatch(word) is not None
     return earlier.removeprefix("و") in _WAS if definite else earlier in _BEFORE_CONSTRUCT
-
-
-def _governed(found: re.Match[str]) -> str:
-    return _genitive(found.group())
 
 
 def _parts(number: int, gender: str) -> list[str]:

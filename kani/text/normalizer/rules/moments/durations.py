@@ -31,6 +31,7 @@ _TIMED = (
         r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
     ),
 )
+_JOINERS = {"ar": " و"}
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
 HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
@@ -278,11 +279,8 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         unit = table.units["min"]
         gender = unit.gender or gender_of_forms(unit.forms, table)
         said = say_counted(Numeral(str(minutes), ""), unit.forms, gender, table)
-        said += (
-            f"{_joiner(table)}{table.number_words.cardinal(seconds, table.times.minutes_gender)}"
-            if seconds
-            else ""
-        )
+        more = table.number_words.cardinal(seconds, table.times.minutes_gender)
+        said += _JOINERS.get(table.language, " ") + more if seconds else ""
         end = unit_end(cursor, 1, table)
         return Verbalization((Piece(said, at, end),), end)
     if match is not None and (
@@ -307,11 +305,6 @@ def _names_minutes(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the word after the token is minutes, as a unit or in full."""
     name = cursor.token(1).core if cursor.is_adjacent(1) else ""
     return name in ("min", "Min", "mn") or (name != "" and name in table.units["min"].forms.values())
-
-
-def _joiner(table: LanguageTable) -> str:
-    """What joins minutes and seconds: an "and" in Arabic."""
-    return f" {table.signs['&']}" if table.language == "ar" else " "
 
 
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -354,7 +347,11 @@ def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
         gender = unit.gender or gender_of_forms(unit.forms, table)
         said = say_counted(Numeral(str(int(whole)), decimals), unit.forms, gender, table)
         pieces.append(
-            Piece(_joiner(table) + said if pieces else said, at + match.start(group), at + match.end(group))
+            Piece(
+                _JOINERS.get(table.language, " ") + said if pieces else said,
+                at + match.start(group),
+                at + match.end(group),
+            )
         )
     if rest := groups.get("rest"):
         number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
