@@ -35,16 +35,7 @@ ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_tex
 Those with a capital here have it in texts, too: "5 Mio. Euro", but "l'amico mio. Poi".
 """
 
-CONJUNCTIONS = frozenset(
-    """
-    y e o u pero sino pues aunque mientras cuando donde porque que si como ni
-    and or but nor so yet because although though while when where unless until since which that if than then
-    et ou mais donc car parce quand lorsque puisque comme tandis
-    und oder aber denn weil dass wenn obwohl während sondern
-    ma però perché quando mentre dove anche oppure
-    mas quando enquanto onde embora ou pois
-    """.split()
-)
+CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
 """Words with a phrase break before them, in the same languages."""
 
 MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))

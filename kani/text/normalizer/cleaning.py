@@ -39,7 +39,7 @@ _SUN = re.compile("(?<=[MRL])☉")
 # "♩ = 132"
 _TEMPO = re.compile(r"[♩♪] ?=(?= ?\d)")
 _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
-_HAVING_STARS = frozenset("es en fr it pt de hi zh".split())
+_HAVING_STARS = frozenset("es en fr it pt de hi zh ja ar".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 _ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
 # The languages that have letters of U+1E00 to 1EFF, or đ, themselves.
@@ -71,7 +71,7 @@ def clean(written: str, language: str = "") -> CleanText:
         written = _LOSS.sub("-", written)
     if base in _HAVING_STARS:
         written = _STARS.sub("⋆", written)
-        written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".ljust(len(row[0])), written)
+        written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".rjust(len(row[0])), written)
     written = _SUN.sub("⊙", written)
     written = _TEMPO.sub(lambda sign: " " * len(sign[0]), written)
     bases = _base_letters(base)

@@ -4,90 +4,13 @@ from __future__ import annotations
 
 import functools
 import re
+from pathlib import Path
 
 from kani.text import writing
 from kani.text.normalizer.spoken import SpokenTextBuilder
+from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tokens import Token
 
-_WORDS = """
-minus af bs cs da eo eu hr ia id io la lb lt ms nb nn no pl ro sl sq sv tk uz fo hsb
-минус ba bg cv kk ky mk nog ru sr tt
-mínus is sk
-miinus et fi
-menos an pap qu
-menys ca
-mənfi az
-мінус be uk
-মাইনাস as bn bpy
-minws cy
-μείον el grc
-منفی fa ur
-lúide ga
-માઇનસ gu
-מינוס he
-mwens ht
-mínusz hu
-մինուս hy hyw
-მინუს ka
-ಮೈನಸ್ kn
-마이너스 ko
-उणे kok mr
-kêm ku
-mīnus lv
-tango mi
-മൈനസ് ml
-nieqes mt
-အနုတ် my
-माइनस ne
-min nl
-ମାଇନସ୍ or
-ਮਾਈਨਸ pa
-منفي sd
-ඍණ si
-hasi sw
-மைனஸ் ta
-మైనస్ te
-ลบ th
-eksi tr
-مىنۇس ug
-âm vi
-負 yue hak
-አሉታዊ am
-"""
-
-# Language, squared, to the power of.
-_POWERS = """
-ru | в квадрате | в степени
-uk | у квадраті | у степені
-be | у квадраце | у ступені
-bg | на квадрат | на степен
-pl | do kwadratu | do potęgi
-cs | na druhou | na
-sk | na druhú | na
-hr | na kvadrat | na
-sr | на квадрат | на
-sl | na kvadrat | na
-nl | kwadraat | tot de macht
-sv | i kvadrat | upphöjt till
-da | i anden | i
-nb | i andre | opphøyd i
-no | i andre | opphøyd i
-fi | toiseen | potenssiin
-et | ruudus | astmel
-tr | kare | üzeri
-ro | la pătrat | la puterea
-el | στο τετράγωνο | στη δύναμη
-ca | al quadrat | elevat a
-gl | ao cadrado | elevado a
-id | kuadrat | pangkat
-ms | kuasa dua | kuasa
-vi | bình phương | mũ
-sw | mraba | kipeo
-he | בריבוע | בחזקת
-fa | به توان دو | به توان
-lt | kvadratu | laipsniu
-lv | kvadrātā | pakāpē
-"""
 _RAISED = re.compile(r"(?<=[\w)])(?:(?P<raised>⁻?[⁰¹²³⁴-⁹]{1,4})|\^\{?(?P<plain>[-−]?\d{1,4})\}?)(?!\w)")
 _SQUARE = "2"
 
@@ -132,11 +55,15 @@ def minus_word(language: str) -> str:
 
 @functools.cache
 def _words() -> dict[str, str]:
-    rows = (line.split() for line in _WORDS.strip().splitlines())
-    return {language: word for word, *languages in rows for language in languages}
+    rows = _file().section("minus").all_texts().items()
+    return {language: word for word, languages in rows for language in languages.split()}
 
 
 @functools.cache
 def _powers() -> dict[str, tuple[str, str]]:
-    rows = (line.split(" | ") for line in _POWERS.strip().splitlines())
-    return {language: (square, power) for language, square, power in rows}
+    rows = _file().section("powers").all_texts().items()
+    return {language: (said.partition(" | ")[0], said.partition(" | ")[2]) for language, said in rows}
+
+
+def _file() -> TableSection:
+    return read_table_file(Path(__file__).with_name("floor.toml"))

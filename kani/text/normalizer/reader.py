@@ -49,7 +49,7 @@ _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
 _DRAWN = frozenset("*_`~|^\\{}")
 """Characters that set type, and are not spoken."""
-_FARTHEST_GOVERNOR = 7
+_FARTHEST_GOVERNOR = 8
 _LONGEST_LINE = 45
 _MAX_PRECEDING = 80
 """Characters of the preceding text that rules can see."""
@@ -292,7 +292,7 @@ def _verbalize(
     if (
         len(core) > 1
         and core in table.signs
-        and (core != "==" or (cursor.previous().core and cursor.token(1).core))
+        and ((cursor.token(1).core and cursor.previous().core) or core != "==")
     ):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
@@ -348,34 +348,41 @@ def _inflected(
     verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
 ) -> Verbalization:
     """Inflect a verbalization as the token ``back`` before it governs it."""
-    previous = cursor.previous(back)
-    if not previous.core or previous.suffix:
+    words, previous = table.number_words, cursor.previous(back)
+    governed = previous.core != "" and not previous.suffix
+    if not governed and not words.verbs:
         return verbalization
-    before = _governor(cursor, table, back)
-    return Verbalization(
-        tuple(
-            Piece(table.number_words.inflected_after(before, one.text), one.start, one.end)
-            for one in verbalization.pieces
-        ),
-        verbalization.end,
-    )
+    before = _governor(cursor, table, back) if governed else ""
+    pieces = []
+    for one in verbalization.pieces:
+        pieces.append(Piece(words.inflected_after(before, one.text), one.start, one.end))
+        if words.verbs and (joiner := one.text.strip()) in (table.numbers.to, table.numbers.by):
+            before = joiner
+    return Verbalization(tuple(pieces), verbalization.end)
 
 
 def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
-    """The word that a number is inflected after: the one before it, or one that governs it from afar."""
+    """The word that a number is inflected after: the one before it, or one that governs it from afar.
+
+    Where verbs govern, with the word before it.
+    """
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
-    for step in range(back, back + _FARTHEST_GOVERNOR) if verbs or joined else ():
+    afar = (verbs and before.removeprefix("و") not in table.number_words.ordered) or joined
+    for step in range(back, back + _FARTHEST_GOVERNOR) if afar else ():
         token = cursor.previous(step)
         core = token.core.lower()
-        if core.removeprefix("و") in verbs or (
+        if (verbs and verbs.fullmatch(core)) or (
             joined and cursor.previous(step - 1).core == "1" and step > back
         ):
             # "بلغ عدد القتلى 21", "mit 1 TL Zucker und 1 Prise Salz"
             return core
         if not core or (verbs and (token.suffix or core[0].isdecimal())):
             break
-    return before
+    if not verbs:
+        return before
+    earlier = cursor.previous(back + 1)
+    return f"{earlier.core * (not earlier.suffix)} {table.signs.get(before, before)}"
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

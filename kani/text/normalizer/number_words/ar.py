@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from pathlib import Path
 
 from kani.text.normalizer.number_words.words import NumberWords
+from kani.text.normalizer.tables.file import read_table_file
 
 _UNITS = {
     "m": "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة".split(),
@@ -34,24 +37,28 @@ _DUAL_BEFORE_NOUN = re.compile(r"(?<!\w)(و?(?:اثنت?(?=ا عشر)|مئت)|^(
 _DUAL_NOUN = re.compile(r"(^|(?<= )و)(\w{3,})ان(?!\w)")
 _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع))ون(?!\w)")
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
-_VERBS = frozenset(
-    """بلغ بلغت يبلغ تبلغ يضم تضم ضم ضمت يتجاوز تتجاوز تجاوز تجاوزت استغرق استغرقت يستغرق تستغرق استمر
-    استمرت يستمر تستمر يساوي تساوي يعادل تعادل كلف كلفت يكلف تكلف ارتفع ارتفعت انخفض انخفضت تراجع تراجعت
-    زاد زادت خسر خسرت يبعد تبعد قفز قفزت""".split()
+_WORDS = read_table_file(Path(__file__).with_name("ar.toml"))
+_GOVERNORS, _NOUNS, _DUALS = map(_WORDS.section, ("governors", "ordered", "dual"))
+_VERBS = re.compile(
+    rf"[وف]?س?[يتنأا]?(?:{'|'.join(_GOVERNORS.words('verbs'))})"
+    r"(?:ت|تا|نا|وا|ون|ين|ي|ان|ى|يت|ينا)?(?:ني|ه|ها|هم|كم|ك)?"
+    rf"|[وف]?س?[يت](?:{'|'.join(_GOVERNORS.words('presents'))})|أمض[ىت]"
+    rf"|[وف]?(?:{'|'.join(_GOVERNORS.words('imperatives'))})(?:ي|وا)?(?:ه|ها)?|\w{{3,}}وا|سأ\w{{3,}}"
 )
-_PARTICLES = _VERBS | frozenset(
-    """في من إلى على عن حتى منذ بعد قبل خلال نحو حوالي عام سنة لعام بعام عمر سن رقم لمدة بنسبة بمبلغ بسعر
-    بقيمة بين مع غضون حوالى فوق تحت ضمن قرابة زهاء أكثر أقل مقابل عند كل دون لقاء طوال ارتفاع بارتفاع
-    مسافة لمسافة سرعة بسرعة زيادة بزيادة انخفاض بانخفاض عمق بعمق طول بطول عرض بعرض وزن بوزن مساحة بمساحة
-    معدل بمعدل فارق بفارق سعة بسعة تكلفة بتكلفة مبلغ قيمة مدة لفترة يناهز تناهز يقارب تقارب يشمل أضف
-    اخلط ضع خذ اشرب تناول ادفع انتظر دفعت دفعنا اشتريت اشترينا""".split()
+_PARTICLES = frozenset(_GOVERNORS.words("particles"))
+_VERBAL_NOUN = re.compile(
+    r"[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
 )
-"""Words that are followed by the genitive, or by the accusative, which has the same endings."""
-_ORDERED = {
-    **dict.fromkeys("المرتبة المرحلة الفقرة المادة الدقيقة الجولة الدورة الحلقة الطبعة النسخة".split(), "f"),
-    **dict.fromkeys("المركز الطابق الفصل الصف الجزء الباب المجلد".split(), "m"),
-}
-"""Nouns that a number after them orders, and their gender."""
+"""Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة": what they are done to follows them."""
+_BEFORE_CONSTRUCT = frozenset(_GOVERNORS.words("before_construct"))
+_DEFINITE = re.compile(r"(?:و?ال|[وب]ال|لل).*|.*(?:ه|ها|هم|هن|نا|كم)")
+_WAS = frozenset(_GOVERNORS.words("was"))
+_ORDERED = {noun: gender for gender in "fm" for noun in _NOUNS.words(gender)}
+_SINGULARS = dict(pair.split("=") for pair in _DUALS.words("plurals"))
+_MASCULINE_NOUNS = frozenset(_DUALS.words("masculine"))
+_YEARS, _LAST_YEAR = frozenset(("سنة", "السنة")), 2200
+_ERA = re.compile("( هجري| ميلادي)$")
+_AFTER_PARTICLE = re.compile("(?<= )(?:إلى|على|في|من|يساوي) .*")
 _PREPOSITIONS = frozenset("ب ل ك لل بال كال وب ول".split())
 
 
@@ -61,7 +68,7 @@ class ArabicNumbers(NumberWords):
     Numbers are in the nominative, except after words that govern another case.
     """
 
-    verbs = _VERBS
+    ordered, verbs = _ORDERED.keys() | _YEARS, _VERBS
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """With a gender a counted noun follows: the dual loses its ending ("مئتا دولار")."""
@@ -94,13 +101,43 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered."""
-        if previous[:1] in ("و", "ف") and previous not in _PARTICLES:
-            previous = previous[1:]
-        if (gender := _ORDERED.get(previous)) is not None:
-            places = {self.cardinal(place): place for place in range(1, 100)}
-            return _genitive(self.ordinal(places[spoken], gender)) if spoken in places else spoken
-        return _genitive(spoken) if previous in _PARTICLES else spoken
+        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered.
+
+        previous: the word before, and the one before that if it is known.
+        """
+        earlier, _, word = previous.rpartition(" ")
+        bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
+        if (gender := _ORDERED.get(bare)) is not None:
+            place = _numbers().get(spoken, 0)
+            # "الدور 16" is a round of a cup.
+            last = 12 if bare == "الدور" else 99
+            return _genitive(self.ordinal(place, gender)) if 0 < place <= last else spoken
+        if bare.removeprefix("ل").removeprefix("ب") in _YEARS:
+            year, era, rest = _ERA.split(spoken) if _ERA.search(spoken) else (spoken, "", "")
+            number = _numbers().get(year, 0)
+            said = _genitive(" و".join(_parts(number, "f"))) if number else _genitive(year)
+            # "ثمان" by itself, "ثماني" before what it counts
+            said = re.sub("ثماني$", "ثمان", said)
+            return f"{said}{era and era + 'ة'}{rest}"
+        return (
+            _genitive(spoken)
+            if _governs(earlier, bare)
+            else _AFTER_PARTICLE.sub(lambda found: _genitive(found.group()), spoken)
+        )
+
+    def with_noun(self, number: int, last: int, noun: str) -> str:
+        """ "1 كوب" is "كوب واحد", "2 ليلة" and "2 أيام" are duals, and so in "1-2 قرص" and "2-3 أيام"."""
+        word = _SINGULARS.get(noun, noun).removesuffix("ً").removesuffix("اً").removesuffix("ا")
+        feminine = word.endswith("ة")
+        if number not in (1, 2) or not (feminine or word in _MASCULINE_NOUNS):
+            return ""
+        dual = f"{word.removesuffix('ة') + 'ت' * feminine}ان"
+        if last > 2:
+            said = self.cardinal(last, "f" if feminine else "m")
+            return f"{dual} إلى {said} {noun}" if number == 2 else ""
+        if last:
+            return f"{word} إلى {_genitive(dual)}" if number == 1 else ""
+        return f"{word} واحد{'ة' * feminine}" if number == 1 else dual
 
     def with_prefix(self, prefix: str, spoken: str) -> str:
         """ "بخمسين", "العشرين": particles are part of the word."""
@@ -110,6 +147,22 @@ class ArabicNumbers(NumberWords):
         if prefix in _PREPOSITIONS or definite:
             spoken = _genitive(spoken)
         return prefix + spoken
+
+
+@functools.cache
+def _numbers() -> dict[str, int]:
+    """Numbers by their words, as far as years go."""
+    said = {" و".join(_parts(number, "")): number for number in range(_LAST_YEAR)}
+    return {_genitive(words): number for words, number in said.items()} | said
+
+
+def _governs(earlier: str, word: str) -> bool:
+    """True if a number after these two words is in the genitive or the accusative."""
+    noun = word[1:] if len(word) > 3 and word[0] in "بل" else word
+    if not {word, noun}.isdisjoint(_PARTICLES) or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
+        return True
+    definite = _DEFINITE.fullmatch(word) is not None
+    return earlier.removeprefix("و") in _WAS if definite else earlier in _BEFORE_CONSTRUCT
 
 
 def _parts(number: int, gender: str) -> list[str]:

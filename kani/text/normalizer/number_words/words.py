@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Container
 
 MAX_DIGITS = 15
 """Digits of the longest number that is spoken as one; a longer one is spoken digit by digit."""
@@ -18,7 +19,9 @@ class NumberWords:
     which ``languages`` lists.
     """
 
-    verbs: frozenset[str] = frozenset()
+    ordered: Container[str] = frozenset()
+    """Nouns that a number after them orders: it counts nothing."""
+    verbs: re.Pattern[str] | None = None
     """Verbs that govern a number a few words after them, too."""
 
     def __init__(self, language: str) -> None:
@@ -45,6 +48,10 @@ class NumberWords:
     def inflected_after(self, previous: str, spoken: str) -> str:
         """Inflect a spoken number as the word ``previous``, in lower case, governs it."""
         return spoken
+
+    def with_noun(self, number: int, last: int, noun: str) -> str:
+        """The noun after ``number``, or a range to ``last``, where its form says the number too; else ""."""
+        return ""
 
     def until(self, previous: str, to: str) -> str:
         """Return what stands between the numbers of a range that rises, after the word ``previous``."""

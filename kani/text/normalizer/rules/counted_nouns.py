@@ -60,6 +60,7 @@ class CountedNumerals:
         self._measure_at = (self._end, token.core_end)
         self._gender = ""
         self._magnitude_word = ""
+        self._noun = ""
         self.per = ""
         self.mixed_with: tuple[int, int] | None = None
 
@@ -171,6 +172,8 @@ class CountedNumerals:
         if counted and label not in table.numbers.labels and label not in table.roman.cardinal:
             plural = self._second is not None or self._first.value != 1
             self._gender = gender_of_counted(cursor, table, ahead, plural)
+            if ahead == 1 and label not in table.number_words.ordered:
+                self._takes_noun(token)
         return None, None
 
     def _is_verb(self, following: str) -> bool:
@@ -265,6 +268,15 @@ class CountedNumerals:
         self._measure_at = (token.core_end, token.core_end)
         return True
 
+    def _takes_noun(self, noun: Token) -> None:
+        """Take a noun that says its number too, unless it has a number of its own: "2 فقرة 3"."""
+        last = self._second or Numeral("0", "")
+        if self._first.decimals or last.decimals or self._first.is_long:
+            return
+        said = self._table.number_words.with_noun(int(self._first.digits), int(last.digits), noun.core)
+        if said and not (self._cursor.is_adjacent(2) and self._cursor.token(2).core[0].isdecimal()):
+            self._noun, self.end = said, noun.core_end
+
     def _takes_fraction(self, token: Token, ahead: int) -> bool:
         """Take "1/2" or "½" after a number as its fraction."""
         if token.core in VULGAR_FRACTIONS:
@@ -293,6 +305,9 @@ class CountedNumerals:
             unit = f"{self._magnitude_word} {unit}".strip()
             if unit:
                 phrase.add(unit, *self._measure_at)
+            return phrase.build(self.end)
+        if self._noun:
+            phrase.add(self._noun, self._start, self.end)
             return phrase.build(self.end)
         last = self._second or self._first
         name = ""

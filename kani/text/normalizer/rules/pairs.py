@@ -45,9 +45,10 @@ _EVEN = frozenset((20, 50))
 """Of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
 """Of clothes, which come in pairs ("42/44")."""
+_SYSTOLIC, _DIASTOLIC = range(100, 240), range(40, 130)
 _GAMES = re.compile(r"[0-7]/[0-7]")
 _RATED_FOR = frozenset("for für pour per overall".split())
-_LEAST_RATING = 5
+_LEAST_RATING, _NEAR = 5, 8
 """From so many tenths on a figure is a rating, if it counts nothing."""
 _MARK = re.compile(rf"(?P<points>{NUMBER})/(?P<of>\d{{1,3}})")
 
@@ -103,6 +104,12 @@ def _is_added(cursor: TokenCursor, table: LanguageTable) -> bool:
     )
 
 
+def _is_marked(cursor: TokenCursor, of: str) -> bool:
+    """True for the "19/20" of "18/20, 16.5/20, 19/20": marks have one maximum."""
+    near = (cursor.previous(back).core for back in range(1, _NEAR))
+    return any((mark := _MARK.fullmatch(core)) is not None and mark["of"] == of for core in near)
+
+
 def _is_set(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the sets of a match with a slash, "6/4 4/6 7/6": at least one of them is no fraction."""
     joiner = table.signs.get("&")
@@ -146,6 +153,8 @@ def _is_counted_so_far(cursor: TokenCursor, of: int, table: LanguageTable) -> bo
 def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """Two figures that are no fraction: a rating ("8/10", "4/5 stars"), "50/50", a season ("2024/25")."""
     words, one, other = table.number_words, int(first), int(last)
+    said = {"numerator": words.cardinal(one), "denominator": words.cardinal(other)}
+    beside, out_of = " ".join(said.values()), table.fractions.out_of.format(**said)
     following = cursor.token(1)
     rated = table.fractions.rated
     previous = cursor.previous()
@@ -158,13 +167,13 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     if counted and (_PARTITIVE.fullmatch(following.core) or other < _LEAST_RATING):
         # "doy 2/5 de mi sueldo", "gave 3/4 cup"
         near.clear()
-    if one <= other <= 1000 and (
-        rated & near or (last in ("10", "100", "1000") and one >= _LEAST_RATING and not counted)
-    ):
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
-    if 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR:
-        # "3/5 for service"
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+    tenths = last in ("10", "100", "1000") and one >= _LEAST_RATING and not counted
+    # "3/5 for service", "18/20, 16.5/20, 19/20"
+    judged = 1 < one <= other and last in ("5", "10") and following.core in _RATED_FOR
+    dated = table.dates.order == "mdy" and one <= _DOZEN
+    marked = _DOZEN < other != one <= other and last not in _USUAL and not dated and _is_marked(cursor, last)
+    if (one <= other <= 1000 and (rated & near or tenths)) or judged or marked:
+        return out_of
     tyre = _TYRE.fullmatch(following.core) is not None or (
         following.core in ("R", "ZR") and cursor.token(2).core.isdecimal()
     )
@@ -173,17 +182,20 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
     )
     monthly = one <= _DOZEN < other and len(last) == 2 and previous.core in _BEFORE_MONTHS
     if pressure and table.language == "en":
-        return table.fractions.over.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+        return table.fractions.over.format(**said)
+    # "142/88, Puls 76"
+    blood = table.language == "de" and one in _SYSTOLIC and other in _DIASTOLIC and one > other
+    if blood and not tyre and "eifen" not in previous.core + following.core:
+        return " zu ".join(said.values())
     if tyre or pressure or monthly:
-        to = " zu " if previous.core in _PRESSURES and table.language == "de" else " "
-        return f"{words.cardinal(one)}{to}{words.cardinal(other)}"
+        return beside
     # "42/44", and "Größe 86/92" of children
     sized = _LEAST_SIZE <= one == other - 2 <= _LARGEST_SIZE or (
         not counted and one >= _LEAST_PAIR and one == other - 6 and one % 6 == 2
     )
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
         # "Step 3/7"
-        return table.fractions.step.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+        return table.fractions.step.format(**said)
     labelled = not table.numbers.labels.isdisjoint((label := previous.core.lower(), label.rstrip("s")))
     span, unit = following.core in _SPANS, resolve_unit(following.core, table, attached=False)[0]
     rounded = 10 <= one < other and any(one % step == other % step == 0 for step in (5, 12))
@@ -191,10 +203,10 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
         cursor.is_adjacent(1) and (rounded or min(one, other) >= _LEAST_PAIR) and (unit or (span and rounded))
     ):
         # "2/3 días", "10/15 min", "50/60 Hz"
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
+        return beside
     if _LEAST_RATING <= one == other and one not in _EVEN:
         # "All 12/12 tests"
-        return table.fractions.out_of.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+        return out_of
     if (
         sized
         or (one == other and one in _EVEN)
@@ -202,7 +214,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
         or (_DOZEN < one == other - 1 < _CENTURY and other & one)
         or (_GAMES.fullmatch(f"{first}/{last}") and _is_set(cursor, table))
     ):
-        return f"{words.cardinal(one)} {words.cardinal(other)}"
+        return beside
     if len(first) == 4 and (one + 1) in (other, one // 100 * 100 + other) and 1600 <= one < 2100:
         return f"{words.year(one)} {words.cardinal(other) if len(last) == len('25') else words.year(other)}"
     if (
@@ -212,8 +224,7 @@ def paired(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> 
         and not (is_loose(f"{first}/{last}", table) or _is_added(cursor, table))
     ):
         # "lap 45/66", "18/20 right"
-        template = table.fractions.step if other % 10 else table.fractions.out_of
-        return template.format(numerator=words.cardinal(one), denominator=words.cardinal(other))
+        return table.fractions.step.format(**said) if other % 10 else out_of
     return None
 
 

@@ -271,11 +271,13 @@ def _say_chinese(
     sized = scan.text[figures.end : figures.end + 1] in tuple("x×*涨升降跌增减")
     sized = sized or before.endswith(tuple(f"{moved}{to}" for moved in "涨升降跌增减" for to in "到至了"))
     dated = not word and not sized and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
-    bc = len(figures.digits) == len("221") and figures.digits[-1] != "0" and _BEFORE_CHRIST.search(before)
+    early = len(figures.digits) == len("221") and word == table.moments.year
+    # "前210年", and the first figure of "618-907年", but "树龄300-500年"
+    bc = early and not figures.digits.endswith("00") and _BEFORE_CHRIST.search(before) is not None
+    if early and second is not None:
+        bc = bc or len(second.digits) == _GROUP or "0" not in (figures.digits[-1], second.digits[-1])
     model = scan.text[figures.end : figures.end + 1] in tuple("款版级届") and _YEARS.fullmatch(figures.digits)
-    if (four and (word.startswith(table.moments.year) or dated or model)) or (
-        bc and word == table.moments.year
-    ):
+    if (four and (word.startswith(table.moments.year) or dated or model)) or bc:
         return words.digits(figures.digits)
     ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
     ordinal = ordinal or _ADDED_TO.search(before) is not None

@@ -39,10 +39,11 @@ def day_of_month(
     previous = cursor.previous()
     dash = cursor.token(1)
     apart = dash.end > dash.start and dash.text[dash.start : dash.end] in DASHES
+    apart = apart or (dash.core in (table.numbers.to, table.signs.get("&")) and cursor.is_adjacent(1))
     if apart and cursor.token(2).core.isdecimal():
-        # "12 – 14 June"
+        # "12 – 14 June", "من 12 إلى 14 يونيو"
         dated = dates.day.startswith("ordinal") and cursor.token(3).core.lower() in dates.months
-        said = dates.before_month.format(day=piece.text).removesuffix(" of")
+        said = dates.before_month.format(day=piece.text).removesuffix(" of").removesuffix(" من")
         end = token.core_end + (token.suffix == ".")
         return Verbalization((Piece(said, piece.start, piece.end),), end) if dated else None
     if dates.order == "mdy" and previous.core.lower() in dates.months and previous.suffix in ("", "."):

@@ -31,6 +31,7 @@ _TIMED = (
         r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
     ),
 )
+_JOINERS = {"ar": " و"}
 _HOURS, _SECONDS = re.compile(r"\d{1,3}(?:h|hrs?|H)"), re.compile(r"\d{1,2}(?:s|sec|seg)")
 HOUR_MARKS = frozenset(("h", "hs", "hrs", "hr", "H", "Std", "horas", "hours", "heures", "ore", "Stunden"))
 _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
@@ -274,7 +275,18 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             gap = elapsed(cursor, table)
         sign = Piece(f"{table.numbers.plus if token.core[0] == '+' else table.numbers.about} ", at, at + 1)
         return Verbalization((sign, *gap.pieces), gap.end) if gap else None
-    if (match := _MINUTES.fullmatch(token.core)) is not None and (
+    match = _MINUTES.fullmatch(token.core)
+    if match is not None and _names_minutes(cursor, table):
+        # "3:21 min"
+        minutes, seconds = map(int, match.groups())
+        unit = table.units["min"]
+        gender = unit.gender or gender_of_forms(unit.forms, table)
+        said = say_counted(Numeral(str(minutes), ""), unit.forms, gender, table)
+        more = table.number_words.cardinal(seconds, table.times.minutes_gender)
+        said += _JOINERS.get(table.language, " ") + more if seconds else ""
+        end = unit_end(cursor, 1, table)
+        return Verbalization((Piece(said, at, end),), end)
+    if match is not None and (
         24 < int(match[1]) < 60
         or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
     ):
@@ -290,6 +302,12 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         one = under.forms.get("one", under.forms["other"])
         pieces.append(Piece(f" {table.per} {one}", at + match.start("per"), end))
     return Verbalization(tuple(pieces), end)
+
+
+def _names_minutes(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the word after the token is minutes, as a unit or in full."""
+    name = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    return name in ("min", "Min", "mn") or (name != "" and name in table.units["min"].forms.values())
 
 
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -316,7 +334,8 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     end = token.core_start + match.end()
     unit = table.units.get(behind.core) if match.re is _TIMED[2] and cursor.is_adjacent(1) else None
-    if unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]:
+    named = unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]
+    if named or (match.re is _TIMED[2] and _names_minutes(cursor, table)):
         end = unit_end(cursor, 1, table)
     return None if clock else Verbalization(tuple(_parts(match, token.core_start, table)), end)
 
@@ -331,7 +350,13 @@ def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
             continue
         gender = unit.gender or gender_of_forms(unit.forms, table)
         said = say_counted(Numeral(str(int(whole)), decimals), unit.forms, gender, table)
-        pieces.append(Piece(f" {said}" if pieces else said, at + match.start(group), at + match.end(group)))
+        pieces.append(
+            Piece(
+                _JOINERS.get(table.language, " ") + said if pieces else said,
+                at + match.start(group),
+                at + match.end(group),
+            )
+        )
     if rest := groups.get("rest"):
         number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
         pieces.append(Piece(f" {number}", at + match.start("rest"), at + match.end("rest")))

@@ -209,14 +209,6 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
         spoken, sharp = _say_hour(int(hour[1]), table), True
     else:
         return None
-    if (
-        clock is not None
-        and half is None
-        and cursor.is_adjacent(1)
-        and cursor.token(1).core in ("min", "Min", "mn")
-    ):
-        # "3:21 min"
-        return _minutes_and_seconds(written, start, cursor, table)
     end = token.core_end
     if half is None:
         behind = half_behind(cursor, table)
@@ -243,17 +235,6 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
             spoken = table.times.hour_mark.format(hour=hour_said)
         pieces = [Piece(spoken, start, end)]
     return Verbalization(tuple(pieces), end)
-
-
-def _minutes_and_seconds(
-    written: str, start: int, cursor: TokenCursor, table: LanguageTable
-) -> Verbalization:
-    minutes, seconds = re.split(r"\D", written, maxsplit=2)[:2]
-    unit = table.units["min"]
-    gender = unit.gender or gender_of_forms(unit.forms, table)
-    said = say_counted(Numeral(str(int(minutes)), ""), unit.forms, gender, table)
-    end = unit_end(cursor, 1, table)
-    return Verbalization((Piece(f"{said} {table.number_words.cardinal(int(seconds))}", start, end),), end)
 
 
 def _clock(written: str, table: LanguageTable, hour_alone: bool) -> tuple[str, str | None, bool] | None:

@@ -45,7 +45,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return letter
     if (joined := _JOINED.fullmatch(token.core)) is not None:
         return _joined(joined, cursor, table)
-    name = _month_of_two(cursor, table) or _name(token, table)
+    name = _month_of_two(cursor, table) or _in_full(token.core, table)
     if name is None or (token.suffix not in _MARKS and token.core not in _ALWAYS) or _is_month(cursor, table):
         return None
     stopped = token.suffix.startswith(".")
@@ -73,12 +73,8 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
-def _name(token: Token, table: LanguageTable) -> str | None:
-    """The weekday that a token may be; those that begin with a small letter are written either way."""
-    return _in_full(token.core, table)
-
-
 def _in_full(core: str, table: LanguageTable) -> str | None:
+    """The weekday that a word may be; those that begin with a small letter are written either way."""
     names, small = table.dates.short_weekdays, core[:1].lower() + core[1:]
     capitals = core.isupper() and len(core) > len("Mo")
     core = core.capitalize() if capitals else core
@@ -129,7 +125,7 @@ def _month_of_two(cursor: TokenCursor, table: LanguageTable) -> str | None:
     months, core = table.dates.months, cursor.token().core.lower()
     if core not in months or core == table.dates.names[months[core] - 1] or "." not in cursor.token().suffix:
         return None
-    if _name(cursor.token(), table) and _DAY.fullmatch(cursor.token(1).core):
+    if _in_full(cursor.token().core, table) and _DAY.fullmatch(cursor.token(1).core):
         # "jeu. 5 mars – mar. 21 avr."
         return None
     sides = (cursor.token(1), cursor.token(2)), (cursor.previous(), cursor.previous(2))
@@ -227,22 +223,26 @@ def _heads_times(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
     if cursor.token().suffix == ".," and (
-        cursor.token(1).suffix.startswith(".") and _name(cursor.token(1), table)
+        cursor.token(1).suffix.startswith(".") and _in_full(cursor.token(1).core, table)
     ):
         # "seg., qua. e sex."
         return True
     listed = cursor.token().suffix == "," and _is_joiner(cursor.token(2))
-    if listed and _name(cursor.token(1), table) and _name(cursor.token(3), table):
+    if listed and _in_full(cursor.token(1).core, table) and _in_full(cursor.token(3).core, table):
         # "Mo, Mi und Fr"
         return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
-        if _is_joiner(joiner) and _name(other, table) and _is_sure(cursor.token(), other, joiner, table):
+        if (
+            _is_joiner(joiner)
+            and _in_full(other.core, table)
+            and _is_sure(cursor.token(), other, joiner, table)
+        ):
             return True
     joiner, other = cursor.previous(), cursor.previous(2)
     return bool(
         _is_joiner(joiner)
-        and _name(other, table)
+        and _in_full(other.core, table)
         and other.suffix in ("", ".")
         and _is_sure(cursor.token(), other, joiner, table)
     )
@@ -321,7 +321,9 @@ def _goes_on(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
     """True for the stop of "nos vemos el vie. o ya" and "ok pour sam. ?", which ends no sentence."""
     token, following = cursor.token(), cursor.token(1)
     core = token.core
-    if core in _ALWAYS:
+    stopped = table.agreement.capitals and token.suffix == "." and name[0].isupper() and core[0].isupper()
+    if core in _ALWAYS or (stopped and following.core[:1].islower() and following.core not in ("u", "und")):
+        # "Do. wieder", but "So. u. Feiert."
         return True
     if core.lower() in _OTHER_WORDS or len(core) < len("lun") or (name[0].isupper() and core[0].islower()):
         return False

@@ -6,6 +6,7 @@ import functools
 import itertools
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
 from kani.text.normalizer.rules.acronyms import capitals_pieces, letter_name
@@ -29,13 +30,7 @@ _HYPHENED = re.compile(
 )
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _MOST_GROUPS = 8
-_VERSIONED = frozenset(
-    """iOS iPadOS macOS Android Python Java PHP Node Windows Ubuntu Debian Linux Chrome Firefox Build Version
-    Kernel Web Bluetooth Office Excel Django Rails Swift Kotlin Docker Kubernetes PyTorch TensorFlow NumPy
-    Pandas Flask React Angular Vue Ruby Perl Rust Go Node.js Next.js Laravel Spring Gradle Maven MySQL
-    Postgres PostgreSQL Redis Nginx CUDA GCC LLVM Blender Unity Godot Fedora Mint pip npm numpy torch python
-    node php java""".split()
-)
+_VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
 _ENDING = re.compile(r"(\d{1,4}(?:,\d{1,2})?)(-?)([^\W\d_]\S*)")
