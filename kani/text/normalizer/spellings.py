@@ -75,8 +75,9 @@ Spelling = tuple[str, str | LazyPattern, Becomes]
 def _of_file() -> Iterator[Spelling]:
     """The rows of ``spellings.toml``, without code."""
     file = read_table_file(Path(__file__).with_name("spellings.toml"))
+    parts = file.section("parts").all_texts()
     for languages in file.key_names():
-        for written, becomes in file.section(languages).patterns():
+        for written, becomes in file.section(languages).patterns(parts):
             yield languages.replace("all", ""), written, becomes
 
 

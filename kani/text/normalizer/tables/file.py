@@ -115,12 +115,18 @@ class TableSection:
         """The lines that were not read yet, all of them texts; with ``names``, templates."""
         return {key: self.template(key, *names) if names else self.text(key) for key in self.key_names()}
 
-    def patterns(self) -> tuple[tuple[LazyPattern, str], ...]:
-        """The lines, all of them: patterns, and what is written instead of what they match."""
+    def patterns(self, parts: Mapping[str, str] | None = None) -> tuple[tuple[LazyPattern, str], ...]:
+        """The lines, all of them: patterns, and what is written instead of what they match.
+
+        parts: what names in braces stand for in the patterns.
+        """
         found = []
         for written, becomes in self.all_texts().items():
             try:
-                found.append((LazyPattern(written), becomes))
+                whole = re.sub(r"\{([a-z]+)\}", lambda name: (parts or {})[name[1]], written)
+                found.append((LazyPattern(whole), becomes))
+            except KeyError as error:
+                raise self.error(written, f"has an unknown part: {error}") from None
             except re.error as error:
                 raise self.error(written, f"is no pattern: {error}") from None
         return tuple(found)
