@@ -18,11 +18,11 @@ LINES = {
     "kani/cli": 2_600,
     "kani/composition": 1_715,
     "kani/core": 14_295,
-    "kani/engines": 29_000,
+    "kani/engines": 28_358,
     "kani/library": 1_160,
     "kani/protocols": 22_575,
     "kani/ray": 790,
-    "kani/runtime": 3_864,
+    "kani/runtime": 3_833,
     "kani/server": 4_730,
     "kani/text": 18_943,
     "tests": 70_000,
@@ -88,7 +88,7 @@ kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.ext
 kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
     kani.runtime.child_process kani.text.languages
 kani/engines: kani.core kani.text PLUGIN
-kani/engines/registry.py: kani.engines.remote.processes kani.engines.restarts PLUGIN CONTRACT
+kani/engines/registry.py: kani.engines.remote.processes kani.engines.pool_metrics PLUGIN CONTRACT
 kani/engines/remote: kani.engines.remote kani.engines.pool_metrics PLUGIN BELOW_ENGINES
 kani/engines/worker: kani.engines.worker kani.engines.packages kani.engines.registry kani.engines.remote
     BELOW_ENGINES
