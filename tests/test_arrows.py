@@ -16,18 +16,18 @@ MOST_MODULES = 15
 LINES = {
     "kani/books": 1_776,
     "kani/cli": 2_594,
-    "kani/composition": 1_714,
+    "kani/composition": 1_713,
     "kani/core": 13_950,
-    "kani/engines": 28_584,
+    "kani/engines": 28_346,
     "kani/library": 1_160,
-    "kani/protocols": 22_048,
+    "kani/protocols": 22_044,
     "kani/ray": 748,
-    "kani/runtime": 3_856,
-    "kani/server": 4_709,
+    "kani/runtime": 3_833,
+    "kani/server": 4_697,
     "kani/text": 18_932,
     "tests": 69_983,
     "benchmarks": 8_970,
-    "tools": 4_244,
+    "tools": 4_238,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""
@@ -88,7 +88,7 @@ kani/protocols/openai/realtime/webrtc: kani.core kani.protocols kani.runtime.ext
 kani/protocols/books_api: kani.books kani.core kani.engines.plugin_settings kani.protocols
     kani.runtime.child_process kani.text.languages
 kani/engines: kani.core kani.text PLUGIN
-kani/engines/registry.py: kani.engines.remote.processes kani.engines.restarts PLUGIN CONTRACT
+kani/engines/registry.py: kani.engines.remote.processes kani.engines.pool_metrics PLUGIN CONTRACT
 kani/engines/remote: kani.engines.remote kani.engines.pool_metrics PLUGIN BELOW_ENGINES
 kani/engines/worker: kani.engines.worker kani.engines.packages kani.engines.registry kani.engines.remote
     BELOW_ENGINES

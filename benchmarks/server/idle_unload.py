@@ -24,7 +24,7 @@ from kani.composition.speech_service import build_engines, build_recognizer
 from kani.core.engine import BackgroundLoadingEngine, Engine, Unloadable
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.restarts import Restarts
+from kani.engines.pool_metrics import Restarts
 from kani.runtime.voice_detector import SAMPLE_RATE
 
 IDLE_S = 1.0

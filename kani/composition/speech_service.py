@@ -27,9 +27,8 @@ from kani.core.voices.catalogue import VoiceStore
 from kani.core.voices.recording_check import RecordingCheck
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.engines.plugin import Resources, found_engines, found_recognizers
-from kani.engines.pool_metrics import WorkerMetrics
+from kani.engines.pool_metrics import Restarts, WorkerMetrics
 from kani.engines.registry import Engines, Registry
-from kani.engines.restarts import Restarts
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector

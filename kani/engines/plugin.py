@@ -7,6 +7,7 @@ imported at each start, even for ``--help``: it imports the engine itself only i
 
 from __future__ import annotations
 
+import importlib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -232,3 +233,12 @@ def engine_names() -> tuple[str, ...]:
 def recognizer_names() -> tuple[str, ...]:
     """Return the names that ``--recognizer`` accepts."""
     return tuple(dict.fromkeys((*RECOGNIZER_NAMES, *found_recognizers().plugins)))
+
+
+def later(path: str) -> Callable[..., Any]:
+    """Return a function that calls another, ``module:function``, whose module is imported only then.
+
+    Descriptions of engines are imported at each start, and import nothing large.
+    """
+    module, _, name = path.partition(":")
+    return lambda *arguments: getattr(importlib.import_module(module), name)(*arguments)

@@ -83,7 +83,6 @@ def paired(value: Any) -> Any:
 
 
 def lower(value: Any) -> Any:
-    """Return a name in small letters."""
     return value.lower() if isinstance(value, str) else value
 
 

@@ -1,11 +1,11 @@
-"""Prometheus metrics of the workers that listen, by worker."""
+"""Prometheus metrics of the workers that listen, by worker, and of restarts of engines."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -24,7 +24,6 @@ class WorkerMetrics(Collector):
     """Reports the workers at each scrape; one that is gone leaves no series."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        """registry: holds the metrics."""
         self._engines: States = tuple
         self._recognizers: States = tuple
         registry.register(self)
@@ -59,3 +58,19 @@ class WorkerMetrics(Collector):
             usable.add_metric([state.replica], state.slots)
             recognitions.add_metric([state.replica], state.exchanges)
         yield from (slots, segments, usable, recognitions)
+
+
+class Restarts:
+    """Counts workers that were lost and reached again."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._restarts = Counter(
+            "kani_engine_restarts",
+            "Times that an engine's process was started, or its worker reached, again.",
+            ["engine"],
+            registry=registry,
+        )
+
+    def of(self, name: str) -> Callable[[], None]:
+        """Return the function that counts a restart of the engine or recogniser ``name``."""
+        return self._restarts.labels(name).inc

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pydantic import BaseModel
 
     from kani.engines.known_voices import KnownVoices
-    from kani.engines.restarts import Restarts
+    from kani.engines.pool_metrics import Restarts
 
 EMBEDDED = ("kokoro", "espeak")
 """Engines of ``auto``, in order of preference."""

@@ -22,19 +22,23 @@ _HIGHEST_MEL = 45.245640471924965  # of 8 kHz
 _LEAST_POWER, _DYNAMIC_RANGE = 1e-10, 8.0
 
 
+def mel_filters(bands: int) -> npt.NDArray[np.float32]:
+    """Return Slaney's triangles [bands, 201] for windows of 25 ms (16 kHz), all of the same area."""
+    mels = np.linspace(0, _HIGHEST_MEL, bands + 2)
+    logarithmic = 1000 * np.exp(_LOG_STEP * (mels - _LINEAR_MELS))
+    edges = np.where(mels < _LINEAR_MELS, _HZ_A_MEL * mels, logarithmic)
+    ramps = edges[:, None] - np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
+    widths = np.diff(edges)[:, None]
+    triangles = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
+    return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, None], np.float32)
+
+
 class MelFeatures:
     """Spectrograms of a number of bands. Thread-safe."""
 
     def __init__(self, bands: int) -> None:
         """bands: 80, or 128 as in Whisper large v3."""
-        mels = np.linspace(0, _HIGHEST_MEL, bands + 2)
-        logarithmic = 1000 * np.exp(_LOG_STEP * (mels - _LINEAR_MELS))
-        edges = np.where(mels < _LINEAR_MELS, _HZ_A_MEL * mels, logarithmic)
-        ramps = edges[:, None] - np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
-        widths = np.diff(edges)[:, None]
-        triangles = np.maximum(0, np.minimum(-ramps[:-2] / widths[:-1], ramps[2:] / widths[1:]))
-        # Each band has the same area.
-        self._filters = (triangles * (2 / (edges[2:] - edges[:-2]))[:, None]).astype(np.float32)
+        self._filters = mel_filters(bands)
 
     def __call__(self, samples: Samples, padding: int = HOP_SAMPLES) -> npt.NDArray[np.float32]:
         """Return the spectrogram [bands, columns] of mono audio (16 kHz).

@@ -30,11 +30,10 @@ from kani.engines.kokoro.network import parts_cache
 from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.network.parts import LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
-from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
 from kani.text.languages import primary
@@ -65,10 +64,8 @@ class GeneratorInputs:
     def __init__(self, parts: LoadPart) -> None:
         """parts: from ``parts_cache.load``."""
         self._voices = {voice.id: voice for voice in Voices().all}
-        self._statistics = StatisticsTable.shipped(list(self._voices))
-        self._speaker = WindowedSynthesizer(
-            SplitModel.on_onnxruntime(parts, threads=2), Voices(), self._statistics
-        )
+        statistics = StatisticsTable.shipped(list(self._voices))
+        self._speaker = WindowedSynthesizer(SplitModel.on_onnxruntime(parts, threads=2), Voices(), statistics)
 
     def of(self, voice: str, text: str) -> Window:
         """Compute the inputs of the sounding frames of ``text``, one sentence."""
@@ -76,11 +73,8 @@ class GeneratorInputs:
         say = phonemizer_for(EspeakClient.shared(), language)
         assert say is not None
         (utterance,) = split_utterances(text, say, ending=".")
-        prosody, features = self._speaker.predict(utterance.symbols, Segment(text, voice, language), Stop())
-        norms = NormAffine.from_statistics(features, self._statistics.predict(voice, prosody, features))
-        begin, end = voiced_frame_range(prosody)
-        spectra = features.source.spectra(begin, end, Stop())
-        return Window(features.features[:, :, 2 * begin : 2 * end], spectra, norms.scale, norms.shift)
+        stop, segment = Stop(), Segment(text, voice, language)
+        return self._speaker.prepare(utterance.symbols, segment, stop).sounding(stop)
 
     def text(self, voice: str, index: int) -> str:
         """One of the sentences of the voice's language."""

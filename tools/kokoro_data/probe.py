@@ -25,7 +25,7 @@ from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.decoder_checks import PROBE_FILE
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop
-from kani.engines.kokoro.network.parts import NormAffine, SplitModel
+from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
@@ -48,9 +48,9 @@ def probe(cache_dir: Path) -> dict[str, npt.NDArray[np.float16]]:
     say = phonemizer_for(EspeakClient.shared(), _LANGUAGE)
     assert say is not None
     (utterance,) = split_utterances(_TEXT, say, ending=".")
-    prosody, features = speaker.predict(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
-    norms = NormAffine.from_statistics(features, statistics.predict(_VOICE, prosody, features))
-    begin, _ = voiced_frame_range(prosody)
+    prepared = speaker.prepare(utterance.symbols, Segment(_TEXT, _VOICE, _LANGUAGE), Stop())
+    features, norms = prepared.features, prepared.norms
+    begin, _ = voiced_frame_range(prepared.prosody)
     begin += _SKIPPED - CONTEXT_FRAMES
     end = begin + _FRAMES + 2 * CONTEXT_FRAMES
     given = {

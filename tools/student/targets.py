@@ -50,7 +50,7 @@ class Teacher:
         read_model = partial(weights.load, weights.KOKORO, models_dir=None, cache_dir=cache_dir)
         voices = Voices()
         self._kokoro = WindowedSynthesizer(
-            load_split_model(read_model, "auto", cache_dir, threads).model,
+            load_split_model(read_model, "auto", cache_dir, threads),
             voices,
             StatisticsTable.shipped([one.id for one in voices.all]),
         )

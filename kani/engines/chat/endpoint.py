@@ -59,8 +59,6 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ChatSettings:
-    """Settings of a chat endpoint."""
-
     url: str  # base address, with its version: http://localhost:11434/v1
     model: str | None = None  # None: the only one that is listed
     api_key: str = field(default="", repr=False)

@@ -11,7 +11,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from kani.core.engine import Engine, EngineInfo
+from kani.core.engine import EngineInfo
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.elevenlabs import account, messages
@@ -20,8 +20,8 @@ from kani.engines.elevenlabs.audio_in import AudioReceiver
 from kani.engines.elevenlabs.connection import open_connection, send_and_receive
 from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.settings import UpstreamSettings
+from kani.engines.plugin import Resources
 from kani.engines.upstream.address import is_confidential
-from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.text.incremental_text import IncrementalText
@@ -40,18 +40,18 @@ logger = logging.getLogger(__name__)
 class ElevenLabsEngine(RelayEngine):
     """Speaks with an ElevenLabs account. Texts and voice ids leave this machine."""
 
+    SERVICE = ENGINE, "ElevenLabs"
     KEY = "ELEVEN_API_KEY"
 
     def __init__(
         self,
         settings: UpstreamSettings,
-        metrics: UpstreamMetrics,
-        fallback: Engine | None = None,
+        resources: Resources,
         *,
         timeout_s: float = 10.0,
     ) -> None:
         """timeout_s: longest silence of the service while something is due."""
-        super().__init__(metrics, fallback, messages.SAMPLE_RATE)
+        super().__init__(resources, messages.SAMPLE_RATE)
         self._settings = settings
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._timeout_s = timeout_s
@@ -70,16 +70,12 @@ class ElevenLabsEngine(RelayEngine):
         if urlsplit(self._settings.url).scheme == "https":
             self._tls = await asyncio.to_thread(ssl.create_default_context)
 
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """See ``Engine.synthesize``; a chunk for each message."""
-        async with SegmentText(segment) as text, aclosing(self._speak(segment, text)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        return self._speak(segment, SegmentText(segment))
 
-    async def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
-        async with SegmentText(segment, text) as sent, aclosing(self._speak(segment, sent)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+    def stream(self, segment: Segment, text: IncrementalText) -> AsyncGenerator[SpeechChunk, None]:
+        return self._speak(segment, SegmentText(segment, text))
 
     def _speak(self, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
         return self._relay(segment, text, lambda: self._stream(segment, text))

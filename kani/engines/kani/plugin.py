@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from kani.engines.kani.settings import KaniSettings
-from kani.engines.plugin import EnginePlugin, Resources
+from kani.engines.plugin import EnginePlugin, Resources, later
 
 _DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 """Libraries of CUDA's driver, on Linux and on Windows."""
@@ -26,17 +25,6 @@ def cuda_device_count() -> int:
     return 0
 
 
-if TYPE_CHECKING:
-    from kani.engines.kani.engine import KaniEngine
-
-
-def build(settings: KaniSettings, resources: Resources) -> KaniEngine:
-    """Build the engine; torch is imported by its start."""
-    from kani.engines.kani.engine import KaniEngine
-
-    return KaniEngine(settings, resources)
-
-
 def joins(settings: KaniSettings, resources: Resources) -> tuple[KaniSettings, Resources] | None:
     """Run on a CUDA device, never on the CPU: there it would be slower than the voice that it replaces."""
     if not cuda_device_count():
@@ -44,4 +32,4 @@ def joins(settings: KaniSettings, resources: Resources) -> tuple[KaniSettings, R
     return settings, replace(resources, device="cuda" if resources.device == "auto" else resources.device)
 
 
-ENGINE = EnginePlugin("kani", KaniSettings, build, joins=joins)
+ENGINE = EnginePlugin("kani", KaniSettings, later("kani.engines.kani.engine:KaniEngine"), joins=joins)

@@ -31,14 +31,18 @@ from kani.engines.kokoro.network.decoder_choice import load_split_model
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
+from kani.engines.kokoro.pieces import PreparingSynthesizer
 from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speech_cost import SpeechCost, begins_late, real_time_streams
-from kani.engines.kokoro.student.choice import engine_of_students, light_voices
-from kani.engines.kokoro.student.loading import load_students
-from kani.engines.kokoro.student.synthesizer import StudentSynthesizer
-from kani.engines.kokoro.synthesizer import PreparingSynthesizer, WindowedSynthesizer
+from kani.engines.kokoro.student.synthesizer import (
+    StudentSynthesizer,
+    engine_of_students,
+    light_voices,
+    load_students,
+)
+from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import reader_for, spoken_languages
@@ -139,13 +143,11 @@ class KokoroEngine(Described):
             places = find_places(
                 dict(self._settings.models), resources.cache_dir / ENGINE, may_fetch=resources.may_fetch
             )
-            chosen = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
+            model = load_split_model(read_model, self._settings.decoder, resources.cache_dir, self._threads)
             self._espeak = espeak.result()
             self._checkpoints = load_checkpoints(
                 places,
-                Kokoro(
-                    self._espeak, self._voices, chosen.model, read_model, resources.cache_dir, self._threads
-                ),
+                Kokoro(self._espeak, self._voices, model, read_model, resources.cache_dir, self._threads),
                 imitated={*DEFAULT_VOICES, *self._settings.accented},
             )
         except ModelFailed as error:
@@ -153,9 +155,9 @@ class KokoroEngine(Described):
                 f"onnxruntime {onnxruntime.__version__} cannot load Kokoro's model: "
                 + install_command("", "requirements.txt", "onnxruntime")
             ) from error
-        self._model = chosen.model
+        self._model = model
         statistics = StatisticsTable.shipped([voice.id for voice in self._voices.all])
-        self._synthesizer = WindowedSynthesizer(chosen.model, self._voices, statistics)
+        self._synthesizer = WindowedSynthesizer(model, self._voices, statistics)
         surrogate = Surrogate([voice.id for voice in self._voices.mixed])
         self._placer = VoicePlacer(self._voices, surrogate, SpeakerEncoder())
         self._refiner = Refiner(self._placer, self._synthesizer, self._voices)
@@ -182,10 +184,10 @@ class KokoroEngine(Described):
             reads_by_espeak=True,
             emphasizes=True,
             light=light_voices(self._students.facts, always=student == "always") if self._students else None,
-            decoder=chosen.model.decoder.name,
-            slow_decoder_reason=chosen.slow_decoder_reason,
+            decoder=model.decoder.name,
+            slow_decoder_reason=model.decoder.slow_reason,
         )
-        self._info = with_checkpoints(info, self._checkpoints.files)
+        self._info = with_checkpoints(info, [each.files for each in self._checkpoints.all])
 
     def _load_students(self) -> StudentSynthesizer:
         """Load the students; where nothing else is to be loaded, they are the whole engine."""
@@ -210,7 +212,8 @@ class KokoroEngine(Described):
         return self._voices.gain(self._synthesizer_of(segment).voice_of(segment))
 
     async def stop(self) -> None:
-        self._checkpoints.end()
+        for calibration in self._checkpoints.calibrations:
+            calibration.end()
         await self._cost.stop()
         await asyncio.to_thread(self._pool.shutdown)
         if self._model is not None:
@@ -262,7 +265,7 @@ class KokoroEngine(Described):
         async with aclosing(self._embeddings(steps, Stop(), time.monotonic())) as embeddings:
             return await anext(embeddings)
 
-    async def refine(
+    def refine(
         self, recording: Recording, embedding: Embedding, language: str
     ) -> AsyncGenerator[Embedding, None]:
         """See ``CloningEngine.refine``.
@@ -275,9 +278,7 @@ class KokoroEngine(Described):
             language, reader = borrowed, self._reader(borrowed)
         stop = Stop()
         steps = self._refiner.refine(recording, embedding, language, reader, stop)
-        async with aclosing(self._embeddings(steps, stop, math.inf)) as embeddings:
-            async for better in embeddings:
-                yield better
+        return self._embeddings(steps, stop, math.inf)
 
     async def _embeddings(
         self, steps: Iterator[Embedding | None], stop: Stop, deadline: float

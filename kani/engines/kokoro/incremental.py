@@ -14,8 +14,7 @@ from dataclasses import replace
 from kani.core.playback import Playback
 from kani.core.types import Pronunciation, Segment, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import Stop
-from kani.engines.kokoro.pieces import Pieces
-from kani.engines.kokoro.synthesizer import PreparingSynthesizer
+from kani.engines.kokoro.pieces import Pieces, PreparingSynthesizer
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TimedAudio, speech_chunk

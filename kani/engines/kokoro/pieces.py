@@ -12,8 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from kani.core.types import Emphasis, Samples, Segment
-from kani.engines.kokoro.lead_in import with_beginning
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
+from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, RenderedUtterance, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pitch_control import emphasized_symbols
 from kani.engines.kokoro.text.phonemes import Utterance
@@ -25,6 +25,7 @@ from kani.engines.kokoro.timing import (
     voiced_frame_range,
     word_boundary,
 )
+from kani.engines.kokoro.voice_mix import VoiceOrMix
 from kani.engines.kokoro.windows import OPENING_RATE, first_words, prediction_steps
 
 _FADE = round(0.005 * SAMPLE_RATE)
@@ -88,8 +89,8 @@ class PredictionSpeed:
             self.symbol_s = min(self.symbol_s or math.inf, seconds / symbols)
 
 
-class Preparing(ABC):
-    """Prepares utterances: Kokoro, or a student of one of its voices."""
+class PreparingSynthesizer(ABC):
+    """Predicts the prosody of an utterance, then decodes it piece by piece: Kokoro, or a student."""
 
     def __init__(self) -> None:
         self.speed = PredictionSpeed()  # speed of the predictions so far, of all segments
@@ -103,6 +104,39 @@ class Preparing(ABC):
         Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and ModelFailed.
         """
 
+    @abstractmethod
+    def voice_of(self, segment: Segment) -> VoiceOrMix:
+        """Return the voice or mix that speaks a segment. Raises UnknownVoice and InvalidRequest."""
+
+    def synthesize(
+        self,
+        utterance: Utterance,
+        segment: Segment,
+        stop: Stop,
+        *,
+        trailing_silence_s: float = TRAILING_SILENCE_S,
+        in_steps: bool = True,
+    ) -> Iterator[TimedAudio]:
+        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
+
+        A piece for each window; one for all of an utterance with a lead-in. trailing_silence_s: silence kept
+        at most after the speech; in_steps: predict the prosody of the first words first where possible, so
+        that sound begins sooner. Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and
+        ModelFailed.
+        """
+        lead = lead_in(utterance, segment.language)
+        if not lead:
+            pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
+            yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
+            return
+        manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
+        prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
+        frames = prepared.prosody.frames
+        whole = RenderedUtterance(prepared.decode(0, int(frames.sum()), stop), frames)
+        rendering = cut_lead_in(whole, lead)
+        timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
+        yield timeline.feed(rendering.samples, last=True)
+
 
 @dataclass(eq=False)
 class Pieces:
@@ -113,7 +147,7 @@ class Pieces:
     (the idea of WSOLA, Verhelst and Roelands 1993).
     """
 
-    synthesizer: Preparing
+    synthesizer: PreparingSynthesizer
     segment: Segment  # voice, speed and prosody
     _: KW_ONLY
     min_symbols: int = 0  # see ``Manner``

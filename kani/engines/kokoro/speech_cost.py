@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from kani.core.errors import EngineFailed
@@ -102,12 +103,13 @@ class SpeechCost:
         # The lesser one: what else the process computes meanwhile is counted too.
         self._cost = min([await self._sample(synthesizer) for _ in range(2)])
         self._report(self._cost, self._checkpoint_cost)
-        voices = checkpoints.measure()
+        voices = chain.from_iterable(each.measure() for each in checkpoints.all)
         while await self._run_step(partial(next, voices, None), stop, self._scheduler.slot()):
             pass
-        await asyncio.to_thread(checkpoints.calibrate)
-        for checkpoint in checkpoints.synthesizers:
-            costs = [await self._sample(checkpoint) for _ in range(2)]
+        for calibration in checkpoints.calibrations:
+            await asyncio.to_thread(calibration.make)
+        for checkpoint in checkpoints.all:
+            costs = [await self._sample(checkpoint.synthesizer) for _ in range(2)]
             self._checkpoint_cost = max(self._checkpoint_cost, min(costs))
             self._report(self._cost, self._checkpoint_cost)
         self._measuring_again = asyncio.create_task(self._measure_again(synthesizer))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,9 +13,10 @@ from typing_extensions import override
 from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.cloning.voice_embedding import LANGUAGES, mix_from_embedding, mix_language
-from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_rise
+from kani.engines.kokoro.lead_in import with_rise
+from kani.engines.kokoro.network.decoder import Window
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
-from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, RenderedUtterance, Stop
+from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import (
     Features,
     NormAffine,
@@ -24,10 +24,9 @@ from kani.engines.kokoro.network.parts import (
     PredictedProsody,
     SplitModel,
 )
-from kani.engines.kokoro.pieces import WHOLE, Manner, Pieces, PreparedUtterance, Preparing
-from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize, emphasized_symbols
-from kani.engines.kokoro.text.phonemes import Utterance
-from kani.engines.kokoro.timing import TRAILING_SILENCE_S, TimedAudio, Timeline, voiced_frame_range
+from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
+from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize
+from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, StyleTables, Voices
 from kani.engines.kokoro.windows import windows
@@ -37,43 +36,6 @@ from kani.text.languages import primary
 _POWER_LUFS = -5.4
 
 _MEASURED_SYMBOLS = "ðə bˈeɪkɚɹ ɑːn ˌaʊɚ skwˈɛɹ ˈoʊpənz hɪz ʃˈɑːp lˈɔŋ bᵻfˌoːɹ ðə sˈʌn."
-
-
-class PreparingSynthesizer(Preparing):
-    """Predicts the prosody of the utterance, then decodes it piece by piece."""
-
-    @abstractmethod
-    def voice_of(self, segment: Segment) -> VoiceOrMix:
-        """Return the voice or mix that speaks a segment. Raises UnknownVoice and InvalidRequest."""
-
-    def synthesize(
-        self,
-        utterance: Utterance,
-        segment: Segment,
-        stop: Stop,
-        *,
-        trailing_silence_s: float = TRAILING_SILENCE_S,
-        in_steps: bool = True,
-    ) -> Iterator[TimedAudio]:
-        """Speak ``utterance`` with the voice, speed and prosody of ``segment``; its text is not used.
-
-        A piece for each window; one for all of an utterance with a lead-in. trailing_silence_s: silence kept
-        at most after the speech; in_steps: predict the prosody of the first words first where possible, so
-        that sound begins sooner. Raises UnknownVoice, InvalidRequest for an unusable embedding, Stopped and
-        ModelFailed.
-        """
-        lead = lead_in(utterance, segment.language)
-        if not lead:
-            pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
-            yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
-            return
-        manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
-        prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
-        frames = prepared.prosody.frames
-        whole = RenderedUtterance(prepared.decode(0, int(frames.sum()), stop), frames)
-        rendering = cut_lead_in(whole, lead)
-        timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
-        yield timeline.feed(rendering.samples, last=True)
 
 
 class NetworkSynthesizer(PreparingSynthesizer):
@@ -92,28 +54,8 @@ class NetworkSynthesizer(PreparingSynthesizer):
         self._statistics = statistics
 
     @override
-    def prepare(
-        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
-    ) -> PreparedUtterance:
-        """Predict as ``Preparing`` does; the timbre is that of the norms' statistics."""
-        voice = self.voice_of(segment)
-        prosody, features = self.predict(symbols, segment, stop, manner)
-        if isinstance(manner.like, PreparedWindows):
-            statistics = manner.like.statistics
-        else:
-            statistics = self.predict_statistics(voice, prosody, features)
-        norms = NormAffine.from_statistics(features, statistics)
-        return PreparedWindows(
-            self.model, prosody, self._statistics.level(voice), features, statistics, norms
-        )
-
-    def voice_of(self, segment: Segment) -> VoiceOrMix:
-        return voice_or_mix(segment.voice)
-
-    def predict(
-        self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE
-    ) -> tuple[PredictedProsody, Features]:
-        """Predict an utterance's prosody and features, with the segment's pitch and emphases applied."""
+    def prepare(self, symbols: str, segment: Segment, stop: Stop, manner: Manner = WHOLE) -> PreparedWindows:
+        """Predict as ``PreparingSynthesizer`` does; the timbre is that of the norms' statistics."""
         voice = self.voice_of(segment)
         style = self._styles.style(voice, max(len(symbols), manner.min_symbols))
         begun = time.perf_counter()
@@ -125,12 +67,17 @@ class NetworkSynthesizer(PreparingSynthesizer):
         prosody = with_rise(prosody, symbols, segment.language)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)
-        return prosody, features
+        if isinstance(manner.like, PreparedWindows):
+            statistics = manner.like.statistics
+        else:
+            statistics = self._statistics.predict(voice, prosody, features)
+        norms = NormAffine.from_statistics(features, statistics)
+        return PreparedWindows(
+            self.model, prosody, self._statistics.level(voice), features, statistics, norms
+        )
 
-    def predict_statistics(
-        self, voice: VoiceOrMix, prosody: PredictedProsody, features: Features
-    ) -> NormStatistics:
-        return self._statistics.predict(voice, prosody, features)
+    def voice_of(self, segment: Segment) -> VoiceOrMix:
+        return voice_or_mix(segment.voice)
 
     def gain(self, segment: Segment) -> float:
         """Return the factor that gives a voice without a measured loudness about the level of all voices."""
@@ -188,6 +135,14 @@ class PreparedWindows:
         samples = self.model.decode_window(self.features, self.norms, first, end, stop)
         return amplified(samples, self.prosody, first)
 
+    def sounding(self, stop: Stop) -> Window:
+        """Return the generator's input for the frames that sound, without any context."""
+        begin, end = voiced_frame_range(self.prosody)
+        spectra = self.features.source.spectra(begin, end, stop)
+        # A copy, so that the rest can be freed.
+        features = np.ascontiguousarray(self.features.features[:, :, 2 * begin : 2 * end])
+        return Window(features, spectra, self.norms.scale, self.norms.shift)
+
     def after(self, spoken: PreparedUtterance, end: int, begin: int) -> PreparedUtterance:
         """Return the utterance itself: its features are of all its words."""
         return self
@@ -195,10 +150,7 @@ class PreparedWindows:
 
 def sample_steps(synthesizer: NetworkSynthesizer, stop: Stop) -> Iterator[float]:
     """Speak a sentence as a client's is spoken; yields the seconds of audio that each step made."""
-    symbols, segment = synthesizer.sample
-    prosody, features = synthesizer.predict(symbols, segment, stop)
-    statistics = synthesizer.predict_statistics(segment.voice, prosody, features)
-    norms = NormAffine.from_statistics(features, statistics)
+    prepared = synthesizer.prepare(*synthesizer.sample, stop)
     yield 0.0
-    for first, end in windows(*voiced_frame_range(prosody)):
-        yield len(synthesizer.model.decode_window(features, norms, first, end, stop)) / SAMPLE_RATE
+    for first, end in prepared.windows(*voiced_frame_range(prepared.prosody)):
+        yield len(prepared.decode(first, end, stop)) / SAMPLE_RATE

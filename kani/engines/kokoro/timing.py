@@ -57,7 +57,6 @@ class TimedWord:
     character_starts: tuple[float, ...]  # seconds at which each of its characters begins
 
     def shifted(self, seconds: float) -> TimedWord:
-        """A copy that is ``seconds`` later."""
         starts = tuple(start + seconds for start in self.character_starts)
         return TimedWord(self.word, self.start_s + seconds, self.end_s + seconds, starts)
 
@@ -70,7 +69,6 @@ class TimedAudio:
     words: tuple[TimedWord, ...]
 
     def joined(self, following: TimedAudio) -> TimedAudio:
-        """This piece and the next one, as one."""
         return TimedAudio(np.concatenate([self.samples, following.samples]), self.words + following.words)
 
 

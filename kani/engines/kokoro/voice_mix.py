@@ -33,7 +33,6 @@ class VoiceMix:
 
     @classmethod
     def from_voice(cls, voice: str) -> VoiceMix:
-        """A mix that is exactly one voice."""
         return cls(voice, ((voice, 1.0),))
 
     @classmethod

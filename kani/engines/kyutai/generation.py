@@ -22,8 +22,6 @@ PADDING_BETWEEN = 1
 
 @dataclass(frozen=True, slots=True)
 class Manner:
-    """Options of one text's speech."""
-
     seed: int
     temperature: float
     guidance: float  # coefficient of a second pass without text and voice; 1 for none

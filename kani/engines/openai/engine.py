@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
 
 import httpx
 
 from kani.core.audio.pcm import Pcm16Stream
-from kani.core.engine import Engine, EngineInfo
+from kani.core.engine import EngineInfo
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Segment, SpeechChunk, Voice
 from kani.engines.openai.service import (
@@ -22,7 +21,6 @@ from kani.engines.openai.service import (
 )
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
-from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
@@ -52,18 +50,17 @@ _PCM = (
 class OpenAIEngine(RelayEngine):
     """Speaks by another server. Texts leave this process; tempo, times and prosody are made here."""
 
+    SERVICE = "upstream", "the upstream server"
     KEY = "KANI_UPSTREAM_KEY"
 
     def __init__(
         self,
         settings: OpenAIUpstreamSettings,
         resources: Resources,
-        metrics: UpstreamMetrics,
-        fallback: Engine | None = None,
         *,
         silence_s: float = SILENCE_S,
     ) -> None:
-        super().__init__(metrics, fallback, settings.sample_rate)
+        super().__init__(resources, settings.sample_rate)
         self._settings = settings
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
@@ -75,11 +72,8 @@ class OpenAIEngine(RelayEngine):
     async def _disconnect(self) -> None:
         await self._upstream.stop()
 
-    async def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
-        async with SegmentText(segment) as text:
-            async with aclosing(self._relay(segment, text, lambda: self._speak(segment))) as chunks:
-                async for chunk in chunks:
-                    yield chunk
+    def synthesize(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
+        return self._relay(segment, SegmentText(segment), lambda: self._speak(segment))
 
     async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""

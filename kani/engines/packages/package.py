@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import logging
 import sys
 from collections.abc import Callable, Mapping
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from pydantic import BaseModel
 
 from kani.core.errors import EngineFailed, EngineUnavailable
-from kani.engines.plugin import CURE, MODEL, RECOGNIZER_MODEL, Host, PackageWorker, Resources
+from kani.engines.plugin import CURE, MODEL, RECOGNIZER_MODEL, Host, PackageWorker, Resources, later
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import FETCH
 from kani.runtime.packages.checkpoint import fetched
@@ -104,15 +103,6 @@ class Package:
             return {CURE: cure, **self.find(settings, resources)}
         except CheckpointError as error:
             raise EngineUnavailable(f"{error}: {cure}") from error
-
-
-def later(path: str) -> Callable[..., Any]:
-    """Return a function that calls another, ``module:function``, whose module is imported only then.
-
-    Descriptions of engines are imported at each start, and import nothing large.
-    """
-    module, _, name = path.partition(":")
-    return lambda *arguments: getattr(importlib.import_module(module), name)(*arguments)
 
 
 class Packaged(Generic[Worker]):

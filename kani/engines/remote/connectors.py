@@ -30,16 +30,10 @@ class ChildWorker:
     """
 
     def __init__(
-        self,
-        launch: Launch,
-        changed: Callable[[Ready], None],
-        count: Callable[[], None],
-        *,
-        python: str = sys.executable,
+        self, launch: Launch, changed: Callable[[Ready], None], *, python: str = sys.executable
     ) -> None:
-        """count: called for each start but the first; python: interpreter of the worker's environment."""
+        """python: interpreter of the worker's environment."""
         self.name = f"the process of {launch.name}"
-        self._count = count
         self._launch = launch
         self._python = python
         self._changed = changed
@@ -84,9 +78,6 @@ class ChildWorker:
             if not hangs and code < 0:
                 connection.channel.reason = f"it was ended by signal {-code}"
 
-    def restarted(self) -> None:
-        self._count()
-
 
 class RemoteWorker:
     """Connects to a worker that listens on an address."""
@@ -110,9 +101,6 @@ class RemoteWorker:
 
     async def disconnect(self, connection: Connection) -> None:
         connection.channel.close("this server ends it")
-
-    def restarted(self) -> None:
-        """See ``Connector``; the worker's own service counts its starts."""
 
 
 async def _start(python: str, socket_number: int) -> subprocess.Popen[bytes]:

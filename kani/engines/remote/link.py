@@ -36,9 +36,6 @@ class Connector(Protocol):
     async def disconnect(self, connection: Connection) -> None:
         """Free everything of a connection; a child is ended."""
 
-    def restarted(self) -> None:
-        """Count a worker that was reached again."""
-
 
 class Workers(Protocol):
     """One worker or several of the same engine."""
@@ -59,10 +56,15 @@ class Workers(Protocol):
 class Link:
     """Holds the connection to one worker."""
 
-    def __init__(self, connector: Connector, moved: Callable[[], None] | None = None) -> None:
-        """moved: called whenever the connection has ended, or is there."""
+    def __init__(
+        self,
+        connector: Connector,
+        moved: Callable[[], None] = lambda: None,
+        restarted: Callable[[], None] = lambda: None,
+    ) -> None:
+        """moved: called whenever the connection has ended, or is there; restarted: when it is there again."""
         self._connector = connector
-        self._moved = moved
+        self._moved, self._restarted = moved, restarted
         self._connection: Connection | None = None
         self._changed = asyncio.Event()
         self._failures = 0
@@ -141,7 +143,7 @@ class Link:
             self._connection = connection
             self._change()
             if lost is not None:
-                self._connector.restarted()
+                self._restarted()
             log.info("%s is there%s", self._connector.name, " again" if lost is not None else "")
 
     async def _renew(self, pause_s: float) -> tuple[Connection, float]:
@@ -160,5 +162,4 @@ class Link:
     def _change(self) -> None:
         """Wake all that wait; each looks for itself."""
         self._changed.set()
-        if self._moved is not None:
-            self._moved()
+        self._moved()

@@ -100,15 +100,11 @@ class Cancel(_Message, tag=6):
 
 
 class Embed(_Message, tag=7):
-    """Compute a recording's embedding."""
-
     exchange: int
     recording: Recording
 
 
 class Refine(_Message, tag=8):
-    """Improve an embedding for a language."""
-
     exchange: int
     recording: Recording
     embedding: Embedding
@@ -116,16 +112,12 @@ class Refine(_Message, tag=8):
 
 
 class Recognize(_Message, tag=9):
-    """Recognise the audio that follows."""
-
     exchange: int
     language: str | None
     prompt: str = ""
 
 
 class Transcribe(_Message, tag=10):
-    """Transcribe the recording that follows."""
-
     exchange: int
     options: TranscriptionOptions
 
@@ -146,8 +138,6 @@ class Ping(_Message, tag=12):
 
 
 class Chunk(_Message, tag=32):
-    """Audio of a segment."""
-
     exchange: int
     samples: memoryview
     sample_rate: int
@@ -168,15 +158,11 @@ class Waiting(_Message, tag=33):
 
 
 class Embedded(_Message, tag=34):
-    """An embedding, or a better one."""
-
     exchange: int
     embedding: Embedding
 
 
 class Recognized(_Message, tag=35):
-    """One event of a recognition."""
-
     exchange: int
     word: RecognizedWord | None = None
     step: tuple[int, tuple[float, float, float, float], tuple[float, ...], bool] | None = None
@@ -194,8 +180,6 @@ class Recognized(_Message, tag=35):
 
 
 class Transcribed(_Message, tag=36):
-    """One segment of a transcript."""
-
     exchange: int
     segment: TranscribedSegment
 

@@ -41,8 +41,8 @@ def engine_in_process(
     count: called each time that it is started again; python: its interpreter.
     """
     engine = RemoteEngine(launch.name)
-    child = ChildWorker(launch, engine.changed, count, python=python)
-    engine.use(UnloadingLink(launch.name, Link(child)))
+    child = ChildWorker(launch, engine.changed, python=python)
+    engine.use(UnloadingLink(launch.name, Link(child, restarted=count)))
     return engine
 
 
@@ -51,8 +51,8 @@ def recognizer_in_process(
 ) -> Recognizer:
     """Return a recogniser in a process of its own; info: its description, if it is known already."""
     recognizer = RemoteRecognizer(info or replace(UNKNOWN, name=launch.name))
-    child = ChildWorker(launch, recognizer.changed, count, python=python)
-    recognizer.use(UnloadingLink(launch.name, Link(child)))
+    child = ChildWorker(launch, recognizer.changed, python=python)
+    recognizer.use(UnloadingLink(launch.name, Link(child, restarted=count)))
     return recognizer
 
 

@@ -7,8 +7,8 @@ from math import ceil
 from typing import Any
 
 from kani.core.errors import EngineUnavailable
-from kani.engines.packages.package import Package, later
-from kani.engines.plugin import RECOGNIZER_MODEL, RecognizerPlugin, Resources
+from kani.engines.packages.package import Package
+from kani.engines.plugin import RECOGNIZER_MODEL, RecognizerPlugin, Resources, later
 from kani.engines.plugin_settings import PluginSettings
 from kani.runtime.model_names import check_name, local_path
 from kani.runtime.packages.checkpoint import check_files

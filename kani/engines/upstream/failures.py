@@ -1,9 +1,11 @@
-"""A service's failures: the sentences for clients, and which of them may pass."""
+"""A service's failures: the sentences for clients, which of them may pass, and how many there were."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import ClassVar
+
+from prometheus_client import CollectorRegistry, Counter
 
 from kani.text import foreign
 
@@ -48,3 +50,28 @@ def redacted(text: object, key: str) -> str:
     """Return text fit for a log: on one line, without ``key``, at most ``MAX_DETAIL_CHARACTERS`` long."""
     shown = str(text).replace(key, "(the key)") if key else str(text)
     return " ".join(foreign.log_value(shown).split())[:MAX_DETAIL_CHARACTERS]
+
+
+class UpstreamMetrics:
+    """Counts failures of the service, and segments that the fallback engine spoke."""
+
+    def __init__(self, registry: CollectorRegistry, name: str, service: str) -> None:
+        """registry: holds the counters; name: in their names; service: its name for people."""
+        self.service = service
+        self._failures = Counter(
+            f"kani_{name}_failures", f"Failures of {service}.", ["code"], registry=registry
+        )
+        self._fallbacks = Counter(
+            f"kani_{name}_fallbacks",
+            f"Segments spoken by the fallback engine instead of {service}.",
+            ["engine"],
+            registry=registry,
+        )
+
+    def count_failure(self, code: str) -> None:
+        """Count a failure; ``code``: one of few, such as ``UpstreamFailed.metric_code``."""
+        self._failures.labels(code).inc()
+
+    def count_fallback(self, engine: str) -> None:
+        """Count a segment that ``engine`` spoke instead of the service."""
+        self._fallbacks.labels(engine).inc()

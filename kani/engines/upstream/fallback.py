@@ -12,8 +12,7 @@ from typing import cast
 from kani.core.audio.resampling import reframe
 from kani.core.engine import Engine, StreamingInputEngine
 from kani.core.types import Segment, SpeechChunk
-from kani.engines.plugin import Resources
-from kani.engines.upstream.metrics import UpstreamMetrics
+from kani.engines.upstream.failures import UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
 from kani.text.languages import primary
 
@@ -21,12 +20,6 @@ ACTIVE_S = 30.0
 """The service is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
 
 logger = logging.getLogger(__name__)
-
-
-def fallback_engine(resources: Resources) -> Engine | None:
-    """Build the engine that KANI_FALLBACK names; None for none. Raises EngineUnavailable."""
-    assert resources.host is not None  # its callers are built in the server's process
-    return None if resources.fallback == "none" else resources.host.engine(resources.fallback)
 
 
 class Fallback:

@@ -10,12 +10,12 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 from typing import ClassVar
 
-from kani.core.engine import BackgroundLoadingEngine, Described, Engine
+from kani.core.engine import BackgroundLoadingEngine, Described
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
-from kani.engines.upstream.failures import ServiceFailed
+from kani.engines.plugin import Resources
+from kani.engines.upstream.failures import ServiceFailed, UpstreamMetrics
 from kani.engines.upstream.fallback import Fallback
-from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
 from kani.runtime.cancelling import end_tasks
 
@@ -31,15 +31,20 @@ logger = logging.getLogger(__name__)
 class RelayEngine(Described, ABC):
     """An engine that has a service speak, or else its fallback engine."""
 
+    SERVICE: ClassVar[tuple[str, str]]  # the service in the names of metrics, and its name for people
     KEY: ClassVar[str]  # name of the setting with the service's key
 
-    def __init__(self, metrics: UpstreamMetrics, fallback: Engine | None, sample_rate: int) -> None:
-        """fallback: speaks, with its own voices, what fails at the service before its first audio.
-
-        It is started and stopped with this engine. sample_rate: of the service (hertz).
+    def __init__(self, resources: Resources, sample_rate: int) -> None:
+        """resources: its ``fallback`` speaks, with its own voices, what fails at the service before its first
+        audio; it is started and stopped with this engine. sample_rate: of the service (hertz). Raises
+        EngineUnavailable.
         """
-        self._metrics = metrics
-        self._fallback = None if fallback is None else Fallback(fallback, metrics, sample_rate)
+        host = resources.host
+        assert host is not None  # it is always built in the server's process
+        self._metrics = UpstreamMetrics(host.metrics, *self.SERVICE)
+        self._fallback: Fallback | None = None
+        if resources.fallback != "none":
+            self._fallback = Fallback(host.engine(resources.fallback), self._metrics, sample_rate)
         self._listing: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -107,30 +112,31 @@ class RelayEngine(Described, ABC):
         text: of the segment, complete or still written; attempt: speaks it by the service once, and raises
         ServiceFailed. Raises EngineFailed.
         """
-        fallback = self._fallback
-        if fallback is not None and not fallback.supports(segment.language):
-            fallback = None
-        delays = iter(RETRY_DELAYS_S)
-        while fallback is None or not fallback.active:
-            has_audio = False
-            try:
-                async with aclosing(attempt()) as chunks:
-                    async for chunk in chunks:
-                        has_audio = True
-                        yield chunk
-                return
-            except ServiceFailed as error:
-                self._metrics.count_failure(error.metric_code)
-                logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
-                delay_s = next(delays, None) if error.transient and not has_audio else None
-                if delay_s is None and (has_audio or fallback is None):
-                    raise EngineFailed(str(error), logged=True) from error
-                if delay_s is None and error.affects_all_requests and fallback is not None:
-                    fallback.activate()
-            if delay_s is None:
-                break
-            await asyncio.sleep(delay_s)
-        assert fallback is not None, "without a fallback engine the failure was raised"
-        async with aclosing(fallback.synthesize(segment, text)) as chunks:
-            async for chunk in chunks:
-                yield chunk
+        async with text:
+            fallback = self._fallback
+            if fallback is not None and not fallback.supports(segment.language):
+                fallback = None
+            delays = iter(RETRY_DELAYS_S)
+            while fallback is None or not fallback.active:
+                has_audio = False
+                try:
+                    async with aclosing(attempt()) as chunks:
+                        async for chunk in chunks:
+                            has_audio = True
+                            yield chunk
+                    return
+                except ServiceFailed as error:
+                    self._metrics.count_failure(error.metric_code)
+                    logger.warning("%s (%s; %s)", error, error.metric_code, error.detail)
+                    delay_s = next(delays, None) if error.transient and not has_audio else None
+                    if delay_s is None and (has_audio or fallback is None):
+                        raise EngineFailed(str(error), logged=True) from error
+                    if delay_s is None and error.affects_all_requests and fallback is not None:
+                        fallback.activate()
+                if delay_s is None:
+                    break
+                await asyncio.sleep(delay_s)
+            assert fallback is not None, "without a fallback engine the failure was raised"
+            async with aclosing(fallback.synthesize(segment, text)) as chunks:
+                async for chunk in chunks:
+                    yield chunk

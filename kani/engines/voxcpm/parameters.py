@@ -14,8 +14,6 @@ from kani.text import foreign
 
 
 class Parameters(msgspec.Struct, frozen=True):
-    """Options of a request that the model uses."""
-
     cfg_value: Annotated[float, Meta(ge=0.1, le=10.0)] = 2.0
     """Weight of the text and of the voice against free generation."""
     inference_timesteps: Annotated[int, Meta(ge=1, le=50)] = 10

@@ -21,8 +21,6 @@ MAX_SESSIONS = 256
 
 
 class Prompt(NamedTuple):
-    """A voice to speak with."""
-
     latents: Any
     """Latents of its audio: an array of a recording's embedding, or what the adapter kept of a segment."""
     text: str  # words of the audio, which the speech then continues; empty where they are not known

@@ -125,8 +125,6 @@ class SpeechExchange:
 
 
 class CloningExchange:
-    """Computes an embedding, or better ones."""
-
     def __init__(self, opening: Embed | Refine, engine: Engine, channel: Channel) -> None:
         self._opening = opening
         self._engine = cast(CloningEngine, engine)
@@ -148,8 +146,6 @@ class CloningExchange:
 
 
 class RecognitionExchange:
-    """Recognises or transcribes one stream of audio."""
-
     def __init__(self, opening: Recognize | Transcribe, recognizer: Recognizer, channel: Channel) -> None:
         self._opening = opening
         self._recognizer = recognizer

@@ -35,11 +35,9 @@ class AudioWindow:
 
     @property
     def duration_s(self) -> float:
-        """Length of the window in seconds."""
         return len(self.samples) / SAMPLE_RATE
 
     def append(self, samples: Samples) -> None:
-        """Add the next samples of the stream."""
         self.samples = np.concatenate([self.samples, samples])
 
     def drop_before(self, at_s: float) -> None:

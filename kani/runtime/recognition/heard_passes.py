@@ -45,7 +45,6 @@ class HeardStretches:
         self._scheduler: PassScheduler[PassResult] = PassScheduler(at_once)
 
     async def stop(self) -> None:
-        """End all passes."""
         await self._scheduler.stop()
 
     async def live(

@@ -42,7 +42,6 @@ class Hypothesis:
         self.sentence_ended = ends_turn(word.text)
 
     def take_undecided(self) -> tuple[TimedWord, ...]:
-        """Return the undecided words, and forget them."""
         words, self.undecided = self.undecided, ()
         return words
 
@@ -56,11 +55,9 @@ class Hypothesis:
         return end_s
 
     def forget_decided(self) -> None:
-        """Forget all decided words, as their audio is forgotten."""
         self._decided.clear()
         self._ends_s.clear()
 
     def clear(self) -> None:
-        """Forget all words, as their audio is forgotten."""
         self.forget_decided()
         self.undecided = ()

@@ -43,8 +43,6 @@ _LONG_REST_S = 1.0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunk:
-    """A stretch of speech."""
-
     start: int  # in samples of the recording
     samples: Samples  # 16 kHz
     voices: tuple[float, ...]  # probability of a voice in each ``CHUNK_SAMPLES``
@@ -140,7 +138,6 @@ class ChunkCutter:
     """Cuts the audio of one recording; keeps no more of it than one stretch and what was fed last."""
 
     def __init__(self, voices: RecordingVoices) -> None:
-        """voices: the voice detector."""
         self._detector = voices
         self._gate = SpeechGate()
         self._audio: Samples = np.zeros(0, np.float32)
@@ -210,7 +207,6 @@ class ChunkCutter:
         return chunk
 
     def _drop(self, frames: int) -> None:
-        """Forget the first frames of the kept audio."""
         if frames > 0:
             self._audio = self._audio[frames * CHUNK_SAMPLES :].copy()
             del self._voices[:frames]

@@ -52,12 +52,7 @@ class ScheduledStream(Generic[T]):
         asyncio.wrap_future(pool.submit(self._begin())).add_done_callback(self._ended)
 
     def _ended(self, job: asyncio.Future[T]) -> None:
-        error = job.exception()
-        if self._result is not None and not self._result.done():
-            if error is None:
-                self._result.set_result(job.result())
-            else:
-                self._result.set_exception(error)
+        _hand_over(job, self._result)
         self._scheduler._pass_ended()
 
 
@@ -85,13 +80,18 @@ class BackgroundPass(Generic[T]):
         asyncio.wrap_future(pool.submit(self._work)).add_done_callback(self._ended)
 
     def _ended(self, job: asyncio.Future[T]) -> None:
-        error = job.exception()
-        if not self.result.done():
-            if error is None:
-                self.result.set_result(job.result())
-            else:
-                self.result.set_exception(error)
+        _hand_over(job, self.result)
         self._scheduler._background_ended()
+
+
+def _hand_over(job: asyncio.Future[T], result: asyncio.Future[T] | None) -> None:
+    """Give a job's result or error to what waits for it."""
+    error = job.exception()
+    if result is not None and not result.done():
+        if error is None:
+            result.set_result(job.result())
+        else:
+            result.set_exception(error)
 
 
 class PassScheduler(Generic[T]):

@@ -178,7 +178,6 @@ class RecognitionStream:
         self._return_marks()
 
     def end(self) -> None:
-        """Accept no more audio."""
         self.audio_ended = True
         self._take_waiting()
         self._return_marks()
@@ -205,7 +204,6 @@ class RecognitionStream:
         )
 
     def finish_pass(self, result: PassResult) -> None:
-        """Take the result of the pass that is running."""
         if self.full:
             self._pace.pause()
         done, self._pass = self._pass, None

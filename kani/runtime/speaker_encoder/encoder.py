@@ -16,7 +16,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from zipfile import BadZipFile
 
@@ -25,6 +24,7 @@ import numpy.typing as npt
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Samples
+from kani.runtime.mel_features import mel_filters
 
 DATA_FILE = "speaker_encoder.npz"
 ORIGIN_FILE = "speaker_encoder.json"
@@ -42,6 +42,7 @@ Array = npt.NDArray[np.float32]
 
 # Mel spectrogram: samples of a transform and between two, and bands.
 _FFT, _HOP, _BANDS = 400, 160, 40
+_FILTERS = mel_filters(_BANDS)
 # Windows of the network: mel frames of one, and between the starts of two.
 _WINDOW = 160
 _STEP = round(SAMPLE_RATE / 1.3 / _HOP)
@@ -170,7 +171,7 @@ def mel_power(samples: Samples) -> Array:
     frames = np.lib.stride_tricks.sliding_window_view(padded, _FFT)[::_HOP]
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(_FFT) / _FFT)
     spectra = np.fft.rfft(frames * hann.astype(np.float32), axis=1)
-    return np.asarray((np.square(spectra.real) + np.square(spectra.imag)) @ _mel_bands().T, np.float32)
+    return np.asarray((np.square(spectra.real) + np.square(spectra.imag)) @ _FILTERS.T, np.float32)
 
 
 def _lstm(sequence: Array, inputs: Array, recurrent: Array, bias: Array) -> Array:
@@ -204,20 +205,6 @@ def _blocks(weights: Array) -> Array:
 
 def _sigmoid(values: Array) -> Array:
     return np.asarray(0.5 * np.tanh(0.5 * values) + 0.5)
-
-
-@cache
-def _mel_bands() -> Array:
-    """Return Slaney's triangles [40, 201], each of area 1: linear below 1 kHz, logarithmic above."""
-    linear, log_step = 200 / 3, np.log(6.4) / 27
-    top = 15 + np.log(SAMPLE_RATE / 2 / 1000) / log_step
-    mels = np.linspace(0, top, _BANDS + 2)
-    edges = np.where(mels < 15, mels * linear, 1000 * np.exp(log_step * (mels - 15)))
-    bins = np.arange(_FFT // 2 + 1) * SAMPLE_RATE / _FFT
-    widths = np.diff(edges)[:, np.newaxis]
-    slopes = edges[:, np.newaxis] - bins
-    triangles = np.maximum(0, np.minimum(-slopes[:-2] / widths[:-1], slopes[2:] / widths[1:]))
-    return np.asarray(triangles * (2 / (edges[2:] - edges[:-2]))[:, np.newaxis], np.float32)
 
 
 def _levelled(samples: Samples) -> Samples:

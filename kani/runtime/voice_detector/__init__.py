@@ -53,11 +53,9 @@ class VoiceDetector:
         )
 
     def stream(self) -> VoiceStream:
-        """Return the detector of a new stream."""
         return VoiceStream(self._session)
 
     def recording(self) -> RecordingVoices:
-        """Return the detector of a new recording."""
         return RecordingVoices(self._session)
 
     def probabilities(self, samples: Samples) -> npt.NDArray[np.float32]:

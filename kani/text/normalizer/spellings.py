@@ -111,7 +111,11 @@ SPELLINGS: tuple[Spelling, ...] = (
             ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
             ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
             ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
-            ("it", r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito|garanzia|gar\.|vincolo|vinc\.", "mesi"),
+            (
+                "it",
+                r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito|garanzia|gar\.|vincolo|vinc\.",
+                "mesi",
+            ),
         )
     ),
     *(

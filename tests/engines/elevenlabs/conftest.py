@@ -14,10 +14,10 @@ from kani.core.engine import Engine
 from kani.core.types import Boundary, Segment, SpeechChunk
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM
 from kani.text.segmenter import TextSegment
+from tests.engines.relaying import relaying
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, running
 from tests.support.patience import WITHIN_S
 
@@ -54,8 +54,7 @@ class Typing:
 def new_engine(
     settings: UpstreamSettings, fallback: Engine | None = None, registry: Any = None, timeout_s: float = 10.0
 ) -> ElevenLabsEngine:
-    metrics = UpstreamMetrics(registry or CollectorRegistry(), "elevenlabs", "ElevenLabs")
-    return ElevenLabsEngine(settings, metrics, fallback, timeout_s=timeout_s)
+    return ElevenLabsEngine(settings, relaying(fallback, registry), timeout_s=timeout_s)
 
 
 def account(**settings: Any) -> UpstreamSettings:

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
-from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +12,6 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
-from prometheus_client import CollectorRegistry
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
@@ -26,9 +24,9 @@ from kani.engines.openai.recognizer import OpenAIRecognizer
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
-from kani.engines.upstream.metrics import UpstreamMetrics
 from kani.runtime.voice_detector import CHUNK_SAMPLES
 from tests.engines.packages import life
+from tests.engines.relaying import relaying
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
 from tests.runtime.recognition.test_stream import ScriptedVoice
 from tests.support.patience import happens
@@ -94,15 +92,11 @@ async def site() -> AsyncIterator[Site]:
         yield running
 
 
-def metrics() -> UpstreamMetrics:
-    return UpstreamMetrics(CollectorRegistry(), "upstream", "the upstream server")
-
-
 def started(
     site: Site, fallback: Any = None, model: str | None = None, **given: Any
 ) -> AbstractAsyncContextManager[OpenAIEngine]:
-    settings, known = OpenAIUpstreamSettings(url=site.url("/v1"), **given), replace(RESOURCES, model=model)
-    return life.started(OpenAIEngine(settings, known, metrics(), fallback, silence_s=0.3))
+    settings = OpenAIUpstreamSettings(url=site.url("/v1"), **given)
+    return life.started(OpenAIEngine(settings, relaying(fallback, model=model), silence_s=0.3))
 
 
 def streamed(pieces: Iterable[bytes]) -> Answer:
@@ -222,7 +216,7 @@ async def test_settings_and_lists_describe_the_engine(site: Site) -> None:
 )
 async def test_settings_that_cannot_be_used(given: dict[str, Any], reason: str) -> None:
     for made in (
-        OpenAIEngine(OpenAIUpstreamSettings(**given), RESOURCES, metrics()),
+        OpenAIEngine(OpenAIUpstreamSettings(**given), relaying()),
         OpenAIRecognizer(OpenAIUpstreamSettings(**given), RESOURCES),
     ):
         with pytest.raises(EngineUnavailable, match=reason):

@@ -17,8 +17,8 @@ from kani.core.errors import EngineFailed
 from kani.core.types import Samples, Segment, SpeechChunk
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.plugin import Resources
+from kani.engines.pool_metrics import Restarts
 from kani.engines.registry import Registry
-from kani.engines.restarts import Restarts
 from tests.support.patience import WITHIN_S
 
 STAND_INS = Path(__file__).parent / "stand_ins"

@@ -103,7 +103,7 @@ async def test_adapter_that_cannot_load_says_why(tmp_path: Path, raises: str, re
 async def test_processes_of_a_package_end_with_its_worker(tmp_path: Path) -> None:
     """Also where the server was killed: it ends its workers' groups, and then cannot."""
     launch = Launch("stand_in", 20, "engine", {"forks": True}, Resources(tmp_path), package("Tone").adapter)
-    connector = ChildWorker(launch, lambda ready: None, lambda: None)
+    connector = ChildWorker(launch, lambda ready: None)
     connection = await connector.connect()
     (worker,) = workers()
     (forked,) = (one for one in worker.children() if "resource_tracker" not in " ".join(one.cmdline()))

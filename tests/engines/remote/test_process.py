@@ -15,11 +15,11 @@ from websockets.asyncio.client import connect
 from kani.core.errors import EngineFailed
 from kani.core.types import Segment
 from kani.engines.plugin import Resources
+from kani.engines.pool_metrics import Restarts
 from kani.engines.registry import Registry
 from kani.engines.remote.connection import Connection, WorkerLost
 from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
-from kani.engines.restarts import Restarts
 from tests.clients.kani.wire import receive, request, stream
 from tests.conftest import StartServer
 from tests.engines.packages.life import chunks_of, started, workers
@@ -118,7 +118,7 @@ async def starting(
     before = set(psutil.Process().children())
     path = "tests.engines.packages.stand_in:Tone"
     launch = Launch("stand_in", 20, "engine", {"waits": True}, Resources(folder), path)
-    connector = ChildWorker(launch, lambda ready: None, lambda: None)
+    connector = ChildWorker(launch, lambda ready: None)
     connecting = asyncio.create_task(connector.connect())
     try:
         await happens(lambda: (folder / "waits").exists())

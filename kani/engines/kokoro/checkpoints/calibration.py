@@ -11,20 +11,16 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
-import numpy as np
-
 from kani.core.types import Segment
 from kani.engines.kokoro.checkpoints.measured_statistics import Network
 from kani.engines.kokoro.checkpoints.parts import SOURCES
 from kani.engines.kokoro.litert.calibration.store import load_calibrated, read_window, written
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchive
+from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
 from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.decoder_checks import check_speech
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Stop
-from kani.engines.kokoro.network.parts import NormAffine
 from kani.engines.kokoro.synthesizer import NetworkSynthesizer
-from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voices import StyleTables
 from kani.runtime.build_cache import BuildFailed, ChildProcess
 
@@ -74,7 +70,7 @@ class Calibration:
             return
         stop = Stop()
         for symbols, segment in self._sayings:
-            self._sentences.append(self._spoken(symbols, segment, stop))
+            self._sentences.append(self._synthesizer.prepare(symbols, segment, stop).sounding(stop))
             yield True
 
     def make(self) -> None:
@@ -91,7 +87,9 @@ class Calibration:
         """Replace the model's generator; where that is impossible, the log has the reason."""
         try:
             archive = load_calibrated(self._key, source, self._name, self._network.cache_dir, self._child)
-            generator = self._checked(archive)
+            generator = LiteRtGenerator(archive, self._cores)
+            probe = read_window("probe", archive, CONTEXT_FRAMES)
+            check_speech(generator, probe, archive.array("probe.audio"))
         except (BuildFailed, DecoderUnavailable, ModelFailed) as error:
             if not self._child.ended:
                 logger.warning("Kokoro's fast decoder cannot speak %s: %s", self._name, error)
@@ -100,20 +98,3 @@ class Calibration:
             model.decoder = Decoder("litert", model.decoder.feature_decoder, generator)
             logger.info("Kokoro's fast decoder speaks %s", self._name)
         self._done = True
-
-    def _checked(self, archive: PackedArchive) -> LiteRtGenerator:
-        generator = LiteRtGenerator(archive, self._cores)
-        probe = read_window("probe", archive, CONTEXT_FRAMES)
-        check_speech(generator, probe, archive.array("probe.audio"))
-        return generator
-
-    def _spoken(self, symbols: str, segment: Segment, stop: Stop) -> Window:
-        voice = self._synthesizer.voice_of(segment)
-        prosody, features = self._synthesizer.predict(symbols, segment, stop)
-        statistics = self._synthesizer.predict_statistics(voice, prosody, features)
-        norms = NormAffine.from_statistics(features, statistics)
-        begin, end = voiced_frame_range(prosody)
-        spectra = features.source.spectra(begin, end, stop)
-        # A copy, so that the rest is freed.
-        kept = np.ascontiguousarray(features.features[:, :, 2 * begin : 2 * end])
-        return Window(kept, spectra, norms.scale, norms.shift)

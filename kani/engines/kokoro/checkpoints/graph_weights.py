@@ -61,12 +61,10 @@ def fill(graph: ModelProto, weights: Mapping[str, Array]) -> None:
 
 
 def weight_names(graph: ModelProto) -> frozenset[str]:
-    """Return the names of all weights that a graph needs."""
     return frozenset(weight for source in sources(graph).values() for weight in source.weights)
 
 
 def sources(graph: ModelProto) -> dict[str, Source]:
-    """Return the source of each constant that is a weight."""
     constants = {tensor.name for tensor in graph.graph.initializer}
     found: dict[str, Source] = {}
     for node in sorted(graph.graph.node, key=lambda node: len(node.name)):
@@ -82,7 +80,6 @@ def sources(graph: ModelProto) -> dict[str, Source]:
 
 
 def _of_node(node: NodeProto) -> Iterator[tuple[str, Source]]:
-    """Yield the weights of a product or a recurrent layer."""
     match node.op_type:
         case "Conv" | "ConvTranspose" if not node.input[1].endswith(_BASIS):
             yield node.input[1], Source((f"{module_of(node.name)}.weight",), np.asarray)

@@ -67,15 +67,11 @@ class Checkpoints:
         """
         self._by_language = by_language
         self._imitated = imitated
-        self._all = list(dict.fromkeys(by_language.values()))
+        self.all = list(dict.fromkeys(by_language.values()))
 
     @property
-    def files(self) -> list[CheckpointFiles]:
-        return [checkpoint.files for checkpoint in self._all]
-
-    @property
-    def synthesizers(self) -> list[NetworkSynthesizer]:
-        return [checkpoint.synthesizer for checkpoint in self._all]
+    def calibrations(self) -> list[Calibration]:
+        return [each.calibration for each in self.all if each.calibration is not None]
 
     def speaking(self, segment: Segment) -> Checkpoint | None:
         """Return the checkpoint that speaks a segment; None where Kokoro itself does."""
@@ -83,25 +79,6 @@ class Checkpoints:
         if segment.embedding is not None and language in self._imitated:
             return None
         return self._by_language.get(language)
-
-    def measure(self) -> Iterator[bool]:
-        """Measure all voices and speak for calibrations; yields True for each step. Raises ModelFailed."""
-        for checkpoint in self._all:
-            yield from checkpoint.measure()
-
-    def calibrate(self) -> None:
-        """Calibrate the fast decoder for each, after ``measure``; a minute or two if it is not done yet."""
-        for calibration in self._calibrations:
-            calibration.make()
-
-    def end(self) -> None:
-        """End the calibrations that are being made."""
-        for calibration in self._calibrations:
-            calibration.end()
-
-    @property
-    def _calibrations(self) -> list[Calibration]:
-        return [each.calibration for each in self._all if each.calibration is not None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,8 +30,6 @@ _FIELDS = ("mean", "log_variance", "sentence", "level", "log_f0")
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A network whose voices are measured."""
-
     model: SplitModel
     load_part: LoadPart
     sha256: str  # hash of its weights, as hexadecimal digits

@@ -73,8 +73,6 @@ def read_tensors(content: bytes) -> Any:
 
 
 class _Reader:
-    """Reads one archive."""
-
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
         self._sizes = {entry.filename: entry.file_size for entry in archive.infolist()}

@@ -25,8 +25,6 @@ _SEMITONES = 12 / np.log(2)
 
 @dataclass(frozen=True, slots=True)
 class PitchProfile:
-    """Median and spread of the F0 of speech."""
-
     log_f0: float  # median, in log hertz
     spread_semitones: float  # half the distance from the 16th to the 84th percentile
 

@@ -129,11 +129,9 @@ class VoicePlacer:
         return self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
 
     def timbre_from_weights(self, weights: Array) -> tuple[tuple[str, float], ...]:
-        """Convert the weights of the voices [V] to the timbre of a ``VoiceMix``."""
         return tuple((voice, float(weight)) for voice, weight in zip(self._all, weights, strict=True))
 
     def weights_from_mix(self, mix: VoiceMix) -> Array:
-        """Convert the timbre of a mix to the weights of the voices [V]."""
         timbre = dict(mix.timbre)
         return np.array([timbre.get(voice, 0.0) for voice in self._all])
 

@@ -36,8 +36,6 @@ _TEST_SENTENCES: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Trial:
-    """A mix that was synthesised and measured."""
-
     mix: VoiceMix
     measured: MeasuredSpeaker
     similarity: float  # cosine to the recording's embedding
@@ -103,7 +101,6 @@ class Refiner:
 
 
 def _corrected_pitch(best: _Trial, target: PitchProfile | None) -> VoiceMix:
-    """Correct the pitch shift of the best mix by the measured error of its F0."""
     if target is None or best.measured.pitch is None:
         return best.mix
     off = (target.log_f0 - best.measured.pitch.log_f0) / SEMITONE

@@ -65,5 +65,4 @@ class Surrogate:
         )
 
     def pitch(self, voice: str) -> PitchProfile:
-        """Measured F0 of a single voice."""
         return self._melodies[self._rows[voice]]

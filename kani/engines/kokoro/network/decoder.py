@@ -87,3 +87,4 @@ class Decoder:
     name: DecoderName
     feature_decoder: FeatureDecoder
     generator: Generator
+    slow_reason: str = ""  # reason why it is not the fastest one

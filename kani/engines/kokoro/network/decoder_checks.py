@@ -26,8 +26,6 @@ _SOURCE_DIGEST = "fe3410837628dc4b718097ab34291ed06a8024283b0793f3de2eed63759d92
 
 
 class SpectraSource(Protocol):
-    """Computes the harmonic source's spectra of any frames."""
-
     def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
         """Spectra of frames [first, end): [1, 22, 120 (end − first) + 1]."""
 

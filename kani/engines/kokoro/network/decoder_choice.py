@@ -6,8 +6,8 @@ import logging
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.kokoro.network import parts_cache
@@ -22,16 +22,9 @@ _SET_BY_USER = "set by KANI_KOKORO_DECODER (auto uses LiteRT where it runs)"
 logger = logging.getLogger(__name__)
 
 
-class ChosenModel(NamedTuple):
-    """The network with its decoder, and the reason why that is not the fastest one, or an empty string."""
-
-    model: SplitModel
-    slow_decoder_reason: str
-
-
 def load_split_model(
     read_model: Callable[[], bytes], decoder: str, cache_dir: Path, threads: int
-) -> ChosenModel:
+) -> SplitModel:
     """Load the network with a decoder: auto, onnx or litert.
 
     read_model: reads the published graph; cache_dir: folder of built files; threads: of one step. Raises
@@ -50,7 +43,7 @@ def load_split_model(
             ) from unavailable
         return _on_onnxruntime(read_model, cache_dir, threads, f"LiteRT's is unavailable: {unavailable}")
     logger.info("Kokoro decoder: litert (int8), loaded in %.1f s", time.monotonic() - begun)
-    return ChosenModel(model, "")
+    return model
 
 
 def _on_litert(read_model: Callable[[], bytes], cache_dir: Path, threads: int) -> SplitModel:
@@ -74,8 +67,9 @@ def _on_litert(read_model: Callable[[], bytes], cache_dir: Path, threads: int) -
 
 def _on_onnxruntime(
     read_model: Callable[[], bytes], cache_dir: Path, threads: int, reason: str
-) -> ChosenModel:
+) -> SplitModel:
     """Load the network with the published graph's decoder. Raises EngineUnavailable and ModelFailed."""
     model = SplitModel.on_onnxruntime(parts_cache.load(read_model(), cache_dir), threads)
     logger.info("Kokoro decoder: onnxruntime, %s", reason)
-    return ChosenModel(model, reason)
+    model.decoder = replace(model.decoder, slow_reason=reason)
+    return model

@@ -38,7 +38,6 @@ def dequantize(model: bytes) -> bytes:
 
 
 def to_float(opened: ModelProto) -> ModelProto:
-    """Convert the opened int8 export to float32."""
     constants = {tensor.name: tensor for tensor in opened.graph.initializer}
     scales = {node.output[1] for node in opened.graph.node if node.op_type == "DynamicQuantizeLinear"}
     # By name: several nodes may share a constant, as the encoder's layers do.

@@ -251,10 +251,10 @@ class Surgery:
         made = {output for node in kept for output in node.output} | self._constants.keys()
         if missing := sorted(needed - made):
             raise UnknownGraph(f"{name}: nothing makes {missing[0]}")
-        ends = (
+        inputs, outputs = (
             [helper.make_tensor_value_info(each, *_TYPES[each]) for each in one] for one in (takes, gives)
         )
-        graph = helper.make_graph(kept[::-1], name, *ends, constants)
+        graph = helper.make_graph(kept[::-1], name, inputs, outputs, constants)
         return bytes(helper.make_model(graph, **self._versions).SerializeToString())
 
 

@@ -33,8 +33,6 @@ _KEPT_MIXES = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VoiceStatistics:
-    """The mean statistics of one voice."""
-
     mean: Array  # of each channel of the norms [C]
     log_variance: Array  # [C]
     sentence: Array  # mean projection of the sentences they were recorded from [K]

@@ -67,7 +67,6 @@ class StudentFiles:
 
     @property
     def ships(self) -> bool:
-        """True for those that ship with the server."""
         return self.folder.parent == SHIPPED
 
     def check(self) -> None:
@@ -123,7 +122,6 @@ def _own(folder: Path) -> Iterable[StudentFiles]:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """List the students' folders in ``folder``, in the order of their names."""
     return sorted(file.parent for file in folder.glob(f"*/{ORIGIN_FILE}"))
 
 

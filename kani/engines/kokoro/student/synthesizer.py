@@ -1,26 +1,36 @@
-"""Speaks utterances by students: Kokoro's session code without what only Kokoro's network needs."""
+"""Students as an engine: loads them, describes them to the core, and speaks utterances by them.
+
+They speak by Kokoro's session code, without what only Kokoro's network needs.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from threading import Lock
 
 import numpy as np
 from typing_extensions import override
 
+from kani.core.engine import EngineInfo, LightVoices
 from kani.core.errors import UnknownVoice
-from kani.core.types import Samples, Segment
+from kani.core.types import Samples, Segment, Voice
 from kani.engines.kokoro.lead_in import with_rise
-from kani.engines.kokoro.network.onnx_model import Array, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance
-from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
-from kani.engines.kokoro.student.choice import default_voices
-from kani.engines.kokoro.student.files import StudentFiles
+from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
+from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, amplified, apply_pitch, emphasize
+from kani.engines.kokoro.student.files import (
+    StudentFacts,
+    StudentFiles,
+    find_students,
+    unusable,
+)
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import HOP
-from kani.engines.kokoro.synthesizer import PreparingSynthesizer
+from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
 from kani.text.languages import primary
 
 _GOES_ON = {
@@ -143,3 +153,100 @@ class PreparedByStudent:
             energy=followed(own.energy, other.energy),
         )
         return replace(self, prosody=prosody)
+
+
+_SYMBOLS = "ola, ola."
+"""Symbols that every language has."""
+
+_MOST_FRAMES = 200
+"""Frames of a symbol, 5 s: a longer one was not learned from speech."""
+
+
+def load_students(own: Path | None, voices: Sequence[Voice], threads: int) -> StudentSynthesizer:
+    """Find the students that ship, and those in the folders of ``own``; voices: Kokoro's.
+
+    Those that ship are loaded when they first speak, the others now. Raises EngineUnavailable for files that
+    are missing, broken or no student's.
+    """
+    students = find_students(own, voices)
+    for files in students:
+        if files.ships:
+            files.check()
+    loaded = [_load(files, threads) for files in students if not files.ships]
+    return StudentSynthesizer(students, loaded, threads)
+
+
+def _load(files: StudentFiles, threads: int) -> StudentModel:
+    try:
+        model = StudentModel(threads, files)
+        speaks = _speaks(model)
+    except (ModelFailed, ValueError, IndexError) as error:
+        # Arrays of other shapes are errors of numpy's.
+        raise unusable(files.folder, f"its graphs are not a student's ({error})") from error
+    if not speaks:
+        raise unusable(files.folder, "its graphs give no speech for a text")
+    return model
+
+
+def _speaks(model: StudentModel) -> bool:
+    """True if a text gets finite samples, as many as its durations say, and durations within bounds."""
+    prosody = model.predict(_SYMBOLS, 1.0, Stop())
+    durations = prosody.frames
+    if len(durations) != len(_SYMBOLS) + 2 or not 1 <= durations.min() <= durations.max() <= _MOST_FRAMES:
+        return False
+    frames = int(durations.sum())
+    curves = (1, 2 * frames)
+    if prosody.asr.shape[2] != 2 * frames or prosody.pitch.shape != curves or prosody.energy.shape != curves:
+        return False
+    samples = model.decode(prosody, 0, frames, Stop())
+    return len(samples) == frames * FRAME_SAMPLES and bool(np.isfinite(samples).all())
+
+
+STREAMS_A_CORE = 40
+"""Streams that students speak at once for each core. A second of audio takes it 0.01 processor seconds, a
+client's socket as much again, and the other half is left to Kokoro."""
+
+
+def student_slots() -> int:
+    """Number of streams that students speak at once on this machine; their speed is not measured."""
+    return STREAMS_A_CORE * (os.cpu_count() or 1)
+
+
+def light_voices(students: Sequence[StudentFacts], *, always: bool) -> LightVoices:
+    """Describe students beside Kokoro; always: they speak in every session."""
+    return LightVoices({each.voice: each.language for each in students}, student_slots(), always)
+
+
+def default_voices(students: Sequence[StudentFacts]) -> dict[str, str]:
+    """Return the voice of each language that ``students`` speak: Kokoro's default, or else the first."""
+    voices: dict[str, str] = {}
+    for each in students:
+        if each.voice == DEFAULT_VOICES.get(each.language):
+            voices[each.language] = each.voice
+        voices.setdefault(each.language, each.voice)
+    return voices
+
+
+def engine_of_students(
+    students: Sequence[StudentFacts], voices: Sequence[Voice], speed_range: tuple[float, float]
+) -> EngineInfo:
+    """Describe an engine that has students only; voices: Kokoro's."""
+    taught = {each.voice for each in students}
+    return EngineInfo(
+        name=ENGINE,
+        version="1.0 student",
+        sample_rate=SAMPLE_RATE,
+        voices=tuple(voice for voice in voices if voice.id in taught),
+        default_voices=default_voices(students),
+        max_concurrency=student_slots(),
+        slots_are_streams=True,
+        speed_range=speed_range,
+        streams_inside_segment=True,
+        pausable=True,
+        accepts_partial_text=True,
+        native_prosody=NATIVE_PROSODY_FIELDS,
+        accepts_ipa=True,
+        reads_by_espeak=True,
+        emphasizes=True,
+        decoder="student",
+    )

@@ -26,7 +26,7 @@ from kani.engines.kokoro.network.float_graph import to_float
 from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsRecorder
 from kani.engines.kokoro.network.onnx_model import Array, Stop
-from kani.engines.kokoro.network.parts import NormAffine, SplitModel
+from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.plugin import Resources
@@ -257,8 +257,8 @@ def speaking(engine: KokoroEngine) -> WindowedSynthesizer:
 
 
 def decoded(synthesizer: WindowedSynthesizer, decoders: list[Decoder]) -> list[Array]:
-    prosody, features = synthesizer.predict(one_utterance(SPOKEN.text, "en").symbols, SPOKEN, Stop())
-    norms = NormAffine.from_statistics(features, synthesizer.predict_statistics("af_sky", prosody, features))
+    prepared = synthesizer.prepare(one_utterance(SPOKEN.text, "en").symbols, SPOKEN, Stop())
+    features, norms = prepared.features, prepared.norms
     return [
         synthesizer.model.decode_window(
             replace(features, generator=one.generator), norms, 0, features.frames, Stop()

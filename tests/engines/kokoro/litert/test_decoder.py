@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from kani.core.types import Segment
 from kani.engines.kokoro.litert.decoder import load_litert_decoder
-from kani.engines.kokoro.litert.packing.curves import curve_content, read_curve_blocks
-from kani.engines.kokoro.litert.packing.features import feature_content
+from kani.engines.kokoro.litert.packing.features import curve_content, feature_content, read_curve_blocks
 from kani.engines.kokoro.litert.packing.part import Part
 from kani.engines.kokoro.litert.packing.store import (
     CONTEXT_FRAMES,
@@ -32,7 +31,7 @@ from kani.engines.kokoro.network.graph_surgery import UnknownGraph
 from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_decoder import load_onnx_decoder
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, Network, Stop, Stopped
-from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, NormAffine, SplitModel
+from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, Features, LoadPart, SplitModel
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import build_cache
@@ -146,10 +145,9 @@ class Spoken:
         speaker = WindowedSynthesizer(self.model, voices, statistics)
         self.symbols = one_utterance(TEXT, LANGUAGE).symbols
         self.style = voices.style(VOICE, len(self.symbols))
-        self.prosody, self.features = speaker.predict(self.symbols, Segment(TEXT, VOICE, LANGUAGE), Stop())
+        prepared = speaker.prepare(self.symbols, Segment(TEXT, VOICE, LANGUAGE), Stop())
+        self.prosody, self.features, self.norms = prepared.prosody, prepared.features, prepared.norms
         self.given = self.prosody.asr, self.prosody.pitch, self.prosody.energy, self.style
-        seen = statistics.predict(VOICE, self.prosody, self.features)
-        self.norms = NormAffine.from_statistics(self.features, seen)
         self.whole = self.window(0, self.features.frames)
 
     def window(self, first: int, end: int, features: Features | None = None) -> Array:

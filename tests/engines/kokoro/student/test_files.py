@@ -21,7 +21,6 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Stop, Stopped
 from kani.engines.kokoro.plugin import known_voices
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.student import files as student_files
-from kani.engines.kokoro.student.choice import light_voices
 from kani.engines.kokoro.student.files import (
     DECODER,
     ENGLISH,
@@ -34,8 +33,8 @@ from kani.engines.kokoro.student.files import (
     StudentFiles,
     find_students,
 )
-from kani.engines.kokoro.student.loading import load_students
 from kani.engines.kokoro.student.model import StudentModel
+from kani.engines.kokoro.student.synthesizer import light_voices, load_students
 from kani.engines.kokoro.student.waveform import BANDS, HOP, SAMPLE_RATE, WINDOW, pulses, synthesize
 from kani.engines.kokoro.voices import Voices
 from kani.engines.plugin import Resources

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from kani.engines.kani.model.native.compiler import find_compiler
+from kani.engines.kani.model.native.library import find_compiler
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import platform
+import shutil
 import subprocess
 import tempfile
 from ctypes import CDLL, Structure, byref, c_float, c_int64, c_void_p, cast
@@ -13,8 +15,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from kani.engines.kani.model.native.compiler import find_compiler
 
 logger = logging.getLogger(__name__)
 
@@ -169,3 +169,9 @@ def _compiled(command: list[str], library: Path) -> Path:
 def _bound(function: Any, *types: Any) -> Any:
     function.argtypes, function.restype = types, None
     return function
+
+
+def find_compiler() -> str | None:
+    """The first of $CXX, c++, g++ and clang++ that exists."""
+    names = (os.environ.get("CXX", ""), "c++", "g++", "clang++")
+    return next(filter(None, map(shutil.which, names)), None)

@@ -23,7 +23,6 @@ Convolve = Callable[[Convolution | Upsampling, Array], Array]
 
 
 def convolve_float(layer: Convolution | Upsampling, values: Array) -> Array:
-    """Compute a layer in float32."""
     if isinstance(layer, Upsampling):
         return _upsample(layer, values)
     padded = np.pad(values, ((0, 0), (layer.padding, layer.padding)))

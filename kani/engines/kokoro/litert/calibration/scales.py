@@ -55,7 +55,6 @@ class Range:
         return np.asarray(np.maximum(self.high - self.low, _TINY))
 
     def scaled(self, low: Array | np.float32, high: Array | np.float32) -> Range:
-        """Multiply both ends by factors."""
         return Range(self.low * low, self.high * high)
 
 
@@ -69,7 +68,6 @@ class InputRecorder:
         self._each = pieces
 
     def __call__(self, layer: Convolution | Upsampling, values: Array) -> Array:
-        """Compute the layer in float32 and record its input."""
         if layer.name in self.pieces:
             self._note(layer, values)
         return convolve_float(layer, values)

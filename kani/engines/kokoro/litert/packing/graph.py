@@ -94,7 +94,6 @@ class Graph:
         return self._operation(Operator.RSQRT, [tensor])
 
     def leaky(self, tensor: Tensor, slope: float) -> Tensor:
-        """Multiply negative values by ``slope``."""
         options = schema.LeakyReluOptionsT()
         options.alpha = slope
         return self._operation(Operator.LEAKY_RELU, [tensor], options)
@@ -166,7 +165,6 @@ class Graph:
         return self._convolution(tensor, weight.astype(np.float32), bias, stride)
 
     def finish(self, **outputs: Tensor) -> bytes:
-        """Serialise the model."""
         for name, tensor in outputs.items():
             self._tensors[tensor].name = name
         main = schema.SubGraphT()

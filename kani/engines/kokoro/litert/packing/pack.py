@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import sys
 
-from kani.engines.kokoro.litert.packing.curves import curve_content
-from kani.engines.kokoro.litert.packing.features import feature_content
+from kani.engines.kokoro.litert.packing.features import curve_content, feature_content
 from kani.engines.kokoro.litert.packing.generator import load_scales
 from kani.engines.kokoro.litert.packing.generator_graph import GeneratorGraph, norm_coefficients
 from kani.engines.kokoro.litert.packing.graph_layers import read_layers

@@ -56,11 +56,9 @@ class PackedArchive:
         self._archive = archive
 
     def names(self) -> list[str]:
-        """List the graphs, models and arrays."""
         return [name.removesuffix(".npy") for name in self._archive.namelist()]
 
     def content(self, name: str) -> bytes:
-        """The bytes of a graph or model."""
         return self._archive.read(name)
 
     def array(self, name: str) -> Array:
