@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,7 @@ from kani.core.errors import (
     UnknownVoice,
     UnsupportedLanguage,
 )
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.errors import Handler, answering
 
 VALIDATION_ERROR = "validation_error"
@@ -115,9 +117,13 @@ def _refuse(error: Unprocessable | SpeechError) -> Response:
     return error_response(error)
 
 
-def json_response(content: Any, status: int = 200) -> Response:
-    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape."""
-    return Response(json.dumps(content), status, {"cache-control": "no-cache"}, "application/json")
+def json_response(content: Any, status: int = 200, unused: Collection[str] = ()) -> Response:
+    """Return JSON in ASCII: an unpaired surrogate in a client's text comes back as the same escape.
+
+    unused: names of the given fields without effect.
+    """
+    headers = {"cache-control": "no-cache"} | unused_header(unused)
+    return Response(json.dumps(content), status, headers, "application/json")
 
 
 def error_response(error: SpeechError) -> Response:

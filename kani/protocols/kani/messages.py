@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -113,16 +113,6 @@ class _Data(Spoken):
 
 
 @dataclass(frozen=True, slots=True)
-class Ping:
-    """``ping``."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """``tts_cancel``: cancel the current speech."""
-
-
-@dataclass(frozen=True, slots=True)
 class SpeakRequest:
     """``tts_request`` or ``tts_stream_request``."""
 
@@ -173,7 +163,7 @@ class SpeakRequest:
         )
 
 
-ClientMessage = Ping | Cancel | SpeakRequest
+ClientMessage = Literal["ping", "tts_cancel"] | SpeakRequest
 
 
 def read_message(message: str | bytes) -> ClientMessage:
@@ -181,9 +171,9 @@ def read_message(message: str | bytes) -> ClientMessage:
     parsed = _parsed(message)
     match parsed.get("type"):
         case "ping":
-            return Ping()
+            return "ping"
         case "tts_cancel":
-            return Cancel()
+            return "tts_cancel"
         case "tts_request" | "tts_stream_request" as kind:
             return _speak(parsed, streaming=kind == "tts_stream_request")
         case other:

@@ -18,7 +18,7 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import SpeechChunk
 from kani.protocols.kani import messages
-from kani.protocols.kani.messages import Cancel, Ping, SpeakRequest
+from kani.protocols.kani.messages import SpeakRequest
 from kani.protocols.kani.request import (
     WAV,
     NamedVoices,
@@ -76,9 +76,9 @@ class KaniConnection:
                 await self._queue(error, len(raw))
                 continue
             match message:
-                case Ping():
+                case "ping":
                     await self._client.send(messages.pong(self._service.ready))
-                case Cancel():
+                case "tts_cancel":
                     self._cancel()
                 case SpeakRequest():
                     await self._queue(message, len(raw))

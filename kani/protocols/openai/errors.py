@@ -89,7 +89,8 @@ class ApiError(Exception):
 
     def as_json(self) -> dict[str, Any]:
         """Return the object under ``error``: message, type, param and code."""
-        return error_object(self.status, str(self), self.param, self.code)
+        kind = "server_error" if self.status >= 500 else _TYPES.get(self.status, "invalid_request_error")
+        return {"message": str(self), "type": kind, "param": self.param, "code": self.code}
 
 
 def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Handler:
@@ -99,13 +100,10 @@ def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Hand
     """
 
     def refuse(error: ApiError | SpeechError) -> Response:
-        return error_response(error if isinstance(error, ApiError) else api_error(error, fields))
+        answer = error if isinstance(error, ApiError) else api_error(error, fields)
+        return json_response({"error": answer.as_json()}, answer.status, answer.headers)
 
     return answering(handler, refuse, ApiError, SpeechError)
-
-
-def error_response(error: ApiError) -> Response:
-    return json_response({"error": error.as_json()}, error.status, error.headers)
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -154,14 +152,6 @@ def _invalid(error: InvalidRequest, fields: Mapping[str, str], code: str) -> Api
     return ApiError(400, f"{field}: {error.reason}", field, code)
 
 
-def error_object(
-    status: int, message: str, param: str | None = None, code: str | None = None
-) -> dict[str, Any]:
-    """Return OpenAI's error object, without the ``error`` around it; the code defaults to the status's."""
-    kind = "server_error" if status >= 500 else _TYPES.get(status, "invalid_request_error")
-    return {"message": message, "type": kind, "param": param, "code": code or _CODES.get(status)}
-
-
 def error_body(status: int, message: str) -> dict[str, Any]:
     """Return the body of an error that the server answers before a request reaches the API."""
-    return {"error": error_object(status, message)}
+    return {"error": ApiError(status, message).as_json()}

@@ -13,7 +13,7 @@ from websockets.asyncio.client import connect
 from kani.core.errors import InvalidRequest
 from kani.core.types import Sampling, Span, SpeechChunk, SpeechRequest
 from kani.protocols.kani import messages
-from kani.protocols.kani.messages import Cancel, Config, Ping, SpeakRequest, read_body, read_message
+from kani.protocols.kani.messages import Config, SpeakRequest, read_body, read_message
 from kani.protocols.shared.errors import BadMessage
 from tests.conftest import ServerProcess
 
@@ -86,9 +86,9 @@ def test_requests_pings_and_cancels_are_read() -> None:
         speak = speech_request(text="Hola", **more)
         assert speak.to_request(None) == SpeechRequest()
         assert (speak.reference, speak.frame_samples) == (None, 44_100)
-    assert read_message('{"type":"ping","data":{}}') == Ping()
-    assert read_message(b'{"type":"ping"}') == Ping()
-    assert read_message('{"type":"tts_cancel"}') == Cancel()
+    assert read_message('{"type":"ping","data":{}}') == "ping"
+    assert read_message(b'{"type":"ping"}') == "ping"
+    assert read_message('{"type":"tts_cancel"}') == "tts_cancel"
 
 
 def test_bodies_and_half_surrogates_are_read() -> None:

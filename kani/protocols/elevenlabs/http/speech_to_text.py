@@ -25,7 +25,7 @@ from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL, TASK_NAME
-from kani.protocols.shared.calls.bodies import about, read_form, unused_header, within
+from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads, FileTooLarge
@@ -171,11 +171,9 @@ def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
             segments = await stack.enter_async_context(
                 aclosing(session.segments(form.file, MAX_RECORDING_S, pcm=form.pcm))
             )
-            collected = Transcript.collect(session, segments, form.options.language, form.speakers)
+            collected = Transcript.of(session, segments, form.options.language, form.speakers)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
-        answer = json_response(describe_transcript(transcript, form))
-        answer.headers.update(unused_header(form.unused))
-        return answer
+        return json_response(describe_transcript(transcript, form), unused=form.unused)
 
     return [Route(PATH, endpoint(convert), methods=["POST"])]
 

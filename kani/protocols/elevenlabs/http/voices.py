@@ -34,7 +34,6 @@ from kani.protocols.elevenlabs.http.body import field_error, missing_field
 from kani.protocols.elevenlabs.http.lists import sample_id
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
-from kani.protocols.shared.calls.bodies import unused_header
 from kani.text import foreign, languages
 
 log = logging.getLogger(__name__)
@@ -206,7 +205,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
                 )
             )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
-        return _with_unused(json_response(answer), (*form.unused, *([] if complete else ["files"])))
+        return json_response(answer, unused=[*form.unused, *([] if complete else ["files"])])
 
     async def edit(request: Request) -> Response:
         form = await read_voice_form(request, files_needed=False)
@@ -214,7 +213,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         _check_edit(form, voice)
         with _report_disk_errors():
             voice = await service.cloning.rename(voice.name, form.name)
-        return _with_unused(json_response({"status": "ok", "voice_id": voice.id}), form.unused)
+        return json_response({"status": "ok", "voice_id": voice.id}, unused=form.unused)
 
     async def delete(request: Request) -> Response:
         voice = await find_voice(request)
@@ -254,11 +253,6 @@ def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
         raise InvalidRequest("description", "cannot be changed: it belongs to the recording")
     if form.language not in (None, voice.language):
         raise InvalidRequest("labels.language", "cannot be changed: it belongs to the recording")
-
-
-def _with_unused(answer: Response, names: tuple[str, ...]) -> Response:
-    answer.headers.update(unused_header(names))
-    return answer
 
 
 @contextmanager

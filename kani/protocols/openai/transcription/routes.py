@@ -79,7 +79,7 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                     media_type="text/event-stream",
                     stack=stack.pop_all(),
                 )
-            collected = Transcript.collect(session, segments, params.options.language)
+            collected = Transcript.of(session, segments, params.options.language)
             transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
             return _whole(transcript, params)
 

@@ -21,29 +21,19 @@ class Transcript:
     given_language: str | None = None  # primary subtag of the request, if any
 
     @classmethod
-    async def collect(
-        cls,
-        session: TranscriptionSession,
-        segments: AsyncIterator[TranscribedSegment],
-        language: str | None,
-        speakers: int | None = None,
-    ) -> Self:
-        """Return the transcript once ``segments`` of ``session`` have ended; language: of the request.
-
-        speakers: their greatest number, where the session tells them apart.
-        """
-        whole = [segment async for segment in segments]
-        return await cls.of(session, whole, language, speakers)
-
-    @classmethod
     async def of(
         cls,
         session: TranscriptionSession,
-        segments: Sequence[TranscribedSegment],
+        segments: Sequence[TranscribedSegment] | AsyncIterator[TranscribedSegment],
         language: str | None,
         speakers: int | None = None,
     ) -> Self:
-        """Return the transcript of all ``segments`` of ``session``, divided among its speakers."""
+        """Return the transcript of all ``segments`` of ``session``, which may still come.
+
+        language: of the request; speakers: their greatest number, where the session tells them apart.
+        """
+        if not isinstance(segments, Sequence):
+            segments = [segment async for segment in segments]
         turns = await session.speaker_turns(speakers)
         return cls(divide_by_speaker(segments, turns), session.duration_s, language)
 
