@@ -40,18 +40,6 @@ LAST_MESSAGES_S = 1.0
 """Time for cancelled sessions to send their clients the error before connections are closed."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceState:
-    """Load of a service."""
-
-    sessions: int
-    """Open sessions, recognition included."""
-    slots_in_use: int
-    """Slots that are held, over all engines."""
-    waiting: int
-    """Segments that wait for a slot."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """Settings of a service, and what it may have beside its engines; None disables a part."""
@@ -268,10 +256,9 @@ class SpeechService:
             raise RuntimeError("the service has not started")
         return self._catalogue
 
-    def state(self) -> ServiceState:
-        """Load of the service now."""
-        admission = self._admission
-        return ServiceState(admission.sessions, admission.slots_in_use, admission.waiting)
+    def state(self) -> Admission:
+        """Return what knows the load of the service: open sessions, slots in use, and waiting segments."""
+        return self._admission
 
     def open(
         self,

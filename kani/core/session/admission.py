@@ -59,7 +59,7 @@ class Admission:
         """Slots of each engine by its name, and of its light networks by its name and True."""
         self._none_open = asyncio.Event()
         self._none_open.set()
-        self.sessions = 0  # open sessions
+        self.sessions = 0  # open sessions, recognition included
         self.draining = False  # True if new sessions are refused because the server shuts down
 
     def add_engine(self, engine: Engine) -> None:
@@ -83,10 +83,12 @@ class Admission:
 
     @property
     def waiting(self) -> int:
+        """Segments that wait for a slot."""
         return sum(queue.waiting for queue in self._queues.values())
 
     @property
     def slots_in_use(self) -> int:
+        """Slots that are held, over all engines."""
         return sum(queue.in_use for queue in self._queues.values())
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
