@@ -31,7 +31,11 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if joined and roman_value(cursor.previous(2).core):
         # "siglos IV y V"
         before = cursor.previous(3).core.lower()
-    elif cursor.previous(2).core in joiners and before in rules.articles and roman_value(cursor.previous(3).core):
+    elif (
+        cursor.previous(2).core in joiners
+        and before in rules.articles
+        and roman_value(cursor.previous(3).core)
+    ):
         # "el siglo IV y el V"
         before = cursor.previous(4).core.lower()
     throne = _name_of_two_thrones(cursor, table)
