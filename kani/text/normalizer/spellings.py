@@ -25,10 +25,6 @@ _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प�
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 
-_KILOMETRE = (
-    "pro Kilometer,per kilometer,por kilómetro,par kilomètre,al chilometro,por quilômetro,प्रति किलोमीटर"
-).split(",")
-
 _OPEN = (
     r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
     r"|horario|horário|orario|horaires?"
@@ -47,8 +43,6 @@ _COMPARED = (
     ("pt", "menos de", "mais de"),
     ("de", "weniger als", "mehr als"),
 )
-
-_EXTENSIONS = "Durchwahl", "extension", "extensión", "poste", "interno", "ramal"
 
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
@@ -83,7 +77,7 @@ def _of_file() -> Iterator[Spelling]:
 
 SPELLINGS: tuple[Spelling, ...] = (
     *_of_file(),
-    # Hours of opening, "3e/28", "g CO2/km", "fianza 2 m.", "7.2 x10^9/L", a phone's extension, "duerme <6 h"
+    # Hours of opening, "7.2 x10^9/L", "duerme <6 h"
     *(
         (
             language,
@@ -93,38 +87,8 @@ SPELLINGS: tuple[Spelling, ...] = (
         for language, begin, end in _FROM_TO
     ),
     *(
-        (language, r"(?:(?<=[2-9])|(?<=\d\d))(\.?[ºª°]|e|ème)/(?=\d{1,3}\b(?![°º]))", rf"\1 {of} ")
-        for language, of in (("es", "de"), ("fr", "sur"), ("it", "su"), ("pt", "de"))
-    ),
-    *(
-        (language, r"\b(CO[2₂])/km\b", rf"\1 {kilometre}")
-        for (language, _), kilometre in zip(_PER, _KILOMETRE, strict=True)
-    ),
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{named})(?: m[aáà]x\.?)?(?: de| a| ?:)? \d{{1,2}}"
-            rf"|\b\d(?= ?m\. (?:de )?(?:{named})\b)) ?m(?:\.(?= ?[^\W_]|[,;)])|\b)(?![²2/])",
-            rf"\1 {months}",
-        )
-        for language, named, months in (
-            ("es", "plazo|eur[ií]bor|fianza|contrato|aval|permanencia", "meses"),
-            ("pt", r"prazo|euribor|caução|contrato|contr\.|fiança|fidelidade|vigência", "meses"),
-            ("fr", "bail|euribor|dépôt|caution|DG|garantie|engagement|durée", "mois"),
-            (
-                "it",
-                r"durata|euribor|cauzione|contratto|contr\.|cauz\.|deposito|garanzia|gar\.|vincolo|vinc\.",
-                "mesi",
-            ),
-        )
-    ),
-    *(
         (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
-    ),
-    *(
-        (language, r"(?<=\d{3}-\d{4}) ?x ?(?=\d{2,6}\b)", f", {extension} ")
-        for language, extension in zip("de en es fr it pt".split(), _EXTENSIONS, strict=True)
     ),
     *(
         (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")

@@ -245,8 +245,8 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         # In Devanagari a sentence ends with a mark of its own.
         goes_on = first.islower() or first in tuple("/@=+<>&") or "\u0900" <= first <= "\u097f"
         goes_on = goes_on or following.prefix.startswith("(")
-        # "Pour 4 pers. : 250 g"
-        goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;")
+        # "Pour 4 pers. : 250 g", "à 3 pers. !"
+        goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;!?")
         if first.isdecimal() and not following.prefix:
             goes_on = are_of_a_kind(token.core, cursor.token(ahead + 2).core)
         elif (
@@ -311,7 +311,8 @@ def say_counted(numeral: Numeral, forms: Forms, gender: str, table: LanguageTabl
     name = table.form(forms, numeral.value)
     if not numeral.decimals and table.form_includes_number(forms, numeral.value):
         return name
-    return f"{say_numeral(numeral, table, gender)} {name}"
+    said = say_numeral(numeral, table, gender)
+    return f"{said}{name}" if said.endswith("'") else f"{said} {name}"
 
 
 def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plural: bool) -> str:

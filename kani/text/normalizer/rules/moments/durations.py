@@ -292,7 +292,8 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     ):
         words = table.number_words
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        return Verbalization((first, Piece(f" {words.cardinal(int(match[2]))}", at + match.end(1), end)), end)
+        rest = say_digits(match[2], table) if match[2][0] == "0" else words.cardinal(int(match[2]))
+        return Verbalization((first, Piece(f" {rest}", at + match.end(1), end)), end)
     if (pace := _pace(cursor, table)) is not None:
         return pace
     if (match := _PACE.fullmatch(token.core)) is None:
