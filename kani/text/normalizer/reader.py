@@ -368,7 +368,14 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
     """
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
-    afar = (verbs and before.removeprefix("و") not in table.number_words.ordered) or joined
+    ordered = before.removeprefix("و") in table.number_words.ordered
+    if ordered and cursor.is_adjacent(1):
+        # "دفعت اليوم 45 ريال" is no day's number.
+        noun = cursor.token(1).core
+        counts = noun in table.units or noun.endswith(("ا", "ً"))
+        if counts or (before not in table.numbers.labels and table.agreement.gender(noun, plural=True)):
+            before, ordered = "", False
+    afar = (verbs and not ordered) or joined
     for step in range(back, back + _FARTHEST_GOVERNOR) if afar else ():
         token = cursor.previous(step)
         core = token.core.lower()
