@@ -323,7 +323,7 @@ def _verbalize(
             return None
         # "between 10 and 20": the word before both governs this one too.
         back = next((back for back in (1, 2) if cursor.previous(back).core[:1].isdecimal()), 0)
-        number = _inflected(number, cursor, table, back + 1) if back else number
+        number = _inflected(number, cursor, table, back + 1) if back and len(prefix) == 1 else number
         return digit_sequences.join_prefix(number, prefix, token, table)
     if (
         core.isupper()
