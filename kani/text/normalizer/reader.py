@@ -369,7 +369,7 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
     ordered = before.removeprefix("و") in table.number_words.ordered
-    if ordered and cursor.is_adjacent(1):
+    if ordered and cursor.is_adjacent(1) and not cursor.token(1).core.startswith("ال"):
         # "دفعت اليوم 45 ريال" is no day's number.
         noun = cursor.token(1).core
         counts = noun in table.units or noun.endswith(("ا", "ً"))

@@ -102,10 +102,7 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered.
-
-        previous: the word before, and the one before that if it is known.
-        """
+        """An ordinal after a noun that is ordered, else as the last two words of ``previous`` govern it."""
         earlier, _, word = previous.rpartition(" ")
         bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
         # "الدور 16" is a round of a cup.
