@@ -323,7 +323,7 @@ def _verbalize(
             return None
         # "between 10 and 20": the word before both governs this one too.
         back = next((back for back in (1, 2) if cursor.previous(back).core[:1].isdecimal()), 0)
-        number = _inflected(number, cursor, table, back + 1) if back else number
+        number = _inflected(number, cursor, table, back + 1) if back and len(prefix) == 1 else number
         return digit_sequences.join_prefix(number, prefix, token, table)
     if (
         core.isupper()
@@ -368,7 +368,14 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
     """
     before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
-    afar = (verbs and before.removeprefix("و") not in table.number_words.ordered) or joined
+    ordered = before.removeprefix("و") in table.number_words.ordered
+    if ordered and cursor.is_adjacent(1) and not cursor.token(1).core.startswith("ال"):
+        # "دفعت اليوم 45 ريال" is no day's number.
+        noun = cursor.token(1).core
+        counts = noun in table.units or noun.endswith(("ا", "ً"))
+        if counts or (before not in table.numbers.labels and table.agreement.gender(noun, plural=True)):
+            before, ordered = "", False
+    afar = (verbs and not ordered) or joined
     for step in range(back, back + _FARTHEST_GOVERNOR) if afar else ():
         token = cursor.previous(step)
         core = token.core.lower()

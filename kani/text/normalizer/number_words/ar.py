@@ -48,8 +48,9 @@ _VERBS = re.compile(
 _PARTICLES = frozenset(_GOVERNORS.words("particles"))
 _VERBAL_NOUN = re.compile(
     r"[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
+    r"|[وف]?ب(?!ال)\w{3,}[^\Wتهامكن]"
 )
-"""Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة": what they are done to follows them."""
+"""Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة", "بحضور": a number belongs to them."""
 _BEFORE_CONSTRUCT = frozenset(_GOVERNORS.words("before_construct"))
 _DEFINITE = re.compile(r"(?:و?ال|[وب]ال|لل).*|.*(?:ه|ها|هم|هن|نا|كم)")
 _WAS = frozenset(_GOVERNORS.words("was"))
@@ -101,17 +102,13 @@ class ArabicNumbers(NumberWords):
         return _genitive(self.cardinal(number))
 
     def inflected_after(self, previous: str, spoken: str) -> str:
-        """In the genitive after a preposition or the like, an ordinal after a noun that is ordered.
-
-        previous: the word before, and the one before that if it is known.
-        """
+        """An ordinal after a noun that is ordered, else as the last two words of ``previous`` govern it."""
         earlier, _, word = previous.rpartition(" ")
         bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
-        if (gender := _ORDERED.get(bare)) is not None:
-            place = _numbers().get(spoken, 0)
-            # "الدور 16" is a round of a cup.
-            last = 12 if bare == "الدور" else 99
-            return _genitive(self.ordinal(place, gender)) if 0 < place <= last else spoken
+        # "الدور 16" is a round of a cup.
+        place, last = _numbers().get(spoken, 0), 12 if bare == "الدور" else 99
+        if bare in _ORDERED and 0 < place <= last:
+            return _genitive(self.ordinal(place, _ORDERED[bare]))
         if bare.removeprefix("ل").removeprefix("ب") in _YEARS:
             year, era, rest = _ERA.split(spoken) if _ERA.search(spoken) else (spoken, "", "")
             number = _numbers().get(year, 0)
@@ -158,8 +155,8 @@ def _numbers() -> dict[str, int]:
 
 def _governs(earlier: str, word: str) -> bool:
     """True if a number after these two words is in the genitive or the accusative."""
-    noun = word[1:] if len(word) > 3 and word[0] in "بل" else word
-    if not {word, noun}.isdisjoint(_PARTICLES) or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
+    known = word in _PARTICLES or (word[1:] in _PARTICLES and word[0] in "بل")
+    if known or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
         return True
     definite = _DEFINITE.fullmatch(word) is not None
     return earlier.removeprefix("و") in _WAS if definite else earlier in _BEFORE_CONSTRUCT

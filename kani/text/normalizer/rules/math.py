@@ -64,7 +64,9 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
             at = (following.core_start, end)
     name = ""
     if measure is not None and not letter:
-        name = table.form(measure.forms, 1 if describes(cursor, end, "", table) else 2)
+        last = parse_numeral(re.split("[x×*]", match["figures"])[-1], table)
+        several = last.value if last and last.value > 2 and table.numbers.counted_alone else 2
+        name = table.form(measure.forms, 1 if describes(cursor, end, "", table) else several)
     gender = gender_of(name, table)
     if letter:
         # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".

@@ -221,9 +221,10 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
         padded = _PADDED.fullmatch(cursor.token().core.replace(".", "/")) is not None
         measured = cursor.is_adjacent(1) and cursor.token(1).core in table.units
         return mark == "." and known and padded and not measured and table.dates.order == "dmy"
-    following = cursor.token(1).core
-    if cursor.is_adjacent(1) and (following in table.times.marks or following in table.units):
-        # "ab 7.30 Uhr"
+    following, month = cursor.token(1).core, int(cursor.token().core.partition(".")[2])
+    timed = cursor.is_adjacent(1) and (following in table.times.marks or following in table.units)
+    if timed or month > _MONTHS:
+        # "ab 7.30 Uhr", "So., 9.30"
         return False
     close = cursor.token().suffix
     # "bis 30.6.", at a sentence's end too

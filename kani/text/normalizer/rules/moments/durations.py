@@ -277,15 +277,15 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization((sign, *gap.pieces), gap.end) if gap else None
     match = _MINUTES.fullmatch(token.core)
     if match is not None and _names_minutes(cursor, table):
-        # "3:21 min"
         minutes, seconds = map(int, match.groups())
         unit = table.units["min"]
         gender = unit.gender or gender_of_forms(unit.forms, table)
         said = say_counted(Numeral(str(minutes), ""), unit.forms, gender, table)
         more = table.number_words.cardinal(seconds, table.times.minutes_gender)
         said += _JOINERS.get(table.language, " ") + more if seconds else ""
-        end = unit_end(cursor, 1, table)
-        return Verbalization((Piece(said, at, end),), end)
+        end, (first, _, rest) = unit_end(cursor, 1, table), said.partition(" ")
+        pieces = (Piece(first, at, at + match.end(1)), Piece(f" {rest}", at + match.end(1), end))
+        return Verbalization(pieces if rest else pieces[:1], end)
     if match is not None and (
         24 < int(match[1]) < 60
         or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
@@ -306,7 +306,7 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _names_minutes(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True if the word after the token is minutes, as a unit or in full."""
+    """True before minutes, as a unit or in full: "3:21 min"."""
     name = cursor.token(1).core if cursor.is_adjacent(1) else ""
     return name in ("min", "Min", "mn") or (name != "" and name in table.units["min"].forms.values())
 

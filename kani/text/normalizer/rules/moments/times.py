@@ -172,7 +172,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     token = cursor.token()
     clock = _clock(written, table, hour_alone=False)
     following = cursor.token(1).core if cursor.is_adjacent(1) else ""
-    measured = following in table.units or following.startswith(("%", "Prozent"))
+    measured = following in table.units or following.startswith(("%", "Prozent")) or table.is_money(following)
     if (
         clock is None
         and not measured

@@ -222,15 +222,14 @@ def _heads_times(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True beside another weekday: "lun. a vie.", "Mon thru Fri", "Sa. und So."."""
-    if cursor.token().suffix == ".," and (
-        cursor.token(1).suffix.startswith(".") and _in_full(cursor.token(1).core, table)
-    ):
-        # "seg., qua. e sex."
-        return True
-    listed = cursor.token().suffix == "," and _is_joiner(cursor.token(2))
-    if listed and _in_full(cursor.token(1).core, table) and _in_full(cursor.token(3).core, table):
-        # "Mo, Mi und Fr"
-        return True
+    token, before = cursor.token(), cursor.previous()
+    if token.suffix in (",", ".,") and _in_full(cursor.token(1).core, table):
+        # "seg., qua. e sex.", "Mo, Mi und Fr", "Mo, Di, Do 8–12"
+        third, listed = cursor.token(2), before.core if before.suffix in (",", ".,") else ""
+        near = (listed, third.core, cursor.token(2 + _is_joiner(third)).core)
+        stopped = token.suffix == ".," and cursor.token(1).suffix.startswith(".")
+        if stopped or any(_in_full(core, table) for core in near):
+            return True
     if cursor.token().suffix in ("", "."):
         joiner, other = cursor.token(1), cursor.token(2)
         if (
