@@ -105,8 +105,8 @@ class ArabicNumbers(NumberWords):
         """An ordinal after a noun that is ordered, else as the last two words of ``previous`` govern it."""
         earlier, _, word = previous.rpartition(" ")
         bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
-        # "الدور 16" is a round of a cup.
-        place, last = _numbers().get(spoken, 0), 12 if bare == "الدور" else 99
+        # "الدور 16" is a round of a cup, "السنة 92" no place.
+        place, last = _numbers().get(spoken, 0), 12 if bare in ("الدور", "السنة") else 99
         if bare in _ORDERED and 0 < place <= last:
             return _genitive(self.ordinal(place, _ORDERED[bare]))
         if bare.removeprefix("ل").removeprefix("ب") in _YEARS:

@@ -283,9 +283,9 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = say_counted(Numeral(str(minutes), ""), unit.forms, gender, table)
         more = table.number_words.cardinal(seconds, table.times.minutes_gender)
         said += _JOINERS.get(table.language, " ") + more if seconds else ""
-        end, (first, _, rest) = unit_end(cursor, 1, table), said.partition(" ")
-        pieces = (Piece(first, at, at + match.end(1)), Piece(f" {rest}", at + match.end(1), end))
-        return Verbalization(pieces if rest else pieces[:1], end)
+        end, (number, _, rest) = unit_end(cursor, 1, table), said.partition(" ")
+        parts = (Piece(number, at, at + match.end(1)), Piece(f" {rest}", at + match.end(1), end))
+        return Verbalization(parts if rest else parts[:1], end)
     if match is not None and (
         24 < int(match[1]) < 60
         or (_DISTANCE.fullmatch(cursor.previous(2).core) and cursor.previous().core in _IN)
