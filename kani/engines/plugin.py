@@ -236,7 +236,7 @@ def recognizer_names() -> tuple[str, ...]:
 
 
 def later(path: str) -> Callable[..., Any]:
-    """Return a function that calls another, ``module:function``, whose module is imported only then.
+    """Return a function that calls another, ``module:function``, and imports its module only then.
 
     Descriptions of engines are imported at each start, and import nothing large.
     """

@@ -53,7 +53,7 @@ def test_settings_reach_elevenlabs_and_its_fallback(tmp_path: Path, fallback: st
     (engine,) = engines(tmp_path, "elevenlabs", fallback=fallback, **chosen).required
     assert isinstance(engine, ElevenLabsEngine)
     assert engine._settings == UpstreamSettings(**given)
-    found = type(engine._fallback.engine).__name__ if engine._fallback is not None else ""
+    found = type(engine._fallback).__name__ if engine._fallback is not None else ""
     assert found == {"none": "", "kokoro": "KokoroEngine", "espeak": "EspeakEngine"}[fallback]
 
 

@@ -60,7 +60,7 @@ class ElevenLabsEngine(RelayEngine):
     @property
     def info(self) -> EngineInfo:
         info = super().info
-        decoder = self._fallback.engine.info.decoder if self._fallback is not None else ""
+        decoder = self._fallback.info.decoder if self._fallback is not None else ""
         if decoder != info.decoder:
             info = self._info = replace(info, decoder=decoder)
         return info
@@ -162,7 +162,7 @@ class ElevenLabsEngine(RelayEngine):
         settings = self._settings
         slowest, fastest = SPEED_RANGE
         if self._fallback is not None:
-            own_slowest, own_fastest = self._fallback.engine.info.speed_range
+            own_slowest, own_fastest = self._fallback.info.speed_range
             slowest, fastest = max(slowest, own_slowest), min(fastest, own_fastest)
         return EngineInfo(
             name=ENGINE,

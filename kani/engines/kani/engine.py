@@ -8,12 +8,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 import secrets
+import sys
+import threading
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import asdict
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +28,7 @@ from kani.engines.kani.voices import KaniVoices
 from kani.engines.plugin import VOICES, Resources
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
-from kani.runtime.recording_embedder import RecordingEmbedder, speech_of
+from kani.runtime.recorded_speech import speech_of
 from kani.runtime.silence_trim import TrimmedSpeech
 from kani.text.boundaries import weight
 
@@ -42,6 +44,7 @@ DEFAULT_MODELS = {"es": "nineninesix/kani-tts-400m-es"}
 
 _WEIGHT_PER_SECOND = 13.0
 _SEGMENTS_PER_SLOT = 2
+_NICENESS = 10
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +58,11 @@ class KaniEngine(Described):
         self._kani: KaniModel | None = None
         self._voices = KaniVoices(ENGINE, "", (), ())
         self._files: Mapping[str, Sequence[float]] = {}  # embeddings of the user's voices, by their names
-        self._embedder = RecordingEmbedder("Kani")
+        self._stopping = threading.Event()
+        # One recording at a time: each takes all the cores that speech leaves.
+        self._embedding = ThreadPoolExecutor(
+            1, thread_name_prefix="kani-embedder", initializer=_lower_priority
+        )
 
     async def start(self) -> None:
         """Load the model and warm it up, which takes seconds. Raises EngineUnavailable."""
@@ -70,7 +77,8 @@ class KaniEngine(Described):
         self._kani.scheduler.start()
 
     async def stop(self) -> None:
-        await self._embedder.stop()
+        self._stopping.set()
+        await asyncio.to_thread(self._embedding.shutdown)
         if self._kani is not None:
             await asyncio.to_thread(self._kani.scheduler.stop)
             self._kani = None
@@ -103,11 +111,35 @@ class KaniEngine(Described):
             yield speech.finish(len(segment.text))
 
     async def embed(self, recording: Recording) -> Embedding:
-        """See ``CloningEngine.embed``; of the first 30 s, one recording after the other."""
+        """See ``CloningEngine.embed``; of the first 30 s, one recording after the other.
+
+        Cancelled, it returns once the thread is free of it.
+        """
         embedder = self._kani.embedder if self._kani is not None else None
         if embedder is None:
             raise EngineFailed("the Kani engine is not running, or does not clone")
-        values = await self._embedder.embed(recording, partial(_embed, embedder))
+        stop, ended = threading.Event(), EngineFailed("the Kani engine has been stopped")
+        try:
+            job = self._embedding.submit(
+                _embed, embedder, recording, lambda: stop.is_set() or self._stopping.is_set()
+            )
+        except RuntimeError as error:
+            raise ended from error
+        work = asyncio.wrap_future(job)
+        try:
+            values = await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stop.set()
+            # If still queued after another recording, there is nothing to wait for.
+            if not job.cancel():
+                with suppress(asyncio.CancelledError):
+                    await wait_until_done(work)
+            raise
+        except RuntimeError as error:
+            logger.exception("a recording could not be embedded")
+            raise EngineFailed("the Kani engine could not embed the recording", logged=True) from error
+        if not len(values):
+            raise ended
         return Embedding(ENGINE, embedder.name, values)
 
     async def refine(
@@ -215,6 +247,14 @@ def _embed(embedder: SpeakerEmbedder, recording: Recording, stopped: Callable[[]
         raise NoSpeech() from error
     except EmbeddingCancelled:
         return np.zeros(0, np.float32)
+
+
+def _lower_priority() -> None:
+    """Lower the thread's priority below that of speech: on Linux each thread has a niceness of its own."""
+    if sys.platform == "linux":
+        thread = threading.get_native_id()
+        # Never raise it: that needs privileges.
+        os.setpriority(os.PRIO_PROCESS, thread, max(_NICENESS, os.getpriority(os.PRIO_PROCESS, thread)))
 
 
 def _utterance(

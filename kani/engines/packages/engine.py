@@ -33,7 +33,7 @@ class PackageEngine(Packaged[CloningEngine]):
 
     async def embed(self, recording: Recording) -> Embedding:
         # PyAV and soxr, which the worker's environment lacks.
-        from kani.runtime.recording_embedder import speech_of
+        from kani.runtime.recorded_speech import speech_of
 
         rate = self._found.settings.get(RECORDING_RATE, self.info.sample_rate)
         samples = await asyncio.to_thread(speech_of, recording, self._package.recording_s, rate)

@@ -5,25 +5,31 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
-from typing import ClassVar
+from dataclasses import replace
+from typing import ClassVar, cast
 
-from kani.core.engine import BackgroundLoadingEngine, Described
+from kani.core.audio.resampling import reframe
+from kani.core.engine import BackgroundLoadingEngine, Described, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Segment, SpeechChunk
 from kani.engines.plugin import Resources
 from kani.engines.upstream.failures import ServiceFailed, UpstreamMetrics
-from kani.engines.upstream.fallback import Fallback
 from kani.engines.upstream.text import SegmentText
 from kani.runtime.cancelling import end_tasks
+from kani.text.languages import primary
 
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
 
 LIST_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
 """Seconds before each further try to list a service's voices; the last of them again and again."""
+
+ACTIVE_S = 30.0
+"""The service is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
 
 logger = logging.getLogger(__name__)
 
@@ -42,9 +48,9 @@ class RelayEngine(Described, ABC):
         host = resources.host
         assert host is not None  # it is always built in the server's process
         self._metrics = UpstreamMetrics(host.metrics, *self.SERVICE)
-        self._fallback: Fallback | None = None
-        if resources.fallback != "none":
-            self._fallback = Fallback(host.engine(resources.fallback), self._metrics, sample_rate)
+        self._fallback = None if resources.fallback == "none" else host.engine(resources.fallback)
+        self._sample_rate = sample_rate
+        self._avoided_until_s = 0.0  # the service is not tried before, where there is a fallback engine
         self._listing: asyncio.Task[None] | None = None
 
     @abstractmethod
@@ -68,8 +74,8 @@ class RelayEngine(Described, ABC):
             await self._connect()
             started.push_async_callback(self._disconnect)
             if self._fallback is not None:
-                await self._fallback.engine.start()
-                started.push_async_callback(self._fallback.engine.stop)
+                await self._fallback.start()
+                started.push_async_callback(self._fallback.stop)
             try:
                 await self._list()
             except ServiceFailed as error:
@@ -82,8 +88,8 @@ class RelayEngine(Described, ABC):
 
     async def wait_until_loaded(self) -> None:
         """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
-        if self._fallback is not None and isinstance(self._fallback.engine, BackgroundLoadingEngine):
-            await self._fallback.engine.wait_until_loaded()
+        if isinstance(self._fallback, BackgroundLoadingEngine):
+            await self._fallback.wait_until_loaded()
 
     async def _list_later(self) -> None:
         for delay_s in itertools.chain(LIST_DELAYS_S, itertools.repeat(LIST_DELAYS_S[-1])):
@@ -102,7 +108,7 @@ class RelayEngine(Described, ABC):
         await end_tasks(self._listing)
         await self._disconnect()
         if self._fallback is not None:
-            await self._fallback.engine.stop()
+            await self._fallback.stop()
 
     async def _relay(
         self, segment: Segment, text: SegmentText, attempt: Callable[[], AsyncGenerator[SpeechChunk, None]]
@@ -114,10 +120,10 @@ class RelayEngine(Described, ABC):
         """
         async with text:
             fallback = self._fallback
-            if fallback is not None and not fallback.supports(segment.language):
+            if fallback is not None and primary(segment.language) not in fallback.info.default_voices:
                 fallback = None
             delays = iter(RETRY_DELAYS_S)
-            while fallback is None or not fallback.active:
+            while fallback is None or time.monotonic() >= self._avoided_until_s:
                 has_audio = False
                 try:
                     async with aclosing(attempt()) as chunks:
@@ -131,12 +137,41 @@ class RelayEngine(Described, ABC):
                     delay_s = next(delays, None) if error.transient and not has_audio else None
                     if delay_s is None and (has_audio or fallback is None):
                         raise EngineFailed(str(error), logged=True) from error
-                    if delay_s is None and error.affects_all_requests and fallback is not None:
-                        fallback.activate()
+                    if delay_s is None and error.affects_all_requests:
+                        self._avoided_until_s = time.monotonic() + ACTIVE_S
                 if delay_s is None:
                     break
                 await asyncio.sleep(delay_s)
             assert fallback is not None, "without a fallback engine the failure was raised"
-            async with aclosing(fallback.synthesize(segment, text)) as chunks:
+            async with aclosing(self._fall_back(fallback, segment, text)) as chunks:
                 async for chunk in chunks:
                     yield chunk
+
+    async def _fall_back(
+        self, engine: Engine, segment: Segment, text: SegmentText
+    ) -> AsyncGenerator[SpeechChunk, None]:
+        """Speak ``text`` from its start by another engine, with its own default voice."""
+        name = engine.info.name
+        logger.warning("%s failed: falling back to %s for one segment", self._metrics.service, name)
+        self._metrics.count_fallback(name)
+        await text.regain_slot()
+        own = replace(segment, voice=engine.info.default_voices[primary(segment.language)])
+        async with aclosing(_speech(engine, own, text)) as speech:
+            async for chunk in reframe(speech, self._sample_rate, self._sample_rate):
+                yield chunk
+
+
+async def _speech(engine: Engine, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:
+    """Speak at the engine's own rate; an engine that needs all of the text waits for its end."""
+    incremental = text.incremental_text
+    if incremental is not None and engine.info.accepts_partial_text:
+        speech = cast(StreamingInputEngine, engine).stream(segment, incremental)
+    else:
+        while incremental is not None and incremental.boundary is None:
+            await incremental.wait_for_more(len(incremental.text))
+        speech = engine.synthesize(
+            replace(segment, text=text.text, boundary=text.boundary or segment.boundary)
+        )
+    async with aclosing(speech) as chunks:
+        async for chunk in chunks:
+            yield chunk

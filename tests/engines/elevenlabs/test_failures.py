@@ -20,7 +20,6 @@ from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.engines.upstream import fallback as fallback_module
 from kani.engines.upstream import relay as relay_module
 from tests.engines.elevenlabs import conftest
 from tests.engines.elevenlabs.conftest import TEXT, Typing, account, assert_in_order, audio_of, said, started
@@ -316,7 +315,7 @@ async def test_fallback_decoder_is_reported_and_its_loading_awaited(service: Ele
 
 @pytest.mark.alone
 async def test_fallback_stays_active_in_its_languages_unless_one_voice_failed(
-    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch
+    service: ElevenLabsService,
 ) -> None:
     service.answers = [refusing(fake.NO_VOICE), stall]
     fallback = ToneEngine()
@@ -327,8 +326,7 @@ async def test_fallback_stays_active_in_its_languages_unless_one_voice_failed(
         service.answers = [refusing(fake.NO_CREDITS)]
         with pytest.raises(EngineFailed, match="credits"):
             await anext(engine.synthesize(Segment("今天", conftest.ID, "zh")))
-        monkeypatch.setattr(fallback_module, "ACTIVE_S", 0.0)
-        engine._fallback.activate()
+        engine._avoided_until_s = 0.0
         assert audio_of(await said(engine, TONES)) == tone(TONES + " ")[0]
 
 

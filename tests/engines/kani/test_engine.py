@@ -303,7 +303,7 @@ async def test_embedding_thread_has_lower_priority(cloner: KaniEngine) -> None:
     def niceness() -> int:
         return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
-    theirs = await asyncio.get_running_loop().run_in_executor(cloner._embedder.pool, niceness)
+    theirs = await asyncio.get_running_loop().run_in_executor(cloner._embedding, niceness)
     assert theirs == max(10, niceness())
 
 

@@ -13,8 +13,8 @@ import torch
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.lfm2 import LanguageModel
-from kani.engines.kani.model.native.decoder import NativeLanguageModel
 from kani.engines.kani.model.native.library import load as load_kernels
+from kani.engines.kani.model.native.model import NativeLanguageModel
 from kani.engines.kani.model.runner import MAX_PREFILL_PROMPTS, Runner
 from kani.engines.kani.model.scheduler import Scheduler
 from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder

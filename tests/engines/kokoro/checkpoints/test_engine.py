@@ -163,7 +163,7 @@ def state(as_float: ModelProto) -> dict[str, dict[str, torch.Tensor]]:
 def spoken(published: bytes, checkpoint: bytes) -> Array:
     """A sentence as a whole, by the checkpoint's own norms."""
     with zipfile.ZipFile(io.BytesIO(build(published, checkpoint))) as archive:
-        parts = {name: archive.read(f"{name}.onnx") for name in PARTS}
+        parts = {name: archive.read(f"{name}.onnx") for name in (*PARTS, "recorder")}
     model = SplitModel.on_onnxruntime(parts.__getitem__, 2)
     symbols, style = symbols_and_style("The quick brown fox jumps over the lazy dog.", "af_heart", "en")
     stop = Stop()

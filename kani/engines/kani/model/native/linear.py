@@ -31,7 +31,7 @@ class NativeInt8:
         """Raises ValueError for sizes that do not fit.
 
         weight: float32 [outputs, inputs]; groups: 1, or the number, 2 or 3, of equal parts of the outputs of
-        which NativeDecoder reads a piece each at a time.
+        which ``NativeLanguageModel`` reads a piece each at a time.
         """
         outputs, inputs = weight.shape
         if outputs % groups or not 0 < inputs <= _MAX_INPUTS:

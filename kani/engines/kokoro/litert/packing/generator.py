@@ -37,7 +37,7 @@ def load_scales() -> Scales:
 
 
 class StaticConvolution(NamedTuple):
-    """A convolution in int8 whose input has fixed levels."""
+    """A convolution in int8 of an input with fixed levels."""
 
     levels: npt.NDArray[np.int8]  # of the weight [outputs, inputs, taps]
     unit: Array  # value of one level [outputs]

@@ -24,7 +24,7 @@ _ROOT_HALF = np.float32(np.sqrt(0.5))
 
 
 class DynamicConvolution(NamedTuple):
-    """A convolution in int8 whose input is quantised by its own extremes."""
+    """A convolution in int8 of an input that is quantised by its own extremes."""
 
     levels: npt.NDArray[np.int8]  # of the weight [outputs, inputs, taps]
     unit: Array  # value of one level [outputs]

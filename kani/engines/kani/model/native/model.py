@@ -23,7 +23,6 @@ from kani.engines.kani.model.native.library import (
     Streams,
 )
 from kani.engines.kani.model.native.linear import NativeInt8, row_bytes, stretches
-from kani.engines.kani.model.rope import RotaryEmbedding
 from kani.engines.kani.model.state import LanguageState
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.linear import Linear
@@ -32,28 +31,29 @@ _MAX_PRIVATE_ROWS = 16
 """Up to this many rows each thread quantises for itself, which saves synchronising; more are shared out."""
 
 
-class NativeDecoder:
-    """The layers between embedding and head, for rows of many sequences at once.
+class NativeLanguageModel(LanguageModel):
+    """A LanguageModel in int8 with all layers in one call; keys and values are kept in half precision.
 
     A row's result depends on its own sequence only: not on the other rows, their number, or the number of
     threads, bit for bit; and a prompt read in pieces or a token at a time leaves the same state.
     """
 
     def __init__(
-        self, library: Library, config: ModelConfig, layers: Sequence[Layer], rotations: RotaryEmbedding
+        self, config: ModelConfig, weights: Weights, layout: TokenLayout, *, library: Library, capacity: int
     ) -> None:
-        """Raises ValueError for layers with other products than NativeInt8.
-
-        layers: with gates_and_input in three groups and gate_and_up in two.
-        """
+        """As LanguageModel. Raises ValueError for sizes that the kernels do not support."""
         self._library = library
-        self._config = config
-        self._rotary = rotations
-        self._referenced = [(layer, _small(layer)) for layer in layers]
-        self._layers = (NativeLayer * len(layers))(*(_native(*kept) for kept in self._referenced))
+        super().__init__(
+            config, weights, layout, precision=torch.int8, device=torch.device("cpu"), capacity=capacity
+        )
+        self.cache_precision = torch.float16
+        self._referenced = [(layer, _small(layer)) for layer in self._layers]
+        self._native_layers = (NativeLayer * len(self._layers))(
+            *(_native(*kept) for kept in self._referenced)
+        )
         self._model = Model(
-            addressof(self._layers),
-            len(layers),
+            addressof(self._native_layers),
+            len(self._layers),
             config.hidden,
             config.feed_forward,
             config.heads,
@@ -65,30 +65,45 @@ class NativeDecoder:
         self._workspace: _Workspace | None = None
         self._lock = threading.Lock()
 
-    def decode(self, hidden: Tensor, state: LanguageState) -> Tensor:
-        """Pass one token of each sequence in slots 0 to n − 1, its row [n, hidden], through all layers.
+    def _linear(self, weight: Tensor, groups: int) -> Linear:
+        return NativeInt8(weight, self._library, groups)
 
-        Each is stored at its slot's ``position``, which the caller advances. Raises ValueError if a slot or
-        its memory does not exist or is full.
+    def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
+        """See LanguageModel; each sequence is read up to its own length, whatever ``span``.
+
+        Raises ValueError if a slot or its memory does not exist or is full.
         """
-        count = len(hidden)
+        hidden, count = self._embedding[tokens].float(), len(tokens)
         position = state.position[:count]
         slots, starts, lengths = list(range(count)), position.tolist(), [1] * count
         self._check(hidden, state, slots, starts, lengths)
         rotations = self._rotary.speech(position, state.speech_start[:count])
         return self._run(hidden, state, slots, starts, lengths, rotations)
 
-    def prefill(self, hidden: Tensor, state: LanguageState, start: int, lengths: Sequence[int]) -> Tensor:
-        """Read the next tokens of the prompts in slots 0 to n − 1, all from position ``start`` on.
-
-        hidden: their rows without padding, one prompt after the other [sum of lengths, hidden]; lengths: of
-        each, possibly 0. Positions are set by the caller. Returns the rows. Raises ValueError as ``decode``.
-        """
-        slots = [slot for slot, length in enumerate(lengths) if length]
-        starts, some = [start] * len(slots), [n for n in lengths if n]
+    def prefill(
+        self,
+        tokens: Tensor,
+        lengths: Sequence[int],
+        state: LanguageState,
+        start: int,
+        speakers: SpeakerRows = MappingProxyType({}),
+    ) -> Tensor:
+        """See LanguageModel; nothing is computed for padding. Raises ValueError as ``decode``."""
+        count, length = tokens.shape
+        end = start + length
+        valid = [min(max(whole - start, 0), length) for whole in lengths]
+        rows = self._input_rows(tokens, start, speakers)
+        self._set_speech_start(state, lengths, speakers)
+        # The rows without padding, one prompt after the other.
+        hidden = torch.cat([row[:n] for row, n in zip(rows, valid, strict=True)])
+        slots = [slot for slot, n in enumerate(valid) if n]
+        starts, some = [start] * len(slots), [n for n in valid if n]
         self._check(hidden, state, slots, starts, some)
-        rotations = torch.cat([self._rotary.prompt(start, start + n) for n in lengths], 1)
-        return self._run(hidden, state, slots, starts, some, rotations)
+        rotations = torch.cat([self._rotary.prompt(start, start + n) for n in valid], 1)
+        hidden = self._run(hidden, state, slots, starts, some, rotations)
+        state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])
+        last = torch.tensor(valid).cumsum(0) - 1
+        return hidden[last.clamp_min(0)]
 
     def _run(
         self,
@@ -129,7 +144,7 @@ class NativeDecoder:
             workspace = self._workspace
             if workspace is None or not workspace.holds(len(out), threads.wanted, state.capacity):
                 workspace = self._workspace = _Workspace(
-                    self._config, len(out), threads.wanted, state.capacity, self._library.lanes
+                    self.config, len(out), threads.wanted, state.capacity, self._library.lanes
                 )
             workspace.buffers.shared = len(out) > _MAX_PRIVATE_ROWS
             self._library.step(
@@ -146,7 +161,7 @@ class NativeDecoder:
         self, hidden: Tensor, state: LanguageState, slots: list[int], starts: list[int], lengths: list[int]
     ) -> None:
         """Refuse what would make the kernel write outside its memory."""
-        config = self._config
+        config = self.config
         attention = sum(config.attention)
         slot_count = len(state.position)
         cache = (attention, 2, slot_count, config.key_value_heads, state.capacity, config.head_size)
@@ -226,48 +241,3 @@ class _Workspace:
 
     def holds(self, rows: int, threads: int, capacity: int) -> bool:
         return rows <= self._rows and threads <= self._threads and capacity <= self._capacity
-
-
-class NativeLanguageModel(LanguageModel):
-    """A LanguageModel in int8 with all layers in one call; keys and values are kept in half precision.
-
-    A sequence's result depends neither on its neighbours nor on their number, bit for bit.
-    """
-
-    def __init__(
-        self, config: ModelConfig, weights: Weights, layout: TokenLayout, *, library: Library, capacity: int
-    ) -> None:
-        """As LanguageModel. Raises ValueError for sizes that the kernels do not support."""
-        self._library = library
-        super().__init__(
-            config, weights, layout, precision=torch.int8, device=torch.device("cpu"), capacity=capacity
-        )
-        self.cache_precision = torch.float16
-        self._native = NativeDecoder(library, config, self._layers, self._rotary)
-
-    def _linear(self, weight: Tensor, groups: int) -> Linear:
-        return NativeInt8(weight, self._library, groups)
-
-    def decode(self, tokens: Tensor, state: LanguageState, span: int) -> Tensor:
-        """See LanguageModel; each sequence is read up to its own length, whatever ``span``."""
-        return self._native.decode(self._embedding[tokens].float(), state)
-
-    def prefill(
-        self,
-        tokens: Tensor,
-        lengths: Sequence[int],
-        state: LanguageState,
-        start: int,
-        speakers: SpeakerRows = MappingProxyType({}),
-    ) -> Tensor:
-        """See LanguageModel; nothing is computed for padding."""
-        count, length = tokens.shape
-        end = start + length
-        valid = [min(max(whole - start, 0), length) for whole in lengths]
-        rows = self._input_rows(tokens, start, speakers)
-        self._set_speech_start(state, lengths, speakers)
-        hidden = torch.cat([row[:n] for row, n in zip(rows, valid, strict=True)])
-        hidden = self._native.prefill(hidden, state, start, valid)
-        state.position[:count] = torch.tensor([min(end, whole) for whole in lengths])
-        last = torch.tensor(valid).cumsum(0) - 1
-        return hidden[last.clamp_min(0)]
