@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from prometheus_client import CollectorRegistry
 
 from benchmarks import report
 from kani.composition import settings
-from kani.composition.speech_service import build_engines
+from kani.composition.speech_service import Builder
 from kani.core.engine import BackgroundLoadingEngine, Engine
 from kani.core.observer import Observer
 from kani.core.request import Limits
@@ -49,7 +48,7 @@ async def started_engine(name: str) -> AsyncIterator[Engine]:
     Kokoro has loaded its final decoder, which the report names.
     """
     chosen = settings.load({"engine": name, "threads": THREADS})
-    (engine,) = build_engines(chosen, CollectorRegistry()).required
+    (engine,) = Builder(chosen).engines().required
     await engine.start()
     try:
         if isinstance(engine, BackgroundLoadingEngine):

@@ -15,18 +15,18 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 1_776,
-    "kani/cli": 2_594,
-    "kani/composition": 1_713,
+    "kani/cli": 2_585,
+    "kani/composition": 1_698,
     "kani/core": 13_939,
     "kani/engines": 28_321,
     "kani/library": 1_160,
     "kani/protocols": 22_012,
-    "kani/ray": 748,
+    "kani/ray": 747,
     "kani/runtime": 3_756,
     "kani/server": 4_697,
     "kani/text": 18_932,
     "tests": 69_983,
-    "benchmarks": 8_970,
+    "benchmarks": 8_968,
     "tools": 4_238,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says

@@ -20,7 +20,7 @@ from benchmarks import single_engine
 from benchmarks.report import measure, median, mib, table
 from benchmarks.sentences import ABOUT_4_S
 from kani.composition import settings
-from kani.composition.speech_service import build_engines, build_recognizer
+from kani.composition.speech_service import Builder
 from kani.core.engine import BackgroundLoadingEngine, Engine, Unloadable
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.types import Samples
@@ -90,7 +90,7 @@ async def _row(one: Measured) -> list[str]:
 
 async def _kokoro(chosen: settings.Settings) -> tuple[list[str], Samples]:
     registry = CollectorRegistry()
-    (engine,) = build_engines(chosen, registry, restarts=Restarts(registry)).required
+    (engine,) = Builder(chosen, registry, restarts=Restarts(registry)).engines().required
     assert isinstance(engine, Unloadable)
     said: list[Samples] = []
 
@@ -114,8 +114,7 @@ async def _speech(engine: Engine) -> Samples:
 
 
 async def _whisper(chosen: settings.Settings, said: Samples) -> list[str]:
-    registry = CollectorRegistry()
-    recognizer = build_recognizer("whisper", chosen, restarts=Restarts(registry))
+    recognizer = Builder(chosen, restarts=Restarts(CollectorRegistry())).recognizer()
     assert isinstance(recognizer, Unloadable) and isinstance(recognizer, Transcriber)
 
     async def ask() -> None:
@@ -132,7 +131,7 @@ async def _whisper(chosen: settings.Settings, said: Samples) -> list[str]:
 
 
 async def _both() -> list[list[str]]:
-    chosen = settings.load({"engine": "kokoro", "threads": single_engine.THREADS})
+    chosen = settings.load({"engine": "kokoro", "recognizer": "whisper", "threads": single_engine.THREADS})
     kokoro, said = await _kokoro(chosen)
     return [kokoro, await _whisper(chosen, said)]
 

@@ -178,24 +178,20 @@ def _serve_servers(chosen: settings.Settings, address: str, *, recognizer: bool)
 
 
 def _engine_worker(chosen: settings.Settings) -> tuple[Engine, Callable[[], Worker]]:
-    from prometheus_client import CollectorRegistry
-
-    from kani.composition.speech_service import build_engines
+    from kani.composition.speech_service import Builder
     from kani.engines.worker.service import Worker
 
-    engines = build_engines(chosen, CollectorRegistry()).required
+    engines = Builder(chosen).engines().required
     if len(engines) != 1 or chosen.engine == "remote":
         raise EngineUnavailable("a worker serves one engine: name it, as in --engine kokoro")
     return engines[0], partial(Worker, engines[0])
 
 
 def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[[], Worker]]:
-    from kani.composition.speech_service import build_recognizer
+    from kani.composition.speech_service import Builder
     from kani.engines.worker.service import Worker
 
-    recognizer = None
-    if chosen.recognizer != "remote":
-        recognizer = build_recognizer(chosen.recognizer, chosen)
+    recognizer = Builder(chosen).recognizer() if chosen.recognizer != "remote" else None
     if recognizer is None:
         raise EngineUnavailable("a worker serves a recogniser of its own: set KANI_RECOGNIZER=whisper")
     return recognizer, partial(Worker, None, recognizer)
@@ -203,29 +199,24 @@ def _recognizer_worker(chosen: settings.Settings) -> tuple[Recognizer, Callable[
 
 def _fetch(chosen: settings.Settings) -> int:
     # An engine that has started has downloaded and verified its files.
-    from prometheus_client import CollectorRegistry
-
-    from kani.composition.speech_service import (
-        build_engines,
-        build_recognizer,
-        prepare_engine,
-        prepare_recognizer,
-    )
+    from kani.composition.speech_service import Builder
     from kani.core.engine import BackgroundLoadingEngine
+
+    builder = Builder(chosen, fetch_requested=True)
 
     async def start_each() -> None:
         wanted: list[Engine | Recognizer | None] = []
         joining = None
-        if await asyncio.to_thread(prepare_engine, chosen):
+        if await asyncio.to_thread(builder.prepare_engine):
             print(f"{chosen.engine} has all it needs", flush=True)
         else:
-            engines = build_engines(chosen, CollectorRegistry(), fetch_requested=True)
+            engines = builder.engines()
             joining = engines.late[1] if engines.late is not None else None
             wanted += [joining, *engines.required]
-        if await asyncio.to_thread(prepare_recognizer, chosen):
+        if await asyncio.to_thread(builder.prepare_recognizer):
             print(f"{chosen.recognizer} has all it needs", flush=True)
         else:
-            wanted.append(build_recognizer(chosen.recognizer, chosen, fetch_requested=True))
+            wanted.append(builder.recognizer())
         for each in wanted:
             if each is None:
                 continue

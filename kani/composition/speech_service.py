@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -36,6 +37,7 @@ from kani.text.languages import primary
 from kani.text.lexicon_file import LexiconFile
 
 if TYPE_CHECKING:
+    from kani.engines.known_voices import KnownVoices
     from kani.engines.remote.pool import Discover
     from kani.engines.remote.processes import RemoteWorkers
 
@@ -56,25 +58,18 @@ def build_service(
     """Return the speech service of the settings, not started.
 
     observer: is told what the service does; registry: holds the engines' metrics; discover: as for
-    ``build_engines``; discover_recognizers: as for ``build_recognizer``. Raises EngineUnavailable, and
+    ``Builder.engines``; discover_recognizers: as for ``Builder.recognizer``. Raises EngineUnavailable, and
     InvalidRequest for a voice or a default language that no engine is known to have.
     """
     _check_voices(settings)
     _check_folders(settings)
-    restarts = _restarts(settings, registry)
-    workers = WorkerMetrics(registry) if "remote" in (settings.engine, settings.recognizer) else None
-    engines = build_engines(settings, registry, restarts=restarts, discover=discover, worker_metrics=workers)
+    builder = Builder(settings, registry, restarts=_restarts(settings, registry))
+    engines = builder.engines(discover)
     parts = Parts(
         default_language=settings.language,
         default_voice=settings.voice,
-        late_engine=_late_engine(settings, engines, restarts),
-        recognizer=build_recognizer(
-            settings.recognizer,
-            settings,
-            restarts=restarts,
-            discover=discover_recognizers,
-            worker_metrics=workers,
-        ),
+        late_engine=builder.late_engine(engines),
+        recognizer=builder.recognizer(discover_recognizers),
         starts_recognizer=settings.recognizer != "auto",
         turn_model=build_turn_model(),
         diarizer=build_diarizer(),
@@ -135,7 +130,7 @@ def _check_voices(settings: Settings) -> None:
     named = list(settings.named_voices())
     if settings.voice is None and not named and settings.language is None:
         return  # without a process of espeak-ng's, where each engine has one of its own
-    known = _registry(settings, settings.model, CollectorRegistry()).known_voices(settings.engine)
+    known = Builder(settings).known_voices()
     if known is None:
         return
     if settings.voice is not None:
@@ -170,7 +165,7 @@ def _speaks_one_language(settings: Settings) -> bool:
     # espeak-ng, which speaks a hundred, starts a process to tell them.
     if settings.engine in ("auto", "remote", "espeak"):
         return False
-    known = _registry(settings, settings.model, CollectorRegistry()).known_voices(settings.engine)
+    known = Builder(settings).known_voices()
     return known is not None and len(known.languages) == 1
 
 
@@ -199,63 +194,107 @@ def limits_of(settings: Settings) -> Limits:
     )
 
 
-def build_engines(
-    settings: Settings,
-    registry: CollectorRegistry,
-    *,
-    fetch_requested: bool = False,
-    restarts: Restarts | None = None,
-    discover: Discover | None = None,
-    worker_metrics: WorkerMetrics | None = None,
-) -> Engines:
-    """Build the engines of the settings, not started.
+@dataclass(frozen=True)
+class Builder:
+    """Builds the engines and the recogniser of the settings, not started.
 
-    registry: holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the
-    files of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of
-    which there are none without it; discover: asked for the addresses of ``remote``'s workers, which
-    worker_metrics describes. Raises EngineUnavailable for a worker without address or key.
+    metrics: registry that holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the files
+    of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of which
+    there are none without it.
     """
-    if settings.engine == "remote":
-        from kani.engines.remote.processes import engine_at
 
-        workers = _workers(settings.engine_address, settings, discover)
-        return Engines((engine_at(workers, worker_metrics or WorkerMetrics(registry)),))
-    known = _registry(settings, settings.model, registry, restarts)
-    if settings.engine == "auto":
-        return known.auto(may_fetch=fetch_requested and not settings.no_fetch)
-    return Engines((known.engine(settings.engine),))
+    settings: Settings
+    metrics: CollectorRegistry = field(default_factory=CollectorRegistry)
+    _: KW_ONLY
+    fetch_requested: bool = False
+    restarts: Restarts | None = None
 
+    def engines(self, discover: Discover | None = None) -> Engines:
+        """Build the engines; discover: asked for the addresses of ``remote``'s workers.
 
-def _registry(
-    settings: Settings,
-    model: str | None,
-    metrics: CollectorRegistry,
-    restarts: Restarts | None = None,
-    *,
-    may_fetch: bool = True,
-) -> Registry:
-    """Return the registry for an engine or a recogniser with a model of its own."""
-    resources = Resources(
-        settings.cache_dir,
-        settings.models_dir,
-        model,
-        settings.engine_voices,
-        settings.pythons,
-        may_fetch=may_fetch and not settings.no_fetch,
-        threads=settings.threads,
-        device=settings.device,
-        precision=settings.precision,
-        max_concurrent=settings.max_concurrent,
-        fallback=settings.fallback,
-        language=None if settings.language is None else primary(settings.language),
-    )
-    return Registry(settings.of_plugin, resources, metrics, restarts)
+        Raises EngineUnavailable for a worker without address or key.
+        """
+        settings = self.settings
+        if settings.engine == "remote":
+            from kani.engines.remote.processes import engine_at
 
+            workers = self._workers(settings.engine_address, discover)
+            return Engines((engine_at(workers, self._worker_metrics),))
+        known = self._registry(settings.model, self.metrics)
+        if settings.engine == "auto":
+            return known.auto(may_fetch=self.fetch_requested and not settings.no_fetch)
+        return Engines((known.engine(settings.engine),))
 
-def _workers(addresses: tuple[str, ...], settings: Settings, discover: Discover | None) -> RemoteWorkers:
-    from kani.engines.remote.processes import RemoteWorkers
+    def recognizer(self, discover: Discover | None = None) -> Recognizer | None:
+        """Build the recogniser; None for ``none``. Arguments and errors as of ``engines``."""
+        name, model = self.settings.recognizer, self.settings.recognizer_model
+        if name == "none":
+            return None
+        if name == "remote":
+            from kani.engines.remote.processes import recognizer_at
 
-    return RemoteWorkers(addresses, engine_key(settings), discover)
+            workers = self._workers(self.settings.recognizer_address, discover)
+            return recognizer_at(workers, self._worker_metrics)
+        # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
+        known = self._registry(model, may_fetch=self.fetch_requested or name != "auto" or model is not None)
+        return known.recognizer("whisper" if name == "auto" else name)
+
+    def late_engine(self, engines: Engines) -> LateEngine | None:
+        """Return the late engine with a recogniser of its own, which its trial needs."""
+        if engines.late is None:
+            return None
+        # The embedded model, whatever clients listen with: a large one would be in memory twice.
+        recognizer = self._registry(None, may_fetch=False).recognizer("whisper")
+        name, engine = engines.late
+        return LateEngine(name, engine, recognizer, self.settings.language or TRIAL_LANGUAGE)
+
+    def known_voices(self) -> KnownVoices | None:
+        """Return the voices that the engine is known to have, before it is loaded."""
+        return self._registry(self.settings.model).known_voices(self.settings.engine)
+
+    def prepare_engine(self) -> bool:
+        """Fetch the files of an engine that needs no start for it; return False for any other. Blocks.
+
+        Raises EngineUnavailable.
+        """
+        plugin = found_engines().plugins.get(self.settings.engine)
+        return self._registry(self.settings.model).prepare(plugin)
+
+    def prepare_recognizer(self) -> bool:
+        """Fetch the files of the recogniser, as ``prepare_engine`` does those of an engine."""
+        plugin = found_recognizers().plugins.get(self.settings.recognizer)
+        return self._registry(self.settings.recognizer_model).prepare(plugin)
+
+    def _registry(
+        self, model: str | None, metrics: CollectorRegistry | None = None, *, may_fetch: bool = True
+    ) -> Registry:
+        """Return the registry for an engine or a recogniser with a model of its own."""
+        settings = self.settings
+        resources = Resources(
+            settings.cache_dir,
+            settings.models_dir,
+            model,
+            settings.engine_voices,
+            settings.pythons,
+            may_fetch=may_fetch and not settings.no_fetch,
+            threads=settings.threads,
+            device=settings.device,
+            precision=settings.precision,
+            max_concurrent=settings.max_concurrent,
+            fallback=settings.fallback,
+            language=None if settings.language is None else primary(settings.language),
+        )
+        return Registry(settings.of_plugin, resources, metrics or CollectorRegistry(), self.restarts)
+
+    def _workers(self, addresses: tuple[str, ...], discover: Discover | None) -> RemoteWorkers:
+        from kani.engines.remote.processes import RemoteWorkers
+
+        return RemoteWorkers(addresses, engine_key(self.settings), discover)
+
+    @functools.cached_property
+    def _worker_metrics(self) -> WorkerMetrics:
+        """Metrics of the engine's workers and of the recogniser's."""
+        return WorkerMetrics(self.metrics)
 
 
 def engine_key(settings: Settings) -> str:
@@ -263,64 +302,10 @@ def engine_key(settings: Settings) -> str:
     return settings.engine_key.get_secret_value() if settings.engine_key is not None else ""
 
 
-def build_recognizer(
-    name: str,
-    settings: Settings,
-    *,
-    fetch_requested: bool = False,
-    restarts: Restarts | None = None,
-    discover: Discover | None = None,
-    worker_metrics: WorkerMetrics | None = None,
-) -> Recognizer | None:
-    """Build the recogniser of ``name``, not started; None for ``none``.
-
-    fetch_requested: ``--fetch``; the others: as for ``build_engines``. Raises EngineUnavailable for a worker
-    without address or key.
-    """
-    if name == "none":
-        return None
-    metrics = CollectorRegistry()
-    if name == "remote":
-        from kani.engines.remote.processes import recognizer_at
-
-        workers = _workers(settings.recognizer_address, settings, discover)
-        return recognizer_at(workers, worker_metrics or WorkerMetrics(metrics))
-    # Unless files were asked for, nothing is fetched for a recogniser without a name and a model.
-    named, model = name != "auto" or settings.recognizer_model is not None, settings.recognizer_model
-    known = _registry(settings, model, metrics, restarts, may_fetch=fetch_requested or named)
-    return known.recognizer("whisper" if name == "auto" else name)
-
-
 def build_own_recognizer(settings: Settings) -> Recognizer | None:
     """Build the recogniser of a program without a server; as on one it is unloaded while it is idle."""
     restarts = _restarts(settings, CollectorRegistry())
-    recognizer = build_recognizer(settings.recognizer, settings, restarts=restarts)
+    recognizer = Builder(settings, restarts=restarts).recognizer()
     if settings.idle_unload_seconds is not None and isinstance(recognizer, Unloadable):
         recognizer.unload_after(settings.idle_unload_seconds)
     return recognizer
-
-
-def prepare_engine(settings: Settings) -> bool:
-    """Fetch the files of an engine that needs no start for it; return False for any other. Blocks.
-
-    Raises EngineUnavailable.
-    """
-    known = _registry(settings, settings.model, CollectorRegistry())
-    return known.prepare(found_engines().plugins.get(settings.engine))
-
-
-def prepare_recognizer(settings: Settings) -> bool:
-    """Fetch the files of the recogniser, as ``prepare_engine`` does those of an engine."""
-    known = _registry(settings, settings.recognizer_model, CollectorRegistry())
-    return known.prepare(found_recognizers().plugins.get(settings.recognizer))
-
-
-def _late_engine(settings: Settings, engines: Engines, restarts: Restarts | None) -> LateEngine | None:
-    """Return the late engine with a recogniser of its own, which its trial needs."""
-    if engines.late is None:
-        return None
-    # The embedded model, whatever clients listen with: a large one would be in memory twice.
-    known = _registry(settings, None, CollectorRegistry(), restarts, may_fetch=False)
-    recognizer = known.recognizer("whisper")
-    name, engine = engines.late
-    return LateEngine(name, engine, recognizer, settings.language or TRIAL_LANGUAGE)

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import ray
-from prometheus_client import CollectorRegistry
 from ray import serve
 
 from kani.composition import settings
-from kani.composition.speech_service import build_engines, build_recognizer
+from kani.composition.speech_service import Builder
 from kani.core.engine import Engine
 from kani.core.errors import EngineUnavailable
 from kani.core.recognizer import Recognizer
@@ -88,7 +87,7 @@ class EngineReplica(Replica):
     """Serves the engine."""
 
     def _build(self, chosen: settings.Settings) -> Engine:
-        engines = build_engines(chosen, CollectorRegistry()).required
+        engines = Builder(chosen).engines().required
         if len(engines) != 1:
             raise EngineUnavailable("a replica serves one engine: name it, as in --engine kokoro")
         (self._engine,) = engines
@@ -106,7 +105,7 @@ class RecognizerReplica(Replica):
     """Serves the recogniser."""
 
     def _build(self, chosen: settings.Settings) -> Recognizer:
-        recognizer = build_recognizer(chosen.recognizer, chosen)
+        recognizer = Builder(chosen).recognizer()
         if recognizer is None:
             raise EngineUnavailable("a replica serves a recogniser: name it, as in KANI_RECOGNIZER=whisper")
         self._recognizer = recognizer

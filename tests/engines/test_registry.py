@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from kani.composition.settings import Settings, load
-from kani.composition.speech_service import build_engines, build_recognizer
+from kani.composition.speech_service import Builder
 from kani.core.errors import EngineUnavailable
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
@@ -38,7 +37,7 @@ def settings(folder: Path, **given: Any) -> Settings:
 
 def engines(folder: Path, name: str, *, fetch_requested: bool = False, **given: Any) -> Engines:
     chosen = settings(folder, engine=name, **given)
-    return build_engines(chosen, CollectorRegistry(), fetch_requested=fetch_requested)
+    return Builder(chosen, fetch_requested=fetch_requested).engines()
 
 
 def kinds(found: Engines) -> list[str]:
@@ -190,8 +189,8 @@ async def test_recogniser_files_are_fetched_on_request_or_as_they_are_named(
     use_hub(monkeypatch, NO_HUB)
     unreachable = [replace(each, parts=(), url="http://127.0.0.1:1/model") for each in weights.WHISPER_BASE]
     monkeypatch.setattr(weights, "WHISPER_BASE", tuple(unreachable))
-    chosen = settings(tmp_path, no_fetch=no_fetch, recognizer_model=model)
-    recognizer = build_recognizer(name, chosen, fetch_requested=fetch)
+    chosen = settings(tmp_path, no_fetch=no_fetch, recognizer=name, recognizer_model=model)
+    recognizer = Builder(chosen, fetch_requested=fetch).recognizer()
     assert model is None or not recognizer.info.languages
     with pytest.raises(EngineUnavailable, match=reason):
         await recognizer.start()
@@ -200,10 +199,10 @@ async def test_recogniser_files_are_fetched_on_request_or_as_they_are_named(
 def test_everything_describes_itself_and_devices_are_counted_without_torch(tmp_path: Path) -> None:
     # The one of workers is known once one of them is reached.
     for name in {*RECOGNIZER_NAMES} - {"remote"}:
-        chosen = settings(tmp_path, recognizer_model="owner/name")
-        assert (build_recognizer(name, chosen) is None) is (name == "none")
+        chosen = settings(tmp_path, recognizer=name, recognizer_model="owner/name")
+        assert (Builder(chosen).recognizer() is None) is (name == "none")
     for name in ("auto", "whisper"):
-        info = build_recognizer(name, settings(tmp_path)).info
+        info = Builder(settings(tmp_path, recognizer=name)).recognizer().info
         assert (info.name, info.sample_rate, len(info.languages)) == ("whisper", 16_000, 99)
         assert {"es", "en", "fr", "jv", "yi"} <= info.languages
     for found in (found_engines(), found_recognizers()):
@@ -223,19 +222,18 @@ def test_start_imports_nothing_of_the_engines_that_are_not_chosen(cache: Path, n
         "import asyncio, sys; from kani.engines.plugin import found_engines, found_recognizers\n"
         "found_engines(); found_recognizers(); described = {*sys.modules}\n"
         "assert not {'numpy', 'prometheus_client'} & described\n"
-        "from prometheus_client import CollectorRegistry\n"
         "from kani.composition.settings import load; from kani.core.engine import BackgroundLoadingEngine\n"
         "from kani.core.types import Segment\n"
-        "from kani.composition.speech_service import build_engines, build_recognizer\n"
+        "from kani.composition.speech_service import Builder\n"
         f"chosen = load({{'engine': {name!r}, 'cache_dir': {str(cache)!r}}}, {{}})\n"
         "async def start():\n"
-        "    for engine in build_engines(chosen, CollectorRegistry()).required:\n"
+        "    for engine in Builder(chosen).engines().required:\n"
         "        await engine.start()\n"
         "        if isinstance(engine, BackgroundLoadingEngine): await engine.wait_until_loaded()\n"
         "        voice, language = engine.info.default_voices['es'], 'es'\n"
         "        assert [chunk async for chunk in engine.synthesize(Segment('Hola.', voice, language))]\n"
         "        await engine.stop()\n"
-        "build_recognizer(chosen.recognizer, chosen); asyncio.run(start())\n"
+        "Builder(chosen).recognizer(); asyncio.run(start())\n"
         "print(*sorted({name.partition('.')[0] for name in sys.modules}))\n"
         "print(*sorted(name for name in {*sys.modules} - described if name.startswith('kani.engines.')))"
     )

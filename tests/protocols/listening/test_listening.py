@@ -71,7 +71,7 @@ async def furnish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     async with AsyncExitStack() as running:
 
         async def start(recognizer: Recognizer, diarizer: Diarizer | None = None) -> House:
-            monkeypatch.setattr(speech_service, "build_recognizer", lambda *_, **__: recognizer)
+            monkeypatch.setattr(speech_service.Builder, "recognizer", lambda *_: recognizer)
             for module in (asynchronous, speech_service):
                 monkeypatch.setattr(module, "build_diarizer", lambda: diarizer)
             return await running.enter_async_context(opened(tmp_path, recognizer, diarizer=diarizer))

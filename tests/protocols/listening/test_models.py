@@ -9,7 +9,7 @@ import pytest_asyncio
 
 from kani import AsyncSpeech
 from kani.composition.settings import load
-from kani.composition.speech_service import build_recognizer
+from kani.composition.speech_service import Builder
 from kani.core.types import Samples
 from kani.runtime.recognition import live_delay
 from tests.clients.openai_realtime import RATE, quiet
@@ -43,7 +43,7 @@ async def house(
         patch.setattr(live_delay, "LONGEST_S", math.inf)
         for name, value in variables.items():
             patch.setenv(name, value)
-        built = build_recognizer(recognizer, load({}, variables, folder / "none"))
+        built = Builder(load({"recognizer": recognizer}, variables, folder / "none")).recognizer()
         assert built is not None
         async with opened(folder, built, recognizer) as house:
             yield house
