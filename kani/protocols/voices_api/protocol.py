@@ -22,9 +22,8 @@ from kani.core.errors import StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
-from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_check import reason_of
-from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
+from kani.core.voices.store import CUSTOM_PREFIX, ConsentStore, NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import call_group
