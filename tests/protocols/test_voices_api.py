@@ -14,9 +14,8 @@ import pytest
 from starlette.applications import Starlette
 
 from kani.core.audio.pcm import decode_recording, wav
-from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_check import advice
-from kani.core.voices.store import NewVoice
+from kani.core.voices.store import ConsentStore, NewVoice
 from kani.engines.espeak.reference_voice import EspeakReferenceVoice
 from kani.protocols.voices_api.preview import PreviewCache
 from kani.protocols.voices_api.protocol import routes

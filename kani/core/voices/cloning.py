@@ -17,7 +17,7 @@ from kani.core.engine import CloningEngine, Engine
 from kani.core.engine import CloningKind as Kind
 from kani.core.errors import Busy, InvalidRequest, NameTaken, SpeechError, StoreUnavailable
 from kani.core.types import Embedding, Recording, Similarity
-from kani.core.voices.embedding_cache import EmbeddingCache
+from kani.core.voices.embedding_cache import EmbeddingCache, Key
 from kani.core.voices.refinement_queue import RefinementQueue
 from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice, VoiceStore
 from kani.text.languages import primary
@@ -36,7 +36,8 @@ MAX_WAITING_RECORDINGS = 4
 MIN_REFERENCE_S = 0.5
 """Shortest reference recording, in seconds."""
 
-Reference = Recording | StoredVoice | tuple[Embedding, ...]
+_Sound = Recording | StoredVoice
+Reference = _Sound | tuple[Embedding, ...]
 """A target voice: a client's recording, a stored voice, or embeddings made of either."""
 
 
@@ -51,15 +52,6 @@ class CloningStatus:
     """
     similarity: Mapping[str, Similarity] = field(default_factory=dict)
     """Similarity by primary language subtag, of an engine that approximates with its own voices."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Sound:
-    """A recording in memory, or that of a stored voice; ``key`` identifies it."""
-
-    key: str
-    recording: Recording | None = None
-    stored: StoredVoice | None = None
 
 
 class VoiceCloner:
@@ -105,13 +97,12 @@ class VoiceCloner:
             return next(fitting, None)
         if isinstance(reference, Recording) and reference.duration_s < MIN_REFERENCE_S:
             raise InvalidRequest("reference", f"too short (at least {MIN_REFERENCE_S:g} s)")
-        sound = await _sound(reference)
         clones = cast(CloningEngine, engine)
-        key = (sound.key, info.embedding_model)
+        key = (await _key_of(reference), info.embedding_model)
         again = self._embeddings.cached(key) is not None
-        embedding = await self._embeddings.get(key, partial(self._make, clones, sound))
-        if sound.stored is not None or again:
-            self._refine(clones, sound, embedding, language)
+        embedding = await self._embeddings.get(key, partial(self._make, clones, reference))
+        if again or isinstance(reference, StoredVoice):
+            self._refine(clones, key, reference, embedding, language)
         return embedding
 
     async def embed_with_all_engines(self, recording: Recording) -> tuple[Embedding, ...]:
@@ -195,46 +186,43 @@ class VoiceCloner:
 
     async def _make(self, engine: CloningEngine, sound: _Sound) -> Embedding:
         """The stored embedding, or a new one. Raises as ``embed``."""
-        voice = sound.stored
-        if voice is None:
-            assert sound.recording is not None
-            return await engine.embed(sound.recording)
-        stored = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedding_model)
+        if isinstance(sound, Recording):
+            return await engine.embed(sound)
+        stored = await asyncio.to_thread(self._store.embedding, sound, engine.info.embedding_model)
         if stored is not None:
             return stored
-        embedding = await engine.embed(await asyncio.to_thread(self._recording_of, voice))
-        await self._keep(voice, embedding)
+        embedding = await engine.embed(await asyncio.to_thread(self._recording_of, sound))
+        await self._keep(sound, embedding)
         return embedding
 
-    def _refine(self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str) -> None:
+    def _refine(
+        self, engine: CloningEngine, key: Key, sound: _Sound, embedding: Embedding, language: str
+    ) -> None:
         """Queue a refinement for this language unless its similarity was measured already."""
         spoken = primary(language)
         predicted = embedding.similarity.get(spoken)
-        if sound.stored is None and self._refinement.waiting >= MAX_WAITING_RECORDINGS:
+        if isinstance(sound, Recording) and self._refinement.waiting >= MAX_WAITING_RECORDINGS:
             return
         if predicted is not None and not predicted.measured:
-            name = (sound.key, engine.info.embedding_model, spoken)
-            self._refinement.submit(name, partial(self._refined, engine, sound, embedding, language))
+            self._refinement.submit(
+                (*key, spoken), partial(self._refined, engine, key, sound, embedding, language)
+            )
 
     async def _refined(
-        self, engine: CloningEngine, sound: _Sound, embedding: Embedding, language: str
+        self, engine: CloningEngine, key: Key, sound: _Sound, embedding: Embedding, language: str
     ) -> None:
-        voice, recording = sound.stored, sound.recording
-        if recording is None:
-            assert voice is not None
-            recording = await asyncio.to_thread(self._recording_of, voice)
-        key = (sound.key, engine.info.embedding_model)
+        recording = await asyncio.to_thread(self._recording_of, sound)
         # Keep what was refined for another language meanwhile, maybe by another server.
-        if voice is not None:
-            stored = await asyncio.to_thread(self._store.embedding, voice, engine.info.embedding_model)
-            embedding = stored or embedding
-        else:
+        if isinstance(sound, Recording):
             embedding = self._embeddings.cached(key) or embedding
+        else:
+            stored = await asyncio.to_thread(self._store.embedding, sound, key[1])
+            embedding = stored or embedding
         async with aclosing(engine.refine(recording, embedding, language)) as better:
             async for embedding in better:
                 self._embeddings.put(key, embedding)
-        if voice is not None:
-            await self._keep(voice, embedding)
+        if isinstance(sound, StoredVoice):
+            await self._keep(sound, embedding)
 
     async def _keep(self, voice: StoredVoice, embedding: Embedding) -> None:
         try:
@@ -245,16 +233,20 @@ class VoiceCloner:
                 "engine %s: the embedding of a stored voice was not written: %s", embedding.engine, error
             )
 
-    def _recording_of(self, voice: StoredVoice) -> Recording:
-        return decode_recording(self._store.recording(voice), sample_rate=REFERENCE_RATE)
+    def _recording_of(self, sound: _Sound) -> Recording:
+        """Return a recording, or read that of a stored voice: call it in a thread."""
+        if isinstance(sound, Recording):
+            return sound
+        return decode_recording(self._store.recording(sound), sample_rate=REFERENCE_RATE)
 
 
-async def _sound(reference: Recording | StoredVoice) -> _Sound:
-    if isinstance(reference, StoredVoice):
-        return _Sound(_voice_key(reference), stored=reference)
-    digest = hashlib.sha256(str(reference.sample_rate).encode())
-    await asyncio.to_thread(digest.update, reference.samples.data)
-    return _Sound(digest.hexdigest(), recording=reference)
+async def _key_of(sound: _Sound) -> str:
+    """Return what identifies a recording, or that of a stored voice."""
+    if isinstance(sound, StoredVoice):
+        return _voice_key(sound)
+    digest = hashlib.sha256(str(sound.sample_rate).encode())
+    await asyncio.to_thread(digest.update, sound.samples.data)
+    return digest.hexdigest()
 
 
 def _voice_key(voice: StoredVoice) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
+import secrets
+import time
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,13 +15,73 @@ from pathlib import Path
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, decode_recording
 from kani.core.errors import InvalidRequest, Reason, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Recording, Similarity
-from kani.core.voices.consents import ConsentStore
-from kani.core.voices.storage.backend import VoiceBackend
+from kani.core.voices.storage.backend import ConsentBackend, VoiceBackend
 from kani.core.voices.storage.folder import FolderBackend
-from kani.core.voices.store_files import CUSTOM_PREFIX, StoredVoice, utc_now
+from kani.core.voices.store_files import CUSTOM_PREFIX, Consent, StoredVoice, utc_now
 from kani.text import languages
 
-__all__ = ["CUSTOM_PREFIX", "MAX_VOICES", "CheckRecording", "NewVoice", "StoredVoice", "VoiceStore"]
+MAX_CONSENTS = 1000
+MAX_CONSENT_NAME = 200
+"""Characters of a consent's label."""
+
+
+class ConsentStore:
+    """Stored consents: checks what is stored.
+
+    A consent is stored completely or not at all. All methods block on files or the network: call them in a
+    thread. They raise OSError or StoreUnavailable where those fail. UnknownVoice is raised for an id without
+    a consent.
+    """
+
+    def __init__(self, backend: ConsentBackend) -> None:
+        self._backend = backend
+
+    def add(self, name: str, language: str, recording: bytes) -> Consent:
+        """Store a recording (an audio file of 1-60 s, at most 10 MiB).
+
+        name: a label; language: a tag or a name. Raises InvalidRequest for ``name`` or ``recording``, and
+        UnsupportedLanguage.
+        """
+        _check_label(name)
+        tag = languages.resolve(language)
+        try:
+            decoded = decode_recording(recording)
+            if decoded.duration_s < MIN_CONSENT_S:
+                raise InvalidRequest("reference", f"too short (at least {MIN_CONSENT_S:g} s)")
+        except InvalidRequest as error:
+            raise error.about("recording") from error
+        consent = Consent(f"cons_{secrets.token_hex(12)}", name, tag, int(time.time()))
+        self._backend.add(consent, recording, MAX_CONSENTS)
+        return consent
+
+    def list(self) -> list[Consent]:
+        """List all consents, the newest first."""
+        return sorted(self._backend.list(), key=lambda consent: (-consent.created_at, consent.id))
+
+    def get(self, consent_id: str) -> Consent:
+        return self._backend.get(consent_id)
+
+    def recording(self, consent_id: str) -> bytes:
+        return self._backend.recording(consent_id)
+
+    def rename(self, consent_id: str, name: str) -> Consent:
+        """Change a consent's label. Raises InvalidRequest for ``name``."""
+        _check_label(name)
+        return self._backend.rename(consent_id, name)
+
+    def delete(self, consent_id: str) -> None:
+        """Delete a consent. Voices that were made with it keep a copy of its recording."""
+        self._backend.delete(consent_id)
+
+
+def _check_label(name: str) -> None:
+    if not name.strip():
+        raise InvalidRequest("name", "is needed")
+    if len(name) > MAX_CONSENT_NAME:
+        raise InvalidRequest("name", f"too long (at most {MAX_CONSENT_NAME} characters)")
+
+
+__all__ = ["CUSTOM_PREFIX", "Consent", "StoredVoice"]
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MAX_RECORDING_S, MEDIA_TYPES
 from kani.core.request import Range
-from kani.core.voices.consents import MAX_NAME as MAX_CONSENT_NAME
+from kani.core.voices.store import MAX_CONSENT_NAME
 from kani.protocols.shared.calls.call import (
     FORM,
     Answer,

@@ -19,8 +19,7 @@ from starlette.routing import BaseRoute, Route
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
-from kani.core.voices.consents import Consent, ConsentStore
-from kani.core.voices.store import NewVoice, StoredVoice
+from kani.core.voices.store import Consent, ConsentStore, NewVoice, StoredVoice
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.voices_api.forms import Label, endpoint, read_form, read_json, recording_of, text_fields
 

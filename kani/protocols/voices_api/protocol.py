@@ -22,9 +22,8 @@ from kani.core.errors import StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.cloning import CloningStatus
-from kani.core.voices.consents import ConsentStore
 from kani.core.voices.recording_check import reason_of
-from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice
+from kani.core.voices.store import CUSTOM_PREFIX, ConsentStore, NewVoice, StoredVoice
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.cloning_report import similarity_fields
 from kani.protocols.shared.errors import RequestError

@@ -28,7 +28,6 @@ from kani.core.errors import (
     UnsupportedLanguage,
 )
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Recording, Similarity
-from kani.core.voices import consents
 from kani.core.voices.recording_check import SENTENCES, advice, reason_of
 from kani.core.voices.store import VoiceStore
 from kani.core.voices.store_files import hashed_name
@@ -221,10 +220,10 @@ def test_broken_folder_skipped(store: VoiceStore, folder: Path, caplog: pytest.L
 
 def test_consents_are_listed_newest_first(store: VoiceStore, monkeypatch: pytest.MonkeyPatch) -> None:
     for second in (3, 1, 2):
-        monkeypatch.setattr(consents, "time", SimpleNamespace(time=lambda second=second: second))
+        monkeypatch.setattr("kani.core.voices.store.time", SimpleNamespace(time=lambda second=second: second))
         store.consents.add(f"Consent {second}", "es", recording(1.0))
     assert [consent.name for consent in store.consents.list()] == ["Consent 3", "Consent 2", "Consent 1"]
-    monkeypatch.setattr(consents, "MAX_CONSENTS", 3)
+    monkeypatch.setattr("kani.core.voices.store.MAX_CONSENTS", 3)
     with pytest.raises(InvalidRequest, match="no more than 3 consents"):
         store.consents.add("Consent 4", "es", recording(1.0))
 

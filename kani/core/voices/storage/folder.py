@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
+
+import msgspec
 
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
@@ -226,14 +227,14 @@ class FolderConsents:
         with self._files.locked():
             if sum(1 for _ in self._folders()) >= limit:
                 raise too_many_consents(limit)
-            files = {_RECORDING: recording, _CONSENT_METADATA: _encoded(consent)}
+            files = {_RECORDING: recording, _CONSENT_METADATA: msgspec.json.encode(consent)}
             self._files.add(self._files.path / consent.id, files)
 
     def list(self) -> list[Consent]:
         return [self.get(folder.name) for folder in self._folders()]
 
     def get(self, consent_id: str) -> Consent:
-        return Consent(**json.loads(self._read(consent_id, _CONSENT_METADATA)))
+        return msgspec.json.decode(self._read(consent_id, _CONSENT_METADATA), type=Consent)
 
     def recording(self, consent_id: str) -> bytes:
         return self._read(consent_id, _RECORDING)
@@ -241,7 +242,8 @@ class FolderConsents:
     def rename(self, consent_id: str, name: str) -> Consent:
         with self._files.locked():
             consent = replace(self.get(consent_id), name=name)
-            self._files.replace(self._files.path / consent_id / _CONSENT_METADATA, _encoded(consent))
+            content = msgspec.json.encode(consent)
+            self._files.replace(self._files.path / consent_id / _CONSENT_METADATA, content)
         return consent
 
     def delete(self, consent_id: str) -> None:
@@ -264,7 +266,3 @@ class FolderConsents:
             return (self._files.path / consent_id / file).read_bytes()
         except FileNotFoundError as error:
             raise UnknownVoice(consent_id) from error
-
-
-def _encoded(consent: Consent) -> bytes:
-    return json.dumps(asdict(consent)).encode()
