@@ -59,7 +59,7 @@ function speak(tries) {
   if (tries && (playback.has(text) ? playback.player.paused : features.book?.reads(compose.choice))) return;
   features.stopDictation();
   features.book?.anew();
-  const choice = { ...compose.choice, ...(tries && playback.rest(text)), ...features.book?.next, tries };
+  const choice = { ...compose.choice, ...(tries && playback.has(text) && playback.rest(text)), ...features.book?.next, tries };
   if (!SPEAKABLE.test(withoutMarks(choice.text).replaceAll(TAG, ""))) {
     playback.stage.say("");
     complain(t(choice.text ? "problem.silent" : "problem.empty"));
@@ -100,7 +100,7 @@ function buttons() {
   find("stop").hidden = !playback.busy;
   find("stage").toggleAttribute("data-sounds", playback.busy);
   // Not the same picture as that of the button that speaks.
-  const goesOn = !playback.player.busy && features.book?.goesOn();
+  const goesOn = !playback.player.busy && (features.book?.goesOn() || (playback.offered && "resume"));
   const act = playback.player.paused || (goesOn && goesOn !== "again") ? "resume" : playback.player.busy ? "pause" : "again";
   find("pause").disabled = playback.asked ? !playback.player.busy : !some && !goesOn;
   find("pause").dataset.act = act;
@@ -183,6 +183,7 @@ for (const file of files) file.addEventListener("click", () => saveAs(file.value
 find("pause").addEventListener("click", () => {
   if (playback.player.busy) playback.pause(!playback.player.paused);
   else if (features.book?.goesOn()) speak(false);
+  else if (playback.offered) playback.speak(playback.offered);
   else playback.replay(playback.shown, playback.shown.pieces);
 });
 // As keys do on the slider of the position.
@@ -216,5 +217,6 @@ document.addEventListener("keydown", (event) => {
 });
 
 playback.player.open();
+playback.reopen();
 features.showHistory();
 connection.open();

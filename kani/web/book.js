@@ -1,7 +1,7 @@
 /** A book that is read: its cover and chapters, the place in it, and the audiobook that is made of it. */
 
 import { compose } from "./compose.js";
-import { find, style, tell } from "./element.js";
+import { button, find, style, tell } from "./element.js";
 import { complain } from "./failures.js";
 import { charactersOf, coverOf, history, places, shareRead } from "./history.js";
 import { clock, locale, number, percent, t, translate } from "./i18n.js";
@@ -11,14 +11,16 @@ import { inWords, server, ServerError } from "./server.js";
 import { Draft, Memory, remember } from "./storage.js";
 import { sentenceAfter, sentenceAt } from "./subtitles.js";
 import { offerUndo } from "./toast.js";
+import { fill } from "./voices.js";
 import { saveFile } from "./wav.js";
 import "./texts-book.js";
 
 /** As the server has it: a larger file need not be sent. */
 const MOST_MEBIBYTES = 64;
 const PLACE_EVERY_MS = 500;
-/** Places of books that are remembered. */
+/** Places of books that are remembered; and those that a search shows, with so much of the text before and after. */
 const MOST_PLACES = 50;
+const [MOST_FOUND, BEFORE, AFTER] = [30, 24, 60];
 /** Share of the work that is speaking; the rest writes the file. And seconds, and a share, of work that tell how long it takes. */
 const SPEAKING = 0.9;
 const [TELLING_S, TELLING] = [5, 0.01];
@@ -45,12 +47,7 @@ export class Book {
     const pressing = (name, act) => find(`book-${name}`).addEventListener("click", act);
     pressing("previous", () => this.#use(this.#at - 1));
     pressing("next", () => this.#use(this.#at + 1));
-    pressing("restart", () => {
-      this.keepHeard();
-      const [at, from] = this.#place;
-      offerUndo(t("book.restart"), () => this.#use(at, from), "chapter");
-      this.#use(at, 0);
-    });
+    pressing("restart", () => this.#jump(t("book.restart"), this.#at, 0));
     pressing("edit", () => find("edit").click());
     pressing("close", () => this.#close());
     // A phone's Back would leave the page. The link that skips to the text goes nowhere.
@@ -59,6 +56,9 @@ export class Book {
     pressing("make", () => this.#make());
     pressing("cancel", () => this.#making.stop.abort());
     find("chapter").addEventListener("change", () => this.#use(Number(find("chapter").value)));
+    find("book-menu").addEventListener("toggle", () => this.#shelve());
+    find("book-shelf").addEventListener("change", async () => this.show(await history.find(find("book-shelf").value)));
+    find("book-search").addEventListener("input", () => this.#search());
     find("book-cover").addEventListener("error", () => (find("book-cover").hidden = true));
     // Something else is heard meanwhile.
     find("compose").addEventListener("submit", () => this.#closed());
@@ -112,13 +112,45 @@ export class Book {
     find("book-author").textContent = author;
     find("book-letter").textContent = [...title][0] ?? "";
     find("book-chapters").textContent = t("book.chapters", { title });
-    find("chapter").replaceChildren(...chapters.map((chapter, n) => new Option(/\d/.test(chapter.title) ? chapter.title : `${n + 1}. ${chapter.title}`, String(n))));
+    find("chapter").replaceChildren(...chapters.map((_, n) => new Option("", String(n))));
+    find("book-search").value = "";
+    this.#search();
     find("book-cover").hidden = !cover;
     if (cover) find("book-cover").src = coverOf({ cover });
     tell(find("book-state"), "");
     this.#box.hidden = false;
     this.#use(Math.min(at, chapters.length - 1), from, false, again);
     if (!again) find("chapter").focus({ focusVisible });
+  }
+
+  /** List the books that are kept. */
+  async #shelve() {
+    const books = (await history.list()).filter(({ kind }) => kind === "book");
+    fill(find("book-shelf"), [["", books.map((book) => [book.id, `${book.title} · ${percent(shareRead(book))}`])]], this.#book?.id);
+  }
+
+  /** Show the places that hold what is searched, each as a button that leads there. */
+  #search() {
+    const wanted = find("book-search").value.trim().toLowerCase();
+    const found = [];
+    for (const [n, { text }] of this.#book.chapters.entries()) {
+      const all = text.trim();
+      const lower = all.toLowerCase();
+      for (let at = lower.indexOf(wanted); wanted && at >= 0 && found.length < MOST_FOUND; at = lower.indexOf(wanted, at + wanted.length)) {
+        const words = `${n + 1} · …${all.slice(Math.max(0, at - BEFORE), at + AFTER)}…`;
+        found.push(button(words, () => this.#jump(t("book.jumped"), n, sentenceAt(all, at)), { className: "quiet" }));
+      }
+    }
+    find("book-found").replaceChildren(...found);
+    tell(find("book-none"), wanted && !found.length ? t("book.none") : "");
+  }
+
+  /** Go to a place, from which the one before it can be brought back. */
+  #jump(words, at, from) {
+    this.keepHeard();
+    const [before, place] = this.#place;
+    offerUndo(words, () => this.#use(before, place), "chapter");
+    this.#use(at, from);
   }
 
   /** Show whether an audiobook is being made. */
@@ -226,6 +258,11 @@ export class Book {
   #use(at, from = this.#place[2]?.[at] ?? 0, aloud = this.#isHeard(), again = false) {
     quiet();
     this.#at = at;
+    // A chapter that was left halfway says so.
+    for (const [n, { title, text }] of this.#book.chapters.entries()) {
+      const left = n !== at && this.#place[2]?.[n];
+      find("chapter").options[n].text = `${/\d/.test(title) ? title : `${n + 1}. ${title}`}${left ? ` · ${percent(left / text.length)}` : ""}`;
+    }
     find("chapter").value = String(at);
     find("book-previous").disabled = at === 0;
     find("book-next").disabled = at + 1 === this.#book.chapters.length;

@@ -110,24 +110,14 @@ await writeFile("${file}", Buffer.from(await answer.arrayBuffer()));
 `,
 };
 
-/**
- * Code that makes a request and saves its audio.
- * @param {string} base address of the server
- * @param {Record<string, any>} choice text, language, voice, emotion, strength and speed, as the form has them
- * @param {string} name one of REQUESTS
- * @param {string} code "curl", "python" or "javascript"
- * @param {boolean} key whether the server needs a key, which the code reads from KANI_API_KEY
- */
+/** Code, "curl", "python" or "javascript", that makes a request by an interface (one of REQUESTS) and saves its audio; key: whether the server needs one, which the code reads from KANI_API_KEY. */
 export function codeSample(base, choice, name, code, key) {
   const { path, body, file } = REQUESTS[name](choice);
   const write = code === "python" ? PYTHON[name] : WRITERS[code];
   return write(new URL(path, base).href, body, file, key);
 }
 
-/**
- * Fill the panel, and write the code anew whenever something else is chosen.
- * @param {() => {choice: Record<string, any>, key: boolean}} request what is chosen now, and whether a key is needed
- */
+/** Fill the panel, and write the code anew whenever something else is chosen. @param {() => {choice: Record<string, any>, key: boolean}} request what is chosen now, and whether a key is needed */
 export function codePanel(request) {
   const write = () => {
     if (!find("code").open) return;

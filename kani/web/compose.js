@@ -14,6 +14,10 @@ const MOST_LANGUAGES = 20;
 const SEEN = ["text", "mode", "languages", "voice", "emotion"];
 /** Width of a text up to which its letters are large, and up to which they are not small, in Latin letters. */
 const SIZES = { large: 120, middle: 330 };
+/** Length of a text of one or two words; how those begin that many say in other languages; and letters of all languages that are told apart by such words. */
+const SHORT = 16;
+const GREETING = /(?<!\p{L})(hola|gracias|grazie|buen[oa]s|bonjour|bonsoir|salut|merci|h[ae]llo|guten|danke|thanks|good|ciao|ol[aá]|obrigad[oa]|bo[am]|ich|je)(?!\p{L})/iu;
+const NO_SCRIPT_BUT_LATIN = /^[\p{sc=Latn}\P{L}]*$/u;
 /** Letters that are about as wide as two Latin ones. */
 const WIDE = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Hang}]/gu;
 
@@ -164,7 +168,10 @@ class Compose {
 
   /** Id of the voice that speaks: the one that is chosen, or that the server has for the text; "" for a text that may be of another language than the page. */
   get speaking() {
-    const known = this.#language.value || this.#spoken || new RegExp(`^$|${t("text.signs")}`, "iu").test(this.choice.text);
+    const { text } = this.choice;
+    // One or two words may have no sign: unless they greet in another language, they are the page's.
+    const short = text.length <= SHORT && !GREETING.test(text) && NO_SCRIPT_BUT_LATIN.test(text + t("text.first"));
+    const known = this.#language.value || this.#spoken || short || new RegExp(`^$|${t("text.signs")}`, "iu").test(text);
     return this.#voice.value || (!this.#language.value && this.#heard) || (known ? this.own(this.tongue) : "");
   }
 

@@ -65,10 +65,7 @@ class Connection {
 
   /**
    * Ask for speech. Exactly one of complete, error and lost is called in the end, unless it is cancelled.
-   * @param {string} id the request's
-   * @param {Record<string, any>} params of the protocol
-   * @param {Record<"progress"|"frame"|"complete"|"error"|"lost", (told?: any) => void>} heard called with the message's fields, a frame, a result,
-   *   an error's {code, message, details}, or nothing
+   * @param {Record<"progress"|"frame"|"complete"|"error"|"lost", (told?: any) => void>} heard called with the message's fields, a frame, a result, an error's {code, message, details}, or nothing
    */
   speak(id, params, heard) {
     const message = JSON.stringify({ type: "tts_request", request_id: id, params });

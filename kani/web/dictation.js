@@ -36,6 +36,8 @@ export class Dictation {
       const { value, selectionStart, selectionEnd } = this.#field;
       const after = /^\S/u.test(value.slice(selectionEnd)) ? " " : "";
       type(this.#field, between(value.slice(0, selectionStart), text) + text + after);
+      // A field follows the cursor of keys only.
+      if (selectionEnd === value.length) this.#field.scrollTop = this.#field.scrollHeight;
     };
     await Listener.begin(language, { word, lost }).then((listener) => this.#listens(listener), expected([DOMException], () => complain(t("clone.microphone"))));
   }

@@ -5,12 +5,7 @@
  * @typedef {HTMLInputElement & Pick<HTMLSelectElement, "options"|"selectedOptions"> & Pick<HTMLDialogElement, "open"|"showModal"|"close"> & Pick<HTMLFormElement, "reset">} Found
  */
 
-/**
- * The first element that fits a selector. Throws an Error where none does.
- * @param {string} selector
- * @param {ParentNode} place in which it is looked for
- * @returns {Found}
- */
+/** The first element that fits a selector. Throws an Error where none does. @param {string} selector @param {ParentNode} place in which it is looked for @returns {Found} */
 export function query(selector, place = document) {
   const found = place.querySelector(selector);
   if (!found) throw new Error(`nothing is ${selector}`);
@@ -23,11 +18,7 @@ export const queryAll = (selector, place = document) => /** @type {Found[]} */ (
 /** The element with an id. Throws an Error where there is none. @param {string} id */
 export const find = (id) => query(`#${CSS.escape(id)}`);
 
-/**
- * Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled. Throws a TypeError without the server.
- *
- * A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is.
- */
+/** Fill an element of the page with what the one of its id in parts.html holds, unless it has been filled. Throws a TypeError without the server. A script may parse no HTML (Trusted Types): the browser reads the file as the document that it is. */
 export async function fillIn(place) {
   if (place.firstElementChild) return;
   const request = new XMLHttpRequest();
@@ -77,11 +68,7 @@ export function arrange(list, elements) {
   for (const [at, element] of elements.entries()) if (list.children[at] !== element) list.insertBefore(element, list.children[at] ?? null);
 }
 
-/**
- * Have arrow keys move the focus among elements, of which the keyboard stops at one.
- * @param {Record<string, number>} others steps of other keys than those to the left and to the right
- * @param {(element: any) => void} reached called with the one that has the focus then
- */
+/** Have arrow keys move the focus among elements, of which the keyboard stops at one. @param {Record<string, number>} others steps of other keys than those to the left and to the right @param {(element: any) => void} reached called with the one that has the focus then */
 export function moveByArrows(box, elements, others = {}, reached = () => {}) {
   box.addEventListener("keydown", (event) => {
     const turned = document.documentElement.dir === "rtl" ? -1 : 1;

@@ -122,7 +122,7 @@ export class Features {
     if (this.#listenPanel) return;
     // A click on it would do nothing until then.
     find("listen-panel").inert = true;
-    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), historyList(), import("./media-keys.js")]));
+    const [{ ListenPanel }] = await part(() => Promise.all([import("./listen-panel.js"), fillIn(find("listen-panel")), historyList(), import("./media-keys.js")]));
     find("listen-panel").inert = false;
     this.#listenPanel ??= new ListenPanel((text) => {
       this.#showTab("compose-panel");
@@ -196,5 +196,7 @@ async function install() {
 /** Call when a part of the page is first opened; at the next opening again if it could not be loaded. */
 function whenOpened(id, show) {
   const again = inWords(() => whenOpened(id, show));
-  find(id).addEventListener("toggle", () => show().catch(again), { once: true });
+  // What has come into it then is to be seen, too.
+  const seen = () => find(id).dispatchEvent(new Event("toggle"));
+  find(id).addEventListener("toggle", () => show().then(seen, again), { once: true });
 }

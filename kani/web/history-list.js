@@ -1,6 +1,6 @@
 /** The history as a list: play again or open, use the text, download, delete. */
 
-import { arrange, button, find, make, query, tell } from "./element.js";
+import { arrange, button, find, make, query, style, tell } from "./element.js";
 import { coverOf, history, shareRead } from "./history.js";
 import { clock, moment, number, percent, t } from "./i18n.js";
 import { playback } from "./playback.js";
@@ -15,6 +15,8 @@ import { direction, withoutMarks, write } from "./words.js";
 const [EXCERPT, NAMED] = [500, 140];
 /** Entries from which on they can be searched. */
 const SEARCHED_FROM = 6;
+
+await style("lists.css");
 
 export class HistoryList {
   #acts;

@@ -68,10 +68,7 @@ export const moment = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "me
 /** A day: "21 Nov 2026". */
 export const day = (time) => new Intl.DateTimeFormat(locale, { dateStyle: "medium" }).format(time);
 
-/**
- * Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-title one that is shown, too, data-t-placeholder an example.
- * @param {ParentNode} place a part of it
- */
+/** Write the page's words into it: data-t is an element's text, data-t-label its accessible name, data-t-title one that is shown, too, data-t-placeholder an example. @param {ParentNode} place a part of it */
 export function translate(place = document) {
   document.documentElement.lang = locale === "zh" ? "zh-Hans" : locale;
   document.documentElement.dir = locale === "ar" ? "rtl" : "ltr";

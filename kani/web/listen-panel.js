@@ -5,7 +5,7 @@ import { find, style, takeDrops, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
-import { clock, locale, t } from "./i18n.js";
+import { clock, locale, t, translate } from "./i18n.js";
 import { handleRepeat } from "./listen-repeat.js";
 import { Listener, RATE } from "./listener.js";
 import { meterOf } from "./meter.js";
@@ -64,6 +64,7 @@ export class ListenPanel {
 
   /** @param {(text: string) => void} use takes a text as the one to speak @param {() => void} own chooses the user's own voice */
   constructor(use, own) {
+    translate(find("listen-panel"));
     this.#repeat = handleRepeat(own, this.#view);
     offerHeard(find("listen-language"), t("listen.auto"));
     find("listen").addEventListener("click", () => {
@@ -147,11 +148,7 @@ export class ListenPanel {
     this.#become(state, told);
   }
 
-  /**
-   * Go on to a state, and show what can be done there: nothing with a transcript before it is whole.
-   * @param {string} told what goes on; that all was heard, where it is not given
-   * @param {string} problem what went wrong
-   */
+  /** Go on to a state, and show what can be done there: nothing with a transcript before it is whole. @param {string} told what goes on; that all was heard, where it is not given @param {string} problem what went wrong */
   #become(state, told = undefined, problem = "") {
     this.#state = state;
     const some = this.#transcript.rows.length > 0;

@@ -7,11 +7,7 @@ import { playback } from "./playback.js";
 import { textOf } from "./transcript.js";
 import { nameOf } from "./voices.js";
 
-/**
- * Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was wrong, in words.
- * @param {() => void} own chooses the user's own voice
- * @param {import("./transcript-view.js").TranscriptView} view
- */
+/** Have the card act; returns what speaks the last paragraph (rows of a transcript), done once it was heard, with what was wrong, in words. @param {() => void} own chooses the user's own voice @param {import("./transcript-view.js").TranscriptView} view */
 export function handleRepeat(own, view) {
   const show = () => (find("listen-voice").textContent = t("listen.voice", { voice: (nameOf(compose.speaking) || t("voice.default")).split(" · ")[0] }));
   find("listen-own").addEventListener("click", () => {

@@ -12,10 +12,7 @@ const MARGIN = 26;
 /** Levels that are remembered: more than any screen shows. */
 const MOST = 400;
 
-/**
- * The meter of a button: {show(level), 0 to 1; rest(): nothing is heard any more}.
- * @param {HTMLElement} button in a box of its own: the ring is drawn by its property --level, the bars beside it
- */
+/** The meter of a button: {show(level), 0 to 1; rest(): nothing is heard any more}. @param {HTMLElement} button in a box of its own: the ring is drawn by its property --level, the bars beside it */
 export function meterOf(button) {
   const element = make("canvas", { className: "levels", ariaHidden: "true" });
   button.before(element);

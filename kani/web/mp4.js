@@ -13,11 +13,8 @@ const MATRICES = { rgb: 0, bt709: 1, bt470bg: 5, smpte170m: 6 };
 const OTHER = 2;
 
 /**
- * An MP4.
- * @param {Record<string, any>} video width, height: pixels; seconds: how long it plays; pictures, sound: {config, samples}, config:
- *   WebCodecs' of the decoder, of H.264 or VP9 and of AAC or Opus; samples: [{at: microseconds, key, data: Uint8Array}]
- *   in the order in which they are shown, the first at 0
- * @returns {Blob}
+ * An MP4 as a Blob. pictures, sound: {config, samples}, config: WebCodecs' of the decoder, of H.264 or VP9 and of AAC or Opus; samples:
+ * [{at: microseconds, key, data: Uint8Array}] in the order in which they are shown, the first at 0; seconds: how long it plays.
  */
 export function mp4({ width, height, seconds, pictures, sound }) {
   const end = Math.round(seconds * SCALE);

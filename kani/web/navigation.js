@@ -4,10 +4,7 @@ import { find, moveByArrows, query, queryAll } from "./element.js";
 import { choose, locale, LOCALES } from "./i18n.js";
 import { remember } from "./storage.js";
 
-/**
- * Have a click or an arrow key on a tab show the panel that it names by aria-controls; returns what shows one by its id.
- * @param {(id: string) => Promise<void>} shown called with the id of a panel that is shown
- */
+/** Have a click or an arrow key on a tab show the panel that it names by aria-controls; returns what shows one by its id. @param {(id: string) => Promise<void>} shown called with the id of a panel that is shown */
 export function handleTabs(shown) {
   const tabs = queryAll("[role=tab]");
   const panelOf = (tab) => tab.getAttribute("aria-controls");
@@ -52,7 +49,8 @@ export function handleMenus() {
   // What is unfolded is to be seen.
   document.addEventListener("toggle", ({ target }) => {
     const opened = /** @type {Element} */ (target);
-    if (opened.matches(".more > details[open]")) opened.scrollIntoView({ block: "nearest" });
+    // From its end to its summary: on a phone it has no box of its own.
+    if (opened.matches(".more > details[open]")) for (const part of [...opened.children].reverse()) part.scrollIntoView({ block: "nearest" });
   }, true);
   // Before what else Escape does.
   document.addEventListener("keydown", (event) => {

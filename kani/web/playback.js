@@ -7,7 +7,7 @@ import { seconds, t } from "./i18n.js";
 import { explain } from "./messages.js";
 import { Player, quiet, sounds } from "./player.js";
 import { Stage } from "./stage.js";
-import { Growth, newId } from "./storage.js";
+import { Draft, Growth, newId } from "./storage.js";
 import { Utterance } from "./utterance.js";
 import { isLong, isMarked } from "./words.js";
 
@@ -15,6 +15,7 @@ import { isLong, isMarked } from "./words.js";
 const LONG_WAIT_MS = 1000;
 /** What was stopped earlier than that is a scrap. */
 const SCRAP_S = 60;
+const PLACE_EVERY_MS = 500;
 
 class Playback {
   /**
@@ -38,6 +39,16 @@ class Playback {
   #growth = new Growth();
   /** Called when nothing is asked for nor heard. */
   #waiting = [];
+  /** The place in a long text that is heard, for a reload: {length: of the whole, at: character of its sentence}. */
+  #heard = new Draft("kani.heard");
+  /** The character at which the connection broke. */
+  #brokeAt = -1;
+
+  constructor() {
+    setInterval(() => {
+      if (this.player.busy && this.place >= 0) this.#heard.object = { length: wholeOf(this.shown.choice).length, at: this.sentence };
+    }, PLACE_EVERY_MS);
+  }
 
   /** True if something is waited for, heard or paused. */
   get busy() {
@@ -61,10 +72,24 @@ class Playback {
     return this.place < 0 ? before.length : this.#sentenceAt(before + text, before.length + Math.min(heard.length, text.length - 1));
   }
 
-  /** What of a text that is heard is still to be heard, from its sentence on, and what is before that; neither of another text, nor of a short one, which is heard anew, or one with marks. */
-  rest(text) {
-    if (!this.has(text) || !isLong(text) || isMarked(text) || text.includes("<")) return {};
-    return { text: text.slice(this.sentence), before: text.slice(0, this.sentence) };
+  /** What of a text is still to be heard, from its sentence on, and what is before that; neither of a short one, which is heard anew, or one with marks. */
+  rest(text, from = this.sentence) {
+    if (!isLong(text) || isMarked(text) || text.includes("<")) return {};
+    return { text: text.slice(from), before: text.slice(0, from) };
+  }
+
+  /** Show a long text where it was left before a reload. */
+  reopen() {
+    const { choice } = compose;
+    const { length, at = 0 } = this.#heard.object;
+    const rest = this.rest(choice.text, at);
+    if (rest.before && length === choice.text.length) this.offer({ ...choice, ...rest });
+  }
+
+  /** What is offered, and was not asked for yet, in the manner of the form; null for nothing. */
+  get offered() {
+    const { samples, stopped, choice } = this.shown ?? {};
+    return !this.busy && stopped && !samples ? { ...choice, ...compose.choice, text: choice.text, before: choice.before } : null;
   }
 
   /** True if another manner was chosen since that text was asked for which is heard, or rests. */
@@ -92,6 +117,7 @@ class Playback {
   speak(choice) {
     const clicked = performance.now();
     const params = compose.params(choice);
+    this.#brokeAt = -1;
     quiet();
     this.acts.begins();
     complain("");
@@ -117,7 +143,7 @@ class Playback {
     const goesOn = said > 0 && (said === shown.begun.characters || shown.spans.some(([start]) => start >= said));
     const utterance = new Utterance(newId(), goesOn ? { ...choice, text: shown.choice.text, before: shown.choice.before } : choice, clicked);
     if (goesOn) utterance.goOn(shown, said);
-    const scrap = goesOn ? shown.stopped && shown.seconds < SCRAP_S : same && shown.choice.tries && choice.tries && !isLong(choice.text);
+    const scrap = goesOn ? shown.broke || (shown.stopped && shown.seconds < SCRAP_S) : same && !isLong(choice.text) && (shown.broke || (shown.choice.tries && choice.tries));
     if (scrap) utterance.replaces = shown.live && !shown.arrivals.length ? shown.replaces : shown.id;
     return utterance;
   }
@@ -146,11 +172,25 @@ class Playback {
   /** Rest, or play on. */
   async pause(rests) {
     if (!this.player.busy) return;
-    if (!rests && this.differs) return this.speak({ ...compose.choice, ...this.rest(compose.choice.text), ...this.acts.book()?.next });
+    if (!rests && this.differs) return this.#speakRest();
     const rested = this.player.pause(rests);
     this.#sounds();
     this.#changed();
     await rested;
+  }
+
+  /** Speak the text of the form from the sentence on that was heard last. */
+  #speakRest = () => this.speak({ ...compose.choice, ...this.rest(compose.choice.text), ...this.acts.book()?.next });
+
+  /** Ask for the rest of a text that is still there, and broke off with the connection; not where it broke off before: that may have been the text's fault. Return whether it comes. */
+  #askAgain() {
+    const { broke, choice } = this.shown;
+    const { text } = compose.choice;
+    const at = broke && wholeOf(choice) === text ? this.sentence : this.#brokeAt;
+    if (at === this.#brokeAt || (isLong(text) && !this.rest(text).text)) return false;
+    this.#speakRest();
+    this.#brokeAt = at;
+    return true;
   }
 
   /** Play something that is kept; pieces: its samples. */
@@ -234,7 +274,10 @@ class Playback {
         // The audio that came is played to its end, as after a broken connection.
         this.#ends({ lost: true });
       },
-      lost: () => this.#ends({ lost: true }),
+      lost: () => {
+        utterance.broke = true;
+        this.#ends({ lost: true });
+      },
     };
   }
 
@@ -269,7 +312,11 @@ class Playback {
     const { lost, seconds: length } = this.shown;
     this.stage.end(!lost);
     this.stage.say(t(lost ? "status.lost" : "status.done", { length: seconds(length) }));
-    if (!lost) this.acts.book()?.heard(this.shown);
+    if (lost && this.#askAgain()) return;
+    if (!lost) {
+      this.#heard.object = {};
+      this.acts.book()?.heard(this.shown);
+    }
     this.#changed();
   }
 

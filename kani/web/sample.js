@@ -7,11 +7,7 @@ class Sample {
   /** @type {(event?: any) => void} */
   #end = () => {};
 
-  /**
-   * Play what comes, and return once it was heard or stopped. Called in a click, as browsers want.
-   * Throws what ``coming`` throws, and a DOMException where the format is none of the browser's.
-   * @param {Promise<ArrayBuffer>} coming
-   */
+  /** Play what comes, and return once it was heard or stopped. Called in a click, as browsers want. Throws what ``coming`` throws, and a DOMException where the format is none of the browser's. @param {Promise<ArrayBuffer>} coming */
   async play(coming) {
     this.stop();
     const context = (this.#context = new AudioContext());

@@ -97,10 +97,7 @@ class Server {
 
   /**
    * Transcribe a recording: yields {text, start, end, words: [{word, start, end}]} for each sentence; with ``speakers`` all of them again at the end, each with its speaker's name. Throws ServerError.
-   * @param {File} file
-   * @param {string} language that is spoken, "" to detect it
-   * @param {boolean} speakers whether they are told apart
-   * @param {AbortSignal} signal ends it
+   * @param {string} language that is spoken, "" to detect it @param {AbortSignal} signal ends it
    */
   async *transcribe(file, language, speakers, signal) {
     const body = new FormData();
@@ -130,12 +127,7 @@ class Server {
   /** A book's file as {title, author, language, cover: {type, data: Base64} or null, chapters: [{title, text}]}. Throws ServerError. */
   readBook = (file) => this.#ask(`v1/books?${new URLSearchParams({ name: file.name })}`, { method: "POST", body: file });
 
-  /**
-   * Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError.
-   * @param {File} file
-   * @param {Record<string, any>} manner voice, language, emotion and speed, where they were chosen
-   * @param {AbortSignal} signal ends it
-   */
+  /** Make an audiobook of a book's file: yields {stage, share: 0 to 1, place}, in the end {stage: "done", id}. Throws ServerError. @param {File} file @param {Record<string, any>} manner voice, language, emotion and speed, where they were chosen @param {AbortSignal} signal ends it */
   async *audiobook(file, manner, signal) {
     const path = `v1/books/audio?${new URLSearchParams({ ...manner, name: file.name })}`;
     yield* serverEvents(await this.#answer(path, { method: "POST", body: file, signal }, 0));

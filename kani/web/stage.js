@@ -166,8 +166,8 @@ export class Stage {
     const said = progress * text.length;
     const { pace, telling } = this.#known;
     this.#pace = (telling + said - begun.characters) / (telling / pace + (length - begun.seconds) * speed);
-    // A chapter that was stopped is as long as it was.
-    const more = comes || ((stopped || lost) && chapter);
+    // A chapter that was stopped is as long as it was, and so is what is offered.
+    const more = comes || ((stopped || lost) && (chapter || !length));
     this.#foreseen = length + (more ? (text.length - said) / (this.#pace * speed) : 0);
   }
 

@@ -26,11 +26,7 @@ const CLAUSE_END = /[,;:—،、，；：]["'»”’)\]」』*_]*$/u;
 /** The end of a clause may lie farther from a cue's middle than another word's, by this share of its width. */
 const CLAUSE_WORTH = 0.3;
 
-/**
- * The words that were said, from the protocol's spans.
- * @return {{text: string, word: string, start: number, end: number, glued: boolean}[]} text: the word with the marks
- *   beside it; start, end: seconds; glued: without a space before it
- */
+/** The words that were said, from the protocol's spans. @return {{text: string, word: string, start: number, end: number, glued: boolean}[]} text: the word with the marks beside it; start, end: seconds; glued: without a space before it */
 export function timedWords(text, spans) {
   const points = [...text];
   const slice = (from, to) => points.slice(from, to).join("");
@@ -51,11 +47,7 @@ export function timedWords(text, spans) {
   });
 }
 
-/**
- * The words of a recognised sentence, with the marks beside them.
- * @param {Record<string, any>} sentence text, start, end, glued, speaker: its name, in a recording that was transcribed with speakers
- * @param {Record<string, any>[]} [words] its words in order, {word, start, end}; without them it is one word
- */
+/** The words of a recognised sentence, with the marks beside them; speaker: its name, where those are told apart; words: its own in order, {word, start, end}, without them it is one word. */
 export function sentenceWords(sentence, words = []) {
   const { text, glued, speaker } = sentence;
   let from = 0;

@@ -19,11 +19,8 @@ export class MarkError extends Error {
 }
 
 /**
- * The parts of a text, each at most ``most`` code points long.
- * @param {number} speed of the speech
- * @param {(voice: string) => boolean} known whether there is a voice
- * @return {{text: string, start: number, voice: string, pause: number}[]} start: code points before it in the text;
- *   voice: "" for the request's; pause: seconds of silence before it. Raises MarkError.
+ * The parts of a text, each at most ``most`` code points long; known: whether there is a voice. Raises MarkError.
+ * @return {{text: string, start: number, voice: string, pause: number}[]} start: code points before it in the text; voice: "" for the request's; pause: seconds of silence before it
  */
 export function speechParts(text, most, speed, known) {
   const parts = [];

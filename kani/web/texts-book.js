@@ -22,6 +22,10 @@ export const texts = {
     "book.stopped": "توقف عند {percent}. يتابع «كتاب مسموع» من هناك.",
     "book.cut": "توقف إنشاء الكتاب المسموع.",
     "book.gone": "لإنشاء كتاب مسموع افتح الملف مرة أخرى.",
+    "book.search": "البحث في الكتاب",
+    "book.none": "لا يوجد.",
+    "book.jumped": "انتقلت إلى موضع آخر.",
+    "book.shelf": "كتبك",
   },
   en: {
     "book.chapters": "Chapters of “{title}”",
@@ -42,6 +46,10 @@ export const texts = {
     "book.stopped": "Stopped at {percent}. “Audiobook” goes on from there.",
     "book.cut": "The audiobook was stopped.",
     "book.gone": "To make an audiobook, open the file again.",
+    "book.search": "Search in the book",
+    "book.none": "Not found.",
+    "book.jumped": "You are at another place.",
+    "book.shelf": "Your books",
   },
   es: {
     "book.chapters": "Capítulos de «{title}»",
@@ -62,6 +70,10 @@ export const texts = {
     "book.stopped": "Detenido en {percent}. «Audiolibro» sigue desde ahí.",
     "book.cut": "El audiolibro se ha detenido.",
     "book.gone": "Para hacer un audiolibro, abre el archivo otra vez.",
+    "book.search": "Buscar en el libro",
+    "book.none": "No se encuentra.",
+    "book.jumped": "Estás en otro lugar.",
+    "book.shelf": "Tus libros",
   },
   fr: {
     "book.chapters": "Chapitres de « {title} »",
@@ -82,6 +94,10 @@ export const texts = {
     "book.stopped": "Arrêté à {percent}. « Livre audio » reprend à cet endroit.",
     "book.cut": "Le livre audio a été arrêté.",
     "book.gone": "Pour faire un livre audio, ouvrez le fichier de nouveau.",
+    "book.search": "Chercher dans le livre",
+    "book.none": "Introuvable.",
+    "book.jumped": "Vous êtes à un autre endroit.",
+    "book.shelf": "Vos livres",
   },
   hi: {
     "book.chapters": "“{title}” के अध्याय",
@@ -102,6 +118,10 @@ export const texts = {
     "book.stopped": "{percent} पर रुकी। “ऑडियोबुक” वहीं से आगे बढ़ेगी।",
     "book.cut": "ऑडियोबुक रोक दी गई।",
     "book.gone": "ऑडियोबुक बनाने के लिए फ़ाइल फिर से खोलें।",
+    "book.search": "किताब में खोजें",
+    "book.none": "नहीं मिला।",
+    "book.jumped": "आप दूसरी जगह पर हैं।",
+    "book.shelf": "आपकी किताबें",
   },
   ja: {
     "book.chapters": "「{title}」の章",
@@ -122,6 +142,10 @@ export const texts = {
     "book.stopped": "{percent} で止めました。「オーディオブック」で続きから作れます。",
     "book.cut": "オーディオブックの作成を止めました。",
     "book.gone": "オーディオブックを作るには、ファイルをもう一度開いてください。",
+    "book.search": "本の中を検索",
+    "book.none": "見つかりません。",
+    "book.jumped": "別の場所に移りました。",
+    "book.shelf": "あなたの本",
   },
   pt: {
     "book.chapters": "Capítulos de “{title}”",
@@ -142,6 +166,10 @@ export const texts = {
     "book.stopped": "Parado em {percent}. “Audiolivro” continua a partir daí.",
     "book.cut": "O audiolivro foi interrompido.",
     "book.gone": "Para fazer um audiolivro, abra o arquivo de novo.",
+    "book.search": "Procurar no livro",
+    "book.none": "Não encontrado.",
+    "book.jumped": "Você está em outro lugar.",
+    "book.shelf": "Seus livros",
   },
   zh: {
     "book.chapters": "《{title}》的章节",
@@ -162,6 +190,10 @@ export const texts = {
     "book.stopped": "已停在 {percent}。再按“有声书”会从那里继续。",
     "book.cut": "有声书已停止制作。",
     "book.gone": "要制作有声书，请重新打开文件。",
+    "book.search": "在书中搜索",
+    "book.none": "没有找到。",
+    "book.jumped": "已跳到另一处。",
+    "book.shelf": "你的书",
   },
 };
 

@@ -26,11 +26,7 @@ function show() {
   }, LASTS_MS);
 }
 
-/**
- * Say what was done; returns what ends that it can be taken back.
- * @param {() => Promise<void>|void} undo takes it back; then what was done before it can be
- * @param {string} home id of what has the focus once there is nothing more to be taken back
- */
+/** Say what was done; returns what ends that it can be taken back. @param {() => Promise<void>|void} undo takes it back; then what was done before it can be @param {string} home id of what has the focus once there is nothing more to be taken back */
 export function offerUndo(words, undo, home) {
   const offered = { words, undo, home };
   undoings.push(offered);

@@ -30,14 +30,11 @@ export class Utterance {
   replaces = "";
   /** True if it was stopped before all had come. */
   stopped = false;
-  /** True if its connection broke before all had come. */
+  /** True if not all came; and if its connection broke. */
   lost = false;
+  broke = false;
 
-  /**
-   * @param {string} id the request's
-   * @param {{text: string, [name: string]: any}} choice what was asked for: text, language, voice, emotion, speed …
-   * @param {number} askedAt when, on performance.now()'s clock
-   */
+  /** @param {string} id the request's @param {{text: string, [name: string]: any}} choice what was asked for: text, language, voice, emotion, speed … @param {number} askedAt when, on performance.now()'s clock */
   constructor(id, choice, askedAt) {
     this.id = id;
     this.choice = choice;

@@ -34,15 +34,7 @@ async function first(Encoder, kinds, shared) {
   return null;
 }
 
-/**
- * The video of an utterance, an MP4 as a Blob.
- * @param {HTMLCanvasElement} canvas
- * @param {ReturnType<typeof import("./video-picture.js").pictureOf>} picture draws on it
- * @param {import("./utterance.js").Utterance} utterance
- * @param {{pictures: object, sound: object}} chosen by ``codecs``
- * @param {(share: number) => void} told called with how much is done, 0 to 1
- * Throws a DOMException where an encoder fails.
- */
+/** The video of an utterance, an MP4 as a Blob; chosen: by ``codecs``; told: called with how much is done, 0 to 1. Throws a DOMException where an encoder fails. */
 export async function encoded(canvas, picture, utterance, chosen, told) {
   const sound = await encode(AudioEncoder, chosen.sound, soundOf(utterance));
   const pictures = await encode(VideoEncoder, chosen.pictures, picturesOf(canvas, picture, utterance.seconds, told));

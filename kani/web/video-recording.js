@@ -18,14 +18,7 @@ const BEGINS_WITHIN_S = 30;
 const BEFORE_S = 0.3;
 const AFTER_S = 0.6;
 
-/**
- * Record an utterance; returns {blob, ending}.
- * @param {HTMLCanvasElement} canvas
- * @param {ReturnType<typeof import("./video-picture.js").pictureOf>} picture draws on it
- * @param {import("./utterance.js").Utterance} utterance
- * @param {(share: number) => void} told called with how much is done, 0 to 1
- * Throws a DOMException or a TypeError where the browser cannot record.
- */
+/** Record an utterance; returns {blob, ending}. told: called with how much is done, 0 to 1. Throws a DOMException or a TypeError where the browser cannot record. */
 export async function recorded(canvas, picture, utterance, told) {
   const [type, ending] = KINDS.find(([kind]) => MediaRecorder.isTypeSupported(kind)) ?? KINDS.at(-1);
   const context = new AudioContext();

@@ -9,12 +9,8 @@ import { fileName, saveFile } from "./wav.js";
 const SHAPES = { square: [1080, 1080], wide: [1920, 1080] };
 
 /**
- * Make the video of an utterance and save it: as fast as the machine can, or in the time of its sound where the
- * browser only records.
- * @param {import("./utterance.js").Utterance} utterance
- * @param {"square"|"wide"} shape
- * @param {(share: number) => void} told called with how much is done, 0 to 1
- * Throws a DOMException or a TypeError where the browser can do neither.
+ * Make the video of an utterance and save it: as fast as the machine can, or in the time of its sound where the browser only records.
+ * told: called with how much is done, 0 to 1. Throws a DOMException or a TypeError where the browser can do neither.
  */
 export async function videoOf(utterance, shape, told) {
   const [width, height] = SHAPES[shape];

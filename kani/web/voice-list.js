@@ -1,7 +1,7 @@
 /** The voices that are kept on the server: how near each comes, and what can be done with them. */
 
 import { compose } from "./compose.js";
-import { arrange, button, find, make } from "./element.js";
+import { arrange, button, find, make, style } from "./element.js";
 import { expected } from "./failures.js";
 import { day, percent, seconds, t } from "./i18n.js";
 import { reasonWords } from "./messages.js";
@@ -12,6 +12,8 @@ import { languageName, primary } from "./voices.js";
 import "./texts-features.js";
 
 const ASK_AGAIN_MS = 2000;
+
+await style("lists.css");
 
 const isRefining = (voice) => voice.engines.some(({ state }) => state === "refining");
 

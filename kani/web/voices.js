@@ -85,11 +85,7 @@ const MEASURES = [
 const MIDDLE = 1 / 3;
 const conjunction = new Intl.ListFormat(locale, { type: "conjunction" });
 
-/**
- * Describe how voices sound: each beside those of its language and sex, and unlike all others of its language.
- * @param {Voice[]} voices as the server tells them
- * @return {Map<string, string>} by id, those that were measured: "the deepest · warm and steady"
- */
+/** Describe how voices sound: each beside those of its language and sex, and unlike all others of its language. @param {Voice[]} voices as the server tells them @return {Map<string, string>} by id, those that were measured: "the deepest · warm and steady" */
 export function sounds(voices) {
   const measured = voices.filter(({ gender, pitch_hz: pitch }) => gender && pitch);
   const told = new Set();
@@ -139,11 +135,7 @@ export function fill(select, groups, chosen) {
   select.replaceChildren(...shown.flatMap(([label, choices]) => (label ? make("optgroup", { label }, ...options(choices)) : options(choices))));
 }
 
-/**
- * The languages as groups for `fill`: those with natural voices, then those with robotic ones.
- * @param {Record<string, any>} languages engine by language
- * @param {Voice[]} voices a language that the browser does not know is called by its voice's name
- */
+/** The languages as groups for `fill`: those with natural voices, then those with robotic ones. @param {Record<string, any>} languages engine by language @param {Voice[]} voices a language that the browser does not know is called by its voice's name */
 export function languageGroups(languages, voices) {
   const tags = Object.keys(languages).map((tag) => [tag, languageName(tag, voices)]);
   tags.sort(([, one], [, other]) => collator.compare(one, other));
@@ -152,12 +144,7 @@ export function languageGroups(languages, voices) {
   return natural.length ? [["", natural], [t("voice.robotic"), robotic]] : [["", robotic]];
 }
 
-/**
- * The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language, those
- * of the best engine first.
- * @param {Voice[]} voices as the server tells them
- * @param {string} language a tag, or "" for all, those of a ``first`` one before the others
- */
+/** The voices as groups for `fill`: kept ones, then those of each engine for `language`, or of every language, those of the best engine first. @param {Voice[]} voices as the server tells them @param {string} language a tag, or "" for all, those of a ``first`` one before the others */
 export function voiceGroups(voices, language, first = "") {
   const fitting = voices.filter((voice) => !voice.kept && (!language || primary(voice.language) === language));
   const ofLanguage = (voice) => (isNatural(voice) ? languageName(primary(voice.language)) : t("voice.robotic"));

@@ -185,10 +185,7 @@ export class Words {
   }
 }
 
-/**
- * Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away.
- * @param {HTMLElement?} before the word that was lit last, null for none
- */
+/** Scroll a box to the word that is lit in it, and the page to where that is seen, unless it was scrolled away. @param {HTMLElement?} before the word that was lit last, null for none */
 export function follow(box, word, before) {
   reveal(box, word);
   const { top: above, bottom: below } = (before ?? word).getBoundingClientRect();

@@ -15,7 +15,7 @@ def run(module: str, body: str, *arguments: Any, language: str = "en") -> Any:
     language: the one of a browser that has stored nothing.
     """
     source = (
-        "globalThis.localStorage = { getItem: () => null };"
+        "globalThis.localStorage = globalThis.sessionStorage = { getItem: () => null };"
         f"Object.defineProperty(globalThis, 'navigator', {{ value: {{ languages: ['{language}'] }} }});"
         f"const m = await import({json.dumps((page.FOLDER / module).as_uri())});"
         f"const a = {json.dumps(arguments)};"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
 from kani.server.connections import Phase
 from tests.clients.voxcpm.document import code
@@ -246,20 +246,6 @@ def test_page_opens_without_the_server_after_one_visit(visit: Visit, start_serve
     assert visitor.line("offline") == "Offline, trying again"
     visitor.page.fill("#text", TEXT)
     assert visitor.page.is_enabled("#speak")
-
-
-@pytest.mark.parametrize(
-    ("param", "words"), [("file", "This file cannot be transcribed: "), ("", "is damaged")]
-)
-def test_refusal_of_a_field_is_a_whole_sentence(modules: Page, param: str, words: str) -> None:
-    told = modules.evaluate(
-        """async (param) => {
-            const { ServerError } = await import("/static/server.js");
-            return new ServerError("odd", "is damaged, or not audio that this server reads", { param }).words;
-        }""",
-        param,
-    )
-    assert told.startswith(words)
 
 
 @in_both

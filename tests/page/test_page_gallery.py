@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from kani.server import page as served
-from tests.conftest import ServerProcess
 from tests.page.conftest import LONG, TEXT, Visit, in_both
 from tests.page.visitor import Visitor
 
@@ -34,18 +33,28 @@ def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor, page: Page) ->
     # It alone has a tick.
     ticks = "rows => rows.map((row) => getComputedStyle(row, '::after').content !== 'none')"
     assert page.eval_on_selector_all(CARDS, ticks) == [True, False, False, False, False]
+    # In every list it has one colour.
+    faces = "all => all.map((one) => [one.id, one.querySelector('.face').style.getPropertyValue('--hue')])"
+    few = dict(page.eval_on_selector_all(CARDS, faces))
     page.click("#gallery-all")
+    every = dict(page.eval_on_selector_all(CARDS, faces))
+    assert few.items() < every.items() and len(set(every.values())) > len(every) / 2
     expect(page.locator("#gallery-search")).to_be_focused()
     expect(page.locator("#gallery-language")).to_have_value("en")
+    # The beginnings of words, in any order; not a part of one.
+    for words, found in (("lancaster english", 1), ("ancaster", 0)):
+        page.fill("#gallery-search", words)
+        expect(page.locator(CARDS)).to_have_count(found)
     # Where the chosen language has none that fits, the others have.
     page.fill("#gallery-search", "german")
     expect(page.locator(CARDS)).to_have_count(1)
     expect(page.locator("#gallery-count")).to_have_text("Voices: 1")
-    with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")) as answer:
-        page.click(f"{CARDS} .face")
-    assert answer.value.headers["content-type"] == "audio/mpeg"
-    expect(page.locator("#gallery .face.playing")).to_have_count(1)
-    expect(page.locator("#gallery .face.playing")).to_have_count(0)
+    for hear in (lambda: page.click(f"{CARDS} .face"), lambda: page.press("#gallery-search", "Enter")):
+        with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")) as answer:
+            hear()
+        assert answer.value.headers["content-type"] == "audio/mpeg"
+        expect(page.locator("#gallery .face.playing")).to_have_count(1)
+        expect(page.locator("#gallery .face.playing")).to_have_count(0)
     page.click(f"{CARDS} .star")
     expect(page.locator(CARDS)).to_have_accessible_name(re.compile("^German .*favourite$"))
     page.fill("#text", "Guten Morgen.")
@@ -61,17 +70,6 @@ def test_voice_is_found_heard_marked_and_chosen(visitor: Visitor, page: Page) ->
     expect(page.locator(f"{CARDS} b").first).to_have_text("German")
     page.fill("#gallery-search", "none of them")
     expect(page.locator("#gallery-count")).to_have_text("No voice fits.")
-
-
-def test_voice_is_found_by_words_in_any_order_and_heard_by_enter(page: Page) -> None:
-    page.click("#gallery-all")
-    page.fill("#gallery-search", "lancaster english")
-    expect(page.locator(CARDS)).to_have_count(1)
-    with page.expect_response(lambda answer: answer.url.split("?")[0].endswith("/preview")):
-        page.press("#gallery-search", "Enter")
-    # The beginning of a word, not a part of it.
-    page.fill("#gallery-search", "ancaster")
-    expect(page.locator(CARDS)).to_have_count(0)
 
 
 CONTROLS = """
@@ -153,16 +151,6 @@ def test_playback_rests_and_goes_on_from_a_word(visitor: Visitor, page: Page) ->
     assert position(visitor) < length / 2
 
 
-def test_a_voice_has_one_colour_in_every_list(page: Page) -> None:
-    script = "all => all.map((one) => [one.id, one.querySelector('.face').style.getPropertyValue('--hue')])"
-    cards = page.locator("#gallery [role=option]")
-    few = dict(cards.evaluate_all(script))
-    page.click("#gallery-all")
-    every = dict(cards.evaluate_all(script))
-    assert len(every) > len(few) and few.items() <= every.items()
-    assert len(set(every.values())) > len(every) / 2
-
-
 @in_both
 def test_letters_are_as_large_as_the_text_allows(page: Page) -> None:
     sizes = []
@@ -212,20 +200,14 @@ def test_language_of_the_page_is_chosen(visitor: Visitor, page: Page) -> None:
     expect(page.locator(CARDS).first).to_be_attached()
     assert visitor.violations() == ""
     assert visitor.is_wide_enough()
-
-
-def test_first_text_is_of_the_language_of_the_page_until_it_is_changed(visitor: Visitor, page: Page) -> None:
+    # The first text is of that language, until it is changed.
     visitor.choose("#page-language", "es")
     expect(page.locator("#text")).to_have_value(re.compile("Buenos días"))
     page.fill("#text", "Mi propio texto.")
     visitor.choose("#page-language", "en")
     expect(page.locator("#tab-speak")).to_have_text("Text to speech")
     expect(page.locator("#text")).to_have_value("Mi propio texto.")
-
-
-def test_colours_are_chosen_and_last(visit: Visit) -> None:
-    visitor = visit(color_scheme="light")
-    page = visitor.page
+    # So are the colours.
     paper = "getComputedStyle(document.body).backgroundColor"
     light = page.evaluate(paper)
     visitor.choose("#theme", "dark")
@@ -236,21 +218,15 @@ def test_colours_are_chosen_and_last(visit: Visit) -> None:
     assert page.evaluate(paper) == dark
 
 
-def test_tabs_share_the_history(visitor: Visitor, espeak_server: ServerProcess) -> None:
-    other = visitor.page.context.new_page()
-    other.goto(visitor.url)
-    expect(other.locator("#line")).to_have_attribute("data-state", "open")
-    visitor.speak(TEXT, "en")
-    expect(other.locator("#history li")).to_have_count(1)
-    other.close()
-
-
-def test_each_tab_keeps_its_own_draft(visitor: Visitor) -> None:
+def test_tabs_share_the_history_and_each_keeps_its_own_draft(visitor: Visitor) -> None:
     visitor.page.fill("#text", "This tab's words.")
     other = visitor.page.context.new_page()
     other.goto(visitor.url)
+    expect(other.locator("#line")).to_have_attribute("data-state", "open")
     # A new one begins with the last draft of all.
     expect(other.locator("#text")).to_have_value("This tab's words.")
+    visitor.page.click("#speak")
+    expect(other.locator("#history li")).to_have_count(1)
     other.fill("#text", "Those of the other one.")
     visitor.page.reload()
     expect(visitor.page.locator("#text")).to_have_value("This tab's words.")

@@ -150,10 +150,12 @@ def test_speech_is_shown_saved_spoken_and_dictated(visitor: Visitor, page: Page,
     page.click("#listen-use")
     assert is_understood(visitor.value("#text")) and "A:" not in visitor.value("#text")
 
-    page.fill("#text", "Heard:")
+    page.fill("#text", "One line.\n" * 40 + "Heard:")
     page.focus("#text")
     page.click("#dictate")
-    expect(page.locator("#text")).to_have_value(re.compile(f"^Heard: .*{ALL.pattern}", re.DOTALL))
+    expect(page.locator("#text")).to_have_value(re.compile(f"Heard: .*{ALL.pattern}", re.DOTALL))
+    # The newest word is in sight.
+    assert page.eval_on_selector("#text", "e => e.scrollHeight - e.scrollTop - e.clientHeight") < 2
     page.click("#dictate")
     expect(page.locator("#dictate")).to_have_text("Dictate")
     assert is_understood(visitor.value("#text"))
@@ -168,6 +170,8 @@ def test_button_that_ends_stays_where_it_is_on_a_phone(page: Page) -> None:
     page.click("#listen")
     expect(page.locator("#transcript .now")).to_have_count(1)
     assert page.eval_on_selector("#listen", top) == before
+    page.set_viewport_size({"width": 844, "height": 390})
+    assert page.eval_on_selector("#transcript", "e => e.clientHeight") > 150
 
 
 HELD_MICROPHONE = """() => {

@@ -72,6 +72,7 @@ SPEECH_END = """
   for (let n = 1; n < 500; n++) end.add(speech(n / 25) ? 0.5 : 0.05, n / 25, 100 * n);
   return [before, end.before(16), end.before(20)];
 """
+REFUSAL = 'return new m.ServerError("odd", "is damaged", { param: a[0] }).words.slice(0, 31);'
 FRAGMENT = "const shared = m.sharedChoice(a[0]); return shared && [shared.speed, shared.strength];"
 PARTS = "return m.textParts(a[0], 10);"
 
@@ -95,6 +96,8 @@ PARTS = "return m.textParts(a[0], 10);"
             *("player.js", GATE, [0.8, [(0.1, 0.0), (0.1, 0.2), (0.1, 0.61)]], [False, False, True]),
             id="a slow stream: 0.6 s",
         ),
+        pytest.param("server.js", REFUSAL, [""], "is damaged", id="the server's words"),
+        pytest.param("server.js", REFUSAL, ["file"], "This file cannot be transcribed", id="a sentence"),
         pytest.param("text-parts.js", PARTS, [""], [""], id="no text"),
         pytest.param("text-parts.js", PARTS, ["0123456789"], ["0123456789"], id="one part"),
         pytest.param("text-parts.js", PARTS, ["One. Two.\nAnd"], ["One. Two.\n", "And"], id="a line"),

@@ -73,6 +73,13 @@ def test_the_samples_that_came_and_the_times_of_the_words_are_saved(spoken: Visi
     assert spoken.download("#vtt").startswith(b"WEBVTT\n\n")
 
 
+def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> None:
+    visitor.begin(LONG, "en")
+    visitor.say(TEXT, "en")
+    visitor.assert_lit(words(TEXT))
+    assert visitor.text("#words") == TEXT
+
+
 def test_an_emoji_before_a_word_does_not_shift_the_light(visitor: Visitor) -> None:
     visitor.say("😀 Hello 𝒳 🎉 big world", "en")
     # Only of the words it is known that they are sounded; a busy browser may leave one out.
@@ -179,13 +186,6 @@ def test_stop_is_silence_at_once_and_what_came_is_kept(visitor: Visitor, page: P
     expect(page.locator("#told")).to_have_text("Spoken by English (America) (English, espeak).")
 
 
-def test_a_stopped_request_leaves_the_place_to_the_next(visitor: Visitor) -> None:
-    visitor.begin(LONG, "en")
-    visitor.say(TEXT, "en")
-    visitor.assert_lit(words(TEXT))
-    assert visitor.text("#words") == TEXT
-
-
 @pytest.mark.heard
 @in_both
 def test_the_history_lasts_and_is_heard_used_saved_and_deleted(visitor: Visitor, page: Page) -> None:
@@ -267,6 +267,35 @@ def test_choice_goes_on_from_the_sentence_unless_the_text_rests(visitor: Visitor
     assert len(visitor.requests) == 5
 
 
+def test_long_text_keeps_its_place_and_goes_on_after_a_lost_connection(visit: Visit) -> None:
+    visitor = visit(ready=False)
+    page = visitor.page
+
+    def breaks(socket: WebSocketRoute) -> None:
+        """Close the first line once some seconds of audio have come."""
+
+        def take(message: str | bytes) -> None:
+            socket.send(message)
+            if len(visitor.requests) == 1 and len(visitor.frames) == 20:
+                socket.close()
+
+        socket.connect_to_server().on_message(take)
+
+    page.route_web_socket("**/tts", breaks)
+    visitor.arrive()
+    visitor.speak("This goes on. " * 200, "en")
+    page.wait_for_function("() => document.querySelectorAll('#words .said').length > 60")
+    # The whole is one result, and its place outlasts a reload.
+    expect(page.locator("#history li")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#pause")).to_have_accessible_name("Resume")
+    page.click("#pause")
+    visitor.wait_for_sound()
+    first, second, third = (request["text"] for request in visitor.requests)
+    assert len(first) > len(second) > len(third) and first.endswith(second) and second.endswith(third)
+    assert second.startswith("This") and third.startswith("This")
+
+
 def test_choice_speaks_a_short_text_anew_and_the_last_is_kept(visitor: Visitor, page: Page) -> None:
     page.fill("#text", text := f"{TEXT} {TEXT}")
     for act in ("#emotions [value=sad]", "#emotions [value=happy]", "#gallery [role=option] >> nth=1"):
@@ -301,8 +330,16 @@ def test_only_changed_parameters_are_sent(visitor: Visitor, page: Page) -> None:
     page.select_option("#voice", "")
     page.fill("#text", "Hello.")
     assert [page.evaluate(chosen, id_) for id_ in ("#language", "#voice")] == ["Detect", "Default"]
-    page.fill("#text", "Mañana vamos a la playa.")
-    assert visitor.text("#voice-chip-name") == "Default"
+    # A short text is the page's, unless it greets in another language.
+    own = "English (America)"
+    for text, voice in {
+        "Ok": own,
+        "Call me": own,
+        "Hola": "Default",
+        "Mañana vamos allí.": "Default",
+    }.items():
+        page.fill("#text", text)
+        assert visitor.text("#voice-chip-name") == voice, text
     visitor.choose("#language", "en")
     page.select_option("#voice", "espeak:en-us")
     visitor.feel("excited")

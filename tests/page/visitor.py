@@ -207,8 +207,7 @@ class Visitor:
 
     def is_wide_enough(self) -> bool:
         """True if nothing has to be scrolled sideways."""
-        wide: bool = self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        return wide
+        return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
     def violations(self, *rules: str) -> str:
         """Violations of ``rules``, all by default, that axe-core finds; "" if there are none.
@@ -221,12 +220,10 @@ class Visitor:
         return results.generate_report() if results.violations_count else ""
 
     def lit(self) -> list[str]:
-        words: list[str] = self.page.evaluate("lit")
-        return words
+        return list(self.page.evaluate("lit"))
 
     def statuses(self) -> list[str]:
-        shown: list[str] = self.page.evaluate("statuses")
-        return shown
+        return list(self.page.evaluate("statuses"))
 
     def backgrounds(self) -> tuple[str, str]:
         """Background of the word that is heard, once there is one, and of the text."""

@@ -67,11 +67,6 @@ def reload(stage: Stage) -> None:
     stage.visitor.wait_for("#line[data-state=open]")
 
 
-def close_the_tab(stage: Stage) -> None:
-    stage.page.close()
-    stage.come_back()
-
-
 def crash(stage: Stage) -> None:
     with stage.page.expect_event("crash"):
         with suppress(Error):
