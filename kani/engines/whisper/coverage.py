@@ -194,8 +194,9 @@ def _width(text: str) -> int:
 
 
 def longest_s(text: str) -> float:
-    """Return the seconds that a word takes at most."""
-    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, _named(text) - 2)
+    """Return the seconds that a word takes at most; "www" is six words in Spanish."""
+    named = _named(text, of_www=6)
+    return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, named - 2)
 
 
 def least_s(text: str) -> float:
@@ -203,7 +204,7 @@ def least_s(text: str) -> float:
     return max(_width(text) / _LETTERS_PER_SECOND, _DIGIT_S * _named(text))
 
 
-def _named(text: str) -> int:
-    """Return the number of characters that are said by their names: digits, the letters of "A-B-C", "@"."""
-    letters = len(_SPELLED.findall(text)) + len("www") * text.lower().count("www.")
+def _named(text: str, of_www: int = 3) -> int:
+    """Return the number of names of characters: digits, letters of "A-B-C", "@"; of_www: those of "www"."""
+    letters = len(_SPELLED.findall(text)) + of_www * text.lower().count("www.")
     return sum(map(str.isdigit, text)) + letters + len(_OF_ADDRESS.findall(text))

@@ -127,8 +127,8 @@ def test_what_follows_a_short_word_is_heard_again_unless_it_is_silence() -> None
         assert end_of(word, 1.66) == end_s
     (thanks,) = timed("ありがとうございます", 0.75, start_s=0.06)
     assert told((thanks,), hum(2.0), 1.66, length_s) == ((thanks,), None)
-    address = timed("www.asterisk.org", 3.6)  # its signs are said by their names
-    assert told(address, hum(3.6), 3.6, length_s) == (address, None)
+    address = timed("www.asterisk.org", 4.4)  # its signs are said by their names
+    assert told(address, hum(4.4), 4.4, length_s) == (address, None)
 
 
 def test_first_word_that_is_stretched_begins_after_speech_that_is_left_out() -> None:
