@@ -97,7 +97,8 @@ async def _attempt(engine: Engine, recognizer: Recognizer, language: str, seed: 
     seconds = len(samples) / rate
     if not np.isfinite(samples).all():
         raise TrialFailed("some samples of its test sentence are not finite")
-    if not len(samples) or 20 * np.log10(max(_loudness(samples), 1e-9)) < MIN_LOUDNESS_DB:
+    level = np.sqrt(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    if 20 * np.log10(max(level, 1e-9)) < MIN_LOUDNESS_DB:
         raise TrialFailed("its test sentence is silent")
     if not MIN_LENGTH * expected_s <= seconds <= MAX_LENGTH * expected_s:
         raise TrialFailed(
@@ -124,10 +125,6 @@ def recognized_share(sentence: str, recognized: str, language: str) -> float:
         words = re.findall(r"\w{3,}", sentence.casefold())
     letters = "".join(re.findall(r"\w", recognized.casefold()))
     return sum(word in letters for word in words) / len(words)
-
-
-def _loudness(samples: Samples) -> float:
-    return float(np.sqrt(np.mean(np.square(samples, dtype=np.float64))))
 
 
 async def _recognize(recognizer: Recognizer, samples: Samples, rate: int, language: str) -> str:
