@@ -53,8 +53,8 @@ class AsyncConversation(OwnService):
 
         audio: the user's speech as it comes, in real time: mono samples in [-1, 1] at ``sample_rate`` hertz.
         Play each ``Answered`` when it comes; a word of the user, or a voice that goes on, interrupts it, but
-        not a listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter; with
-        headphones or echo cancellation there is none. Raises EngineFailed.
+        not a listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter;
+        with headphones or echo cancellation there is none. Raises EngineFailed.
         """
         assert self._service.chat_model is not None
         session = self._service.recognition.open_recognition(
