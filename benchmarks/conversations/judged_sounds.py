@@ -64,17 +64,17 @@ class Found:
 async def judge(
     recognizer: WhisperRecognizer, sound: Sound, answer: Samples, found: Found, wanted: bool
 ) -> None:
-    """Judge one sound over an answer, which begins ``BEFORE_S`` before it; wanted: whether it interrupts."""
-    silence = np.zeros(round(BEFORE_S * RATE), np.float32)
-    heard = np.concatenate([silence, sound.samples, np.zeros(round(AFTER_S * RATE), np.float32)])
-    random = np.random.default_rng(0)
-    heard += ROOM * random.standard_normal(len(heard)).astype(np.float32)
+    """Judge one sound over an answer, at another place of a step each; wanted: whether it interrupts."""
+    before_s = BEFORE_S + found.sounds % 5 * STEP_S / 5
+    before, after = (np.zeros(round(seconds * RATE), np.float32) for seconds in (before_s, AFTER_S))
+    heard = np.concatenate([before, sound.samples, after])
+    heard += ROOM * np.random.default_rng(0).standard_normal(len(heard)).astype(np.float32)
     audio = AnswerAudio(RATE)
     audio.add(answer, 0.0)
     voice, gate, chunks, now_s = None, SpeechGate(), list[float](), 0.0
 
-    def is_echo(samples: Samples) -> bool:
-        return audio.is_in(samples, RATE, now_s)
+    def is_echo(samples: Samples, sample_rate: int) -> bool:
+        return audio.is_in(samples, sample_rate, now_s)
 
     def last() -> Samples:
         end = round(now_s * RATE)
@@ -93,19 +93,19 @@ async def judge(
         for each in event.voices:
             gate.feed(each)
         if voice is None and gate.speaking and not before:
-            voice = VoiceOverAnswer(is_echo)
+            voice = VoiceOverAnswer(is_echo, RATE)
         if voice is None:
             continue
         verdict = voice.judge(event, last)
         if voice.voiced_s and not rested:
             rested = True
-            found.rested.append(now_s - BEFORE_S)
+            found.rested.append(now_s - before_s)
         if verdict is Verdict.NOTHING:
             voice = None
-            found.ended += [now_s - BEFORE_S] if rested else []
+            found.ended += [now_s - before_s] if rested else []
         elif verdict is Verdict.INTERRUPTS:
             interrupted = True
-            found.interrupted.append(now_s - BEFORE_S)
+            found.interrupted.append(now_s - before_s)
             break
     if interrupted != wanted:
         found.names.append(sound.name)

@@ -52,9 +52,9 @@ class AsyncConversation(OwnService):
         """Yield what was understood and what is answered, until ``audio`` ends and its last turn is answered.
 
         audio: the user's speech as it comes, in real time: mono samples in [-1, 1] at ``sample_rate`` hertz.
-        Play each ``Answered`` when it comes; a word of the user, or 0.6 s of voice, interrupts it, but not a
-        listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter; with
-        headphones or echo cancellation there is none. Raises EngineFailed.
+        Play each ``Answered`` when it comes; a word of the user, or a voice that goes on, interrupts it, but
+        not a listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter;
+        with headphones or echo cancellation there is none. Raises EngineFailed.
         """
         assert self._service.chat_model is not None
         session = self._service.recognition.open_recognition(

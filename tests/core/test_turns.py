@@ -235,19 +235,16 @@ def test_recent_audio_is_joined_and_forgotten_but_for_its_last_seconds() -> None
 VOICE, NOISE, SILENCE = (0.9, 0.8, 0.7), (0.3, 0.6, 0.2), (0.1, 0.0)
 OPEN, INTERRUPTS, NOTHING = Verdict.OPEN, Verdict.INTERRUPTS, Verdict.NOTHING
 NO_PAUSE = (0.0, 0.0, 0.0, 0.0)
+ZEROS = np.zeros(10, np.float32)
 
 
-def heard() -> Samples:
-    return np.zeros(10, np.float32)
-
-
-def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0) -> list[Verdict]:
+def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0, heard: Samples = ZEROS) -> list[Verdict]:
     """What is known after each step: its probabilities, or words that are settled before it.
 
-    echoes: number of the first steps with a voice that are the answer's echo.
+    echoes: number of the first steps with a voice that are the answer's echo; heard: last of the audio.
     """
     left = iter([True] * echoes)
-    voice, found, settled = VoiceOverAnswer(lambda _: next(left, False)), list[Verdict](), False
+    voice, found, settled = VoiceOverAnswer(lambda *_: next(left, False), RATE), list[Verdict](), False
     for step in steps:
         if isinstance(step, str):
             at_s = len(found) * 0.08
@@ -255,7 +252,7 @@ def verdicts(*steps: tuple[float, ...] | str, echoes: int = 0) -> list[Verdict]:
                 voice.add_word(RecognizedWord(text, at_s - 0.2, at_s - 0.1, "es"))
             settled = True
         else:
-            found.append(voice.judge(Step(len(found), NO_PAUSE, step, settled=settled), heard))
+            found.append(voice.judge(Step(len(found), NO_PAUSE, step, settled=settled), lambda: heard))
     return found
 
 
@@ -287,11 +284,18 @@ def test_echo_does_not_count_and_probabilities_may_be_missing() -> None:
     assert verdicts(*[VOICE] * 16, echoes=9)[-2:] == [OPEN, INTERRUPTS]
     # The echo's words end in it.
     assert verdicts(*[VOICE] * 9, "¿Quieres café?", SILENCE, SILENCE, SILENCE, echoes=9)[-1] is NOTHING
-    voice, silence = VoiceOverAnswer(lambda _: False), (0.9, 0.8, 0.7, 0.1)
-    assert [voice.judge(Step(n, NO_PAUSE), heard) for n in range(8)][-2:] == [OPEN, INTERRUPTS]
-    voice = VoiceOverAnswer(lambda _: False)
-    found = [voice.judge(Step(n, NO_PAUSE if n < 2 else silence), heard) for n in range(5)]
+    voice, silence = VoiceOverAnswer(lambda *_: False, RATE), (0.9, 0.8, 0.7, 0.1)
+    assert [voice.judge(Step(n, NO_PAUSE), lambda: ZEROS) for n in range(8)][-2:] == [OPEN, INTERRUPTS]
+    voice = VoiceOverAnswer(lambda *_: False, RATE)
+    found = [voice.judge(Step(n, NO_PAUSE if n < 2 else silence), lambda: ZEROS) for n in range(5)]
     assert found[-2:] == [OPEN, NOTHING]
+
+
+def test_voice_that_sounds_on_interrupts_earlier() -> None:
+    noise = np.random.default_rng(0).standard_normal(6400).astype(np.float32)
+    assert verdicts(*[VOICE] * 4, heard=noise) == [*[OPEN] * 3, INTERRUPTS]
+    fading, hum = noise * np.linspace(1, 0, 6400, dtype=np.float32), np.sin(np.arange(6400) / 13)
+    assert {*verdicts(*[VOICE] * 6, heard=fading), *verdicts(*[VOICE] * 6, heard=hum)} == {OPEN}
 
 
 @pytest.mark.parametrize(

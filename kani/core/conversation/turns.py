@@ -66,11 +66,8 @@ class TurnRule:
 
 class TurnState(enum.Enum):
     SILENT = enum.auto()  # no turn goes on
-
     JUDGED = enum.auto()  # there is a voice over an answer; it is not known yet if it interrupts
-
     SPEAKING = enum.auto()  # the user speaks
-
     PAUSED = enum.auto()  # the user is silent in a turn that goes on
 
 
@@ -115,9 +112,7 @@ class VoiceChange(enum.Enum):
     """Changes of a voice over an answer that is no turn so far."""
 
     HEARD = enum.auto()  # there is one
-
     NOTHING = enum.auto()  # it was nothing, and has ended
-
     ECHO = enum.auto()  # it was never ``HEARD``, as it was the answer's echo
 
 
@@ -239,7 +234,7 @@ class TurnMachine:
     def _begin(self, heard: Callable[[], Samples]) -> TurnStarted | None:
         answers = None if self._resumed or self.in_turn else self._answers
         if answers is not None and answers.holds_voice(heard(), self._rate):
-            self._over_answer = VoiceOverAnswer(partial(answers.is_echo, sample_rate=self._rate))
+            self._over_answer = VoiceOverAnswer(answers.is_echo, self._rate)
             self._go(_Heard.VOICE_OVER_ANSWER)
         begins = self.state is TurnState.SILENT
         self._go(_Heard.VOICE)
@@ -302,9 +297,8 @@ class TurnMachine:
     @property
     def may_interrupt(self) -> bool:
         """True if a voice that is judged has enough words or voice for an interruption so far."""
-        return (
-            self.state is TurnState.JUDGED and self._over_answer is not None and self._over_answer.interrupts
-        )
+        judged = self._over_answer if self.state is TurnState.JUDGED else None
+        return judged is not None and judged.interrupts
 
     def _go(self, heard: _Heard) -> None:
         self.state = _NEXT.get((self.state, heard), self.state)

@@ -11,7 +11,10 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable
 from itertools import chain
 
+import numpy as np
+
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.turns.unfinished_words import by_language
 from kani.core.turns.words import plain
 from kani.core.types import Samples
 
@@ -42,10 +45,7 @@ _ALIKE = str.maketrans("vcqgzdáéíóú", "bkkkstaeiou")
 """Letters that are confused, as a voiced sound with its unvoiced one; an accent is not heard."""
 
 _ANY = frozenset(_SOUNDS.split())
-_BY_LANGUAGE = {
-    language: _ANY | frozenset(words)
-    for language, *words in (line.split() for line in _WORDS.strip().split("\n"))
-}
+_BY_LANGUAGE = {language: _ANY | words for language, words in by_language(_WORDS).items()}
 
 
 def is_backchannel(words: Iterable[str], language: str) -> bool:
@@ -88,12 +88,17 @@ LIKELY = 0.6
 SAID_S = 0.3
 """Seconds of voice in which something was said, though no word is recognised; a cough has less."""
 
-
 VOICE = 0.5
 """Least probability of a voice."""
 
 VOICE_S = 0.6
 """Seconds of voice that interrupt before its words are known: "sí, sí" has less."""
+
+SOUNDING_S = 0.35
+"""Seconds that are enough for a voice that sounds on. A listener's word fades by then, and "mhm" is a hum."""
+
+_FADED, _MOMENTS = 0.25, 5  # power of a fading voice, relative to its loudest moment of so many
+_HUM_HZ, _HUM = 600, 0.03  # pitch, and the most of its power that a hum has above it
 
 RECENT_STEPS = 12
 """Steps (0.96 s) within which ``VOICE_S`` counts: on a busy machine no pause ends a stretch, and a listener's
@@ -110,18 +115,18 @@ class Verdict(enum.Enum):
     """Knowledge about a voice over an answer."""
 
     OPEN = enum.auto()  # nothing is known yet
-
     INTERRUPTS = enum.auto()  # it interrupts
-
     NOTHING = enum.auto()  # it was nothing, and has ended
 
 
 class VoiceOverAnswer:
     """Judges one stretch of voice over an answer, from its first step on; times are the recogniser's."""
 
-    def __init__(self, is_echo: Callable[[Samples], bool]) -> None:
-        """is_echo: returns whether audio is the answer's own, come back."""
+    def __init__(self, is_echo: Callable[[Samples, int], bool], sample_rate: int) -> None:
+        """is_echo: returns whether audio is the answer's own, come back; sample_rate: hertz of the audio."""
         self._is_echo = is_echo
+        self._rate = sample_rate
+        self._sounds_on = False
         self.echo_until_s = 0.0  # end of the answer's echo so far
         self._silence_s = 0.0
         self._recent_s = deque[float](maxlen=RECENT_STEPS)
@@ -141,12 +146,14 @@ class VoiceOverAnswer:
         """Return what is known after a step; heard: returns the last ``HEARD_S`` of audio until its end."""
         now_s = (step.index + 1) * STEP_S
         voiced_s = step.voiced_s(VOICE)
-        if voiced_s and self._is_echo(heard()):
+        if voiced_s and self._is_echo(heard(), self._rate):
             self.echo_until_s = now_s
             self.words.clear()
             voiced_s = 0.0
         self.voiced_s += voiced_s
         self._recent_s.append(voiced_s)
+        enough = voiced_s > 0 and sum(self._recent_s) >= SOUNDING_S
+        self._sounds_on = enough and sounds_on(heard(), self._rate)
         self._silence_s = 0.0 if voiced_s else self._silence_s + STEP_S
         if self.interrupts:
             return Verdict.INTERRUPTS
@@ -158,5 +165,15 @@ class VoiceOverAnswer:
     def interrupts(self) -> bool:
         """True if there is a word so far, or enough voice, that is more than a listener's."""
         if not self.words or self.voiced_s < WORD_S:
-            return sum(self._recent_s) >= VOICE_S
+            return self._sounds_on or sum(self._recent_s) >= VOICE_S
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)
+
+
+def sounds_on(heard: Samples, sample_rate: int) -> bool:
+    """Return True if a voice neither fades nor hums; heard: the last ``HEARD_S`` seconds with it."""
+    powers = [float(np.square(moment).sum()) for moment in np.array_split(heard, _MOMENTS)]
+    if powers[-1] <= _FADED * max(powers):
+        return False
+    spectrum = np.square(np.abs(np.fft.rfft(heard)))[1:]
+    above = spectrum[round(_HUM_HZ * len(heard) / sample_rate) :]
+    return float(above.sum()) > _HUM * float(spectrum.sum())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from kani.core.recognizer import PAUSE_LENGTHS_S, VOICE_CHUNK_S
+from kani.core.recognizer import VOICE_CHUNK_S
 
 # Speech begins at the first probability and ends below the second: with 0.35 quiet ends of words are cut off.
 _ON, _OFF = 0.5, 0.2
@@ -16,8 +16,8 @@ Pauses = tuple[float, float, float, float]
 
 # Seconds of silence after which a pause of each of PAUSE_LENGTHS_S has the probability _LIKELY: after a word
 # that ends a sentence, and after any other.
-_LIKELY_AFTER_S = (0.30, 0.50, 0.70, 1.10)
-_LIKELY_AFTER_UNENDED_S = (0.30, 0.50, 1.00, 1.50)
+_LIKELY_AFTER_S: Pauses = (0.30, 0.50, 0.70, 1.10)
+_LIKELY_AFTER_UNENDED_S: Pauses = (0.30, 0.50, 1.00, 1.50)
 _LIKELY = 0.6
 
 
@@ -69,6 +69,3 @@ def after_silence(silence_s: float, likely_after_s: Pauses) -> Pauses:
 def _probability(silence_s: float, likely_after_s: float) -> float:
     scale = -math.log(1 - _LIKELY)
     return 1 - math.exp(-scale * (silence_s / likely_after_s) ** 3)
-
-
-assert len(_LIKELY_AFTER_S) == len(_LIKELY_AFTER_UNENDED_S) == len(PAUSE_LENGTHS_S)

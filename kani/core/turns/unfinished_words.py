@@ -98,37 +98,36 @@ hi हाँ हां नहीं
 """
 
 
-def _tables(text: str) -> dict[str, frozenset[str]]:
+def by_language(text: str) -> dict[str, frozenset[str]]:
+    """Return the words of a table: each of its lines begins with their primary subtag."""
     words: dict[str, set[str]] = {}
-    for line in text.split("\n"):
-        if line:
-            language, *listed = line.split()
-            words.setdefault(language, set()).update(listed)
+    for language, *listed in filter(None, map(str.split, text.splitlines())):
+        words.setdefault(language, set()).update(listed)
     return {language: frozenset(listed) for language, listed in words.items()}
 
 
-NEVER = _tables(_NEVER)
+NEVER = by_language(_NEVER)
 """Words that no sentence ends with, by primary subtag; in Chinese and Japanese ends of sentences."""
 
-QUESTIONS = _tables(_QUESTIONS)
+QUESTIONS = by_language(_QUESTIONS)
 """Words that end questions, but no other sentence."""
 
-OPENERS = _tables(_OPENERS)
+OPENERS = by_language(_OPENERS)
 """Last words of a short utterance that more is said after, though they may end sentences."""
 
-DICTATED = _tables(_DICTATED)
+DICTATED = by_language(_DICTATED)
 """Words that a number, a spelled name or an address follows, said in parts."""
 
 MAIL = frozenset(("email", "e-mail", "mail", "correo"))
 """Those that a mail's address follows."""
 
-COMMANDS = _tables(_COMMANDS)
+COMMANDS = by_language(_COMMANDS)
 """Words of ``NEVER`` that are commands by themselves."""
 
-YES_AND_NO = _tables(_YES_AND_NO)
+YES_AND_NO = by_language(_YES_AND_NO)
 """Words that answer a question, also before others."""
 
-DECIMAL = _tables(_DECIMAL)
+DECIMAL = by_language(_DECIMAL)
 """Words between a number and its decimal places."""
 
 DICTATION = {

@@ -100,7 +100,7 @@ class DetectedSpeech:
     @property
     def speech_samples(self) -> Samples:
         """Only the speech, joined."""
-        return self._chunks[self.speech].reshape(-1)
+        return self.samples.reshape(-1, CHUNK)[self.speech].reshape(-1)
 
     @property
     def joints_s(self) -> Values:
@@ -118,10 +118,6 @@ class DetectedSpeech:
     def speech_power(self) -> float:
         """Mean power of the speech in ``samples``."""
         return float(np.mean(np.square(self.speech_samples, dtype=np.float64)))
-
-    @property
-    def _chunks(self) -> Samples:
-        return self.samples.reshape(-1, CHUNK)
 
     def pause_samples(self) -> list[Samples]:
         """Samples of each pause, of a long one only the beginning."""
