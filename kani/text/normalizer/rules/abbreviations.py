@@ -332,6 +332,9 @@ def _is_number(token: Token, candidate: str) -> bool:
 def _is_length(cursor: TokenCursor, ahead: int) -> bool:
     """True if a length follows: the "H." of "H. 82 cm" is a height."""
     unit = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    # Italian "h 17 in casa"
+    inside = unit == "in" and cursor.is_adjacent(ahead + 2) and cursor.token(ahead + 2).core.islower()
+    unit = "" if inside else unit
     return any(map(_LENGTH.fullmatch, (cursor.token(ahead).core, cursor.token(ahead).core + unit)))
 
 
