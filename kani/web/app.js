@@ -217,6 +217,7 @@ document.addEventListener("keydown", (event) => {
 });
 
 playback.player.open();
-playback.reopen();
+// A link brings another text.
+if (!window.location.hash) playback.reopen();
 features.showHistory();
 connection.open();

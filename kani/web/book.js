@@ -138,7 +138,7 @@ export class Book {
       const lower = all.toLowerCase();
       for (let at = lower.indexOf(wanted); wanted && at >= 0 && found.length < MOST_FOUND; at = lower.indexOf(wanted, at + wanted.length)) {
         const words = `${n + 1} · …${all.slice(Math.max(0, at - BEFORE), at + AFTER)}…`;
-        found.push(button(words, () => this.#jump(t("book.jumped"), n, sentenceAt(all, at)), { className: "quiet" }));
+        found.push(button(words, () => this.#jump(t("book.jumped"), n, sentenceAt(all, at)), { className: "quiet", dir: "auto" }));
       }
     }
     find("book-found").replaceChildren(...found);

@@ -2,7 +2,7 @@
 
 import { copied } from "./clipboard.js";
 import { compose } from "./compose.js";
-import { eachFrame, find, query, queryAll, style, tell } from "./element.js";
+import { eachFrame, find, queryAll, style, tell } from "./element.js";
 import { expected } from "./failures.js";
 import { offerHeard } from "./heard-languages.js";
 import { history } from "./history.js";
@@ -294,7 +294,6 @@ export class TalkPanel {
 /** The tab's elements, in the page's language, by their ids. */
 function elements() {
   translate(panel);
-  find("talk").prepend(query("#listen svg").cloneNode(true));
   offerHeard(find("talk-language"));
   return Object.fromEntries(queryAll("[id^=talk-]", panel).map((element) => [element.id.replace("talk-", ""), element]));
 }

@@ -696,12 +696,12 @@ def test_audiobook_is_made_and_saved(page: Page, tmp_path: Path) -> None:
     assert saving.value.suggested_filename == "La casa & el río.m4b"
     with av.open(BytesIO(saving.value.path().read_bytes())) as file:
         assert [mark["metadata"]["title"] for mark in file.chapters()] == ["Uno", "Dos", "Tres"]
-    expect(page.locator("#book-open [role=status]")).to_have_text("The audiobook is saved.")
+    expect(page.locator("#book-state")).to_have_text("The audiobook is saved.")
     expect(page.locator("#book-open progress")).to_be_hidden()
 
 
 def test_audiobook_goes_on_after_a_stop_another_book_and_a_reload(visitor: Visitor, tmp_path: Path) -> None:
-    page, state = visitor.page, visitor.page.locator("#book-open [role=status]")
+    page, state = visitor.page, visitor.page.locator("#book-state")
     visitor.network_may_fail = True  # the browser's own words about a request that a reload ends
     # Any other voice than the language's own.
     page.click(VOICE)
@@ -731,7 +731,7 @@ def test_closed_book_leaves_no_words_and_its_audiobook_can_go_on(visitor: Visito
     page = visitor.page
     give(page, long_book(tmp_path))
     choose(page, "Audiobook")
-    expect(page.locator("#book-open [role=status]")).to_contain_text("Audiobook: ")
+    expect(page.locator("#book-state")).to_contain_text("Audiobook: ")
     page.click("#pause")
     visitor.wait_for_sound()
     page.get_by_role("button", name="Close the book").click()
