@@ -176,6 +176,7 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
         ((("Mi", "es"), ("apellido", "es")), ASKED, DICTATED_WAIT_S),
         ((("My", "en"), ("name", "en")), "Ana", DICTATED_WAIT_S),
         ((("612", "es"),), ASKED, DICTATED_WAIT_S),
+        ((("ana.ruisarroba.correo.es", "es"),), ASKED, DICTATED_WAIT_S),
         ((("Ace,", "es"), ("E,", "es"), ("L,", "es"), ("e.", "es")), ASKED, DICTATED_WAIT_S),
         ((("P-H-O.", "en"),), "Ana", DICTATED_WAIT_S),
         ((("a", "es"), ("y", "es"), ("las", "es"), ("a", "es")), "Ana", LONGEST_WAIT_S),
@@ -185,14 +186,14 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
 async def test_what_is_dictated_is_prompted_and_waited_for(
     words: tuple[tuple[str, str], ...], prompt: str, longest_s: float
 ) -> None:
-    again = hearing(transcriber := Transcriber(), "Ana")
+    again = hearing(transcriber := Transcriber(" a.ruizarrobacorreo.es"), "Ana")
     again.begin(0.5)
     again.add_word(RecognizedWord("before", 0.1, 0.3, "fr"))
     for text, language in words:
         again.add_word(RecognizedWord(text, 0.6, 0.9, language))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
     work = ended(again)
-    await work.in_time()
+    assert await work.in_time() == HeardTurn("a.ruiz@correo.es", "es")
     _, options = transcriber.asked[0]
     languages = frozenset(language for _, language in words)
     assert (options.prompt, options.candidates, work._longest_wait_s) == (prompt, languages, longest_s)

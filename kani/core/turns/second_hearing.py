@@ -21,7 +21,7 @@ from kani.core.turns.pause_judge import PROBABLE
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate
 from kani.core.turns.unfinished_words import DICTATION
-from kani.core.turns.words import dictates
+from kani.core.turns.words import dictates, with_at_sign
 from kani.core.types import Samples
 
 LONGEST_TURN_S = 30.0
@@ -198,7 +198,7 @@ class SecondHearing:
         except Exception:
             log.exception("a turn cannot be recognised once more")
             return None
-        text = "".join(segment.text for segment in segments).strip()
+        text = with_at_sign("".join(segment.text for segment in segments).strip())
         return HeardTurn(text, segments[-1].language) if text else None
 
     def _place(self, at_s: float) -> int:

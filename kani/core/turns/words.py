@@ -28,6 +28,8 @@ _IS = frozenset("is it's that's es est c'est è é ist".split())
 _SOME_DIGITS = 2
 # Three letters in a row, as "k v i" or "e-l-e"; in scripts without small letters one sign may be a word.
 _LETTERS = re.compile(r"(?<!\w)[a-zñç](?:[ .-]+[a-zñç]){2}(?!\w)")
+# The name of "@" within an address, as recognisers write it: "anaarrobacorreo.es".
+_AT = re.compile(r"(?<=\w)\.?(?:arroba|arobase|chiocciola)\.?(?=\w[\w-]*\.\w\w)", re.IGNORECASE)
 
 
 def goes_on(words: Sequence[str], language: str) -> bool:
@@ -81,23 +83,21 @@ def dictates(words: Sequence[str], language: str) -> bool:
     """Return True if a turn's ``words`` dictate a number, a name or an address; language: primary subtag."""
     known = DICTATED.get(language, frozenset())
     digits = sum(character.isdigit() for word in words for character in word)
-    spelled = _LETTERS.search(" ".join(map(plain, words)))
-    return digits >= _SOME_DIGITS or spelled is not None or any(plain(word) in known for word in words)
+    bare = [*map(plain, words)]
+    signs = _LETTERS.search(" ".join(bare)) or _AT.search(" ".join(bare))
+    return digits >= _SOME_DIGITS or signs is not None or any(word in known for word in bare)
+
+
+def with_at_sign(text: str) -> str:
+    """Return a text with "@" in addresses that have its name within a word."""
+    return _AT.sub("@", text)
 
 
 def plain(word: str) -> str:
     """Return ``word`` in small letters, without the marks around it."""
     folded = unicodedata.normalize("NFC", word).casefold()
-    start, end = 0, len(folded)
-    while start < end and not _is_letter(folded[start]):
-        start += 1
-    while end > start and not _is_letter(folded[end - 1]):
-        end -= 1
-    return folded[start:end].replace("’", "'")
-
-
-def _is_letter(character: str) -> bool:
-    return unicodedata.category(character)[0] in "LMN"
+    letters = [at for at, character in enumerate(folded) if unicodedata.category(character)[0] in "LMN"]
+    return folded[letters[0] : letters[-1] + 1].replace("’", "'") if letters else ""
 
 
 def _dictation_goes_on(words: Sequence[str], language: str) -> bool:
