@@ -147,7 +147,8 @@ def check(call: Call) -> None:
             assert command[0] in main.COMMANDS
         case ("python", ["-m", "kani.ray", *options], _):
             # Its parser's module imports Ray, for seconds.
-            source = (ROOT / "kani" / "ray" / "__main__.py").read_text(encoding="utf-8")
+            modules = (ROOT / "kani" / "ray" / name for name in ("__main__.py", "application.py"))
+            source = "".join(module.read_text(encoding="utf-8") for module in modules)
             assert all(f'"{option}"' in source for option in options if option.startswith("--"))
         case ("python", ["-m", "pytest", *options], _):
             assert all((ROOT / option).exists() for option in options if "/" in option)

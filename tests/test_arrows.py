@@ -25,7 +25,7 @@ LINES = {
     "kani/runtime": 3_756,
     "kani/server": 4_697,
     "kani/text": 18_953,
-    "tests": 69_994,
+    "tests": 70_000,
     "benchmarks": 8_968,
     "tools": 4_238,
 }
