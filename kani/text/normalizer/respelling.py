@@ -37,11 +37,13 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         text = _replaced(text, units)
         text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
         text = _replaced(text, formulas(text.text, notation))
-    characters = characters_of(text.text)
+    characters, small = characters_of(text.text), text.text.lower()
     for pattern, becomes in spellings_of(language.partition("-")[0]):
-        if pattern.required <= characters and (found := list(pattern.compiled.finditer(text.text))):
+        if not pattern.may_match(characters, small):
+            continue
+        if found := list(pattern.compiled.finditer(text.text)):
             text = _replaced(text, ((*match.span(), becomes(match)) for match in found))
-            characters = characters_of(text.text)
+            characters, small = characters_of(text.text), text.text.lower()
     return text
 
 

@@ -31,13 +31,15 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
     assert all(map(is_loaded, ("pt", "pt-AR", "pt_PT", "xx", "../es"))) and not is_loaded("pt-AO")
 
 
-def test_spellings_are_found_only_where_their_required_characters_are() -> None:
+def test_spellings_are_found_only_where_their_required_characters_and_words_are() -> None:
     for language, written, _ in rows(__file__, "readings.tsv"):
-        characters = characters_of(written)
+        characters, small = characters_of(written), written.lower()
         for pattern, _ in respelling.spellings_of(primary(language)):
             found = pattern.compiled.search(written)
-            assert not found or pattern.required <= characters, (pattern.compiled.pattern, written)
+            assert not found or pattern.may_match(characters, small), (pattern.compiled.pattern, written)
     assert LazyPattern(r"(?:a|b)(?=\d)[0-9]?(?<!€)(?<=@).*(?:x/|/)!+").required == {DIGIT, "@", "/", "!"}
+    assert LazyPattern(r"(?i)x?(?!no)(?:Pag|pp)(?:in)?(?=\. )z{0,2}").words == ("pag", "pp")
+    assert LazyPattern(r"[Tt]emp(?:erature|s)\.").words == ("emp",) and not LazyPattern("(?:a|bc)x?").words
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""A pattern that is compiled once a text has the characters that it requires; most never are.
+"""A pattern that is compiled once a text has the characters and letters that it requires; most never are.
 
 A sentence without digits, "@", "/" or "€" holds no price, no hour and no score: it is searched for ten of the
-some 400 spellings of its language.
+some 500 spellings of its language, one full of figures for a hundred.
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from typing import Any
 DIGIT = "0"
 """Stands for any digit among required characters."""
 
+_LEAST_LETTERS, _MOST_WORDS = 2, 8
+"""Shortest text that is looked for before a pattern is, and the most alternatives of it."""
+
 
 def characters_of(text: str) -> set[str]:
     """Return the characters of a text, with ``DIGIT`` where it has a digit."""
@@ -25,12 +28,28 @@ def characters_of(text: str) -> set[str]:
 
 
 class LazyPattern:
-    """A regular expression; ``required``: digits and other characters without case of all that it matches."""
+    """A regular expression.
+
+    ``required``: digits and other characters without case of all that it matches; ``words``: texts in small
+    letters, one of them in all that it matches, or none where that is not certain.
+    """
 
     def __init__(self, written: str) -> None:
         """Raises re.error for what is no pattern, except for a look-behind of several lengths."""
         self._written = written
-        self.required = frozenset(_required(_parser.parse(written)))
+        parsed = _parser.parse(written)
+        self.required = frozenset(_required(parsed))
+        words = _words(parsed)
+        self.words = words if _shortest(words) >= _LEAST_LETTERS else ()
+
+    def may_match(self, characters: set[str], small: str) -> bool:
+        """True unless a text cannot match; its ``characters_of``, and itself in small letters."""
+        if not self.required <= characters:
+            return False
+        for word in self.words:
+            if word in small:
+                return True
+        return not self.words
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
@@ -61,6 +80,35 @@ def _required(parts: Iterable[tuple[Any, Any]]) -> set[str]:
             case _constants.BRANCH:
                 required |= set.intersection(*map(_required, what[1]))
     return required
+
+
+def _words(parts: Iterable[tuple[Any, Any]]) -> tuple[str, ...]:
+    found: list[tuple[str, ...]] = [()]
+    run = ""
+    for kind, what in parts:
+        if kind is _constants.LITERAL:
+            run += chr(what).lower()
+            continue
+        found.append((run,) if run else ())
+        run = ""
+        match kind:
+            case _constants.SUBPATTERN:
+                found.append(_words(what[-1]))
+            case _constants.ATOMIC_GROUP:
+                found.append(_words(what))
+            case _constants.ASSERT:
+                found.append(_words(what[1]))
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT | _constants.POSSESSIVE_REPEAT if what[0]:
+                found.append(_words(what[2]))
+            case _constants.BRANCH:
+                alternatives = [*map(_words, what[1])]
+                if all(alternatives) and sum(map(len, alternatives)) <= _MOST_WORDS:
+                    found.append(tuple(word for words in alternatives for word in words))
+    return max([*found, (run,) if run else ()], key=_shortest)
+
+
+def _shortest(words: tuple[str, ...]) -> int:
+    return min(map(len, words), default=0)
 
 
 def _is_digit(member: tuple[Any, Any]) -> bool:
