@@ -129,7 +129,7 @@ class Lexicon:
         space of it matches any white space inside a paragraph. Invisible characters do not count. Takes the
         time of the longest entry at most.
         """
-        first = _first_unit(text, at)
+        first = _first_unit(text, at) if self.max_words else None
         if first is None:
             return None
         if self._own is not None and (found := self._own.match(text, at, first)) is not None:

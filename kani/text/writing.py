@@ -128,6 +128,13 @@ def is_of_word(character: str) -> bool:
     return character.isalnum() or (character != "" and unicodedata.category(character)[0] == "M")
 
 
+def has_letters_only(word: str) -> bool:
+    """True for letters, and the vowel signs of scripts that write them as marks."""
+    return word.isalpha() or (
+        word[:1].isalpha() and all(one.isalpha() or unicodedata.category(one) in ("Mn", "Mc") for one in word)
+    )
+
+
 def _is_written(character: str) -> bool:
     return character.isalnum() or is_unspaced(character)
 
@@ -149,7 +156,7 @@ def word_spans(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 def letter_count(word: str) -> int:
     """The number of letters and digits in a word, at least 1."""
-    return max(1, sum(1 for character in word if character.isalnum()))
+    return max(1, sum(map(str.isalnum, word)))
 
 
 def _is_unspoken(character: str) -> bool:

@@ -47,6 +47,8 @@ def split_prosody(prosody: Prosody, native: frozenset[str]) -> tuple[Prosody, Pr
     native: as ``EngineInfo.native_prosody``. Rate and pauses are neutral in both: they do not concern the
     sound. A pitch range that the engine does not render is in neither.
     """
+    if prosody == NEUTRAL:
+        return NEUTRAL, NEUTRAL
     own = {name: getattr(prosody, name) for name in native}
     left = {name: getattr(prosody, name) for name in FILTERABLE - native}
     return replace(NEUTRAL, **own), replace(NEUTRAL, **left)

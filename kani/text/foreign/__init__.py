@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NoReturn, TypeVar
 
 import msgspec
@@ -40,7 +41,7 @@ def parse_json(text: str | bytes | bytearray, *, endless: bool = False) -> Any:
     inside an emoji. endless: whether NaN, Infinity and 1e999 are accepted, which cannot be written again.
     """
     number, constant = (None, None) if endless else (_finite, _refuse_constant)
-    parsed = guarded(lambda: json.loads(text, parse_float=number, parse_constant=constant))
+    parsed = guarded(partial(json.loads, text, parse_float=number, parse_constant=constant))
     level, depth = [parsed], 0
     while level := [inner for each in level for inner in _inside(each)]:
         depth += 1
@@ -60,7 +61,7 @@ def decode_json(data: bytes, kind: type[T]) -> T:
 
 def decode_pack(decoder: msgspec.msgpack.Decoder[T], data: bytes | memoryview | msgspec.Raw) -> T:
     """Parse MessagePack. Raises Unreadable."""
-    return guarded(lambda: decoder.decode(data))
+    return guarded(partial(decoder.decode, data))
 
 
 def convert(value: Any, kind: type[T], *, strict: bool = True) -> T:

@@ -39,7 +39,7 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         text = _replaced(text, formulas(text.text, notation))
     characters, small = characters_of(text.text), text.text.lower()
     for pattern, becomes in spellings_of(language.partition("-")[0]):
-        if not pattern.may_match(characters, small):
+        if not (pattern.required <= characters and pattern.has_word_in(small)):
             continue
         if found := list(pattern.compiled.finditer(text.text)):
             text = _replaced(text, ((*match.span(), becomes(match)) for match in found))

@@ -91,6 +91,8 @@ def begins_document(text: str) -> bool | None:
     text = text.lstrip(_BLANK)
     prolog = _PROLOG.match(text, 0, MAX_PROLOG)
     rest = text[prolog.end() :] if prolog else text
+    if rest and not rest.startswith("<"):
+        return False
     if rest.startswith(_SKIPPED):
         return None if len(text) <= MAX_PROLOG else False
     for root in _ROOTS:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from unicodedata import category
+
+from kani.text.writing import has_letters_only
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +52,3 @@ class Agreement:
             return self.words[word]
         suffixes = (word[at:] for at in range(len(word) + 1))
         return next((self.endings[suffix] for suffix in suffixes if suffix in self.endings), "")
-
-
-def has_letters_only(word: str) -> bool:
-    """True for letters and the vowel signs of scripts that write them as marks."""
-    return word.isalpha() or (
-        word[:1].isalpha() and all(one.isalpha() or category(one) in ("Mn", "Mc") for one in word)
-    )

@@ -103,10 +103,12 @@ def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: Languag
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
+    if token.core[1:2] != "/" or token.core in table.abbreviations:
+        return None
     rest, at = token.core[2:], token.core_start + 2
     found = table.abbreviations.get(token.core[:2], ())
     short = next((one for one in found if len(one.parts) == 1), None)
-    if short is None or token.core[1:2] != "/" or token.core in table.abbreviations:
+    if short is None:
         return None
     condition = "number" if rest[:1].isdecimal() else "name" if rest[:1].isupper() else "other"
     spoken = short.said.get(condition) or short.said.get("other")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import capitals_pieces, roman_value
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
@@ -35,6 +34,7 @@ from kani.text.normalizer.rules.units import (
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import TokenCursor, token_at
+from kani.text.writing import has_letters_only
 
 _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
@@ -314,10 +314,12 @@ def _centuries(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     """ "IIe–IVe": ordinals of two Roman numerals."""
     token = cursor.token()
     parts = re.split(f"[{DASHES}]", token.core)
+    if len(parts) != len(("first", "last")):
+        return None
     found = [
         (part.removesuffix(mark), mark) for part in parts for mark in table.roman.marks if part.endswith(mark)
     ]
-    if len(parts) != len(found) or len(found) != len(("first", "last")):
+    if len(parts) != len(found):
         return None
     values = [roman_value(numeral) for numeral, _ in found]
     if None in values:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import CLOSING_QUOTES, ends_sentence
+from kani.text.writing import CLOSING_QUOTES, ends_sentence, has_letters_only
 
 _CONTEXT, _FAR, _AHEAD = 10, 24, 10
 _SHORTEST, _LONG = 3, 5

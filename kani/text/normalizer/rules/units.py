@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.numerals import Numeral, say_numeral
 from kani.text.normalizer.rules.trades import senses
@@ -12,7 +11,7 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import RAISED, ends_sentence
+from kani.text.writing import RAISED, ends_sentence, has_letters_only
 
 _NEAR, _LONGEST = 4, 40
 _SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())

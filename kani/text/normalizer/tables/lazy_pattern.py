@@ -42,10 +42,8 @@ class LazyPattern:
         words = _words(parsed)
         self.words = words if _shortest(words) >= _LEAST_LETTERS else ()
 
-    def may_match(self, characters: set[str], small: str) -> bool:
-        """True unless a text cannot match; its ``characters_of``, and itself in small letters."""
-        if not self.required <= characters:
-            return False
+    def has_word_in(self, small: str) -> bool:
+        """True if a text in small letters has one of ``words``, or there are none."""
         for word in self.words:
             if word in small:
                 return True

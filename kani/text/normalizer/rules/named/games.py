@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.number_words.gender import has_letters_only
 from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
+from kani.text.writing import has_letters_only
 
 _MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
 _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8][+]?")
