@@ -199,8 +199,8 @@ class Builder:
     """Builds the engines and the recogniser of the settings, not started.
 
     metrics: registry that holds the engines' metrics; fetch_requested: ``--fetch``, which fetches the files
-    of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, of which
-    there are none without it.
+    of engines that ``auto`` chooses as well; restarts: counts restarts of the engines' processes, None if
+    they have none.
     """
 
     settings: Settings

@@ -196,7 +196,7 @@ async function install() {
 /** Call when a part of the page is first opened; at the next opening again if it could not be loaded. */
 function whenOpened(id, show) {
   const again = inWords(() => whenOpened(id, show));
-  // What has come into it then is to be seen, too.
+  // Also shows the text that has come into it by then.
   const seen = () => find(id).dispatchEvent(new Event("toggle"));
   find(id).addEventListener("toggle", () => show().then(seen, again), { once: true });
 }

@@ -181,7 +181,7 @@ class LateEngine:
         except EngineUnavailable as error:
             self._fail(str(error))
         except SpeechError as error:
-            self._fail(f"{error}. Try it alone with --engine {self.name}, or take other model files")
+            self._fail(f"{error}. Try it with --engine {self.name}, or take other model files")
         except Exception:
             # Drivers and libraries raise errors of any type, and none of them may end the service.
             log.exception("the %s engine failed while it was loaded or tried", self.name)

@@ -191,7 +191,7 @@ class SlotAccess:
         if info.light is None or not info.light.speak(voice.voice, voice.language):
             return voice
         slots = self._admission.slots(info.name)
-        # Where fewer slots were chosen, that many segments are wanted at once, and no more.
+        # If fewer slots were chosen, no more segments than these are wanted at once.
         full = slots.are_streams and not slots.has_free_place
         light = self._light.setdefault(voice.voice, info.light.always or full)
         return replace(voice, light=light)
