@@ -71,6 +71,7 @@ IN_PARTS = (SPEECH, 1.0), (SILENCE, 0.8), (SPEECH, 1.0)
         (((SPEECH, 1.4),), (SILENCE, 0.4), False),  # the live words are of the whole
         (((SPEECH, 0.6), (SILENCE, 0.1), (SPEECH, 0.6)), (SILENCE, 0.4), False),
         (((SPEECH, 2.0),), (SILENCE, 0.4), True),
+        (((SPEECH, 1.2), (SILENCE, 0.1), (SPEECH, 0.6)), (SILENCE, 0.4), True),  # long, whatever is between
         ((*IN_PARTS, (SPEECH, 30.0)), (SILENCE, 0.4), False),  # too long
         ((*IN_PARTS, (SILENCE, 6.0), (SPEECH, 1.0)), (SILENCE, 0.4), False),  # its beginning is forgotten
         (IN_PARTS, (SPEECH, 0.2), True),  # it is ended within speech

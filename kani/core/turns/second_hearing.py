@@ -102,9 +102,7 @@ class SecondHearing:
     """The turns of one session: feed what the recogniser reads and yields. Times are in seconds of it."""
 
     def __init__(self, transcriber: Transcriber, sample_rate: int, language: str | None, prompt: str) -> None:
-        """sample_rate: hertz of the audio; language: of the session, if it is given; prompt: see
-        ``PromptedRecognizer``.
-        """
+        """sample_rate: hertz; language: of the session, if given; prompt: see ``PromptedRecognizer``."""
         self._transcriber = transcriber
         self._rate = sample_rate
         self._language = language
@@ -112,6 +110,7 @@ class SecondHearing:
         self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
         self._gate = SpeechGate(_QUIET)
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
+        self._onset_s = 0.0  # start of the speech after the last pause
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
         self._start_s = 0.0  # infinite between turns: voices there may be echoes
         self._hearing: Hearing | None = None  # in this pause
@@ -130,7 +129,8 @@ class SecondHearing:
             self._gate.feed(voice)
             if self._gate.speaking and not spoke:
                 self._stop()
-                if ended_s and self._gate.onset_s - ended_s >= _PAUSE_S:
+                if self._gate.onset_s - ended_s >= _PAUSE_S:
+                    self._onset_s = self._gate.onset_s
                     self._pauses.append(ended_s)
         silence_s = self._gate.silence_s
         kept_s = _MARGIN_S + (LONGEST_TURN_S if silence_s < _IDLE_S else 0.0)
@@ -172,7 +172,7 @@ class SecondHearing:
 
     def _begin(self, end_s: float) -> Hearing | None:
         paused = any(self._start_s < ended_s < end_s for ended_s in self._pauses)
-        if not paused and self._gate.speech_end_s - max(self._gate.onset_s, self._start_s) < _LONG_S:
+        if not paused and self._gate.speech_end_s - max(self._onset_s, self._start_s) < _LONG_S:
             return None
         first = self._place(max(self._start_s - _MARGIN_S, 0.0))
         if first < self._audio.start:
