@@ -76,7 +76,7 @@ def noise_db(codec: NanoCodec, reference: NanoCodec) -> float:
     samples = []
     for one in (codec, reference):
         state = one.new_state(1)
-        device = state.rows.device
+        device = state.device
         samples.append(one.decode(frames.to(device), slots.to(device), state).double().cpu())
     found, true = samples
     return float(10 * torch.log10(true.square().sum() / (found - true).square().sum()))

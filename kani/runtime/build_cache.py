@@ -82,8 +82,14 @@ class BuildCache:
         contains a hash of the source and the files that the result depends on. If the folder cannot be
         written, the archive is kept in memory. Raises BuildFailed, and what ``read`` raises.
         """
-        path = cache_dir / f"{self.name}-{self._key(sha256)[:32]}.zip"
-        return self._opened(path) or self._build(read, path)
+        return self.cached(sha256, cache_dir) or self._build(read, self._path(sha256, cache_dir))
+
+    def cached(self, sha256: str, cache_dir: Path) -> zipfile.ZipFile | None:
+        """Open the archive built from a source if it is in ``cache_dir``."""
+        return self._opened(self._path(sha256, cache_dir))
+
+    def _path(self, sha256: str, cache_dir: Path) -> Path:
+        return cache_dir / f"{self.name}-{self._key(sha256)[:32]}.zip"
 
     def _key(self, sha256: str) -> str:
         module = FOLDER.joinpath(*self.module.split(".")).with_suffix(".py")

@@ -42,7 +42,7 @@ class Hub:
         CheckpointError.
         """
         folder = local_path(name)
-        return folder if folder.is_dir() else self._download(name, _FILES)
+        return folder if folder.is_dir() else self.find_files(name, _FILES)
 
     def find_codec(self, name: str) -> Path:
         """The .nemo file of a codec: ``name`` itself, or as ``find_file`` finds it."""
@@ -56,19 +56,16 @@ class Hub:
         """
         folder = local_path(name)
         if not folder.is_dir():
-            folder = self._download(name, (pattern,), only_one=True)
+            folder = self.find_files(name, (pattern,), only_one=True)
         found = sorted(folder.rglob(pattern))
         _check_only_one(name, pattern, len(found))
         return found[0]
 
-    def find_files(self, name: str, files: tuple[str, ...]) -> Path:
-        """Folder of a revision of a hub's repository, with ``files`` in it: paths, downloaded once.
+    def find_files(self, name: str, files: tuple[str, ...], *, only_one: bool = False) -> Path:
+        """Folder of a hub's repository, as ``find`` knows it, with the files that match some patterns.
 
-        name: OWNER/NAME@REVISION. Raises CheckpointError.
+        only_one: exactly one file has to match. Raises CheckpointError.
         """
-        return self._download(name, files)
-
-    def _download(self, name: str, files: tuple[str, ...], *, only_one: bool = False) -> Path:
         if not HUB_NAME.fullmatch(name):
             raise CheckpointError(
                 f"{name!r} is neither a local path nor a model's name on a hub (OWNER/NAME)"

@@ -8,6 +8,9 @@ import numpy as np
 
 from kani.core.types import Samples, Span, SpeechChunk
 
+AUDIBLE = 0.004
+"""Peak of a model's speech below which it is silence: −48 dB of full scale."""
+
 KEPT_SILENCE_S = 0.05
 """Silence that stays before and after the speech, in seconds."""
 
@@ -15,7 +18,7 @@ KEPT_SILENCE_S = 0.05
 class SilenceTrimmer:
     """Passes audio on as it comes. Silence waits until a sound follows, as it may be the trailing one."""
 
-    def __init__(self, sample_rate: int, audible_level: float) -> None:
+    def __init__(self, sample_rate: int, audible_level: float = AUDIBLE) -> None:
         """sample_rate: in hertz; audible_level: amplitude from which on a sample is a sound."""
         self._audible_level = audible_level
         self._kept = round(KEPT_SILENCE_S * sample_rate)
@@ -54,10 +57,10 @@ class SilenceTrimmer:
 class TrimmedSpeech:
     """Audio without the silence around the speech, in chunks with the spans of the words that end in them."""
 
-    def __init__(self, sample_rate: int, audible_level: float) -> None:
-        """See ``SilenceTrimmer``."""
+    def __init__(self, sample_rate: int) -> None:
+        """sample_rate: in hertz."""
         self._rate = sample_rate
-        self._trim = SilenceTrimmer(sample_rate, audible_level)
+        self._trim = SilenceTrimmer(sample_rate)
         self._spans: list[Span] = []
         self._made = 0
 

@@ -143,15 +143,6 @@ def missing(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir
     return ""
 
 
-def fetch(weights: Iterable[WeightFile], *, models_dir: Path | None, cache_dir: Path) -> None:
-    """Fetch all files that are missing, for a machine that will be offline.
-
-    Raises EngineUnavailable at the first file that cannot be fetched.
-    """
-    for weight in weights:
-        load(weight, models_dir=models_dir, cache_dir=cache_dir, may_fetch=True)
-
-
 def _installed(weight: WeightFile) -> list[Path]:
     """Return the parts' paths; none if any package is not installed."""
     paths = []

@@ -138,7 +138,7 @@ def test_file_is_fetched_only_when_asked_and_kept(
     with pytest.raises(EngineUnavailable, match=f"model.onnx is not here.*{cures}"):
         weights.load(published, models_dir=None, cache_dir=tmp_path)
     assert publisher.ranges == []
-    weights.fetch([published], models_dir=None, cache_dir=tmp_path)
+    weights.load(published, models_dir=None, cache_dir=tmp_path, may_fetch=True)
     assert f"fetching family/model.onnx (1 MB, MIT, from {published.url})" in caplog.text
     publisher.status = 500
     assert load(published, tmp_path) == CONTENT

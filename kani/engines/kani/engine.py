@@ -93,10 +93,8 @@ class KaniEngine(Described):
         kani = self._kani
         if kani is None:
             raise EngineFailed("the Kani engine is not running")
-        from kani.engines.kani.model.output_guard import AUDIBLE
-
         speaker = self._speaker_of(segment.embedding) or self._files.get(segment.voice.partition(":")[2], ())
-        speech = TrimmedSpeech(kani.sample_rate, AUDIBLE)
+        speech = TrimmedSpeech(kani.sample_rate)
         remaining_s = segment.max_seconds
         for text, prompt in self._split(kani, segment, segment.text):
             utterance = _utterance(kani, text, prompt, speaker, segment, remaining_s)

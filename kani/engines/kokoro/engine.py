@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from dataclasses import replace
@@ -18,7 +18,7 @@ import onnxruntime
 
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, UnsupportedLanguage
-from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk
+from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, Voice
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.checkpoints.files import find_places, with_checkpoints
 from kani.engines.kokoro.checkpoints.loading import Checkpoints, Kokoro, load_checkpoints
@@ -37,8 +37,8 @@ from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speech_cost import SpeechCost, begins_late, real_time_streams
 from kani.engines.kokoro.student.synthesizer import (
+    STUDENT_SLOTS,
     StudentSynthesizer,
-    engine_of_students,
     light_voices,
     load_students,
 )
@@ -162,29 +162,20 @@ class KokoroEngine(Described):
         self._placer = VoicePlacer(self._voices, surrogate, SpeakerEncoder())
         self._refiner = Refiner(self._placer, self._synthesizer, self._voices)
         accented = {language: ACCENTED_VOICES[language] for language in self._settings.accented}
-        info = EngineInfo(
-            name=ENGINE,
-            version="1.0 int8",
-            sample_rate=SAMPLE_RATE,
-            voices=tuple(voice for voice in self._voices.all if primary(voice.language) in spoken),
-            default_voices={language: DEFAULT_VOICES[language] for language in spoken}
-            | {language: voices[0] for language, voices in accented.items()},
+        info = replace(
+            _described(
+                "1.0 int8",
+                [voice for voice in self._voices.all if primary(voice.language) in spoken],
+                {language: DEFAULT_VOICES[language] for language in spoken}
+                | {language: voices[0] for language, voices in accented.items()},
+                max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
+                model.decoder.name,
+            ),
             accented=accented,
-            max_concurrency=max(_LEAST_STREAMS, _STREAMS_A_STEP * self._concurrency),
-            slots_are_streams=True,
-            speed_range=SPEED_RANGE,
-            streams_inside_segment=True,
-            pausable=True,
-            accepts_partial_text=True,
             mixes_voices=True,
             cloning="nearest voice",
             embedding_model=embedding_model(self._voices),
-            native_prosody=NATIVE_PROSODY_FIELDS,
-            accepts_ipa=True,
-            reads_by_espeak=True,
-            emphasizes=True,
             light=light_voices(self._students.facts, always=student == "always") if self._students else None,
-            decoder=model.decoder.name,
             slow_decoder_reason=model.decoder.slow_reason,
         )
         self._info = with_checkpoints(info, [each.files for each in self._checkpoints.all])
@@ -195,7 +186,8 @@ class KokoroEngine(Described):
         students = load_students(self._settings.students, voices, self._threads)
         if choice == "only":
             self._synthesizer = students
-            self._info = engine_of_students(students.facts, voices, SPEED_RANGE)
+            taught = [voice for voice in voices if voice.id in students.files]
+            self._info = _described("1.0 student", taught, students.default_voices, STUDENT_SLOTS, "student")
         for facts in students.facts:
             logger.info("Kokoro's student speaks %s as %s: %s", facts.language, facts.voice, choice)
         return students
@@ -346,6 +338,30 @@ class KokoroEngine(Described):
         if reader is None:
             raise UnsupportedLanguage(language, ", ".join(self.info.default_voices))
         return reader
+
+
+def _described(
+    version: str, voices: Iterable[Voice], default_voices: Mapping[str, str], slots: int, decoder: str
+) -> EngineInfo:
+    """Describe the engine by what Kokoro and its students have in common."""
+    return EngineInfo(
+        name=ENGINE,
+        version=version,
+        sample_rate=SAMPLE_RATE,
+        voices=tuple(voices),
+        default_voices=default_voices,
+        max_concurrency=slots,
+        slots_are_streams=True,
+        speed_range=SPEED_RANGE,
+        streams_inside_segment=True,
+        pausable=True,
+        accepts_partial_text=True,
+        native_prosody=NATIVE_PROSODY_FIELDS,
+        accepts_ipa=True,
+        reads_by_espeak=True,
+        emphasizes=True,
+        decoder=decoder,
+    )
 
 
 def _completed(segment: Segment, spoken: SpokenText, boundary: Boundary) -> Segment:

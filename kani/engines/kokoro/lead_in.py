@@ -27,8 +27,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, RenderedUtterance
+from kani.core.types import Samples
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import SILENT_ENERGY
@@ -116,21 +118,24 @@ def with_rise(prosody: PredictedProsody, symbols: str, language: str) -> Predict
     return replace(prosody, gain=gain if prosody.gain is None else gain * prosody.gain)
 
 
-def cut_lead_in(rendering: RenderedUtterance, lead: str) -> RenderedUtterance:
-    """Remove the audio of ``lead`` from the rendering of ``lead`` and an utterance.
+def cut_lead_in(
+    samples: Samples, frames: npt.NDArray[np.int64], lead: str
+) -> tuple[Samples, npt.NDArray[np.int64]]:
+    """Remove the audio of ``lead`` from that of ``lead`` and an utterance, and its symbols' lengths.
 
-    The cut is at the quietest frame near the pause; the rest of the pause becomes the first pad.
+    frames: length of each symbol, the pads included. The cut is at the quietest frame near the pause; the
+    rest of the pause becomes the first pad.
     """
-    edges = np.concatenate([[0], np.cumsum(rendering.frames)])
+    edges = np.concatenate([[0], np.cumsum(frames)])
     # The pad before the text is symbol 0, so the lead-in's last symbol, its space, has its own length.
     space = len(lead)
     expected = (edges[space] + edges[space + 1]) / 2 - _LAG_FRAMES
     first, last = (max(0, round(expected + offset)) for offset in _SEARCHED)
     last = min(last, int(edges[space + 1]))
-    searched = rendering.samples[first * FRAME_SAMPLES : (last + 1) * FRAME_SAMPLES]
+    searched = samples[first * FRAME_SAMPLES : (last + 1) * FRAME_SAMPLES]
     whole = searched[: len(searched) // FRAME_SAMPLES * FRAME_SAMPLES]
     power = np.square(whole.reshape(-1, FRAME_SAMPLES)).mean(axis=1)
     cut = first + int(power.argmin())
-    frames = rendering.frames[space:].copy()
+    frames = frames[space:].copy()
     frames[0] = edges[space + 1] - cut
-    return replace(rendering, samples=rendering.samples[cut * FRAME_SAMPLES :], frames=frames)
+    return samples[cut * FRAME_SAMPLES :], frames

@@ -13,7 +13,7 @@ import numpy as np
 
 from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, RenderedUtterance, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pitch_control import emphasized_symbols
 from kani.engines.kokoro.text.phonemes import Utterance
@@ -132,10 +132,9 @@ class PreparingSynthesizer(ABC):
         manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
         prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
-        whole = RenderedUtterance(prepared.decode(0, int(frames.sum()), stop), frames)
-        rendering = cut_lead_in(whole, lead)
-        timeline = Timeline(utterance, rendering.frames, trailing_silence_s=trailing_silence_s)
-        yield timeline.feed(rendering.samples, last=True)
+        samples, frames = cut_lead_in(prepared.decode(0, int(frames.sum()), stop), frames, lead)
+        timeline = Timeline(utterance, frames, trailing_silence_s=trailing_silence_s)
+        yield timeline.feed(samples, last=True)
 
 
 @dataclass(eq=False)

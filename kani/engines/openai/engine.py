@@ -31,9 +31,6 @@ from kani.text.languages import primary
 ENGINE = "openai"
 USUAL_MODEL = "tts-1"
 
-AUDIBLE = 0.004
-"""A peak below this (-48 dB of full scale) is silence."""
-
 LONGER_S = 5.0
 """Seconds that an answer may be longer than the segment, with its silence."""
 
@@ -78,7 +75,7 @@ class OpenAIEngine(RelayEngine):
     async def _speak(self, segment: Segment) -> AsyncGenerator[SpeechChunk, None]:
         """Speak by one request, which ends with the segment's longest time. Raises UpstreamFailed."""
         rate = self._settings.sample_rate
-        speech, pcm = TrimmedSpeech(rate, AUDIBLE), Pcm16Stream()
+        speech, pcm = TrimmedSpeech(rate), Pcm16Stream()
         max_bytes = round((segment.max_seconds + LONGER_S) * rate) * 2
         received = 0
         async with self._upstream.answer("POST", "/audio/speech", json=self._request(segment)) as answer:

@@ -19,9 +19,6 @@ from kani.runtime.silence_trim import TrimmedSpeech
 if TYPE_CHECKING:
     from kani.text.incremental_text import IncrementalText
 
-AUDIBLE = 0.004
-"""A peak below this (−48 dB of full scale) is silence."""
-
 SILENCE_S = 5.0
 """Seconds that an utterance may be longer with its silence than without."""
 
@@ -40,7 +37,7 @@ class SpokenPackage(Adapted[EngineInfo]):
         """Speak a text while it is written; written: None for a text that is whole."""
         rate = self.info.sample_rate
         self._check(segment.embedding)
-        speech, raw_s = TrimmedSpeech(rate, AUDIBLE), 0.0
+        speech, raw_s = TrimmedSpeech(rate), 0.0
         async with aclosing(self._made(segment, written)) as made:
             async for each in made:
                 if isinstance(each, Span):

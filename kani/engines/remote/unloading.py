@@ -148,11 +148,11 @@ class UnloadingLink:
 class ByWorkers:
     """Workers of a remote engine or a remote recogniser: the part that both share."""
 
-    _link: Workers | None = None
+    _workers: Workers
 
-    def use(self, link: Workers) -> None:
-        """Work by ``link``, which passes descriptions to ``changed``."""
-        self._link = link
+    def use(self, workers: Workers) -> None:
+        """Work by ``workers``, which pass descriptions to ``changed``."""
+        self._workers = workers
 
     async def stop(self) -> None:
         """End the connections; a worker that is a child ends."""
@@ -161,14 +161,9 @@ class ByWorkers:
     @property
     def loaded(self) -> bool:
         """See ``Unloadable.loaded``; True of workers that listen."""
-        return not isinstance(self._link, UnloadingLink) or self._link.loaded
+        return not isinstance(self._workers, UnloadingLink) or self._workers.loaded
 
     def unload_after(self, idle_s: float) -> None:
         """See ``Unloadable.unload_after``; workers that listen stay."""
-        if isinstance(self._link, UnloadingLink):
-            self._link.unload_after(idle_s)
-
-    @property
-    def _workers(self) -> Workers:
-        assert self._link is not None
-        return self._link
+        if isinstance(self._workers, UnloadingLink):
+            self._workers.unload_after(idle_s)

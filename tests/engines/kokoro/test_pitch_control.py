@@ -10,7 +10,7 @@ from kani.core.types import NEUTRAL, Emphasis, Prosody, Segment
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence
 from kani.engines.kokoro.lead_in import MAX_LEAD_IN_SYMBOLS, cut_lead_in, lead_in
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, RenderedUtterance, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody, log_f0_of
 from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.synthesizer import WindowedSynthesizer
@@ -53,10 +53,10 @@ def test_dips_are_not_widened_and_the_lead_in_is_cut_where_it_is_quiet() -> None
     assert np.abs(12 * np.log2(changed / np.array(hertz))).max() <= 0.6 * 6 + 1e-3
     frames = np.array([4, 5, 5, 1, 6, 7, 7, 3])
     samples = np.repeat(np.where(np.arange(frames.sum()) == 16, 0.0, 0.5), FRAME_SAMPLES).astype(np.float32)
-    alone = cut_lead_in(RenderedUtterance(samples, frames), "ab, ")
-    assert alone.samples[0] == 0.0 and len(alone.samples) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
-    assert list(alone.frames) == [5, 7, 7, 3]
-    assert alone.frames.sum() * FRAME_SAMPLES == len(alone.samples)
+    alone, left = cut_lead_in(samples, frames, "ab, ")
+    assert alone[0] == 0.0 and len(alone) == frames.sum() * FRAME_SAMPLES - 16 * FRAME_SAMPLES
+    assert list(left) == [5, 7, 7, 3]
+    assert left.sum() * FRAME_SAMPLES == len(alone)
 
 
 def test_log_f0_is_that_of_voiced_values(engine: KokoroEngine) -> None:

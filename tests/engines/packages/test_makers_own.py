@@ -26,13 +26,12 @@ from kani.core.types import Recording, Samples, Sampling, Segment
 from kani.engines.kyutai.plugin import SPEECH as KYUTAI
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.package import Package
-from kani.engines.packages.speaking import AUDIBLE
 from kani.engines.plugin_settings import PluginSettings
 from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
 from kani.engines.voxcpm.settings import VoxCPMSettings
-from kani.runtime.silence_trim import KEPT_SILENCE_S, SilenceTrimmer
+from kani.runtime.silence_trim import AUDIBLE, KEPT_SILENCE_S, SilenceTrimmer
 from tests.engines.checkpoints import Damage, changed
 from tests.engines.packages.life import chunks_of, interrupted, resources, started, workers
 from tests.judges.judged import JUDGE_PYTHON, JUDGES, ONE_THREAD, judge, needs, noise

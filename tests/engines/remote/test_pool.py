@@ -252,7 +252,7 @@ async def test_asked_for_addresses_come_and_go_and_a_refusal_of_all_is_reported_
             # The connection to the worker that is gone ends with its last segment.
             await happens(lambda: not workers[0].worker._servers)
             known[:] = [second, other]
-            members = engine._link._members
+            members = engine._workers._members
             await happens(lambda: len(members) == 2 and all(each.link.usable for each in members.values()))
             assert not any(reported)
             known[:] = [other]

@@ -6,11 +6,11 @@ Only JSON and safetensors files are read: no pickle, and no code from a checkpoi
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 import yaml  # type: ignore[import-untyped]
@@ -26,11 +26,8 @@ MAX_CARD = 1 << 16
 """Characters of a card that are read."""
 
 
-class Weights(Protocol):
-    """Reads the tensors of a checkpoint, one at a time."""
-
-    def __call__(self, key: str) -> Tensor:
-        """Read a tensor as float32 on the CPU. Raises CheckpointError if it is missing."""
+Weights = Callable[[str], Tensor]
+"""Reads a tensor of a checkpoint by its key: float32 on the CPU. Raises CheckpointError for a missing one."""
 
 
 class Checkpoint:

@@ -114,7 +114,9 @@ class LanguageModel:
             return Int8(weight)
         return Dense(weight, self._precision, self.device)
 
-    def new_state(self, slots: int, capacity: int | None = None) -> LanguageState:
+    def new_state(
+        self, slots: int, capacity: int | None = None, device: torch.device | None = None
+    ) -> LanguageState:
         """State for ``slots`` sequences of up to ``capacity`` tokens (default and maximum: the model's)."""
         return LanguageState(
             self.config,
@@ -122,7 +124,7 @@ class LanguageModel:
             capacity=capacity or self.capacity,
             cache=self.cache_precision,
             context=self.activations,
-            device=self.device,
+            device=device or self.device,
         )
 
     def project_speaker(self, speaker: Sequence[float]) -> Tensor:

@@ -12,14 +12,14 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from kani.runtime.silence_trim import AUDIBLE
+
 _TOO_LONG = 3.0
 _GRACE_S = 2.0
 _LOOP_S = 2.4
 _LONGEST_PERIOD = 10
 _LEAST_REPEATS = 4
 _SILENCE_S = 3.0
-AUDIBLE = 0.004
-"""A peak below this (−48 dB of full scale) is silence."""
 
 
 class Anomaly(Enum):

@@ -22,7 +22,6 @@ from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.graphs import Graphs
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.engines.kani.model.sampler import SamplerState, Sampling
-from kani.engines.kani.model.state import LanguageState
 from kani.runtime.device import host_copy, sent
 from kani.runtime.errors import OutOfMemory
 
@@ -132,17 +131,11 @@ class Runner:
     @property
     def slot_bytes(self) -> int:
         """Bytes of one sequence: keys and values, contexts, sampling state, the codec's state."""
-        capacity = self._model.capacity
-        language = LanguageState.nbytes(
-            self._model.config,
-            capacity=capacity,
-            cache=self._model.cache_precision,
-            context=self._model.activations,
-        )
-        draws = 4 * self.layout.codebooks * (self.max_frames + 1) + self.layout.codebooks * (
-            self.layout.codebook_size + 1
-        )
-        return language + draws + self._codec.new_state(1).nbytes
+        # On the device of sizes only: nothing is allocated.
+        sizes = torch.device("meta")
+        language = self._model.new_state(1, device=sizes).views(0, self._model.capacity)
+        sampler = SamplerState(self.layout, slots=1, frames=self.max_frames + 1, device=sizes)
+        return sum(view.nbytes for view in (*language, *sampler.views(0), self._codec.new_state(1)))
 
     def _check_memory(self, slots: int) -> None:
         device = self._model.device
@@ -234,7 +227,7 @@ class Runner:
         self._tokens_read[slot] = saved.tokens
 
     def _others(self, slot: int) -> tuple[Tensor, ...]:
-        return *self._sampler.views(slot), self._logits[slot], self._audio.rows[slot]
+        return *self._sampler.views(slot), self._logits[slot], self._audio[slot]
 
     @torch.inference_mode()
     def sample(self, count: int) -> Codes:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from kani.engines.kani.model.runner import Codes, Prefill, Runner, Samples
-from kani.engines.kani.model.sequence import End, Ending, Listener, SequenceState, SpeechSequence, Utterance
+from kani.engines.kani.model.sequence import End, Ending, Listener, SpeechSequence, Utterance
 
 log = logging.getLogger(__name__)
 
@@ -162,9 +162,9 @@ class Scheduler:
     def _reap_cancelled(self) -> None:
         with self._changed:
             cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
-            for sequence in cancelled:
-                waiting = sequence.state is SequenceState.WAITING
-                (self._waiting if waiting else self._paused).remove(sequence)
+            for queue in (self._waiting, self._paused):
+                for sequence in [s for s in queue if s.cancelled]:
+                    queue.remove(sequence)
         if self._prefilling and all(sequence.cancelled for sequence in self._prefilling.sequences):
             cancelled += self._prefilling.sequences
             self._prefilling = None
@@ -179,7 +179,6 @@ class Scheduler:
         for sequence in [s for s in self._running if s.unconsumed_samples > self._max_lead]:
             sequence.saved = self._runner.save(self._running.index(sequence))
             self._release(sequence)
-            sequence.state = SequenceState.PAUSED
             self._paused.append(sequence)
 
     def _may_resume(self, sequence: SpeechSequence) -> bool:
@@ -194,7 +193,6 @@ class Scheduler:
             self._runner.restore(len(self._running), sequence.saved)
             self._paused.remove(sequence)
             sequence.saved = None
-            sequence.state = SequenceState.RUNNING
             self._running.append(sequence)
 
     @property
@@ -223,12 +221,11 @@ class Scheduler:
                     ended.append((sequence, End(Ending.CANCELLED)))
                     continue
                 self._runner.admit(len(self._running), batch.prefill, row, sequence.attempt.sampling)
-                sequence.state = SequenceState.RUNNING
                 self._running.append(sequence)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
             failed = End(Ending.FAILED, "out of memory")
-            ended = [(s, failed) for s in batch.sequences if s.state is SequenceState.PREFILLING]
+            ended = [(s, failed) for s in batch.sequences if s not in self._running]
         # A listener may count on the slot being free.
         self._prefilling = None
         for sequence, end in ended:
@@ -238,8 +235,6 @@ class Scheduler:
         with self._changed:
             count = min(self._free_slots, self._max_prefill_prompts, len(self._waiting))
             sequences = [self._waiting.popleft() for _ in range(count)]
-        for sequence in sequences:
-            sequence.state = SequenceState.PREFILLING
         return _PrefillBatch(sequences) if sequences else None
 
     def _check_stop(self, codes: Codes) -> None:
@@ -322,7 +317,6 @@ class Scheduler:
             self._emit(sequence, piece)
 
     def _emit_end(self, sequence: SpeechSequence, end: End) -> None:
-        sequence.state = SequenceState.ENDED
         sequence.saved = None
         self._emit(sequence, end)
 
@@ -338,8 +332,7 @@ class Scheduler:
             sequences = [*self._waiting, *self._paused, *self._running]
             if self._prefilling:
                 # Others of the batch may run already.
-                batch = self._prefilling.sequences
-                sequences += [s for s in batch if s.state is SequenceState.PREFILLING]
+                sequences += [s for s in self._prefilling.sequences if s not in self._running]
             self._waiting.clear()
             self._paused.clear()
             self._running.clear()

@@ -65,14 +65,6 @@ If it raises, its sequence is cancelled; others are not affected.
 """
 
 
-class SequenceState(Enum):
-    WAITING = "waiting"
-    PREFILLING = "prefilling"
-    RUNNING = "running"
-    PAUSED = "paused"
-    ENDED = "ended"
-
-
 @dataclass(eq=False, slots=True)
 class Attempt:
     number: int
@@ -147,7 +139,6 @@ class SpeechSequence:
         self.listener = listener
         self._frame_s = frame_s
         self.attempt = Attempt(1, utterance.sampling, OutputGuard(utterance.predicted_s, frame_s))
-        self.state = SequenceState.WAITING
         self.cancelled = False
         self.sent = False
         self.unconsumed_samples = 0
@@ -160,4 +151,3 @@ class SpeechSequence:
         sampling = replace(self.attempt.sampling, seed=seed)
         guard = OutputGuard(self.utterance.predicted_s, self._frame_s)
         self.attempt = Attempt(self.attempt.number + 1, sampling, guard)
-        self.state = SequenceState.WAITING

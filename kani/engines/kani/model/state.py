@@ -54,13 +54,6 @@ class LanguageState:
         self.speech_start = torch.zeros(slots, dtype=torch.long, device=device)
         self.self_masked_from = torch.full((slots,), NO_POSITION, device=device)
 
-    @staticmethod
-    def nbytes(config: ModelConfig, *, capacity: int, cache: torch.dtype, context: torch.dtype) -> int:
-        attention = sum(config.attention)
-        keys = attention * 2 * config.key_value_heads * capacity * config.head_size
-        contexts = (len(config.attention) - attention) * (config.kernel_size - 1) * config.hidden
-        return keys * cache.itemsize + contexts * context.itemsize
-
     def views(self, slot: int, tokens: int) -> tuple[Tensor, ...]:
         """Everything of the sequence in ``slot``, which has read ``tokens`` tokens, but its position."""
         return (

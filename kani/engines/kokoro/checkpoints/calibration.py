@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from zipfile import ZipFile
 
 from kani.core.types import Segment
 from kani.engines.kokoro.checkpoints.measured_statistics import Network
 from kani.engines.kokoro.checkpoints.parts import SOURCES
-from kani.engines.kokoro.litert.calibration.store import load_calibrated, read_window, written
+from kani.engines.kokoro.litert.calibration.store import calibrated, read_window, written
 from kani.engines.kokoro.litert.generator import LiteRtGenerator
-from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES
+from kani.engines.kokoro.litert.packing.store import CONTEXT_FRAMES, PackedArchive
 from kani.engines.kokoro.network.decoder import Decoder, DecoderUnavailable, Generator, Window
 from kani.engines.kokoro.network.decoder_checks import check_speech
 from kani.engines.kokoro.network.onnx_model import ModelFailed, Stop
@@ -25,10 +25,6 @@ from kani.engines.kokoro.voices import StyleTables
 from kani.runtime.build_cache import BuildFailed, ChildProcess
 
 logger = logging.getLogger(__name__)
-
-
-class _NotHere(Exception):
-    """The cache does not have it."""
 
 
 class Calibration:
@@ -52,17 +48,15 @@ class Calibration:
             parts += [symbols.encode(), styles.style(segment.voice or "", len(symbols)).tobytes()]
         self._key = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
         self._child = ChildProcess()
+        self._cache = calibrated(name, self._child)
         self._sentences: list[Window] = []
         self._done = False
 
     def load(self) -> None:
         """Use the generator that an earlier start made, if it is there."""
-
-        def not_here() -> bytes:
-            raise _NotHere
-
-        with suppress(_NotHere):
-            self._use(not_here)
+        known = self._cache.cached(self._key, self._network.cache_dir)
+        if known is not None:
+            self._use(lambda: known)
 
     def speak(self) -> Iterator[bool]:
         """Speak what has to be measured, a sentence a step; yields True for each. Raises ModelFailed."""
@@ -76,17 +70,20 @@ class Calibration:
     def make(self) -> None:
         """Calibrate from what was spoken, and use the result: a minute or two in a process of its own."""
         if not self._done:
-            self._use(lambda: written(self._network.load_part("generator"), self._sentences))
+            self._use(lambda: self._cache.load_known(self._key, self._spoken, self._network.cache_dir))
             self._sentences.clear()
 
     def end(self) -> None:
         """End a calibration that is being made."""
         self._child.end()
 
-    def _use(self, source: Callable[[], bytes]) -> None:
+    def _spoken(self) -> bytes:
+        return written(self._network.load_part("generator"), self._sentences)
+
+    def _use(self, opened: Callable[[], ZipFile]) -> None:
         """Replace the model's generator; where that is impossible, the log has the reason."""
         try:
-            archive = load_calibrated(self._key, source, self._name, self._network.cache_dir, self._child)
+            archive = PackedArchive(opened())
             generator = LiteRtGenerator(archive, self._cores)
             probe = read_window("probe", archive, CONTEXT_FRAMES)
             check_speech(generator, probe, archive.array("probe.audio"))

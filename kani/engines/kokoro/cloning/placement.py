@@ -8,7 +8,7 @@ to the recording's F0, and the timbre of any voices. The nearest single native v
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import soxr
@@ -111,22 +111,19 @@ class VoicePlacer:
         """Find the mix for one of ``LANGUAGES`` that is predicted most similar to ``speaker`` (10 ms)."""
         single = self.nearest_single(speaker, language)
         before = self._similarity(single, speaker)
-        prosody_voice, pitch, pitch_range = self._prosody(speaker.pitch, language, single)
-        table = self.mix_table(language, self._surrogate.pitch(prosody_voice).log_f0 + pitch * SEMITONE)
+        native = self._with_pitch(speaker.pitch, language, single)
+        table = self.mix_table(language, native)
         weights = solve_weights(table, speaker.embedding, RIDGE)
         now = float(normalized(weights @ table) @ speaker.embedding) - PREDICTION_BIAS
         if now <= before:
             return Placement(VoiceMix.from_voice(single), Similarity(before, before, measured=False))
-        mix = VoiceMix(prosody_voice, self.timbre_from_weights(weights), pitch, pitch_range)
+        mix = replace(native, timbre=self.timbre_from_weights(weights))
         return Placement(mix, Similarity(before, now, measured=False))
 
-    def mix_table(self, language: str, level: float) -> Array:
-        """Contribution of each voice to the embedding of a mix [V, 256] (``Surrogate.table``)."""
-        return self._surrogate.table(language, level)
-
-    def mix_log_f0(self, mix: VoiceMix) -> float:
-        """Predicted log F0 (log hertz) of a mix."""
-        return self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
+    def mix_table(self, language: str, mix: VoiceMix) -> Array:
+        """Contribution of each voice to the embedding of a mix with this prosody [V, 256]."""
+        log_f0 = self._surrogate.pitch(mix.prosody_voice).log_f0 + mix.pitch * SEMITONE
+        return self._surrogate.table(language, log_f0)
 
     def timbre_from_weights(self, weights: Array) -> tuple[tuple[str, float], ...]:
         return tuple((voice, float(weight)) for voice, weight in zip(self._all, weights, strict=True))
@@ -138,10 +135,10 @@ class VoicePlacer:
     def _similarity(self, voice: str, speaker: MeasuredSpeaker) -> float:
         return float(self._surrogate.single_voices[self._all.index(voice)] @ speaker.embedding)
 
-    def _prosody(self, target: PitchProfile | None, language: str, single: str) -> tuple[str, float, float]:
-        """Prosody voice, pitch shift in semitones and pitch range for a measured F0."""
+    def _with_pitch(self, target: PitchProfile | None, language: str, single: str) -> VoiceMix:
+        """Return the native voice with the prosody nearest to a measured F0, shifted and scaled to it."""
         if target is None:
-            return single, 0.0, 1.0
+            return VoiceMix.from_voice(single)
         known = [voice for voice in _PROSODY_VOICES[language] if voice in self._native[language]]
 
         def distance(voice: str) -> float:
@@ -149,13 +146,12 @@ class VoicePlacer:
             livelier = np.log(max(target.spread_semitones, _MIN_SPREAD) / own.spread_semitones)
             return float(abs(target.log_f0 - own.log_f0) / SEMITONE + _SPREAD_COST * abs(livelier))
 
-        prosody_voice = min(known or self._native[language], key=distance)
-        own = self._surrogate.pitch(prosody_voice)
-        pitch = float(np.clip((target.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT))
-        return (
-            prosody_voice,
-            pitch,
-            float(np.clip(target.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
+        voice = min(known or self._native[language], key=distance)
+        own = self._surrogate.pitch(voice)
+        return replace(
+            VoiceMix.from_voice(voice),
+            pitch=float(np.clip((target.log_f0 - own.log_f0) / SEMITONE, -MAX_PITCH_SHIFT, MAX_PITCH_SHIFT)),
+            pitch_range=float(np.clip(target.spread_semitones / own.spread_semitones, *PITCH_RANGE_LIMITS)),
         )
 
 

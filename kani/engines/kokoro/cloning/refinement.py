@@ -76,7 +76,7 @@ class Refiner:
             first = yield from try_mix(placed)
             best = max(single, first, key=lambda one: one.similarity)
         yield with_mix(best.mix, single.similarity, best.similarity)
-        table = self._placer.mix_table(spoken, self._placer.mix_log_f0(best.mix))
+        table = self._placer.mix_table(spoken, best.mix)
         search = WeightSearch(
             table, target.embedding, self._placer.weights_from_mix(best.mix), best.measured.embedding
         )

@@ -125,7 +125,7 @@ def load_litert_decoder(packed: PackedNetwork, cores: int) -> Decoder:
     """
     pool, harmonics = CorePool(cores), HarmonicSource()
     try:
-        check_source(harmonics)
+        check_source(harmonics.spectra)
         feature_decoder = LiteRtFeatureDecoder(packed.prosody, harmonics, pool, cores)
         generator = LiteRtGenerator(packed.generator, pool)
         # Loads the model that most windows use, too.

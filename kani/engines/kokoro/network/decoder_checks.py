@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -25,11 +25,6 @@ _BINS = 11
 _SOURCE_DIGEST = "fe3410837628dc4b718097ab34291ed06a8024283b0793f3de2eed63759d924d"
 
 
-class SpectraSource(Protocol):
-    def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-        """Spectra of frames [first, end): [1, 22, 120 (end − first) + 1]."""
-
-
 def source_sample() -> tuple[Array, Array]:
     """Return a phase [1, 24, 9] and pitch [1, 24], voiced and unvoiced."""
     halves = 2 * _SOURCE_FRAMES
@@ -46,13 +41,13 @@ def magnitudes_digest(spectra: Array) -> str:
     return hashlib.sha256(magnitudes.tobytes()).hexdigest()
 
 
-def check_source(source: SpectraSource) -> None:
+def check_source(spectra: Callable[[Array, Array, int, int], Array]) -> None:
     """Compare the magnitudes of voiced and unvoiced frames with the published graph's, to the last bit.
 
-    Detects a NumPy that rounds otherwise. Raises DecoderUnavailable.
+    Detects a NumPy that rounds otherwise. spectra: ``HarmonicSource.spectra``. Raises DecoderUnavailable.
     """
     phase, pitch = source_sample()
-    if magnitudes_digest(source.spectra(phase, pitch, 0, _SOURCE_FRAMES)) != _SOURCE_DIGEST:
+    if magnitudes_digest(spectra(phase, pitch, 0, _SOURCE_FRAMES)) != _SOURCE_DIGEST:
         raise DecoderUnavailable("the source is rounded otherwise than the published graph's")
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from kani.core.types import Samples
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
 
 SAMPLE_RATE = 24_000
@@ -19,15 +17,6 @@ FRAME_SAMPLES = 600
 """Samples of one frame, the unit of the model's durations: 25 ms."""
 
 Array = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class RenderedUtterance:
-    """The model's output for one utterance of n symbols."""
-
-    samples: Samples  # at ``SAMPLE_RATE``, with the model's silence around the speech
-    frames: npt.NDArray[np.int64]
-    """Length of each symbol, the two pads included, in frames [n + 2]; they add up to the samples."""
 
 
 class Stop:

@@ -14,14 +14,14 @@ from threading import Lock
 import numpy as np
 from typing_extensions import override
 
-from kani.core.engine import EngineInfo, LightVoices
+from kani.core.engine import LightVoices
 from kani.core.errors import UnknownVoice
 from kani.core.types import Samples, Segment, Voice
 from kani.engines.kokoro.lead_in import with_rise
-from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Array, ModelFailed, Stop
+from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, amplified, apply_pitch, emphasize
+from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.student.files import (
     StudentFacts,
     StudentFiles,
@@ -30,7 +30,7 @@ from kani.engines.kokoro.student.files import (
 )
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import HOP
-from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
+from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.text.languages import primary
 
 _GOES_ON = {
@@ -68,18 +68,21 @@ class StudentSynthesizer(PreparingSynthesizer):
     ) -> None:
         """students: each of another voice. loaded: those of them that need not be loaded any more."""
         super().__init__()
-        self._files = {files.facts.voice: files for files in students}
+        self.files = {files.facts.voice: files for files in students}  # by voice
         self._models = {model.facts.voice: model for model in loaded}
         self._threads, self._loading = threads, Lock()
         self.facts = tuple(files.facts for files in students)  # the voices, and the language that each speaks
-        self._defaults = default_voices(self.facts)
+        # Of a language with several students Kokoro's own default voice speaks, or else the first.
+        self.default_voices = {each.language: each.voice for each in reversed(self.facts)}
+        kokoros = {language: voice for language, voice in DEFAULT_VOICES.items() if voice in self.files}
+        self.default_voices |= kokoros
 
     def _model(self, voice: str) -> StudentModel:
         """Load a voice's student when it first speaks: 0.1 s, and 25 MiB that an unused one does not take."""
         with self._loading:
             model = self._models.get(voice)
             if model is None:
-                model = self._models[voice] = StudentModel(self._threads, self._files[voice])
+                model = self._models[voice] = StudentModel(self._threads, self.files[voice])
             return model
 
     def voice_of(self, segment: Segment) -> str:
@@ -87,9 +90,9 @@ class StudentSynthesizer(PreparingSynthesizer):
         ``VoiceCatalogue.resolve``. Raises UnknownVoice.
         """
         voice, language = segment.voice, primary(segment.language)
-        if voice not in self._files:
+        if voice not in self.files:
             raise UnknownVoice(voice)
-        return voice if self._files[voice].facts.language == language else self._defaults[language]
+        return voice if self.files[voice].facts.language == language else self.default_voices[language]
 
     @override
     def prepare(
@@ -202,51 +205,11 @@ def _speaks(model: StudentModel) -> bool:
     return len(samples) == frames * FRAME_SAMPLES and bool(np.isfinite(samples).all())
 
 
-STREAMS_A_CORE = 40
-"""Streams that students speak at once for each core. A second of audio takes it 0.01 processor seconds, a
-client's socket as much again, and the other half is left to Kokoro."""
-
-
-def student_slots() -> int:
-    """Number of streams that students speak at once on this machine; their speed is not measured."""
-    return STREAMS_A_CORE * (os.cpu_count() or 1)
+STUDENT_SLOTS = 40 * (os.cpu_count() or 1)
+"""Streams that students speak at once on this machine; their speed is not measured. A second of audio takes a
+core 0.01 processor seconds, a client's socket as much again, and the other half is left to Kokoro."""
 
 
 def light_voices(students: Sequence[StudentFacts], *, always: bool) -> LightVoices:
     """Describe students beside Kokoro; always: they speak in every session."""
-    return LightVoices({each.voice: each.language for each in students}, student_slots(), always)
-
-
-def default_voices(students: Sequence[StudentFacts]) -> dict[str, str]:
-    """Return the voice of each language that ``students`` speak: Kokoro's default, or else the first."""
-    voices: dict[str, str] = {}
-    for each in students:
-        if each.voice == DEFAULT_VOICES.get(each.language):
-            voices[each.language] = each.voice
-        voices.setdefault(each.language, each.voice)
-    return voices
-
-
-def engine_of_students(
-    students: Sequence[StudentFacts], voices: Sequence[Voice], speed_range: tuple[float, float]
-) -> EngineInfo:
-    """Describe an engine that has students only; voices: Kokoro's."""
-    taught = {each.voice for each in students}
-    return EngineInfo(
-        name=ENGINE,
-        version="1.0 student",
-        sample_rate=SAMPLE_RATE,
-        voices=tuple(voice for voice in voices if voice.id in taught),
-        default_voices=default_voices(students),
-        max_concurrency=student_slots(),
-        slots_are_streams=True,
-        speed_range=speed_range,
-        streams_inside_segment=True,
-        pausable=True,
-        accepts_partial_text=True,
-        native_prosody=NATIVE_PROSODY_FIELDS,
-        accepts_ipa=True,
-        reads_by_espeak=True,
-        emphasizes=True,
-        decoder="student",
-    )
+    return LightVoices({each.voice: each.language for each in students}, STUDENT_SLOTS, always)

@@ -19,11 +19,12 @@ from transformers import (
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.lfm2 import LanguageModel
-from kani.engines.kani.model.output_guard import AUDIBLE, Anomaly, OutputGuard
+from kani.engines.kani.model.output_guard import Anomaly, OutputGuard
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 from kani.runtime.errors import CheckpointError
 from kani.runtime.linear import Int8
+from kani.runtime.silence_trim import AUDIBLE
 from tests.engines.kani.conftest import load
 from tests.engines.kani.model.random_checkpoint import TINY, random_checkpoint
 from tests.judges.lfm2_judge import Judge

@@ -104,7 +104,7 @@ def test_step_waits_for_no_value(checkpoint: Checkpoint, layout: TokenLayout, co
 
 def test_slot_bytes_match_allocated_tensors(new_runner: NewRunner) -> None:
     def allocated(runner: Runner) -> int:
-        tensors = [runner._language.cache, runner._language.context, runner._audio.rows]
+        tensors = [runner._language.cache, runner._language.context, runner._audio]
         drawn = runner.slots * sum(view.nbytes for view in runner._sampler.views(0))
         return drawn + sum(tensor.nbytes for tensor in tensors)
 

@@ -297,7 +297,7 @@ async def test_checkpoint_without_levels_stays_in_float(
     def fail(*_: object) -> None:
         raise BuildFailed("the network gives no speech")
 
-    monkeypatch.setattr("kani.engines.kokoro.checkpoints.calibration.load_calibrated", fail)
+    monkeypatch.setattr("kani.engines.kokoro.checkpoints.calibration.written", fail)
     async with started(cache, "auto", en=calibrated_folder) as engine:
         await engine.wait_until_loaded()
         assert speaking(engine).model.decoder.name == "onnx"

@@ -1,7 +1,7 @@
 """NanoCodec's decoder: frames of codes to speech, sequence by sequence, each frame decoded once.
 
 The network is that of NVIDIA's NanoCodec (``AudioCodecModel`` with group FSQ and a causal HiFi-GAN decoder,
-NeMo 3.0), read from its .nemo archive without NeMo. All state of a sequence is a row of a CodecState, so that
+NeMo 3.0), read from its .nemo archive without NeMo. All state of a sequence is a row of one tensor, so that
 sequences of different lengths share a call.
 """
 
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -24,24 +23,13 @@ from kani.engines.kani.model.codec.kernels import compile_kernels
 from kani.engines.kani.model.codec.layers import Decoder
 from kani.engines.kani.model.codec.nemo_archive import read_nemo
 
-__all__ = ["CodecState", "NanoCodec", "NanoCodecConfig"]
+__all__ = ["NanoCodec", "NanoCodecConfig"]
 
 log = logging.getLogger(__name__)
 
 FRAMES_PER_PASS = 4
 """Frames that the CPU decodes at once: more is no faster, and oneDNN's layout of the weights, chosen at load,
 no longer suits very long signals: it would be converted at every call (ten times slower)."""
-
-
-@dataclass(frozen=True, slots=True)
-class CodecState:
-    """Decoder state by slot: rows [slots, values], zero at a sequence's start."""
-
-    rows: Tensor
-
-    @property
-    def nbytes(self) -> int:
-        return self.rows.nbytes
 
 
 class NanoCodec:
@@ -93,21 +81,20 @@ class NanoCodec:
             self._own = CpuDecoder(self._decoder, kernels)
         return self._own is not None
 
-    def new_state(self, slots: int) -> CodecState:
-        return CodecState(
-            torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
-        )
+    def new_state(self, slots: int) -> Tensor:
+        """Return the state of sequences by slot [slots, values], zero as at a sequence's start."""
+        return torch.zeros(slots, self._decoder.state_size, dtype=self._dtype, device=self._device)
 
     @property
     def frames_per_call(self) -> int:
         """Frames decoded at once: a call with more takes several passes. Unbounded on a GPU."""
         return FRAMES_PER_PASS if self._device.type == "cpu" else sys.maxsize
 
-    def reset(self, state: CodecState, slots: Tensor) -> None:
-        state.rows.index_fill_(0, slots, 0)
+    def reset(self, state: Tensor, slots: Tensor) -> None:
+        state.index_fill_(0, slots, 0)
 
     @torch.inference_mode()
-    def decode(self, codes: Tensor, slots: Tensor, state: CodecState) -> Tensor:
+    def decode(self, codes: Tensor, slots: Tensor, state: Tensor) -> Tensor:
         """Decode the next frames: samples in [-1, 1], float32 [sequences, frames · samples_per_frame].
 
         codes: int64 [sequences, frames, codebooks], each from 0 to codebook_size - 1, one sequence and one
@@ -119,7 +106,7 @@ class NanoCodec:
         count = frames.shape[1]
         step = min(self.frames_per_call, count)
         passes = [frames[:, at : at + step] for at in range(0, count, step)]
-        return torch.cat([self._advance(part, slots, state.rows) for part in passes], dim=1)
+        return torch.cat([self._advance(part, slots, state) for part in passes], dim=1)
 
     def _advance(self, frames: Tensor, slots: Tensor, rows: Tensor) -> Tensor:
         if self._own is not None:

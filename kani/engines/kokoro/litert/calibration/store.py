@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -48,20 +48,12 @@ def read_window(name: str, archive: PackedArchive, context: int = 0) -> Window:
     return Window(features, spectra, scale, shift, context, context)
 
 
-def load_calibrated(
-    key: str,
-    source: Callable[[], bytes],
-    name: str,
-    cache_dir: Path,
-    child: ChildProcess | None = None,
-) -> PackedArchive:
-    """Open a calibrated generator: from ``cache_dir``, or made now, which takes a minute or two.
+def calibrated(name: str, child: ChildProcess) -> BuildCache:
+    """Return the cache of a calibrated generator, which ``build`` makes of what ``written`` returns.
 
-    key: of all that it depends on, in hexadecimal; source: returns the input of ``build``, only where it is
-    needed; name: for its file and the log; child: the program that makes it. Raises BuildFailed, and what
-    ``source`` raises.
+    name: for its file and the log; child: the program that makes it.
     """
-    cache = BuildCache(
+    return BuildCache(
         f"kokoro-calibrated-{name}",
         "kani.engines.kokoro.litert.calibration.build",
         activity=f"Kokoro: calibrating the fast decoder for {name}, beside its speech",
@@ -70,4 +62,3 @@ def load_calibrated(
         sources=_SOURCES,
         child=child,
     )
-    return PackedArchive(cache.load_known(key, source, cache_dir))

@@ -65,20 +65,18 @@ class Graph:
 
     def add(self, one: Tensor, other: Tensor) -> Tensor:
         """Add; one of both may have a single row or channel."""
-        return self._binary(Operator.ADD, schema.AddOptionsT(), one, other)
+        return self._binary(Operator.ADD, schema.AddOptionsT, one, other)
 
     def subtract(self, one: Tensor, other: Tensor) -> Tensor:
-        return self._binary(Operator.SUB, schema.SubOptionsT(), one, other)
+        return self._binary(Operator.SUB, schema.SubOptionsT, one, other)
 
     def multiply(self, one: Tensor, other: Tensor) -> Tensor:
         """Multiply; one of both may have a single row or channel."""
-        return self._binary(Operator.MUL, schema.MulOptionsT(), one, other)
+        return self._binary(Operator.MUL, schema.MulOptionsT, one, other)
 
     def add_clipped(self, one: Tensor, other: Tensor) -> Tensor:
         """Add and clip to [0, 6], the range of ``fixed_levels``."""
-        return self._binary(
-            Operator.ADD, schema.AddOptionsT(), one, other, schema.ActivationFunctionType.RELU6
-        )
+        return self._binary(Operator.ADD, schema.AddOptionsT, one, other, schema.ActivationFunctionType.RELU6)
 
     def cosine(self, tensor: Tensor) -> Tensor:
         return self._operation(Operator.COS, [tensor], schema.CosOptionsT())
@@ -94,14 +92,11 @@ class Graph:
         return self._operation(Operator.RSQRT, [tensor])
 
     def leaky(self, tensor: Tensor, slope: float) -> Tensor:
-        options = schema.LeakyReluOptionsT()
-        options.alpha = slope
-        return self._operation(Operator.LEAKY_RELU, [tensor], options)
+        return self._operation(Operator.LEAKY_RELU, [tensor], schema.LeakyReluOptionsT(alpha=slope))
 
     def mean_of_rows(self, tensor: Tensor) -> Tensor:
         """Average the rows [1, 1, 1, C]."""
-        options = schema.ReducerOptionsT()
-        options.keepDims = True
+        options = schema.ReducerOptionsT(keepDims=True)
         return self._operation(Operator.MEAN, [tensor, self._integers([_ROWS])], options)
 
     def stack(self, *parts: Tensor) -> Tensor:
@@ -125,10 +120,9 @@ class Graph:
     def split_rows(self, tensor: Tensor, parts: int) -> Tensor:
         """Divide each row into ``parts`` successive rows [1, 1, parts · T, C / parts]."""
         channels = self.channels(tensor) // parts
-        options = schema.ReshapeOptionsT()
-        options.newShape = np.array([1, 1, -1, channels], np.int32)
-        shape = self._integers(options.newShape)
-        return self._operation(Operator.RESHAPE, [tensor, shape], options, channels)
+        shape = np.array([1, 1, -1, channels], np.int32)
+        options = schema.ReshapeOptionsT(newShape=shape)
+        return self._operation(Operator.RESHAPE, [tensor, self._integers(shape)], options, channels)
 
     def fixed_levels(self, clipped: Tensor) -> Tensor:
         """Append a row that makes a convolution's range [0, 6]; ``clipped`` is within it.
@@ -151,10 +145,9 @@ class Graph:
 
         levels: the weight's, [outputs, inputs, taps]; scale: value of one [outputs]; bias [outputs].
         """
-        quantisation = schema.QuantizationParametersT()
-        quantisation.scale = np.asarray(scale, np.float32)
-        quantisation.zeroPoint = np.zeros(len(scale), np.int64)
-        quantisation.quantizedDimension = 0
+        quantisation = schema.QuantizationParametersT(
+            scale=np.asarray(scale, np.float32), zeroPoint=np.zeros(len(scale), np.int64)
+        )
         bias = np.zeros_like(scale) if bias is None else bias
         return self._convolution(
             tensor, levels, bias, 1, dilation, quantisation=quantisation, version=_DYNAMIC_CONVOLUTION
@@ -167,37 +160,35 @@ class Graph:
     def finish(self, **outputs: Tensor) -> bytes:
         for name, tensor in outputs.items():
             self._tensors[tensor].name = name
-        main = schema.SubGraphT()
-        main.name = "main"
-        main.tensors, main.operators = self._tensors, self._operators
-        main.inputs, main.outputs = self._inputs, list(outputs.values())
-        model = schema.ModelT()
-        model.version = _FORMAT
-        model.subgraphs = [main]
-        model.operatorCodes = []
-        for code, version in self._codes:
-            operator = schema.OperatorCodeT()
-            operator.builtinCode = code
-            operator.deprecatedBuiltinCode = min(code, Operator.PLACEHOLDER_FOR_GREATER_OP_CODES)
-            operator.version = version
-            model.operatorCodes.append(operator)
-        model.buffers = []
-        for content in self._buffers:
-            buffer = schema.BufferT()
-            buffer.data = content
-            model.buffers.append(buffer)
+        main = schema.SubGraphT(
+            name="main",
+            tensors=self._tensors,
+            operators=self._operators,
+            inputs=self._inputs,
+            outputs=list(outputs.values()),
+        )
+        codes = [
+            schema.OperatorCodeT(
+                builtinCode=code,
+                deprecatedBuiltinCode=min(code, Operator.PLACEHOLDER_FOR_GREATER_OP_CODES),
+                version=version,
+            )
+            for code, version in self._codes
+        ]
+        buffers = [schema.BufferT(data=content) for content in self._buffers]
+        model = schema.ModelT(version=_FORMAT, subgraphs=[main], operatorCodes=codes, buffers=buffers)
         builder = flatbuffers.Builder(1 << 22)
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
 
     def _tensor(self, channels: int, rows: int = -1) -> Tensor:
-        tensor = schema.TensorT()
-        tensor.name = f"t{len(self._tensors)}"
-        tensor.type = schema.TensorType.FLOAT32
-        tensor.hasRank = True
-        tensor.shape = np.array([1, 1, max(rows, 1), channels], np.int32)
-        tensor.shapeSignature = np.array([1, 1, rows, channels], np.int32)
-        tensor.buffer = 0
+        tensor = schema.TensorT(
+            name=f"t{len(self._tensors)}",
+            type=schema.TensorType.FLOAT32,
+            hasRank=True,
+            shape=np.array([1, 1, max(rows, 1), channels], np.int32),
+            shapeSignature=np.array([1, 1, rows, channels], np.int32),
+        )
         self._tensors.append(tensor)
         self._channels.append(channels)
         return len(self._tensors) - 1
@@ -235,11 +226,12 @@ class Graph:
         version: int = 1,
     ) -> Tensor:
         """Append an operation; channels: of its output, if not those of its first input."""
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._codes.setdefault((code, version), len(self._codes))
-        operator.inputs = list(inputs)
         output = self._tensor(self.channels(inputs[0]) if channels is None else channels)
-        operator.outputs = [output]
+        operator = schema.OperatorT(
+            opcodeIndex=self._codes.setdefault((code, version), len(self._codes)),
+            inputs=list(inputs),
+            outputs=[output],
+        )
         if options is not None:
             kind = type(options).__name__.removesuffix("T")
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
@@ -248,14 +240,13 @@ class Graph:
         return output
 
     def _binary(self, code: int, options: Any, one: Tensor, other: Tensor, activation: int = _NONE) -> Tensor:
-        options.fusedActivationFunction = activation
-        return self._operation(code, [one, other], options, max(self.channels(one), self.channels(other)))
+        channels = max(self.channels(one), self.channels(other))
+        return self._operation(code, [one, other], options(fusedActivationFunction=activation), channels)
 
     def _concatenate(self, parts: Sequence[Tensor], axis: int, channels: int) -> Tensor:
-        options = schema.ConcatenationOptionsT()
-        options.axis = axis
-        options.fusedActivationFunction = _NONE
-        return self._operation(Operator.CONCATENATION, parts, options, channels)
+        return self._operation(
+            Operator.CONCATENATION, parts, schema.ConcatenationOptionsT(axis=axis), channels
+        )
 
     def _slice(
         self, tensor: Tensor, axis: int, first: int, end: int, channels: int, *, to_end: bool
@@ -263,9 +254,9 @@ class Graph:
         begin, until = [0] * 4, [0] * 4
         begin[axis], until[axis] = first, end
         all_but_axis = sum(1 << other for other in range(4) if other != axis)
-        options = schema.StridedSliceOptionsT()
-        options.beginMask = all_but_axis
-        options.endMask = all_but_axis | (1 << axis if to_end else 0)
+        options = schema.StridedSliceOptionsT(
+            beginMask=all_but_axis, endMask=all_but_axis | (1 << axis if to_end else 0)
+        )
         places = [self._integers(each) for each in (begin, until, [1] * 4)]
         return self._operation(Operator.STRIDED_SLICE, [tensor, *places], options, channels)
 
@@ -283,10 +274,8 @@ class Graph:
         stored = np.ascontiguousarray(weight.transpose(0, 2, 1)[:, np.newaxis])
         kernel, offset = self._constant(stored, weight.shape[1], quantisation), self.constant(bias)
         self._tensors[offset].shape = np.array([len(bias)], np.int32)
-        options = schema.Conv2DOptionsT()
-        options.padding = schema.Padding.VALID
-        options.strideW, options.strideH = stride, 1
-        options.dilationWFactor, options.dilationHFactor = dilation, 1
-        options.fusedActivationFunction = _NONE
+        options = schema.Conv2DOptionsT(
+            padding=schema.Padding.VALID, strideW=stride, strideH=1, dilationWFactor=dilation
+        )
         inputs = [tensor, kernel, offset]
         return self._operation(Operator.CONV_2D, inputs, options, len(bias), version)

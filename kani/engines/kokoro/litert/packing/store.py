@@ -6,7 +6,6 @@ They are made once, by two child processes (``pack``), and kept in the cache fol
 from __future__ import annotations
 
 import io
-import threading
 import zipfile
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -81,23 +80,16 @@ def load_packed(sha256: str, read_model: Callable[[], bytes], cache_dir: Path) -
     sha256: of the graph's file, in hexadecimal; read_model: reads it, where it has to be packed first, which
     takes 2 s on two cores. Raises BuildFailed, and what ``read_model`` raises.
     """
-    model = _Once(read_model)
+    halves = PROSODY, GENERATOR
     with ThreadPoolExecutor(2) as pool:
-        opened = [pool.submit(half.load_known, sha256, model, cache_dir) for half in (PROSODY, GENERATOR)]
-        return PackedNetwork(*(PackedArchive(archive.result()) for archive in opened))
-
-
-class _Once:
-    """Reads the model when it is first asked for, for both halves."""
-
-    def __init__(self, read: Callable[[], bytes]) -> None:
-        self._read, self._lock = read, threading.Lock()
-        self._content = b""
-
-    def __call__(self) -> bytes:
-        with self._lock:
-            self._content = self._content or self._read()
-            return self._content
+        prosody, generator = pool.map(lambda half: half.cached(sha256, cache_dir), halves)
+        if prosody is None or generator is None:
+            # Read once for both.
+            model = read_model()
+            prosody, generator = pool.map(
+                lambda half: half.load_known(sha256, lambda: model, cache_dir), halves
+            )
+    return PackedNetwork(PackedArchive(prosody), PackedArchive(generator))
 
 
 def write_archive(content: Mapping[str, bytes | npt.NDArray[np.generic]]) -> bytes:

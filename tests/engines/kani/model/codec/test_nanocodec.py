@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kani.engines.kani.model.codec.checkpoint import build_decoder
 from kani.engines.kani.model.codec.config import NanoCodecConfig
-from kani.engines.kani.model.codec.nanocodec import CodecState, NanoCodec
+from kani.engines.kani.model.codec.nanocodec import NanoCodec
 from kani.engines.kani.model.codec.nemo_archive import (
     CONFIG_NAME,
     MAX_CONFIG_BYTES,
@@ -184,10 +184,10 @@ def random_codes(streams: int, frames: int, key: int = 0) -> torch.Tensor:
 
 
 def fed(
-    codec: NanoCodec, codes: torch.Tensor, sizes: list[int], state: CodecState | None = None
+    codec: NanoCodec, codes: torch.Tensor, sizes: list[int], state: torch.Tensor | None = None
 ) -> torch.Tensor:
     """One stream's samples, its frames [frames, 4] fed to slot 0 in calls of these sizes."""
-    state = state or codec.new_state(1)
+    state = codec.new_state(1) if state is None else state
     parts = codes[: sum(sizes)].split(sizes)
     return torch.cat([codec.decode(part[None], torch.tensor([0]), state)[0] for part in parts])
 
@@ -216,22 +216,22 @@ def test_sequences_of_any_age_share_calls(codec: NanoCodec, data: st.DataObject)
         if heard[slot]:
             said = codes[slot, begun[slot] : age[slot]]
             apart = (torch.cat(heard[slot]) - fed(codec, said, [len(said)])).abs().max()
-            assert apart <= TOLERANCE[state.rows.dtype]
+            assert apart <= TOLERANCE[state.dtype]
 
 
 def test_decode_touches_its_rows_only_and_takes_views(codec: NanoCodec) -> None:
     state = codec.new_state(4)
     codec.decode(random_codes(4, 5), torch.tensor([3, 1, 0, 2]), state)
-    before = state.rows.clone()
+    before = state.clone()
     codec.decode(random_codes(2, 2), torch.tensor([2, 0]), state)
     codec.reset(state, torch.tensor([0]))
-    assert torch.equal(state.rows[[1, 3]], before[[1, 3]])
-    assert not torch.equal(state.rows[2], before[2])
+    assert torch.equal(state[[1, 3]], before[[1, 3]])
+    assert not torch.equal(state[2], before[2])
     codes, slots = random_codes(4, 6)[::2, 1::2], torch.tensor([2, 0, 1, 3])[::2]
     state, other = codec.new_state(4), codec.new_state(4)
     expected = codec.decode(codes.contiguous(), slots.contiguous(), other)
     assert torch.equal(codec.decode(codes, slots, state), expected)
-    assert torch.equal(state.rows, other.rows)
+    assert torch.equal(state, other)
 
 
 @pytest.mark.parametrize("precision", TOLERANCE, ids=str)
