@@ -66,7 +66,7 @@ class KaniConnection:
         self._requests = 0
 
     async def run(self) -> None:
-        await self._client.serve(self._read(), self._work(), name="kani connection")
+        await self._client.serve(self._read(), self._work())
 
     async def _read(self) -> None:
         while (raw := await self._client.receive()) is not None:

@@ -29,8 +29,6 @@ from kani.protocols.shared.connection import (
 )
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
 
-TASK_NAME = "kyutai request"
-
 
 @dataclass(frozen=True, slots=True)
 class Closing:

@@ -20,7 +20,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Samples, Sampling, SpeechChunk, SpeechRequest
-from kani.protocols.kyutai.connection import TASK_NAME, endpoint
+from kani.protocols.kyutai.connection import endpoint
 from kani.protocols.kyutai.messages import SAMPLE_RATE
 from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
@@ -30,13 +30,9 @@ from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, r
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import (
-    MAX_WHOLE_ANSWER_S,
-    WholeAnswer,
-    whole_answer_budget,
-)
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -100,7 +96,7 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
                 max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
                 whole = WholeAnswer(reservation, _WAV, max_s=max_s)
                 answer = _answer(session, feeder, whole, body.max_seq_len)
-                return JSONResponse(await cancel_on_disconnect(request, answer, name=TASK_NAME))
+                return JSONResponse(await cancel_on_disconnect(request, answer))
 
     return [
         *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
@@ -140,8 +136,7 @@ async def _streamed(
         session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        pieces = await begin_stream(request, _wav_pieces(session, max_frames), stack, name=TASK_NAME)
-        return StreamedAnswer(pieces, media_type="audio/wav", stack=stack.pop_all())
+        return await begun_answer(request, _wav_pieces(session, max_frames), stack, media_type="audio/wav")
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:

@@ -90,7 +90,7 @@ class _RecognitionConnection:
 
     async def run(self) -> None:
         try:
-            await self._client.serve(self._read(), self._recognize(), name="kyutai listening")
+            await self._client.serve(self._read(), self._recognize())
         except (BadMessage, SpeechError) as error:
             closing = closing_for(error)
             # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.

@@ -84,7 +84,7 @@ class _SpeechConnection:
         with suppress(WebSocketDisconnect):
             for message in self._output.start_messages():
                 await self._send(message)
-            await self._client.serve(self._read(), self._speak(), name="kyutai speaking")
+            await self._client.serve(self._read(), self._speak())
 
     async def _read(self) -> None:
         idle_flush = IdleFlush(IDLE_FLUSH_S)

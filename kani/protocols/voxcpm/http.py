@@ -91,11 +91,8 @@ def http_routes(
             stack.enter_context(file)
             media_type = voice.source.media_type
             return StreamedAnswer(file_blocks(file), headers=_CACHED, media_type=media_type, stack=stack)
-        wav_file = await cancel_on_disconnect(
-            request,
-            _speak(service, voice.source, voice.sample_text, client_address(request)),
-            name="voice sample",
-        )
+        speaking = _speak(service, voice.source, voice.sample_text, client_address(request))
+        wav_file = await cancel_on_disconnect(request, speaking)
         return Response(wav_file, media_type="audio/wav", headers=_CACHED)
 
     return [

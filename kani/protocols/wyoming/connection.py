@@ -103,7 +103,7 @@ class Connection:
         """Serve until the client closes the connection, or an error ends it."""
         try:
             async with self._patience:
-                await run_until_first(self._read(), self._answer(), name="wyoming")
+                await run_until_first(self._read(), self._answer())
         except (BadMessage, SpeechError) as error:
             await self._refuse(error)
         except TimeoutError:

@@ -24,7 +24,7 @@ from kani.core.subtitles import segment_cues, srt
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
-from kani.protocols.elevenlabs.http.speech import PROTOCOL, TASK_NAME
+from kani.protocols.elevenlabs.http.speech import PROTOCOL
 from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -172,7 +172,7 @@ def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
                 aclosing(session.segments(form.file, MAX_RECORDING_S, pcm=form.pcm))
             )
             collected = Transcript.of(session, segments, form.options.language, form.speakers)
-            transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
+            transcript = await cancel_on_disconnect(request, collected)
         return json_response(describe_transcript(transcript, form), unused=form.unused)
 
     return [Route(PATH, endpoint(convert), methods=["POST"])]

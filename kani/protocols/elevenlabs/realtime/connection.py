@@ -147,7 +147,7 @@ class RealtimeConnection:
         """Serve until the client disconnects, or an error ends the session."""
         try:
             await self._client.send(messages.session_started(request_ids.current(), self._config))
-            await self._client.serve(self._read(), self._transcribe(), name="elevenlabs listening")
+            await self._client.serve(self._read(), self._transcribe())
         except WebSocketDisconnect:
             pass
         except (BadMessage, SpeechError) as error:

@@ -31,11 +31,10 @@ from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 
 PROTOCOL = "openai"
-TASK_NAME = "openai transcription"
 
 TRANSCRIPTIONS_PATH = "/v1/audio/transcriptions"
 TRANSLATIONS_PATH = "/v1/audio/translations"
@@ -66,21 +65,21 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                     diarize=params.diarize,
                 )
             )
-            await cancel_on_disconnect(request, params.known_speakers.introduce(session), name=TASK_NAME)
+            await cancel_on_disconnect(request, params.known_speakers.introduce(session))
             segments = await stack.enter_async_context(
                 aclosing(session.segments(upload.file, MAX_RECORDING_S, clip=params.clip))
             )
             if params.stream:
-                events = _events(session, segments, params)
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
-                return StreamedAnswer(
-                    await begin_stream(request, events, stack, name=TASK_NAME),
-                    headers=unused_header(params.unused) | {"cache-control": "no-cache"},
+                return await begun_answer(
+                    request,
+                    _events(session, segments, params),
+                    stack,
+                    headers=lambda: unused_header(params.unused) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
-                    stack=stack.pop_all(),
                 )
             collected = Transcript.of(session, segments, params.options.language)
-            transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
+            transcript = await cancel_on_disconnect(request, collected)
             return _whole(transcript, params)
 
     return [
