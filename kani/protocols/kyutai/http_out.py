@@ -142,42 +142,36 @@ async def _streamed(
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
     """Yield a WAV file; its header leaves the length open."""
     header = open_wav_header(SAMPLE_RATE)
-    frames, left = Frames(), max_frames
+    frames = Frames(max_frames)
     try:
         async for chunk in session:
-            ready = frames.feed(chunk)[:left]
-            left = None if left is None else left - len(ready)
-            if ready:
+            if ready := frames.feed(chunk):
                 yield header + pcm16(np.concatenate(ready))
                 header = b""
-            if left == 0:
+            if frames.left == 0:
                 return
     except SpeechError:
         if header:
             raise
         # The status is sent, and the session has logged the error: the audio ends here.
         return
-    yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
+    yield header + b"".join(map(pcm16, frames.finish()))
 
 
 async def _answer(
     session: SpeechSession, feeder: TextFeeder, whole: WholeAnswer, max_frames: int | None
 ) -> dict[str, Any]:
     """Return ``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
-    frames, words, left = Frames(), [], max_frames
+    frames, words = Frames(max_frames), []
 
-    async def add(ready: list[Samples]) -> bool:
-        """Add frames; return whether there were more than ``max_frames`` leaves room for."""
-        nonlocal left
-        for frame in ready[:left]:
+    async def add(ready: list[Samples]) -> None:
+        for frame in ready:
             await whole.add(SpeechChunk(frame, SAMPLE_RATE, whole.samples / SAMPLE_RATE))
-        full = left is not None and len(ready) > left
-        left = None if left is None else max(0, left - len(ready))
-        return full
 
     async for chunk in session:
         words += feeder.aligner.align(chunk.spans)
-        if await add(frames.feed(chunk)):
+        await add(frames.feed(chunk))
+        if frames.overflowed:
             break
     else:
         await add(frames.finish())
