@@ -49,7 +49,6 @@ class Asked:
 @dataclass(eq=False)
 class Response:
     output: Output
-    answer: Answer
     session: SpeechSession | None  # None for an answer in writing
 
 
@@ -139,7 +138,7 @@ class Responses:
         self._mark_heard()
         unheard = False
         for response in self._active.values():
-            answer = response.answer
+            answer = response.output.answer
             if response.output.in_conversation and answer.cancel_reason is None:
                 unheard = not answer.given_out
                 answer.cancel("turn_detected")
@@ -157,7 +156,7 @@ class Responses:
             raise EventError("there is no active response to cancel", "response_cancel_not_active")
         if chosen.output.in_conversation:
             self._mark_heard()
-        chosen.answer.cancel("client_cancelled")
+        chosen.output.answer.cancel("client_cancelled")
 
     def _latest(self) -> Response | None:
         active = [*self._active.values()]
@@ -186,11 +185,12 @@ class Responses:
                 session = None if config.written else await self._open_session(config)
                 made = self._made(events, session, config)
             context = ResponseContext(
-                self._sender, self._conversation, config, given.metadata, given.in_conversation
+                *(made.answer, self._sender, self._conversation, config),
+                metadata=given.metadata,
+                in_conversation=given.in_conversation,
             )
             output = self._dialect.make_output(context)
-            output.answer = made.answer
-            response = self._active[output.id] = Response(output, made.answer, made.session)
+            response = self._active[output.id] = Response(output, made.session)
             return response
 
     def _check_free(self, in_conversation: bool) -> None:
@@ -244,13 +244,13 @@ class Responses:
 
     async def speak(self, response: Response) -> bool:
         """Send the events of a response; returns True if it is complete and in the conversation."""
-        output, answer = response.output, response.answer
+        output = response.output
         if output.in_conversation:
-            self._last = answer
+            self._last = output.answer
         try:
             try:
                 await output.start()
-                ending = await answer.run(output)
+                ending = await output.answer.run(output)
             finally:
                 if response.session is not None:
                     await response.session.aclose()

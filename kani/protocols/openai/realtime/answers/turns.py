@@ -154,7 +154,7 @@ class TurnAnswers:
             stale = self._state is AnswerState.STALE
             self._state = AnswerState.DUE if stale else AnswerState.NONE
             if stale:
-                response.answer.cancel("turn_detected")
+                response.output.answer.cancel("turn_detected")
                 self._answer_if_due()
             return response
         return None
