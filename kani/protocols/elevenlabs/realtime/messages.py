@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import math
 from collections.abc import Sequence
@@ -109,7 +108,7 @@ def _samples(given: str, audio_format: AudioFormat) -> Samples:
         raise Refused("chunk_size_exceeded", reason)
     try:
         data = base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise BadMessage("audio_base_64: is not base64") from error
     if audio_format.codec == "ulaw":
         return decode_g711(data, "ulaw")

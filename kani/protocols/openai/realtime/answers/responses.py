@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,6 @@ from kani.protocols.openai.realtime.answers.fields import items_of, read_respons
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation
-from kani.protocols.openai.realtime.dialect import Dialect
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.voice_names import resolve_voice
@@ -59,7 +58,8 @@ class Responses:
     _conversation: Conversation
     _client: Client
     _start: Start  # runs a coroutine as a task of the connection
-    _dialect: Dialect
+    _make_output: Callable[[ResponseContext], Output]
+    _silence: Callable[[], None]  # stops what is played on this side
     _memory: LanguageMemory = field(default_factory=LanguageMemory)
     _active: dict[str, Response] = field(default_factory=dict)
     _last: Answer | None = None  # in the conversation; it may still be playing
@@ -142,7 +142,7 @@ class Responses:
             if response.output.in_conversation and answer.cancel_reason is None:
                 unheard = not answer.given_out
                 answer.cancel("turn_detected")
-        self._dialect.silence()
+        self._silence()
         return unheard
 
     def _mark_heard(self) -> None:
@@ -189,7 +189,7 @@ class Responses:
                 metadata=given.metadata,
                 in_conversation=given.in_conversation,
             )
-            output = self._dialect.make_output(context)
+            output = self._make_output(context)
             response = self._active[output.id] = Response(output, made.session)
             return response
 

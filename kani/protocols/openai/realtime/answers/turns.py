@@ -12,7 +12,7 @@ from kani.core.conversation.items import Message, Part
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.conversation import Conversation, send_item
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 
@@ -186,10 +186,7 @@ class TurnAnswers:
         )
         previous = self._conversation.append(item)
         await self._sender.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
-        for name in ("added", "done"):
-            await self._sender.send(
-                f"conversation.item.{name}", previous_item_id=previous, item=item_json(item)
-            )
+        await send_item(self._sender, previous, item)
         self._answer_soon()
 
     def stop_idling(self) -> None:
