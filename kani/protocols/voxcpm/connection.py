@@ -13,15 +13,6 @@ from kani.core import request_ids
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.connection import Client
 from kani.protocols.voxcpm import messages
-from kani.protocols.voxcpm.messages import (
-    Cancel,
-    Failure,
-    Ping,
-    RejectedMessage,
-    TtsRequest,
-    complete,
-    validation_failure,
-)
 from kani.protocols.voxcpm.params import Params, read_params
 from kani.protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedState
 
@@ -104,15 +95,15 @@ class VoxCPMConnection:
             try:
                 if isinstance(raw, bytes):
                     sentence = "Binary messages from client are not supported"
-                    raise RejectedMessage(Failure("UNSUPPORTED_FORMAT", sentence))
+                    raise messages.RejectedMessage(messages.Failure("UNSUPPORTED_FORMAT", sentence))
                 match messages.read(raw):
-                    case Ping(timestamp):
+                    case messages.Ping(timestamp):
                         await self._client.send(messages.pong(timestamp))
-                    case Cancel(request_id):
+                    case messages.Cancel(request_id):
                         self._cancel(request_id)
-                    case TtsRequest() as request:
+                    case messages.TtsRequest() as request:
                         self._start(request, len(raw), group, context)
-            except RejectedMessage as error:
+            except messages.RejectedMessage as error:
                 failed_id = error.request_id if error.request_id is not None else self._last_id
                 await self._fail(failed_id, error.failure)
 
@@ -121,23 +112,25 @@ class VoxCPMConnection:
         if request_id in self._requests:
             self._requests[request_id].cancel()
         elif _digest(request_id) not in self._ended_ids:
-            raise RejectedMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
+            raise messages.RejectedMessage(
+                messages.Failure("REQUEST_NOT_FOUND", "Request not found"), request_id
+            )
 
     def _start(
-        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
+        self, request: messages.TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
     ) -> None:
         """Start a request. Raises RejectedMessage."""
         request_id = request.request_id
         if request_id in self._requests:
-            failure = validation_failure({"request_id": "is that of a request under way"})
-            raise RejectedMessage(failure, request_id)
+            failure = messages.validation_failure({"request_id": "is that of a request under way"})
+            raise messages.RejectedMessage(failure, request_id)
         self._last_id = request_id
         self._remember(request_id)
         params = read_params(request.params, self._shared.max_text, request_id)
         if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
             sentence = f"too many requests on this connection (at most {limit}), please try again later"
-            raise RejectedMessage(Failure("QUEUE_FULL", sentence), request_id)
+            raise messages.RejectedMessage(messages.Failure("QUEUE_FULL", sentence), request_id)
         self._count += 1
         running = self._requests[request_id] = _Request(params, size)
         self._unanswered += 1
@@ -172,7 +165,7 @@ class VoxCPMConnection:
         except asyncio.CancelledError:
             if not request.cancelled or self._requests.get(request_id) is not request:
                 raise
-            await finish("cancelled", complete(request_id, {"cancelled": True}))
+            await finish("cancelled", messages.complete(request_id, {"cancelled": True}))
         finally:
             # A cycle: a cancelled task keeps its error, that its frames, and those this request.
             request.running = None
@@ -191,7 +184,7 @@ class VoxCPMConnection:
         while len(self._ended_ids) > MAX_ENDED_IDS:
             self._ended_ids.popitem(last=False)
 
-    async def _fail(self, request_id: str | None, failure: Failure) -> None:
+    async def _fail(self, request_id: str | None, failure: messages.Failure) -> None:
         self._shared.metrics.error_sent(failure.code)
         await self._client.send(messages.error(request_id, failure))
 
