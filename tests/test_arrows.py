@@ -14,12 +14,12 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_776,
+    "kani/books": 1_770,
     "kani/cli": 2_585,
     "kani/composition": 1_698,
     "kani/core": 13_920,
     "kani/engines": 28_322,
-    "kani/library": 1_145,
+    "kani/library": 1_144,
     "kani/protocols": 21_797,
     "kani/ray": 747,
     "kani/runtime": 3_756,
