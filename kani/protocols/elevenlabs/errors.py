@@ -12,6 +12,7 @@ from starlette.responses import Response
 from kani.core import errors, request_ids
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.errors import Handler, answering
+from kani.protocols.shared.protocol import Refusal
 
 VALIDATION_ERROR = "validation_error"
 
@@ -117,14 +118,12 @@ def error_response(error: errors.SpeechError) -> Response:
     return Response(body, detail.status, headers, "application/json")
 
 
-def error_body(status: int, reason: str, call: str = "") -> dict[str, Any]:
-    """Build the body of an error that the server answers before a request reaches the protocol.
-
-    call: method and path of an unknown call.
-    """
+def refusal_body(refusal: Refusal) -> dict[str, Any]:
+    """Build the body of an error that the server answers before a request reaches the protocol."""
+    status, reason = refusal.status, refusal.reason
     code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
-    if call and status in (404, 405):
-        reason = f"{call} is not served here."
+    if refusal.call and status in (404, 405):
+        reason = f"{refusal.call} is not served here."
     detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 

@@ -210,16 +210,12 @@ def _items(transcript: Transcript, granularity: str) -> list[dict[str, Any]]:
             found = max(segment.text.find(word.text, at), at)
             # The space before the first word divides nothing.
             if items and found > at:
-                items.append(
-                    _space(segment.text[at:found], _times(end_s, word.start_s, granularity), speaker)
-                )
+                times = _times(end_s, word.start_s, granularity)
+                space = {"text": segment.text[at:found], **times, "type": "spacing"}
+                items.append(space | {"speaker_id": speaker, "logprob": 0.0})
             items.append(_word(word, granularity, speaker))
             at, end_s = found + len(word.text), word.end_s
     return items
-
-
-def _space(text: str, times: dict[str, float | None], speaker: str | None) -> dict[str, Any]:
-    return {"text": text, **times, "type": "spacing", "speaker_id": speaker, "logprob": 0.0}
 
 
 def _word(word: TranscribedWord, granularity: str, speaker: str | None) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,7 +12,7 @@ import numpy as np
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
@@ -29,11 +28,19 @@ from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.core.voices.store import NewVoice, StoredVoice
-from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
+from kani.protocols.elevenlabs.errors import (
+    FieldTooLarge,
+    Unprocessable,
+    endpoint,
+    json_response,
+    refusal_body,
+)
 from kani.protocols.elevenlabs.http.body import field_error, missing_field
 from kani.protocols.elevenlabs.http.lists import sample_id
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
+from kani.protocols.shared.errors import answering
+from kani.protocols.shared.protocol import Refusal
 from kani.text import foreign, languages
 
 log = logging.getLogger(__name__)
@@ -193,17 +200,16 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         if not form.consent:
             raise InvalidRequest("consent", NO_CONSENT)
         recording, complete = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
-        with _report_disk_errors():
-            voice = await service.cloning.add(
-                NewVoice(
-                    form.name,
-                    recording,
-                    origin=ORIGIN,
-                    consent=form.consent,
-                    language=form.language,
-                    description=form.description or "",
-                )
+        voice = await service.cloning.add(
+            NewVoice(
+                form.name,
+                recording,
+                origin=ORIGIN,
+                consent=form.consent,
+                language=form.language,
+                description=form.description or "",
             )
+        )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
         return json_response(answer, unused=[*form.unused, *([] if complete else ["files"])])
 
@@ -211,14 +217,12 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         form = await read_voice_form(request, files_needed=False)
         voice = await find_voice(request)
         _check_edit(form, voice)
-        with _report_disk_errors():
-            voice = await service.cloning.rename(voice.name, form.name)
+        voice = await service.cloning.rename(voice.name, form.name)
         return json_response({"status": "ok", "voice_id": voice.id}, unused=form.unused)
 
     async def delete(request: Request) -> Response:
         voice = await find_voice(request)
-        with _report_disk_errors():
-            await service.cloning.delete(voice.name)
+        await service.cloning.delete(voice.name)
         return json_response({"status": "ok"})
 
     async def play_sample(request: Request) -> Response:
@@ -236,9 +240,9 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         raise InvalidRequest("sample_id", ONE_RECORDING)
 
     calls = [
-        ("POST", "/v1/voices/add", add),
-        ("DELETE", "/v1/voices/{voice_id}", delete),
-        ("POST", "/v1/voices/{voice_id}/edit", edit),
+        ("POST", "/v1/voices/add", answering(add, _not_written, OSError)),
+        ("DELETE", "/v1/voices/{voice_id}", answering(delete, _not_written, OSError)),
+        ("POST", "/v1/voices/{voice_id}/edit", answering(edit, _not_written, OSError)),
         ("GET", "/v1/voices/{voice_id}/samples/{sample_id}/audio", play_sample),
         ("DELETE", "/v1/voices/{voice_id}/samples/{sample_id}", delete_sample),
     ]
@@ -255,11 +259,6 @@ def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
         raise InvalidRequest("labels.language", "cannot be changed: it belongs to the recording")
 
 
-@contextmanager
-def _report_disk_errors() -> Iterator[None]:
-    """Turn OSError into HTTPException (507)."""
-    try:
-        yield
-    except OSError as error:
-        log.error("writing a stored voice failed: %s", error)
-        raise HTTPException(507, "the voice could not be written on this server") from error
+def _not_written(error: OSError) -> Response:
+    log.error("writing a stored voice failed: %s", error)
+    return JSONResponse(refusal_body(Refusal(507, "the voice could not be written on this server")), 507)

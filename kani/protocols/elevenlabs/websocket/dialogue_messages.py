@@ -39,13 +39,12 @@ def parse_dialogue_message(message: str) -> DialogueMessage:
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
     fields = messages.object_of(message)
-    settings = fields.get("voice_settings")
     return DialogueMessage(
         flush=messages.flag(fields, "flush"),
         context_id=messages.context_id_of(fields),
         close_context=messages.flag(fields, "close_context"),
         close_socket=messages.flag(fields, "close_socket"),
-        voice_settings=parse_settings(settings, DialogueSettings) if settings is not None else None,
+        voice_settings=parse_settings(fields.get("voice_settings"), DialogueSettings),
         key=messages.key_of(fields),
         inputs=tuple(_input(index, each) for index, each in enumerate(_list(fields, "inputs", MAX_INPUTS))),
         voices=tuple(
