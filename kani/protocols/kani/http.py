@@ -57,22 +57,17 @@ def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute
 
 
 def _refuse(error: BadMessage | SpeechError) -> Response:
-    if isinstance(error, BadMessage):
-        status, reason = 400, str(error)
-    else:
-        status, reason = _status(error), error_message(error)
-    return JSONResponse({"detail": encodable(reason)}, status)
-
-
-def _status(error: SpeechError) -> int:
+    reason = str(error) if isinstance(error, BadMessage) else error_message(error)
     match error:
-        case InvalidRequest():
-            return 400
+        case BadMessage() | InvalidRequest():
+            status = 400
         case Busy():
-            return 503
+            status = 503
         case TimedOut():
-            return 504
-    return 500
+            status = 504
+        case _:
+            status = 500
+    return JSONResponse({"detail": encodable(reason)}, status)
 
 
 def _opened(
@@ -112,15 +107,11 @@ async def _packets(chunks: AsyncIterator[SpeechChunk]) -> ByteStream:
         async for chunk in chunks:
             if len(chunk.samples) or not begun:
                 begun = True
-                yield _packet(chunk)
+                pcm = pcm16(chunk.samples)
+                yield len(pcm).to_bytes(4, "little") + pcm
     except SpeechError:
         if not begun:
             raise
         yield FAILURE_PACKET
         return
     yield END_PACKET
-
-
-def _packet(chunk: SpeechChunk) -> bytes:
-    pcm = pcm16(chunk.samples)
-    return len(pcm).to_bytes(4, "little") + pcm

@@ -152,7 +152,8 @@ class VoxCPMConnection:
         async def finish(how: str, last: str) -> None:
             nonlocal status
             status = how
-            self._end(request_id)
+            del self._requests[request_id]
+            self._remember(request_id)
             await self._client.send(last)
 
         runner = RequestRunner(context, request_id, request.params, finish)
@@ -172,10 +173,6 @@ class VoxCPMConnection:
             self._unanswered -= 1
             self._unanswered_bytes -= request.size
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
-
-    def _end(self, request_id: str) -> None:
-        del self._requests[request_id]
-        self._remember(request_id)
 
     def _remember(self, request_id: str) -> None:
         digest = _digest(request_id)

@@ -238,19 +238,12 @@ class Connection:
         if self._recognition is None:
             if not event.payload or not await self._until_answered(event):
                 return
-            self._recognition = self._open_recognition(form)
+            self._recognition = Recognition(
+                *(self._service, self._transcribe, self._stream.client, form),
+                end_of_speech=self._end_of_speech,
+            )
+            self._begin(self._recognition)
         await self._recognition.feed(event.payload, form)
-
-    def _open_recognition(self, form: events.AudioFormat) -> Recognition:
-        recognition = Recognition(
-            self._service,
-            self._transcribe,
-            self._stream.client,
-            form,
-            end_of_speech=self._end_of_speech,
-        )
-        self._begin(recognition)
-        return recognition
 
     async def _audio_stop(self, event: Event) -> None:
         recognition, self._recognition = self._recognition, None

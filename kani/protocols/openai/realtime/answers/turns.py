@@ -169,10 +169,8 @@ class TurnAnswers:
         if ended_well and idle_ms is not None and not self._speaking:
             self.stop_idling()
             wait_s = self._responses.playing_s + idle_ms / 1000
-            self._idle = asyncio.get_running_loop().call_later(wait_s, self._idled, idle_ms)
-
-    def _idled(self, idle_ms: float) -> None:
-        self._start(self._break_silence(round(idle_ms)))
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(wait_s, lambda: self._start(self._break_silence(round(idle_ms))))
 
     async def _break_silence(self, idle_ms: int) -> None:
         """Add an empty item of the user, and answer it."""
