@@ -20,7 +20,7 @@ LINES = {
     "kani/core": 13_920,
     "kani/engines": 28_322,
     "kani/library": 1_144,
-    "kani/protocols": 21_723,
+    "kani/protocols": 21_708,
     "kani/ray": 747,
     "kani/runtime": 3_756,
     "kani/server": 4_677,

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -42,13 +43,13 @@ async def serve(websocket: WebSocket, shared: SharedState) -> None:
         await VoxCPMConnection(Client(websocket), shared).run()
 
 
+@dataclass(eq=False)
 class _Request:
-    def __init__(self, params: Params, size: int) -> None:
-        self.params = params
-        self.size = size  # bytes of its message
-        self.since = time.perf_counter()
-        self.cancelled = False
-        self.running: asyncio.Task[None] | None = None
+    params: Params
+    size: int  # bytes of its message
+    since: float = field(default_factory=time.perf_counter)
+    cancelled: bool = False
+    running: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
         """Cancel the request once; one that does not run yet checks ``cancelled`` when it starts."""
@@ -58,19 +59,19 @@ class _Request:
                 self.running.cancel()
 
 
+@dataclass(eq=False)
 class VoxCPMConnection:
     """One client. Every request gets one last message: ``complete`` or ``error``."""
 
-    def __init__(self, client: Client, shared: SharedState) -> None:
-        self._client = client
-        self._shared = shared
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._requests: dict[str, _Request] = {}
-        self._unanswered = 0
-        self._unanswered_bytes = 0
-        self._ended_ids: OrderedDict[bytes, None] = OrderedDict()
-        self._last_id: str | None = None
-        self._count = 0
+    _client: Client
+    _shared: SharedState
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _requests: dict[str, _Request] = field(default_factory=dict)
+    _unanswered: int = 0
+    _unanswered_bytes: int = 0
+    _ended_ids: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _last_id: str | None = None
+    _count: int = 0
 
     async def run(self) -> None:
         context = ConnectionContext(
