@@ -15,15 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio import pcm
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.pcm import (
-    MAX_RECORDING_BYTES,
-    MAX_RECORDING_S,
-    MEDIA_TYPES,
-    decode_recording,
-    extension_of,
-    wav,
-)
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Samples
@@ -116,9 +109,9 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
         index = next(index for index, file in enumerate(given) if isinstance(file, str))
         message = "Value error, Expected UploadFile, received: <class 'str'>"
         raise Unprocessable(field_error("value_error", ["body", "files", index], message, None))
-    if sum(file.size or 0 for file in uploads) > MAX_RECORDING_BYTES:
+    if sum(file.size or 0 for file in uploads) > pcm.MAX_RECORDING_BYTES:
         raise FieldTooLarge(
-            "files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
+            "files", f"too large (at most {pcm.MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
         )
     return tuple([await file.read() for file in uploads])
 
@@ -164,12 +157,12 @@ def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
     """
     if len(files) == 1:
         return files[0], True
-    max_samples = round(MAX_RECORDING_S * JOINED_RATE)
+    max_samples = round(pcm.MAX_RECORDING_S * JOINED_RATE)
     parts: list[Samples] = []
     count = 0
     for index, file in enumerate(files):
         try:
-            part = decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
+            part = pcm.decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
         except InvalidRequest as error:
             raise InvalidRequest("files", f"number {index + 1} {error.reason}") from error
         parts.append(part.samples)
@@ -177,7 +170,7 @@ def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
         if count >= max_samples:
             break
     complete = len(parts) == len(files) and count <= max_samples
-    return wav(np.concatenate(parts)[:max_samples], JOINED_RATE), complete
+    return pcm.wav(np.concatenate(parts)[:max_samples], JOINED_RATE), complete
 
 
 def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
@@ -233,7 +226,7 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",
             "x-content-type-options": "nosniff",
         }
-        return Response(recording, media_type=MEDIA_TYPES[extension_of(recording)], headers=headers)
+        return Response(recording, media_type=pcm.MEDIA_TYPES[pcm.extension_of(recording)], headers=headers)
 
     async def delete_sample(request: Request) -> Response:
         await find_sample(request)

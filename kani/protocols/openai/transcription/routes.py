@@ -17,14 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
 from kani.protocols.openai.errors import ApiError, api_error, endpoint, json_response
-from kani.protocols.openai.transcription.answers import (
-    MEDIA_TYPES,
-    delta_event,
-    done_event,
-    json_answer,
-    plain_answer,
-    segment_events,
-)
+from kani.protocols.openai.transcription import answers
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.bodies import unused_header
@@ -93,10 +86,10 @@ def _uploads() -> AudioUploads:
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
-    media_type, headers = MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
+    media_type, headers = answers.MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
     if media_type is None:
-        return json_response(json_answer(transcript, params), headers=headers)
-    answer = plain_answer(transcript, params)
+        return json_response(answers.json_answer(transcript, params), headers=headers)
+    answer = answers.plain_answer(transcript, params)
     return Response(answer, headers=headers, media_type=media_type)
 
 
@@ -107,7 +100,7 @@ async def _events(
     heard: list[TranscribedSegment] = []
     try:
         async for segment in segments:
-            yield _event(delta_event(segment, params, first=not heard))
+            yield _event(answers.delta_event(segment, params, first=not heard))
             heard.append(segment)
         transcript = await Transcript.of(session, heard, params.options.language)
     except SpeechError as error:
@@ -115,11 +108,11 @@ async def _events(
             raise
         yield _event({"error": api_error(error).as_json()})
         return
-    if params.diarize and params.response_format not in MEDIA_TYPES:
+    if params.diarize and params.response_format not in answers.MEDIA_TYPES:
         # The speakers are known once all was heard.
-        for event in segment_events(transcript, params):
+        for event in answers.segment_events(transcript, params):
             yield _event(event)
-    yield _event(done_event(transcript, params))
+    yield _event(answers.done_event(transcript, params))
     yield b"data: [DONE]\n\n"
 
 
