@@ -14,16 +14,16 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_776,
+    "kani/books": 1_770,
     "kani/cli": 2_585,
-    "kani/composition": 1_698,
+    "kani/composition": 1_686,
     "kani/core": 13_920,
     "kani/engines": 28_196,
-    "kani/library": 1_160,
-    "kani/protocols": 22_010,
+    "kani/library": 1_144,
+    "kani/protocols": 21_664,
     "kani/ray": 747,
     "kani/runtime": 3_753,
-    "kani/server": 4_697,
+    "kani/server": 4_669,
     "kani/text": 19_007,
     "tests": 70_000,
     "benchmarks": 8_968,

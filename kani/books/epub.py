@@ -142,13 +142,11 @@ def _spine(package: Element, items: dict[str, _Item]) -> list[str]:
 
 def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Contents:
     """Return the table of contents, that of EPUB 3 (nav) or of EPUB 2 (NCX); empty where there is none."""
-    navigation = next((item.name for item in items.values() if "nav" in item.properties), None)
+    folder, navigation = _navigation(archive, items)
     found: list[tuple[str, str]] = []
-    if navigation is not None and navigation in archive:
-        folder = posixpath.dirname(navigation)
-        for nav in _xml_or_nothing(archive, navigation).iter("nav"):
-            if nav.get("type", "toc") == "toc":
-                found += [(each.get("href", ""), "".join(each.itertext())) for each in nav.iter("a")]
+    for nav in navigation.iter("nav"):
+        if nav.get("type", "toc") == "toc":
+            found += [(each.get("href", ""), "".join(each.itertext())) for each in nav.iter("a")]
     spine = package.find("./spine")
     ncx = items.get(spine.get("toc", "")) if spine is not None else None
     ncx = ncx or next((item for item in items.values() if item.type == _NCX), None)
@@ -160,25 +158,32 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
             found.append((reference, point.findtext("./navLabel/text") or ""))
     contents: Contents = {}
     for reference, label in found:
-        name, _, anchor = reference.partition("#")
-        if name and "://" not in name:
-            contents.setdefault((join(folder, unquote(name)), unquote(anchor)), line(label))
+        if place := _place(folder, reference):
+            contents.setdefault(place, line(label))
     return contents
+
+
+def _navigation(archive: Archive, items: dict[str, _Item]) -> tuple[str, Element]:
+    """Return the folder of EPUB 3's navigation, and its root, an empty one where there is none."""
+    name = next((item.name for item in items.values() if "nav" in item.properties), None)
+    if name is None or name not in archive:
+        return "", Element("none")
+    return posixpath.dirname(name), _xml_or_nothing(archive, name)
+
+
+def _place(folder: str, reference: str) -> tuple[str, str] | None:
+    """Return the file and the anchor that a link in ``folder`` leads to; None for another machine's."""
+    name, _, anchor = reference.partition("#")
+    return (join(folder, unquote(name)), unquote(anchor)) if name and "://" not in name else None
 
 
 def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: str) -> Contents:
     """Return the place at which the text begins, if EPUB 3's landmarks or EPUB 2's guide tell it."""
-    found = [(folder, each) for each in package.iterfind("./guide/reference") if each.get("type") == "text"]
-    navigation = next((item.name for item in items.values() if "nav" in item.properties), None)
-    if navigation is not None and navigation in archive:
-        links = _xml_or_nothing(archive, navigation).iter("a")
-        told = [each for each in links if each.get("type") == "bodymatter"]
-        found = [(posixpath.dirname(navigation), each) for each in told] + found
-    for base, each in found:
-        name, _, anchor = each.get("href", "").partition("#")
-        if name and "://" not in name:
-            return {(join(base, unquote(name)), unquote(anchor)): ""}
-    return {}
+    base, navigation = _navigation(archive, items)
+    found = [(base, each) for each in navigation.iter("a") if each.get("type") == "bodymatter"]
+    found += [(folder, each) for each in package.iterfind("./guide/reference") if each.get("type") == "text"]
+    places = (_place(base, each.get("href", "")) for base, each in found)
+    return next(({place: ""} for place in places if place), {})
 
 
 def _chapters(

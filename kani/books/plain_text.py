@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import dropwhile, pairwise
 
 from kani.books.book import Block
@@ -50,17 +49,11 @@ _FULL = 0.7
 """Share of the lines of a paragraph that are full, so that it flows."""
 
 
-@dataclass(frozen=True, slots=True)
-class PlainText:
-    """The blocks of a text, and its title and author, "" where it does not tell them."""
+def read_plain(text: str) -> tuple[list[Block], str, str]:
+    """Return the blocks of a text, its title and its author, each "" where it does not tell it.
 
-    blocks: list[Block]
-    title: str
-    author: str
-
-
-def read_plain(text: str) -> PlainText:
-    """Return what a text holds, without what Project Gutenberg has added."""
+    What Project Gutenberg has added is left out.
+    """
     title = author = ""
     if start := _START.search(text):
         head = text[: start.start()]
@@ -71,16 +64,13 @@ def read_plain(text: str) -> PlainText:
     paragraphs = [each for each in parts if each.strip() and not _ORNAMENT.fullmatch(each.strip())]
     width = _width(paragraphs)
     counted = set(_counted(paragraphs))
-    return PlainText(
-        [
-            Block(" ".join(each.split()), 1)
-            if number in counted or _is_heading(each.strip())
-            else Block(without_note_marks(_flowing(each, width)))
-            for number, each in enumerate(paragraphs)
-        ],
-        title,
-        author,
-    )
+    blocks = [
+        Block(" ".join(each.split()), 1)
+        if number in counted or _is_heading(each.strip())
+        else Block(without_note_marks(_flowing(each, width)))
+        for number, each in enumerate(paragraphs)
+    ]
+    return blocks, title, author
 
 
 def _fact(head: str, name: str) -> str:

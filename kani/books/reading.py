@@ -49,9 +49,8 @@ def _read(path: Path) -> Book:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
         blocks = _markdown(text) if ending == ".md" else []
         if ending == ".txt":
-            plain = read_plain(text)
-            blocks, author = plain.blocks, line(plain.author)
-            book = replace(book, title=line(plain.title) or path.stem, author=author)
+            blocks, title, author = read_plain(text)
+            book = replace(book, title=line(title) or path.stem, author=line(author))
     top = [block.text for block in blocks if block.level == 1]
     if ending == ".md" and len(top) == 1:
         book = replace(book, title=line(top[0]))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -134,16 +134,9 @@ class AsyncSpeech(OwnService):
         other arguments and the errors are those of ``say``; what an iterable of parts raises ends the speech.
         """
         session = await self._session(voice, language, speed, emotion, reference)
-        async with session:
-            feeding = asyncio.create_task(_feed(session, text))
-            try:
-                async for chunk in session:
-                    yield chunk
-                await feeding
-            finally:
-                feeding.cancel()
-                with suppress(asyncio.CancelledError):
-                    await feeding
+        async with session, _beside(_feed(session, text)):
+            async for chunk in session:
+                yield chunk
 
     async def _session(
         self,
@@ -293,16 +286,22 @@ async def _events(
             finally:
                 session.finish()
 
-        feeding = asyncio.create_task(feed())
-        try:
-            async with aclosing(session.events()) as events:
-                async for event in events:
-                    yield event
-            await feeding
-        finally:
-            feeding.cancel()
-            with suppress(asyncio.CancelledError):
-                await feeding
+        async with _beside(feed()), aclosing(session.events()) as events:
+            async for event in events:
+                yield event
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do ``work`` while the body runs, and to its end after it; cancel it where the body fails."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 async def _feed(session: SpeechSession, text: Text) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from kani.core.chat_model import ChatModel, ChatRequest, ToolCall
-from kani.core.conversation.answer import Answer
+from kani.core.chat_model import ChatModel, ChatRequest
+from kani.core.conversation.answer import Answer, AnswerOutput
 from kani.core.conversation.early import EarlyAnswer, Made
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
@@ -61,8 +61,8 @@ class _Asked:
 
 
 @dataclass(eq=False)
-class Talk:
-    """One call of ``talk``: turns in, answers out; an ``AnswerOutput``."""
+class Talk(AnswerOutput):
+    """One call of ``talk``: turns in, answers out, of which only the audio is given out."""
 
     _service: SpeechService
     _model: ChatModel
@@ -270,27 +270,12 @@ class Talk:
         while self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def waiting(self, seconds: float) -> None:
-        """Nothing: the caller sees that nothing comes."""
-
-    async def began(self) -> None:
-        """Nothing: what is never heard is not in the history."""
-
-    async def wrote(self, text: str) -> None:
-        """Never called: answers are spoken."""
-
-    async def fed(self, text: str) -> None:
-        """Nothing: the text is given out when it is spoken."""
-
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Give out further audio; with the first the answer is in the history."""
         if self._answer is not None and self._told is not self._answer:
             self._told = self._answer
             self._add("assistant", "").spoken = self._answer.spoken
         await self.events.put(Answered(chunk.samples, chunk.sample_rate, text))
-
-    async def called(self, call: ToolCall) -> None:
-        """Never called: no tools are declared."""
 
 
 def _speech(role: Any, text: str) -> Message:

@@ -6,10 +6,10 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from prometheus_client import CollectorRegistry
 from starlette.applications import Starlette
@@ -32,34 +32,14 @@ from kani.protocols.shared.protocol import (
     PathClass,
     Protocol,
 )
-from kani.server import health, openapi, page
+from kani.server import health, lifecycle, middleware, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
 from kani.server.calls import ALWAYS_SERVED, DOCUMENT_PATH
 from kani.server.calls import call_group as server_calls
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.error_answers import ErrorAnswers
-from kani.server.lifecycle import (
-    CLOSE_SECONDS,
-    STOP_SECONDS,
-    RunningServer,
-    accept_connections,
-    exit_at_once,
-    http_config,
-    needs_key,
-    run_service,
-    stop_on_signal,
-    warn_about,
-    watch_loop_lag,
-)
 from kani.server.metrics import Metrics
-from kani.server.middleware import (
-    CorsMiddleware,
-    HttpMetricsMiddleware,
-    MetricsOnlyMiddleware,
-    ResponseHeadersMiddleware,
-    UnhandledErrorMiddleware,
-)
 from kani.server.network.listeners import (
     METRICS_PORT,
     Listeners,
@@ -81,6 +61,8 @@ from kani.server.watchdog import watch_event_loop
 from websocket_config import VERSION
 
 log = logging.getLogger("server")
+
+T = TypeVar("T")
 
 BuildService = Callable[[Settings, Observer, CollectorRegistry], SpeechService]
 """Makes a speech service that is not started, as ``build_service`` does."""
@@ -109,7 +91,7 @@ def _built(plugin: ProtocolPlugin[Any], settings: Settings, server: ServerSettin
 def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRules:
     """Return the access rules of the settings, with the paths of ``protocols``."""
     # Another package's protocol comes last, and opens no path of this one's.
-    paths = {path: kind for protocol in reversed(protocols) for path, kind in protocol.paths.items()}
+    paths = _merged(protocol.paths for protocol in reversed(protocols))
     return AccessRules(
         loopback=is_loopback(settings.host),
         keys=tuple(key.get_secret_value() for key in settings.api_keys),
@@ -123,10 +105,13 @@ def access_rules(settings: Settings, protocols: Sequence[Protocol]) -> AccessRul
         key_in_first_message=tuple(
             prefix for protocol in protocols for prefix in protocol.key_in_first_message
         ),
-        temporary_keys={
-            path: check for protocol in protocols for path, check in protocol.temporary_keys.items()
-        },
+        temporary_keys=_merged(protocol.temporary_keys for protocol in protocols),
     )
+
+
+def _merged(mappings: Iterable[Mapping[str, T]]) -> dict[str, T]:
+    """Return one mapping of all; where several have a key, the last one counts."""
+    return {key: value for mapping in mappings for key, value in mapping.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +135,7 @@ def create_app(parts: Parts) -> Starlette:
     rules = access_rules(parts.settings, protocols)
     context = Context(parts.service, metrics.registry, parts.ports)
     metrics_port = parts.ports.get(METRICS_PORT.name)
-    refusals = {prefix: body for protocol in protocols for prefix, body in protocol.refusals.items()}
+    refusals = _merged(protocol.refusals for protocol in protocols)
     answers = ErrorAnswers(refusals)
 
     def document() -> dict[str, Any]:
@@ -171,17 +156,21 @@ def create_app(parts: Parts) -> Starlette:
             WebSocketRoute("/{path:path}", answers.unknown_websocket),
         ],
         middleware=[
-            Middleware(HttpMetricsMiddleware, registry=metrics.registry),
-            Middleware(ResponseHeadersMiddleware),
+            Middleware(middleware.HttpMetricsMiddleware, registry=metrics.registry),
+            Middleware(middleware.ResponseHeadersMiddleware),
             *(
                 []
                 if parts.tracer is None
                 else [Middleware(TracingMiddleware, tracer=parts.tracer, untraced_paths=health.ALWAYS_SERVED)]
             ),
-            Middleware(CorsMiddleware, rules=rules),
-            Middleware(UnhandledErrorMiddleware),
+            Middleware(middleware.CorsMiddleware, rules=rules),
+            Middleware(middleware.UnhandledErrorMiddleware),
             # Before access control: on that port `/` is the metrics and not the page, which is public.
-            *([] if metrics_port is None else [Middleware(MetricsOnlyMiddleware, port=metrics_port)]),
+            *(
+                []
+                if metrics_port is None
+                else [Middleware(middleware.MetricsOnlyMiddleware, port=metrics_port)]
+            ),
             Middleware(
                 AccessMiddleware,
                 rules=rules,
@@ -193,9 +182,7 @@ def create_app(parts: Parts) -> Starlette:
                 connections=connections,
                 exempt_paths=ALWAYS_SERVED,
                 max_body=MAX_MESSAGE_BYTES,
-                longer_bodies={
-                    path: size for protocol in protocols for path, size in protocol.max_body.items()
-                },
+                longer_bodies=_merged(protocol.max_body for protocol in protocols),
                 upload_budget=parts.upload_budget,
             ),
         ],
@@ -208,7 +195,7 @@ def create_app(parts: Parts) -> Starlette:
 
 async def serve(
     settings: Settings,
-    announce: Callable[[RunningServer], None],
+    announce: Callable[[lifecycle.RunningServer], None],
     *,
     stop: asyncio.Event | None = None,
     build: BuildService = build_service,
@@ -223,12 +210,12 @@ async def serve(
         service = await _serve(settings, announce, stop, build, tracer)
     log.info("stopped")
     if stop is None and service.still_loading:
-        exit_at_once()
+        lifecycle.exit_at_once()
 
 
 async def _serve(
     settings: Settings,
-    announce: Callable[[RunningServer], None],
+    announce: Callable[[lifecycle.RunningServer], None],
     stop: asyncio.Event | None,
     build: BuildService,
     tracer: Tracer | None,
@@ -241,7 +228,7 @@ async def _serve(
     streams = [stream for protocol in protocols for stream in protocol.streams]
     with open_listeners(settings, ports, streams) as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
-        warn_about(settings, streams, files)
+        lifecycle.warn_about(settings, streams, files)
         metrics = Metrics(VERSION)
         service = build(settings, metrics, metrics.registry)
         connections = Connections(settings.max_connections, metrics.set_connections, UNREAD_S)
@@ -252,32 +239,32 @@ async def _serve(
             start=start,
         )
         websockets = _websocket_class(protocols, listeners, parts.upload_budget)
-        http = http_config(create_app(parts), websockets)
+        http = lifecycle.http_config(create_app(parts), websockets)
         table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
         metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))
-        within_s = settings.shutdown_seconds + CLOSE_SECONDS + STOP_SECONDS
+        within_s = settings.shutdown_seconds + lifecycle.CLOSE_SECONDS + lifecycle.STOP_SECONDS
         async with AsyncExitStack() as stack:
             if stop is None:
-                stop = stack.enter_context(stop_on_signal(within_s))
+                stop = stack.enter_context(lifecycle.stop_on_signal(within_s))
                 await stack.enter_async_context(watch_event_loop(within_s))
-            stack.enter_context(watch_loop_lag(metrics.observe_loop_lag))
+            stack.enter_context(lifecycle.watch_loop_lag(metrics.observe_loop_lag))
             streams_served = _stream_services(parts, listeners)
             async with (
                 periodic_trim(),
-                accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
+                lifecycle.accept_connections(http, listeners.sockets, tls, stop, table, streams_served),
             ):
-                running = RunningServer(
+                running = lifecycle.RunningServer(
                     settings.host,
                     listeners,
                     tls is not None,
                     service,
                     {stream: settings.value(stream.allow) for stream in listeners.streams},
-                    needs_key(settings),
+                    lifecycle.needs_key(settings),
                     tuple(each for protocol in protocols for each in protocol.saves),
                 )
-                await run_service(running, settings, connections, stop, start.kept_before(announce))
+                await lifecycle.run_service(running, settings, connections, stop, start.kept_before(announce))
     return service
 
 
@@ -301,9 +288,9 @@ def _websocket_class(
     """Return the class of every WebSocket, with the limits and root paths of ``protocols``."""
 
     class ServedWebSocket(WebSocketProtocol):
-        max_message_bytes: ClassVar[Mapping[str, int]] = {
-            path: size for protocol in protocols for path, size in protocol.max_message.items()
-        }
+        max_message_bytes: ClassVar[Mapping[str, int]] = _merged(
+            protocol.max_message for protocol in protocols
+        )
         root_paths: ClassVar[Mapping[int, str]] = listeners.root_paths
         upload_budget: ClassVar[UploadBudget] = budget
 

@@ -112,7 +112,8 @@ async def run_service(
             service.catalogue.resolve(None, settings.language)
         _check_voices(settings.named_voices(), service)
         connections.phase = Phase.READY
-        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, _names(service))
+        names = ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
+        log.info("ready on %s port %d: %s", settings.host, server.listeners.port, names)
         announce(server)
         async with _advertised(server):
             await stop.wait()
@@ -150,10 +151,6 @@ def _check_voices(named: Iterable[tuple[str, str]], service: SpeechService) -> N
             continue
         except UnknownVoice as error:
             raise InvalidRequest(setting, error.reason) from error
-
-
-def _names(service: SpeechService) -> str:
-    return ", ".join(f"{engine.name} {engine.version}" for engine in service.engines)
 
 
 class _Server(uvicorn.Server):

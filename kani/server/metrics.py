@@ -5,17 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    Info,
-    PlatformCollector,
-    ProcessCollector,
-    disable_created_metrics,
-)
+import prometheus_client as prometheus
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from typing_extensions import override
 
@@ -32,7 +22,7 @@ REFUSALS = ("sessions", "queue", "rate", "draining")
 LOOP_LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
 # A further sample per series, its creation time, which no query here uses.
-disable_created_metrics()  # type: ignore[no-untyped-call]
+prometheus.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 class Metrics(Observer):
@@ -44,24 +34,26 @@ class Metrics(Observer):
     content_type = CONTENT_TYPE_LATEST
 
     def __init__(self, version: str) -> None:
-        registry = self.registry = CollectorRegistry()
+        registry = self.registry = prometheus.CollectorRegistry()
         self._engines: list[str] = []
         self._protocols: set[str] = set()
 
-        def counter(name: str, about: str, *labels: str) -> Counter:
-            return Counter(name, about, labels, registry=registry)
+        def counter(name: str, about: str, *labels: str) -> prometheus.Counter:
+            return prometheus.Counter(name, about, labels, registry=registry)
 
-        def gauge(name: str, about: str, *labels: str) -> Gauge:
-            return Gauge(name, about, labels, registry=registry)
+        def gauge(name: str, about: str, *labels: str) -> prometheus.Gauge:
+            return prometheus.Gauge(name, about, labels, registry=registry)
 
-        def histogram(name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
-            return Histogram(name, about, labels, buckets=buckets, registry=registry)
+        def histogram(
+            name: str, about: str, buckets: tuple[float, ...], *labels: str
+        ) -> prometheus.Histogram:
+            return prometheus.Histogram(name, about, labels, buckets=buckets, registry=registry)
 
-        ProcessCollector(registry=registry)
-        PlatformCollector(registry=registry)
-        GCCollector(registry=registry)
+        prometheus.ProcessCollector(registry=registry)
+        prometheus.PlatformCollector(registry=registry)
+        prometheus.GCCollector(registry=registry)
         gauge("kani_threads", "Python threads of the server.").set_function(threading.active_count)
-        Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
+        prometheus.Info("kani_build", "Version of the server.", registry=registry).info({"version": version})
         self._ready = gauge("kani_ready", "1 while sessions are admitted, else 0.")
         self._fast = gauge("kani_fast_decoder", "1 while Kokoro is decoded by LiteRT, else 0.")
         self._requests = counter("kani_requests", "Sessions admitted.", "protocol")
@@ -281,6 +273,6 @@ class Metrics(Observer):
         return generate_latest(self.registry)
 
 
-def _total(counter: Counter) -> int:
+def _total(counter: prometheus.Counter) -> int:
     samples = (sample for family in counter.collect() for sample in family.samples)
     return round(sum(sample.value for sample in samples if sample.name.endswith("_total")))

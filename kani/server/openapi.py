@@ -121,7 +121,7 @@ class _Builder:
         security = self._security(call)
         default = self.security(PathClass.PROTECTED)
         operation: dict[str, Any] = {
-            "operationId": _operation_id(call),
+            "operationId": f"{call.method.lower()}{re.sub('[^A-Za-z0-9-]+', '_', call.path)}".rstrip("_"),
             "tags": [group.name],
             "summary": call.summary,
             "responses": self._responses(group, call, checked=security != []),
@@ -192,10 +192,6 @@ class _Builder:
         name = f"{'Or'.join(sorted(names))}{status}"
         self.errors.setdefault(name, _error(status, names))
         return {"$ref": f"#/components/responses/{name}"}
-
-
-def _operation_id(call: Call) -> str:
-    return f"{call.method.lower()}{re.sub(r'[^A-Za-z0-9-]+', '_', call.path)}".rstrip("_")
 
 
 def _example_path(call: Call) -> str:

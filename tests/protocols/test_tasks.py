@@ -30,9 +30,9 @@ async def soon(error: Exception | None = None) -> None:
 async def test_first_end_and_cancellation_stop_all_tasks() -> None:
     log: list[str] = []
     before = asyncio.all_tasks()
-    await run_until_first(for_ever(log), soon(), for_ever(log), name="test")
+    await run_until_first(for_ever(log), soon(), for_ever(log))
     assert log == ["stopped", "stopped"]
-    together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log), name="test"))
+    together = asyncio.create_task(run_until_first(for_ever(log), for_ever(log)))
     await settle()
     together.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -44,10 +44,10 @@ async def test_first_end_and_cancellation_stop_all_tasks() -> None:
 async def test_unexpected_error_is_raised_before_quiet_one() -> None:
     log: list[str] = []
     with pytest.raises(ValueError, match="broken"):
-        await run_until_first(for_ever(log), soon(ValueError("broken")), name="test", ignore=Gone)
-    await run_until_first(for_ever(log), soon(Gone()), name="test", ignore=Gone)
+        await run_until_first(for_ever(log), soon(ValueError("broken")), ignore=Gone)
+    await run_until_first(for_ever(log), soon(Gone()), ignore=Gone)
     with pytest.raises(Gone):
-        await run_until_first(for_ever(log), soon(Gone()), name="test")
+        await run_until_first(for_ever(log), soon(Gone()))
     with pytest.raises(ValueError, match="at the end"):
-        await run_until_first(soon(Gone()), for_ever(log, ValueError("at the end")), name="test", ignore=Gone)
+        await run_until_first(soon(Gone()), for_ever(log, ValueError("at the end")), ignore=Gone)
     assert log == ["stopped"] * 4

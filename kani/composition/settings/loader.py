@@ -19,7 +19,6 @@ import annotated_types
 from dotenv import dotenv_values
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
-from pydantic_core import ErrorDetails
 
 from kani.composition.settings.installed import fields, plugin_models, unusable, variables
 from kani.composition.settings.table import Settings, field_metadata
@@ -111,7 +110,9 @@ def _complaints(
     lines = []
     for field, line in wrong.items():
         name = names[field]
-        lines.append(_complaint(name, f"{called[name]}={_shown(name, values[field])}", line))
+        own = str(line["ctx"]["error"]) if line["type"] == "value_error" else ""
+        fault = own or f"has to be {accepted_values(name)}"
+        lines.append(f"{called[name]}={_shown(name, values[field])}: {fault}")
     return lines or [f"settings of {plugin or 'the server'}: {line['msg']}" for line in error.errors()]
 
 
@@ -254,9 +255,3 @@ def _range(field: FieldInfo) -> str:
 def _shown(name: str, value: object) -> str:
     secret = "SecretStr" in str(fields()[name].annotation)
     return "(not shown)" if secret else repr(value)
-
-
-def _complaint(name: str, written: str, error: ErrorDetails) -> str:
-    if error["type"] == "value_error":
-        return f"{written}: {error['ctx']['error']}"
-    return f"{written}: has to be {accepted_values(name)}"

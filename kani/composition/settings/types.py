@@ -10,14 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, SecretStr
 
 from kani.core.errors import UnsupportedLanguage
-from kani.engines.plugin import (
-    Found,
-    engine_names,
-    found_engines,
-    found_recognizers,
-    recognizer_names,
-    retirement,
-)
+from kani.engines import plugin
 from kani.engines.plugin_settings import LOWER, listed, lower, paired
 from kani.text.languages import resolve
 
@@ -74,7 +67,7 @@ def _bucket(value: Any) -> Any:
 
 def _pythons(value: Any) -> Any:
     pythons = paired(value)
-    names = {*found_engines().plugins, *found_recognizers().plugins}
+    names = {*plugin.found_engines().plugins, *plugin.found_recognizers().plugins}
     if unknown := pythons.keys() - names:
         raise ValueError(f"there is no engine and no recogniser {min(unknown)}")
     return pythons
@@ -98,17 +91,17 @@ def one_of(names: tuple[str, ...]) -> str:
 
 
 def _engine(value: Any) -> Any:
-    return _plugged(value, engine_names(), found_engines())
+    return _plugged(value, plugin.engine_names(), plugin.found_engines())
 
 
 def _recognizer(value: Any) -> Any:
-    return _plugged(value, recognizer_names(), found_recognizers())
+    return _plugged(value, plugin.recognizer_names(), plugin.found_recognizers())
 
 
-def _plugged(value: Any, names: tuple[str, ...], found: Found[Any]) -> Any:
+def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> Any:
     name = lower(value)
     if name not in names:
-        gone = retirement(name) if isinstance(name, str) else None
+        gone = plugin.retirement(name) if isinstance(name, str) else None
         raise ValueError(found.broken.get(name, gone or f"has to be {one_of(names)}"))
     return name
 

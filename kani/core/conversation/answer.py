@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal
 
 from kani.core.audio.resampling import reframe
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatText, ChatUsage, ChatWaiting, FinishReason, ToolCall
@@ -35,8 +35,8 @@ PREPARED_CHARACTERS = 100
 NO_USAGE = ChatUsage()
 
 
-class AnswerOutput(Protocol):
-    """Takes an answer while it is made."""
+class AnswerOutput:
+    """Takes an answer while it is made; a subclass takes what it has a use for."""
 
     async def waiting(self, seconds: float) -> None:
         """The model has written nothing for so long: it may be loading."""

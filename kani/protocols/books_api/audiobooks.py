@@ -25,7 +25,6 @@ from starlette.responses import Response
 
 from kani.books.as_json import from_json
 from kani.books.audio_file import ENDINGS
-from kani.books.book import Book
 from kani.books.language import book_language
 from kani.core.errors import Busy, InvalidRequest, SpeechError
 from kani.core.service import SpeechService
@@ -81,7 +80,8 @@ class Audiobooks:
             if book.characters > MAX_CHARACTERS:
                 raise RequestError(400, f"the book has more than {MAX_CHARACTERS:,} characters: divide it")
             if wanted.voice is None and wanted.language is None:
-                wanted = replace(wanted, language=await asyncio.to_thread(self._language, book))
+                spoken = frozenset(self._service.catalogue.languages)
+                wanted = replace(wanted, language=await asyncio.to_thread(book_language, book, spoken))
             output = await asyncio.to_thread(self._output, key, ending)
             job = Job(self._service, wanted, client, book, output, self._threads)
             stack.push_async_callback(job.stop)
@@ -133,9 +133,6 @@ class Audiobooks:
             if old.name not in self._used:
                 shutil.rmtree(old, ignore_errors=True)
         return folder / f"book{ending}"
-
-    def _language(self, book: Book) -> str | None:
-        return book_language(book, frozenset(self._service.catalogue.languages))
 
 
 def _wanted(request: Request) -> tuple[SpeechRequest, str]:

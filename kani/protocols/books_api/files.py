@@ -47,7 +47,7 @@ async def read(request: Request, stack: AsyncExitStack) -> tuple[Path, Path]:
                 await asyncio.to_thread(file.write, piece)
     except OSError as error:
         raise unwritable(error.strerror or str(error)) from error
-    await cancel_on_disconnect(request, _read(book, chapters), name="book")
+    await cancel_on_disconnect(request, _read(book, chapters))
     return book, chapters
 
 

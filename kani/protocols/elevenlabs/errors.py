@@ -9,25 +9,10 @@ from typing import Any
 
 from starlette.responses import Response
 
-from kani.core import request_ids
-from kani.core.errors import (
-    Busy,
-    EngineLost,
-    EngineUnavailable,
-    InvalidRequest,
-    NameTaken,
-    RateLimited,
-    ServerStopping,
-    SpeechCancelled,
-    SpeechError,
-    StoreUnavailable,
-    TextTooLong,
-    TimedOut,
-    UnknownVoice,
-    UnsupportedLanguage,
-)
+from kani.core import errors, request_ids
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.errors import Handler, answering
+from kani.protocols.shared.protocol import Refusal
 
 VALIDATION_ERROR = "validation_error"
 
@@ -79,18 +64,18 @@ _BY_STATUS = {
 }
 
 
-class FieldTooLarge(InvalidRequest):
+class FieldTooLarge(errors.InvalidRequest):
     """A form field with more bytes than its limit."""
 
 
-class InputsTooLong(InvalidRequest):
+class InputsTooLong(errors.InvalidRequest):
     """A dialogue with more characters than the limit."""
 
     def __init__(self, limit: int) -> None:
         super().__init__("inputs", f"their texts are too long together (at most {limit} characters)")
 
 
-class UnknownSpeaker(UnknownVoice):
+class UnknownSpeaker(errors.UnknownVoice):
     """A voice of a dialogue that is not known; ``param`` is where it is named."""
 
     def __init__(self, voice: str, param: str) -> None:
@@ -108,10 +93,10 @@ class Unprocessable(Exception):
 
 def endpoint(handler: Handler) -> Handler:
     """Wrap a handler so that its errors become a status and a ``detail``."""
-    return answering(handler, _refuse, Unprocessable, SpeechError)
+    return answering(handler, _refuse, Unprocessable, errors.SpeechError)
 
 
-def _refuse(error: Unprocessable | SpeechError) -> Response:
+def _refuse(error: Unprocessable | errors.SpeechError) -> Response:
     if isinstance(error, Unprocessable):
         return json_response({"detail": error.errors}, 422)
     return error_response(error)
@@ -126,60 +111,58 @@ def json_response(content: Any, status: int = 200, unused: Collection[str] = ())
     return Response(json.dumps(content), status, headers, "application/json")
 
 
-def error_response(error: SpeechError) -> Response:
+def error_response(error: errors.SpeechError) -> Response:
     detail = error_detail(error)
     headers = {"retry-after": "1"} if detail.status in _RETRYABLE else None
     body = json.dumps({"detail": detail.as_json(request_ids.current())})
     return Response(body, detail.status, headers, "application/json")
 
 
-def error_body(status: int, reason: str, call: str = "") -> dict[str, Any]:
-    """Build the body of an error that the server answers before a request reaches the protocol.
-
-    call: method and path of an unknown call.
-    """
+def refusal_body(refusal: Refusal) -> dict[str, Any]:
+    """Build the body of an error that the server answers before a request reaches the protocol."""
+    status, reason = refusal.status, refusal.reason
     code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
-    if call and status in (404, 405):
-        reason = f"{call} is not served here."
+    if refusal.call and status in (404, 405):
+        reason = f"{refusal.call} is not served here."
     detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
 
-def error_detail(error: SpeechError) -> ErrorDetail:
+def error_detail(error: errors.SpeechError) -> ErrorDetail:
     """Map an error of the core to the protocol's status, code and sentence."""
     match error:
-        case UnknownVoice():
+        case errors.UnknownVoice():
             message = f"A voice with voice_id '{error.voice}' was not found."
             param = error.param if isinstance(error, UnknownSpeaker) else "voice_id"
             return ErrorDetail(404, "voice_not_found", "not_found", message, param)
         case InputsTooLong():
             return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, str(error), error.field)
-        case TextTooLong():
+        case errors.TextTooLong():
             message = f"text: too long (at most {error.limit} characters)."
             return ErrorDetail(400, "max_character_limit_exceeded", VALIDATION_ERROR, message, "text")
-        case NameTaken():
+        case errors.NameTaken():
             # Not 409: ElevenLabs' SDK retries that status, and the retry has lost its form.
             return ErrorDetail(400, "name_taken", VALIDATION_ERROR, str(error), "name")
         case FieldTooLarge():
             return ErrorDetail(413, "request_too_large", VALIDATION_ERROR, str(error), error.field)
-        case UnsupportedLanguage():
+        case errors.UnsupportedLanguage():
             return _invalid(error, "unsupported_language")
-        case InvalidRequest():
+        case errors.InvalidRequest():
             return _invalid(error, _FIELD_CODES.get(error.field.partition(".")[0], "invalid_request"))
-        case RateLimited():
+        case errors.RateLimited():
             return ErrorDetail(429, "too_many_concurrent_requests", "rate_limit_error", str(error))
-        case ServerStopping() | SpeechCancelled():
+        case errors.ServerStopping() | errors.SpeechCancelled():
             # A client that has cancelled it reads no answer.
-            return ErrorDetail(503, "service_unavailable", "server_error", str(ServerStopping()))
-        case Busy():
+            return ErrorDetail(503, "service_unavailable", "server_error", str(errors.ServerStopping()))
+        case errors.Busy():
             return ErrorDetail(429, "system_busy", "rate_limit_error", str(error))
-        case EngineUnavailable() | EngineLost() | StoreUnavailable():
+        case errors.EngineUnavailable() | errors.EngineLost() | errors.StoreUnavailable():
             return ErrorDetail(503, "service_unavailable", "server_error", str(error))
-        case TimedOut():
+        case errors.TimedOut():
             return ErrorDetail(504, "request_timeout", "server_error", str(error))
     return ErrorDetail(500, "internal_server_error", "server_error", str(error))
 
 
-def _invalid(error: InvalidRequest, code: str) -> ErrorDetail:
+def _invalid(error: errors.InvalidRequest, code: str) -> ErrorDetail:
     field = _FIELD_NAMES.get(error.field, error.field)
     return ErrorDetail(400, code, VALIDATION_ERROR, f"{field}: {error.reason}", field)

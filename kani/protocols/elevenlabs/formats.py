@@ -19,30 +19,24 @@ _LINEAR_RATES = (8000, 16000, 22050, 24000, 32000, 44100, 48000)
 _KBITS = (32, 64, 96, 128, 192)
 
 
-def _formats() -> dict[str, AudioFormat]:
-    with_bit_rate: list[tuple[Codec, int, int]] = [
-        ("mp3", 22050, 32),
-        ("mp3", 24000, 48),
-        *(("mp3", 44100, kbits) for kbits in _KBITS),
-        *(("opus", 48000, kbits) for kbits in _KBITS),
-    ]
-    without: list[tuple[Codec, int]] = [
-        *(("pcm", rate) for rate in _LINEAR_RATES),
-        ("ulaw", 8000),
-        ("alaw", 8000),
-        *(("wav", rate) for rate in _LINEAR_RATES),
-    ]
-    formats = [
-        AudioFormat(f"{codec}_{rate}_{kbits}", codec, rate, kbits * 1000, _CONTENT_TYPES[codec])
-        for codec, rate, kbits in with_bit_rate
-    ]
-    formats += [
-        AudioFormat(f"{codec}_{rate}", codec, rate, None, _CONTENT_TYPES[codec]) for codec, rate in without
-    ]
-    return {audio_format.name: audio_format for audio_format in formats}
+_ROWS: tuple[tuple[Codec, int, int | None], ...] = (
+    ("mp3", 22050, 32),
+    ("mp3", 24000, 48),
+    *(("mp3", 44100, kbits) for kbits in _KBITS),
+    *(("opus", 48000, kbits) for kbits in _KBITS),
+    *(("pcm", rate, None) for rate in _LINEAR_RATES),
+    ("ulaw", 8000, None),
+    ("alaw", 8000, None),
+    *(("wav", rate, None) for rate in _LINEAR_RATES),
+)
 
 
-FORMATS = _formats()
+def _format(codec: Codec, rate: int, kbits: int | None) -> AudioFormat:
+    name = f"{codec}_{rate}" if kbits is None else f"{codec}_{rate}_{kbits}"
+    return AudioFormat(name, codec, rate, None if kbits is None else kbits * 1000, _CONTENT_TYPES[codec])
+
+
+FORMATS = {each.name: each for each in (_format(*row) for row in _ROWS)}
 """All formats by name."""
 
 STREAMABLE_FORMATS = {

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.routing import BaseRoute
 
-from kani.protocols.elevenlabs.errors import error_body
+from kani.protocols.elevenlabs.errors import refusal_body
 from kani.protocols.elevenlabs.http.calls import call_group
 from kani.protocols.elevenlabs.http.lists import list_routes
 from kani.protocols.elevenlabs.http.speech import speech_routes
@@ -21,7 +19,7 @@ from kani.protocols.elevenlabs.settings import MAX_TEXT, ElevenLabsSettings
 from kani.protocols.elevenlabs.single_use_tokens import SingleUseTokens
 from kani.protocols.elevenlabs.websocket import routes as websocket_paths
 from kani.protocols.shared.plugin import ServerSettings
-from kani.protocols.shared.protocol import CompatPort, Context, Protocol, Refusal
+from kani.protocols.shared.protocol import CompatPort, Context, Protocol
 
 PREFIXES = ("/v1/", "/v2/")
 """Prefixes of the protocol's HTTP paths, those that are not served included."""
@@ -34,10 +32,9 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         given.voices,
         given.times,
         relay_voice=server.setting("elevenlabs_voice_id"),
-        relay_logs=given.relay_logs,
     )
     state, tokens = RelayState(), SingleUseTokens()
-    logs = RelayLogs(settings.relay_logs) if settings.relay_logs is not None else None
+    logs = RelayLogs(given.relay_logs) if given.relay_logs is not None else None
 
     def routes(context: Context) -> list[BaseRoute]:
         service = context.service
@@ -57,13 +54,9 @@ def protocol(given: Settings, server: ServerSettings) -> Protocol:
         ports=(CompatPort("relay_port", "ws", "relay"),),
         key_in_first_message=(*(websocket_paths.PREFIX, websocket_paths.DIALOGUE_PREFIX, realtime.PATH),),
         temporary_keys=tokens.keys,
-        refusals=dict.fromkeys(PREFIXES, _refusal_body),
+        refusals=dict.fromkeys(PREFIXES, refusal_body),
         max_body=longest_body(),
         saves=[f"the relay's texts in {folder.absolute()}" for folder in (logs.folders if logs else ())],
         health_fields=state.health_fields,
         calls=lambda: call_group(settings),
     )
-
-
-def _refusal_body(refusal: Refusal) -> dict[str, Any]:
-    return error_body(refusal.status, refusal.reason, refusal.call)

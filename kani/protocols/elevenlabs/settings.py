@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 MAX_TEXT = 40_000
@@ -16,4 +15,3 @@ class ElevenLabsSettings:
     voices: Mapping[str, str] = field(default_factory=dict)  # this server's voices by additional voice ids
     timing: Literal["auto", "absolute", "relative"] = "auto"  # origin of character times on the WebSockets
     relay_voice: str | None = None  # None, or the id of no voice here: the default of the text's language
-    relay_logs: Path | None = None  # folder in which each utterance of the relay is stored, None for none

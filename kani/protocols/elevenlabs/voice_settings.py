@@ -75,9 +75,9 @@ class VoiceSettings:
         return sorted({*self.unused, *(names.get(name, name) for name in session_fields)})
 
 
-def parse_settings(given: Any, kind: type[Settings | DialogueSettings]) -> VoiceSettings:
-    """Read ``voice_settings`` of a message; None equals ``{}``. Raises InvalidRequest."""
-    return requested(None if given is None else read(given, kind, FIELD), FIELD)
+def parse_settings(given: Any, kind: type[Settings | DialogueSettings]) -> VoiceSettings | None:
+    """Read ``voice_settings`` of a message, None if it has none. Raises InvalidRequest."""
+    return None if given is None else requested(read(given, kind, FIELD), FIELD)
 
 
 def requested(given: Settings | DialogueSettings | None, field: str) -> VoiceSettings:

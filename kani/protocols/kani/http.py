@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
@@ -24,11 +23,9 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, in_blocks
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer
-
-TASK_NAME = "kani request"
 
 END_PACKET = (0).to_bytes(4, "little")
 FAILURE_PACKET = b"\xff\xff\xff\xff"
@@ -42,14 +39,10 @@ def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute
     async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
         async with AsyncExitStack() as stack:
             answer = WholeAnswer(stack.enter_context(whole_answers.reservation()), WAV)
-            headers = await _spoken(request, service, speak, answer)
-            data = await asyncio.to_thread(answer.finish)
-            return StreamedAnswer(
-                in_blocks(data),
-                headers=headers | {"content-length": str(len(data))},
-                media_type="audio/wav",
-                stack=stack.pop_all(),
-            )
+            async with _opened(request, service, speak) as (session, chunks):
+                data = await cancel_on_disconnect(request, answer.collect(chunks))
+                headers = _cloning_headers(session)
+            return complete_answer(data, stack, headers=headers, media_type="audio/wav")
 
     def endpoint(answer: Endpoint) -> Handler:
         async def handle(request: Request) -> Response:
@@ -64,22 +57,17 @@ def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute
 
 
 def _refuse(error: BadMessage | SpeechError) -> Response:
-    if isinstance(error, BadMessage):
-        status, reason = 400, str(error)
-    else:
-        status, reason = _status(error), error_message(error)
-    return JSONResponse({"detail": encodable(reason)}, status)
-
-
-def _status(error: SpeechError) -> int:
+    reason = str(error) if isinstance(error, BadMessage) else error_message(error)
     match error:
-        case InvalidRequest():
-            return 400
+        case BadMessage() | InvalidRequest():
+            status = 400
         case Busy():
-            return 503
+            status = 503
         case TimedOut():
-            return 504
-    return 500
+            status = 504
+        case _:
+            status = 500
+    return JSONResponse({"detail": encodable(reason)}, status)
 
 
 def _opened(
@@ -89,32 +77,18 @@ def _opened(
     return open_speech(service, speak, client_address(request), languages, NamedVoices())
 
 
-async def _spoken(
-    request: Request, service: SpeechService, speak: SpeakRequest, answer: WholeAnswer
-) -> dict[str, str]:
-    """Add all of the speech to an answer; return the headers."""
-
-    async def add(chunks: AsyncIterator[SpeechChunk]) -> None:
-        async for chunk in chunks:
-            await answer.add(chunk)
-
-    async with _opened(request, service, speak) as (session, chunks):
-        await cancel_on_disconnect(request, add(chunks), name=TASK_NAME)
-        return _cloning_headers(session)
-
-
 async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
     """Return a response that starts with the first audio: an error before that still gets its status."""
     speak = replace(speak, wants_chunks=True, wants_whole=False)
     async with AsyncExitStack() as stack:
         session, chunks = await stack.enter_async_context(_opened(request, service, speak))
-        first = await cancel_on_disconnect(request, anext(chunks), name=TASK_NAME)
         headers = {"X-Sample-Rate": str(SAMPLE_RATE), "X-Channels": "1", "X-Bit-Depth": "16"}
-        return StreamedAnswer(
-            _packets(first, chunks),
-            headers=headers | _cloning_headers(session),
+        return await begun_answer(
+            request,
+            _packets(chunks),
+            stack,
+            headers=lambda: headers | _cloning_headers(session),
             media_type="application/octet-stream",
-            stack=stack.pop_all(),
         )
 
 
@@ -126,18 +100,18 @@ def _cloning_headers(session: SpeechSession) -> dict[str, str]:
     return {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
 
 
-async def _packets(first: SpeechChunk, rest: AsyncIterator[SpeechChunk]) -> ByteStream:
-    yield _packet(first)
+async def _packets(chunks: AsyncIterator[SpeechChunk]) -> ByteStream:
+    """Yield the audio. Raises SpeechError before it; then a packet says so."""
+    begun = False
     try:
-        async for chunk in rest:
-            if len(chunk.samples):
-                yield _packet(chunk)
+        async for chunk in chunks:
+            if len(chunk.samples) or not begun:
+                begun = True
+                pcm = pcm16(chunk.samples)
+                yield len(pcm).to_bytes(4, "little") + pcm
     except SpeechError:
+        if not begun:
+            raise
         yield FAILURE_PACKET
         return
     yield END_PACKET
-
-
-def _packet(chunk: SpeechChunk) -> bytes:
-    pcm = pcm16(chunk.samples)
-    return len(pcm).to_bytes(4, "little") + pcm

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
@@ -236,7 +235,7 @@ def reference_bytes(encoded: str) -> bytes:
             base64.b64decode(encoded[at : at + _BASE64_PIECE], validate=True)
             for at in range(start, len(encoded), _BASE64_PIECE)
         ]
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidRequest("reference", "is not base64") from error
     return b"".join(pieces)
 

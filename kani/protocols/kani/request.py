@@ -18,13 +18,8 @@ from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import mark_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
-from kani.protocols.kani.messages import (
-    SAMPLE_RATE,
-    SpeakRequest,
-    clean_names,
-    language_name,
-    reference_bytes,
-)
+from kani.protocols.kani import messages
+from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest
 from kani.protocols.shared.cloning_report import cloning_fields
 
 PROTOCOL = "kani"
@@ -113,7 +108,7 @@ async def _open(
 
 
 def _decode(encoded: str) -> Recording:
-    return decode_recording(reference_bytes(encoded), sample_rate=REFERENCE_RATE)
+    return decode_recording(messages.reference_bytes(encoded), sample_rate=REFERENCE_RATE)
 
 
 def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -> dict[str, Any]:
@@ -123,7 +118,7 @@ def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -
         "duration": samples / SAMPLE_RATE,
         "sample_rate": SAMPLE_RATE,
         "channels": 1,
-        "language": config.language or language_name(voice.language),
+        "language": config.language or messages.language_name(voice.language),
         "emotion": config.emotion or "neutral",
         "speed": config.speed or 1.0,
         **{name: value for name, value in given.items() if value is not None},
@@ -131,7 +126,7 @@ def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -
         "voice": voice.voice,
         "passages": [asdict(passage) for passage in session.foreign_passages],
         **cloning_fields(session),
-        "unused": clean_names([*session.unused_fields, *speak.unused]),
+        "unused": messages.clean_names([*session.unused_fields, *speak.unused]),
         "truncated": session.truncated,
         **({"marks": mark_rows(session.marks)} if session.marks else {}),
     }

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
@@ -47,26 +48,26 @@ def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[Base
     return [WebSocketRoute("/", serve)]
 
 
+@dataclass(eq=False)
 class KaniConnection:
     """One client. Each request gets one answer, in the order of the requests."""
 
-    def __init__(self, client: Client, service: SpeechService, whole_answers: Budget) -> None:
-        self._client = client
-        self._service = service
-        self._whole_answers = whole_answers
-        self._voices = NamedVoices()
-        self._memory = LanguageMemory()
-        # Requests, and invalid messages in their order, each with its size in bytes.
-        self._waiting: deque[tuple[SpeakRequest | BadMessage, int]] = deque()
-        self._waiting_bytes = 0
-        self._arrived = asyncio.Event()
-        # The request that can be cancelled; None once its last message is being sent.
-        self._speaking: asyncio.Task[None] | None = None
-        self._idle = True
-        self._requests = 0
+    _client: Client
+    _service: SpeechService
+    _whole_answers: Budget
+    _voices: NamedVoices = field(default_factory=NamedVoices)
+    _memory: LanguageMemory = field(default_factory=LanguageMemory)
+    # Requests, and invalid messages in their order, each with its size in bytes.
+    _waiting: deque[tuple[SpeakRequest | BadMessage, int]] = field(default_factory=deque)
+    _waiting_bytes: int = 0
+    _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+    # The request that can be cancelled; None once its last message is being sent.
+    _speaking: asyncio.Task[None] | None = None
+    _idle: bool = True
+    _requests: int = 0
 
     async def run(self) -> None:
-        await self._client.serve(self._read(), self._work(), name="kani connection")
+        await self._client.serve(self._read(), self._work())
 
     async def _read(self) -> None:
         while (raw := await self._client.receive()) is not None:

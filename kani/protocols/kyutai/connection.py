@@ -8,15 +8,7 @@ from functools import partial
 
 from starlette.responses import JSONResponse, Response
 
-from kani.core.errors import (
-    Busy,
-    EngineLost,
-    InvalidRequest,
-    SpeechCancelled,
-    SpeechError,
-    TextTooLong,
-    TimedOut,
-)
+from kani.core import errors
 from kani.protocols.kyutai.messages import NO_FREE_CHANNELS
 from kani.protocols.shared.connection import (
     BAD_DATA,
@@ -28,8 +20,6 @@ from kani.protocols.shared.connection import (
     TRY_LATER,
 )
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-
-TASK_NAME = "kyutai request"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +33,15 @@ class Closing:
 def closing_for(error: Exception, voice_field: str = "voice") -> Closing:
     """Return how an error ends a WebSocket; voice_field: the field that named the voice, for its errors."""
     match error:
-        case Busy():
+        case errors.Busy():
             return Closing(TRY_LATER, NO_FREE_CHANNELS)
-        case TextTooLong():
+        case errors.TextTooLong():
             return Closing(TOO_BIG, str(error))
-        case InvalidRequest(field="reference"):
+        case errors.InvalidRequest(field="reference"):
             return Closing(BAD_DATA, f"{voice_field}: {error.reason}")
-        case InvalidRequest() | BadMessage():
+        case errors.InvalidRequest() | BadMessage():
             return Closing(BAD_DATA, str(error))
-        case SpeechCancelled():
+        case errors.SpeechCancelled():
             return Closing(GOING_AWAY, STOPPING)
     return Closing(INTERNAL_ERROR, str(error))
 
@@ -61,19 +51,19 @@ def endpoint(handler: Handler, recording_field: str = "body") -> Handler:
 
     recording_field: the part of the request that holds a recording, for errors about it.
     """
-    return answering(handler, partial(_refuse, recording_field), BadMessage, SpeechError)
+    return answering(handler, partial(_refuse, recording_field), BadMessage, errors.SpeechError)
 
 
-def _refuse(recording_field: str, error: BadMessage | SpeechError) -> Response:
+def _refuse(recording_field: str, error: BadMessage | errors.SpeechError) -> Response:
     match error:
         case BadMessage():
             return _error_response(400, str(error))
-        case InvalidRequest():
+        case errors.InvalidRequest():
             field = recording_field if error.field in ("reference", "file") else error.field
             return _error_response(400, f"{field}: {error.reason}")
-        case Busy() | EngineLost():
+        case errors.Busy() | errors.EngineLost():
             return _error_response(503, str(error), {"retry-after": "1"})
-        case TimedOut():
+        case errors.TimedOut():
             return _error_response(504, str(error))
     return _error_response(500, str(error))
 

@@ -17,7 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.kyutai import messages, voice_payload
-from kani.protocols.kyutai.connection import TASK_NAME, endpoint
+from kani.protocols.kyutai.connection import endpoint
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.kyutai.speech_in import PROTOCOL
@@ -42,8 +42,7 @@ def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[Bas
             options=TranscriptionOptions(language=spoken, prompt=prompt),
         )
         async with opened as session:
-            words = await cancel_on_disconnect(request, _words(session, body), name=TASK_NAME)
-            return JSONResponse(words)
+            return JSONResponse(await cancel_on_disconnect(request, _words(session, body)))
 
     async def make_voice(request: Request) -> Response:
         began = time.perf_counter()
@@ -57,9 +56,8 @@ def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[Bas
             truncate=True,
             sample_rate=REFERENCE_RATE,
         )
-        embeddings = await cancel_on_disconnect(
-            request, service.cloning.embed_with_all_engines(recording), name=TASK_NAME
-        )
+        embedding = service.cloning.embed_with_all_engines(recording)
+        embeddings = await cancel_on_disconnect(request, embedding)
         metrics.voice_embedded(time.perf_counter() - began)
         voice = messages.voice(voice_payload.pack(embeddings))
         return Response(voice, media_type="application/octet-stream")

@@ -20,7 +20,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import Samples, Sampling, SpeechChunk, SpeechRequest
-from kani.protocols.kyutai.connection import TASK_NAME, endpoint
+from kani.protocols.kyutai.connection import endpoint
 from kani.protocols.kyutai.messages import SAMPLE_RATE
 from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
@@ -30,13 +30,9 @@ from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, r
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import (
-    MAX_WHOLE_ANSWER_S,
-    WholeAnswer,
-    whole_answer_budget,
-)
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -100,7 +96,7 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
                 max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
                 whole = WholeAnswer(reservation, _WAV, max_s=max_s)
                 answer = _answer(session, feeder, whole, body.max_seq_len)
-                return JSONResponse(await cancel_on_disconnect(request, answer, name=TASK_NAME))
+                return JSONResponse(await cancel_on_disconnect(request, answer))
 
     return [
         *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
@@ -140,49 +136,42 @@ async def _streamed(
         session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        pieces = await begin_stream(request, _wav_pieces(session, max_frames), stack, name=TASK_NAME)
-        return StreamedAnswer(pieces, media_type="audio/wav", stack=stack.pop_all())
+        return await begun_answer(request, _wav_pieces(session, max_frames), stack, media_type="audio/wav")
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:
     """Yield a WAV file; its header leaves the length open."""
     header = open_wav_header(SAMPLE_RATE)
-    frames, left = Frames(), max_frames
+    frames = Frames(max_frames)
     try:
         async for chunk in session:
-            ready = frames.feed(chunk)[:left]
-            left = None if left is None else left - len(ready)
-            if ready:
+            if ready := frames.feed(chunk):
                 yield header + pcm16(np.concatenate(ready))
                 header = b""
-            if left == 0:
+            if frames.left == 0:
                 return
     except SpeechError:
         if header:
             raise
         # The status is sent, and the session has logged the error: the audio ends here.
         return
-    yield header + b"".join(pcm16(frame) for frame in frames.finish()[:left])
+    yield header + b"".join(map(pcm16, frames.finish()))
 
 
 async def _answer(
     session: SpeechSession, feeder: TextFeeder, whole: WholeAnswer, max_frames: int | None
 ) -> dict[str, Any]:
     """Return ``{"wav": base64, "transcript": [{"text", "start_s", "stop_s"}, …]}``."""
-    frames, words, left = Frames(), [], max_frames
+    frames, words = Frames(max_frames), []
 
-    async def add(ready: list[Samples]) -> bool:
-        """Add frames; return whether there were more than ``max_frames`` leaves room for."""
-        nonlocal left
-        for frame in ready[:left]:
+    async def add(ready: list[Samples]) -> None:
+        for frame in ready:
             await whole.add(SpeechChunk(frame, SAMPLE_RATE, whole.samples / SAMPLE_RATE))
-        full = left is not None and len(ready) > left
-        left = None if left is None else max(0, left - len(ready))
-        return full
 
     async for chunk in session:
         words += feeder.aligner.align(chunk.spans)
-        if await add(frames.feed(chunk)):
+        await add(frames.feed(chunk))
+        if frames.overflowed:
             break
     else:
         await add(frames.finish())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram
 from prometheus_client.core import UnknownMetricFamily
@@ -42,14 +42,15 @@ class KyutaiMetrics:
         def counter(name: str, about: str) -> _Counter:
             return _Counter(name, about, registry)
 
-        def gauge(name: str, about: str) -> Gauge:
-            return Gauge(name, about, ["handler"], registry=registry).labels(HANDLER)
+        def gauge(name: str, about: str, number: Callable[[], float]) -> None:
+            Gauge(name, about, ["handler"], registry=registry).labels(HANDLER).set_function(number)
 
         def histogram(name: str, about: str, buckets: tuple[float, ...]) -> Histogram:
             return Histogram(name, about, buckets=buckets, registry=registry)
 
+        self.speaking = self.listening = 0  # clients connected now
         self._py_connect = counter("py_connect", "Clients that connected for speech.")
-        self._py_open = gauge("py_open_channels", "Clients connected now for speech.")
+        gauge("py_open_channels", "Clients connected now for speech.", lambda: self.speaking)
         self._py_total = counter("py_total_steps", "Steps of 80 ms that were synthesized.")
         self._py_active = counter("py_active_steps", "The same: every step has a client.")
         self._py_could_run = counter("py_could_have_run_steps", "The same: no step waits for another.")
@@ -63,7 +64,7 @@ class KyutaiMetrics:
             "py_model_connection_num_steps", "Steps sent on a speech connection.", SPEECH_STEPS_BUCKETS
         )
         self._asr_connect = counter("asr_connect", "Clients that connected for recognition.")
-        self._asr_open = gauge("asr_open_channels", "Clients connected now for recognition.")
+        gauge("asr_open_channels", "Clients connected now for recognition.", lambda: self.listening)
         self.recognition_step = histogram(
             "asr_model_step_duration",
             "Seconds from the arrival of a step's audio to its recognition.",
@@ -81,11 +82,11 @@ class KyutaiMetrics:
 
     def speech_opened(self) -> None:
         self._py_connect.inc()
-        self._py_open.inc()
+        self.speaking += 1
 
     def speech_closed(self, steps: int) -> None:
         """Count the end of a speech connection on which ``steps`` frames were sent."""
-        self._py_open.dec()
+        self.speaking -= 1
         self._py_steps.observe(steps)
 
     def frames_spoken(self, steps: int, seconds: float) -> None:
@@ -97,11 +98,11 @@ class KyutaiMetrics:
 
     def recognition_opened(self) -> None:
         self._asr_connect.inc()
-        self._asr_open.inc()
+        self.listening += 1
 
     def recognition_closed(self, steps: int) -> None:
         """Count the end of a recognition connection on which ``steps`` frames were recognized."""
-        self._asr_open.dec()
+        self.listening -= 1
         self._asr_steps.observe(steps)
 
     def voice_embedded(self, seconds: float) -> None:

@@ -14,21 +14,29 @@ from kani.protocols.kyutai.words import TimedWord
 
 
 class Frames:
-    """Cuts a session's chunks into frames of exactly ``FRAME_SAMPLES`` samples at 24 kHz."""
+    """Cuts a session's chunks into frames of exactly ``FRAME_SAMPLES`` samples at 24 kHz.
 
-    def __init__(self) -> None:
+    left: frames that are still taken, None for no limit; overflowed: True once there were more.
+    """
+
+    def __init__(self, left: int | None = None) -> None:
         self._chunks = Rechunker(SAMPLE_RATE, FRAME_SAMPLES, exact=True)
+        self.left = left
+        self.overflowed = False
 
     def feed(self, chunk: SpeechChunk) -> list[Samples]:
-        return _clip(self._chunks.feed(chunk))
+        return self._taken(self._chunks.feed(chunk))
 
     def finish(self) -> list[Samples]:
         """Return the rest, its last frame padded with silence."""
-        return _clip(self._chunks.finish())
+        return self._taken(self._chunks.finish())
 
-
-def _clip(chunks: list[SpeechChunk]) -> list[Samples]:
-    return [np.clip(chunk.samples, -MAX_AMPLITUDE, MAX_AMPLITUDE) for chunk in chunks]
+    def _taken(self, chunks: list[SpeechChunk]) -> list[Samples]:
+        frames = [np.clip(chunk.samples, -MAX_AMPLITUDE, MAX_AMPLITUDE) for chunk in chunks[: self.left]]
+        if self.left is not None:
+            self.overflowed = len(chunks) > self.left
+            self.left -= len(frames)
+        return frames
 
 
 class OutputEncoder:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
-from starlette.websockets import WebSocket
 
 from kani.protocols.kyutai.calls import call_group
 from kani.protocols.kyutai.http_in import recording_routes
 from kani.protocols.kyutai.http_out import SPEECH_PATHS, speech_routes
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.plugin import Settings
-from kani.protocols.kyutai.server_info import Channels, info_routes
+from kani.protocols.kyutai.server_info import info_routes
 from kani.protocols.kyutai.speech_in import serve_recognition
 from kani.protocols.kyutai.speech_out import serve_speech
 from kani.protocols.shared.plugin import ServerSettings
@@ -46,21 +47,9 @@ def protocol(_: Settings, server: ServerSettings) -> Protocol:
 
 
 def _routes(context: Context, version: str) -> list[BaseRoute]:
-    service, metrics, channels = context.service, KyutaiMetrics(context.registry), Channels()
-
-    async def speech(websocket: WebSocket) -> None:
-        channels.speaking += 1
-        try:
-            await serve_speech(websocket, service, metrics)
-        finally:
-            channels.speaking -= 1
-
-    async def recognition(websocket: WebSocket) -> None:
-        channels.listening += 1
-        try:
-            await serve_recognition(websocket, service, metrics)
-        finally:
-            channels.listening -= 1
+    service, metrics = context.service, KyutaiMetrics(context.registry)
+    speech = partial(serve_speech, service=service, metrics=metrics)
+    recognition = partial(serve_recognition, service=service, metrics=metrics)
 
     async def no_upgrade(request: Request) -> Response:
         return PlainTextResponse("Connection header did not include 'upgrade'", 400)
@@ -71,5 +60,5 @@ def _routes(context: Context, version: str) -> list[BaseRoute]:
         *speech_routes(service),
         *recording_routes(service, metrics),
         *(Route(path, no_upgrade, methods=["GET"]) for path in (*SPEECH_PATHS, RECOGNITION_PATH)),
-        *info_routes(service, version, channels),
+        *info_routes(service, version, metrics),
     ]

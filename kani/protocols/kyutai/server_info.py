@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
+from kani.protocols.kyutai.metrics import KyutaiMetrics
 
 BUILD_FIELDS = (
     "build_timestamp build_date git_branch git_timestamp git_date git_hash git_describe rustc_host_triple "
@@ -17,15 +16,7 @@ BUILD_FIELDS = (
 """Fields of moshi-server's build info, all of them strings."""
 
 
-@dataclass(slots=True)
-class Channels:
-    """Numbers of connected clients."""
-
-    speaking: int = 0  # on the WebSockets for speech
-    listening: int = 0  # on the WebSocket for recognition
-
-
-def info_routes(service: SpeechService, version: str, channels: Channels) -> list[BaseRoute]:
+def info_routes(service: SpeechService, version: str, metrics: KyutaiMetrics) -> list[BaseRoute]:
     """Return the routes; version: of this server, in the field for moshi-server's commit."""
 
     async def build(request: Request) -> Response:
@@ -38,7 +29,7 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
             "type": "py",
             "path": "/api/tts_streaming",
             "script": "tts.py",
-            "used_slots": str(channels.speaking),
+            "used_slots": str(metrics.speaking),
             "total_slots": total,
         }
         recognition = {
@@ -46,7 +37,7 @@ def info_routes(service: SpeechService, version: str, channels: Channels) -> lis
             "path": "/api/asr-streaming",
             "lm": service.recognition.recognizer.info.name if service.recognition.recognizer else "",
             "audio_tokenizer": "",
-            "used_slots": str(channels.listening),
+            "used_slots": str(metrics.listening),
             "total_slots": total,
         }
         return JSONResponse([speech, recognition] if service.recognition.hears_live else [speech])

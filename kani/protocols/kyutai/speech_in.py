@@ -21,15 +21,7 @@ from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
 from kani.protocols.kyutai import messages
 from kani.protocols.kyutai.connection import closing_for
-from kani.protocols.kyutai.messages import (
-    FRAME_SAMPLES,
-    SAMPLE_RATE,
-    Audio,
-    Init,
-    Marker,
-    OggOpus,
-    read_recognition_message,
-)
+from kani.protocols.kyutai.messages import FRAME_SAMPLES, SAMPLE_RATE
 from kani.protocols.kyutai.metrics import KyutaiMetrics
 from kani.protocols.kyutai.query import read_language, read_prompt
 from kani.protocols.shared.connection import GOING_AWAY, NORMAL, STOPPING, Client
@@ -90,7 +82,7 @@ class _RecognitionConnection:
 
     async def run(self) -> None:
         try:
-            await self._client.serve(self._read(), self._recognize(), name="kyutai listening")
+            await self._client.serve(self._read(), self._recognize())
         except (BadMessage, SpeechError) as error:
             closing = closing_for(error)
             # Unmute takes a close for the end, and fails at an Error: only a client at fault gets one.
@@ -119,21 +111,21 @@ class _RecognitionConnection:
         await self._session_ready.wait()
         session = self._session
         assert session is not None
-        message = read_recognition_message(packed)
+        message = messages.read_recognition_message(packed)
         match message:
-            case Init():
+            case messages.Init():
                 self._opus = None
                 self._restarting = True
                 self._session_ready.clear()
                 session.cancel()
-            case Marker():
+            case messages.Marker():
                 await session.mark(message.id)
-            case Audio():
+            case messages.Audio():
                 if len(packed) > DECODE_IN_THREAD_BYTES:
                     await self._feed(session, await asyncio.to_thread(messages.audio_samples, message))
                 else:
                     await self._feed(session, messages.audio_samples(message))
-            case OggOpus():
+            case messages.OggOpus():
                 self._opus = self._opus or OggOpusDecoder(SAMPLE_RATE)
                 pages = messages.ogg_bytes(message)
                 samples = await run_in_pool(STREAM_POOL, self._opus.feed, pages)

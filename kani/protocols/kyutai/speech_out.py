@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
-from kani.core.types import Samples, SpeechChunk
+from kani.core.types import Samples
 from kani.protocols.kyutai import voice_payload
 from kani.protocols.kyutai.connection import Closing, closing_for
 from kani.protocols.kyutai.messages import Eos, SpeechMessage, Text, Voice, read_speech_message
@@ -84,7 +84,7 @@ class _SpeechConnection:
         with suppress(WebSocketDisconnect):
             for message in self._output.start_messages():
                 await self._send(message)
-            await self._client.serve(self._read(), self._speak(), name="kyutai speaking")
+            await self._client.serve(self._read(), self._speak())
 
     async def _read(self) -> None:
         idle_flush = IdleFlush(IDLE_FLUSH_S)
@@ -156,11 +156,13 @@ class _SpeechConnection:
             self._session.finish()
 
     async def _speak(self) -> None:
-        frames = Frames()
+        frames = Frames(self._max_frames)
         try:
             async for chunk in self._session:
-                await self._send_words(chunk)
-                if not await self._send_frames(frames.feed(chunk)):
+                for word in self._feeder.aligner.align(chunk.spans):
+                    await self._send(self._output.word(word))
+                await self._send_frames(frames.feed(chunk))
+                if frames.overflowed:
                     break
             else:
                 await self._send_frames(frames.finish())
@@ -172,22 +174,14 @@ class _SpeechConnection:
             await self._send(message)
         await self._client.close(self._closing.code, self._closing.reason)
 
-    async def _send_words(self, chunk: SpeechChunk) -> None:
-        for word in self._feeder.aligner.align(chunk.spans):
-            await self._send(self._output.word(word))
-
-    async def _send_frames(self, frames: list[Samples]) -> bool:
-        """Send frames; return False once ``max_frames`` were sent."""
+    async def _send_frames(self, frames: list[Samples]) -> None:
         if frames:
             now = time.perf_counter()
             self._metrics.frames_spoken(len(frames), now - self._since)
             self._since = now
         for frame in frames:
-            if self._max_frames is not None and self.frames >= self._max_frames:
-                return False
             self.frames += 1
             await self._send(self._output.frame(frame))
-        return True
 
     async def _send(self, message: bytes) -> None:
         if message:

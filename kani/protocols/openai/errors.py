@@ -12,22 +12,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-from kani.core.errors import (
-    Busy,
-    EngineLost,
-    EngineUnavailable,
-    InvalidRequest,
-    NameTaken,
-    RateLimited,
-    ServerStopping,
-    SpeechCancelled,
-    SpeechError,
-    StoreUnavailable,
-    TextTooLong,
-    TimedOut,
-    UnknownVoice,
-    UnsupportedLanguage,
-)
+from kani.core import errors
 from kani.protocols.shared.calls.bodies import WrongFields
 from kani.protocols.shared.errors import Handler, answering
 
@@ -99,11 +84,11 @@ def endpoint(handler: Handler, fields: Mapping[str, str] = _FIELD_NAMES) -> Hand
     fields: the API's names of the core's fields, where they differ.
     """
 
-    def refuse(error: ApiError | SpeechError) -> Response:
+    def refuse(error: ApiError | errors.SpeechError) -> Response:
         answer = error if isinstance(error, ApiError) else api_error(error, fields)
         return json_response({"error": answer.as_json()}, answer.status, answer.headers)
 
-    return answering(handler, refuse, ApiError, SpeechError)
+    return answering(handler, refuse, ApiError, errors.SpeechError)
 
 
 def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
@@ -111,43 +96,43 @@ def json_response(content: Any, status: int = 200, headers: Mapping[str, str] | 
     return Response(json.dumps(content), status, headers, "application/json")
 
 
-def api_error(error: SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> ApiError:
+def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAMES) -> ApiError:
     """Map an error of the core to the API's status, code and sentence; ``fields`` as for ``endpoint``."""
     match error:
-        case UnknownVoice():
+        case errors.UnknownVoice():
             message = f"voice: unknown voice {error.voice!r}; GET {VOICES_PATH} lists the voices"
             return ApiError(400, message, "voice", "voice_not_found")
-        case TextTooLong():
+        case errors.TextTooLong():
             field = fields.get("text", "text")
             message = f"{field}: too long (at most {error.limit} characters)"
             return ApiError(400, message, field, "string_above_max_length")
-        case UnsupportedLanguage():
+        case errors.UnsupportedLanguage():
             return _invalid(error, fields, "unsupported_language")
-        case NameTaken():
+        case errors.NameTaken():
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
         case WrongFields():
             return _invalid(error, fields, _FAULT_CODES[error.faults[0].kind])
-        case InvalidRequest():
+        case errors.InvalidRequest():
             return _invalid(error, fields, "invalid_value")
-        case RateLimited():
+        case errors.RateLimited():
             return ApiError(429, str(error))
-        case ServerStopping() | SpeechCancelled():
+        case errors.ServerStopping() | errors.SpeechCancelled():
             # A client that has cancelled it reads no answer.
-            return ApiError(503, str(ServerStopping()))
-        case Busy():
+            return ApiError(503, str(errors.ServerStopping()))
+        case errors.Busy():
             return ApiError(429, str(error), code="server_busy")
-        case EngineUnavailable() | StoreUnavailable():
+        case errors.EngineUnavailable() | errors.StoreUnavailable():
             # Only the operator can change that.
             return ApiError(503, str(error), retry=False)
-        case EngineLost():
+        case errors.EngineLost():
             return ApiError(503, str(error))
-        case TimedOut():
+        case errors.TimedOut():
             return ApiError(504, str(error), code="timeout")
     return ApiError(500, str(error), code="internal_error")
 
 
-def _invalid(error: InvalidRequest, fields: Mapping[str, str], code: str) -> ApiError:
+def _invalid(error: errors.InvalidRequest, fields: Mapping[str, str], code: str) -> ApiError:
     field = fields.get(error.field, error.field)
     return ApiError(400, f"{field}: {error.reason}", field, code)
 

@@ -17,7 +17,7 @@ from kani.protocols.shared.protocol import PathClass
 MODELS_PATH = "/v1/models"
 AUDIO_MODELS_PATH = "/v1/audio/models"
 
-ELEVENLABS_KEY = b"xi-api-key"
+_ELEVENLABS_KEY = b"xi-api-key"
 """Header that only a client of ElevenLabs sends: its list of models has the same path."""
 
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
@@ -56,18 +56,18 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
         return json_response({"object": "list", "models": [{"id": name, "name": name} for name in names]})
 
     return [
-        _OpenAIRoute(MODELS_PATH, endpoint(models), methods=["GET"]),
+        OpenAIRoute(MODELS_PATH, endpoint(models), methods=["GET"]),
         Route(f"{MODELS_PATH}/{{model:path}}", endpoint(model), methods=["GET"]),
         Route(AUDIO_MODELS_PATH, endpoint(audio_models), methods=["GET"]),
     ]
 
 
-class _OpenAIRoute(Route):
+class OpenAIRoute(Route):
     """A route that leaves clients of ElevenLabs to another on the same path."""
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Return no match for a request with ElevenLabs' header."""
-        if any(name == ELEVENLABS_KEY for name, _ in scope.get("headers", ())):
+        if any(name == _ELEVENLABS_KEY for name, _ in scope.get("headers", ())):
             return Match.NONE, {}
         return super().matches(scope)
 

@@ -63,9 +63,9 @@ class Client:
                 await self.send(last)
             await close(self.websocket, code, reason)
 
-    async def serve(self, *works: Coroutine[None, None, None], name: str) -> None:
-        """Run coroutines, as tasks of a name, until one ends or finds that the client has disconnected."""
-        await run_until_first(*works, name=name, ignore=WebSocketDisconnect)
+    async def serve(self, *works: Coroutine[None, None, None]) -> None:
+        """Run coroutines until one ends or finds that the client has disconnected."""
+        await run_until_first(*works, ignore=WebSocketDisconnect)
 
 
 def client_address(connection: HTTPConnection) -> str:

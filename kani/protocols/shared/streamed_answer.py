@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import IO
 
@@ -46,9 +46,7 @@ class StreamedAnswer(StreamingResponse):
         # reference cycle, with all that the answer held, until the next garbage collection.
         async with self._stack:
             try:
-                await run_until_first(
-                    self.stream_response(send), self.listen_for_disconnect(receive), name="streamed answer"
-                )
+                await run_until_first(self.stream_response(send), self.listen_for_disconnect(receive))
             except SpeechError:
                 break_off(scope)
 
@@ -65,16 +63,31 @@ async def file_blocks(file: IO[bytes]) -> ByteStream:
         yield block
 
 
-async def begin_stream(
-    request: Request, blocks: ByteStream, stack: AsyncExitStack, *, name: str
-) -> ByteStream:
-    """Return a stream of which the first block is there, so that an error before it still gets a status.
+async def begun_answer(
+    request: Request,
+    blocks: ByteStream,
+    stack: AsyncExitStack,
+    *,
+    headers: Callable[[], Mapping[str, str]] = dict,
+    media_type: str,
+) -> StreamedAnswer:
+    """Return an answer of which the first block is there, so that an error before it still gets a status.
 
-    stack: closes the stream; name: of the task. Raises ClientDisconnect, and what ``blocks`` raises.
+    stack: holds what the answer releases, and closes ``blocks``; headers: called once there is a block.
+    Raises ClientDisconnect, and what ``blocks`` raises.
     """
     blocks = await stack.enter_async_context(aclosing(blocks))
-    first = await cancel_on_disconnect(request, anext(blocks), name=name)
-    return _prepend(first, blocks)
+    first = await cancel_on_disconnect(request, anext(blocks))
+    content = _prepend(first, blocks)
+    return StreamedAnswer(content, headers=headers(), media_type=media_type, stack=stack.pop_all())
+
+
+def complete_answer(
+    data: bytes, stack: AsyncExitStack, *, headers: Mapping[str, str], media_type: str
+) -> StreamedAnswer:
+    """Return an answer that says its length; stack: holds what it releases once it is sent."""
+    headers = {**headers, "content-length": str(len(data))}
+    return StreamedAnswer(in_blocks(data), headers=headers, media_type=media_type, stack=stack.pop_all())
 
 
 async def _prepend(first: bytes, rest: ByteStream) -> ByteStream:

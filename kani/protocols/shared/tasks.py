@@ -11,14 +11,12 @@ from starlette.requests import ClientDisconnect, Request
 T = TypeVar("T")
 
 
-async def run_until_first(
-    *works: Coroutine[None, None, None], name: str, ignore: type[Exception] | None = None
-) -> None:
+async def run_until_first(*works: Coroutine[None, None, None], ignore: type[Exception] | None = None) -> None:
     """Run all coroutines until one ends, cancel the others, and return once every task has ended.
 
-    name: of the tasks. Raises the first of their errors that is not of type ``ignore``.
+    Raises the first of their errors that is not of type ``ignore``.
     """
-    tasks = [asyncio.create_task(work, name=name) for work in works]
+    tasks = [asyncio.create_task(work) for work in works]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -37,11 +35,10 @@ async def run_until_first(
             del error, errors, tasks
 
 
-async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None, T], *, name: str) -> T:
+async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None, T]) -> T:
     """Return the result of ``coroutine``, or cancel it when the client of ``request`` disconnects.
 
-    The body of ``request`` has to be read before. name: of the tasks. Raises ClientDisconnect, and whatever
-    ``coroutine`` raises.
+    The body of ``request`` has to be read before. Raises ClientDisconnect, and whatever ``coroutine`` raises.
     """
     results: list[T] = []
 
@@ -52,7 +49,7 @@ async def cancel_on_disconnect(request: Request, coroutine: Coroutine[None, None
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    await run_until_first(work(), wait_for_disconnect(), name=name)
+    await run_until_first(work(), wait_for_disconnect())
     if not results:
         raise ClientDisconnect
     return results[0]

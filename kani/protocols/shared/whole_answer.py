@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
@@ -56,6 +58,12 @@ class WholeAnswer:
         if self.max_s is not None and self.samples > self.max_s * chunk.sample_rate:
             limit = f"{self.max_s:g} s, {self._reservation.budget.alternative}"
             raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
+
+    async def collect(self, chunks: AsyncIterator[SpeechChunk]) -> bytes:
+        """Return the file of all chunks. Raises as ``add``, and what ``chunks`` raises."""
+        async for chunk in chunks:
+            await self.add(chunk)
+        return await asyncio.to_thread(self.finish)
 
     def finish(self) -> bytes:
         """Return the file, which is kept here no longer. Blocks: 10 ms for a minute of PCM."""

@@ -12,17 +12,8 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kani.core import errors
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
-from kani.core.errors import (
-    Busy,
-    EngineUnavailable,
-    InvalidRequest,
-    NameTaken,
-    Reason,
-    SpeechError,
-    StoreUnavailable,
-    UnknownVoice,
-)
 from kani.core.voices.store import MAX_NAME
 from kani.protocols.shared.calls.bodies import about
 from kani.protocols.shared.errors import Handler, RequestError, answering
@@ -115,26 +106,26 @@ async def recording_of(form: FormData, field: str) -> bytes:
 
 def too_large(field: str, more: str = "") -> RequestError:
     mebibytes = MAX_RECORDING_BYTES // 2**20
-    reason = Reason("too_large", {"mebibytes": mebibytes})
+    reason = errors.Reason("too_large", {"mebibytes": mebibytes})
     return RequestError(413, f"{field}: too large (at most {mebibytes} MiB{more})", field, reason)
 
 
 def endpoint(handler: Handler) -> Handler:
     """Wrap a handler, turning errors into this API's responses."""
-    return answering(handler, _refuse, RequestError, SpeechError, OSError)
+    return answering(handler, _refuse, RequestError, errors.SpeechError, OSError)
 
 
-def _refuse(error: RequestError | SpeechError | OSError) -> Response:
+def _refuse(error: RequestError | errors.SpeechError | OSError) -> Response:
     match error:
         case RequestError():
             return error.response()
-        case UnknownVoice():
+        case errors.UnknownVoice():
             return RequestError(404, str(error), "voice").response()
-        case NameTaken():
+        case errors.NameTaken():
             return RequestError(409, str(error), "name").response()
-        case InvalidRequest():
+        case errors.InvalidRequest():
             return RequestError(400, str(error), error.field, error.details).response()
-        case Busy() | StoreUnavailable() | EngineUnavailable():
+        case errors.Busy() | errors.StoreUnavailable() | errors.EngineUnavailable():
             return RequestError(503, str(error)).response()
         case OSError():
             log.error("the stored voices could not be read or written: %s", error)

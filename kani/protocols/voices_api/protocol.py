@@ -10,14 +10,14 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from starlette.datastructures import FormData, UploadFile
+from starlette.datastructures import FormData
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES, extension_of
+from kani.core.audio.pcm import MEDIA_TYPES, extension_of
 from kani.core.errors import StoreUnavailable, UnknownVoice
 from kani.core.service import SpeechService
 from kani.core.types import Voice
@@ -30,7 +30,7 @@ from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
 from kani.protocols.voices_api.calls import PATH, SPEECH_PATH, call_group
-from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, text_fields, too_large
+from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, recording_of, text_fields
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
 from kani.protocols.voices_api.openai_voices import describe_voice as openai_voice
 from kani.protocols.voices_api.preview import PreviewCache, find_voice, preview
@@ -38,7 +38,6 @@ from kani.protocols.voices_api.preview import PreviewCache, find_voice, preview
 PREVIEW_PATH = PATH + "/{voice}/preview"
 
 ORIGIN = "voices"
-RECORDING_FIELDS = ("audio", "consent_recording")
 _SOUND = ("pitch_hz", "pitch_range", "pace", "brightness_db")
 
 
@@ -155,7 +154,7 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
         "consent_recording": stored.has_consent_recording,
         "renamed_at": stored.renamed_at,
         "advice": list(stored.advice),
-        "advice_reasons": [_reason(sentence) for sentence in stored.advice],
+        "advice_reasons": [reason and reason.as_json() for reason in map(reason_of, stored.advice)],
         "engines": [
             {
                 "engine": status.engine,
@@ -171,29 +170,19 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
     }
 
 
-def _reason(sentence: str) -> dict[str, Any] | None:
-    reason = reason_of(sentence)
-    return None if reason is None else reason.as_json()
-
-
 async def _store(service: SpeechService, form: FormData) -> StoredVoice:
-    files = {field: form.get(field) for field in RECORDING_FIELDS}
-    for field, file in files.items():
-        if isinstance(file, UploadFile) and (file.size or 0) > MAX_RECORDING_BYTES:
-            raise too_large(field)
-    audio, spoken = files.values()
-    if not isinstance(audio, UploadFile):
-        raise RequestError(400, "audio: a file is needed", "audio")
-    if isinstance(spoken, str):
+    if isinstance(form.get("consent_recording"), str):
         raise RequestError(400, "consent_recording: must be a file", "consent_recording")
+    audio = await recording_of(form, "audio")
+    spoken = await recording_of(form, "consent_recording") if "consent_recording" in form else None
     fields = text_fields(form, needed=("name", "consent") if spoken is None else ("name",))
     return await service.cloning.add(
         NewVoice(
             fields["name"].strip(),
-            await audio.read(),
+            audio,
             origin=ORIGIN,
             consent=fields.get("consent", ""),
-            consent_recording=None if spoken is None else await spoken.read(),
+            consent_recording=spoken,
             language=fields.get("language") or None,
             description=fields.get("description", ""),
         )

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import time
 from collections import OrderedDict
+from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -13,15 +14,6 @@ from kani.core import request_ids
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.connection import Client
 from kani.protocols.voxcpm import messages
-from kani.protocols.voxcpm.messages import (
-    Cancel,
-    Failure,
-    Ping,
-    RejectedMessage,
-    TtsRequest,
-    complete,
-    validation_failure,
-)
 from kani.protocols.voxcpm.params import Params, read_params
 from kani.protocols.voxcpm.request import ConnectionContext, RequestRunner, SharedState
 
@@ -51,13 +43,13 @@ async def serve(websocket: WebSocket, shared: SharedState) -> None:
         await VoxCPMConnection(Client(websocket), shared).run()
 
 
+@dataclass(eq=False)
 class _Request:
-    def __init__(self, params: Params, size: int) -> None:
-        self.params = params
-        self.size = size  # bytes of its message
-        self.since = time.perf_counter()
-        self.cancelled = False
-        self.running: asyncio.Task[None] | None = None
+    params: Params
+    size: int  # bytes of its message
+    since: float = field(default_factory=time.perf_counter)
+    cancelled: bool = False
+    running: asyncio.Task[None] | None = None
 
     def cancel(self) -> None:
         """Cancel the request once; one that does not run yet checks ``cancelled`` when it starts."""
@@ -67,19 +59,19 @@ class _Request:
                 self.running.cancel()
 
 
+@dataclass(eq=False)
 class VoxCPMConnection:
     """One client. Every request gets one last message: ``complete`` or ``error``."""
 
-    def __init__(self, client: Client, shared: SharedState) -> None:
-        self._client = client
-        self._shared = shared
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._requests: dict[str, _Request] = {}
-        self._unanswered = 0
-        self._unanswered_bytes = 0
-        self._ended_ids: OrderedDict[bytes, None] = OrderedDict()
-        self._last_id: str | None = None
-        self._count = 0
+    _client: Client
+    _shared: SharedState
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _requests: dict[str, _Request] = field(default_factory=dict)
+    _unanswered: int = 0
+    _unanswered_bytes: int = 0
+    _ended_ids: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _last_id: str | None = None
+    _count: int = 0
 
     async def run(self) -> None:
         context = ConnectionContext(
@@ -104,15 +96,15 @@ class VoxCPMConnection:
             try:
                 if isinstance(raw, bytes):
                     sentence = "Binary messages from client are not supported"
-                    raise RejectedMessage(Failure("UNSUPPORTED_FORMAT", sentence))
+                    raise messages.RejectedMessage(messages.Failure("UNSUPPORTED_FORMAT", sentence))
                 match messages.read(raw):
-                    case Ping(timestamp):
+                    case messages.Ping(timestamp):
                         await self._client.send(messages.pong(timestamp))
-                    case Cancel(request_id):
+                    case messages.Cancel(request_id):
                         self._cancel(request_id)
-                    case TtsRequest() as request:
+                    case messages.TtsRequest() as request:
                         self._start(request, len(raw), group, context)
-            except RejectedMessage as error:
+            except messages.RejectedMessage as error:
                 failed_id = error.request_id if error.request_id is not None else self._last_id
                 await self._fail(failed_id, error.failure)
 
@@ -121,23 +113,25 @@ class VoxCPMConnection:
         if request_id in self._requests:
             self._requests[request_id].cancel()
         elif _digest(request_id) not in self._ended_ids:
-            raise RejectedMessage(Failure("REQUEST_NOT_FOUND", "Request not found"), request_id)
+            raise messages.RejectedMessage(
+                messages.Failure("REQUEST_NOT_FOUND", "Request not found"), request_id
+            )
 
     def _start(
-        self, request: TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
+        self, request: messages.TtsRequest, size: int, group: asyncio.TaskGroup, context: ConnectionContext
     ) -> None:
         """Start a request. Raises RejectedMessage."""
         request_id = request.request_id
         if request_id in self._requests:
-            failure = validation_failure({"request_id": "is that of a request under way"})
-            raise RejectedMessage(failure, request_id)
+            failure = messages.validation_failure({"request_id": "is that of a request under way"})
+            raise messages.RejectedMessage(failure, request_id)
         self._last_id = request_id
         self._remember(request_id)
         params = read_params(request.params, self._shared.max_text, request_id)
         if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
             sentence = f"too many requests on this connection (at most {limit}), please try again later"
-            raise RejectedMessage(Failure("QUEUE_FULL", sentence), request_id)
+            raise messages.RejectedMessage(messages.Failure("QUEUE_FULL", sentence), request_id)
         self._count += 1
         running = self._requests[request_id] = _Request(params, size)
         self._unanswered += 1
@@ -159,7 +153,8 @@ class VoxCPMConnection:
         async def finish(how: str, last: str) -> None:
             nonlocal status
             status = how
-            self._end(request_id)
+            del self._requests[request_id]
+            self._remember(request_id)
             await self._client.send(last)
 
         runner = RequestRunner(context, request_id, request.params, finish)
@@ -172,17 +167,13 @@ class VoxCPMConnection:
         except asyncio.CancelledError:
             if not request.cancelled or self._requests.get(request_id) is not request:
                 raise
-            await finish("cancelled", complete(request_id, {"cancelled": True}))
+            await finish("cancelled", messages.complete(request_id, {"cancelled": True}))
         finally:
             # A cycle: a cancelled task keeps its error, that its frames, and those this request.
             request.running = None
             self._unanswered -= 1
             self._unanswered_bytes -= request.size
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
-
-    def _end(self, request_id: str) -> None:
-        del self._requests[request_id]
-        self._remember(request_id)
 
     def _remember(self, request_id: str) -> None:
         digest = _digest(request_id)
@@ -191,7 +182,7 @@ class VoxCPMConnection:
         while len(self._ended_ids) > MAX_ENDED_IDS:
             self._ended_ids.popitem(last=False)
 
-    async def _fail(self, request_id: str | None, failure: Failure) -> None:
+    async def _fail(self, request_id: str | None, failure: messages.Failure) -> None:
         self._shared.metrics.error_sent(failure.code)
         await self._client.send(messages.error(request_id, failure))
 

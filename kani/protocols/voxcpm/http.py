@@ -14,17 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core import errors
 from kani.core.audio.pcm import wav
-from kani.core.errors import (
-    Busy,
-    EngineUnavailable,
-    InvalidRequest,
-    RateLimited,
-    SpeechCancelled,
-    SpeechError,
-    TimedOut,
-    UnknownVoice,
-)
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
@@ -91,11 +82,8 @@ def http_routes(
             stack.enter_context(file)
             media_type = voice.source.media_type
             return StreamedAnswer(file_blocks(file), headers=_CACHED, media_type=media_type, stack=stack)
-        wav_file = await cancel_on_disconnect(
-            request,
-            _speak(service, voice.source, voice.sample_text, client_address(request)),
-            name="voice sample",
-        )
+        speaking = _speak(service, voice.source, voice.sample_text, client_address(request))
+        wav_file = await cancel_on_disconnect(request, speaking)
         return Response(wav_file, media_type="audio/wav", headers=_CACHED)
 
     return [
@@ -109,20 +97,24 @@ def http_routes(
 
 def _endpoint(handler: Handler) -> Handler:
     """Wrap an endpoint, turning its errors into a status and a sentence."""
-    return answering(handler, lambda error: _error(_status(error), str(error)), BadMessage, SpeechError)
+
+    def refuse(error: BadMessage | errors.SpeechError) -> Response:
+        return _error(_status(error), str(error))
+
+    return answering(handler, refuse, BadMessage, errors.SpeechError)
 
 
-def _status(error: BadMessage | SpeechError) -> int:
+def _status(error: BadMessage | errors.SpeechError) -> int:
     match error:
-        case UnknownVoice():
+        case errors.UnknownVoice():
             return 404
-        case InvalidRequest() | BadMessage():
+        case errors.InvalidRequest() | BadMessage():
             return 400
-        case RateLimited():
+        case errors.RateLimited():
             return 429
-        case Busy() | EngineUnavailable() | SpeechCancelled():
+        case errors.Busy() | errors.EngineUnavailable() | errors.SpeechCancelled():
             return 503
-        case TimedOut():
+        case errors.TimedOut():
             return 504
     return 500
 

@@ -11,18 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kani.core.errors import (
-    Busy,
-    EngineUnavailable,
-    InvalidRequest,
-    RateLimited,
-    Reason,
-    SpeechCancelled,
-    SpeechError,
-    TextTooLong,
-    TimedOut,
-    UnknownVoice,
-)
+from kani.core import errors
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.json_input import TooManyValues, parse_object
 
@@ -43,7 +32,7 @@ class Failure:
     code: str
     message: str
     details: Mapping[str, Any] = field(default_factory=dict)
-    reasons: Mapping[str, Reason] = field(default_factory=dict)
+    reasons: Mapping[str, errors.Reason] = field(default_factory=dict)
     """Reasons by parameter, for clients that translate them; sent beside ``details`` where there are any."""
 
 
@@ -148,33 +137,35 @@ def _timestamp(parsed: Mapping[str, Any]) -> float:
 
 
 def validation_failure(
-    errors: Mapping[str, str], code: str = "INVALID_PARAMS", reasons: Mapping[str, Reason] | None = None
+    faults: Mapping[str, str],
+    code: str = "INVALID_PARAMS",
+    reasons: Mapping[str, errors.Reason] | None = None,
 ) -> Failure:
-    """Return the failure of invalid parameters; errors: the sentence by the parameter's name."""
-    listed = ", ".join(f"{name}: {sentence}" for name, sentence in errors.items())
-    return Failure(code, f"Validation failed: {listed}", {"errors": dict(errors)}, reasons or {})
+    """Return the failure of invalid parameters; faults: the sentence by the parameter's name."""
+    listed = ", ".join(f"{name}: {sentence}" for name, sentence in faults.items())
+    return Failure(code, f"Validation failed: {listed}", {"errors": dict(faults)}, reasons or {})
 
 
-def failure_for(error: SpeechError, recording_param: str = "reference") -> Failure:
+def failure_for(error: errors.SpeechError, recording_param: str = "reference") -> Failure:
     """Return the failure of an error of the core; recording_param: the parameter that named the recording."""
     match error:
-        case RateLimited():
+        case errors.RateLimited():
             return Failure("RATE_LIMITED", str(error), {"limit": error.limit, "window": "60s"})
-        case Busy():
+        case errors.Busy():
             return Failure("QUEUE_FULL", f"Request queue is full, please try again later ({error})")
-        case TimedOut():
+        case errors.TimedOut():
             return Failure("TIMEOUT", str(error), {"timeout": error.seconds})
-        case UnknownVoice():
+        case errors.UnknownVoice():
             return Failure("VOICE_NOT_FOUND", f"Voice '{error.voice}' not found", {"voice_id": error.voice})
-        case TextTooLong():
+        case errors.TextTooLong():
             return validation_failure({"text": f"too long (max {error.limit} characters)"}, "TEXT_TOO_LONG")
-        case InvalidRequest():
+        case errors.InvalidRequest():
             name = recording_param if error.field == "reference" else _FIELDS.get(error.field, error.field)
             reasons = {name: error.details} if error.details is not None else None
             return validation_failure({name: error.reason}, reasons=reasons)
-        case EngineUnavailable():
+        case errors.EngineUnavailable():
             return Failure("MODEL_NOT_LOADED", str(error))
-        case SpeechCancelled():
+        case errors.SpeechCancelled():
             return Failure("GENERATION_FAILED", "the server is stopping")
     return Failure("GENERATION_FAILED", str(error))
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import ssl
 from typing import TYPE_CHECKING
@@ -159,7 +158,7 @@ def _read_data(url: str, largest: int) -> bytes:
         if kind.rstrip().lower().endswith(";base64"):
             plain = b"".join(data.split()).rstrip(b"=")
             data = base64.b64decode(plain + b"=" * (-len(plain) % 4), validate=True)
-    except (UnicodeEncodeError, binascii.Error) as error:
+    except ValueError as error:
         raise _refused("is not a data: URL: its base64 cannot be read") from error
     if len(data) > largest:
         raise _refused(_too_large(largest))

@@ -159,7 +159,9 @@ class RequestRunner:
         session.finish()
         await self._progress("queued", 0.0, "Request queued")
         async for position in session.queue_positions():
-            await self._send_position(position)
+            await self._progress(
+                "queued", 0.0, f"Request queued, number {position} in line", position=position
+            )
         self.started = True
         metrics.request_started()
         await self._progress("processing", 0.0, "Processing request")
@@ -167,12 +169,8 @@ class RequestRunner:
         metrics.audio.observe(session.duration_s)
         return self._result(session)
 
-    async def _send_position(self, position: int) -> None:
-        message = f"Request queued, number {position} in line"
-        await self._context.send(progress(self._id, "queued", 0.0, message, position=position))
-
-    async def _progress(self, state: str, fraction: float, message: str) -> None:
-        await self._context.send(progress(self._id, state, fraction, message))
+    async def _progress(self, state: str, fraction: float, message: str, **more: int) -> None:
+        await self._context.send(progress(self._id, state, fraction, message, **more))
 
     async def _stream(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.1, "Generating audio...")

@@ -14,15 +14,6 @@ from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.protocol import UNREAD_S, ByteStream
 from kani.protocols.shared.tasks import run_until_first
 from kani.protocols.wyoming import events
-from kani.protocols.wyoming.events import (
-    AudioFormat,
-    Ping,
-    Synthesize,
-    SynthesizeChunk,
-    SynthesizeStart,
-    Transcribe,
-    VoiceChoice,
-)
 from kani.protocols.wyoming.framing import Event, EventReader
 from kani.protocols.wyoming.info import Description
 from kani.protocols.wyoming.recognition import Recognition, send_transcript
@@ -84,7 +75,7 @@ class Connection:
         self._speech: Speech | None = None
         self._memory = LanguageMemory()
         self._recognition: Recognition | None = None
-        self._transcribe = Transcribe()
+        self._transcribe = events.Transcribe()
         self._patience = asyncio.timeout(None)
         self._handlers: dict[str, Handler] = {
             "describe": self._describe,
@@ -103,7 +94,7 @@ class Connection:
         """Serve until the client closes the connection, or an error ends it."""
         try:
             async with self._patience:
-                await run_until_first(self._read(), self._answer(), name="wyoming")
+                await run_until_first(self._read(), self._answer())
         except (BadMessage, SpeechError) as error:
             await self._refuse(error)
         except TimeoutError:
@@ -193,13 +184,13 @@ class Connection:
         log.debug("described the server to %s", self._stream.client)
 
     async def _ping(self, event: Event) -> None:
-        await self._send(events.pong(events.read(event, Ping).text))
+        await self._send(events.pong(events.read(event, events.Ping).text))
 
     async def _synthesize(self, event: Event) -> None:
         # Within a stream a client repeats the whole text, for servers that know no streams.
         if self._speech is not None:
             return
-        request = events.read(event, Synthesize)
+        request = events.read(event, events.Synthesize)
         if await self._until_answered(event):
             ssml = True if request.text_format == "ssml" else None
             speech = self._open_speech(request.voice, streamed=False, ssml=ssml)
@@ -209,12 +200,12 @@ class Connection:
     async def _synthesize_start(self, event: Event) -> None:
         if self._speech is not None:
             raise BadMessage("synthesize-start: the text before it has not ended by synthesize-stop")
-        request = events.read(event, SynthesizeStart)
+        request = events.read(event, events.SynthesizeStart)
         if await self._until_answered(event):
             self._speech = self._open_speech(request.voice, streamed=True)
 
     async def _synthesize_chunk(self, event: Event) -> None:
-        self._started_speech(event).feed(events.read(event, SynthesizeChunk).text)
+        self._started_speech(event).feed(events.read(event, events.SynthesizeChunk).text)
 
     async def _synthesize_stop(self, event: Event) -> None:
         self._started_speech(event).finish()
@@ -225,14 +216,16 @@ class Connection:
             raise BadMessage(f"{event.type}: no synthesize-start came before it")
         return self._speech
 
-    def _open_speech(self, voice: VoiceChoice | None, *, streamed: bool, ssml: bool | None = None) -> Speech:
+    def _open_speech(
+        self, voice: events.VoiceChoice | None, *, streamed: bool, ssml: bool | None = None
+    ) -> Speech:
         session = open_speech(self._service, voice, self._stream.client, self._memory, ssml=ssml)
         speech = Speech(session, streamed=streamed)
         self._begin(speech)
         return speech
 
     async def _set_transcribe(self, event: Event) -> None:
-        self._transcribe = events.read(event, Transcribe)
+        self._transcribe = events.read(event, events.Transcribe)
         await self._audio_start(event)
 
     async def _audio_start(self, event: Event) -> None:
@@ -241,27 +234,20 @@ class Connection:
             self._recognition = None
 
     async def _audio_chunk(self, event: Event) -> None:
-        form = events.read(event, AudioFormat)
+        form = events.read(event, events.AudioFormat)
         if self._recognition is None:
             if not event.payload or not await self._until_answered(event):
                 return
-            self._recognition = self._open_recognition(form)
+            self._recognition = Recognition(
+                *(self._service, self._transcribe, self._stream.client, form),
+                end_of_speech=self._end_of_speech,
+            )
+            self._begin(self._recognition)
         await self._recognition.feed(event.payload, form)
-
-    def _open_recognition(self, form: AudioFormat) -> Recognition:
-        recognition = Recognition(
-            self._service,
-            self._transcribe,
-            self._stream.client,
-            form,
-            end_of_speech=self._end_of_speech,
-        )
-        self._begin(recognition)
-        return recognition
 
     async def _audio_stop(self, event: Event) -> None:
         recognition, self._recognition = self._recognition, None
-        request, self._transcribe = self._transcribe, Transcribe()
+        request, self._transcribe = self._transcribe, events.Transcribe()
         if recognition is not None:
             await recognition.finish()
         elif await self._until_answered(event):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
-from kani.core.types import Samples, SpeechChunk, SpeechRequest
+from kani.core.types import SpeechRequest
 from kani.protocols.shared.idle_flush import IdleFlush
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import VoiceChoice
@@ -108,8 +108,9 @@ class Speech:
                     if not rate:
                         rate = chunk.sample_rate
                         await send(events.audio_start(rate))
-                    for samples in _pieces(chunk):
-                        await send(events.audio_chunk(samples, rate))
+                    for start in range(0, len(chunk.samples), MAX_CHUNK_SAMPLES):
+                        piece = chunk.samples[start : start + MAX_CHUNK_SAMPLES]
+                        await send(events.audio_chunk(piece, rate))
                 if not rate:
                     await send(events.audio_start(SILENT_RATE))
                 await send(events.AUDIO_STOP)
@@ -123,8 +124,3 @@ class Speech:
 def may_go_on(text: str) -> bool:
     """Return True if the next letters may belong to the last word of ``text``."""
     return text[-1:].isalnum() and not is_unspaced(text[-1:])
-
-
-def _pieces(chunk: SpeechChunk) -> Iterator[Samples]:
-    for start in range(0, len(chunk.samples), MAX_CHUNK_SAMPLES):
-        yield chunk.samples[start : start + MAX_CHUNK_SAMPLES]

@@ -17,7 +17,7 @@ from kani.protocols.shared.protocol import ByteStream, ServeStream, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.input_turns import Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
-from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull
 from kani.server.traces.tracer import Tracer
 
 log = logging.getLogger("server")
@@ -66,7 +66,10 @@ class StreamService:
                     return
 
                 def hold(size: int) -> bool:
-                    return _hold(share, size)
+                    with suppress(UploadBudgetFull):
+                        share.resize(size)
+                        return True
+                    return False
 
                 stream = ByteStream(
                     reader,
@@ -127,13 +130,6 @@ class _Wait:
             self._tcp.expect(Awaited.MESSAGE if self._busy else Awaited.BODY)
         else:
             self._tcp.expect(Awaited.NOTHING if self._busy else Awaited.REQUEST)
-
-
-def _hold(share: UploadShare, size: int) -> bool:
-    with suppress(UploadBudgetFull):
-        share.resize(size)
-        return True
-    return False
 
 
 class StreamProtocol(asyncio.StreamReaderProtocol):

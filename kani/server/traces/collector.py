@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from kani.runtime.extras import install_command
 from kani.server.traces.tracer import Tracer
+
+if TYPE_CHECKING:
+    from kani.server.traces.otlp import OtlpTracer
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 TRACES_ENDPOINT = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -30,14 +34,21 @@ async def send_traces(environment: Mapping[str, str], version: str) -> AsyncIter
     version: of this server. A collector that cannot be used is a warning. The end waits ``FLUSH_SECONDS`` at
     most for spans to be sent.
     """
+    tracer = _tracer(environment, version)
+    try:
+        yield tracer
+    finally:
+        if tracer is not None:
+            await tracer.close(FLUSH_SECONDS)
+
+
+def _tracer(environment: Mapping[str, str], version: str) -> OtlpTracer | None:
     if not environment.get(ENDPOINT) or environment.get(EXPORTER, "otlp") == "none":
-        yield None
-        return
+        return None
     protocol = next((environment[name] for name in PROTOCOLS if environment.get(name)), "http/protobuf")
     if protocol != "http/protobuf":
         log.warning("no traces are sent: in OTLP only http/protobuf is supported, not %r", protocol)
-        yield None
-        return
+        return None
     try:
         from kani.server.traces.otlp import OtlpTracer
     except ModuleNotFoundError as error:
@@ -47,15 +58,9 @@ async def send_traces(environment: Mapping[str, str], version: str) -> AsyncIter
             error.name,
             install_command("traces", REQUIREMENTS),
         )
-        yield None
-        return
+        return None
     try:
-        tracer = OtlpTracer(version, environment.get(TRACES_ENDPOINT) or environment[ENDPOINT])
+        return OtlpTracer(version, environment.get(TRACES_ENDPOINT) or environment[ENDPOINT])
     except ValueError as error:
         log.warning("no traces are sent: a variable OTEL_… is invalid: %s", error)
-        yield None
-        return
-    try:
-        yield tracer
-    finally:
-        await tracer.close(FLUSH_SECONDS)
+        return None

@@ -33,7 +33,10 @@ class TracingMiddleware:
         if scope["type"] not in ("http", "websocket") or scope["path"] in self._untraced_paths:
             await self._app(scope, receive, send)
             return
-        method = "WebSocket" if scope["type"] == "websocket" else _known(scope["method"])
+        if scope["type"] == "websocket":
+            method = "WebSocket"
+        else:
+            method = scope["method"] if scope["method"] in METHODS else OTHER_METHOD
         span = self._tracer.connection(method, scope["headers"])
         span.set(
             {
@@ -60,10 +63,6 @@ class TracingMiddleware:
                 if (route := getattr(scope.get("route"), "path", None)) is not None:
                     span.rename(f"{method} {route}")
                     span.set({"http.route": route})
-
-
-def _known(method: str) -> str:
-    return method if method in METHODS else OTHER_METHOD
 
 
 class _Steps:

@@ -9,15 +9,9 @@ from typing import Annotated, Any, TypeVar
 from msgspec import Meta, Struct
 
 from kani.core.errors import InvalidRequest, TextTooLong
+from kani.protocols.elevenlabs import models
 from kani.protocols.elevenlabs.audio_tags import named_tags, without_tags
 from kani.protocols.elevenlabs.errors import InputsTooLong, Unprocessable
-from kani.protocols.elevenlabs.models import (
-    DEFAULT_DIALOGUE_MODEL,
-    DEFAULT_MODEL,
-    MODELS,
-    has_audio_tags,
-    validate_model,
-)
 from kani.protocols.elevenlabs.voice_settings import (
     FIELD,
     NORMALIZATION_CHOICES,
@@ -47,7 +41,7 @@ MAX_INPUTS = 1000
 MAX_VOICES = 10
 """Different voices of a dialogue, as in ElevenLabs' service."""
 
-Model = Annotated[str, one_of(MODELS, "Any of them speaks by this server's own voices.")]
+Model = Annotated[str, one_of(models.MODELS, "Any of them speaks by this server's own voices.")]
 Seed = Annotated[int, within(SEED_RANGE)]
 Kind = TypeVar("Kind", bound=Struct)
 
@@ -62,7 +56,7 @@ _TYPE_ERRORS = {
 
 
 class CommonFields(Struct, kw_only=True):
-    model_id: Model = DEFAULT_MODEL
+    model_id: Model = models.DEFAULT_MODEL
     language_code: Annotated[str | None, about("Tag of the text's language; detected by default.")] = None
     seed: Annotated[Seed | None, about("Seed of the sampling, for engines that sample.")] = None
     apply_text_normalization: Annotated[
@@ -110,7 +104,7 @@ class DialogueFields(CommonFields, kw_only=True):
             max_length=MAX_INPUTS,
         ),
     ]
-    model_id: Model = DEFAULT_DIALOGUE_MODEL
+    model_id: Model = models.DEFAULT_DIALOGUE_MODEL
     settings: DialogueSettings | None = None
     future_text: Annotated[str | None, UNUSED] = None
     audio_effects: Annotated[dict[str, Any] | None, UNUSED] = None
@@ -158,8 +152,8 @@ def parse_text(data: bytes, max_text: int, voice_id: str) -> SpeechBody:
         raise TextTooLong(max_text)
     if not text.strip():
         raise InvalidRequest("text", "is empty")
-    validate_model(fields.model_id)
-    tags = named_tags([text]) if has_audio_tags(fields.model_id) else []
+    models.validate_model(fields.model_id)
+    tags = named_tags([text]) if models.has_audio_tags(fields.model_id) else []
     line = Line(text, without_tags(text) if tags else text, voice_id)
     return _body(fields, (line,), requested(fields.voice_settings, FIELD), tags)
 
@@ -168,7 +162,7 @@ def parse_dialogue(data: bytes, max_text: int) -> SpeechBody:
     """Parse the body of a dialogue, as ``parse_text``; max_text: characters of all texts."""
     fields = read_body(data, DialogueFields)
     _check_inputs(fields.inputs, max_text)
-    validate_model(fields.model_id)
+    models.validate_model(fields.model_id)
     lines = tuple(Line(each.text, without_tags(each.text), each.voice_id) for each in fields.inputs)
     tags = named_tags(line.text for line in lines)
     return _body(fields, lines, requested(fields.settings, "settings"), tags)

@@ -119,31 +119,20 @@ def _four_calls(
     )
     alignments = {name: nullable(alignment) for name in ("alignment", "normalized_alignment")}
     timed = fields("", None, audio_base64=text(), **alignments, **timed_fields)
-    whole_audio = audio_answer("The audio.", *_content_types(FORMATS), headers=_HEADERS)
-    streamed_audio = audio_answer(
-        "The audio, sent while it is synthesized.", *_content_types(STREAMABLE_FORMATS), headers=_HEADERS
+    whole_answers = (
+        audio_answer("The audio.", *_content_types(FORMATS), headers=_HEADERS),
+        Answer("The audio and its times.", {"application/json": timed}, _HEADERS),
     )
-    lines = Answer("A line of JSON for each block of audio.", {"application/x-ndjson": text()}, _HEADERS)
-    rows = (
-        ("", f"Speak {what}", FORMATS, whole_audio),
-        (
-            "/with-timestamps",
-            f"Speak {what}, with the times of its characters",
-            FORMATS,
-            Answer("The audio and its times.", {"application/json": timed}, _HEADERS),
-        ),
-        ("/stream", f"Speak {what} while it is synthesized", STREAMABLE_FORMATS, streamed_audio),
-        (
-            "/stream/with-timestamps",
-            f"Speak {what} while it is synthesized, with the times of its characters",
-            STREAMABLE_FORMATS,
-            lines,
-        ),
+    about = "The audio, sent while it is synthesized."
+    streamed_answers = (
+        audio_answer(about, *_content_types(STREAMABLE_FORMATS), headers=_HEADERS),
+        Answer("A line of JSON for each block of audio.", {"application/x-ndjson": text()}, _HEADERS),
     )
+    ends = (("", ""), ("/with-timestamps", ", with the times of its characters"))
     return [
         Call(
-            f"POST {path}{end}",
-            summary,
+            f"POST {path}{stream}{end}",
+            f"Speak {what}{while_made}{with_times}",
             answer,
             parameters=(
                 *parameters,
@@ -152,7 +141,11 @@ def _four_calls(
             body=body,
             errors=_SPEECH_ERRORS,
         )
-        for end, summary, formats, answer in rows
+        for stream, while_made, formats, answers in (
+            ("", "", FORMATS, whole_answers),
+            ("/stream", " while it is synthesized", STREAMABLE_FORMATS, streamed_answers),
+        )
+        for (end, with_times), answer in zip(ends, answers, strict=True)
     ]
 
 

@@ -188,14 +188,12 @@ def describe_voice(voice: Voice, base_url: str, stored: StoredVoice | None = Non
         "is_owner": stored is not None,
         "is_legacy": False,
     }
-    return described if stored is None else described | _stored_fields(stored)
-
-
-def _stored_fields(voice: StoredVoice) -> dict[str, Any]:
-    return {
-        "description": voice.description,
-        "created_at_unix": int(datetime.fromisoformat(voice.consent_at).timestamp()),
-        "recording_quality_reason": " ".join(voice.advice) or None,
+    if stored is None:
+        return described
+    return described | {
+        "description": stored.description,
+        "created_at_unix": int(datetime.fromisoformat(stored.consent_at).timestamp()),
+        "recording_quality_reason": " ".join(stored.advice) or None,
     }
 
 
@@ -220,23 +218,19 @@ def describe_voice_id(
     voice = service.catalogue.entry(stored)
     described = describe_voice(voice, base_url, stored) | {"voice_id": voice_id}
     described["labels"] |= _cloning_labels(service.cloning.statuses(stored), voice)
-    recording = service.store.recording(stored)
-    return described | {"samples": [_describe_sample(stored, MEDIA_TYPES[extension_of(recording)])]}
+    sample = {
+        "sample_id": sample_id(stored),
+        "file_name": stored.name,
+        "mime_type": MEDIA_TYPES[extension_of(service.store.recording(stored))],
+        "size_bytes": stored.size,
+        "hash": stored.sha256,
+        "duration_secs": stored.duration_s,
+    }
+    return described | {"samples": [sample]}
 
 
 def sample_id(voice: StoredVoice) -> str:
     return voice.sha256[:20]
-
-
-def _describe_sample(voice: StoredVoice, media_type: str) -> dict[str, Any]:
-    return {
-        "sample_id": sample_id(voice),
-        "file_name": voice.name,
-        "mime_type": media_type,
-        "size_bytes": voice.size,
-        "hash": voice.sha256,
-        "duration_secs": voice.duration_s,
-    }
 
 
 def _cloning_labels(statuses: list[CloningStatus], voice: Voice) -> dict[str, str]:

@@ -35,12 +35,11 @@ from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
+from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begun_answer, in_blocks
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 PROTOCOL = "elevenlabs"
-TASK_NAME = "elevenlabs request"
 TEXT_PATH = "/v1/text-to-speech/{voice_id}"
 DIALOGUE_PATH = "/v1/text-to-dialogue"
 
@@ -146,8 +145,7 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         async with AsyncExitStack() as stack:
             memory = stack.enter_context(budget.reservation())
             async with await _open_speech(service, settings, request, streamed=False) as speech:
-                encoding = _encode_whole(speech, memory)
-                data, spoken = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
+                data, spoken = await cancel_on_disconnect(request, _encode_whole(speech, memory))
                 headers = speech.headers
             length, blocks, media_type = len(data), in_blocks(data), speech.audio_format.content_type
             if timed:
@@ -162,12 +160,12 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
         async with AsyncExitStack() as stack:
             speech = await _open_speech(service, settings, request, streamed=True)
             await stack.enter_async_context(speech)
-            blocks = _encode(speech, timed=timed)
-            return StreamedAnswer(
-                await begin_stream(request, blocks, stack, name=TASK_NAME),
-                headers=speech.headers,
+            return await begun_answer(
+                request,
+                _encode(speech, timed=timed),
+                stack,
+                headers=lambda: speech.headers,
                 media_type="application/x-ndjson" if timed else speech.audio_format.content_type,
-                stack=stack.pop_all(),
             )
 
     calls: list[tuple[str, Callable[..., Awaitable[Response]]]] = [

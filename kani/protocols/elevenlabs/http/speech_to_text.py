@@ -24,7 +24,7 @@ from kani.core.subtitles import segment_cues, srt
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
 from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
-from kani.protocols.elevenlabs.http.speech import PROTOCOL, TASK_NAME
+from kani.protocols.elevenlabs.http.speech import PROTOCOL
 from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
@@ -172,7 +172,7 @@ def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
                 aclosing(session.segments(form.file, MAX_RECORDING_S, pcm=form.pcm))
             )
             collected = Transcript.of(session, segments, form.options.language, form.speakers)
-            transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
+            transcript = await cancel_on_disconnect(request, collected)
         return json_response(describe_transcript(transcript, form), unused=form.unused)
 
     return [Route(PATH, endpoint(convert), methods=["POST"])]
@@ -210,16 +210,12 @@ def _items(transcript: Transcript, granularity: str) -> list[dict[str, Any]]:
             found = max(segment.text.find(word.text, at), at)
             # The space before the first word divides nothing.
             if items and found > at:
-                items.append(
-                    _space(segment.text[at:found], _times(end_s, word.start_s, granularity), speaker)
-                )
+                times = _times(end_s, word.start_s, granularity)
+                space = {"text": segment.text[at:found], **times, "type": "spacing"}
+                items.append(space | {"speaker_id": speaker, "logprob": 0.0})
             items.append(_word(word, granularity, speaker))
             at, end_s = found + len(word.text), word.end_s
     return items
-
-
-def _space(text: str, times: dict[str, float | None], speaker: str | None) -> dict[str, Any]:
-    return {"text": text, **times, "type": "spacing", "speaker_id": speaker, "logprob": 0.0}
 
 
 def _word(word: TranscribedWord, granularity: str, speaker: str | None) -> dict[str, Any]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,27 +12,28 @@ import numpy as np
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio import pcm
 from kani.core.audio.decoding import RECORDING_POOL, run_in_pool
-from kani.core.audio.pcm import (
-    MAX_RECORDING_BYTES,
-    MAX_RECORDING_S,
-    MEDIA_TYPES,
-    decode_recording,
-    extension_of,
-    wav,
-)
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.core.voices.store import NewVoice, StoredVoice
-from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
+from kani.protocols.elevenlabs.errors import (
+    FieldTooLarge,
+    Unprocessable,
+    endpoint,
+    json_response,
+    refusal_body,
+)
 from kani.protocols.elevenlabs.http.body import field_error, missing_field
 from kani.protocols.elevenlabs.http.lists import sample_id
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
+from kani.protocols.shared.errors import answering
+from kani.protocols.shared.protocol import Refusal
 from kani.text import foreign, languages
 
 log = logging.getLogger(__name__)
@@ -109,9 +109,9 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
         index = next(index for index, file in enumerate(given) if isinstance(file, str))
         message = "Value error, Expected UploadFile, received: <class 'str'>"
         raise Unprocessable(field_error("value_error", ["body", "files", index], message, None))
-    if sum(file.size or 0 for file in uploads) > MAX_RECORDING_BYTES:
+    if sum(file.size or 0 for file in uploads) > pcm.MAX_RECORDING_BYTES:
         raise FieldTooLarge(
-            "files", f"too large (at most {MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
+            "files", f"too large (at most {pcm.MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
         )
     return tuple([await file.read() for file in uploads])
 
@@ -157,12 +157,12 @@ def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
     """
     if len(files) == 1:
         return files[0], True
-    max_samples = round(MAX_RECORDING_S * JOINED_RATE)
+    max_samples = round(pcm.MAX_RECORDING_S * JOINED_RATE)
     parts: list[Samples] = []
     count = 0
     for index, file in enumerate(files):
         try:
-            part = decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
+            part = pcm.decode_recording(file, truncate=True, sample_rate=JOINED_RATE)
         except InvalidRequest as error:
             raise InvalidRequest("files", f"number {index + 1} {error.reason}") from error
         parts.append(part.samples)
@@ -170,7 +170,7 @@ def join_recordings(files: Sequence[bytes]) -> tuple[bytes, bool]:
         if count >= max_samples:
             break
     complete = len(parts) == len(files) and count <= max_samples
-    return wav(np.concatenate(parts)[:max_samples], JOINED_RATE), complete
+    return pcm.wav(np.concatenate(parts)[:max_samples], JOINED_RATE), complete
 
 
 def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
@@ -193,17 +193,16 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         if not form.consent:
             raise InvalidRequest("consent", NO_CONSENT)
         recording, complete = await run_in_pool(RECORDING_POOL, join_recordings, form.files)
-        with _report_disk_errors():
-            voice = await service.cloning.add(
-                NewVoice(
-                    form.name,
-                    recording,
-                    origin=ORIGIN,
-                    consent=form.consent,
-                    language=form.language,
-                    description=form.description or "",
-                )
+        voice = await service.cloning.add(
+            NewVoice(
+                form.name,
+                recording,
+                origin=ORIGIN,
+                consent=form.consent,
+                language=form.language,
+                description=form.description or "",
             )
+        )
         answer = {"voice_id": voice.id, "requires_verification": False, "advice": list(voice.advice)}
         return json_response(answer, unused=[*form.unused, *([] if complete else ["files"])])
 
@@ -211,14 +210,12 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
         form = await read_voice_form(request, files_needed=False)
         voice = await find_voice(request)
         _check_edit(form, voice)
-        with _report_disk_errors():
-            voice = await service.cloning.rename(voice.name, form.name)
+        voice = await service.cloning.rename(voice.name, form.name)
         return json_response({"status": "ok", "voice_id": voice.id}, unused=form.unused)
 
     async def delete(request: Request) -> Response:
         voice = await find_voice(request)
-        with _report_disk_errors():
-            await service.cloning.delete(voice.name)
+        await service.cloning.delete(voice.name)
         return json_response({"status": "ok"})
 
     async def play_sample(request: Request) -> Response:
@@ -229,16 +226,16 @@ def voice_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[B
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}",
             "x-content-type-options": "nosniff",
         }
-        return Response(recording, media_type=MEDIA_TYPES[extension_of(recording)], headers=headers)
+        return Response(recording, media_type=pcm.MEDIA_TYPES[pcm.extension_of(recording)], headers=headers)
 
     async def delete_sample(request: Request) -> Response:
         await find_sample(request)
         raise InvalidRequest("sample_id", ONE_RECORDING)
 
     calls = [
-        ("POST", "/v1/voices/add", add),
-        ("DELETE", "/v1/voices/{voice_id}", delete),
-        ("POST", "/v1/voices/{voice_id}/edit", edit),
+        ("POST", "/v1/voices/add", answering(add, _not_written, OSError)),
+        ("DELETE", "/v1/voices/{voice_id}", answering(delete, _not_written, OSError)),
+        ("POST", "/v1/voices/{voice_id}/edit", answering(edit, _not_written, OSError)),
         ("GET", "/v1/voices/{voice_id}/samples/{sample_id}/audio", play_sample),
         ("DELETE", "/v1/voices/{voice_id}/samples/{sample_id}", delete_sample),
     ]
@@ -255,11 +252,6 @@ def _check_edit(form: VoiceForm, voice: StoredVoice) -> None:
         raise InvalidRequest("labels.language", "cannot be changed: it belongs to the recording")
 
 
-@contextmanager
-def _report_disk_errors() -> Iterator[None]:
-    """Turn OSError into HTTPException (507)."""
-    try:
-        yield
-    except OSError as error:
-        log.error("writing a stored voice failed: %s", error)
-        raise HTTPException(507, "the voice could not be written on this server") from error
+def _not_written(error: OSError) -> Response:
+    log.error("writing a stored voice failed: %s", error)
+    return JSONResponse(refusal_body(Refusal(507, "the voice could not be written on this server")), 507)

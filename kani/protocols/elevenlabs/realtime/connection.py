@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import dataclass, field
 
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -38,32 +39,26 @@ MAX_WAITING = 8
 LONGEST_SEGMENT_S = 90.0
 """Seconds of audio after which a segment is committed without being asked for."""
 
-Send = Callable[[str], Awaitable[None]]
 
-
+@dataclass(eq=False)
 class Recognition:
     """One recognition. Where the server commits at pauses, it has all segments of a connection."""
 
-    def __init__(
-        self, session: RecognitionSession | None, start_s: float, config: SessionConfig, send: Send
-    ) -> None:
-        """session: None without any audio; start_s: place of its audio in that of the connection (seconds).
+    _session: RecognitionSession | None  # None without any audio
+    _start_s: float  # place of its audio in that of the connection
+    _config: SessionConfig
+    _send: Callable[[str], Awaitable[None]]
+    _voiced_s: float = 0.0  # of the segment so far
+    _words: list[RecognizedWord] = field(default_factory=list)  # of the segment so far
+    _steps: int = 0  # of the segment so far
+    _begun: bool = True  # False from a commit until speech goes on
+    committed: bool = False  # True once the client has committed: there is no more audio
 
-        send: sends a message.
-        """
-        self._session = session
-        self._start_s = start_s
-        self._config = config
-        self._send = send
-        self._turns = TurnMachine(config.input_format.sample_rate)
-        self._voiced_s = 0.0  # of the segment so far
-        self._words: list[RecognizedWord] = []  # of the segment so far
-        self._steps = 0  # of the segment so far
-        self._begun = True  # False from a commit until speech goes on
-        self.committed = False  # True once the client has committed: there is no more audio
-        if session is not None and not config.include_timestamps:
+    def __post_init__(self) -> None:
+        self._turns = TurnMachine(self._config.input_format.sample_rate)
+        if self._session is not None and not self._config.include_timestamps:
             # The words of a segment that is heard as a whole would have no times.
-            session.hear_turns_again()
+            self._session.hear_turns_again()
 
     async def feed(self, samples: Samples) -> None:
         """Recognise audio; waits while too much is not recognised yet."""
@@ -131,23 +126,23 @@ class Recognition:
             await self._send(messages.committed_with_timestamps(text, language, timed, self._start_s))
 
 
+@dataclass(eq=False)
 class RealtimeConnection:
     """One client; call ``run`` after the handshake."""
 
-    def __init__(self, client: Client, service: SpeechService, config: SessionConfig) -> None:
-        self._client = client
-        self._service = service
-        self._config = config
-        self._previous_text = ""
-        self._audio_s = 0.0  # so far
-        self._current: Recognition | None = None  # takes the audio that comes
-        self._waiting: asyncio.Queue[Recognition] = asyncio.Queue()
+    _client: Client
+    _service: SpeechService
+    _config: SessionConfig
+    _previous_text: str = ""
+    _audio_s: float = 0.0  # so far
+    _current: Recognition | None = None  # takes the audio that comes
+    _waiting: asyncio.Queue[Recognition] = field(default_factory=asyncio.Queue)
 
     async def run(self) -> None:
         """Serve until the client disconnects, or an error ends the session."""
         try:
             await self._client.send(messages.session_started(request_ids.current(), self._config))
-            await self._client.serve(self._read(), self._transcribe(), name="elevenlabs listening")
+            await self._client.serve(self._read(), self._transcribe())
         except WebSocketDisconnect:
             pass
         except (BadMessage, SpeechError) as error:

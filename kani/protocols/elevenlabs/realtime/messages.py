@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import json
 import math
 from collections.abc import Sequence
@@ -15,18 +14,9 @@ from typing import Any, Literal, NamedTuple
 
 from msgspec import Struct
 
+from kani.core import errors
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16
-from kani.core.errors import (
-    Busy,
-    EngineFailed,
-    EngineUnavailable,
-    InvalidRequest,
-    RateLimited,
-    ServerStopping,
-    SpeechCancelled,
-    SpeechError,
-)
 from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
@@ -109,7 +99,7 @@ def _samples(given: str, audio_format: AudioFormat) -> Samples:
         raise Refused("chunk_size_exceeded", reason)
     try:
         data = base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise BadMessage("audio_base_64: is not base64") from error
     if audio_format.codec == "ulaw":
         return decode_g711(data, "ulaw")
@@ -158,21 +148,21 @@ def _item(text: str, kind: str, start_s: float, end_s: float) -> dict[str, Any]:
     return {"text": text, "start": start, "end": end, "type": kind, "speaker_id": None}
 
 
-def fault_of(error: BadMessage | SpeechError) -> Fault:
+def fault_of(error: BadMessage | errors.SpeechError) -> Fault:
     match error:
         case Refused():
             return Fault(error.message_type, str(error), error.code)
         case BadMessage():
             return Fault("input_error", str(error), POLICY_VIOLATION)
-        case ServerStopping() | SpeechCancelled():
-            return Fault("error", str(ServerStopping()), GOING_AWAY)
-        case RateLimited():
+        case errors.ServerStopping() | errors.SpeechCancelled():
+            return Fault("error", str(errors.ServerStopping()), GOING_AWAY)
+        case errors.RateLimited():
             return Fault("rate_limited", str(error), TRY_LATER)
-        case Busy():
+        case errors.Busy():
             return Fault("resource_exhausted", str(error), TRY_LATER)
-        case EngineFailed() | EngineUnavailable():
+        case errors.EngineFailed() | errors.EngineUnavailable():
             return Fault("transcriber_error", str(error), INTERNAL_ERROR)
-        case InvalidRequest():
+        case errors.InvalidRequest():
             name = "language_code" if error.field == "language" else error.field
             return Fault("invalid_request", f"{name}: {error.reason}", POLICY_VIOLATION)
     return Fault("error", str(error), INTERNAL_ERROR)

@@ -50,7 +50,7 @@ def routes(
             works += [_forward_broadcast(subscriber, client, turn), _wait_for_overflow(subscriber)]
         state.clients += 1
         try:
-            await client.serve(*works, name="relay")
+            await client.serve(*works)
         finally:
             state.clients -= 1
 

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kani.core import request_ids
 from kani.protocols.elevenlabs.relay.utterance import Utterance
@@ -38,17 +38,17 @@ class RelayState:
         }
 
 
+@dataclass(eq=False)
 class UtteranceQueue:
-    """A queue of utterances. turn: lock of a client that several queues send to, held during an utterance."""
+    """A queue of utterances."""
 
-    def __init__(self, state: RelayState, turn: asyncio.Lock) -> None:
-        self._state = state
-        self._turn = turn
-        self._queued: deque[Utterance] = deque()
-        self._added = asyncio.Event()
-        self._current: Utterance | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._count = 0
+    _state: RelayState
+    _turn: asyncio.Lock  # of a client that several queues send to, held during an utterance
+    _queued: deque[Utterance] = field(default_factory=deque)
+    _added: asyncio.Event = field(default_factory=asyncio.Event)
+    _current: Utterance | None = None
+    _task: asyncio.Task[None] | None = None
+    _count: int = 0
 
     def add(self, utterance: Utterance) -> None:
         """Queue an utterance. Raises BadMessage if the queue is full."""
@@ -97,16 +97,16 @@ class UtteranceQueue:
             raise error
 
 
+@dataclass(eq=False)
 class Subscriber:
-    """A client's queue of messages. consumed: an event that is set whenever it takes a message."""
+    """A client's queue of messages."""
 
-    def __init__(self, consumed: asyncio.Event) -> None:
-        self._messages: deque[tuple[str, bool]] = deque()
-        self._consumed = consumed
-        self._readable = asyncio.Event()
-        self.queued_bytes = 0  # bytes of the messages in the queue
-        self.overflowed = asyncio.Event()
-        """Set once the queue has exceeded its limit; it takes no more messages then."""
+    _consumed: asyncio.Event  # set whenever it takes a message
+    _messages: deque[tuple[str, bool]] = field(default_factory=deque)
+    _readable: asyncio.Event = field(default_factory=asyncio.Event)
+    queued_bytes: int = 0  # bytes of the messages in the queue
+    overflowed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once the queue has exceeded its limit; it takes no more messages then."""
 
     def push(self, message: str, last: bool) -> None:
         """Queue a message. last: whether it ends its utterance."""

@@ -21,16 +21,6 @@ from kani.protocols.elevenlabs.voice_ids import resolve_voice
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
 from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.messages import (
-    ClientMessage,
-    ErrorMessage,
-    MessageWriter,
-    ProtocolError,
-    error_message,
-    input_timeout,
-    invalid_message,
-    strip_bearer,
-)
 from kani.protocols.elevenlabs.websocket.query import Query
 from kani.protocols.elevenlabs.websocket.timed_audio import AlignmentClock, TimedEncoder
 from kani.protocols.shared.connection import Client
@@ -55,7 +45,7 @@ class BaseConnection:
     _query: Query
     _voice: str | None = None
     _voice_resolved: bool = False
-    _error: ErrorMessage | None = None
+    _error: messages.ErrorMessage | None = None
     _input_ended: asyncio.Event = field(default_factory=asyncio.Event)
     _priorities: SessionPriorities = field(default_factory=SessionPriorities)
     _memory: LanguageMemory = field(default_factory=LanguageMemory)
@@ -96,18 +86,18 @@ class BaseConnection:
                 async with asyncio.timeout(None if self._input_ended.is_set() else timeout_s):
                     text = await self._client.receive()
             except TimeoutError:
-                self._end_input(messages.INVALID_KEY if self._is_key else input_timeout(timeout_s))
+                self._end_input(messages.INVALID_KEY if self._is_key else messages.input_timeout(timeout_s))
                 continue
             if text is None:
                 return
             try:
                 await self._handle_text(text)
             except BadMessage as error:
-                self._end_input(invalid_message(str(error)))
-            except ProtocolError as error:
+                self._end_input(messages.invalid_message(str(error)))
+            except messages.ProtocolError as error:
                 self._end_input(error.error_message)
             except SpeechError as error:
-                self._end_input(error_message(error, self._voice_id))
+                self._end_input(messages.error_message(error, self._voice_id))
             timeout_s = self._query.inactivity_timeout_s
 
     def _sent_credentials(self) -> bool:
@@ -125,7 +115,7 @@ class BaseConnection:
             raise BadMessage("binary messages are not supported")
         message = self._parse(raw)
         if self._is_key is not None:
-            if message.key is None or not self._is_key(strip_bearer(message.key)):
+            if message.key is None or not self._is_key(messages.strip_bearer(message.key)):
                 self._end_input(messages.INVALID_KEY)
                 return
             self._is_key = None
@@ -135,7 +125,7 @@ class BaseConnection:
                 self._voice = self._find_voice(self._voice_id)
         await self._handle_message(message)
 
-    def _parse(self, raw: str) -> ClientMessage:
+    def _parse(self, raw: str) -> messages.ClientMessage:
         """Parse a message. Raises BadMessage and InvalidRequest."""
         return messages.parse_message(raw)
 
@@ -143,7 +133,7 @@ class BaseConnection:
         """Find this server's voice; None is the default voice of the text's language. Raises UnknownVoice."""
         return resolve_voice(self._service, voice_id, self._settings, self._query.language)
 
-    async def _handle_message(self, message: ClientMessage) -> None:
+    async def _handle_message(self, message: messages.ClientMessage) -> None:
         """Handle one message of an authenticated client. Raises BadMessage, ProtocolError, SpeechError."""
         raise NotImplementedError
 
@@ -180,7 +170,7 @@ class BaseConnection:
         )
 
     def _start_sending(
-        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None = None
+        self, context: Context, writer: messages.MessageWriter, predecessor: asyncio.Task[None] | None = None
     ) -> asyncio.Task[None]:
         """Start a task that sends the audio of ``context``, after ``predecessor`` has ended."""
         sending = self._send_context(context, writer, predecessor)
@@ -189,7 +179,7 @@ class BaseConnection:
         return task
 
     async def _send_context(
-        self, context: Context, writer: MessageWriter, predecessor: asyncio.Task[None] | None
+        self, context: Context, writer: messages.MessageWriter, predecessor: asyncio.Task[None] | None
     ) -> None:
         if predecessor is not None:
             await asyncio.wait([predecessor])
@@ -213,10 +203,10 @@ class BaseConnection:
             # would keep the task: a cycle with all that the context holds, until garbage is collected.
             del self._contexts[cast("asyncio.Task[None]", asyncio.current_task())]
 
-    async def _fail_context(self, writer: MessageWriter, error: SpeechError) -> None:
-        self._end_input(error_message(error, self._voice_id))
+    async def _fail_context(self, writer: messages.MessageWriter, error: SpeechError) -> None:
+        self._end_input(messages.error_message(error, self._voice_id))
 
-    def _end_input(self, error: ErrorMessage | None = None) -> None:
+    def _end_input(self, error: messages.ErrorMessage | None = None) -> None:
         """Ignore further messages; the connection closes once all is spoken, by its first error if any."""
         if self._error is None:
             self._error = error
@@ -233,7 +223,7 @@ class BaseConnection:
         if self._error is None:
             await self._client.close()
         else:
-            await self._sender.send(MessageWriter().error(self._error))
+            await self._sender.send(messages.MessageWriter().error(self._error))
             await self._client.close(self._error.code, self._error.message)
 
 

@@ -15,18 +15,8 @@ from typing_extensions import override
 from kani.core.errors import InvalidRequest
 from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, parse_settings
-from kani.protocols.elevenlabs.websocket.messages import (
-    Alignment,
-    Alignments,
-    ClientMessage,
-    ErrorMessage,
-    MessageWriter,
-    context_id_of,
-    dumps,
-    flag,
-    key_of,
-    object_of,
-)
+from kani.protocols.elevenlabs.websocket import messages
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter
 from kani.protocols.shared.errors import BadMessage
 
 
@@ -48,15 +38,14 @@ def parse_dialogue_message(message: str) -> DialogueMessage:
 
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
-    fields = object_of(message)
-    settings = fields.get("voice_settings")
+    fields = messages.object_of(message)
     return DialogueMessage(
-        flush=flag(fields, "flush"),
-        context_id=context_id_of(fields),
-        close_context=flag(fields, "close_context"),
-        close_socket=flag(fields, "close_socket"),
-        voice_settings=parse_settings(settings, DialogueSettings) if settings is not None else None,
-        key=key_of(fields),
+        flush=messages.flag(fields, "flush"),
+        context_id=messages.context_id_of(fields),
+        close_context=messages.flag(fields, "close_context"),
+        close_socket=messages.flag(fields, "close_socket"),
+        voice_settings=parse_settings(fields.get("voice_settings"), DialogueSettings),
+        key=messages.key_of(fields),
         inputs=tuple(_input(index, each) for index, each in enumerate(_list(fields, "inputs", MAX_INPUTS))),
         voices=tuple(
             _string(f"voices[{index}]", each)
@@ -80,7 +69,7 @@ def _input(index: int, value: Any) -> TurnText:
     if not isinstance(value, dict):
         raise BadMessage(f"inputs[{index}]: must be an object")
     text, voice_id = (_string(f"inputs[{index}].{name}", value.get(name)) for name in ("text", "voice_id"))
-    return TurnText(text, voice_id, flag(value, "new_turn"))
+    return TurnText(text, voice_id, messages.flag(value, "new_turn"))
 
 
 def _string(path: str, value: Any) -> str:
@@ -106,28 +95,30 @@ class DialogueWriter(MessageWriter):
     turn: Turn = field(default_factory=Turn)
 
     @override
-    def audio(self, data: bytes, alignments: Alignments) -> str:
+    def audio(self, data: bytes, alignments: messages.Alignments) -> str:
         fields: dict[str, Any] = {"audio": base64.b64encode(data).decode("ascii")}
         if self.timed:
             fields["alignment"] = _alignment_json(alignments.written)
             fields["normalized_alignment"] = _alignment_json(alignments.normalized)
-        return dumps(fields | self._context)
+        return messages.dumps(fields | self._context)
 
     @override
     def final(self) -> str:
-        return dumps({"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._context)
+        return messages.dumps(
+            {"is_final" if self.turn.last else "is_final_audio_for_turn": True} | self._context
+        )
 
     @override
-    def error(self, error: ErrorMessage) -> str:
+    def error(self, error: messages.ErrorMessage) -> str:
         fields = {"code": error.code, "error": error.error, "message": error.message}
-        return dumps(fields | self._context)
+        return messages.dumps(fields | self._context)
 
     @property
     def _context(self) -> dict[str, str | None]:
         return {"context_id": self.context_id} if self.multi else {}
 
 
-def _alignment_json(alignment: Alignment | None) -> dict[str, Any] | None:
+def _alignment_json(alignment: messages.Alignment | None) -> dict[str, Any] | None:
     if alignment is None:
         return None
     return {

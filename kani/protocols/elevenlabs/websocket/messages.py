@@ -83,7 +83,7 @@ def parse_message(message: str) -> ClientMessage:
         context_id=context_id_of(fields),
         close_context=flag(fields, "close_context"),
         close_socket=flag(fields, "close_socket"),
-        voice_settings=_voice_settings(fields),
+        voice_settings=parse_settings(fields.get("voice_settings"), Settings),
         chunk_lengths=_chunk_lengths(fields),
         key=key_of(fields),
     )
@@ -125,11 +125,6 @@ def context_id_of(fields: Mapping[str, Any]) -> str | None:
     if value is not None and len(value) > MAX_CONTEXT_ID_LENGTH:
         raise BadMessage(f"context_id: too long (at most {MAX_CONTEXT_ID_LENGTH} characters)")
     return value
-
-
-def _voice_settings(fields: Mapping[str, Any]) -> VoiceSettings | None:
-    value = fields.get("voice_settings")
-    return parse_settings(value, Settings) if value is not None else None
 
 
 def _chunk_lengths(fields: Mapping[str, Any]) -> tuple[float, ...] | None:

@@ -10,15 +10,10 @@ from typing_extensions import override
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.session.session import SpeechSession
 from kani.protocols.elevenlabs.voice_settings import VoiceSettings
+from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.connection import BaseConnection
 from kani.protocols.elevenlabs.websocket.context import Context
-from kani.protocols.elevenlabs.websocket.messages import (
-    ClientMessage,
-    MessageWriter,
-    ProtocolError,
-    error_message,
-    too_many_contexts,
-)
+from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter
 from kani.protocols.shared.errors import BadMessage
 
 MAX_CONTEXTS = 5
@@ -107,7 +102,7 @@ class MultiContextConnection(BaseConnection):
     def _open_context(self, context_id: str | None, context: Context, writer: MessageWriter) -> Context:
         """Open a context, which is sent by ``writer``. Raises ProtocolError."""
         if len(self._open) == MAX_CONTEXTS:
-            raise ProtocolError(too_many_contexts(MAX_CONTEXTS))
+            raise messages.ProtocolError(messages.too_many_contexts(MAX_CONTEXTS))
         self._open[context_id] = context
         predecessor = self._sending.get(context_id)
         if predecessor is not None and predecessor in self._contexts:
@@ -129,5 +124,5 @@ class MultiContextConnection(BaseConnection):
         if isinstance(error, InvalidRequest):
             await super()._fail_context(writer, error)
         else:
-            await self._sender.send(writer.error(error_message(error, self._voice_id)))
+            await self._sender.send(writer.error(messages.error_message(error, self._voice_id)))
         await self._sender.send(writer.final())

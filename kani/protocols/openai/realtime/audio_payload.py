@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, decoded
 
 MAX_AUDIO_BYTES = 15 * 2**20
 """Decoded bytes of one event."""
@@ -23,9 +21,7 @@ DECODE_IN_THREAD_CHARACTERS = 2**16
 
 async def read_audio(event: ClientEvent, audio_format: AudioFormat) -> Samples:
     """Return the samples of an append event, at the format's rate. Raises EventError."""
-    given = event.fields.get("audio")
-    if not isinstance(given, str):
-        raise EventError("audio: must be a string of base64", "invalid_type", "audio")
+    given = event.audio()
     if len(given) > DECODE_IN_THREAD_CHARACTERS:
         return await asyncio.to_thread(decode_audio, given, audio_format)
     return decode_audio(given, audio_format)
@@ -36,10 +32,7 @@ def decode_audio(given: str, audio_format: AudioFormat) -> Samples:
     if len(given) * 3 // 4 - given[-2:].count("=") > MAX_AUDIO_BYTES:
         limit = f"{MAX_AUDIO_BYTES >> 20} MiB"
         raise EventError(f"audio: too large (at most {limit} in one event)", "audio_too_large", "audio")
-    try:
-        data = base64.b64decode(given, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise EventError("audio: is not base64", "invalid_value", "audio") from error
+    data = decoded(given)
     match audio_format.codec:
         case "ulaw" | "alaw" as codec:
             return decode_g711(data, codec)

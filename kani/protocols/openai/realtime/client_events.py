@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -38,6 +39,14 @@ class EventError(Exception):
         return fields | {"event_id": event_id}
 
 
+def decoded(audio: str) -> bytes:
+    """Decode the base64 of an append event. Raises EventError."""
+    try:
+        return base64.b64decode(audio, validate=True)
+    except ValueError as error:
+        raise EventError("audio: is not base64", "invalid_value", "audio") from error
+
+
 def unsupported(message: str, param: str) -> EventError:
     """Return the error for what would need a language model."""
     reason = f"{message}: this server speaks given text and transcribes speech, it has no language model"
@@ -67,6 +76,13 @@ class ClientEvent:
         """Return a string field. Raises EventError if it is missing."""
         if (given := self.text(name)) is None:
             raise EventError(f"{name}: is required", "missing_required_parameter", name)
+        return given
+
+    def audio(self) -> str:
+        """Return the base64 of an append event. Raises EventError."""
+        given = self.fields.get("audio")
+        if not isinstance(given, str):
+            raise EventError("audio: must be a string of base64", "invalid_type", "audio")
         return given
 
     def object(self, name: str) -> dict[str, Any]:

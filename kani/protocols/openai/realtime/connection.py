@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -18,13 +18,14 @@ from typing_extensions import override
 
 from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
+from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, ResponseOutput
 from kani.protocols.openai.realtime.answers.responses import Responses
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
-from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item
-from kani.protocols.openai.realtime.dialect import Dialect
+from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item, send_item
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
+from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
@@ -38,6 +39,16 @@ CLIENT_EVENTS = (
     *("conversation.item.create", "conversation.item.retrieve", "conversation.item.truncate"),
     *("conversation.item.delete", "output_audio_buffer.clear"),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """Makers of a connection's events: the differences between clients of OpenAI, of Unmute and calls."""
+
+    make_sender: Callable[[Callable[[str], Awaitable[None]]], EventSender]
+    make_events: Callable[[EventSender, Conversation], InputEvents] = InputEvents
+    make_output: Callable[[ResponseContext], Output] = ResponseOutput
+    silence: Callable[[], None] = lambda: None  # stops what is played on this side
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,10 @@ class Connection(ABC):
         self._limits = limits
         self._sender = dialect.make_sender(client.send)
         self._conversation = Conversation()
-        self._responses = Responses(service, self._sender, self._conversation, client, self._start, dialect)
+        self._responses = Responses(
+            *(service, self._sender, self._conversation, client, self._start),
+            *(dialect.make_output, dialect.silence),
+        )
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
@@ -242,10 +256,7 @@ class RealtimeConnection(Connection):
     async def _create_item(self, event: ClientEvent) -> None:
         item = read_item(event.fields.get("item"), "item", answers=self._config.answers)
         previous = self._conversation.insert(item, event.text("previous_item_id"))
-        for name in ("added", "done"):
-            await self._sender.send(
-                f"conversation.item.{name}", previous_item_id=previous, item=item_json(item)
-            )
+        await send_item(self._sender, previous, item)
 
     async def _truncate_item(self, event: ClientEvent) -> None:
         item_id = event.required_text("item_id")

@@ -11,9 +11,9 @@ from kani.core.conversation import history
 from kani.core.conversation.history import MAX_ITEMS, History
 from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
 from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
-from kani.protocols.openai.realtime.server_events import new_id
+from kani.protocols.openai.realtime.server_events import EventSender, new_id
 
-__all__ = ["MAX_ITEMS", "Conversation", "item_json", "read_item"]
+__all__ = ["MAX_ITEMS", "Conversation", "item_json", "read_item", "send_item"]
 
 MAX_PARTS = 64
 """Parts of an item."""
@@ -114,6 +114,12 @@ def item_json(item: Item) -> dict[str, Any]:
                 "output": item.output,
             }
     return common | fields
+
+
+async def send_item(sender: EventSender, previous: str | None, item: Item) -> None:
+    """Send that an item was added whole, after the item of the id ``previous``."""
+    for name in ("added", "done"):
+        await sender.send(f"conversation.item.{name}", previous_item_id=previous, item=item_json(item))
 
 
 class Conversation(History):

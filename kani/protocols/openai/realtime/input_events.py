@@ -10,7 +10,7 @@ from kani.core.errors import SpeechError
 from kani.core.recognizer import NO_WORDS
 from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.client_events import EventError, unsupported
-from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.conversation import Conversation, send_item
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.transcript import Transcript
 
@@ -59,8 +59,7 @@ class InputEvents:
         await self._sender.send(
             "input_audio_buffer.committed", previous_item_id=previous, item_id=transcript.item_id
         )
-        await self._sender.send("conversation.item.added", previous_item_id=previous, item=item_json(item))
-        await self._sender.send("conversation.item.done", previous_item_id=previous, item=item_json(item))
+        await send_item(self._sender, previous, item)
 
     async def cleared(self) -> None:
         """Send that the audio that was not committed is forgotten."""

@@ -13,14 +13,7 @@ from kani.core.errors import TextTooLong, UnsupportedLanguage
 from kani.core.request import RANGES, Range
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.lists import SPEECH_MODELS
-from kani.protocols.openai.speech.formats import (
-    DEFAULT_FORMAT,
-    FORMATS,
-    OPUS_RATE,
-    SAMPLE_RATE,
-    SAMPLE_RATES,
-    resolve_format,
-)
+from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
@@ -43,7 +36,7 @@ _LANGUAGE_CODES = {"a": "en-US", "b": "en-GB", "e": "es", "f": "fr", "h": "hi", 
 """Kokoro's one-letter codes, which Kokoro-FastAPI takes as ``lang_code``."""
 
 
-Hertz = Annotated[float, within(SAMPLE_RATES)]
+Hertz = Annotated[float, within(formats.SAMPLE_RATES)]
 
 
 class VoiceId(Struct):
@@ -73,9 +66,9 @@ class Spoken(Struct, kw_only=True):
     ] = {}
     volume_multiplier: Annotated[float, within(VOLUME, "Factor of the amplitude.")] = 1.0
     response_format: Annotated[
-        str | None, one_of(FORMATS, f"Format of the audio, else {DEFAULT_FORMAT}.")
+        str | None, one_of(formats.FORMATS, f"Format of the audio, else {formats.DEFAULT_FORMAT}.")
     ] = None
-    sample_rate: Annotated[Hertz | None, about(f"Hertz of the audio, else {SAMPLE_RATE}.")] = None
+    sample_rate: Annotated[Hertz | None, about(f"Hertz of the audio, else {formats.SAMPLE_RATE}.")] = None
     stream_format: Annotated[
         Literal["audio", "sse"], about("Whether the audio is sent as bytes or as server-sent events.")
     ] = "audio"
@@ -171,8 +164,8 @@ def validated(fields: F, unused: list[str], max_text: int) -> SpeechBody[F]:
         raise TextTooLong(max_text)
     if not fields.input.strip():
         raise ApiError(400, "input: is empty", "input", "string_below_min_length")
-    audio_format = resolve_format(fields.response_format, fields.sample_rate)
-    if audio_format.codec == "opus" and fields.sample_rate not in (None, OPUS_RATE):
+    audio_format = formats.resolve_format(fields.response_format, fields.sample_rate)
+    if audio_format.codec == "opus" and fields.sample_rate not in (None, formats.OPUS_RATE):
         unused = [*unused, "sample_rate"]
     style = parse_instructions(fields.instructions)
     return SpeechBody(fields, audio_format, style, _language(fields), tuple(unused))

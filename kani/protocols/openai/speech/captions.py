@@ -19,16 +19,12 @@ from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, Word, WordTimer, sr
 from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
-from kani.protocols.openai.speech.create import TASK_NAME
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import UNUSED, about
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import (
-    WholeAnswer,
-    whole_answer_budget,
-)
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""
@@ -62,14 +58,14 @@ def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if kind == "json":
                 memory = stack.enter_context(budget.reservation())
-                whole = _captions_json(utterance, memory)
-                content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
+                content = await cancel_on_disconnect(request, _captions_json(utterance, memory))
                 return json_response(content, headers=utterance.headers)
-            return StreamedAnswer(
-                await begin_stream(request, _subtitles(utterance, kind), stack, name=TASK_NAME),
-                headers=utterance.headers,
+            return await begun_answer(
+                request,
+                _subtitles(utterance, kind),
+                stack,
+                headers=lambda: utterance.headers,
                 media_type=f"{MEDIA_TYPES[kind]}; charset=utf-8",
-                stack=stack.pop_all(),
             )
 
     async def captioned_speech(request: Request) -> Response:
@@ -80,14 +76,11 @@ def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
             if not body.given.stream:
                 memory = stack.enter_context(budget.reservation())
                 whole = _captioned_whole(utterance, body.audio_format, timed, memory)
-                content = await cancel_on_disconnect(request, whole, name=TASK_NAME)
+                content = await cancel_on_disconnect(request, whole)
                 return json_response(content, headers=utterance.headers)
             lines = _captioned_lines(utterance, body.audio_format, timed)
-            return StreamedAnswer(
-                await begin_stream(request, lines, stack, name=TASK_NAME),
-                headers=utterance.headers,
-                media_type="application/json",
-                stack=stack.pop_all(),
+            return await begun_answer(
+                request, lines, stack, headers=lambda: utterance.headers, media_type="application/json"
             )
 
     return [

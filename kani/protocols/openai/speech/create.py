@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import math
@@ -19,16 +18,11 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import api_error, endpoint
 from kani.protocols.openai.speech.body import SpeechBody, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.errors import Handler
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream, in_blocks
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import (
-    WholeAnswer,
-    whole_answer_budget,
-)
+from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
 
-TASK_NAME = "openai speech request"
 SSE_TYPE = "text/event-stream"
 SSE_BLOCK_BYTES = 3 * 2048
 """Most bytes of audio in one event; a multiple of 3, so that only the last has padding in its base64."""
@@ -55,33 +49,22 @@ def create_endpoint(
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if body.whole:
                 memory = stack.enter_context(budget.reservation())
-                encoding = _encode_whole(utterance, body.audio_format, memory)
-                data = await cancel_on_disconnect(request, encoding, name=TASK_NAME)
-                return StreamedAnswer(
-                    in_blocks(data),
-                    headers=utterance.headers | {"content-length": str(len(data))},
-                    media_type=body.audio_format.content_type,
-                    stack=stack.pop_all(),
-                )
+                collected = WholeAnswer(memory, body.audio_format, max_s=None).collect(utterance.chunks())
+                data = await cancel_on_disconnect(request, collected)
+                media_type = body.audio_format.content_type
+                return complete_answer(data, stack, headers=utterance.headers, media_type=media_type)
             blocks = _encode(utterance, body.audio_format)
             if body.sse:
                 blocks = _events(utterance, blocks)
-            return StreamedAnswer(
-                await begin_stream(request, blocks, stack, name=TASK_NAME),
-                headers=utterance.headers | {"cache-control": "no-cache"},
+            return await begun_answer(
+                request,
+                blocks,
+                stack,
+                headers=lambda: utterance.headers | {"cache-control": "no-cache"},
                 media_type=SSE_TYPE if body.sse else body.audio_format.content_type,
-                stack=stack.pop_all(),
             )
 
     return endpoint(create)
-
-
-async def _encode_whole(utterance: Utterance, audio_format: AudioFormat, memory: Reservation) -> bytes:
-    """Return the speech as a file. Raises SpeechError."""
-    answer = WholeAnswer(memory, audio_format, max_s=None)
-    async for chunk in utterance.chunks():
-        await answer.add(chunk)
-    return await asyncio.to_thread(answer.finish)
 
 
 async def _encode(utterance: Utterance, audio_format: AudioFormat) -> ByteStream:

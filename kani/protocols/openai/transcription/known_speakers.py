@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Self
@@ -65,5 +64,5 @@ def _recording(at: int, reference: str) -> bytes:
         raise InvalidRequest(f"{REFERENCES}[{at}]", "must be a data URL: data:audio/wav;base64,…")
     try:
         return base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         raise InvalidRequest(f"{REFERENCES}[{at}]", "is no base64") from error

@@ -15,14 +15,8 @@ from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt, fault
 from kani.core.request import Range
 from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.errors import ApiError
-from kani.protocols.openai.transcription.known_speakers import (
-    MAX_S,
-    MAX_SPEAKERS,
-    MIN_S,
-    NAMES,
-    REFERENCES,
-    KnownSpeakers,
-)
+from kani.protocols.openai.transcription import known_speakers as known
+from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
 from kani.protocols.shared.calls.bodies import about, one_of, read_form, unknown_fields, within
 from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.recordings.upload import AudioUpload
@@ -76,10 +70,10 @@ class TranscriptionFields(TranslationFields, kw_only=True):
     """The form may also be a JSON object, with the file as base64 in input_audio.data."""
 
     known_speaker_names: Annotated[
-        list[str], about(f"With diarized_json: names of {MAX_SPEAKERS} speakers at most.")
+        list[str], about(f"With diarized_json: names of {known.MAX_SPEAKERS} speakers at most.")
     ] = []
     known_speaker_references: Annotated[
-        list[str], about(f"A recording of each of them, {MIN_S:g} to {MAX_S:g} s, as a data URL.")
+        list[str], about(f"A recording of each of them, {known.MIN_S:g} to {known.MAX_S:g} s, as a data URL.")
     ] = []
 
 
@@ -121,7 +115,7 @@ def parse_params(
     effective = {*TranslationFields.__struct_fields__, "file", "input_audio"} - {"chunking_strategy"}
     effective -= set() if timed else {"timestamp_granularities"}
     effective -= set() if response_format in NAMING else {"diarization"}
-    effective |= {NAMES, REFERENCES} if diarize else set()
+    effective |= {known.NAMES, known.REFERENCES} if diarize else set()
     given = (name for name, values in upload.fields.items() if any(values))
     return TranscriptionParams(
         _options(fields, spoken_language, translate=translate),
@@ -157,10 +151,10 @@ def _options(
 
 def _response_format(given: str, *, translate: bool) -> str:
     # OpenAI's translations have no speakers.
-    known = [name for name in FORMATS if not (translate and name == "diarized_json")]
-    if given in known:
+    allowed = [name for name in FORMATS if not (translate and name == "diarized_json")]
+    if given in allowed:
         return given
-    message = f"response_format: unknown format {given[:40]!r} (one of {', '.join(known)})"
+    message = f"response_format: unknown format {given[:40]!r} (one of {', '.join(allowed)})"
     raise ApiError(400, message, "response_format", "unsupported_format")
 
 

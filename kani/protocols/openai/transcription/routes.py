@@ -17,25 +17,17 @@ from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
 from kani.protocols.openai.errors import ApiError, api_error, endpoint, json_response
-from kani.protocols.openai.transcription.answers import (
-    MEDIA_TYPES,
-    delta_event,
-    done_event,
-    json_answer,
-    plain_answer,
-    segment_events,
-)
+from kani.protocols.openai.transcription import answers
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
-from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begin_stream
+from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 
 PROTOCOL = "openai"
-TASK_NAME = "openai transcription"
 
 TRANSCRIPTIONS_PATH = "/v1/audio/transcriptions"
 TRANSLATIONS_PATH = "/v1/audio/translations"
@@ -66,21 +58,21 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
                     diarize=params.diarize,
                 )
             )
-            await cancel_on_disconnect(request, params.known_speakers.introduce(session), name=TASK_NAME)
+            await cancel_on_disconnect(request, params.known_speakers.introduce(session))
             segments = await stack.enter_async_context(
                 aclosing(session.segments(upload.file, MAX_RECORDING_S, clip=params.clip))
             )
             if params.stream:
-                events = _events(session, segments, params)
                 # Errors of the file and of the recogniser's start come before the first event: as a status.
-                return StreamedAnswer(
-                    await begin_stream(request, events, stack, name=TASK_NAME),
-                    headers=unused_header(params.unused) | {"cache-control": "no-cache"},
+                return await begun_answer(
+                    request,
+                    _events(session, segments, params),
+                    stack,
+                    headers=lambda: unused_header(params.unused) | {"cache-control": "no-cache"},
                     media_type="text/event-stream",
-                    stack=stack.pop_all(),
                 )
             collected = Transcript.of(session, segments, params.options.language)
-            transcript = await cancel_on_disconnect(request, collected, name=TASK_NAME)
+            transcript = await cancel_on_disconnect(request, collected)
             return _whole(transcript, params)
 
     return [
@@ -94,10 +86,10 @@ def _uploads() -> AudioUploads:
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:
-    media_type, headers = MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
+    media_type, headers = answers.MEDIA_TYPES.get(params.response_format), unused_header(params.unused)
     if media_type is None:
-        return json_response(json_answer(transcript, params), headers=headers)
-    answer = plain_answer(transcript, params)
+        return json_response(answers.json_answer(transcript, params), headers=headers)
+    answer = answers.plain_answer(transcript, params)
     return Response(answer, headers=headers, media_type=media_type)
 
 
@@ -108,7 +100,7 @@ async def _events(
     heard: list[TranscribedSegment] = []
     try:
         async for segment in segments:
-            yield _event(delta_event(segment, params, first=not heard))
+            yield _event(answers.delta_event(segment, params, first=not heard))
             heard.append(segment)
         transcript = await Transcript.of(session, heard, params.options.language)
     except SpeechError as error:
@@ -116,11 +108,11 @@ async def _events(
             raise
         yield _event({"error": api_error(error).as_json()})
         return
-    if params.diarize and params.response_format not in MEDIA_TYPES:
+    if params.diarize and params.response_format not in answers.MEDIA_TYPES:
         # The speakers are known once all was heard.
-        for event in segment_events(transcript, params):
+        for event in answers.segment_events(transcript, params):
             yield _event(event)
-    yield _event(done_event(transcript, params))
+    yield _event(answers.done_event(transcript, params))
     yield b"data: [DONE]\n\n"
 
 

@@ -10,38 +10,37 @@ import msgspec
 from kani.core.request import Range
 
 Schema = Mapping[str, Any]
-_UNSET: Any = object()
 
 
-def _schema(kind: str, about: str, default: Any = _UNSET, **more: Any) -> dict[str, Any]:
-    schema = {"type": kind} | ({"description": about} if about else {})
-    schema |= {name: value for name, value in more.items() if value is not None}
-    return schema if default is _UNSET else schema | {"default": default}
+def _schema(kind: str, about: str, allowed: Range | None = None, **more: Any) -> dict[str, Any]:
+    limits = {} if allowed is None else {"minimum": allowed.low, "maximum": allowed.high}
+    given = {"type": kind, "description": about or None, **limits, **more}
+    return {name: value for name, value in given.items() if value is not None}
 
 
-def text(about: str = "", *, longest: int | None = None, default: Any = _UNSET) -> Schema:
+def text(about: str = "", *, longest: int | None = None) -> Schema:
     """Return the schema of a string; longest: characters."""
-    return _schema("string", about, default, maxLength=longest)
+    return _schema("string", about, maxLength=longest)
 
 
-def choice(names: Iterable[str], about: str = "", *, default: Any = _UNSET) -> Schema:
+def choice(names: Iterable[str], about: str = "", *, default: str | None = None) -> Schema:
     """Return the schema of one of ``names``."""
-    return _schema("string", about, default, enum=[*names])
+    return _schema("string", about, enum=[*names], default=default)
 
 
-def number(about: str = "", allowed: Range | None = None, *, default: Any = _UNSET) -> Schema:
+def number(about: str = "", allowed: Range | None = None) -> Schema:
     """Return the schema of a number within a range."""
-    return _schema("number", about, default, **_limits(allowed))
+    return _schema("number", about, allowed)
 
 
-def whole(about: str = "", allowed: Range | None = None, *, default: Any = _UNSET) -> Schema:
+def whole(about: str = "", allowed: Range | None = None, *, default: int | None = None) -> Schema:
     """Return the schema of a whole number within a range."""
-    return _schema("integer", about, default, **_limits(allowed))
+    return _schema("integer", about, allowed, default=default)
 
 
-def flag(about: str = "", *, default: Any = _UNSET) -> Schema:
+def flag(about: str = "", *, default: bool | None = None) -> Schema:
     """Return the schema of true or false."""
-    return _schema("boolean", about, default)
+    return _schema("boolean", about, default=default)
 
 
 def items(schema: Schema, about: str = "", *, most: int | None = None) -> Schema:
@@ -108,7 +107,3 @@ def _plain(schema: Any, components: Mapping[str, Any]) -> Any:
             alternatives[0] if len(alternatives) == 1 else {"anyOf": alternatives} if alternatives else {}
         )
     return plain
-
-
-def _limits(allowed: Range | None) -> dict[str, float]:
-    return {} if allowed is None else {"minimum": allowed.low, "maximum": allowed.high}

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import openai
 import pytest
 
+from kani.protocols.openai.realtime.webrtc.speaker import RATE, Utterance
 from tests.clients.openai_call import Caller, all_free, calling
 from tests.clients.openai_realtime import loud, quiet, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
@@ -55,13 +56,10 @@ async def test_turn_is_answered_on_the_track(call: CallTo) -> None:
     assert DELTAS[0] not in types(events)  # audio is on the track
     response_id = next(event["response"]["id"] for event in events if event["type"] == "response.created")
     for name in ("started", "stopped"):
-        assert [event["response_id"] for event in events if event["type"] == f"{BUFFER}.{name}"] == [
-            response_id
-        ]
-    places = [
-        types(events).index(name) for name in (f"{BUFFER}.started", "response.done", f"{BUFFER}.stopped")
-    ]
-    assert places == sorted(places)
+        told = [event["response_id"] for event in events if event["type"] == f"{BUFFER}.{name}"]
+        assert told == [response_id]
+    places = [types(events).index(each) for each in (f"{BUFFER}.started", "response.done")]
+    assert places == sorted(places) and types(events)[-1] == f"{BUFFER}.stopped"
     # Three words of 0.4 s by the tone engine, at its own pitch and level.
     assert 0.9 <= 0.02 * len(caller.loud_at()) <= 1.5
     assert endpoint.said == [[SYSTEM, ("user", HEARD)]]
@@ -96,6 +94,13 @@ async def test_speech_cuts_the_answer_and_the_model_knows_what_was_heard(
     assert endpoint.said[-1] == [SYSTEM, ("user", HEARD), ("assistant", heard), ("user", "w5 w6 w7 w8 w9.")]
 
 
+async def test_what_is_left_to_play_is_known_from_the_track() -> None:
+    utterance = Utterance(lambda: None, lambda: None)
+    utterance.add(4.0)
+    utterance.play(3 * RATE)
+    assert 0.5 < utterance.remaining_s <= 1.0
+
+
 async def test_client_clears_the_answer(call: CallTo) -> None:
     caller, _, _ = await call(say(LONG))
     caller.microphone.say(*TURN)
@@ -122,9 +127,8 @@ async def test_tool_is_called_and_answered_over_what_is_still_played(call: CallT
     await caller.send("conversation.item.create", item=output)
     await caller.send("response.create")
     await caller.until(f"{BUFFER}.stopped", 2)
-    assert [each.get("role") for each in endpoint.requests[1]["messages"]] == [
-        *("system", "user", "assistant", "tool")
-    ]
+    roles = [each.get("role") for each in endpoint.requests[1]["messages"]]
+    assert roles == ["system", "user", "assistant", "tool"]
     # Both were heard, one after the other: four and three words.
     assert 2.2 <= 0.02 * len(caller.loud_at()) <= 3.6
 
@@ -141,8 +145,8 @@ async def test_answer_rests_while_a_voice_over_it_is_judged(call: CallTo) -> Non
     for _ in range(2):
         await caller.until("rate_limits.updated")
         moments.append(time.perf_counter())
-    states = [event["details"]["state"] for event in caller.of("rate_limits.updated")]
-    assert states == ["heard", "ignored"]
+    told = caller.of("rate_limits.updated")
+    assert [event["details"]["state"] for event in told] == ["heard", "ignored"]
     await caller.until(f"{BUFFER}.stopped")
     # On a busy machine the microphone's audio comes at once, and is judged at once.
     judged_s = moments[1] - moments[0]
@@ -164,10 +168,8 @@ async def test_sdk_configures_the_session_and_hangs_up(call: CallTo) -> None:
     await first.close()
     caller = Caller()
     async with openai.AsyncOpenAI(api_key="any", base_url=f"{server.http_url}/v1") as sdk:
-        own: Any = {"instructions": "Sé breve.", "audio": {"output": {"voice": "marin"}}}
-        answer = await sdk.realtime.calls.create(
-            sdp=await caller.offer(), session={"type": "realtime", **own}
-        )
+        own: Any = {"type": "realtime", "instructions": "Sé breve.", "audio": {"output": {"voice": "marin"}}}
+        answer = await sdk.realtime.calls.create(sdp=await caller.offer(), session=own)
         await caller.connect(answer.text)
         created = (await caller.until("session.created"))[-1]["session"]
         assert (created["instructions"], created["audio"]["output"]["voice"]) == ("Sé breve.", "marin")

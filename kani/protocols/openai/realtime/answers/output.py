@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from kani.core.audio.encoding import create_encoder
 from kani.core.chat_model import ChatFailed, ChatUsage, ToolCall
@@ -27,6 +28,7 @@ _REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 class ResponseContext:
     """Values that the events of a response are made of."""
 
+    answer: Answer
     sender: EventSender
     conversation: Conversation
     config: SessionConfig
@@ -34,36 +36,39 @@ class ResponseContext:
     in_conversation: bool  # True if the response belongs to the conversation
 
 
-class Output(AnswerOutput, Protocol):
+class Output(AnswerOutput, ABC):
     """The server events of one response."""
 
-    id: str
-    in_conversation: bool
-    answer: Answer | None
+    def __init__(self, context: ResponseContext) -> None:
+        self.id = new_id("resp")
+        self.message = Message(new_id("item"), "assistant", status="in_progress")
+        self.answer = context.answer
+        self.in_conversation = context.in_conversation
+        self._sender = context.sender
+        self._conversation = context.conversation
+        self._config = context.config
 
+    @abstractmethod
     async def start(self) -> None:
         """Send that the response is under way."""
 
+    @abstractmethod
     async def end_items(self, ending: Ending) -> None:
         """Send the end of what was answered. The next response may begin after it."""
 
+    @abstractmethod
     async def end(self, ending: Ending) -> None:
         """Send how the response ended: its last event."""
 
 
-class ResponseOutput:
+class ResponseOutput(Output):
     def __init__(self, context: ResponseContext) -> None:
-        self.id = new_id("resp")
-        self.in_conversation = context.in_conversation
-        self.message = Message(new_id("item"), "assistant", status="in_progress")
-        self.answer: Answer | None = None
-        self._sender = context.sender
-        self._conversation = context.conversation
-        self._config = config = context.config
+        super().__init__(context)
         self._metadata = context.metadata
         self._items: list[Item] = []
         self._texts: list[str] = []
-        self._encoder = create_encoder(config.output_format, config.output_format.sample_rate)
+        output_format = context.config.output_format
+        self._encoder = create_encoder(output_format, output_format.sample_rate)
 
     async def start(self) -> None:
         await self._sender.send("response.created", response=self._as_json("in_progress"))
@@ -79,7 +84,6 @@ class ResponseOutput:
         await self._sender.send("rate_limits.updated", rate_limits=[], details=details)
 
     async def began(self) -> None:
-        assert self.answer is not None
         if not self._config.written:
             self.message.spoken = self.answer.spoken
         await self._add(self.message)
@@ -95,12 +99,9 @@ class ResponseOutput:
             )
 
     async def wrote(self, text: str) -> None:
-        self._check()
+        self.answer.check()
         self._texts.append(text)
         await self._sender.send("response.output_text.delta", **self._place, delta=text)
-
-    async def fed(self, text: str) -> None:
-        """Send nothing: the text is sent when it is spoken."""
 
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Send further audio, and before it the text that begins to be spoken in it."""
@@ -111,13 +112,9 @@ class ResponseOutput:
 
     async def _give_out(self, samples: Samples) -> None:
         if data := self._encoder.feed(samples):
-            self._check()
+            self.answer.check()
             delta = base64.b64encode(data).decode()
             await self._sender.send("response.output_audio.delta", **self._place, delta=delta)
-
-    def _check(self) -> None:
-        assert self.answer is not None
-        self.answer.check()
 
     async def called(self, call: ToolCall) -> None:
         await self._end_message("completed")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,7 +23,6 @@ from kani.protocols.openai.realtime.answers.fields import items_of, read_respons
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation
-from kani.protocols.openai.realtime.dialect import Dialect
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.voice_names import resolve_voice
@@ -49,7 +48,6 @@ class Asked:
 @dataclass(eq=False)
 class Response:
     output: Output
-    answer: Answer
     session: SpeechSession | None  # None for an answer in writing
 
 
@@ -60,7 +58,8 @@ class Responses:
     _conversation: Conversation
     _client: Client
     _start: Start  # runs a coroutine as a task of the connection
-    _dialect: Dialect
+    _make_output: Callable[[ResponseContext], Output]
+    _silence: Callable[[], None]  # stops what is played on this side
     _memory: LanguageMemory = field(default_factory=LanguageMemory)
     _active: dict[str, Response] = field(default_factory=dict)
     _last: Answer | None = None  # in the conversation; it may still be playing
@@ -139,11 +138,11 @@ class Responses:
         self._mark_heard()
         unheard = False
         for response in self._active.values():
-            answer = response.answer
+            answer = response.output.answer
             if response.output.in_conversation and answer.cancel_reason is None:
                 unheard = not answer.given_out
                 answer.cancel("turn_detected")
-        self._dialect.silence()
+        self._silence()
         return unheard
 
     def _mark_heard(self) -> None:
@@ -157,7 +156,7 @@ class Responses:
             raise EventError("there is no active response to cancel", "response_cancel_not_active")
         if chosen.output.in_conversation:
             self._mark_heard()
-        chosen.answer.cancel("client_cancelled")
+        chosen.output.answer.cancel("client_cancelled")
 
     def _latest(self) -> Response | None:
         active = [*self._active.values()]
@@ -186,11 +185,12 @@ class Responses:
                 session = None if config.written else await self._open_session(config)
                 made = self._made(events, session, config)
             context = ResponseContext(
-                self._sender, self._conversation, config, given.metadata, given.in_conversation
+                *(made.answer, self._sender, self._conversation, config),
+                metadata=given.metadata,
+                in_conversation=given.in_conversation,
             )
-            output = self._dialect.make_output(context)
-            output.answer = made.answer
-            response = self._active[output.id] = Response(output, made.answer, made.session)
+            output = self._make_output(context)
+            response = self._active[output.id] = Response(output, made.session)
             return response
 
     def _check_free(self, in_conversation: bool) -> None:
@@ -244,13 +244,13 @@ class Responses:
 
     async def speak(self, response: Response) -> bool:
         """Send the events of a response; returns True if it is complete and in the conversation."""
-        output, answer = response.output, response.answer
+        output = response.output
         if output.in_conversation:
-            self._last = answer
+            self._last = output.answer
         try:
             try:
                 await output.start()
-                ending = await answer.run(output)
+                ending = await output.answer.run(output)
             finally:
                 if response.session is not None:
                     await response.session.aclose()

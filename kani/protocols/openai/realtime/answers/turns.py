@@ -12,7 +12,7 @@ from kani.core.conversation.items import Message, Part
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
-from kani.protocols.openai.realtime.conversation import Conversation, item_json
+from kani.protocols.openai.realtime.conversation import Conversation, send_item
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 
@@ -154,7 +154,7 @@ class TurnAnswers:
             stale = self._state is AnswerState.STALE
             self._state = AnswerState.DUE if stale else AnswerState.NONE
             if stale:
-                response.answer.cancel("turn_detected")
+                response.output.answer.cancel("turn_detected")
                 self._answer_if_due()
             return response
         return None
@@ -169,10 +169,8 @@ class TurnAnswers:
         if ended_well and idle_ms is not None and not self._speaking:
             self.stop_idling()
             wait_s = self._responses.playing_s + idle_ms / 1000
-            self._idle = asyncio.get_running_loop().call_later(wait_s, self._idled, idle_ms)
-
-    def _idled(self, idle_ms: float) -> None:
-        self._start(self._break_silence(round(idle_ms)))
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(wait_s, lambda: self._start(self._break_silence(round(idle_ms))))
 
     async def _break_silence(self, idle_ms: int) -> None:
         """Add an empty item of the user, and answer it."""
@@ -186,10 +184,7 @@ class TurnAnswers:
         )
         previous = self._conversation.append(item)
         await self._sender.send("input_audio_buffer.committed", previous_item_id=previous, item_id=item.id)
-        for name in ("added", "done"):
-            await self._sender.send(
-                f"conversation.item.{name}", previous_item_id=previous, item=item_json(item)
-            )
+        await send_item(self._sender, previous, item)
         self._answer_soon()
 
     def stop_idling(self) -> None:

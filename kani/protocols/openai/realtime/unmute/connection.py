@@ -16,8 +16,7 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, convert
-from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits
-from kani.protocols.openai.realtime.dialect import Dialect
+from kani.protocols.openai.realtime.connection import Connection, ConnectionLimits, Dialect
 from kani.protocols.openai.realtime.session_config import (
     DEFAULT_VOICE,
     SessionConfig,

@@ -13,7 +13,7 @@ from starlette.types import Scope
 
 from kani.core.service import SpeechService
 from kani.core.types import Voice
-from kani.protocols.openai.lists import ELEVENLABS_KEY
+from kani.protocols.openai.lists import OpenAIRoute
 from kani.protocols.openai.realtime.unmute.handshake import is_on_port
 from kani.protocols.openai.realtime.unmute.instructions import CHARACTERS
 from kani.protocols.shared.calls.call import Call, json_answer
@@ -28,16 +28,13 @@ OTHER_LANGUAGES = "fr/en"
 that speaks English."""
 
 
-class _VoicesRoute(Route):
-    """The list on one port; a client of ElevenLabs, which has its own there, is left to another route."""
+class _VoicesRoute(OpenAIRoute):
+    """The list on one port, where ElevenLabs has its own too."""
 
     port: int | None = None
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        elevenlabs = any(name == ELEVENLABS_KEY for name, _ in scope.get("headers", ()))
-        if elevenlabs or not is_on_port(scope, self.port):
-            return Match.NONE, {}
-        return super().matches(scope)
+        return super().matches(scope) if is_on_port(scope, self.port) else (Match.NONE, {})
 
 
 def list_routes(service: SpeechService, port: int | None) -> list[BaseRoute]:

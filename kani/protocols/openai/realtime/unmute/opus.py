@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 
 import numpy as np
 
@@ -13,7 +11,7 @@ from kani.core.audio.ogg_opus import ENCODED_RATE, PAGE_S, OggOpusDecoder, OggOp
 from kani.core.audio.ogg_pages import FIRST
 from kani.core.errors import InvalidRequest
 from kani.core.types import Samples
-from kani.protocols.openai.realtime.client_events import ClientEvent, EventError
+from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, decoded
 
 MAX_CHARACTERS = 2**20
 """Characters of base64 in one event: more than a minute of audio."""
@@ -37,19 +35,14 @@ class OpusInput:
 
     async def read(self, event: ClientEvent) -> Samples:
         """Return the samples of ``input_audio_buffer.append``. Raises EventError."""
-        given = event.fields.get("audio")
-        if not isinstance(given, str):
-            raise EventError("audio: must be a string of base64", "invalid_type", "audio")
+        given = event.audio()
         if len(given) > MAX_CHARACTERS:
             reason = f"audio: too large (at most {MAX_CHARACTERS >> 20} MiB of base64 in one event)"
             raise EventError(reason, "audio_too_large", "audio")
         return await run_in_pool(STREAM_POOL, self._decode, given)
 
     def _decode(self, given: str) -> Samples:
-        try:
-            pages = base64.b64decode(given, validate=True)
-        except (binascii.Error, ValueError) as error:
-            raise EventError("audio: is not base64", "invalid_value", "audio") from error
+        pages = decoded(given)
         if self._decoder is None:
             if not (pages.startswith(b"OggS") and pages[_FLAGS_AT:] and pages[_FLAGS_AT] & FIRST):
                 return np.zeros(0, np.float32)

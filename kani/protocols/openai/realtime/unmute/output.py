@@ -12,13 +12,11 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from kani.core.audio.ogg_opus import ENCODED_RATE
-from kani.core.chat_model import ToolCall
-from kani.core.conversation.answer import Answer, Ending
+from kani.core.conversation.answer import Ending
 from kani.core.conversation.items import Message, Part
 from kani.core.playback import Playback
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.openai.realtime.answers.output import ResponseContext, event_error
-from kani.protocols.openai.realtime.server_events import new_id
+from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.unmute.events import chat_history, warn
 from kani.protocols.openai.realtime.unmute.opus import PIECE, OpusOutput
 
@@ -32,20 +30,14 @@ GOODBYE = "bye!"
 _WORD = re.compile(r"\S+")
 
 
-class UnmuteOutput:
+class UnmuteOutput(Output):
     def __init__(
         self, context: ResponseContext, *, stream: OpusOutput, hang_up: Callable[[Message], Awaitable[None]]
     ) -> None:
         """stream: of the connection; hang_up: called with an answer that says goodbye."""
-        self.id = new_id("resp")
-        self.in_conversation = context.in_conversation
-        self.answer: Answer | None = None
-        self._sender = context.sender
-        self._conversation = context.conversation
-        self._config = context.config
+        super().__init__(context)
         self._stream = stream
         self._hang_up = hang_up
-        self._message = Message(new_id("item"), "assistant", status="in_progress")
         self._playback = Playback()
         self._told = 0  # characters of the answer's words that were sent
 
@@ -71,22 +63,14 @@ class UnmuteOutput:
         await warn(self._sender, message)
 
     async def began(self) -> None:
-        assert self.answer is not None
-        self._message.spoken = self.answer.spoken
-        self._conversation.append(self._message)
-
-    async def wrote(self, text: str) -> None:
-        """Never called: all answers are spoken."""
-
-    async def called(self, call: ToolCall) -> None:
-        """Never called: the dialect has no tools."""
+        self.message.spoken = self.answer.spoken
+        self._conversation.append(self.message)
 
     async def fed(self, text: str) -> None:
         await self._sender.send("unmute.response.text.delta.ready", delta=text)
 
     async def spoke(self, chunk: SpeechChunk, text: str) -> None:
         """Send the words that begin in a piece of audio, and the audio as it is played."""
-        assert self.answer is not None
         await self._send_words(chunk.spans)
         pages = await asyncio.to_thread(self._stream.write, chunk.samples)
         for number, page in enumerate(pages):
@@ -98,7 +82,6 @@ class UnmuteOutput:
 
     async def _send_words(self, spans: Sequence[Span]) -> None:
         """Send the words that begin in ``spans``, with their marks, which are spans of their own."""
-        assert self.answer is not None
         if not spans:
             return
         for word in _WORD.finditer(self.answer.text, self._told):
@@ -113,8 +96,7 @@ class UnmuteOutput:
 
     async def end_items(self, ending: Ending) -> None:
         """Send the end of the audio once it is played, and why it ended before its time."""
-        assert self.answer is not None
-        message = self._message
+        message = self.message
         if message.spoken is not None:
             part = Part("output_audio", message.spoken.text, is_speech=True)
             self._conversation.set_parts(message, (part,))
@@ -136,5 +118,5 @@ class UnmuteOutput:
 
     async def end(self, ending: Ending) -> None:
         """Hang up after a goodbye."""
-        if self._message.status == "completed" and self._message.text.rstrip().lower().endswith(GOODBYE):
-            await self._hang_up(self._message)
+        if self.message.status == "completed" and self.message.text.rstrip().lower().endswith(GOODBYE):
+            await self._hang_up(self.message)

@@ -11,14 +11,8 @@ import logging
 from contextlib import suppress
 from typing import Any
 
+import aiortc
 import numpy as np
-from aiortc import (
-    MediaStreamTrack,
-    RTCConfiguration,
-    RTCDataChannel,
-    RTCPeerConnection,
-    RTCSessionDescription,
-)
 from aiortc.codecs import get_capabilities
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
 from aiortc.jitterbuffer import JitterBuffer
@@ -89,8 +83,8 @@ class Call:
         self._speaker = Speaker()
         self._host = ""
         # By default it would ask a STUN server of Google's.
-        self._peer = RTCPeerConnection(RTCConfiguration(iceServers=[]))
-        self._channel: RTCDataChannel | None = None
+        self._peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        self._channel: aiortc.RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
         self._waiting = 0
@@ -128,7 +122,7 @@ class Call:
                 raise ValueError("audio and data channel must be in one BUNDLE")
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
-            await peer.setRemoteDescription(RTCSessionDescription(offer, "offer"))
+            await peer.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
             self._bound(peer.sctp)
             ice: Any = sender.transport.transport.iceGatherer._connection
             gather = ice.get_component_candidates
@@ -221,7 +215,7 @@ class Call:
         if self._peer.connectionState in ("failed", "closed"):
             self.end()
 
-    def _on_channel(self, channel: RTCDataChannel) -> None:
+    def _on_channel(self, channel: aiortc.RTCDataChannel) -> None:
         if channel.label != CHANNEL or self._channel is not None:
             return
         self._channel = channel
@@ -255,10 +249,10 @@ class Call:
         text = message if isinstance(message, str) else ""
         self._take({"type": "websocket.receive", "text": text})
 
-    def _on_track(self, track: MediaStreamTrack) -> None:
+    def _on_track(self, track: aiortc.MediaStreamTrack) -> None:
         self._listening = asyncio.create_task(self._listen(track), name="call input")
 
-    async def _listen(self, track: MediaStreamTrack) -> None:
+    async def _listen(self, track: aiortc.MediaStreamTrack) -> None:
         silence = pcm16(np.zeros(round(SILENT_S * RTP_RATE), np.float32))
         with suppress(MediaStreamError):
             while True:

@@ -97,7 +97,6 @@ class CallOutput(ResponseOutput):
 
     @override
     async def start(self) -> None:
-        assert self.answer is not None
         self.answer.playback = self._utterance
         await super().start()
 
@@ -107,7 +106,7 @@ class CallOutput(ResponseOutput):
             self._audible = True
             await self._sender.send("output_audio_buffer.started", response_id=self.id)
         await self._speaker.wait_for_room()
-        self._check()
+        self.answer.check()
         self._speaker.put(self._utterance, self._resampler.feed(samples))
 
     @override

@@ -55,7 +55,7 @@ class Utterance(Playback):
 
     def play(self, samples: int) -> None:
         self.played_s += samples / RATE
-        self._until = self._clock() + self._added_s - self.played_s
+        self.ends_at = self._clock() + self._added_s - self.played_s
 
 
 class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
