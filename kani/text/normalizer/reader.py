@@ -81,11 +81,8 @@ def normalize(
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
-    earlier = (
-        tokenize(respelled(preceding[-_MAX_PRECEDING:], options.language).text, None, True)
-        if preceding and table
-        else []
-    )
+    context = preceding[-_MAX_PRECEDING:] if table else ""
+    earlier = tokenize(respelled(context, options.language).text, None, True) if context else []
     cursor = TokenCursor(tokens, earlier, complete)
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
@@ -130,9 +127,8 @@ def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageT
 
     A line of prose that was wrapped is longer, or goes on with a small letter.
     """
-    if "\n" not in text[end:start] or not (
-        text[end - 1].isalnum() and (text[start].isupper() or text[start].isdecimal())
-    ):
+    begins = text[end - 1].isalnum() and (text[start].isupper() or text[start].isdecimal())
+    if "\n" not in text[end:start] or not begins:
         return False
     line = (preceding[-_LONGEST_LINE:] + text[max(0, end - _LONGEST_LINE - 1) : end]).rpartition("\n")[2]
     if len(line) > _LONGEST_LINE:
@@ -276,24 +272,19 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
 
 
 def _verbalize(
-    cursor: TokenCursor, token: Token, table: LanguageTable | None, continues_number: bool
+    cursor: TokenCursor, token: Token, table: LanguageTable | None, continues_number: bool, back: int = 1
 ) -> Verbalization | None:
-    """The first rule's result for the token; None if it is spoken as it is written."""
+    """The first rule's result, governed by the word ``back`` before (0: a verb only); None: as written."""
     core = token.core
     if table is None or token.entry is not None:
         return None
     alone = token.end - token.start == 1
-    if alone and (sign := durations.during(cursor, table) or math.sign_between(cursor, table)) is not None:
+    sign = (durations.during(cursor, table) or math.sign_between(cursor, table)) if alone else None
+    sign = sign or marks.emoticon(cursor, table) or math.path_step(cursor, table)
+    if (sign := sign or math.number_sign(cursor, table)) is not None:
         return sign
-    if (silent := marks.emoticon(cursor, table)) is not None:
-        return silent
-    if (step := math.path_step(cursor, table) or math.number_sign(cursor, table)) is not None:
-        return step
-    if (
-        len(core) > 1
-        and core in table.signs
-        and ((cursor.token(1).core and cursor.previous().core) or core != "==")
-    ):
+    rule_of_signs = core == "==" and not (cursor.token(1).core and cursor.previous().core)
+    if len(core) > 1 and core in table.signs and not rule_of_signs:
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.
@@ -317,24 +308,17 @@ def _verbalize(
         return _continue_number(token, table)
     has_digits = any(map(str.isnumeric, core))
     if has_digits and (prefix := digit_sequences.number_prefix(core, table)):
+        back = _before_joined(cursor) if prefix == table.signs.get("&") else 1
         with cursor.without_prefix(len(prefix)) as rest:
-            number = _verbalize(cursor, rest, table, continues_number)
-        if number is None:
-            return None
-        # "between 10 and 20": the word before both governs this one too.
-        back = next((back for back in (1, 2) if cursor.previous(back).core[:1].isdecimal()), 0)
-        number = _inflected(number, cursor, table, back + 1) if back and len(prefix) == 1 else number
-        return digit_sequences.join_prefix(number, prefix, token, table)
-    if (
-        core.isupper()
-        and core.lower() in table.dates.months
-        and (month := days.month(cursor, table)) is not None
-    ):
+            number = _verbalize(cursor, rest, table, continues_number, back)
+        return None if number is None else digit_sequences.join_prefix(number, prefix, token, table)
+    capitals = core.isupper() and core.lower() in table.dates.months
+    if capitals and (month := days.month(cursor, table)) is not None:
         return month
     for rule in _WITH_DIGITS if has_digits else _WITHOUT_DIGITS:
         verbalization = rule(cursor, table)
         if verbalization is not None:
-            return _inflected(verbalization, cursor, table) if has_digits else verbalization
+            return _inflected(verbalization, cursor, table, back) if has_digits else verbalization
     if core.lower() in table.dates.months:
         return days.month(cursor, table)
     if not has_digits and _PLAIN.fullmatch(core) and not any(map(str.isupper, core[1:])):
@@ -348,7 +332,7 @@ def _inflected(
     verbalization: Verbalization, cursor: TokenCursor, table: LanguageTable, back: int = 1
 ) -> Verbalization:
     """Inflect a verbalization as the token ``back`` before it governs it."""
-    words, previous = table.number_words, cursor.previous(back)
+    words, previous = table.number_words, cursor.previous(back or 1)
     governed = previous.core != "" and not previous.suffix
     if not governed and not words.verbs:
         return verbalization
@@ -356,8 +340,9 @@ def _inflected(
     pieces = []
     for one in verbalization.pieces:
         pieces.append(Piece(words.inflected_after(before, one.text), one.start, one.end))
-        if words.verbs and (joiner := one.text.strip()) in (table.numbers.to, table.numbers.by):
-            before = joiner
+        joins = words.verbs and one.text.strip() in (table.numbers.to, table.numbers.by)
+        if joins and before.rpartition(" ")[2] not in words.ordered:
+            before = one.text.strip()
     return Verbalization(tuple(pieces), verbalization.end)
 
 
@@ -366,17 +351,21 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
 
     Where verbs govern, with the word before it.
     """
-    before, verbs = cursor.previous(back).core.lower(), table.number_words.verbs
+    before, verbs = cursor.previous(back or 1).core.lower(), table.number_words.verbs
     joined = before == table.signs.get("&")
-    ordered = before.removeprefix("و") in table.number_words.ordered
-    if ordered and cursor.is_adjacent(1) and not cursor.token(1).core.startswith("ال"):
+    if before == table.numbers.to and cursor.previous(back + 2).core in table.number_words.ordered:
+        # "الدرس 3 إلى 5"
+        back, before = back + 2, cursor.previous(back + 2).core
+    ordered = before in table.number_words.ordered
+    article = table.agreement.not_noun_beginnings
+    if ordered and cursor.is_adjacent(1) and not cursor.token(1).core.startswith(article):
         # "دفعت اليوم 45 ريال" is no day's number.
         noun = cursor.token(1).core
         counts = noun in table.units or noun.endswith(("ا", "ً"))
         if counts or (before not in table.numbers.labels and table.agreement.gender(noun, plural=True)):
             before, ordered = "", False
     afar = (verbs and not ordered) or joined
-    for step in range(back, back + _FARTHEST_GOVERNOR) if afar else ():
+    for step in range(back or 1, back + _FARTHEST_GOVERNOR) if afar else ():
         token = cursor.previous(step)
         core = token.core.lower()
         if (verbs and verbs.fullmatch(core)) or (
@@ -386,10 +375,25 @@ def _governor(cursor: TokenCursor, table: LanguageTable, back: int) -> str:
             return core
         if not core or (verbs and (token.suffix or core[0].isdecimal())):
             break
-    if not verbs:
-        return before
+    if not verbs or not back:
+        return before if back else ""
     earlier = cursor.previous(back + 1)
     return f"{earlier.core * (not earlier.suffix)} {table.signs.get(before, before)}"
+
+
+def _before_joined(cursor: TokenCursor) -> int:
+    """Tokens back to the word that governs a number after "and", before a row of numbers; 0: none does."""
+    found = 0
+    for back in range(1, _FARTHEST_GOVERNOR):
+        token = cursor.previous(back)
+        if not token.core or token.suffix[back == 1 and token.suffix == "،" :]:
+            break
+        if token.core[0].isdecimal():
+            return back + 1
+        if token.core[1:2].isdecimal():
+            # "و20" goes with another number, "ب20" is governed already.
+            found = back + (token.core[0] == "و")
+    return found
 
 
 def _continue_number(token: Token, table: LanguageTable) -> Verbalization:

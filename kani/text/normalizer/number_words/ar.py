@@ -9,25 +9,16 @@ from pathlib import Path
 from kani.text.normalizer.number_words.words import NumberWords
 from kani.text.normalizer.tables.file import read_table_file
 
-_UNITS = {
-    "m": "صفر واحد اثنان ثلاثة أربعة خمسة ستة سبعة ثمانية تسعة عشرة".split(),
-    "f": "صفر واحدة اثنتان ثلاث أربع خمس ست سبع ثماني تسع عشر".split(),
-}
+_WORDS = read_table_file(Path(__file__).with_name("ar.toml"))
+_GOVERNORS, _NOUNS, _DUALS, _SAID, _OF_TEN = map(
+    _WORDS.section, ("governors", "ordered", "dual", "words", "powers")
+)
+_UNITS = {gender: _SAID.words(gender) for gender in "mf"}
+_ORDINALS = {gender: _SAID.words(f"ordinal_{gender}") for gender in "mf"}
+_TENS, _HUNDREDS = _SAID.words("tens"), _SAID.words("hundreds")
+_POWERS = [(10 ** int(zeros), _OF_TEN.words(zeros)) for zeros in ("12", "9", "6", "3")]
 _TEN_MORE = {"m": "عشر", "f": "عشرة"}
 _BEFORE_TEN = {"m": {1: "أحد", 2: "اثنا"}, "f": {1: "إحدى", 2: "اثنتا"}}
-_TENS = "  عشرون ثلاثون أربعون خمسون ستون سبعون ثمانون تسعون".split(" ")
-_HUNDREDS = " مئة مئتان ثلاثمئة أربعمئة خمسمئة ستمئة سبعمئة ثمانمئة تسعمئة".split(" ")
-# One, two, three to ten, from eleven on, and before a counted noun.
-_POWERS = (
-    (10**12, "تريليون تريليونان تريليونات تريليونا تريليون".split()),
-    (10**9, "مليار ملياران مليارات مليارا مليار".split()),
-    (10**6, "مليون مليونان ملايين مليونا مليون".split()),
-    (10**3, "ألف ألفان آلاف ألفا ألف".split()),
-)
-_ORDINALS = {
-    "m": " الأول الثاني الثالث الرابع الخامس السادس السابع الثامن التاسع العاشر".split(" "),
-    "f": " الأولى الثانية الثالثة الرابعة الخامسة السادسة السابعة الثامنة التاسعة العاشرة".split(" "),
-}
 _FIRST_OF_MORE = {"m": "الحادي", "f": "الحادية"}
 
 _TWO = "اثن|اثنت|مئت|ألف|مليون|مليار|تريليون"
@@ -37,8 +28,6 @@ _DUAL_BEFORE_NOUN = re.compile(r"(?<!\w)(و?(?:اثنت?(?=ا عشر)|مئت)|^(
 _DUAL_NOUN = re.compile(r"(^|(?<= )و)(\w{3,})ان(?!\w)")
 _TENS_WORD = re.compile(r"(?<!\w)((?:و|ال|وال)?(?:عشر|ثلاث|أربع|خمس|ست|سبع|ثمان|تسع))ون(?!\w)")
 _DUAL_END = re.compile(r"(مئت|ألف|مليون|مليار|تريليون)ان$")
-_WORDS = read_table_file(Path(__file__).with_name("ar.toml"))
-_GOVERNORS, _NOUNS, _DUALS = map(_WORDS.section, ("governors", "ordered", "dual"))
 _VERBS = re.compile(
     rf"[وف]?س?[يتنأا]?(?:{'|'.join(_GOVERNORS.words('verbs'))})"
     r"(?:ت|تا|نا|وا|ون|ين|ي|ان|ى|يت|ينا)?(?:ني|ه|ها|هم|كم|ك)?"
@@ -47,14 +36,22 @@ _VERBS = re.compile(
 )
 _PARTICLES = frozenset(_GOVERNORS.words("particles"))
 _VERBAL_NOUN = re.compile(
-    r"[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
+    r"[وف]?[بلك]\d\S*|[وف]?[بلك]?(?:ت\w\wي\w|إ\w\wا\w|إ\wا\wة|ا(?!ست|ل)\w{3}ا\w|است\w\wا\w|است\wا\wة|م\wا\w\wة)"
     r"|[وف]?ب(?!ال)\w{3,}[^\Wتهامكن]"
 )
 """Shapes of "توفير", "إصدار", "إضافة", "اعتقال", "استخدام", "مشاركة", "بحضور": a number belongs to them."""
+# "بطاقة 25", "عجلات 29", but "سيارة جديدة 25", "كهربائية 25"
+_INDEFINITE = re.compile(r"(?!و?[بفلك]?ال|لل)\w*(?:\w\w[^\Wي]ة|\w{3}ات)")
+_NO_CONSTRUCT = frozenset(_GOVERNORS.words("no_construct"))
 _BEFORE_CONSTRUCT = frozenset(_GOVERNORS.words("before_construct"))
 _DEFINITE = re.compile(r"(?:و?ال|[وب]ال|لل).*|.*(?:ه|ها|هم|هن|نا|كم)")
 _WAS = frozenset(_GOVERNORS.words("was"))
-_ORDERED = {noun: gender for gender in "fm" for noun in _NOUNS.words(gender)}
+_ORDERED = {
+    joined + noun.removeprefix(article): gender
+    for gender in "fm"
+    for noun in _NOUNS.words(gender)
+    for joined, article in (("", ""), ("و", ""), ("ف", ""), ("ب", ""), ("لل", "ال"), ("ولل", "ال"))
+}
 _SINGULARS = dict(pair.split("=") for pair in _DUALS.words("plurals"))
 _MASCULINE_NOUNS = frozenset(_DUALS.words("masculine"))
 _YEARS, _LAST_YEAR = frozenset(("سنة", "السنة")), 2200
@@ -104,23 +101,23 @@ class ArabicNumbers(NumberWords):
     def inflected_after(self, previous: str, spoken: str) -> str:
         """An ordinal after a noun that is ordered, else as the last two words of ``previous`` govern it."""
         earlier, _, word = previous.rpartition(" ")
-        bare = word[1:] if word[:1] in ("و", "ف") and word not in _PARTICLES else word
+        whole = word[:1] not in ("و", "ف") or word in _PARTICLES or word in _NO_CONSTRUCT
+        bare = word if whole else word[1:]
         # "الدور 16" is a round of a cup, "السنة 92" no place.
-        place, last = _numbers().get(spoken, 0), 12 if bare in ("الدور", "السنة") else 99
+        space, spoken = " " * spoken.startswith(" "), spoken.removeprefix(" ")
+        place, last = _numbers().get(spoken, 0), 12 if bare.endswith(("لدور", "لسنة")) else 99
         if bare in _ORDERED and 0 < place <= last:
-            return _genitive(self.ordinal(place, _ORDERED[bare]))
+            return space + _genitive(self.ordinal(place, _ORDERED[bare]))
         if bare.removeprefix("ل").removeprefix("ب") in _YEARS:
             year, era, rest = _ERA.split(spoken) if _ERA.search(spoken) else (spoken, "", "")
             number = _numbers().get(year, 0)
             said = _genitive(" و".join(_parts(number, "f"))) if number else _genitive(year)
             # "ثمان" by itself, "ثماني" before what it counts
             said = re.sub("ثماني$", "ثمان", said)
-            return f"{said}{era and era + 'ة'}{rest}"
-        return (
-            _genitive(spoken)
-            if _governs(earlier, bare)
-            else _AFTER_PARTICLE.sub(lambda found: _genitive(found.group()), spoken)
-        )
+            return f"{space}{said}{era and era + 'ة'}{rest}"
+        if _governs(earlier, bare, joined=not whole):
+            return space + _genitive(spoken)
+        return space + _AFTER_PARTICLE.sub(lambda found: _genitive(found.group()), spoken)
 
     def with_noun(self, number: int, last: int, noun: str) -> str:
         """ "1 كوب" is "كوب واحد", "2 ليلة" and "2 أيام" are duals, and so in "1-2 قرص" and "2-3 أيام"."""
@@ -153,10 +150,13 @@ def _numbers() -> dict[str, int]:
     return {_genitive(words): number for words, number in said.items()} | said
 
 
-def _governs(earlier: str, word: str) -> bool:
-    """True if a number after these two words is in the genitive or the accusative."""
+def _governs(earlier: str, word: str, joined: bool) -> bool:
+    """True if a number after these words, the second perhaps joined by "and", is not in the nominative."""
     known = word in _PARTICLES or (word[1:] in _PARTICLES and word[0] in "بل")
     if known or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
+        return True
+    described = not joined and _INDEFINITE.fullmatch(earlier)
+    if _INDEFINITE.fullmatch(word) and word not in _NO_CONSTRUCT and not described:
         return True
     definite = _DEFINITE.fullmatch(word) is not None
     return earlier.removeprefix("و") in _WAS if definite else earlier in _BEFORE_CONSTRUCT
@@ -177,7 +177,7 @@ def _parts(number: int, gender: str) -> list[str]:
     return parts
 
 
-def _of_power(count: int, names: list[str]) -> str:
+def _of_power(count: int, names: tuple[str, ...]) -> str:
     """``count`` thousands or millions."""
     one, two, few, many, construct = names
     if count <= 2:

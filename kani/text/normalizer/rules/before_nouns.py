@@ -28,12 +28,8 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
         ahead += 1
     noun = cursor.token(ahead)
     word = noun.core
-    if (
-        noun.start != noun.core_start
-        or cursor.token(ahead - 1).end > end
-        or not word.islower()
-        or len(word) < 3
-    ):
+    apart = noun.start != noun.core_start or cursor.token(ahead - 1).end > end
+    if apart or not word.islower() or len(word) < 3:
         return False
     if not word.replace("-", "").isalpha() or word in agreement.not_nouns or word.endswith("ly"):
         return False

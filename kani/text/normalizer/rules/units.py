@@ -330,12 +330,8 @@ def gender_of_counted(cursor: TokenCursor, table: LanguageTable, ahead: int, plu
     chance = agreement.not_noun_beginnings
     if (chance and noun.startswith(chance)) or (agreement.capitals and _is_numbered(cursor, table)):
         return ""
-    if (
-        agreement.capitals
-        and noun.islower()
-        and noun not in agreement.not_nouns
-        and (cursor.is_adjacent(ahead + 1) or cursor.token(ahead).suffix == ".")
-    ):
+    describes_noun = agreement.capitals and noun.islower() and noun not in agreement.not_nouns
+    if describes_noun and (cursor.is_adjacent(ahead + 1) or cursor.token(ahead).suffix == "."):
         noun = cursor.token(ahead + 1).core
     return agreement.gender(noun, plural)
 
@@ -356,9 +352,8 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
-    if not noun.suffix.endswith(",") and any(
-        "number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ())
-    ):
+    numbered = any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ()))
+    if numbered and not noun.suffix.endswith(","):
         return True
     if noun.suffix or not noun.core[:1].isupper():
         return False
@@ -377,13 +372,13 @@ def gender_of(name: str, table: LanguageTable) -> str:
 
 
 def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
-    """An amount in words: two decimals are cents if the currency has them, others decimals."""
+    """An amount in words: decimals are cents if the currency has as many, or two, others are decimals."""
     if money.cents is None and numeral.decimals == "00":
         numeral = Numeral(numeral.digits, "", numeral.grouped)
-    if money.cents is None or len(numeral.decimals) != 2:
+    if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
         return say_counted(numeral, money.forms, gender, table)
     whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
-    cents = int(numeral.decimals)
+    cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
     if not cents:
         return whole
     cents_gender = money.cents_gender or gender_of_forms(money.cents, table)

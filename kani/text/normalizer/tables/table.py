@@ -120,12 +120,13 @@ class Unit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Currency:
-    """A section of [currencies]: its forms, its hundredth's, and how both are joined."""
+    """A section of [currencies]: its forms, those of its smallest part, and how both are joined."""
 
     forms: Forms
     gender: str = ""
     cents: Forms | None = None
     cents_gender: str = ""
+    cents_digits: int = 2
     joined: str
 
 

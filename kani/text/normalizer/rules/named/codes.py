@@ -7,6 +7,7 @@ import re
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import (
     capitals_pieces,
+    common_words,
     letter_name,
     roman_value,
     spelled_pieces,
@@ -104,8 +105,10 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_amount(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before a currency's sign or name: "matrícula de 500 euros"."""
-    return cursor.is_adjacent(1) and table.is_money(cursor.token(1).core)
+    """True before money or a unit: "matrícula de 500 euros", "phone 128 GB"."""
+    counted = cursor.token(1).core
+    measured = len(counted) > 1 and counted in table.units and counted not in common_words(table.language)
+    return cursor.is_adjacent(1) and (measured or table.is_money(counted))
 
 
 def _groups(token: Token, table: LanguageTable) -> list[Piece]:
