@@ -250,11 +250,7 @@ class Connection:
 
     def _open_recognition(self, form: AudioFormat) -> Recognition:
         recognition = Recognition(
-            self._service,
-            self._transcribe,
-            self._stream.client,
-            form,
-            end_of_speech=self._end_of_speech,
+            self._service, self._transcribe, self._stream.client, form, end_of_speech=self._end_of_speech
         )
         self._begin(recognition)
         return recognition

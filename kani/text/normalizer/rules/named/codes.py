@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
-from kani.text.normalizer.rules.acronyms import (
-    capitals_pieces,
-    letter_name,
-    roman_value,
-    spelled_pieces,
-)
+from kani.text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
 from kani.text.normalizer.rules.numerals import LOWERED, say_digits
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -271,11 +266,7 @@ def _is_set(cursor: TokenCursor) -> bool:
 
 
 def _grouped(
-    cursor: TokenCursor,
-    table: LanguageTable,
-    groups: list[tuple[int, int]],
-    end: int,
-    between: str = ", ",
+    cursor: TokenCursor, table: LanguageTable, groups: list[tuple[int, int]], end: int, between: str = ", "
 ) -> Verbalization:
     token = cursor.token()
     pieces: list[Piece] = []
