@@ -49,11 +49,7 @@ def read_window(name: str, archive: PackedArchive, context: int = 0) -> Window:
 
 
 def load_calibrated(
-    key: str,
-    source: Callable[[], bytes],
-    name: str,
-    cache_dir: Path,
-    child: ChildProcess | None = None,
+    key: str, source: Callable[[], bytes], name: str, cache_dir: Path, child: ChildProcess | None = None
 ) -> PackedArchive:
     """Open a calibrated generator: from ``cache_dir``, or made now, which takes a minute or two.
 
