@@ -132,6 +132,35 @@ class Answers(Protocol):
         """Return True if what the input has just heard is an answer."""
 
 
+@dataclass(slots=True)
+class _Speech:
+    """The speech so far and its words, by which the silence after it is judged."""
+
+    end_s: float  # in seconds of what turns are told in
+    complete: bool | None = None  # see ``Step.complete``
+    sentence_ended: bool = False
+    worded: bool = False  # the speech before the pause has words
+    settled: bool = False  # and all of them are known
+    settles: bool = False  # the recogniser tells when words are known
+
+    def begin(self) -> None:
+        """Forget the speech before, of which only ``settles`` holds on; ``settled`` comes with each step."""
+        self.complete, self.sentence_ended, self.worded = None, False, False
+
+    def take(self, step: Step) -> None:
+        self.complete = self.complete if step.complete is None else step.complete
+        self.settled = step.settled
+        self.settles = self.settles or step.settled
+
+    def is_over(self, now_s: float, rule: TurnRule) -> bool:
+        """Return True if a turn ends with the silence from the end of the speech to ``now_s``."""
+        if rule.waits_for_words and self.settles and not self.settled:
+            return False
+        # Nothing more is known of speech in which no word is recognised: it is not waited for.
+        ended = self.sentence_ended or (self.settled and not self.worded)
+        return now_s - self.end_s >= rule.patience.silence_s(self.complete, sentence_ended=ended)
+
+
 class TurnMachine:
     """Finds the turns of one stream of audio: feed its audio, words and steps, in order."""
 
@@ -147,21 +176,14 @@ class TurnMachine:
         self.state = TurnState.SILENT
         self._rate = sample_rate
         self._answers = answers
-        self._start_s = start_s
         self._resumed = resumed
         self._audio = RecentAudio(sample_rate, HEARD_S)
         self._over_answer: VoiceOverAnswer | None = None  # the last one
-        self._told = False  # of a voice over the answer
         self._voice = False  # now
         self._loud = 0
         self._onset_s = start_s
-        self._speech_end_s = start_s
         self._last_stop_s = start_s
-        self._sentence_ended = False
-        self._worded = False  # the speech before the pause has words
-        self._settled = False  # and all of them are known
-        self._settles = False  # the recogniser tells when words are known
-        self._complete: bool | None = None  # as the pause so far is judged
+        self._speech = _Speech(start_s)
 
     @property
     def in_turn(self) -> bool:
@@ -179,8 +201,8 @@ class TurnMachine:
 
     def add_word(self, word: RecognizedWord) -> bool:
         """Take a word; returns True if it is kept back: it is of a voice that is judged, or of an echo."""
-        self._worded = True
-        self._sentence_ended = ends_turn(word.text)
+        self._speech.worded = True
+        self._speech.sentence_ended = ends_turn(word.text)
         over_answer = self._over_answer
         if over_answer is None:
             return False
@@ -191,10 +213,7 @@ class TurnMachine:
 
     def feed(self, step: Step, rule: TurnRule | None) -> list[TurnChange]:
         """Take the next step of the audio; returns what has changed. rule: None where turns are not found."""
-        if step.complete is not None:
-            self._complete = step.complete
-        self._settled = step.settled
-        self._settles = self._settles or step.settled
+        self._speech.take(step)
         end = (step.index + 1) * round(STEP_S * self._rate)
         heard = partial(self._audio.before, end)
         changes = list[TurnChange]()
@@ -220,16 +239,16 @@ class TurnMachine:
             self._voice = voice >= OFF_FACTOR * rule.threshold
         elif self._loud >= onset_chunks:
             self._voice = True
-            self._sentence_ended = self._worded = False
-            self._complete = None
+            self._speech.begin()
             if not self.in_turn:
                 onset_s = begun_s - (onset_chunks - 1) * duration_s
                 self._onset_s = max(onset_s - rule.padding_s, self._last_stop_s)
         if self._voice:
-            self._speech_end_s = self.now_s
+            self._speech.end_s = self.now_s
             return self._begin(heard)
         self._go(_Heard.SILENCE)
-        return self.stop() if self.state is TurnState.PAUSED and self._is_over(rule) else None
+        paused = self.state is TurnState.PAUSED
+        return self.stop() if paused and self._speech.is_over(self.now_s, rule) else None
 
     def _begin(self, heard: Callable[[], Samples]) -> TurnStarted | None:
         answers = None if self._resumed or self.in_turn else self._answers
@@ -241,14 +260,6 @@ class TurnMachine:
         self._resumed = self._resumed and not begins
         return TurnStarted(self._onset_s) if begins else None
 
-    def _is_over(self, rule: TurnRule) -> bool:
-        if rule.waits_for_words and self._settles and not self._settled:
-            return False
-        # Nothing more is known of speech in which no word is recognised: it is not waited for.
-        ended = self._sentence_ended or (self._settled and not self._worded)
-        silence_s = rule.patience.silence_s(self._complete, sentence_ended=ended)
-        return self.now_s - self._speech_end_s >= silence_s
-
     def _judge(self, step: Step, heard: Callable[[], Samples]) -> list[TurnChange]:
         assert self._over_answer is not None
         match self._over_answer.judge(step, heard):
@@ -256,8 +267,8 @@ class TurnMachine:
                 return self.accept()
             case Verdict.NOTHING:
                 return self.dismiss()
-            case Verdict.OPEN if self._over_answer.voiced_s and not self._told:
-                self._told = True
+            case Verdict.OPEN if self._over_answer.voiced_s and not self._over_answer.told:
+                self._over_answer.told = True
                 return [VoiceChange.HEARD]
         return []
 
@@ -266,18 +277,16 @@ class TurnMachine:
         if self.state is not TurnState.JUDGED or self._over_answer is None:
             return []
         self._go(_Heard.INTERRUPTION)
-        told, self._told = self._told, False
         voice = self._over_answer
-        return [TurnStarted(self._onset_s, tuple(voice.words), voice.voiced_s, told)]
+        return [TurnStarted(self._onset_s, tuple(voice.words), voice.voiced_s, voice.told)]
 
     def dismiss(self) -> list[TurnChange]:
         """Forget a voice over an answer that is still judged."""
-        if self.state is not TurnState.JUDGED:
+        if self.state is not TurnState.JUDGED or self._over_answer is None:
             return []
         self._go(_Heard.NOTHING)
         self._voice = False
-        told, self._told = self._told, False
-        return [VoiceChange.NOTHING if told else VoiceChange.ECHO]
+        return [VoiceChange.NOTHING if self._over_answer.told else VoiceChange.ECHO]
 
     def stop(self) -> TurnStopped:
         """End the turn that goes on here."""
@@ -291,7 +300,7 @@ class TurnMachine:
 
         step: the last that was fed; words: of the turn so far; language: their primary subtag.
         """
-        paused = self.state is TurnState.PAUSED and self.now_s - self._speech_end_s >= PROBABLE_AFTER_S
+        paused = self.state is TurnState.PAUSED and self.now_s - self._speech.end_s >= PROBABLE_AFTER_S
         return paused and has_probably_ended(step, words, language)
 
     @property

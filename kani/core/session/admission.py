@@ -6,14 +6,14 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import NoReturn
 
 from kani.core import tracing
 from kani.core.engine import Engine
-from kani.core.errors import Busy, RateLimited, ServerStopping
+from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
-from kani.core.playback import Playback
 from kani.core.request import Limits
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
@@ -94,13 +94,12 @@ class Admission:
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
-            self._report_refusal(protocol, "draining")
-            raise ServerStopping
+            self._refuse(protocol, "draining", ServerStopping())
         if self.sessions >= self._limits.max_sessions:
-            self._refuse(protocol, "sessions", f"too many sessions (at most {self._limits.max_sessions})")
+            busy = Busy(f"too many sessions (at most {self._limits.max_sessions})")
+            self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
-            self._report_refusal(protocol, "rate")
-            raise RateLimited(self._limits.rate_per_minute)
+            self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
         self.sessions += 1
         self._none_open.clear()
         self._observer.session_opened(protocol)
@@ -117,9 +116,8 @@ class Admission:
         Not to be asked for later segments: speech that has begun is not broken off.
         """
         if self.waiting >= self._limits.max_waiting and not self.slots(engine, light=light).has_free_place:
-            self._refuse(
-                protocol, "queue", f"too many requests are waiting (at most {self._limits.max_waiting})"
-            )
+            busy = Busy(f"too many requests are waiting (at most {self._limits.max_waiting})")
+            self._refuse(protocol, "queue", busy)
 
     def slots(self, engine: str, *, light: bool = False) -> SlotQueue:
         return self._queues[engine, light]
@@ -128,13 +126,10 @@ class Admission:
         """Return once no session is open."""
         await self._none_open.wait()
 
-    def _refuse(self, protocol: str, reason: str, message: str) -> None:
-        self._report_refusal(protocol, reason)
-        raise Busy(message)
-
-    def _report_refusal(self, protocol: str, reason: str) -> None:
+    def _refuse(self, protocol: str, reason: str, error: SpeechError) -> NoReturn:
         self._observer.session_refused(protocol, reason)
         tracing.current().event("refused", {"speech.protocol": protocol, "reason": reason})
+        raise error
 
     def _report(self) -> None:
         self._observer.waiting_changed(self.waiting)
@@ -149,19 +144,16 @@ class SlotAccess:
         admission: Admission,
         report: SessionReport,
         timeout: WaitTimeout,
-        priority: SessionPriority | None,
+        priority: SessionPriority,
         *,
         low_latency: bool,
     ) -> None:
-        """timeout: stands still while higher priorities go first; priority: None where there are none;
-        low_latency: whether the client plays the audio while it is made.
+        """timeout: stands still while higher priorities go first; low_latency: whether the client plays the
+        audio while it is made.
         """
-        playback = Playback() if priority is None else priority.playback
         self.ticket = QueueTicket()  # follows the first wait for a slot
-        self.audio_made = playback.add if priority is None else priority.audio_made
-        """To be called with the seconds of all audio that is made."""
+        self.audio_made = priority.audio_made  # to be called with the seconds of all audio that is made
         self._admission = admission
-        self._playback = playback
         self._priority = priority
         self._low_latency = low_latency
         self._report = report
@@ -173,17 +165,16 @@ class SlotAccess:
     @property
     def ahead_s(self) -> float:
         """Seconds of audio that are left to play."""
-        return self._playback.ahead_s
+        return self._priority.playback.ahead_s
 
     @property
     def must_wait(self) -> bool:
         """True if the session must not be synthesized now, as others go first."""
-        return self._priority is not None and self._priority.must_wait
+        return self._priority.must_wait
 
     def text_received(self) -> None:
         """Note that text has come, or is to be spoken now."""
-        if self._priority is not None:
-            self._priority.text_received()
+        self._priority.text_received()
 
     def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
         """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
@@ -212,7 +203,7 @@ class SlotAccess:
 
     def _lead_s(self) -> float:
         """Seconds of audio left to play; none for a client that waits for the whole of it."""
-        return self._playback.ahead_s if self._low_latency else 0.0
+        return self.ahead_s if self._low_latency else 0.0
 
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
@@ -220,11 +211,11 @@ class SlotAccess:
 
         keep: where slots are streams, keep it after the body for the next segment, until ``release``.
         """
-        with self._report.span.child("wait", {"speech.engine": engine}) as waiting:
+        with self._report.trace.span.child("wait", {"speech.engine": engine}) as waiting:
             kept, self._kept = self._kept is slot, None
             if not kept:
                 await self.wait_for_turn()
-            with self._working():
+            with self._priority.working():
                 async with AsyncExitStack() as stack:
                     if kept:
                         slot.hold_again()
@@ -245,14 +236,11 @@ class SlotAccess:
     async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
         """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
         async with slot.suspended():
-            with self._working(False):
+            with self._priority.working(False):
                 yield
 
     async def wait_for_turn(self) -> None:
         """Wait while sessions of the same connection with a higher priority go first."""
-        if self._priority is not None:
+        if self.must_wait:
             with self._timeout.suspended():
                 await self._priority.wait_for_turn()
-
-    def _working(self, working: bool = True) -> AbstractContextManager[None]:
-        return nullcontext() if self._priority is None else self._priority.working(working)

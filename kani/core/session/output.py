@@ -100,7 +100,6 @@ class WaitTimeout:
     def __init__(self, seconds: float, expired: Callable[[], None]) -> None:
         """seconds: 0 for no limit; expired: called once they have passed, and has to end the wait."""
         self._left_s = seconds
-        self._bounded = seconds > 0
         self._expired = expired
         self._started = False
         self._waiting = False
@@ -110,7 +109,7 @@ class WaitTimeout:
 
     def start(self) -> None:
         """Count from now on, the rest of a wait that is under way included."""
-        self._started = self._bounded
+        self._started = self._left_s > 0
         self._set_alarm()
 
     def stop(self) -> None:

@@ -37,6 +37,62 @@ def outcome_of(error: SpeechError) -> str:
     return "failed"
 
 
+class SessionTrace:
+    """Spans of one session: its own, and those of the engine's and the protocol's work in it."""
+
+    def __init__(self, protocol: str, request_id: str) -> None:
+        self.span = tracing.current().child("speech", {"speech.protocol": protocol, "request.id": request_id})
+        self._engine = tracing.UNRECORDED
+        self._encode: tracing.Span | None = None
+        self._audible = False  # True once the current segment's engine has yielded audio
+        self._given_at = 0.0
+        self._encoded_s = 0.0  # seconds for which the protocol had chunks in hand
+
+    @contextmanager
+    def synthesizing(self, voice: ResolvedVoice, text: IncrementalText) -> Iterator[None]:
+        """Trace the engine's work on a segment while the body runs."""
+        attributes = {
+            "speech.engine": voice.engine.info.name,
+            "speech.voice": voice.voice,
+            "speech.language": voice.language,
+        }
+        with self.span.child("engine", attributes) as span:
+            self._engine, self._audible = span, False
+            try:
+                yield
+            finally:
+                span.set({"speech.characters": len(text.written)})
+
+    def segment_audible(self) -> None:
+        """Note that the segment's engine has yielded audio."""
+        if not self._audible:
+            self._audible = True
+            self._engine.event("first audio")
+
+    def chunk_given(self) -> None:
+        """Note that the protocol has a chunk, to encode and send it."""
+        if self._encode is None:
+            self._encode = self.span.child("encode")
+        self._given_at = time.perf_counter()
+
+    def chunk_sent(self) -> None:
+        """Note that the protocol asks for more."""
+        self._encoded_s += time.perf_counter() - self._given_at
+
+    def segment_synthesized(self, wall_s: float, audio_s: float) -> None:
+        self._engine.set({"speech.audio_s": round(audio_s, 3), "speech.slot_s": round(wall_s, 4)})
+
+    def close(self, outcome: str, fields: tracing.Attributes) -> None:
+        """End the spans."""
+        if self._encode is not None:
+            self._encode.set({"speech.busy_s": round(self._encoded_s, 4)})
+            self._encode.end()
+        self.span.set({f"speech.{name}": value for name, value in fields.items()})
+        if outcome not in (COMPLETED, CANCELLED):
+            self.span.fail(outcome)
+        self.span.end()
+
+
 class SessionReport:
     """Reports one session: metrics while it runs, one log line when it ends."""
 
@@ -54,15 +110,7 @@ class SessionReport:
         self._characters = 0
         self._audio_s = 0.0
         self._outcome: str | None = None
-        self.span = tracing.current().child(
-            "speech", {"speech.protocol": protocol, "request.id": self.request_id}
-        )
-        """Span of the session; ``close`` ends it."""
-        self._engine_span = tracing.UNRECORDED
-        self._encode_span: tracing.Span | None = None
-        self._audible = False  # True once the current segment's engine has yielded audio
-        self._given_at = 0.0
-        self._encoded_s = 0.0  # seconds for which the protocol had chunks in hand
+        self.trace = SessionTrace(protocol, self.request_id)
         log.debug("opened for %s", protocol)
 
     def text_received(self, text: str) -> None:
@@ -85,37 +133,6 @@ class SessionReport:
         self._waited_s += waited_s
         self._observer.slot_acquired(self.protocol, engine, waited_s)
 
-    @contextmanager
-    def synthesizing(self, voice: ResolvedVoice, text: IncrementalText) -> Iterator[None]:
-        """Trace the engine's work on a segment while the body runs."""
-        attributes = {
-            "speech.engine": voice.engine.info.name,
-            "speech.voice": voice.voice,
-            "speech.language": voice.language,
-        }
-        with self.span.child("engine", attributes) as span:
-            self._engine_span, self._audible = span, False
-            try:
-                yield
-            finally:
-                span.set({"speech.characters": len(text.written)})
-
-    def segment_audible(self) -> None:
-        """Note that the segment's engine has yielded audio."""
-        if not self._audible:
-            self._audible = True
-            self._engine_span.event("first audio")
-
-    def chunk_given(self) -> None:
-        """Note that the protocol has a chunk, to encode and send it."""
-        if self._encode_span is None:
-            self._encode_span = self.span.child("encode")
-        self._given_at = time.perf_counter()
-
-    def chunk_sent(self) -> None:
-        """Note that the protocol asks for more."""
-        self._encoded_s += time.perf_counter() - self._given_at
-
     def audio_made(self, engine: EngineInfo, samples: int) -> None:
         if self._first_audio_s is None and self._first_text_at is not None:
             self._first_audio_s = time.perf_counter() - self._first_text_at
@@ -124,7 +141,7 @@ class SessionReport:
 
     def segment_synthesized(self, engine: str, wall_s: float, audio_s: float) -> None:
         """Report the speed of one segment: seconds it took, and seconds of its audio."""
-        self._engine_span.set({"speech.audio_s": round(audio_s, 3), "speech.slot_s": round(wall_s, 4)})
+        self.trace.segment_synthesized(wall_s, audio_s)
         self._observer.segment_synthesized(self.protocol, engine, wall_s, audio_s)
         log.debug("%s synthesized %.2f s in %.3f s", engine, audio_s, wall_s)
 
@@ -168,10 +185,4 @@ class SessionReport:
         }
         line = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
         log.info("%s", line, extra={"facts": fields})
-        if self._encode_span is not None:
-            self._encode_span.set({"speech.busy_s": round(self._encoded_s, 4)})
-            self._encode_span.end()
-        self.span.set({f"speech.{name}": value for name, value in fields.items()})
-        if outcome not in (COMPLETED, CANCELLED):
-            self.span.fail(outcome)
-        self.span.end()
+        self.trace.close(outcome, fields)

@@ -12,6 +12,7 @@ from kani.core.request import unused_fields
 from kani.core.session.admission import SlotAccess
 from kani.core.session.context import SessionContext
 from kani.core.session.output import PlayoutBuffer, WaitTimeout
+from kani.core.session.priority import SessionPriorities
 from kani.core.session.report import SessionReport
 from kani.core.session.synthesis import Synthesis
 from kani.core.session.worker import SessionWorker
@@ -43,7 +44,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
-        self._priority = context.priorities.add() if context.priorities is not None else None
+        self._priority = (context.priorities or SessionPriorities()).add()
         self._access = SlotAccess(
             context.admission, self._report, self._timeout, self._priority, low_latency=context.low_latency
         )
@@ -178,8 +179,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
             await self._worker.aclose()
         finally:
             self._timeout.stop()
-            if self._priority is not None:
-                self._priority.leave()
+            self._priority.leave()
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
             self._context.closed(self)
@@ -198,10 +198,10 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
                     chunk = await self._buffer.get()
                 if chunk is None:
                     break
-                self._report.chunk_given()
+                self._report.trace.chunk_given()
                 self._marks.add(chunk.spans)
                 yield chunk
-                self._report.chunk_sent()
+                self._report.trace.chunk_sent()
         except SpeechError as error:
             self._report.ended(error)
             raise
@@ -236,15 +236,13 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         The session is still spoken to its end, while those are ahead of their playback or have no text.
         Without effect where the session was opened without ``priorities``.
         """
-        if self._priority is not None:
-            self._priority.lower()
+        self._priority.lower()
 
     def restore_priority(self) -> None:
         """Rank above all lowered sessions: another waits for the end of this one."""
-        if self._priority is not None:
-            self._priority.restore()
+        self._priority.restore()
 
     @property
     def superseded(self) -> bool:
         """True if a session of higher priority has text."""
-        return self._priority is not None and self._priority.superseded
+        return self._priority.superseded

@@ -256,10 +256,7 @@ class Slot:
     """
 
     def __init__(
-        self,
-        queue: SlotQueue,
-        ticket: QueueTicket | None = None,
-        lead_s: Callable[[], float] = lambda: 0.0,
+        self, queue: SlotQueue, ticket: QueueTicket | None = None, lead_s: Callable[[], float] = lambda: 0.0
     ) -> None:
         """ticket: follows its first wait in the queue; lead_s: seconds of audio that are left to play."""
         self.queue = queue

@@ -60,7 +60,7 @@ class Synthesis:
         key = self._embedding_key(voice)
         if reference is None or key in self._embeddings:
             return
-        with self.report.span.child("embed", {"speech.engine": voice.engine.info.name}):
+        with self.report.trace.span.child("embed", {"speech.engine": voice.engine.info.name}):
             embedding = await self.context.cloner.embed(voice.engine, reference, voice.language)
         if embedding is not None:
             self._embeddings[key] = embedding

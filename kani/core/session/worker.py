@@ -242,7 +242,7 @@ class SessionWorker:
             self._paused_s = 0.0
             await self._prepare_voice(voice)
             async with self._access.held(slot, info.name, keep=True):
-                with self._report.synthesizing(voice, text):
+                with self._report.trace.synthesizing(voice, text):
                     start_s, rate = self.output.duration_s, self.output.sample_rate
                     speech, chunks = synthesis.synthesize(voice, text, rate, self._access.ahead_s)
                     await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
@@ -292,12 +292,12 @@ class SessionWorker:
         await self._prepare_voice(voice)
         kept, seconds = list[SpeechChunk](), 0.0
         async with self._access.held(slot, info.name):
-            with self._report.synthesizing(voice, text):
+            with self._report.trace.synthesizing(voice, text):
                 rate = self.output.sample_rate
                 speech, synthesized = self.synthesis.synthesize(voice, text, rate, speed=native)
                 async with aclosing(synthesized) as chunks:
                     async for chunk in chunks:
-                        self._report.segment_audible()
+                        self._report.trace.segment_audible()
                         seconds += chunk.duration_s
                         kept.append(chunk)
                         if seconds > max_s:
@@ -324,7 +324,7 @@ class SessionWorker:
         self.output.begin_segment(text)
         async with aclosing(chunks):
             async for chunk in chunks:
-                self._report.segment_audible()
+                self._report.trace.segment_audible()
                 self.output.add(chunk)
                 if slot is not None and (self._buffer.above_high_water or self._access.must_wait):
                     async with self._access.suspended(slot):
@@ -339,7 +339,7 @@ class SessionWorker:
         slot = self._access.slot(voice)
         options = self.synthesis.normalization(voice)
         attributes: Attributes = {"speech.language": voice.language, "speech.characters": len(segment.text)}
-        with self._report.span.child("normalize", attributes) as span:
+        with self._report.trace.span.child("normalize", attributes) as span:
             text = self._segments.begin_segment(segment, partial(self._access.suspended, slot), options)
             span.set({"speech.spoken_characters": len(text.text)})
         return voice, text, slot

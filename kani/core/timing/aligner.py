@@ -29,6 +29,49 @@ _MAX_RELATIVE_COST, _MIN_COLUMNS = 0.80, 150
 _AUDIBLE = 0.002
 
 
+class _Template:
+    """Rows to compare speech with: the frames of each word, and a pause before each and after the last."""
+
+    def __init__(self, reference: ReferenceSpeech) -> None:
+        """Raises ValueError for reference speech without a word or a sound."""
+        if not reference.words:
+            raise ValueError("the reference speech has no words")
+        resampler = Resampler(reference.sample_rate, SAMPLE_RATE)
+        samples = np.concatenate([resampler.feed(reference.samples), resampler.finish()])
+        loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
+        if not len(loud):
+            raise ValueError("the reference speech has no sound")
+        first, stop = int(loud[0]), int(loud[-1]) + 1
+        cepstra = Cepstra()
+        cepstra.feed(samples[first:stop], last=True)
+        features, _ = cepstra.features(0, len(cepstra))
+        scale = SAMPLE_RATE / reference.sample_rate
+
+        def frame(sample: int) -> float:
+            return min(max((sample * scale - first) / HOP, 0.0), len(features) - 1.0)
+
+        self.edges = [[frame(at) for at in (word.sample, *word.phonemes[1:])] for word in reference.words]
+        """Frames (with fractions) at which each word's phonemes begin."""
+        self.end = float(len(features))
+        begins = [0, *(round(edges[0]) for edges in self.edges[1:])]
+        ends = [*begins[1:], len(features)]
+        order: list[int] = []
+        self.phonemes: list[list[int]] = []  # rows at which each word's phonemes begin
+        for edges, begin, end in zip(self.edges, begins, ends, strict=True):
+            end = max(end, begin + 1)
+            order.append(-1)
+            inner = (min(max(round(edge), begin), end - 1) for edge in edges[1:])
+            self.phonemes.append([len(order), *(len(order) + at - begin for at in inner)])
+            order += range(begin, end)
+        order.append(-1)
+        self._pauses = np.array(order) < 0
+        self._rows = features[np.maximum(order, 0)]
+        self.last_row = len(order) - 1
+
+    def new_path(self) -> WarpingPath:
+        return WarpingPath(self._rows, self._pauses)
+
+
 class Aligner:
     """Accepts speech in pieces; returns its words once their times are final, each once, in order.
 
@@ -41,55 +84,16 @@ class Aligner:
 
         sample_rate: hertz of the speech; look_back_s: distance from the end at which the path is final.
         """
-        if not reference.words:
-            raise ValueError("the reference speech has no words")
         self._resampler = Resampler(sample_rate, SAMPLE_RATE)
         self._sample_rate = sample_rate
         self._samples_fed = 0
         self._look_back = look_back_s / _FRAME_S
         self._words = reference.words
         self._cepstra = Cepstra()
-        self._template(reference)
-        self._path = WarpingPath(self._rows, self._pauses)
+        self._template = _Template(reference)
+        self._path = self._template.new_path()
         self._restarts = list(_RESTART_COLUMNS)
-        # Column at which each word with a final time begins.
-        self._starts: list[float] = []
-
-    def _template(self, reference: ReferenceSpeech) -> None:
-        """Build the rows to compare with: the frames of each word, and a pause before each and after the
-        last."""
-        resampler = Resampler(reference.sample_rate, SAMPLE_RATE)
-        samples = np.concatenate([resampler.feed(reference.samples), resampler.finish()])
-        loud = np.flatnonzero(np.abs(samples) > _AUDIBLE)
-        if not len(loud):
-            raise ValueError("the reference speech has no sound")
-        first, stop = int(loud[0]), int(loud[-1]) + 1
-        cepstra = Cepstra()
-        cepstra.feed(samples[first:stop], last=True)
-        features, _ = cepstra.features(0, len(cepstra))
-        # Frame (with fraction) at which each word and phoneme begins.
-        scale = SAMPLE_RATE / reference.sample_rate
-
-        def frame(sample: int) -> float:
-            return min(max((sample * scale - first) / HOP, 0.0), len(features) - 1.0)
-
-        self._reference_edges = [
-            [frame(at) for at in (word.sample, *word.phonemes[1:])] for word in self._words
-        ]
-        self._reference_end = float(len(features))
-        begins = [0, *(round(edges[0]) for edges in self._reference_edges[1:])]
-        ends = [*begins[1:], len(features)]
-        order: list[int] = []
-        self._phonemes: list[list[int]] = []
-        for edges, begin, end in zip(self._reference_edges, begins, ends, strict=True):
-            end = max(end, begin + 1)
-            order.append(-1)
-            inner = (min(max(round(edge), begin), end - 1) for edge in edges[1:])
-            self._phonemes.append([len(order), *(len(order) + at - begin for at in inner)])
-            order += range(begin, end)
-        order.append(-1)
-        self._pauses = np.array(order) < 0
-        self._rows = features[np.maximum(order, 0)]
+        self._starts: list[float] = []  # column at which each word with a final time begins
 
     @property
     def mismatched(self) -> bool:
@@ -120,12 +124,10 @@ class Aligner:
         self._cepstra.feed(self._resampler.finish(), last=True)
         self._advance()
         if truncated:
-            return (
-                ([], False)
-                if self.mismatched
-                else (self._final_words(self._path.best_row(), len(self._path)), True)
-            )
-        last = len(self._rows) - 1
+            if self.mismatched:
+                return [], False
+            return self._final_words(self._path.best_row(), len(self._path)), True
+        last = self._template.last_row
         if self._mismatched_at(last):
             return self.scale_remaining(self._samples_fed / self._sample_rate), False
         return self._final_words(last, None), True
@@ -134,9 +136,9 @@ class Aligner:
         """The remaining words with the reference speech's times, scaled to end at ``end_s``."""
         done = max(len(self._starts) - 1, 0)
         begin = self._starts[done] if self._starts else 0.0
-        first = self._reference_edges[done][0] if self._starts else 0.0
-        scale = (end_s / _FRAME_S - begin) / (self._reference_end - first)
-        edges = [[(edge - first) * scale + begin for edge in word] for word in self._reference_edges[done:]]
+        first = self._template.edges[done][0] if self._starts else 0.0
+        scale = (end_s / _FRAME_S - begin) / (self._template.end - first)
+        edges = [[(edge - first) * scale + begin for edge in word] for word in self._template.edges[done:]]
         ends = [*(word[0] for word in edges[1:]), end_s / _FRAME_S]
         return [
             self._span(index, [*inner, end], end_s)
@@ -148,7 +150,7 @@ class Aligner:
         end = self._cepstra.complete_frames
         passed = sum(at <= end for at in self._restarts)
         if passed:
-            self._path = WarpingPath(self._rows, self._pauses)
+            self._path = self._template.new_path()
         self._restarts = self._restarts[passed:]
         if end > len(self._path):
             self._path.feed(*self._cepstra.features(len(self._path), end))
@@ -175,18 +177,18 @@ class Aligner:
         before = self._starts[-1] if self._starts else 0.0
         if index == len(self._words):
             return float(len(self._path)) if ended else None
-        found = columns.get(self._phonemes[index][0])
+        found = columns.get(self._template.phonemes[index][0])
         if found:
             return max(float(np.mean(found)), before)
         return before if ended else None
 
     def _finished_word(self, index: int, end: float, columns: Mapping[int, Sequence[int]]) -> Span:
         """A word after which the next one begins, or all ends, at column ``end``."""
-        begins, rows = self._starts[index], self._phonemes[index]
+        begins, rows = self._starts[index], self._template.phonemes[index]
         if index + 1 < len(self._words):
             # A skipped pause has a column too. Engines leave no pause after the last word: quiet sound there
             # is the word's own.
-            silence = len(columns.get(self._phonemes[index + 1][0] - 1, ())) - 1
+            silence = len(columns.get(self._template.phonemes[index + 1][0] - 1, ())) - 1
             if silence >= _MIN_PAUSE_FRAMES:
                 end = max(end - silence, begins)
         inner = [float(np.mean(columns[row])) if row in columns else begins for row in rows[1:]]

@@ -132,6 +132,7 @@ class VoiceOverAnswer:
         self._recent_s = deque[float](maxlen=RECENT_STEPS)
         self.words: list[RecognizedWord] = []  # words so far that are not of an echo
         self.voiced_s = 0.0  # seconds of voice so far that are not the answer's echo
+        self.told = False  # True once the listener was told of it
 
     def is_of_echo(self, word: RecognizedWord) -> bool:
         """Return True if a word was heard in the answer's echo."""

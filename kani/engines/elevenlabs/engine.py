@@ -43,13 +43,7 @@ class ElevenLabsEngine(RelayEngine):
     SERVICE = ENGINE, "ElevenLabs"
     KEY = "ELEVEN_API_KEY"
 
-    def __init__(
-        self,
-        settings: UpstreamSettings,
-        resources: Resources,
-        *,
-        timeout_s: float = 10.0,
-    ) -> None:
+    def __init__(self, settings: UpstreamSettings, resources: Resources, *, timeout_s: float = 10.0) -> None:
         """timeout_s: longest silence of the service while something is due."""
         super().__init__(resources, messages.SAMPLE_RATE)
         self._settings = settings

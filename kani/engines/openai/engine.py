@@ -51,11 +51,7 @@ class OpenAIEngine(RelayEngine):
     KEY = "KANI_UPSTREAM_KEY"
 
     def __init__(
-        self,
-        settings: OpenAIUpstreamSettings,
-        resources: Resources,
-        *,
-        silence_s: float = SILENCE_S,
+        self, settings: OpenAIUpstreamSettings, resources: Resources, *, silence_s: float = SILENCE_S
     ) -> None:
         super().__init__(resources, settings.sample_rate)
         self._settings = settings

@@ -69,6 +69,18 @@ class Beams:
     end_s: float | None  # that it gives for the end of its last words; None if it gives none
 
 
+class _SpecialTokens:
+    """Tokens that are no text."""
+
+    def __init__(self, number: Callable[[str], int]) -> None:
+        self.begin = number("<|startoftranscript|>")
+        self.end = number("<|endoftext|>")
+        # Puts the first token ahead of the prompt, see renamed.
+        self.previous = (number("<|startofprev|>"), FIRST_TOKEN)
+        self.no_timestamps = number("<|notimestamps|>")
+        self.tasks = {False: number("<|transcribe|>"), True: number("<|translate|>")}
+
+
 class Whisper:
     """The model. May be used by as many threads at once as it was loaded for."""
 
@@ -100,14 +112,9 @@ class Whisper:
         self._view = ctranslate2.StorageView.from_array
         self._features = MelFeatures(self._model.n_mels)
         self.limits = TokenLimits(self._tokenizer)
-        self._begin = self._token("<|startoftranscript|>")
-        self._end = self._token("<|endoftext|>")
-        self._scripts = TokenScripts(self._tokenizer, self._end)
+        self._special = _SpecialTokens(self._token)
+        self._scripts = TokenScripts(self._tokenizer, self._special.end)
         self._openings = {code: self.tokens_before(text) for code, text in _OPENINGS.items()}
-        # Puts the first token ahead of the prompt, see renamed.
-        self._previous = (self._token("<|startofprev|>"), FIRST_TOKEN)
-        self._no_timestamps = self._token("<|notimestamps|>")
-        self._tasks = {False: self._token("<|transcribe|>"), True: self._token("<|translate|>")}
         known = (*LANGUAGES, *LATER_LANGUAGES) if self._model.is_multilingual else ()
         numbers = {code: self._tokenizer.token_to_id(f"<|{NAMES.get(code, code)}|>") for code in known}
         self._languages = {code: number for code, number in numbers.items() if number is not None}
@@ -133,14 +140,14 @@ class Whisper:
         """
         begun = self._begun(language, translate=translate)
         read = [] if translate else self._opening(language)
-        return [*self._previous, *read, *self.tokens_before(before), self._begin, *begun]
+        return [*self._special.previous, *read, *self.tokens_before(before), self._special.begin, *begun]
 
     def _opening(self, language: str) -> Sequence[int]:
         """Return the tokens of a text that an answer is written like, for those languages that need it."""
         return self._openings.get(language, ())
 
     def _without_opening(self, prompt: list[int], language: str) -> list[int]:
-        begin, opening = len(self._previous), [*self._opening(language)]
+        begin, opening = len(self._special.previous), [*self._opening(language)]
         end = begin + len(opening)
         return prompt[:begin] + prompt[end:] if prompt[begin:end] == opening else prompt
 
@@ -149,7 +156,7 @@ class Whisper:
 
     def _begun(self, language: str, *, translate: bool = False) -> tuple[int, ...]:
         """Return the tokens of the language and the task; a model of one language was trained with none."""
-        return (self._languages[language], self._tasks[translate]) if self._languages else ()
+        return (self._languages[language], self._special.tasks[translate]) if self._languages else ()
 
     def tokens_before(self, text: str) -> tuple[int, ...]:
         """Return the tokens of text that may precede the speech, as many of its last as the model reads."""
@@ -180,7 +187,9 @@ class Whisper:
             result = self._model.generate(
                 encoded, [prompt], max_length=length, return_scores=True, suppress_tokens=never, **how
             )[0]
-            answers = [[token for token in answer if token < self._end] for answer in result.sequences_ids]
+            answers = [
+                [token for token in answer if token < self._special.end] for answer in result.sequences_ids
+            ]
             chosen = 0
             if wanted is not None:
                 chosen = next((at for at, each in enumerate(answers) if wanted(self.text_of(each))), 0)
@@ -193,8 +202,12 @@ class Whisper:
             else:
                 break
         count = len(result.sequences_ids[chosen])
-        last = result.sequences_ids[chosen][-1] if count else self._end
-        end_s = (last - self._no_timestamps - 1) * _FRAME_S if last > self._no_timestamps else None
+        last = result.sequences_ids[chosen][-1] if count else self._special.end
+        end_s = (
+            (last - self._special.no_timestamps - 1) * _FRAME_S
+            if last > self._special.no_timestamps
+            else None
+        )
         return Beams(tokens, count, result.scores[chosen] * count / (count + 1), end_s)
 
     def _never(self, language: str, *, latin: bool) -> list[int]:
@@ -205,7 +218,7 @@ class Whisper:
         """Return an answer of exactly ``count`` tokens, whatever the sound, to measure their time by."""
         prompt = self.prompt("", self.languages[0], translate=False)
         # -1 stands for the tokens that are never generated.
-        never = [-1, self._end]
+        never = [-1, self._special.end]
         length = max(2 * count, count + len(prompt))
         result = self._model.generate(
             encoded, [prompt], max_length=length, beam_size=1, suppress_tokens=never
@@ -253,7 +266,7 @@ class Whisper:
         before: tokens of text that may precede the speech, ``tokens_before``; its end counts where there is
         not enough room; penalty: of repetition.
         """
-        begun = (*self._begun(language), self._no_timestamps, *prefix)
+        begun = (*self._begun(language), self._special.no_timestamps, *prefix)
         opening, latin = self._opening(language), True
         while True:
             result = self._generate_tokens(
@@ -268,7 +281,7 @@ class Whisper:
                 repetition_penalty=penalty,
             )
             # Text tokens only: others cannot be part of a later prefix.
-            tokens = [token for token in result.sequences_ids[0] if token < self._end]
+            tokens = [token for token in result.sequences_ids[0] if token < self._special.end]
             if latin and is_latinised(self.text_of(tokens), language):
                 latin = False
             elif opening and self._echoes(tokens, language):
@@ -285,14 +298,18 @@ class Whisper:
         **options: Any,
     ) -> Any:
         """Generate at most ``max_tokens`` after the tokens of an answer that is ``begun``."""
-        room = CONTEXT - max_tokens - len(begun) - len(self._previous) - 1
+        room = CONTEXT - max_tokens - len(begun) - len(self._special.previous) - 1
         before = before[-room:] if room > 0 else ()
-        prompt = [*self._previous, *before, self._begin, *begun]
+        prompt = [*self._special.previous, *before, self._special.begin, *begun]
         prompts = [prompt]
-        if prompt[-1] != self._no_timestamps:
+        if prompt[-1] != self._special.no_timestamps:
             # CTranslate2 generates timestamps unless the first prompt ends with the token that forbids
             # them. So another prompt goes first that does, over silence: its answer is empty.
-            first = [*self._previous, *[self._end] * (len(prompt) - 3), self._no_timestamps]
+            first = [
+                *self._special.previous,
+                *[self._special.end] * (len(prompt) - 3),
+                self._special.no_timestamps,
+            ]
             speech = np.array(encoded)
             encoded = self._view(np.concatenate([np.zeros_like(speech), speech]))
             prompts = [first, prompt]
@@ -312,9 +329,9 @@ class Whisper:
     ) -> tuple[tuple[TimedWord, ...], float]:
         """Return the words with their times, and the mean log probability of all tokens."""
         tokens = [*prefix, *(token for word in words for token in word.tokens)]
-        begin = [self._begin, *self._begun(language, translate=translate)]
+        begin = [self._special.begin, *self._begun(language, translate=translate)]
         if not translate and (opening := self._opening(language)):
-            begin = [self._previous[0], *opening, *begin]
+            begin = [self._special.previous[0], *opening, *begin]
         frames = math.ceil(seconds * SAMPLE_RATE / HOP_SAMPLES)
         aligned = self._model.align(encoded, begin, [tokens], frames)[0]
         # First frame of each token: the first step of the alignment path on it.

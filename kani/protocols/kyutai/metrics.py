@@ -51,9 +51,11 @@ class KyutaiMetrics:
         self.speaking = self.listening = 0  # clients connected now
         self._py_connect = counter("py_connect", "Clients that connected for speech.")
         gauge("py_open_channels", "Clients connected now for speech.", lambda: self.speaking)
-        self._py_total = counter("py_total_steps", "Steps of 80 ms that were synthesized.")
-        self._py_active = counter("py_active_steps", "The same: every step has a client.")
-        self._py_could_run = counter("py_could_have_run_steps", "The same: no step waits for another.")
+        self._py_spoken = (
+            counter("py_total_steps", "Steps of 80 ms that were synthesized."),
+            counter("py_active_steps", "The same: every step has a client."),
+            counter("py_could_have_run_steps", "The same: no step waits for another."),
+        )
         self.missing_words = counter(
             "py_missing_words_steps", "Texts that were flushed because no word came for a while."
         )
@@ -91,7 +93,7 @@ class KyutaiMetrics:
 
     def frames_spoken(self, steps: int, seconds: float) -> None:
         """Count ``steps`` frames, ready ``seconds`` after the frames before them, or after their text."""
-        for counter in (self._py_total, self._py_active, self._py_could_run):
+        for counter in self._py_spoken:
             counter.inc(steps)
         for _ in range(steps):
             self._py_step.observe(seconds / steps)

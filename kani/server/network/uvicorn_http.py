@@ -45,7 +45,7 @@ class HttpProtocol(H11Protocol):
         super().__init__(config, server_state, app_state={})
         self._tcp = tcp
         self._turns = InputTurns(self.loop, self._go_on)
-        self._requests = self.conn = RequestReader(self._turns)
+        self.conn = RequestReader(self._turns)
         self._upgraded = False
         self._drop_timer: asyncio.TimerHandle | None = None
         self._dropped = 0
@@ -127,7 +127,7 @@ class HttpProtocol(H11Protocol):
             self._answer_transport.close = self._end_answer
             self.cycle.transport = cast(asyncio.Transport, self._answer_transport)
         self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
-        if self._requests.rest > MAX_REST:
+        if cast(RequestReader, self.conn).rest > MAX_REST:
             self._drop_rest()
         else:
             self._input_flow.hold(self._turns.waiting)

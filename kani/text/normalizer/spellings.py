@@ -172,11 +172,7 @@ SPELLINGS: tuple[Spelling, ...] = (
     ),
     # Identifiers and colours of programs, tickers
     ("", r"(?i)\b([\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12})\b", characters),
-    (
-        "",
-        r"(?<!\w)#(?=[\dA-Fa-f]{0,5}\d)(?=[\dA-Fa-f]{0,5}[A-Fa-f])([\dA-Fa-f]{6})\b",
-        characters,
-    ),
+    ("", r"(?<!\w)#(?=[\dA-Fa-f]{0,5}\d)(?=[\dA-Fa-f]{0,5}[A-Fa-f])([\dA-Fa-f]{6})\b", characters),
     ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kani.text.languages import canonical
 from kani.text.markup.masked_text import PARAGRAPH_END, PRIVATE_USE, MaskedText
@@ -56,7 +56,7 @@ def parse(text: str, offset: int = 0, *, rooted: bool = True) -> SsmlDocument:
     rooted: whether everything is inside ``<speak>``; if not, that is optional. Raises InvalidRequest, with
     line, column and tag.
     """
-    return _Reader(text, offset, rooted).read()
+    return _Reader(text, offset).read(rooted=rooted)
 
 
 @dataclass(slots=True)
@@ -64,31 +64,47 @@ class _Element:
     token: Token
     style: Style
     """The style outside of it."""
+    content: list[Token] = field(default_factory=list)
+    """Its text, where something else is spoken for it."""
+
+
+class _Marks:
+    """Marks of a document: each is reached with the next character that is spoken, or the next pause."""
+
+    def __init__(self) -> None:
+        self.reached: list[Mark] = []
+        self._waiting: list[str] = []
+
+    def add(self, name: str) -> bool:
+        """Add a mark; returns False if there are too many."""
+        self._waiting.append(name)
+        return len(self.reached) + len(self._waiting) <= MAX_MARKS
+
+    def reach(self, at: int) -> None:
+        """Place the marks that wait: the character ``at`` of the client's text is spoken next."""
+        self.reached += [Mark(name, at) for name in self._waiting]
+        self._waiting.clear()
 
 
 class _Reader:
-    def __init__(self, text: str, offset: int, rooted: bool) -> None:
+    def __init__(self, text: str, offset: int) -> None:
         self._text = text
         self._offset = offset
-        self._rooted = rooted
         self._plain = MaskedText()
         self._breaks = BreakBudget()
         self._open: list[_Element] = []
         self._elements = 0
         self._style = PLAIN_STYLE
-        self._content: list[Token] = []
         self._growth = 0
         self._parts: list[Part] = []
         self._replacements: dict[int, Replacement] = {}
-        self._marks: list[Mark] = []
-        self._waiting: list[str] = []
-        """Names of marks that are reached with the next character that is spoken, or the next pause."""
+        self._marks = _Marks()
         self._unused: dict[str, None] = {}
 
-    def read(self) -> SsmlDocument:
+    def read(self, *, rooted: bool) -> SsmlDocument:
         closed = False
         for token in scan(self._text):
-            if not self._open and self._rooted and (closed or token.name != ROOT) and self._speaks(token):
+            if not self._open and rooted and (closed or token.name != ROOT) and self._speaks(token):
                 where = "after </speak>" if closed else "before <speak>"
                 raise self._failure(token, f"there is something {where}: put it inside")
             if token.name:
@@ -100,9 +116,9 @@ class _Reader:
             element = self._open[-1].token
             raise self._failure(element, f"<{element.name}> is not closed: add </{element.name}>")
         self._parts += self._plain.take()
-        self._reach(len(self._text))
+        self._marks.reach(self._offset + len(self._text))
         unused = tuple(list(self._unused)[:MAX_UNUSED])
-        return SsmlDocument(tuple(self._parts), self._replacements, tuple(self._marks), unused)
+        return SsmlDocument(tuple(self._parts), self._replacements, tuple(self._marks.reached), unused)
 
     def _speaks(self, token: Token) -> bool:
         return token.name != "" or bool(token.text and token.text.strip("\ufeff \t\r\n"))
@@ -149,12 +165,11 @@ class _Reader:
         elif name not in _SPOKEN and name not in _REPLACED:
             self._note(name)
         self._set_style(self._styled(token))
-        self._content = []
 
     def _end(self, element: _Element, token: Token) -> None:
         name = element.token.name
         if name in _REPLACED:
-            self._replace(element.token)
+            self._replace(element)
         if not token.empty:
             if self._divides(name, len(self._open)):
                 self._end_sentence(token)
@@ -171,7 +186,7 @@ class _Reader:
         if token.text is None or any(element.token.name in _UNSPOKEN for element in self._open):
             self._mask(token)
         elif self._open and self._open[-1].token.name in _REPLACED:
-            self._content.append(token)
+            self._open[-1].content.append(token)
         else:
             self._copy(token)
 
@@ -181,7 +196,7 @@ class _Reader:
         shown = token.text.translate(_WHITE_SPACE)
         lead = written.find(token.text) if token.text else len(written)
         if visible := re.search(r"\S", shown):
-            self._reach(token.start + max(lead, 0) + visible.start())
+            self._marks.reach(self._offset + token.start + max(lead, 0) + visible.start())
         if lead >= 0:
             self._plain.mask(written[:lead])
             self._plain.copy(shown)
@@ -212,7 +227,7 @@ class _Reader:
         given = {name.lower(): value for name, value in token.attributes.items()}
         requested = self._breaks.take(pause_seconds(given))
         if requested is not None:
-            self._reach(token.end)
+            self._marks.reach(self._offset + token.end)
             self._plain.pause(requested)
         elif wanted and not _NO_TIME.fullmatch(wanted):
             self._note("break.time")
@@ -220,14 +235,8 @@ class _Reader:
     def _add_mark(self, token: Token, name: str) -> None:
         if not name or len(name) > MAX_REPLACEMENT:
             raise self._failure(token, f"<{token.name}> needs a name of 1 to {MAX_REPLACEMENT} characters")
-        if len(self._marks) + len(self._waiting) >= MAX_MARKS:
+        if not self._marks.add(name):
             raise self._failure(token, f"there are too many marks (at most {MAX_MARKS})")
-        self._waiting.append(name)
-
-    def _reach(self, at: int) -> None:
-        """Place the marks that wait: ``at`` is spoken next."""
-        self._marks += [Mark(name, self._offset + at) for name in self._waiting]
-        self._waiting = []
 
     def _note(self, name: str) -> None:
         self._unused[f"ssml.{name}"] = None
@@ -274,9 +283,9 @@ class _Reader:
             value("volume", values.volume_decibels, 0.0),
         )
 
-    def _replace(self, token: Token) -> None:
+    def _replace(self, element: _Element) -> None:
         """Have something else spoken for the content of ``<sub>``, ``<phoneme>`` or ``<say-as>``."""
-        tokens, self._content = self._content, []
+        token, tokens = element.token, element.content
         content = " ".join("".join(part.text or "" for part in tokens).split())
         replacement = self._replacement(token, content)
         if replacement is None:
@@ -294,7 +303,8 @@ class _Reader:
             return
         written = self._text[start:end]
         lead = len(written) - len(written.lstrip())
-        self._reach(start + lead)
+        at = self._offset + start + lead
+        self._marks.reach(at)
         self._plain.mask(written[:lead])
         word = written.strip()
         if len(word) > 40 or not _WORD.fullmatch(word):
@@ -304,7 +314,6 @@ class _Reader:
         else:
             self._plain.copy(word)
             self._plain.mask(written[lead + len(word) :])
-        at = self._offset + start + lead
         self._replacements[at] = replace(replacement, end=self._offset + max(end, start + lead + 1))
         self._growth += max(len(replacement.spelling) * (4 if replacement.say_as else 1) - len(word), 0)
         if self._growth > MAX_GROWTH:

@@ -28,8 +28,5 @@ def find_checkpoint(model: str, *, models_dir: Path | None, cache_dir: Path, may
 
 def local_folder(model: str, models_dir: Path | None) -> Path | None:
     """Return the folder ``model``, or the one of its short name in ``models_dir``; None if there is none."""
-    folders = [
-        local_path(model),
-        *([models_dir / short_name(model)] if models_dir is not None else []),
-    ]
+    folders = [local_path(model), *([models_dir / short_name(model)] if models_dir is not None else [])]
     return next((folder for folder in folders if folder.is_dir()), None)

@@ -58,11 +58,7 @@ def _spaced(table: LanguageTable) -> Notation:
 
     return Notation(
         words=table.formulas,
-        signs={
-            **table.signs_between_figures,
-            **table.signs,
-            "×": table.signs.get("×", table.numbers.by),
-        },
+        signs={**table.signs_between_figures, **table.signs, "×": table.signs.get("×", table.numbers.by)},
         minus=table.numbers.minus,
         power=f"{table.numbers.power} {{n}}",
         over=table.fractions.over,

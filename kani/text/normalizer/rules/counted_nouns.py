@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.fractions import gender_of_following, say_mixed
@@ -34,6 +35,24 @@ _ADVERBS = frozenset("junto tanto cuanto accanto spesso subito esto resto asunto
 _GROUP = re.compile(r"\d{3}(?:[.,]\d+)?")
 
 
+@dataclass(slots=True)
+class _Figures:
+    """Places of one or two numbers in the text."""
+
+    token: int  # of a sign before them, too
+    start: int
+    first_end: int
+    last: int  # start of the second number; end of the first where it is alone
+    end: int
+
+    @classmethod
+    def of(cls, token: Token, match: re.Match[str], last: str) -> _Figures:
+        """last: group of the last number."""
+        base, (start, first_end) = token.core_start, match.span("number")
+        second = first_end if last == "number" else match.start(last)
+        return cls(base, base + start, base + first_end, base + second, base + match.end(last))
+
+
 class CountedNumerals:
     """One or two numbers, and the tokens after them."""
 
@@ -50,14 +69,9 @@ class CountedNumerals:
         self._table = table
         self._first = first
         self._second = second
-        base = token.core_start
-        self._start = base + match.start("number")
-        self._dash = base + match.end("number")
-        self._other = base + (match.start("second") if second is not None else match.end("number"))
-        self._end = base + (match.end("second") if second is not None else match.end("number"))
-        self._whole = base
+        self._at = _Figures.of(token, match, last="number" if second is None else "second")
         self.end = token.core_end
-        self._measure_at = (self._end, token.core_end)
+        self._measure_at = (self._at.end, token.core_end)
         self._gender = ""
         self._magnitude_word = ""
         self._noun = ""
@@ -264,7 +278,7 @@ class CountedNumerals:
         if more is None or (mark and not decimals):
             return False
         self._first = Numeral(digits + whole[:3], more.decimals, grouped=True)
-        self.end = self._end = self._other = self._dash = token.core_end
+        self.end = self._at.end = self._at.last = self._at.first_end = token.core_end
         self._measure_at = (token.core_end, token.core_end)
         return True
 
@@ -288,7 +302,7 @@ class CountedNumerals:
             self.mixed_with = part, of
         else:
             return False
-        self.end = self._end = token.core_end
+        self.end = self._at.end = token.core_end
         self._gender = gender_of_following(self._cursor, self._table, ahead + 1)
         return True
 
@@ -300,14 +314,14 @@ class CountedNumerals:
             value = 1 if describes(self._cursor, self.end, one, table) else self._first.value + 1
             unit = table.form(measure.forms, value) if measure is not None else ""
             gender = self._gender if measure is None else measure.gender or gender_of(unit, table)
-            phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._start, self._end)
+            phrase.add(say_mixed(self._first, self.mixed_with, table, gender), self._at.start, self._at.end)
             # "2 1/2 dozen"
             unit = f"{self._magnitude_word} {unit}".strip()
             if unit:
                 phrase.add(unit, *self._measure_at)
             return phrase.build(self.end)
         if self._noun:
-            phrase.add(self._noun, self._start, self.end)
+            phrase.add(self._noun, self._at.start, self.end)
             return phrase.build(self.end)
         last = self._second or self._first
         name = ""
@@ -332,10 +346,10 @@ class CountedNumerals:
             start, end = self._measure_at
             if start == end:
                 # Its sign stands before the digits ("%2").
-                start, end = self._start if self._second is None else self._other, self._end
+                start, end = self._at.start if self._second is None else self._at.last, self._at.end
             phrase.add(name or self._magnitude_word, start, end)
         if self.per:
-            phrase.add(self.per.lstrip(), self._end, self.end)
+            phrase.add(self.per.lstrip(), self._at.end, self.end)
         return phrase.build(self.end)
 
     def _is_said_by(self, forms: Forms | None) -> bool:
@@ -371,7 +385,7 @@ class CountedNumerals:
             amount = say_amount(numeral, money, gender, table)
             if self._second is not None:
                 amount = f"{say_amount(self._first, money, gender, table)} {table.numbers.to} {amount}"
-        start = self._whole if whole and not phrase.pieces else self._start
+        start = self._at.token if whole and not phrase.pieces else self._at.start
         phrase.add(amount + self.per, start, self.end)
         return phrase.build(self.end)
 
@@ -385,7 +399,7 @@ class CountedNumerals:
         table = self._table
         alone = self._second is not None and self._first.digits == "1" and not table.agreement.capitals
         first = self._say(self._first, "" if alone and gender == "m" else gender, year)
-        phrase.add(first, self._start, self._dash)
+        phrase.add(first, self._at.start, self._at.first_end)
         if self._second is not None:
             if self._first != self._second:
                 # Hindi "1-1 गोली" is one each.
@@ -393,8 +407,8 @@ class CountedNumerals:
                 won = table.language == "de" and year and self._cursor.token(1).core != "Grad"
                 won = won and self._first.value > self._second.value
                 to = table.signs_between_figures[":"] if won else self._to()
-                phrase.add(to, self._dash, self._other)
-            phrase.add(self._say(self._second, gender, year), self._other, self._end)
+                phrase.add(to, self._at.first_end, self._at.last)
+            phrase.add(self._say(self._second, gender, year), self._at.last, self._at.end)
 
     def _to(self) -> str:
         """Return the words between the numbers."""

@@ -6,11 +6,7 @@ import re
 
 from kani.text.normalizer.rules import pairs
 from kani.text.normalizer.rules.moments.dates import is_before_time, is_loose
-from kani.text.normalizer.rules.numerals import (
-    VULGAR_FRACTIONS,
-    Numeral,
-    say_numeral,
-)
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
 from kani.text.normalizer.rules.units import (
     PhraseBuilder,
     gender_of,

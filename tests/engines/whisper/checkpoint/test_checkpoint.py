@@ -223,7 +223,7 @@ def test_answer_is_that_of_the_plain_model(checkpoint: Checkpoint, kind: Kind, w
     assert plain.n_mels == MELS[kind]
     noise = np.random.default_rng(3).normal(0.0, 0.1, round(SECONDS * RATE)).astype(np.float32)
     encoded, before = whisper.encode(noise), "Zandrell, Tolliwen."
-    prompt = [*whisper.prompt(before, "en", translate=False), whisper._no_timestamps]
+    prompt = [*whisper.prompt(before, "en", translate=False), whisper._special.no_timestamps]
     found = whisper.generate(encoded, "en", (), 12, 1, whisper.tokens_before(before))
     never = whisper._never("en", latin=True)
     (answer,) = plain.generate(

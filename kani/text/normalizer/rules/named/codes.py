@@ -274,11 +274,7 @@ def _is_set(cursor: TokenCursor) -> bool:
 
 
 def _grouped(
-    cursor: TokenCursor,
-    table: LanguageTable,
-    groups: list[tuple[int, int]],
-    end: int,
-    between: str = ", ",
+    cursor: TokenCursor, table: LanguageTable, groups: list[tuple[int, int]], end: int, between: str = ", "
 ) -> Verbalization:
     token = cursor.token()
     pieces: list[Piece] = []

@@ -40,11 +40,7 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
         # The joint "L4-L5" lies between both.
         to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
-    pieces = (
-        *_say(match["first"], at, table),
-        Piece(to, dash, rest),
-        *_say(match["last"], rest, table),
-    )
+    pieces = (*_say(match["first"], at, table), Piece(to, dash, rest), *_say(match["last"], rest, table))
     return Verbalization(pieces, token.core_end)
 
 
