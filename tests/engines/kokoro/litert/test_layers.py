@@ -256,15 +256,14 @@ def test_silence_is_the_same_and_rounding_other_than_the_graphs_refused(graph: N
     made = HarmonicSource().spectra(harmonic_phase(silent), silent, 0, frames)
     np.testing.assert_array_equal(made, np.broadcast_to(made[..., :1], made.shape))
 
-    class Graph:
-        def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
-            return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
+    def of_graph(phase: Array, pitch: Array, first: int, end: int) -> Array:
+        return graph.run({"phase": phase, "pitch": pitch}, ("spectra",), Stop())[0]
 
     class OtherwiseRounded(HarmonicSource):
         def spectra(self, phase: Array, pitch: Array, first: int, end: int) -> Array:
             return super().spectra(np.nextafter(phase, np.float32(np.inf)), pitch, first, end)
 
-    check_source(Graph())
+    check_source(of_graph)
     check_source(HarmonicSource().spectra)
     with pytest.raises(DecoderUnavailable, match="rounded otherwise"):
         check_source(OtherwiseRounded().spectra)
