@@ -62,7 +62,7 @@ class _Asked:
 
 @dataclass(eq=False)
 class Talk(AnswerOutput):
-    """One call of ``talk``: turns in, answers out, of which only the audio is given out."""
+    """One call of ``talk``: turns in, answers out. Only the audio of an answer is given out."""
 
     _service: SpeechService
     _model: ChatModel

@@ -134,7 +134,7 @@ class Answers(Protocol):
 
 @dataclass(slots=True)
 class _Speech:
-    """The speech so far and its words, by which the silence after it is judged."""
+    """The speech so far and its words: they decide how long a silence ends the turn."""
 
     end_s: float  # in seconds of what turns are told in
     complete: bool | None = None  # see ``Step.complete``
@@ -144,7 +144,7 @@ class _Speech:
     settles: bool = False  # the recogniser tells when words are known
 
     def begin(self) -> None:
-        """Forget the speech before, of which only ``settles`` holds on; ``settled`` comes with each step."""
+        """Forget the speech before. Only ``settles`` holds on; ``settled`` comes with each step."""
         self.complete, self.sentence_ended, self.worded = None, False, False
 
     def take(self, step: Step) -> None:

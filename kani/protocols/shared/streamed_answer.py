@@ -71,7 +71,7 @@ async def begun_answer(
     headers: Callable[[], Mapping[str, str]] = dict,
     media_type: str,
 ) -> StreamedAnswer:
-    """Return an answer of which the first block is there, so that an error before it still gets a status.
+    """Return an answer once its first block is there, so that an error before it still gets a status.
 
     stack: holds what the answer releases, and closes ``blocks``; headers: called once there is a block.
     Raises ClientDisconnect, and what ``blocks`` raises.

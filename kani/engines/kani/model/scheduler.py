@@ -162,9 +162,8 @@ class Scheduler:
     def _reap_cancelled(self) -> None:
         with self._changed:
             cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
-            for queue in (self._waiting, self._paused):
-                for sequence in [s for s in queue if s.cancelled]:
-                    queue.remove(sequence)
+            for sequence in cancelled:
+                (self._waiting if sequence in self._waiting else self._paused).remove(sequence)
         if self._prefilling and all(sequence.cancelled for sequence in self._prefilling.sequences):
             cancelled += self._prefilling.sequences
             self._prefilling = None

@@ -42,7 +42,7 @@ class _Figures:
     token: int  # of a sign before them, too
     start: int
     first_end: int
-    last: int  # start of the second number; end of the first where it is alone
+    last: int  # start of the second number; end of the first where it is the only one
     end: int
 
     @classmethod
