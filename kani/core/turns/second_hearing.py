@@ -27,8 +27,9 @@ from kani.core.types import Samples
 LONGEST_TURN_S = 30.0
 """Longest turn that is recognised once more: it is the most that is kept of a session's audio."""
 
-LONGEST_WAIT_S, DICTATED_WAIT_S = 0.5, 1.0
-"""Most that a turn's transcript waits for it, after the turn has ended: of any, and of a dictated one."""
+LONGEST_WAIT_S, DICTATED_WAIT_S, WAIT_SHARE = 0.5, 1.0, 0.05
+"""Most that a turn's transcript waits for it, after the turn has ended: of any, and of a dictated one; and the
+share of a turn's length by which it is longer, as the work on a long turn is."""
 
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
@@ -187,7 +188,8 @@ class SecondHearing:
         task = asyncio.create_task(self._hear(samples, options))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
-        return Hearing(task, end_s, DICTATED_WAIT_S if dictated else LONGEST_WAIT_S)
+        wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
+        return Hearing(task, end_s, wait_s)
 
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
         try:
