@@ -1,4 +1,4 @@
-"""Admission of sessions: their number, the rate of each client, and their turns at the engines' slots."""
+"""Admission of sessions: their limits, the rate of each client, and their turns at the engines' slots."""
 
 from __future__ import annotations
 
@@ -7,19 +7,39 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kani.core import tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
-from kani.core.request import Limits
+from kani.core.request import MAX_TEXT
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
 from kani.core.session.slots import QueueTicket, SharedLimit, Slot, SlotQueue
 from kani.core.voices.catalogue import ResolvedVoice
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a service; the setting of a limit has its name."""
+
+    max_text: int = MAX_TEXT
+    """Characters of one session."""
+    max_connections: int = 4096
+    """Open sessions."""
+    max_waiting: int = 1000
+    """Sessions that may wait for their first slot."""
+    ahead_s: float = 30.0
+    """Seconds of audio that synthesis may be ahead of its reader."""
+    rate_per_minute: int = 0
+    """Sessions per minute and client; 0 for no limit."""
+    request_timeout: float = 600.0
+    """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
+    max_concurrent: int | None = None
+    """Segments that one engine synthesizes at the same time; None for ``EngineInfo.max_concurrency``."""
 
 
 class RateLimit:
@@ -95,8 +115,8 @@ class Admission:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
             self._refuse(protocol, "draining", ServerStopping())
-        if self.sessions >= self._limits.max_sessions:
-            busy = Busy(f"too many sessions (at most {self._limits.max_sessions})")
+        if self.sessions >= self._limits.max_connections:
+            busy = Busy(f"too many sessions (at most {self._limits.max_connections})")
             self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
             self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
