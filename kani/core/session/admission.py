@@ -81,6 +81,7 @@ class Admission:
         self._none_open.set()
         self.sessions = 0  # open sessions, recognition included
         self.draining = False  # True if new sessions are refused because the server shuts down
+        observer.watch_slots(lambda: self.waiting, lambda: self.slots_in_use)
 
     def add_engine(self, engine: Engine) -> None:
         """Add the slots of an engine and of its light networks; ``Limits.max_concurrent`` bounds both."""
@@ -98,18 +99,19 @@ class Admission:
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            self._queues[engine.info.name, light] = SlotQueue(capacity, self._report, are_streams, shared)
+            self._queues[engine.info.name, light] = SlotQueue(capacity, streams=are_streams, shared=shared)
         self._observer.engine_ready(engine.info.name, slots)
 
+    # Scrapes of the metrics count in a thread, while engines may join.
     @property
     def waiting(self) -> int:
         """Segments that wait for a slot."""
-        return sum(queue.waiting for queue in self._queues.values())
+        return sum(len(queue.waits) for queue in [*self._queues.values()])
 
     @property
     def slots_in_use(self) -> int:
         """Slots that are held, over all engines."""
-        return sum(queue.in_use for queue in self._queues.values())
+        return sum(queue.in_use for queue in [*self._queues.values()])
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
@@ -150,10 +152,6 @@ class Admission:
         self._observer.session_refused(protocol, reason)
         tracing.current().event("refused", {"speech.protocol": protocol, "reason": reason})
         raise error
-
-    def _report(self) -> None:
-        self._observer.waiting_changed(self.waiting)
-        self._observer.slots_in_use_changed(self.slots_in_use)
 
 
 class SlotAccess:
