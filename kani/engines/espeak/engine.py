@@ -7,10 +7,10 @@ import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
-from kani.core.audio.pcm import LEVEL_LUFS, decibels, leveled
+from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
@@ -105,10 +105,7 @@ class EspeakEngine(Described):
         loop = asyncio.get_running_loop()
         chunks: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
         stop = threading.Event()
-
-        def emit(chunk: SpeechChunk | None) -> None:
-            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
-
+        emit = partial(loop.call_soon_threadsafe, chunks.put_nowait)
         voice = self._voice_for(segment)
         job = self._pool.submit(self._speak, segment, voice, emit, stop)
         job.add_done_callback(lambda _: emit(None))
@@ -134,15 +131,12 @@ class EspeakEngine(Described):
         self, segment: Segment, voice: str, emit: Callable[[SpeechChunk], None], stop: threading.Event
     ) -> None:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
-        chunker = WordChunker(segment.text, self._client.sample_rate)
         gain = decibels(LEVEL_LUFS - self._levels.get(voice, _USUAL_LUFS))
-
-        def send(chunk: SpeechChunk) -> None:
-            emit(replace(chunk, samples=leveled(chunk.samples, gain)))
+        chunker = WordChunker(segment.text, self._client.sample_rate, gain)
 
         def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
-                send(chunk)
+                emit(chunk)
 
         self._client.synthesize(
             segment.text,
@@ -152,7 +146,7 @@ class EspeakEngine(Described):
             should_stop=lambda: stop.is_set() or chunker.speech_s > segment.max_seconds,
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:
-            send(rest)
+            emit(rest)
 
 
 def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
