@@ -170,29 +170,14 @@ class SlotAccess:
         audio while it is made.
         """
         self.ticket = QueueTicket()  # follows the first wait for a slot
-        self.audio_made = priority.audio_made  # to be called with the seconds of all audio that is made
+        self.priority = priority  # of the session, among those of its connection
         self._admission = admission
-        self._priority = priority
         self._low_latency = low_latency
         self._report = report
         self._timeout = timeout
         self._light: dict[str, bool] = {}
         """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
         self._kept: Slot | None = None  # the slot of the segment before, still held
-
-    @property
-    def ahead_s(self) -> float:
-        """Seconds of audio that are left to play."""
-        return self._priority.playback.ahead_s
-
-    @property
-    def must_wait(self) -> bool:
-        """True if the session must not be synthesized now, as others go first."""
-        return self._priority.must_wait
-
-    def text_received(self) -> None:
-        """Note that text has come, or is to be spoken now."""
-        self._priority.text_received()
 
     def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
         """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
@@ -221,7 +206,7 @@ class SlotAccess:
 
     def _lead_s(self) -> float:
         """Seconds of audio left to play; none for a client that waits for the whole of it."""
-        return self.ahead_s if self._low_latency else 0.0
+        return self.priority.playback.ahead_s if self._low_latency else 0.0
 
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
@@ -233,7 +218,7 @@ class SlotAccess:
             kept, self._kept = self._kept is slot, None
             if not kept:
                 await self.wait_for_turn()
-            with self._priority.working():
+            with self.priority.working():
                 async with AsyncExitStack() as stack:
                     if kept:
                         slot.hold_again()
@@ -241,7 +226,7 @@ class SlotAccess:
                     else:
                         await stack.enter_async_context(slot)
                     self._report.slot_acquired(engine, slot.waited_s)
-                    while self.must_wait:
+                    while self.priority.must_wait:
                         async with self.suspended(slot):
                             await self.wait_for_turn()
                     waiting.end()
@@ -254,11 +239,11 @@ class SlotAccess:
     async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
         """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
         async with slot.suspended():
-            with self._priority.working(False):
+            with self.priority.working(False):
                 yield
 
     async def wait_for_turn(self) -> None:
         """Wait while sessions of the same connection with a higher priority go first."""
-        if self.must_wait:
+        if self.priority.must_wait:
             with self._timeout.suspended():
-                await self._priority.wait_for_turn()
+                await self.priority.wait_for_turn()
