@@ -199,7 +199,8 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
                 if chunk is None:
                     break
                 self._report.trace.chunk_given()
-                self._marks.add(chunk.spans)
+                if self._segments.marks:
+                    self._marks.add(chunk.spans)
                 yield chunk
                 self._report.trace.chunk_sent()
         except SpeechError as error:

@@ -7,7 +7,6 @@ import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from kani.core.audio.pcm import LEVEL_LUFS, decibels
@@ -105,7 +104,10 @@ class EspeakEngine(Described):
         loop = asyncio.get_running_loop()
         chunks: asyncio.Queue[SpeechChunk | None] = asyncio.Queue()
         stop = threading.Event()
-        emit = partial(loop.call_soon_threadsafe, chunks.put_nowait)
+
+        def emit(chunk: SpeechChunk | None) -> None:
+            loop.call_soon_threadsafe(chunks.put_nowait, chunk)
+
         voice = self._voice_for(segment)
         job = self._pool.submit(self._speak, segment, voice, emit, stop)
         job.add_done_callback(lambda _: emit(None))
