@@ -121,10 +121,8 @@ class SessionWorker:
         return self.voice.engine.info.name if self.voice is not None else ""
 
     def _use_voice(self, voice: ResolvedVoice) -> None:
-        self.voice = voice
-        self._output = OutputStream(
-            voice.engine.info, self._buffer, self._report, self._access.priority.audio_made
-        )
+        self.voice, info, played = voice, voice.engine.info, self._access.priority.audio_made
+        self._output = OutputStream(info.sample_rate, info.name, self._buffer, self._report, played)
 
     def _start_segments(self) -> None:
         """Resolve the voice, which determines how the text is segmented, if there is enough text for that."""
