@@ -17,8 +17,8 @@ from kani.composition import settings
 from kani.composition.speech_service import Builder
 from kani.core.engine import BackgroundLoadingEngine, Engine
 from kani.core.observer import Observer
-from kani.core.request import Limits
 from kani.core.service import Parts, SpeechService
+from kani.core.session.admission import Limits
 from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceStore
 

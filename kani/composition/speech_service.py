@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, fields
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -20,8 +20,8 @@ from kani.core.errors import InvalidRequest
 from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
-from kani.core.request import MAX_TEXT, Limits
 from kani.core.service import Parts, SpeechService
+from kani.core.session.admission import Limits
 from kani.core.turns.pause_judge import TurnModel
 from kani.core.types import Recording
 from kani.core.voices.catalogue import VoiceStore
@@ -183,15 +183,9 @@ def _check_recording(recording: Recording) -> tuple[str, ...]:
 
 
 def limits_of(settings: Settings) -> Limits:
-    """Return the limits of the speech service."""
-    return Limits(
-        max_text=settings.max_text or MAX_TEXT,
-        max_sessions=settings.max_connections,
-        max_waiting=settings.max_waiting,
-        rate_per_minute=settings.rate_per_minute,
-        request_timeout_s=settings.request_timeout,
-        max_concurrent=settings.max_concurrent,
-    )
+    """Return the limits of the speech service: of each that a setting gives, the default is replaced."""
+    given = {limit.name: getattr(settings, limit.name, None) for limit in fields(Limits)}
+    return Limits(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)

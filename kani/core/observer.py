@@ -17,6 +17,9 @@ class Observer:
     def watch_loaded(self, engine: str, loaded: Callable[[], bool]) -> None:
         """An engine or a recogniser is there; ``loaded`` returns whether it is in memory now."""
 
+    def watch_slots(self, waiting: Callable[[], int], in_use: Callable[[], int]) -> None:
+        """``waiting`` returns how many segments wait for a slot now, ``in_use`` how many have one."""
+
     def session_opened(self, protocol: str) -> None:
         """A session was admitted."""
 
@@ -51,12 +54,6 @@ class Observer:
 
     def engine_failed(self, protocol: str, engine: str) -> None:
         """An engine failed."""
-
-    def waiting_changed(self, count: int) -> None:
-        """``count`` segments wait for a slot now."""
-
-    def slots_in_use_changed(self, count: int) -> None:
-        """``count`` slots are in use now, over all engines."""
 
     def recognition_opened(self, protocol: str) -> None:
         """A recognition session was admitted (``session_opened`` is called too)."""

@@ -1,4 +1,4 @@
-"""Limits of the service and of a request's fields, and their validation."""
+"""Limits of a request's fields, and their validation."""
 
 from __future__ import annotations
 
@@ -17,26 +17,6 @@ DEFAULT_MAX_TOKENS = 1200
 
 MAX_TEXT = 10_000
 """Characters of one session, unless another limit is set."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Limits of a service."""
-
-    max_text: int = MAX_TEXT
-    """Characters of one session."""
-    max_sessions: int = 4096
-    """Open sessions."""
-    max_waiting: int = 1000
-    """Sessions that may wait for their first slot."""
-    ahead_s: float = 30.0
-    """Seconds of audio that synthesis may be ahead of its reader."""
-    rate_per_minute: int = 0
-    """Sessions per minute and client; 0 for no limit."""
-    request_timeout_s: float = 600.0
-    """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
-    max_concurrent: int | None = None
-    """Segments that one engine synthesizes at the same time; None for ``EngineInfo.max_concurrency``."""
 
 
 @dataclass(frozen=True, slots=True)

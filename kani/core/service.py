@@ -17,8 +17,8 @@ from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Recognizer
-from kani.core.request import Limits, validate
-from kani.core.session.admission import Admission
+from kani.core.request import validate
+from kani.core.session.admission import Admission, Limits
 from kani.core.session.context import Prepare, SessionContext
 from kani.core.session.priority import SessionPriorities
 from kani.core.session.session import SpeechSession
@@ -304,12 +304,12 @@ class SpeechService:
         )
         voice = voices.by_request(request)
         self._admission.admit(protocol, client, rate_limited=rate_limited)
-        longest_s = self.limits.request_timeout_s * timeout_factor or timeout_s or 0.0
+        longest_s = self.limits.request_timeout * timeout_factor or timeout_s or 0.0
         context = SessionContext(
             limits=replace(
                 self.limits,
                 max_text=max_text or self.limits.max_text,
-                request_timeout_s=min(longest_s, timeout_s or longest_s),
+                request_timeout=min(longest_s, timeout_s or longest_s),
             ),
             admission=self._admission,
             observer=self.observer,

@@ -166,6 +166,11 @@ class Metrics(Observer):
         self._loaded.labels(engine).set_function(lambda: float(loaded()))
 
     @override
+    def watch_slots(self, waiting: Callable[[], int], in_use: Callable[[], int]) -> None:
+        self._waiting.set_function(lambda: float(waiting()))
+        self._slots_in_use.set_function(lambda: float(in_use()))
+
+    @override
     def session_opened(self, protocol: str) -> None:
         if protocol not in self._protocols:
             self._start_counters(protocol)
@@ -218,14 +223,6 @@ class Metrics(Observer):
     @override
     def engine_failed(self, protocol: str, engine: str) -> None:
         self._failures.labels(protocol, engine).inc()
-
-    @override
-    def waiting_changed(self, count: int) -> None:
-        self._waiting.set(count)
-
-    @override
-    def slots_in_use_changed(self, count: int) -> None:
-        self._slots_in_use.set(count)
 
     def set_connections(self, count: int) -> None:
         self._connections.set(count)

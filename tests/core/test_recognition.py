@@ -23,9 +23,8 @@ from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS, as_prompt, f
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
-from kani.core.request import Limits
 from kani.core.service import SpeechService
-from kani.core.session.admission import Admission
+from kani.core.session.admission import Admission, Limits
 from kani.core.session.recognition import MAX_BACKLOG_PIECES, MAX_BACKLOG_S, RecognitionSession
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
@@ -282,7 +281,7 @@ async def test_session_judges_turns_only_when_it_is_asked_to(tmp_path: Path) -> 
 
 
 async def test_recognition_is_refused_by_reason(tmp_path: Path) -> None:
-    async with hearing(tmp_path, max_sessions=1) as (service, recognizer):
+    async with hearing(tmp_path, max_connections=1) as (service, recognizer):
         async with listen(service, language="es-MX") as session:
             with pytest.raises(Busy):
                 listen(service)

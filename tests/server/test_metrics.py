@@ -45,9 +45,7 @@ def test_a_session_from_start_to_end() -> None:
     for _ in range(2):
         metrics.session_refused("kani", "queue")
     metrics.engine_failed("kani", "espeak")
-    for waiting in (3, 1):
-        metrics.waiting_changed(waiting)
-    metrics.slots_in_use_changed(2)
+    metrics.watch_slots(lambda: 1, lambda: 2)
     metrics.set_connections(5)
     places = 20
     assert_shown(

@@ -10,8 +10,8 @@ import numpy as np
 
 from kani.core.engine import Engine
 from kani.core.observer import Observer
-from kani.core.request import Limits
 from kani.core.service import Parts, SpeechService
+from kani.core.session.admission import Limits
 from kani.core.session.session import SpeechSession
 from kani.core.types import Span, SpeechChunk, SpeechRequest
 from kani.core.voices.catalogue import VoiceStore

@@ -1,4 +1,4 @@
-"""Admission of sessions: their number, the rate of each client, and their turns at the engines' slots."""
+"""Admission of sessions: their limits, the rate of each client, and their turns at the engines' slots."""
 
 from __future__ import annotations
 
@@ -7,19 +7,39 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from kani.core import tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
-from kani.core.request import Limits
+from kani.core.request import MAX_TEXT
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
 from kani.core.session.report import SessionReport
 from kani.core.session.slots import QueueTicket, SharedLimit, Slot, SlotQueue
 from kani.core.voices.catalogue import ResolvedVoice
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits of a service; the setting of a limit has its name."""
+
+    max_text: int = MAX_TEXT
+    """Characters of one session."""
+    max_connections: int = 4096
+    """Open sessions."""
+    max_waiting: int = 1000
+    """Sessions that may wait for their first slot."""
+    ahead_s: float = 30.0
+    """Seconds of audio that synthesis may be ahead of its reader."""
+    rate_per_minute: int = 0
+    """Sessions per minute and client; 0 for no limit."""
+    request_timeout: float = 600.0
+    """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
+    max_concurrent: int | None = None
+    """Segments that one engine synthesizes at the same time; None for ``EngineInfo.max_concurrency``."""
 
 
 class RateLimit:
@@ -61,6 +81,7 @@ class Admission:
         self._none_open.set()
         self.sessions = 0  # open sessions, recognition included
         self.draining = False  # True if new sessions are refused because the server shuts down
+        observer.watch_slots(lambda: self.waiting, lambda: self.slots_in_use)
 
     def add_engine(self, engine: Engine) -> None:
         """Add the slots of an engine and of its light networks; ``Limits.max_concurrent`` bounds both."""
@@ -78,25 +99,26 @@ class Admission:
             return engine.info.slots_are_streams and slots() == engine.info.max_concurrency
 
         for light, capacity in ((False, slots), (True, light_slots)):
-            self._queues[engine.info.name, light] = SlotQueue(capacity, self._report, are_streams, shared)
+            self._queues[engine.info.name, light] = SlotQueue(capacity, streams=are_streams, shared=shared)
         self._observer.engine_ready(engine.info.name, slots)
 
+    # Scrapes of the metrics count in a thread, while engines may join.
     @property
     def waiting(self) -> int:
         """Segments that wait for a slot."""
-        return sum(queue.waiting for queue in self._queues.values())
+        return sum(len(queue.waits) for queue in [*self._queues.values()])
 
     @property
     def slots_in_use(self) -> int:
         """Slots that are held, over all engines."""
-        return sum(queue.in_use for queue in self._queues.values())
+        return sum(queue.in_use for queue in [*self._queues.values()])
 
     def admit(self, protocol: str, client: str, *, rate_limited: bool = True) -> None:
         """Admit a session; rate_limited: whether it counts for its client. Raises Busy or RateLimited."""
         if self.draining:
             self._refuse(protocol, "draining", ServerStopping())
-        if self.sessions >= self._limits.max_sessions:
-            busy = Busy(f"too many sessions (at most {self._limits.max_sessions})")
+        if self.sessions >= self._limits.max_connections:
+            busy = Busy(f"too many sessions (at most {self._limits.max_connections})")
             self._refuse(protocol, "sessions", busy)
         if rate_limited and not self._rate.allow(client):
             self._refuse(protocol, "rate", RateLimited(self._limits.rate_per_minute))
@@ -131,10 +153,6 @@ class Admission:
         tracing.current().event("refused", {"speech.protocol": protocol, "reason": reason})
         raise error
 
-    def _report(self) -> None:
-        self._observer.waiting_changed(self.waiting)
-        self._observer.slots_in_use_changed(self.slots_in_use)
-
 
 class SlotAccess:
     """Acquires and suspends slots for one session."""
@@ -152,29 +170,14 @@ class SlotAccess:
         audio while it is made.
         """
         self.ticket = QueueTicket()  # follows the first wait for a slot
-        self.audio_made = priority.audio_made  # to be called with the seconds of all audio that is made
+        self.priority = priority  # of the session, among those of its connection
         self._admission = admission
-        self._priority = priority
         self._low_latency = low_latency
         self._report = report
         self._timeout = timeout
         self._light: dict[str, bool] = {}
         """True if the light network speaks each voice that has one: once chosen, a session keeps it."""
         self._kept: Slot | None = None  # the slot of the segment before, still held
-
-    @property
-    def ahead_s(self) -> float:
-        """Seconds of audio that are left to play."""
-        return self._priority.playback.ahead_s
-
-    @property
-    def must_wait(self) -> bool:
-        """True if the session must not be synthesized now, as others go first."""
-        return self._priority.must_wait
-
-    def text_received(self) -> None:
-        """Note that text has come, or is to be spoken now."""
-        self._priority.text_received()
 
     def choose_network(self, voice: ResolvedVoice) -> ResolvedVoice:
         """Return ``voice`` with the network that speaks it in this session (``EngineInfo.light``)."""
@@ -203,7 +206,7 @@ class SlotAccess:
 
     def _lead_s(self) -> float:
         """Seconds of audio left to play; none for a client that waits for the whole of it."""
-        return self.ahead_s if self._low_latency else 0.0
+        return self.priority.playback.ahead_s if self._low_latency else 0.0
 
     @asynccontextmanager
     async def held(self, slot: Slot, engine: str, *, keep: bool = False) -> AsyncGenerator[None, None]:
@@ -215,7 +218,7 @@ class SlotAccess:
             kept, self._kept = self._kept is slot, None
             if not kept:
                 await self.wait_for_turn()
-            with self._priority.working():
+            with self.priority.working():
                 async with AsyncExitStack() as stack:
                     if kept:
                         slot.hold_again()
@@ -223,7 +226,7 @@ class SlotAccess:
                     else:
                         await stack.enter_async_context(slot)
                     self._report.slot_acquired(engine, slot.waited_s)
-                    while self.must_wait:
+                    while self.priority.must_wait:
                         async with self.suspended(slot):
                             await self.wait_for_turn()
                     waiting.end()
@@ -236,11 +239,11 @@ class SlotAccess:
     async def suspended(self, slot: Slot) -> AsyncGenerator[None, None]:
         """Lend ``slot`` to other sessions while the body runs, which must not use the engine."""
         async with slot.suspended():
-            with self._priority.working(False):
+            with self.priority.working(False):
                 yield
 
     async def wait_for_turn(self) -> None:
         """Wait while sessions of the same connection with a higher priority go first."""
-        if self.must_wait:
+        if self.priority.must_wait:
             with self._timeout.suspended():
-                await self._priority.wait_for_turn()
+                await self.priority.wait_for_turn()

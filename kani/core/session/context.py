@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kani.core.observer import Observer
-from kani.core.request import Limits
-from kani.core.session.admission import Admission
+from kani.core.session.admission import Admission, Limits
 from kani.core.session.priority import SessionPriorities
 from kani.core.session.voice_resolver import VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice

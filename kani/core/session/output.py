@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kani.core.engine import EngineInfo
 from kani.core.errors import SpeechError
 from kani.core.session.report import SessionReport
 from kani.core.timing.spans import SpanTiler
@@ -166,7 +165,8 @@ NO_SAMPLES: Samples = np.zeros(0, np.float32)
 class OutputStream:
     """Turns segments' audio and word spans into the chunks of the session. One writer."""
 
-    _engine: EngineInfo
+    sample_rate: int  # hertz of all that is added
+    _engine: str  # name, for the report
     _buffer: PlayoutBuffer
     _report: SessionReport
     _audio_made: Callable[[float], None]  # called with the seconds of all audio that is added
@@ -176,9 +176,6 @@ class OutputStream:
     _tiled: int = 0  # characters of the current segment's spoken form that were added with their words
     _tail: Samples = field(init=False)  # the segment's samples that are held back
     samples: int = 0  # number of samples so far
-
-    def __post_init__(self) -> None:
-        self.sample_rate = self._engine.sample_rate  # hertz of all that is added
 
     @property
     def duration_s(self) -> float:
@@ -244,12 +241,12 @@ class OutputStream:
     def _put(self, samples: Samples, spans: list[Span]) -> None:
         if not len(samples) and not spans:
             return
-        start_s = self.duration_s
-        if len(samples):
-            self._report.audio_made(self._engine, len(samples))
+        start_s, seconds = self.duration_s, len(samples) / self.sample_rate
+        if seconds:
+            self._report.audio_made(self._engine, seconds)
         self.samples += len(samples)
         self._buffer.put(SpeechChunk(samples, self.sample_rate, start_s, tuple(spans)))
-        self._audio_made(len(samples) / self.sample_rate)
+        self._audio_made(seconds)
 
 
 def _to_client_text(word: Span, spoken: SpokenText, start_s: float) -> Span:

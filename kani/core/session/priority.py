@@ -118,6 +118,8 @@ class SessionPriority:
 
     def _wait_s(self) -> float:
         """Seconds to wait if nothing changes; 0 or less if there is nothing to wait for."""
+        if self._rank == math.inf:
+            return 0.0  # it is of the highest
         urgent = [other._urgent_s() for other in self._higher()]
         return max(self.playback.remaining_s - LEAD_S, *urgent) if urgent else 0.0
 

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from kani.core import request_ids, tracing
-from kani.core.engine import EngineInfo
 from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from kani.core.observer import Observer
 from kani.core.voices.catalogue import ResolvedVoice
@@ -133,11 +132,11 @@ class SessionReport:
         self._waited_s += waited_s
         self._observer.slot_acquired(self.protocol, engine, waited_s)
 
-    def audio_made(self, engine: EngineInfo, samples: int) -> None:
+    def audio_made(self, engine: str, seconds: float) -> None:
         if self._first_audio_s is None and self._first_text_at is not None:
             self._first_audio_s = time.perf_counter() - self._first_text_at
-            self._observer.first_audio(self.protocol, engine.name, self._first_audio_s)
-        self._audio_s += samples / engine.sample_rate
+            self._observer.first_audio(self.protocol, engine, self._first_audio_s)
+        self._audio_s += seconds
 
     def segment_synthesized(self, engine: str, wall_s: float, audio_s: float) -> None:
         """Report the speed of one segment: seconds it took, and seconds of its audio."""

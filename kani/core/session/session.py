@@ -43,7 +43,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._segments = SegmentQueue(ssml=request.ssml)
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
-        self._timeout = WaitTimeout(limits.request_timeout_s, self._time_out)
+        self._timeout = WaitTimeout(limits.request_timeout, self._time_out)
         self._priority = (context.priorities or SessionPriorities()).add()
         self._access = SlotAccess(
             context.admission, self._report, self._timeout, self._priority, low_latency=context.low_latency
@@ -168,7 +168,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._worker.cancel(SpeechCancelled())
 
     def _time_out(self) -> None:
-        self._worker.cancel(TimedOut(self._context.limits.request_timeout_s))
+        self._worker.cancel(TimedOut(self._context.limits.request_timeout))
 
     async def aclose(self) -> None:
         """Stop, and return once nothing of the session is left."""
@@ -199,7 +199,8 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
                 if chunk is None:
                     break
                 self._report.trace.chunk_given()
-                self._marks.add(chunk.spans)
+                if self._segments.marks:
+                    self._marks.add(chunk.spans)
                 yield chunk
                 self._report.trace.chunk_sent()
         except SpeechError as error:

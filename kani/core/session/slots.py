@@ -84,10 +84,6 @@ class DeadlineQueue:
         self.taken = 0  # places that are held or were granted
 
     @property
-    def waiting(self) -> int:
-        return len(self.waits)
-
-    @property
     def has_free_place(self) -> bool:
         """True if a place is neither held nor granted."""
         return self.taken < self._capacity() and self._shared.has_free_place
@@ -157,7 +153,7 @@ class SlotQueue(DeadlineQueue):
     def __init__(
         self,
         capacity: Callable[[], int],
-        changed: Callable[[], None],
+        changed: Callable[[], None] = lambda: None,
         streams: Callable[[], bool] = lambda: False,
         shared: SharedLimit | None = None,
     ) -> None:

@@ -80,7 +80,7 @@ class SessionWorker:
             return
         segments = self._segments
         if segments.length:
-            self._access.text_received()
+            self._access.priority.text_received()
         if not segments.started:
             try:
                 self._start_segments()
@@ -121,8 +121,8 @@ class SessionWorker:
         return self.voice.engine.info.name if self.voice is not None else ""
 
     def _use_voice(self, voice: ResolvedVoice) -> None:
-        self.voice = voice
-        self._output = OutputStream(voice.engine.info, self._buffer, self._report, self._access.audio_made)
+        self.voice, info, played = voice, voice.engine.info, self._access.priority.audio_made
+        self._output = OutputStream(info.sample_rate, info.name, self._buffer, self._report, played)
 
     def _start_segments(self) -> None:
         """Resolve the voice, which determines how the text is segmented, if there is enough text for that."""
@@ -244,7 +244,8 @@ class SessionWorker:
             async with self._access.held(slot, info.name, keep=True):
                 with self._report.trace.synthesizing(voice, text):
                     start_s, rate = self.output.duration_s, self.output.sample_rate
-                    speech, chunks = synthesis.synthesize(voice, text, rate, self._access.ahead_s)
+                    ahead_s = self._access.priority.playback.ahead_s
+                    speech, chunks = synthesis.synthesize(voice, text, rate, ahead_s)
                     await self._add_audio(chunks, text, slot if info.pausable else None, last=None)
                     self.truncated |= speech.truncated
                     self._report.segment_synthesized(info.name, slot.held_s, self.output.duration_s - start_s)
@@ -326,7 +327,7 @@ class SessionWorker:
             async for chunk in chunks:
                 self._report.trace.segment_audible()
                 self.output.add(chunk)
-                if slot is not None and (self._buffer.above_high_water or self._access.must_wait):
+                if slot is not None and (self._buffer.above_high_water or self._access.priority.must_wait):
                     async with self._access.suspended(slot):
                         await self._buffer.wait_writable()
                         await self._access.wait_for_turn()

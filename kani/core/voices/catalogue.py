@@ -107,8 +107,7 @@ class VoiceCatalogue:
         if found is None:
             return self._default_for(language, clones=cloning)
         if isinstance(found, StoredVoice):
-            default = self._default_for(language, clones=True)
-            return replace(default, stored=found)
+            return replace(self._default_for(language, clones=True), stored=found)
         if primary(language) in self._infos[found.engine].default_voices:
             suited = _suited(self._infos[found.engine], found, primary(language))
             return ResolvedVoice(self._engines[found.engine], suited, language)
@@ -158,18 +157,18 @@ class VoiceCatalogue:
         return replace(voices[0], id=mix_name(parts), name=mix_name(parts))
 
     def _default_for(self, language: str, *, clones: bool = False) -> ResolvedVoice:
-        default, kept = self._own_default(), None
+        default = self._own_default()
         speaking = [info for info in self._infos.values() if primary(language) in info.default_voices]
         if not speaking:
             raise UnsupportedLanguage(language, ", ".join(sorted(self.languages)))
-        first = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
-        if default is not None and primary(default.language or "") == primary(language):
-            if isinstance(default, Voice):
-                if not clones or default.engine == first.name:
-                    return ResolvedVoice(self._engines[default.engine], default.id, language)
-            else:
-                kept = default
-        info = first if clones or kept is not None else speaking[0]
+        if default is not None and primary(default.language or "") != primary(language):
+            default = None
+        kept = default if isinstance(default, StoredVoice) else None
+        info = speaking[0]
+        if clones or kept is not None:
+            info = max(speaking, key=lambda info: _CLONING_RANK[info.cloning])
+        if isinstance(default, Voice) and (not clones or default.engine == info.name):
+            return ResolvedVoice(self._engines[default.engine], default.id, language)
         return ResolvedVoice(self._engines[info.name], _regional(info, language), language, kept)
 
     def _own_default(self) -> Voice | StoredVoice | None:

@@ -7,10 +7,9 @@ import json
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
-from kani.core.audio.pcm import LEVEL_LUFS, decibels, leveled
+from kani.core.audio.pcm import LEVEL_LUFS, decibels
 from kani.core.engine import Described, EngineInfo
 from kani.core.errors import EngineUnavailable, UnknownVoice
 from kani.core.types import Prosody, Segment, SpeechChunk, Voice
@@ -59,7 +58,7 @@ _TAGS = {
 LEVELS = Path(__file__).parent / "levels.json"
 """Loudness of each voice in LUFS, measured by ``tools/espeak_levels.py``."""
 
-_USUAL_LUFS = -20.9
+_USUAL_GAIN = decibels(LEVEL_LUFS + 20.9)  # of a voice that was not measured
 
 # Default voice of a language with several voices, where it is not named as the language.
 _DEFAULTS = {"en": "en-us", "pt": "pt-br", "zh": "cmn", "tlh": "piqd"}
@@ -77,7 +76,7 @@ class EspeakEngine(Described):
         self._client = await asyncio.get_running_loop().run_in_executor(self._pool, EspeakClient.shared)
         self._default_names = default_voice_names(self._client.voices)
         self._languages = {voice.name: primary(tag(voice)) for voice in self._client.voices}
-        self._levels = read_levels()
+        self._gains = read_gains()
         self._info = EngineInfo(
             name=ENGINE,
             version=self._client.version,
@@ -134,15 +133,11 @@ class EspeakEngine(Described):
         self, segment: Segment, voice: str, emit: Callable[[SpeechChunk], None], stop: threading.Event
     ) -> None:
         """Speak in the pool's thread, up to a little more than ``max_seconds``."""
-        chunker = WordChunker(segment.text, self._client.sample_rate)
-        gain = decibels(LEVEL_LUFS - self._levels.get(voice, _USUAL_LUFS))
-
-        def send(chunk: SpeechChunk) -> None:
-            emit(replace(chunk, samples=leveled(chunk.samples, gain)))
+        chunker = WordChunker(segment.text, self._client.sample_rate, self._gains.get(voice, _USUAL_GAIN))
 
         def on_audio(pcm: Pcm16, words: Sequence[WordEvent], phonemes: Sequence[PhonemeEvent]) -> None:
             if (chunk := chunker.feed(pcm, words, phonemes)) is not None:
-                send(chunk)
+                emit(chunk)
 
         self._client.synthesize(
             segment.text,
@@ -152,7 +147,7 @@ class EspeakEngine(Described):
             should_stop=lambda: stop.is_set() or chunker.speech_s > segment.max_seconds,
         )
         if not stop.is_set() and (rest := chunker.finish()) is not None:
-            send(rest)
+            emit(rest)
 
 
 def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
@@ -162,10 +157,11 @@ def pitch_parameters(prosody: Prosody) -> tuple[int, int]:
     return min(max(round(_NEUTRAL + semitones / _SEMITONES_PER_STEP), 0), _MAX), pitch_range
 
 
-def read_levels() -> dict[str, float]:
-    """Read the loudness of the voices in LUFS, by name. Raises EngineUnavailable."""
+def read_gains() -> dict[str, float]:
+    """Read the gain of each voice by its loudness, by name. Raises EngineUnavailable."""
     try:
-        return {voice: float(lufs) for voice, lufs in json.loads(LEVELS.read_text(encoding="utf-8")).items()}
+        levels = json.loads(LEVELS.read_text(encoding="utf-8"))
+        return {voice: decibels(LEVEL_LUFS - float(lufs)) for voice, lufs in levels.items()}
     except (OSError, ValueError) as error:
         raise EngineUnavailable(
             "espeak-ng's levels are missing or broken: restore kani/engines/espeak/levels.json from the "

@@ -16,7 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.audio.pcm import from_pcm16
+from kani.core.audio.pcm import from_pcm16, leveled
 from kani.core.timing.spans import spread
 from kani.core.types import Span, SpeechChunk
 from kani.engines.espeak.client import Pcm16
@@ -130,7 +130,9 @@ CHUNK_S = 1.0
 class WordChunker:
     """Takes the audio and events of one synthesis of ``text``, and returns chunks of completed words."""
 
-    def __init__(self, text: str, sample_rate: int) -> None:
+    def __init__(self, text: str, sample_rate: int, gain: float) -> None:
+        """gain: that the samples are multiplied by, as ``leveled`` does."""
+        self._gain = gain
         self._grouper = WordGrouper(text)
         self._rate = sample_rate
         self._kept = round(KEPT_SILENCE_S * sample_rate)
@@ -201,7 +203,7 @@ class WordChunker:
         self._spans = self._spans[len(spans) :]
         self._pending = self._pending[end - offset :]
         self._sent = end
-        return SpeechChunk(from_pcm16(piece), self._rate, start_s, tuple(spans))
+        return SpeechChunk(leveled(from_pcm16(piece), self._gain), self._rate, start_s, tuple(spans))
 
 
 def _sounds(pcm: Pcm16) -> npt.NDArray[np.intp]:

@@ -27,12 +27,8 @@ PREFIXES = ("/v1/", "/v2/")
 
 def protocol(given: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol together with the relay's, and the relay's port."""
-    settings = ElevenLabsSettings(
-        server.max_text or MAX_TEXT,
-        given.voices,
-        given.times,
-        relay_voice=server.setting("elevenlabs_voice_id"),
-    )
+    relay_voice = server.setting("elevenlabs_voice_id")
+    settings = ElevenLabsSettings(given, server.max_text or MAX_TEXT, relay_voice)
     state, tokens = RelayState(), SingleUseTokens()
     logs = RelayLogs(given.relay_logs) if given.relay_logs is not None else None
 

@@ -110,7 +110,7 @@ def resolve_voice(
     """
     if len(voice_id) > MAX_ID_LENGTH:
         raise UnknownVoice(voice_id[:MAX_ID_LENGTH] + "…")
-    named = settings.voices.get(voice_id, voice_id)
+    named = settings.own.voices.get(voice_id, voice_id)
     # The prefix of a stored voice may be left out, and so may the account's with the engine elevenlabs.
     # A premade id always means ElevenLabs' voice, even where a stored voice has that name.
     stored = () if named in PREMADE_VOICES else (CUSTOM_PREFIX + named,)

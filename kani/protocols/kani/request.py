@@ -33,20 +33,14 @@ MAX_NAMED_VOICES = 16
 """Recordings that one connection may name; the oldest is dropped first."""
 
 
-class NamedVoices:
-    """Recordings that a connection named with ``voice_id``, until the connection ends."""
-
-    def __init__(self) -> None:
-        self._recordings: dict[str, Recording] = {}
+class NamedVoices(dict[str | None, Recording]):
+    """Recordings that a connection named with ``voice_id``, until the connection ends; None is no name."""
 
     def add(self, voice: str, recording: Recording) -> None:
-        self._recordings.pop(voice, None)
-        self._recordings[voice] = recording
-        while len(self._recordings) > MAX_NAMED_VOICES:
-            del self._recordings[next(iter(self._recordings))]
-
-    def get(self, voice: str | None) -> Recording | None:
-        return self._recordings.get(voice) if voice is not None else None
+        self.pop(voice, None)
+        self[voice] = recording
+        while len(self) > MAX_NAMED_VOICES:
+            del self[next(iter(self))]
 
 
 @asynccontextmanager

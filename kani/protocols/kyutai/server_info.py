@@ -24,7 +24,7 @@ def info_routes(service: SpeechService, version: str, metrics: KyutaiMetrics) ->
         return JSONResponse(fields | {"git_describe": f"kani-tts {version}"})
 
     async def modules(request: Request) -> Response:
-        total = str(service.limits.max_sessions)
+        total = str(service.limits.max_connections)
         speech = {
             "type": "py",
             "path": "/api/tts_streaming",

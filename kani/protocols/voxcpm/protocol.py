@@ -36,7 +36,6 @@ MAX_MESSAGE_BYTES = 1 << 20
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol, with the VoxCPM server's ports and limit on messages."""
     max_text, voice_dir = server.max_text or MAX_TEXT, settings.voice_dir
-    recording_hosts = frozenset(host.lower() for host in settings.recording_hosts)
 
     def routes(context: Context) -> list[BaseRoute]:
         if voice_dir is not None and not voice_dir.is_dir():
@@ -48,7 +47,7 @@ def protocol(settings: Settings, server: ServerSettings) -> Protocol:
             max_text,
             VoxCPMMetrics(context.registry),
             folder,
-            RemoteRecordings(recording_hosts),
+            RemoteRecordings(settings.recording_hosts),
             whole_answer_budget("use mode 'streaming'"),
         )
 

@@ -10,6 +10,7 @@ import asyncio
 import base64
 import logging
 import ssl
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 from urllib.parse import unquote_to_bytes
 
@@ -42,7 +43,7 @@ class RemoteRecordings:
 
     def __init__(
         self,
-        hosts: frozenset[str],
+        hosts: Iterable[str],
         *,
         timeout_s: float = FETCH_TIMEOUT_S,
         max_bytes: int = MAX_RECORDING_BYTES,

@@ -16,6 +16,7 @@ from kani.protocols.shared.tasks import run_until_first
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.framing import Event, EventReader
 from kani.protocols.wyoming.info import Description
+from kani.protocols.wyoming.plugin import Settings
 from kani.protocols.wyoming.recognition import Recognition, send_transcript
 from kani.protocols.wyoming.speaking import Speech, open_speech
 
@@ -58,14 +59,13 @@ class Connection:
         service: SpeechService,
         description: Description,
         max_text: int,
-        *,
-        end_of_speech: bool,
+        settings: Settings,
     ) -> None:
-        """max_text, end_of_speech: as for the protocol."""
+        """max_text: characters of one request."""
         self._stream = stream
         self._service = service
         self._description = description
-        self._end_of_speech = end_of_speech
+        self._settings = settings
         self._reader = EventReader(stream, max_text)
         # The request that is answered now, and the ones that take further events.
         self._requests: asyncio.Queue[Request] = asyncio.Queue()
@@ -240,7 +240,7 @@ class Connection:
                 return
             self._recognition = Recognition(
                 *(self._service, self._transcribe, self._stream.client, form),
-                end_of_speech=self._end_of_speech,
+                end_of_speech=self._settings.end_of_speech,
             )
             self._begin(self._recognition)
         await self._recognition.feed(event.payload, form)

@@ -13,6 +13,7 @@ from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue
 from kani.protocols.wyoming.framing import Event
+from kani.protocols.wyoming.plugin import Settings
 from kani.text.languages import canonical, primary
 
 PROGRAM = "Kani"
@@ -39,15 +40,12 @@ OWN = ("kani-tts", "")
 
 
 class Description:
-    """Makes the description, at most once in ``FRESH_S`` seconds: the stored voices are files.
+    """Makes the description, at most once in ``FRESH_S`` seconds: the stored voices are files."""
 
-    end_of_speech: whether the server ends every command by itself.
-    """
-
-    def __init__(self, service: SpeechService, version: str, *, end_of_speech: bool) -> None:
+    def __init__(self, service: SpeechService, version: str, settings: Settings) -> None:
         self._service = service
         self._version = version
-        self._end_of_speech = end_of_speech
+        self._settings = settings
         self._packed = b""
         self._made_at = -FRESH_S
         self._making: asyncio.Task[None] | None = None
@@ -78,7 +76,7 @@ class Description:
         }
         asr = []
         if recognizer is not None and service.recognition.hears_live:
-            asr.append(_recognition(recognizer.info, self._version, self._end_of_speech))
+            asr.append(_recognition(recognizer.info, self._version, self._settings.end_of_speech))
         others: dict[str, list[Any]] = {kind: [] for kind in ("handle", "intent", "wake", "mic", "snd")}
         return Event("info", {"asr": asr, "tts": [speech], **others}).pack()
 

@@ -15,14 +15,14 @@ from kani.protocols.wyoming.plugin import Settings
 
 
 def protocol(settings: Settings, server: ServerSettings) -> Protocol:
-    max_text, end_of_speech = server.max_text or MAX_TEXT, settings.end_of_speech
+    max_text = server.max_text or MAX_TEXT
 
     def serve_with(context: Context) -> ServeStream:
         service = context.service
-        description = Description(service, server.version, end_of_speech=end_of_speech)
+        description = Description(service, server.version, settings)
 
         def serve(stream: ByteStream) -> Awaitable[None]:
-            return Connection(stream, service, description, max_text, end_of_speech=end_of_speech).run()
+            return Connection(stream, service, description, max_text, settings).run()
 
         return serve
 

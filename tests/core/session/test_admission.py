@@ -22,12 +22,12 @@ async def in_turn(slots: SlotQueue, count: int, log: list[Any]) -> list[Holder]:
 
 async def test_capacity_changes_at_next_acquire_or_release() -> None:
     count, log = 1, list[Holder]()
-    slots = SlotQueue(lambda: count, lambda: None)
+    slots = SlotQueue(lambda: count)
     a, b, c = await in_turn(slots, 3, log)
     assert log == [a] and not slots.has_free_place
     count = 3
     (d,) = await in_turn(slots, 1, log)
-    assert log == [a, b, c] and slots.in_use == 3 and slots.waiting == 1
+    assert log == [a, b, c] and slots.in_use == 3 and len(slots.waits) == 1
     count = 1
     await a.leave()
     await b.leave()
@@ -42,7 +42,7 @@ async def test_capacity_changes_at_next_acquire_or_release() -> None:
 @pytest.mark.parametrize("later", [1, 2, 3])
 async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: bool) -> None:
     count, log = 2, list[Holder]()
-    slots = SlotQueue(lambda: count, lambda: None)
+    slots = SlotQueue(lambda: count)
     a, b, c, d, e = await in_turn(slots, 5, log)
     count = later
     if handed_over:
@@ -55,7 +55,7 @@ async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: 
     for each in (a, b, d, e):
         each.ended.set()
         await each.task
-    assert log == [a, b, d, e] and slots.in_use == 0 and slots.waiting == 0
+    assert log == [a, b, d, e] and slots.in_use == 0 and len(slots.waits) == 0
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ async def test_cancelled_wait_applies_changed_capacity(later: int, handed_over: 
 async def test_session_asks_by_what_is_left_to_play(
     sessions: list[tuple[str, float, float, float]], expected: list[str]
 ) -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
+    slots = SlotQueue(lambda: 1)
     order: list[str] = []
 
     async def speak(name: str, at_s: float, lead_s: float, takes_s: float) -> None:
@@ -105,7 +105,7 @@ async def test_session_asks_by_what_is_left_to_play(
 
 
 async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
-    slots, log, back = SlotQueue(lambda: 1, lambda: None), list[Any](), asyncio.Event()
+    slots, log, back = SlotQueue(lambda: 1), list[Any](), asyncio.Event()
 
     async def lend() -> None:
         async with Slot(slots) as slot:
@@ -123,7 +123,7 @@ async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
     a, b = await in_turn(slots, 2, log)
     back.set()
     await settle()
-    assert log == [a] and slots.waiting == 2
+    assert log == [a] and len(slots.waits) == 2
     await a.leave()
     await b.leave()
     await resting
@@ -133,7 +133,7 @@ async def test_suspended_slot_is_lent_and_queued_for_again() -> None:
 
 @pytest.mark.parametrize("moment", ["resting", "waiting", "handed over", "back"])
 async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
-    slots = SlotQueue(lambda: 1, lambda: None)
+    slots = SlotQueue(lambda: 1)
     back, done = asyncio.Event(), asyncio.Event()
 
     async def lend() -> None:
@@ -148,11 +148,11 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
     if moment != "resting":
         back.set()
         await settle()
-        assert slots.waiting == 1
+        assert len(slots.waits) == 1
     if moment == "handed over":
         other.ended.set()
         await asyncio.sleep(0)
-        assert slots.waiting == 0 and slots.in_use == 0
+        assert len(slots.waits) == 0 and slots.in_use == 0
     if moment == "back":
         await other.leave()
         assert slots.in_use == 1
@@ -161,7 +161,7 @@ async def test_cancelled_suspension_loses_no_slot(moment: str) -> None:
     assert task.cancelled()
     other.ended.set()
     await other.task
-    assert slots.in_use == 0 and slots.waiting == 0
+    assert slots.in_use == 0 and len(slots.waits) == 0
     async with Slot(slots):
         assert slots.in_use == 1 and not slots.has_free_place
 

@@ -89,7 +89,7 @@ async def test_full_queue_raises_from_positions_and_chunks(tmp_path: Path) -> No
 
 async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> None:
     engine = ToneEngine(allow=0)
-    async with serving(engine, tmp_path, request_timeout_s=0.2) as service:
+    async with serving(engine, tmp_path, request_timeout=0.2) as service:
         async with fed(service, "uno") as speaking, fed(service, "uno") as waiting:
             told: list[int] = []
             with pytest.raises(TimedOut):
@@ -102,7 +102,7 @@ async def test_timeout_counts_queue_and_synthesis_together(tmp_path: Path) -> No
 
 
 async def test_timeout_ignores_slow_readers_and_slow_text(tmp_path: Path) -> None:
-    async with serving(ToneEngine(), tmp_path, request_timeout_s=0.1, ahead_s=1.0) as service:
+    async with serving(ToneEngine(), tmp_path, request_timeout=0.1, ahead_s=1.0) as service:
         async with service.open(SPANISH, protocol="test") as session:
             session.feed("uno dos tres cuatro cinco. ")
             await asyncio.sleep(0.15)
@@ -114,7 +114,7 @@ async def test_timeout_ignores_slow_readers_and_slow_text(tmp_path: Path) -> Non
                 await asyncio.sleep(0.03)
             assert chunks > 5
     engine = ToneEngine(allow=0)
-    async with serving(engine, tmp_path, request_timeout_s=0.3) as service:
+    async with serving(engine, tmp_path, request_timeout=0.3) as service:
         async with fed(service, "uno"), fed(service, "uno") as second:
             async for position in second.queue_positions():
                 assert position == 1
@@ -143,7 +143,7 @@ async def test_prepare_counts_as_wait_and_ends_with_session(tmp_path: Path) -> N
         return voice
 
     engine = ToneEngine(clones=True)
-    async with serving(engine, tmp_path, request_timeout_s=0.2, rate_per_minute=4) as service:
+    async with serving(engine, tmp_path, request_timeout=0.2, rate_per_minute=4) as service:
 
         async def run(prepare: Prepare, cancel: bool = False) -> None:
             async with fed(service, "uno", prepare=prepare) as session:

@@ -206,7 +206,7 @@ async def test_closed_generator_frees_the_engine_and_cancelled_tasks_disturb_no_
 
 def chunked(text: str, rate: int, audio: np.ndarray, events: list[WordEvent], size: int) -> list[SpeechChunk]:
     """What of the audio and its events comes out, given in pieces of ``size`` samples."""
-    chunker = WordChunker(text, rate)
+    chunker = WordChunker(text, rate, 1.0)
     chunks = []
     for start in range(0, max(1, len(audio)), size):
         begun = [event for event in events if start <= event.sample < start + size]

@@ -16,8 +16,7 @@ from kani.core.errors import EngineLost, EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Mark, RecognitionEvent, Recognizer
-from kani.core.request import Limits
-from kani.core.session.admission import Admission
+from kani.core.session.admission import Admission, Limits
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.pool_metrics import WorkerMetrics

@@ -10,6 +10,7 @@ from kani.core.errors import InvalidRequest, UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
 from kani.core.types import Voice
 from kani.core.voices.store import NewVoice
+from kani.protocols.elevenlabs import plugin
 from kani.protocols.elevenlabs.http.lists import DEFAULT_PAGE_SIZE, describe_voice_id, search_voices
 from kani.protocols.elevenlabs.http.voices import JOINED_RATE, join_recordings
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
@@ -24,9 +25,8 @@ NO_SETTINGS = ElevenLabsSettings()
 @pytest.fixture
 def service(voices_service: SpeechService) -> SpeechService:
     """It has a stored voice, too."""
-    voices_service.store.add(
-        NewVoice("ana-maria", recording(), consent="It is mine.", origin="test", language="es")
-    )
+    new = NewVoice("ana-maria", recording(), consent="It is mine.", origin="test", language="es")
+    voices_service.store.add(new)
     return voices_service
 
 
@@ -61,8 +61,8 @@ def test_premade_voice_has_requested_region(service: SpeechService, voice_id: st
 
 
 def test_operator_maps_ids_and_premade_voices_need_a_language(service: SpeechService) -> None:
-    chosen = ElevenLabsSettings(voices={"theirOwnClone1234567": "em_santa", ADAM: "em_alex", "wrong": "x"})
-    assert resolve_voice(service, "theirOwnClone1234567", chosen) == "em_santa"
+    chosen = ElevenLabsSettings(plugin.Settings(voices={"theirs": "em_santa", ADAM: "em_alex", "wrong": "x"}))
+    assert resolve_voice(service, "theirs", chosen) == "em_santa"
     assert resolve_voice(service, ADAM, chosen) == "em_alex"
     with pytest.raises(UnknownVoice, match="'wrong'"):
         resolve_voice(service, "wrong", chosen)
@@ -82,12 +82,12 @@ def test_voices_are_described_and_sorted(service: SpeechService) -> None:
 
 
 def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
-    chosen = ElevenLabsSettings(voices={"theirs": "em_alex", "theirClone": "custom:ana-maria"})
+    chosen = ElevenLabsSettings(plugin.Settings(voices={"theirs": "em_alex", "clone": "custom:ana-maria"}))
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
     assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
-    clone = describe_voice_id(service, "theirClone", chosen, "http://localhost")
-    assert (clone["voice_id"], clone["category"]) == ("theirClone", "cloned")
+    clone = describe_voice_id(service, "clone", chosen, "http://localhost")
+    assert (clone["voice_id"], clone["category"]) == ("clone", "cloned")
     kept = describe_voice_id(service, "ana-maria", NO_SETTINGS, "http://localhost")
     assert (kept["category"], kept["is_owner"]) == ("cloned", True)
     assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"

@@ -356,7 +356,7 @@ async def test_reused_id_waits_for_closed_context(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("limits", "error"),
-    [({"max_sessions": 1}, "system_busy"), ({"rate_per_minute": 1}, "too_many_concurrent_requests")],
+    [({"max_connections": 1}, "system_busy"), ({"rate_per_minute": 1}, "too_many_concurrent_requests")],
 )
 async def test_limit_ends_context_alone(tmp_path: Path, limits: dict[str, int], error: str) -> None:
     async with connected(tmp_path, ToneEngine(allow=0), **limits) as socket:

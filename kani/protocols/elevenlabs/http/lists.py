@@ -245,7 +245,7 @@ def _cloning_labels(statuses: list[CloningStatus], voice: Voice) -> dict[str, st
 
 def _describe_default(voice_id: str, settings: ElevenLabsSettings) -> dict[str, Any]:
     """Describe an id that means the default voice of each language: a premade one, or ``default``."""
-    premade = PREMADE_VOICES.get(settings.voices.get(voice_id, voice_id), PremadeVoice("Default", ""))
+    premade = PREMADE_VOICES.get(settings.own.voices.get(voice_id, voice_id), PremadeVoice("Default", ""))
     described = describe_voice(Voice(voice_id, premade.name, "", "", premade.gender), "")
     description = "The default voice of the text's language."
     return described | {"description": description, "preview_url": None}

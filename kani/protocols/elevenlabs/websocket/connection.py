@@ -138,7 +138,7 @@ class BaseConnection:
         raise NotImplementedError
 
     def _new_context(self) -> Context:
-        timing, query = self._settings.timing, self._query
+        timing, query = self._settings.own.times, self._query
         absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
         return Context(
             partial(self._open_session, self._voice),
