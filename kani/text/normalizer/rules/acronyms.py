@@ -179,7 +179,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 _LETTERED = frozenset(
     "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
-    " energetica energética énergétique dpe epc band permis permiso patente carné carta cnh carteira".split()
+    " energetica energética énergétique énergie ges dpe epc sanguin band permis permiso patente carné carta cnh carteira".split()
 )
 """Words before a letter that is no initial, beside the labels of the tables."""
 
@@ -193,7 +193,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     return (
         suffix == "."
-        and not {cursor.previous().core.lower()} & (table.numbers.labels | _LETTERED)
+        and not {cursor.previous(1 + (cursor.previous().core == "")).core.lower()} & (table.numbers.labels | _LETTERED)
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
