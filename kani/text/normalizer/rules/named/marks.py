@@ -110,7 +110,8 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.signs.get("×")
     after = cursor.token(1).core
     numeral = parse_numeral(match[1], table) if match else None
-    if numeral is None or name is None or (after not in table.agreement.not_nouns and _COORDINATE.match(after)):
+    coordinate = after not in table.agreement.not_nouns and _COORDINATE.match(after)
+    if numeral is None or name is None or coordinate:
         return None
     said = f"{name} {say_numeral(numeral, table)}"
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
