@@ -28,7 +28,7 @@ _REGULAR_ENDINGS = {"m": "वाँ", "f": "वीं", "oblique": "वें"}
 
 
 class HindiNumbers(NumberWords):
-    """Forms of ordinals: "m", "f", "oblique" before a noun that a postposition governs, "king" after a name."""
+    """Forms of ordinals: "m", "f", "oblique" before a noun with a postposition, "king" after a name."""
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "एक लाख तेईस हज़ार चार सौ छप्पन"."""
