@@ -29,7 +29,7 @@ _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
     hasta fino bis au até valid itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
-    mfg fab antes entro geb ca ez erstzulassung bj""".split()
+    mfg fab antes entro geb ca ez erstzulassung bj miete gehalt lohn nk nebenkosten abschlag""".split()
 )
 _LAWS = frozenset(
     """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
