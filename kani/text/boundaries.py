@@ -27,6 +27,7 @@ from kani.text.writing import (
     SENTENCE_MARKS,
     UNSPACED_CLAUSE_MARKS,
     UNSPACED_SENTENCE_MARKS,
+    is_day_before_noun,
 )
 
 ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").split())
@@ -48,6 +49,7 @@ _SIGNS = DASHES + "@=+&×§€$£₹"
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
 _LONGEST_SHORT_FORM = 5
+_LONGEST_DAY = 40
 _UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS + MASK)}]*")
@@ -144,6 +146,9 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         return None
     if last == "." and _goes_on(stem, text[end : end + 2]):
         return BreakKind.UNSAFE
+    word = _WORD.match(text, end)
+    if last == "." and word and is_day_before_noun(text[max(start, at - _LONGEST_DAY) : at], word.group()):
+        return BreakKind.UNSAFE if complete or word.end() < len(text) else None
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
@@ -152,7 +157,6 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         if end + 1 >= len(text):
             return BreakKind.SPACE if complete else None
         return BreakKind.CLAUSE if text[end + 1].isspace() else BreakKind.SPACE
-    word = _WORD.match(text, end)
     if word is not None:
         if word.end() == len(text) and not complete and len(word.group()) <= MAX_CONJUNCTION:
             return None

@@ -26,7 +26,7 @@ _HALF_WIDTH_VOICING = "\uff9e\uff9f"
 # lowered letters, letters and figures of formulas (𝗛, ℝ), Roman numerals of one character.
 _COMPATIBLE = re.compile(
     "[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\uff61-\uff9f\u3220-\u3243\u3300-\u33ff\u2460-\u2473\u24b6-\u24e9"
-    "\u2f00-\u2fdf\uf900-\ufaff\U0002f800-\U0002fa1f\u32c0-\u32cb\ufb00-\ufb06\u2071\u207f\u2090-\u209c"
+    "\u2f00-\u2fdf\uf900-\ufaff\U0002f800-\U0002fa1f\u32c0-\u32cb\u32d0-\u32ff\ufb00-\ufb06\u2071\u207f\u2090-\u209c"
     "\u02b0-\u02b8\u02e0-\u02e3\u1d2c-\u1d6a\u1d9b-\u1dbf\u2102\u2103\u2109-\u2113\u2115\u2119-\u211d\u2124\u2128\u212a-\u2134\u2139"
     "\u2160-\u2188\U0001d400-\U0001d7ff\U0001f130-\U0001f149]"
 )

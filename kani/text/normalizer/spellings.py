@@ -25,25 +25,6 @@ _PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प�
 _LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
 _APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
 
-_OPEN = (
-    r"(?:act|at|att)iv[oa]|abiert[oa]|abert[oa]|apert[oa]|ouverte?|cerrad[oa]|fechad[oa]|chius[oa]|fermée?"
-    r"|horario|horário|orario|horaires?"
-)
-_HOUR = r"(\d{1,2}[:.h][0-5]\d)"
-_FROM_TO = (("es", "de", "a"), ("fr", "de", "à"), ("it", "dalle", "alle"), ("pt", "das", "às"))
-
-_COUNTED = (
-    r"(?:h|min|s|km|kg|g|m|cm|mm|ml|l|L|€|%|°C|ans|jours|heures|mois|años|días|horas|meses|anni|giorni|ore|mesi"
-    r"|anos|dias|Std\.?|Min\.?|Tagen?|Jahren?|Euro|euros?)(?![\w²³/])"
-)
-_COMPARED = (
-    ("es", "menos de", "más de"),
-    ("fr", "moins de", "plus de"),
-    ("it", "meno di", "più di"),
-    ("pt", "menos de", "mais de"),
-    ("de", "weniger als", "mehr als"),
-)
-
 _CURRENCIES_NAMED = (
     ("en", "the|a|per|one", "euro dollar pound yen"),
     ("es", "el|la|al|del|un|una|cada|por", "euro dólar libra yen"),
@@ -77,23 +58,10 @@ def _of_file() -> Iterator[Spelling]:
 
 SPELLINGS: tuple[Spelling, ...] = (
     *_of_file(),
-    # Hours of opening, "7.2 x10^9/L", "duerme <6 h"
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{_OPEN}):?) {_HOUR} ?[–-] ?{_HOUR}(?![\d.,:/]\d| ?[€%])",
-            rf"\1 {begin} \2 {end} \3",
-        )
-        for language, begin, end in _FROM_TO
-    ),
+    # "7.2 x10^9/L"
     *(
         (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
         for (language, _), litre in zip(_PER, _LITRE, strict=True)
-    ),
-    *(
-        (language, rf"(?<=[a-zà-ú]{{3}} ){sign}(?= ?\d[\d.,]* ?{_COUNTED})", f"{words} ")
-        for language, less, more in _COMPARED
-        for sign, words in (("<", less), (">", more))
     ),
     # Written apart or together for the rules above: hours, days of a list, parts of a house's number
     *(

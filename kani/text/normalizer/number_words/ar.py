@@ -153,6 +153,7 @@ def _numbers() -> dict[str, int]:
 def _governs(earlier: str, word: str, joined: bool) -> bool:
     """True if a number after these words, the second perhaps joined by "and", is not in the nominative."""
     known = word in _PARTICLES or (word[1:] in _PARTICLES and word[0] in "بل")
+    known = known or (word in _ORDERED and word[0] in "بل")
     if known or _VERBS.fullmatch(word) or _VERBAL_NOUN.fullmatch(word):
         return True
     described = not joined and _INDEFINITE.fullmatch(earlier)

@@ -62,8 +62,8 @@ class GermanNumbers(NumberWords):
         return spoken
 
     def denominator(self, number: int, numerator: int) -> str | None:
-        """ "Zwanzigstel", up to a thousand."""
-        if not 2 < number <= 1000:
+        """ "Zwanzigstel", up to a thousand, and one part up to ten thousand ("1/8000 s")."""
+        if not 2 < number <= (1000 if numerator > 1 else 10_000):
             return None
         return f"{self.ordinal(number, '')[:-1]}el".capitalize()
 

@@ -45,8 +45,8 @@ class FrenchNumbers(NumberWords):
         return spoken if self.language == "fr" else _TENS.sub(_septante, spoken)
 
     def denominator(self, number: int, numerator: int) -> str | None:
-        """Ordinals, up to a hundred."""
-        if not 4 < number <= 100:
+        """Ordinals, up to a hundred, and of one part beyond ("1/250 s")."""
+        if not 4 < number <= (100 if numerator > 1 else 10_000):
             return None
         return self.ordinal(number) + ("" if numerator == 1 else "s")
 

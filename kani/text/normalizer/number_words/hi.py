@@ -22,12 +22,13 @@ _GROUPS = (
 _ORDINALS = {
     1: "पहला", 2: "दूसरा", 3: "तीसरा", 4: "चौथा", 6: "छठा"
 }  # fmt: skip
+_OF_KINGS = "प्रथम द्वितीय तृतीय चतुर्थ पंचम षष्ठ सप्तम अष्टम नवम दशम".split()
 _ENDINGS = {"m": "ा", "f": "ी", "oblique": "े"}
 _REGULAR_ENDINGS = {"m": "वाँ", "f": "वीं", "oblique": "वें"}
 
 
 class HindiNumbers(NumberWords):
-    """Forms of ordinals: "m", "f", and "oblique" before a noun that a postposition governs."""
+    """Forms of ordinals: "m", "f", "oblique" before a noun with a postposition, "king" after a name."""
 
     def cardinal(self, number: int, gender: str = "") -> str:
         """ "एक लाख तेईस हज़ार चार सौ छप्पन"."""
@@ -42,6 +43,8 @@ class HindiNumbers(NumberWords):
 
     def ordinal(self, number: int, form: str = "") -> str:
         """ "पाँचवाँ", "इक्कीसवीं", "पहले"."""
+        if form == "king":
+            return _OF_KINGS[number - 1] if number <= len(_OF_KINGS) else f"{self.cardinal(number)}वें"
         form = form or "m"
         if number in _ORDINALS:
             return _ORDINALS[number][:-1] + _ENDINGS[form]

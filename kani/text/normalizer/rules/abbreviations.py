@@ -138,7 +138,7 @@ def _said_as(
         spoken = said["few"]
     if "measured" in said and _is_length(cursor, count):
         return said["measured"], False
-    if "section" in said and before.isdecimal() and cursor.previous(2).core in _SECTIONS:
+    if "section" in said and before[:1].isdecimal() and cursor.previous(2).core in _SECTIONS:
         return said["section"], False
     if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
         return said["article"], False

@@ -179,7 +179,8 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 _LETTERED = frozenset(
     "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
-    " energetica energética énergétique dpe epc band permis permiso patente carné carta cnh carteira".split()
+    " energetica energética énergétique énergie ges dpe epc sanguin band permis permiso patente carné carta"
+    " cnh carteira".split()
 )
 """Words before a letter that is no initial, beside the labels of the tables."""
 
@@ -188,12 +189,14 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
     suffix = cursor.token().suffix
+    # "DPE : D."
+    label = cursor.previous(1 + (cursor.previous().core == ""))
     if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and _is_initials(cursor)):
         # "J. C. S. para", "Zona L.;": nothing ends.
         return True
     return (
         suffix == "."
-        and not {cursor.previous().core.lower()} & (table.numbers.labels | _LETTERED)
+        and label.core.lower() not in table.numbers.labels | _LETTERED
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)

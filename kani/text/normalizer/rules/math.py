@@ -22,7 +22,7 @@ _POWER = re.compile(
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
 _FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
-_LENGTHS = frozenset("mm cm dm m km mts ft in".split())
+_LENGTHS = frozenset("mm cm dm m km mts ft in px pixels".split())
 _PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))

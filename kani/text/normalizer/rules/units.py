@@ -355,7 +355,7 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     numbered = any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ()))
     if numbered and not noun.suffix.endswith(","):
         return True
-    if noun.suffix or not noun.core[:1].isupper():
+    if noun.suffix or cursor.token().prefix or not noun.core[:1].isupper():
         return False
     inside = earlier.core != "" and not ends_sentence(earlier.suffix)
     return inside or noun.core.lower() in table.roman.cardinal

@@ -206,13 +206,13 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
         return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
+    after = scan.table.numbers.one_by_one_after
+    named = scan.text[at] == "#" and after is not None and after.search(scan.before(at))
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
         said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))
-        said = f"{scan.table.numbers.number_sign} {said}"
+        said = said if named else f"{scan.table.numbers.number_sign} {said}"
         return UnspacedReading((Piece(said, at, long.end()),), long.end())
-    after = scan.table.numbers.one_by_one_after
-    named = scan.text[at] == "#" and after is not None and after.search(scan.before(at))
     sign = Piece("" if named else scan.table.numbers.number_sign, at, found.end())
     return UnspacedReading((sign,), found.end())
 

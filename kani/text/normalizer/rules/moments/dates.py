@@ -12,7 +12,7 @@ from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani.text.normalizer.tokens import TokenCursor
-from kani.text.writing import ends_sentence
+from kani.text.writing import ends_sentence, is_day_before_noun
 
 _ISO = re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))")
 _NUMERALS = re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})")
@@ -29,7 +29,7 @@ _EXPIRY = re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)")
 _EXPIRES = frozenset(
     """caducidad caduca cad vence validez scad scadenza scade échéance expire exp expires validade haltbar mhd
     hasta fino bis au até valid itv mot val venc vto vencimiento vencimento préf dluo dlc ddm best bef bb
-    mfg fab antes entro geb ca ez erstzulassung bj""".split()
+    mfg fab antes entro geb ca ez erstzulassung bj miete gehalt lohn nk nebenkosten abschlag""".split()
 )
 _LAWS = frozenset(
     """ley leyes decreto orden resolución reglamento directiva sentencia law act regulation loi décret arrêté
@@ -297,7 +297,9 @@ def is_loose(written: str, table: LanguageTable) -> bool:
 
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
-    following = cursor.token(1)
+    token, following = cursor.token(), cursor.token(1)
+    if is_day_before_noun(token.text[: token.core_end + 1], following.core):
+        return False
     return following.core == "" or (following.core[0].isupper() and not following.prefix.startswith("("))
 
 

@@ -6,6 +6,7 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import spelled_pieces
+from kani.text.normalizer.rules.numerals import parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import of_trade, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
@@ -24,7 +25,7 @@ _UNTIL_NOW = re.compile(
 )
 _CENTURY = 100
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
-_FACTOR = re.compile(r"[x×](\d|10|12|15|20)")
+_FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
@@ -108,9 +109,11 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _FACTOR.fullmatch(token.core)
     name = table.signs.get("×")
     after = cursor.token(1).core
-    if match is None or name is None or (after not in table.agreement.not_nouns and _COORDINATE.match(after)):
+    numeral = parse_numeral(match[1], table) if match else None
+    coordinate = after not in table.agreement.not_nouns and _COORDINATE.match(after)
+    if numeral is None or name is None or coordinate:
         return None
-    said = f"{name} {table.number_words.cardinal(int(match[1]))}"
+    said = f"{name} {say_numeral(numeral, table)}"
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
 
 
