@@ -142,13 +142,14 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         return BreakKind.SENTENCE
     if last and last in UNSPACED_SENTENCE_MARKS:
         return BreakKind.SENTENCE
-    if last == "." and following == "(" and end + 1 >= len(text) and not complete:
+    if last == "." and following in "(N" and end + 1 >= len(text) and not complete:
         return None
     if last == "." and _goes_on(stem, text[end : end + 2]):
         return BreakKind.UNSAFE
     word = _WORD.match(text, end)
-    if last == "." and word and is_day_before_noun(text[max(start, at - _LONGEST_DAY) : at], word.group()):
-        return BreakKind.UNSAFE if complete or word.end() < len(text) else None
+    known = "" if word is None or (word.end() == len(text) and not complete) else word.group()
+    if last == "." and word and is_day_before_noun(text[max(start, at - _LONGEST_DAY) : at], known):
+        return BreakKind.UNSAFE if known else None
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
@@ -170,7 +171,7 @@ _SECTION = re.compile(r"[A-Z][.,;)]|[IVX]{2}")
 
 
 def _goes_on(stem: str, following: str) -> bool:
-    """True after a short form where no sentence begins: "3 qts. (1 ste.)", "4 €/ud. = 8 €"."""
+    """True after a short form where no sentence begins: "3 qts. (1 ste.)", "4 €/ud. = 8 €", "Re. Nr."."""
     word = _LETTERS_AT_END.search(stem[:-1])
     short = word is not None and len(word.group()) < _LONGEST_SHORT_FORM
     bracketed = following[:1] == "(" and not following[1:].isupper()
@@ -179,7 +180,7 @@ def _goes_on(stem: str, following: str) -> bool:
         stem[: word.start()].endswith(("'", "’")) or word.group() in ("art", "Art")
     )
     section = elided and _SECTION.match(following) is not None
-    return short and (bracketed or section or following[:1] in ("=", "+", "&"))
+    return short and (bracketed or section or following == "Nr" or following[:1] in ("=", "+", "&"))
 
 
 def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:

@@ -97,8 +97,8 @@ def ends_sentence(text: str) -> bool:
 
 
 def is_day_before_noun(text: str, word: str) -> bool:
-    """Return True if a German sentence goes on after its day: "Ich habe am 3.2." and "Geburtstag"."""
-    noun = word[:1].isupper() and _BEGINS_SENTENCE.fullmatch(word) is None
+    """Return True if a German sentence goes on after its day: "Ich habe am 3.2." and "Geburtstag" (or "")."""
+    noun = not word or (word[0].isupper() and _BEGINS_SENTENCE.fullmatch(word) is None)
     return noun and _DAY_WITHOUT_OBJECT.search(text) is not None
 
 

@@ -298,7 +298,7 @@ def is_loose(written: str, table: LanguageTable) -> bool:
 
 def _ends_sentence(cursor: TokenCursor) -> bool:
     token, following = cursor.token(), cursor.token(1)
-    if is_day_before_noun(token.text[: token.core_end + 1], following.core):
+    if following.core and is_day_before_noun(token.text[: token.core_end + 1], following.core):
         return False
     return following.core == "" or (following.core[0].isupper() and not following.prefix.startswith("("))
 

@@ -80,8 +80,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     pair = pair and is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
     if not (pair or _DIGITS.fullmatch(token.core)) or token.prefix.strip("([\"'“«"):
         return None
-    named = cursor.previous().core.lower() == table.numbers.number_sign.lower() != ""
-    sign = named or follows_number_sign(cursor, table)
+    sign = follows_number_sign(cursor, table) or cursor.previous().core == table.numbers.number_sign
     # "Nr. 20240087": nobody says millions.
     long = token.core.isdecimal() and len(token.core) >= (_LONG_NUMBER if sign else _LONGEST_COUNT)
     long = long and (sign or token.suffix != "" or cursor.token(1).core == "")
