@@ -83,7 +83,10 @@ class SessionPriority:
             self._group.notify()
 
     def lower(self) -> None:
-        """Rank below all that were not lowered, and those that are lowered later."""
+        """Rank below all that were not lowered, and those that are lowered later.
+
+        The session is still spoken to its end, while those are ahead of their playback or have no text.
+        """
         self._rank = next(self._group.ranks)
         self._group.notify()
 
