@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 
 LEAD_S = 1.0
 """A lower-priority session runs only while all higher ones with text have this many seconds of audio
