@@ -17,10 +17,10 @@ LINES = {
     "kani/books": 1_770,
     "kani/cli": 2_585,
     "kani/composition": 1_680,
-    "kani/core": 13_894,
-    "kani/engines": 28_197,
+    "kani/core": 13_911,
+    "kani/engines": 28_165,
     "kani/library": 1_144,
-    "kani/protocols": 21_656,
+    "kani/protocols": 21_647,
     "kani/ray": 747,
     "kani/runtime": 3_753,
     "kani/server": 4_666,
@@ -39,7 +39,7 @@ CONTRACT = {
     f"kani.core.{name}"
     for name in (
         *("types", "errors", "engine", "recognizer", "transcriber", "observer", "request", "request_ids"),
-        *("emotions", "playback", "tracing", "chat_model"),
+        *("emotions", "recent", "tracing", "chat_model"),
     )
 }
 """What protocols, engines and the rooms of kani/core/ speak about."""

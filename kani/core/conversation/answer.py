@@ -11,12 +11,12 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
+from kani.core.audio.playback import Playback
 from kani.core.audio.resampling import reframe
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatText, ChatUsage, ChatWaiting, FinishReason, ToolCall
 from kani.core.conversation.echo import AnswerAudio
 from kani.core.conversation.items import SpokenText
 from kani.core.errors import SpeechCancelled, SpeechError, TextTooLong
-from kani.core.playback import Playback
 from kani.core.session.session import SpeechSession
 from kani.core.types import Samples, SpeechChunk
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +13,7 @@ from kani.core import tracing
 from kani.core.engine import Engine
 from kani.core.errors import Busy, RateLimited, ServerStopping, SpeechError
 from kani.core.observer import Observer
+from kani.core.recent import Recent
 from kani.core.request import MAX_TEXT
 from kani.core.session.output import WaitTimeout
 from kani.core.session.priority import SessionPriority
@@ -50,21 +50,18 @@ class RateLimit:
         dropped first, and its client gets a full one.
         """
         self._per_minute = per_minute
-        self._clients = clients
         self._clock = clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: Recent[str, tuple[float, float]] = Recent(clients)
 
     def allow(self, client: str) -> bool:
         """Take a token from the bucket of ``client``; return False if it is empty."""
         if not self._per_minute:
             return True
         now = self._clock()
-        tokens, then = self._buckets.pop(client, (float(self._per_minute), now))
+        tokens, then = self._buckets.get(client, (float(self._per_minute), now))
         tokens = min(float(self._per_minute), tokens + (now - then) * self._per_minute / 60)
         allowed = tokens >= 1
-        self._buckets[client] = (tokens - 1 if allowed else tokens, now)
-        while len(self._buckets) > self._clients:
-            self._buckets.popitem(last=False)
+        self._buckets.keep(client, (tokens - 1 if allowed else tokens, now))
         return allowed
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 
 LEAD_S = 1.0
 """A lower-priority session runs only while all higher ones with text have this many seconds of audio
@@ -83,7 +83,10 @@ class SessionPriority:
             self._group.notify()
 
     def lower(self) -> None:
-        """Rank below all that were not lowered, and those that are lowered later."""
+        """Rank below all that were not lowered, and those that are lowered later.
+
+        The session is still spoken to its end, while those are ahead of their playback or have no text.
+        """
         self._rank = next(self._group.ranks)
         self._group.notify()
 

@@ -44,9 +44,10 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
         self._marks = MarkTimer(self._segments.marks)
         self._buffer = PlayoutBuffer(limits.ahead_s)
         self._timeout = WaitTimeout(limits.request_timeout, self._time_out)
-        self._priority = (context.priorities or SessionPriorities()).add()
+        self.priority = (context.priorities or SessionPriorities()).add()
+        """Its rank among the connection's sessions; lowering it has no effect without ``priorities``."""
         self._access = SlotAccess(
-            context.admission, self._report, self._timeout, self._priority, low_latency=context.low_latency
+            context.admission, self._report, self._timeout, self.priority, low_latency=context.low_latency
         )
         synthesis = Synthesis(request, context, self._report)
         self._worker = SessionWorker(synthesis, self._segments, self._buffer, self._access, voice)
@@ -179,7 +180,7 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
             await self._worker.aclose()
         finally:
             self._timeout.stop()
-            self._priority.leave()
+            self.priority.leave()
             self._report.close(self._worker.voice)
             self._context.admission.release(self._report.protocol)
             self._context.closed(self)
@@ -230,20 +231,3 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
     def fail(self, error: SpeechError) -> None:
         """Report that the session ended by ``error``, as its audio could not be delivered."""
         self._report.ended(error)
-
-    def lower_priority(self) -> None:
-        """Rank below the connection's sessions that are not lowered, or are lowered later.
-
-        The session is still spoken to its end, while those are ahead of their playback or have no text.
-        Without effect where the session was opened without ``priorities``.
-        """
-        self._priority.lower()
-
-    def restore_priority(self) -> None:
-        """Rank above all lowered sessions: another waits for the end of this one."""
-        self._priority.restore()
-
-    @property
-    def superseded(self) -> bool:
-        """True if a session of higher priority has text."""
-        return self._priority.superseded

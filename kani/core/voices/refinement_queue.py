@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from kani.core.errors import SpeechError, UnknownVoice
+from kani.core.recent import Recent
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ class RefinementQueue:
 
     def __init__(self) -> None:
         self._waiting: OrderedDict[JobKey, Work] = OrderedDict()
-        self._done: OrderedDict[JobKey, None] = OrderedDict()
+        self._done: Recent[JobKey, None] = Recent(MAX_REMEMBERED)
         self._running: JobKey | None = None
         self._stopped = False
         self._task: asyncio.Task[None] | None = None
@@ -92,9 +93,7 @@ class RefinementQueue:
             return
         match work.exception():
             case None:
-                self._done[name] = None
-                while len(self._done) > MAX_REMEMBERED:
-                    self._done.popitem(last=False)
+                self._done.keep(name, None)
             case UnknownVoice():
                 # The voice was deleted meanwhile; its name belongs in no log.
                 pass

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.core.types import Pronunciation, Segment, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.pieces import Pieces, PreparingSynthesizer

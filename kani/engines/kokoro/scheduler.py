@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.core.session.slots import DeadlineQueue
 
 FIRST_SOUND_S = 3.0

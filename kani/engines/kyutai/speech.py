@@ -18,13 +18,14 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, InvalidRequest, UnknownVoice
+from kani.core.recent import Recent
 from kani.core.recognizer import STEP_S
 from kani.core.types import Embedding, Samples, Segment, Span, Voice
 from kani.engines.kyutai import loading, published
 from kani.engines.kyutai.generation import Generation, Manner
 from kani.engines.kyutai.published import RECORDING_S
 from kani.engines.kyutai.words import Script
-from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
+from kani.engines.packages.adapter import Spoken, Utterance, check_finite
 from kani.engines.plugin import Resources
 
 ENGINE = "kyutai"

@@ -11,19 +11,15 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from kani.core.engine import EngineInfo
 from kani.core.recognizer import RecognizerInfo
 from kani.core.transcriber import TranscribedSegment, TranscribedWord, TranscriptionOptions
 from kani.core.types import Samples, Segment, Span
 from kani.engines.plugin import Resources
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -123,27 +119,3 @@ def check_finite(*models: Any) -> None:
         for name, weight in model.named_parameters():
             if not weight.isfinite().all():
                 raise ValueError(f"{name} has NaN or infinite values")
-
-
-class Recent(OrderedDict[K, V]):
-    """A dictionary of the values that were used last."""
-
-    def __init__(self, most: int) -> None:
-        super().__init__()
-        self._most = most
-
-    def keep(self, key: K, value: V) -> V:
-        """Hold a value as the newest one, and forget the oldest beyond the limit."""
-        self[key] = value
-        self.move_to_end(key)
-        while len(self) > self._most:
-            self.popitem(last=False)
-        return value
-
-    def use(self, key: K) -> V | None:
-        """Return the value of a key, from now on the newest one; None if it is not held."""
-        return self.keep(key, self[key]) if key in self else None
-
-    def made(self, key: K, make: Callable[[], V]) -> V:
-        """Return the value of a key, made if it is not held."""
-        return self.keep(key, self[key] if key in self else make())

@@ -16,8 +16,9 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, EngineUnavailable, InvalidRequest
+from kani.core.recent import Recent
 from kani.core.types import Embedding, Samples, Voice
-from kani.engines.packages.adapter import Recent, Spoken, Utterance, check_finite
+from kani.engines.packages.adapter import Spoken, Utterance, check_finite
 from kani.engines.plugin import Resources
 
 ENGINE = "pocket"

@@ -7,13 +7,13 @@ another rendering of it would not continue the first.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Container
 from contextlib import aclosing
 from weakref import ref
 
 from kani.core.engine import Described
 from kani.core.errors import EngineFailed, EngineUnavailable
+from kani.core.recent import Recent
 from kani.core.types import Embedding, Recording, Segment, SpeechChunk
 from kani.engines.remote.connection import Connection, Exchange, WorkerFull, WorkerLost
 from kani.engines.remote.messages import (
@@ -49,7 +49,7 @@ class RemoteEngine(Described, ByWorkers):
     def __init__(self, name: str) -> None:
         """name: for messages, until the worker has described its engine. ``use`` comes before ``start``."""
         self.name = name
-        self._last: OrderedDict[str, ref[Connection]] = OrderedDict()
+        self._last: Recent[str, ref[Connection]] = Recent(MAX_SESSIONS)
 
     def changed(self, ready: Ready) -> None:
         if ready.engine is not None:
@@ -96,10 +96,7 @@ class RemoteEngine(Described, ByWorkers):
     def _remember(self, session: str, connection: Connection) -> None:
         """Let a session's next segments go to the worker that speaks this one, if it keeps their voice."""
         if session and self.info.keeps_voices:
-            self._last[session] = ref(connection)
-            self._last.move_to_end(session)
-            if len(self._last) > MAX_SESSIONS:
-                self._last.popitem(last=False)
+            self._last.keep(session, ref(connection))
 
     async def _choose(self, full: Container[Connection], session: str = "") -> tuple[Connection, bool]:
         """Return the worker for a segment or a recording, and whether it waits there for a slot: when all

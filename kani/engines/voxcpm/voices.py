@@ -10,8 +10,8 @@ import numpy as np
 
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest
+from kani.core.recent import Recent
 from kani.core.types import Segment, Voice
-from kani.engines.packages.adapter import Recent
 from kani.engines.voxcpm.published import LANGUAGES
 
 ENGINE = "voxcpm"

@@ -13,6 +13,7 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import REFERENCE_RATE, decode_recording
 from kani.core.audio.resampling import reframe
 from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.core.recent import Recent
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
@@ -33,14 +34,11 @@ MAX_NAMED_VOICES = 16
 """Recordings that one connection may name; the oldest is dropped first."""
 
 
-class NamedVoices(dict[str | None, Recording]):
+class NamedVoices(Recent[str | None, Recording]):
     """Recordings that a connection named with ``voice_id``, until the connection ends; None is no name."""
 
-    def add(self, voice: str, recording: Recording) -> None:
-        self.pop(voice, None)
-        self[voice] = recording
-        while len(self) > MAX_NAMED_VOICES:
-            del self[next(iter(self))]
+    def __init__(self) -> None:
+        super().__init__(MAX_NAMED_VOICES)
 
 
 @asynccontextmanager
@@ -96,7 +94,7 @@ async def _open(
         except UnknownVoice:
             if reference is None or voice is None:
                 raise
-            voices.add(voice, reference)
+            voices.keep(voice, reference)
             named = reference
     return opened(speak.without_voice().to_request(named, accepted))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
-from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
+from kani.core.recent import Recent
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.connection import Client
 from kani.protocols.voxcpm import messages
@@ -69,7 +69,7 @@ class VoxCPMConnection:
     _requests: dict[str, _Request] = field(default_factory=dict)
     _unanswered: int = 0
     _unanswered_bytes: int = 0
-    _ended_ids: OrderedDict[bytes, None] = field(default_factory=OrderedDict)
+    _ended_ids: Recent[bytes, None] = field(default_factory=lambda: Recent(MAX_ENDED_IDS))
     _last_id: str | None = None
     _count: int = 0
 
@@ -126,7 +126,7 @@ class VoxCPMConnection:
             failure = messages.validation_failure({"request_id": "is that of a request under way"})
             raise messages.RejectedMessage(failure, request_id)
         self._last_id = request_id
-        self._remember(request_id)
+        self._ended_ids.keep(_digest(request_id), None)
         params = read_params(request.params, self._shared.max_text, request_id)
         if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
@@ -154,7 +154,7 @@ class VoxCPMConnection:
             nonlocal status
             status = how
             del self._requests[request_id]
-            self._remember(request_id)
+            self._ended_ids.keep(_digest(request_id), None)
             await self._client.send(last)
 
         runner = RequestRunner(context, request_id, request.params, finish)
@@ -174,13 +174,6 @@ class VoxCPMConnection:
             self._unanswered -= 1
             self._unanswered_bytes -= request.size
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
-
-    def _remember(self, request_id: str) -> None:
-        digest = _digest(request_id)
-        self._ended_ids.pop(digest, None)
-        self._ended_ids[digest] = None
-        while len(self._ended_ids) > MAX_ENDED_IDS:
-            self._ended_ids.popitem(last=False)
 
     async def _fail(self, request_id: str | None, failure: messages.Failure) -> None:
         self._shared.metrics.error_sent(failure.code)

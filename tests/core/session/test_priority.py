@@ -44,11 +44,11 @@ async def test_superseded_session_follows_the_new_one(tmp_path: Path, rests: boo
             old.finish()
             await engine.permit(2)
             begun = WORD.findall(engine.segments[0].text)
-            old.lower_priority()
-            assert not old.superseded
+            old.priority.lower()
+            assert not old.priority.superseded
             new.feed(NEW)
             new.finish()
-            assert old.superseded
+            assert old.priority.superseded
             reading = asyncio.create_task(collect(old)), asyncio.create_task(collect(new))
             await engine.permit(None)
             await reading[1]

@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.core.types import Samples, Segment, Span, SpeechChunk
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.engines.kokoro.scheduler import (
     FIRST_SOUND_S,
     DeadlineScheduler,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.core.types import Samples, Segment, SpeechChunk
 from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.network.parts import PredictedProsody, SplitModel

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 
 from kani.core.engine import Unloadable
 from kani.core.errors import Busy, EngineFailed, EngineUnavailable, InvalidRequest
+from kani.core.recent import Recent
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.types import Samples, Sampling, Segment
-from kani.engines.packages.adapter import Recent
 from kani.engines.packages.engine import PackageEngine
 from kani.engines.packages.hearing import HeardPackage
 from kani.engines.packages.package import Package

@@ -89,7 +89,7 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
 def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
     voices, recording = NamedVoices(), Recording(np.zeros(1, np.float32), 1000)
     for number in (*range(MAX_NAMED_VOICES), 0, MAX_NAMED_VOICES):
-        voices.add(f"{number}", recording)
+        voices.keep(f"{number}", recording)
     known = [number for number in range(MAX_NAMED_VOICES + 1) if voices.get(f"{number}") is not None]
     assert known == [0, *range(2, MAX_NAMED_VOICES + 1)]
 

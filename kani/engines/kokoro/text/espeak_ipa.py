@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import re
 import threading
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
 import kani.text.phonetics
+from kani.core.recent import Recent
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
 from kani.engines.kokoro.text.lexicon_ipa import NEAREST, adapt_to_language, placeholder_word
@@ -124,9 +124,8 @@ class WordCache:
     """The symbols of single words, the least recently used dropped first. Thread-safe."""
 
     def __init__(self, size: int) -> None:
-        self._size = size
         self._lock = threading.Lock()
-        self._symbols: OrderedDict[tuple[Hashable, str], str] = OrderedDict()
+        self._symbols: Recent[tuple[Hashable, str], str] = Recent(size)
 
     def get(
         self, voice: Hashable, words: Collection[str], phonemize: Callable[[Sequence[str]], list[str]]
@@ -138,16 +137,14 @@ class WordCache:
         found = {}
         with self._lock:
             for word in words:
-                if (symbols := self._symbols.get((voice, word))) is not None:
-                    self._symbols.move_to_end((voice, word))
+                if (symbols := self._symbols.use((voice, word))) is not None:
                     found[word] = symbols
         missing = list(dict.fromkeys(word for word in words if word not in found))
         # Outside the lock: another voice need not wait for the process. Two threads may ask for one word.
         new = dict(zip(missing, phonemize(missing), strict=True)) if missing else {}
         with self._lock:
-            self._symbols.update({(voice, word): symbols for word, symbols in new.items()})
-            while len(self._symbols) > self._size:
-                self._symbols.popitem(last=False)
+            for word, symbols in new.items():
+                self._symbols.keep((voice, word), symbols)
         return found | new
 
 

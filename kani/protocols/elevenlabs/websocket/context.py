@@ -201,18 +201,18 @@ class Context:
     def lower_priority(self) -> None:
         """Synthesize and send after the connection's other contexts."""
         if self._session is not None:
-            self._session.lower_priority()
+            self._session.priority.lower()
 
     def restore_priority(self) -> None:
         """Undo ``lower_priority``, because a context of the same id waits for this one's end."""
         self.broken_off = False
         if self._session is not None:
-            self._session.restore_priority()
+            self._session.priority.restore()
 
     @property
     def superseded(self) -> bool:
         """True if its priority is lowered and another context has text."""
-        return self._session is not None and self._session.superseded
+        return self._session is not None and self._session.priority.superseded
 
     async def audio(self) -> AsyncIterator[Block]:
         """Yield encoded audio, each with the alignments of the characters that begin in it.

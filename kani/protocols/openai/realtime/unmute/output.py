@@ -12,9 +12,9 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from kani.core.audio.ogg_opus import ENCODED_RATE
+from kani.core.audio.playback import Playback
 from kani.core.conversation.answer import Ending
 from kani.core.conversation.items import Message, Part
-from kani.core.playback import Playback
 from kani.core.types import Span, SpeechChunk
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.unmute.events import chat_history, warn

@@ -17,7 +17,7 @@ from av.audio.codeccontext import AudioCodecContext
 from typing_extensions import override
 
 from kani.core.audio import ffmpeg
-from kani.core.playback import Playback
+from kani.core.audio.playback import Playback
 from kani.core.types import Samples
 
 RATE = 24_000
