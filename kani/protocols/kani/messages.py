@@ -20,16 +20,15 @@ from kani.protocols.shared.calls.bodies import (
     Seed,
     Speed,
     Temperature,
-    TooManyValues,
     TopK,
     WrongFields,
     about,
-    parse_object,
     read,
     within,
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable
+from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
 
 SAMPLE_RATE = 22_050

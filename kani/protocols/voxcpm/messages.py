@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kani.core import errors
-from kani.protocols.shared.calls.bodies import TooManyValues, parse_object
 from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.json_input import TooManyValues, parse_object
 
 MAX_ID_LENGTH = 200
 """Characters of a request_id."""

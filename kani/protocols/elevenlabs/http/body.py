@@ -25,15 +25,14 @@ from kani.protocols.elevenlabs.voice_settings import (
 from kani.protocols.shared.calls.bodies import (
     UNUSED,
     Fault,
-    TooManyValues,
     WrongFields,
     about,
     ignored,
     one_of,
-    parse_object,
     read,
     within,
 )
+from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
 
 MAX_INPUTS = 1000

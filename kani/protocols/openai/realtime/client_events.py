@@ -7,7 +7,7 @@ import base64
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kani.protocols.shared.calls.bodies import TooManyValues, parse_object
+from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import foreign
 
 T = TypeVar("T")

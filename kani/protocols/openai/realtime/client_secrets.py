@@ -21,7 +21,7 @@ from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.session_update import updated_config
-from kani.protocols.shared.calls.bodies import parse_object
+from kani.protocols.shared.json_input import parse_object
 from kani.text import foreign
 
 PREFIX = "ek_"

@@ -17,16 +17,8 @@ from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
-from kani.protocols.shared.calls.bodies import (
-    Speed,
-    TooManyValues,
-    about,
-    one_of,
-    parse_object,
-    read,
-    unknown,
-    within,
-)
+from kani.protocols.shared.calls.bodies import Speed, about, one_of, read, unknown, within
+from kani.protocols.shared.json_input import TooManyValues, parse_object
 from kani.text import languages
 from kani.text.ssml import begins_document
 

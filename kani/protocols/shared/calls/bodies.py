@@ -1,7 +1,6 @@
-"""Objects that clients send, in calls' bodies and in messages: parsed from JSON, and read as structs.
+"""Bodies of calls as structs: a field is parsed, bounded and described where it is defined.
 
-A field is parsed, bounded and described where it is defined: its limits and its description are the ``Meta``
-of its type; ``schemas.struct`` describes a struct.
+The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
 
 from __future__ import annotations
@@ -20,9 +19,6 @@ from kani.core.request import RANGES, Range
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
-
-MAX_VALUES = 100_000
-"""JSON with more values is refused before it is parsed: parsing it would block the event loop."""
 
 UNUSED = Meta(description="Without effect on this server.")
 FILLED = Meta(pattern=r"\S")
@@ -53,23 +49,6 @@ Seed = Annotated[int, within(RANGES["seed"])]
 
 _MOST_UNUSED = 20
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
-
-
-class TooManyValues(ValueError):
-    """More than ``MAX_VALUES`` values."""
-
-    def __init__(self) -> None:
-        super().__init__(f"too many values (at most {MAX_VALUES})")
-
-
-def parse_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object. Raises TooManyValues, and ValueError if ``text`` is no JSON object."""
-    if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
-        raise TooManyValues
-    parsed = foreign.parse_json(text)
-    if not isinstance(parsed, dict):
-        raise ValueError("not an object")
-    return parsed
 
 
 @dataclass(frozen=True, slots=True)
