@@ -123,7 +123,7 @@ def refusal_body(refusal: Refusal) -> dict[str, Any]:
     status, reason = refusal.status, refusal.reason
     code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
     if refusal.call and status in (404, 405):
-        reason = f"{refusal.call} is not served here."
+        reason += "."
     detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
