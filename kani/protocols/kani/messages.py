@@ -28,7 +28,7 @@ from kani.protocols.shared.calls.bodies import (
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import UnwantedJson, parse_object
 from kani.text import languages
 
 SAMPLE_RATE = 22_050
@@ -120,7 +120,7 @@ class SpeakRequest:
     reference: str | None  # base64
     wants_chunks: bool  # send the audio while it is made
     wants_whole: bool  # end the answer with all of the audio
-    unknown: tuple[str, ...]  # keys of the config without a meaning here
+    unknown: tuple[str, ...]  # given keys without a meaning where they stand, as "data.speed" beside the text
 
     @property
     def frame_samples(self) -> int:
@@ -194,7 +194,7 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
             raise BadMessage("Invalid JSON format") from error
     try:
         return parse_object(message)
-    except TooManyValues as error:
+    except UnwantedJson as error:
         raise BadMessage(str(error)) from error
     except ValueError as error:
         raise BadMessage("Invalid JSON format") from error
@@ -203,22 +203,26 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     if "data" not in parsed and "params" in parsed:
         raise BadMessage('data: is required (a request with "params" is VoxCPM\'s; its path is /tts)')
+    beside = parsed.get("data") or {}
     try:
-        data = read(parsed.get("data") or {}, _Data, "data")
+        data = read(beside, _Data, "data")
         if data.text is None or not data.text.strip():
-            raise BadMessage("No text provided")
+            misplaced = " in data, where it belongs" if "text" in parsed else ""
+            raise BadMessage(f"No text provided{misplaced}")
         given = data.config or {}
         config = read(given, Config)
     except WrongFields as error:
         raise BadMessage(str(error).removeprefix("data.")) from error
-    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
+    unknown = [key for key in given if key not in Config.__struct_fields__]
+    unknown += [f"data.{key}" for key in beside if key not in _Data.__struct_fields__]
+    unknown += [key for key in parsed if key not in ("type", "data")]
     return SpeakRequest(
         text=data.text,
         config=config,
         reference=data.reference_audio or None,
         wants_chunks=streaming or bool(data.stream),
         wants_whole=not streaming,
-        unknown=unknown,
+        unknown=tuple(unknown[:MAX_UNUSED_NAMES]),
     )
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kani.core import errors
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import UnwantedJson, parse_object
 
 MAX_ID_LENGTH = 200
 """Characters of a request_id."""
@@ -47,10 +47,11 @@ class RejectedMessage(BadMessage):
 
 @dataclass(frozen=True, slots=True)
 class TtsRequest:
-    """``tts_request``; params: as they came, not validated."""
+    """``tts_request``; params: as they came, not validated; beside: names of fields without a meaning."""
 
     request_id: str
     params: Mapping[str, Any]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,8 @@ def read(message: str) -> ClientMessage:
                 raise RejectedMessage(
                     validation_failure({"params": "must be an object"}), _readable_id(parsed)
                 )
-            return TtsRequest(_request_id(parsed), params or {})
+            beside = tuple(name for name in parsed if name not in ("type", "request_id", "params"))
+            return TtsRequest(_request_id(parsed), params or {}, beside)
         case "cancel":
             return Cancel(_request_id(parsed))
         case "ping":
@@ -97,7 +99,7 @@ def read(message: str) -> ClientMessage:
 def _parsed(message: str) -> dict[str, Any]:
     try:
         return parse_object(message)
-    except TooManyValues as error:
+    except UnwantedJson as error:
         raise RejectedMessage(Failure("INVALID_JSON", str(error))) from error
     except ValueError as error:
         raise RejectedMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error

@@ -134,8 +134,8 @@ async def test_rest_calls_report_cloning(app: CloningServer) -> None:
         assert loudness(scaled(heard)) == 0.25
         assert headers["x-cloning"] == "nearest voice" and "not the same" in headers["x-cloning-note"]
         assert set(json.loads(headers["x-similarity"])) == {"before", "now", "measured"}
-        plain = await app.post(path, json={"text": TEXT})
-        assert plain.headers["x-cloning"] == "none"
+        plain = await app.post(path, json={"text": TEXT, "config": {"speed": 2}, "seed": 1})
+        assert (plain.headers["x-cloning"], plain.headers["x-unused"]) == ("none", "config")
         assert not {"x-similarity", "x-cloning-note"} & set(plain.headers)
         refused = await app.post(path, json=body | {"reference_audio": encoded(hum(level=0.0))})
         assert refused.status_code == 400
