@@ -162,7 +162,7 @@ NO_OBJECT = "body: has to be a JSON object ("
         ({"room_config": {"metadata": "ñ" * 2048}}, 400, f"room_config: {TOO_LARGE}"),
         ({"room_config": {"egress": {}}}, 400, "room_config: egress is not a client's to ask for"),
         (b"{", 400, NO_OBJECT),
-        (b"[]", 400, f"{NO_OBJECT}not an object)"),
+        (b"[]", 400, f"{NO_OBJECT}a JSON object is expected, not a list)"),
         (b"\xff", 400, NO_OBJECT),
         (b"[" * 5000, 400, NO_OBJECT),
         (b'{"room_name": NaN}', 400, f"{NO_OBJECT}NaN is not JSON)"),

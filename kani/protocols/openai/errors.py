@@ -35,7 +35,7 @@ _CODES = {
 _TYPES = {429: "rate_limit_error"}
 """Type of each status below 500 that has one of its own."""
 
-_FAULT_CODES = {
+FAULT_CODES = {
     "missing": "missing_required_parameter",
     "type": "invalid_type",
     "value": "invalid_value",
@@ -112,7 +112,7 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
         case WrongFields():
-            return _invalid(error, fields, _FAULT_CODES[error.faults[0].kind])
+            return _invalid(error, fields, FAULT_CODES[error.faults[0].kind])
         case errors.InvalidRequest():
             return _invalid(error, fields, "invalid_value")
         case errors.RateLimited():

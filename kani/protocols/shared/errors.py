@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from kani.core.errors import Reason
-from kani.text.foreign import Unreadable
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -25,11 +24,6 @@ _CODES = {
 
 class BadMessage(Exception):
     """A client's message, query or body that cannot be served; ``str()`` names the field and the limit."""
-
-    @classmethod
-    def of(cls, error: Unreadable, root: str) -> BadMessage:
-        """Return the error as "field: reason"; ``root`` names a value that is no field."""
-        return cls(f"{error.field or root}: {error.reason}")
 
 
 class RequestError(Exception):

@@ -10,18 +10,22 @@ MAX_VALUES = 100_000
 """JSON with more values is refused before it is parsed: parsing it would block the event loop."""
 
 
-class TooManyValues(ValueError):
-    """More than ``MAX_VALUES`` values."""
+_KINDS = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
 
-    def __init__(self) -> None:
-        super().__init__(f"too many values (at most {MAX_VALUES})")
+
+class UnwantedJson(ValueError):
+    """JSON that is not taken; ``str()`` says to a client what is expected."""
+
+
+class NoObject(UnwantedJson):
+    """JSON of another kind than an object."""
 
 
 def parse_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object. Raises TooManyValues, and ValueError if ``text`` is no JSON object."""
+    """Parse a JSON object. Raises UnwantedJson, and ValueError if ``text`` is no JSON."""
     if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
-        raise TooManyValues
+        raise UnwantedJson(f"too many values (at most {MAX_VALUES})")
     parsed = foreign.parse_json(text)
     if not isinstance(parsed, dict):
-        raise ValueError("not an object")
+        raise NoObject(f"a JSON object is expected, not {_KINDS.get(type(parsed), 'a number')}")
     return parsed

@@ -64,7 +64,8 @@ MESSAGES: list[tuple[str, list[Any], str, str]] = [
         (socket, [message], error, sentence)
         for socket in ("speech", "contexts")
         for message, error, sentence in (
-            *((raw, INVALID, UNREADABLE) for raw in ("no json", "[1]", "[" * 100_000)),
+            *((raw, INVALID, UNREADABLE) for raw in ("no json", "[" * 100_000)),
+            ("[1]", INVALID, f"{UNREADABLE} (a JSON object is expected, not a list)"),
             (b"{}", INVALID, f"{UNREADABLE} (binary messages are not supported)"),
             ({"text": "a", "context_id": "x" * 201}, INVALID, f"{UNREADABLE} (context_id: {LONG_ID})"),
             ({"text": "a: " * 2_500_000}, TOO_LONG, "text: too long (at most 40000 characters)."),

@@ -129,7 +129,8 @@ ROWS: list[Row] = [
             ({f"field{number}": "" for number in range(1_101)}, "body"),
         )
     ),
-    *((PATH, audio_json(content), "body", INVALID, "") for content in (b"{", b"[]", b"\xff", b"[" * 10**5)),
+    *((PATH, audio_json(content), "body", INVALID, "") for content in (b"{", b"\xff", b"[" * 10**5)),
+    (PATH, audio_json(b"[]"), "body", "invalid_type", "body: must be an object"),
     (PATH, audio_json(json.dumps({"input_audio": AUDIO}).encode()), "model", "missing_model", ""),
     (PATH, audio_json({"input_audio": AUDIO, "stream": {}}), "stream", INVALID, ""),
     (PATH, audio_json({"x": [0] * 20_000, "input_audio": AUDIO}), "body", INVALID, ""),

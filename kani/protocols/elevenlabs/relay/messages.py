@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import UnwantedJson, parse_object
 
 SAMPLE_RATE = 22_050
 """Hertz of the relay's audio, which is 16-bit PCM, mono, little endian."""
@@ -34,8 +34,8 @@ def parse_command(raw: str | bytes) -> Command:
         raise BadMessage("Binary messages are not supported")
     try:
         message = parse_object(raw)
-    except TooManyValues as error:
-        raise BadMessage(f"Invalid JSON: {error}") from error
+    except UnwantedJson as error:
+        raise BadMessage(str(error)) from error
     except ValueError as error:
         raise BadMessage("Invalid JSON") from error
     match message.get("action"):

@@ -18,7 +18,7 @@ from kani.protocols.elevenlabs.voice_settings import Settings, VoiceSettings, pa
 from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import UnwantedJson, parse_object
 
 MAX_CONTEXT_ID_LENGTH = 200
 """Characters of a ``context_id``."""
@@ -96,7 +96,7 @@ def object_of(message: str) -> dict[str, Any]:
     """Parse a message's JSON object. Raises BadMessage."""
     try:
         return parse_object(message)
-    except TooManyValues as error:
+    except UnwantedJson as error:
         raise BadMessage(f"{error}") from error
     except ValueError as error:
         raise BadMessage from error
