@@ -132,7 +132,7 @@ def error_detail(error: errors.SpeechError) -> ErrorDetail:
     """Map an error of the core to the protocol's status, code and sentence."""
     match error:
         case errors.UnknownVoice():
-            message = f"A voice with voice_id '{error.voice}' was not found."
+            message = f"A voice with voice_id '{error.voice}' was not found. GET /v2/voices lists the voices."
             param = error.param if isinstance(error, UnknownSpeaker) else "voice_id"
             return ErrorDetail(404, "voice_not_found", "not_found", message, param)
         case InputsTooLong():

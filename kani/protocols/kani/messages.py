@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from kani.core.audio.pcm import pcm16
-from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.errors import InvalidRequest, SpeechError, UnknownVoice
 from kani.core.request import RANGES, TOKENS_PER_SECOND
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, Sampling, SpeechChunk, SpeechRequest
@@ -27,7 +27,7 @@ from kani.protocols.shared.calls.bodies import (
     within,
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
-from kani.protocols.shared.errors import BadMessage, encodable
+from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
 from kani.protocols.shared.json_input import UnwantedJson, parse_object
 from kani.text import languages
 
@@ -246,7 +246,8 @@ def reference_bytes(encoded: str) -> bytes:
 
 def error_message(error: SpeechError) -> str:
     if isinstance(error, InvalidRequest):
-        return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
+        reason = unknown_voice(error) if isinstance(error, UnknownVoice) else error.reason
+        return f"{_FIELD_NAMES.get(error.field, error.field)}: {reason}"
     return str(error)
 
 

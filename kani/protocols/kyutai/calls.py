@@ -10,8 +10,7 @@ from kani.protocols.kyutai.voice_payload import MAX_RECORDING_S as MAX_VOICE_S
 from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audio_answer, json_answer, query
 from kani.protocols.shared.calls.schemas import Schema, choice, fields, items, number, struct, text
 
-_HEADERS = {"X-Unused": "Names of the given fields without effect."}
-_WAV = audio_answer("A WAV file; its header leaves the length open.", "audio/wav", headers=_HEADERS)
+_WAV = audio_answer("A WAV file; its header leaves the length open.", "audio/wav")
 _ERRORS = (400, 500, 503, 504)
 _RECORDING: Schema = {"description": "A recording: any audio file that FFmpeg reads."}
 
@@ -88,7 +87,7 @@ def _streamed(path: str) -> Call:
 def _legacy() -> Call:
     word = fields(text=text(), start_s=number("Seconds."), stop_s=number("Seconds."))
     timed = fields(wav=text("The WAV file in base64."), transcript=items(word))
-    answer = Answer("The speech.", {"audio/wav": {}, "application/json": timed}, _HEADERS)
+    answer = Answer("The speech.", {"audio/wav": {}, "application/json": timed})
     return Call(
         "POST /api/tts",
         "Speak a text, with the times of its words if asked for",

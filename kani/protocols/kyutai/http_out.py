@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Iterable
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, TypeVar
 
 import msgspec
 import numpy as np
@@ -27,16 +26,7 @@ from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from kani.protocols.kyutai.speech_out import PROTOCOL
 from kani.protocols.kyutai.words import TextFeeder
-from kani.protocols.shared.calls.bodies import (
-    Seed,
-    Temperature,
-    TopK,
-    about,
-    read,
-    unknown,
-    unused_header,
-    within,
-)
+from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, read, within
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
@@ -88,16 +78,16 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
     whole_answers = whole_answer_budget("leave out return_timestamps")
 
     async def streamed(request: Request) -> Response:
-        body, unused = _read(await request.body(), StreamedBody)
+        body = _read(await request.body(), StreamedBody)
         speech_request = build_request(body.voice, Sampling(), None, service)
-        return await _streamed(request, service, speech_request, body.text, None, unused)
+        return await _streamed(request, service, speech_request, body.text, None)
 
     async def legacy(request: Request) -> Response:
-        body, unused = _read(await request.body(), LegacyBody)
+        body = _read(await request.body(), LegacyBody)
         speech_request = _legacy_request(body, service)
         text = " ".join(body.text)
         if not body.return_timestamps:
-            return await _streamed(request, service, speech_request, text, body.max_seq_len, unused)
+            return await _streamed(request, service, speech_request, text, body.max_seq_len)
         with whole_answers.reservation() as reservation:
             async with _open(service, speech_request, request, low_latency=False) as session:
                 feeder = TextFeeder(session, service.limits.max_text)
@@ -106,8 +96,7 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
                 max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
                 whole = WholeAnswer(reservation, _WAV, max_s=max_s)
                 answer = _answer(session, feeder, whole, body.max_seq_len)
-                content = await cancel_on_disconnect(request, answer)
-                return JSONResponse(content, headers=_unused_header(session, unused))
+                return JSONResponse(await cancel_on_disconnect(request, answer))
 
     return [
         *(Route(path, endpoint(streamed, "voice"), methods=["POST"]) for path in SPEECH_PATHS),
@@ -121,17 +110,11 @@ def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
     return build_request(voice, sampling, body.cfg_alpha, service)
 
 
-def _read(body: bytes, kind: type[T]) -> tuple[T, list[str]]:
-    """Return the fields, and the names of those without a meaning."""
+def _read(body: bytes, kind: type[T]) -> T:
     try:
-        given = foreign.parse_json(body)
+        return read(foreign.parse_json(body), kind)
     except foreign.Unreadable as error:
         raise BadMessage("body: is not JSON") from error
-    return read(given, kind), unknown(given, kind)
-
-
-def _unused_header(session: SpeechSession, unused: Iterable[str]) -> dict[str, str]:
-    return unused_header([*session.unused_fields, *unused])
 
 
 def _open(
@@ -143,25 +126,14 @@ def _open(
 
 
 async def _streamed(
-    request: Request,
-    service: SpeechService,
-    speech_request: SpeechRequest,
-    text: str,
-    max_frames: int | None,
-    unused: Iterable[str],
+    request: Request, service: SpeechService, speech_request: SpeechRequest, text: str, max_frames: int | None
 ) -> Response:
     """Return a response that starts with the first audio: an error before that still gets its status."""
     async with AsyncExitStack() as stack:
         session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        return await begun_answer(
-            request,
-            _wav_pieces(session, max_frames),
-            stack,
-            headers=lambda: _unused_header(session, unused),
-            media_type="audio/wav",
-        )
+        return await begun_answer(request, _wav_pieces(session, max_frames), stack, media_type="audio/wav")
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:

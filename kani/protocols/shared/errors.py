@@ -8,7 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from kani.core.errors import Reason
+from kani.core.errors import Reason, UnknownVoice
+
+VOICES_PATH = "/v1/audio/voices"
+"""Path of the list of voices, which the error of an unknown voice names."""
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -55,6 +58,11 @@ class RequestError(Exception):
         headers = {"x-should-retry": "false"} if self.status in (409, 507) else {}
         headers |= {"retry-after": "1"} if self.status in (429, 503) else {}
         return JSONResponse({"error": self.as_json()}, self.status, headers)
+
+
+def unknown_voice(error: UnknownVoice) -> str:
+    """Say that a voice is not there, and where those are that are."""
+    return f"{error.reason}; GET {VOICES_PATH} lists the voices"
 
 
 def answering(handler: Handler, refuse: Callable[[Any], Response], *kinds: type[Exception]) -> Handler:

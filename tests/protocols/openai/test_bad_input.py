@@ -91,6 +91,7 @@ ROWS: list[Row] = [
             ({"voice": "x" * 201}, "voice", TOO_LONG, "200"),
             ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", INVALID, "1000"),
             ({"voice_aliases": dict.fromkeys(map(str, range(101)), "x")}, "voice_aliases", INVALID, "100"),
+            ({"voice_aliases": {"Dr. A": 5}}, "voice_aliases", "invalid_type", "must be a string or {"),
             ({"speed": 10**400}, "speed", INVALID, "between 0.25 and 4"),
         )
     ),

@@ -49,7 +49,7 @@ TopK = Annotated[int, within(RANGES["top_k"])]
 Seed = Annotated[int, within(RANGES["seed"])]
 
 _MOST_UNUSED = 20
-_LONGEST_NAME = 60
+_STEP = re.compile(r"[\w-]{1,60}")
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
@@ -92,7 +92,7 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
                 )
             except foreign.Unreadable as error:
                 if error.field.startswith("[...]"):
-                    path = f"{path}.{_name_at_fault(value, field.type, strict=strict)}"
+                    error.field = _at_fault(value, field.type, strict=strict) + error.field[5:]
                 faults.append(_fault(error, path, expected, value))
             except WrongFields as wrong:
                 faults += wrong.faults
@@ -184,14 +184,14 @@ def ignored(fields: msgspec.Struct) -> list[str]:
     return [name for name in _ignored(type(fields)) if getattr(fields, name)]
 
 
-def _name_at_fault(given: Mapping[str, Any], kind: Any, *, strict: bool) -> str:
-    """Return the name in an object of names that has the fault: msgspec does not tell it."""
-    for name, value in given.items():
+def _at_fault(given: Mapping[str, Any], kind: Any, *, strict: bool) -> str:
+    """Return the step to the name that has the fault in an object of any names: msgspec does not tell it."""
+    for name in filter(_STEP.fullmatch, given):
         try:
-            foreign.convert({name: value}, kind, strict=strict)
+            foreign.convert({name: given[name]}, kind, strict=strict)
         except foreign.Unreadable:
-            return name[:_LONGEST_NAME]
-    return ""
+            return f".{name}"
+    return "[...]"
 
 
 def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
@@ -199,8 +199,8 @@ def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: 
     for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
         around, expected = expected, _inside(expected, step) or expected
         value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
-    if re.search(r"\[\d+\]$", where) and _struct(expected) is None:
-        # A list is named, not its item, unless that has fields.
+    if where.endswith("]") and _struct(expected) is None:
+        # A field is named, not its item, unless that has fields.
         where = where[: where.rindex("[")]
     else:
         around = expected
