@@ -28,7 +28,7 @@ from kani.protocols.shared.calls.bodies import (
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
-from kani.protocols.shared.json_input import UnwantedJson, parse_object
+from kani.protocols.shared.json_input import object_of
 from kani.text import languages
 
 SAMPLE_RATE = 22_050
@@ -192,12 +192,7 @@ def _parsed(message: str | bytes) -> dict[str, Any]:
             message = message.decode()
         except UnicodeDecodeError as error:
             raise BadMessage("Invalid JSON format") from error
-    try:
-        return parse_object(message)
-    except UnwantedJson as error:
-        raise BadMessage(str(error)) from error
-    except ValueError as error:
-        raise BadMessage("Invalid JSON format") from error
+    return object_of(message, "Invalid JSON format", BadMessage)
 
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:

@@ -6,7 +6,7 @@ import asyncio
 import base64
 from contextlib import AsyncExitStack
 from dataclasses import asdict, replace
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np

@@ -32,11 +32,7 @@ _CODES = {
 _TYPES = {429: "rate_limit_error"}
 """Type of each status below 500 that has one of its own."""
 
-FAULT_CODES = {
-    "missing": "missing_required_parameter",
-    "type": "invalid_type",
-    "value": "invalid_value",
-}
+FAULT_CODES = {"missing": "missing_required_parameter", "type": "invalid_type", "value": "invalid_value"}
 _FIELD_NAMES = {"text": "input"}
 """The API's names of the core's fields, where they differ."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from kani.text import foreign
@@ -19,6 +20,14 @@ class UnwantedJson(ValueError):
 
 class NoObject(UnwantedJson):
     """JSON of another kind than an object."""
+
+
+def object_of(text: str, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
+    """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
+    try:
+        return parse_object(text)
+    except ValueError as error:
+        raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
 
 
 def parse_object(text: str) -> dict[str, Any]:

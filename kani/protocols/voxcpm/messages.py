@@ -13,7 +13,7 @@ from typing import Any
 
 from kani.core import errors
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import UnwantedJson, parse_object
+from kani.protocols.shared.json_input import object_of
 
 MAX_ID_LENGTH = 200
 """Characters of a request_id."""
@@ -73,7 +73,9 @@ ClientMessage = TtsRequest | Cancel | Ping
 
 def read(message: str) -> ClientMessage:
     """Parse a client's message. Raises RejectedMessage."""
-    parsed = _parsed(message)
+    parsed = object_of(
+        message, "Invalid JSON format", lambda reason: RejectedMessage(Failure("INVALID_JSON", reason))
+    )
     match parsed.get("type"):
         case "tts_request":
             if "params" not in parsed and "data" in parsed:
@@ -94,15 +96,6 @@ def read(message: str) -> ClientMessage:
             kind = "not a string" if isinstance(other, dict | list) else str(other)[:_MAX_ECHOED]
             failure = Failure("UNKNOWN_MESSAGE_TYPE", f"Unknown message type: {kind}")
             raise RejectedMessage(failure, _readable_id(parsed))
-
-
-def _parsed(message: str) -> dict[str, Any]:
-    try:
-        return parse_object(message)
-    except UnwantedJson as error:
-        raise RejectedMessage(Failure("INVALID_JSON", str(error))) from error
-    except ValueError as error:
-        raise RejectedMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
 
 
 def _readable_id(parsed: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from kani.protocols.openai.errors import FAULT_CODES
 from kani.protocols.shared.calls.bodies import WrongFields, converted
-from kani.protocols.shared.json_input import UnwantedJson, parse_object
+from kani.protocols.shared.json_input import object_of
 
 T = TypeVar("T")
 
@@ -103,11 +103,7 @@ async def parse_event(text: str) -> ClientEvent:
 
 def read_event(text: str) -> ClientEvent:
     """Parse one message. Raises EventError."""
-    try:
-        fields = parse_object(text)
-    except ValueError as error:
-        reason = str(error) if isinstance(error, UnwantedJson) else "is not JSON"
-        raise EventError(f"the event: {reason}", "invalid_json") from error
+    fields = object_of(text, "is not JSON", lambda reason: EventError(f"the event: {reason}", "invalid_json"))
     event_id, kind = fields.get("event_id"), fields.get("type")
     if not isinstance(event_id, str) or len(event_id) > MAX_ID_LENGTH:
         event_id = None

@@ -292,7 +292,7 @@ def _limit(kind: inspect.Type) -> str:
         case inspect.StrType():
             return "is empty"
         case inspect.CollectionType(min_length=least, max_length=most):
-            return f"must be a list of {least or 0} to {most}"
+            return f"must be a list of {least} to {most}" if least else f"too many (at most {most})"
         case inspect.DictType(max_length=most):
             return f"must be an object of at most {most} names"
     return f"must be {_named(kind)}"

@@ -37,9 +37,7 @@ _PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "serv
 
 
 def call_routes(
-    websocket_path: str,
-    first_config: Callable[[HTTPConnection], SessionConfig],
-    service: SpeechService,
+    websocket_path: str, first_config: Callable[[HTTPConnection], SessionConfig], service: SpeechService
 ) -> list[BaseRoute]:
     """Return the routes of calls.
 
