@@ -23,16 +23,11 @@ MAX_TEXT = 10_000
 class Limits:
     """Limits of a service."""
 
-    max_text: int = MAX_TEXT
-    """Characters of one session."""
-    max_sessions: int = 4096
-    """Open sessions."""
-    max_waiting: int = 1000
-    """Sessions that may wait for their first slot."""
-    ahead_s: float = 30.0
-    """Seconds of audio that synthesis may be ahead of its reader."""
-    rate_per_minute: int = 0
-    """Sessions per minute and client; 0 for no limit."""
+    max_text: int = MAX_TEXT  # characters of one session
+    max_sessions: int = 4096  # open sessions
+    max_waiting: int = 1000  # sessions that may wait for their first slot
+    ahead_s: float = 30.0  # seconds of audio that synthesis may be ahead of its reader
+    rate_per_minute: int = 0  # sessions per minute and client; 0 for no limit
     request_timeout_s: float = 600.0
     """Seconds for which a client may wait in all for the audio of a complete text; 0 for no limit."""
     max_concurrent: int | None = None

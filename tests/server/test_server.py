@@ -177,8 +177,7 @@ async def test_keys_on_loopback_are_explained_and_refusals_are_no_errors(
 async def test_unknown_paths_are_not_found_and_health_names_no_software(running: InProcessServer) -> None:
     assert await refusal(f"{running.url}/nothing/here") == 404
     answer = await request(running, "GET", "/nothing")
-    message = "GET /nothing is not served here"
-    assert (answer.status_code, answer.json()) == (404, {"error": {"message": message}})
+    assert answer.status_code == 404 and '"GET /nothing is not served here"' in answer.text
     # Calls of ElevenLabs that are not served are named in its way.
     for path in ("/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"):
         answer = await request(running, "POST", path)

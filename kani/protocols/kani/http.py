@@ -16,8 +16,8 @@ from kani.core.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk
-from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
-from kani.protocols.kani.request import WAV, NamedVoices, open_speech, unused_names
+from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, clean_names, error_message, read_body
+from kani.protocols.kani.request import WAV, NamedVoices, open_speech
 from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
@@ -99,7 +99,7 @@ def _headers(session: SpeechSession, speak: SpeakRequest) -> dict[str, str]:
     if "similarity" in fields:
         fields["similarity"] = json.dumps(fields["similarity"])
     headers = {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
-    return headers | unused_header(unused_names(session, speak))
+    return headers | unused_header(clean_names([*session.unused_fields, *speak.unused]))
 
 
 async def _packets(chunks: AsyncIterator[SpeechChunk]) -> ByteStream:

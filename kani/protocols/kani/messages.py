@@ -23,6 +23,7 @@ from kani.protocols.shared.calls.bodies import (
     TopK,
     WrongFields,
     about,
+    ignored,
     read,
     within,
 )
@@ -120,18 +121,12 @@ class SpeakRequest:
     reference: str | None  # base64
     wants_chunks: bool  # send the audio while it is made
     wants_whole: bool  # end the answer with all of the audio
-    unknown: tuple[str, ...]  # given keys without a meaning where they stand, as "data.speed" beside the text
+    unused: tuple[str, ...]  # given keys without effect where they stand, as "data.speed" beside the text
 
     @property
     def frame_samples(self) -> int:
         """Samples of one ``tts_stream_chunk`` at most."""
         return round((self.config.chunk_size or DEFAULT_CHUNK_SIZE) * FRAME_S * SAMPLE_RATE)
-
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Given keys that no engine uses; ``lookback_frames`` is one."""
-        window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
-        return (*window, *self.unknown)
 
     def without_voice(self) -> SpeakRequest:
         """Return a copy without its voice, for a name that stands for a recording."""
@@ -167,7 +162,7 @@ ClientMessage = Literal["ping", "tts_cancel"] | SpeakRequest
 
 def read_message(message: str | bytes) -> ClientMessage:
     """Parse a client's message. Raises BadMessage."""
-    parsed = _parsed(message)
+    parsed = object_of(message, "Invalid JSON format", BadMessage)
     match parsed.get("type"):
         case "ping":
             return "ping"
@@ -181,18 +176,9 @@ def read_message(message: str | bytes) -> ClientMessage:
 
 def read_body(body: bytes) -> SpeakRequest:
     """Parse the body of a REST call: the config's fields beside ``text``. Raises BadMessage."""
-    parsed = _parsed(body)
+    parsed = object_of(body, "Invalid JSON format", BadMessage)
     data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
     return _speak({"data": {**data, "config": parsed}}, streaming=False)
-
-
-def _parsed(message: str | bytes) -> dict[str, Any]:
-    if isinstance(message, bytes):
-        try:
-            message = message.decode()
-        except UnicodeDecodeError as error:
-            raise BadMessage("Invalid JSON format") from error
-    return object_of(message, "Invalid JSON format", BadMessage)
 
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
@@ -202,22 +188,22 @@ def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     try:
         data = read(beside, _Data, "data")
         if data.text is None or not data.text.strip():
-            misplaced = " in data, where it belongs" if "text" in parsed else ""
-            raise BadMessage(f"No text provided{misplaced}")
+            raise BadMessage("No text provided" + (" in data, where it belongs" if "text" in parsed else ""))
         given = data.config or {}
         config = read(given, Config)
     except WrongFields as error:
         raise BadMessage(str(error).removeprefix("data.")) from error
-    unknown = [key for key in given if key not in Config.__struct_fields__]
-    unknown += [f"data.{key}" for key in beside if key not in _Data.__struct_fields__]
-    unknown += [key for key in parsed if key not in ("type", "data")]
+    unused = ignored(config)
+    unused += [key for key in given if key not in Config.__struct_fields__]
+    unused += [f"data.{key}" for key in beside if key not in _Data.__struct_fields__]
+    unused += [key for key in parsed if key not in ("type", "data")]
     return SpeakRequest(
         text=data.text,
         config=config,
         reference=data.reference_audio or None,
         wants_chunks=streaming or bool(data.stream),
         wants_whole=not streaming,
-        unknown=tuple(unknown[:MAX_UNUSED_NAMES]),
+        unused=tuple(unused[:MAX_UNUSED_NAMES]),
     )
 
 

@@ -126,15 +126,10 @@ def answer_metadata(session: SpeechSession, speak: SpeakRequest, samples: int) -
         "voice": voice.voice,
         "passages": [asdict(passage) for passage in session.foreign_passages],
         **cloning_fields(session),
-        "unused": unused_names(session, speak),
+        "unused": messages.clean_names([*session.unused_fields, *speak.unused]),
         "truncated": session.truncated,
         **({"marks": mark_rows(session.marks)} if session.marks else {}),
     }
-
-
-def unused_names(session: SpeechSession, speak: SpeakRequest) -> list[str]:
-    """Name all given keys without effect."""
-    return messages.clean_names([*session.unused_fields, *speak.unused])
 
 
 def completion_message(session: SpeechSession, done: str) -> str:

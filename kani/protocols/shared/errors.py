@@ -10,8 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from kani.core.errors import Reason, UnknownVoice
 
-VOICES_PATH = "/v1/audio/voices"
-"""Path of the list of voices, which the error of an unknown voice names."""
+VOICES_PATH = "/v1/audio/voices"  # of the list that the error of an unknown voice names
 
 Handler = Callable[[Request], Awaitable[Response]]
 

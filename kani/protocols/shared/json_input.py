@@ -22,10 +22,10 @@ class NoObject(UnwantedJson):
     """JSON of another kind than an object."""
 
 
-def object_of(text: str, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
+def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
     """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
     try:
-        return parse_object(text)
+        return parse_object(text.decode() if isinstance(text, bytes) else text)
     except ValueError as error:
         raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
 

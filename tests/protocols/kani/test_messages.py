@@ -92,11 +92,11 @@ def test_requests_pings_and_cancels_are_read() -> None:
 
 
 def test_bodies_and_half_surrogates_are_read() -> None:
-    speak = read_message('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
+    speak = read_message(
+        '{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}},"id":7}'
+    )
     assert isinstance(speak, SpeakRequest) and speak.text == "Hola \ud83d"
-    assert messages.clean_names(speak.unused) == ["?"]
-    speak = read_message('{"type":"tts_request","data":{"text":"Hola"},"config":{"speed":2},"id":7}')
-    assert isinstance(speak, SpeakRequest) and speak.unused == ("config", "id")
+    assert messages.clean_names(speak.unused) == ["?", "id"]
     assert messages.failure("\ud83d").count("?") == 1
     speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"config":{}}')
     assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("config",)

@@ -104,7 +104,6 @@ TO_SPEAK: list[tuple[bytes | str, str]] = [
             b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe",
         )
     ),
-    (b"\0\0", "message: must be an object"),
     (pack({"type": "Text", "text": b"Hello"}), "text: must be a string"),
     *((message, f"{TOO_LARGE})") for message in (text_message("x" * 2 * MIB), "a " * 4 * MIB)),
     *((message, TOO_LONG) for message in ("a " * 400_000, text_message("x" * 100_000))),
@@ -133,7 +132,6 @@ TO_HEAR: list[tuple[bytes | str, str]] = [
             PCM + b"\xdd\xff\xff\xff\xff",
         )
     ),
-    (b"\0", "message: must be an object"),
     (pack({"type": "OggOpus", "data": bytes(MIB + 1)}), f"{TOO_LARGE} for all but Audio)"),
     (pack({"type": "Marker", "id": 0, "more": bytes(2 * MIB)}), TOO_LARGE),
     (PCM + b"\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1), MORE),
@@ -319,7 +317,7 @@ REQUESTS: list[tuple[str, object, str]] = [
         for call in ("WS ", "")
     ),
     *(
-        (SPEAK, body, "body: is not JSON")
+        (SPEAK, body, "body: ")
         for body in (
             *(b"", b'{"text": "Hello.', b'{"text": "\xff", "voice": ""}'),
             b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000,

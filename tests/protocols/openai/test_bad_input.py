@@ -91,7 +91,6 @@ ROWS: list[Row] = [
             ({"voice": "x" * 201}, "voice", TOO_LONG, "200"),
             ({"allow_voice_tags": True, "input": "a [pause:1s]" * 1001}, "input", INVALID, "1000"),
             ({"voice_aliases": dict.fromkeys(map(str, range(101)), "x")}, "voice_aliases", INVALID, "100"),
-            ({"voice_aliases": {"Dr. A": 5}}, "voice_aliases", "invalid_type", "must be a string or {"),
             ({"speed": 10**400}, "speed", INVALID, "between 0.25 and 4"),
         )
     ),
@@ -110,7 +109,6 @@ ROWS: list[Row] = [
     ),
     *((CONSENTS, consent(file), "recording", INVALID, "") for file in (b"no audio", b"", recording(0.5))),
     (CONSENTS, consent(recording(2.0), name="x" * 201), "name", INVALID, ""),
-    ("/v1/realtime/sessions", {"json": "no object"}, None, "invalid_json", ""),
     *(
         (PATH, form(file, stream=stream), "file", INVALID, f"file: {reason}")
         for stream in ("false", "true")

@@ -254,8 +254,7 @@ async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("sensitivity", "quiet", "text"),
-    [("aggressive", 5, "w0"), ("default", 5, "w0 w1"), ("other", 8, "w0")],
+    ("sensitivity", "quiet", "text"), [("aggressive", 5, "w0"), ("default", 5, "w0 w1"), ("other", 8, "w0")]
 )
 async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, quiet: int, text: str) -> None:
     async with client(port) as connected:

@@ -24,7 +24,7 @@ from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.shared.calls.bodies import WrongFields, converted
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.json_input import object_of
 from kani.text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20
@@ -78,10 +78,7 @@ async def read_message(text: str, audio_format: AudioFormat) -> Input:
 
 def parse_message(text: str, audio_format: AudioFormat) -> Input:
     """Parse a client's message; the samples are at the format's rate. Raises BadMessage."""
-    try:
-        fields = parse_object(text)
-    except ValueError as error:
-        raise BadMessage(f"the message is not a JSON object: {error}") from error
+    fields = object_of(text, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
     try:
         chunk = converted(fields, AudioChunk)
     except WrongFields as error:

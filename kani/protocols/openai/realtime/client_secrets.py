@@ -22,7 +22,7 @@ from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.openai.speech.body import read_object
 from kani.text import foreign
 
 PREFIX = "ek_"
@@ -145,11 +145,8 @@ async def _read_body(request: Request) -> dict[str, Any]:
     body = await request.body()
     if len(body) > MAX_BODY_BYTES:
         raise ApiError(413, f"the body is too large (at most {MAX_BODY_BYTES >> 10} KiB)")
-    try:
-        # A key's content has to have UTF-8.
-        return foreign.without_halves(parse_object(body.decode())) if body.strip() else {}
-    except ValueError as error:
-        raise ApiError(400, "the body is not a JSON object", code="invalid_json") from error
+    # A key's content has to have UTF-8.
+    return foreign.without_halves(read_object(body)) if body.strip() else {}
 
 
 async def _config(

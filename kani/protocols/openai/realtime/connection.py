@@ -244,8 +244,8 @@ class RealtimeConnection(Connection):
         if config.voice != self._config.voice:
             try:
                 await check_voice(self._service, config, session)
-            except EventError as error:
-                errors.append(error)
+            except EventError as unknown:
+                errors.append(unknown)
                 config = replace(config, voice=self._config.voice)
         for error in errors:
             await self._sender.error(error, event.event_id)

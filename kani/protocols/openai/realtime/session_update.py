@@ -11,7 +11,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.audio.encoding import AudioFormat
-from kani.core.errors import InvalidRequest, StoreUnavailable, UnsupportedLanguage
+from kani.core.errors import SpeechError, UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS
 from kani.core.recognition_service import spoken_language
 from kani.core.service import SpeechService
@@ -165,13 +165,10 @@ async def check_voice(
     param = f"{root}.voice" if "voice" in session else f"{root}.audio.output.voice"
     try:
         await asyncio.to_thread(resolve_voice, service, config.voice)
-    except InvalidRequest as error:
+    except SpeechError as error:
         known = api_error(error)
-        message = str(known).removeprefix("voice: ")
-        raise EventError(f"{param}: {message}", known.code or "invalid_value", param) from error
-    except StoreUnavailable:
-        # Its place may be back once the voice speaks.
-        return
+        message = f"{param}: {str(known).removeprefix('voice: ')}"
+        raise EventError(message, known.code or "server_error", param) from error
 
 
 def applied_update(

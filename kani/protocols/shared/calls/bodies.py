@@ -220,7 +220,7 @@ def _inside(kind: inspect.Type, step: str) -> inspect.Type | None:
         case inspect.Metadata(type=inner):
             return _inside(inner, step)
         case inspect.UnionType(types=kinds):
-            found = [inner for each in kinds if (inner := _inside(each, step)) is not None]
+            found = [*filter(None, (_inside(each, step) for each in kinds))]
             tags = [tag for each in found if isinstance(each, inspect.LiteralType) for tag in each.values]
             return inspect.LiteralType(tuple(tags)) if tags else next(iter(found), None)
         case inspect.StructType(tag_field=field, tag=tag) if field == step:
@@ -284,7 +284,8 @@ def _bare(kind: inspect.Type) -> inspect.Type:
 def _limit(kind: inspect.Type) -> str:
     """Say what limit a value of the right type breaks."""
     match kind:
-        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if None not in (low, high):
+        case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
+            high = low if high is None else high
             step = f", a multiple of {kind.multiple_of:g}" if kind.multiple_of else ""
             return f"must be {Range(low, high)}{step}"
         case inspect.StrType(max_length=int(most)):
