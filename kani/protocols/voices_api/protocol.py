@@ -187,7 +187,7 @@ async def _store(service: SpeechService, form: FormData) -> StoredVoice:
         raise RequestError(400, "consent_recording: must be a file", "consent_recording")
     audio = await recording_of(form, "audio")
     spoken = await recording_of(form, "consent_recording") if "consent_recording" in form else None
-    fields = text_fields(form, needed=("name", "consent") if spoken is None else ("name",))
+    fields = text_fields(form, needed=("name",))
     return await service.cloning.add(
         NewVoice(
             fields["name"].strip(),
