@@ -34,19 +34,8 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from kani.cli.client import add_server_options
     from kani.cli.parser import Parser
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
-    from websocket_client import (
-        AuthenticationFailed,
-        KaniTTSClient,
-        KaniTTSError,
-        NoServer,
-        NotConnected,
-    )
-    from websocket_config import (
-        AUDIO_FORMAT,
-        DEFAULT_CONFIG,
-        ERROR_MESSAGES,
-        SUPPORTED_EMOTIONS,
-    )
+    from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NoServer, NotConnected
+    from websocket_config import AUDIO_FORMAT, DEFAULT_CONFIG, ERROR_MESSAGES, SUPPORTED_EMOTIONS
 
 SPANISH = (
     ("friendly", 1.0, "¡Hola! ¿Cómo estás hoy?"),

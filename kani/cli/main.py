@@ -9,10 +9,11 @@ import sys
 from collections.abc import Sequence
 
 from kani.cli import broken_pipe, prerequisites
+from kani.cli.programs import COMMAND
 from websocket_config import VERSION
 
-USAGE = """\
-usage: kani-tts COMMAND ...
+USAGE = f"""\
+usage: {COMMAND} COMMAND ...
 
   serve              run the server
   say TEXT           speak a text, aloud or to a file
@@ -23,7 +24,7 @@ usage: kani-tts COMMAND ...
   worker ADDRESS     serve an engine to servers on other machines
   mcp                tools for coding agents: speak, listen, transcribe
 
-kani-tts COMMAND --help lists the options of a command."""
+{COMMAND} COMMAND --help lists the options of a command."""
 
 COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker", "mcp")
 
@@ -43,9 +44,9 @@ def _main(given: list[str]) -> int:
         print("kani-tts", VERSION)
         return 0
     if command not in COMMANDS:
-        print(f"kani-tts: {command!r} is no command; kani-tts --help lists them", file=sys.stderr)
+        print(f"{COMMAND}: {command!r} is no command; {COMMAND} --help lists them", file=sys.stderr)
         return 2
-    with prerequisites.reported("__main__", f"kani-tts {command}", prerequisites.REQUIREMENTS):
+    with prerequisites.reported("__main__", f"{COMMAND} {command}", prerequisites.REQUIREMENTS):
         return _run(command, rest)
 
 
@@ -68,6 +69,6 @@ def _run(command: str, given: list[str]) -> int:
     if {"-h", "--help"} & {*given}:
         before = []
     elif command == "worker" and (not given or given[0].startswith("-")):
-        print("kani-tts worker: it needs an ADDRESS first: unix:/path or tcp://host:port", file=sys.stderr)
+        print(f"{COMMAND} worker: it needs an ADDRESS first: unix:/path or tcp://host:port", file=sys.stderr)
         return 2
-    return serve.main([*before, *given], f"kani-tts {command}")
+    return serve.main([*before, *given], f"{COMMAND} {command}")

@@ -6,13 +6,15 @@ import sys
 from pathlib import Path
 
 _STARTED = Path(sys.argv[0] if sys.argv else "")
-PACKAGED = _STARTED.stem == "kani-tts" or _STARTED.parts[-2:] == ("kani", "__main__.py")
+_IS_MODULE = _STARTED.parts[-2:] == ("kani", "__main__.py")
+COMMAND = "python -m kani" if _IS_MODULE else "kani-tts"
+PACKAGED = _STARTED.stem == "kani-tts" or _IS_MODULE
 """True if this process was started as ``kani-tts`` or ``python -m kani``."""
 
-SERVER = "kani-tts serve" if PACKAGED else "start_websocket_server.py"
-CLIENT = "kani-tts say --server" if PACKAGED else "websocket_client.py"
-CHECK = "kani-tts check" if PACKAGED else "test_websocket.py"
+SERVER = f"{COMMAND} serve" if PACKAGED else "start_websocket_server.py"
+CLIENT = f"{COMMAND} say --server" if PACKAGED else "websocket_client.py"
+CHECK = f"{COMMAND} check" if PACKAGED else "test_websocket.py"
 
-SPEAK = "kani-tts say" if PACKAGED else "python websocket_client.py"
-LIST_VOICES = "kani-tts voices" if PACKAGED else "python websocket_client.py --voices"
-START_SERVER = "kani-tts serve" if PACKAGED else "python start_websocket_server.py"
+SPEAK = f"{COMMAND} say" if PACKAGED else "python websocket_client.py"
+LIST_VOICES = f"{COMMAND} voices" if PACKAGED else "python websocket_client.py --voices"
+START_SERVER = f"{COMMAND} serve" if PACKAGED else "python start_websocket_server.py"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import suppress
 from functools import partial
 from typing import NoReturn
@@ -16,6 +17,7 @@ WORKER, RECOGNIZER_WORKER = "--worker", "--recognizer-worker"
 
 Groups = dict[str, argparse._ArgumentGroup]
 
+_LINK = re.compile(r"\[([^\]]*)\]\(([^)#]*)[^)]*\)")
 DESCRIPTION = "Speech over WebSocket: clients send text and receive speech."
 EPILOG = f"""\
 Every setting is also an environment variable or a line in .env, and there are
@@ -171,5 +173,5 @@ def _default(value: object) -> str:
 
 
 def _literal(text: str) -> str:
-    """Return text that argparse shows as it is."""
-    return text.replace("%", "%%")
+    """Return a description in Markdown as plain text, which argparse shows as it is."""
+    return _LINK.sub(r"\1 (docs/\2)", text).replace("`", "").replace("%", "%%")

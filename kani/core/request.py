@@ -26,11 +26,16 @@ class Range:
     low: float
     high: float
 
+    def __str__(self) -> str:
+        """Return the range in plain numbers, as "between 0.25 and 4"."""
+        low, high = (int(limit) if limit == int(limit) else limit for limit in (self.low, self.high))
+        return f"between {low} and {high}"
+
     def check(self, field: str, value: float) -> None:
         """Raise InvalidRequest unless ``value`` is within the range; NaN is not."""
         if not self.low <= value <= self.high:
-            reason = f"must be between {self.low:g} and {self.high:g}"
-            raise InvalidRequest(field, reason, Reason("out_of_range", {"low": self.low, "high": self.high}))
+            limits = {"low": self.low, "high": self.high}
+            raise InvalidRequest(field, f"must be {self}", Reason("out_of_range", limits))
 
 
 RANGES = {

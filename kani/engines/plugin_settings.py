@@ -72,6 +72,14 @@ def listed(value: Any) -> Any:
     return value
 
 
+def hosts(value: Any) -> Any:
+    """Split a comma list of hosts. Raises ValueError for an address with a scheme or a path."""
+    for host in listed(value):
+        if "/" in str(host):
+            raise ValueError(f"{host!r} is no host: a name such as example.org is expected, without http://")
+    return listed(value)
+
+
 def paired(value: Any) -> Any:
     """Split a comma list of NAME=VALUE into a mapping. Raises ValueError."""
     if not isinstance(value, str):

@@ -196,7 +196,8 @@ class AccessRules:
         if not (self.keys or any_key):
             return Refusal(403, "unauthorized proxy: KANI_API_KEYS or --no-auth lets its clients in")
         ways = "Authorization: Bearer KEY, xi-api-key: KEY, kyutai-api-key: KEY, api-key: KEY or ?token=KEY"
-        return Refusal(401, f"a key is needed: {ways}")
+        known = f" (here also {PUBLIC_TOKEN}, the one that Kyutai's clients send)" if any_key else ""
+        return Refusal(401, f"a key is needed{known}: {ways}")
 
     def _is_own_name(self, name: str) -> bool:
         # Without a secret key only names count that no web page can make resolve to this machine: an IP

@@ -25,13 +25,7 @@ from kani.core.errors import EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
-from kani.protocols.shared.protocol import (
-    MAX_MESSAGE_BYTES,
-    UNREAD_S,
-    Context,
-    PathClass,
-    Protocol,
-)
+from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, Context, PathClass, Protocol
 from kani.server import health, lifecycle, middleware, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
@@ -186,10 +180,7 @@ def create_app(parts: Parts) -> Starlette:
                 upload_budget=parts.upload_budget,
             ),
         ],
-        exception_handlers={
-            HTTPException: answers.http_error,
-            ClientDisconnect: answers.client_disconnected,
-        },
+        exception_handlers={HTTPException: answers.http_error, ClientDisconnect: answers.client_disconnected},
     )
 
 

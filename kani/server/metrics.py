@@ -69,11 +69,7 @@ class Metrics(Observer):
             "kani_text_characters", "Characters of text, of ended speech sessions.", "protocol"
         )
         self._queue = histogram(
-            "kani_queue_seconds",
-            "Time a segment waited for a slot.",
-            QUEUE_BUCKETS,
-            "protocol",
-            "engine",
+            "kani_queue_seconds", "Time a segment waited for a slot.", QUEUE_BUCKETS, "protocol", "engine"
         )
         self._first_audio = histogram(
             "kani_first_audio_seconds",
@@ -95,10 +91,7 @@ class Metrics(Observer):
         )
         self._refusals = counter("kani_refusals", "Sessions refused.", "protocol", "reason")
         self._estimated = counter(
-            "kani_estimated_times",
-            "Segments with estimated word times.",
-            "protocol",
-            "engine",
+            "kani_estimated_times", "Segments with estimated word times.", "protocol", "engine"
         )
         self._failures = counter("kani_engine_failures", "Failures of engines.", "protocol", "engine")
         self._waiting = gauge("kani_waiting", "Segments waiting for a slot.")

@@ -78,8 +78,7 @@ def parts(names: Iterable[str], mark: pytest.MarkDecorator) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    ("names", "name"),
-    [*parts(WITHOUT_KOKORO, pytest.mark.server), *parts(WITH_KOKORO, pytest.mark.heard)],
+    ("names", "name"), [*parts(WITHOUT_KOKORO, pytest.mark.server), *parts(WITH_KOKORO, pytest.mark.heard)]
 )
 def test_smallest_part_runs(names: tuple[str, ...], name: str) -> None:
     outcome = run_all(names)[name]

@@ -316,10 +316,7 @@ def test_a_voice_is_renamed_and_stays_chosen(visitor: Visitor, voiceless: Server
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [
-        ("luis", "There is a voice of this name already."),
-        ("a/b", "1 to 64 letters, digits, - and _"),
-    ],
+    [("luis", "There is a voice of this name already."), ("a/b", "1 to 64 letters, digits, - and _")],
 )
 def test_invalid_name_is_reported_at_its_field(name: str, words: str, visitor: Visitor) -> None:
     visitor.network_may_fail = True

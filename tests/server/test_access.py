@@ -253,6 +253,8 @@ async def respond(rules: AccessRules, kind: str, path: str, **more: Any) -> list
 
 @pytest.mark.parametrize(("kind", "prefix"), [("http", "http"), ("websocket", "websocket.http")])
 async def test_refusal_is_json_before_any_upgrade(kind: str, prefix: str) -> None:
+    key = b"(here also public_token, the one that Kyutai's clients send): Authorization: Bearer"
+    assert key in (await respond(HOME, kind, "/speech", headers=LOCAL))[1]["body"]
     start, body = await respond(NETWORK, kind, "/")
     assert (start["type"], start["status"]) == (f"{prefix}.response.start", 401)
     assert (b"www-authenticate", b"Bearer") in start["headers"]

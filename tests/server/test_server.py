@@ -177,7 +177,7 @@ async def test_keys_on_loopback_are_explained_and_refusals_are_no_errors(
 async def test_unknown_paths_are_not_found_and_health_names_no_software(running: InProcessServer) -> None:
     assert await refusal(f"{running.url}/nothing/here") == 404
     answer = await request(running, "GET", "/nothing")
-    assert answer.status_code == 404 and answer.json() == {"error": {"message": "Not Found"}}
+    assert answer.status_code == 404 and '"GET /nothing is not served here"' in answer.text
     # Calls of ElevenLabs that are not served are named in its way.
     for path in ("/v1/speech-to-speech", "/v1/forced-alignment", "/v2/anything"):
         answer = await request(running, "POST", path)
@@ -187,11 +187,13 @@ async def test_unknown_paths_are_not_found_and_health_names_no_software(running:
         with pytest.raises(InvalidStatus) as refused:
             await connect(f"{running.url}{path}/stream-input")
         answered = json.loads(refused.value.response.body)["detail"]
-        assert answered["message"] == f"WebSocket {path}/stream-input is not served here."
+        assert answered["message"] == f"WebSocket {path}/stream-input is not served here; try /."
     ours = await request(running, "GET", "/v1/audio/voices/nobody")
     assert ours.status_code == 404 and ours.json()["error"]["param"] == "voice"
     wrong_method = await request(running, "POST", "/v1/audio/voices/nobody")
-    assert wrong_method.json() == {"error": {"message": "Method Not Allowed"}}
+    methods, call = "DELETE, GET, HEAD, PATCH", "POST /v1/audio/voices/nobody"
+    assert wrong_method.json() == {"error": {"message": f"{call} is not served here, only {methods}"}}
+    assert wrong_method.headers["allow"] == methods
     answer = await request(running, "GET", "/health")
     assert answer.json()["decoder"] is None
     assert "server" not in answer.headers

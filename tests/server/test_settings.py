@@ -16,6 +16,7 @@ from tests.running.sources import ROOT
 from tests.support.patience import until
 from tests.support.servers.app_server import AppServer, app_server
 
+UNKNOWN = "is no setting of this server;"
 NO_FILE = Path("no such file")
 
 
@@ -138,8 +139,9 @@ def test_folders_follow_the_xdg_variables(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 def test_variables_that_are_no_settings_are_answered() -> None:
     assert settings.unknown_variable_warnings(
-        {"KANI_PROT": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"}, NO_FILE
-    ) == ["KANI_PROT is no setting of this server; did you mean KANI_PORT?"]
+        {"KANI_PROT": "1", "KANI_FOO": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"},
+        NO_FILE,
+    ) == [f"KANI_FOO {UNKNOWN} docs/settings.md lists them", f"KANI_PROT {UNKNOWN} did you mean KANI_PORT?"]
     (warning,) = settings.unknown_variable_warnings({"KANI_MOONSHINE_MODEL": "tiny"}, NO_FILE)
     assert "--recognizer transcribe" in warning
     gone = {"KANI_PING_INTERVAL": "5", "KANI_SLOTS": "4"}

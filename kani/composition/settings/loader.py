@@ -182,9 +182,12 @@ def unknown_variable_warnings(
 def _unknown(name: str, known: Iterable[str]) -> str:
     if (gone := _GONE.get(name) or retirement(name)) is not None:
         return f"{name} is no setting of this server: {gone}"
-    close = difflib.get_close_matches(name, known, 1)
-    hint = f"; did you mean {close[0]}?" if close else ""
-    return f"{name} is no setting of this server{hint}"
+    # All variables begin alike, which makes none of them near.
+    prefix = "KANI_" if name.startswith("KANI_") else ""
+    names = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
+    close = difflib.get_close_matches(name.removeprefix(prefix), names, 1, 0.7)
+    hint = f"did you mean {prefix}{close[0]}?" if close else "docs/settings.md lists them"
+    return f"{name} is no setting of this server; {hint}"
 
 
 def foreign_model_warnings(

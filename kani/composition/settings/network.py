@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import websocket_config as config
-from kani.composition.settings.types import CommaList, Keys, Origins
+from kani.composition.settings.types import Hosts, Keys, Origins
 from kani.engines.plugin_settings import PluginSettings, is_true, setting
 
 ADDRESS = "Address"
@@ -26,11 +26,7 @@ class NetworkSettings(PluginSettings):
         "loopback address asks for keys (KANI_API_KEYS).",
     )
     port: int = setting(
-        config.WEBSOCKET_PORT,
-        "KANI_PORT",
-        ge=0,
-        le=65535,
-        about="Port to listen on; 0 takes a free one.",
+        config.WEBSOCKET_PORT, "KANI_PORT", ge=0, le=65535, about="Port to listen on; 0 takes a free one."
     )
     compat: bool = setting(
         False,
@@ -52,11 +48,7 @@ class NetworkSettings(PluginSettings):
         about="Certificate (PEM, with its chain) to serve https and wss with, on every port; with "
         "KANI_TLS_KEY. docs/operations.md describes how to make one.",
     )
-    tls_key: Path | None = setting(
-        None,
-        "KANI_TLS_KEY",
-        about="Its private key (PEM, without a passphrase).",
-    )
+    tls_key: Path | None = setting(None, "KANI_TLS_KEY", about="Its private key (PEM, without a passphrase).")
 
     api_keys: Keys = setting(
         (),
@@ -85,7 +77,7 @@ class NetworkSettings(PluginSettings):
         "Pages of this machine and of the server itself always may; `null` (a page opened from a file) "
         "has to be listed.",
     )
-    allowed_hosts: CommaList = setting(
+    allowed_hosts: Hosts = setting(
         (),
         "KANI_ALLOWED_HOSTS",
         about="Further host names, separated by commas, that are answered to where no secret key is asked "

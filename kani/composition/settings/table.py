@@ -161,9 +161,9 @@ class Settings(ConversationSettings):
         "KANI_DEVICE",
         "TTS_DEVICE",
         group=KANI,
-        min_length=1,
-        about="Device: `cpu`, `cuda`, `cuda:1`; `auto` is CUDA if there is a CUDA device. It applies to "
-        "VoxCPM and Kyutai's models, too.",
+        pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$",
+        accepts="auto, cpu, cuda, cuda:N or mps",
+        about="`auto` is CUDA if there is a CUDA device. It applies to VoxCPM and Kyutai's models, too.",
     )
     precision: Precision = setting(
         config.DEFAULT_PRECISION,

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, SecretStr
 
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
-from kani.engines.plugin_settings import LOWER, listed, lower, paired
+from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
 from kani.text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
@@ -106,7 +106,7 @@ def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> An
     return name
 
 
-CommaList = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Hosts = Annotated[tuple[str, ...], BeforeValidator(hosts)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]
 Bucket = Annotated[str, BeforeValidator(_bucket)]

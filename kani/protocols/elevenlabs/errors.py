@@ -123,7 +123,7 @@ def refusal_body(refusal: Refusal) -> dict[str, Any]:
     status, reason = refusal.status, refusal.reason
     code, error_type = _BY_STATUS.get(status, ("invalid_request", VALIDATION_ERROR))
     if refusal.call and status in (404, 405):
-        reason = f"{refusal.call} is not served here."
+        reason += "."
     detail = ErrorDetail(status, code, error_type, reason).as_json(request_ids.current())
     return {"detail": detail | ({"status": "invalid_api_key"} if status == 401 else {})}
 
@@ -132,7 +132,7 @@ def error_detail(error: errors.SpeechError) -> ErrorDetail:
     """Map an error of the core to the protocol's status, code and sentence."""
     match error:
         case errors.UnknownVoice():
-            message = f"A voice with voice_id '{error.voice}' was not found."
+            message = f"A voice with voice_id '{error.voice}' was not found. GET /v2/voices lists the voices."
             param = error.param if isinstance(error, UnknownSpeaker) else "voice_id"
             return ErrorDetail(404, "voice_not_found", "not_found", message, param)
         case InputsTooLong():

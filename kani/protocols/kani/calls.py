@@ -7,6 +7,7 @@ from kani.protocols.shared.calls.call import Answer, Body, Call, CallGroup, audi
 from kani.protocols.shared.calls.schemas import fields, struct, text
 
 _HEADERS = {
+    "X-Unused": "Names of the given fields without effect.",
     "X-Cloning": "Kind of cloning, for a reference_audio or a stored voice.",
     "X-Similarity": "Similarity of the voice to its recording, as JSON, where it was measured.",
     "X-Cloning-Note": "A sentence about the cloning.",

@@ -16,9 +16,10 @@ from kani.core.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk
-from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, error_message, read_body
+from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, clean_names, error_message, read_body
 from kani.protocols.kani.request import WAV, NamedVoices, open_speech
 from kani.protocols.shared.budget import Budget
+from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.connection import client_address
@@ -41,7 +42,7 @@ def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute
             answer = WholeAnswer(stack.enter_context(whole_answers.reservation()), WAV)
             async with _opened(request, service, speak) as (session, chunks):
                 data = await cancel_on_disconnect(request, answer.collect(chunks))
-                headers = _cloning_headers(session)
+                headers = _headers(session, speak)
             return complete_answer(data, stack, headers=headers, media_type="audio/wav")
 
     def endpoint(answer: Endpoint) -> Handler:
@@ -87,17 +88,18 @@ async def _streamed(request: Request, service: SpeechService, speak: SpeakReques
             request,
             _packets(chunks),
             stack,
-            headers=lambda: headers | _cloning_headers(session),
+            headers=lambda: headers | _headers(session, speak),
             media_type="application/octet-stream",
         )
 
 
-def _cloning_headers(session: SpeechSession) -> dict[str, str]:
-    """Return the cloning fields of the WebSocket's metadata as headers; X-Similarity is JSON."""
+def _headers(session: SpeechSession, speak: SpeakRequest) -> dict[str, str]:
+    """Return the metadata's ``unused`` and cloning fields as headers; X-Similarity is JSON."""
     fields = cloning_fields(session)
     if "similarity" in fields:
         fields["similarity"] = json.dumps(fields["similarity"])
-    return {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
+    headers = {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
+    return headers | unused_header(clean_names([*session.unused_fields, *speak.unused]))
 
 
 async def _packets(chunks: AsyncIterator[SpeechChunk]) -> ByteStream:

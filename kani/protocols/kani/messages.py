@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from kani.core.audio.pcm import pcm16
-from kani.core.errors import InvalidRequest, SpeechError
+from kani.core.errors import InvalidRequest, SpeechError, UnknownVoice
 from kani.core.request import RANGES, TOKENS_PER_SECOND
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, Sampling, SpeechChunk, SpeechRequest
@@ -23,12 +23,13 @@ from kani.protocols.shared.calls.bodies import (
     TopK,
     WrongFields,
     about,
+    ignored,
     read,
     within,
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
-from kani.protocols.shared.errors import BadMessage, encodable
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
+from kani.protocols.shared.json_input import object_of
 from kani.text import languages
 
 SAMPLE_RATE = 22_050
@@ -120,18 +121,12 @@ class SpeakRequest:
     reference: str | None  # base64
     wants_chunks: bool  # send the audio while it is made
     wants_whole: bool  # end the answer with all of the audio
-    unknown: tuple[str, ...]  # keys of the config without a meaning here
+    unused: tuple[str, ...]  # given keys without effect where they stand, as "data.speed" beside the text
 
     @property
     def frame_samples(self) -> int:
         """Samples of one ``tts_stream_chunk`` at most."""
         return round((self.config.chunk_size or DEFAULT_CHUNK_SIZE) * FRAME_S * SAMPLE_RATE)
-
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Given keys that no engine uses; ``lookback_frames`` is one."""
-        window = ("lookback_frames",) if self.config.lookback_frames is not None else ()
-        return (*window, *self.unknown)
 
     def without_voice(self) -> SpeakRequest:
         """Return a copy without its voice, for a name that stands for a recording."""
@@ -167,7 +162,7 @@ ClientMessage = Literal["ping", "tts_cancel"] | SpeakRequest
 
 def read_message(message: str | bytes) -> ClientMessage:
     """Parse a client's message. Raises BadMessage."""
-    parsed = _parsed(message)
+    parsed = object_of(message, "Invalid JSON format", BadMessage)
     match parsed.get("type"):
         case "ping":
             return "ping"
@@ -181,44 +176,34 @@ def read_message(message: str | bytes) -> ClientMessage:
 
 def read_body(body: bytes) -> SpeakRequest:
     """Parse the body of a REST call: the config's fields beside ``text``. Raises BadMessage."""
-    parsed = _parsed(body)
+    parsed = object_of(body, "Invalid JSON format", BadMessage)
     data = {key: parsed.pop(key) for key in ("text", "reference_audio") if key in parsed}
     return _speak({"data": {**data, "config": parsed}}, streaming=False)
-
-
-def _parsed(message: str | bytes) -> dict[str, Any]:
-    if isinstance(message, bytes):
-        try:
-            message = message.decode()
-        except UnicodeDecodeError as error:
-            raise BadMessage("Invalid JSON format") from error
-    try:
-        return parse_object(message)
-    except TooManyValues as error:
-        raise BadMessage(str(error)) from error
-    except ValueError as error:
-        raise BadMessage("Invalid JSON format") from error
 
 
 def _speak(parsed: dict[str, Any], *, streaming: bool) -> SpeakRequest:
     if "data" not in parsed and "params" in parsed:
         raise BadMessage('data: is required (a request with "params" is VoxCPM\'s; its path is /tts)')
+    beside = parsed.get("data") or {}
     try:
-        data = read(parsed.get("data") or {}, _Data, "data")
+        data = read(beside, _Data, "data")
         if data.text is None or not data.text.strip():
-            raise BadMessage("No text provided")
+            raise BadMessage("No text provided" + (" in data, where it belongs" if "text" in parsed else ""))
         given = data.config or {}
         config = read(given, Config)
     except WrongFields as error:
         raise BadMessage(str(error).removeprefix("data.")) from error
-    unknown = tuple(key for key in given if key not in Config.__struct_fields__)[:MAX_UNUSED_NAMES]
+    unused = ignored(config)
+    unused += [key for key in given if key not in Config.__struct_fields__]
+    unused += [f"data.{key}" for key in beside if key not in _Data.__struct_fields__]
+    unused += [key for key in parsed if key not in ("type", "data")]
     return SpeakRequest(
         text=data.text,
         config=config,
         reference=data.reference_audio or None,
         wants_chunks=streaming or bool(data.stream),
         wants_whole=not streaming,
-        unknown=unknown,
+        unused=tuple(unused[:MAX_UNUSED_NAMES]),
     )
 
 
@@ -242,7 +227,8 @@ def reference_bytes(encoded: str) -> bytes:
 
 def error_message(error: SpeechError) -> str:
     if isinstance(error, InvalidRequest):
-        return f"{_FIELD_NAMES.get(error.field, error.field)}: {error.reason}"
+        reason = unknown_voice(error) if isinstance(error, UnknownVoice) else error.reason
+        return f"{_FIELD_NAMES.get(error.field, error.field)}: {reason}"
     return str(error)
 
 

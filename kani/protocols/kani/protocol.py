@@ -18,9 +18,7 @@ def protocol(_: Settings, server: ServerSettings) -> Protocol:
     """Return the protocol, with the port of the original REST server."""
     max_text = server.max_text or MAX_TEXT
     return Protocol(
-        _routes,
-        ports=(CompatPort("rest_port", "http", "Kani REST"),),
-        calls=lambda: call_group(max_text),
+        _routes, ports=(CompatPort("rest_port", "http", "Kani REST"),), calls=lambda: call_group(max_text)
     )
 
 

@@ -20,13 +20,7 @@ from kani.core.timing.spans import span_rows
 from kani.core.types import SpeechChunk
 from kani.protocols.kani import messages
 from kani.protocols.kani.messages import SpeakRequest
-from kani.protocols.kani.request import (
-    WAV,
-    NamedVoices,
-    answer_metadata,
-    completion_message,
-    open_speech,
-)
+from kani.protocols.kani.request import WAV, NamedVoices, answer_metadata, completion_message, open_speech
 from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage

@@ -30,10 +30,10 @@ from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, r
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.json_input import object_of
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
-from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -111,12 +111,7 @@ def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
 
 
 def _read(body: bytes, kind: type[T]) -> T:
-    try:
-        given = foreign.decode_json(body, dict[str, Any])
-    except foreign.Unreadable as error:
-        if error.formed:
-            raise BadMessage.of(error, "body") from error
-        raise BadMessage("body: is not JSON") from error
+    given = object_of(body, "is not JSON", lambda reason: BadMessage(f"body: {reason}"))
     return read(given, kind)
 
 

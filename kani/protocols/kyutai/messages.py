@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kani.core.types import Samples
+from kani.protocols.shared.calls.bodies import wrong_fields
 from kani.protocols.shared.errors import BadMessage
 from kani.text import foreign
 
@@ -178,7 +179,7 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], message: bytes) -> T:
         return foreign.decode_pack(decoder, message)
     except foreign.Unreadable as error:
         if error.formed:
-            raise BadMessage.of(error, "message") from error
+            raise BadMessage(str(wrong_fields(error, decoder.type, whole="message"))) from error
         raise BadMessage("message: is not MessagePack") from error
 
 

@@ -14,10 +14,7 @@ from starlette.responses import Response
 
 from kani.core import errors
 from kani.protocols.shared.calls.bodies import WrongFields
-from kani.protocols.shared.errors import Handler, answering
-
-VOICES_PATH = "/v1/audio/voices"
-"""Path of the list of voices, which the error of an unknown voice names."""
+from kani.protocols.shared.errors import Handler, answering, unknown_voice
 
 RETRY_AFTER_S = 1
 """Seconds that ``retry-after`` asks for: a place is free again as soon as a segment has been spoken."""
@@ -35,11 +32,7 @@ _CODES = {
 _TYPES = {429: "rate_limit_error"}
 """Type of each status below 500 that has one of its own."""
 
-_FAULT_CODES = {
-    "missing": "missing_required_parameter",
-    "type": "invalid_type",
-    "value": "invalid_value",
-}
+FAULT_CODES = {"missing": "missing_required_parameter", "type": "invalid_type", "value": "invalid_value"}
 _FIELD_NAMES = {"text": "input"}
 """The API's names of the core's fields, where they differ."""
 
@@ -100,8 +93,7 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
     """Map an error of the core to the API's status, code and sentence; ``fields`` as for ``endpoint``."""
     match error:
         case errors.UnknownVoice():
-            message = f"voice: unknown voice {error.voice!r}; GET {VOICES_PATH} lists the voices"
-            return ApiError(400, message, "voice", "voice_not_found")
+            return ApiError(400, f"voice: {unknown_voice(error)}", "voice", "voice_not_found")
         case errors.TextTooLong():
             field = fields.get("text", "text")
             message = f"{field}: too long (at most {error.limit} characters)"
@@ -112,7 +104,7 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
         case WrongFields():
-            return _invalid(error, fields, _FAULT_CODES[error.faults[0].kind])
+            return _invalid(error, fields, FAULT_CODES[error.faults[0].kind])
         case errors.InvalidRequest():
             return _invalid(error, fields, "invalid_value")
         case errors.RateLimited():

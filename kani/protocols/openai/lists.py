@@ -86,13 +86,7 @@ def _speech_names(service: SpeechService) -> list[str]:
 
 
 def _model(name: str) -> dict[str, Any]:
-    return {
-        "id": name,
-        "object": "model",
-        "created": _CREATED,
-        "owned_by": _OWNER,
-        "shutdown_date": None,
-    }
+    return {"id": name, "object": "model", "created": _CREATED, "owned_by": _OWNER, "shutdown_date": None}
 
 
 def _voices(service: SpeechService) -> list[dict[str, str]]:

@@ -71,4 +71,4 @@ def _refusal_body(refusal: Refusal) -> dict[str, Any]:
     path = refusal.call.partition(" ")[2]
     reasons = (reason for prefix, reason in _NOT_SERVED.items() if path.startswith(prefix))
     reason = f": {found}" if (found := next(reasons, "")) else ""
-    return error_body(refusal.status, f"{refusal.call} is not served here{reason}")
+    return error_body(refusal.status, refusal.reason + reason)

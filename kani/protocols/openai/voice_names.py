@@ -71,11 +71,15 @@ def resolve_voice(service: SpeechService, name: str | None, param: str = "voice"
         return VoiceChoice(own.id, {})
     if (named := OPENAI_VOICES.get(name.lower())) is not None:
         return VoiceChoice(None, _by_language(service, named))
-    for candidate in (name, CUSTOM_PREFIX + name):
+    try:
+        found = service.catalogue.find(name)
+    except UnknownVoice as unknown:
+        # Of a mix the error names the part.
         with suppress(UnknownVoice):
-            found = service.catalogue.find(candidate)
+            found = service.catalogue.find(CUSTOM_PREFIX + name)
             return VoiceChoice(None if found is None else found.id, {})
-    raise UnknownVoice(name)
+        raise unknown from None
+    return VoiceChoice(None if found is None else found.id, {})
 
 
 def _by_language(service: SpeechService, named: NamedVoice) -> dict[str, str]:

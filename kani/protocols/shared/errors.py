@@ -8,8 +8,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from kani.core.errors import Reason
-from kani.text.foreign import Unreadable
+from kani.core.errors import Reason, UnknownVoice
+
+VOICES_PATH = "/v1/audio/voices"  # of the list that the error of an unknown voice names
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -25,11 +26,6 @@ _CODES = {
 
 class BadMessage(Exception):
     """A client's message, query or body that cannot be served; ``str()`` names the field and the limit."""
-
-    @classmethod
-    def of(cls, error: Unreadable, root: str) -> BadMessage:
-        """Return the error as "field: reason"; ``root`` names a value that is no field."""
-        return cls(f"{error.field or root}: {error.reason}")
 
 
 class RequestError(Exception):
@@ -61,6 +57,11 @@ class RequestError(Exception):
         headers = {"x-should-retry": "false"} if self.status in (409, 507) else {}
         headers |= {"retry-after": "1"} if self.status in (429, 503) else {}
         return JSONResponse({"error": self.as_json()}, self.status, headers)
+
+
+def unknown_voice(error: UnknownVoice) -> str:
+    """Say that a voice is not there, and where those are that are."""
+    return f"{error.reason}; GET {VOICES_PATH} lists the voices"
 
 
 def answering(handler: Handler, refuse: Callable[[Any], Response], *kinds: type[Exception]) -> Handler:

@@ -16,7 +16,7 @@ from kani.core import errors
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.voices.store import MAX_NAME
 from kani.protocols.shared.calls.bodies import about
-from kani.protocols.shared.errors import Handler, RequestError, answering
+from kani.protocols.shared.errors import Handler, RequestError, answering, unknown_voice
 from kani.text import foreign
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def _refuse(error: RequestError | errors.SpeechError | OSError) -> Response:
         case RequestError():
             return error.response()
         case errors.UnknownVoice():
-            return RequestError(404, str(error), "voice").response()
+            return RequestError(404, f"voice: {unknown_voice(error)}", "voice").response()
         case errors.NameTaken():
             return RequestError(409, str(error), "name").response()
         case errors.InvalidRequest():

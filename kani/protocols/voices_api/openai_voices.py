@@ -41,7 +41,7 @@ async def store_voice(service: SpeechService, consents: ConsentStore, form: Form
     if text_fields(form).get("type", "audio_sample") != "audio_sample":
         raise RequestError(400, "type: only voices of an audio_sample can be made here", "type")
     audio = await recording_of(form, "audio_sample")
-    fields = text_fields(form, needed=("name", "consent"))
+    fields = {"consent": ""} | text_fields(form, needed=("name",))
     try:
         consent = await asyncio.to_thread(consents.get, fields["consent"])
         spoken = await asyncio.to_thread(consents.recording, consent.id)

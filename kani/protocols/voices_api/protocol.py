@@ -6,7 +6,8 @@ OpenAI's clients use the same paths: ``openai_voices`` answers what only they as
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 from urllib.parse import quote
 
@@ -96,12 +97,13 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
 
     async def renamed(request: Request) -> Response:
         new = (await read_json(request, Renamed)).name.strip()
-        voice = await service.cloning.rename(request.path_params["voice"], new)
+        with _stored(request.path_params["voice"]) as name:
+            voice = await service.cloning.rename(name, new)
         return JSONResponse(await asyncio.to_thread(_describe_stored, service, voice))
 
     async def deleted(request: Request) -> Response:
-        voice = request.path_params["voice"]
-        await service.cloning.delete(voice)
+        with _stored(request.path_params["voice"]) as voice:
+            await service.cloning.delete(voice)
         if "application/json" not in request.headers.get("accept", ""):
             return Response(status_code=204)
         # OpenAI's SDKs, which accept nothing but JSON, read an object.
@@ -170,12 +172,22 @@ def describe_stored_voice(voice: Voice, stored: StoredVoice, engines: list[Cloni
     }
 
 
+@contextmanager
+def _stored(name: str) -> Iterator[str]:
+    """Name what can be changed where a call changes another voice."""
+    try:
+        yield name
+    except UnknownVoice as error:
+        reason = f"voice: no client has stored {error.voice!r}; built-in voices cannot be changed or deleted"
+        raise RequestError(404, reason, "voice") from error
+
+
 async def _store(service: SpeechService, form: FormData) -> StoredVoice:
     if isinstance(form.get("consent_recording"), str):
         raise RequestError(400, "consent_recording: must be a file", "consent_recording")
     audio = await recording_of(form, "audio")
     spoken = await recording_of(form, "consent_recording") if "consent_recording" in form else None
-    fields = text_fields(form, needed=("name", "consent") if spoken is None else ("name",))
+    fields = text_fields(form, needed=("name",))
     return await service.cloning.add(
         NewVoice(
             fields["name"].strip(),

@@ -127,7 +127,7 @@ class VoxCPMConnection:
             raise messages.RejectedMessage(failure, request_id)
         self._last_id = request_id
         self._ended_ids.keep(_digest(request_id), None)
-        params = read_params(request.params, self._shared.max_text, request_id)
+        params = read_params(request.params, self._shared.max_text, request_id, request.beside)
         if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
             sentence = f"too many requests on this connection (at most {limit}), please try again later"

@@ -13,7 +13,7 @@ from typing import Any
 
 from kani.core import errors
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import object_of
 
 MAX_ID_LENGTH = 200
 """Characters of a request_id."""
@@ -47,10 +47,11 @@ class RejectedMessage(BadMessage):
 
 @dataclass(frozen=True, slots=True)
 class TtsRequest:
-    """``tts_request``; params: as they came, not validated."""
+    """``tts_request``; params: as they came, not validated; beside: names of fields without a meaning."""
 
     request_id: str
     params: Mapping[str, Any]
+    beside: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,9 @@ ClientMessage = TtsRequest | Cancel | Ping
 
 def read(message: str) -> ClientMessage:
     """Parse a client's message. Raises RejectedMessage."""
-    parsed = _parsed(message)
+    parsed = object_of(
+        message, "Invalid JSON format", lambda reason: RejectedMessage(Failure("INVALID_JSON", reason))
+    )
     match parsed.get("type"):
         case "tts_request":
             if "params" not in parsed and "data" in parsed:
@@ -83,7 +86,8 @@ def read(message: str) -> ClientMessage:
                 raise RejectedMessage(
                     validation_failure({"params": "must be an object"}), _readable_id(parsed)
                 )
-            return TtsRequest(_request_id(parsed), params or {})
+            beside = tuple(name for name in parsed if name not in ("type", "request_id", "params"))
+            return TtsRequest(_request_id(parsed), params or {}, beside)
         case "cancel":
             return Cancel(_request_id(parsed))
         case "ping":
@@ -92,15 +96,6 @@ def read(message: str) -> ClientMessage:
             kind = "not a string" if isinstance(other, dict | list) else str(other)[:_MAX_ECHOED]
             failure = Failure("UNKNOWN_MESSAGE_TYPE", f"Unknown message type: {kind}")
             raise RejectedMessage(failure, _readable_id(parsed))
-
-
-def _parsed(message: str) -> dict[str, Any]:
-    try:
-        return parse_object(message)
-    except TooManyValues as error:
-        raise RejectedMessage(Failure("INVALID_JSON", str(error))) from error
-    except ValueError as error:
-        raise RejectedMessage(Failure("INVALID_JSON", "Invalid JSON format")) from error
 
 
 def _readable_id(parsed: Mapping[str, Any]) -> str | None:

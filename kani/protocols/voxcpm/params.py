@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -115,9 +115,12 @@ class Params(Given, kw_only=True):
         )
 
 
-def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Params:
+def read_params(
+    given: Mapping[str, Any], max_text: int, request_id: str, beside: Iterable[str] = ()
+) -> Params:
     """Validate the parameters, ``null`` the same as left out; max_text: characters of the text.
 
+    beside: names of the message's fields beside them that mean nothing.
     Raises RejectedMessage, which lists all errors.
     """
     errors: dict[str, str] = {}
@@ -135,7 +138,8 @@ def read_params(given: Mapping[str, Any], max_text: int, request_id: str) -> Par
         failure = validation_failure(errors, "TEXT_TOO_LONG" if too_long else "INVALID_PARAMS")
         raise RejectedMessage(failure, request_id)
     voice = params.voice_id or params.voice
-    unknown = [name[:MAX_UNUSED_LENGTH] for name in given if name not in Given.__struct_fields__]
+    unused = (name for name in given if name not in Given.__struct_fields__)
+    unknown = [name[:MAX_UNUSED_LENGTH] for name in (*unused, *beside)]
     values = msgspec.structs.asdict(params) | {
         "voice": voice if voice != "default" else None,
         "voice_id": None,

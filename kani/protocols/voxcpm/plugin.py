@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from kani.engines.plugin_settings import PluginSettings, listed, setting
+from kani.engines.plugin_settings import PluginSettings, hosts, setting
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by, compat_port
 
 FILES = "Files"
@@ -36,7 +36,7 @@ class Settings(PluginSettings):
         "in `CATEGORY/NAME.txt`): `/api/voices` lists them, and clients name them with `voice_id` or "
         "`prompt_wav_path`. Not set: none.",
     )
-    recording_hosts: Annotated[tuple[str, ...], BeforeValidator(listed)] = setting(
+    recording_hosts: Annotated[tuple[str, ...], BeforeValidator(hosts)] = setting(
         (),
         "KANI_RECORDING_HOSTS",
         option=False,

@@ -56,9 +56,4 @@ def protocol(settings: Settings, server: ServerSettings) -> Protocol:
 
         return [WebSocketRoute(PATH, speech), *http_routes(context.service, max_text, folder, ports)]
 
-    return Protocol(
-        routes,
-        ports=PORTS,
-        max_message={PATH: MAX_MESSAGE_BYTES},
-        calls=call_group,
-    )
+    return Protocol(routes, ports=PORTS, max_message={PATH: MAX_MESSAGE_BYTES}, calls=call_group)

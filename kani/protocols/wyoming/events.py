@@ -10,9 +10,9 @@ import msgspec
 from kani.core.audio.pcm import pcm16
 from kani.core.expected_words import MAX_WORD, MAX_WORDS, as_prompt
 from kani.core.types import Samples
+from kani.protocols.shared.calls.bodies import WrongFields, converted
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming.framing import Event
-from kani.text import foreign
 
 MAX_NAME_LENGTH = 256
 
@@ -74,9 +74,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 def read(event: Event, kind: type[T]) -> T:
     """Return the event's data as ``kind``. Raises BadMessage, which names the event and the field."""
     try:
-        return foreign.convert(event.data, kind)
-    except foreign.Unreadable as error:
-        raise BadMessage(f"{event.type}: {BadMessage.of(error, 'data')}") from error
+        return converted(event.data, kind, whole="data")
+    except WrongFields as error:
+        raise BadMessage(f"{event.type}: {error}") from error
 
 
 def audio_start(rate: int) -> Event:

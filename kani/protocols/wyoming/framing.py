@@ -13,7 +13,7 @@ from typing import Any
 
 from kani.core.errors import Busy
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.json_input import object_of
 from kani.protocols.shared.protocol import ByteStream
 
 MAX_LINE_BYTES = 64 * 1024
@@ -131,7 +131,4 @@ class EventReader:
 
 
 def _parse(name: str, text: bytes) -> dict[str, Any]:
-    try:
-        return parse_object(text.decode())
-    except ValueError as error:
-        raise BadMessage(f"{name}: is no JSON object in UTF-8") from error
+    return object_of(text, "is no JSON in UTF-8", lambda reason: BadMessage(f"{name}: {reason}"))

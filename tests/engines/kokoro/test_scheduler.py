@@ -8,12 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from kani.core.audio.playback import Playback
-from kani.engines.kokoro.scheduler import (
-    FIRST_SOUND_S,
-    DeadlineScheduler,
-    SegmentDeadline,
-    Stream,
-)
+from kani.engines.kokoro.scheduler import FIRST_SOUND_S, DeadlineScheduler, SegmentDeadline, Stream
 from tests.support.event_loop import Holder, holders, settle
 from tests.support.patience import WITHIN_S
 

@@ -62,7 +62,7 @@ def table() -> Iterator[Row]:
 
 ONE = {"text": "a", "voice_id": "espeak:es"}
 NO_FORMS = (b"", b"{", b"5", b'"text"', b"[]", b"\xff\xfe", b'{"text": NaN}', b'{"text": "a"', b"text=Hola")
-INVALID, TOO_LONG = "invalid_request", "max_character_limit_exceeded"
+INVALID, TOO_LONG, OBJECT = "invalid_request", "max_character_limit_exceeded", "model_attributes_type"
 DEEP = b'{"input_audio":{"data":"AAAA"},"x":' + b"[" * 1000 + b"]" * 1000 + b"}"
 ROWS: list[Row] = [
     *table(),
@@ -74,7 +74,11 @@ ROWS: list[Row] = [
             *((voice, "") for voice in ("custom:nobody", "%00", "x" * 5000, "%ff")),
         )
     ),
-    *((PATH + call, {"content": body}, 422, None, "json_invalid", "") for call in CALLS for body in NO_FORMS),
+    *(
+        (PATH + call, {"content": body}, 422, None, OBJECT if body in NO_FORMS[2:5] else "json_invalid", "")
+        for call in CALLS
+        for body in NO_FORMS
+    ),
     *(
         (PATH + call, {"json": {"text": text}}, 400, "text", TOO_LONG, "text: too long")
         for call in CALLS

@@ -109,8 +109,7 @@ async def test_added_voice_speaks_until_deleted(house: CloningServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("named", "level"),
-    [("soft", SOFT), ("custom:loud", LOUD), ("theirClone", LOUD), ("custom:gone", 1.0)],
+    ("named", "level"), [("soft", SOFT), ("custom:loud", LOUD), ("theirClone", LOUD), ("custom:gone", 1.0)]
 )
 async def test_relay_voice_may_be_any_id(tmp_path: Path, named: str, level: float) -> None:
     async with serving(tmp_path, named) as server, relay.connect_client(server.url) as client:

@@ -83,7 +83,7 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
         assert loudness(heard) == level and last["metadata"]["cloning"] == "nearest voice"
     async with connect(app.url) as other:
         _, last = await ask(other, config=named)
-    assert last["message"] == "voice_id: unknown voice 'user_voice'"
+    assert last["message"] == "voice_id: unknown voice 'user_voice'; GET /v1/audio/voices lists the voices"
 
 
 def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
@@ -102,7 +102,7 @@ async def test_stored_voices_are_used_and_others_named(app: CloningServer, socke
     assert last["metadata"]["cloning"] == "nearest voice" and "similarity" in last["metadata"]
     await app.server.service.cloning.delete("custom:ana")
     _, last = await ask(socket, config=config)
-    assert (last["status"], last["message"]) == ("error", "voice_id: unknown voice 'custom:ana'")
+    assert last["message"].startswith("voice_id: unknown voice 'custom:ana'; GET /v1/audio/voices lists")
     await app.keep("nobody", 0.0)
     silent = encoded(hum(level=0.0))
     _, last = await ask(socket, reference_audio=silent, config={"voice_id": "mine"})
@@ -134,8 +134,8 @@ async def test_rest_calls_report_cloning(app: CloningServer) -> None:
         assert loudness(scaled(heard)) == 0.25
         assert headers["x-cloning"] == "nearest voice" and "not the same" in headers["x-cloning-note"]
         assert set(json.loads(headers["x-similarity"])) == {"before", "now", "measured"}
-        plain = await app.post(path, json={"text": TEXT})
-        assert plain.headers["x-cloning"] == "none"
+        plain = await app.post(path, json={"text": TEXT, "config": {"speed": 2}, "seed": 1})
+        assert (plain.headers["x-cloning"], plain.headers["x-unused"]) == ("none", "config")
         assert not {"x-similarity", "x-cloning-note"} & set(plain.headers)
         refused = await app.post(path, json=body | {"reference_audio": encoded(hum(level=0.0))})
         assert refused.status_code == 400

@@ -54,10 +54,10 @@ def test_request_of_guide_is_read() -> None:
         "language": "spanish", "emotion": "friendly", "speed": 1, "voice_id": "default", "temperature": 0.6,
         "max_tokens": 1200, "top_p": 0.95, "chunk_size": 10, "lookback_frames": 15, "colour": "blue",
     }  # fmt: skip
-    speak = speech_request(text="¡Hola!", config=config)
+    speak = speech_request(text="¡Hola!", config=config, speed=2, voice="ana")
     assert (speak.text, speak.wants_chunks, speak.wants_whole) == ("¡Hola!", False, True)
     assert speak.frame_samples == 17_640
-    assert speak.unused == ("lookback_frames", "colour")
+    assert speak.unused == ("lookback_frames", "colour", "data.speed", "data.voice")
     core = speak.to_request(None)
     sampling = Sampling(temperature=0.6, top_p=0.95)
     assert core == SpeechRequest(
@@ -92,12 +92,14 @@ def test_requests_pings_and_cancels_are_read() -> None:
 
 
 def test_bodies_and_half_surrogates_are_read() -> None:
-    speak = read_message('{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}}}')
+    speak = read_message(
+        '{"type":"tts_request","data":{"text":"Hola \\ud83d","config":{"\\ud83d":1}},"id":7}'
+    )
     assert isinstance(speak, SpeakRequest) and speak.text == "Hola \ud83d"
-    assert messages.clean_names(speak.unused) == ["?"]
+    assert messages.clean_names(speak.unused) == ["?", "id"]
     assert messages.failure("\ud83d").count("?") == 1
-    speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"hue":1}')
-    assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("hue",)
+    speak = read_body(b'{"text":"Hola","temperature":0.5,"max_tokens":100,"chunk_size":5,"config":{}}')
+    assert speak.text == "Hola" and speak.config.temperature == 0.5 and speak.unused == ("config",)
     for body in (b"", b"[]", b'{"text":""}', b'{"text":"a","speed":"x"}'):
         with pytest.raises(BadMessage):
             read_body(body)

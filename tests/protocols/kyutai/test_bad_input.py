@@ -104,18 +104,17 @@ TO_SPEAK: list[tuple[bytes | str, str]] = [
             b"\x82\xa4type\xa4Text\xa4text\xa2\xff\xfe",
         )
     ),
-    (b"\0\0", "message: expected `object`, got `int`"),
-    (pack({"type": "Text", "text": b"Hello"}), "text: expected `str`, got `bytes`"),
+    (pack({"type": "Text", "text": b"Hello"}), "text: must be a string"),
     *((message, f"{TOO_LARGE})") for message in (text_message("x" * 2 * MIB), "a " * 4 * MIB)),
     *((message, TOO_LONG) for message in ("a " * 400_000, text_message("x" * 100_000))),
     (text_message("Hi. " + '<break time="0.08s"/>' * 2000), f"text: {TOO_MANY}"),
-    (pack({"type": "Voice", "embeddings": [0.5] * 512}), "message: object missing required field `shape`"),
+    (pack({"type": "Voice", "embeddings": [0.5] * 512}), "shape: is needed"),
     (
         pack({"type": "Voice", "embeddings": bytes(2048), "shape": [1, 512, 1]}),
         "embeddings: has to be an array",
     ),
     (voice(512, [1, 512, 2]), "embeddings: 512 numbers, and the shape says 1024"),
-    (voice(512, [1, 512, 1.5]), "shape[2]: expected `int`, got `float`"),
+    (voice(512, [1, 512, 1.5]), "shape: must be a list of whole numbers"),
     *(
         (voice(512, shape), "shape: must be [1, 512, 1 to 400]")
         for shape in ([512, 1], [1, 256, 2], *([1, 512, n] for n in (0, -1, 2**63, 10**15)))
@@ -133,7 +132,6 @@ TO_HEAR: list[tuple[bytes | str, str]] = [
             PCM + b"\xdd\xff\xff\xff\xff",
         )
     ),
-    (b"\0", "message: expected `object`, got `int`"),
     (pack({"type": "OggOpus", "data": bytes(MIB + 1)}), f"{TOO_LARGE} for all but Audio)"),
     (pack({"type": "Marker", "id": 0, "more": bytes(2 * MIB)}), TOO_LARGE),
     (PCM + b"\xdd" + (MIB + 1).to_bytes(4) + bytes(MIB + 1), MORE),
@@ -183,7 +181,7 @@ async def test_invalid_recognition_message_gets_an_error_and_closes_connection(
 @pytest.mark.parametrize("form", FORMATS)
 async def test_formats_have_errors(espeak_app: AppServer, spoken: dict[str, list[bytes]], form: str) -> None:
     answer = await say(espeak_app, text_message(HELLO), pack({"type": "Sing"}), query=f"format={form}")
-    assert answer.code == 1007 and answer.reason.startswith("type: invalid value 'Sing'")
+    assert answer.code == 1007 and answer.reason.startswith("type: must be one of Text, Voice, Eos")
     solo = await hello(espeak_app, spoken, form)
     if form.endswith("MessagePack"):
         errors = [message for message in answer.messages if b"Error" in message]
@@ -319,7 +317,7 @@ REQUESTS: list[tuple[str, object, str]] = [
         for call in ("WS ", "")
     ),
     *(
-        (SPEAK, body, "body: is not JSON")
+        (SPEAK, body, "body: ")
         for body in (
             *(b"", b'{"text": "Hello.', b'{"text": "\xff", "voice": ""}'),
             b'{"text": "a", "voice": "", "more": ' + b"[" * 100_000,

@@ -156,7 +156,7 @@ async def test_languages_field_precedes_header(tmp_path: Path) -> None:
                 assert (metadata["language"], metadata["unused"]) == (chosen, [])
             for wrong, reason in (
                 ({"en": 1}, "must be a list of strings"),
-                (["fr"] * (MAX_LANGUAGES + 1), f"must be a list of 0 to {MAX_LANGUAGES}"),
+                (["fr"] * (MAX_LANGUAGES + 1), f"too many (at most {MAX_LANGUAGES})"),
                 (["x" * (MAX_TAG_LENGTH + 1)], "too long (at most 35 characters)"),
             ):
                 answer = await speakers.request(socket, "OK 3", languages=wrong)

@@ -109,7 +109,6 @@ ROWS: list[Row] = [
     ),
     *((CONSENTS, consent(file), "recording", INVALID, "") for file in (b"no audio", b"", recording(0.5))),
     (CONSENTS, consent(recording(2.0), name="x" * 201), "name", INVALID, ""),
-    ("/v1/realtime/sessions", {"json": "no object"}, None, "invalid_json", ""),
     *(
         (PATH, form(file, stream=stream), "file", INVALID, f"file: {reason}")
         for stream in ("false", "true")
@@ -129,7 +128,8 @@ ROWS: list[Row] = [
             ({f"field{number}": "" for number in range(1_101)}, "body"),
         )
     ),
-    *((PATH, audio_json(content), "body", INVALID, "") for content in (b"{", b"[]", b"\xff", b"[" * 10**5)),
+    *((PATH, audio_json(content), "body", INVALID, "") for content in (b"{", b"\xff", b"[" * 10**5)),
+    (PATH, audio_json(b"[]"), "body", "invalid_type", "body: must be an object"),
     (PATH, audio_json(json.dumps({"input_audio": AUDIO}).encode()), "model", "missing_model", ""),
     (PATH, audio_json({"input_audio": AUDIO, "stream": {}}), "stream", INVALID, ""),
     (PATH, audio_json({"x": [0] * 20_000, "input_audio": AUDIO}), "body", INVALID, ""),

@@ -131,7 +131,7 @@ ROWS: list[tuple[Any, str, str | None]] = [
             ("model", "x" * 201, "model"),
             ("prompt", "x" * 4_001, "prompt"),
             ("keywords", ["x"] * 1_001, "keywords"),
-            ("keywords", ["x" * 101], "keywords[0]"),
+            ("keywords", ["x" * 101], "keywords"),
             ("languages", ["es"] * 21, "languages"),
         )
     ),

@@ -203,9 +203,10 @@ def start(text: object) -> str:
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        *((raw, "Invalid JSON") for raw in ("{", "", "null", '["start_tts"]', "[" * 90_000)),
+        *((raw, "Invalid JSON") for raw in ("{", "", "[" * 90_000)),
+        ('["start_tts"]', "a JSON object is expected, not a list"),
         ('{"action":"start_tts","text":NaN}', "Invalid JSON"),
-        ("[" * 900_000, "Invalid JSON: too many values (at most 100000)"),
+        ("[" * 900_000, "too many values (at most 100000)"),
         *((raw, "Binary messages are not supported") for raw in (b"\0\1", b"")),
         ("{}", "Unknown action: None"),
         ('{"action":"speak"}', "Unknown action: speak"),

@@ -195,7 +195,7 @@ async def test_bad_events_are_named(call: StartCall) -> None:
     unknown = {"allow_recording": True, "instructions": {"type": "pirate"}}
     no_type = "session.instructions.type: there is no 'pirate' (known: con"
     bad: list[tuple[str, dict[str, Any], str]] = [
-        ("session.update", {"session": {}}, "session: object missing required field"),
+        ("session.update", {"session": {}}, "session.allow_recording: is needed"),
         ("session.update", {"session": unknown}, no_type),
         ("response.create", {}, "type: unknown event 'response.create'"),
         ("input_audio_buffer.append", {}, "audio: must be a string of base64"),

@@ -64,7 +64,9 @@ def test_message_bytes() -> None:
 
 
 def test_messages_and_pongs() -> None:
-    assert read(message("tts_request", request_id="r", params=DOCUMENTED)) == TtsRequest("r", DOCUMENTED)
+    given = message("tts_request", request_id="r", params=DOCUMENTED, speed=2)
+    assert read(given) == TtsRequest("r", DOCUMENTED, ("speed",))
+    assert read_params(DOCUMENTED, MAX_TEXT, "r", ("speed",)).unknown == ("speed",)
     assert read(message("cancel", request_id="r")) == Cancel("r")
     assert read(message("ping", timestamp=1_700_000_000)) == Ping(1_700_000_000)
     without = read(message("ping"))

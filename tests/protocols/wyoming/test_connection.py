@@ -103,7 +103,7 @@ ERRORS = {
     "audio_in_a_stream": ((START, LOUD), "has no end"),
     "text_in_audio": ((LOUD, say("uno")), "has no end"),
     "stream_in_audio": ((LOUD, START), "has no end"),
-    "no_text": ((Event("synthesize"),), "`text`"),
+    "no_text": ((Event("synthesize"),), "synthesize: text: is needed"),
     "text_is_number": ((say(1),), "text"),  # type: ignore[arg-type]
     "long_text": ((say("x" * 10_001),), "at most 10000"),
     "long_stream": ((START, piece("x" * 9000), piece("x" * 9000)), "at most 10000"),
@@ -254,8 +254,7 @@ async def talk(connected: AsyncTcpClient, sensitivity: str, *loud: bool) -> None
 
 
 @pytest.mark.parametrize(
-    ("sensitivity", "quiet", "text"),
-    [("aggressive", 5, "w0"), ("default", 5, "w0 w1"), ("other", 8, "w0")],
+    ("sensitivity", "quiet", "text"), [("aggressive", 5, "w0"), ("default", 5, "w0 w1"), ("other", 8, "w0")]
 )
 async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, quiet: int, text: str) -> None:
     async with client(port) as connected:

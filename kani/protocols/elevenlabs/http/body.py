@@ -32,7 +32,7 @@ from kani.protocols.shared.calls.bodies import (
     read,
     within,
 )
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import NoObject, UnwantedJson, parse_object
 from kani.text import languages
 
 MAX_INPUTS = 1000
@@ -48,6 +48,7 @@ Kind = TypeVar("Kind", bound=Struct)
 _TYPE_ERRORS = {
     "str": ("string_type", "Input should be a valid string"),
     "bool": ("bool_type", "Input should be a valid boolean"),
+    "float": ("float_type", "Input should be a valid number"),
     "int": ("int_type", "Input should be a valid integer"),
     "array": ("list_type", "Input should be a valid list"),
     "object": ("dict_type", "Input should be a valid dictionary"),
@@ -200,7 +201,10 @@ def read_body(data: bytes, kind: type[Kind]) -> Kind:
     """
     try:
         given = parse_object(data.decode())
-    except TooManyValues as error:
+    except NoObject as error:
+        expected = "Input should be a valid dictionary or object to extract fields from"
+        raise Unprocessable(field_error("model_attributes_type", ["body"], expected, None)) from error
+    except UnwantedJson as error:
         raise InvalidRequest("body", str(error)) from error
     except ValueError as error:
         fault = {"type": "json_invalid", "loc": ["body"], "msg": "JSON decode error", "input": {}}

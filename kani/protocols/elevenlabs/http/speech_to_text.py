@@ -77,8 +77,7 @@ class TranscriptionFields(Struct, kw_only=True):
         about("Words that may occur in the recording.", max_length=MAX_WORDS),
     ] = []
     additional_formats: Annotated[
-        str | None,
-        about(f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}."),
+        str | None, about(f"JSON: a list of objects, each with a format: {', '.join(ADDITIONAL_FORMATS)}.")
     ] = None
     diarize: Annotated[bool | None, about("Whether each word has a speaker_id.")] = None
     num_speakers: Annotated[Speakers | None, about("The most speakers that diarize finds.")] = None

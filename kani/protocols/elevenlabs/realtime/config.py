@@ -14,7 +14,7 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.conversation.turns import Patience, TurnRule
 from kani.core.errors import InvalidRequest
 from kani.protocols.elevenlabs.formats import FORMATS
-from kani.text import foreign
+from kani.protocols.shared.calls.bodies import converted
 
 AUDIO_FORMATS = tuple(
     name for name, each in FORMATS.items() if each.codec in ("pcm", "ulaw") and each.sample_rate != 32_000
@@ -79,10 +79,7 @@ def parse_config(query: QueryParams, spoken_language: Callable[[str], str | None
     given: dict[str, Any] = {name: query[name] for name in known if query.get(name)}
     given |= {name: [each for each in query.getlist(name) if each] for name in _LISTS if name in given}
     unused = [name for name in _WITHOUT_EFFECT if query.get(name, "").lower() not in ("", "false")]
-    try:
-        config = foreign.guarded(lambda: msgspec.convert(given, SessionConfig, strict=False))
-    except foreign.Unreadable as error:
-        raise InvalidRequest(error.field or "query", error.reason) from error
+    config = converted(given, SessionConfig, whole="query", strict=False)
     if config.audio_format not in AUDIO_FORMATS:
         raise InvalidRequest("audio_format", f"must be one of {', '.join(AUDIO_FORMATS)}")
     for name in ("vad_silence_threshold_secs", "vad_threshold"):

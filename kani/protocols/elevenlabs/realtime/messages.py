@@ -21,10 +21,10 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
+from kani.protocols.shared.calls.bodies import WrongFields, converted
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import parse_object
-from kani.text import foreign
+from kani.protocols.shared.json_input import object_of
 from kani.text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20
@@ -78,14 +78,11 @@ async def read_message(text: str, audio_format: AudioFormat) -> Input:
 
 def parse_message(text: str, audio_format: AudioFormat) -> Input:
     """Parse a client's message; the samples are at the format's rate. Raises BadMessage."""
+    fields = object_of(text, "is not JSON", lambda reason: BadMessage(f"the message: {reason}"))
     try:
-        fields = parse_object(text)
-    except ValueError as error:
-        raise BadMessage(f"the message is not a JSON object: {error}") from error
-    try:
-        chunk = foreign.convert(fields, AudioChunk)
-    except foreign.Unreadable as error:
-        raise BadMessage.of(error, "the message") from error
+        chunk = converted(fields, AudioChunk)
+    except WrongFields as error:
+        raise BadMessage(str(error)) from error
     if chunk.sample_rate not in (None, audio_format.sample_rate):
         raise BadMessage(f"sample_rate: must be that of audio_format, {audio_format.sample_rate}")
     if len(chunk.previous_text or "") > MAX_TEXT:

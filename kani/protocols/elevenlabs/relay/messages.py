@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import object_of
 
 SAMPLE_RATE = 22_050
 """Hertz of the relay's audio, which is 16-bit PCM, mono, little endian."""
@@ -32,12 +32,7 @@ def parse_command(raw: str | bytes) -> Command:
     """Parse a client's message. Raises BadMessage."""
     if isinstance(raw, bytes):
         raise BadMessage("Binary messages are not supported")
-    try:
-        message = parse_object(raw)
-    except TooManyValues as error:
-        raise BadMessage(f"Invalid JSON: {error}") from error
-    except ValueError as error:
-        raise BadMessage("Invalid JSON") from error
+    message = object_of(raw, "Invalid JSON", BadMessage)
     match message.get("action"):
         case "start_tts":
             return Command("start_tts", _text(message.get("text") or None))

@@ -6,25 +6,27 @@ Names and shapes are those of the message types in ElevenLabs' own client librar
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from msgspec import Meta, Struct
 from typing_extensions import override
 
-from kani.core.errors import InvalidRequest
 from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
-from kani.protocols.elevenlabs.voice_settings import DialogueSettings, parse_settings
+from kani.protocols.elevenlabs.voice_settings import DialogueSettings
 from kani.protocols.elevenlabs.websocket import messages
 from kani.protocols.elevenlabs.websocket.messages import ClientMessage, MessageWriter
-from kani.protocols.shared.errors import BadMessage
 
 
-@dataclass(frozen=True, slots=True)
-class TurnText:
+class TurnText(Struct, frozen=True):
     text: str
     voice_id: str
-    new_turn: bool
+    new_turn: bool = False
+
+
+class _Fields(messages.CommonFields):
+    inputs: Annotated[tuple[TurnText, ...], Meta(max_length=MAX_INPUTS)] = ()
+    voices: Annotated[tuple[str, ...], Meta(max_length=MAX_VOICES)] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,48 +36,18 @@ class DialogueMessage(ClientMessage):
 
 
 def parse_dialogue_message(message: str) -> DialogueMessage:
-    """Parse a client's message; unknown fields are ignored.
-
-    Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
-    """
-    fields = messages.object_of(message)
+    """Parse a client's message; unknown fields are ignored. Raises as ``messages.parse_message``."""
+    given, settings = messages.read_fields(message, _Fields, DialogueSettings)
     return DialogueMessage(
-        flush=messages.flag(fields, "flush"),
-        context_id=messages.context_id_of(fields),
-        close_context=messages.flag(fields, "close_context"),
-        close_socket=messages.flag(fields, "close_socket"),
-        voice_settings=parse_settings(fields.get("voice_settings"), DialogueSettings),
-        key=messages.key_of(fields),
-        inputs=tuple(_input(index, each) for index, each in enumerate(_list(fields, "inputs", MAX_INPUTS))),
-        voices=tuple(
-            _string(f"voices[{index}]", each)
-            for index, each in enumerate(_list(fields, "voices", MAX_VOICES))
-        ),
+        flush=given.flush,
+        context_id=given.context,
+        close_context=given.close_context,
+        close_socket=given.close_socket,
+        voice_settings=settings,
+        key=given.key,
+        inputs=given.inputs,
+        voices=given.voices,
     )
-
-
-def _list(fields: Mapping[str, Any], name: str, limit: int) -> list[Any]:
-    value = fields.get(name)
-    if value is None:
-        return []
-    if not isinstance(value, list):
-        raise BadMessage(f"{name}: must be a list")
-    if len(value) > limit:
-        raise InvalidRequest(name, f"too many (at most {limit})")
-    return value
-
-
-def _input(index: int, value: Any) -> TurnText:
-    if not isinstance(value, dict):
-        raise BadMessage(f"inputs[{index}]: must be an object")
-    text, voice_id = (_string(f"inputs[{index}].{name}", value.get(name)) for name in ("text", "voice_id"))
-    return TurnText(text, voice_id, messages.flag(value, "new_turn"))
-
-
-def _string(path: str, value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadMessage(f"{path}: must be a string")
-    return value
 
 
 @dataclass(slots=True)

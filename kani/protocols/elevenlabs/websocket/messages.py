@@ -10,27 +10,30 @@ import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
-from kani.core.errors import InvalidRequest, SpeechCancelled, SpeechError, UnknownVoice
+import msgspec
+from msgspec import Meta, Struct
+
+from kani.core.errors import SpeechCancelled, SpeechError, UnknownVoice
 from kani.protocols.elevenlabs import errors
-from kani.protocols.elevenlabs.voice_settings import Settings, VoiceSettings, parse_settings
+from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, VoiceSettings, parse_settings
 from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
+from kani.protocols.shared.calls.bodies import WrongFields, read, within
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import object_of
 
 MAX_CONTEXT_ID_LENGTH = 200
 """Characters of a ``context_id``."""
 
-MAX_SCHEDULE_ENTRIES = 100
-"""Entries of a ``chunk_length_schedule``."""
+ChunkLength = Annotated[float, within(ENTRY_RANGE)]
+ContextId = Annotated[str, Meta(max_length=MAX_CONTEXT_ID_LENGTH)]
+Fields = TypeVar("Fields", bound="CommonFields")
 
 _INVALID_MESSAGE = (
     "Could not parse input message, make sure it is a json and follows the schema outlined in protocol."
 )
-_KEY_FIELDS = ("xi_api_key", "xi-api-key", "authorization")
-_CONFIG_FIELDS = ("generation_config", "generator_config")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,91 +73,76 @@ class ClientMessage:
         return self.text == "" and not self.flush
 
 
+class _Config(Struct):
+    chunk_length_schedule: Annotated[tuple[ChunkLength, ...], Meta(min_length=1, max_length=100)] | None = (
+        None
+    )
+
+
+class CommonFields(Struct):
+    """Fields of the messages of all these WebSockets."""
+
+    flush: bool = False
+    close_context: bool = False
+    close_socket: bool = False
+    context_id: ContextId | None = None
+    contextId: ContextId | None = None
+    xi_api_key: str | None = None
+    key_of_header: str | None = msgspec.field(default=None, name="xi-api-key")
+    authorization: str | None = None
+
+    @property
+    def key(self) -> str | None:
+        given = self.xi_api_key or self.key_of_header or self.authorization
+        return strip_bearer(given) if given else None
+
+    @property
+    def context(self) -> str | None:
+        return self.contextId if self.context_id is None else self.context_id
+
+
+class _Fields(CommonFields):
+    text: str | None = None
+    try_trigger_generation: bool = False
+    generation_config: _Config | None = None
+    generator_config: _Config | None = None
+
+
 def parse_message(message: str) -> ClientMessage:
     """Parse a client's message; unknown fields are ignored.
 
     Raises BadMessage for a wrong shape, InvalidRequest for a value out of its range.
     """
-    fields = object_of(message)
-    parsed = ClientMessage(
-        text=_text(fields, "text"),
-        flush=flag(fields, "flush"),
-        trigger_generation=flag(fields, "try_trigger_generation"),
-        context_id=context_id_of(fields),
-        close_context=flag(fields, "close_context"),
-        close_socket=flag(fields, "close_socket"),
-        voice_settings=parse_settings(fields.get("voice_settings"), Settings),
-        chunk_lengths=_chunk_lengths(fields),
-        key=key_of(fields),
-    )
-    if parsed.text is None and not (parsed.flush or parsed.close_context or parsed.close_socket):
+    given, settings = read_fields(message, _Fields, Settings)
+    config = given.generation_config or given.generator_config or _Config()
+    if given.text is None and not (given.flush or given.close_context or given.close_socket):
         raise BadMessage("text: is required")
-    return parsed
+    return ClientMessage(
+        text=given.text,
+        flush=given.flush,
+        trigger_generation=given.try_trigger_generation,
+        context_id=given.context,
+        close_context=given.close_context,
+        close_socket=given.close_socket,
+        voice_settings=settings,
+        chunk_lengths=config.chunk_length_schedule,
+        key=given.key,
+    )
 
 
-def object_of(message: str) -> dict[str, Any]:
-    """Parse a message's JSON object. Raises BadMessage."""
+def read_fields(
+    message: str, kind: type[Fields], settings: type[Settings | DialogueSettings]
+) -> tuple[Fields, VoiceSettings | None]:
+    """Return a message's fields, and its settings. Raises as ``parse_message``."""
+    fields = object_of(message, "", BadMessage)
     try:
-        return parse_object(message)
-    except TooManyValues as error:
-        raise BadMessage(f"{error}") from error
-    except ValueError as error:
-        raise BadMessage from error
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str | None:
-    value = fields.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadMessage(f"{name}: must be a string")
-    return value
-
-
-def flag(fields: Mapping[str, Any], name: str) -> bool:
-    """Return a flag, false if it is not there. Raises BadMessage."""
-    value = fields.get(name)
-    if value is not None and not isinstance(value, bool):
-        raise BadMessage(f"{name}: must be true or false")
-    return bool(value)
-
-
-def context_id_of(fields: Mapping[str, Any]) -> str | None:
-    """Return the id of a message's context. Raises BadMessage."""
-    value = _text(fields, "context_id")
-    if value is None:
-        value = _text(fields, "contextId")
-    if value is not None and len(value) > MAX_CONTEXT_ID_LENGTH:
-        raise BadMessage(f"context_id: too long (at most {MAX_CONTEXT_ID_LENGTH} characters)")
-    return value
-
-
-def _chunk_lengths(fields: Mapping[str, Any]) -> tuple[float, ...] | None:
-    config_field = next((name for name in _CONFIG_FIELDS if fields.get(name) is not None), None)
-    if config_field is None:
-        return None
-    config = fields[config_field]
-    if not isinstance(config, dict):
-        raise BadMessage(f"{config_field}: must be an object")
-    entries = config.get("chunk_length_schedule")
-    if entries is None:
-        return None
-    path = f"{config_field}.chunk_length_schedule"
-    if not isinstance(entries, list) or not 1 <= len(entries) <= MAX_SCHEDULE_ENTRIES:
-        raise InvalidRequest(path, f"must be a list of 1 to {MAX_SCHEDULE_ENTRIES} numbers")
-    for entry in entries:
-        if isinstance(entry, bool) or not isinstance(entry, int | float):
-            raise InvalidRequest(path, "must be a list of numbers")
-        ENTRY_RANGE.check(path, entry)
-    return tuple(entries)
-
-
-def key_of(fields: Mapping[str, Any]) -> str | None:
-    """Return the API key in a message. Raises BadMessage."""
-    value = next((fields[name] for name in _KEY_FIELDS if fields.get(name)), None)
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise BadMessage("xi_api_key: must be a string")
-    return strip_bearer(value)
+        given = read(fields, kind)
+    except WrongFields as error:
+        # A value beyond its limit is an error of its own.
+        if error.faults[0].kind == "value" and error.field not in ("context_id", "contextId"):
+            raise
+        raise BadMessage(str(error)) from error
+    return given, parse_settings(fields.get("voice_settings"), settings)
 
 
 def strip_bearer(credentials: str) -> str:

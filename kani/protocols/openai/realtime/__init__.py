@@ -9,7 +9,6 @@ changes in both generations of the API; ``client_secrets`` issues ephemeral keys
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
@@ -74,17 +73,13 @@ def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) ->
         config = first_config(websocket)
         await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
 
-    def languages() -> Collection[str]:
-        recognizer = service.recognition.recognizer
-        return recognizer.info.languages if recognizer is not None else frozenset()
-
     def first_config(connection: HTTPConnection) -> SessionConfig:
         return _config(connection, keys, told)
 
     return [
         WebSocketRoute(PATH, serve),
-        *call_routes(PATH, first_config, languages),
-        *secret_routes(languages, keys, SESSION_S, told),
+        *call_routes(PATH, first_config, service),
+        *secret_routes(service, keys, SESSION_S, told),
         *list_routes(service, unmute_port),
     ]
 

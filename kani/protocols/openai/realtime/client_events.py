@@ -7,8 +7,9 @@ import base64
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from kani.protocols.shared.json_input import TooManyValues, parse_object
-from kani.text import foreign
+from kani.protocols.openai.errors import FAULT_CODES
+from kani.protocols.shared.calls.bodies import WrongFields, converted
+from kani.protocols.shared.json_input import object_of
 
 T = TypeVar("T")
 
@@ -102,12 +103,7 @@ async def parse_event(text: str) -> ClientEvent:
 
 def read_event(text: str) -> ClientEvent:
     """Parse one message. Raises EventError."""
-    try:
-        fields = parse_object(text)
-    except TooManyValues as error:
-        raise EventError(f"the event has {error}", "invalid_json") from error
-    except ValueError as error:
-        raise EventError("the event is not a JSON object", "invalid_json") from error
+    fields = object_of(text, "is not JSON", lambda reason: EventError(f"the event: {reason}", "invalid_json"))
     event_id, kind = fields.get("event_id"), fields.get("type")
     if not isinstance(event_id, str) or len(event_id) > MAX_ID_LENGTH:
         event_id = None
@@ -117,8 +113,6 @@ def read_event(text: str) -> ClientEvent:
 def convert(value: Any, kind: type[T], root: str) -> T:
     """Convert parsed JSON to a struct; errors name the field under ``root``. Raises EventError."""
     try:
-        return foreign.convert(value, kind)
-    except foreign.Unreadable as error:
-        dot = "." if error.field and not error.field.startswith("[") else ""
-        param = f"{root}{dot}{error.field}"
-        raise EventError(f"{param}: {error.reason}", "invalid_value", param) from error
+        return converted(value, kind, root)
+    except WrongFields as error:
+        raise EventError(str(error), FAULT_CODES[error.faults[0].kind], error.field) from error

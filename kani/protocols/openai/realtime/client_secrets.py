@@ -6,7 +6,7 @@ import hmac
 import secrets
 import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -16,12 +16,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
 from kani.protocols.openai.realtime.client_events import EventError, convert
 from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
-from kani.protocols.openai.realtime.session_update import updated_config
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
+from kani.protocols.openai.speech.body import read_object
 from kani.text import foreign
 
 PREFIX = "ek_"
@@ -100,12 +101,11 @@ class _SecretBody(Struct):
 
 
 def secret_routes(
-    languages: Callable[[], Collection[str]], keys: EphemeralKeys, session_s: float, instructions: str | None
+    service: SpeechService, keys: EphemeralKeys, session_s: float, instructions: str | None
 ) -> list[BaseRoute]:
     """Return the routes that make keys.
 
-    languages: primary subtags that can be recognised; session_s: longest life of a session; instructions: as
-    for ``initial_config``.
+    session_s: longest life of a session; instructions: as for ``initial_config``.
     """
 
     async def create_secret(request: Request) -> Response:
@@ -115,7 +115,7 @@ def secret_routes(
         except EventError as error:
             raise as_api_error(error) from error
         session = given.session or {}
-        config = _config(session, "session", languages(), instructions)
+        config = await _config(service, session, "session", instructions)
         issued = keys.issue(config, (given.expires_after or _ExpiresAfter()).seconds)
         written = config.as_json(new_id("sess"), int(time.time() + session_s))
         return json_response({"value": issued.value, "expires_at": issued.expires_at, "session": written})
@@ -123,7 +123,7 @@ def secret_routes(
     def create_session(kind: SessionKind) -> Callable[[Request], Any]:
         async def create(request: Request) -> Response:
             body = await _read_body(request)
-            config = _config({"type": kind, **body}, "body", languages(), instructions)
+            config = await _config(service, {"type": kind, **body}, "body", instructions)
             issued = keys.issue(config, DEFAULT_LIFE_S)
             written = config.as_beta_json(new_id("sess"), int(time.time() + session_s))
             secret = {"value": issued.value, "expires_at": issued.expires_at}
@@ -145,23 +145,22 @@ async def _read_body(request: Request) -> dict[str, Any]:
     body = await request.body()
     if len(body) > MAX_BODY_BYTES:
         raise ApiError(413, f"the body is too large (at most {MAX_BODY_BYTES >> 10} KiB)")
-    try:
-        # A key's content has to have UTF-8.
-        return foreign.without_halves(parse_object(body.decode())) if body.strip() else {}
-    except ValueError as error:
-        raise ApiError(400, "the body is not a JSON object", code="invalid_json") from error
+    # A key's content has to have UTF-8.
+    return foreign.without_halves(read_object(body)) if body.strip() else {}
 
 
-def _config(
-    session: dict[str, Any], root: str, languages: Collection[str], instructions: str | None
+async def _config(
+    service: SpeechService, session: dict[str, Any], root: str, instructions: str | None
 ) -> SessionConfig:
     kind: SessionKind = "transcription" if session.get("type") == "transcription" else "realtime"
     model = session.get("model")
     try:
         initial = initial_config(kind, model if isinstance(model, str) else None, instructions)
-        return updated_config(initial, session, languages, root)
+        config = updated_config(initial, session, heard_languages(service), root)
+        await check_voice(service, config, session, root)
     except EventError as error:
         raise as_api_error(error) from error
+    return config
 
 
 def as_api_error(error: EventError) -> ApiError:

@@ -9,7 +9,7 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, cast
 
@@ -28,7 +28,12 @@ from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
 from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.session_update import applied_update, is_beta_session
+from kani.protocols.openai.realtime.session_update import (
+    applied_update,
+    check_voice,
+    heard_languages,
+    is_beta_session,
+)
 from kani.protocols.shared.connection import GOING_AWAY, NORMAL, STOPPING, TRY_LATER, Client
 
 CANNOT_HEAR = "speech cannot be recognised now"
@@ -235,12 +240,16 @@ class RealtimeConnection(Connection):
         beta = event.type == "transcription_session.update"
         if beta:
             session = {"type": "transcription", **session}
-        recognizer = self._service.recognition.recognizer
-        languages = recognizer.info.languages if recognizer is not None else frozenset[str]()
-        config, errors = applied_update(self._config, session, languages)
+        config, errors = applied_update(self._config, session, heard_languages(self._service))
+        if config.voice != self._config.voice:
+            try:
+                await check_voice(self._service, config, session)
+            except EventError as unknown:
+                errors.append(unknown)
+                config = replace(config, voice=self._config.voice)
         for error in errors:
             await self._sender.error(error, event.event_id)
-        if errors and config is self._config:
+        if errors and config == self._config:
             return
         self._sender.beta = self._sender.beta or beta or is_beta_session(event.object("session"))
         self._config = config

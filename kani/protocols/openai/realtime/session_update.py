@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import replace
 from typing import Annotated, Any, Literal
@@ -10,9 +11,11 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.audio.encoding import AudioFormat
-from kani.core.errors import UnsupportedLanguage
+from kani.core.errors import SpeechError, UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT, MAX_WORD, MAX_WORDS
 from kani.core.recognition_service import spoken_language
+from kani.core.service import SpeechService
+from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.realtime.answers.model_fields import (
     ModelFields,
     refuse_model_fields,
@@ -31,6 +34,7 @@ from kani.protocols.openai.realtime.session_config import (
     Transcription,
     TurnDetection,
 )
+from kani.protocols.openai.voice_names import resolve_voice
 
 MIN_SPEED, MAX_SPEED = 0.25, 1.5
 MAX_LANGUAGES = 20
@@ -146,6 +150,25 @@ def updated_config(
     if config.kind == "transcription" and config.transcription is None:
         config = replace(config, transcription=Transcription())
     return config
+
+
+def heard_languages(service: SpeechService) -> Collection[str]:
+    """Return the primary subtags that can be recognised."""
+    recognizer = service.recognition.recognizer
+    return recognizer.info.languages if recognizer is not None else frozenset()
+
+
+async def check_voice(
+    service: SpeechService, config: SessionConfig, session: dict[str, Any], root: str = "session"
+) -> None:
+    """Raise EventError for a voice of a session object that is not there; ``config`` was made of it."""
+    param = f"{root}.voice" if "voice" in session else f"{root}.audio.output.voice"
+    try:
+        await asyncio.to_thread(resolve_voice, service, config.voice)
+    except SpeechError as error:
+        known = api_error(error)
+        message = f"{param}: {str(known).removeprefix('voice: ')}"
+        raise EventError(message, known.code or "server_error", param) from error
 
 
 def applied_update(

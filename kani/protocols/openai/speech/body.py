@@ -18,7 +18,7 @@ from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
 from kani.protocols.shared.calls.bodies import Speed, about, one_of, read, unknown, within
-from kani.protocols.shared.json_input import TooManyValues, parse_object
+from kani.protocols.shared.json_input import object_of
 from kani.text import languages
 from kani.text.ssml import begins_document
 
@@ -173,12 +173,9 @@ def validated(fields: F, unused: list[str], max_text: int) -> SpeechBody[F]:
 
 def read_object(data: bytes) -> dict[str, Any]:
     """Parse a JSON object. Raises ApiError."""
-    try:
-        return parse_object(data.decode())
-    except TooManyValues as error:
-        raise ApiError(400, f"the body has {error}", code="invalid_json") from error
-    except ValueError as error:
-        raise ApiError(400, f"the body must be a JSON object: {error}", code="invalid_json") from error
+    return object_of(
+        data, "is not JSON", lambda reason: ApiError(400, f"the body: {reason}", code="invalid_json")
+    )
 
 
 def _language(fields: Spoken) -> str | None:

@@ -33,9 +33,7 @@ TOKENS_A_SECOND = 20
 
 
 def create_endpoint(
-    service: SpeechService,
-    max_text: int,
-    parse: Callable[[Mapping[str, Any], int], SpeechBody[Any]],
+    service: SpeechService, max_text: int, parse: Callable[[Mapping[str, Any], int], SpeechBody[Any]]
 ) -> Handler:
     """Return the call. A stream starts with the first audio, so that earlier errors have a status.
 

@@ -79,7 +79,7 @@ def _close(turns: list[Turn], voice: str | None, rate: float, pieces: list[str |
 def _rate(value: str) -> float:
     speed = RANGES["speed"]
     if _RATE.fullmatch(value) is None or not speed.low <= float(value) <= speed.high:
-        raise _invalid(f'"[rate:{value:.20}]" is no number between {speed.low:g} and {speed.high:g}')
+        raise _invalid(f'"[rate:{value:.20}]" is no number {speed}')
     return float(value)
 
 

@@ -112,11 +112,7 @@ def _diarized(transcript: Transcript, params: TranscriptionParams) -> dict[str, 
 def log_probabilities(segments: Sequence[TranscribedSegment]) -> list[dict[str, Any]]:
     """Return the log probability of each word, in the form that the API has for tokens."""
     return [
-        {
-            "token": word.text,
-            "bytes": list(word.text.encode()),
-            "logprob": round(word.log_probability, 4),
-        }
+        {"token": word.text, "bytes": list(word.text.encode()), "logprob": round(word.log_probability, 4)}
         for segment in segments
         for word in segment.words
     ]

@@ -18,6 +18,7 @@ from kani.core.errors import InvalidRequest
 from kani.core.request import RANGES, Range
 from kani.text import foreign
 
+S = TypeVar("S")
 T = TypeVar("T", bound=msgspec.Struct)
 
 UNUSED = Meta(description="Without effect on this server.")
@@ -48,6 +49,7 @@ TopK = Annotated[int, within(RANGES["top_k"])]
 Seed = Annotated[int, within(RANGES["seed"])]
 
 _MOST_UNUSED = 20
+_STEP = re.compile(r"[\w-]{1,60}")
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
@@ -89,6 +91,8 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
                     else foreign.convert(value, field.type, strict=strict)
                 )
             except foreign.Unreadable as error:
+                if error.field.startswith("[...]"):
+                    error.field = _at_fault(value, field.type, strict=strict) + error.field[5:]
                 faults.append(_fault(error, path, expected, value))
             except WrongFields as wrong:
                 faults += wrong.faults
@@ -97,6 +101,25 @@ def read(given: Any, kind: type[T], place: str = "", *, strict: bool = True) -> 
     if faults:
         raise WrongFields(*faults)
     return kind(**values)
+
+
+def converted(value: Any, kind: type[S], place: str = "", *, whole: str = "body", strict: bool = True) -> S:
+    """Convert a parsed value in which null differs from a missing field. Raises WrongFields.
+
+    place: as for ``read``; whole: name of a value without a place; strict: as for ``foreign.convert``.
+    """
+    try:
+        return foreign.convert(value, kind, strict=strict)
+    except foreign.Unreadable as error:
+        raise wrong_fields(error, kind, place, whole=whole, value=value) from error
+
+
+def wrong_fields(
+    error: foreign.Unreadable, kind: Any, place: str = "", *, whole: str = "body", value: Any = None
+) -> WrongFields:
+    """Say in plain words what a parser found that knew the type; the arguments are those of ``converted``."""
+    fault = _fault(error, place, _described(kind), value)
+    return WrongFields(fault if fault.path else replace(fault, path=whole))
 
 
 def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
@@ -122,6 +145,9 @@ def unknown(given: Mapping[str, Any], kind: type[msgspec.Struct]) -> list[str]:
     """Return the given names that are no fields of the struct, for ``x-unused``."""
     names = (name for name, value in given.items() if value is not None)
     return unknown_fields(names, kind.__struct_encode_fields__)
+
+
+_described = functools.cache(inspect.type_info)
 
 
 @functools.cache
@@ -158,38 +184,52 @@ def ignored(fields: msgspec.Struct) -> list[str]:
     return [name for name in _ignored(type(fields)) if getattr(fields, name)]
 
 
+def _at_fault(given: Mapping[str, Any], kind: Any, *, strict: bool) -> str:
+    """Return the step to the name that has the fault in an object of any names: msgspec does not tell it."""
+    for name in filter(_STEP.fullmatch, given):
+        try:
+            foreign.convert({name: given[name]}, kind, strict=strict)
+        except foreign.Unreadable:
+            return f".{name}"
+    return "[...]"
+
+
 def _fault(error: foreign.Unreadable, name: str, expected: inspect.Type, value: Any) -> Fault:
     where, around = error.field, expected
     for step in re.findall(r"\.\.\.|[^.\[\]]+", where):
-        around, expected = expected, _inside(expected, step)
+        around, expected = expected, _inside(expected, step) or expected
         value = value[int(step)] if isinstance(value, list) else (value or {}).get(step)
     if where.endswith("]") and _struct(expected) is None:
         # A field is named, not its item, unless that has fields.
         where = where[: where.rindex("[")]
     else:
         around = expected
-    path = name + ("" if where[:1] in ("", "[") else ".") + where.replace("[...]", "")
+    where = where.replace("[...]", "")
     if missing := re.fullmatch(r"object missing required field `(.+)`", error.reason):
-        return Fault(f"{path}.{missing[1]}", "missing", "is needed")
+        return Fault(f"{name}.{where}.{missing[1]}".replace("..", ".").strip("."), "missing", "is needed")
+    path = f"{name}.{where}".replace(".[", "[").replace("..", ".").strip(".")
     wrong = re.fullmatch(r"expected `(.+)`, got `.+`", error.reason)
     if wrong is not None:
         return Fault(path, "type", f"must be {_named(around)}", value, wrong[1])
     return Fault(path, "value", _limit(_bare(expected)), value)
 
 
-def _inside(kind: inspect.Type, step: str) -> inspect.Type:
+def _inside(kind: inspect.Type, step: str) -> inspect.Type | None:
     """Return the type of what is at a step inside: a field, the number of an item, "..." for any name."""
     match kind:
         case inspect.Metadata(type=inner):
             return _inside(inner, step)
         case inspect.UnionType(types=kinds):
-            plain = (inspect.NoneType, inspect.StrType)
-            return _inside(next(each for each in kinds if not isinstance(each, plain)), step)
+            found = [*filter(None, (_inside(each, step) for each in kinds))]
+            tags = [tag for each in found if isinstance(each, inspect.LiteralType) for tag in each.values]
+            return inspect.LiteralType(tuple(tags)) if tags else next(iter(found), None)
+        case inspect.StructType(tag_field=field, tag=tag) if field == step:
+            return inspect.LiteralType((tag,))
         case inspect.StructType(fields=fields):
-            return next(field.type for field in fields if field.encode_name == step)
-        case inspect.ListType(item_type=inner) | inspect.DictType(value_type=inner):
+            return next((field.type for field in fields if field.encode_name == step), None)
+        case inspect.CollectionType(item_type=inner) | inspect.DictType(value_type=inner):
             return inner
-    return kind
+    return None
 
 
 _NAMES: Mapping[type[inspect.Type], str] = {
@@ -197,9 +237,18 @@ _NAMES: Mapping[type[inspect.Type], str] = {
     inspect.IntType: "a whole number",
     inspect.FloatType: "a number",
     inspect.BoolType: "true or false",
+    inspect.BytesType: "bytes (base64 in JSON)",
     inspect.ListType: "a list",
+    inspect.VarTupleType: "a list",
     inspect.DictType: "an object",
+    inspect.StructType: "an object",
 }
+_ITEMS: Mapping[type[inspect.Type], str] = {
+    inspect.StrType: " of strings",
+    inspect.IntType: " of whole numbers",
+    inspect.FloatType: " of numbers",
+}
+_MOST_SHOWN = 4  # fields of an object that a sentence shows
 
 
 def _named(kind: inspect.Type) -> str:
@@ -208,16 +257,18 @@ def _named(kind: inspect.Type) -> str:
         case inspect.Metadata(type=inner):
             return _named(inner)
         case inspect.UnionType(types=kinds):
-            return " or ".join(_named(each) for each in kinds if not isinstance(each, inspect.NoneType))
-        case inspect.StructType(fields=fields):
+            names = [_named(each) for each in kinds if not isinstance(each, inspect.NoneType)]
+            return " or ".join(dict.fromkeys(names))
+        case inspect.StructType(fields=fields, tag_field=None) if len(fields) <= _MOST_SHOWN and not any(
+            _struct(each.type) for each in fields
+        ):
             inside = (f'"{each.encode_name}": {_named(each.type)}' for each in fields)
             return f"{{{', '.join(inside)}}}"
         case inspect.LiteralType(values=values):
-            return f"one of {', '.join(map(str, values))}"
-        case inspect.ListType(item_type=item) | inspect.DictType(value_type=item):
-            strings = " of strings" if isinstance(_bare(item), inspect.StrType) else ""
-            return _NAMES[type(kind)] + strings
-    return _NAMES[type(kind)]
+            return ("one of " if len(values) > 1 else "") + ", ".join(map(str, values))
+        case inspect.CollectionType(item_type=item) | inspect.DictType(value_type=item):
+            return _NAMES[type(kind)] + _ITEMS.get(type(_bare(item)), "")
+    return _NAMES.get(type(kind), "another value")
 
 
 def _bare(kind: inspect.Type) -> inspect.Type:
@@ -234,13 +285,15 @@ def _limit(kind: inspect.Type) -> str:
     """Say what limit a value of the right type breaks."""
     match kind:
         case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
-            return f"must be between {low:g} and {high:g}"
+            high = low if high is None else high
+            step = f", a multiple of {kind.multiple_of:g}" if kind.multiple_of else ""
+            return f"must be {Range(low, high)}{step}"
         case inspect.StrType(max_length=int(most)):
             return f"too long (at most {most} characters)"
         case inspect.StrType():
             return "is empty"
-        case inspect.ListType(min_length=least, max_length=most):
-            return f"must be a list of {least or 0} to {most}"
+        case inspect.CollectionType(min_length=least, max_length=most):
+            return f"must be a list of {least} to {most}" if least else f"too many (at most {most})"
         case inspect.DictType(max_length=most):
             return f"must be an object of at most {most} names"
     return f"must be {_named(kind)}"

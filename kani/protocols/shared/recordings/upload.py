@@ -19,6 +19,7 @@ from starlette.requests import Request
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.protocols.shared.budget import Budget, Reservation
+from kani.protocols.shared.calls.bodies import wrong_fields
 from kani.text import foreign
 
 log = logging.getLogger(__name__)
@@ -211,8 +212,9 @@ def _decode_json(raw: IO[bytes], file: IO[bytes]) -> dict[str, tuple[str, ...]]:
         file.write(foreign.decode_json(body, _Audio).input_audio.data)
         parts = foreign.decode_json(body, dict[str, msgspec.Raw])
     except foreign.Unreadable as error:
-        reason = error.reason if error.formed else f"is no JSON ({error.reason})"
-        raise InvalidRequest(error.field or "body", reason) from error
+        if error.formed:
+            raise wrong_fields(error, _Audio) from error
+        raise InvalidRequest("body", f"is no JSON ({error.reason})") from error
     return {_INDEX.sub("", name): _texts(part) for name, part in parts.items() if name != "input_audio"}
 
 

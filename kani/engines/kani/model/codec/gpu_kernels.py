@@ -48,16 +48,7 @@ def half_snake(x, channels, frequency, inverse, snakes):
 
 @kernel
 def activate(
-    x,
-    joined,
-    frequency,
-    inverse,
-    snakes,
-    rows,
-    time,
-    steps,
-    CHANNELS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    x, joined, frequency, inverse, snakes, rows, time, steps, CHANNELS: tl.constexpr, BLOCK: tl.constexpr
 ):
     """Activate x [streams · time, channels] into joined, after the past's ``steps``."""
     places = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)

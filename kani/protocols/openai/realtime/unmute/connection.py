@@ -100,11 +100,7 @@ class UnmuteConnection(Connection):
         await self._input.configure(self._config)
         await self._sender.send(
             "session.updated",
-            session={
-                "instructions": msgspec.to_builtins(given),
-                "voice": voice,
-                "allow_recording": False,
-            },
+            session={"instructions": msgspec.to_builtins(given), "voice": voice, "allow_recording": False},
         )
         if not self._config.answers:
             raise EventError(NO_MODEL, "no_language_model")

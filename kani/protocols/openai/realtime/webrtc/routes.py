@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.client_secrets import as_api_error
 from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.session_update import updated_config
+from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.shared.json_input import parse_object
 from kani.runtime.extras import install_command
 
@@ -36,14 +37,12 @@ _PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "serv
 
 
 def call_routes(
-    websocket_path: str,
-    first_config: Callable[[HTTPConnection], SessionConfig],
-    languages: Callable[[], Collection[str]],
+    websocket_path: str, first_config: Callable[[HTTPConnection], SessionConfig], service: SpeechService
 ) -> list[BaseRoute]:
     """Return the routes of calls.
 
     websocket_path: where a call's session is served; first_config: of the session that a request opens, by
-    its key or its query; languages: primary subtags that can be recognised.
+    its key or its query.
     """
     calls: dict[str, tuple[Call, asyncio.Task[None]]] = {}
 
@@ -52,7 +51,10 @@ def call_routes(
         make_call = await asyncio.to_thread(_load)
         try:
             config = first_config(request)
-            config = updated_config(config, parse_object(session), languages()) if session.strip() else config
+            if session.strip():
+                given = parse_object(session)
+                config = updated_config(config, given, heard_languages(service))
+                await check_voice(service, config, given)
         except EventError as error:
             raise as_api_error(error) from error
         except ValueError as error:
