@@ -216,8 +216,8 @@ async def test_word_interrupts_but_no_listener(last: str) -> None:
     assert any(isinstance(event, Interrupted) for event in events) == (last == "Stop.")
 
 
-async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
-    broken = Answer(status=404, error={"error": "model not found"})
+@pytest.mark.parametrize("broken", [Answer(status=404, error={"error": "model not found"}), Answer()])
+async def test_failure_is_an_event_and_the_conversation_goes_on(broken: Answer) -> None:
     async with chat_endpoint(script([broken, say("Yes.")])) as endpoint:
         assert answered(await talk(endpoint, turn(), partial(answered, kind=NoAnswer), turn()))
         (*_, last) = await talk(endpoint, turn(), voice="nobody")

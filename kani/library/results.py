@@ -195,7 +195,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The answer failed, or no word was understood; the conversation goes on."""
+    """The answer failed, or is empty, or no word was understood; the conversation goes on."""
 
     reason: str
 

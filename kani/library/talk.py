@@ -230,8 +230,8 @@ class Talk(AnswerOutput):
         async with made.session:
             self._answer = made.answer
             ending = await made.answer.run(self)
-        if ending.error is not None:
-            await self.events.put(NoAnswer(str(ending.error)))
+        if ending.error is not None or not (made.answer.text.strip() or ending.outcome == "cancelled"):
+            await self.events.put(NoAnswer(str(ending.error or "the language model wrote nothing to say")))
 
     async def _interrupt(self) -> None:
         """Stop the answer, if there is one that is still made or played."""
