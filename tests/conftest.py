@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import hypothesis
 import pytest
 
-import kani  # noqa: F401 - turns telemetry off, here and in all that the tests start
+import kani  # turns telemetry off, here and in all that the tests start
 from tests.running import alone, optional
 from tests.support import patience
 from tests.support.servers.address import FREE_PORTS, Addressed
@@ -346,3 +346,9 @@ def espeak_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerPr
     """A server with espeak-ng as its only engine, which is fast; for the whole run."""
     with server_process(tmp_path_factory.mktemp("espeak_server"), "--engine", "espeak") as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def speech() -> Iterator[kani.Speech]:
+    with kani.Speech("espeak") as opened:
+        yield opened

@@ -1,6 +1,7 @@
 """The library: ``from kani import Speech, Recognizer``, as docs/library.md shows it."""
 
 import asyncio
+import multiprocessing
 import os
 import re
 import threading
@@ -13,21 +14,17 @@ import numpy as np
 import pytest
 
 import kani
+from kani.core.errors import SpeechCancelled
 from kani.core.subtitles import Cue
-from kani.core.types import Span
+from kani.core.types import Samples, Span
 from kani.library.results import Audio, Transcript, Turn, Word
+from kani.library.sounds import mono
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
 PAGE = ROOT / "docs" / "library.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(scope="module")
-def speech() -> Iterator[kani.Speech]:
-    with kani.Speech("espeak") as opened:
-        yield opened
 
 
 def test_all_names_are_there_and_no_other() -> None:
@@ -78,7 +75,8 @@ def test_span_of_a_script_without_spaces_is_a_word(parts: str) -> None:
 def test_stream_begins_before_its_text_ends(speech: kani.Speech) -> None:
     heard = threading.Event()
 
-    def written() -> Iterator[str]:
+    def written() -> Iterator[str | None]:
+        yield None
         yield "This sentence is complete, and long enough to be spoken. "
         yield "The next one comes "
         assert heard.wait(WITHIN_S), "nothing was spoken before the text was complete"
@@ -91,11 +89,39 @@ def test_stream_begins_before_its_text_ends(speech: kani.Speech) -> None:
     assert seconds > 2
 
 
+def unfinished() -> Iterator[str]:
+    yield "Una frase que no se escucha hasta el final. " * 20
+    threading.Event().wait()
+
+
 def test_stream_that_is_left_ends(speech: kani.Speech) -> None:
     for _ in range(3):
-        for _ in speech.stream("Una frase que no se escucha hasta el final. " * 20, language="es"):
+        for _ in speech.stream(unfinished(), language="es"):
             break
     assert speech.say("Sí.", language="es").duration_s > 0.1
+
+
+async def test_end_of_a_recognizer_reaches_who_listens() -> None:
+    async def microphone() -> AsyncIterator[Samples]:
+        heard.set()
+        await asyncio.Event().wait()
+        yield np.zeros(0, np.float32)
+
+    heard, recognizer = asyncio.Event(), kani.AsyncRecognizer()
+    async with recognizer:
+        words = asyncio.ensure_future(anext(recognizer.listen(microphone(), 16_000)))
+        await heard.wait()
+    with pytest.raises(SpeechCancelled):
+        await words
+
+
+def test_samples_are_those_of_one_channel() -> None:
+    column = np.array([[2**30], [-(2**31)]], np.int32)
+    for given in (np.array([0.5, -1.0]), np.array([16_384, -32_768], np.int16), column):
+        assert mono(given).tolist() == [0.5, -1.0]
+    for refused in (np.zeros((9, 2)), b"\0\0"):
+        with pytest.raises(kani.InvalidRequest, match="of one channel"):
+            mono(np.asarray(refused))
 
 
 def test_error_of_the_text_reaches_the_caller(speech: kani.Speech) -> None:
@@ -110,12 +136,19 @@ def test_error_of_the_text_reaches_the_caller(speech: kani.Speech) -> None:
 
 def test_speech_that_is_not_open_says_how_to_open_it() -> None:
     closed = kani.Speech("espeak")
-    with pytest.raises(RuntimeError, match=r"Speech is not open: use it inside `with Speech"):
+    with pytest.raises(RuntimeError, match=r"Speech is not open in this process: use it inside `with Speech"):
         closed.say("Hola")
     with closed as speech:
-        assert speech.say("Hola", language="es").duration_s > 0.1
+        half_read = speech.stream(unfinished(), language="es")
+        assert next(half_read).duration_s > 0.1
+        forked = multiprocessing.get_context("fork").Process(target=speech.say, args=("Hola",))
+        forked.start()
+        forked.join(WITHIN_S)
+        assert forked.exitcode == 1
     with pytest.raises(RuntimeError, match="Speech is not open"):
         closed.stream("Hola")
+    with pytest.raises(RuntimeError, match="`with` of this stream has ended"):
+        next(half_read)
 
 
 def test_errors_name_the_field(speech: kani.Speech) -> None:
@@ -129,12 +162,10 @@ def test_errors_name_the_field(speech: kani.Speech) -> None:
         kani.Speech("nothing")
     with pytest.raises(ValueError, match="has to end with one of"):
         speech.say("Sí.", language="es").save(Path("speech.doc"))
-
-
-@pytest.mark.parametrize("speakers", [0, -1, 33])
-def test_impossible_number_of_speakers_is_refused(speakers: int) -> None:
-    with kani.Recognizer() as recognizer, pytest.raises(kani.InvalidRequest, match=r"speakers: .* 1 to 32"):
-        recognizer.transcribe(b"", speakers=speakers)
+    with kani.Recognizer() as recognizer:
+        for speakers in (0, -1, 33):
+            with pytest.raises(kani.InvalidRequest, match=r"speakers: .* 1 to 32"):
+                recognizer.transcribe(b"", speakers=speakers)
 
 
 @pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"])
@@ -152,14 +183,14 @@ def test_transcript_is_kept_as_text_and_as_subtitles(tmp_path: Path) -> None:
     turns = (Turn("A", "Hi & bye.", 0.5, 2.0), Turn("B", "Oh!", 2.0, 3.25))
     cues = tuple(Cue(turn.start_s, turn.end_s, (f"{turn.speaker}: {turn.text}",)) for turn in turns)
     transcript = Transcript("Hi & bye. Oh!", (), "en", 4.0, turns, cues)
-    kept = {}
-    for name in ("a.txt", "a.SRT", "a.vtt"):
+    first, second = "00:00:00,500 --> 00:00:02,000\nA: Hi & bye.", "00:00:02,000 --> 00:00:03,250\nB: Oh!\n"
+    for name, kept in (
+        ("a.txt", "A: Hi & bye.\nB: Oh!\n"),
+        ("a.SRT", f"1\n{first}\n\n2\n{second}\n"),
+        ("a.vtt", "WEBVTT\n\n00:00:00.500 --> 00:00:02.000\nA: Hi &amp; bye.\n\n"),
+    ):
         transcript.save(tmp_path / name)
-        kept[name] = (tmp_path / name).read_text("utf-8")
-    second = "00:00:02,000 --> 00:00:03,250\nB: Oh!\n\n"
-    assert kept["a.txt"] == "A: Hi & bye.\nB: Oh!\n"
-    assert kept["a.SRT"] == f"1\n00:00:00,500 --> 00:00:02,000\nA: Hi & bye.\n\n2\n{second}"
-    assert kept["a.vtt"].startswith("WEBVTT\n\n00:00:00.500 --> 00:00:02.000\nA: Hi &amp; bye.\n\n")
+        assert (tmp_path / name).read_text("utf-8").startswith(kept)
     assert str(replace(transcript, turns=())) == "Hi & bye. Oh!"
     with pytest.raises(ValueError, match=r"a\.doc: the name has to end with one of \.txt, \.srt, \.vtt"):
         transcript.save(tmp_path / "a.doc")
@@ -182,9 +213,7 @@ async def test_several_speak_at_once_with_asyncio() -> None:
 @pytest.mark.heard
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.splitlines()[-1][:40])
 def test_examples_of_the_page_run(example: str, tmp_path: Path) -> None:
-    from kani import Speech
-
-    with Speech() as speech:
+    with kani.Speech() as speech:
         speech.say("The birds are singing in the garden this morning.").save(tmp_path / "recording.wav")
     done = python("-c", example, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     if "transcribe" in example or "listen" in example:

@@ -77,8 +77,8 @@ async def talk(
     return events
 
 
-def answered(events: list[ConversationEvent]) -> bool:
-    return any(isinstance(event, Answered) for event in events)
+def answered(events: list[ConversationEvent], kind: type[Answered | NoAnswer] = Answered) -> bool:
+    return any(isinstance(event, kind) for event in events)
 
 
 def texts(events: list[ConversationEvent], kind: type[Heard | Answered] = Answered) -> list[str]:
@@ -216,13 +216,10 @@ async def test_word_interrupts_but_no_listener(last: str) -> None:
     assert any(isinstance(event, Interrupted) for event in events) == (last == "Stop.")
 
 
-async def test_failure_is_an_event_and_the_conversation_goes_on() -> None:
-    def failed(events: list[ConversationEvent]) -> bool:
-        return any(isinstance(event, NoAnswer) for event in events)
-
-    broken = Answer(status=404, error={"error": "model not found"})
+@pytest.mark.parametrize("broken", [Answer(status=404, error={"error": "model not found"}), Answer()])
+async def test_failure_is_an_event_and_the_conversation_goes_on(broken: Answer) -> None:
     async with chat_endpoint(script([broken, say("Yes.")])) as endpoint:
-        assert answered(await talk(endpoint, turn(), failed, turn()))
+        assert answered(await talk(endpoint, turn(), partial(answered, kind=NoAnswer), turn()))
         (*_, last) = await talk(endpoint, turn(), voice="nobody")
     assert isinstance(last, NoAnswer) and "nobody" in last.reason
 
@@ -259,8 +256,7 @@ async def test_failed_recognition_ends_the_talk_though_the_audio_goes_on() -> No
         conversing(endpoint, ears) as talking,
     ):
         with pytest.raises(EngineFailed):
-            async for _ in talking.talk(endless(turn(), loud(0.4, level=0.9)), RATE):
-                pass
+            assert [event async for event in talking.talk(endless(turn(), loud(0.4, level=0.9)), RATE)]
 
 
 @pytest.mark.heard

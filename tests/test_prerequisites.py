@@ -37,19 +37,16 @@ sys.meta_path.insert(0, CtrlC())
 
 
 def run(
-    *arguments: str,
-    code: int = 2,
-    missing: tuple[str, ...] = (),
-    before: str = "",
-    python: str = sys.executable,
+    *arguments: str, code: int = 2, missing: tuple[str, ...] = (), before: str = "", by: str = sys.executable
 ) -> str:
-    """Run a program, after ``before`` and without the packages ``missing``; its complaints."""
-    script = str(ROOT / arguments[0])
-    given = [script, *arguments[1:]]
+    """Run a program by a Python, after ``before`` and without the packages ``missing``; its complaints."""
+    given = [str(ROOT / arguments[0]), *arguments[1:]]
     program = before + WITHOUT.format(missing=missing, arguments=given, folder=str(ROOT))
     # The server warns of variables that are no settings of it.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("KANI_")}
-    return ran(python, "-B", "-c", program, code=code, env=environment).stderr
+    complaint = ran(by, "-B", "-c", program, code=code, env=environment).stderr
+    assert code != 2 or complaint.count("\n") == 1
+    return complaint
 
 
 @pytest.mark.server
@@ -57,7 +54,7 @@ def run(
 def test_server_names_a_missing_package_and_the_remedy(package: str) -> None:
     line = run(SERVER, "--engine", "kokoro", "--port", "0", missing=(package,))
     assert line.startswith(f"{SERVER}: the package {package} is missing: run pip install -r requirements.txt")
-    assert sys.executable in line and line.count("\n") == 1
+    assert sys.executable in line
 
 
 @pytest.mark.server
@@ -79,9 +76,7 @@ def test_an_error_of_the_project_keeps_its_traceback() -> None:
 @pytest.mark.server
 def test_a_package_of_another_version_is_named_in_one_line() -> None:
     broken = "import types, sys\nsys.modules['websockets'] = types.ModuleType('websockets')\n"
-    line = run(PROGRAMS[0], "--help", before=broken)
-    assert line.count("\n") == 1
-    assert line.startswith(f"{PROGRAMS[0]}: the package websockets")
+    assert run(PROGRAMS[0], "--help", before=broken).startswith(f"{PROGRAMS[0]}: the package websockets")
 
 
 @pytest.mark.server
@@ -89,7 +84,6 @@ def test_a_package_of_another_version_is_named_in_one_line() -> None:
 @pytest.mark.parametrize("version", [(3, 8, 20), (3, 9, 2), (3, 10, 12)])
 def test_an_old_python_is_told_which_one_is_needed(program: str, version: tuple[int, ...]) -> None:
     line = run(program, "--help", before=OLD_PYTHON.format(version=version))
-    assert line.count("\n") == 1
     assert line.startswith(f"{program}: this needs Python 3.11 or later, and {sys.executable} is 3.")
 
 
@@ -106,9 +100,8 @@ def test_python_3_8_can_read_what_tells_it(program: str) -> None:
 def old_python() -> str:
     for name in ("python3.8", "python3.9", "python3.10", "pypy3.9"):
         # pyenv puts a file of each name on the path, whatever it has.
-        if (path := shutil.which(name)) and not subprocess.run(
-            [path, "-c", ""], capture_output=True
-        ).returncode:
+        path = shutil.which(name)
+        if path and not subprocess.run([path, "-c", ""], capture_output=True).returncode:
             return path
     pytest.skip("no Python 3.8, 3.9 or 3.10 on this machine")
 
@@ -116,9 +109,8 @@ def old_python() -> str:
 @pytest.mark.server
 @pytest.mark.parametrize("program", [SERVER, *PROGRAMS])
 def test_a_real_old_python_is_told(old_python: str, program: str) -> None:
-    line = run(program, "--help", python=old_python)
-    assert line.count("\n") == 1
-    assert line.startswith(f"{program}: this needs Python 3.11 or later")
+    told = run(program, "--help", by=old_python)
+    assert told.startswith(f"{program}: this needs Python 3.11 or later")
 
 
 def test_the_oldest_python_is_that_of_the_package() -> None:

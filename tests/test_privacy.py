@@ -12,6 +12,7 @@ from kani import no_telemetry
 from tests.running.sources import ROOT
 from tests.support.programs import python
 
+BARE = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 REPORTING = frozenset({"onnxruntime", "huggingface_hub", "transformers", "faster_whisper", "torch"})
 """Libraries that report, or import one that does (torch reports nothing by itself)."""
 
@@ -53,10 +54,9 @@ def test_each_importer_of_a_library_that_reports_turns_that_off(path: Path) -> N
 )
 def test_import_turns_telemetry_off_and_keeps_set_variables(package: str) -> None:
     code = f"import os, {package}; print(*(os.environ[name] for name in {sorted(no_telemetry.VARIABLES)}))"
-    bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
 
     def values(**more: str) -> list[str]:
-        return python("-c", code, env=bare | more).stdout.split()
+        return python("-c", code, env=BARE | more).stdout.split()
 
     assert values() == ["1"] * len(no_telemetry.VARIABLES)
     assert "0" in values(DO_NOT_TRACK="0")
@@ -69,8 +69,7 @@ def test_huggingface_hub_reads_the_variables() -> None:
         "assert c.HF_HUB_DISABLE_TELEMETRY and c.HF_HUB_DISABLE_IMPLICIT_TOKEN; "
         "assert c.HF_HUB_DISABLE_UPDATE_CHECK"
     )
-    bare = {name: value for name, value in os.environ.items() if name not in no_telemetry.VARIABLES}
-    python("-c", code, env=bare)
+    python("-c", code, env=BARE)
 
 
 @pytest.mark.server
@@ -95,5 +94,4 @@ def test_trace_shows_connections_to_other_machines(tmp_path: Path) -> None:
     (tmp_path / ".cache" / "Microsoft" / "deviceid").touch()
     left = TracedServer(tmp_path).outgoing()
     assert left.files == (".cache/Microsoft/deviceid",)
-    assert len(left.questions) == 1
-    assert len(left.elsewhere) == 2
+    assert (len(left.questions), len(left.elsewhere)) == (1, 2)

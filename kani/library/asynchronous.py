@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Coroutine, Iterable
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self
 
 import numpy as np
 from prometheus_client import CollectorRegistry
@@ -23,7 +24,7 @@ from kani.composition.speech_service import (
 from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
-from kani.core.errors import EngineUnavailable, InvalidRequest
+from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
@@ -34,11 +35,10 @@ from kani.core.session.recognition import RecognitionSession
 from kani.core.session.session import SpeechSession
 from kani.core.subtitles import segment_cues
 from kani.core.transcriber import TranscriptionOptions
-from kani.core.types import Samples, SpeechChunk, SpeechRequest, Voice
+from kani.core.types import SpeechChunk, SpeechRequest, Voice
 from kani.library.results import Audio, Transcript, Word, turns_of
-from kani.library.sounds import Sound, opened, recording_of
-
-T = TypeVar("T")
+from kani.library.sounds import Pieces, Sound, mono, opened, recording_of
+from kani.library.streams import GivesStreams, beside, closed_at_the_end, items_of
 
 ONE_TURN = TurnRule(waits_for_words=True)
 """Rule by which ``AsyncRecognizer.hear`` ends."""
@@ -46,7 +46,7 @@ ONE_TURN = TurnRule(waits_for_words=True)
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
 
-Text = str | Iterable[str] | AsyncIterable[str]
+Text = str | Iterable[str | None] | AsyncIterable[str | None]
 """A text, or its parts while it is still being written."""
 
 
@@ -58,7 +58,7 @@ def settings_of(**given: Any) -> Settings:
     return load(given, env_file=Path(os.devnull))
 
 
-class OwnService:
+class OwnService(GivesStreams):
     """Starts a service of its own at the beginning of an ``async with``, and stops it at the end."""
 
     _service: SpeechService
@@ -68,6 +68,7 @@ class OwnService:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._close_streams()
         await self._service.stop()
 
 
@@ -103,21 +104,21 @@ class AsyncSpeech(OwnService):
         to 4; emotion: a name such as ``happy``, or a blend (``happy:0.5,calm:0.5``); reference: a recording
         of a voice to be imitated. Raises InvalidRequest, which names the field, EngineFailed and TimedOut.
         """
-        session = await self._session(voice, language, speed, emotion, reference)
-        async with session:
+        request = SpeechRequest(voice=voice, language=language, speed=speed, emotion=emotion)
+        async with await self._session(request, reference) as session:
             session.feed(text)
             session.finish()
             chunks = [chunk async for chunk in session]
             spoken = session.resolved_voice.voice if chunks else ""
-        samples = [chunk.samples for chunk in chunks]
         return Audio(
-            np.concatenate(samples) if samples else np.zeros(0, np.float32),
+            np.concatenate([np.zeros(0, np.float32), *(chunk.samples for chunk in chunks)]),
             chunks[0].sample_rate if chunks else 24_000,
             text,
             tuple(span for chunk in chunks for span in chunk.spans),
             spoken,
         )
 
+    @closed_at_the_end
     async def stream(
         self,
         text: Text,
@@ -130,33 +131,22 @@ class AsyncSpeech(OwnService):
     ) -> AsyncGenerator[SpeechChunk, None]:
         """Yield the speech while it is made, and while the text is still being written.
 
-        The first chunk comes before the text is complete. Spans count characters of the joined parts. The
-        other arguments and the errors are those of ``say``; what an iterable of parts raises ends the speech.
+        The first chunk comes before the text is complete. Spans count characters of the joined parts; a part
+        that is None, as models send some, is none. The other arguments and the errors are those of ``say``;
+        what an iterable of parts raises ends the speech.
         """
-        session = await self._session(voice, language, speed, emotion, reference)
-        async with session, _beside(_feed(session, text)):
+        request = SpeechRequest(voice=voice, language=language, speed=speed, emotion=emotion)
+        async with await self._session(request, reference) as session, beside(_feed(session, text)):
             async for chunk in session:
                 yield chunk
 
-    async def _session(
-        self,
-        voice: str | None,
-        language: str | None,
-        speed: float | None,
-        emotion: str | None,
-        reference: Sound | None,
-    ) -> SpeechSession:
-        request = SpeechRequest(
-            voice=voice,
-            language=language,
-            speed=speed,
-            emotion=emotion,
-            reference=await recording_of(reference) if reference is not None else None,
-        )
+    async def _session(self, request: SpeechRequest, reference: Sound | None) -> SpeechSession:
+        if reference is not None:
+            request = replace(request, reference=await recording_of(reference))
         return self._service.open(request, protocol=LIBRARY, fallback_language="en")
 
 
-class AsyncRecognizer:
+class AsyncRecognizer(GivesStreams):
     """Recognises speech; use it by ``async with``.
 
     recognizer: ``auto`` (Whisper) or another name of ``--recognizer``; settings: as for ``AsyncSpeech``. The
@@ -168,7 +158,6 @@ class AsyncRecognizer:
         built = build_own_recognizer(chosen)
         if built is None:
             raise EngineUnavailable("recognizer: none recognises nothing")
-        self._rate = built.info.sample_rate
         self._admission = Admission(limits_of(chosen), Observer())
         self._recognition = RecognitionService(
             built, Observer(), self._admission, build_turn_model(), build_diarizer()
@@ -179,6 +168,7 @@ class AsyncRecognizer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._close_streams()
         self._recognition.cancel()
         await self._admission.wait_until_empty()
         await self._recognition.stop()
@@ -197,10 +187,9 @@ class AsyncRecognizer:
         if most is not None and not 1 <= most <= MAX_SPEAKERS:
             raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
         options = TranscriptionOptions(language=self._recognition.spoken(language), prompt=prompt)
-        session = self._recognition.open_transcription(
+        async with self._recognition.open_transcription(
             protocol=LIBRARY, options=options, diarize=speakers is not False
-        )
-        async with session:
+        ) as session:
             with await asyncio.to_thread(opened, sound) as file:
                 async with aclosing(session.segments(file, float("inf"))) as segments:
                     found = [segment async for segment in segments]
@@ -215,17 +204,13 @@ class AsyncRecognizer:
             tuple(segment_cues(divided)),
         )
 
+    @closed_at_the_end
     async def listen(
-        self,
-        audio: AsyncIterable[Samples],
-        sample_rate: int,
-        *,
-        language: str | None = None,
-        prompt: str = "",
+        self, audio: Pieces, sample_rate: int, *, language: str | None = None, prompt: str = ""
     ) -> AsyncGenerator[RecognizedWord, None]:
         """Yield the words of ``audio`` while it comes; a word that was yielded is never taken back.
 
-        audio: mono samples in [-1, 1] at ``sample_rate`` hertz, in pieces of any length; prompt: as of
+        audio: pieces of any length at ``sample_rate`` hertz, read in a thread where they block; prompt: as of
         ``transcribe``.
         """
         session = self._open(sample_rate, language, prompt)
@@ -234,13 +219,9 @@ class AsyncRecognizer:
                 if isinstance(event, RecognizedWord):
                     yield event
 
+    @closed_at_the_end
     async def hear(
-        self,
-        audio: AsyncIterable[Samples],
-        sample_rate: int,
-        *,
-        language: str | None = None,
-        prompt: str = "",
+        self, audio: Pieces, sample_rate: int, *, language: str | None = None, prompt: str = ""
     ) -> AsyncGenerator[str, None]:
         """Yield the text of one turn so far, word by word, and at last the whole. Arguments as of ``listen``.
 
@@ -266,68 +247,35 @@ class AsyncRecognizer:
 
     def _open(self, sample_rate: int, language: str | None, prompt: str) -> RecognitionSession:
         return self._recognition.open_recognition(
-            protocol=LIBRARY,
-            sample_rate=sample_rate,
-            language=language,
-            prompt=prompt[-MAX_TEXT:],
+            protocol=LIBRARY, sample_rate=sample_rate, language=language, prompt=prompt[-MAX_TEXT:]
         )
 
 
-async def _events(
-    session: RecognitionSession, audio: AsyncIterable[Samples]
-) -> AsyncGenerator[RecognitionEvent, None]:
+async def _events(session: RecognitionSession, audio: Pieces) -> AsyncGenerator[RecognitionEvent, None]:
     """Yield the events of a session, which hears ``audio``."""
     async with session:
 
         async def feed() -> None:
             try:
-                async for piece in audio:
-                    await session.feed(np.asarray(piece, np.float32))
+                async for piece in items_of(audio):
+                    await session.feed(mono(piece))
             finally:
                 session.finish()
 
-        async with _beside(feed()), aclosing(session.events()) as events:
+        async with beside(feed()) as feeding, aclosing(session.events()) as events:
             async for event in events:
                 yield event
-
-
-@asynccontextmanager
-async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do ``work`` while the body runs, and to its end after it; cancel it where the body fails."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-        await task
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+            if not feeding.done():
+                raise SpeechCancelled
 
 
 async def _feed(session: SpeechSession, text: Text) -> None:
     """Feed a text to its session; the session ends however this does."""
     try:
-        async for part in _parts(text):
-            session.feed(part)
+        async for part in items_of([text] if isinstance(text, str) else text):
+            if part is not None:
+                session.feed(part)
         session.finish()
     except BaseException:
         session.cancel()
         raise
-
-
-async def _parts(text: Text) -> AsyncIterator[str]:
-    if isinstance(text, str):
-        yield text
-    elif isinstance(text, AsyncIterable):
-        async for part in text:
-            yield part
-    else:
-        async for part in in_thread(text):
-            yield part
-
-
-async def in_thread(items: Iterable[T]) -> AsyncIterator[T]:
-    """Yield the items of a blocking iterable, each awaited in a thread: a language model may write them."""
-    iterator, end = iter(items), object()
-    while (item := await asyncio.to_thread(lambda: next(iterator, end))) is not end:
-        yield cast("T", item)

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncGenerator, Coroutine, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import AbstractAsyncContextManager
+from functools import wraps
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar
 
-from kani.core.recognizer import RecognizedWord
-from kani.core.types import Samples, SpeechChunk, Voice
-from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech, in_thread
+from kani.core.types import Voice
+from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.conversation import AsyncConversation
-from kani.library.results import Audio, ConversationEvent, Transcript
-from kani.library.sounds import Sound
 
 T = TypeVar("T")
+P = ParamSpec("P")
+Method = Callable[Concatenate[Any, P], T]
 Inner = TypeVar("Inner", bound=AbstractAsyncContextManager[Any])
 
 
@@ -27,9 +27,13 @@ class _BackgroundLoop:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="kani", daemon=True)
         self._thread.start()
+        self.runs = self._thread.is_alive  # not so in a forked process, which has no thread but its own
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run ``work`` to its end and return its result; Ctrl+C cancels it."""
+        if not self.runs():
+            work.close()
+            raise RuntimeError("the `with` of this stream has ended, or was entered in another process")
         future = asyncio.run_coroutine_threadsafe(work, self._loop)
         try:
             return future.result()
@@ -41,13 +45,12 @@ class _BackgroundLoop:
         """Yield what ``generator`` yields; a loop that is left closes it."""
         try:
             while True:
-                try:
-                    item = self.run(_next(generator))
-                except StopAsyncIteration:
-                    return
-                yield item
+                yield self.run(_next(generator))
+        except StopAsyncIteration:
+            return
         finally:
-            self.run(_close(generator))
+            if self.runs():
+                self.run(_close(generator))
 
     def close(self) -> None:
         """End the loop and its thread."""
@@ -75,9 +78,11 @@ class _Blocking(Generic[Inner]):
 
     @property
     def _loop(self) -> _BackgroundLoop:
-        if self._entered is None:
+        if self._entered is None or not self._entered.runs():
             name = type(self).__name__
-            raise RuntimeError(f"{name} is not open: use it inside `with {name}(…) as {name.lower()}:`")
+            raise RuntimeError(
+                f"{name} is not open in this process: use it inside `with {name}(…) as {name.lower()}:`"
+            )
         return self._entered
 
     def __enter__(self) -> Self:
@@ -92,11 +97,27 @@ class _Blocking(Generic[Inner]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        loop, self._entered = self._loop, None
         try:
-            self._loop.run(self._inner.__aexit__(kind, error, trace))
+            loop.run(self._inner.__aexit__(kind, error, trace))
         finally:
-            self._loop.close()
-            self._entered = None
+            loop.close()
+
+
+def _run(method: Method[P, Coroutine[Any, Any, T]]) -> Method[P, T]:
+    @wraps(method)
+    def blocking(self: _Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return self._loop.run(method(self._inner, *args, **kwargs))
+
+    return blocking
+
+
+def _iterated(method: Method[P, AsyncGenerator[T, None]]) -> Method[P, Generator[T, None, None]]:
+    @wraps(method)
+    def blocking(self: _Blocking[Any], /, *args: P.args, **kwargs: P.kwargs) -> Generator[T, None, None]:
+        return self._loop.iterate(method(self._inner, *args, **kwargs))
+
+    return blocking
 
 
 class Speech(_Blocking[AsyncSpeech]):
@@ -110,42 +131,8 @@ class Speech(_Blocking[AsyncSpeech]):
         """The voices, stored ones included."""
         return self._inner.voices
 
-    def say(
-        self,
-        text: str,
-        *,
-        voice: str | None = None,
-        language: str | None = None,
-        speed: float | None = None,
-        emotion: str | None = None,
-        reference: Sound | None = None,
-    ) -> Audio:
-        """Speak a text; see ``AsyncSpeech.say``."""
-        return self._loop.run(
-            self._inner.say(
-                text, voice=voice, language=language, speed=speed, emotion=emotion, reference=reference
-            )
-        )
-
-    def stream(
-        self,
-        text: str | Iterable[str],
-        *,
-        voice: str | None = None,
-        language: str | None = None,
-        speed: float | None = None,
-        emotion: str | None = None,
-        reference: Sound | None = None,
-    ) -> Generator[SpeechChunk, None, None]:
-        """Yield the speech while it is made, and while the text is still being written.
-
-        An iterable of parts is read in a thread of its own. See ``AsyncSpeech.stream``.
-        """
-        return self._loop.iterate(
-            self._inner.stream(
-                text, voice=voice, language=language, speed=speed, emotion=emotion, reference=reference
-            )
-        )
+    say = _run(AsyncSpeech.say)
+    stream = _iterated(AsyncSpeech.stream)
 
 
 class Recognizer(_Blocking[AsyncRecognizer]):
@@ -154,23 +141,8 @@ class Recognizer(_Blocking[AsyncRecognizer]):
     def __init__(self, recognizer: str = "auto", **settings: Any) -> None:
         super().__init__(AsyncRecognizer(recognizer, **settings))
 
-    def transcribe(
-        self, sound: Sound, *, language: str | None = None, prompt: str = "", speakers: bool | int = False
-    ) -> Transcript:
-        """Transcribe a recording; see ``AsyncRecognizer.transcribe``."""
-        return self._loop.run(
-            self._inner.transcribe(sound, language=language, prompt=prompt, speakers=speakers)
-        )
-
-    def listen(
-        self, audio: Iterable[Samples], sample_rate: int, *, language: str | None = None, prompt: str = ""
-    ) -> Generator[RecognizedWord, None, None]:
-        """Yield the words of ``audio`` while it comes; see ``AsyncRecognizer.listen``.
-
-        ``audio`` is read in a thread of its own.
-        """
-        heard = self._inner.listen(in_thread(audio), sample_rate, language=language, prompt=prompt)
-        return self._loop.iterate(heard)
+    transcribe = _run(AsyncRecognizer.transcribe)
+    listen = _iterated(AsyncRecognizer.listen)
 
 
 class Conversation(_Blocking[AsyncConversation]):
@@ -179,9 +151,4 @@ class Conversation(_Blocking[AsyncConversation]):
     def __init__(self, llm_url: str, engine: str = "auto", recognizer: str = "auto", **settings: Any) -> None:
         super().__init__(AsyncConversation(llm_url, engine, recognizer, **settings))
 
-    def talk(self, audio: Iterable[Samples], sample_rate: int) -> Generator[ConversationEvent, None, None]:
-        """Yield what was understood and what is answered; see ``AsyncConversation.talk``.
-
-        ``audio`` is read in a thread of its own: a microphone may block there.
-        """
-        return self._loop.iterate(self._inner.talk(in_thread(audio), sample_rate))
+    talk = _iterated(AsyncConversation.talk)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from prometheus_client import CollectorRegistry
 
 from kani.composition.speech_service import build_service
 from kani.core.conversation.history import History
+from kani.core.errors import SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
-from kani.core.types import Samples, SpeechRequest
+from kani.core.types import SpeechRequest
 from kani.library.asynchronous import LIBRARY, OwnService, settings_of
 from kani.library.results import ConversationEvent
+from kani.library.sounds import Pieces
+from kani.library.streams import closed_at_the_end
 from kani.library.talk import Talk
 
 
@@ -46,17 +49,17 @@ class AsyncConversation(OwnService):
         self._prompt = prompt[-MAX_TEXT:]
         self.history = History()
 
-    async def talk(
-        self, audio: AsyncIterable[Samples], sample_rate: int
-    ) -> AsyncGenerator[ConversationEvent, None]:
+    @closed_at_the_end
+    async def talk(self, audio: Pieces, sample_rate: int) -> AsyncGenerator[ConversationEvent, None]:
         """Yield what was understood and what is answered, until ``audio`` ends and its last turn is answered.
 
-        audio: the user's speech as it comes, in real time: mono samples in [-1, 1] at ``sample_rate`` hertz.
-        Play each ``Answered`` when it comes; a word of the user, or a voice that goes on, interrupts it, but
-        not a listener's "mhm". The answer's own echo is told from the user's voice as long as it is quieter;
-        with headphones or echo cancellation there is none. Raises EngineFailed.
+        audio: the user's speech as it comes, in real time, at ``sample_rate`` hertz. Play each ``Answered``
+        when it comes; a word of the user, or a voice that goes on, interrupts it, but not a listener's "mhm".
+        The answer's own echo is told from the user's voice as long as it is quieter; with headphones or echo
+        cancellation there is none. Raises EngineFailed.
         """
-        assert self._service.chat_model is not None
+        model = self._service.chat_model
+        assert model is not None
         session = self._service.recognition.open_recognition(
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )
@@ -64,13 +67,7 @@ class AsyncConversation(OwnService):
         session.hear_turns_again()
         async with session:
             talk = Talk(
-                self._service,
-                self._service.chat_model,
-                session,
-                self.history,
-                self._request,
-                self._instructions,
-                sample_rate,
+                self._service, model, session, self.history, self._request, self._instructions, sample_rate
             )
             feeding = asyncio.create_task(talk.feed(audio))
             listening = asyncio.create_task(talk.listen())
@@ -80,11 +77,12 @@ class AsyncConversation(OwnService):
                     try:
                         await asyncio.wait({getting, listening}, return_when=asyncio.FIRST_COMPLETED)
                     finally:
-                        if not getting.done():
-                            getting.cancel()
+                        getting.cancel()
                     if getting.done():
                         yield getting.result()
                 await listening  # first: after its failure the audio may go on for ever
+                if not feeding.done():
+                    raise SpeechCancelled
                 await feeding
             finally:
                 feeding.cancel()

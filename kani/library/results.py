@@ -26,9 +26,7 @@ _CODECS: dict[str, tuple[Codec, int | None]] = {
 }
 """Codec, and bits per second, by the ending of a file's name."""
 
-
 _PARTS = re.compile(r"\s+|\S+")
-
 
 TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
 
@@ -147,14 +145,8 @@ class Transcript:
         Raises ValueError for another ending.
         """
         path = Path(path)
-        match ending_of(path, TRANSCRIPT_ENDINGS):
-            case ".srt":
-                content = srt(self.cues)
-            case ".vtt":
-                content = vtt(self.cues)
-            case _:
-                content = f"{self}\n"
-        path.write_text(content, "utf-8")
+        subtitles = {".srt": srt, ".vtt": vtt}.get(ending_of(path, TRANSCRIPT_ENDINGS))
+        path.write_text(f"{self}\n" if subtitles is None else subtitles(self.cues), "utf-8")
 
 
 def turns_of(segments: Iterable[TranscribedSegment]) -> tuple[Turn, ...]:
@@ -203,7 +195,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """The answer failed, or no word was understood; the conversation goes on."""
+    """The answer failed, or is empty, or no word was understood; the conversation goes on."""
 
     reason: str
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from typing import Any
-
-import numpy as np
 
 from kani.core.chat_model import ChatModel, ChatRequest
 from kani.core.conversation.answer import Answer, AnswerOutput
@@ -35,6 +33,8 @@ from kani.core.turns.interruption import LIKELY, SAID_S
 from kani.core.types import Samples, SpeechChunk, SpeechRequest
 from kani.library.asynchronous import LIBRARY
 from kani.library.results import Answered, ConversationEvent, Heard, Interrupted, NoAnswer
+from kani.library.sounds import Pieces, mono
+from kani.library.streams import items_of
 
 RATE = 24_000
 """Hertz of the answers."""
@@ -47,7 +47,6 @@ MAX_BACKLOG_S = 1.0
 
 MAX_WAITING = 64
 """Pieces of answers that wait for their reader, each of 0.25 s at most."""
-
 
 _numbers = count()  # of the items of all histories
 
@@ -107,11 +106,11 @@ class Talk(AnswerOutput):
         if self._answering is not None:
             await self._answering
 
-    async def feed(self, audio: AsyncIterable[Samples]) -> None:
+    async def feed(self, audio: Pieces) -> None:
         """Have ``audio`` recognised to its end."""
         try:
-            async for piece in audio:
-                samples = np.asarray(piece, np.float32)
+            async for piece in items_of(audio):
+                samples = mono(piece)
                 self._turns.add_audio(samples)
                 await self._session.feed(samples)
         finally:
@@ -201,10 +200,9 @@ class Talk(AnswerOutput):
         return _Asked(ChatRequest(messages), language)
 
     async def _make_early(self, asked: _Asked) -> Made | None:
-        try:
+        with suppress(SpeechError):
             return self._make(asked)
-        except SpeechError:
-            return None
+        return None
 
     def _make(self, asked: _Asked) -> Made:
         session = self._service.open(
@@ -232,8 +230,8 @@ class Talk(AnswerOutput):
         async with made.session:
             self._answer = made.answer
             ending = await made.answer.run(self)
-        if ending.error is not None:
-            await self.events.put(NoAnswer(str(ending.error)))
+        if ending.error is not None or not (made.answer.text.strip() or ending.outcome == "cancelled"):
+            await self.events.put(NoAnswer(str(ending.error or "the language model wrote nothing to say")))
 
     async def _interrupt(self) -> None:
         """Stop the answer, if there is one that is still made or played."""

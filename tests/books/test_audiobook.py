@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -36,12 +35,6 @@ BOOK = Book(
     tuple(Chapter(f"Chapter {n}", (f"Chapter {n}.", f"The dog sleeps {n} hours.")) for n in (1, 2, 3)),
 )
 MANNER = Manner("espeak", "1", language="en")
-
-
-@pytest.fixture(scope="module")
-def speech() -> Iterator[kani.Speech]:
-    with kani.Speech("espeak") as opened:
-        yield opened
 
 
 class Speaker:

@@ -265,7 +265,7 @@ class ChatEndpoint:
                 "POST", f"{self._settings.url}/chat/completions", content=body
             ) as response:
                 kind = response.headers.get("content-type", "")
-                if response.status_code == 200 and "json" not in kind:
+                if response.status_code == 200 and "json" not in kind and "html" not in kind:
                     yield response
                     return
                 words = self._quoted(wire.read_error(await bounded_http.body(response, MAX_BODY_BYTES)))

@@ -151,6 +151,7 @@ async def test_calls_that_share_an_index_stay_apart() -> None:
         (Answer(status=400, error={"message": "x" * 295 + KEY}), "refused", "xx(key)"),
         (Answer(status=429, error={}), "rate_limited", "no more requests"),
         (Answer(status=500, error="?"), "failed", "HTTP 500"),
+        (Answer(error="<html>"), "failed", "sent no stream"),  # a page, at an address without /v1
         *((Answer(status=500, error=f'{{"error": {"[" * n + "]" * n}}}'), "failed", "") for n in DEEP),
         (Answer(before=['data: {"error": {"message": "no memory"}}\n\n']), "failed", "no memory"),
         (say("one two three", dies_after=2), "broken", "broke off"),

@@ -44,15 +44,13 @@ def endpoint(model: SpeakingModel) -> Iterator[ChatEndpoint]:
 def test_question_is_answered_interrupted_and_refused(
     visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
-    server = start_server("--engine", "espeak", "--llm", endpoint.url)
-    visitor = visit(server)
+    visitor = visit(start_server("--engine", "espeak", "--llm", endpoint.url))
     page = visitor.page
     page.click("#tab-talk")
     page.click("#talk")
     asked = re.compile("capital", re.IGNORECASE)
-    expect(
-        page.locator(".you").filter(has_text=asked).first
-    ).to_be_attached()  # a busy machine garbles the first
+    # A busy machine garbles the first.
+    expect(page.locator(".you").filter(has_text=asked).first).to_be_attached()
     page.wait_for_selector(".answer .now")
     # A busy machine's garbled question has an answer of its own, which the next question ends.
     page.wait_for_function(
@@ -100,8 +98,7 @@ PLAIN = "Sure! See the page and call print('x') now.\n\n• One.\n• Two."
 def test_written_question_is_answered_without_marks_and_kept(
     visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
-    server = start_server("--engine", "espeak", "--llm", endpoint.url)
-    visitor = visit(server)
+    visitor = visit(start_server("--engine", "espeak", "--llm", endpoint.url))
     page = visitor.page
     model.answer = MARKED
     # As over plain http, where no browser gives a page the microphone.
@@ -152,8 +149,7 @@ MICROPHONE = """() => {
 def test_who_writes_needs_no_microphone_and_may_open_it_later(
     visit: Visit, start_server: StartServer, endpoint: ChatEndpoint, model: SpeakingModel
 ) -> None:
-    server = start_server("--engine", "espeak", "--llm", endpoint.url)
-    page = visit(server).page
+    page = visit(start_server("--engine", "espeak", "--llm", endpoint.url)).page
     model.answer = "Yes."
 
     def write(answers: int) -> None:

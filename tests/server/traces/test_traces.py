@@ -14,6 +14,7 @@ from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 import numpy as np
@@ -124,9 +125,10 @@ def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[TraceCollector]:
 
 @asynccontextmanager
 async def traced_server(folder: Path, **environment: str) -> AsyncIterator[InProcessServer]:
-    async with asyncio.timeout(WITHIN_S):
-        async with serving(folder, LoudnessRecognizer(), KANI_WYOMING="true", **environment) as server:
-            yield server
+    with patch.dict(os.environ, environment):
+        async with asyncio.timeout(WITHIN_S):
+            async with serving(folder, LoudnessRecognizer(), KANI_WYOMING="true", **environment) as server:
+                yield server
 
 
 async def post(server: InProcessServer, path: str, **body: Any) -> httpx.Response:
@@ -276,16 +278,11 @@ async def test_cancelled_or_refused_request_is_no_failure(collector: TraceCollec
 
 
 async def test_variables_of_the_sdk_are_read(
-    collector: TraceCollector,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    collector: TraceCollector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("OTEL_SERVICE_NAME", "voices")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", f"x-api-key={KEY}")
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip")
-    monkeypatch.setenv("OTEL_TRACES_SAMPLER", "parentbased_always_off")
-    async with traced_server(tmp_path) as server:
+    exporter = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-api-key={KEY}", "OTEL_EXPORTER_OTLP_COMPRESSION": "gzip"}
+    other = {"OTEL_SERVICE_NAME": "voices", "OTEL_TRACES_SAMPLER": "parentbased_always_off"}
+    async with traced_server(tmp_path, **exporter, **other) as server:
         await spoken_by(speakers.wyoming)(server)
         await kani(server)
     assert collector.resource["service.name"] == "voices"
@@ -302,18 +299,13 @@ def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 
 async def test_silent_collector_delays_no_request_and_no_stop(
-    collector: TraceCollector,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    collector: TraceCollector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It accepts connections and never answers: each attempt would last ten minutes."""
     collector.answers.clear()
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "600")
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-    monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "8")
-    monkeypatch.setenv("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "4")
-    async with traced_server(tmp_path) as server:
+    sizes = {"OTEL_BSP_MAX_QUEUE_SIZE": "8", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "4"}
+    often = {"OTEL_BSP_SCHEDULE_DELAY": "1", "OTEL_EXPORTER_OTLP_TIMEOUT": "600"}
+    async with traced_server(tmp_path, **sizes, **often) as server:
         for _ in range(8):
             assert (await kani(server))["status"] == "success"
         assert await asyncio.to_thread(collector.asked.wait, WITHIN_S)
@@ -322,14 +314,11 @@ async def test_silent_collector_delays_no_request_and_no_stop(
 
 
 async def test_absent_collector_is_one_line(
-    collector: TraceCollector,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    collector: TraceCollector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", f"http://user:{KEY}@127.0.0.1:{collector.port}/nothing")
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "1")
-    async with traced_server(tmp_path) as server:
+    address = f"http://user:{KEY}@127.0.0.1:{collector.port}/nothing"
+    absent = {"OTEL_EXPORTER_OTLP_ENDPOINT": address, "OTEL_BSP_SCHEDULE_DELAY": "1"}
+    async with traced_server(tmp_path, **absent) as server:
         for _ in range(4):
             await kani(server)
     failed = f"traces: 127.0.0.1:{collector.port} does not take spans; they are dropped until it does"
@@ -356,12 +345,10 @@ async def test_server_without_traces_says_why_once(
     missing: str | None,
     warning: str | None,
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
     monkeypatch.delitem(sys.modules, "kani.server.traces.otlp", raising=False)
     if missing is not None:
         monkeypatch.setitem(sys.modules, missing, None)
-    async with traced_server(tmp_path) as server:
+    async with traced_server(tmp_path, **variables) as server:
         assert (await kani(server))["status"] == "success"
     assert not collector.spans and current() is UNRECORDED
     found = lines(caplog)

@@ -89,7 +89,7 @@ class ChatEndpoint:
     async def _answer(
         self, answer: Answer, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        if answer.status != 200:
+        if answer.error is not None:
             _write(writer, answer.status, answer.error)
             return
         writer.write(
@@ -142,8 +142,10 @@ def _chunk(delta: dict[str, Any], reason: str | None = None) -> str:
 
 
 def _write(writer: asyncio.StreamWriter, status: int, body: Any) -> None:
-    data = (body if isinstance(body, str) else json.dumps(body)).encode()
-    head = f"HTTP/1.1 {status} x\r\ncontent-type: application/json\r\ncontent-length: {len(data)}\r\n\r\n"
+    kind, text = ("text/html", body) if isinstance(body, str) else ("application/json", json.dumps(body))
+    head = (
+        f"HTTP/1.1 {status} x\r\ncontent-type: {kind}\r\ncontent-length: {len(data := text.encode())}\r\n\r\n"
+    )
     writer.write(head.encode() + data)
 
 
