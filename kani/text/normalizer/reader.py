@@ -288,8 +288,9 @@ def _verbalize(
     sign = sign or marks.emoticon(cursor, table) or math.path_step(cursor, table)
     if (sign := sign or math.number_sign(cursor, table)) is not None:
         return sign
-    rule_of_signs = core == "==" and not (cursor.token(1).core and cursor.previous().core)
-    if len(core) > 1 and core in table.signs and not rule_of_signs:
+    # ">= 5" becomes one word where the figure is there.
+    rule_of_signs = core in ("==", ">=", "<=") and not (cursor.token(1).core and cursor.previous().core)
+    if len(core) > 1 and core in table.signs and not (core == "==" and rule_of_signs):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.

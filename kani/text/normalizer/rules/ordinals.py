@@ -129,14 +129,10 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         inside = before in _IN and number > _WARMEST
         if _PLACED.match(cursor.previous(1 + inside).core.lower()):
             return False
-    noun = cursor.token(1).core.islower() and len(cursor.token(1).core) > len("ou")
+    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    noun = following.islower() and len(following) > len("ou")
     set_to = before in _IN and not _PLACED.match(cursor.previous(2).core.lower())
-    if (
-        mark in ("°", "º")
-        and number > _LAST_LOOSE
-        and (before in _BEFORE_DEGREES or set_to)
-        and not (noun or cursor.token(1).prefix)
-    ):
+    if mark in ("°", "º") and number > _LAST_LOOSE and (before in _BEFORE_DEGREES or set_to) and not noun:
         # "lavar a 30º.", "l'aria è a 21°", "deixei em 21º"
         return mark in table.units
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
