@@ -37,11 +37,10 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if not before.suffix and before.core.lower() in agreement.measures_after:
         # "a 5 mm Allen key", too
         return True
-    if not word.islower():
-        return False
     if name in _OF_INGREDIENTS:
         return word.removesuffix("s") in _HELD
     if name.endswith(_OF_SIZES) and (not before.core or before.suffix in (",", ";", ":")):
         # "Bike, 54 cm frame"
         return True
-    return word.endswith("s") and len(word) >= _SHORTEST_PLURAL and not word.endswith(_NO_PLURALS)
+    plural = word.islower() and word.endswith("s") and not word.endswith(_NO_PLURALS)
+    return plural and len(word) >= _SHORTEST_PLURAL
