@@ -97,8 +97,8 @@ def normalize(
             break
         continues_number = False
         if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:/")):
-            apart = table is not None and builder.last not in ENDING_MARKS
-            apart = apart and _ends_line(text.text, done, token.start, preceding, table)
+            apart = table is not None and _ends_line(text.text, done, token.start, preceding, table)
+            apart = apart and builder.last not in ENDING_MARKS
             builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)

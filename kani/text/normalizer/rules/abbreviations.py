@@ -321,7 +321,7 @@ def _may_end(cursor: TokenCursor, candidate: str, count: int, table: LanguageTab
     if not first:
         # "Pour 4 pers. : 250 g"
         return following.text[following.start : following.start + 1] not in _INSIDE
-    return first.isupper() and common and not letters
+    return first.isupper() and common and not (letters or is_shouted(cursor, count))
 
 
 def _is_number(token: Token, candidate: str) -> bool:

@@ -130,7 +130,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
     plate = _PLATE.fullmatch(token.core) and is_code(cursor, table)
     if not route and not (plate and any(map(str.isdigit, cursor.token(1).core))):
         return None
-    pieces = []
+    pieces: list[Piece] = []
     for at, one in enumerate(token.core, token.core_start):
         if one.isalpha():
             name = letter_name(one, table)
