@@ -30,11 +30,16 @@ from kani.text.writing import (
     is_day_before_noun,
 )
 
-ABBREVIATIONS = frozenset(Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").split())
+_SHORT_FORMS = Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").partition("@")
+
+ABBREVIATIONS = frozenset(_SHORT_FORMS[0].split())
 """Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi.
 
 Those with a capital here have it in texts, too: "5 Mio. Euro", but "l'amico mio. Poi".
 """
+
+_OF_LANGUAGE = {line[:2]: frozenset(line[2:].split()) for line in _SHORT_FORMS[2].split("@")}
+"""More of them by language, which are words of others: "uscita dir. Roma", but German "Ich danke dir."."""
 
 CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
 """Words with a phrase break before them, in the same languages."""
@@ -77,8 +82,8 @@ class PhraseBreak:
     kind: BreakKind
 
 
-def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak]:
-    """The phrase breaks of ``text`` after ``start``, in order.
+def phrase_breaks(text: str, start: int, complete: bool, language: str = "") -> Iterator[PhraseBreak]:
+    """The phrase breaks of ``text`` after ``start``, in order; language: a primary subtag, where it is known.
 
     Unless ``complete``, the first break that more text could still change ends the search. The end of the
     text itself is not a break. Takes time linear in the searched text.
@@ -91,7 +96,7 @@ def phrase_breaks(text: str, start: int, complete: bool) -> Iterator[PhraseBreak
         if end >= len(text):
             return
         if spaced:
-            kind = _kind_at_space(text, start, at, end, complete)
+            kind = _kind_at_space(text, start, at, end, complete, language)
             if kind is None:
                 return
             if at > start:
@@ -126,7 +131,9 @@ def _token_before(text: str, start: int, at: int) -> str:
     return match.group() if match else ""
 
 
-def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> BreakKind | None:
+def _kind_at_space(
+    text: str, start: int, at: int, end: int, complete: bool, language: str
+) -> BreakKind | None:
     """The kind of the break at the white space ``[at, end)``; None if that depends on more text."""
     newlines = text.count("\n", at, end)
     following = text[end]
@@ -138,7 +145,8 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
         return BreakKind.UNSAFE
     stem = _token_before(text, start, at)
     last = stem[-1:]
-    if newlines and not following.islower() and not (last == "." and is_abbreviated(stem, following)):
+    short = last == "." and is_abbreviated(stem, following, language)
+    if newlines and not following.islower() and not short:
         return BreakKind.SENTENCE
     if last and last in UNSPACED_SENTENCE_MARKS:
         return BreakKind.SENTENCE
@@ -151,7 +159,7 @@ def _kind_at_space(text: str, start: int, at: int, end: int, complete: bool) -> 
     if last == "." and word and is_day_before_noun(text[max(start, at - _LONGEST_DAY) : at], known):
         return BreakKind.UNSAFE if known else None
     if last and last in SENTENCE_MARKS:
-        return _kind_after_sentence_mark(stem, following)
+        return _kind_after_sentence_mark(stem, following, short)
     if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
         return BreakKind.UNSAFE if stem[-2:-1].isdigit() and following.isdigit() else BreakKind.CLAUSE
     if following in DASHES:
@@ -183,21 +191,21 @@ def _goes_on(stem: str, following: str) -> bool:
     return short and (bracketed or section or following == "Nr" or following[:1] in ("=", "+", "&"))
 
 
-def _kind_after_sentence_mark(stem: str, following: str) -> BreakKind:
+def _kind_after_sentence_mark(stem: str, following: str, short: bool) -> BreakKind:
     body = stem.rstrip(SENTENCE_MARKS)
     if stem.endswith("!") and following in "=×÷·+<>≤≥":
         # "5! = 120"
         return BreakKind.UNSAFE
     if stem[len(body) :] != ".":
         return BreakKind.CLAUSE if following.islower() else BreakKind.SENTENCE
-    if is_abbreviated(stem, following):
+    if short:
         return BreakKind.UNSAFE
     if following.islower():
         return BreakKind.CLAUSE if len(body) > 2 and body.isalpha() else BreakKind.UNSAFE
     return BreakKind.SENTENCE
 
 
-def is_abbreviated(stem: str, following: str) -> bool:
+def is_abbreviated(stem: str, following: str, language: str = "") -> bool:
     """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
 
     It does in known abbreviations, German streets and numbers ("Hauptstr.", "Kundennr."), initials ("J.",
@@ -209,6 +217,7 @@ def is_abbreviated(stem: str, following: str) -> bool:
     word = written.casefold()
     if (
         not ABBREVIATIONS.isdisjoint((word, written))
+        or word in _OF_LANGUAGE.get(language, ())
         or word.endswith(("str", "nr"))
         or (len(word) == 1 and word.isalpha())
     ):

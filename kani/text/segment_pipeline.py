@@ -47,7 +47,8 @@ class SegmentPipeline:
         """
         self._masker = MarkupMasker()
         self._splitter = ScriptSplitter(language, spoken_languages)
-        self._segmenter = Segmenter(policy, unspaced=primary(language) in HAN_AND_KANA_LANGUAGES)
+        own = primary(language)
+        self._segmenter = Segmenter(policy, unspaced=own in HAN_AND_KANA_LANGUAGES, language=own)
         self._passage_language: str | None = None
         self._style = PLAIN_STYLE
         self._emphasizes = emphasizes

@@ -135,9 +135,13 @@ _Candidate = tuple[int, BreakKind, int]
 class Segmenter:
     """Text in pieces goes in, segments come out; together they are the text again."""
 
-    def __init__(self, policy: SegmentPolicy, *, unspaced: bool = False) -> None:
-        """unspaced: whether the text is of Han characters and kana, so that a segment may grow by each."""
+    def __init__(self, policy: SegmentPolicy, *, unspaced: bool = False, language: str = "") -> None:
+        """unspaced: whether the text is of Han characters and kana, so that a segment may grow by each.
+
+        language: its primary subtag.
+        """
         self._policy = policy
+        self._language = language
         self._unspaced = unspaced
         self._text = ""
         self._offset = 0
@@ -202,7 +206,7 @@ class Segmenter:
         policy, text = self._policy, self._text
         weighed = at = words = 0
         kind = BreakKind.UNSAFE
-        for found in phrase_breaks(text, 0, complete):
+        for found in phrase_breaks(text, 0, complete, self._language):
             more = weighed + weight(text[at : found.at])
             if more > policy.max_weight:
                 return self._overflow(at, kind, weighed)
@@ -282,7 +286,7 @@ class Segmenter:
         weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
-        for found in phrase_breaks(text, 0, complete):
+        for found in phrase_breaks(text, 0, complete, self._language):
             weighed += weight(text[at : found.at])
             words += self._words(text[at : found.at])
             at = found.at

@@ -48,6 +48,9 @@ CLAUSE_MARKS = ",;:،؛"
 UNSPACED_CLAUSE_MARKS = "、，；：､"
 """Marks that end a clause, spaces or not."""
 
+ENDING_MARKS = SENTENCE_MARKS + UNSPACED_SENTENCE_MARKS + CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS
+"""Marks after which no further one is wanted at a line's end."""
+
 QUESTION_MARKS = "?？؟፧"
 
 DASHES = "—–-"

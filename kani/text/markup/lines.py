@@ -265,7 +265,11 @@ class LineReader:
         self._kind = _Kind.ROW
         if source.is_line_end(end):
             return inline.mask(at, at + 1)
-        if plain.last_spoken == "" or plain.ends_with_mark:
+        if plain.last_spoken == ".":
+            # "Mín. |": of a sentence or a short form
+            plain.substitute(PARAGRAPH_END, "|")
+            plain.last_spoken = ""
+        elif plain.last_spoken == "" or plain.ends_with_mark:
             plain.substitute(" ", "|")
         else:
             # A comma with a digit on either side would be part of a number.
@@ -286,7 +290,7 @@ class LineReader:
             following = source.text[found.end() : found.end() + 1]
             # An item continues in the next line if that begins with a small letter.
             shown = "\n" if following == "\n" or following.islower() else PARAGRAPH_END
-        if plain.last_spoken == "" or plain.ends_with_mark:
+        if plain.last_spoken == "" or (plain.ends_with_mark and plain.last_spoken != "."):
             shown = "\n"
         plain.substitute(shown, "\n")
         self._begin_line(starts=True)

@@ -30,7 +30,10 @@ _CHEMICAL = re.compile(
     rf"|(?P<formula>{_ATOMS}{{1,10}}[²³⁴]?[⁺⁻]?)\((?P<state>aq|[gls])\)(?!\w)"
     r"|(?<=[\w₀-₉⁺⁻)]) ?(?P<arrow>→|⟶|-{1,2}>|⇌|<=>) ?(?=\d{0,2}[A-Z(])"
 )
-_EVIDENCE = re.compile(r"[A-Z][a-z]?[₀-₉]|[A-Za-z₀-₉][²³⁴]?[⁺⁻]|[A-Za-z]\(aq\)|\([gls]\) (?:\+|→|⇌)")
+_EVIDENCE = re.compile(
+    r"[A-Z][a-z]?[₀-₉]|[A-Za-z₀-₉][²³⁴]?[⁺⁻]|[A-Za-z]\(aq\)|\([gls]\) (?:\+|→|⇌)"
+    r"|[HCNO]\d{1,2}[A-Z][A-Za-z\d]{0,9}(?: \+ [\dA-Z][A-Za-z\d]{0,9})? (?:→|⇌)"
+)
 """A sign that a line is of chemistry."""
 
 

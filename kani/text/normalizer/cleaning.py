@@ -90,7 +90,7 @@ def clean(written: str, language: str = "") -> CleanText:
             end += 1
         spoken = _spoken_form(written[at:end]).translate(bases)
         if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
-            spoken = ". "
+            spoken = "." + PARAGRAPH_END
         if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
             spoken += "、" if base in ("zh", "ja") else ", "
         last = spoken.strip(_PASSED_OVER)[-1:] or last

@@ -19,6 +19,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token
 
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
+_CODE = re.compile(r"[A-Z]{2}-\d")
 _PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 
 
@@ -140,6 +141,9 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
     """Verbalize a run of letters inside a token."""
     compound = part != core
     if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
+        return acronyms.spelled_pieces(part, start, table)
+    if _CODE.match(core) and core.startswith(f"{part}-") and table.letters:
+        # "ES-88213", an order's number
         return acronyms.spelled_pieces(part, start, table)
     if len(part) > 1 and part.isupper() and part.isalpha():
         return acronyms.capitals_pieces(part, start, table)

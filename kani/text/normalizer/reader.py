@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from kani.text.lexicon import LexiconEntry
-from kani.text.markup import CODE_BLOCK
+from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
@@ -43,7 +43,7 @@ from kani.text.normalizer.tokens import MoreTextNeeded, Token, TokenCursor, spli
 from kani.text.normalizer.unspaced.reader import UnspacedReader
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 from kani.text.pronunciations.homographs import homograph
-from kani.text.writing import LETTER
+from kani.text.writing import ENDING_MARKS, LETTER
 
 _PLAIN = re.compile(rf"{LETTER}+(?:['’-][^\W\d_]+)*")
 _RUN = re.compile(r"([!?¡¿,;؟،؛])[!?¡¿,;؟،؛]*|\.{2,}|-{2,}|[*_`~|^\\]+|.", re.DOTALL)
@@ -98,6 +98,7 @@ def normalize(
         continues_number = False
         if done and (token.start > done or (token.core[:1].isalnum() and text.text[done - 1] in "°º.:/")):
             apart = table is not None and _ends_line(text.text, done, token.start, preceding, table)
+            apart = apart and builder.last not in ENDING_MARKS
             builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)
@@ -127,14 +128,18 @@ def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageT
 
     A line of prose that was wrapped is longer, or goes on with a small letter.
     """
-    begins = text[end - 1].isalnum() and (text[start].isupper() or text[start].isdecimal())
-    if "\n" not in text[end:start] or not begins:
+    between = text[end:start]
+    if PARAGRAPH_END in between:
+        return True
+    if "\n" not in between or text[start].islower():
         return False
     line = (preceding[-_LONGEST_LINE:] + text[max(0, end - _LONGEST_LINE - 1) : end]).rpartition("\n")[2]
     if len(line) > _LONGEST_LINE:
         return False
-    first, last = line.lstrip()[:1], line.split()[-1]
-    if not last[0].islower():
+    words = ["", *line.split()]
+    first, last, before = line.lstrip()[:1], words[-1], words[-2]
+    if not last[0].islower() or before[-1:].isdecimal() or last.endswith("."):
+        # "Mehl 250 g", "Temp. mín."
         return True
     heads = first.isdecimal() or (first.isupper() and text[start].isupper())
     return heads and not table.agreement.capitals and last not in acronyms.common_words(table.language)
@@ -283,8 +288,9 @@ def _verbalize(
     sign = sign or marks.emoticon(cursor, table) or math.path_step(cursor, table)
     if (sign := sign or math.number_sign(cursor, table)) is not None:
         return sign
-    rule_of_signs = core == "==" and not (cursor.token(1).core and cursor.previous().core)
-    if len(core) > 1 and core in table.signs and not rule_of_signs:
+    # ">= 5" becomes one word where the figure is there.
+    rule_of_signs = core in ("==", ">=", "<=") and not (cursor.token(1).core and cursor.previous().core)
+    if len(core) > 1 and core in table.signs and not (core == "==" and rule_of_signs):
         return Verbalization((Piece(table.signs[core], token.core_start, token.core_end),), token.core_end)
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         # Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
 from kani.text.normalizer.rules.acronyms import roman_value
@@ -21,20 +22,6 @@ from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.writing import RAISED
 
-_PER = tuple(zip("de en es fr it pt hi".split(), "pro per por pour per por प्रति".split(), strict=True))
-_LITRE = "pro Liter,per liter,por litro,par litre,per litro,por litro,प्रति लीटर".split(",")
-_APPLE_KEYS = (("⌘", "Cmd"), ("⇧", "Shift"), ("⌥", "Alt"), ("⌃", "Ctrl"))
-
-_CURRENCIES_NAMED = (
-    ("en", "the|a|per|one", "euro dollar pound yen"),
-    ("es", "el|la|al|del|un|una|cada|por", "euro dólar libra yen"),
-    ("fr", "le|la|un|une|du|au|par|chaque", "euro dollar livre yen"),
-    ("it", "il|lo|la|del|dal|al|un|una|per|ogni", "euro dollaro sterlina yen"),
-    ("pt", "o|a|do|da|ao|um|uma|por|cada", "euro dólar libra iene"),
-    ("de", "der|dem|den|des|ein|einen|pro|je", "Euro Dollar Pfund Yen"),
-)
-
-
 _WITH_ROMANS = (
     r"act|acto|acte|akt|atto|ato|sc(?:ene|\.)|esc(?:ena|\.)|szene|scena|cena|scène|canto|p{1,2}\.|págs?\.|pages?"
     r"|páginas?|pagine?|seiten?|vol\.|cap\.|chap(?:ter|\.)"
@@ -48,49 +35,29 @@ Spelling = tuple[str, str | LazyPattern, Becomes]
 
 
 def _of_file() -> Iterator[Spelling]:
-    """The rows of ``spellings.toml``, without code."""
+    """The rows of ``spellings.toml``, without code; those of "each" for every language with its own words."""
     file = read_table_file(Path(__file__).with_name("spellings.toml"))
-    parts = file.section("parts").all_texts()
-    for languages in file.key_names():
-        for written, becomes in file.section(languages).patterns(parts):
-            yield languages.replace("all", ""), written, becomes
+    parts, words = file.section("parts").all_texts(), file.section("words")
+    of_language = {language: words.section(language).all_texts() for language in words.key_names()}
+    for kinds in file.key_names():
+        each = kinds.split()[1:] if kinds.startswith("each ") else [kinds.replace("all", "")]
+        rows = file.section(kinds).patterns([parts | of_language.get(one, {}) for one in each])
+        for language, (written, becomes) in zip(cycle(each), rows, strict=False):
+            yield language, written, becomes
 
 
 SPELLINGS: tuple[Spelling, ...] = (
     *_of_file(),
-    # "7.2 x10^9/L"
-    *(
-        (language, r"(?<=\d) ?[x×*] ?10(?:\^(\d{1,2})|([⁶⁹]|¹²))/[lL]\b", rf"×10^\1\2 {litre}")
-        for (language, _), litre in zip(_PER, _LITRE, strict=True)
-    ),
-    # Written apart or together for the rules above: hours, days of a list, parts of a house's number
-    *(
-        (language, r"([£$€]\d[\d.,]*|\d ?€)/(?=\d+ ?(?:g|kg|ml|oz|l|L)\b)", rf"\1 {per} ")
-        for language, per in _PER
-    ),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     (
         "de en es fr it pt",
         r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
         minutes_and_seconds,
     ),
-    # Listings: times at the head of a line, hours of opening, halves of a point at chess, yarn
-    *(
-        (language, r"(\d ?m)/(?=\d{2,3} ?g\b)|(\d ?g)/(?=\d{2,3} ?m\b)", rf"\1\2 {per} ")
-        for language, per in _PER
-    ),
-    # Sides of what is measured, and a diameter
-    *(("", rf"{sign} ?\+? ?(?=[^\W_a-z]|[⌘⇧⌥⌃])", f"{key}+") for sign, key in _APPLE_KEYS),
-    *(("", sign, key) for sign, key in _APPLE_KEYS),
     (
         "",
         r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
         lambda isotope: f"{isotope[2]} {isotope[1].translate(RAISED)}",
-    ),
-    # "12 g/100 g"
-    *(
-        (language, r"(?<=\d)( ?(?:k?g|mg|k?cal|kJ|kWh))/100 ?(?=g\b|ml\b|km\b)", rf"\1 {per} 100 ")
-        for language, per in _PER
     ),
     ("en es fr it pt", SPAN, days_of_span),
     ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
@@ -104,16 +71,6 @@ SPELLINGS: tuple[Spelling, ...] = (
             lambda sets, to=to: sets[1] + sets[2].replace("/", f" {to} "),
         )
         for language, to in (("es", "a"), ("fr", "à"), ("it", "a"), ("pt", "a"), ("de", "zu"))
-    ),
-    # "l'€", "el $": the currency itself
-    *(
-        (
-            language,
-            rf"(?i)(\b(?:{articles}) |\b[ld]['’]){re.escape(sign)}(?= ?[^\W\d_]| ?[,.;:!?)]|$)",
-            rf"\1{name}",
-        )
-        for language, articles, names in _CURRENCIES_NAMED
-        for sign, name in zip("€$£¥", names.split(), strict=True)
     ),
     # "$87.4K"
     ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", in_full),
@@ -131,7 +88,6 @@ SPELLINGS: tuple[Spelling, ...] = (
         (language, r"\b(\d{1,3}) \(([a-zß-ÿ][a-zß-ÿ -]{1,30})\)", partial(said_once, language=language))
         for language in "de en es fr it pt".split()
     ),
-    *((language, r"(?<=/min)/(?=1[.,]73 ?m)", f" {per} ") for language, per in _PER),
     # "pp. v–xii", "Act II, scene iii"
     (
         "de en es fr it pt",

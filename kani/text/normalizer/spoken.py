@@ -94,6 +94,11 @@ class SpokenTextBuilder:
         self._length += len(text)
         self._spaced = text.endswith((" ", "un'"))
 
+    @property
+    def last(self) -> str:
+        """The last character so far."""
+        return self._text[-1][-1:] if self._text else ""
+
     def append_pronounced(self, text: str, symbols: str, alphabet: str, start: int, end: int) -> None:
         """Append ``text`` for ``[start, end)`` of the clean text, pronounced as ``symbols`` say."""
         before = self._length

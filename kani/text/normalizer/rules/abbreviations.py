@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
-from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, senses
+from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani.text.normalizer.rules.units import are_of_a_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
@@ -21,6 +21,7 @@ _DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?(?:\.?[-–]\d{1,2}(?:\.\d{1,2})?)?")
 _AGED = frozenset(("J", "Jahre", "Jahren"))
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 _LABELLED = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
+_CODE = re.compile(r"[A-Z]{1,4}-\d")
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
@@ -242,7 +243,7 @@ def _said_as(
     # "s. a. Müller", but "v. Chr. Danach"
     noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
     noun = noun and following.core.lower() not in table.agreement.not_nouns
-    return spoken, stop and not (titled or noun)
+    return spoken, stop and not (titled or noun or is_shouted(cursor, count))
 
 
 def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:
@@ -320,12 +321,14 @@ def _may_end(cursor: TokenCursor, candidate: str, count: int, table: LanguageTab
     if not first:
         # "Pour 4 pers. : 250 g"
         return following.text[following.start : following.start + 1] not in _INSIDE
-    return first.isupper() and common and not letters
+    return first.isupper() and common and not (letters or is_shouted(cursor, count))
 
 
 def _is_number(token: Token, candidate: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit():
+        return True
+    if _CODE.match(token.core):
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)

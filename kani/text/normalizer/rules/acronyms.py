@@ -232,7 +232,8 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = cursor.previous().core.lower() in _BEFORE_ONE
         said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
-        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+        end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
+        return Verbalization((Piece(said, token.core_start, token.core_end),), end)
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 

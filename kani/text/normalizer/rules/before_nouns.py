@@ -29,16 +29,18 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     noun = cursor.token(ahead)
     word = noun.core
     apart = noun.start != noun.core_start or cursor.token(ahead - 1).end > end
-    if apart or not word.islower() or len(word) < 3:
+    if apart or not word[1:].islower() or len(word) < 3:
         return False
     if not word.replace("-", "").isalpha() or word in agreement.not_nouns or word.endswith("ly"):
         return False
     before = cursor.previous()
     if not before.suffix and before.core.lower() in agreement.measures_after:
+        # "a 5 mm Allen key", too
         return True
     if name in _OF_INGREDIENTS:
         return word.removesuffix("s") in _HELD
     if name.endswith(_OF_SIZES) and (not before.core or before.suffix in (",", ";", ":")):
         # "Bike, 54 cm frame"
         return True
-    return word.endswith("s") and len(word) >= _SHORTEST_PLURAL and not word.endswith(_NO_PLURALS)
+    plural = word.islower() and word.endswith("s") and not word.endswith(_NO_PLURALS)
+    return plural and len(word) >= _SHORTEST_PLURAL

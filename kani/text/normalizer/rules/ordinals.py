@@ -25,6 +25,7 @@ _SHORT = "short"
 _MOST_PLACES = 35
 _NEAR = 6
 _LIMITS = frozenset("max min máx mín máxima mínima massima minima temperatura t".split())
+_IN = frozenset(("em", "en", "in"))
 _BEFORE_DEGREES = frozenset("a até hasta con com da di".split())
 _LAST_LOOSE = 12
 """The last number that "°" makes an ordinal of without an article before it."""
@@ -125,12 +126,14 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         return True
     if mark == "º" and number > _MOST_PLACES:
         # "quedó 204º", "fiquei em 204º"
-        inside = before in ("em", "en", "in") and number > _WARMEST
+        inside = before in _IN and number > _WARMEST
         if _PLACED.match(cursor.previous(1 + inside).core.lower()):
             return False
-    noun = cursor.token(1).core.islower() and len(cursor.token(1).core) > len("ou")
-    if mark == "º" and number > _LAST_LOOSE and before in _BEFORE_DEGREES and not noun:
-        # "lavar a 30º."
+    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    noun = following.islower() and len(following) > len("ou")
+    set_to = before in _IN and not _PLACED.match(cursor.previous(2).core.lower())
+    if mark in ("°", "º") and number > _LAST_LOOSE and (before in _BEFORE_DEGREES or set_to) and not noun:
+        # "lavar a 30º.", "l'aria è a 21°", "deixei em 21º"
         return mark in table.units
     if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
         counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)

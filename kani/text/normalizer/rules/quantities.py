@@ -202,7 +202,11 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     unit = table.units.get(under)
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     known = known and not is_name(token.core)
-    money = table.currencies.get(over)
+    money, other = table.currencies.get(over), table.currencies.get(under)
+    if money is not None and other is not None and not cursor.previous().core[-1:].isdecimal():
+        # "€/$ a 1,08"
+        pair = " ".join(one.forms.get("one", one.forms["other"]) for one in (money, other))
+        return Verbalization((Piece(pair, token.core_start, token.core_end),), token.core_end)
     if money is not None and unit is not None and not cursor.previous().core[-1:].isdecimal():
         # "in €/kg"
         said = f"{money.forms['other']} {table.per} {unit.forms.get('one', unit.forms['other'])}"

@@ -23,6 +23,8 @@ _PLURALS = {
     "pt": (("ção", "ções"), ("são", "sões"), ("m", "ns"), *_VOWELS, ("r", "res")),
 }
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
+_ONE_IN_S = re.compile(r"(?:sis|itis|rus|mpus|ibus|bús|lápis|tênis|gás|país|rés|mês|mpás)$")
+"""Ends of nouns that are no plural: "dosis máx."."""
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -102,8 +104,14 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 def may_end(cursor: TokenCursor) -> bool:
     """True if a sentence may end with the token: after its full stop a capital follows, or nothing."""
     following = cursor.token(1)
-    stopped = cursor.token().suffix.rstrip(CLOSING_QUOTES) == "."
+    stopped = cursor.token().suffix.rstrip(CLOSING_QUOTES) == "." and not is_shouted(cursor)
     return stopped and (following.core[:1].isupper() or following.text == "")
+
+
+def is_shouted(cursor: TokenCursor, ahead: int = 1) -> bool:
+    """True among words in capitals, which begin no sentence: "TARJ. BANCARIA"."""
+    here, following = cursor.token().core, cursor.token(ahead).core
+    return here.isalpha() and all(one.isupper() and len(one) > 1 for one in (here, following))
 
 
 def _plural(noun: str, table: LanguageTable) -> str:
@@ -154,7 +162,7 @@ def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
     """An adjective, given for one thing and masculine, with the ending that a noun asks for."""
     word = noun.lower()
-    plural = word.endswith(table.agreement.plural_endings or ("i",))
+    plural = word.endswith(table.agreement.plural_endings or ("i",)) and not _ONE_IN_S.search(word)
     if table.agreement.gender(word, plural).startswith("f"):
         adjective = adjective[:-1] + _FEMININE.get(adjective[-1], adjective[-1])
     if plural and table.agreement.plural_endings:

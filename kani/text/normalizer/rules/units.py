@@ -23,6 +23,9 @@ _COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
 _CAPITALS, _QUOTIENTS = re.compile("[A-Z]/[A-Z]"), frozenset("J/K N/C W/K C/V V/K".split())
 """One capital by another, and those of them that are units."""
 _IN = frozenset("en in em pour sur auf =".split())
+_STREETS = frozenset(
+    "st street ave avenue blvd boulevard rd road dr drive ln lane way pl place ct court hwy pkwy".split()
+)
 _ELECTRIC = frozenset(
     "hook-up hookup plug plugs fuse fuses socket sockets breaker circuit outlet charger".split()
 )
@@ -180,10 +183,10 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
         return True
     ahead_core = cursor.token(ahead + 1).core
     named = ahead_core[:1].isupper() and ahead_core.lower() not in common_words(table.language)
-    # "42 W. 35th St."
+    # "1600 N. Oak Blvd.", but "33 W. Weight 190 g"; "42 W. 35th St."
+    named = named and any(cursor.token(ahead + far).core.lower() in _STREETS for far in (2, 3, 4))
     named = named or (ahead_core[:1].isdecimal() and ahead_core[-2:] in table.ordinals)
     if ahead and cursor.token(ahead).suffix == "." and named:
-        # "1600 N. Oak Blvd."
         return True
     behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
     if (

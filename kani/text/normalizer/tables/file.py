@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, cast, get_args, get_origin, get_type_hints
@@ -115,20 +115,21 @@ class TableSection:
         """The lines that were not read yet, all of them texts; with ``names``, templates."""
         return {key: self.template(key, *names) if names else self.text(key) for key in self.key_names()}
 
-    def patterns(self, parts: Mapping[str, str] | None = None) -> tuple[tuple[LazyPattern, str], ...]:
+    def patterns(self, parts: Sequence[Mapping[str, str]] = ({},)) -> tuple[tuple[LazyPattern, str], ...]:
         """The lines, all of them: patterns, and what is written instead of what they match.
 
-        parts: what names in braces stand for in the patterns.
+        parts: what names in braces stand for; each line is there once for each of them.
         """
         found = []
         for written, becomes in self.all_texts().items():
-            try:
-                whole = re.sub(r"\{([a-z]+)\}", lambda name: (parts or {})[name[1]], written)
-                found.append((LazyPattern(whole), becomes))
-            except KeyError as error:
-                raise self.error(written, f"has an unknown part: {error}") from None
-            except re.error as error:
-                raise self.error(written, f"is no pattern: {error}") from None
+            for named in parts:
+                try:
+                    whole = re.sub(r"\{([a-z]+)\}", lambda name: named[name[1]], written)  # noqa: B023
+                    found.append((LazyPattern(whole), becomes.format_map(named) if named else becomes))
+                except KeyError as error:
+                    raise self.error(written, f"has an unknown part: {error}") from None
+                except re.error as error:
+                    raise self.error(written, f"is no pattern: {error}") from None
         return tuple(found)
 
     def texts(self, key: str) -> tuple[str, ...]:

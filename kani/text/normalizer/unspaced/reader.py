@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from kani.text.lexicon import MAX_WORD, LexiconEntry
-from kani.text.markup import CODE_BLOCK
+from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.normalizer.cleaning import CleanText
 from kani.text.normalizer.options import NormalizerOptions
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder
@@ -51,6 +51,7 @@ _SIGNED: tuple[_Rule, ...] = (sequences.phone, numbers.number)
 _LETTER = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
 _MARKS = re.compile(r"([^\w\s])\1+")
 _LONGEST_READING = 8
+_LONGEST_LINE = 22
 _SPACE = re.compile(r"\s+")
 _QUIET = frozenset("。，、；：！？!?,.;:…\"'()（）「」『』《》〈〉【】[]{}“”‘’")
 _REPEATED_ONCE = frozenset("。，、；：！？!?,;:…～")
@@ -249,9 +250,18 @@ class UnspacedReader:
         if not self._last:
             return
         katakana = is_katakana(self._last) and is_katakana(text[0])
-        if space is not None:
+        if space is not None and self._ends_line(*space):
+            self._builder.append("、" if self._table.ruby else "，", *space)
+        elif space is not None:
             typographic = spoken != self._last_spoken and is_wide(self._last) and is_wide(text[0])
             if katakana or not typographic:
                 self._builder.append(" ", *space)
         elif katakana and (spoken != self._last_spoken or self._new_reading):
             self._builder.append(" ", self._at, self._at + 1)
+
+    def _ends_line(self, start: int, end: int) -> bool:
+        """True if the space ends a line of a list or a receipt that has no mark; one of prose is longer."""
+        between = self._text[start:end]
+        if not ({"\n", PARAGRAPH_END} & {*between}) or {self._last, self._text[end]} & _QUIET:
+            return False
+        return PARAGRAPH_END in between or len(self._text[:start].rpartition("\n")[2]) <= _LONGEST_LINE

@@ -51,7 +51,7 @@ _DATED_NOUNS = frozenset(
     "email e-mail mtg meeting letter memo msg message game deadline invoice appt call show".split()
 )
 _LATEST_YEAR = 40
-_FAR, _AT = 30, frozenset(("at", "@"))
+_FAR, _AHEAD, _AT = 30, 12, frozenset(("at", "@"))
 _OF_BRITAIN = frozenset("nhs hmrc pcm vat gcse gcses mot dvla ofsted gp uk".split())
 _DAY_FIRST, _LATE_CLOCK = (
     re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?"),
@@ -334,6 +334,7 @@ def _in_order(first: str, second: str, cursor: TokenCursor, table: LanguageTable
 def _is_british(cursor: TokenCursor) -> bool:
     """True where an English date begins with the day: after pounds or "13/11", or before "@ 14:10"."""
     near = [cursor.previous(back).core for back in range(1, _FAR)]
+    near += [token.core for token in map(cursor.token, range(1, _AHEAD)) if "/" in token.core]
     if any(
         core.startswith("£") or core.lower() in _OF_BRITAIN or _DAY_FIRST.fullmatch(core) for core in near
     ):

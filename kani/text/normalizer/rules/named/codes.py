@@ -21,6 +21,9 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 _LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
+_ROUTE = re.compile(r"[A-Z]{3}[-–][A-Z]{3}")
+_FLIGHT = re.compile(r"(?i:vuelos?|voos?|vol[os]?|voli|flights?|flug|flüge)|[A-Z][A-Z\d]\d{2,4}")
+_AHEAD = 5
 _GROUP = re.compile(r"\d{2,15}(?:[-‐‑/]\d{1,15})*")
 _STATE = re.compile(r"[A-Z]{2}")
 _HYPHENED = re.compile(r"(#)?((?:[A-Z]+\d*|\d+[A-Z]?)(?:[-‐‑](?:[A-Z]+\d*|\d+[A-Z]?)){1,7})")
@@ -121,21 +124,19 @@ def _groups(token: Token, table: LanguageTable) -> list[Piece]:
 
 
 def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The letters of a number plate ("Kennzeichen M-AB 1234"), one by one."""
+    """The letters of a number plate ("Kennzeichen M-AB 1234") or of two airports, one by one."""
     token = cursor.token()
-    if not _PLATE.fullmatch(token.core) or not is_code(cursor, table):
+    route = _ROUTE.fullmatch(token.core) and any(map(_FLIGHT.fullmatch, words_near(cursor, table, _AHEAD)))
+    plate = _PLATE.fullmatch(token.core) and is_code(cursor, table)
+    if not route and not (plate and any(map(str.isdigit, cursor.token(1).core))):
         return None
-    if not any(map(str.isdigit, cursor.token(1).core)):
-        return None
-    pieces = [
-        Piece(
-            f" {letter_name(one, table)}" if at else letter_name(one, table),
-            token.core_start + at,
-            token.core_start + at + 1,
-        )
-        for at, one in enumerate(token.core)
-        if one.isalpha()
-    ]
+    pieces: list[Piece] = []
+    for at, one in enumerate(token.core, token.core_start):
+        if one.isalpha():
+            name = letter_name(one, table)
+            pieces.append(Piece(f" {name}" if pieces else name, at, at + 1))
+        elif route:
+            pieces.append(Piece(",", at, at + 1))
     return Verbalization(tuple(pieces), token.core_end)
 
 
