@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from kani.protocols.shared.recordings import upload
 from tests.conftest import ServerProcess
 from tests.page.conftest import in_both, microphone_file
 from tests.page.visitor import Visitor
@@ -138,6 +139,8 @@ def test_speech_is_shown_saved_spoken_and_dictated(visitor: Visitor, page: Page,
     notes = {"name": "notes.mp3", "mimeType": "audio/mpeg", "buffer": b"no audio" * 99}
     page.set_input_files("#listen-file", notes)
     expect(page.locator("#listen-problem")).to_have_text(re.compile("^This file cannot be transcribed: "))
+    page.set_input_files("#listen-file", {**notes, "buffer": bytes(upload.MAX_BYTES + 1)})
+    expect(page.locator("#listen-problem")).to_have_text("Too large: at most 25 MB are allowed.")
     page.check("#listen-speakers")
     page.set_input_files("#listen-file", recording)
     expect(page.locator("#listen-progress")).to_be_visible()
