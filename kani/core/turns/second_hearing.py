@@ -28,8 +28,8 @@ LONGEST_TURN_S = 30.0
 """Longest turn that is recognised once more: it is the most that is kept of a session's audio."""
 
 LONGEST_WAIT_S, DICTATED_WAIT_S, WAIT_SHARE = 0.5, 1.0, 0.05
-"""Most that a turn's transcript waits for it after the turn's end: of any, of a dictated one, and of both this
-share of the turn's length more, as the work on a long one takes longer."""
+"""Most that a turn's transcript waits for it after the turn's end: of any, of a dictated one, and for both
+this share of the turn's length more, as the work on a long one takes longer."""
 
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
