@@ -43,6 +43,8 @@ def test_program_runs_without_a_standard_output(program: str) -> None:
     command = ["sh", "-c", f'exec "$0" {program} >&-', sys.executable]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=WITHIN_S, check=False)
     assert ended.returncode == 0, ended.stderr
+    wrong = subprocess.run([sys.executable, "-m", "kani", "sing"], cwd=ROOT, capture_output=True, check=False)
+    assert b"python -m kani: 'sing' is no command; python -m kani --help" in wrong.stderr
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -34,6 +34,7 @@ from kani.protocols.shared.json_input import object_of
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
+from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -112,7 +113,7 @@ def _legacy_request(body: LegacyBody, service: SpeechService) -> SpeechRequest:
 
 def _read(body: bytes, kind: type[T]) -> T:
     given = object_of(body, "is not JSON", lambda reason: BadMessage(f"body: {reason}"))
-    return read(given, kind)
+    return read(foreign.without_halves(given), kind)
 
 
 def _open(

@@ -125,22 +125,17 @@ def _array(items: Schema) -> Schema:
 
 def _elevenlabs() -> Iterator[Case]:
     end = [{"text": ""}, {"close_socket": True}]
-    schedule = object_of(["chunk_length_schedule"], chunk_length_schedule=_array({}))
-    objects = dict.fromkeys(elevenlabs_messages._CONFIG_FIELDS, schedule)
-    objects["voice_settings"] = schema_of(voice_settings.Settings)
+    settings = schema_of(voice_settings.Settings)
+    schema = _with(schema_of(elevenlabs_messages._Fields), voice_settings=settings)
     yield from _broken("elevenlabs", end)
-    yield from _cases(object_of(names_in(elevenlabs_messages), **objects), {"text": "a "}, after=end)
+    yield from _cases(schema, {"text": "a "}, after=end)
 
 
 def _dialogue() -> Iterator[Case]:
     end = [{"close_socket": True}]
     turn = {"text": "a", "voice_id": "tone_es"}
-    objects = {
-        "inputs": _array(object_of([*turn, "new_turn"])),
-        "voices": _array({}),
-        "voice_settings": schema_of(voice_settings.DialogueSettings),
-    }
-    schema = object_of(names_in(dialogue_messages, elevenlabs_messages), **objects)
+    settings = schema_of(voice_settings.DialogueSettings)
+    schema = _with(schema_of(dialogue_messages._Fields), voice_settings=settings)
     yield from _broken("dialogue", end)
     yield from _cases(schema, {"inputs": [turn], "voices": ["tone_es"]}, after=end)
 

@@ -285,9 +285,8 @@ def _limit(kind: inspect.Type) -> str:
     """Say what limit a value of the right type breaks."""
     match kind:
         case inspect.IntType(ge=low, le=high) | inspect.FloatType(ge=low, le=high) if low is not None:
-            high = low if high is None else high
             step = f", a multiple of {kind.multiple_of:g}" if kind.multiple_of else ""
-            return f"must be {Range(low, high)}{step}"
+            return f"must be {Range(low, low if high is None else high)}{step}"
         case inspect.StrType(max_length=int(most)):
             return f"too long (at most {most} characters)"
         case inspect.StrType():
