@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,9 +15,8 @@ from kani.core.turns.second_hearing import DICTATED_WAIT_S, LONGEST_WAIT_S, Hear
 from kani.core.turns.unfinished_words import DICTATION
 from kani.core.types import Samples
 
-RATE = 16_000
+RATE, CHUNK_S = 16_000, 0.032
 SPEECH, SILENCE = 0.9, 0.1
-CHUNK_S = 0.032
 
 
 @dataclass
@@ -61,6 +61,7 @@ def ended(again: SecondHearing, at_s: float = 3.2) -> Hearing:
 
 
 ASKED = DICTATION["es"] + " Ana"
+FAILURES = EngineFailed("broken"), RuntimeError("a mistake")
 IN_PARTS = (SPEECH, 1.0), (SILENCE, 0.8), (SPEECH, 1.0)
 
 
@@ -109,10 +110,7 @@ async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_
     await again.aclose()
 
 
-@pytest.mark.parametrize(
-    ("voice", "worded"),
-    [(0.4, False), (0.15, True)],  # the client's threshold may be as low
-)
+@pytest.mark.parametrize(("voice", "worded"), [(0.4, False), (0.15, True)])
 async def test_a_quiet_voice_after_a_pause_is_of_the_turn(voice: float, worded: bool) -> None:
     again = hearing(transcriber := Transcriber())
     hear(again, *IN_PARTS, (SILENCE, 0.7))
@@ -134,8 +132,7 @@ async def test_the_wait_counts_from_the_end_of_the_turn(monkeypatch: pytest.Monk
     again = hearing(Transcriber(lasts=True))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
     work = ended(again)
-    loop = asyncio.get_running_loop()
-    clock = loop.time
+    clock = (loop := asyncio.get_running_loop()).time
     monkeypatch.setattr(loop, "time", lambda: clock() + 3600.0)
     assert await work.in_time() is None
     await again.aclose()
@@ -153,19 +150,13 @@ async def test_between_turns_nothing_is_heard() -> None:
 
 
 @pytest.mark.parametrize(
-    "transcriber",
-    [
-        Transcriber(fails=EngineFailed("broken")),
-        Transcriber(fails=RuntimeError("a mistake")),
-        Transcriber(text=""),
-        Transcriber(lasts=True),
-    ],
+    "how", [{"text": ""}, {"lasts": True}, *({"fails": failure} for failure in FAILURES)]
 )
 async def test_live_words_stay_where_nothing_is_heard_in_time(
-    transcriber: Transcriber, monkeypatch: pytest.MonkeyPatch
+    how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", 0.01)
-    again = hearing(transcriber)
+    again = hearing(Transcriber(**how))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
     assert await ended(again).in_time() is None
     await again.aclose()
@@ -180,6 +171,8 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
         ((("ana.ruisarroba.correo.es", "es"),), ASKED, DICTATED_WAIT_S),
         ((("Ace,", "es"), ("E,", "es"), ("L,", "es"), ("e.", "es")), ASKED, DICTATED_WAIT_S),
         ((("P-H-O.", "en"),), "Ana", DICTATED_WAIT_S),
+        ((("S’écrit", "fr"),), DICTATION["fr"] + " Ana", DICTATED_WAIT_S),
+        ((("M", "it"), ("come", "it"), ("Milano", "it")), DICTATION["it"] + " Ana", DICTATED_WAIT_S),
         ((("a", "es"), ("y", "es"), ("las", "es"), ("a", "es")), "Ana", LONGEST_WAIT_S),
         ((("Hola", "es"), ("two", "en")), "Ana", LONGEST_WAIT_S),
     ],
@@ -193,10 +186,17 @@ async def test_what_is_dictated_is_prompted_and_waited_for(
     for text, language in words:
         again.add_word(RecognizedWord(text, 0.6, 0.9, language))
     hear(again, *IN_PARTS, (SILENCE, 0.4))
-    work = ended(again)
-    assert await work.in_time() == HeardTurn("a.ruiz@correo.es", "es")
+    assert await (work := ended(again)).in_time() == HeardTurn("a.ruiz@correo.es", "es")
     _, options = transcriber.asked[0]
     languages = frozenset(language for _, language in words)
     assert (options.prompt, options.candidates, work._longest_wait_s) == (prompt, languages, longest_s)
     assert options.language == (next(iter(languages)) if len(languages) == 1 else None)
     await again.aclose()
+
+
+async def test_example_that_comes_back_is_heard_once_more_without_it() -> None:
+    again = hearing(transcriber := Transcriber(" Se escribe B-A-S-F, H-U-G-O. Sí."), "Ana")
+    again.add_word(RecognizedWord("apellido", 0.6, 0.9, "es"))
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    await ended(again).in_time()
+    assert [options.prompt for _, options in transcriber.asked] == [ASKED, "Ana"]

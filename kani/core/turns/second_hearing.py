@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kani.core.errors import SpeechError
 from kani.core.recognizer import RecognizedWord, Step
@@ -192,15 +192,21 @@ class SecondHearing:
         return Hearing(task, end_s, wait_s)
 
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
-        try:
-            async with aclosing(self._transcriber.transcribe(_only(samples), options)) as transcribed:
-                segments = [segment async for segment in transcribed]
-        except SpeechError:
-            return None  # the live words are there
-        except Exception:
-            log.exception("a turn cannot be recognised once more")
-            return None
-        text = with_at_sign("".join(segment.text for segment in segments).strip())
+        example = options.prompt.removesuffix(self._prompt).strip()
+        for prompt in dict.fromkeys((options.prompt, self._prompt)):
+            heard = self._transcriber.transcribe(_only(samples), replace(options, prompt=prompt))
+            try:
+                async with aclosing(heard) as transcribed:
+                    segments = [segment async for segment in transcribed]
+            except SpeechError:
+                return None  # the live words are there
+            except Exception:
+                log.exception("a turn cannot be recognised once more")
+                return None
+            text = with_at_sign("".join(segment.text for segment in segments).strip())
+            # What is hardly heard comes out as the example at times.
+            if not example or not any(sentence in text for sentence in example.split(". ")):
+                break
         return HeardTurn(text, segments[-1].language) if text else None
 
     def _place(self, at_s: float) -> int:

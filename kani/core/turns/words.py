@@ -28,6 +28,8 @@ _IS = frozenset("is it's that's es est c'est è é ist".split())
 _SOME_DIGITS = 2
 # Three letters in a row, as "k v i" or "e-l-e"; in scripts without small letters one sign may be a word.
 _LETTERS = re.compile(r"(?<!\w)[a-zñç](?:[ .-]+[a-zñç]){2}(?!\w)")
+# A consonant and a word that begins with it: "m come milano".
+_AS_IN = re.compile(r"(?<!\w)([b-df-hj-np-tv-xz]) (?:as in|come|comme|de|for) \1\w")
 # The name of "@" within an address, as recognisers write it: "anaarrobacorreo.es".
 _AT = re.compile(r"(?<=\w)\.?(?:arroba|arobase|chiocciola)\.?(?=\w[\w-]*\.\w\w)", re.IGNORECASE)
 
@@ -84,8 +86,8 @@ def dictates(words: Sequence[str], language: str) -> bool:
     known = DICTATED.get(language, frozenset())
     digits = sum(character.isdigit() for word in words for character in word)
     bare = [*map(plain, words)]
-    signs = _LETTERS.search(" ".join(bare)) or _AT.search(" ".join(bare))
-    return digits >= _SOME_DIGITS or signs is not None or any(word in known for word in bare)
+    signs = any(sign.search(" ".join(bare)) for sign in (_LETTERS, _AS_IN, _AT))
+    return digits >= _SOME_DIGITS or signs or any(_has_one_of(known, word) for word in bare)
 
 
 def with_at_sign(text: str) -> str:
@@ -100,14 +102,19 @@ def plain(word: str) -> str:
     return folded[letters[0] : letters[-1] + 1].replace("’", "'") if letters else ""
 
 
+def _has_one_of(known: frozenset[str], word: str) -> bool:
+    """Return True for a known word, also with a pronoun or an article: "s'écrit", "chamo-me", "l'email"."""
+    return word in known or not known.isdisjoint(re.split("['-]", word))
+
+
 def _dictation_goes_on(words: Sequence[str], language: str) -> bool:
     """Return True in an address, and after letters or a number of few digits, that a word has announced."""
     known = DICTATED.get(language, frozenset())
     bare = [*map(plain, words)]
-    at = next((at for at in reversed(range(len(bare))) if bare[at] in known), None)
+    at = next((at for at in reversed(range(len(bare))) if _has_one_of(known, bare[at])), None)
     if at is None or not (dictated := words[at + 1 :]):
         return False
-    if bare[at] in MAIL:
+    if _has_one_of(MAIL, bare[at]):
         domain = "".join(dictated).partition("@")[2]
         return "." not in without_closers(domain).rstrip(".")
     letters = [character for character in dictated[-1] if character.isalpha()]
