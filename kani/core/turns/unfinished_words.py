@@ -116,8 +116,7 @@ DECIMAL = by_language(_DECIMAL)
 
 DICTATION = {
     "es": "El correo es luis arroba correo punto com. Se escribe B-A-S-F, H-U-G-O. Son 6 1 2 4.",
-    "fr": "L'adresse est luc arobase exemple point fr. Ça s'écrit B-A-S-F, H-U-G-O. 6 1 2 4."
-    " J comme Joseph, H comme Henri.",
+    "fr": "L'adresse est luc arobase exemple point fr. Ça s'écrit B-A-S-F, H-U-G-O. 6 1 2 4.",
     "it": "L'indirizzo è luca chiocciola esempio punto it. Si scrive B-A-S-F, H-U-G-O. 6 1 2 4."
     " G come Genova, C come Como.",
     "pt": "O email é luis arroba exemplo ponto com. Escreve-se B-A-S-F, H-U-G-O. 6 1 2 4."
