@@ -24,12 +24,12 @@ from kani.protocols.shared.calls.bodies import (
     WrongFields,
     about,
     ignored,
+    object_of,
     read,
     within,
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
-from kani.protocols.shared.json_input import object_of
 from kani.text import languages
 
 SAMPLE_RATE = 22_050

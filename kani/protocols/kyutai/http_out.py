@@ -26,11 +26,10 @@ from kani.protocols.kyutai.output import Frames
 from kani.protocols.kyutai.query import CFG_ALPHA_RANGE, MAX_SEQ_LEN_RANGE, build_request
 from kani.protocols.kyutai.speech_out import PROTOCOL
 from kani.protocols.kyutai.words import TextFeeder
-from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, read, within
+from kani.protocols.shared.calls.bodies import Seed, Temperature, TopK, about, object_of, read, within
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget

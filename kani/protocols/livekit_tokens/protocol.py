@@ -23,10 +23,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from kani.protocols.livekit_tokens.plugin import Settings
+from kani.protocols.shared.calls.bodies import parse_object
 from kani.protocols.shared.calls.call import Body, Call, CallGroup, json_answer, query
 from kani.protocols.shared.calls.schemas import fields, flag, mapping, nullable, text
 from kani.protocols.shared.errors import Handler, answering
-from kani.protocols.shared.json_input import parse_object
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol
 from kani.text import foreign

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kani.core import errors
+from kani.protocols.shared.calls.bodies import object_of
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 
 MAX_ID_LENGTH = 200
 """Characters of a request_id."""

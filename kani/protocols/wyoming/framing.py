@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kani.core.errors import Busy
+from kani.protocols.shared.calls.bodies import object_of
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 from kani.protocols.shared.protocol import ByteStream
 
 MAX_LINE_BYTES = 64 * 1024

@@ -25,14 +25,16 @@ from kani.protocols.elevenlabs.voice_settings import (
 from kani.protocols.shared.calls.bodies import (
     UNUSED,
     Fault,
+    NoObject,
+    UnwantedJson,
     WrongFields,
     about,
     ignored,
     one_of,
+    parse_object,
     read,
     within,
 )
-from kani.protocols.shared.json_input import NoObject, UnwantedJson, parse_object
 from kani.text import languages
 
 MAX_INPUTS = 1000

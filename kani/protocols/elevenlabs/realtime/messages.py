@@ -21,10 +21,9 @@ from kani.core.expected_words import MAX_TEXT
 from kani.core.recognizer import RecognizedWord
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.realtime.config import SessionConfig
-from kani.protocols.shared.calls.bodies import WrongFields, converted
+from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 from kani.text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20

@@ -11,8 +11,8 @@ import json
 from typing import NamedTuple
 
 from kani.core.errors import SpeechCancelled, SpeechError
+from kani.protocols.shared.calls.bodies import object_of
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 
 SAMPLE_RATE = 22_050
 """Hertz of the relay's audio, which is 16-bit PCM, mono, little endian."""

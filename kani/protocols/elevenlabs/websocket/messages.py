@@ -19,10 +19,9 @@ from kani.core.errors import SpeechCancelled, SpeechError, UnknownVoice
 from kani.protocols.elevenlabs import errors
 from kani.protocols.elevenlabs.voice_settings import DialogueSettings, Settings, VoiceSettings, parse_settings
 from kani.protocols.elevenlabs.websocket.schedule import ENTRY_RANGE
-from kani.protocols.shared.calls.bodies import WrongFields, read, within
+from kani.protocols.shared.calls.bodies import WrongFields, object_of, read, within
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, STOPPING
 from kani.protocols.shared.errors import BadMessage
-from kani.protocols.shared.json_input import object_of
 
 MAX_CONTEXT_ID_LENGTH = 200
 """Characters of a ``context_id``."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from kani.protocols.openai.errors import FAULT_CODES
-from kani.protocols.shared.calls.bodies import WrongFields, converted
-from kani.protocols.shared.json_input import object_of
+from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 
 T = TypeVar("T")
 

@@ -17,8 +17,7 @@ from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
-from kani.protocols.shared.calls.bodies import Speed, about, one_of, read, unknown, within
-from kani.protocols.shared.json_input import object_of
+from kani.protocols.shared.calls.bodies import Speed, about, object_of, one_of, read, unknown, within
 from kani.text import languages
 from kani.text.ssml import begins_document
 

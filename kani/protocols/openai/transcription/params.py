@@ -17,8 +17,7 @@ from kani.core.transcriber import TranscriptionOptions
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.transcription import known_speakers as known
 from kani.protocols.openai.transcription.known_speakers import KnownSpeakers
-from kani.protocols.shared.calls.bodies import about, one_of, read_form, unknown_fields, within
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.calls.bodies import about, one_of, parse_object, read_form, unknown_fields, within
 from kani.protocols.shared.recordings.upload import AudioUpload
 
 FORMATS = ("json", "text", "srt", "verbose_json", "vtt", "diarized_json")

@@ -1,4 +1,4 @@
-"""Bodies of calls as structs: a field is parsed, bounded and described where it is defined.
+"""Clients' JSON, and bodies of calls as structs: a field is parsed, bounded and described where it is defined.
 
 The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -20,6 +20,11 @@ from kani.text import foreign
 
 S = TypeVar("S")
 T = TypeVar("T", bound=msgspec.Struct)
+
+MAX_VALUES = 100_000
+"""JSON with more values is refused before it is parsed: parsing it would block the event loop."""
+
+_KINDS = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
 
 UNUSED = Meta(description="Without effect on this server.")
 FILLED = Meta(pattern=r"\S")
@@ -51,6 +56,32 @@ Seed = Annotated[int, within(RANGES["seed"])]
 _MOST_UNUSED = 20
 _STEP = re.compile(r"[\w-]{1,60}")
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
+
+
+class UnwantedJson(ValueError):
+    """JSON that is not taken; ``str()`` says to a client what is expected."""
+
+
+class NoObject(UnwantedJson):
+    """JSON of another kind than an object."""
+
+
+def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
+    """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
+    try:
+        return parse_object(text.decode() if isinstance(text, bytes) else text)
+    except ValueError as error:
+        raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """Parse a JSON object. Raises UnwantedJson, and ValueError if ``text`` is no JSON."""
+    if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
+        raise UnwantedJson(f"too many values (at most {MAX_VALUES})")
+    parsed = foreign.parse_json(text)
+    if not isinstance(parsed, dict):
+        raise NoObject(f"a JSON object is expected, not {_KINDS.get(type(parsed), 'a number')}")
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from kani.protocols.openai.realtime.client_secrets import as_api_error
 from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
-from kani.protocols.shared.json_input import parse_object
+from kani.protocols.shared.calls.bodies import parse_object
 from kani.runtime.extras import install_command
 
 if TYPE_CHECKING:
