@@ -193,7 +193,3 @@ def _mono(frame: rtc.AudioFrame) -> npt.NDArray[np.float32]:
 
 def _audio(samples: npt.NDArray[np.float32]) -> bytes:
     return msgspec.msgpack.encode({"type": "Audio", "pcm": samples.tolist()})
-
-
-if __name__ == "__main__":
-    print(__doc__)

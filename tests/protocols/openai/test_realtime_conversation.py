@@ -267,7 +267,7 @@ async def test_fields_that_cannot_be_served(talk: StartTalk) -> None:
     client, _, _ = await talk(say("uno."))
     for session, param in (
         ({"tools": [{"type": "mcp", "server_url": "x"}]}, "tools[0].type"),
-        ({"tools": [{"type": "function"}]}, "tools[0]"),
+        ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tool_choice": {"type": "function", "name": "other"}}, "tool_choice"),
         ({"tool_choice": "sometimes"}, "tool_choice"),
         ({"instructions": 5}, "instructions"),

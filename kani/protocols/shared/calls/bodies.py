@@ -1,4 +1,4 @@
-"""Clients' JSON, and bodies of calls as structs: a field is parsed, bounded and described where it is defined.
+"""Clients' JSON, and bodies of calls as structs: a field is parsed, bounded and described at its definition.
 
 The limits of a field and its description are the ``Meta`` of its type; ``schemas.struct`` describes a struct.
 """
