@@ -44,6 +44,6 @@ def mono(samples: Samples) -> Samples:
     """Return samples in [-1, 1]; integers, of 16 or 32 bits, are scaled. InvalidRequest for others."""
     values: npt.NDArray[Any] = np.asarray(samples)
     values = values.ravel() if 1 in values.shape else values  # sounddevice gives one channel as a column
-    if values.ndim != 1 or values.dtype.kind not in "fiu":
+    if values.ndim != 1 or values.dtype.kind not in "fi":
         raise InvalidRequest("samples", "must be an array of numbers, of one channel")
     return (values / {"int16": 2.0**15, "int32": 2.0**31}.get(values.dtype.name, 1.0)).astype(np.float32)
