@@ -74,7 +74,7 @@ def test_refusal_names_its_field(ask: Run, voices: VoicesClient, recording: Path
         ((*add, "../x", "--reference", recording), "name: "),
         ((*add, "eva", "--reference", no_audio), "audio: "),
         ((*add, "eva", "--reference", recording, "--language", "klingonish"), "language: "),
-        (("--delete-voice", "eva"), "voice: unknown voice"),
+        (("--delete-voice", "eva"), "voice: no client has stored 'eva'"),
     ):
         done = ask(*arguments)
         assert done.failure.startswith(f"error: {reason}") and done.out == ""
