@@ -204,7 +204,7 @@ class SecondHearing:
                 log.exception("a turn cannot be recognised once more")
                 return None
             text = with_at_sign("".join(segment.text for segment in segments).strip())
-            # What is hardly heard comes out as the example at times.
+            # Speech that is hardly heard comes out as the example at times.
             if not example or not any(sentence in text for sentence in example.split(". ")):
                 break
         return HeardTurn(text, segments[-1].language) if text else None

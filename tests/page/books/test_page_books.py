@@ -127,7 +127,7 @@ LONG = [f"This is paragraph number {number}, and it is not long." for number in 
 
 
 def long_book(folder: Path, between: str = "\n\n", times: int = 1) -> Path:
-    """A book whose audiobook takes some seconds; between: what is between its lines; times: they are said."""
+    """A book whose audiobook takes some seconds; between: text between its lines; times: of its lines."""
     path = folder / "Long.md"
     path.write_text("# One\n\n" + between.join(LONG * times) + "\n\n# Two\n\nThe end.", "utf-8")
     return path
