@@ -72,14 +72,12 @@ MAX_UNDECODED = 32
 CLOSE_S = 5.0
 """Time for aiortc to end a call."""
 
-CALLS_SHARE = 0.5
-"""Part of the event loop's processor time that the packets of all calls may take."""
+CALLS_SHARE, LEAST_CALLS = 0.8, 6
+"""Part of the event loop's processor time that the packets of all calls may take, and among how many calls it
+is divided at least. The audio of one takes 0.009."""
 
-LEAST_CALLS = 8
-"""A call may take at most this part of ``CALLS_SHARE``: 6 %. One with audio takes 1 %."""
-
-BURST_S = 0.1
-"""Processor time that a call may take at once."""
+BURST_S = 0.25
+"""Processor time that a call may take at once: a megabyte of events."""
 
 TURN_S = 0.002
 """Processor time after which the packets of a call let others go on."""
@@ -148,9 +146,9 @@ class CallBounds:
     def __init__(self, peer: aiortc.RTCPeerConnection, end: Callable[[], None]) -> None:
         """end: ends the call."""
         (transceiver,) = peer.getTransceivers()
-        self._peer, self._end = peer, end
+        self._peer, self._sender, self._end = peer, transceiver.sender, end
         self._sctp: Any = peer.sctp
-        self._dtls: Any = transceiver.sender.transport
+        self._dtls: Any = self._sender.transport
         self._decoded: Any = transceiver.receiver._RTCRtpReceiver__decoder_queue
         self._share = ProcessorShare()
         self._over = False
@@ -158,7 +156,7 @@ class CallBounds:
         self._bound_sources(self._dtls.transport._connection)
         self._bound_packets()
         self._bound_channels()
-        self._bound_media(transceiver.sender)
+        self._bound_media(self._sender)
 
     def end(self, reason: str) -> None:
         if not self._over:
@@ -173,8 +171,8 @@ class CallBounds:
         if await _within(CLOSE_S, self._peer.close()):
             return
         logger.error("aiortc did not end a call within %g s: its socket is closed", CLOSE_S)
-        for stop in (self._sctp.stop, self._dtls.stop, self._dtls.transport.stop):
-            await _within(CLOSE_S, stop())
+        for part in (self._sender, self._sctp, self._dtls, self._dtls.transport):
+            await _within(CLOSE_S, part.stop())
 
     def _bound_sources(self, ice: Any) -> None:
         """Keep datagrams only of those who have shown the call's password, and ``MAX_QUEUED`` of them."""
