@@ -40,8 +40,8 @@ LIBRARY_ERRORS = (
 )
 """Errors of aiortc and aioice for what they do not understand, or cannot serve."""
 
-MAX_DATAGRAM = 2048
-"""Bytes of a datagram; aiortc reads 1,500 of one."""
+MAX_DATAGRAM = 1500
+"""Bytes of a datagram: libsrtp's buffer takes no more, and an empty one ends the task that reads them."""
 
 MAX_QUEUED = 256
 """Datagrams of a call that wait to be read: five seconds of audio."""
@@ -189,7 +189,8 @@ class CallBounds:
 
             def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
                 is_check = data[:1] < b"\4"
-                if len(data) > MAX_DATAGRAM or not (is_source(address) or (is_check and name in data)):
+                is_welcome = is_source(address) or (is_check and name in data)
+                if not (is_welcome and 0 < len(data) <= MAX_DATAGRAM):
                     return
                 with suppress(*LIBRARY_ERRORS):
                     if is_check:
