@@ -184,19 +184,23 @@ class CallBounds:
             known = ice._remote_candidates
             return any(each.port == address[1] and each._network_host == address[0] for each in known)
 
+        def data_received(data: bytes, component: int) -> None:
+            if ice._queue.qsize() < MAX_QUEUED and not self._over:
+                keep(data, component)
+
         def bound_protocol(protocol: Any) -> None:
             receive = protocol.datagram_received
 
             def datagram_received(data: bytes, address: tuple[Any, ...]) -> None:
-                is_check = data[:1] < b"\4"
+                is_check = data[:1] < b"\4"  # RFC 7983, 7
                 is_welcome = is_source(address) or (is_check and name in data)
                 if not (is_welcome and 0 < len(data) <= MAX_DATAGRAM):
                     return
+                if not is_check:
+                    data_received(data, protocol.local_candidate.component)
+                    return
                 with suppress(*LIBRARY_ERRORS):
-                    if is_check:
-                        self._share.do(lambda: receive(data, address))
-                    else:
-                        receive(data, address)
+                    self._share.do(lambda: receive(data, address))
 
             protocol.datagram_received = datagram_received
 
@@ -205,10 +209,6 @@ class CallBounds:
             for protocol in ice._protocols:
                 bound_protocol(protocol)
             return found
-
-        def data_received(data: bytes, component: int) -> None:
-            if ice._queue.qsize() < MAX_QUEUED and not self._over:
-                keep(data, component)
 
         def check_incoming(message: Any, address: tuple[Any, ...], protocol: Any) -> None:
             if len(ice._remote_candidates) < MAX_SOURCES or is_source(address):
