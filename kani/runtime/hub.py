@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from fnmatch import fnmatch
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import httpx2
 from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
@@ -21,8 +25,13 @@ from huggingface_hub.errors import (
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
 
+T = TypeVar("T")
+
 _FILES = ("*.json", "*.safetensors", "*.jinja", "README*")
 _TIMEOUT_S = 10
+_GRACE_S, _LEAST_RATE = 60.0, 10_000
+"""Seconds that a hub has for an answer, and bytes of files for each further one: a start waits for it."""
+
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -81,16 +90,17 @@ class Hub:
                     f"{name} is not here, and is not fetched unasked or with --no-fetch: fetch it by "
                     "--fetch, or give a folder that holds it"
                 )
-            info = HfApi().model_info(
-                repository, revision=pinned or "main", timeout=_TIMEOUT_S, files_metadata=True
-            )
+            ask = partial(HfApi().model_info, timeout=_TIMEOUT_S, files_metadata=True)
+            info = _in_time(lambda: ask(repository, revision=pinned or "main"), _GRACE_S)
             taken = [
                 each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)
             ]
             if only_one:
                 _check_only_one(name, files[0], len(taken))
-            self.report(f"fetching {_described(info, sum(each.size or 0 for each in taken))}")
-            found = self._snapshot(repository, pinned or info.sha or "main", files, here=False)
+            size = sum(each.size or 0 for each in taken)
+            self.report(f"fetching {_described(info, size)}")
+            fetch = partial(self._snapshot, repository, pinned or info.sha or "main", files, here=False)
+            found = _in_time(fetch, _GRACE_S + size / _LEAST_RATE)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
         except GatedRepoError as error:
@@ -142,6 +152,20 @@ class Hub:
                 local_files_only=here,
             )
         )
+
+
+def _in_time(call: Callable[[], T], within_s: float) -> T:
+    """Return what ``call`` does. Raises TimeoutError: the hub's client waits for an answer that drips."""
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(call())
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=run, name="model hub", daemon=True).start()
+    return done.result(within_s)
 
 
 def _check_only_one(name: str, pattern: str, count: int) -> None:

@@ -6,6 +6,7 @@ kept in the cache folder.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.util
 import logging
@@ -20,6 +21,9 @@ from kani.runtime.extras import FETCH
 logger = logging.getLogger(__name__)
 
 _TIMEOUT_S = 20.0
+_GRACE_S, _LEAST_RATE = 60.0, 10_000
+"""Seconds of waiting for a publisher, and bytes that give it a second more: a start waits for it."""
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -184,7 +188,9 @@ def _fetch(weight: WeightFile, target: Path) -> bytes:
                 return content
             logger.info("fetching %s (%s)", weight.name, _described(weight))
             for resumed in (partial.exists(), False):
-                _download(weight, partial)
+                have = partial.stat().st_size if partial.exists() else 0
+                if have < weight.size:
+                    asyncio.run(_download(weight, partial, have))
                 content = _read([partial], weight)
                 if content is not None:
                     partial.replace(target)
@@ -228,23 +234,21 @@ def _described(weight: WeightFile) -> str:
     return f"{weight.size / 1e6:.0f} MB, {weight.licence}, from {weight.url}"
 
 
-def _download(weight: WeightFile, partial: Path) -> None:
-    """Append the missing bytes to ``partial``.
+async def _download(weight: WeightFile, partial: Path, have: int) -> None:
+    """Append the missing bytes to ``partial``, which has ``have``. It may block: its loop runs nothing else.
 
     Raises httpx.HTTPError for failures of the network or the server, OSError for those of the disk.
     """
     import httpx
     from tqdm import tqdm
 
-    have = partial.stat().st_size if partial.exists() else 0
-    if have >= weight.size:
-        return
-    headers = {"Accept-Encoding": "identity"}
-    if have:
-        headers["Range"] = f"bytes={have}-"
-    with httpx.stream(
-        "GET", weight.url, headers=headers, follow_redirects=True, timeout=_TIMEOUT_S
-    ) as response:
+    from kani.runtime import bounded_http
+
+    headers = {"Range": f"bytes={have}-"} if have else {}
+    async with (
+        bounded_http.new_client(timeout=_TIMEOUT_S, headers=headers, anywhere=True) as client,
+        client.stream("GET", weight.url) as response,
+    ):
         response.raise_for_status()
         if response.status_code != httpx.codes.PARTIAL_CONTENT:
             have = 0
@@ -255,7 +259,10 @@ def _download(weight: WeightFile, partial: Path) -> None:
                 total=weight.size, initial=have, unit="B", unit_scale=True, desc=weight.name, disable=None
             ) as bar,
         ):
-            for block in response.iter_raw():
+            left = weight.size - have
+            async for block in bounded_http.pieces(
+                response, left + (1 << 20), left + 1, within_s=_GRACE_S, least_rate=_LEAST_RATE
+            ):
                 file.write(block)
                 bar.update(len(block))
                 have += len(block)
@@ -266,6 +273,10 @@ def _download(weight: WeightFile, partial: Path) -> None:
 def _reason(error: Exception) -> str:
     import httpx
 
+    from kani.runtime import bounded_http
+
+    if isinstance(error, bounded_http.AnswerRefused):
+        return f"its answer {error}"
     if isinstance(error, httpx.HTTPStatusError):
         return f"the server answered {error.response.status_code}"
     if isinstance(error, httpx.TimeoutException):

@@ -18,11 +18,25 @@ def redirect(location: str, status: str = "302 Found") -> bytes:
     return answer(b"", f"Location: {location}", status=status)
 
 
+def endless(head: bytes, piece: bytes, pause_s: float = 0.0) -> Answer:
+    """The beginning of an answer, and what comes then for ever, at once or with pauses."""
+
+    async def write(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
+        while True:
+            writer.write(piece)
+            await writer.drain()
+            await asyncio.sleep(pause_s)
+
+    return write
+
+
 class Site:
-    """answers: by path; heads: what was asked, as it came; visits: how often anybody connected."""
+    """answers: by path; otherwise: of other paths; heads: what was asked, as it came; visits: connections."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Answer] = {}
+        self.otherwise: Answer = answer(b"", status="404 Not Found")
         self.heads: list[str] = []
         self.visits = 0
         self.port = 0
@@ -38,7 +52,7 @@ class Site:
             if (length := re.search(r"(?i)content-length: (\d+)", head)) is not None:
                 await reader.readexactly(int(length[1]))
             path = head.split(" ", 2)[1]
-            reply = self.answers.get(path, answer(b"", status="404 Not Found"))
+            reply = self.answers.get(path, self.otherwise)
             if isinstance(reply, bytes):
                 writer.write(reply)
                 await writer.drain()

@@ -1,5 +1,6 @@
 """Downloads from a model hub: only if allowed, once per model, and never for cached files."""
 
+import asyncio
 import errno
 import json
 from collections.abc import Iterator
@@ -12,7 +13,9 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.hub import Hub as HubFiles
+from tests.protocols import raw_site
 from tests.runtime.conftest import Answering, served
+from tests.support.patience import WITHIN_S
 
 
 def find(name: str, cache: Path, *, may_fetch: bool = True) -> Path:
@@ -213,3 +216,23 @@ def test_named_files_of_a_revision_are_fetched_once_each(tmp_path: Path, hub: Hu
     hub.refused = True
     with pytest.raises(CheckpointError, match=r"owner/name is gated: accept its terms at .*HF_TOKEN"):
         files.find_files("owner/name@" + "a" * 40, ("config.json",))
+
+
+@pytest.mark.parametrize(
+    ("head", "piece"),
+    [
+        (b"", b"HTTP/1.1 100 C\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\na: ", b"b"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b" "),
+        (b"HTTP/1.1 503 No\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n"),
+    ],
+)
+async def test_hub_that_drips_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
+) -> None:
+    monkeypatch.setattr("kani.runtime.hub._GRACE_S", 0.3)
+    async with raw_site.opened() as site, asyncio.timeout(WITHIN_S):
+        site.otherwise = raw_site.endless(head, piece, pause_s=0.01)
+        use_hub(monkeypatch, site.url(""))
+        with pytest.raises(CheckpointError, match=r"cannot be fetched from the model hub \(TimeoutError\)"):
+            await asyncio.to_thread(find, "owner/name", tmp_path)

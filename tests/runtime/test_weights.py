@@ -1,5 +1,6 @@
 """Model files: names of models, and where files are looked for, verified, fetched and kept."""
 
+import asyncio
 import hashlib
 import io
 import re
@@ -15,7 +16,9 @@ from kani.core.errors import EngineUnavailable
 from kani.runtime import weights
 from kani.runtime.model_names import local_path, short_name
 from kani.runtime.weights import WeightFile
+from tests.protocols import raw_site
 from tests.runtime.conftest import Answering, served
+from tests.support.patience import WITHIN_S
 
 CONTENT = bytes(range(256)) * 4096
 
@@ -204,6 +207,27 @@ def test_failed_fetch_has_a_cure(tmp_path: Path, publisher: Publisher, published
         with pytest.raises(EngineUnavailable, match=reason) as caught:
             load(weight, cache)
         assert "\n" not in str(caught.value) and str(tmp_path) not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "piece", "reason"),
+    [
+        (b"", b"HTTP/1.1 100 C\r\n\r\n", "its answer begins with more than 65536 bytes or 200 lines"),
+        (b"HTTP/1.1 302 Found\r\n", b"a: b\r\n", "its answer begins with more than 65536 bytes or 200 lines"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 1048576\r\n\r\n", b"a", "no answer in time"),
+        (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", b"1\r\na\r\n", "no answer in time"),
+        (b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n", b"a", "its answer is compressed"),
+    ],
+)
+async def test_publisher_that_drips_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, head: bytes, piece: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(weights, "_GRACE_S", 0.2)
+    monkeypatch.setattr(weights, "_LEAST_RATE", len(CONTENT))
+    async with raw_site.opened() as site, asyncio.timeout(WITHIN_S):
+        site.answers["/model.onnx"] = raw_site.endless(head, piece, pause_s=0.001)
+        with pytest.raises(EngineUnavailable, match=rf"could not be fetched \({reason}"):
+            await asyncio.to_thread(load, _weight(url=site.url("/model.onnx")), tmp_path)
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -129,17 +130,21 @@ Far below ElevenLabs' inactivity timeout: a fallback engine may have to wait as 
 
 
 async def send_and_receive(
-    connection: UpstreamConnection, text: SegmentText, times: CharacterTimes, timeout_s: float
+    connection: UpstreamConnection,
+    text: SegmentText,
+    times: CharacterTimes,
+    timeout_s: float,
+    within_s: float,
 ) -> AsyncGenerator[Message, None]:
     """Send all of ``text``, from its start, and yield the messages received, up to the final one.
 
-    times: is given the text that was sent. timeout_s: longest silence of the service once all text was sent.
-    Raises UpstreamFailed.
+    times: is given the text that was sent. timeout_s: longest silence of the service once all text was sent;
+    within_s: most seconds from then on in all, as a sample now and then is no silence. Raises UpstreamFailed.
     """
     loop = asyncio.get_running_loop()
     sent = 0
     has_audio = False
-    deadline: float | None = None
+    deadline, latest = None, math.inf
     growth: asyncio.Task[None] | None = None
     incoming = asyncio.create_task(connection.receive(), name="ElevenLabs speaks")
     try:
@@ -155,12 +160,12 @@ async def send_and_receive(
                 growth = text.growth(KEEP_ALIVE_S)
                 if complete:
                     await connection.send(messages.END_OF_TEXT)
-                    deadline = loop.time() + timeout_s
+                    deadline, latest = loop.time() + timeout_s, loop.time() + within_s
             awaited = {incoming} if growth is None else {incoming, growth}
             left_s = None if deadline is None else max(deadline - loop.time(), 0.0)
             done, _ = await asyncio.wait(awaited, timeout=left_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:
-                raise UpstreamFailed("stalled", f"no sound for {timeout_s:g} s")
+                raise UpstreamFailed("stalled", f"no sound for {timeout_s:g} s, or no end in {within_s:g} s")
             if growth is not None and growth.done():
                 growth.result()
             if not incoming.done():
@@ -172,7 +177,7 @@ async def send_and_receive(
                 return
             if message.audio:
                 has_audio = True
-                deadline = deadline and loop.time() + timeout_s
+                deadline = deadline and min(loop.time() + timeout_s, latest)
             yield message
             if message.final:
                 return

@@ -22,7 +22,7 @@ from kani.engines.elevenlabs.failures import UpstreamFailed
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream.address import is_confidential
-from kani.engines.upstream.relay import RelayEngine
+from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.text.incremental_text import IncrementalText
 from kani.text.languages import primary
@@ -82,7 +82,8 @@ class ElevenLabsEngine(RelayEngine):
             self._url(segment), self._key, tls_context=self._tls, timeout_s=self._timeout_s
         ) as connection:
             await connection.send(messages.initialize_connection(schedule, segment.speed))
-            exchange = send_and_receive(connection, text, receiver.times, self._timeout_s)
+            within_s = self._timeout_s + SECONDS_EACH * segment.max_seconds
+            exchange = send_and_receive(connection, text, receiver.times, self._timeout_s, within_s)
             async with aclosing(exchange) as received:
                 async for message in received:
                     if (chunk := receiver.feed(message)) is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from email.message import Message
 
 import httpx
 
@@ -31,8 +32,15 @@ from kani.text.languages import primary
 ENGINE = "openai"
 USUAL_MODEL = "tts-1"
 
+MAX_TYPE = 200
+"""Characters of a type that are read."""
+
 LONGER_S = 5.0
 """Seconds that an answer may be longer than the segment, with its silence."""
+
+_FILES = (b"RIFF", b"ID3", b"OggS", b"fLaC")
+_FILE_BYTES = 4
+"""First bytes of files, which would be noise as PCM; and how many tell all of them."""
 
 _PCM = (
     "audio/pcm",
@@ -73,15 +81,22 @@ class OpenAIEngine(RelayEngine):
         rate = self._settings.sample_rate
         speech, pcm = TrimmedSpeech(rate), Pcm16Stream()
         max_bytes = round((segment.max_seconds + LONGER_S) * rate) * 2
-        received = 0
+        received, held = 0, b""
+        patience_s = self._upstream.patience_s(segment.max_seconds)
         async with self._upstream.answer("POST", "/audio/speech", json=self._request(segment)) as answer:
             self._check_type(answer)
-            async for piece in bounded_http.pieces(answer, max_bytes + (1 << 24), MAX_SPEECH_PIECES):
-                if not received and piece.startswith((b"RIFF", b"ID3", b"OggS", b"fLaC")):
+            async for piece in bounded_http.pieces(
+                answer, max_bytes + (1 << 24), MAX_SPEECH_PIECES, within_s=patience_s
+            ):
+                held += piece
+                if not received and len(held) < _FILE_BYTES:
+                    continue
+                if not received and held.startswith(_FILES):
                     raise UpstreamFailed("unreadable", "it is a file, although PCM was asked for")
-                received += len(piece)
-                if (chunk := speech.feed(pcm.feed(piece))) is not None:
+                received += len(held)
+                if (chunk := speech.feed(pcm.feed(held))) is not None:
                     yield chunk
+                held = b""
                 if received > max_bytes:
                     break
         if not speech.end_s:
@@ -97,15 +112,18 @@ class OpenAIEngine(RelayEngine):
 
     def _check_type(self, answer: httpx.Response) -> None:
         """Raise UpstreamFailed for an answer that is no PCM of the right rate."""
-        kind, *parameters = [
-            part.strip() for part in answer.headers.get("content-type", "").lower().split(";")
-        ]
-        if kind and kind not in _PCM:
+        header = Message()
+        header["content-type"] = answer.headers.get("content-type", "")[:MAX_TYPE]
+        (kind, _), *parameters = header.get_params([("", "")])
+        if kind and kind.lower() not in _PCM:
             raise UpstreamFailed("unreadable", f"its type is {kind[:50]}, not PCM")
-        rates = [part.removeprefix("rate=") for part in parameters if part.startswith("rate=")]
-        if rates and rates[0] != str(self._settings.sample_rate):
-            detail = f"its PCM has {rates[0][:20]} Hz: set KANI_UPSTREAM_RATE"
-            raise UpstreamFailed("unreadable", detail)
+        told = {name.lower(): value for name, value in parameters}
+        for name, due, cure in (
+            ("rate", self._settings.sample_rate, ": set KANI_UPSTREAM_RATE"),
+            ("channels", 1, ""),
+        ):
+            if (value := told.get(name) or str(due)) != str(due):
+                raise UpstreamFailed("unreadable", f"its PCM has {name} {value}, not {due}{cure}")
 
     async def _list(self) -> None:
         """Choose the server's model and describe its voices."""

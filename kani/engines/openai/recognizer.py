@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
@@ -19,7 +20,8 @@ from kani.core.types import Samples
 from kani.engines.openai.service import SILENCE_S, STREAMS, Upstream, UpstreamFailed, chosen_model
 from kani.engines.openai.settings import LANGUAGES, OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
-from kani.runtime import bounded_http
+from kani.engines.upstream.relay import START_S, ask_later
+from kani.runtime.cancelling import end_tasks
 from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.heard_passes import HeardStretches
 from kani.runtime.recognition.heard_words import cut
@@ -30,9 +32,12 @@ MAX_ANSWER_BYTES = 1 << 20
 MAX_TRANSCRIPT = 10_000
 """Characters of a stretch of speech, at most: words are told apart on the event loop."""
 
+USUAL_MODEL = "whisper-1"
 RETRY_S = 0.5
 MEASURED_S = 2.0
 """Audio of the request that measures the server at the start."""
+
+log = logging.getLogger(__name__)
 
 
 class _Word(Struct):
@@ -55,10 +60,11 @@ class OpenAIRecognizer(PromptedRecognizer):
     ) -> None:
         self._streams = resources.max_concurrent or STREAMS
         self._upstream = Upstream(settings, silence_s)
-        self._model = resources.model or ""
+        self._named, self._model = resources.model, resources.model or USUAL_MODEL
+        self._asking: asyncio.Task[None] | None = None
         self._words = True  # whether the server is asked for the times of words: some models refuse it
         self._info = RecognizerInfo(
-            "openai", self._model or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True
+            "openai", self._named or "upstream", SAMPLE_RATE, frozenset(languages.KNOWN), hears_again=True
         )
 
     @property
@@ -66,27 +72,39 @@ class OpenAIRecognizer(PromptedRecognizer):
         return self._info
 
     async def start(self) -> None:
-        """Ask the server for its models, and measure it. Raises EngineUnavailable."""
+        """Ask the server for its models, and measure it, later where that takes long.
+
+        Raises EngineUnavailable.
+        """
         await self._upstream.start()
         try:
-            if not self._model:
-                self._model = await chosen_model(self._upstream, "whisper-1")
-            noise = np.random.default_rng(0).normal(0.0, 0.1, round(MEASURED_S * SAMPLE_RATE))
-            await self._heard(noise.astype(np.float32), TranscriptionOptions())  # opens the connection
-            begun = time.perf_counter()
-            await self._heard(noise.astype(np.float32), TranscriptionOptions())
+            async with asyncio.timeout(START_S):
+                await self._measure()
         except UpstreamFailed as failure:
             await self._upstream.stop()
             reason = f"{failure} ({failure.detail})"
             raise EngineUnavailable(reason, passing=failure.affects_all_requests) from failure
-        delay_s = live_delay.delay_s(time.perf_counter() - begun)
-        too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
-        self._info = replace(self._info, version=self._model, live_delay_s=delay_s, recordings_only=too_slow)
+        except TimeoutError:
+            log.warning("the upstream server does not answer in %g s: it is measured later", START_S)
+            self._asking = asyncio.create_task(ask_later(self._measure, "its model and its speed"))
         detector = await asyncio.to_thread(VoiceDetector)
         self._stretches = HeardStretches(self._hear, detector, self._streams)
         await asyncio.to_thread(language_detection.load_detector)
 
+    async def _measure(self) -> None:
+        """Learn the model, and how late live words come. Raises UpstreamFailed."""
+        if self._named is None:
+            self._model = await chosen_model(self._upstream, USUAL_MODEL)
+        noise = np.random.default_rng(0).normal(0.0, 0.1, round(MEASURED_S * SAMPLE_RATE))
+        await self._heard(noise.astype(np.float32), TranscriptionOptions())  # opens the connection
+        begun = time.perf_counter()
+        await self._heard(noise.astype(np.float32), TranscriptionOptions())
+        delay_s = live_delay.delay_s(time.perf_counter() - begun)
+        too_slow = live_delay.too_slow("openai", self._model, delay_s, "KANI_UPSTREAM")
+        self._info = replace(self._info, version=self._model, live_delay_s=delay_s, recordings_only=too_slow)
+
     async def stop(self) -> None:
+        await end_tasks(self._asking)
         await self._upstream.stop()
         if hasattr(self, "_stretches"):  # they are made once the server was reached
             await self._stretches.stop()
@@ -122,28 +140,30 @@ class OpenAIRecognizer(PromptedRecognizer):
         fields = {name: value for name, value in fields.items() if value}
         path = "/audio/translations" if options.translate else "/audio/transcriptions"
         timed = self._words and not options.translate
+        seconds = len(samples) / SAMPLE_RATE
+        within_s = self._upstream.patience_s(seconds)
         try:
-            answer = await self._asked(path, recording, fields, timed=timed)
+            answer = await self._asked(path, recording, fields, within_s, timed=timed)
         except UpstreamFailed as failure:
             if failure.code != "refused" or not timed:
                 raise
-            answer = await self._asked(path, recording, fields, timed=False)
+            answer = await self._asked(path, recording, fields, within_s, timed=False)
             self._words = False
         text = answer.text.strip()
         if not text:
             return []
-        seconds = len(samples) / SAMPLE_RATE
         language = self._language(answer, options)
         words = _timed(text, language, answer.words or [], seconds)
         return [TranscribedSegment(text, 0.0, seconds, words, language=language)]
 
-    async def _asked(self, path: str, recording: bytes, fields: dict[str, str], *, timed: bool) -> _Answer:
+    async def _asked(
+        self, path: str, recording: bytes, fields: dict[str, str], within_s: float, *, timed: bool
+    ) -> _Answer:
         form: dict[str, str | list[str]] = {**fields, "response_format": "json"}
         if timed:
             form |= {"response_format": "verbose_json", "timestamp_granularities[]": ["word"]}
         files = {"file": ("speech.wav", recording, "audio/wav")}
-        async with self._upstream.answer("POST", path, data=form, files=files) as answer:
-            body = await bounded_http.body(answer, MAX_ANSWER_BYTES)
+        body = await self._upstream.whole("POST", path, MAX_ANSWER_BYTES, within_s, data=form, files=files)
         try:
             return foreign.decode_json(body, _Answer)
         except foreign.Unreadable as error:

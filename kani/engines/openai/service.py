@@ -16,6 +16,7 @@ from kani.core.errors import EngineUnavailable
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import ServiceFailed, redacted
+from kani.engines.upstream.relay import SECONDS_EACH
 from kani.runtime import bounded_http
 from kani.text import foreign
 
@@ -27,7 +28,7 @@ STREAMS = 4
 """Requests that it is sent at the same time, unless KANI_MAX_CONCURRENT tells a number."""
 
 LIST_S = 10.0
-"""Longest wait for a list, at the start."""
+"""Longest wait for a list, and for an error's text."""
 
 MAX_LIST_BYTES = 4 << 20
 MAX_NAME = 200
@@ -62,6 +63,10 @@ class Upstream:
         self._key = settings.api_key.get_secret_value() if settings.api_key is not None else ""
         self._silence_s = silence_s
         self._client: httpx.AsyncClient | None = None
+
+    def patience_s(self, audio_s: float) -> float:
+        """Return the most seconds of waiting for an answer about ``audio_s`` seconds of audio."""
+        return self._silence_s + SECONDS_EACH * audio_s
 
     async def start(self) -> None:
         """Make the client. Raises EngineUnavailable for settings that cannot be used."""
@@ -98,14 +103,11 @@ class Upstream:
         Raises UpstreamFailed.
         """
         try:
-            async with asyncio.timeout(LIST_S), self.answer("GET", path) as answer:
-                parsed = foreign.parse_json(await bounded_http.body(answer, MAX_LIST_BYTES))
+            parsed = foreign.parse_json(await self.whole("GET", path, MAX_LIST_BYTES, LIST_S))
         except UpstreamFailed as failure:
             if failure.code != "refused":
                 raise
             return []
-        except TimeoutError as error:
-            raise UpstreamFailed("stalled", f"no {path} within {LIST_S:g} s") from error
         except ValueError as error:
             raise UpstreamFailed("unreadable", f"{path} is no JSON") from error
         found = (
@@ -113,14 +115,26 @@ class Upstream:
         )
         return found if isinstance(found, list) else []
 
+    async def whole(self, method: str, path: str, max_bytes: int, within_s: float, **request: Any) -> bytes:
+        """Return the body of an answer that comes to its end in time. Raises UpstreamFailed."""
+        try:
+            async with asyncio.timeout(within_s), self.answer(method, path, **request) as answer:
+                return await bounded_http.body(answer, max_bytes)
+        except TimeoutError as error:
+            raise UpstreamFailed("stalled", f"no whole answer to {path} in {within_s:g} s") from error
+
     @asynccontextmanager
     async def answer(self, method: str, path: str, **request: Any) -> AsyncGenerator[httpx.Response, None]:
-        """Send a request; yields an answer with status 200. Raises UpstreamFailed, in the body as well."""
+        """Send a request; yields an answer with status 200. Raises UpstreamFailed, in the body as well.
+
+        Nothing but its head has a time here: see ``whole``, and ``within_s`` of ``bounded_http.pieces``.
+        """
         assert self._client is not None, "the client is made by start"
         try:
             async with self._client.stream(method, self._url + path, **request) as answer:
                 if answer.status_code != httpx.codes.OK:
-                    raise self._refusal(answer, await bounded_http.body(answer, MAX_ERROR_BYTES))
+                    body = await bounded_http.body(answer, MAX_ERROR_BYTES, within_s=LIST_S)
+                    raise self._refusal(answer, body)
                 yield answer
         except bounded_http.AnswerRefused as error:
             raise UpstreamFailed("unreadable", f"its answer {error}") from error

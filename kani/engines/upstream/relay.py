@@ -7,7 +7,7 @@ import itertools
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import ClassVar, cast
@@ -25,8 +25,14 @@ from kani.text.languages import primary
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""
 
-LIST_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
-"""Seconds before each further try to list a service's voices; the last of them again and again."""
+START_S = 5.0
+"""Longest wait of a start for a service (seconds); what it asks for is then asked for later."""
+
+SECONDS_EACH = 2.0
+"""Seconds of waiting for each second of speech, at most: a service that drips is never silent for long."""
+
+LATER_DELAYS_S = (2.0, 5.0, 15.0, 30.0)
+"""Seconds before each further try of what a start asks for; the last of them again and again."""
 
 ACTIVE_S = 30.0
 """The service is not tried for so many seconds after a failure: each sentence would wait for it to fail."""
@@ -76,33 +82,28 @@ class RelayEngine(Described, ABC):
             if self._fallback is not None:
                 await self._fallback.start()
                 started.push_async_callback(self._fallback.stop)
+            later = False
             try:
-                await self._list()
+                async with asyncio.timeout(START_S):
+                    await self._list()
+            except TimeoutError:
+                logger.warning(
+                    "%s does not answer in %g s; its voices are listed later", self.SERVICE[1], START_S
+                )
+                later = True
             except ServiceFailed as error:
                 if error.code in ("unauthorized", "invalid_api_key"):
                     raise EngineUnavailable(f"{error}: set {self.KEY} to a valid one") from error
                 logger.warning("%s (%s); its voices are not listed", error, error.detail)
-                if error.is_outage:
-                    self._listing = asyncio.create_task(self._list_later(), name="list of a service's voices")
+                later = error.is_outage
+            if later:
+                self._listing = asyncio.create_task(ask_later(self._list, "its voices"))
             started.pop_all()
 
     async def wait_until_loaded(self) -> None:
         """See ``BackgroundLoadingEngine.wait_until_loaded``; waits for the fallback engine."""
         if isinstance(self._fallback, BackgroundLoadingEngine):
             await self._fallback.wait_until_loaded()
-
-    async def _list_later(self) -> None:
-        for delay_s in itertools.chain(LIST_DELAYS_S, itertools.repeat(LIST_DELAYS_S[-1])):
-            await asyncio.sleep(delay_s)
-            try:
-                await self._list()
-            except ServiceFailed as error:
-                if not error.is_outage:
-                    logger.warning("%s (%s); its voices are not asked for again", error, error.detail)
-                    return
-            else:
-                logger.info("%s can be reached: its voices are listed", self._metrics.service)
-                return
 
     async def stop(self) -> None:
         await end_tasks(self._listing)
@@ -159,6 +160,24 @@ class RelayEngine(Described, ABC):
         async with aclosing(_speech(engine, own, text)) as speech:
             async for chunk in reframe(speech, self._sample_rate, self._sample_rate):
                 yield chunk
+
+
+async def ask_later(ask: Callable[[], Awaitable[None]], what: str) -> None:
+    """Ask a service again and again, until it answers or fails by anything but an outage.
+
+    ask: raises ServiceFailed; what: is asked for, for the log.
+    """
+    for delay_s in itertools.chain(LATER_DELAYS_S, itertools.repeat(LATER_DELAYS_S[-1])):
+        await asyncio.sleep(delay_s)
+        try:
+            await ask()
+        except ServiceFailed as error:
+            if not error.is_outage:
+                logger.warning("%s (%s); %s: not asked for again", error, error.detail, what)
+                return
+        else:
+            logger.info("the service can be reached: %s are known", what)
+            return
 
 
 async def _speech(engine: Engine, segment: Segment, text: SegmentText) -> AsyncGenerator[SpeechChunk, None]:

@@ -325,6 +325,30 @@ def test_unreadable_bucket_ends_the_start(bucket: Bucket, written: bytes | None,
         VoiceStore(bucket.backend()).start()
 
 
+@pytest.mark.parametrize("status", ["200 OK", "403 Forbidden", "503 Slow Down"])
+def test_start_does_not_wait_for_the_bucket(
+    bucket: Bucket, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """It is used once it answers, also where it refused at first."""
+    monkeypatch.setattr(shared_index, "START_S", 0.05)
+    answers = threading.Event()
+
+    def late(environ: Environ, start: Start, app: App) -> Iterable[bytes]:
+        answers.wait(WITHIN_S)
+        return app(environ, start) if status == "200 OK" else answer(status, "No", start)
+
+    bucket.fault = late
+    with bucket.store() as store:
+        assert not reached(store.list)
+        answers.set()
+        until(lambda: status == "200 OK" or len(bucket.requests) > 2)
+        bucket.fault = None
+        until(lambda: reached(store.list))
+        assert store.list() == []
+        add(store)
+        until(lambda: len(store.list()) == 1)
+
+
 def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "kani.composition.voices.object_store")
     monkeypatch.setitem(sys.modules, "obstore", None)

@@ -1,6 +1,7 @@
 """The ElevenLabs engine where its service refuses, stalls or breaks off."""
 
 import asyncio
+import base64
 import logging
 import ssl
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from websockets.http11 import Response
 from kani.core.engine import BackgroundLoadingEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.types import Boundary, Segment
+from kani.engines.elevenlabs import engine as engine_module
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
 from kani.engines.upstream import relay as relay_module
@@ -213,6 +215,18 @@ async def test_silent_service_times_out(service: ElevenLabsService) -> None:
             service.answers = [answer]
             assert "did not answer in time" in await failure_of(engine)
     assert len(service.exchanges) == 4
+
+
+@pytest.mark.parametrize("pcm", [b"\0@", b"@", b"\0\0", b"\0@" * 100])
+async def test_service_that_drips_times_out(
+    service: ElevenLabsService, monkeypatch: pytest.MonkeyPatch, pcm: bytes
+) -> None:
+    """It is never silent for long."""
+    monkeypatch.setattr(engine_module, "SECONDS_EACH", 0.0)
+    drip = {"audio": base64.b64encode(pcm).decode(), "alignment": None, "isFinal": None}
+    async with started(service, timeout_s=0.5) as engine:
+        service.answers = [repeating(drip, pause_s=0.01)]
+        assert "did not answer in time" in await failure_of(engine)
 
 
 @pytest.mark.alone

@@ -19,17 +19,19 @@ from kani.core.types import Samples, Segment
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.engines.openai import engine as engine_module
 from kani.engines.openai import recognizer as recognizer_module
+from kani.engines.openai import service as service_module
 from kani.engines.openai.engine import OpenAIEngine
 from kani.engines.openai.recognizer import OpenAIRecognizer
 from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
+from kani.runtime import bounded_http
 from kani.runtime.voice_detector import CHUNK_SAMPLES
 from tests.engines.packages import life
 from tests.engines.relaying import relaying
-from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
+from tests.protocols.raw_site import Answer, Site, answer, endless, opened, redirect
 from tests.runtime.recognition.test_stream import ScriptedVoice
-from tests.support.patience import happens
+from tests.support.patience import WITHIN_S, happens
 from tests.support.recorded import RecordedEngine, noise
 from tests.support.servers.app_server import AppServer, app_server
 
@@ -111,6 +113,23 @@ def streamed(pieces: Iterable[bytes]) -> Answer:
     return write
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("audio/pcm; Rate = 24000", 'audio/PCM;rate="24000"', "audio/L16 ;\tRATE=24000; channels=1"),
+        *('audio/pcm; x="a;rate=48000"; rate=24000', "audio/pcm; rate=", "", "audio/pcm;" + "rate=1" * 5000),
+    ],
+)
+async def test_rate_of_the_type_is_read_as_it_may_be_written(site: Site, kind: str) -> None:
+    site.answers[SPEECH] = answer(PCM, f"content-type: {kind}")
+    async with started(site) as engine:
+        if "rate=1" in kind:
+            with pytest.raises(EngineFailed, match="cannot be read"):
+                await life.chunks_of(engine, SEGMENT)
+        else:
+            assert await life.chunks_of(engine, SEGMENT)
+
+
 async def silent(writer: asyncio.StreamWriter) -> None:
     await asyncio.Event().wait()
 
@@ -148,7 +167,24 @@ async def test_pieces_of_any_length_are_one_stream_that_ends_with_the_segment(si
         (b"HTTP/9 what\r\n\r\n", "broke off before all was sent", 3),
         (silent, "did not answer in time", 1),
         (answer(PCM, "content-type: audio/wav"), "cannot be read", 1),
-        (answer(PCM, "content-type: audio/L16; rate=16000"), "cannot be read", 1),
+        *(
+            (answer(PCM, f"content-type: {kind}"), "cannot be read", 1)
+            for kind in (
+                "audio/L16; rate=16000",
+                "audio/pcm; Rate = 48000",
+                'AUDIO/PCM;RATE="16000"',
+                'audio/pcm; x="a;rate=24000"; rate=44100',
+                "audio/pcm; rate*=utf-8''48000",
+                "audio/pcm; rate=24000; Channels=2",
+            )
+        ),
+        *(
+            (streamed([first[:1], first[1:3], first[3:], PCM]), "cannot be read", 1)
+            for first in (b"RIFF", b"ID3\3", b"OggS", b"fLaC")
+        ),
+        (streamed([b"R", b"I", b"F", b"F", PCM]), "cannot be read", 1),
+        (streamed([b"RIF"]), "sent no sound", 1),
+        (endless(b"", b"HTTP/1.1 100 C\r\n\r\n"), "cannot be read", 1),
         (answer(PCM, "content-encoding: gzip"), "cannot be read", 1),
         (answer(b"{}", "content-type: application/json"), "cannot be read", 1),
         (answer(b"RIFF" + PCM), "cannot be read", 1),
@@ -166,6 +202,34 @@ async def test_broken_answer_is_told_in_words(
         with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
             await life.chunks_of(engine, SEGMENT)
     assert sum(head.startswith("POST") for head in site.heads) == tries
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
+DRIPS = [
+    (HEAD + b"content-length: 100000\r\n\r\n", b"A"),
+    (CHUNKED, b"1\r\nA\r\n"),
+    (CHUNKED + b"1\r\nA\r\n0\r\n", b"a: b\r\n"),
+    (b"HTTP/1.1 500 No\r\n\r\n", b"A"),
+    (HEAD + b"a: ", b"A"),
+    (b"", b"HTTP/1.1 100 C\r\n\r\n"),
+]
+"""Answers that are never silent for long, and have no end."""
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_S", 0.5)
+    monkeypatch.setattr(service_module, "LIST_S", 0.5)
+    monkeypatch.setattr(service_module, "SECONDS_EACH", 0.01)
+
+
+@pytest.mark.parametrize(("head", "piece"), DRIPS)
+async def test_speech_that_drips_ends_in_time(site: Site, impatient: None, head: bytes, piece: bytes) -> None:
+    site.answers[SPEECH] = endless(head, piece, pause_s=0.01)
+    async with asyncio.timeout(WITHIN_S), started(site) as engine:
+        with pytest.raises(EngineFailed, match=r"^the upstream server did not answer in time"):
+            await life.chunks_of(engine, SEGMENT)
 
 
 async def test_fallback_speaks_what_fails(site: Site) -> None:
@@ -246,7 +310,8 @@ async def test_voices_of_a_server_that_comes_later_are_listed(
     site: Site, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The catalogue has them without a restart; a list that is refused is not asked for again."""
-    monkeypatch.setattr(relay_module, "LIST_DELAYS_S", (0.01,))
+    monkeypatch.setattr(relay_module, "LATER_DELAYS_S", (0.01,))
+    monkeypatch.setattr(relay_module, "START_S", WITHIN_S)
     down = answer(b"", status="503 Service Unavailable")
     site.answers["/v1/audio/voices"] = down
     async with started(site, model="m") as engine:
@@ -369,3 +434,36 @@ async def test_broken_transcript_is_told_in_words(
         site.answers[PATH] = reply
         with pytest.raises(EngineFailed, match=r"^the upstream server "):
             await transcribed(recognizer)
+
+
+@pytest.mark.parametrize(("head", "piece"), DRIPS)
+async def test_transcript_that_drips_ends_in_time(
+    site: Site, voiced: None, impatient: None, head: bytes, piece: bytes
+) -> None:
+    site.answers[PATH] = transcript()
+    async with asyncio.timeout(WITHIN_S), hearing(site) as recognizer:
+        site.answers[PATH] = endless(head, piece, pause_s=0.01)
+        with pytest.raises(EngineFailed, match=r"^the upstream server did not answer in time"):
+            await transcribed(recognizer)
+
+
+@pytest.mark.parametrize(("head", "piece"), [*DRIPS, (b"", b"")])
+async def test_start_does_not_wait_for_the_server(
+    site: Site, monkeypatch: pytest.MonkeyPatch, head: bytes, piece: bytes
+) -> None:
+    """The recogniser is measured, and the engine's voices are listed, once it answers."""
+    for module in (relay_module, recognizer_module):
+        monkeypatch.setattr(module, "START_S", 0.1)
+    monkeypatch.setattr(relay_module, "LATER_DELAYS_S", (0.01,))
+    monkeypatch.setattr(service_module, "LIST_S", 0.2)
+    monkeypatch.setattr(service_module, "SECONDS_EACH", 0.01)
+    lists = ("/v1/models", "/v1/audio/voices")
+    site.answers |= dict.fromkeys((*lists, PATH), endless(head, piece, pause_s=0.01))
+    async with asyncio.timeout(WITHIN_S), hearing(site) as recognizer, started(site) as engine:
+        assert recognizer.info.live_delay_s is None and not recognizer.info.recordings_only
+        assert [voice.id for voice in engine.info.voices] == ["openai:alloy"]
+        site.answers |= {PATH: transcript(), lists[0]: answer(b'{"data": [{"id": "only"}]}')}
+        site.answers[lists[1]] = answer(b'{"voices": ["eva"]}')
+        await happens(lambda: recognizer.info.live_delay_s is not None)
+        await happens(lambda: [voice.id for voice in engine.info.voices] == ["openai:eva"])
+        assert recognizer.info.version == engine.info.version == "only"

@@ -11,7 +11,7 @@ import trustme
 
 from kani.core.errors import Busy, InvalidRequest
 from kani.protocols.voxcpm.remote_recordings import MAX_FETCHES, RemoteRecordings
-from tests.protocols.raw_site import Site, answer, opened, redirect
+from tests.protocols.raw_site import Site, answer, endless, opened, redirect
 from tests.support.event_loop import virtual_time
 from tests.support.patience import WITHIN_S, happens
 
@@ -137,13 +137,6 @@ async def test_bad_url_is_refused(site: Site, recordings: RemoteRecordings, url:
     assert site.visits == 0
 
 
-async def flood(writer: asyncio.StreamWriter, head: bytes, piece: bytes) -> None:
-    writer.write(head)
-    while True:
-        writer.write(piece * 100)
-        await writer.drain()
-
-
 OK = b"HTTP/1.1 200 OK\r\n"
 NO_RECORDING, UNFETCHED = "was not answered with a recording", "could not be fetched"
 
@@ -178,14 +171,15 @@ async def test_answer_is_refused(site: Site, recordings: RemoteRecordings, raw: 
         (CHUNKED, b"3e8\r\n" + bytes(1000) + b"\r\n", "has more than 100000 bytes"),
         (CHUNKED, b"1\r\nx\r\n", "comes in more than 20000 pieces"),
         (CHUNKED, b"1;" + b"x" * 4000 + b"\r\nx\r\n", "comes in more than 20000 pieces"),
-        (OK, b"X-More: and more\r\n", UNFETCHED),
-        (b"", b"not HTTP at all", UNFETCHED),
+        (OK, b"X-More: and more\r\n", "begins with more than 65536 bytes or 200 lines"),
+        (b"", b"not HTTP at all", "begins with more than 65536 bytes or 200 lines"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n", "begins with more than 65536 bytes or 200 lines"),
     ],
 )
 async def test_endless_answer_is_refused(
     site: Site, recordings: RemoteRecordings, head: bytes, piece: bytes, reason: str
 ) -> None:
-    site.answers["/b.wav"] = lambda writer: flood(writer, head, piece)
+    site.answers["/b.wav"] = endless(head, piece * 100)
     assert reason in await refusal(recordings, site.url("/b.wav"))
 
 
@@ -254,7 +248,7 @@ async def test_certificate_is_verified(tmp_path: Path, monkeypatch: pytest.Monke
         trusting = RemoteRecordings(listed)
         assert await trusting.fetch(url) == BODY
         assert "could not be fetched" in await refusal(trusting, url.replace("localhost", "127.0.0.1"))
-        site.answers["/b.wav"] = lambda writer: flood(writer, b"HTTP/1.1 200 OK\r\n\r\n", bytes(1000))
+        site.answers["/b.wav"] = endless(b"HTTP/1.1 200 OK\r\n\r\n", bytes(100_000))
         assert "has more than" in await refusal(trusting, url.replace("a.wav", "b.wav"))
         assert len(site.heads) == 2
 

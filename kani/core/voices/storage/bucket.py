@@ -54,7 +54,7 @@ class BucketBackend:
         self.consents: ConsentBackend = BucketConsents(self._index)
 
     def start(self) -> None:
-        """See ``VoiceBackend.start``; a bucket that does not answer is waited for."""
+        """See ``VoiceBackend.start``; a bucket that does not answer now is used once it does."""
         self._index.start()
 
     def stop(self) -> None:

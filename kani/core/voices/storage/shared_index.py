@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 
 from kani.core.errors import StoreUnavailable
@@ -17,6 +18,9 @@ log = logging.getLogger(__name__)
 
 INDEX, PROBE = "index.json", "probe"
 """Paths of the index, and of the object that conditional writes are tried with."""
+
+START_S = 5.0
+"""Longest wait for the bucket when a server starts, in seconds."""
 
 REFRESH_S = 1.0
 """Poll interval for changes by other servers, in seconds."""
@@ -68,19 +72,20 @@ class SharedIndex:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Read the index, and from now on look for changes; a bucket that does not answer is waited for.
+        """Read the index, and look for changes from now on; a bucket that does not answer is used later.
 
         Raises StoreUnavailable for an index that cannot be read, and for a bucket that refuses.
         """
-        try:
-            with self._lock:
-                self._read()
-        except BucketUnreachable as error:
-            self._lost(error)
-        except BucketRefused as error:
-            raise StoreUnavailable(f"the stored voices cannot be read: {error}") from error
-        self._thread = threading.Thread(target=self._watch, name="voice bucket", daemon=True)
+        first: Future[None] = Future()
+        self._thread = threading.Thread(target=self._watch, args=(first,), name="voice bucket", daemon=True)
         self._thread.start()
+        try:
+            first.result(START_S)
+        except TimeoutError:
+            self._lost(BucketUnreachable(f"it does not answer in {START_S:g} s"))
+        except (BucketRefused, StoreUnavailable) as error:
+            self._stopped.set()
+            raise StoreUnavailable(f"the stored voices cannot be read: {error}") from error
 
     def stop(self) -> None:
         """Look for no changes any more."""
@@ -212,7 +217,17 @@ class SharedIndex:
             self._away = True
             log.warning("the bucket of the stored voices cannot be used: %s", error)
 
-    def _watch(self) -> None:
+    def _watch(self, first: Future[None]) -> None:
+        try:
+            with self._lock:
+                self._read()
+            first.set_result(None)
+        except BucketUnreachable as error:
+            self._lost(error)
+            first.set_result(None)
+        except (BucketRefused, StoreUnavailable) as error:
+            self._lost(error)
+            first.set_exception(error)
         pause, not_before = REFRESH_S, time.monotonic()
         while not self._stopped.wait(REFRESH_S):
             self.refresh()
