@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 
 import kani  # turns telemetry off, here and in all that the tests start
-from tests.running import alone, optional
+from tests.running import alone, limit, optional
 from tests.support import patience
 from tests.support.servers.address import FREE_PORTS, Addressed
 
@@ -226,8 +226,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what skips tests; as a conftest's its hook would not see the conftests of folders."""
+    """Register what skips and ends tests; as a conftest's, hooks would not see the conftests of folders."""
     config.pluginmanager.register(optional)
+    config.pluginmanager.register(limit)
 
 
 @pytest.hookimpl(wrapper=True)
