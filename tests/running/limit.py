@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,9 @@ from tests.support.patience import WITHIN_S
 
 # Of a test's setup, of itself and of its teardown. Longer than a test's own guards, which say more.
 FIRST_TIER_S = WITHIN_S + 60.0
-OTHER_TIERS_S = 6 * WITHIN_S
+OTHER_TIERS_S = 4 * WITHIN_S
+END = float(os.environ.get("TESTS_END", "inf"))
+"""When the whole run has to end, in seconds since 1970: .ci/lib.sh sets it."""
 AGAIN_S = 30.0
 """Seconds until what goes on in spite of an interruption is interrupted again."""
 
@@ -46,7 +49,8 @@ def pytest_enter_pdb() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
     first = not any(map(item.get_closest_marker, ("server", "heard")))
-    with _limit(FIRST_TIER_S if first else OTHER_TIERS_S):
+    seconds = FIRST_TIER_S if first else OTHER_TIERS_S
+    with _limit(min(seconds, max(AGAIN_S, END - time.time()))):
         return (yield)
 
 
@@ -60,7 +64,7 @@ def _limit(seconds: float) -> Iterator[None]:
     # In C code and on Windows nothing interrupts a test: its process ends, and pytest-xdist starts another.
     faulthandler.dump_traceback_later(seconds + 3 * AGAIN_S, exit=True, file=stderr)
     if hasattr(signal, "setitimer"):
-        signal.signal(signal.SIGALRM, lambda *_: _interrupt(f"it has not ended in {seconds:g} s"))
+        signal.signal(signal.SIGALRM, lambda *_: _interrupt(f"it has not ended in {seconds:.0f} s"))
         signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN_S)
     try:
         yield

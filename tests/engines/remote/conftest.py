@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.socket_folder import socket_folder
+from tests.support.servers.socket_folder import socket_folder
 
 
 @pytest.fixture

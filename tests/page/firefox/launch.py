@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Playwright
 
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
-from tests.support.socket_folder import socket_folder
+from tests.support.servers.socket_folder import socket_folder
 
 FIREFOX = ("firefox-esr", "firefox")
 SOUND = ("pulseaudio", "pactl", "paplay")

@@ -40,7 +40,7 @@ from tests.protocols.listening.doors import (
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
 from tests.support.patience import happens
-from tests.support.socket_folder import socket_folder
+from tests.support.servers.socket_folder import socket_folder
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))

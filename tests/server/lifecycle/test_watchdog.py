@@ -15,7 +15,7 @@ import pytest
 from kani.server.watchdog import beat_of_systemd, process
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
-from tests.support.socket_folder import socket_folder
+from tests.support.servers.socket_folder import socket_folder
 
 SERVER = """
 import asyncio, ctypes, sys, uvicorn
