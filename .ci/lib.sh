@@ -74,11 +74,18 @@ use_all() {
   export PATH="$work/all/bin:$PATH"
 }
 
-# Runs pytest with these arguments; what failed is run once more in the end.
+# Seconds since the start at which tests end, well before CI would end everything without a word.
+ends=$((80 * 60))
+
+# Runs pytest with these arguments; what failed is run once more in the end. A test that would still run two minutes
+# before the end fails there and says where it waits (tests/running/limit.py); pytest itself is interrupted at the end.
 failed=0
 run_tests() {
   runs=$((runs + 1))
-  python -m pytest --durations=50 --junitxml="$results/$runs.xml" "$@" | tee "$work/tests-$runs.log" || failed=1
+  local left=$((ends - SECONDS))
+  [ $left -gt 0 ] || { echo "no time is left for: pytest $*" >&2; exit 1; }
+  TESTS_END=$(($(date +%s) + left - 120)) timeout --foreground --signal=INT --kill-after=2m $left \
+    python -m pytest --durations=50 --junitxml="$results/$runs.xml" "$@" | tee "$work/tests-$runs.log" || failed=1
 }
 runs=0
 

@@ -22,7 +22,7 @@ import hypothesis
 import pytest
 
 import kani  # turns telemetry off, here and in all that the tests start
-from tests.running import alone, optional
+from tests.running import alone, limit, optional
 from tests.support import patience
 from tests.support.servers.address import FREE_PORTS, Addressed
 
@@ -185,7 +185,7 @@ if "CI" not in os.environ:
 
 
 SMOKE = (
-    *("cli/test_check.py", "clients/openai/test_python.py"),
+    *("cli/test_check.py", "clients/openai/test_python.py", "deploy/test_site.py"),
     *("engines/espeak/test_faults.py", "engines/kokoro/test_engine.py"),
     *("engines/kokoro/student/test_speech.py", "engines/whisper/test_recordings.py", "page/test_firefox.py"),
     *("page/talk/test_page_conversation.py", "page/test_page_panels.py", "page/test_page_listening.py"),
@@ -194,7 +194,9 @@ SMOKE = (
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
     *("protocols/relay/test_example.py", "test_library.py", "test_package.py", "test_privacy.py"),
 )
-"""Files of the other tiers that ``.ci/run`` runs: each protocol, engine and program speaks and is heard."""
+"""Files of the other tiers that ``.ci/run`` runs: each protocol, engine and program speaks and is heard, and
+the documents' site is built.
+"""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -226,8 +228,13 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register what skips tests; as a conftest's its hook would not see the conftests of folders."""
+    """Register what skips and ends tests; as a conftest's, hooks would not see the conftests of folders."""
     config.pluginmanager.register(optional)
+    config.pluginmanager.register(limit)
+    if config.pluginmanager.hasplugin("xdist"):
+        from tests.running import by_file
+
+        config.pluginmanager.register(by_file)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -93,6 +93,13 @@ def test_readme_of_the_tests_names_those_of_each_module() -> None:
     assert coverage_map.README.read_text(encoding="utf-8") == coverage_map.readme()
 
 
+def test_every_page_is_in_the_navigation_of_the_site() -> None:
+    nav = (ROOT / "deploy" / "site" / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    listed = re.findall(r"^ *- (?:.+: )?(\S+\.md)$", nav, re.M)
+    pages = [path.relative_to(ROOT / "docs").as_posix() for path in (ROOT / "docs").rglob("*.md")]
+    assert set(pages) - set(listed) == set()
+
+
 def test_documents_are_as_short_as_promised():
     """README, the benchmarks, and all pages but the settings', which are made from the program."""
     words = {path: len(path.read_text(encoding="utf-8").split()) for path in DOCUMENTS}

@@ -22,7 +22,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The site, built without a warning: a dead link or anchor is one."""
     folder = tmp_path_factory.mktemp("site")
     config = str(ROOT / "deploy" / "site" / "mkdocs.yml")
-    command = ("-m", "mkdocs", "build", "--strict", "-q", "-f", config, "-d", folder)
+    # Without -q, which would keep warnings from --strict.
+    command = ("-m", "mkdocs", "build", "--strict", "-f", config, "-d", folder)
     python(*command, cwd=folder, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"})
     return folder
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import ServerProcess, StartServer, server_process
 from tests.page.firefox import launch as firefox
-from tests.page.visitor import BROWSERS, PATIENCE_MS, Visitor, find_browser
+from tests.page.visitor import BROWSERS, ENVIRONMENT, PATIENCE_MS, Visitor, find_browser
 from tests.support.patience import WITHIN_S
 
 # Assertions wait as long as actions do.
@@ -107,7 +107,7 @@ def browsers(
         pytest.skip(f"no browser here: none of {', '.join(BROWSERS)} is installed")
     with sync_playwright() as playwright:
         arguments = (*ARGUMENTS, f"--use-file-for-fake-audio-capture={recording}")
-        chromium = playwright.chromium.launch(executable_path=path, args=arguments)
+        chromium = playwright.chromium.launch(executable_path=path, args=arguments, env=ENVIRONMENT)
         yield lambda seconds: nullcontext(chromium)  # its driver's own limits suffice
         chromium.close()
 

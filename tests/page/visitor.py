@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -63,6 +64,9 @@ SOCKETS = """
   };
 """
 """Notes what playwright does not see in Firefox: messages of the sockets that speak."""
+
+ENVIRONMENT = os.environ | {"TMPDIR": "/tmp"}
+"""Chromium's, which makes a Unix socket there: a long path of TMPDIR would end it."""
 
 
 def find_browser() -> str | None:

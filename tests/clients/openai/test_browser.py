@@ -11,7 +11,7 @@ from kani.core.audio.pcm import wav
 from tests.clients.openai.test_conversations import LAST, LONG, conversing
 from tests.clients.openai.test_node import project  # noqa: F401 - a fixture
 from tests.clients.openai_realtime import RATE, loud, quiet
-from tests.page.visitor import BROWSERS, PATIENCE_MS, find_browser
+from tests.page.visitor import BROWSERS, ENVIRONMENT, PATIENCE_MS, find_browser
 
 BUNDLE = "node_modules/@openai/agents-realtime/dist/bundle"
 SCRIPT = (Path(__file__).parent / "browser.js").read_text()
@@ -30,7 +30,7 @@ async def test_agents_sdk_talks_by_webrtc(project: Path, tmp_path: Path) -> None
     arguments = [*media, "--autoplay-policy=no-user-gesture-required"]
     async with conversing(tmp_path) as (server, endpoint), async_playwright() as playwright:
         made = await server.post("/v1/realtime/client_secrets", json={})
-        browser = await playwright.chromium.launch(executable_path=path, args=arguments)
+        browser = await playwright.chromium.launch(executable_path=path, args=arguments, env=ENVIRONMENT)
         page = await browser.new_page()
         page.set_default_timeout(PATIENCE_MS)
         # A page of the server's own origin: Chromium asks its user before another reads from this machine.

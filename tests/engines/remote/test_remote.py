@@ -61,7 +61,11 @@ class Site:
         at = asyncio.get_running_loop().create_future()
         serving = serve_worker(self.worker, self.address, KEY, self._stop, at.set_result)
         self._task = asyncio.create_task(serving)
-        self.address = await at
+        await asyncio.wait((at, self._task), return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            # It cannot listen.
+            await self._task
+        self.address = at.result()
 
     async def end(self) -> None:
         self._stop.set()

@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, Playwright
 
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
+from tests.support.servers.socket_folder import socket_folder
 
 FIREFOX = ("firefox-esr", "firefox")
 SOUND = ("pulseaudio", "pactl", "paplay")
@@ -51,7 +52,11 @@ def missing_sound() -> str:
 @contextmanager
 def sound_card(folder: Path, recording: Path) -> Iterator[dict[str, str]]:
     """A sound card with a microphone that hears ``recording`` again and again; yields its environment."""
-    socket = folder / "pulse"
+    with socket_folder() as sockets:
+        yield from _sound_card(folder, recording, sockets / "pulse")
+
+
+def _sound_card(folder: Path, recording: Path, socket: Path) -> Iterator[dict[str, str]]:
     environment = {
         **os.environ,
         "HOME": str(folder),

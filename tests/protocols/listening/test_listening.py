@@ -40,6 +40,7 @@ from tests.protocols.listening.doors import (
 from tests.protocols.wyoming.exchange import ask
 from tests.support.loudness import LoudnessRecognizer, PausingRecognizer
 from tests.support.patience import happens
+from tests.support.servers.socket_folder import socket_folder
 
 SPEECH = np.concatenate([quiet(0.96), loud(1.2), quiet(2.0)])
 WORDS = " ".join(f"w{number}{'.' if number % 5 == 4 else ''}" for number in range(15))
@@ -154,9 +155,10 @@ async def test_noise_reduction_is_accepted_and_changes_no_sample(furnish: Furnis
 
 
 @pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[str]:
-    async with working(Worker(None, PausingRecognizer()), tmp_path) as address:
-        yield address
+async def worker() -> AsyncIterator[str]:
+    with socket_folder() as folder:
+        async with working(Worker(None, PausingRecognizer()), folder) as address:
+            yield address
 
 
 @by_name([door for door in DOORS if door not in OWN_PROCESS])

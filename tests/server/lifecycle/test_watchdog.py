@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pytest
 from kani.server.watchdog import beat_of_systemd, process
 from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S
+from tests.support.servers.socket_folder import socket_folder
 
 SERVER = """
 import asyncio, ctypes, sys, uvicorn
@@ -121,7 +121,7 @@ def test_stopped_process_is_told_from_a_running_one() -> None:
 
 @pytest.mark.parametrize("abstract", [False, True])
 def test_systemd_gets_a_beat_where_it_watches(abstract: bool) -> None:
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+    with socket_folder() as folder, socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
         path = f"{folder}/notify"
         systemd.bind("\0" + path if abstract else path)
         systemd.settimeout(WITHIN_S)
