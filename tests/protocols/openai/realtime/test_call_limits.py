@@ -1,15 +1,17 @@
 """Calls by WebRTC that are refused, end early, or lose their peer; none leaves anything. Their track."""
 
+import asyncio
 import re
 import socket
 import sys
 import threading
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 
 import aioice.ice
 import pytest
+from aiortc import RTCRtpReceiver
 from aiortc.rtcsctptransport import (
     SCTP_DATA_FIRST_FRAG,
     SCTP_DATA_LAST_FRAG,
@@ -17,14 +19,17 @@ from aiortc.rtcsctptransport import (
     WEBRTC_DCEP,
     WEBRTC_STRING,
     DataChunk,
+    serialize_packet,
 )
 
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.webrtc import routes
-from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_PIECES, MAX_WAITING, Call
+from kani.protocols.openai.realtime.webrtc import bounds, routes
+from kani.protocols.openai.realtime.webrtc.bounds import MAX_PIECES
+from kani.protocols.openai.realtime.webrtc.call import LEAST_SIZE, MAX_LINES, MAX_WAITING, Call
 from tests.clients.openai_call import CALLS, SDP, Caller, all_free, calling, post_offer
 from tests.clients.openai_realtime import loud
+from tests.running.sources import ROOT
 from tests.support.chat.endpoint import say
 from tests.support.chat.talking import answering
 from tests.support.loudness import PausingRecognizer
@@ -213,6 +218,35 @@ async def test_server_that_stops_ends_its_calls(tmp_path: Path) -> None:
     assert not decoders()
 
 
+async def test_place_is_free_though_aiortc_does_not_end_a_call(
+    ready: InProcessServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stop = RTCRtpReceiver.stop
+
+    async def stop_in_vain(receiver: RTCRtpReceiver) -> None:
+        await stop(receiver)
+        if receiver not in caller.peer.getReceivers():
+            await asyncio.Event().wait()
+
+    monkeypatch.setattr(bounds, "CLOSE_S", 0.05)
+    monkeypatch.setattr(RTCRtpReceiver, "stop", stop_in_vain)
+    async with calling(ready) as caller:
+        assert (await ready.post(f"{caller.location}/hangup")).status_code == 200
+        await all_free(ready)
+        await caller.ended()
+    assert "its socket is closed" in caplog.text
+
+
+def test_libraries_are_those_that_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read a new version, from the socket to the tracks, before it is named here and in ``READ``."""
+    required = (ROOT / "deploy/requirements-webrtc.txt").read_text()
+    assert dict(re.findall(r"^(\w+)==(\S+)", required, re.MULTILINE)) == bounds.READ
+    assert not bounds.unread_versions()
+    monkeypatch.setitem(bounds.READ, "aiortc", "1.15.0")
+    with pytest.raises(ApiError, match=r"needs aiortc 1\.15\.0 \(installed is"):
+        routes._load()
+
+
 async def test_call_that_nobody_joins_ends(
     ready: InProcessServer, offer: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -283,12 +317,15 @@ async def test_channel_that_only_takes_room_ends_the_call(
     call = Call(SessionConfig())
     await call.answer(offer, HOST)
     transport = call._peer.sctp
-    transport._last_received_tsn = 0
+    transport._last_received_tsn, transport._remote_port = 0, 5000
     for number in range(1, MAX_PIECES + 2):
         piece = DataChunk(flags=flags)
         piece.tsn, piece.stream_id = step * number, number % streams
         piece.protocol, piece.user_data = (WEBRTC_STRING, data) if data else (WEBRTC_DCEP, NAMELESS)
-        await transport._receive_data_chunk(piece)
+        with suppress(ConnectionError):  # it answers, and is not connected
+            await transport._handle_data(
+                serialize_packet(5000, 5000, transport._local_verification_tag, piece)
+            )
     await call.receive()
     assert call._inbox.empty() is not ends
     await call.close()

@@ -14,7 +14,7 @@ from typing import Any
 import aiortc
 import numpy as np
 from aiortc.codecs import get_capabilities
-from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.exceptions import InvalidStateError
 from aiortc.jitterbuffer import JitterBuffer
 from aiortc.mediastreams import MediaStreamError
 from aiortc.sdp import SessionDescription
@@ -26,6 +26,7 @@ from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import ConnectionLimits
 from kani.protocols.openai.realtime.session_config import SessionConfig
+from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
 from kani.protocols.openai.realtime.webrtc.session import CallConnection
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
 from kani.protocols.shared.connection import Client
@@ -45,10 +46,6 @@ MAX_WAITING = 4 * 2**20
 LEAST_SIZE = 256
 """Bytes that a message counts at least: an empty one takes room too."""
 
-MAX_STREAMS, MAX_PIECES = 16, 1024
-"""Streams of the data channels, and what waits in them for the rest of a message or for a lost packet: aiortc
-keeps it without a bound, and walks over all of it with each piece that comes."""
-
 MAX_BUFFERED = 2**20
 """Bytes of events that wait to be sent; then the session waits."""
 
@@ -60,12 +57,6 @@ SILENT_S = 1.0
 has to end."""
 
 JITTER_PACKETS = 16
-
-_REFUSED = (
-    *(ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration),
-    *(InternalError, InvalidAccessError, InvalidStateError, OperationError),
-)
-"""Errors of aiortc for an offer that it does not understand, or cannot serve."""
 
 _CURE = "callers have to reach that address, which is the one that was called, see docs/openai.md#webrtc"
 
@@ -84,6 +75,7 @@ class Call:
         self._host = ""
         # By default it would ask a STUN server of Google's.
         self._peer = aiortc.RTCPeerConnection(aiortc.RTCConfiguration(iceServers=[]))
+        self._bounds: CallBounds | None = None
         self._channel: aiortc.RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
@@ -123,12 +115,12 @@ class Call:
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
             await peer.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
-            self._bound(peer.sctp)
+            self._bounds = CallBounds(peer, self.end)
             ice: Any = sender.transport.transport.iceGatherer._connection
             gather = ice.get_component_candidates
             ice.get_component_candidates = lambda component, addresses: gather(component, [host])
             await peer.setLocalDescription()
-        except _REFUSED as error:
+        except LIBRARY_ERRORS as error:
             reason = f"sdp: this is no offer that can be answered: {error}"
             raise ApiError(400, reason, "sdp", "invalid_value") from error
         return str(peer.localDescription.sdp)
@@ -199,7 +191,7 @@ class Call:
                     await self._flows.wait()
         self.end()
         self._speaker.stop()
-        await self._peer.close()
+        await (self._bounds or self._peer).close()
         if self._listening is not None:
             self._listening.cancel()
             await asyncio.wait([self._listening])
@@ -224,25 +216,6 @@ class Call:
         channel.on("close", self.end)
         channel.on("message", self._on_message)
         self._flows.set()
-
-    def _bound(self, sctp: Any) -> None:
-        """End the call once too much waits in the transport of its data channels, or that gets nonsense."""
-        receive = sctp._receive_data_chunk
-
-        async def bounded(piece: Any) -> None:
-            if self._ended:
-                return
-            try:
-                await receive(piece)
-            except _REFUSED as error:
-                logger.info("a call sent what is no message: %r", error)
-                self.end()
-            streams = sctp._inbound_streams.values()
-            waiting = len(sctp._sack_misordered) + sum(len(each.reassembly) for each in streams)
-            if sctp._advertised_rwnd < 0 or len(streams) > MAX_STREAMS or waiting > MAX_PIECES:
-                self.end()
-
-        sctp._receive_data_chunk = bounded
 
     def _on_message(self, message: str | bytes) -> None:
         # Binary messages are audio, which comes on the track.

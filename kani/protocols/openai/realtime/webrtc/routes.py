@@ -71,8 +71,10 @@ def call_routes(
             try:
                 await request.app(scope, call.receive, call.send)
             finally:
-                await call.close()
-                del calls[call_id]
+                try:
+                    await call.close()
+                finally:
+                    del calls[call_id]
 
         calls[call_id] = call, asyncio.create_task(serve(), name="call")
         try:
@@ -99,13 +101,18 @@ def call_routes(
 
 
 def _load() -> Callable[[SessionConfig], Call]:
-    """Import what makes a call. Raises ApiError where a package is missing."""
+    """Import what makes a call. Raises ApiError without its packages, or with others than were read."""
     try:
+        from kani.protocols.openai.realtime.webrtc.bounds import unread_versions
         from kani.protocols.openai.realtime.webrtc.call import Call
+
+        wrong = unread_versions()
     except ModuleNotFoundError as error:
+        wrong = f"{error.name}, which is not installed here"
+    if wrong:
         install = install_command("webrtc", "deploy/requirements-webrtc.txt")
-        reason = f"Realtime by WebRTC needs the package {error.name}, which is not installed here: {install}"
-        raise ApiError(503, reason, code="webrtc_not_installed", retry=False) from error
+        reason = f"Realtime by WebRTC needs {wrong}: {install}"
+        raise ApiError(503, reason, code="webrtc_not_installed", retry=False)
     return Call
 
 
