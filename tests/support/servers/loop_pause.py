@@ -34,7 +34,8 @@ def _processor_time(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _resident(pid: int) -> float:
+def resident(pid: int) -> float:
+    """Return the MiB of memory that a process holds."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
@@ -42,7 +43,7 @@ def _resident(pid: int) -> float:
 async def pauses(port: int, pid: int) -> AsyncIterator[Pauses]:
     """Ask for /livez again and again while the body runs. Raises OSError without an answer in ``GONE_S``."""
     seen, over = Pauses(), threading.Event()
-    held = _resident(pid)
+    held = resident(pid)
 
     def ask() -> None:
         connection = http.client.HTTPConnection("localhost", port, timeout=GONE_S)
@@ -51,7 +52,7 @@ async def pauses(port: int, pid: int) -> AsyncIterator[Pauses]:
             connection.request("GET", "/livez")
             connection.getresponse().read()
             seen.longest_s = max(seen.longest_s, _processor_time(pid) - begun)
-            seen.grown_mib = max(seen.grown_mib, _resident(pid) - held)
+            seen.grown_mib = max(seen.grown_mib, resident(pid) - held)
         connection.close()
 
     asking = asyncio.create_task(asyncio.to_thread(ask))
