@@ -11,16 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import struct
-import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, ClassVar
-from weakref import WeakSet
+from typing import Any
 
 import aiortc
 import pylibsrtp
+from aiortc import rtcsctptransport
 from aiortc.exceptions import InternalError, InvalidAccessError, InvalidStateError, OperationError
+from aiortc.rtcdtlstransport import State
 from aiortc.rtcsctptransport import (
     ForwardTsnChunk,
     HeartbeatChunk,
@@ -31,20 +31,22 @@ from aiortc.rtcsctptransport import (
 from aiortc.rtp import RtcpRtpfbPacket
 from OpenSSL import SSL
 
+from kani.protocols.openai.realtime.webrtc.processor_share import ProcessorShare
+
 READ = {"aiortc": "1.16.0", "aioice": "0.13.0"}
 """Versions for which this module was written."""
 
 LIBRARY_ERRORS = (
     *(ValueError, LookupError, TypeError, AttributeError, AssertionError, StopIteration, struct.error),
-    *(InternalError, InvalidAccessError, InvalidStateError, OperationError, pylibsrtp.Error),
+    *(InternalError, InvalidAccessError, InvalidStateError, OperationError, pylibsrtp.Error, SSL.Error),
 )
 """Errors of aiortc and aioice for what they do not understand, or cannot serve."""
 
 MAX_DATAGRAM = 1500
 """Bytes of a datagram: libsrtp's buffer takes no more, and an empty one ends the task that reads them."""
 
-MAX_QUEUED = 256
-"""Datagrams of a call that wait to be read: five seconds of audio."""
+MAX_QUEUED, MAX_DROPPED = 256, 4096
+"""Datagrams of a call that wait to be read, five seconds of audio; and that were dropped, until it ends."""
 
 MAX_SOURCES = 16
 """Addresses from which a caller may send."""
@@ -72,21 +74,14 @@ MAX_UNDECODED = 32
 CLOSE_S = 5.0
 """Time for aiortc to end a call."""
 
-CALLS_SHARE, LEAST_CALLS = 0.8, 6
-"""Part of the event loop's processor time that the packets of all calls may take, and among how many calls it
-is divided at least. The audio of one takes 0.009."""
-
-BURST_S = 0.25
-"""Processor time that a call may take at once: a megabyte of events."""
-
 TURN_S = 0.002
 """Processor time after which the packets of a call let others go on."""
 
 Handle = Callable[..., Coroutine[Any, Any, None]]
 
 logger = logging.getLogger(__name__)
-# It writes a line for each packet that cannot be decoded.
-logging.getLogger("aiortc.rtcrtpreceiver").setLevel(logging.ERROR)
+# It warns of each packet that cannot be decoded, and of each offer that no packet can carry out.
+logging.getLogger("aiortc").setLevel(logging.ERROR)
 
 
 def unread_versions() -> str:
@@ -96,48 +91,22 @@ def unread_versions() -> str:
     return ", ".join(f"{name} {READ[name]} (installed is {installed[name]})" for name in unread)
 
 
-class ProcessorShare:
-    """Processor time of the event loop that the packets of one call may take."""
+def decode_params(body: bytes) -> list[tuple[int, bytes]]:
+    """Return the parameters of a chunk. Raises ValueError.
 
-    _open: ClassVar[WeakSet[ProcessorShare]] = WeakSet()
+    In place of aiortc's, which stays for ever at one whose length is 0.
+    """
+    params, at = [], 0
+    while at <= len(body) - 4:
+        kind, length = struct.unpack_from("!HH", body, at)
+        if length < 4:
+            raise ValueError("an SCTP parameter is shorter than its head")
+        params.append((kind, body[at + 4 : at + length]))
+        at += length + rtcsctptransport.padl(length)
+    return params
 
-    def __init__(self) -> None:
-        self._left = BURST_S
-        self._filled_at = time.monotonic()
-        self._begun: float | None = None
-        self._open.add(self)
 
-    def close(self) -> None:
-        self._open.discard(self)
-
-    def begin(self) -> None:
-        """Begin to work for the call, until the next ``rest``."""
-        self._begun = time.thread_time()
-
-    async def rest(self, after: float = 0.0) -> None:
-        """Let others go on after ``after`` seconds of work, and wait once the call had its share."""
-        used = 0.0 if self._begun is None else time.thread_time() - self._begun
-        if used < after:
-            return
-        self._left -= used
-        await asyncio.sleep(self._wait_s())
-        self.begin()
-
-    def do(self, work: Callable[[], None]) -> None:
-        """Do what cannot wait, or nothing if the call had its share."""
-        if self._wait_s():
-            return
-        begun = time.thread_time()
-        try:
-            work()
-        finally:
-            self._left -= time.thread_time() - begun
-
-    def _wait_s(self) -> float:
-        now, share = time.monotonic(), CALLS_SHARE / max(LEAST_CALLS, len(self._open))
-        self._left = min(BURST_S, self._left + share * (now - self._filled_at))
-        self._filled_at = now
-        return max(0.0, -self._left / share)
+rtcsctptransport.decode_params = decode_params
 
 
 class CallBounds:
@@ -146,17 +115,18 @@ class CallBounds:
     def __init__(self, peer: aiortc.RTCPeerConnection, end: Callable[[], None]) -> None:
         """end: ends the call."""
         (transceiver,) = peer.getTransceivers()
-        self._peer, self._sender, self._end = peer, transceiver.sender, end
+        self._peer, self._end = peer, end
+        self._sender, self._receiver = transceiver.sender, transceiver.receiver
         self._sctp: Any = peer.sctp
         self._dtls: Any = self._sender.transport
-        self._decoded: Any = transceiver.receiver._RTCRtpReceiver__decoder_queue
         self._share = ProcessorShare()
         self._over = False
         self._ssrcs: set[bytes] = set()
         self._bound_sources(self._dtls.transport._connection)
-        self._bound_packets()
+        self._bound_packets(self._dtls)
         self._bound_channels()
-        self._bound_media(self._sender)
+        self._bound_media(self._receiver._RTCRtpReceiver__decoder_queue)
+        self._bound_reports(self._receiver)
 
     def end(self, reason: str) -> None:
         if not self._over:
@@ -184,9 +154,18 @@ class CallBounds:
             known = ice._remote_candidates
             return any(each.port == address[1] and each._network_host == address[0] for each in known)
 
+        dropped = 0
+
         def data_received(data: bytes, component: int) -> None:
-            if ice._queue.qsize() < MAX_QUEUED and not self._over:
+            nonlocal dropped
+            if self._over:
+                return
+            if ice._queue.qsize() < MAX_QUEUED:
                 keep(data, component)
+                return
+            dropped += 1
+            if dropped > MAX_DROPPED:
+                self.end("it sends more than can be read")
 
         def bound_protocol(protocol: Any) -> None:
             receive = protocol.datagram_received
@@ -217,14 +196,14 @@ class CallBounds:
         ice.get_component_candidates, ice.data_received = get_component_candidates, data_received
         ice.check_incoming = check_incoming
 
-    def _bound_packets(self) -> None:
+    def _bound_packets(self, dtls: Any) -> None:
         """Hand over a packet when the call has processor time for it, and let others go on after each."""
-        receive = self._dtls.transport._recv
+        receive, send, validate = dtls.transport._recv, dtls._send_data, dtls._validate_peer_identity
         is_dtls = False
 
         async def recv() -> bytes:
             nonlocal is_dtls
-            if is_dtls and self._dtls.encrypted:
+            if is_dtls and dtls.encrypted:
                 await self._read_further_records()
             await self._share.rest()
             data: bytes = await receive()
@@ -232,7 +211,19 @@ class CallBounds:
             self._share.begin()
             return data
 
-        self._dtls.transport._recv = recv
+        async def send_data(data: bytes) -> None:
+            # As if it were lost: tasks of aiortc send, too, in which nobody would see the error.
+            with suppress(ConnectionError, SSL.Error):
+                await send(data)
+
+        def validate_peer_identity(parameters: Any) -> None:
+            try:
+                validate(parameters)
+            except LIBRARY_ERRORS:  # such as of a certificate that cannot be read
+                dtls._set_state(State.FAILED)
+
+        dtls.transport._recv, dtls._send_data = recv, send_data
+        dtls._validate_peer_identity = validate_peer_identity
 
     async def _read_further_records(self) -> None:
         """Read a datagram's records after the first: aiortc reads only that, and OpenSSL keeps the others."""
@@ -288,13 +279,14 @@ class CallBounds:
         elif sctp._advertised_rwnd < 0 or waiting > MAX_PIECES or blocks > MAX_BLOCKS:
             self.end("too much of its data channels waits for the rest of messages")
 
-    def _bound_media(self, sender: Any) -> None:
-        handle_rtp, handle_feedback = self._dtls._handle_rtp_data, sender._handle_rtcp_packet
+    def _bound_media(self, decoded: Any) -> None:
+        """decoded: queue of the packets that wait for the decoder."""
+        handle_rtp, handle_feedback = self._dtls._handle_rtp_data, self._sender._handle_rtcp_packet
 
         async def handle_rtp_data(data: bytes, arrival_time_ms: int) -> None:
             if len(self._ssrcs) < MAX_SSRCS:
                 self._ssrcs.add(data[8:12])
-            if data[8:12] in self._ssrcs and self._decoded.qsize() < MAX_UNDECODED:
+            if data[8:12] in self._ssrcs and decoded.qsize() < MAX_UNDECODED:
                 await handle_rtp(data, arrival_time_ms=arrival_time_ms)
 
         async def handle_rtcp_packet(packet: Any) -> None:
@@ -304,7 +296,18 @@ class CallBounds:
 
         self._dtls._handle_rtp_data = self._guarded(handle_rtp_data)
         self._dtls._handle_rtcp_data = self._guarded(self._dtls._handle_rtcp_data)
-        sender._handle_rtcp_packet = handle_rtcp_packet
+        self._sender._handle_rtcp_packet = handle_rtcp_packet
+
+    def _bound_reports(self, receiver: Any) -> None:
+        """Let the receiver stop though its reports could not be written, for which aiortc waits for ever."""
+        report = receiver._run_rtcp
+
+        async def run_rtcp() -> None:
+            with suppress(*LIBRARY_ERRORS):  # such as of a jitter of more than 32 bits
+                await report()
+            receiver._RTCRtpReceiver__rtcp_exited.set()
+
+        receiver._run_rtcp = run_rtcp
 
     def _guarded(self, handle: Handle) -> Handle:
         """Return ``handle`` that ends the call, and not the task of its transport, by an error of aiortc."""

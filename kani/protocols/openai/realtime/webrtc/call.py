@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import time
 from contextlib import suppress
 from typing import Any
 
@@ -39,6 +40,12 @@ CONNECT_S = 30.0
 MAX_LINES = 300
 """Lines of an offer, candidates not counted; browsers send some 60. aiortc's parser takes, on the event loop,
 the square of their number in steps, and keeps as many objects: 128 KiB of them held it for minutes."""
+
+MIN_MESSAGE = 1024
+"""Bytes of an event that a caller has to take at least: more than an error has."""
+
+MAX_EARLY_S = 10.0
+"""Seconds by which the caller's audio may be longer than the call."""
 
 MAX_WAITING = 4 * 2**20
 """Bytes of events and audio that wait for the session; with more the call ends."""
@@ -114,6 +121,11 @@ class Call:
                 raise ValueError("audio and data channel must be in one BUNDLE")
             if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
                 raise ValueError("a DTLS fingerprint, or its setup, is missing")
+            if any(extension.id > 255 for each in media for extension in each.rtp.headerExtensions):
+                raise ValueError("the number of an extmap has to be 255 at most")
+            taken = [each.sctpCapabilities.maxMessageSize for each in media if each.sctpCapabilities]
+            if any(size and size < MIN_MESSAGE for size in taken):
+                raise ValueError(f"max-message-size has to be {MIN_MESSAGE} at least")
             await peer.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
             self._bounds = CallBounds(peer, self.end)
             ice: Any = sender.transport.transport.iceGatherer._connection
@@ -227,6 +239,7 @@ class Call:
 
     async def _listen(self, track: aiortc.MediaStreamTrack) -> None:
         silence = pcm16(np.zeros(round(SILENT_S * RTP_RATE), np.float32))
+        heard_s, began_at = 0.0, time.monotonic()
         with suppress(MediaStreamError):
             while True:
                 try:
@@ -235,6 +248,10 @@ class Call:
                 except TimeoutError:
                     self._take({"type": "websocket.receive", "bytes": silence})
                     continue
+                heard_s += frame.samples / RTP_RATE
+                if heard_s - (time.monotonic() - began_at) > MAX_EARLY_S:
+                    logger.info("a call was ended: its audio came faster than it is heard")
+                    self.end()
                 channels = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
                 self._take({"type": "websocket.receive", "bytes": channels[:, 0].tobytes()})
 
