@@ -117,8 +117,8 @@ async def _serve_http(tools: SpeechTools, settings: Settings) -> None:
         print(f"kani-tts mcp: http://{f'[{host}]' if ':' in host else host}:{port}/mcp", file=sys.stderr)
         if not settings.api_keys:
             print(
-                "kani-tts mcp: each user and program of this machine may use it; set KANI_API_KEYS to ask "
-                "for a key",
+                "kani-tts mcp: without KANI_API_KEYS each user and program of this machine may speak, listen "
+                "by the microphone, and read and replace sound files in each --folder",
                 file=sys.stderr,
             )
         await serve_http(tools.server, sockets, settings, stop)

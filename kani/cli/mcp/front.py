@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from mcp.server.mcpserver import MCPServer
 from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
-from mcp.server.transport_security import DEFAULT_MAX_REQUEST_BODY_SIZE, TransportSecuritySettings
+from mcp.server.transport_security import TransportSecuritySettings
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -22,6 +22,9 @@ from kani.server.network.listeners import files_needed, max_tcp_connections, rai
 from kani.server.network.tcp_connections import TcpTable
 from kani.server.network.upload_budget import UploadBudget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
+
+MAX_BODY = 256 * 1024
+"""Bytes of a message. The longest text takes half; the SDK parses it on the event loop."""
 
 MAX_SESSIONS = 64
 IDLE_S = 1800.0
@@ -100,7 +103,10 @@ async def serve_http(
     # Host and Origin are checked by the rules.
     unchecked = TransportSecuritySettings(enable_dns_rebinding_protection=False)
     sdk = server.streamable_http_app(
-        transport_security=unchecked, session_idle_timeout=IDLE_S, max_sessions=2 * MAX_SESSIONS
+        transport_security=unchecked,
+        max_request_body_size=MAX_BODY,
+        session_idle_timeout=IDLE_S,
+        max_sessions=2 * MAX_SESSIONS,
     )
     manager = server.session_manager
     connections = Connections(settings.max_connections, lambda _: None, UNREAD_S)
@@ -109,7 +115,7 @@ async def serve_http(
         Sessions(sdk, manager.handle_request),
         connections,
         exempt_paths=frozenset(),
-        max_body=DEFAULT_MAX_REQUEST_BODY_SIZE,
+        max_body=MAX_BODY,
         upload_budget=UploadBudget(),
         longer_bodies={},
     )
@@ -117,6 +123,8 @@ async def serve_http(
     files = raise_file_limit(files_needed(settings.max_connections))
     table = TcpTable(max_tcp_connections(settings.max_connections, files), lambda _: None)
     accepting = accept_connections(http_config(app, WebSocketProtocol), sockets, None, stop, table)
-    async with manager.run(), accepting:
-        await stop.wait()
+    async with accepting:
+        async with manager.run():
+            await stop.wait()
+            connections.phase = Phase.DRAINING
         await connections.close_all(CLOSE_SECONDS)
