@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +160,22 @@ async def test_files_are_below_the_clients_folders(
     assert sorted(path.name for path in outside.iterdir()) == ["a.wav"]
     async with Client(served.server, mode=mode) as client:
         assert "names no folders" in refusal(await client.call_tool("transcribe", {"file": "a.wav"}))
+
+
+async def test_few_files_are_held_at_once(served: SpeechTools, tmp_path: Path) -> None:
+    async with Client(served.server, list_roots_callback=roots_of(tmp_path)) as client:
+        async with AsyncExitStack() as others:
+            for _ in range(tools.WRITTEN_AT_ONCE):
+                await others.enter_async_context(served._writing)
+            for _ in range(tools.READ_AT_ONCE):
+                await others.enter_async_context(served._reading)
+            given = {"file": "a.wav"}
+            speaking = asyncio.create_task(client.call_tool("speak", {"text": "Hello."} | given))
+            hearing = asyncio.create_task(client.call_tool("transcribe", given))
+            await happens(lambda: served._writing._waiters and served._reading._waiters)
+            assert not (tmp_path / "a.wav").exists()
+        assert "a.wav: " in said(await asyncio.wait_for(speaking, WITHIN_S))
+        await asyncio.wait_for(hearing, WITHIN_S)
 
 
 async def test_listening_ends_with_the_turn(served: SpeechTools, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -14,6 +16,7 @@ import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared._httpx_utils import create_mcp_http_client
+from mcp.shared.exceptions import MCPError
 from mcp_types import ListRootsResult, Root
 
 from kani.cli.mcp import front, tools
@@ -22,6 +25,7 @@ from kani.cli.mcp.tools import MAX_CALLS, SpeechTools
 from kani.library.asynchronous import settings_of
 from kani.server.network.listeners import listen
 from kani.server.network.tcp_connections import ReadTimeouts, TcpTable
+from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S, happens
 
 KEY = "the-owner's-key-0123456789"
@@ -45,7 +49,9 @@ class Served:
         """The SDK's client; roots: addresses that it names, none: it knows no roots."""
 
         async def listed(*_: Any) -> ListRootsResult:
-            return ListRootsResult(roots=[Root(uri=root) for root in roots])  # type: ignore[arg-type]
+            checked = all(root.startswith("file:") for root in roots)
+            make: Any = Root if checked else Root.model_construct
+            return ListRootsResult(roots=[make(uri=root) for root in roots])
 
         async with AsyncExitStack() as stack:
             headers = {"authorization": f"Bearer {key}"} if key else {}
@@ -262,8 +268,16 @@ async def test_a_client_that_does_not_tell_its_roots_is_not_waited_for(
 
 
 @MODES
+@pytest.mark.filterwarnings("ignore:Pydantic serializer warnings")
 async def test_roots_of_every_kind_get_an_answer(tmp_path: Path, mode: Any) -> None:
     async with serving(tmp_path) as served:
+        for root, reason in (("tmp", "valid URL"), ("https://example.org/", "scheme should be 'file'")):
+            async with served.client(mode, root) as client:
+                try:
+                    told = said(await client.call_tool("transcribe", {"file": "a.wav"}), refused=True)
+                except MCPError as error:
+                    told = str(error)
+                assert reason in told and "roots.0.uri" in told
         async with served.client(mode, *[f"file:///{number}" for number in range(5_000)]) as client:
             result = await client.call_tool("transcribe", {"file": "a.wav"})
             assert "100 folders (roots), not 5000" in said(result, refused=True)
@@ -287,3 +301,27 @@ async def test_cancelled_speech_falls_silent(mode: Any, monkeypatch: pytest.Monk
             await speaking
         await happens(lambda: player.ended)
         assert player.ended == "aborted"
+
+
+async def test_program_serves_and_ends(tmp_path: Path) -> None:
+    arguments = ["-m", "kani", "mcp", "--engine", "espeak", "--http", "0", "--folder", str(tmp_path)]
+    environment = os.environ | {"KANI_API_KEYS": KEY, "PYTHONPATH": str(ROOT)}
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, env=environment, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            assert program.stderr is not None
+            address = (await program.stderr.readline()).decode().split()[-1]
+            async with httpx.AsyncClient() as http:
+                assert (await http.get(address)).status_code == 401
+            served = Served(SpeechTools("espeak", "none"), address)
+            async with served.client("legacy") as client:
+                assert "a.wav: " in said(await client.call_tool("speak", {"text": "Hi.", "file": "a.wav"}))
+                # The client's stream of messages is still open.
+                program.terminate()
+                assert await program.wait() == 0
+    finally:
+        if program.returncode is None:
+            program.kill()
+            await program.wait()

@@ -60,6 +60,9 @@ async def microphone(seconds: float) -> AsyncIterator[Samples]:
 
 LONGEST_LISTEN_S = 300.0
 
+WRITTEN_AT_ONCE, READ_AT_ONCE = 2, 4
+"""Files; further calls wait."""
+
 MAX_CALLS = 64
 """Calls at once in a session of HTTP: each goes on where its client closes the connection."""
 
@@ -106,7 +109,7 @@ async def _told() -> AsyncIterator[None]:
     except (SpeechError, CommandFailed, FileRefused, ValueError) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
-        raise ToolError(f"{error.filename}: {error.strerror}") from error
+        raise ToolError(f"{error.filename or 'file'}: {error.strerror}") from error
 
 
 class SpeechTools:
@@ -122,6 +125,8 @@ class SpeechTools:
         self._loaded: dict[type[AsyncSpeech] | type[AsyncRecognizer], Any] = {}
         self._running = AsyncExitStack()
         self._loading, self._speaker, self._ears = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        # Speech for a file is held whole, 200 MB at most; a recording is held open.
+        self._writing, self._reading = asyncio.Semaphore(WRITTEN_AT_ONCE), asyncio.Semaphore(READ_AT_ONCE)
         self.server = MCPServer(
             "kani-tts",
             instructions="Speak to the user, and listen to them. Say short sentences without Markdown.",
@@ -181,8 +186,9 @@ class SpeechTools:
             speech = await self._get(AsyncSpeech, self._engine)
             how = {"voice": voice, "language": language, "speed": speed, "emotion": emotion}
             if file is not None and path is not None:
-                audio = await speech.say(text, **how)  # type: ignore[arg-type]
-                await files.write(file, await asyncio.to_thread(audio.encoded, path))
+                async with self._writing:
+                    audio = await speech.say(text, **how)  # type: ignore[arg-type]
+                    await files.write(file, await asyncio.to_thread(audio.encoded, path))
                 return f"{path}: {audio.duration_s:.1f} s of speech by {audio.voice}"
             async with self._speaker:
                 seconds = await self._play(speech.stream(text, **how), ctx)  # type: ignore[arg-type]
@@ -235,9 +241,8 @@ class SpeechTools:
         prompt: Annotated[str, Field(max_length=4000, description="names and words to expect")] = "",
     ) -> str:
         """Transcribe a recording: WAV, MP3, FLAC, Ogg, M4A, WebM, or the sound of a video."""
-        async with _told():
-            recording = await self._files(roots).read(file)
-            with recording:
+        async with _told(), self._reading:
+            with await self._files(roots).read(file) as recording:
                 await ctx.report_progress(0, message="transcribing")
                 recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
                 transcript = await recognizer.transcribe(recording, language=language, prompt=prompt)
