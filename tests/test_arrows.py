@@ -66,8 +66,8 @@ kani/library: kani.library kani.composition kani.core kani.text.writing
 kani/books: kani.books kani.core kani.text.boundaries kani.text.language_detection kani.text.markup
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
-kani/cli/mcp: kani.cli kani.composition.host_names kani.core kani.library kani.runtime.extras
-    kani.server.access kani.text.languages websocket_config
+kani/cli/mcp: kani.cli kani.composition.host_names kani.composition.settings kani.core kani.library
+    kani.protocols.shared.protocol kani.runtime.extras kani.server kani.text.languages websocket_config
 kani/cli/speech_commands.py: kani kani.cli
 kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani.text websocket_config
 kani/cli/banner.py: kani.cli.programs kani.composition.host_names kani.core kani.server websocket_config

@@ -104,10 +104,14 @@ class Audio:
         Raises ValueError for an ending other than .wav, .mp3, .flac, .opus, .ogg and .aac.
         """
         path = Path(path)
+        path.write_bytes(self.encoded(path))
+
+    def encoded(self, path: Path) -> bytes:
+        """Return what ``save`` writes."""
         codec, bit_rate = codec_of(path)
         encoder = FileEncoder(AudioFormat(codec, codec, self.sample_rate, bit_rate, ""), self.sample_rate)
         encoder.add(self.samples)
-        path.write_bytes(encoder.finish())
+        return encoder.finish()
 
 
 @dataclass(frozen=True, slots=True)

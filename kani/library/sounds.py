@@ -16,8 +16,8 @@ from kani.core.audio.pcm import decode_recording, wav
 from kani.core.errors import InvalidRequest
 from kani.core.types import Recording, Samples
 
-Sound = str | Path | bytes | tuple[Samples, int]
-"""An audio file, its bytes, or mono samples in [-1, 1] with their rate in hertz."""
+Sound = str | Path | bytes | IO[bytes] | tuple[Samples, int]
+"""An audio file, its bytes, an open one, or mono samples in [-1, 1] with their rate in hertz."""
 
 Pieces = Iterable[Samples] | AsyncIterable[Samples]
 """Mono samples in [-1, 1] as they come; what blocks is read in a thread."""
@@ -28,7 +28,8 @@ async def recording_of(sound: Sound) -> Recording:
     if isinstance(sound, tuple):
         samples, rate = sound
         return Recording(mono(samples), rate)
-    data = sound if isinstance(sound, bytes) else await asyncio.to_thread(Path(sound).read_bytes)
+    with await asyncio.to_thread(opened, sound) as file:
+        data = await asyncio.to_thread(file.read)
     return await run_in_pool(RECORDING_POOL, decode_recording, data)
 
 
@@ -37,7 +38,9 @@ def opened(sound: Sound) -> IO[bytes]:
     if isinstance(sound, tuple):
         samples, rate = sound
         return io.BytesIO(wav(mono(samples), rate))
-    return io.BytesIO(sound) if isinstance(sound, bytes) else Path(sound).open("rb")
+    if isinstance(sound, str | Path):
+        return Path(sound).open("rb")
+    return io.BytesIO(sound) if isinstance(sound, bytes) else sound
 
 
 def mono(samples: Samples) -> Samples:

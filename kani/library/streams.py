@@ -62,14 +62,15 @@ async def items_of(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
         async for item in source:
             yield item
     else:
-        iterator, end = iter(source), object()
-        while (item := await _in_thread(lambda: next(iterator, end))) is not end:
+        iterator = iter(source)
+        end: Any = object()
+        while (item := await asyncio.wrap_future(in_thread(lambda: next(iterator, end)))) is not end:
             yield item
 
 
-async def _in_thread(call: Callable[[], Any]) -> Any:
-    """Await a call in a thread that no end waits for: a microphone may give nothing more for ever."""
-    result = Future[Any]()
+def in_thread(call: Callable[[], T]) -> Future[T]:
+    """Make a call in a thread that no end waits for: a microphone may give nothing more for ever."""
+    result = Future[T]()
 
     def work() -> None:
         if result.set_running_or_notify_cancel():
@@ -79,4 +80,4 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
                 result.set_exception(error)
 
     threading.Thread(target=work, name="kani reads", daemon=True).start()
-    return await asyncio.wrap_future(result)
+    return result

@@ -7,18 +7,17 @@ import os
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
 import numpy as np
 import pytest
 from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult, ListRootsResult, Root
 
 from kani.cli.mcp import command, tools
-from kani.cli.mcp.tools import FileRefused, SpeechTools, allowed, folders
+from kani.cli.mcp.tools import SpeechTools
 from kani.core.audio.pcm import wav
 from kani.core.types import Samples
 from kani.library import asynchronous
@@ -152,7 +151,7 @@ async def test_files_are_below_the_clients_folders(
         for name in ("a.wav", str(project / "a.wav")):
             assert said(await client.call_tool("transcribe", {"file": name})) == "¡bum, hm."
         outer = ("../outside/a.wav", str(outside / "a.wav"), "link/a.wav", "/etc/passwd")
-        for name in (*outer, "a\0b", "~nobody/a", "pipe.wav", "", "a" * 300):
+        for name in (*outer, "a\0b", "~nobody/a", "pipe.wav", "", "a" * 300 + ".wav"):
             for tool in ("transcribe", "speak"):
                 given = {"file": name, **({"text": "Hello."} if tool == "speak" else {})}
                 assert "file: " in refusal(await client.call_tool(tool, given))
@@ -163,15 +162,20 @@ async def test_files_are_below_the_clients_folders(
         assert "names no folders" in refusal(await client.call_tool("transcribe", {"file": "a.wav"}))
 
 
-async def test_other_machines_name_no_files(tmp_path: Path) -> None:
-    there = SpeechTools("espeak", "auto", files=False).server
-    async with Client(there, list_roots_callback=roots_of(tmp_path)) as client:
-        for tool, given in (("transcribe", {}), ("speak", {"text": "Hello."})):
-            answer = await client.call_tool(tool, {"file": "a.wav", **given})
-            assert "no files of this machine" in refusal(answer)
-    assert folders(["https://example.org/", "file://other/x", tmp_path.as_uri()]) == [tmp_path]
-    with pytest.raises(FileRefused):
-        allowed("x", [])
+async def test_few_files_are_held_at_once(served: SpeechTools, tmp_path: Path) -> None:
+    async with Client(served.server, list_roots_callback=roots_of(tmp_path)) as client:
+        async with AsyncExitStack() as others:
+            for _ in range(tools.WRITTEN_AT_ONCE):
+                await others.enter_async_context(served._writing)
+            for _ in range(tools.READ_AT_ONCE):
+                await others.enter_async_context(served._reading)
+            given = {"file": "a.wav"}
+            speaking = asyncio.create_task(client.call_tool("speak", {"text": "Hello."} | given))
+            hearing = asyncio.create_task(client.call_tool("transcribe", given))
+            await happens(lambda: served._writing._waiters and served._reading._waiters)
+            assert not (tmp_path / "a.wav").exists()
+        assert "a.wav: " in said(await asyncio.wait_for(speaking, WITHIN_S))
+        await asyncio.wait_for(hearing, WITHIN_S)
 
 
 async def test_listening_ends_with_the_turn(served: SpeechTools, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,40 +214,6 @@ async def test_program_serves_standard_input(tmp_path: Path) -> None:
     assert "espeak:es" in text and (tmp_path / "hola.mp3").stat().st_size > 500
 
 
-@asynccontextmanager
-async def by_http(served: SpeechTools, port: int, *keys: str) -> AsyncIterator[str]:
-    serving = asyncio.create_task(command._serve_http(served, "127.0.0.1", port, keys))
-    address = f"http://127.0.0.1:{port}/mcp"
-    async with httpx.AsyncClient() as http:
-
-        async def up() -> bool:
-            try:
-                await http.get(address)
-            except httpx.ConnectError:
-                return False
-            return True
-
-        while not await up():
-            assert not serving.done(), serving.exception()
-    try:
-        yield address
-    finally:
-        serving.cancel()
-        await asyncio.wait({serving})
-
-
-async def test_http_serves_this_machine(
-    served: SpeechTools, unused_tcp_port_factory: Callable[[], int]
-) -> None:
-    async with by_http(served, unused_tcp_port_factory()) as address:
-        async with Client(address) as client:
-            listed = (await client.call_tool("voices", {"language": "es"})).structured_content
-        assert listed["result"]
-        async with httpx.AsyncClient() as http:
-            foreign = await http.post(address, json={}, headers={"origin": "https://evil.example"})
-        assert foreign.status_code == 403
-
-
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
@@ -251,6 +221,8 @@ async def test_http_serves_this_machine(
         (["--http", "70000"], "65535"),
         (["--engine", "nobody"], "nobody"),
         (["--recognizer", "nobody"], "nobody"),
+        (["--folder", "."], "--folder: only with --http"),
+        (["--http", "--folder", "nowhere"], "nowhere: is no folder"),
     ],
 )
 def test_wrong_options_end_the_start(
@@ -260,3 +232,12 @@ def test_wrong_options_end_the_start(
     with suppress(SystemExit):
         assert command.main(given) == 2
     assert reason in capsys.readouterr().err
+
+
+def test_a_key_that_everybody_knows_is_none(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("KANI_API_KEYS", "public_token")
+    with suppress(SystemExit):
+        assert command.main(["--http"]) == 2
+    assert "no key but public_token" in capsys.readouterr().err

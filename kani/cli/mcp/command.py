@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
 from kani.composition.host_names import is_loopback
+from kani.composition.settings import Settings
 from kani.library.asynchronous import settings_of
 from kani.runtime.extras import install_command
-from kani.server.access import AccessMiddleware, AccessRules
+from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS, stop_on_signal
+from kani.server.network.listeners import CannotListen, listen
+from websocket_config import PUBLIC_TOKEN
 
 if TYPE_CHECKING:
     from kani.cli.mcp.tools import SpeechTools
@@ -38,13 +44,17 @@ def main(arguments: Sequence[str]) -> int:
         help=f"serve http://HOST:PORT/mcp instead of standard input and output; {PORT} if not given",
     )
     parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="with --http")
+    parser.add_argument(
+        "--folder",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FOLDER",
+        help="with --http: a folder whose sound files clients may read and replace; may be given again",
+    )
     given = parser.parse_args(arguments)
     try:
-        port = PORT if given.http is None else given.http
-        settings = settings_of(engine=given.engine, recognizer=given.recognizer, port=port)
-        keys = tuple(key.get_secret_value() for key in settings.api_keys)
-        if given.http is not None and not (keys or is_loopback(given.host)):
-            parser.error(f"--host {given.host}: other machines need a key, set KANI_API_KEYS")
+        settings = _settings(parser, given)
         from kani.cli.mcp.tools import SpeechTools
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
@@ -56,13 +66,15 @@ def main(arguments: Sequence[str]) -> int:
         print(f"kani-tts mcp: {error}", file=sys.stderr)
         return USAGE
 
+    folders = None if given.http is None else [folder.resolve() for folder in given.folder]
+
     async def serve() -> None:
-        tools = SpeechTools(given.engine, given.recognizer, files=is_loopback(given.host))
+        tools = SpeechTools(given.engine, given.recognizer, folders)
         try:
             if given.http is None:
                 await tools.server.run_stdio_async()
             else:
-                await _serve_http(tools, given.host, given.http, keys)
+                await _serve_http(tools, settings)
         finally:
             await tools.aclose()
 
@@ -70,23 +82,43 @@ def main(arguments: Sequence[str]) -> int:
         asyncio.run(serve())
     except KeyboardInterrupt:
         return INTERRUPTED
-    except OSError as error:
-        print(f"kani-tts mcp: {error.strerror or error}", file=sys.stderr)
+    except (CannotListen, OSError) as error:
+        print(f"kani-tts mcp: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return CANNOT_START
     return 0
 
 
-async def _serve_http(tools: SpeechTools, host: str, port: int, keys: tuple[str, ...]) -> None:
-    """Serve clients that may come in as on the server: by key, and no web page of another site."""
-    import uvicorn
+def _settings(parser: Parser, given: argparse.Namespace) -> Settings:
+    """Return the settings of the options and the environment. Raises ValueError."""
+    port = PORT if given.http is None else given.http
+    settings = settings_of(engine=given.engine, recognizer=given.recognizer, host=given.host, port=port)
+    if given.http is None and given.folder:
+        parser.error("--folder: only with --http; by standard input the client names its folders (roots)")
+    for folder in given.folder:
+        if not folder.is_dir():
+            parser.error(f"--folder {folder}: is no folder")
+    secret = {key.get_secret_value() for key in settings.api_keys} - {PUBLIC_TOKEN}
+    if given.http is not None and not secret:
+        if settings.api_keys:
+            parser.error(f"KANI_API_KEYS holds no key but {PUBLIC_TOKEN}, which everybody knows")
+        if not is_loopback(given.host):
+            parser.error(f"--host {given.host}: other machines need a key, set KANI_API_KEYS")
+    return settings
 
-    app = tools.server.streamable_http_app(host=host)
-    rules = AccessRules(loopback=is_loopback(host), keys=keys)
-    config = uvicorn.Config(AccessMiddleware(app, rules), host=host, port=port, log_level="warning")
-    print(f"kani-tts mcp: http://{host}:{port}/mcp", file=sys.stderr)
-    server = uvicorn.Server(config)
-    try:
-        await server.serve()
-    except asyncio.CancelledError:
-        await server.shutdown()
-        raise
+
+async def _serve_http(tools: SpeechTools, settings: Settings) -> None:
+    """Serve until SIGTERM or Ctrl+C."""
+    from kani.cli.mcp.front import serve_http
+
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(sock) for sock in listen(settings.host, settings.port, "--http PORT")]
+        stop = stack.enter_context(stop_on_signal(CLOSE_SECONDS + STOP_SECONDS))
+        host, port = sockets[0].getsockname()[:2]
+        print(f"kani-tts mcp: http://{f'[{host}]' if ':' in host else host}:{port}/mcp", file=sys.stderr)
+        if not settings.api_keys:
+            print(
+                "kani-tts mcp: without KANI_API_KEYS each user and program of this machine may speak, listen "
+                "by the microphone, and read and replace sound files in each --folder",
+                file=sys.stderr,
+            )
+        await serve_http(tools.server, sockets, settings, stop)

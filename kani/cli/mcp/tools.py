@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 import numpy as np
+from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
 from mcp.server.mcpserver import Context, ListRoots, MCPServer, Resolve
 from mcp.server.mcpserver.exceptions import ToolError
-from mcp_types import ListRootsResult
-from pydantic import Field
+from mcp.server.streamable_http import MCP_SESSION_ID_HEADER
+from mcp.shared.exceptions import MCPError
+from mcp.shared.message import ServerMessageMetadata
+from mcp_types import INVALID_PARAMS, INVALID_REQUEST, ListRootsRequest, ListRootsResult
+from pydantic import Field, ValidationError
 
+from kani.cli.mcp.files import ANSWER_S, FileRefused, Files
 from kani.cli.sound import CommandFailed, Output, find_player
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import SpeechError
@@ -26,42 +30,6 @@ from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.results import codec_of
 from kani.text.languages import primary, resolve
 from websocket_config import VERSION
-
-MAX_NAME = 4096
-
-
-class FileRefused(Exception):
-    """A file that a client may not name; ``str()`` says why."""
-
-
-def folders(addresses: Sequence[str]) -> list[Path]:
-    """Return the folders of roots, as ``file://`` addresses; others name none."""
-    parts = (urlsplit(address) for address in addresses)
-    local = [part for part in parts if part.scheme == "file" and part.netloc in ("", "localhost")]
-    return [Path(url2pathname(part.path)).resolve() for part in local]
-
-
-def allowed(name: str, roots: Sequence[Path]) -> Path:
-    """Return the file that a client names, links followed; a relative name is below the first root.
-
-    Raises FileRefused.
-    """
-    if not roots:
-        raise FileRefused("file: this client names no folders (roots), so no file can be read or written")
-    if "\0" in name or len(name) > MAX_NAME:
-        raise FileRefused("file: is no name of a file")
-    try:
-        path = (roots[0] / Path(name).expanduser()).resolve()
-        is_odd = path.exists() and not path.is_file()
-    except (OSError, RuntimeError) as error:
-        raise FileRefused(f"file: {name!r} cannot be followed") from error
-    if not any(path.is_relative_to(root) for root in roots):
-        listed = ", ".join(map(str, roots))
-        raise FileRefused(f"file: {name!r} is outside of the folders that this client opens: {listed}")
-    if is_odd:
-        raise FileRefused(f"file: {name!r} is no file, but a folder, a pipe or a device")
-    return path
-
 
 RATE = 16_000
 PIECE = 1280
@@ -92,20 +60,45 @@ async def microphone(seconds: float) -> AsyncIterator[Samples]:
 
 LONGEST_LISTEN_S = 300.0
 
+WRITTEN_AT_ONCE, READ_AT_ONCE = 2, 4
+"""Files; further calls wait."""
+
+MAX_CALLS = 64
+"""Calls at once in a session of HTTP: each goes on where its client closes the connection."""
+
 T = TypeVar("T", AsyncSpeech, AsyncRecognizer)
 
 
-def _roots(ctx: Context[Any, Any]) -> ListRoots | ListRootsResult:
-    """Ask the client for its folders, if it has any."""
+async def _roots(ctx: Context[Any, Any], file: str | None) -> ListRoots | ListRootsResult | None:
+    """Ask the client for its folders, if it has any; None: it knows no such."""
     capabilities = ctx.client_capabilities
-    known = capabilities is not None and capabilities.roots is not None
-    return ListRoots() if known else ListRootsResult(roots=[])
+    if file is None or capabilities is None or capabilities.roots is None:
+        return None
+    if not ctx.session.can_send_request:
+        return ListRoots()
+    # Not by the SDK, which waits for the answer for ever, and gives no reason for one that it does not take.
+    asked = ServerMessageMetadata(related_request_id=ctx.request_id)
+    try:
+        roots: ListRootsResult = await ctx.session.send_request(
+            ListRootsRequest(), ListRootsResult, ANSWER_S, asked
+        )
+    except ValidationError as error:
+        raise ToolError(f"file: the client's folders (roots) are refused: {reason_of(error)}") from error
+    except MCPError as error:
+        raise ToolError(f"file: the client does not tell its folders (roots): {error}") from error
+    return roots
 
 
-Roots = Annotated[ListRootsResult, Resolve(_roots)]
+Roots = Annotated[ListRootsResult | None, Resolve(_roots)]
 Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT, description="what to say")]
 File = Annotated[str, Field(description="path of a file below the client's folders")]
 Language = Annotated[str | None, Field(description="such as es; told by the speech or the text without it")]
+
+
+def reason_of(error: ValidationError) -> str:
+    """Return what is wrong with a message: the innermost of its faults, as each form of a union has one."""
+    fault = max(error.errors(include_url=False, include_input=False), key=lambda each: len(each["loc"]))
+    return f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"[:1000]
 
 
 @asynccontextmanager
@@ -116,33 +109,53 @@ async def _told() -> AsyncIterator[None]:
     except (SpeechError, CommandFailed, FileRefused, ValueError) as error:
         raise ToolError(str(error)) from error
     except OSError as error:
-        raise ToolError(f"{error.filename}: {error.strerror}") from error
+        raise ToolError(f"{error.filename or 'file'}: {error.strerror}") from error
 
 
 class SpeechTools:
     """The tools of one process. Voices and the recogniser are loaded when they are first needed."""
 
-    def __init__(self, engine: str, recognizer: str, *, files: bool = True) -> None:
+    def __init__(self, engine: str, recognizer: str, folders: Sequence[Path] | None = None) -> None:
         """engine, recognizer: as for ``AsyncSpeech`` and ``AsyncRecognizer``.
 
-        files: False for clients of other machines, whose folders are not those of this one.
+        folders: those outside of which no file is read or written, whatever the client's roots are; None
+        where the client is the user's own program, by standard input.
         """
-        self._engine, self._recognizer_name, self._files = engine, recognizer, files
+        self._engine, self._recognizer_name, self._folders = engine, recognizer, folders
         self._loaded: dict[type[AsyncSpeech] | type[AsyncRecognizer], Any] = {}
         self._running = AsyncExitStack()
         self._loading, self._speaker, self._ears = asyncio.Lock(), asyncio.Lock(), asyncio.Lock()
+        # Speech for a file is held whole, 200 MB at most; a recording is held open.
+        self._writing, self._reading = asyncio.Semaphore(WRITTEN_AT_ONCE), asyncio.Semaphore(READ_AT_ONCE)
         self.server = MCPServer(
             "kani-tts",
             instructions="Speak to the user, and listen to them. Say short sentences without Markdown.",
             version=VERSION,
             log_level="WARNING",
+            middleware=[self._bounded],
         )
+        self._calls = Counter[str]()
+        """Calls of tools in each session of HTTP."""
         for tool in (self.speak, self.listen, self.transcribe, self.voices):
             self.server.add_tool(tool)
 
     async def aclose(self) -> None:
         """Free the voices and the recogniser."""
         await self._running.aclose()
+
+    async def _bounded(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
+        """Bound a client's calls at once, and have it read what is wrong with a request."""
+        session = "" if ctx.request is None else ctx.request.headers.get(MCP_SESSION_ID_HEADER, "")
+        counted = Counter([session] if session and ctx.method == "tools/call" else [])
+        if counted and self._calls[session] >= MAX_CALLS:
+            raise MCPError(INVALID_REQUEST, f"too many calls at once: {MAX_CALLS} are the most in a session")
+        self._calls += counted
+        try:
+            return await call_next(ctx)
+        except ValidationError as error:
+            raise MCPError(INVALID_PARAMS, f"invalid request: {reason_of(error)}") from error
+        finally:
+            self._calls -= counted
 
     async def _get(self, kind: type[T], name: str) -> T:
         async with self._loading:
@@ -166,14 +179,16 @@ class SpeechTools:
     ) -> str:
         """Say a text aloud; returns once it is said. With a file it is written there and not played."""
         async with _told():
-            path = None if file is None else self._file(file, roots)
+            files = self._files(roots)
+            path = None if file is None else await files.find(file)
             if path is not None:
                 codec_of(path)
             speech = await self._get(AsyncSpeech, self._engine)
             how = {"voice": voice, "language": language, "speed": speed, "emotion": emotion}
-            if path is not None:
-                audio = await speech.say(text, **how)  # type: ignore[arg-type]
-                await asyncio.to_thread(audio.save, path)
+            if file is not None and path is not None:
+                async with self._writing:
+                    audio = await speech.say(text, **how)  # type: ignore[arg-type]
+                    await files.write(file, await asyncio.to_thread(audio.encoded, path))
                 return f"{path}: {audio.duration_s:.1f} s of speech by {audio.voice}"
             async with self._speaker:
                 seconds = await self._play(speech.stream(text, **how), ctx)  # type: ignore[arg-type]
@@ -226,11 +241,11 @@ class SpeechTools:
         prompt: Annotated[str, Field(max_length=4000, description="names and words to expect")] = "",
     ) -> str:
         """Transcribe a recording: WAV, MP3, FLAC, Ogg, M4A, WebM, or the sound of a video."""
-        async with _told():
-            path = self._file(file, roots)
-            await ctx.report_progress(0, message="transcribing")
-            recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
-            transcript = await recognizer.transcribe(path, language=language, prompt=prompt)
+        async with _told(), self._reading:
+            with await self._files(roots).read(file) as recording:
+                await ctx.report_progress(0, message="transcribing")
+                recognizer = await self._get(AsyncRecognizer, self._recognizer_name)
+                transcript = await recognizer.transcribe(recording, language=language, prompt=prompt)
         return transcript.text or "no words were recognised"
 
     async def voices(self, language: Language = None) -> list[dict[str, str]]:
@@ -244,7 +259,6 @@ class SpeechTools:
             if wanted in (None, primary(voice.language))
         ]
 
-    def _file(self, name: str, roots: ListRootsResult) -> Path:
-        if not self._files:
-            raise FileRefused("file: by --host, clients name no files of this machine")
-        return allowed(name, folders([str(root.uri) for root in roots.roots]))
+    def _files(self, roots: ListRootsResult | None) -> Files:
+        addresses = None if roots is None else [str(root.uri) for root in roots.roots]
+        return Files(self._folders, addresses)

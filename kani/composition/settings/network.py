@@ -56,7 +56,7 @@ class NetworkSettings(PluginSettings):
         group=ACCESS,
         about="Keys of clients, separated by commas, each of 16 characters at least: the log warns of a "
         "shorter one. Never printed or logged. On a loopback address clients of "
-        "this machine need none, except on Kyutai's speech paths, where "
+        "this machine need none, except of `kani-tts mcp --http` and on Kyutai's speech paths, where "
         f"`{config.PUBLIC_TOKEN}`, which Kyutai's clients send, is a key too. A request through a proxy "
         "(known "
         "by X-Forwarded-For, X-Real-IP, Forwarded or Via) needs one of these keys, and is refused if none is "

@@ -9,16 +9,15 @@ from __future__ import annotations
 import logging
 import os
 import re
-import stat
 import threading
 import time
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from kani.core.audio.named_file import open_below
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES
 from kani.core.errors import InvalidRequest, UnknownVoice
 
@@ -78,7 +77,7 @@ class VoiceFolder:
         """Open a voice's file. Raises UnknownVoice if it is gone."""
         assert self._path is not None
         try:
-            return _open(self._path, voice.parts)
+            return open_below(self._path, voice.parts)
         except OSError as error:
             raise UnknownVoice(voice.id) from error
 
@@ -112,7 +111,7 @@ class VoiceFolder:
         try:
             if not parts or _extension(parts[-1]) not in MEDIA_TYPES:
                 raise FileNotFoundError
-            with _open(self._path, parts) as file:
+            with open_below(self._path, parts) as file:
                 data = file.read(MAX_RECORDING_BYTES + 1)
         except OSError as error:
             known = ", ".join(f".{ending}" for ending in MEDIA_TYPES)
@@ -180,7 +179,7 @@ def _voice(root: Path, parts: tuple[str, ...], siblings: set[str]) -> FolderVoic
     text = ""
     if f"{name}.txt" in siblings:
         try:
-            with _open(root, (*parts[:-1], f"{name}.txt")) as file:
+            with open_below(root, (*parts[:-1], f"{name}.txt")) as file:
                 # UTF-8 has at most four bytes a character; some editors write a byte order mark first.
                 text = file.read(4 * MAX_TRANSCRIPT_LENGTH + 3).decode("utf-8-sig", "ignore").strip()
         except OSError as error:
@@ -191,37 +190,3 @@ def _voice(root: Path, parts: tuple[str, ...], siblings: set[str]) -> FolderVoic
 
 def _extension(name: str) -> str:
     return Path(name).suffix.lower().removeprefix(".")
-
-
-def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
-    """Open a regular file below ``root``, following no link below it. Raises OSError."""
-    if os.open not in os.supports_dir_fd:
-        return _open_resolved(root, parts)
-    where = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        for part in parts[:-1]:
-            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=where)
-            os.close(where)
-            where = inner
-        # Checked before opening: to open a pipe or a device can have side effects.
-        if not stat.S_ISREG(os.stat(parts[-1], dir_fd=where, follow_symlinks=False).st_mode):
-            raise FileNotFoundError
-        file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=where)
-    finally:
-        os.close(where)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise FileNotFoundError
-    return os.fdopen(file, "rb")
-
-
-def _open_resolved(root: Path, parts: Sequence[str]) -> BinaryIO:
-    """Open the file on systems without ``dir_fd`` (Windows)."""
-    path = root.resolve(strict=True).joinpath(*parts)
-    try:
-        straight = path.resolve(strict=True) == path
-    except RuntimeError as error:  # a loop of links
-        raise FileNotFoundError from error
-    if not straight or not path.is_file():
-        raise FileNotFoundError
-    return path.open("rb")
