@@ -38,8 +38,8 @@ CHECK_INTERVAL_S = 1.0
 ALL_LANGUAGES = "*"
 
 _MAX_LOGGED_PROBLEMS = 20
-_COMMENT = re.compile(r"\s+#.*")
-_SECTION = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
+_COMMENT = re.compile(r"(?<!\s)\s+#.*")  # from the start of a run only: a long one is not tried n times
+_SECTION = re.compile(r"\[([^\[\]]*)\]")
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -152,9 +152,9 @@ class LexiconParser:
             try:
                 text = line.decode()
                 if header := _SECTION.fullmatch(_COMMENT.sub("", text)):
-                    section = _section(header[1])
+                    section = _section(name := header[1].strip())
                     if section is None:
-                        raise ValueError(f"unknown language {header[1]!r}; the entries below it are ignored")
+                        raise ValueError(f"unknown language {name[:40]!r}; the entries below it are ignored")
                 elif section is not None:
                     self._add(section, text)
             except UnicodeDecodeError:
