@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
+from kani.text.foreign.files import read_regular
 
 _FILES = ("*.json", "*.safetensors", "*.jinja", "README*")
 _TIMEOUT_S = 10
@@ -72,7 +73,7 @@ class Hub:
             )
         repository, _, revision = name.partition("@")
         pin = self.cache / "revisions" / f"{repository.replace('/', '--')}.txt"
-        pinned = revision or (pin.read_text("ascii").strip() if pin.exists() else "")
+        pinned = revision or (read_regular(pin, 1000).decode("ascii").strip() if pin.exists() else "")
         try:
             if pinned and (here := self._cached(repository, pinned, files)):
                 return here

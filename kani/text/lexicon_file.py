@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.text.errors import UnsupportedLanguage
+from kani.text.foreign.files import read_regular
 from kani.text.languages import resolve
 from kani.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_word
 
@@ -116,10 +117,7 @@ class LexiconFile:
     def _load(self, files: Sequence[Path]) -> None:
         parser = LexiconParser()
         for file in files:
-            with file.open("rb") as opened:
-                content = opened.read(MAX_BYTES + 1)
-            if len(content) > MAX_BYTES:
-                raise OSError(f"{file.name} is larger than {MAX_BYTES} bytes")
+            content = read_regular(file, MAX_BYTES)
             language = _find_language(file.stem) if self._path.is_dir() else ALL_LANGUAGES
             parser.parse(content, file.name, language or ALL_LANGUAGES)
         self._sections = parser.sections

@@ -15,7 +15,7 @@ from kani.books.markup import decode, read_html
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book
 from tests.books.epubs import CONTAINER, COVER, FILES, NAV, ONE, PACKAGE, TWO, epub, many_files, png
-from tests.support.linear_time import is_linear
+from tests.text.linear_time import is_linear
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'

@@ -11,7 +11,7 @@ from kani.text.lexicon_file import LexiconParser
 from kani.text.markup import MarkupMasker
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.segmenter import EARLY_PHRASE, Segmenter
-from tests.support.linear_time import is_linear
+from tests.text.linear_time import is_linear
 
 LEXICON = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import os
 import re
-import stat
 import threading
 import time
 import unicodedata
@@ -21,6 +20,7 @@ from typing import BinaryIO
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES
 from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.text.foreign.files import open_regular
 
 log = logging.getLogger(__name__)
 
@@ -203,16 +203,9 @@ def _open(root: Path, parts: Sequence[str]) -> BinaryIO:
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=where)
             os.close(where)
             where = inner
-        # Checked before opening: to open a pipe or a device can have side effects.
-        if not stat.S_ISREG(os.stat(parts[-1], dir_fd=where, follow_symlinks=False).st_mode):
-            raise FileNotFoundError
-        file = os.open(parts[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=where)
+        return open_regular(parts[-1], below=where)
     finally:
         os.close(where)
-    if not stat.S_ISREG(os.fstat(file).st_mode):
-        os.close(file)
-        raise FileNotFoundError
-    return os.fdopen(file, "rb")
 
 
 def _open_resolved(root: Path, parts: Sequence[str]) -> BinaryIO:
@@ -222,6 +215,6 @@ def _open_resolved(root: Path, parts: Sequence[str]) -> BinaryIO:
         straight = path.resolve(strict=True) == path
     except RuntimeError as error:  # a loop of links
         raise FileNotFoundError from error
-    if not straight or not path.is_file():
+    if not straight:
         raise FileNotFoundError
-    return path.open("rb")
+    return open_regular(path)

@@ -16,6 +16,7 @@ from typing import Any, Self
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, SettingsError, variables
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
+from kani.text.foreign.files import read_regular
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -28,6 +29,7 @@ RESERVED_FILES = 256
 HTTP_CONNECTIONS = 256
 """Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: HTTP requests, and those without a request yet."""
 
+MAX_PEM_BYTES = 1 << 20
 METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
 CERTIFICATE = "KANI_TLS_CERT"
 KEY = "KANI_TLS_KEY"
@@ -221,7 +223,7 @@ def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext
 
 def _check_pem(setting: str, file: Path, mark: bytes, content_name: str) -> None:
     try:
-        content = file.read_bytes()
+        content = read_regular(file, MAX_PEM_BYTES)
     except OSError as error:
         raise SettingsError(f"{setting}: {file} cannot be read: {error.strerror}") from error
     if mark not in content:
