@@ -43,8 +43,8 @@ _RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 class BucketBackend:
     """See ``VoiceBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
 
-    A change of another server is seen within two seconds. A server that cannot reach the bucket refuses its
-    voices after half a minute, as they may have been deleted.
+    A change of another server is seen within two seconds, after one of a long index within eleven. A server
+    that cannot reach the bucket refuses its voices after half a minute, as they may have been deleted.
     """
 
     def __init__(self, objects: ObjectStore) -> None:
