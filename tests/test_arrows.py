@@ -63,7 +63,8 @@ kani/__init__.py: kani.core kani.library kani.no_telemetry
 kani/no_telemetry.py:
 kani/__main__.py: kani.cli.main
 kani/library: kani.library kani.composition kani.core kani.text.writing
-kani/books: kani.books kani.core kani.text.boundaries kani.text.language_detection kani.text.markup
+kani/books: kani.books kani.core kani.text.boundaries kani.text.foreign kani.text.language_detection
+    kani.text.markup
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
 kani/cli/mcp: kani.cli kani.composition.host_names kani.composition.settings kani.core kani.library
@@ -78,7 +79,8 @@ kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
     websocket_config
 kani/composition: kani.composition kani.core kani.engines kani.runtime kani.text
 kani/composition/settings: kani.composition.settings kani.core.errors kani.engines.plugin
-    kani.engines.plugin_settings kani.protocols.shared.plugin kani.text.languages websocket_config
+    kani.engines.plugin_settings kani.protocols.shared.plugin kani.text.foreign kani.text.languages
+    websocket_config
 kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server websocket_config
 # A setting is defined alike for engines and protocols.
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani.text

@@ -20,6 +20,7 @@ from kani.core.audio import ffmpeg
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.subtitles import Cue
 from kani.core.types import Samples
+from kani.text.foreign.files import open_regular
 
 SENTENCE_PAUSE_S, PARAGRAPH_PAUSE_S, CHAPTER_PAUSE_S = 0.2, 0.6, 1.5
 """Seconds of silence before a piece in the middle of a paragraph, before another, and before a chapter."""
@@ -131,7 +132,7 @@ class AudioFile:
         """Yield a piece's samples at the file's rate, exactly as many as its place has."""
         left = placed.end - placed.start
         with (
-            self._folder.sound(placed.piece.key).open("rb") as file,
+            open_regular(self._folder.sound(placed.piece.key)) as file,
             RecordingFile(file, self.rate, float("inf")) as recording,
         ):
             while (samples := recording.read()) is not None:

@@ -24,6 +24,8 @@ _GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
 _CODE = frozenset(("code", "kbd", "pre", "samp"))
 _RAISED = str.maketrans("0123456789+-−", "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻")
 _LOWERED = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
+"""Most pieces and characters of a figure that is raised or lowered."""
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _MAX_DEPTH = 1_000
 _LINE_END = "\0"  # no character of a document, as its own white space counts for nothing
@@ -36,7 +38,7 @@ _ENCODINGS = frozenset(
 _LONG_REFERENCE = re.compile(r"&#(?:\d{8,}|[xX][0-9A-Fa-f]{7,});?")
 # The encoding that a file declares: XML in its first line, HTML in a "meta", a text of Project Gutenberg's.
 _DECLARED = re.compile(
-    rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w\-]{1,40})|<meta[^>]{0,200}?charset\s*=\s*["']?\s*([\w\-]{1,40})"""
+    rb"""\A\s*<\?xml[^>]{0,200}?encoding\s*=\s*["']([\w\-]{1,40})|<meta[^>]{0,200}?charset\s*=\s*(?:["']\s*)?([\w\-]{1,40})"""
     rb"""|^Character set encoding:\s*([\w\-]{1,40})""",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -113,10 +115,21 @@ class _Reader(HTMLParser):
         elif not self._skipped:
             self._texts.append(data if self._code else without_note_marks(data))
 
+    def parse_marked_section(self, i: int, report: bool = True) -> int:
+        """Return the end of a section of "<![": of CDATA "]]>", of any other ">", as browsers have it."""
+        mark = _end_mark(self.rawdata[i : i + 9])
+        at = self.rawdata.find(mark, i)
+        return at + len(mark) if at >= 0 else -1
+
     def _shift(self, tag: str, begin: int) -> None:
         """Write raised and lowered figures so that they are read as such; a mark of a note is left out."""
-        written = "".join(self._texts[begin:]).strip()
-        base = "".join(self._texts[:begin])[-12:].rpartition(" ")[2]
+        # Elements may be nested, or follow each other, without end: each looks at a few characters.
+        inner = self._texts[begin : begin + _FIGURE_PIECES + 1]
+        if len(inner) > _FIGURE_PIECES or sum(map(len, inner)) > _FIGURE_LENGTH:
+            return
+        written = "".join(inner).strip()
+        before = self._texts[max(0, begin - _FIGURE_PIECES) : begin]
+        base = "".join(each[-12:] for each in before)[-12:].rpartition(" ")[2]
         if tag == "sub":
             shifted = written.translate(_LOWERED)
         elif re.fullmatch(r"[+\-−]?\d{1,4}|[a-z]", written) and re.search(
@@ -139,6 +152,11 @@ class _Reader(HTMLParser):
             self._anchors = []
 
 
+def _end_mark(opening: str) -> str:
+    """Return what ends the element, comment or section that begins with these characters."""
+    return "-->" if opening.startswith("<!--") else "]]>" if opening == "<![CDATA[" else ">"
+
+
 def without_note_marks(text: str) -> str:
     """Leave out "[3]" where it touches a word, as the mark of a note does."""
     return _GLUED_MARK.sub("", text)
@@ -159,6 +177,9 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
     """
     reader = _Reader()
     reader.feed(_LONG_REFERENCE.sub("\ufffd", decode(data)))
+    if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
+        # Else what does not end would be text, in which the parser looks for the end of each "<" again.
+        reader.feed(_end_mark(reader.rawdata[:9]))
     reader.close()
     reader.end_block()
     return reader.blocks, " ".join(reader.title.split()), reader.language

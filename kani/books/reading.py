@@ -15,11 +15,11 @@ from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
 ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 MAX_TEXT_BYTES = 64 << 20
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.+?)[ \t]*#*[ \t]*$")
+_HEADING = re.compile(r"(#{1,6})[ \t]+(.+)")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
 # A line that begins with a mark is an item; a line that ends with two spaces ends there.
 _ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
-_GOES_ON = re.compile(r"(?<! {2})\n(?!\s*(?:•|\d{1,3}[.)]\s))")
+_GOES_ON = re.compile(r"(?<! {2})\n(?![^\S\n]*(?:•|\d{1,3}[.)]\s))")
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
 
@@ -75,7 +75,10 @@ def _markdown(text: str) -> list[Block]:
         heading = None if fence or mark else _HEADING.match(each)
         if heading:
             end()
-            blocks.append(Block(_unmarked(heading.group(2)), len(heading.group(1))))
+            title = heading.group(2).rstrip()
+            bare = title.rstrip("#")
+            # Marks that touch the last word are its own: "C#".
+            blocks.append(Block(_unmarked(title if bare[-1:].strip() else bare), len(heading.group(1))))
         elif not each.strip() and not fence:
             end()
         else:
@@ -91,8 +94,9 @@ def _unmarked(paragraph: str) -> str:
         masker = MarkupMasker(announce_code=False)
         pieces = masker.feed(paragraph) + masker.flush()
         shown = list("".join(each for each in pieces if isinstance(each, str)))
+        last = max((at for at, each in enumerate(shown) if each.isalnum()), default=0)
         for item in _ITEM.finditer(paragraph):
-            if len(shown) == len(paragraph) and any(each.isalnum() for each in shown[item.end() :]):
+            if len(shown) == len(paragraph) and item.end() <= last:
                 shown[item.end() - 1] = "•"
     text = "".join(shown).replace(MASK, "").replace(PARAGRAPH_END, "  \n")
     lines = (" ".join(line.split()) for line in _GOES_ON.sub(" ", text).split("\n"))

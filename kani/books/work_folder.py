@@ -12,6 +12,10 @@ import msgspec
 
 from kani.books.plan import Manner
 from kani.core.subtitles import Cue
+from kani.text.foreign.files import read_regular
+
+MAX_JSON_BYTES, MAX_SOUND_BYTES = 4 << 20, 256 << 20
+"""Longest files of a piece: its words' times, and its sound."""
 
 _MANIFEST, _LOCK = "manifest.json", "lock"
 
@@ -64,8 +68,8 @@ class WorkFolder:
         path = self.path / _MANIFEST
         if path.is_file():
             try:
-                before = msgspec.json.decode(path.read_bytes(), type=_Manifest)
-            except msgspec.DecodeError:
+                before = msgspec.json.decode(read_regular(path, MAX_JSON_BYTES), type=_Manifest)
+            except (OSError, msgspec.DecodeError):
                 changed.append("manifest")
             else:
                 changed += ["text"] if before.book != now.book else []
@@ -84,10 +88,12 @@ class WorkFolder:
     def find(self, key: str) -> SpokenPiece | None:
         """Return a piece; None where it is not there whole."""
         try:
-            piece = msgspec.json.decode((self.path / f"{key}.json").read_bytes(), type=SpokenPiece)
-            if piece.samples and _sha256(self.sound(key).read_bytes()) != piece.sound:
+            piece = msgspec.json.decode(
+                read_regular(self.path / f"{key}.json", MAX_JSON_BYTES), type=SpokenPiece
+            )
+            if piece.samples and _sha256(read_regular(self.sound(key), MAX_SOUND_BYTES)) != piece.sound:
                 return None
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError):
             return None
         return piece
 

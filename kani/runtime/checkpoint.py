@@ -10,6 +10,10 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from kani.runtime.errors import CheckpointError
+from kani.text.foreign.files import read_regular
+
+MAX_JSON_BYTES = 64 << 20
+"""Longest JSON of a checkpoint; that of a large vocabulary has 10 MB."""
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -41,7 +45,7 @@ def open_weights(path: Path) -> Any:
 def read_json(path: Path) -> Mapping[str, Any]:
     """Read a JSON object from a file. Raises CheckpointError."""
     try:
-        content = json.loads(path.read_text("utf-8"))
+        content = json.loads(read_regular(path, MAX_JSON_BYTES))
     except FileNotFoundError as error:
         raise CheckpointError(f"{path.parent.name} has no {path.name}") from error
     except (ValueError, RecursionError, OSError) as error:

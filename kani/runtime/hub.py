@@ -24,6 +24,7 @@ from huggingface_hub.errors import (
 
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
+from kani.text.foreign.files import read_regular
 
 T = TypeVar("T")
 
@@ -81,7 +82,7 @@ class Hub:
             )
         repository, _, revision = name.partition("@")
         pin = self.cache / "revisions" / f"{repository.replace('/', '--')}.txt"
-        pinned = revision or (pin.read_text("ascii").strip() if pin.exists() else "")
+        pinned = revision or (read_regular(pin, 1000).decode("ascii").strip() if pin.exists() else "")
         try:
             if pinned and (here := self._cached(repository, pinned, files)):
                 return here

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.runtime.extras import FETCH
+from kani.text.foreign.files import open_regular, read_regular
 
 logger = logging.getLogger(__name__)
 
@@ -163,7 +164,7 @@ def _read(paths: list[Path], weight: WeightFile) -> bytes | None:
     try:
         if sum(path.stat().st_size for path in paths) != weight.size:
             return None
-        content = b"".join([path.read_bytes() for path in paths])
+        content = b"".join([read_regular(path, weight.size) for path in paths])
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -292,5 +293,5 @@ def matches_its_name(path: Path) -> bool:
     content = path.resolve(strict=True)
     if not _SHA256.fullmatch(content.name):
         return True
-    with content.open("rb") as file:
+    with open_regular(content) as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == content.name

@@ -40,6 +40,7 @@ from kani.server.network.listeners import (
     files_needed,
     machine_names,
     max_tcp_connections,
+    open_files,
     open_listeners,
     raise_file_limit,
     server_context,
@@ -231,7 +232,8 @@ async def _serve(
         )
         websockets = _websocket_class(protocols, listeners, parts.upload_budget)
         http = lifecycle.http_config(create_app(parts), websockets)
-        table = TcpTable(max_tcp_connections(settings.max_connections, files), metrics.tcp_connection_closed)
+        limit = max_tcp_connections(settings.max_connections, files, open_files())
+        table = TcpTable(limit, metrics.tcp_connection_closed)
         metrics.set_limits(connections=settings.max_connections, waiting=settings.max_waiting)
         metrics.watch_ready(lambda: connections.phase is Phase.READY and service.ready)
         metrics.watch_fast_decoder(lambda: any(engine.decoder == "litert" for engine in service.engines))

@@ -17,6 +17,8 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.server.metrics import Metrics
+from kani.text.foreign import parse_json
+from kani.text.foreign.files import read_regular
 from kani.text.languages import primary
 
 T = TypeVar("T")
@@ -27,6 +29,10 @@ LIVE_PATH = "/livez"
 METRICS_PATH = "/metrics"
 ALWAYS_SERVED = frozenset({HEALTH_PATH, LIVE_PATH, METRICS_PATH})
 """Paths that are answered while the server starts and stops, too."""
+
+
+MAX_BYTES, MAX_S = 64 << 10, 24 * 3600.0
+"""Longest file of such times, and longest time."""
 
 
 class StartTime:
@@ -41,7 +47,7 @@ class StartTime:
     def left_s(self) -> float | None:
         """Return the seconds that are left; None where it is not known, or takes longer this time."""
         last = self._known.get(self._engine)
-        left = last - (time.monotonic() - self._began) if isinstance(last, int | float) else 0.0
+        left = min(last, MAX_S) - (time.monotonic() - self._began) if isinstance(last, int | float) else 0.0
         return round(left, 1) if left > 0 else None
 
     def kept_before(self, announce: Callable[[T], None]) -> Callable[[T], None]:
@@ -64,7 +70,7 @@ class StartTime:
 
     def _read(self) -> dict[str, Any]:
         try:
-            known = json.loads(self._path.read_text(encoding="utf-8"))
+            known = parse_json(read_regular(self._path, MAX_BYTES))
         except (OSError, ValueError):
             return {}
         return known if isinstance(known, dict) else {}

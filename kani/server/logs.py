@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import sys
@@ -84,6 +85,8 @@ def configure(level: str, style: str, file: Path | None, *, log_texts: bool = Fa
     try:
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+            if file.is_fifo():
+                raise OSError(errno.EINVAL, "to write to a pipe may wait for its reader")
             handlers.append(
                 RotatingFileHandler(
                     file,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kani.text.errors import UnsupportedLanguage
+from kani.text.foreign.files import read_regular
 from kani.text.languages import resolve
 from kani.text.lexicon import Lexicon, LexiconTable, parse_entry, validate_word
 
@@ -38,8 +39,8 @@ CHECK_INTERVAL_S = 1.0
 ALL_LANGUAGES = "*"
 
 _MAX_LOGGED_PROBLEMS = 20
-_COMMENT = re.compile(r"\s+#.*")
-_SECTION = re.compile(r"\[\s*([^\[\]]*?)\s*\]")
+_COMMENT = re.compile(r"(?<!\s)\s+#.*")  # from the start of a run only: a long one is not tried n times
+_SECTION = re.compile(r"\[([^\[\]]*)\]")
 
 _Signature = tuple[tuple[str, int, int, int], ...]
 
@@ -116,10 +117,7 @@ class LexiconFile:
     def _load(self, files: Sequence[Path]) -> None:
         parser = LexiconParser()
         for file in files:
-            with file.open("rb") as opened:
-                content = opened.read(MAX_BYTES + 1)
-            if len(content) > MAX_BYTES:
-                raise OSError(f"{file.name} is larger than {MAX_BYTES} bytes")
+            content = read_regular(file, MAX_BYTES)
             language = _find_language(file.stem) if self._path.is_dir() else ALL_LANGUAGES
             parser.parse(content, file.name, language or ALL_LANGUAGES)
         self._sections = parser.sections
@@ -152,9 +150,9 @@ class LexiconParser:
             try:
                 text = line.decode()
                 if header := _SECTION.fullmatch(_COMMENT.sub("", text)):
-                    section = _section(header[1])
+                    section = _section(name := header[1].strip())
                     if section is None:
-                        raise ValueError(f"unknown language {header[1]!r}; the entries below it are ignored")
+                        raise ValueError(f"unknown language {name[:40]!r}; the entries below it are ignored")
                 elif section is not None:
                     self._add(section, text)
             except UnicodeDecodeError:

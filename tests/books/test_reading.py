@@ -15,6 +15,7 @@ from kani.books.markup import decode, read_html
 from kani.books.plan import MAX_PIECE, Manner, digest, pieces_of
 from kani.books.reading import read_book
 from tests.books.epubs import CONTAINER, COVER, FILES, NAV, ONE, PACKAGE, TWO, epub, many_files, png
+from tests.text.linear_time import is_linear
 
 ENTITIES = '<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>'
 ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'
@@ -288,3 +289,48 @@ def test_declared_encoding_counts_where_the_text_is_no_utf_8() -> None:
     assert decode(program.encode()) == program
     for text in (meta, f"{head}encoding: ISO-8859-1\n\nniño"):
         assert decode(text.encode()) == decode(text.encode("latin-1")) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "unit"),
+    [
+        *(("b.md", "# a", unit) for unit in (" ", "\t", "#", " #", "# ")),
+        *(("b.md", f"# a{' ' * 400}b", unit) for unit in (" ", "#", "\t")),
+        *(("b.md", "", unit) for unit in ("- \n", "* a\n", "1. \n", "•\n", "> ", "|a", "*a_")),
+        ("b.md", "a *b*\n```\n", "\n"),
+        *(("b.txt", "Title:", unit) for unit in (" ", "\n a", "\n", "_a", "[Illustration:", "I\n\n", "* ")),
+        *(("b.html", "<p>a", unit) for unit in ("<", "<a ", "<a\n", "<a b=", "<p a='", "</", "</a", "<sup>")),
+        *(("b.html", "<p>a", unit) for unit in ("<!--", "<!", "<?", "<![CDATA[", "<![if ", "1<sup>2</sup>")),
+        ("b.html", "<p>" + "<sup>" * 400, "1</sup>"),
+    ],
+)
+def test_reading_takes_linear_time(tmp_path: Path, name: str, before: str, unit: str) -> None:
+    path = tmp_path / name
+
+    def read(text: str) -> None:
+        path.write_text(f"{before}{text}c\nx", encoding="utf-8")
+        read_book(path)
+
+    assert is_linear(read, unit, 400 if name == "b.md" else 2_000)
+
+
+@pytest.mark.parametrize("between", ["\n", " ", "\t"])
+def test_declared_encoding_is_found_in_linear_time(between: str) -> None:
+    def fail(text: str) -> None:
+        with pytest.raises(UnreadableBook):
+            decode(b"\xff<meta charset=" + text.encode())
+
+    assert is_linear(fail, between)
+
+
+def test_marks_around_a_heading_are_not_its_title(tmp_path: Path) -> None:
+    (tmp_path / "b.md").write_text(
+        "# One ##  \n\na\n\n#\tC#\n\nb\n\n## ##\n\n# F ## #\n\nc", encoding="utf-8"
+    )
+    assert [each.title for each in read_book(tmp_path / "b.md").chapters] == ["One", "C#", "F ##"]
+
+
+def test_html_that_breaks_off_and_sections_that_are_not_known() -> None:
+    for text in ("a<![x[b]]>", "a<![CDATA[b>]]>", "a<!--b", "a<b c", "a</b", "a<![x", "a<?b", "a<!b"):
+        assert [each.text for each in read_html(f"<p>{text}".encode())[0]] == ["a"], text
+    assert read_html(b"<p>1 < 2 <")[0][0].text == "1 < 2 <"

@@ -136,7 +136,7 @@ async def test_large_file_counts_as_unreadable(write: Write, caplog: pytest.LogC
     write(b"#" * (MAX_BYTES + 1))
     await lexicon.refresh()
     assert how(lexicon, "en", "SQL") == "sequel"
-    assert f"words.txt is larger than {MAX_BYTES} bytes" in warnings(caplog)[0]
+    assert f"longer than {MAX_BYTES} bytes" in warnings(caplog)[0]
 
 
 async def test_folder_has_a_file_for_each_language(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Each stage takes time linear in the text, whatever it looks like and however it comes."""
 
-import gc
-import time
 from collections.abc import Callable
 from functools import partial
 
@@ -9,9 +7,11 @@ import pytest
 
 from kani.text.foreign_passages import ScriptSplitter
 from kani.text.lexicon import MAX_UNITS, Lexicon
+from kani.text.lexicon_file import LexiconParser
 from kani.text.markup import MarkupMasker
 from kani.text.normalizer import NormalizerOptions, normalize
 from kani.text.segmenter import EARLY_PHRASE, Segmenter
+from tests.text.linear_time import is_linear
 
 LEXICON = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})
 
@@ -32,6 +32,7 @@ UNITS = {
     "normalize zh": "1- 2024年 你 A1 ~5 3: 1/ ￥3 a@ www. 重 ␣ 1e 好 7",
     "normalize ja": "1- 2本 漢 漢字《か 明日( A1 〜5 一歩 デー ¥3 億 1億2 ␣ | 7",
     "segment zh": "你 好 。 1 a ␣ \u0301",
+    "lexicon": "␣ # ␣# [ [a ] a␣ a=",
 }
 
 
@@ -40,6 +41,11 @@ def feed(make: Callable[[], MarkupMasker | ScriptSplitter | Segmenter], size: in
     for at in range(0, len(text), size):
         stage.feed(text[at : at + size])
     stage.flush()
+
+
+def read_lexicon(text: str) -> None:
+    lines = (f"a = b{text}c", f"[{text}c", f"[{text}]", f"{text}c = d")
+    LexiconParser().parse("\n".join(lines).encode(), "words.txt", "*")
 
 
 def look_up(text: str) -> None:
@@ -59,35 +65,15 @@ STAGES: dict[str, Callable[[str], object]] = {
     "normalize zh": lambda text: normalize(text, 0, NormalizerOptions("zh", LEXICON)),
     "normalize ja": lambda text: normalize(text, 0, NormalizerOptions("ja", LEXICON)),
     "segment zh": partial(feed, partial(Segmenter, EARLY_PHRASE, unspaced=True), 1),
+    "lexicon": read_lexicon,
 }
-
-
-def seconds(work: Callable[[str], object], text: str) -> float:
-    """Processor time of this thread: neither other processes nor threads of earlier tests are in it."""
-    began = time.thread_time()
-    work(text)
-    return time.thread_time() - began
 
 
 @pytest.mark.parametrize(
     ("stage", "unit"), [(stage, unit) for stage in UNITS for unit in UNITS[stage].split()]
 )
 def test_stage_takes_linear_time(stage: str, unit: str) -> None:
-    """Ten times the text takes ten times as long; a stage that looks back each time takes a hundred times."""
-    work = STAGES[stage]
-    unit = unit.replace("␣", " ").replace("⏎", "\n")
-    short, long = (unit * 400)[:400], (unit * 4_000)[:4_000]
-    work(unit)
-    gc.disable()
-    try:
-        # Whatever else disturbs a measurement makes it longer: the shortest of several counts.
-        quick, slow = min(seconds(work, short) for _ in range(3)), seconds(work, long)
-        for _ in range(4):
-            if slow > 30 * quick:
-                slow = min(slow, seconds(work, long))
-        assert slow <= 30 * quick
-    finally:
-        gc.enable()
+    assert is_linear(STAGES[stage], unit.replace("␣", " ").replace("⏎", "\n"))
 
 
 @pytest.mark.parametrize("begun", ["5 €/kg", "5 m/s", "5 N·m", "$5 /s"])

@@ -9,6 +9,7 @@ alias in the environment win over our name in the file.
 from __future__ import annotations
 
 import difflib
+import io
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -25,15 +26,31 @@ from kani.composition.settings.table import Settings, field_metadata
 from kani.composition.settings.types import LANGUAGES, one_of
 from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
 from kani.engines.plugin_settings import PluginSettings, setting_name
+from kani.text.foreign.files import read_regular
 
 ENV_FILE = Path(".env")
 """File of settings, in the folder where the server is started."""
+
+MAX_ENV_BYTES = 1 << 20
 
 CLIENT_VARIABLES = ("KANI_API_KEY",)
 
 
 class SettingsError(ValueError):
     """Invalid settings; ``str()`` has a line for each: its name, its value and the values it accepts."""
+
+
+def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str | None]:
+    """Return the variables of the environment, and the file's that it has not. Raises SettingsError."""
+    try:
+        # Without a writer, a pipe would be waited for.
+        is_there = env_file.is_file() or env_file.is_fifo()
+        text = read_regular(env_file, MAX_ENV_BYTES).decode() if is_there else ""
+    except OSError as error:
+        raise SettingsError(f"{env_file} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
+    return {**dotenv_values(stream=io.StringIO(text)), **environment}
 
 
 def load(
@@ -49,10 +66,7 @@ def load(
     """
     if unknown := [_unknown(name, fields()) for name in command_line if name not in fields()]:
         raise SettingsError("\n".join(unknown))
-    try:
-        written = {**dotenv_values(env_file), **environment}
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
+    written = _written(env_file, environment)
     values, called = dict(command_line), {name: (names or {}).get(name, name) for name in command_line}
     for name in fields():
         for variable in variables(name):
@@ -172,7 +186,7 @@ def unknown_variable_warnings(
 ) -> list[str]:
     """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
     known = [*CLIENT_VARIABLES, *(variable for name in fields() for variable in variables(name))]
-    written = {**dotenv_values(env_file), **environment}
+    written = _written(env_file, environment)
     sentences = []
     for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):
         sentences.append(_unknown(variable, known))
@@ -194,7 +208,7 @@ def foreign_model_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
     """Return a sentence if a variable asks for VoxCPM's model, which another variable chooses here."""
-    model = {**dotenv_values(env_file), **environment}.get("TTS_MODEL_NAME")
+    model = _written(env_file, environment).get("TTS_MODEL_NAME")
     if not model:
         return []
     return [

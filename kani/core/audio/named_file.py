@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
-import stat
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
+
+from kani.text.foreign.files import open_regular, rewrite_regular
 
 
 def open_below(root: Path, parts: Sequence[str], *, write: bool = False) -> BinaryIO:
@@ -24,24 +24,9 @@ def open_below(root: Path, parts: Sequence[str], *, write: bool = False) -> Bina
             inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=where)
             os.close(where)
             where = inner
-        # Checked before opening: to open a pipe or a device can have side effects.
-        with suppress(FileNotFoundError):
-            _check(os.stat(parts[-1], dir_fd=where, follow_symlinks=False))
-        how = os.O_WRONLY | os.O_CREAT | os.O_TRUNC if write else os.O_RDONLY
-        file = os.open(parts[-1], how | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666, dir_fd=where)
+        return rewrite_regular(parts[-1], below=where) if write else open_regular(parts[-1], below=where)
     finally:
         os.close(where)
-    try:
-        _check(os.fstat(file))
-    except OSError:
-        os.close(file)
-        raise
-    return os.fdopen(file, "wb" if write else "rb")
-
-
-def _check(status: os.stat_result) -> None:
-    if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no file, but a folder, a pipe, a device or a link")
 
 
 def _open_resolved(root: Path, parts: Sequence[str], write: bool) -> BinaryIO:
@@ -51,6 +36,6 @@ def _open_resolved(root: Path, parts: Sequence[str], write: bool) -> BinaryIO:
         straight = path.resolve(strict=not write) == path
     except RuntimeError as error:  # a loop of links
         raise FileNotFoundError from error
-    if not straight or not (path.is_file() or (write and not path.exists())):
+    if not straight:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
-    return path.open("wb" if write else "rb")
+    return rewrite_regular(path) if write else open_regular(path)

@@ -17,6 +17,12 @@ from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 
 CUSTOM_PREFIX = "custom:"
 
+MAX_METADATA_BYTES = 64 << 10
+"""Longest metadata of a voice: consent, description and advice have some thousand characters."""
+
+MAX_EMBEDDING_BYTES = 4 * -(-4 * MAX_EMBEDDING_VALUES // 3) + MAX_METADATA_BYTES
+"""Longest embedding that is read: base64 of its float32 values, and the other fields."""
+
 CONSENT_ID = re.compile(r"cons_[0-9a-f]{24}")
 
 

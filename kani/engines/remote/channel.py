@@ -26,6 +26,8 @@ HANDSHAKE_BUFFER_BYTES, BUFFER_BYTES = LENGTH_BYTES + MAX_HANDSHAKE_BYTES, 256 <
 MAX_UNSENT_BYTES = 256 << 20
 """Bytes for a peer that does not read: the grants bound a connection long before, unless they are abused."""
 
+PEER_ENDED = "the connection has ended"
+
 SECOND_S = 1.0
 HEARTBEAT_S = 2
 LEASE_S = 15
@@ -53,7 +55,7 @@ class Channel(asyncio.BufferedProtocol):
         self._small_frames = HANDSHAKE_FRAMES
         self._ended: Callable[[], None] | None = None
         self.lost = asyncio.Event()  # set once the connection has ended
-        self.reason = "the connection has ended"  # cause of the end
+        self.reason = PEER_ENDED  # cause of the end
         self.hung = False  # True if it was ended because of the peer's silence
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

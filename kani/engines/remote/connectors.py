@@ -13,8 +13,8 @@ from contextlib import suppress
 
 from kani.core.errors import EngineUnavailable
 from kani.engines.remote.address import Address, connect
-from kani.engines.remote.channel import Channel
-from kani.engines.remote.connection import Connection
+from kani.engines.remote.channel import PEER_ENDED, Channel
+from kani.engines.remote.connection import Connection, WorkerLost
 from kani.engines.remote.messages import Launch, Ready
 from kani.runtime.child_process import python_command, start_process
 
@@ -61,6 +61,11 @@ class ChildWorker:
         connection = Connection(channel, self._changed, self.name)
         try:
             await connection.open("", self._launch)
+        except WorkerLost as error:
+            await self.disconnect(connection)
+            # How the process ended says more than that its connection did.
+            reason = connection.channel.reason
+            raise WorkerLost(str(error) if reason == PEER_ENDED else reason) from error
         except BaseException:
             # A cancelled start, too, leaves neither connection nor child.
             await self.disconnect(connection)
@@ -75,8 +80,9 @@ class ChildWorker:
             hangs = connection.channel.hung
             ending = asyncio.to_thread(_end, process, 0.0 if hangs else EXIT_TIMEOUT_S)
             code = await asyncio.shield(asyncio.create_task(ending))
-            if not hangs and code < 0:
-                connection.channel.reason = f"it was ended by signal {-code}"
+            if code and connection.channel.reason == PEER_ENDED:
+                how = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+                connection.channel.reason = f"it {how}"
 
 
 class RemoteWorker:

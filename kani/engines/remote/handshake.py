@@ -109,7 +109,8 @@ async def _greet(channel: Channel, key: str) -> None:
     try:
         proof = foreign.decode_pack(_PROOF, await channel.read())
     except ProtocolError as error:
-        raise ProtocolError(_OTHER_KEY.format("worker")) from error
+        cause = f"the worker was stopped, or {_OTHER_KEY.format('worker')}"
+        raise ProtocolError(f"{error} where a proof was due: {cause}") from error
     _check(proof, key, "worker", nonce, challenge.nonce)
     if key:
         channel.authenticate(*_tags(key, nonce, challenge.nonce))

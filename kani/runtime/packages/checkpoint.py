@@ -14,6 +14,7 @@ from kani.core.errors import EngineUnavailable
 from kani.runtime.errors import CheckpointError
 from kani.runtime.extras import install_command
 from kani.runtime.weights import matches_its_name
+from kani.text.foreign.files import open_regular, read_regular
 
 _MAX_CONFIG_BYTES = 1 << 20
 
@@ -44,8 +45,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     """Read a folder's ``config.json``, a JSON object. Raises CheckpointError."""
     path = folder / "config.json"
     try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(_MAX_CONFIG_BYTES))
+        content = json.loads(read_regular(path, _MAX_CONFIG_BYTES))
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -72,7 +72,7 @@ def check_files(*paths: Path) -> None:
 
 def _length(path: Path) -> int:
     """Return the bytes that a safetensors file's table describes; -1 where there is none. Raises OSError."""
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         size = int.from_bytes(file.read(8), "little")
         if not 0 < size < path.stat().st_size:
             return -1

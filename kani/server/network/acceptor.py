@@ -49,7 +49,7 @@ class Acceptor:
                         self._start(sock)
                 except OSError as error:
                     # Any other error is of one connection that broke before it was accepted.
-                    if error.errno in OUT_OF_FILES:
+                    if error.errno in OUT_OF_FILES and not self._table.relieve():
                         log.warning("no connection can be accepted: %s", error.strerror)
                         await asyncio.sleep(OUT_OF_FILES_PAUSE_S)
                 await asyncio.sleep(0)

@@ -117,8 +117,12 @@ class FrameReader(StreamReader):
         return True
 
 
+BOTH_LENGTHS = {b"content-length", b"transfer-encoding"}
+"""A request with both may end elsewhere for a proxy, which then sees another next request (RFC 9112, 6.1)."""
+
+
 class RequestReader(h11.Connection):
-    """h11's parser, which returns an event only if ``turns`` has room for it."""
+    """h11's parser, which returns an event only if ``turns`` has room for it, and no ``BOTH_LENGTHS``."""
 
     def __init__(self, turns: InputTurns) -> None:
         super().__init__(h11.SERVER)
@@ -131,6 +135,8 @@ class RequestReader(h11.Connection):
         if not self._turns.take():
             return h11.NEED_DATA
         event = super().next_event()
+        if isinstance(event, h11.Request) and {name for name, _ in event.headers} >= BOTH_LENGTHS:
+            raise h11.RemoteProtocolError("Content-Length and Transfer-Encoding in one request")
         if self.our_state is not h11.DONE:
             self.rest = 0
         elif isinstance(event, h11.Data):

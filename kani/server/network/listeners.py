@@ -16,6 +16,7 @@ from typing import Any, Self
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, SettingsError, variables
 from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
+from kani.text.foreign.files import read_regular
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -25,9 +26,13 @@ PORT_TRIES = 16
 RESERVED_FILES = 256
 """Files kept for the server's own use: engines, voices, requests to other servers."""
 
+LATER_FILES = 24
+"""Least files that it opens after those that are open before the engines start."""
+
 HTTP_CONNECTIONS = 256
 """Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: HTTP requests, and those without a request yet."""
 
+MAX_PEM_BYTES = 1 << 20
 METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
 CERTIFICATE = "KANI_TLS_CERT"
 KEY = "KANI_TLS_KEY"
@@ -175,13 +180,22 @@ def files_needed(max_connections: int) -> int:
     return max_connections + HTTP_CONNECTIONS + RESERVED_FILES
 
 
-def max_tcp_connections(max_connections: int, files: int) -> int:
+def open_files() -> int:
+    """Return how many files this process has open; 0 where the system does not say it."""
+    try:
+        return sum(1 for _ in Path("/dev/fd").iterdir())
+    except OSError:
+        return 0
+
+
+def max_tcp_connections(max_connections: int, files: int, own_files: int) -> int:
     """Return the limit on TCP connections, from the limits on WebSockets and on open files.
 
-    At least three quarters of ``files`` are for connections, even where that leaves fewer than
-    ``RESERVED_FILES``.
+    Three quarters of ``files`` are for connections, even where that leaves fewer than ``RESERVED_FILES``; but
+    ``own_files``, which are open already, and ``LATER_FILES`` are none of them.
     """
-    return min(max_connections + HTTP_CONNECTIONS, files - min(RESERVED_FILES, files // 4))
+    reserved = max(min(RESERVED_FILES, files // 4), own_files + LATER_FILES)
+    return max(min(max_connections + HTTP_CONNECTIONS, files - reserved), 1)
 
 
 def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
@@ -221,7 +235,7 @@ def server_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext
 
 def _check_pem(setting: str, file: Path, mark: bytes, content_name: str) -> None:
     try:
-        content = file.read_bytes()
+        content = read_regular(file, MAX_PEM_BYTES)
     except OSError as error:
         raise SettingsError(f"{setting}: {file} cannot be read: {error.strerror}") from error
     if mark not in content:

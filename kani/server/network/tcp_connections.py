@@ -28,6 +28,9 @@ class Awaited(Enum):
 EVICTION_ORDER = (Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
 """Connections that are closed to make room for a new one, by the input they have not sent."""
 
+RELIEF = 8
+"""Connections fewer than there were when the process had no file left, for files that it opens itself."""
+
 CLOSE_REASONS = ("head", "body", "message", "goodbye", "crowded", "full")
 """Reasons to close a connection: a timeout of its head, body or message; output unread after its close; to
 make room for a new one ("crowded"); no room for itself ("full")."""
@@ -122,7 +125,7 @@ class TcpTable:
     def __init__(
         self, limit: int, on_close: Callable[[str], None], timeouts: ReadTimeouts | None = None
     ) -> None:
-        self._limit = limit
+        self._limit = self._most = limit
         self._on_close = on_close
         self._timeouts = timeouts or ReadTimeouts()
         # Each in the order that the waits began.
@@ -141,17 +144,33 @@ class TcpTable:
         At the limit, the connection with the longest wait for a request's head is closed, or for a body if
         every head is complete.
         """
-        if len(self) >= self._limit:
-            oldest = next((each for awaited in EVICTION_ORDER for each in self._open[awaited]), None)
-            if oldest is None:
-                self._on_close("full")
-                return None
-            self._on_close("crowded")
-            self.remove(oldest)
-            oldest.close()
+        if len(self) >= self._limit and not self._evict():
+            self._on_close("full")
+            return None
         connection = TcpConnection(self, close)
         self._open[connection.awaited][connection] = None
         return connection
+
+    def relieve(self) -> bool:
+        """Make room as the process has no file left; return False if there is no connection to be closed.
+
+        The limit is lower from now on, and rises by one a second.
+        """
+        self._limit = max(min(self._limit, len(self) - RELIEF), 1)
+        relieved = False
+        while len(self) > self._limit and self._evict():
+            relieved = True
+        return relieved
+
+    def _evict(self) -> bool:
+        """Close the connection with the longest wait for its input; return False if none has one."""
+        oldest = next((each for awaited in EVICTION_ORDER for each in self._open[awaited]), None)
+        if oldest is None:
+            return False
+        self._on_close("crowded")
+        self.remove(oldest)
+        oldest.close()
+        return True
 
     def move(self, connection: TcpConnection, awaited: Awaited) -> None:
         """Count a connection under another awaited input."""
@@ -179,6 +198,7 @@ class TcpTable:
             timer.cancel()
 
     def _check(self, now: float) -> None:
+        self._limit = min(self._limit + 1, self._most)
         for connection in [each for waiting in self._open.values() for each in waiting]:
             reason = connection.timeout_reason(now, self._timeouts)
             if reason is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -24,6 +25,9 @@ AWAITED = {h11.IDLE: Awaited.HEAD, h11.SEND_BODY: Awaited.BODY}
 MAX_REST = 1000
 """Pieces of a body that are parsed after the answer to it. A short rest leaves the connection for the next
 request; beyond it the connection ends."""
+
+MAX_REASON = 150
+"""Characters of a refusal, which may quote the client."""
 
 DROP_SECONDS = 10.0
 """Time for which input is then dropped unparsed, up to ``MAX_DROPPED_BYTES``."""
@@ -103,7 +107,7 @@ class HttpProtocol(H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
-            super().send_400_response(msg)
+            super().send_400_response(f"{msg} {sys.exception() or ''}"[:MAX_REASON])
         else:
             # The answer has begun.
             self.transport.close()

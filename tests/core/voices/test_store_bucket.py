@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from itertools import pairwise
@@ -18,6 +18,8 @@ from kani.composition.voices.place import voice_place
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
 from kani.core.voices.storage import shared_index
+from kani.core.voices.storage.index import Index
+from kani.core.voices.storage.objects import Object
 from kani.core.voices.storage.shared_index import STALE_S, SharedIndex
 from kani.core.voices.store import VoiceStore
 from tests.core.voices import local_bucket as local
@@ -347,6 +349,63 @@ def test_start_does_not_wait_for_the_bucket(
         assert store.list() == []
         add(store)
         until(lambda: len(store.list()) == 1)
+
+
+def test_longer_index_is_neither_read_nor_written(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    limit = 3_000
+    monkeypatch.setattr(shared_index, "MAX_INDEX_BYTES", limit)
+    with bucket.store() as store:
+        add(store, "one", description="d" * 1_000)
+        with pytest.raises(StoreUnavailable, match="delete one first"):
+            add(store, "two", description="d" * 2_000)
+        assert [voice.name for voice in store.list()] == ["one"]
+        store.delete("one")
+        add(store, "two", description="d" * 2_000)
+        bucket.object_store().write("index.json", bytes(limit + 1))
+        until(lambda: index_of(store)._away)
+        assert [voice.name for voice in store.list()] == ["two"]
+    with pytest.raises(StoreUnavailable, match=f"{limit + 1} bytes"):
+        bucket.backend().start()
+
+
+class Changing:
+    """An object store with another index at each look, until ``looks`` are made; then it stays."""
+
+    def __init__(self, looks: int) -> None:
+        self._left = looks
+
+    def read_if_changed(self, path: str, version: str, max_bytes: int) -> Object | None:
+        self._left -= 1
+        return Object(Index().encode(), str(self._left)) if self._left >= 0 else None
+
+    def read(self, path: str, max_bytes: int) -> Object | None:
+        return self.read_if_changed(path, "", max_bytes)
+
+
+class Waits(threading.Event):
+    """Notes how long is waited for it, and does not wait."""
+
+    def __init__(self, count: int) -> None:
+        super().__init__()
+        self.seconds: list[float] = []
+        self._count = count
+
+    def wait(self, timeout: float | None = None) -> bool:
+        assert timeout is not None
+        self.seconds.append(timeout)
+        return len(self.seconds) == self._count
+
+
+def test_looks_are_spaced_by_what_a_change_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    took = [0.01, 0.3, 5.0]
+    clock = iter([value for seconds in took for value in (0.0, seconds)])
+    index = SharedIndex(Changing(len(took)))  # type: ignore[arg-type]
+    index._stopped = Waits(6)
+    with monkeypatch.context() as patch:
+        patch.setattr(time, "thread_time", lambda: next(clock))
+        index._watch(Future())
+    assert index._stopped.seconds == [1.0, pytest.approx(6.0), 10.0, 1.0, 1.0, 1.0]
+    assert STALE_S > 2 * shared_index.MAX_REFRESH_S
 
 
 def test_missing_package_ends_the_start(monkeypatch: pytest.MonkeyPatch) -> None:

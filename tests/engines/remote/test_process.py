@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +24,7 @@ from kani.engines.remote.messages import Launch
 from tests.clients.kani.wire import receive, request, stream
 from tests.conftest import StartServer
 from tests.engines.packages.life import chunks_of, started, workers
+from tests.running.sources import ROOT
 from tests.support.patience import WITHIN_S, happens
 
 pytestmark = pytest.mark.server
@@ -146,3 +148,42 @@ async def test_worker_that_loads_for_long_is_awaited(tmp_path: Path, monkeypatch
         connection = await connecting
         assert child.is_running()
         await connector.disconnect(connection)
+
+
+SHAKING_HANDS = """#!{python}
+# A child that goes away at one step of its handshake.
+import os, signal, socket, sys
+sys.path.insert(0, {root!r})
+import msgspec
+from kani.engines.remote.handshake import MAGIC, Challenge
+from kani.engines.remote.messages import PROTOCOL_VERSION
+
+connection = socket.socket(fileno=int(sys.argv[-1]))
+step, end = {step!r}, {end!r}
+if step != "greeting":
+    connection.recv(1024)
+if step == "proof":
+    frame = msgspec.msgpack.encode(Challenge(MAGIC, PROTOCOL_VERSION, "", bytes(32)))
+    connection.sendall(len(frame).to_bytes(4, "big") + frame)
+    connection.recv(1024)
+os.kill(os.getpid(), signal.SIGKILL) if end == "killed" else os._exit(7)
+"""
+
+
+@pytest.mark.parametrize("step", ["greeting", "challenge", "proof"])
+@pytest.mark.parametrize(
+    ("end", "reason"), [("killed", "it was ended by signal 9"), ("ended", "it ended with exit code 7")]
+)
+async def test_child_that_ends_in_its_handshake_is_said_to_have_ended(
+    tmp_path: Path, step: str, end: str, reason: str
+) -> None:
+    python = tmp_path / "python"
+    program = SHAKING_HANDS.format(python=sys.executable, root=str(ROOT), step=step, end=end)
+    python.write_text(program, encoding="utf-8")
+    python.chmod(0o700)
+    launch = Launch("stand_in", 20, "engine", {}, Resources(tmp_path))
+    connector = ChildWorker(launch, lambda ready: None, python=str(python))
+    async with asyncio.timeout(WITHIN_S):
+        with pytest.raises(WorkerLost) as lost:
+            await connector.connect()
+    assert str(lost.value) == reason

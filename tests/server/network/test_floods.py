@@ -92,6 +92,20 @@ def test_silent_crowd_does_not_block_other_clients(besieged: ServerProcess) -> N
     assert "no connection can be accepted" not in besieged.log
 
 
+def test_silent_crowd_with_few_files_is_closed_at_once(start_server: StartServer) -> None:
+    """None of it waits for the ten seconds that a head may take."""
+    server = start_server("--engine", "espeak", behind=("prlimit", "--nofile=64"))
+    with ExitStack() as stack:
+        for _ in range(200):
+            stack.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+        answer = httpx.get(f"{server.http_url}/metrics", timeout=GUARD_S)
+        assert figure(answer.text, "kani_connections_closed_total", reason="crowded") > 100
+        assert figure(answer.text, "kani_connections_closed_total", reason="head") == 0
+        spoken = httpx.post(f"{server.http_url}/tts", json={"text": "Hola."}, timeout=GUARD_S)
+        assert spoken.status_code == 200
+    assert "no connection can be accepted" not in server.log
+
+
 UNFINISHED = {
     "body": (b"", f"POST /tts HTTP/1.1\r\nHost: localhost\r\nContent-Length: {BODY}\r\n\r\n".encode()),
     "message": (HANDSHAKE, b"\x82\xff" + BODY.to_bytes(8) + b"mask"),

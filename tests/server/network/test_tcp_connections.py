@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+import resource
 import socket
 import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import islice
 from pathlib import Path
 from typing import ClassVar
 
@@ -15,6 +17,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
+from kani.server.lifecycle import accept_connections, http_config
+from kani.server.network.listeners import HTTP_CONNECTIONS, LATER_FILES, max_tcp_connections, open_files
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
 from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
@@ -202,6 +206,47 @@ async def test_the_oldest_that_says_nothing_makes_room() -> None:
         assert [(await reader.readuntil(b"\r\n\r\n0"))[:12] for reader, _ in asking] == [b"HTTP/1.1 200"] * 3
         for each in (writer, *(each for _, each in (*clients, *asking))):
             each.close()
+
+
+def limit_with_free_files(count: int) -> int:
+    """Return the limit on open files that lets this process open ``count`` more."""
+    used = {int(each.name) for each in Path("/dev/fd").iterdir()}
+    return next(islice((number for number in range(1_000_000) if number not in used), count, None))
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="needs the list of open files")
+async def test_the_oldest_makes_room_where_no_file_is_left() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    cut = Counter[str]()
+    table = TcpTable(1000, lambda reason: cut.update([reason]), ReadTimeouts())
+    async with asyncio.timeout(WITHIN_S), AsyncExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        clients = [await asyncio.open_connection(*listener.getsockname()) for _ in range(40)]
+        for _, writer in clients:
+            stack.callback(writer.close)
+        config = http_config(application, WebSocketProtocol)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limit_with_free_files(12), hard))
+        stack.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        await stack.enter_async_context(accept_connections(config, [listener], None, asyncio.Event(), table))
+        reader, writer = clients[-1]
+        writer.write(GET)
+        assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        assert [await ended(reader) for reader, _ in clients[:28]] == [b""] * 28
+        assert set(cut) == {"crowded"} and len(table) <= 12
+        # Room is left for files of the server's own; connections get it back in time.
+        assert table._limit < 12
+        for _ in range(20):
+            table._check(table.now())
+        assert table._limit > 12
+
+
+def test_files_of_the_server_itself_are_no_connections() -> None:
+    assert max_tcp_connections(4096, 100_000, 20) == 4096 + HTTP_CONNECTIONS
+    assert max_tcp_connections(4096, 1000, 20) == 750
+    assert max_tcp_connections(4096, 64, 20) == 64 - 20 - LATER_FILES
+    assert max_tcp_connections(4096, 30, 20) == 1
+    with socket.socket():
+        assert 3 < open_files() < 1_000_000
 
 
 async def test_full_table_of_served_connections_refuses_new_ones() -> None:

@@ -121,7 +121,7 @@ def test_each_invalid_pair_has_its_error(files: Files, others: Files, tmp_path: 
         (cert, others.key): f"KANI_TLS_KEY: {others.key} is not the key of the certificate in {cert}",
         (key, cert): f"KANI_TLS_CERT: {key} holds no certificate in PEM form",
         (cert, cert): f"KANI_TLS_KEY: {cert} holds no private key in PEM form",
-        (tmp_path, key): f"KANI_TLS_CERT: {tmp_path} cannot be read: Is a directory",
+        (tmp_path, key): f"KANI_TLS_CERT: {tmp_path} cannot be read: no regular file",
         (cert, missing): f"KANI_TLS_KEY: {missing} cannot be read: No such file or directory",
         (None, key): "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_CERT is not set",
         (cert, None): "KANI_TLS_CERT and KANI_TLS_KEY belong together: KANI_TLS_KEY is not set",

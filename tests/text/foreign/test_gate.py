@@ -25,7 +25,6 @@ DIRECT = {
     "kani/text/ssml/scanner.py": "references of seven digits at most; attributes go through the gate",
     "kani/text/markup/tags.py": "references of seven digits at most",
     "kani/protocols/openai/realtime/client_secrets.py": "a key that this process has signed",
-    "kani/server/health.py": "this server's own file",
     "kani/books/as_json.py": "what a process of this program has written",
     "kani/books/work_folder.py": "this program's own files",
     "kani/core/voices/sample_sentences.py": "a file of the package",

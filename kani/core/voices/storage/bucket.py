@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import InvalidRequest, StoreUnavailable, UnknownVoice
-from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Similarity
+from kani.core.types import Embedding, Similarity
 from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
 from kani.core.voices.storage.index import (
     REMOVED_AFTER_S,
@@ -26,6 +26,7 @@ from kani.core.voices.storage.index import (
 from kani.core.voices.storage.objects import ObjectStore
 from kani.core.voices.storage.shared_index import SharedIndex, folder_of
 from kani.core.voices.store_files import (
+    MAX_EMBEDDING_BYTES,
     Consent,
     StoredVoice,
     decode_embedding,
@@ -36,17 +37,14 @@ from kani.core.voices.store_files import (
 
 log = logging.getLogger(__name__)
 
-MAX_EMBEDDING_BYTES = 4 * -(-4 * MAX_EMBEDDING_VALUES // 3) + (64 << 10)
-"""Longest embedding that is read: base64 of its float32 values, and 64 KiB for the other fields."""
-
 _RECORDING, _CONSENT, _EMBEDDING = "recording", "consent", "embedding"
 
 
 class BucketBackend:
     """See ``VoiceBackend``. ``get``, ``list`` and ``similarities`` read a copy in memory.
 
-    A change of another server is seen within two seconds. A server that cannot reach the bucket refuses its
-    voices after half a minute, as they may have been deleted.
+    A change of another server is seen within two seconds, after one of a long index within eleven. A server
+    that cannot reach the bucket refuses its voices after half a minute, as they may have been deleted.
     """
 
     def __init__(self, objects: ObjectStore) -> None:

@@ -11,12 +11,15 @@ from pathlib import Path
 
 import msgspec
 
+from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.errors import NameTaken, StoreUnavailable, UnknownVoice
 from kani.core.types import Embedding, Similarity
 from kani.core.voices.storage.backend import ConsentBackend, too_many_consents, too_many_voices
 from kani.core.voices.store_disk import AtomicFolder
 from kani.core.voices.store_files import (
     CONSENT_ID,
+    MAX_EMBEDDING_BYTES,
+    MAX_METADATA_BYTES,
     Consent,
     Renaming,
     StoredVoice,
@@ -27,6 +30,7 @@ from kani.core.voices.store_files import (
     hashed_name,
     utc_now,
 )
+from kani.text.foreign.files import read_regular
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +40,9 @@ VERSION = 2
 _RECORDING, _CONSENT, _METADATA, _EMBEDDING = "recording", "consent", "voice.json", ".embedding.json"
 _CONSENT_METADATA = "consent.json"
 _VERSION = "version"
+MAX_EMBEDDINGS = 64
+"""Embeddings of a voice that are read: one an engine."""
+
 _VOICE_FOLDER = re.compile(r"[0-9a-f]{32}")
 
 
@@ -132,9 +139,9 @@ class FolderBackend:
         if self.get(voice.name).sha256 != voice.sha256:
             raise UnknownVoice(voice.name)
         embeddings = []
-        for path in sorted(self._folder_of(voice.name).glob("*" + _EMBEDDING)):
+        for path in sorted(self._folder_of(voice.name).glob("*" + _EMBEDDING))[:MAX_EMBEDDINGS]:
             try:
-                embeddings.append(decode_embedding(path.read_bytes(), voice.sha256))
+                embeddings.append(decode_embedding(read_regular(path, MAX_EMBEDDING_BYTES), voice.sha256))
             except FileNotFoundError:
                 # The voice was deleted or renamed meanwhile.
                 continue
@@ -158,7 +165,7 @@ class FolderBackend:
     def _check_version(self) -> int | None:
         """Read the format version, None if there is none. Raises StoreUnavailable for an unreadable one."""
         try:
-            version = (self._folder / _VERSION).read_bytes()
+            version = read_regular(self._folder / _VERSION, MAX_METADATA_BYTES)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -193,13 +200,13 @@ class FolderBackend:
 
     def _read_file(self, name: str, file: str) -> bytes:
         try:
-            return (self._folder_of(name) / file).read_bytes()
+            return read_regular(self._folder_of(name) / file, MAX_RECORDING_BYTES)
         except FileNotFoundError as error:
             raise UnknownVoice(name) from error
 
     def _read(self, folder: Path) -> StoredVoice | None:
         try:
-            voice = decode_metadata((folder / _METADATA).read_bytes(), folder.name)
+            voice = decode_metadata(read_regular(folder / _METADATA, MAX_METADATA_BYTES), folder.name)
             complete = (folder / _RECORDING).stat().st_size == voice.size
             if voice.has_consent_recording:
                 complete = complete and (folder / _CONSENT).is_file()
@@ -231,7 +238,17 @@ class FolderConsents:
             self._files.add(self._files.path / consent.id, files)
 
     def list(self) -> list[Consent]:
-        return [self.get(folder.name) for folder in self._folders()]
+        """See ``ConsentBackend.list``; a consent that cannot be read is logged and skipped."""
+        found = []
+        for folder in self._folders():
+            try:
+                found.append(self.get(folder.name))
+            except UnknownVoice:
+                # It was deleted meanwhile.
+                continue
+            except (OSError, ValueError) as error:
+                log.warning("skipping stored consent %s: %s", folder.name, error)
+        return found
 
     def get(self, consent_id: str) -> Consent:
         return msgspec.json.decode(self._read(consent_id, _CONSENT_METADATA), type=Consent)
@@ -263,6 +280,6 @@ class FolderConsents:
         if not CONSENT_ID.fullmatch(consent_id):
             raise UnknownVoice(consent_id)
         try:
-            return (self._files.path / consent_id / file).read_bytes()
+            return read_regular(self._files.path / consent_id / file, MAX_RECORDING_BYTES)
         except FileNotFoundError as error:
             raise UnknownVoice(consent_id) from error

@@ -22,8 +22,8 @@ from kani.core.voices.store_files import Consent, StoredVoice, hashed_name
 VERSION = 1
 """Format of the index and of what it lists."""
 
-MAX_INDEX_BYTES = 64 << 20
-"""Longest index that is read; a thousand voices with the longest texts take a third of it."""
+MAX_INDEX_BYTES = 16 << 20
+"""Longest index that is read and written: 16 KiB for each of a thousand voices, where 3 KiB are usual."""
 
 REMOVED_AFTER_S = 600
 """Seconds after which objects that are to be removed are removed for good: no upload takes as long."""

@@ -22,8 +22,11 @@ INDEX, PROBE = "index.json", "probe"
 START_S = 5.0
 """Longest wait for the bucket when a server starts, in seconds."""
 
-REFRESH_S = 1.0
-"""Poll interval for changes by other servers, in seconds."""
+REFRESH_S, MAX_REFRESH_S = 1.0, 10.0
+"""Poll interval for changes by other servers, in seconds; the longest one after a long index."""
+
+RESTS = 20
+"""Least poll interval, in times that it took to decode a change: nothing else of this process runs then."""
 
 MAX_REMOVAL_PAUSE_S = 60.0
 """Longest pause after a failed removal, in seconds; each failure doubles it, from ``REFRESH_S`` on."""
@@ -66,6 +69,8 @@ class SharedIndex:
         self._index = Index()
         self._version: str | None = None
         self._fresh_at: float | None = None
+        self._decoding_s = 0.0
+        """Time that the last look decoded: 0 if it found no change."""
         self._away = False
         self._conditional = False
         self._stopped = threading.Event()
@@ -167,6 +172,11 @@ class SharedIndex:
         if changed is self._index:
             return True
         now, content = time.monotonic(), changed.encode()
+        if len(content) > MAX_INDEX_BYTES:
+            raise StoreUnavailable(
+                f"the stored voices need more than {MAX_INDEX_BYTES >> 20} MiB for their names and texts: "
+                "delete one first"
+            )
         try:
             if self._version is None:
                 version = objects.create(INDEX, content)
@@ -180,6 +190,7 @@ class SharedIndex:
     def _read(self) -> None:
         """Bring the copy up to date. Raises StoreUnavailable if it is damaged, and as ``ObjectStore``."""
         now = time.monotonic()
+        self._decoding_s = 0.0
         try:
             if self._version is None:
                 found = self._objects.read(INDEX, MAX_INDEX_BYTES)
@@ -194,7 +205,12 @@ class SharedIndex:
             if found is None:
                 self._fresh_at = now
             else:
-                self._accept(Index.decode(found.content), found.version, now)
+                began = time.thread_time()
+                try:
+                    index = Index.decode(found.content)
+                finally:
+                    self._decoding_s = time.thread_time() - began
+                self._accept(index, found.version, now)
 
     def _accept(self, index: Index, version: str | None, now: float) -> None:
         self._index, self._version, self._fresh_at = index, version, now
@@ -229,7 +245,7 @@ class SharedIndex:
             self._lost(error)
             first.set_exception(error)
         pause, not_before = REFRESH_S, time.monotonic()
-        while not self._stopped.wait(REFRESH_S):
+        while not self._stopped.wait(min(max(REFRESH_S, RESTS * self._decoding_s), MAX_REFRESH_S)):
             self.refresh()
             if self._away or time.monotonic() < not_before or not self._index.due(time.time()):
                 continue

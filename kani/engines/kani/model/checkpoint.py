@@ -21,6 +21,7 @@ from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.checkpoint import open_weights, read_json, weight_files
 from kani.runtime.errors import CheckpointError
+from kani.text.foreign.files import read_regular
 
 MAX_CARD = 1 << 16
 """Characters of a card that are read."""
@@ -148,7 +149,7 @@ def _names(settings: Mapping[str, Any], key: str, entry: str) -> tuple[str, ...]
 def _card_languages(card: Path) -> tuple[str, ...]:
     """The languages in the front matter of a card; a damaged one tells none."""
     try:
-        text = card.read_text(encoding="utf-8")[:MAX_CARD] if card.is_file() else ""
+        text = read_regular(card, 1 << 20).decode("utf-8")[:MAX_CARD] if card.is_file() else ""
         front = yaml.safe_load(text.split("---", 2)[1]) if text.startswith("---") else {}
     except (OSError, ValueError, IndexError, yaml.YAMLError):
         return ()

@@ -17,6 +17,7 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
 from kani.runtime.model_names import HUB_NAME, local_path
 from kani.runtime.packages.checkpoint import fetched
+from kani.text.foreign.files import read_regular
 from kani.text.languages import primary
 
 SETTING = "KANI_KOKORO_MODELS"
@@ -83,9 +84,7 @@ class CheckpointFiles:
     def read_network(self) -> bytes:
         """Read the network's file. Raises EngineUnavailable."""
         try:
-            if self.network.stat().st_size > MAX_NETWORK_BYTES:
-                raise unusable(self.folder, f"{self.network.name} is longer than {MAX_NETWORK_BYTES} bytes")
-            return self.network.read_bytes()
+            return read_regular(self.network, MAX_NETWORK_BYTES)
         except OSError as error:
             raise unusable(self.folder, f"{self.network.name}: {error.strerror}") from error
 
@@ -188,10 +187,9 @@ def _vocabulary(config: Path) -> Mapping[str, int]:
     """
     if not config.exists():
         return VOCABULARY
-    if config.stat().st_size > MAX_CONFIG_BYTES:
-        raise ValueError(f"{config.name} is longer than {MAX_CONFIG_BYTES} bytes")
+    content = read_regular(config, MAX_CONFIG_BYTES)
     try:
-        vocabulary = msgspec.json.decode(config.read_bytes(), type=_Config).vocab
+        vocabulary = msgspec.json.decode(content, type=_Config).vocab
     except msgspec.DecodeError as error:
         raise ValueError(f"{config.name}: {error}") from error
     wrong = [symbol for symbol, token in vocabulary.items() if len(symbol) != 1 or not 0 <= token < TOKENS]

@@ -22,8 +22,12 @@ from kani.engines.kokoro.network.norm_statistics import VARIANCE_FLOOR, Statisti
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.timing import speech_level
+from kani.text.foreign.files import read_regular
 
 logger = logging.getLogger(__name__)
+
+MAX_BYTES = 4 << 20
+"""Longest file of the cache; one has some 100 KB."""
 
 _FIELDS = ("mean", "log_variance", "sentence", "level", "log_f0")
 
@@ -101,7 +105,7 @@ class VoiceMeasurer:
 def _load(path: Path) -> VoiceStatistics | None:
     """Read statistics from the cache; None where they are not there, or broken."""
     try:
-        with path.open("rb") as file, np.load(io.BytesIO(file.read()), allow_pickle=False) as data:
+        with np.load(io.BytesIO(read_regular(path, MAX_BYTES)), allow_pickle=False) as data:
             mean, log_variance, sentence, level, log_f0 = (data[name] for name in _FIELDS)
     except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         return None

@@ -23,6 +23,7 @@ import numpy as np
 from kani.engines.kokoro.checkpoints.tensor_file import read_array
 from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.voices import STYLES_SHAPE
+from kani.text.foreign.files import open_regular, read_regular
 
 MAX_VOICES = 512
 MAX_TABLE_BYTES, MAX_FILE_BYTES = 4 << 20, 512 << 20
@@ -86,20 +87,12 @@ def _checked(table: np.ndarray) -> Array:
     return styles
 
 
-def _read(path: Path, limit: int) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"longer than {limit} bytes")
-    return content
-
-
 def _raw(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         if file.read(len(_ZIP)) == _ZIP:
             yield from _archive(path)
             return
-    content = _read(path, MAX_TABLE_BYTES)
+    content = read_regular(path, MAX_TABLE_BYTES)
     row = STYLES_SHAPE[1] * np.dtype(np.float32).itemsize
     if len(content) % row:
         raise ValueError(f"{len(content)} bytes are not rows of {STYLES_SHAPE[1]} float32 values")
@@ -107,11 +100,11 @@ def _raw(path: Path) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _array(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    yield path.stem, _loaded(_read(path, MAX_TABLE_BYTES))
+    yield path.stem, _loaded(read_regular(path, MAX_TABLE_BYTES))
 
 
 def _archive(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    with zipfile.ZipFile(io.BytesIO(_read(path, MAX_FILE_BYTES))) as archive:
+    with zipfile.ZipFile(io.BytesIO(read_regular(path, MAX_FILE_BYTES))) as archive:
         for entry in archive.infolist():
             if entry.file_size > MAX_TABLE_BYTES:
                 raise ValueError(f"{entry.filename} is longer than {MAX_TABLE_BYTES} bytes")
@@ -127,7 +120,7 @@ def _loaded(content: bytes) -> np.ndarray:
 
 
 def _tensor(path: Path) -> Iterator[tuple[str, np.ndarray]]:
-    yield path.stem, read_array(_read(path, MAX_TABLE_BYTES))
+    yield path.stem, read_array(read_regular(path, MAX_TABLE_BYTES))
 
 
 _READERS: Mapping[str, Callable[[Path], Iterator[tuple[str, np.ndarray]]]] = {

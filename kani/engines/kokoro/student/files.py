@@ -17,6 +17,7 @@ from msgspec import Meta
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
+from kani.text.foreign.files import read_regular
 from kani.text.languages import primary
 
 SHIPPED = Path(__file__).parent / "data"
@@ -60,7 +61,9 @@ class StudentFiles:
     def read(cls, folder: Path) -> StudentFiles:
         """Read the origin file in ``folder``. Raises EngineUnavailable."""
         try:
-            facts = msgspec.json.decode(_read(folder / ORIGIN_FILE, MAX_ORIGIN_BYTES), type=StudentFacts)
+            facts = msgspec.json.decode(
+                read_regular(folder / ORIGIN_FILE, MAX_ORIGIN_BYTES), type=StudentFacts
+            )
         except (OSError, ValueError, RecursionError, msgspec.DecodeError) as error:
             raise unusable(folder, f"{ORIGIN_FILE}: {error}") from error
         return cls(folder, facts)
@@ -77,9 +80,9 @@ class StudentFiles:
     def graph(self, name: str) -> bytes:
         """Read a graph, and compare its checksum. Raises EngineUnavailable."""
         try:
-            content = _read(self.folder / name, MAX_GRAPH_BYTES)
-        except (OSError, ValueError) as error:
-            raise unusable(self.folder, f"{name}: {error}") from error
+            content = read_regular(self.folder / name, MAX_GRAPH_BYTES)
+        except OSError as error:
+            raise unusable(self.folder, f"{name}: {error.strerror}") from error
         if hashlib.sha256(content).hexdigest() != self.facts.sha256.get(name):
             raise unusable(self.folder, f"{name} fails its SHA-256 in {ORIGIN_FILE}")
         return content
@@ -136,12 +139,3 @@ def unusable(folder: Path, reason: str) -> EngineUnavailable:
         f"KANI_KOKORO_STUDENTS: the student in {folder} cannot be used: {reason}. Copy the whole folder that "
         "the training wrote, or remove it"
     )
-
-
-def _read(file: Path, limit: int) -> bytes:
-    """Read a file. Raises OSError, and ValueError where it is longer than ``limit`` bytes."""
-    with file.open("rb") as opened:
-        content = opened.read(limit + 1)
-    if len(content) > limit:
-        raise ValueError(f"longer than {limit} bytes")
-    return content

@@ -11,6 +11,7 @@ from typing import Any
 from kani.engines.whisper.checkpoint.layout import Layout, read_layout
 from kani.runtime.errors import CheckpointError
 from kani.runtime.weights import matches_its_name
+from kani.text.foreign.files import read_regular
 
 MODEL, CONFIG, TOKENIZER = "model.bin", "config.json", "tokenizer.json"
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
@@ -95,9 +96,7 @@ def _is_as_fetched(path: Path) -> bool:
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise CheckpointError(f"{path} is too long (at most {_MAX_BYTES >> 20} MiB)")
-        return path.read_bytes()
+        return read_regular(path, _MAX_BYTES)
     except OSError as error:
         raise CheckpointError(f"{path} cannot be read ({error.strerror})") from error
 

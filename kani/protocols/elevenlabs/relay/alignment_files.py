@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import threading
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
+
+from kani.text.foreign.files import write_private
 
 MAX_FILES = 1000
 """Files of each kind; the oldest are deleted."""
@@ -74,20 +75,14 @@ class _Folder:
             log.warning("%s of %d bytes not written (at most %d)", self._kind, len(content), MAX_FILE_BYTES)
             return
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _write_private(self.path / f"{self._kind}_{timestamp}{self._suffix}", content)
+        write_private(self.path / f"{self._kind}_{timestamp}{self._suffix}", content)
         # The newest is replaced as a whole, so that no reader finds a part of it.
         new = self.path / f"{self._kind}.new"
-        _write_private(new, content)
+        write_private(new, content)
         new.replace(self.path / f"{self._kind}.txt")
         written = sorted(path for path in self.path.iterdir() if self._pattern.fullmatch(path.name))
         for path in written[:-MAX_FILES]:
             path.unlink(missing_ok=True)
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Write a file that only its owner can read."""
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(content)
 
 
 class RelayLogs:
