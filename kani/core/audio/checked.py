@@ -13,6 +13,8 @@ import numpy as np
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples, Span, SpeechChunk
 
+FLOAT32 = np.dtype(np.float32)
+
 MAX_PEAK = 16.0
 """Peak, as a factor of full scale (24 dB above it), beyond which samples are no speech. Decoders and
 resamplers overshoot to less than 2, which is clipped; integers that nobody scaled reach thousands."""
@@ -130,7 +132,7 @@ class EmptyChunks:
 
 def check_form(samples: Samples, engine: str) -> None:
     """Raise EngineFailed for anything but an array of float32 in one dimension."""
-    if not isinstance(samples, np.ndarray) or samples.dtype != np.float32 or samples.ndim != 1:
+    if not isinstance(samples, np.ndarray) or samples.dtype != FLOAT32 or samples.ndim != 1:
         raise EngineFailed(f"the {engine} engine gave samples that are no mono float32")
 
 
@@ -139,7 +141,7 @@ def check_values(samples: Samples, engine: str) -> Samples:
     if not len(samples):
         return samples
     # The greatest of values with NaN among them is NaN.
-    peak = max(-float(samples.min()), float(samples.max()))
+    peak = max(-float(np.minimum.reduce(samples)), float(np.maximum.reduce(samples)))
     if peak <= 1.0:
         return samples
     if peak <= MAX_PEAK:
