@@ -13,14 +13,12 @@ import numpy as np
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples, Span, SpeechChunk
 
-FLOAT32 = np.dtype(np.float32)
-
 MAX_PEAK = 16.0
 """Peak, as a factor of full scale (24 dB above it), beyond which samples are no speech. Decoders and
 resamplers overshoot to less than 2, which is clipped; integers that nobody scaled reach thousands."""
 
 MAX_EMPTY_CHUNKS = 1000
-"""Chunks in a row without samples and spans, such as of a model's steps before its first sound."""
+"""Chunks in a row without audio, such as of a model's steps before its first sound."""
 
 SHORTEST_S = 0.01
 """Seconds of audio up to which chunks without spans are joined: a session holds back as much anyway."""
@@ -30,6 +28,8 @@ EXCESS_S = 1.0
 
 TURN_S = 0.01
 """Seconds after which an engine that never waits leaves a turn to other tasks."""
+
+_FLOAT32 = np.dtype(np.float32)
 
 
 async def checked_speech(
@@ -45,99 +45,61 @@ async def checked_speech(
     this ends; characters: number of the text's so far, which spans point into. Closing it closes ``speech``.
     Raises EngineFailed for speech that breaks ``Engine.synthesize``'s contract, and what ``speech`` raises.
     """
-    check = _Check(engine, sample_rate, round((max_seconds + EXCESS_S) * sample_rate), characters)
+    longest, shortest = round((max_seconds + EXCESS_S) * sample_rate), round(SHORTEST_S * sample_rate)
+    waiting: list[Samples] = []
+    held = made = empty = timed = known = 0
     turn_began = time.perf_counter()
     async with aclosing(speech) as chunks:
         async for chunk in chunks:
-            if (ready := check.feed(chunk)) is not None:
-                yield ready
-            if check.made >= check.longest:
-                return
+            spans = chunk.spans
+            empty = check_form(chunk.samples, engine, empty)
+            if chunk.sample_rate != sample_rate:
+                rates = f"{chunk.sample_rate} Hz instead of its {sample_rate} Hz"
+                raise EngineFailed(f"the {engine} engine gave audio of {rates}")
+            if not math.isfinite(chunk.start_s):
+                raise EngineFailed(f"the {engine} engine gave a time that is not finite")
+            if spans:
+                timed += len(spans)
+                if timed > known or spans[-1].end > known:
+                    known = characters()
+                _check_spans(spans, timed, known, engine)
+            waiting.append(chunk.samples)
+            held += len(chunk.samples)
+            if spans or held >= shortest:
+                samples = check_values(waiting, engine, longest - made)
+                yield SpeechChunk(samples, sample_rate, made / sample_rate, spans)
+                made += len(samples)
+                waiting, held = [], 0
+                if made >= longest:
+                    return
             if time.perf_counter() - turn_began > TURN_S:
                 await asyncio.sleep(0)
                 turn_began = time.perf_counter()
-    if (rest := check.finish()) is not None:
-        yield rest
+    if held:
+        yield SpeechChunk(check_values(waiting, engine, longest - made), sample_rate, made / sample_rate)
 
 
-class _Check:
-    def __init__(self, engine: str, rate: int, longest: int, characters: Callable[[], int]) -> None:
-        """rate: hertz; longest: samples of a segment; characters: see ``checked_speech``."""
-        self._engine = engine
-        self._rate = rate
-        self.longest = longest
-        self._characters = characters
-        self._shortest = round(SHORTEST_S * rate)
-        self._waiting: list[Samples] = []
-        self._waiting_samples = 0
-        self._empty = EmptyChunks(engine)
-        self._spans = 0
-        self.made = 0  # samples that were passed on
+def check_form(samples: Samples, engine: str, empty: int) -> int:
+    """Return the number of chunks without audio in a row, which was ``empty`` before this one.
 
-    def feed(self, chunk: SpeechChunk) -> SpeechChunk | None:
-        """Accept a chunk; return what can be passed on. Raises EngineFailed."""
-        samples, spans = chunk.samples, chunk.spans
-        check_form(samples, self._engine)
-        if chunk.sample_rate != self._rate:
-            rates = f"{chunk.sample_rate} Hz instead of its {self._rate} Hz"
-            raise EngineFailed(f"the {self._engine} engine gave audio of {rates}")
-        if not math.isfinite(chunk.start_s):
-            raise EngineFailed(f"the {self._engine} engine gave a time that is not finite")
-        if spans:
-            self._check_spans(spans)
-        self._empty.count(len(samples) or len(spans))
-        self._waiting.append(samples)
-        self._waiting_samples += len(samples)
-        return self._ready(spans) if spans or self._waiting_samples >= self._shortest else None
-
-    def finish(self) -> SpeechChunk | None:
-        """Return the rest. Raises EngineFailed."""
-        return self._ready(()) if self._waiting_samples else None
-
-    def _ready(self, spans: tuple[Span, ...]) -> SpeechChunk:
-        pieces = self._waiting
-        samples = pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
-        samples = check_values(samples[: self.longest - self.made], self._engine)
-        start_s = self.made / self._rate
-        self._waiting, self._waiting_samples = [], 0
-        self.made += len(samples)
-        return SpeechChunk(samples, self._rate, start_s, spans)
-
-    def _check_spans(self, spans: tuple[Span, ...]) -> None:
-        characters = self._characters()
-        self._spans += len(spans)
-        if self._spans > characters:
-            raise EngineFailed(f"the {self._engine} engine timed more words than its text has characters")
-        for span in spans:
-            if not 0 <= span.start <= span.end <= characters or len(span.character_starts) > characters:
-                raise EngineFailed(f"the {self._engine} engine timed words that are not in its text")
-            if not all(map(math.isfinite, (span.start_s, span.end_s, *span.character_starts))):
-                raise EngineFailed(f"the {self._engine} engine gave a time that is not finite")
-
-
-class EmptyChunks:
-    """Counts chunks without content: an engine that yields them without end is never done."""
-
-    def __init__(self, engine: str) -> None:
-        self._engine = engine
-        self._in_a_row = 0
-
-    def count(self, content: int) -> None:
-        """Count a chunk. Raises EngineFailed."""
-        self._in_a_row = 0 if content else self._in_a_row + 1
-        if self._in_a_row > MAX_EMPTY_CHUNKS:
-            many = f"more than {MAX_EMPTY_CHUNKS:,} chunks without audio in a row"
-            raise EngineFailed(f"the {self._engine} engine gave {many}")
-
-
-def check_form(samples: Samples, engine: str) -> None:
-    """Raise EngineFailed for anything but an array of float32 in one dimension."""
-    if not isinstance(samples, np.ndarray) or samples.dtype != FLOAT32 or samples.ndim != 1:
+    Raises EngineFailed for too many of them, and for anything but an array of float32 in one dimension.
+    """
+    if not isinstance(samples, np.ndarray) or samples.dtype != _FLOAT32 or samples.ndim != 1:
         raise EngineFailed(f"the {engine} engine gave samples that are no mono float32")
+    if len(samples):
+        return 0
+    if empty == MAX_EMPTY_CHUNKS:
+        many = f"more than {MAX_EMPTY_CHUNKS:,} chunks without audio in a row"
+        raise EngineFailed(f"the {engine} engine gave {many}")
+    return empty + 1
 
 
-def check_values(samples: Samples, engine: str) -> Samples:
-    """Return samples in [-1, 1]. Raises EngineFailed for NaN, infinity, and beyond ``MAX_PEAK``."""
+def check_values(pieces: list[Samples], engine: str, longest: int) -> Samples:
+    """Join pieces, up to ``longest`` samples, and return them in [-1, 1].
+
+    Raises EngineFailed for NaN, infinity, and samples beyond ``MAX_PEAK``.
+    """
+    samples = (pieces[0] if len(pieces) == 1 else np.concatenate(pieces))[:longest]
     if not len(samples):
         return samples
     # The greatest of values with NaN among them is NaN.
@@ -157,3 +119,14 @@ def in_range(samples: Samples) -> Samples:
     if not len(samples) or (samples.min() >= -1.0 and samples.max() <= 1.0):
         return samples
     return np.nan_to_num(samples).clip(-1.0, 1.0)
+
+
+def _check_spans(spans: tuple[Span, ...], timed: int, characters: int, engine: str) -> None:
+    """Check spans of a text of ``characters``; timed: number of the segment's, these included."""
+    if timed > characters:
+        raise EngineFailed(f"the {engine} engine timed more words than its text has characters")
+    for span in spans:
+        if not 0 <= span.start <= span.end <= characters or len(span.character_starts) > characters:
+            raise EngineFailed(f"the {engine} engine timed words that are not in its text")
+        if not all(map(math.isfinite, (span.start_s, span.end_s, *span.character_starts))):
+            raise EngineFailed(f"the {engine} engine gave a time that is not finite")

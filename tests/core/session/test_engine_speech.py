@@ -11,7 +11,7 @@ from kani.core.audio import checked
 from kani.core.errors import EngineFailed
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest
-from tests.support.faulty import FAULTS, RATE, SECOND, FaultyEngine
+from tests.engines.faulty import FAULTS, RATE, SECOND, FaultyEngine
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import SPANISH, audio, serving, speak
 

@@ -31,9 +31,9 @@ from kani.engines.worker import exchanges, server
 from kani.engines.worker.service import Worker
 from kani.protocols.openai.speech.formats import FORMATS
 from tests.conftest import StartServer
+from tests.engines.faulty import FAULTS, SOUND, FaultyEngine
 from tests.engines.packages.life import started
 from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, whole, working
-from tests.support.faulty import FAULTS, SOUND, FaultyEngine
 from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import SPANISH, audio, speak
 from tests.support.sessions import started as serving

@@ -2,7 +2,7 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from tests.support.tone import ToneEngine
 RATE = 24_000
 SECOND = (0.1 * np.sin(np.arange(RATE) / 20)).astype(np.float32)
 EMPTY = SECOND[:0]
+Speech = Callable[[], Iterator[SpeechChunk]]
 NAN, INF = float("nan"), float("inf")
 WORD = Span(0, 3, 0.0, 0.1)
 
@@ -33,7 +34,7 @@ def _of(*chunks: SpeechChunk) -> Iterator[SpeechChunk]:
     return iter(chunks)
 
 
-FAULTS = {
+FAULTS: dict[str, tuple[Speech, str]] = {
     "nan": (lambda: _with(NAN), "samples that are not finite"),
     "infinite": (lambda: _with(INF), "samples that are not finite"),
     "minus": (lambda: _with(-INF), "samples that are not finite"),
@@ -56,7 +57,7 @@ FAULTS = {
 }
 """Speech by the text that has it spoken, and what is said of it: none of the engines waits for anything."""
 
-SOUND = {
+SOUND: dict[str, Speech] = {
     "faint": lambda: _of(_chunk(np.full(RATE, 1e-40, np.float32))),
     "over": lambda: _of(_chunk(SECOND * 40)),
     "dust": lambda: (_chunk(SECOND[at : at + 1]) for at in range(RATE)),
