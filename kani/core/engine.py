@@ -139,7 +139,8 @@ class Engine(Protocol):
         Yields chunks in order; their ``start_s`` and spans count from the segment's first sample and point
         into ``segment.text``. A span covers one word (its characters, no surrounding space); spans are in
         order and do not overlap. The model's own silence before and after the speech is trimmed to 50 ms at
-        most: pauses are added by the session.
+        most: pauses are added by the session. ``kani.core.audio.checked`` is what checks all this: samples
+        that are not finite mono float32, say, end the segment as EngineFailed.
 
         Cancelling the awaiting task or closing the generator stops within one step of the model, and returns
         only when the engine is free again. Raises EngineFailed.

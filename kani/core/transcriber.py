@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncGenerator, AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
+from kani.core.errors import EngineFailed
+from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
+
+MAX_CHARACTERS_PER_S, MORE_CHARACTERS = 400, 10_000
+"""Characters of a transcript for each second of its audio, and beyond that; a word or a step counts as one
+more. Nobody speaks a tenth as fast."""
+
+MAX_BEYOND_S = 1.0
+"""Seconds after the end of the audio at which a time may be; later ones are moved there."""
+
+IMPOSSIBLE = -100.0
+"""Log probability in place of one that is no finite number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +100,79 @@ class Transcriber(Protocol):
         awaiting task or closing the generator stops the work within one step of the model. Raises
         EngineFailed, and what ``audio`` raises.
         """
+
+
+class HeardCheck:
+    """Checks what a recogniser yields for one stream or recording, where it enters.
+
+    Times are put in order within the audio. Raises EngineFailed for times that are not finite, for more text
+    than can be spoken, and for steps of audio that was not given.
+    """
+
+    def __init__(self) -> None:
+        self._given_s = 0.0
+        self._left = float(MORE_CHARACTERS)
+        self._segment_s = self._word_s = 0.0  # start of the last one
+
+    def give(self, seconds: float) -> None:
+        """Note that the recogniser gets audio, or a mark of no length."""
+        self._given_s += seconds
+        self._left += MAX_CHARACTERS_PER_S * seconds + 1
+
+    def event(self, event: RecognitionEvent) -> RecognitionEvent:
+        """Return a live event as it can be relied on."""
+        match event:
+            case RecognizedWord():
+                self._count(len(event.text) + 1)
+                start_s, end_s = times = self._placed(event.start_s, event.end_s, self._word_s)
+                self._word_s = start_s
+                if times != (event.start_s, event.end_s):
+                    return replace(event, start_s=start_s, end_s=end_s)
+            case Step():
+                self._count(1)
+                if not 0 <= event.index * STEP_S <= self._given_s + MAX_BEYOND_S:
+                    raise EngineFailed("the recogniser heard more audio than there is")
+                self._check_finite(*event.pause_probabilities, *event.voices)
+            case _:
+                self._count(1)
+        return event
+
+    def segment(self, segment: TranscribedSegment) -> TranscribedSegment:
+        """Return a segment of a recording as it can be relied on."""
+        self._count(len(segment.words) + len(segment.tokens) + len(segment.text) + 1)
+        self._count(sum(len(word.text) for word in segment.words))
+        start_s, end_s = self._placed(segment.start_s, segment.end_s, self._segment_s)
+        self._segment_s = start_s
+        return replace(
+            segment,
+            start_s=start_s,
+            end_s=end_s,
+            seek_s=self._placed(segment.seek_s, segment.seek_s, 0.0)[0],
+            words=tuple(map(self._word, segment.words)),
+            log_probability=_finite(segment.log_probability),
+        )
+
+    def _word(self, word: TranscribedWord) -> TranscribedWord:
+        start_s, end_s = self._placed(word.start_s, word.end_s, self._word_s)
+        self._word_s = start_s
+        return replace(word, start_s=start_s, end_s=end_s, log_probability=_finite(word.log_probability))
+
+    def _placed(self, start_s: float, end_s: float, least_s: float) -> tuple[float, float]:
+        """Return times that begin at ``least_s`` or later, and are not beyond the audio."""
+        self._check_finite(start_s, end_s)
+        most_s = max(self._given_s + MAX_BEYOND_S, least_s)
+        start_s = min(max(start_s, least_s), most_s)
+        return start_s, min(max(end_s, start_s), most_s)
+
+    def _check_finite(self, *values: float) -> None:
+        if not all(map(math.isfinite, values)):
+            raise EngineFailed("the recogniser gave a number that is not finite")
+
+    def _count(self, characters: int) -> None:
+        self._left -= characters
+        if self._left < 0:
+            raise EngineFailed("the recogniser gave more text than its audio can hold")
+
+
+def _finite(log_probability: float) -> float:
+    return log_probability if math.isfinite(log_probability) else IMPOSSIBLE

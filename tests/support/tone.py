@@ -160,12 +160,13 @@ class ToneEngine:
         if word.group() == "kaputt":
             raise EngineFailed("the tone broke")
         self.words.append(word.group())
-        count = round(len(word.group()) * LETTER_S / segment.speed * RATE)
+        rate = self.info.sample_rate
+        count = round(len(word.group()) * LETTER_S / segment.speed * rate)
         pitch = 50 + sum(map(ord, word.group())) % 100
         level = LEVEL if segment.embedding is None else LEVEL * segment.embedding.values[0]
-        samples = level * np.sin(2 * np.pi * pitch * np.arange(count) / RATE)
-        span = Span(word.start(), word.end(), at_s, at_s + count / RATE)
-        return SpeechChunk(samples.astype(np.float32), RATE, at_s, (span,))
+        samples = level * np.sin(2 * np.pi * pitch * np.arange(count) / rate)
+        span = Span(word.start(), word.end(), at_s, at_s + count / rate)
+        return SpeechChunk(samples.astype(np.float32), rate, at_s, (span,))
 
 
 def tones(*infos: EngineInfo) -> list[ToneEngine]:

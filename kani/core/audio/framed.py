@@ -9,6 +9,7 @@ import av
 import numpy as np
 
 from kani.core.audio import ffmpeg
+from kani.core.audio.checked import in_range
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
 
@@ -48,7 +49,7 @@ class FramedEncoder:
 
     def feed(self, samples: Samples) -> Iterator[bytes]:
         """Accept samples; yields the packets that are ready."""
-        self._buffer = np.concatenate([self._buffer, samples])
+        self._buffer = np.concatenate([self._buffer, in_range(samples)])
         whole = len(self._buffer) // self.frame_size * self.frame_size
         pieces = self._buffer[:whole].reshape(-1, self.frame_size)
         self._buffer = self._buffer[whole:]

@@ -13,6 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
+from kani.core.audio.checked import in_range
 from kani.core.audio.mp4 import UnreadableFile, open_mp4
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, Reason
@@ -53,8 +54,8 @@ Refused = Callable[[str], InvalidRequest]
 
 
 def pcm16(samples: Samples) -> bytes:
-    """Convert samples to signed 16-bit little-endian PCM; beyond [-1, 1] they are clipped."""
-    scaled = np.rint(np.clip(samples, -1.0, 1.0) * np.float32(32768))
+    """Convert samples to signed 16-bit little-endian PCM, as ``in_range`` gives them."""
+    scaled = np.rint(in_range(samples) * np.float32(32768))
     return bytes(np.minimum(scaled, 32767).astype("<i2").tobytes())
 
 

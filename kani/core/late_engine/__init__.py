@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from kani.core.audio.checked import checked_speech
 from kani.core.audio.resampling import Resampler
 from kani.core.engine import Engine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
@@ -93,12 +94,16 @@ async def _attempt(engine: Engine, recognizer: Recognizer, language: str, seed: 
         sampling=Sampling(seed=seed),
     )
     rate = engine.info.sample_rate
-    async with aclosing(engine.synthesize(segment)) as chunks:
-        parts = [chunk.samples async for chunk in chunks]
+    speech = checked_speech(
+        engine.synthesize(segment), engine.info.name, rate, TRIAL_TIMEOUT_S, lambda: len(sentence)
+    )
+    try:
+        async with aclosing(speech) as chunks:
+            parts = [chunk.samples async for chunk in chunks]
+    except EngineFailed as error:
+        raise TrialFailed(str(error)) from error
     samples = np.concatenate([*parts, np.zeros(0, np.float32)])
     seconds = len(samples) / rate
-    if not np.isfinite(samples).all():
-        raise TrialFailed("some samples of its test sentence are not finite")
     loudness = np.sqrt(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
     if 20 * np.log10(max(loudness, 1e-9)) < MIN_LOUDNESS_DB:
         raise TrialFailed("its test sentence is silent")

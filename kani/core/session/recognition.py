@@ -22,7 +22,7 @@ from kani.core.recognizer import (
     Recognizer,
     Step,
 )
-from kani.core.transcriber import Transcriber
+from kani.core.transcriber import HeardCheck, Transcriber
 from kani.core.turns.pause_judge import PauseJudge, TurnModel
 from kani.core.turns.second_hearing import Hearing, SecondHearing
 from kani.core.types import Samples
@@ -68,6 +68,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _again: SecondHearing | None = None
     _judge: PauseJudge | None = None
     _pulled: int = 0  # samples that the recogniser has read
+    _check: HeardCheck = field(default_factory=HeardCheck)
     _waiting: deque[Samples | Mark] = field(default_factory=deque)
     _waiting_samples: int = 0
     _fed: int = 0
@@ -181,7 +182,8 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
             async with AsyncExitStack() as left:
                 events = await left.enter_async_context(aclosing(recognizing))
                 left.push_async_callback(self._close_judge)
-                async for event in events:
+                async for given in events:
+                    event = self._check.event(given)
                     if isinstance(event, Step):
                         self._recognized_s = (event.index + 1) * STEP_S
                         self._context.recognized(STEP_S, self._lag_s)
@@ -237,6 +239,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
             piece = self._waiting.popleft()
             self._taken.set()
             if isinstance(piece, Mark):
+                self._check.give(0.0)
                 yield piece
                 continue
             if len(piece) > longest:
@@ -244,6 +247,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                 piece = piece[:longest]
             self._waiting_samples -= len(piece)
             if len(samples := resampler.feed(piece)):
+                self._check.give(len(samples) / self._recognizer.info.sample_rate)
                 await self._show_judge(samples)
                 if self._again is not None:
                     self._again.add_audio(samples)

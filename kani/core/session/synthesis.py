@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import cast
 
+from kani.core.audio.checked import checked_speech
 from kani.core.audio.prosody_filter import PAUSES_S, SegmentFilter, split_prosody, split_speed
 from kani.core.audio.resampling import reframe
 from kani.core.emotions import prosody_of
@@ -152,6 +153,9 @@ class Synthesis:
             audio = cast(StreamingInputEngine, voice.engine).stream(segment, text)
         else:
             audio = voice.engine.synthesize(segment)
+        audio = checked_speech(
+            audio, info.name, info.sample_rate, segment.max_seconds, lambda: len(text.text)
+        )
         speech = SegmentFilter(audio, info.sample_rate, factor, round(max_s * info.sample_rate), filtered)
         chunks = speech.chunks()
         if not info.times_words and self.context.reference_voice is not None:

@@ -21,7 +21,7 @@ from kani.core.diarization.diarizer import POOL, Diarizer, SpeakerStream
 from kani.core.diarization.turns import SpeakerTurn
 from kani.core.errors import EngineLost, InvalidRequest, ServerStopping
 from kani.core.session.recognition import RecognitionContext
-from kani.core.transcriber import TranscribedSegment, Transcriber, TranscriptionOptions
+from kani.core.transcriber import HeardCheck, TranscribedSegment, Transcriber, TranscriptionOptions
 from kani.core.types import Samples
 
 T = TypeVar("T")
@@ -51,6 +51,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     """Tells speakers apart; without it ``speaker_turns`` is empty."""
     _speakers: SpeakerStream | None = None
     _known_voices: list[Array] = field(default_factory=list)
+    _check: HeardCheck = field(default_factory=HeardCheck)
     _cancelled: bool = False
     _reading: Future[Any] | None = None
     _counted_s: float = 0.0
@@ -132,6 +133,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Yield the segments of ``file``, read once; see ``segments``."""
         self.duration_s = 0.0
+        self._check = HeardCheck()
         async with aclosing(self._audio(file, max_seconds, pcm, clip)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)
@@ -141,6 +143,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
             with self._context.span.child("engine"):
                 async with aclosing(transcribed) as segments:
                     async for segment in segments:
+                        segment = self._check.segment(segment)
                         self._report(segment.end_s)
                         yield segment
 
@@ -166,6 +169,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
                         return  # the clip has ended
                     continue
                 self.duration_s += len(piece) / self._sample_rate
+                self._check.give(len(piece) / self._sample_rate)
                 # Once, however often the recording is begun.
                 self._context.recognized(max(0.0, self.duration_s - self._counted_s), 0.0)
                 self._counted_s = max(self._counted_s, self.duration_s)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from kani.core.errors import SpeechError
 from kani.core.recognizer import RecognizedWord, Step
-from kani.core.transcriber import Transcriber, TranscriptionOptions
+from kani.core.transcriber import HeardCheck, Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import PROBABLE
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import SpeechGate
@@ -194,10 +194,12 @@ class SecondHearing:
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
         example = options.prompt.removesuffix(self._prompt).strip()
         for prompt in dict.fromkeys((options.prompt, self._prompt)):
+            check = HeardCheck()
+            check.give(len(samples) / self._rate)
             heard = self._transcriber.transcribe(_only(samples), replace(options, prompt=prompt))
             try:
                 async with aclosing(heard) as transcribed:
-                    segments = [segment async for segment in transcribed]
+                    segments = [check.segment(segment) async for segment in transcribed]
             except SpeechError:
                 return None  # the live words are there
             except Exception:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kani.core.audio.checked import check_form, check_values
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, InvalidRequest, NoSpeech
 from kani.core.types import Embedding, Recording, Samples, Segment, Span, SpeechChunk
@@ -37,14 +38,17 @@ class SpokenPackage(Adapted[EngineInfo]):
         """Speak a text while it is written; written: None for a text that is whole."""
         rate = self.info.sample_rate
         self._check(segment.embedding)
-        speech, raw_s = TrimmedSpeech(rate), 0.0
+        speech, raw_s, empty = TrimmedSpeech(rate), 0.0, 0
         async with aclosing(self._made(segment, written)) as made:
             async for each in made:
                 if isinstance(each, Span):
                     speech.add(each)
                     continue
+                # Here, as NaN is silence to what trims it.
+                empty = check_form(each, self.info.name, empty)
+                samples = check_values([each], self.info.name, len(each))
                 raw_s += len(each) / rate
-                if (chunk := speech.feed(each)) is not None:
+                if (chunk := speech.feed(samples)) is not None:
                     yield chunk
                 if max(speech.end_s, raw_s - SILENCE_S) > segment.max_seconds:
                     break

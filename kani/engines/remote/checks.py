@@ -65,6 +65,8 @@ def check(message: FromWorker) -> None:
             _finite("a time of a transcript", [segment.start_s, segment.end_s, segment.seek_s])
             times = [time for word in segment.words for time in (word.start_s, word.end_s)]
             _finite("a time of a transcript's word", times)
+            if any(word.log_probability > 1.0 for word in segment.words):
+                raise ProtocolError("a log probability of a transcript's word that is above 0")
         case Ready():
             _check_ready(message)
         case Logged():

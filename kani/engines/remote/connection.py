@@ -43,6 +43,12 @@ START_LEASE_S = 90
 READY_TIMEOUT_S = 10.0
 """Most seconds for a worker that listens, and so has started its engine, to describe it."""
 
+MAX_CHUNKS_PER_S = 1000
+"""Most chunks for each second of speech that was granted: a worker joins short ones."""
+
+MAX_ANSWER_BYTES = 2 << 20
+"""Longest message of a worker but for speech: an embedding has 800 KB, and others are slower to read."""
+
 MAX_UNREAD_BYTES = 2 * MAX_FRAME_BYTES
 """Most bytes of the replies of one exchange that wait for their reader: the grants bound them long before."""
 
@@ -75,7 +81,7 @@ class Exchange:
         self._connection = connection
         self._replies: deque[tuple[Reply, int]] = deque()
         self._unread_bytes = 0
-        self._received_s = 0.0
+        self._received_s, self._chunks = 0.0, 0
         self.granted_s = 0.0  # seconds of speech that the worker may have sent, one chunk more at most
         self.characters = 0  # characters of the text, as far as the worker has it
         self._end: Ended | Failed | Full | None = None
@@ -99,6 +105,9 @@ class Exchange:
         if self._received_s >= self.granted_s:
             raise ProtocolError(f"more speech than the {self.granted_s:g} s that were granted")
         self._received_s += chunk.duration_s
+        self._chunks += 1
+        if self._chunks > MAX_CHUNKS_PER_S * self.granted_s + self.characters:
+            raise ProtocolError(f"more chunks than {MAX_CHUNKS_PER_S:,} for each second that was granted")
         if any(span.end > self.characters for span in chunk.spans):
             raise ProtocolError(f"a span beyond the {self.characters} characters of its text")
 
@@ -243,6 +252,11 @@ class Connection:
                 self.idle.set()
 
     def _receive(self, frame: memoryview) -> None:
+        # The tag is the second byte of the array.
+        if len(frame) > MAX_ANSWER_BYTES and frame[1] != Chunk.__struct_config__.tag:
+            raise ProtocolError(
+                f"a message of {len(frame)} bytes (at most {MAX_ANSWER_BYTES} but for speech)"
+            )
         try:
             message = decode_from_worker(frame)
         except Unreadable as error:

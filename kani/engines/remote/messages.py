@@ -10,7 +10,7 @@ An exchange is one call of the engine, and has a number that the server chose. T
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -32,6 +32,9 @@ from kani.engines.plugin import Resources
 from kani.text import foreign
 
 PROTOCOL_VERSION = 11
+
+MAX_SPANS = 10_000
+"""Most spans of a chunk: no segment has as many words."""
 
 AUDIO_AHEAD_S = 2.0
 """Seconds of audio that a server may send ahead of what a recogniser has pulled."""
@@ -142,7 +145,7 @@ class Chunk(_Message, tag=32):
     samples: memoryview
     sample_rate: int
     start_s: float
-    spans: tuple[Span, ...]
+    spans: Annotated[tuple[Span, ...], msgspec.Meta(max_length=MAX_SPANS)]
 
     def unpack(self) -> SpeechChunk:
         """Return the chunk, with a copy of the samples."""

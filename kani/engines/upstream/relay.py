@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import replace
 from typing import ClassVar, cast
 
+from kani.core.audio.checked import checked_speech
 from kani.core.audio.resampling import reframe
 from kani.core.engine import BackgroundLoadingEngine, Described, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable
@@ -191,6 +192,8 @@ async def _speech(engine: Engine, segment: Segment, text: SegmentText) -> AsyncG
         speech = engine.synthesize(
             replace(segment, text=text.text, boundary=text.boundary or segment.boundary)
         )
+    info = engine.info
+    speech = checked_speech(speech, info.name, info.sample_rate, segment.max_seconds, lambda: len(text.text))
     async with aclosing(speech) as chunks:
         async for chunk in chunks:
             yield chunk

@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, cast
 
 from kani.core import request_ids
+from kani.core.audio.checked import checked_speech
 from kani.core.engine import CloningEngine, Engine, StreamingInputEngine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, PromptedRecognizer, RecognizedWord, Recognizer, Step
@@ -81,10 +82,19 @@ class SpeechExchange:
         self._channel.send(Waiting(self._opening.exchange, known, timeout_s))
 
     def _begin(self) -> AsyncGenerator[SpeechChunk, None]:
-        segment = self._opening.segment
-        if self._text is not None:
-            return cast(StreamingInputEngine, self._engine).stream(segment, self._text)
-        return self._engine.synthesize(segment)
+        segment, text, info = self._opening.segment, self._text, self._engine.info
+        if text is not None:
+            speech = cast(StreamingInputEngine, self._engine).stream(segment, text)
+        else:
+            speech = self._engine.synthesize(segment)
+        # Here, as the message would hide the samples' type and shape.
+        return checked_speech(
+            speech,
+            info.name,
+            info.sample_rate,
+            segment.max_seconds,
+            lambda: len(segment.text if text is None else text.text),
+        )
 
     async def run(self) -> None:
         """Send the audio of the segment, never more than one chunk beyond the grant.

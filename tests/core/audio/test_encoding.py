@@ -3,8 +3,11 @@
 import io
 import itertools
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable
+from typing import get_args
 
 import av
 import numpy as np
@@ -26,6 +29,7 @@ from kani.core.audio.resampling import Resampler
 from kani.core.types import Samples
 from kani.protocols.elevenlabs.formats import FORMATS
 from tests.core.audio.test_ogg_opus import melody
+from tests.support.patience import WITHIN_S
 
 SOURCE = 24_000
 COMPRESSED = [name for name, form in FORMATS.items() if form.codec in ("mp3", "opus")]
@@ -58,6 +62,27 @@ def decoded(data: bytes, form: AudioFormat) -> Samples:
             array = frame.to_ndarray().mean(axis=0)
             pieces.append(array / 32768 if frame.format.name.startswith("s16") else array)
     return np.concatenate([np.zeros(0), *pieces]).astype(np.float32)
+
+
+def encode_all() -> None:
+    """Encode samples that some encoders end their process for; run in a process of its own."""
+    wild = np.array([np.nan, np.inf, -np.inf, 1e10, -3e38, 2.0, 1e-40, 0.5], np.float32)
+    for codec in get_args(Codec):
+        for values in (*wild[:, None], wild):
+            form = AudioFormat(codec, codec, SOURCE, 64_000, "")
+            samples = np.resize(values, SOURCE).astype(np.float32)
+            usual = np.clip(np.nan_to_num(samples), -1.0, 1.0)
+            for encoded in (whole, streamed):
+                assert encoded(form, samples) == encoded(form, usual), (codec, values)
+        print(codec)
+
+
+def test_no_sample_ends_the_process() -> None:
+    call = f"from {__name__} import encode_all; encode_all()"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", call], capture_output=True, timeout=WITHIN_S, text=True
+    )
+    assert (done.returncode, done.stdout.split()) == (0, [*get_args(Codec)]), done.stderr
 
 
 def expected(form: AudioFormat, samples: Samples) -> Samples:

@@ -29,6 +29,19 @@ ERRORS: dict[str, Exception] = {
 }
 
 
+SECOND = (0.1 * np.sin(np.arange(RATE))).astype(np.float32)
+WRONG: dict[str, Any] = {
+    "nan": np.where(np.arange(RATE) == RATE // 2, np.float32(np.nan), SECOND),
+    "infinite": np.full(RATE, np.inf, np.float32),
+    "loud": SECOND * np.float32(1e10),
+    "double": SECOND.astype(np.float64),
+    "stereo": SECOND.reshape(2, -1),
+    "integers": (SECOND * 32767).astype(np.int16),
+    "nothing": SECOND[:0],
+}
+"""Audio that breaks the contract, by the text for which it is spoken again and again."""
+
+
 class Tone:
     """Speaks a tone of ``WORD_S`` for each word, between silences; "hush" goes on without an end."""
 
@@ -52,6 +65,8 @@ class Tone:
         if text == "broken":
             raise ValueError("a fault of the package")
         silence = np.zeros(round(SILENCE_S * RATE), np.float32)
+        while text in WRONG and not utterance.stopped.is_set():
+            yield WRONG[text]
         yield silence
         at, start_s = 0, SILENCE_S
         for word in text.split() if text != "silence" else ():

@@ -26,7 +26,7 @@ from kani.engines.remote.connectors import ChildWorker
 from kani.engines.remote.messages import Launch
 from kani.runtime.packages.environment import PackageEnvironment
 from tests.engines.packages.life import chunks_of, resources, started, workers
-from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, Ear
+from tests.engines.packages.stand_in import DELAY_S, HEARING_RATE, RATE, STEP, WORD_S, WRONG, Ear
 from tests.support.patience import happens
 
 pytestmark = pytest.mark.server
@@ -55,6 +55,18 @@ def recognizer_of(folder: Path, **given: Any) -> PackageRecognizer:
 
 def segment(text: str, **changed: Any) -> Segment:
     return Segment(text, "stand_in:a", "en", sampling=Sampling(seed=440), **changed)
+
+
+async def test_wrong_audio_fails_in_words_and_the_next_text_is_spoken(tmp_path: Path) -> None:
+    reasons = {"nan": "not finite", "infinite": "not finite", "loud": "beyond 16 times full scale"}
+    reasons |= dict.fromkeys(("double", "stereo", "integers"), "no mono float32")
+    reasons |= {"nothing": "more than 1,000 chunks without audio"}
+    assert reasons.keys() == WRONG.keys()
+    async with started(engine_of(tmp_path)) as engine:
+        for text, reason in reasons.items():
+            with pytest.raises(EngineFailed, match=f"the stand_in engine gave .*{reason}"):
+                await chunks_of(engine, segment(text))
+        assert await chunks_of(engine, segment("one two"))
 
 
 async def test_speech_is_trimmed_and_its_words_keep_their_places(tmp_path: Path) -> None:

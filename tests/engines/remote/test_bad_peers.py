@@ -3,19 +3,20 @@
 import asyncio
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import msgspec
 import numpy as np
 import pytest
 
 from kani.core.errors import EngineFailed, EngineUnavailable
 from kani.core.recognizer import RecognizedWord
-from kani.core.transcriber import TranscribedSegment
-from kani.core.types import Embedding, Similarity, Span
+from kani.core.transcriber import TranscribedSegment, TranscribedWord
+from kani.core.types import Embedding, Similarity, Span, SpeechChunk
 from kani.engines.remote import messages
 from kani.engines.remote.address import Address
 from kani.engines.remote.channel import MAX_HANDSHAKE_BYTES, Channel, ProtocolError
@@ -26,11 +27,16 @@ from kani.engines.remote.engine import AHEAD_S
 from kani.engines.remote.handshake import MAGIC, Challenge
 from kani.engines.remote.messages import Embedded, FromWorker, Logged, Ready, Recognized, Waiting
 from kani.engines.remote.tags import TAG_BYTES, Tags
-from kani.engines.worker import server
+from kani.engines.worker import exchanges, server
 from kani.engines.worker.service import Worker
+from kani.protocols.openai.speech.formats import FORMATS
+from tests.conftest import StartServer
+from tests.engines.faulty import FAULTS, SOUND, FaultyEngine
 from tests.engines.packages.life import started
 from tests.engines.remote.test_remote import KEY, engine_of, rogue, segment, whole, working
-from tests.support.patience import happens
+from tests.support.patience import WITHIN_S, happens
+from tests.support.sessions import SPANISH, audio, speak
+from tests.support.sessions import started as serving
 from tests.support.tone import RATE, ToneEngine
 
 PLACES = 16
@@ -176,6 +182,9 @@ def embedded(value: float, similarity: float) -> Embedded:
         ([chunk(2 * RATE)], "a chunk of 2000 Hz of an engine of 1000 Hz"),
         ([chunk(RATE, 0.0, Span(0, 4, 0.0, 1.0))], "a span beyond the 3 characters of its text"),
         ([chunk()] * 4, f"more speech than the {AHEAD_S:g} s that were granted"),
+        ([messages.Chunk(1, SECOND[:0], RATE, 0.0, ())] * 6000, "more chunks than 1,000 for each second"),
+        ([chunk(RATE, 0.0, *[Span(0, 1, 0.0, 1.0)] * 10_001)], "a message that cannot be read"),
+        ([messages.Failed(1, "failed", "a" * (2 << 20))], "(at most 2097152 but for speech)"),
         ([Waiting(1, -1, None)], "the characters known to a segment is -1"),
         ([messages.Grant(1, NAN)], "a grant is nan"),
         ([Ready(replace(INFO, max_concurrency=0))], "the slots of an engine is 0 (at least 1"),
@@ -231,6 +240,7 @@ async def test_wrong_description_is_refused(tmp_path: Path, first: Ready | Chall
         (Recognized(1, step=(0, (0.0, 0.0, 0.0, NAN), (), True)), "no finite number"),
         (Recognized(1), "without content"),
         (messages.Transcribed(1, replace(SEGMENT, end_s=INF)), "no finite number"),
+        (messages.Transcribed(1, replace(SEGMENT, words=(TranscribedWord("a", 0.0, 0.0, 1e3),))), "above 0"),
         (Logged(-1, "server", "", ""), "at least"),
     ],
 )
@@ -265,3 +275,66 @@ async def test_errors_and_log_records_stay_in_lines(tmp_path: Path, caplog: pyte
     connection._log(Logged(logging.ERROR, "engines\ntone", "Traceback\nERROR forged", "id\n"))
     (record,) = caplog.records
     assert (record.name, record.getMessage()) == ("engines tone", "Traceback\n    ERROR forged")
+
+
+BY_THE_SERVER = ("nan", "infinite", "minus", "loud", "louder", "deep", "unscaled", "many", "nothing")
+"""Faults that only the session finds; others a message hides, or they end the connection."""
+
+
+async def unchecked(speech: AsyncGenerator[SpeechChunk, None], *_: object) -> AsyncIterator[SpeechChunk]:
+    async with aclosing(speech) as chunks:
+        async for each in chunks:
+            yield each
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("checks", [True, False], ids=["of an own worker", "of another"])
+async def test_faulty_speech_fails_in_words_and_leaves_its_worker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, checks: bool
+) -> None:
+    if not checks:
+        monkeypatch.setattr(exchanges, "checked_speech", unchecked)
+    async with (
+        asyncio.timeout(WITHIN_S),
+        working(Worker(FaultyEngine()), tmp_path) as address,
+        serving(tmp_path / "voices", engine_of(address)) as service,
+    ):
+        for name in FAULTS if checks else BY_THE_SERVER:
+            with pytest.raises(EngineFailed, match=FAULTS[name][1]):
+                await speak(service, name)
+        for name in SOUND if checks else ("faint", "over", "gaps"):
+            assert len(audio(await speak(service, name, replace(SPANISH, max_tokens=100))))
+        assert "was lost" not in caplog.text
+
+
+async def test_faulty_speech_ends_no_server_in_any_format(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start_server: StartServer
+) -> None:
+    """FFmpeg's MP3 encoder aborts its process for such samples."""
+    monkeypatch.setattr(exchanges, "checked_speech", unchecked)
+    async with working(Worker(FaultyEngine()), tmp_path) as address:
+        given = {"KANI_ENGINE_ADDRESS": f"unix:{address.path}", "KANI_ENGINE_KEY": KEY}
+        server = await asyncio.to_thread(start_server, "--engine", "remote", settled=False, **given)
+        async with httpx.AsyncClient(base_url=server.http_url) as client:
+
+            async def answer(text: str, audio_format: str) -> tuple[int, str]:
+                """Return the status, and what is said where speech breaks off after its first sound."""
+                body = {"model": "tts-1", "input": text, "language": "es", "response_format": audio_format}
+                try:
+                    answered = await client.post("/v1/audio/speech", json=body)
+                except httpx.RemoteProtocolError as error:
+                    return 200, str(error)
+                return answered.status_code, "" if answered.status_code == 200 else answered.text
+
+            for audio_format in FORMATS:
+                for name in BY_THE_SERVER:
+                    good, (status, reason) = await asyncio.gather(
+                        answer("uno dos", audio_format), answer(name, audio_format)
+                    )
+                    assert good == (200, "")
+                    assert FAULTS[name][1] in reason if status == 500 else reason, (name, audio_format)
+                assert await answer("over", audio_format) == (200, "")
+            assert server.process.poll() is None
+            assert (await client.get("/livez")).status_code == 200
+    # Its log has the tracebacks of what it refused.
+    server.kill()
