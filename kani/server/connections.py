@@ -11,7 +11,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from starlette.exceptions import HTTPException
@@ -19,14 +19,20 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from kani.core.errors import Busy
+from kani.core.session.budget import Budget, Share
 from kani.protocols.shared.protocol import break_off
-from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+from kani.server.network.upload_budget import FREE_BYTES
 
 log = logging.getLogger("server")
 
 GOING_AWAY = 1001
 ABNORMAL_CLOSURE = 1006
 """Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
+
+
+BODY_BYTES = 256 * 2**20
+"""Bytes of all bodies that are complete and not answered: they hold recordings of voices, which wait."""
 
 
 class Phase(Enum):
@@ -205,9 +211,13 @@ class ConnectionsMiddleware:
     connections: Connections
     exempt_paths: frozenset[str]  # HTTP that is served in any phase
     max_body: int  # longest HTTP body (bytes); a longer one gets 413, with or without Content-Length
-    upload_budget: UploadBudget  # a body for which it has no room is answered with 503
+    upload_budget: Budget  # a body for which it has no room is answered with 503
     longer_bodies: Mapping[str, int]
     """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
+    body_budget: Budget = field(
+        default_factory=lambda: Budget(BODY_BYTES, "too many long requests are waiting", free=FREE_BYTES)
+    )
+    """Of bodies that are complete, until the answer begins."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
@@ -217,11 +227,16 @@ class ConnectionsMiddleware:
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            with self.upload_budget.share() as share:
+            with self.upload_budget.share() as share, self.body_budget.share() as whole:
                 longer = self.longer_bodies.get(scope["path"])
-                kept = share if longer is None else None
+                kept = (share, whole) if longer is None else None
                 bounded = _bounded(receive, longer or self.max_body, kept)
-                await connections.serve_request(self.app, scope, bounded, send)
+
+                async def answer(message: Message) -> None:
+                    whole.resize(0)
+                    await send(message)
+
+                await connections.serve_request(self.app, scope, bounded, answer)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
@@ -232,8 +247,11 @@ def _unavailable(reason: str) -> JSONResponse:
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 
-def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive:
-    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of a ``share``."""
+def _bounded(receive: Receive, limit: int, shares: tuple[Share, Share] | None) -> Receive:
+    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes, or without room.
+
+    shares: of unfinished bodies, and of complete ones.
+    """
     received = 0
 
     async def bounded() -> Message:
@@ -243,9 +261,11 @@ def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive
         if received > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
         try:
-            if share is not None:
-                share.resize(received if message.get("more_body", False) else 0)
-        except UploadBudgetFull as error:
+            if shares is not None and message["type"] == "http.request":
+                more = message.get("more_body", False)
+                for share, begun in zip(shares, (more, not more), strict=True):
+                    share.resize(received if begun else 0)
+        except Busy as error:
             raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message
 

@@ -21,7 +21,7 @@ from kani.core import request_ids
 from kani.server import lifecycle
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.middleware import HttpMetricsMiddleware, ResponseHeadersMiddleware, UnhandledErrorMiddleware
-from kani.server.network.upload_budget import UploadBudget
+from kani.server.network.upload_budget import upload_budget
 from tests.support.servers.asgi import closing, exchange, served
 
 ACCEPT = {"type": "websocket.accept"}
@@ -298,7 +298,7 @@ async def test_while_the_server_starts_only_the_page_is_served() -> None:
         reached.append(f"{scope['type']} {scope['path']}")
 
     starting = connections(Phase.STARTING)
-    middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, UploadBudget(), {})
+    middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, upload_budget(), {})
     for kind, path in (("http", "/"), ("websocket", "/"), ("http", "/v1/models")):
         scope = {"type": kind, "path": path, "headers": []}
         sent = await exchange(middleware, scope, {"type": "http.request"})

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from kani.core.session.budget import Budgets
 from kani.core.types import Recording, Samples
 from kani.protocols.kani.request import MAX_NAMED_VOICES, NamedVoices
 from tests.clients.kani import wire
@@ -87,7 +88,8 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
 
 
 def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
-    voices, recording = NamedVoices(), Recording(np.zeros(1, np.float32), 1000)
+    voices = NamedVoices(Budgets().references.open())
+    recording = Recording(np.zeros(1, np.float32), 1000)
     for number in (*range(MAX_NAMED_VOICES), 0, MAX_NAMED_VOICES):
         voices.keep(f"{number}", recording)
     known = [number for number in range(MAX_NAMED_VOICES + 1) if voices.get(f"{number}") is not None]
