@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
@@ -31,6 +32,12 @@ ABNORMAL_CLOSURE = 1006
 """Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
 
 
+LOST = "lost"
+"""Entry of a WebSocket's ``scope["state"]``: the function that is called when the connection is lost."""
+
+LOST_S = 1.0
+"""Time in which a protocol learns of that itself. One that waits for something else is cancelled."""
+
 BODY_BYTES = 256 * 2**20
 """Bytes of all bodies that are complete and not answered: they hold recordings of voices, which wait."""
 
@@ -46,7 +53,7 @@ class Phase(Enum):
 class _Connection:
     """One WebSocket, between uvicorn and its protocol."""
 
-    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed")
+    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed", "told")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -55,11 +62,13 @@ class _Connection:
         self._close_sent = False
         self.accepted = False
         self.closed = False
+        self.told = False  # the protocol knows that its client has gone
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             self._disconnects += 1
+            self.told = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -77,6 +86,7 @@ class _Connection:
                 raise
             # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send. And
             # uvicorn has a RuntimeError if the client left while it was accepted.
+            self.told = True
             raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
@@ -120,12 +130,23 @@ class Connections:
         return len(self._open)
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket by ``app``; ``close_all`` may end it."""
+        """Serve one WebSocket by ``app``; ``close_all`` may end it.
+
+        So does ``scope["state"][LOST]``, to be called when its connection is lost, if ``app`` neither reads
+        nor writes.
+        """
         connection = _Connection(receive, send)
         self._open.add(connection)
         self._changed(len(self._open))
+        loop = asyncio.get_running_loop()
         try:
-            async with self._serving():
+            async with self._serving() as served:
+
+                def end() -> None:
+                    if not connection.told:
+                        served.reschedule(0.0)
+
+                scope.get("state", {})[LOST] = partial(loop.call_later, LOST_S, end)
                 await app(scope, connection.receive, connection.send)
                 if self.phase is Phase.DRAINING and connection.closed:
                     await connection.wait_closed()
@@ -170,13 +191,13 @@ class Connections:
             self._streams.discard(end)
 
     @asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
+    async def _serving(self) -> AsyncIterator[asyncio.Timeout]:
         self._idle.clear()
         served = asyncio.timeout(None)
         self._served.add(served)
         try:
             async with served:
-                yield
+                yield served
         except TimeoutError:
             if not served.expired():
                 raise

@@ -86,7 +86,7 @@ class Budgets:
     """Budgets of a service: each bounds what the clients of all protocols hold together."""
 
     recognition: Budget = field(
-        default_factory=lambda: Budget(64 * MIB, "too much audio waits to be recognised", one_may_exceed=True)
+        default_factory=lambda: Budget(32 * MIB, "too much audio waits to be recognised", one_may_exceed=True)
     )
     """Audio that waits for the recogniser."""
     requests: Budget = field(default_factory=lambda: Budget(64 * MIB, "too many long requests are waiting"))

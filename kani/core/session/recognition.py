@@ -71,7 +71,7 @@ class Backlog:
 
     def is_full(self, sample_rate: int) -> bool:
         """Return True if no more is to be fed, at ``sample_rate`` hertz."""
-        most = MAX_BACKLOG_S * sample_rate * SAMPLE_BYTES + MAX_BACKLOG_PIECES * PIECE_BYTES
+        most = MAX_BACKLOG_S * sample_rate * SAMPLE_BYTES + PIECE_BYTES
         return self.share.size > most or not self.share.fits(self.share.size)
 
     def hold(self, size: int) -> None:

@@ -161,7 +161,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._tcp.attach(transport, transport.abort)
+        self._tcp.attach(transport, transport.abort, lambda: None)
         super().connection_made(transport)
 
     @override

@@ -20,6 +20,7 @@ from websockets.http11 import Request
 
 from kani.core.errors import Busy
 from kani.core.session.budget import Budget
+from kani.server.connections import LOST
 from kani.server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns, Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
 from kani.server.network.upload_budget import FREE_BYTES, UNAUTHENTICATED, upload_budget
@@ -73,7 +74,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     @override
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        self._tcp.attach(self.transport, self._stalled)
+        self._tcp.attach(self.transport, self._stalled, self._probe)
         self._tcp.expect(Awaited.NOTHING)
 
     @override
@@ -172,6 +173,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._turns.close()
         self._share.resize(0)
         self._tcp.closed()
+        if (lost := self._state.get(LOST)) is not None:
+            lost()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -275,6 +278,11 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if long and not (self._asked or self.read_paused):
             self.read_paused = True
             self.transport.pause_reading()
+
+    def _probe(self) -> None:
+        if self.handshake_complete and not self.close_sent and self.writable.is_set():
+            self.conn.send_ping(b"")
+            self.transport.write(b"".join(self.conn.data_to_send()))
 
     def _stalled(self) -> None:
         self._fail(CloseCode.POLICY_VIOLATION, "the rest of a message did not come in time")
