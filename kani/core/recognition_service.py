@@ -18,7 +18,8 @@ from kani.core.errors import EngineUnavailable, UnsupportedLanguage
 from kani.core.observer import Observer
 from kani.core.recognizer import Recognizer
 from kani.core.session.admission import Admission
-from kani.core.session.recognition import RecognitionContext, RecognitionSession
+from kani.core.session.budget import Budget, Budgets
+from kani.core.session.recognition import Backlog, RecognitionContext, RecognitionSession
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
@@ -45,6 +46,8 @@ class RecognitionService:
     _: KW_ONLY
     starts_early: bool = False
     """True if ``prepare`` starts the recogniser: then it is known at once if it cannot start."""
+    budget: Budget = field(default_factory=lambda: Budgets().recognition)
+    """Bounds the audio of all sessions that waits for the recogniser."""
     _recognitions: set[RecognitionSession] = field(default_factory=set)
     _transcriptions: set[TranscriptionSession] = field(default_factory=set)
     _started: asyncio.Task[None] | None = None
@@ -85,10 +88,12 @@ class RecognitionService:
         sample_rate: int,
         language: str | None = None,
         prompt: str = "",
+        backlog: Backlog | None = None,
     ) -> RecognitionSession:
         """Open a session for audio of ``sample_rate`` hertz; use it by ``async with``.
 
-        protocol: name for the metrics; client: address that the rate limit counts for.
+        protocol: name for the metrics; client: address that the rate limit counts for; backlog: of a
+        connection with several sessions.
         language: a BCP 47 tag; None detects it from the speech; prompt: text that may precede the speech, for
         its names, ``expected_words.MAX_TEXT`` characters at most. Raises Busy, UnsupportedLanguage, and
         EngineUnavailable where recognition is disabled, or too slow for live speech.
@@ -98,9 +103,16 @@ class RecognitionService:
             raise EngineUnavailable(recognizer.info.recordings_only)
         spoken = self.spoken(language)
         context = self._admit("recognition", protocol, client, recognizer, spoken)
-        session = RecognitionSession(context, recognizer, sample_rate, spoken, prompt, self._turn_model)
+        backlog = backlog or self.open_backlog()
+        session = RecognitionSession(
+            *(context, recognizer, sample_rate, spoken, prompt, self._turn_model, backlog)
+        )
         self._recognitions.add(session)
         return session
+
+    def open_backlog(self) -> Backlog:
+        """Return the backlog of a new connection."""
+        return Backlog(self.budget.open())
 
     def open_transcription(
         self, *, protocol: str, client: str = "", options: TranscriptionOptions, diarize: bool = False

@@ -12,20 +12,21 @@ from functools import partial
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Engine, EngineInfo, Unloadable
-from kani.core.errors import EngineUnavailable, StoreUnavailable
+from kani.core.errors import Busy, EngineUnavailable, StoreUnavailable
 from kani.core.late_engine import LateEngine
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import Recognizer
 from kani.core.request import validate
 from kani.core.session.admission import Admission, Limits
+from kani.core.session.budget import Budgets, Share
 from kani.core.session.context import Prepare, SessionContext
 from kani.core.session.priority import SessionPriorities
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import DEFAULT_LANGUAGE, LanguageMemory, VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.turns.pause_judge import TurnModel
-from kani.core.types import SpeechRequest
+from kani.core.types import Recording, SpeechRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.core.voices.cloning import VoiceCloner
 from kani.core.voices.store import CUSTOM_PREFIX
@@ -83,6 +84,7 @@ class SpeechService:
         self.store = store
         self.chat_model = parts.chat_model
         self._admission = Admission(limits, observer)
+        self.budgets = Budgets()
         self.recognition = RecognitionService(
             parts.recognizer,
             observer,
@@ -90,6 +92,7 @@ class SpeechService:
             parts.turn_model,
             parts.diarizer,
             starts_early=parts.starts_recognizer,
+            budget=self.budgets.recognition,
         )
         self._parts = parts
         self.late_engine = parts.late_engine
@@ -303,7 +306,14 @@ class SpeechService:
             cloning=clones,
         )
         voice = voices.by_request(request)
-        self._admission.admit(protocol, client, rate_limited=rate_limited)
+        recording = self.budgets.references.open()
+        if isinstance(request.reference, Recording):
+            recording.resize(request.reference.samples.nbytes)
+        try:
+            self._admission.admit(protocol, client, rate_limited=rate_limited)
+        except Busy:
+            recording.resize(0)
+            raise
         longest_s = self.limits.request_timeout * timeout_factor or timeout_s or 0.0
         context = SessionContext(
             limits=replace(
@@ -317,7 +327,8 @@ class SpeechService:
             priorities=priorities,
             voices=voices,
             languages=self.catalogue.languages,
-            closed=self._sessions.remove,
+            closed=partial(self._closed, recording),
+            memory=recording,
             low_latency=low_latency,
             prepare=prepare,
             reference_voice=self._parts.reference_voice,
@@ -326,6 +337,10 @@ class SpeechService:
         session = SpeechSession(request, protocol, context, voice)
         self._sessions.add(session)
         return session
+
+    def _closed(self, recording: Share, session: SpeechSession) -> None:
+        recording.resize(0)
+        self._sessions.remove(session)
 
 
 def _is_loaded(engine: Engine) -> bool:

@@ -24,6 +24,7 @@ from kani.composition.speech_service import build_service
 from kani.core.errors import EngineUnavailable
 from kani.core.observer import Observer
 from kani.core.service import SpeechService
+from kani.core.session.budget import Budget
 from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
 from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, Context, PathClass, Protocol
 from kani.server import health, lifecycle, middleware, openapi, page
@@ -47,7 +48,7 @@ from kani.server.network.listeners import (
 )
 from kani.server.network.streams import StreamService, networks
 from kani.server.network.tcp_connections import TcpTable
-from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
+from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from kani.server.traces.collector import send_traces
 from kani.server.traces.middleware import TracingMiddleware
@@ -118,7 +119,7 @@ class Parts:
     service: SpeechService
     metrics: Metrics
     connections: Connections
-    upload_budget: UploadBudget = field(default_factory=UploadBudget)
+    upload_budget: Budget = field(default_factory=upload_budget)
     tracer: Tracer | None = None  # records every request
     ports: Mapping[str, int] = field(default_factory=dict)  # see ``Context``
     start: health.StartTime | None = None  # knows how long the start takes
@@ -265,7 +266,7 @@ def _stream_services(
     parts: Parts, listeners: Listeners
 ) -> list[tuple[StreamService, Sequence[socket.socket]]]:
     """Return the services of the open ports without HTTP, each with its sockets."""
-    context, budget = Context(parts.service, parts.metrics.registry), UploadBudget(KEYLESS_BYTES)
+    context, budget = Context(parts.service, parts.metrics.registry), upload_budget(KEYLESS_BYTES)
     served = []
     for stream, listening in listeners.streams.items():
         allowed = networks(parts.settings.value(stream.allow))
@@ -276,7 +277,7 @@ def _stream_services(
 
 
 def _websocket_class(
-    protocols: Sequence[Protocol], listeners: Listeners, budget: UploadBudget
+    protocols: Sequence[Protocol], listeners: Listeners, budget: Budget
 ) -> type[WebSocketProtocol]:
     """Return the class of every WebSocket, with the limits and root paths of ``protocols``."""
 
@@ -285,6 +286,6 @@ def _websocket_class(
             protocol.max_message for protocol in protocols
         )
         root_paths: ClassVar[Mapping[int, str]] = listeners.root_paths
-        upload_budget: ClassVar[UploadBudget] = budget
+        upload_budget: ClassVar[Budget] = budget
 
     return ServedWebSocket

@@ -11,22 +11,35 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
+from functools import partial
 
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocketDisconnect
 
+from kani.core.errors import Busy
+from kani.core.session.budget import Budget, Share
 from kani.protocols.shared.protocol import break_off
-from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull, UploadShare
+from kani.server.network.upload_budget import FREE_BYTES
 
 log = logging.getLogger("server")
 
 GOING_AWAY = 1001
 ABNORMAL_CLOSURE = 1006
 """Abnormal closure (RFC 6455, 7.4.1): no close frame came."""
+
+
+LOST = "lost"
+"""Entry of a WebSocket's ``scope["state"]``: the function that is called when the connection is lost."""
+
+LOST_S = 1.0
+"""Time in which a protocol learns of that itself. One that waits for something else is cancelled."""
+
+BODY_BYTES = 256 * 2**20
+"""Bytes of all bodies that are complete and not answered: they hold recordings of voices, which wait."""
 
 
 class Phase(Enum):
@@ -40,7 +53,7 @@ class Phase(Enum):
 class _Connection:
     """One WebSocket, between uvicorn and its protocol."""
 
-    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed")
+    __slots__ = ("_close_sent", "_disconnects", "_receive", "_send", "accepted", "closed", "told")
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
@@ -49,11 +62,13 @@ class _Connection:
         self._close_sent = False
         self.accepted = False
         self.closed = False
+        self.told = False  # the protocol knows that its client has gone
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "websocket.disconnect":
             self._disconnects += 1
+            self.told = True
         return message
 
     async def send(self, message: Message) -> None:
@@ -71,6 +86,7 @@ class _Connection:
                 raise
             # Starlette raises it once and then RuntimeError, but several tasks of a protocol may send. And
             # uvicorn has a RuntimeError if the client left while it was accepted.
+            self.told = True
             raise WebSocketDisconnect(ABNORMAL_CLOSURE) from error
 
     async def close(self, code: int, reason: str) -> None:
@@ -114,12 +130,23 @@ class Connections:
         return len(self._open)
 
     async def serve_websocket(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one WebSocket by ``app``; ``close_all`` may end it."""
+        """Serve one WebSocket by ``app``; ``close_all`` may end it.
+
+        So does ``scope["state"][LOST]``, to be called when its connection is lost, if ``app`` neither reads
+        nor writes.
+        """
         connection = _Connection(receive, send)
         self._open.add(connection)
         self._changed(len(self._open))
+        loop = asyncio.get_running_loop()
         try:
-            async with self._serving():
+            async with self._serving() as served:
+
+                def end() -> None:
+                    if not connection.told:
+                        served.reschedule(0.0)
+
+                scope.get("state", {})[LOST] = partial(loop.call_later, LOST_S, end)
                 await app(scope, connection.receive, connection.send)
                 if self.phase is Phase.DRAINING and connection.closed:
                     await connection.wait_closed()
@@ -164,13 +191,13 @@ class Connections:
             self._streams.discard(end)
 
     @asynccontextmanager
-    async def _serving(self) -> AsyncIterator[None]:
+    async def _serving(self) -> AsyncIterator[asyncio.Timeout]:
         self._idle.clear()
         served = asyncio.timeout(None)
         self._served.add(served)
         try:
             async with served:
-                yield
+                yield served
         except TimeoutError:
             if not served.expired():
                 raise
@@ -205,9 +232,13 @@ class ConnectionsMiddleware:
     connections: Connections
     exempt_paths: frozenset[str]  # HTTP that is served in any phase
     max_body: int  # longest HTTP body (bytes); a longer one gets 413, with or without Content-Length
-    upload_budget: UploadBudget  # a body for which it has no room is answered with 503
+    upload_budget: Budget  # a body for which it has no room is answered with 503
     longer_bodies: Mapping[str, int]
     """Longest body by path, of routes that keep it on disk and so need no room in the budget."""
+    body_budget: Budget = field(
+        default_factory=lambda: Budget(BODY_BYTES, "too many long requests are waiting", free=FREE_BYTES)
+    )
+    """Of bodies that are complete, until the answer begins."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         connections = self.connections
@@ -217,11 +248,16 @@ class ConnectionsMiddleware:
         elif connections.phase is not Phase.READY:
             await _unavailable(f"the server is {connections.phase.value}")(scope, receive, send)
         elif scope["type"] == "http":
-            with self.upload_budget.share() as share:
+            with self.upload_budget.share() as share, self.body_budget.share() as whole:
                 longer = self.longer_bodies.get(scope["path"])
-                kept = share if longer is None else None
+                kept = (share, whole) if longer is None else None
                 bounded = _bounded(receive, longer or self.max_body, kept)
-                await connections.serve_request(self.app, scope, bounded, send)
+
+                async def answer(message: Message) -> None:
+                    whole.resize(0)
+                    await send(message)
+
+                await connections.serve_request(self.app, scope, bounded, answer)
         elif len(connections) >= connections.limit:
             await _unavailable(f"too many connections (at most {connections.limit})")(scope, receive, send)
         else:
@@ -232,8 +268,11 @@ def _unavailable(reason: str) -> JSONResponse:
     return JSONResponse({"error": {"message": reason}}, 503, {"retry-after": "1"})
 
 
-def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive:
-    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes or the room of a ``share``."""
+def _bounded(receive: Receive, limit: int, shares: tuple[Share, Share] | None) -> Receive:
+    """Return ``receive`` with HTTPException for a body beyond ``limit`` bytes, or without room.
+
+    shares: of unfinished bodies, and of complete ones.
+    """
     received = 0
 
     async def bounded() -> Message:
@@ -243,9 +282,11 @@ def _bounded(receive: Receive, limit: int, share: UploadShare | None) -> Receive
         if received > limit:
             raise HTTPException(413, f"the body is too large (at most {limit} bytes)")
         try:
-            if share is not None:
-                share.resize(received if message.get("more_body", False) else 0)
-        except UploadBudgetFull as error:
+            if shares is not None and message["type"] == "http.request":
+                more = message.get("more_body", False)
+                for share, begun in zip(shares, (more, not more), strict=True):
+                    share.resize(received if begun else 0)
+        except Busy as error:
             raise HTTPException(503, str(error), {"retry-after": "1"}) from error
         return message
 

@@ -22,7 +22,9 @@ from kani.core.conversation.turns import (
     TurnStopped,
     VoiceChange,
 )
+from kani.core.errors import Busy
 from kani.core.recognizer import STEP_S, RecognizedWord, Step
+from kani.core.session.budget import Budget
 from kani.core.types import Samples, Span
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
@@ -46,6 +48,24 @@ def test_oldest_items_go_first() -> None:
     for number in range(MAX_ITEMS + 2):
         of.append(item(str(number)))
     assert ids(of) == [str(number) for number in range(2, MAX_ITEMS + 2)]
+
+
+def test_conversations_share_memory() -> None:
+    """One that has little room keeps its latest items; what has none at all is told."""
+    budget = Budget(10_000, "too much text is kept", small=100)
+    with budget.share() as first, budget.share() as second:
+        one, other = History(first), History(second)
+        one.append(item("a", 8000))
+        for name in "bcd":
+            other.append(item(name, 900))
+        assert ids(other) == ["c", "d"] and budget.used <= 10_000
+        other.check_room(item("e", 1000))
+        with pytest.raises(Busy, match="too much text is kept: try again later"):
+            other.check_room(item("e", 3000))
+        other.check_room(item("f", 80))
+        one.append(item("b", 2500))
+        assert ids(one) == ["b"]
+    assert budget.used == 0
 
 
 def test_characters_are_counted_through_every_change() -> None:

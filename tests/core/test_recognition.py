@@ -5,7 +5,7 @@ import io
 import math
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -24,8 +24,14 @@ from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, RecognizerInfo, Step
 from kani.core.service import SpeechService
+from kani.core.session import recognition
 from kani.core.session.admission import Admission, Limits
-from kani.core.session.recognition import MAX_BACKLOG_PIECES, MAX_BACKLOG_S, RecognitionSession
+from kani.core.session.recognition import (
+    MAX_BACKLOG_PIECES,
+    MAX_BACKLOG_S,
+    PIECE_BYTES,
+    RecognitionSession,
+)
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.likely_languages import LANGUAGES
@@ -217,6 +223,86 @@ async def test_feed_waits_for_backlog(tmp_path: Path) -> None:
         events = await reading
     assert sum(isinstance(event, Step) for event in events) == 875
     assert sum(isinstance(event, RecognizedWord) for event in events) == 125
+
+
+async def test_sessions_of_a_connection_share_its_backlog(tmp_path: Path) -> None:
+    """However a session ends, its part of the backlog is free."""
+    minute = np.zeros(round(MAX_BACKLOG_S * RATE), np.float32)
+    async with hearing(tmp_path) as (service, _):
+        backlog, budget = service.recognition.open_backlog(), service.budgets.recognition
+        for end in ("cancel", "finish", "leave", "read", "break"):
+            how: dict[str, Any] = {"protocol": "test", "sample_rate": RATE, "backlog": backlog}
+            with suppress(ZeroDivisionError):
+                async with (
+                    service.recognition.open_recognition(**how) as first,
+                    service.recognition.open_recognition(**how) as second,
+                ):
+                    await first.feed(minute)
+                    assert budget.used == backlog.share.size > minute.nbytes
+                    await second.mark(1)
+                    waiting = asyncio.create_task(second.feed(minute[: 21 * RATE]))
+                    await settle()
+                    assert not waiting.done()
+                    if end == "break":
+                        waiting.cancel()
+                        _ = 1 // 0
+                    if end == "read":
+                        first.finish()
+                        await heard(first)
+                    elif end == "finish":
+                        second.finish()
+                    else:
+                        first.cancel()
+                    await waiting
+                    if end == "cancel":
+                        second.cancel()
+                        await second.feed(minute)
+                        assert budget.used == 0
+            assert budget.used == backlog.share.size == 0
+
+
+async def test_connection_that_holds_much_waits_while_all_hold_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recognition, "PATIENCE_S", 0.05)
+    async with hearing(tmp_path) as (service, recognizer):
+        budget = service.budgets.recognition
+        budget.limit, budget.small = 30 * RATE, 4 * RATE
+        async with listen(service, RATE) as large, listen(service, RATE) as small:
+            await large.feed(np.zeros(7 * RATE, np.float32))
+            await small.feed(np.zeros(RATE // 2, np.float32))
+            with pytest.raises(Busy, match="too much audio waits to be recognised: try again later"):
+                await large.feed(np.zeros(RATE, np.float32))
+            # One with a reader is patient: each second that is read begins its wait anew.
+            await small.feed(np.zeros(RATE // 4, np.float32))
+            recognizer.gate = asyncio.Semaphore(0)
+            reading = asyncio.create_task(heard(large))
+            blocked = asyncio.create_task(large.feed(np.zeros(RATE, np.float32)))
+            while not blocked.done():
+                recognizer.gate.release()
+                await asyncio.sleep(0)
+            await blocked
+            large.cancel()
+            recognizer.gate = None
+            reading.cancel()
+            await asyncio.wait([reading])
+        assert budget.used == 0
+
+
+async def test_piece_counts_until_all_of_it_is_read(tmp_path: Path) -> None:
+    """A part of an array keeps the whole of it in memory."""
+    async with hearing(tmp_path) as (service, recognizer):
+        recognizer.gate = asyncio.Semaphore(0)
+        async with listen(service, RATE) as session:
+            reading = asyncio.create_task(heard(session))
+            await session.feed(np.zeros(10 * RATE, np.float32))
+            await settle()
+            assert service.budgets.recognition.used == 10 * RATE * 4 + PIECE_BYTES
+            for _ in range(round(10 / STEP_S)):
+                recognizer.gate.release()
+            await happens(lambda: service.budgets.recognition.used == 0)
+            session.finish()
+            assert sum(isinstance(event, Step) for event in await reading) == 125
 
 
 async def test_closed_session_stops_its_recogniser(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

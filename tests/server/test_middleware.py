@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
+from starlette.exceptions import HTTPException
 from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from uvicorn.protocols.utils import ClientDisconnected
@@ -18,10 +19,12 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from kani.core import request_ids
+from kani.core.session.budget import Budget
 from kani.server import lifecycle
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.middleware import HttpMetricsMiddleware, ResponseHeadersMiddleware, UnhandledErrorMiddleware
-from kani.server.network.upload_budget import UploadBudget
+from kani.server.network.upload_budget import upload_budget
+from tests.support.patience import happens
 from tests.support.servers.asgi import closing, exchange, served
 
 ACCEPT = {"type": "websocket.accept"}
@@ -290,6 +293,33 @@ async def test_stopping_server_waits_until_the_client_has_answered_its_close_fra
     assert waited == 1
 
 
+async def test_long_bodies_count_until_they_are_answered() -> None:
+    held, answered = asyncio.Event(), list[int]()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        answered.append(budget.used)
+        await held.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        answered.append(budget.used)
+
+    budget = Budget(1000, "too many", free=10)
+    budget.small = 0
+    middleware = ConnectionsMiddleware(
+        app, connections(Phase.READY), frozenset(), 2000, upload_budget(), {}, budget
+    )
+    scope = {"type": "http", "path": "/", "headers": []}
+    body = {"type": "http.request", "body": bytes(910), "more_body": False}
+    waiting = asyncio.create_task(exchange(middleware, scope, body))
+    await happens(lambda: answered)
+    with pytest.raises(HTTPException) as refused:
+        await exchange(middleware, scope, body)
+    assert (refused.value.status_code, refused.value.detail) == (503, "too many: try again later")
+    held.set()
+    await waiting
+    assert answered == [900, 0] and budget.used == 0
+
+
 async def test_while_the_server_starts_only_the_page_is_served() -> None:
     """The page's path is a WebSocket's, too."""
     reached: list[str] = []
@@ -298,7 +328,7 @@ async def test_while_the_server_starts_only_the_page_is_served() -> None:
         reached.append(f"{scope['type']} {scope['path']}")
 
     starting = connections(Phase.STARTING)
-    middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, UploadBudget(), {})
+    middleware = ConnectionsMiddleware(app, starting, frozenset({"/"}), 100, upload_budget(), {})
     for kind, path in (("http", "/"), ("websocket", "/"), ("http", "/v1/models")):
         scope = {"type": kind, "path": path, "headers": []}
         sent = await exchange(middleware, scope, {"type": "http.request"})

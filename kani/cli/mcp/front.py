@@ -18,9 +18,9 @@ from kani.server.access import AccessMiddleware, AccessRules
 from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.lifecycle import CLOSE_SECONDS, accept_connections, http_config
 from kani.server.middleware import UnhandledErrorMiddleware
-from kani.server.network.listeners import files_needed, max_tcp_connections, raise_file_limit
+from kani.server.network.listeners import files_needed, max_tcp_connections, open_files, raise_file_limit
 from kani.server.network.tcp_connections import TcpTable
-from kani.server.network.upload_budget import UploadBudget
+from kani.server.network.upload_budget import upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 
 MAX_BODY = 256 * 1024
@@ -116,12 +116,12 @@ async def serve_http(
         connections,
         exempt_paths=frozenset(),
         max_body=MAX_BODY,
-        upload_budget=UploadBudget(),
+        upload_budget=upload_budget(),
         longer_bodies={},
     )
     app = UnhandledErrorMiddleware(AccessMiddleware(app, rules))
     files = raise_file_limit(files_needed(settings.max_connections))
-    table = TcpTable(max_tcp_connections(settings.max_connections, files), lambda _: None)
+    table = TcpTable(max_tcp_connections(settings.max_connections, files, open_files()), lambda _: None)
     accepting = accept_connections(http_config(app, WebSocketProtocol), sockets, None, stop, table)
     async with accepting:
         async with manager.run():

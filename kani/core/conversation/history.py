@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from kani.core.conversation.items import Item, Message, Part
+from kani.core.session.budget import Budgets, Share
 
 MAX_ITEMS = 256
 """Items that a conversation keeps; the oldest goes first."""
@@ -15,7 +16,9 @@ MAX_CHARACTERS = 2**20
 
 
 class History:
-    def __init__(self) -> None:
+    def __init__(self, memory: Share | None = None) -> None:
+        """memory: a share of ``Budgets.conversations``; where that is full, fewer items are kept."""
+        self._memory = memory or Budgets().conversations.open()
         self._items: dict[str, Item] = {}
         self._size = 0
         self._settled = asyncio.Event()
@@ -26,6 +29,11 @@ class History:
 
     def get(self, item_id: str) -> Item | None:
         return self._items.get(item_id)
+
+    def check_room(self, item: Item) -> None:
+        """Raise Busy if an item has no room, whatever is dropped of the conversation."""
+        if not self._memory.fits(item.size):
+            raise self._memory.refusal()
 
     def append(self, item: Item) -> str | None:
         """Add an item at the end; returns the id of the one before it."""
@@ -74,11 +82,19 @@ class History:
 
     def _grow(self, characters: int) -> None:
         """Count further characters, and drop the oldest items beyond the limits."""
-        self._size += characters
-        while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS:
+        self._count(characters)
+        while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS or not self._has_room:
             self._dropped(self._items.pop(next(iter(self._items))))
 
+    @property
+    def _has_room(self) -> bool:
+        return len(self._items) == 1 or self._memory.fits(self._size)
+
+    def _count(self, characters: int) -> None:
+        self._size += characters
+        self._memory.hold(self._size)
+
     def _dropped(self, item: Item) -> None:
-        self._size -= item.size
+        self._count(-item.size)
         if isinstance(item, Message):
             self.settle(item)  # its transcript would come to no item

@@ -8,6 +8,7 @@ from typing import Any
 
 from kani.core.observer import Observer
 from kani.core.session.admission import Admission, Limits
+from kani.core.session.budget import Share
 from kani.core.session.priority import SessionPriorities
 from kani.core.session.voice_resolver import VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
@@ -31,6 +32,7 @@ class SessionContext:
     voices: VoiceResolver
     languages: Collection[str]  # primary subtags of the languages that an engine speaks
     closed: Callable[[Any], None]  # called with the session once nothing of it is left
+    memory: Share  # of the recording to imitate, until it is embedded
     low_latency: bool = True
     """True if the client plays the audio while it is made; otherwise it waits for all of it."""
     prepare: Prepare | None = None

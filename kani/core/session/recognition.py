@@ -22,16 +22,26 @@ from kani.core.recognizer import (
     Recognizer,
     Step,
 )
+from kani.core.session.budget import Share
 from kani.core.transcriber import HeardCheck, Transcriber
 from kani.core.turns.pause_judge import PauseJudge, TurnModel
 from kani.core.turns.second_hearing import Hearing, SecondHearing
 from kani.core.types import Samples
 
 MAX_BACKLOG_S = 60.0
-"""Seconds of audio that may wait for the recogniser; ``feed`` waits beyond that."""
+"""Seconds of a connection's audio that may wait for the recogniser; ``feed`` waits beyond that."""
 
 MAX_BACKLOG_PIECES = 10_000
-"""Pieces of audio that may wait, however short they are."""
+"""Pieces of a session's audio that may wait, however short they are."""
+
+PIECE_BYTES = 128
+"""Bytes of memory that a piece takes beside its samples, which take ``SAMPLE_BYTES`` each."""
+
+SAMPLE_BYTES = 4
+
+PATIENCE_S = 60.0
+"""Longest wait of ``feed`` in which the recogniser takes nothing of the connection's audio, while all
+connections together have too much."""
 
 SLICE_S = 1.0
 """Seconds that are resampled at a time: a long piece must not block the event loop."""
@@ -48,6 +58,37 @@ class RecognitionContext:
     span: tracing.Span = tracing.UNRECORDED  # span of the session, which ends it
 
 
+class Backlog:
+    """Audio of one connection that waits for the recogniser, of all its sessions together.
+
+    share: its part of the budget of all connections. Where that is full, a connection that holds more than
+    a small share waits as it does at its own limit.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self.share = share
+        self.changed = asyncio.Event()  # the recogniser took some of it, or a session has ended
+
+    def is_full(self, sample_rate: int) -> bool:
+        """Return True if no more is to be fed, at ``sample_rate`` hertz."""
+        most = MAX_BACKLOG_S * sample_rate * SAMPLE_BYTES + PIECE_BYTES
+        return self.share.size > most or not self.share.fits(self.share.size)
+
+    def hold(self, size: int) -> None:
+        """Count ``size`` bytes more, or fewer."""
+        self.share.hold(self.share.size + size)
+
+    async def wait(self) -> None:
+        """Wait for a change. Raises Busy if there is none in time, and the budget is full."""
+        self.changed.clear()
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                await self.changed.wait()
+        except TimeoutError as error:
+            if not self.share.fits(self.share.size):
+                raise self.share.refusal() from error
+
+
 @dataclass(eq=False)
 class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     """Feed samples, iterate over ``events``; leave by ``async with``, which frees everything.
@@ -62,6 +103,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _language: str | None
     _prompt: str  # see ``PromptedRecognizer``
     _turn_model: TurnModel | None  # hears whether a speaker has said all, where ``judges_turns`` is set
+    _backlog: Backlog  # of its connection
     judges_turns: bool = False
     """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
     _hears_again: bool = False
@@ -70,14 +112,14 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _pulled: int = 0  # samples that the recogniser has read
     _check: HeardCheck = field(default_factory=HeardCheck)
     _waiting: deque[Samples | Mark] = field(default_factory=deque)
-    _waiting_samples: int = 0
+    _begun: int = 0  # samples of the first waiting piece that the recogniser has read
+    _held: int = 0  # bytes of the backlog that are this session's
     _fed: int = 0
     _first_fed_at: float = 0.0
     _recognized_s: float = 0.0
     finished: bool = False  # further samples are dropped
     _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
-    _taken: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def backlog_samples(self) -> int:
@@ -116,41 +158,48 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
         return None if self._again is None else self._again.so_far
 
     async def feed(self, samples: Samples) -> None:
-        """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``."""
-        if len(samples):
-            await self._put(samples, len(samples))
+        """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``.
 
-    async def mark(self, number: int) -> None:
-        """Append a mark, yielded once all audio before it is decided; waits as ``feed`` does."""
-        await self._put(Mark(number), 0)
-
-    async def _put(self, piece: Samples | Mark, samples: int) -> None:
-        if self.finished:
+        Raises Busy where all connections have too much, and for ``PATIENCE_S`` nothing of this one is read.
+        """
+        if not len(samples) or self.finished:
             return
         if not self._fed:
             self._first_fed_at = time.perf_counter()
-        self._waiting.append(piece)
-        self._waiting_samples += samples
-        self._fed += samples
-        self._arrived.set()
-        while self._full and not self.finished:
-            self._taken.clear()
-            await self._taken.wait()
+        self._fed += len(samples)
+        self._append(samples, samples.nbytes)
+        while (self._crowded or self._backlog.is_full(self._sample_rate)) and not self.finished:
+            await self._backlog.wait()
+
+    async def mark(self, number: int) -> None:
+        """Append a mark, yielded once all audio before it is decided; waits while too many pieces do."""
+        if not self.finished:
+            self._append(Mark(number), 0)
+        while self._crowded and not self.finished:
+            await self._backlog.wait()
 
     @property
-    def _full(self) -> bool:
-        too_long = self._waiting_samples > MAX_BACKLOG_S * self._sample_rate
-        return too_long or len(self._waiting) > MAX_BACKLOG_PIECES
+    def _crowded(self) -> bool:
+        return len(self._waiting) > MAX_BACKLOG_PIECES
+
+    def _append(self, piece: Samples | Mark, size: int) -> None:
+        self._waiting.append(piece)
+        self._hold(self._held + size + PIECE_BYTES)
+        self._arrived.set()
+
+    def _hold(self, size: int) -> None:
+        self._backlog.hold(size - self._held)
+        self._held = size
 
     def finish(self) -> None:
         self.finished = True
         self._arrived.set()
-        self._taken.set()
+        self._backlog.changed.set()
 
     def cancel(self) -> None:
         """Mark the end, and drop the backlog."""
         self._waiting.clear()
-        self._waiting_samples = 0
+        self._hold(0)
         self._cancelled.set()
         self.finish()
 
@@ -236,22 +285,29 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                     return
                 self._arrived.clear()
                 await self._arrived.wait()
-            piece = self._waiting.popleft()
-            self._taken.set()
+            self._backlog.changed.set()
+            piece = self._waiting[0]
             if isinstance(piece, Mark):
                 self._check.give(0.0)
+                self._forget_first(0)
                 yield piece
                 continue
-            if len(piece) > longest:
-                self._waiting.appendleft(piece[longest:])
-                piece = piece[:longest]
-            self._waiting_samples -= len(piece)
-            if len(samples := resampler.feed(piece)):
+            part = piece[self._begun : self._begun + longest]
+            self._begun += len(part)
+            if self._begun == len(piece):
+                self._forget_first(piece.nbytes)  # a part of an array keeps all of it in memory
+            if len(samples := resampler.feed(part)):
                 self._check.give(len(samples) / self._recognizer.info.sample_rate)
                 await self._show_judge(samples)
                 if self._again is not None:
                     self._again.add_audio(samples)
                 yield samples
+
+    def _forget_first(self, size: int) -> None:
+        """Forget the first waiting piece, of ``size`` bytes."""
+        self._waiting.popleft()
+        self._begun = 0
+        self._hold(self._held - size - PIECE_BYTES)
 
     async def _show_judge(self, samples: Samples) -> None:
         """Let the judge of turns hear what the recogniser reads, if there is to be one."""

@@ -68,6 +68,7 @@ class Synthesis:
             if isinstance(reference, Recording):
                 # A minute of samples is not to be held for the rest of the session.
                 self.request = replace(self.request, reference=(embedding,))
+                self.context.memory.resize(0)
 
     def embedding(self, voice: ResolvedVoice) -> Embedding | None:
         """The embedding that ``prepare_voice`` computed for the voice's engine, if any."""

@@ -15,7 +15,7 @@ from kani.core.session.output import OutputStream, PlayoutBuffer
 from kani.core.session.slots import Slot
 from kani.core.session.synthesis import Synthesis
 from kani.core.tracing import Attributes
-from kani.core.types import Embedding, SpeechChunk
+from kani.core.types import Embedding, Recording, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import speakable
@@ -144,6 +144,8 @@ class SessionWorker:
     async def _run(self) -> None:
         try:
             if self._context.prepare is not None and (reference := await self._context.prepare()) is not None:
+                if isinstance(reference, Recording):
+                    self._context.memory.resize(reference.samples.nbytes)
                 self.synthesis.request = replace(self.synthesis.request, reference=reference)
             if self._context.lexicon is not None:
                 await self._context.lexicon.refresh()

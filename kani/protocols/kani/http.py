@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
 from starlette.requests import Request
@@ -17,8 +17,7 @@ from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.types import SpeechChunk
 from kani.protocols.kani.messages import SAMPLE_RATE, SpeakRequest, clean_names, error_message, read_body
-from kani.protocols.kani.request import WAV, NamedVoices, open_speech
-from kani.protocols.shared.budget import Budget
+from kani.protocols.kani.request import STREAMED, WAV, NamedVoices, open_speech
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import cloning_fields
@@ -34,12 +33,13 @@ FAILURE_PACKET = b"\xff\xff\xff\xff"
 Endpoint = Callable[[Request, SpeechService, SpeakRequest], Awaitable[Response]]
 
 
-def http_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+def http_routes(service: SpeechService) -> list[BaseRoute]:
     """Return ``POST /tts`` (WAV) and ``POST /stream-tts`` (length-prefixed samples)."""
 
     async def whole(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:
         async with AsyncExitStack() as stack:
-            answer = WholeAnswer(stack.enter_context(whole_answers.reservation()), WAV)
+            memory = stack.enter_context(service.budgets.whole_answers.share(STREAMED))
+            answer = WholeAnswer(memory, WAV)
             async with _opened(request, service, speak) as (session, chunks):
                 data = await cancel_on_disconnect(request, answer.collect(chunks))
                 headers = _headers(session, speak)
@@ -71,11 +71,15 @@ def _refuse(error: BadMessage | SpeechError) -> Response:
     return JSONResponse({"detail": encodable(reason)}, status)
 
 
-def _opened(
+@asynccontextmanager
+async def _opened(
     request: Request, service: SpeechService, speak: SpeakRequest
-) -> AbstractAsyncContextManager[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]]]:
+) -> AsyncGenerator[tuple[SpeechSession, AsyncGenerator[SpeechChunk, None]], None]:
     languages = accept_languages(request.headers)
-    return open_speech(service, speak, client_address(request), languages, NamedVoices())
+    with service.budgets.references.share() as memory:
+        voices = NamedVoices(memory)
+        async with open_speech(service, speak, client_address(request), languages, voices) as opened:
+            yield opened
 
 
 async def _streamed(request: Request, service: SpeechService, speak: SpeakRequest) -> Response:

@@ -11,7 +11,6 @@ from kani.protocols.kani.plugin import Settings
 from kani.protocols.kani.websocket import websocket_routes
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import whole_answer_budget
 
 
 def protocol(_: Settings, server: ServerSettings) -> Protocol:
@@ -23,6 +22,4 @@ def protocol(_: Settings, server: ServerSettings) -> Protocol:
 
 
 def _routes(context: Context) -> list[BaseRoute]:
-    whole_answers = whole_answer_budget("use tts_stream_request or /stream-tts")
-    service = context.service
-    return [*websocket_routes(service, whole_answers), *http_routes(service, whole_answers)]
+    return [*websocket_routes(context.service), *http_routes(context.service)]

@@ -15,6 +15,7 @@ from kani.core.audio.resampling import reframe
 from kani.core.errors import InvalidRequest, UnknownVoice
 from kani.core.recent import Recent
 from kani.core.service import SpeechService
+from kani.core.session.budget import Share
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import mark_rows
@@ -34,11 +35,23 @@ MAX_NAMED_VOICES = 16
 """Recordings that one connection may name; the oldest is dropped first."""
 
 
+STREAMED = "use tts_stream_request or /stream-tts"
+"""What clients can do where answers that are sent whole find no memory."""
+
+
 class NamedVoices(Recent[str | None, Recording]):
     """Recordings that a connection named with ``voice_id``, until the connection ends; None is no name."""
 
-    def __init__(self) -> None:
+    def __init__(self, memory: Share) -> None:
+        """memory: a share of ``Budgets.references``."""
         super().__init__(MAX_NAMED_VOICES)
+        self._memory = memory
+
+    def name(self, voice: str, recording: Recording) -> None:
+        """Keep a recording under a name. Raises Busy."""
+        self._memory.grow(recording.samples.nbytes)
+        self.keep(voice, recording)
+        self._memory.hold(sum(each.samples.nbytes for each in self.values()))
 
 
 @asynccontextmanager
@@ -94,7 +107,7 @@ async def _open(
         except UnknownVoice:
             if reference is None or voice is None:
                 raise
-            voices.keep(voice, reference)
+            voices.name(voice, reference)
             named = reference
     return opened(speak.without_voice().to_request(named, accepted))
 

@@ -12,16 +12,23 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
 from kani.core import request_ids
-from kani.core.errors import SpeechCancelled, SpeechError
+from kani.core.errors import Busy, SpeechCancelled, SpeechError
 from kani.core.service import SpeechService
+from kani.core.session.budget import Share
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import SpeechChunk
 from kani.protocols.kani import messages
 from kani.protocols.kani.messages import SpeakRequest
-from kani.protocols.kani.request import WAV, NamedVoices, answer_metadata, completion_message, open_speech
-from kani.protocols.shared.budget import Budget
+from kani.protocols.kani.request import (
+    STREAMED,
+    WAV,
+    NamedVoices,
+    answer_metadata,
+    completion_message,
+    open_speech,
+)
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.whole_answer import WholeAnswer
@@ -33,11 +40,11 @@ MAX_WAITING_BYTES = 32 * 2**20
 """Bytes of those requests together."""
 
 
-def websocket_routes(service: SpeechService, whole_answers: Budget) -> list[BaseRoute]:
+def websocket_routes(service: SpeechService) -> list[BaseRoute]:
 
     async def serve(websocket: WebSocket) -> None:
         await websocket.accept()
-        await KaniConnection(Client(websocket), service, whole_answers).run()
+        await KaniConnection(Client(websocket), service).run()
 
     return [WebSocketRoute("/", serve)]
 
@@ -48,8 +55,8 @@ class KaniConnection:
 
     _client: Client
     _service: SpeechService
-    _whole_answers: Budget
-    _voices: NamedVoices = field(default_factory=NamedVoices)
+    _voices: NamedVoices = field(init=False)
+    _held: Share = field(init=False)  # bytes of the requests that are not answered
     _memory: LanguageMemory = field(default_factory=LanguageMemory)
     # Requests, and invalid messages in their order, each with its size in bytes.
     _waiting: deque[tuple[SpeakRequest | BadMessage, int]] = field(default_factory=deque)
@@ -61,7 +68,10 @@ class KaniConnection:
     _requests: int = 0
 
     async def run(self) -> None:
-        await self._client.serve(self._read(), self._work())
+        budgets = self._service.budgets
+        with budgets.requests.share() as self._held, budgets.references.share() as named:
+            self._voices = NamedVoices(named)
+            await self._client.serve(self._read(), self._work())
 
     async def _read(self) -> None:
         while (raw := await self._client.receive()) is not None:
@@ -91,6 +101,11 @@ class KaniConnection:
             limit = f"{MAX_WAITING}, and {MAX_WAITING_BYTES // 2**20} MiB in all"
             await self._client.send(messages.failure(f"too many requests are waiting (at most {limit})"))
             return
+        try:
+            self._held.grow(size)
+        except Busy as error:
+            await self._client.send(messages.failure(str(error)))
+            return
         self._waiting.append((request, size))
         self._waiting_bytes += size
         self._arrived.set()
@@ -104,25 +119,30 @@ class KaniConnection:
             self._idle = False
             request, size = self._waiting.popleft()
             self._waiting_bytes -= size
-            if isinstance(request, BadMessage):
-                await self._client.send(messages.failure(str(request)))
-                continue
-            self._requests += 1
-            with request_ids.bind(f"{request_ids.current()}-{self._requests}"):
-                task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
-            try:
-                await asyncio.wait([task])
-            except asyncio.CancelledError:
-                # A cycle: the task keeps its error, that its frames, and those this connection.
-                self._speaking = None
-                task.cancel()
-                await asyncio.wait([task])
-                raise
+            await self._take(request)
+            self._held.hold(self._held.size - size)
+
+    async def _take(self, request: SpeakRequest | BadMessage) -> None:
+        """Answer a request, or an invalid message."""
+        if isinstance(request, BadMessage):
+            await self._client.send(messages.failure(str(request)))
+            return
+        self._requests += 1
+        with request_ids.bind(f"{request_ids.current()}-{self._requests}"):
+            task = self._speaking = asyncio.create_task(self._answer(request), name="kani request")
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            # A cycle: the task keeps its error, that its frames, and those this connection.
             self._speaking = None
-            if task.cancelled():
-                await self._client.send(messages.failure(str(SpeechCancelled())))
-            else:
-                task.result()
+            task.cancel()
+            await asyncio.wait([task])
+            raise
+        self._speaking = None
+        if task.cancelled():
+            await self._client.send(messages.failure(str(SpeechCancelled())))
+        else:
+            task.result()
 
     async def _answer(self, speak: SpeakRequest) -> None:
         """Speak one request. It can be cancelled until its last message is being sent.
@@ -134,7 +154,8 @@ class KaniConnection:
             async with AsyncExitStack() as stack:
                 whole = None
                 if speak.wants_whole:
-                    whole = WholeAnswer(stack.enter_context(self._whole_answers.reservation()), WAV)
+                    memory = stack.enter_context(self._service.budgets.whole_answers.share(STREAMED))
+                    whole = WholeAnswer(memory, WAV)
                 opening = open_speech(
                     self._service, speak, client.address, client.languages, self._voices, self._memory
                 )

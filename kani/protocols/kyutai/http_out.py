@@ -32,7 +32,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer
 from kani.text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -75,7 +75,6 @@ class LegacyBody(msgspec.Struct):
 
 def speech_routes(service: SpeechService) -> list[BaseRoute]:
     """Return ``POST`` on ``SPEECH_PATHS`` and moshi-server's older ``POST /api/tts``."""
-    whole_answers = whole_answer_budget("leave out return_timestamps")
 
     async def streamed(request: Request) -> Response:
         body = _read(await request.body(), StreamedBody)
@@ -88,13 +87,13 @@ def speech_routes(service: SpeechService) -> list[BaseRoute]:
         text = " ".join(body.text)
         if not body.return_timestamps:
             return await _streamed(request, service, speech_request, text, body.max_seq_len)
-        with whole_answers.reservation() as reservation:
+        with service.budgets.whole_answers.share("leave out return_timestamps") as memory:
             async with _open(service, speech_request, request, low_latency=False) as session:
                 feeder = TextFeeder(session, service.limits.max_text)
                 feeder.feed(text)
                 session.finish()
                 max_s = MAX_WHOLE_ANSWER_S if body.max_seq_len is None else None
-                whole = WholeAnswer(reservation, _WAV, max_s=max_s)
+                whole = WholeAnswer(memory, _WAV, max_s=max_s)
                 answer = _answer(session, feeder, whole, body.max_seq_len)
                 return JSONResponse(await cancel_on_disconnect(request, answer))
 

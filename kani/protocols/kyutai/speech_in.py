@@ -122,7 +122,8 @@ class _RecognitionConnection:
                 await session.mark(message.id)
             case messages.Audio():
                 if len(packed) > DECODE_IN_THREAD_BYTES:
-                    await self._feed(session, await asyncio.to_thread(messages.audio_samples, message))
+                    samples = await run_in_pool(STREAM_POOL, messages.audio_samples, message)
+                    await self._feed(session, samples)
                 else:
                     await self._feed(session, messages.audio_samples(message))
             case messages.OggOpus():

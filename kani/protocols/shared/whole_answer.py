@@ -8,33 +8,26 @@ from dataclasses import KW_ONLY, dataclass, field
 
 from kani.core.audio.encoding import AudioFormat, FileEncoder, run_encoding
 from kani.core.errors import InvalidRequest
+from kani.core.session.budget import Share
 from kani.core.types import Span, SpeechChunk
-from kani.protocols.shared.budget import Budget, Reservation
 
 MAX_WHOLE_ANSWER_S = 1200.0
 """Longest speech that is sent in one piece; a stream may be longer, as nothing of it is kept."""
 
-MAX_WHOLE_ANSWER_BYTES = 512 * 2**20
-"""Memory budget of one protocol: audio of all clients' answers together."""
-
 ENCODE_IN_THREAD_BYTES = 2**20
 """An answer with more 16-bit audio than this is encoded in a thread: it would block the event loop."""
-
-
-def whole_answer_budget(alternative: str) -> Budget:
-    """Return the budget of a protocol's answers; alternative: for clients that are refused."""
-    return Budget(MAX_WHOLE_ANSWER_BYTES, "too much speech waits to be sent whole", alternative)
 
 
 @dataclass(eq=False)
 class WholeAnswer:
     """Collects the chunks of a session as an audio file, and their spans.
 
-    reservation: the answer's part of the memory budget; audio_format: of the file, None for 16-bit PCM at
-    the session's sample rate; max_s: longest speech in seconds, None for no limit but the memory.
+    memory: a share of ``Budgets.whole_answers``, which says what clients can do instead; audio_format: of the
+    file, None for 16-bit PCM at the session's sample rate; max_s: longest speech in seconds, None for no
+    limit but the memory.
     """
 
-    _reservation: Reservation
+    _memory: Share
     _format: AudioFormat | None = None  # None until the rate of 16-bit PCM is known
     _: KW_ONLY
     max_s: float | None = MAX_WHOLE_ANSWER_S
@@ -52,11 +45,11 @@ class WholeAnswer:
         """Append a chunk. Raises Busy when the budget is spent, InvalidRequest beyond ``max_s`` seconds."""
         audio_format = self._format = self._format or AudioFormat("pcm", "pcm", chunk.sample_rate, None, "")
         file = self._file = self._file or FileEncoder(audio_format, chunk.sample_rate)
-        self._reservation.grow(await run_encoding(audio_format, file.add, chunk.samples))
+        self._memory.grow(await run_encoding(audio_format, file.add, chunk.samples))
         self.spans += chunk.spans
         self.samples += len(chunk.samples)
         if self.max_s is not None and self.samples > self.max_s * chunk.sample_rate:
-            limit = f"{self.max_s:g} s, {self._reservation.budget.alternative}"
+            limit = f"{self.max_s:g} s, {self._memory.instead}"
             raise InvalidRequest("text", f"its speech is too long for one answer (at most {limit})")
 
     async def collect(self, chunks: AsyncIterator[SpeechChunk]) -> bytes:

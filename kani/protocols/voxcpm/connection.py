@@ -11,6 +11,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
 from kani.core.recent import Recent
+from kani.core.session.budget import Share
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.protocols.shared.connection import Client
 from kani.protocols.voxcpm import messages
@@ -68,7 +69,7 @@ class VoxCPMConnection:
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
     _requests: dict[str, _Request] = field(default_factory=dict)
     _unanswered: int = 0
-    _unanswered_bytes: int = 0
+    _held: Share = field(init=False)  # bytes of the requests that are not answered
     _ended_ids: Recent[bytes, None] = field(default_factory=lambda: Recent(MAX_ENDED_IDS))
     _last_id: str | None = None
     _count: int = 0
@@ -84,10 +85,11 @@ class VoxCPMConnection:
             self._client.send,
         )
         try:
-            async with asyncio.TaskGroup() as group:
-                await self._read(group, context)
-                for task in self._tasks:
-                    task.cancel()
+            with self._shared.service.budgets.requests.share() as self._held:
+                async with asyncio.TaskGroup() as group:
+                    await self._read(group, context)
+                    for task in self._tasks:
+                        task.cancel()
         except* WebSocketDisconnect:
             pass
 
@@ -128,14 +130,15 @@ class VoxCPMConnection:
         self._last_id = request_id
         self._ended_ids.keep(_digest(request_id), None)
         params = read_params(request.params, self._shared.max_text, request_id, request.beside)
-        if self._unanswered >= MAX_REQUESTS or self._unanswered_bytes + size > MAX_REQUEST_BYTES:
+        held = self._held.size + size
+        if self._unanswered >= MAX_REQUESTS or held > MAX_REQUEST_BYTES or not self._held.fits(held):
             limit = f"{MAX_REQUESTS}, and {MAX_REQUEST_BYTES // 2**20} MiB in all"
             sentence = f"too many requests on this connection (at most {limit}), please try again later"
             raise messages.RejectedMessage(messages.Failure("QUEUE_FULL", sentence), request_id)
         self._count += 1
         running = self._requests[request_id] = _Request(params, size)
         self._unanswered += 1
-        self._unanswered_bytes += size
+        self._held.hold(held)
         with request_ids.bind(f"{request_ids.current()}-{self._count}"):
             task = group.create_task(self._answer(request_id, running, context), name="voxcpm request")
         self._tasks.add(task)
@@ -172,7 +175,7 @@ class VoxCPMConnection:
             # A cycle: a cancelled task keeps its error, that its frames, and those this request.
             request.running = None
             self._unanswered -= 1
-            self._unanswered_bytes -= request.size
+            self._held.hold(self._held.size - request.size)
             metrics.request_ended(mode, status, time.perf_counter() - request.since, runner.started)
 
     async def _fail(self, request_id: str | None, failure: messages.Failure) -> None:

@@ -9,7 +9,6 @@ from starlette.websockets import WebSocket
 
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import CompatPort, Context, Protocol
-from kani.protocols.shared.whole_answer import whole_answer_budget
 from kani.protocols.voxcpm.calls import call_group
 from kani.protocols.voxcpm.connection import serve
 from kani.protocols.voxcpm.http import http_routes
@@ -48,7 +47,6 @@ def protocol(settings: Settings, server: ServerSettings) -> Protocol:
             VoxCPMMetrics(context.registry),
             folder,
             RemoteRecordings(settings.recording_hosts),
-            whole_answer_budget("use mode 'streaming'"),
         )
 
         async def speech(websocket: WebSocket) -> None:

@@ -18,7 +18,6 @@ from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, SpeechChunk, SpeechRequest
-from kani.protocols.shared.budget import Budget
 from kani.protocols.shared.cloning_report import cloning_fields
 from kani.protocols.shared.whole_answer import WholeAnswer
 from kani.protocols.voxcpm import frames, messages
@@ -42,7 +41,6 @@ class SharedState:
     metrics: VoxCPMMetrics
     voice_folder: VoiceFolder
     remote_recordings: RemoteRecordings
-    whole_answer_budget: Budget
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +184,9 @@ class RequestRunner:
 
     async def _send_whole(self, session: SpeechSession) -> None:
         await self._progress("generating", 0.5, "Generating audio...")
-        with self._context.shared.whole_answer_budget.reservation() as reservation:
-            whole = WholeAnswer(reservation)
+        budget = self._context.shared.service.budgets.whole_answers
+        with budget.share("use mode 'streaming'") as memory:
+            whole = WholeAnswer(memory)
             async for chunk in session:
                 await whole.add(chunk)
             await self._progress("encoding", 0.9, "Encoding audio...")

@@ -94,7 +94,7 @@ class Connection:
         """Serve until the client closes the connection, or an error ends it."""
         try:
             async with self._patience:
-                await run_until_first(self._read(), self._answer())
+                await run_until_first(self._read(), self._answer(), self._lost())
         except (BadMessage, SpeechError) as error:
             await self._refuse(error)
         except TimeoutError:
@@ -120,6 +120,10 @@ class Connection:
                 await handler(event)
             self._stream.hold(0)
             await self._stream.rest()
+
+    async def _lost(self) -> None:
+        """Return when the connection is lost, which reading does not find while it is paused."""
+        await asyncio.shield(self._stream.writer.wait_closed())
 
     def _wait_for_client(self) -> None:
         request = self._request

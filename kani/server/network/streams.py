@@ -13,11 +13,12 @@ from typing import Any
 from typing_extensions import override
 
 from kani.core import request_ids, tracing
+from kani.core.errors import Busy
+from kani.core.session.budget import Budget
 from kani.protocols.shared.protocol import ByteStream, ServeStream, StreamPort
 from kani.server.connections import Connections, Phase
 from kani.server.network.input_turns import Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
-from kani.server.network.upload_budget import UploadBudget, UploadBudgetFull
 from kani.server.traces.tracer import Tracer
 
 log = logging.getLogger("server")
@@ -38,7 +39,7 @@ class StreamService:
     _serve: ServeStream
     _allowed: Sequence[Network]  # networks of its clients
     _connections: Connections
-    _budget: UploadBudget
+    _budget: Budget
     _tracer: Tracer | None = None
 
     def refusal(self, client: str) -> str | None:
@@ -66,7 +67,7 @@ class StreamService:
                     return
 
                 def hold(size: int) -> bool:
-                    with suppress(UploadBudgetFull):
+                    with suppress(Busy):
                         share.resize(size)
                         return True
                     return False
@@ -160,7 +161,7 @@ class StreamProtocol(asyncio.StreamReaderProtocol):
 
     @override
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._tcp.attach(transport, transport.abort)
+        self._tcp.attach(transport, transport.abort, lambda: None)
         super().connection_made(transport)
 
     @override

@@ -6,6 +6,7 @@ All of this happens before a key can be checked, so a connection must cost littl
 from __future__ import annotations
 
 import asyncio
+import select
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -49,7 +50,9 @@ class ReadTimeouts:
 class TcpConnection:
     """One connection, from ``TcpTable.admit`` to its end."""
 
-    __slots__ = ("_close", "_closing_since", "_received", "_since", "_table", "_transport", "awaited")
+    __slots__ = (
+        *("_close", "_closing_since", "_probe", "_received", "_since", "_table", "_transport", "awaited"),
+    )
 
     def __init__(self, table: TcpTable, close: Callable[[], None]) -> None:
         self._table = table
@@ -58,12 +61,36 @@ class TcpConnection:
         self._closing_since: float | None = None
         self._received = 0
         self._since = table.now()
+        self._probe: Callable[[], None] | None = None
         self.awaited = Awaited.HEAD
 
-    def attach(self, transport: asyncio.Transport, close: Callable[[], None]) -> None:
-        """Set the transport, and the function that closes the connection when its client is too slow."""
+    def attach(
+        self,
+        transport: asyncio.Transport,
+        close: Callable[[], None],
+        probe: Callable[[], None] | None = None,
+    ) -> None:
+        """Set the transport, and the function that closes the connection when its client is too slow.
+
+        probe: sends a client something that it ignores, where one that has ended its side has left.
+        """
         self._transport = transport
         self._close = close
+        self._probe = probe
+
+    @property
+    def left(self) -> bool:
+        """True if the client has left, and the transport does not know it because reading is paused.
+
+        The end of a client's side comes after its unread input, but what is sent to it is answered at once.
+        """
+        transport = self._transport
+        if self._probe is None or transport is None or transport.is_closing() or transport.is_reading():
+            return False
+        if _has_ended(transport.get_extra_info("socket").fileno()):
+            return True
+        self._probe()
+        return False
 
     def expect(self, awaited: Awaited) -> None:
         """Set the awaited input; its timeout starts now, unless it was awaited already."""
@@ -79,7 +106,7 @@ class TcpConnection:
     def closed(self) -> None:
         """Forget the connection after its end, and break its reference cycle with the transport."""
         self._table.remove(self)
-        self._transport = self._close = None
+        self._transport = self._close = self._probe = None
 
     def close(self) -> None:
         """Close the connection at once."""
@@ -113,6 +140,15 @@ class TcpConnection:
     def _restart(self, now: float) -> None:
         self._since = now
         self._received = 0
+
+
+def _has_ended(file: int) -> bool:
+    """Return True if the other side of a socket has ended."""
+    if file < 0 or not hasattr(select, "POLLRDHUP"):  # of Linux
+        return False
+    look = select.poll()
+    look.register(file, select.POLLRDHUP)
+    return bool(look.poll(0))
 
 
 class TcpTable:
@@ -200,6 +236,9 @@ class TcpTable:
     def _check(self, now: float) -> None:
         self._limit = min(self._limit + 1, self._most)
         for connection in [each for waiting in self._open.values() for each in waiting]:
+            if connection.left:
+                connection.abort()
+                continue
             reason = connection.timeout_reason(now, self._timeouts)
             if reason is None:
                 continue

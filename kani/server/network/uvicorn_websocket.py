@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio import BaseTransport
+from collections import deque
 from collections.abc import Mapping
 from typing import Any, ClassVar
 from urllib.parse import unquote
@@ -17,15 +18,12 @@ from uvicorn.server import ServerState
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from kani.core.errors import Busy
+from kani.core.session.budget import Budget
+from kani.server.connections import LOST
 from kani.server.network.input_turns import MAX_DROPPED_BYTES, FrameReader, InputTurns, Rests
 from kani.server.network.tcp_connections import Awaited, TcpConnection
-from kani.server.network.upload_budget import (
-    FREE_BYTES,
-    UNAUTHENTICATED,
-    UploadBudget,
-    UploadBudgetFull,
-    UploadShare,
-)
+from kani.server.network.upload_budget import FREE_BYTES, UNAUTHENTICATED, upload_budget
 
 BAD_HANDSHAKE = b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 MAX_FRAGMENTS = 65_536
@@ -40,22 +38,26 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     A message that is longer than its path allows, or has more than ``MAX_FRAGMENTS`` fragments, closes the
     connection with 1009 before more of it is buffered; one for which the upload budget has no room with 1013,
-    a long one that stalls with 1008, as do more than ``MAX_CONTROL_FRAMES`` frames without content. A turn of
-    the event loop parses a bounded number of frames, none before the handshake is answered, and gives the
-    application one message; where more wait, it rests in between (``Rests``).
+    a long one that stalls with 1008, as do more than ``MAX_CONTROL_FRAMES`` frames without content. A message
+    counts until the application asks for the next; until then little more than ``FREE_BYTES`` of that is
+    read. A turn of the event loop parses a bounded number of frames, none before the handshake is answered,
+    and gives the application one message; where more wait, it rests in between (``Rests``).
     """
 
     max_message_bytes: ClassVar[Mapping[str, int]] = {}  # by path; ``ws_max_size`` bounds all other paths
     root_paths: ClassVar[Mapping[int, str]] = {}  # path that `/` stands for, by local port
-    upload_budget: ClassVar[UploadBudget] = UploadBudget()  # of unfinished messages
+    upload_budget: ClassVar[Budget] = upload_budget()
 
     def __init__(
         self, config: Config, server_state: ServerState, app_state: dict[str, Any], *, tcp: TcpConnection
     ) -> None:
         super().__init__(config, server_state, app_state)
         self._tcp = tcp
-        self._share = UploadShare(self.upload_budget)
+        self._share = self.upload_budget.open()
         self._fragments = 0
+        self._sizes: deque[int] = deque()  # of the messages that wait for the application, in bytes
+        self._given = 0  # bytes of the message that the application has
+        self._asked = False  # the application waits for a message
         self._state: Mapping[str, Any] = {}  # of the application
         self._begun = False  # a message was complete
         self._control_frames = 0
@@ -72,7 +74,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
     @override
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
-        self._tcp.attach(self.transport, self._stalled)
+        self._tcp.attach(self.transport, self._stalled, self._probe)
         self._tcp.expect(Awaited.NOTHING)
 
     @override
@@ -114,6 +116,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @override
     def send_receive_event_to_app(self) -> None:
+        if not self.close_sent:
+            self._sizes.append(sum(map(len, self.frames)))
         super().send_receive_event_to_app()
         self._begun = True
 
@@ -169,6 +173,8 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         self._turns.close()
         self._share.resize(0)
         self._tcp.closed()
+        if (lost := self._state.get(LOST)) is not None:
+            lost()
 
     @override
     def data_received(self, data: bytes) -> None:
@@ -179,7 +185,7 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             return
         held, self._held = self._held, False
         super().data_received(data)
-        self._hold_unfinished()
+        self._hold_input()
         if self.transport.is_closing():
             return
         if self._held:
@@ -210,6 +216,9 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
 
     @override
     async def receive(self) -> ASGIReceiveEvent:
+        self._asked, self._given = True, 0
+        self._hold_input()
+        self._read_on()
         if self.queue.empty():
             message = await self.queue.get()
             self._rests.begin()
@@ -217,13 +226,20 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
             # Messages that have come already would be handled in one turn of the event loop.
             await asyncio.sleep(self._rests.due())
             message = await self.queue.get()
-        if self.read_paused and self.queue.empty():
+        self._asked = False
+        if message["type"] == "websocket.receive":
+            self._given = self._sizes.popleft()
+        self._read_on()
+        return message
+
+    def _read_on(self) -> None:
+        """Read more, unless messages wait."""
+        if self.read_paused and self.queue.empty() and not self.transport.is_closing():
             self.read_paused = False
             if self._held:
                 self._go_on()
             else:
                 self.transport.resume_reading()
-        return message
 
     def _may_parse(self) -> bool:
         """Return True if the next frame may be parsed in this turn of the event loop."""
@@ -244,17 +260,29 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         if self._control_frames > MAX_CONTROL_FRAMES:
             self._fail(CloseCode.POLICY_VIOLATION, "too many frames without content")
 
-    def _hold_unfinished(self) -> None:
-        """Count the bytes of an unfinished message in the budget; close with 1013 if it has no room."""
+    def _hold_input(self) -> None:
+        """Count what was read in the budget, and close with 1013 if it has no room; pause reading if the
+        application is busy.
+        """
         # Whole frames that wait are no part of it; they are at most what one read of the socket returns.
         unfinished = self._fragments + (0 if self._held else len(self.conn.reader.buffer))
         if unfinished > FREE_BYTES and not self._begun and self._state.get(UNAUTHENTICATED):
             self._fail(CloseCode.MESSAGE_TOO_BIG, f"more than {FREE_BYTES} bytes of a message before a key")
+        held = self._given + sum(self._sizes) + (unfinished if self._asked else 0)
         try:
-            self._share.resize(0 if self.close_sent else unfinished)
-        except UploadBudgetFull as error:
+            self._share.resize(0 if self.close_sent or self.disconnected else held)
+        except Busy as error:
             self._fail(CloseCode.TRY_AGAIN_LATER, str(error))
-        self._tcp.expect(Awaited.MESSAGE if self._share.size else Awaited.NOTHING)
+        long = unfinished > FREE_BYTES and not self.close_sent
+        self._tcp.expect(Awaited.MESSAGE if long else Awaited.NOTHING)
+        if long and not (self._asked or self.read_paused):
+            self.read_paused = True
+            self.transport.pause_reading()
+
+    def _probe(self) -> None:
+        if self.handshake_complete and not self.close_sent and self.writable.is_set():
+            self.conn.send_ping(b"")
+            self.transport.write(b"".join(self.conn.data_to_send()))
 
     def _stalled(self) -> None:
         self._fail(CloseCode.POLICY_VIOLATION, "the rest of a message did not come in time")

@@ -247,9 +247,10 @@ async def test_busy_service_answers_429(calls: InProcessServer) -> None:
 
 
 async def test_whole_answers_share_memory_budget(
-    calls: InProcessServer, monkeypatch: pytest.MonkeyPatch
+    calls: InProcessServer,
 ) -> None:
-    monkeypatch.setattr("kani.protocols.shared.whole_answer.MAX_WHOLE_ANSWER_BYTES", 100_000)
+    calls.service.budgets.whole_answers.limit = 100_000
+    calls.service.budgets.whole_answers.small = 0
     app = Starlette(routes=speech_routes(calls.service, ElevenLabsSettings()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://x") as client:
         for _ in range(3):

@@ -12,10 +12,12 @@ import numpy as np
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
+from kani.core.session.budget import Budgets
 from kani.core.types import Recording, Samples
 from kani.protocols.kani.request import MAX_NAMED_VOICES, NamedVoices
 from tests.clients.kani import wire
 from tests.protocols.cloning_server import NO_SPEECH, CloningServer, cloning_server, hum, loudness
+from tests.support.patience import happens
 
 TEXT = "uno dos tres"
 FORESEEN = {"before": 0.5, "now": 0.6, "measured": False}
@@ -87,11 +89,30 @@ async def test_named_recording_is_kept_for_connection(app: CloningServer, socket
 
 
 def test_connection_forgets_the_recording_that_was_named_longest_ago() -> None:
-    voices, recording = NamedVoices(), Recording(np.zeros(1, np.float32), 1000)
+    voices = NamedVoices(Budgets().references.open())
+    recording = Recording(np.zeros(1, np.float32), 1000)
     for number in (*range(MAX_NAMED_VOICES), 0, MAX_NAMED_VOICES):
         voices.keep(f"{number}", recording)
     known = [number for number in range(MAX_NAMED_VOICES + 1) if voices.get(f"{number}") is not None]
     assert known == [0, *range(2, MAX_NAMED_VOICES + 1)]
+
+
+async def test_recordings_that_are_named_or_wait_share_their_memory(
+    app: CloningServer, socket: ClientConnection
+) -> None:
+    budget = app.server.service.budgets.references
+    recording = {"reference_audio": encoded(hum()), "config": {"voice_id": "user_voice"}}
+    await ask(socket, **recording)
+    named = budget.used
+    assert named
+    budget.limit, budget.small = named, 0
+    async with connect(app.url) as other:
+        _, last = await ask(other, **recording)
+        assert last["message"] == "too many recordings are waiting to be imitated: try again later"
+        budget.limit = 3 * named
+        _, last = await ask(other, **recording)
+        assert last["status"] == "success" and budget.used == 2 * named
+    await happens(lambda: budget.used == named)
 
 
 async def test_stored_voices_are_used_and_others_named(app: CloningServer, socket: ClientConnection) -> None:

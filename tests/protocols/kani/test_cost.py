@@ -16,7 +16,6 @@ from starlette.types import Message
 import kani
 from kani.protocols.kani.http import http_routes
 from kani.protocols.kani.websocket import websocket_routes
-from kani.protocols.shared.budget import Budget
 from tests.support.event_loop import settle
 from tests.support.patience import happens
 from tests.support.servers.held_socket import connected
@@ -31,9 +30,10 @@ SHORT, LONG = "Hola.", "Hola a todos. " * 10
 
 @pytest.fixture
 async def app(tmp_path: Path) -> AsyncIterator[Starlette]:
-    budget = Budget(BYTES, "too much", "ask for a stream")
     async with serving(ToneEngine(), tmp_path) as service:
-        yield Starlette(routes=[*websocket_routes(service, budget), *http_routes(service, budget)])
+        service.budgets.whole_answers.limit = BYTES
+        service.budgets.whole_answers.small = 0
+        yield Starlette(routes=[*websocket_routes(service), *http_routes(service)])
 
 
 async def test_websocket_and_rest_calls_share_memory_budget(app: Starlette) -> None:
@@ -51,9 +51,9 @@ async def test_websocket_and_rest_calls_share_memory_budget(app: Starlette) -> N
 
         for _ in range(3):
             refused = await ask("tts_request", LONG)
-            assert refused["status"] == "error" and "ask for a stream" in refused["message"]
+            assert refused["status"] == "error" and "use tts_stream_request" in refused["message"]
             answer = await client.post("/tts", json={"text": LONG})
-            assert (answer.status_code, "ask for a stream" in answer.json()["detail"]) == (503, True)
+            assert (answer.status_code, "use tts_stream_request" in answer.json()["detail"]) == (503, True)
             for _ in range(3):
                 assert (await ask("tts_request", SHORT))["status"] == "success"
                 assert (await client.post("/tts", json={"text": SHORT})).status_code == 200
@@ -88,7 +88,7 @@ async def test_a_chunk_goes_through_few_functions(tmp_path: Path) -> None:
             sent.append(json.loads(message["text"])["type"])
 
     async with serving(engine, tmp_path) as service:
-        (route,) = websocket_routes(service, Budget(1 << 20, "too much"))
+        (route,) = websocket_routes(service)
         scope = {"type": "websocket", "path": "/", "headers": [], "client": ("127.0.0.1", 1)}
         serves = asyncio.create_task(route.app(scope, received.get, send))  # type: ignore[attr-defined]
         data = {"text": " ".join(WORDS) + ".", "config": {"language": "es"}}

@@ -160,6 +160,29 @@ async def test_waiting_requests_are_limited(serve: Serve) -> None:
         assert (await receive(socket))[1]["message"] == limit
 
 
+async def test_waiting_requests_of_all_clients_are_limited(serve: Serve) -> None:
+    """Those that are answered are counted as well; a client that sends little has room."""
+    server = await serve()
+    server.engine.allow = 0
+    budget = server.service.budgets.requests
+    budget.limit, budget.small = 100_000, 1000
+    long = request("Un momento.", more="x" * 45_000)
+    async with connect(server.url) as one, connect(server.url) as other:
+        for _ in range(2):
+            await one.send(long)
+        await happens(lambda: budget.used == 2 * len(long))
+        await other.send(long)
+        refused = ("tts_response", "too many long requests are waiting: try again later")
+        kind, data = await receive(other)
+        assert (kind, data["message"]) == refused
+        await other.send(request("Un momento."))
+        await happens(lambda: budget.used > 2 * len(long))
+        await server.engine.permit(None)
+        for socket in (one, one, other):
+            assert (await receive(socket))[1]["status"] == "success"
+        await happens(lambda: not budget.used)
+
+
 async def test_cancel_ends_current_request_alone(serve: Serve) -> None:
     server = await serve()
     server.engine.allow = 20

@@ -116,6 +116,20 @@ async def test_tool_is_called_and_its_result_is_answered(talk: StartTalk) -> Non
     assert result == {"role": "tool", "content": "sunny", "tool_call_id": call["call_id"]}
 
 
+async def test_item_without_room_beside_other_conversations_is_refused(talk: StartTalk) -> None:
+    client, server, _ = await talk()
+    budget = server.service.budgets.conversations
+    budget.limit, budget.small = 2000, 100
+    await client.send("conversation.item.create", item=text_item("x" * 3000))
+    error = (await client.until("error"))[-1]["error"]
+    told = (error["type"], error["code"], error["message"])
+    assert told == ("server_error", "server_busy", "too much text is being kept: try again later")
+    await client.send("conversation.item.create", item=text_item("x" * 50))
+    await client.until("conversation.item.done")
+    await client.websocket.close()
+    await happens(lambda: not budget.used)
+
+
 async def test_interruption_keeps_exactly_the_words_heard(talk: StartTalk) -> None:
     client, server, endpoint = await talk(say("uno dos tres cuatro cinco seis siete."), say("vale."))
     server.engine.allow = 4

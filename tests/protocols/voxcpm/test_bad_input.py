@@ -148,6 +148,13 @@ async def test_requests_of_connection_are_limited(serve: Serve) -> None:
         for number in range(17):
             await client.request(f"b{number}", HELLO, mode="non_streaming", x="x" * (MIB - 1000))
         assert await refused("b16")
+        # All clients together have a limit, too.
+        budget = server.service.budgets.requests
+        budget.limit, budget.small = budget.used, 1000
+        async with opened(server.url) as other:
+            await other.request("long", HELLO, mode="non_streaming", x="x" * 10_000)
+            assert (await failure(other))["error"]["code"] == "QUEUE_FULL"
+    await happens(lambda: not budget.used)
 
 
 async def test_configured_limits_are_applied(start_app: StartApp) -> None:

@@ -14,7 +14,7 @@ from kani.protocols.wyoming.discovery import SERVICE, reachable_addresses
 from kani.protocols.wyoming.framing import Event as PackedEvent
 from kani.server.network import tcp_connections
 from kani.server.network.tcp_connections import ReadTimeouts
-from kani.server.network.upload_budget import KEYLESS_BYTES, UploadBudget
+from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
@@ -209,8 +209,8 @@ async def test_idle_connections_make_room_for_new_ones(serve: Serve) -> None:
 
 async def test_room_for_unfinished_events_is_shared(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client is refused if its event has no room beside another's; small events always have."""
-    budget = UploadBudget(1000)
-    monkeypatch.setattr("kani.server.app.UploadBudget", lambda *_: budget)
+    budget = upload_budget(1000)
+    monkeypatch.setattr("kani.server.app.upload_budget", lambda *_: budget)
     port = (await serve()).streams["Wyoming"]
     _, writer = await asyncio.open_connection(HOST, port)
     writer.write(b'{"type": "future", "payload_length": 500000}\n' + bytes(300_000))

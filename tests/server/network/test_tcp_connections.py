@@ -17,10 +17,12 @@ import pytest
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.client import connect
 
+from kani.core.errors import Busy
+from kani.core.session.budget import Budget
 from kani.server.lifecycle import accept_connections, http_config
 from kani.server.network.listeners import HTTP_CONNECTIONS, LATER_FILES, max_tcp_connections, open_files
 from kani.server.network.tcp_connections import PROGRESS_BYTES, Awaited, ReadTimeouts, TcpTable
-from kani.server.network.upload_budget import FREE_BYTES, UploadBudget, UploadBudgetFull
+from kani.server.network.upload_budget import FREE_BYTES, upload_budget
 from kani.server.network.uvicorn_websocket import WebSocketProtocol
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers import asgi
@@ -64,7 +66,7 @@ class Served:
     def __init__(self, limit: int, patience: ReadTimeouts) -> None:
         self.cut: Counter[str] = Counter()
         self.table = TcpTable(limit, self._count, patience)
-        self.intake = UploadBudget()
+        self.intake = upload_budget()
         self.port = 0
 
     def _count(self, reason: str) -> None:
@@ -92,7 +94,7 @@ async def served(
     server = Served(limit, patience)
 
     class Protocol(WebSocketProtocol):
-        upload_budget: ClassVar[UploadBudget] = server.intake
+        upload_budget: ClassVar[Budget] = server.intake
 
     async with asgi.served(application, server.table, Protocol, tls) as server.port:
         yield server
@@ -299,13 +301,13 @@ async def test_a_message_in_pieces_counts_as_a_whole_does() -> None:
 
 
 def test_more_than_there_is_room_for_is_refused() -> None:
-    intake = UploadBudget(100)
+    intake = upload_budget(100)
     with intake.share() as one, intake.share() as other:
         one.resize(FREE_BYTES)
         assert (one.size, intake.used) == (0, 0)
         one.resize(FREE_BYTES + 60)
         other.resize(FREE_BYTES + 40)
-        with pytest.raises(UploadBudgetFull):
+        with pytest.raises(Busy):
             other.resize(FREE_BYTES + 41)
         assert (other.size, intake.used) == (40, 100)
         one.resize(0)
@@ -315,7 +317,7 @@ def test_more_than_there_is_room_for_is_refused() -> None:
     # One by itself may be longer.
     with intake.share() as one, intake.share() as other:
         one.resize(FREE_BYTES + 1000)
-        with pytest.raises(UploadBudgetFull):
+        with pytest.raises(Busy):
             other.resize(FREE_BYTES + 1)
         one.resize(FREE_BYTES + 500)
         assert intake.used == 500

@@ -20,6 +20,7 @@ from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import UnknownVoice
 from kani.core.service import SpeechService
+from kani.core.session.budget import Share
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.timing.characters import FormsClock, TimedCharacters, TimedForms
@@ -30,14 +31,13 @@ from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.http.body import SpeechBody, parse_dialogue, parse_text
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_voice
-from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
 from kani.protocols.shared.streamed_answer import ByteStream, StreamedAnswer, begun_answer, in_blocks
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import WholeAnswer
 
 PROTOCOL = "elevenlabs"
 TEXT_PATH = "/v1/text-to-speech/{voice_id}"
@@ -138,12 +138,11 @@ def speech_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[
 
     Errors are ``{"detail": …}`` with 400, 404, 422, 429, 500, 503 or 504.
     """
-    budget = whole_answer_budget("ask for /stream")
 
     async def whole(request: Request, *, timed: bool) -> Response:
         """Answer with the audio file, or with JSON that has its times too."""
         async with AsyncExitStack() as stack:
-            memory = stack.enter_context(budget.reservation())
+            memory = stack.enter_context(service.budgets.whole_answers.share("ask for /stream"))
             async with await _open_speech(service, settings, request, streamed=False) as speech:
                 data, spoken = await cancel_on_disconnect(request, _encode_whole(speech, memory))
                 headers = speech.headers
@@ -247,7 +246,7 @@ def _pause_s(body: SpeechBody, index: int) -> float:
     return PAUSES_S[Boundary.SENTENCE] if same else SPEAKER_PAUSE_S
 
 
-async def _encode_whole(speech: LinesSpeech, memory: Reservation) -> tuple[bytes, list[SpokenSpans]]:
+async def _encode_whole(speech: LinesSpeech, memory: Share) -> tuple[bytes, list[SpokenSpans]]:
     """Encode the speech as a file, and return what is spoken in it. Raises SpeechError."""
     answer = WholeAnswer(memory, speech.audio_format, max_s=None)
     spoken: list[SpokenSpans] = []

@@ -150,7 +150,7 @@ def longest_body() -> dict[str, int]:
 
 def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
     """Return the call. Errors are ``{"detail": …}`` with 400, 413, 422, 429, 500 or 503."""
-    uploads = AudioUploads()
+    uploads = AudioUploads(disk=service.budgets.recordings)
 
     async def convert(request: Request) -> Response:
         async with AsyncExitStack() as stack:

@@ -138,6 +138,9 @@ class RealtimeConnection:
     _current: Recognition | None = None  # takes the audio that comes
     _waiting: asyncio.Queue[Recognition] = field(default_factory=asyncio.Queue)
 
+    def __post_init__(self) -> None:
+        self._backlog = self._service.recognition.open_backlog()
+
     async def run(self) -> None:
         """Serve until the client disconnects, or an error ends the session."""
         try:
@@ -153,18 +156,20 @@ class RealtimeConnection:
 
     async def _read(self) -> None:
         """Handle messages until the client disconnects. Raises BadMessage and SpeechError."""
-        while True:
-            try:
-                async with asyncio.timeout(IDLE_TIMEOUT_S):
-                    text = await self._client.receive()
-            except TimeoutError as error:
-                reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
-                raise Refused("insufficient_audio_activity", reason, NORMAL) from error
-            if text is None:
-                return
-            if isinstance(text, bytes):
-                raise BadMessage("binary messages are not supported")
-            await self._handle(await read_message(text, self._config.input_format))
+        while (message := await self._next()) is not None:
+            await self._handle(message)
+
+    async def _next(self) -> Input | None:
+        """Return the client's next message, None once it has disconnected. Raises BadMessage."""
+        try:
+            async with asyncio.timeout(IDLE_TIMEOUT_S):
+                text = await self._client.receive()
+        except TimeoutError as error:
+            reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
+            raise Refused("insufficient_audio_activity", reason, NORMAL) from error
+        if isinstance(text, bytes):
+            raise BadMessage("binary messages are not supported")
+        return None if text is None else await read_message(text, self._config.input_format)
 
     async def _handle(self, message: Input) -> None:
         if message.previous_text:
@@ -190,6 +195,7 @@ class RealtimeConnection:
                 sample_rate=rate,
                 language=self._config.language,
                 prompt=as_prompt(self._config.keyterms, self._previous_text),
+                backlog=self._backlog,
             )
             self._current = self._wait_for(Recognition(session, start_s, self._config, self._client.send))
         await self._current.feed(samples)

@@ -5,7 +5,6 @@ Names and shapes are those of ElevenLabs' client libraries (``elevenlabs`` 2.78 
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
 import math
@@ -15,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from msgspec import Struct
 
 from kani.core import errors
+from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16
 from kani.core.expected_words import MAX_TEXT
@@ -71,7 +71,7 @@ class Input(NamedTuple):
 async def read_message(text: str, audio_format: AudioFormat) -> Input:
     """Parse a client's message, a long one in a thread. Raises BadMessage."""
     if len(text) > IN_THREAD_CHARACTERS:
-        return await asyncio.to_thread(parse_message, text, audio_format)
+        return await run_in_pool(STREAM_POOL, parse_message, text, audio_format)
     return parse_message(text, audio_format)
 
 

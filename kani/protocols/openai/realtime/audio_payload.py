@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.core.audio.encoding import AudioFormat, decode_g711
 from kani.core.audio.pcm import from_pcm16
 from kani.core.types import Samples
@@ -23,7 +22,7 @@ async def read_audio(event: ClientEvent, audio_format: AudioFormat) -> Samples:
     """Return the samples of an append event, at the format's rate. Raises EventError."""
     given = event.audio()
     if len(given) > DECODE_IN_THREAD_CHARACTERS:
-        return await asyncio.to_thread(decode_audio, given, audio_format)
+        return await run_in_pool(STREAM_POOL, decode_audio, given, audio_format)
     return decode_audio(given, audio_format)
 
 

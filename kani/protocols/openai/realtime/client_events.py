@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from kani.core.audio.decoding import STREAM_POOL, run_in_pool
 from kani.protocols.openai.errors import FAULT_CODES
 from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 
@@ -96,7 +96,7 @@ class ClientEvent:
 async def parse_event(text: str) -> ClientEvent:
     """Parse one message, a long one in a thread. Raises EventError."""
     if len(text) > PARSE_IN_THREAD_CHARACTERS:
-        return await asyncio.to_thread(read_event, text)
+        return await run_in_pool(STREAM_POOL, read_event, text)
     return read_event(text)
 
 

@@ -78,7 +78,8 @@ class Connection(ABC):
         self._config = config
         self._limits = limits
         self._sender = dialect.make_sender(client.send)
-        self._conversation = Conversation()
+        self._conversation_memory = service.budgets.conversations.open()
+        self._conversation = Conversation(self._conversation_memory)
         self._responses = Responses(
             *(service, self._sender, self._conversation, client, self._start),
             *(dialect.make_output, dialect.silence),
@@ -114,6 +115,7 @@ class Connection(ABC):
             self._turns.stop_idling()
             await self._input.aclose()
             await self._responses.aclose()
+            self._conversation_memory.resize(0)
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
             self._tasks.clear()
 

@@ -10,6 +10,8 @@ from msgspec import Meta, Struct
 from kani.core.conversation import history
 from kani.core.conversation.history import MAX_ITEMS, History
 from kani.core.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, Role
+from kani.core.errors import Busy
+from kani.core.session.budget import Share
 from kani.protocols.openai.realtime.client_events import MAX_ID_LENGTH, EventError, convert, unsupported
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 
@@ -125,8 +127,8 @@ async def send_item(sender: EventSender, previous: str | None, item: Item) -> No
 class Conversation(History):
     """The conversation of a session; what a client names wrongly is an EventError."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, memory: Share) -> None:
+        super().__init__(memory)
         self.id = new_id("conv")
 
     def insert(self, item: Item, after: str | None) -> str | None:
@@ -136,6 +138,10 @@ class Conversation(History):
         """
         if self.get(item.id) is not None:
             raise EventError(f"item.id: {item.id!r} is in use", "item_already_exists", "item.id")
+        try:
+            self.check_room(item)
+        except Busy as error:
+            raise EventError(str(error), "server_busy", kind="server_error") from error
         if after is None:
             return self.append(item)
         if after == "root":

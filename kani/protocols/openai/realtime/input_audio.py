@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from kani.core.conversation.turns import (
     TurnChange,
@@ -68,6 +69,9 @@ class InputAudio:
     _voice_at: float = 0.0
     _answer_ended: bool = False  # one that the client spoke itself
 
+    def __post_init__(self) -> None:
+        self._backlog = self._service.recognition.open_backlog()
+
     async def append(self, samples: Samples) -> None:
         """Take audio at the rate of the configured format; waits while too much is not recognised yet.
 
@@ -79,7 +83,18 @@ class InputAudio:
         length_s = len(samples) / track.sample_rate
         self._position_s += length_s
         track.transcript.duration_s += length_s
-        await track.feed(samples)
+        await self._feed(track, samples)
+
+    async def _feed(self, track: Track, samples: Samples) -> None:
+        try:
+            await track.feed(samples)
+        except Busy as error:
+            await self._refuse(error)
+
+    async def _refuse(self, error: Busy) -> NoReturn:
+        """Send the reason, and end the connection: each of 20 pieces a second would be refused."""
+        await self._sender.error(input_error(error))
+        raise InputFailed from error
 
     async def _open_track(self, transcript: Transcript, start_s: float) -> Track:
         await self._wait_for_tracks()
@@ -88,12 +103,15 @@ class InputAudio:
         language, prompt = hears = config.hears
         try:
             session = self._service.recognition.open_recognition(
-                protocol=PROTOCOL, client=self._client, sample_rate=rate, language=language, prompt=prompt
+                protocol=PROTOCOL,
+                client=self._client,
+                sample_rate=rate,
+                language=language,
+                prompt=prompt,
+                backlog=self._backlog,
             )
         except Busy as error:
-            # Ends the connection: twenty pieces come a second, and each would be refused.
-            await self._sender.error(input_error(error))
-            raise InputFailed from error
+            await self._refuse(error)
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise input_error(error) from error
@@ -162,7 +180,7 @@ class InputAudio:
         track.end(TrackState.DROPPED)
         opened = await self._open_track(track.transcript, track.start_s)
         for samples in replay:
-            await opened.feed(samples)
+            await self._feed(opened, samples)
 
     async def run(self) -> None:
         """Send the events of all tracks. Returns once the server stops; raises InputFailed."""

@@ -15,16 +15,16 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.service import SpeechService
+from kani.core.session.budget import Share
 from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, Word, WordTimer, srt_cue, vtt_cue
 from kani.core.timing.spans import mark_rows
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import SpeechFields, parse_body, read_object
 from kani.protocols.openai.speech.utterance import Utterance, open_utterance
-from kani.protocols.shared.budget import Reservation
 from kani.protocols.shared.calls.bodies import UNUSED, about
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import WholeAnswer
 
 MEDIA_TYPES = {"srt": "application/x-subrip", "vtt": "text/vtt", "json": "application/json"}
 """Content types by ``format``."""
@@ -48,7 +48,6 @@ class CaptionedFields(SpeechFields, kw_only=True):
 
 
 def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
-    budget = whole_answer_budget("ask for it as a stream")
 
     async def captions(request: Request) -> Response:
         given = read_object(await request.body())
@@ -57,7 +56,7 @@ def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if kind == "json":
-                memory = stack.enter_context(budget.reservation())
+                memory = stack.enter_context(service.budgets.whole_answers.share("ask for it as a stream"))
                 content = await cancel_on_disconnect(request, _captions_json(utterance, memory))
                 return json_response(content, headers=utterance.headers)
             return await begun_answer(
@@ -74,7 +73,7 @@ def caption_routes(service: SpeechService, max_text: int) -> list[BaseRoute]:
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if not body.given.stream:
-                memory = stack.enter_context(budget.reservation())
+                memory = stack.enter_context(service.budgets.whole_answers.share("ask for it as a stream"))
                 whole = _captioned_whole(utterance, body.audio_format, timed, memory)
                 content = await cancel_on_disconnect(request, whole)
                 return json_response(content, headers=utterance.headers)
@@ -113,7 +112,7 @@ async def _subtitles(utterance: Utterance, kind: str) -> ByteStream:
         yield _encoded(head or "\n")
 
 
-async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str, Any]:
+async def _captions_json(utterance: Utterance, memory: Share) -> dict[str, Any]:
     timer, builder = WordTimer(utterance.shown), CueBuilder(utterance.shown)
     words: list[Word] = []
     cues: list[Cue] = []
@@ -140,7 +139,7 @@ async def _captions_json(utterance: Utterance, memory: Reservation) -> dict[str,
 
 
 async def _captioned_whole(
-    utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Reservation
+    utterance: Utterance, audio_format: AudioFormat, timed: bool, memory: Share
 ) -> dict[str, Any]:
     timer, words = WordTimer(utterance.shown), []
     answer = WholeAnswer(memory, audio_format)

@@ -21,7 +21,7 @@ from kani.protocols.openai.speech.utterance import Utterance, open_utterance
 from kani.protocols.shared.errors import Handler
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer, complete_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.protocols.shared.whole_answer import WholeAnswer, whole_answer_budget
+from kani.protocols.shared.whole_answer import WholeAnswer
 
 SSE_TYPE = "text/event-stream"
 SSE_BLOCK_BYTES = 3 * 2048
@@ -39,14 +39,13 @@ def create_endpoint(
 
     max_text: characters; parse: parses a body with that limit.
     """
-    budget = whole_answer_budget("ask for it as a stream")
 
     async def create(request: Request) -> Response:
         body = parse(read_object(await request.body()), max_text)
         async with AsyncExitStack() as stack:
             utterance = await stack.enter_async_context(await open_utterance(service, request, body))
             if body.whole:
-                memory = stack.enter_context(budget.reservation())
+                memory = stack.enter_context(service.budgets.whole_answers.share("ask for it as a stream"))
                 collected = WholeAnswer(memory, body.audio_format, max_s=None).collect(utterance.chunks())
                 data = await cancel_on_disconnect(request, collected)
                 media_type = body.audio_format.content_type

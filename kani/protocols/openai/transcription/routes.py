@@ -36,11 +36,13 @@ Segments = AsyncGenerator[TranscribedSegment, None]
 
 
 def longest_bodies() -> Mapping[str, int]:
-    return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), _uploads().max_body)
+    return dict.fromkeys(
+        (TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), AudioUploads(FIELD_BYTES, FORM_BYTES).max_body
+    )
 
 
 def transcription_routes(service: SpeechService) -> list[BaseRoute]:
-    uploads = _uploads()
+    uploads = AudioUploads(FIELD_BYTES, FORM_BYTES, service.budgets.recordings)
 
     async def answer(request: Request, *, translate: bool) -> Response:
         async with AsyncExitStack() as stack:
@@ -79,10 +81,6 @@ def transcription_routes(service: SpeechService) -> list[BaseRoute]:
         Route(path, endpoint(partial(answer, translate=translate)), methods=["POST"])
         for path, translate in ((TRANSCRIPTIONS_PATH, False), (TRANSLATIONS_PATH, True))
     ]
-
-
-def _uploads() -> AudioUploads:
-    return AudioUploads(FIELD_BYTES, FORM_BYTES)
 
 
 def _whole(transcript: Transcript, params: TranscriptionParams) -> Response:

@@ -18,7 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from kani.core.errors import InvalidRequest, StoreUnavailable
-from kani.protocols.shared.budget import Budget, Reservation
+from kani.core.session.budget import Budget, Budgets, Share
 from kani.protocols.shared.calls.bodies import wrong_fields
 from kani.text import foreign
 
@@ -27,9 +27,6 @@ log = logging.getLogger(__name__)
 MAX_BYTES = 25 << 20
 MAX_RECORDING_S = 14_400.0
 """Limits of one audio file."""
-
-MAX_DISK_BYTES = 1 << 30
-"""Bytes of all files of one protocol that are being received or transcribed."""
 
 MAX_FIELDS = 1_100
 MAX_FIELD_BYTES = 16 * 1024
@@ -75,13 +72,20 @@ class AudioUpload:
 
 
 class AudioUploads:
-    """Receives the uploads of one protocol, each up to ``MAX_BYTES``, all together ``MAX_DISK_BYTES``."""
+    """Receives the uploads of one protocol, each up to ``MAX_BYTES``."""
 
-    def __init__(self, field_bytes: int = MAX_FIELD_BYTES, form_bytes: int = FORM_BYTES) -> None:
-        """field_bytes: of the longest field of a form; form_bytes: of all that is not the file."""
+    def __init__(
+        self,
+        field_bytes: int = MAX_FIELD_BYTES,
+        form_bytes: int = FORM_BYTES,
+        disk: Budget | None = None,
+    ) -> None:
+        """field_bytes: of the longest field of a form; form_bytes: of all that is not the file; disk: of the
+        files of all protocols.
+        """
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
-        self._disk = Budget(MAX_DISK_BYTES, "too many recordings are being transcribed at once")
+        self._disk = disk or Budgets().recordings
         self._decoding = asyncio.Lock()
 
     @property
@@ -96,7 +100,7 @@ class AudioUploads:
         Raises InvalidRequest, with ``body`` for one that cannot be parsed, FileTooLarge and Busy.
         """
         content_type = request.headers.get("content-type", "").lower()
-        with self._disk.reservation() as disk:
+        with self._disk.share() as disk:
             if content_type.startswith("application/json"):
                 async with self._json(request, disk) as upload:
                     yield upload
@@ -107,7 +111,7 @@ class AudioUploads:
                 raise InvalidRequest("body", "must be multipart/form-data with a file, or application/json")
 
     @asynccontextmanager
-    async def _form(self, request: Request, disk: Reservation) -> AsyncIterator[AudioUpload]:
+    async def _form(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
             _complete(_bounded(request, disk, MAX_BYTES + self._form_bytes)),
@@ -143,7 +147,7 @@ class AudioUploads:
         return AudioUpload(file, fields)
 
     @asynccontextmanager
-    async def _json(self, request: Request, disk: Reservation) -> AsyncIterator[AudioUpload]:
+    async def _json(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:
         # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
         with _temporary_file() as raw, _temporary_file() as file:
             try:
@@ -156,7 +160,7 @@ class AudioUploads:
             yield AudioUpload(file, fields)
 
     async def _read_json(
-        self, body: AsyncIterator[bytes], disk: Reservation, raw: IO[bytes], file: IO[bytes]
+        self, body: AsyncIterator[bytes], disk: Share, raw: IO[bytes], file: IO[bytes]
     ) -> dict[str, tuple[str, ...]]:
         """Write ``body`` to ``raw`` and its file to ``file``; returns the other fields."""
         async for piece in body:
@@ -170,7 +174,7 @@ class AudioUploads:
             return await asyncio.to_thread(_decode_json, raw, file)
 
 
-async def _bounded(request: Request, disk: Reservation, limit: int) -> AsyncGenerator[bytes, None]:
+async def _bounded(request: Request, disk: Share, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
     async for piece in request.stream():
         if disk.size + len(piece) > limit:
