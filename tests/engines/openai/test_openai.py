@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from kani.engines.openai.settings import OpenAIUpstreamSettings
 from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
 from kani.runtime.voice_detector import CHUNK_SAMPLES
+from tests.engines.faulty import FAULTS, FaultyEngine
 from tests.engines.packages import life
 from tests.engines.relaying import relaying
 from tests.protocols.raw_site import Answer, Site, answer, opened, redirect
@@ -166,6 +168,16 @@ async def test_broken_answer_is_told_in_words(
         with pytest.raises(EngineFailed, match=rf"^the upstream server .*{reason}"):
             await life.chunks_of(engine, SEGMENT)
     assert sum(head.startswith("POST") for head in site.heads) == tries
+
+
+async def test_faulty_fallback_fails_in_words(site: Site) -> None:
+    """Its rate is converted before the session sees it, and what yields nothing would never reach it."""
+    site.answers[SPEECH] = answer(b"", status="401 Unauthorized")
+    async with started(site, fallback=FaultyEngine()) as engine:
+        for name, (_, reason) in FAULTS.items():
+            with pytest.raises(EngineFailed, match=reason):
+                await life.chunks_of(engine, replace(SEGMENT, text=name))
+        assert await life.chunks_of(engine, replace(SEGMENT, text="one"))
 
 
 async def test_fallback_speaks_what_fails(site: Site) -> None:
