@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import replace
 from itertools import chain, repeat
 from pathlib import Path
 from types import SimpleNamespace
@@ -27,6 +28,7 @@ from kani.engines.plugin import Resources
 from kani.engines.upstream import relay as relay_module
 from kani.runtime import bounded_http
 from kani.runtime.voice_detector import CHUNK_SAMPLES
+from tests.engines.faulty import FAULTS, FaultyEngine
 from tests.engines.packages import life
 from tests.engines.relaying import relaying
 from tests.protocols.raw_site import Answer, Site, answer, endless, opened, redirect
@@ -230,6 +232,16 @@ async def test_speech_that_drips_ends_in_time(site: Site, impatient: None, head:
     async with asyncio.timeout(WITHIN_S), started(site) as engine:
         with pytest.raises(EngineFailed, match=r"^the upstream server did not answer in time"):
             await life.chunks_of(engine, SEGMENT)
+
+
+async def test_faulty_fallback_fails_in_words(site: Site) -> None:
+    """Its rate is converted before the session sees it, and what yields nothing would never reach it."""
+    site.answers[SPEECH] = answer(b"", status="401 Unauthorized")
+    async with started(site, fallback=FaultyEngine()) as engine:
+        for name, (_, reason) in FAULTS.items():
+            with pytest.raises(EngineFailed, match=reason):
+                await life.chunks_of(engine, replace(SEGMENT, text=name))
+        assert await life.chunks_of(engine, replace(SEGMENT, text="one"))
 
 
 async def test_fallback_speaks_what_fails(site: Site) -> None:

@@ -129,6 +129,7 @@ class CallBounds:
         self._bound_reports(self._receiver)
 
     def end(self, reason: str) -> None:
+        """End the call; reason: for the log."""
         if not self._over:
             logger.info("a call was ended: %s", reason)
         self._over = True

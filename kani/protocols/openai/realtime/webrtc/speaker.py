@@ -17,6 +17,7 @@ from av.audio.codeccontext import AudioCodecContext
 from typing_extensions import override
 
 from kani.core.audio import ffmpeg
+from kani.core.audio.checked import in_range
 from kani.core.audio.playback import Playback
 from kani.core.types import Samples
 
@@ -112,7 +113,8 @@ class Speaker(MediaStreamTrack):  # type: ignore[misc, unused-ignore]
         await asyncio.sleep(self._due - now)
         if self.readyState != "live":
             raise MediaStreamError
-        frame = AudioFrame.from_ndarray(self._next()[None], "flt", "mono")
+        # A resampler may overshoot.
+        frame = AudioFrame.from_ndarray(in_range(self._next())[None], "flt", "mono")
         frame.sample_rate = RATE
         (packet,) = self._encoder.encode(frame)
         packet.time_base, packet.pts = Fraction(1, RTP_RATE), round(self._sent * FRAME_S * RTP_RATE)
