@@ -138,19 +138,20 @@ class Connections:
         connection = _Connection(receive, send)
         self._open.add(connection)
         self._changed(len(self._open))
-        loop = asyncio.get_running_loop()
+        loop, state = asyncio.get_running_loop(), scope.get("state", {})
         try:
             async with self._serving() as served:
 
                 def end() -> None:
-                    if not connection.told:
+                    if served in self._served and not (connection.told or served.expired()):
                         served.reschedule(0.0)
 
-                scope.get("state", {})[LOST] = partial(loop.call_later, LOST_S, end)
+                state[LOST] = partial(loop.call_later, LOST_S, end)
                 await app(scope, connection.receive, connection.send)
                 if self.phase is Phase.DRAINING and connection.closed:
                     await connection.wait_closed()
         finally:
+            state.pop(LOST, None)  # a cycle: it refers to the connection, and that to the scope
             self._open.discard(connection)
             self._changed(len(self._open))
 
