@@ -345,7 +345,7 @@ def test_start_does_not_wait_for_the_bucket(
         answers.set()
         until(lambda: status == "200 OK" or len(bucket.requests) > 2)
         bucket.fault = None
-        until(lambda: reached(store.list))
+        until(lambda: reached(store.list) and not index_of(store)._away)
         assert store.list() == []
         add(store)
         until(lambda: len(store.list()) == 1)

@@ -237,6 +237,7 @@ class SharedIndex:
         try:
             with self._lock:
                 self._read()
+            self._away = False
             first.set_result(None)
         except BucketUnreachable as error:
             self._lost(error)
