@@ -90,7 +90,7 @@ def test_streams_follow_the_machines_speed(cost: float, cores: int, streams: int
         ("en-GB", "bm_george", "The weather in London is rather cold this morning."),
         ("fr", "ff_siwis", "Bonjour, je suis très heureuse de vous voir."),
         ("it", "im_nicola", "Buongiorno, oggi andiamo a mangiare una pizza con gli amici."),
-        ("pt", "pf_dora", "Bom dia, amanhã vamos viajar para o Rio de Janeiro."),
+        ("pt", "pf_dora", "Bom dia, hoje vamos viajar para o Rio de Janeiro."),
         # Single words with a vowel first.
         ("es", "ef_dora", "¡Hola!"),
         ("es", "em_alex", "Hoy."),
