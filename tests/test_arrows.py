@@ -15,17 +15,17 @@ MOST_MODULES = 15
 
 LINES = {
     "kani/books": 1_802,
-    "kani/cli": 2_973,
+    "kani/cli": 2_977,
     "kani/composition": 1_689,
-    "kani/core": 14_467,
-    "kani/engines": 28_275,
-    "kani/library": 1_152,
-    "kani/protocols": 22_004,
+    "kani/core": 14_426,
+    "kani/engines": 28_279,
+    "kani/library": 1_137,
+    "kani/protocols": 22_006,
     "kani/ray": 747,
-    "kani/runtime": 3_883,
+    "kani/runtime": 3_888,
     "kani/server": 4_786,
-    "kani/text": 19_101,
-    "tests": 73_316,
+    "kani/text": 19_127,
+    "tests": 73_323,
     "benchmarks": 8_968,
     "tools": 4_238,
 }
@@ -62,13 +62,14 @@ tools/gpu: benchmarks kani tests.engines tests.judges tools
 kani/__init__.py: kani.core kani.library kani.no_telemetry
 kani/no_telemetry.py:
 kani/__main__.py: kani.cli.main
-kani/library: kani.library kani.composition kani.core kani.text.writing
+kani/library: kani.library kani.composition kani.core kani.runtime.cancelling kani.text.writing
 kani/books: kani.books kani.core kani.text.boundaries kani.text.foreign kani.text.language_detection
     kani.text.markup
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
 kani/cli/mcp: kani.cli kani.composition.host_names kani.composition.settings kani.core kani.library
-    kani.protocols.shared.protocol kani.runtime.extras kani.server kani.text.languages websocket_config
+    kani.protocols.shared.protocol kani.runtime.cancelling kani.runtime.extras kani.server
+    kani.text.foreign kani.text.languages websocket_config
 kani/cli/speech_commands.py: kani kani.cli
 kani/cli/audiobook.py: kani.books kani.cli kani.library kani.server.allocator kani.text websocket_config
 kani/cli/banner.py: kani.cli.programs kani.composition.host_names kani.core kani.server websocket_config
@@ -111,7 +112,7 @@ kani/runtime: kani.runtime kani.core kani.text
 kani/ray: kani.ray kani.composition kani.core kani.engines kani.runtime kani.server
 kani/text: kani.text
 kani/core: kani.core kani.text
-kani/core/audio: kani.core.audio kani.core.errors kani.core.types kani.text.foreign
+kani/core/audio: kani.core.audio kani.core.errors kani.core.types
 kani/core/subtitles: kani.core.subtitles kani.text CONTRACT
 kani/core/timing: kani.core.timing kani.core.audio kani.text CONTRACT
 kani/core/turns: kani.core.turns kani.core.audio kani.text CONTRACT

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
-from concurrent.futures import Future
 from contextlib import asynccontextmanager, suppress
 from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from weakref import WeakSet
+
+from kani.runtime.cancelling import in_thread
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -66,18 +66,3 @@ async def items_of(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
         end: Any = object()
         while (item := await asyncio.wrap_future(in_thread(lambda: next(iterator, end)))) is not end:
             yield item
-
-
-def in_thread(call: Callable[[], T]) -> Future[T]:
-    """Make a call in a thread that no end waits for: a microphone may give nothing more for ever."""
-    result = Future[T]()
-
-    def work() -> None:
-        if result.set_running_or_notify_cancel():
-            try:
-                result.set_result(call())
-            except BaseException as error:
-                result.set_exception(error)
-
-    threading.Thread(target=work, name="kani reads", daemon=True).start()
-    return result

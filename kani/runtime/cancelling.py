@@ -1,4 +1,4 @@
-"""Waits until cancelled work has ended: only then is its engine free.
+"""Waits until cancelled work has ended: only then is its engine free. Other work may never end.
 
 An interruption reaches an engine in four steps. ``SpeechSession.cancel`` cancels the session's worker; that
 closes the engine's generator at the ``await`` it stands at; the generator tells its thread or process to stop
@@ -9,7 +9,12 @@ another session can have the slot.
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 async def wait_until_done(work: asyncio.Future[Any]) -> None:
@@ -37,3 +42,21 @@ async def end_tasks(*tasks: asyncio.Task[Any] | None) -> None:
         task.cancel()
     if begun:
         await asyncio.wait(begun)
+
+
+def in_thread(call: Callable[[], T]) -> Future[T]:
+    """Make a call in a thread that no end waits for.
+
+    A microphone may give nothing more for ever, and a server or a file system no answer.
+    """
+    result = Future[T]()
+
+    def work() -> None:
+        if result.set_running_or_notify_cancel():
+            try:
+                result.set_result(call())
+            except BaseException as error:
+                result.set_exception(error)
+
+    threading.Thread(target=work, name="kani call", daemon=True).start()
+    return result

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import errno
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 import httpx2
 from huggingface_hub import HfApi, ModelInfo, constants, snapshot_download
@@ -22,11 +19,10 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from kani.runtime.cancelling import in_thread
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
 from kani.text.foreign.files import read_regular
-
-T = TypeVar("T")
 
 _FILES = ("*.json", "*.safetensors", "*.jinja", "README*")
 _TIMEOUT_S = 10
@@ -92,7 +88,7 @@ class Hub:
                     "--fetch, or give a folder that holds it"
                 )
             ask = partial(HfApi().model_info, timeout=_TIMEOUT_S, files_metadata=True)
-            info = _in_time(lambda: ask(repository, revision=pinned or "main"), _GRACE_S)
+            info = in_thread(lambda: ask(repository, revision=pinned or "main")).result(_GRACE_S)
             taken = [
                 each for each in info.siblings or () if any(fnmatch(each.rfilename, kind) for kind in files)
             ]
@@ -101,7 +97,7 @@ class Hub:
             size = sum(each.size or 0 for each in taken)
             self.report(f"fetching {_described(info, size)}")
             fetch = partial(self._snapshot, repository, pinned or info.sha or "main", files, here=False)
-            found = _in_time(fetch, _GRACE_S + size / _LEAST_RATE)
+            found = in_thread(fetch).result(_GRACE_S + size / _LEAST_RATE)
         except HFValidationError as error:
             raise CheckpointError(f"{name!r} is not a valid model name on a hub: {error}") from error
         except GatedRepoError as error:
@@ -153,20 +149,6 @@ class Hub:
                 local_files_only=here,
             )
         )
-
-
-def _in_time(call: Callable[[], T], within_s: float) -> T:
-    """Return what ``call`` does. Raises TimeoutError: the hub's client waits for an answer that drips."""
-    done: Future[T] = Future()
-
-    def run() -> None:
-        try:
-            done.set_result(call())
-        except BaseException as error:
-            done.set_exception(error)
-
-    threading.Thread(target=run, name="model hub", daemon=True).start()
-    return done.result(within_s)
 
 
 def _check_only_one(name: str, pattern: str, count: int) -> None:

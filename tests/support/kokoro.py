@@ -1,6 +1,7 @@
 """Helpers of Kokoro's tests: utterances, collected chunks, agreement of samples, a growing text."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from itertools import pairwise
@@ -25,6 +26,10 @@ from tests.support.sound_measures import pitch
 DATA = Path(kani.engines.kokoro.__file__).parent / "data"
 CHANNELS = 9216
 """Channels of all norms together."""
+
+CPUINFO = Path("/proc/cpuinfo")
+VNNI = not CPUINFO.exists() or bool(re.search("avx512_vnni|avx_vnni|asimddp", CPUINFO.read_text()))
+"""False where the processor is known to have no such instructions; then int8 is rounded otherwise."""
 
 
 def one_utterance(text: str, language: str) -> Utterance:

@@ -50,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
         default=[],
         type=Path,
         metavar="FOLDER",
-        help="with --http: a folder whose sound files clients may read and replace; may be given again",
+        help="with --http: clients may read and replace the sound files of this folder; may be given again",
     )
     given = parser.parse_args(arguments)
     try:

@@ -19,8 +19,8 @@ from urllib.request import url2pathname
 
 from typing_extensions import override
 
-from kani.core.audio.named_file import open_below
-from kani.library.streams import in_thread
+from kani.runtime.cancelling import in_thread
+from kani.text.foreign.files import open_below
 
 ANSWER_S, WRITE_S = 10.0, 60.0
 """Longest waits: for the file system, and for each ``READ_BYTES`` of a file; until a file is written
@@ -45,8 +45,8 @@ class FileRefused(Exception):
 class Files:
     """The files that one client names, by its roots.
 
-    own: folders that the operator named, which the roots only narrow; None: the roots alone count.
-    addresses: the client's roots; None: it knows no roots.
+    own: folders that the operator named, or None for no such bound; roots outside of them do not count.
+    addresses: the client's roots, or None for a client that knows no roots.
     """
 
     def __init__(self, own: Sequence[Path] | None, addresses: Sequence[str] | None) -> None:
@@ -108,11 +108,15 @@ def folders(addresses: Sequence[str] | None, own: Sequence[Path] | None = None) 
         )
     if own is None:
         return roots
-    inside = [root for root in roots if any(root.is_relative_to(folder) for folder in own)]
-    inside += [folder for folder in own if any(folder.is_relative_to(root) for root in roots)]
-    if not inside:
+    if not (shared := _shared(roots, own)):
         raise FileRefused(f"file: the client's roots are outside of the folders of --folder: {_listed(own)}")
-    return inside
+    return shared
+
+
+def _shared(roots: Sequence[Path], own: Sequence[Path]) -> list[Path]:
+    """Return the folders that are below one of both lists."""
+    inside = [root for root in roots if any(root.is_relative_to(folder) for folder in own)]
+    return inside + [folder for folder in own if any(folder.is_relative_to(root) for root in roots)]
 
 
 def _local(addresses: Sequence[str]) -> Iterator[Path]:
@@ -159,7 +163,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 class _TimedReads(io.RawIOBase):
-    """A file for reading, each reading of which takes ``ANSWER_S`` at most; nothing else asks the system."""
+    """A file whose readings take ``ANSWER_S`` each at most. To seek asks nothing of the system."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._at = file, size, 0

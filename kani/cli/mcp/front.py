@@ -1,4 +1,4 @@
-"""MCP by HTTP, behind the server's own limits on connections, requests, keys and web pages."""
+"""MCP by HTTP, with the server's own limits on connections, requests, keys and web pages."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ async def _no_body() -> Message:
 
 
 async def _unread(message: Message) -> None:
-    """Take an answer that nobody waits for."""
+    """Drop an answer."""
 
 
 async def serve_http(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from kani.core.transcriber import TranscribedSegment
 from kani.core.types import MAX_EMBEDDING_VALUES, Span
 from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.messages import (
@@ -59,18 +60,21 @@ def check(message: FromWorker) -> None:
         case Recognized():
             _check_recognized(message)
         case Transcribed():
-            segment = message.segment
-            if segment.speaker is not None:
-                raise ProtocolError("a speaker of a transcript")
-            _finite("a time of a transcript", [segment.start_s, segment.end_s, segment.seek_s])
-            times = [time for word in segment.words for time in (word.start_s, word.end_s)]
-            _finite("a time of a transcript's word", times)
-            if any(word.log_probability > 1.0 for word in segment.words):
-                raise ProtocolError("a log probability of a transcript's word that is above 0")
+            _check_transcribed(message.segment)
         case Ready():
             _check_ready(message)
         case Logged():
             _in_range("the level of a log record", message.level, 0, 100)
+
+
+def _check_transcribed(segment: TranscribedSegment) -> None:
+    if segment.speaker is not None:
+        raise ProtocolError("a speaker of a transcript")
+    _finite("a time of a transcript", [segment.start_s, segment.end_s, segment.seek_s])
+    times = [time for word in segment.words for time in (word.start_s, word.end_s)]
+    _finite("a time of a transcript's word", times)
+    if any(word.log_probability > 1.0 for word in segment.words):
+        raise ProtocolError("a log probability of a transcript's word that is above 1")
 
 
 def _check_span(span: Span) -> None:

@@ -63,7 +63,7 @@ class ChildWorker:
             await connection.open("", self._launch)
         except WorkerLost as error:
             await self.disconnect(connection)
-            # How the process ended says more than that its connection did.
+            # The end of the process says more than that of its connection.
             reason = connection.channel.reason
             raise WorkerLost(str(error) if reason == PEER_ENDED else reason) from error
         except BaseException:

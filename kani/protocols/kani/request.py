@@ -36,7 +36,7 @@ MAX_NAMED_VOICES = 16
 
 
 STREAMED = "use tts_stream_request or /stream-tts"
-"""What clients can do where answers that are sent whole find no memory."""
+"""Advice to clients where an answer that is sent whole finds no memory."""
 
 
 class NamedVoices(Recent[str | None, Recording]):

@@ -17,9 +17,9 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
-from kani.core.audio.named_file import open_below
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES
 from kani.core.errors import InvalidRequest, UnknownVoice
+from kani.text.foreign.files import open_below
 
 log = logging.getLogger(__name__)
 

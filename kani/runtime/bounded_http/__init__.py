@@ -99,7 +99,7 @@ class _Stream(httpcore.AsyncNetworkStream):
             max_bytes, timeout = _HEAD_READ_BYTES, left_s if timeout is None else min(timeout, left_s)
         data = await self._stream.read(max_bytes, timeout)
         self._bytes, self._lines = self._bytes + len(data), self._lines + data.count(b"\n")
-        # What has come already is read without waiting, where it is encrypted.
+        # Others go on here: encrypted bytes that have come already are read without waiting.
         await asyncio.sleep(0)
         return data
 

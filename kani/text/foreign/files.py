@@ -8,26 +8,52 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Sequence
 from contextlib import suppress
-from io import BufferedReader, BufferedWriter
+from io import BufferedReader
 from pathlib import Path
+from typing import BinaryIO
 
 _AT_ONCE = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY"))
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _REWRITE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _NO_LINK
 
 
-def open_regular(path: str | Path, *, below: int | None = None) -> BufferedReader:
-    """Open a file for reading, without waiting. Raises OSError, also for what is no regular file.
+def open_regular(path: Path) -> BufferedReader:
+    """Open a file for reading, without waiting. Raises OSError, also for what is no regular file."""
+    return os.fdopen(_opened(path, 0), "rb")
 
-    below: descriptor of the folder of ``path``, which then may not be a symbolic link.
+
+def open_below(root: Path, parts: Sequence[str], *, write: bool = False) -> BinaryIO:
+    """Open a regular file below ``root``, following no link below it, as others may make one meanwhile.
+
+    write: empty it, or make it where there is none, instead of reading. Raises OSError.
     """
-    return os.fdopen(_opened(path, 0 if below is None else _NO_LINK, below), "rb")
+    flags = _REWRITE if write else _NO_LINK
+    if os.open not in os.supports_dir_fd:
+        file = _opened(_straight(root, parts, write), flags, mode=0o666)
+        return os.fdopen(file, "wb" if write else "rb")
+    where = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=where)
+            os.close(where)
+            where = inner
+        return os.fdopen(_opened(parts[-1], flags, where, 0o666), "wb" if write else "rb")
+    finally:
+        os.close(where)
 
 
-def rewrite_regular(path: str | Path, *, below: int | None = None) -> BufferedWriter:
-    """Empty or make a file, and open it for writing. Raises OSError, as ``open_regular``, and for a link."""
-    return os.fdopen(_opened(path, _REWRITE, below, 0o666), "wb")
+def _straight(root: Path, parts: Sequence[str], write: bool) -> Path:
+    """Return a path without a link, on systems without ``dir_fd`` (Windows)."""
+    path = root.resolve(strict=True).joinpath(*parts)
+    try:
+        straight = path.resolve(strict=not write) == path
+    except RuntimeError as error:  # a loop of links
+        raise FileNotFoundError from error
+    if not straight:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
+    return path
 
 
 def read_regular(path: Path, limit: int) -> bytes:

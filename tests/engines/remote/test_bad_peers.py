@@ -240,7 +240,7 @@ async def test_wrong_description_is_refused(tmp_path: Path, first: Ready | Chall
         (Recognized(1, step=(0, (0.0, 0.0, 0.0, NAN), (), True)), "no finite number"),
         (Recognized(1), "without content"),
         (messages.Transcribed(1, replace(SEGMENT, end_s=INF)), "no finite number"),
-        (messages.Transcribed(1, replace(SEGMENT, words=(TranscribedWord("a", 0.0, 0.0, 1e3),))), "above 0"),
+        (messages.Transcribed(1, replace(SEGMENT, words=(TranscribedWord("a", 0.0, 0.0, 1e3),))), "above 1"),
         (Logged(-1, "server", "", ""), "at least"),
     ],
 )

@@ -26,7 +26,7 @@ from kani.engines.kokoro.speech_cost import LATE_COST
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.plugin import Resources
 from tests.judges.judge import hear, word_error_rate, wrong_words
-from tests.support.kokoro import Writer, agreement_db, chunks_of, joined, one_utterance, semitones
+from tests.support.kokoro import VNNI, Writer, agreement_db, chunks_of, joined, one_utterance, semitones
 from tests.support.sound_measures import long_pauses
 
 
@@ -196,8 +196,8 @@ async def test_text_that_is_being_written_is_understood_as_whole(
             # Whisper goes on by itself after speech without any silence at its end.
             heard = hear(np.pad(samples, (0, SAMPLE_RATE // 2)), SAMPLE_RATE, spoken.language)
             wrong[at] += wrong_words(text, heard, spoken.language)[0]
-    # The ear mishears a word by chance: which one depends on how the processor rounds.
-    assert wrong[0] <= wrong[1] + 1, wrong
+    # Without VNNI the same weights round otherwise, and the ear mishears one word more.
+    assert wrong[0] <= wrong[1] + (not VNNI), wrong
 
 
 async def test_emotions_are_apart(student: KokoroEngine, spoken: Spoken) -> None:
@@ -252,9 +252,9 @@ async def test_sentences_are_trimmed_the_same_and_begin_with_a_second(student: K
     assert len(windows) == 2 and len(whole) == 1
     assert len(windows[0].samples) / SAMPLE_RATE == pytest.approx(1.0, abs=0.1)
     one, other = whole[0].samples, joined(windows)[0]
-    # At the end the scales may decide about a step of the trim: they do without VNNI.
+    # Without VNNI the scales may decide about a step of the trim at the end.
     length = min(len(one), len(other))
-    assert max(len(one), len(other)) - length <= 120
+    assert max(len(one), len(other)) - length <= (0 if VNNI else 120)
     assert agreement_db(one[:length], other[:length]) > 20
 
 

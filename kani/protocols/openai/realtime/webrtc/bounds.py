@@ -112,8 +112,8 @@ rtcsctptransport.decode_params = decode_params
 class CallBounds:
     """The bounds of one call, once its offer was taken and before its socket is opened."""
 
-    def __init__(self, peer: aiortc.RTCPeerConnection, end: Callable[[], None]) -> None:
-        """end: ends the call."""
+    def __init__(self, peer: aiortc.RTCPeerConnection, host: str, end: Callable[[], None]) -> None:
+        """host: address for the caller's packets; end: ends the call."""
         (transceiver,) = peer.getTransceivers()
         self._peer, self._end = peer, end
         self._sender, self._receiver = transceiver.sender, transceiver.receiver
@@ -122,7 +122,7 @@ class CallBounds:
         self._share = ProcessorShare()
         self._over = False
         self._ssrcs: set[bytes] = set()
-        self._bound_sources(self._dtls.transport._connection)
+        self._bound_sources(self._dtls.transport._connection, host)
         self._bound_packets(self._dtls)
         self._bound_channels()
         self._bound_media(self._receiver._RTCRtpReceiver__decoder_queue)
@@ -145,8 +145,8 @@ class CallBounds:
         for part in (self._sender, self._sctp, self._dtls, self._dtls.transport):
             await _within(CLOSE_S, part.stop())
 
-    def _bound_sources(self, ice: Any) -> None:
-        """Keep datagrams only of those who have shown the call's password, and ``MAX_QUEUED`` of them."""
+    def _bound_sources(self, ice: Any, host: str) -> None:
+        """Open a socket at ``host`` only; keep what comes from those who have shown the call's password."""
         gather, keep, check = ice.get_component_candidates, ice.data_received, ice.check_incoming
         name = ice.local_username.encode()
 
@@ -184,8 +184,8 @@ class CallBounds:
 
             protocol.datagram_received = datagram_received
 
-        async def get_component_candidates(*given: Any, **named: Any) -> Any:
-            found = await gather(*given, **named)
+        async def get_component_candidates(component: int, addresses: list[str]) -> Any:
+            found = await gather(component, [host])
             for protocol in ice._protocols:
                 bound_protocol(protocol)
             return found

@@ -10,7 +10,6 @@ import json
 import logging
 import time
 from contextlib import suppress
-from typing import Any
 
 import aiortc
 import numpy as np
@@ -97,7 +96,7 @@ class Call:
     async def answer(self, offer: str, host: str) -> str:
         """Return the answer to an offer, with ``host`` as the address for its packets. Raises ApiError."""
         peer, self._host = self._peer, host
-        sender = peer.addTrack(self._speaker)
+        peer.addTrack(self._speaker)
         (transceiver,) = peer.getTransceivers()
         codecs = get_capabilities("audio").codecs
         transceiver.setCodecPreferences([codec for codec in codecs if codec.mimeType == "audio/opus"])
@@ -106,31 +105,10 @@ class Call:
         peer.on("track", self._on_track)
         peer.on("datachannel", self._on_channel)
         peer.on("connectionstatechange", self._on_state)
-        left_out = ("a=candidate", "a=end-of-candidates")
-        lines = [line for line in offer.splitlines() if not line.startswith(left_out)]
-        offer = "".join(f"{line}\r\n" for line in lines)
         try:
-            if len(lines) > MAX_LINES:
-                raise ValueError(f"it has too many lines (at most {MAX_LINES})")
-            description = SessionDescription.parse(offer)
-            media = description.media
-            if sorted(each.kind for each in media) != ["application", "audio"]:
-                raise ValueError("there must be one audio track, one data channel, and nothing else")
-            bundles = [{*group.items} for group in description.group if group.semantic == "BUNDLE"]
-            if len(mids := {each.rtp.muxId for each in media}) < 2 or bundles != [mids]:
-                raise ValueError("audio and data channel must be in one BUNDLE")
-            if not all(each.dtls is not None and each.dtls.fingerprints for each in media):
-                raise ValueError("a DTLS fingerprint, or its setup, is missing")
-            if any(extension.id > 255 for each in media for extension in each.rtp.headerExtensions):
-                raise ValueError("the number of an extmap has to be 255 at most")
-            taken = [each.sctpCapabilities.maxMessageSize for each in media if each.sctpCapabilities]
-            if any(size and size < MIN_MESSAGE for size in taken):
-                raise ValueError(f"max-message-size has to be {MIN_MESSAGE} at least")
+            offer = _checked(offer)
             await peer.setRemoteDescription(aiortc.RTCSessionDescription(offer, "offer"))
-            self._bounds = CallBounds(peer, self.end)
-            ice: Any = sender.transport.transport.iceGatherer._connection
-            gather = ice.get_component_candidates
-            ice.get_component_candidates = lambda component, addresses: gather(component, [host])
+            self._bounds = CallBounds(peer, host, self.end)
             await peer.setLocalDescription()
         except LIBRARY_ERRORS as error:
             reason = f"sdp: this is no offer that can be answered: {error}"
@@ -261,6 +239,30 @@ class Call:
             self.end()
         if not self._ended:
             self._inbox.put_nowait(message)
+
+
+def _checked(offer: str) -> str:
+    """Return an offer without its candidates. Raises an error of ``LIBRARY_ERRORS`` for one of no call."""
+    left_out = ("a=candidate", "a=end-of-candidates")
+    lines = [line for line in offer.splitlines() if not line.startswith(left_out)]
+    offer = "".join(f"{line}\r\n" for line in lines)
+    if len(lines) > MAX_LINES:
+        raise ValueError(f"it has too many lines (at most {MAX_LINES})")
+    description = SessionDescription.parse(offer)
+    media = description.media
+    if sorted(each.kind for each in media) != ["application", "audio"]:
+        raise ValueError("there must be one audio track, one data channel, and nothing else")
+    bundles = [{*group.items} for group in description.group if group.semantic == "BUNDLE"]
+    if len(mids := {each.rtp.muxId for each in media}) < 2 or bundles != [mids]:
+        raise ValueError("audio and data channel must be in one BUNDLE")
+    for each in media:
+        if each.dtls is None or not each.dtls.fingerprints:
+            raise ValueError("a DTLS fingerprint, or its setup, is missing")
+        if any(extension.id > 255 for extension in each.rtp.headerExtensions):
+            raise ValueError("the number of an extmap has to be 255 at most")
+        if each.sctpCapabilities and (each.sctpCapabilities.maxMessageSize or MIN_MESSAGE) < MIN_MESSAGE:
+            raise ValueError(f"max-message-size has to be {MIN_MESSAGE} at least")
+    return offer
 
 
 def _size(message: Message) -> int:

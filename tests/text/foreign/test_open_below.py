@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kani.core.audio.named_file import open_below
+from kani.text.foreign.files import open_below
 
 
 @pytest.fixture
