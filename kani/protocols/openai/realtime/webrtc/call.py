@@ -227,9 +227,9 @@ class Call:
                     self._take({"type": "websocket.receive", "bytes": silence})
                     continue
                 heard_s += frame.samples / RTP_RATE
-                if heard_s - (time.monotonic() - began_at) > MAX_EARLY_S:
-                    logger.info("a call was ended: its audio came faster than it is heard")
-                    self.end()
+                if heard_s - (time.monotonic() - began_at) > MAX_EARLY_S and self._bounds is not None:
+                    self._bounds.end("its audio comes faster than it is heard")
+                    return
                 channels = frame.to_ndarray().reshape(-1, len(frame.layout.channels))
                 self._take({"type": "websocket.receive", "bytes": channels[:, 0].tobytes()})
 
