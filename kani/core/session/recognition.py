@@ -160,7 +160,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     async def feed(self, samples: Samples) -> None:
         """Append ``samples``; returns once the backlog is below its limits. Dropped after ``finish``.
 
-        Raises Busy where all connections have too much, and for ``PATIENCE_S`` nothing of this one is read.
+        Raises Busy where all connections have too much, and nothing of this one is read for ``PATIENCE_S``.
         """
         if not len(samples) or self.finished:
             return
@@ -172,7 +172,10 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
             await self._backlog.wait()
 
     async def mark(self, number: int) -> None:
-        """Append a mark, yielded once all audio before it is decided; waits while too many pieces do."""
+        """Append a mark, yielded once all audio before it is decided; waits while too many pieces do.
+
+        Raises Busy as ``feed`` does.
+        """
         if not self.finished:
             self._append(Mark(number), 0)
         while self._crowded and not self.finished:
