@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import kani.no_telemetry  # noqa: F401 - before any library that reports
 
 if TYPE_CHECKING:
+    __version__: str
     from kani.core.errors import (
         EngineFailed,
         EngineUnavailable,
@@ -88,6 +89,12 @@ _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return import_module("websocket_config").VERSION
     if name not in _HOME_OF:
         raise AttributeError("module 'kani' has no attribute {!r}".format(name))  # noqa: UP032
     return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME_OF, "__version__"])

@@ -62,7 +62,8 @@ tools/gpu: benchmarks kani tests.engines tests.judges tools
 kani/__init__.py: kani.core kani.library kani.no_telemetry
 kani/no_telemetry.py:
 kani/__main__.py: kani.cli.main
-kani/library: kani.library kani.composition kani.core kani.runtime.cancelling kani.text.writing
+kani/library: kani.library kani.composition kani.core kani.runtime.cancelling kani.text.languages
+    kani.text.writing
 kani/books: kani.books kani.core kani.text.boundaries kani.text.foreign kani.text.language_detection
     kani.text.markup
 kani/cli: kani.cli websocket_client websocket_config

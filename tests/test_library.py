@@ -1,6 +1,8 @@
 """The library: ``from kani import Speech, Recognizer``, as docs/library.md shows it."""
 
 import asyncio
+import base64
+import io
 import multiprocessing
 import os
 import re
@@ -8,6 +10,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,11 +20,12 @@ import kani
 from kani.core.errors import SpeechCancelled
 from kani.core.subtitles import Cue
 from kani.core.types import Samples, Span
-from kani.library.results import Audio, Transcript, Turn, Word
+from kani.library.results import MAX_SHOWN_S, Audio, Transcript, Turn, Word
 from kani.library.sounds import mono
 from tests.conftest import ROOT
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
+from websocket_config import VERSION
 
 PAGE = ROOT / "docs" / "library.md"
 EXAMPLES = re.findall(r"^```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
@@ -32,6 +36,18 @@ def test_all_names_are_there_and_no_other() -> None:
     assert kani.__all__ == sorted(kani.__all__, key=str)
     with pytest.raises(AttributeError, match="'kani' has no attribute 'Nothing'"):
         _ = kani.Nothing  # type: ignore[attr-defined]
+
+
+def test_names_are_listed_and_the_version_is_the_programs() -> None:
+    assert {*kani.__all__, "__version__", "__name__"} <= {*dir(kani)}
+    assert kani.__version__ == VERSION
+
+
+def test_blocking_classes_have_all_methods_of_their_twins() -> None:
+    for blocking, twin in ((kani.Speech, kani.AsyncSpeech), (kani.Recognizer, kani.AsyncRecognizer)):
+        methods = {name for name in vars(twin) if not name.startswith("_")}
+        assert methods and methods <= {*vars(blocking)}
+    assert {name for name in vars(kani.AsyncConversation) if not name.startswith("_")} == {"talk"}
 
 
 def test_import_loads_nothing_and_the_library_no_server() -> None:
@@ -151,6 +167,111 @@ def test_speech_that_is_not_open_says_how_to_open_it() -> None:
         next(half_read)
 
 
+@pytest.mark.parametrize(
+    ("language", "voice"),
+    [("spanish", "espeak:es"), ("Español", "espeak:es"), ("spa", "espeak:es"), ("es_MX", "espeak:es-419")],
+)
+def test_language_is_a_tag_a_code_or_a_name(speech: kani.Speech, language: str, voice: str) -> None:
+    assert speech.say("Hola.", language=language).voice == voice
+    assert sum(chunk.duration_s for chunk in speech.stream("Hola.", language=language)) > 0.1
+
+
+SILENCE = np.zeros(4_000, np.float32)
+WRONG_SPEECH = {
+    "text": ({"text": None}, {"text": 5}, {"text": b"Hola"}),
+    "voice": ({"voice": 5},),
+    "language": ({"language": 5}, {"language": "klingonish"}),
+    "speed": ({"speed": "1"}, {"speed": True}, {"speed": float("nan")}, {"speed": 0.2}),
+    "emotion": ({"emotion": 5},),
+}
+
+
+@pytest.mark.parametrize(
+    ("field", "given"), [(name, one) for name in WRONG_SPEECH for one in WRONG_SPEECH[name]]
+)
+def test_wrong_argument_of_speech_is_named(speech: kani.Speech, field: str, given: dict[str, Any]) -> None:
+    for method in (speech.say, lambda **rest: list(speech.stream(**rest))):
+        with pytest.raises(kani.InvalidRequest) as refused:
+            method(**{"text": "Hola", **given})
+        assert refused.value.field == field
+        assert "between 0.25 and 4" in str(refused.value) or field != "speed"
+
+
+def test_wrong_recording_and_wrong_part_of_a_text_are_named(speech: kani.Speech) -> None:
+    for given in (5, (SILENCE,), (SILENCE, 16_000, 1)):
+        with pytest.raises(kani.InvalidRequest, match="reference: must be the name of an audio file"):
+            speech.say("Hola", reference=given)  # type: ignore[arg-type]
+    with pytest.raises(kani.InvalidRequest, match=r"sample_rate: .* of hertz between 4000 and 192000"):
+        speech.say("Hola", reference=(SILENCE, 0))
+    for parts in (["Hola", 5], b"Hola"):
+        with pytest.raises(kani.InvalidRequest, match="text: must be a text, not int"):
+            list(speech.stream(parts, language="es"))  # type: ignore[arg-type]
+    assert speech.say("Sí.", language="es", speed=np.float32(1)).duration_s > 0.1
+
+
+@pytest.mark.parametrize(
+    ("sound", "rest", "message"),
+    [
+        (None, {}, "sound: must be the name of an audio file, its bytes"),
+        ((SILENCE,), {}, "sound: must be the name of an audio file, its bytes"),
+        *(((SILENCE, rate), {}, "sample_rate: must be a whole") for rate in (0, 16, -1, 8000.5, 200_000)),
+        ((SILENCE, "16000"), {}, "sample_rate: must be .* between 4000 and 192000, not str"),
+        ((SILENCE, 16_000), {"prompt": 5}, "prompt: must be a text, not int"),
+        ((SILENCE, 16_000), {"language": 5}, "language: must be a text, not int"),
+        *(((SILENCE, 16_000), {"speakers": wrong}, "speakers: .* 1 and 32") for wrong in (0, 33, 2.5, "2")),
+    ],
+)
+def test_wrong_argument_of_a_transcription_is_named(sound: Any, rest: dict[str, Any], message: str) -> None:
+    with kani.Recognizer() as recognizer, pytest.raises(kani.InvalidRequest, match=message):
+        recognizer.transcribe(sound, **rest)
+
+
+@pytest.mark.parametrize("method", ["listen", "hear"])
+def test_wrong_argument_of_what_listens_is_named(method: str) -> None:
+    with kani.Recognizer() as recognizer:
+        for rate in (0, 7, -3, 3_999, 96_001, 16_000.5, "16000", None, float("nan")):
+            with pytest.raises(kani.InvalidRequest, match=r"sample_rate: .* between 4000 and 96000"):
+                list(getattr(recognizer, method)([SILENCE], rate))
+        for audio, rest, message in (
+            (None, {}, "audio: must be an iterable, not NoneType"),
+            ([SILENCE], {"prompt": None}, "prompt: must be a text"),
+            ([SILENCE], {"language": 5}, "language: must be a text"),
+        ):
+            with pytest.raises(kani.InvalidRequest, match=message):
+                list(getattr(recognizer, method)(audio, 44_100.0, **rest))
+
+
+@pytest.mark.parametrize("setting", ["lexicon", "models_dir"])
+def test_setting_without_its_file_is_named_as_it_was_given(setting: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=rf"^{setting} \(KANI_{setting.upper()}\): there is no "):
+        kani.Speech("espeak", **{setting: str(tmp_path / "x")})
+
+
+def test_audio_is_a_player_in_a_notebook_and_short_where_it_is_printed(speech: kani.Speech) -> None:
+    audio = speech.say('Dos < tres & "cuatro".', language="es")
+    shown = audio._repr_html_()
+    title, data = re.findall(
+        r'^<audio controls title="(.*?)" src="data:audio/mpeg;base64,(.*?)"></audio>$', shown
+    )[0]
+    assert title == "Dos &lt; tres &amp; &quot;cuatro&quot;."
+    with av.open(io.BytesIO(base64.b64decode(data, validate=True))) as opened:
+        seconds = sum(frame.samples for frame in opened.decode(audio=0)) / audio.sample_rate
+    assert seconds == pytest.approx(audio.duration_s, abs=0.1)
+    assert len(repr(audio)) < 100
+    nothing = speech.say("")._repr_html_()
+    assert nothing.startswith("<audio controls")
+
+
+def test_player_of_a_notebook_is_bounded() -> None:
+    longest, longer = (
+        Audio(np.zeros(round(24_000 * seconds), np.float32), 24_000, "<b>" * 999, (), "a")
+        for seconds in (MAX_SHOWN_S, MAX_SHOWN_S + 1)
+    )
+    assert 2_000_000 < len(longest._repr_html_()) < 4_200_000
+    shown = longer._repr_html_()
+    assert "(181 s of speech: save it to play it)" in shown and "<b>" not in shown and len(shown) < 2_000
+
+
 def test_errors_name_the_field(speech: kani.Speech) -> None:
     with pytest.raises(kani.InvalidRequest, match="speed"):
         speech.say("Hola", speed=9.0)
@@ -163,9 +284,8 @@ def test_errors_name_the_field(speech: kani.Speech) -> None:
     with pytest.raises(ValueError, match="has to end with one of"):
         speech.say("Sí.", language="es").save(Path("speech.doc"))
     with kani.Recognizer() as recognizer:
-        for speakers in (0, -1, 33):
-            with pytest.raises(kani.InvalidRequest, match=r"speakers: .* 1 to 32"):
-                recognizer.transcribe(b"", speakers=speakers)
+        with pytest.raises(kani.InvalidRequest, match="file: is empty"):
+            recognizer.transcribe(b"", speakers=32)
 
 
 @pytest.mark.parametrize("ending", [".wav", ".mp3", ".flac", ".opus", ".ogg", ".aac"])
@@ -218,3 +338,14 @@ def test_examples_of_the_page_run(example: str, tmp_path: Path) -> None:
     done = python("-c", example, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
     if "transcribe" in example or "listen" in example:
         assert "singing" in done.stdout and "garden" in done.stdout
+
+
+@pytest.mark.heard
+def test_one_turn_is_heard_to_its_end_and_no_further() -> None:
+    with kani.Speech() as speech:
+        first, second = (speech.say(text) for text in ("The birds are singing in the garden.", "Good night."))
+    silence = np.zeros(2 * first.sample_rate, np.float32)
+    spoken = np.concatenate([first.samples, silence, second.samples, silence])
+    with kani.Recognizer() as recognizer:
+        texts = list(recognizer.hear(np.split(spoken, range(1_920, len(spoken), 1_920)), first.sample_rate))
+    assert len(texts) > 2 and re.search(r"birds .* garden", texts[-1]) and "night" not in texts[-1]

@@ -149,12 +149,12 @@ def _check_folders(settings: Settings) -> None:
 
     Raises SettingsError for a file or folder that is named and not there, and for one that cannot be made.
     """
-    for variable, path in (("KANI_LEXICON", settings.lexicon), ("KANI_MODELS_DIR", settings.models_dir)):
-        if path is not None and not is_there(path):
-            raise SettingsError(f"{variable}: there is no {path}")
+    for setting in ("lexicon", "models_dir"):
+        if (path := getattr(settings, setting)) is not None and not is_there(path):
+            raise SettingsError(f"{setting} (KANI_{setting.upper()}): there is no {path}")
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
-    sentence = f"KANI_DATA_DIR: no voice can be stored in {settings.data_dir}: {error}"
+    sentence = f"data_dir (KANI_DATA_DIR): no voice can be stored in {settings.data_dir}: {error}"
     if "data_dir" in settings.model_fields_set and not is_there(settings.data_dir):
         raise SettingsError(sentence)
     log.warning("%s", sentence)

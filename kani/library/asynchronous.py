@@ -24,11 +24,12 @@ from kani.composition.speech_service import (
 from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
-from kani.core.errors import EngineUnavailable, InvalidRequest, SpeechCancelled
+from kani.core.errors import EngineUnavailable, SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
 from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
+from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
 from kani.core.session.recognition import RecognitionSession
@@ -36,12 +37,15 @@ from kani.core.session.session import SpeechSession
 from kani.core.subtitles import segment_cues
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import SpeechChunk, SpeechRequest, Voice
+from kani.library.arguments import check_text, rate, speech_request, whole
 from kani.library.results import Audio, Transcript, Word, turns_of
 from kani.library.sounds import Pieces, Sound, mono, opened, recording_of
 from kani.library.streams import GivesStreams, beside, closed_at_the_end, items_of
 
 ONE_TURN = TurnRule(waits_for_words=True)
 """Rule by which ``AsyncRecognizer.hear`` ends."""
+
+SPEAKERS = Range(1, MAX_SPEAKERS)
 
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
@@ -100,11 +104,13 @@ class AsyncSpeech(OwnService):
     ) -> Audio:
         """Speak a text.
 
-        voice: an id of ``voices``; language: a BCP 47 tag, detected from the text if not given; speed: 0.25
-        to 4; emotion: a name such as ``happy``, or a blend (``happy:0.5,calm:0.5``); reference: a recording
-        of a voice to be imitated. Raises InvalidRequest, which names the field, EngineFailed and TimedOut.
+        voice: an id of ``voices``; language: a tag, a code or a name (``es-MX``, ``spa``, ``Spanish``),
+        detected from the text if not given; speed: 0.25 to 4; emotion: a name such as ``happy``, or a blend
+        (``happy:0.5,calm:0.5``); reference: a recording of a voice to be imitated. Raises InvalidRequest,
+        which names the field, EngineFailed and TimedOut.
         """
-        request = SpeechRequest(voice=voice, language=language, speed=speed, emotion=emotion)
+        check_text("text", text)
+        request = speech_request(voice, language, speed, emotion)
         async with await self._session(request, reference) as session:
             session.feed(text)
             session.finish()
@@ -135,7 +141,7 @@ class AsyncSpeech(OwnService):
         that is None, as models send some, is none. The other arguments and the errors are those of ``say``;
         what an iterable of parts raises ends the speech.
         """
-        request = SpeechRequest(voice=voice, language=language, speed=speed, emotion=emotion)
+        request = speech_request(voice, language, speed, emotion)
         async with await self._session(request, reference) as session, beside(_feed(session, text)):
             async for chunk in session:
                 yield chunk
@@ -183,14 +189,14 @@ class AsyncRecognizer(GivesStreams):
         number of speakers, 1 to 32. Raises InvalidRequest, for a file that is no recording as well, and
         EngineFailed.
         """
-        most = None if isinstance(speakers, bool) else speakers
-        if most is not None and not 1 <= most <= MAX_SPEAKERS:
-            raise InvalidRequest("speakers", f"must be True, False or a number from 1 to {MAX_SPEAKERS}")
+        check_text("language", language, optional=True)
+        check_text("prompt", prompt)
+        most = None if isinstance(speakers, bool) else whole("speakers", speakers, SPEAKERS)
         options = TranscriptionOptions(language=self._recognition.spoken(language), prompt=prompt)
         async with self._recognition.open_transcription(
             protocol=LIBRARY, options=options, diarize=speakers is not False
         ) as session:
-            with await asyncio.to_thread(opened, sound) as file:
+            with await asyncio.to_thread(opened, sound, "sound") as file:
                 async with aclosing(session.segments(file, float("inf"))) as segments:
                     found = [segment async for segment in segments]
             divided = divide_by_speaker(found, await session.speaker_turns(most))
@@ -230,7 +236,7 @@ class AsyncRecognizer(GivesStreams):
         session = self._open(sample_rate, language, prompt)
         session.judges_turns = True
         session.hear_turns_again()
-        turns, words = TurnMachine(sample_rate), list[RecognizedWord]()
+        turns, words = TurnMachine(rate(sample_rate)), list[RecognizedWord]()
         async with aclosing(_events(session, audio)) as events:
             async for event in events:
                 if isinstance(event, RecognizedWord):
@@ -246,8 +252,10 @@ class AsyncRecognizer(GivesStreams):
                 yield heard.text
 
     def _open(self, sample_rate: int, language: str | None, prompt: str) -> RecognitionSession:
+        check_text("language", language, optional=True)
+        check_text("prompt", prompt)
         return self._recognition.open_recognition(
-            protocol=LIBRARY, sample_rate=sample_rate, language=language, prompt=prompt[-MAX_TEXT:]
+            protocol=LIBRARY, sample_rate=rate(sample_rate), language=language, prompt=prompt[-MAX_TEXT:]
         )
 
 
@@ -257,7 +265,7 @@ async def _events(session: RecognitionSession, audio: Pieces) -> AsyncGenerator[
 
         async def feed() -> None:
             try:
-                async for piece in items_of(audio):
+                async for piece in items_of(audio, "audio"):
                     await session.feed(mono(piece))
             finally:
                 session.finish()
@@ -272,8 +280,9 @@ async def _events(session: RecognitionSession, audio: Pieces) -> AsyncGenerator[
 async def _feed(session: SpeechSession, text: Text) -> None:
     """Feed a text to its session; the session ends however this does."""
     try:
-        async for part in items_of([text] if isinstance(text, str) else text):
+        async for part in items_of([text] if isinstance(text, str) else text, "text"):
             if part is not None:
+                check_text("text", part)
                 session.feed(part)
         session.finish()
     except BaseException:

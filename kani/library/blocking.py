@@ -143,6 +143,7 @@ class Recognizer(_Blocking[AsyncRecognizer]):
 
     transcribe = _run(AsyncRecognizer.transcribe)
     listen = _iterated(AsyncRecognizer.listen)
+    hear = _iterated(AsyncRecognizer.hear)
 
 
 class Conversation(_Blocking[AsyncConversation]):

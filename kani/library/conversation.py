@@ -14,6 +14,7 @@ from kani.core.errors import SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.types import SpeechRequest
+from kani.library.arguments import check_text, hints, rate
 from kani.library.asynchronous import LIBRARY, OwnService, settings_of
 from kani.library.results import ConversationEvent
 from kani.library.sounds import Pieces
@@ -25,9 +26,9 @@ class AsyncConversation(OwnService):
     """Answers what is said by a chat endpoint's language model; use it by ``async with``.
 
     llm_url: base address of the endpoint, such as ``http://localhost:11434/v1``; engine, recognizer: as for
-    ``AsyncSpeech`` and ``AsyncRecognizer``; voice: an id of ``AsyncSpeech.voices``; language: a primary
-    subtag, detected from the speech if not given; prompt: names and words to expect in the speech; settings:
-    the server's, such as ``llm_model`` and ``llm_instructions``. Entering raises EngineUnavailable.
+    ``AsyncSpeech`` and ``AsyncRecognizer``; voice: an id of ``AsyncSpeech.voices``; language: a tag, a code
+    or a name, detected from the speech if not given; prompt: names and words to expect in the speech;
+    settings: the server's, such as ``llm_model`` and ``llm_instructions``. Entering raises EngineUnavailable.
     """
 
     def __init__(
@@ -44,7 +45,9 @@ class AsyncConversation(OwnService):
         chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
         self._service = build_service(chosen, Observer(), CollectorRegistry())
         self._instructions = chosen.llm_instructions
-        self._request = SpeechRequest(voice=voice, languages=(language,) if language else ())
+        self._request = SpeechRequest(voice=voice, languages=hints(language))
+        check_text("voice", voice, optional=True)
+        check_text("prompt", prompt)
         self._language = language
         self._prompt = prompt[-MAX_TEXT:]
         self.history = History()
@@ -60,6 +63,7 @@ class AsyncConversation(OwnService):
         """
         model = self._service.chat_model
         assert model is not None
+        sample_rate = rate(sample_rate)
         session = self._service.recognition.open_recognition(
             protocol=LIBRARY, sample_rate=sample_rate, language=self._language, prompt=self._prompt
         )

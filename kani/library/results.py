@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from html import escape
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -27,6 +29,9 @@ _CODECS: dict[str, tuple[Codec, int | None]] = {
 """Codec, and bits per second, by the ending of a file's name."""
 
 _PARTS = re.compile(r"\s+|\S+")
+
+MAX_SHOWN_S, MAX_SHOWN_TEXT = 180, 200
+"""Seconds of a notebook's player (4 MB in its file), and characters of the text shown."""
 
 TRANSCRIPT_ENDINGS = (".txt", ".srt", ".vtt")
 
@@ -56,10 +61,10 @@ class Word:
 class Audio:
     """Speech: mono float32 ``samples`` in [-1, 1] at ``sample_rate`` hertz, and the times of its text."""
 
-    samples: Samples
+    samples: Samples = field(repr=False)
     sample_rate: int
     text: str
-    spans: tuple[Span, ...]
+    spans: tuple[Span, ...] = field(repr=False)
     """Ranges of characters of ``text`` that tile it, each with its time."""
     voice: str
     """Id of the voice that spoke; "" where nothing was speakable."""
@@ -93,6 +98,14 @@ class Audio:
                 start_s = last.start_s if begun or not spoken else span.start_s
                 found[-1] = Word(last.text + part, start_s, span.end_s if spoken else last.end_s)
         return tuple(word for word in found if any(map(str.isalnum, word.text)))
+
+    def _repr_html_(self) -> str:
+        """Return a player for a notebook, which keeps it: MP3, of ``MAX_SHOWN_S`` at most."""
+        text = escape(self.text[:MAX_SHOWN_TEXT])
+        if self.duration_s > MAX_SHOWN_S:
+            return f"<p>{text} … ({self.duration_s:.0f} s of speech: save it to play it)</p>"
+        sound = b64encode(self.encoded(Path("speech.mp3"))).decode()
+        return f'<audio controls title="{text}" src="data:audio/mpeg;base64,{sound}"></audio>'
 
     def to_wav(self) -> bytes:
         """Return a WAV file, 16 bits."""

@@ -9,6 +9,7 @@ from functools import cached_property, wraps
 from typing import Any, ParamSpec, TypeVar, cast
 from weakref import WeakSet
 
+from kani.library.arguments import check
 from kani.runtime.cancelling import in_thread
 
 T = TypeVar("T")
@@ -56,8 +57,9 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[asyncio.Task[
             await task
 
 
-async def items_of(source: Iterable[T] | AsyncIterable[T]) -> AsyncIterator[T]:
-    """Yield what a program gives; a blocking iterable is read in threads: a language model may write it."""
+async def items_of(source: Iterable[T] | AsyncIterable[T], name: str) -> AsyncIterator[T]:
+    """Yield the parts of an argument; what blocks is read in threads: a language model may write it."""
+    check(name, source, (Iterable, AsyncIterable), "an iterable")
     if isinstance(source, AsyncIterable):
         async for item in source:
             yield item

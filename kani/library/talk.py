@@ -109,7 +109,7 @@ class Talk(AnswerOutput):
     async def feed(self, audio: Pieces) -> None:
         """Have ``audio`` recognised to its end."""
         try:
-            async for piece in items_of(audio):
+            async for piece in items_of(audio, "audio"):
                 samples = mono(piece)
                 self._turns.add_audio(samples)
                 await self._session.feed(samples)

@@ -108,9 +108,9 @@ def test_automatic_recogniser_says_what_it_lacks(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("variable", "complaint"),
     [
-        ("KANI_LEXICON", "KANI_LEXICON: there is no "),
-        ("KANI_MODELS_DIR", "KANI_MODELS_DIR: there is no "),
-        ("KANI_DATA_DIR", "KANI_DATA_DIR: no voice can be stored in "),
+        ("KANI_LEXICON", "lexicon (KANI_LEXICON): there is no "),
+        ("KANI_MODELS_DIR", "models_dir (KANI_MODELS_DIR): there is no "),
+        ("KANI_DATA_DIR", "data_dir (KANI_DATA_DIR): no voice can be stored in "),
     ],
 )
 def test_missing_place_ends_the_start(run: Run, tmp_path: Path, variable: str, complaint: str) -> None:

@@ -25,7 +25,7 @@ MAX_RECORDING_S = 60.0
 REFERENCE_RATE = 24_000
 """Hertz to which reference recordings are decoded: no cloning model uses more, and a minute takes 6 MB."""
 
-_MIN_RATE, _MAX_RATE = 4_000, 192_000
+MIN_RATE, MAX_RATE = 4_000, 192_000
 _MAX_CHANNELS = 8
 # Energy of a mean below which its channels cancel each other.
 _CANCELLED = 0.1
@@ -205,8 +205,8 @@ def _open(file: io.BytesIO, container_format: str) -> InputContainer:
 def checked_rate(stream: AudioStream, max_channels: int, refused: Refused) -> int:
     """Check a stream's rate and channels; returns its sample rate in hertz. Raises what ``refused`` makes."""
     codec = stream.codec_context
-    if not _MIN_RATE <= codec.sample_rate <= _MAX_RATE:
-        raise refused(f"sample rate must be between {_MIN_RATE} and {_MAX_RATE} Hz")
+    if not MIN_RATE <= codec.sample_rate <= MAX_RATE:
+        raise refused(f"sample rate must be between {MIN_RATE} and {MAX_RATE} Hz")
     if not 1 <= codec.channels <= max_channels:
         raise refused(f"must have between 1 and {max_channels} channels")
     return int(codec.sample_rate)
