@@ -18,13 +18,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+import trustme
 from dockerfile_parse import DockerfileParser
 from packaging.requirements import Requirement
 
-from tests.conftest import ADDRESS, ROOT
+from tests.conftest import ADDRESS, ROOT, server_process
 from tests.deploy.environment import linked_environment, requirements
 from tests.support.patience import WITHIN_S
-from tests.support.programs import ran
+from tests.support.programs import python, ran
 
 pytestmark = pytest.mark.server
 
@@ -154,10 +155,28 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Image:
 def test_image_runs_as_user_without_telemetry(name: str) -> None:
     # The user is set after everything that root installs, and a stage does not inherit that of another.
     own = [instruction for instruction, _ in STAGES[name].lines]
-    assert values(name, "USER") == ["kani"] and "COPY" not in own[own.index("USER") :]
+    assert values(name, "USER") == ["1000"] and "COPY" not in own[own.index("USER") :]
     assert variables(name)["ORT_DISABLE_TELEMETRY"] == variables(name)["HF_HUB_DISABLE_TELEMETRY"] == "1"
     assert values(name, "HEALTHCHECK") and values(name, "EXPOSE") == ["8001"]
     assert json.loads(values(name, "ENTRYPOINT")[0]) == ["python", "start_websocket_server.py"]
+
+
+@pytest.mark.parametrize("secure", [False, True])
+def test_health_check_asks_the_servers_own_port(tmp_path: Path, secure: bool) -> None:
+    _, _, check = values("cpu", "HEALTHCHECK")[0].partition(" CMD ")
+    program, *arguments = json.loads(check)
+    assert program == "python"
+    settings = {}
+    if secure:
+        signed = trustme.CA().issue_cert("speech.example")
+        settings = {f"KANI_TLS_{name}": str(tmp_path / f"{name}.pem") for name in ("CERT", "KEY")}
+        signed.cert_chain_pems[0].write_to_path(settings["KANI_TLS_CERT"])
+        signed.private_key_pem.write_to_path(settings["KANI_TLS_KEY"])
+    with server_process(tmp_path, "--engine", "espeak", **settings) as server:
+        asked = {**os.environ, **settings, "KANI_PORT": str(server.port)}
+        python(*arguments, env=asked)
+    done = python(*arguments, env=asked, code=1)
+    assert "Connection refused" in done.stderr
 
 
 def test_cuda_adds_the_packages_of_the_kani_model_to_those_of_cpu() -> None:
