@@ -39,7 +39,7 @@ BEGUN_WITHIN_MS = 2000
 
 INTRODUCTION = """# Benchmarks
 
-How fast and how good is the server on two cores without a GPU? Measure it on your machine:
+How fast and how good is the server on two cores without a GPU? Measure it on your machine, in [the environment](../README.md#install-and-speak):
 
 ```bash
 pip install -r requirements-dev-all.txt

@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 import benchmarks.document
 from kani.composition.settings import fields, variables
@@ -14,6 +16,7 @@ from kani.runtime import weights
 from tests import coverage_map, package_drawing
 from tests.deploy.environment import requirements
 from tests.running.sources import ROOT, files, source
+from websocket_config import APP_NAME
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
@@ -52,6 +55,29 @@ def test_nobody_is_told_to_install_this_package_from_an_index():
     assert not [path for path, text in texts.items() if install.search(text)]
     told = ("pip install --upgrade kani-tts-server", 'install "kani-tts[all]"', "add `kani-tts-server` to")
     assert all(map(install.search, told))
+
+
+def test_nobody_is_told_to_install_into_the_systems_python() -> None:
+    """Debian's, Homebrew's and others refuse it; a page makes an environment, or names the one there is."""
+    found = []
+    for page in DOCUMENTS:
+        text = page.read_text(encoding="utf-8")
+        if (install := re.search(r"^ *pip install", text, re.M)) and page.name != "CHANGELOG.md":
+            found.append(page.name)
+            assert re.search(r"venv|environment", text[: install.start()]), page.name
+    assert len(found) > 5
+
+
+def test_folders_that_a_removal_names_are_those_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (ROOT / "docs" / "installation.md").read_text(encoding="utf-8")
+    for system, folders in (("Linux", Unix), ("macOS", MacOS)):
+        (row,) = re.findall(rf"^\| {system} \| (.*) \|$", text, re.M)
+        for variable in ("XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME"):
+            monkeypatch.delenv(variable, raising=False)
+        user = folders(APP_NAME, appauthor=False)
+        named = [str(Path(path.strip("`")).expanduser()) for path in row.split(" | ")]
+        assert named[:2] == [user.user_data_dir, user.user_cache_dir]
+        assert user.user_log_dir in (named[2], f"{named[2]}/log")
 
 
 def test_every_program_that_is_named_exists():

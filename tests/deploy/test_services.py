@@ -1,6 +1,7 @@
 """The compose files, the dashboard, the systemd unit, and what `uv run` and actors on Ray are given."""
 
 import json
+import plistlib
 import re
 import shutil
 import subprocess
@@ -120,6 +121,17 @@ def test_systemd_accepts_what_the_commands_install(tmp_path: Path) -> None:
     unit.write_text(re.sub(r"(?<==)/(?=opt|etc)", f"{root}/", text), encoding="utf-8")
     verified = analyzed("verify", str(unit))
     assert (verified.returncode, verified.stdout + verified.stderr) == (0, "")
+
+
+def test_agent_of_macos_starts_the_clone_in_the_users_folder(tmp_path: Path) -> None:
+    agent = plistlib.loads((DEPLOY / "kani-tts.plist").read_bytes())
+    assert agent["RunAtLoad"] is True and agent["KeepAlive"] == {"SuccessfulExit": False}
+    python = tmp_path / "kani-tts" / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$PWD" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    done = ran(*agent["ProgramArguments"], env={"HOME": str(tmp_path)})
+    assert done.stdout == f"{tmp_path / 'kani-tts'} start_websocket_server.py\n"
 
 
 @needs_systemd
