@@ -39,7 +39,8 @@ BEGUN_WITHIN_MS = 2000
 
 INTRODUCTION = """# Benchmarks
 
-How fast and how good is the server on two cores without a GPU? Measure it on your machine, in [the environment](../README.md#install-and-speak):
+How fast and how good is the server on two cores without a GPU? Measure it on your machine, in
+[the environment](../README.md#install-and-speak):
 
 ```bash
 pip install -r requirements-dev-all.txt
@@ -57,7 +58,9 @@ and on Apple silicon nothing was measured; Kokoro's decoder runs on them, but on
 [The Kani model does](kani.md#on-a-gpu)."""
 
 MACHINES = "Two cores, 24 GiB, Linux."
-PROGRAMS = "`python -m benchmarks.NAME --help` tells more of each."
+PROGRAMS = (
+    "`python -m benchmarks.document --programs` lists them, `python -m benchmarks.NAME --help` tells of each."
+)
 
 END = """## Where the figures come from
 
@@ -327,7 +330,6 @@ def document() -> str:
         "![Time to the first sound by the length of the sentence](benchmarks_first_sound.svg)",
         "![Share of late pieces by the number of streams, for both processors](benchmarks_streams.svg)",
         *("## Machines", MACHINES, _sources(), "## Programs", PROGRAMS),
-        "\n".join(f"- `{name}`: {about}" for name, about in programs().items()),
         END,
     ]
     return "\n\n".join(parts) + "\n"
@@ -341,7 +343,11 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("--write", action="store_true", help="write docs/benchmarks.md and its charts")
-    if options.parse_args().write:
+    options.add_argument("--programs", action="store_true", help="list what each program measures")
+    given = options.parse_args()
+    if given.programs:
+        print(*(f"{name}: {about}" for name, about in programs().items()), sep="\n")
+    elif given.write:
         PAGE.write_text(document(), encoding="utf-8")
         for name, drawn in charts().items():
             (PAGE.parent / name).write_text(drawn, encoding="utf-8")

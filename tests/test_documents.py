@@ -62,9 +62,9 @@ def test_nobody_is_told_to_install_into_the_systems_python() -> None:
     found = []
     for page in DOCUMENTS:
         text = page.read_text(encoding="utf-8")
-        if (install := re.search(r"^ *pip install", text, re.M)) and page.name != "CHANGELOG.md":
+        if (install := re.search(r"^ *pip install.*$", text, re.M)) and page.name != "CHANGELOG.md":
             found.append(page.name)
-            assert re.search(r"venv|environment", text[: install.start()]), page.name
+            assert re.search(r"venv|environment", text[: install.end()]), page.name
     assert len(found) > 5
 
 
