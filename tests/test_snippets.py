@@ -67,6 +67,18 @@ def test_command_is_accepted(snippet: Snippet, tmp_path: Path) -> None:
         check(call)
 
 
+KEYS = [one for one in SHELL if "secrets.token_hex" in one.code]
+
+
+@pytest.mark.parametrize("snippet", KEYS, ids=str)
+def test_key_that_a_page_makes_is_its_users_alone(snippet: Snippet, tmp_path: Path) -> None:
+    assert len(KEYS) == 3
+    (tmp_path / ".env").touch(0o644)
+    run_shell("\n".join(snippet.code.splitlines()[:2]), tmp_path)
+    assert (tmp_path / ".env").stat().st_mode & 0o077 == 0
+    assert (tmp_path / ".env").read_text(encoding="utf-8").startswith("KANI_API_KEYS=")
+
+
 @pytest.fixture(scope="module")
 def snippet_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """A server of these tests' own, as they store voices."""

@@ -107,15 +107,19 @@ def test_systemd_accepts_what_the_commands_install(tmp_path: Path) -> None:
     (code,) = [one.code for one in snippets("bash") if "systemctl enable" in one.code]
     (tmp_path / "clone" / "deploy").mkdir(parents=True)
     shutil.copy(UNIT, tmp_path / "clone" / "deploy")
+    (tmp_path / "clone" / ".env").write_text("KANI_API_KEYS=of-the-clone", encoding="utf-8")
     root = tmp_path / "root"
     for folder in ("opt", "etc/systemd/system", "bin"):
         (root / folder).mkdir(parents=True)
     programs = 'pip() { :; }; systemctl() { echo "$@"; }\n'
     scratch = re.sub(r"(?<=[ =])/(?=opt|etc)", f"{root}/", code).replace(".venv/bin/pip", "pip")
-    done = ran("bash", "-e", "-c", programs + scratch, cwd=tmp_path / "clone")
+    done = ran("bash", "-e", "-c", f"umask 077\n{programs}{scratch}", cwd=tmp_path / "clone")
     assert (done.stdout, done.stderr) == ("enable --now kani-tts\n", "")
     assert (root / "etc/kani-tts.env").stat().st_mode & 0o777 == 0o600
     assert re.fullmatch(r"KANI_API_KEYS=\w{32}\n", (root / "etc/kani-tts.env").read_text(encoding="utf-8"))
+    # The service has a user of its own, who must be able to read all that there is.
+    copied = [*(root / "opt/kani-tts").rglob("*")]
+    assert not (root / "opt/kani-tts/.env").exists() and all(path.stat().st_mode & 0o004 for path in copied)
     unit = root / "etc/systemd/system" / UNIT.name
     text = unit.read_text(encoding="utf-8")
     unit.write_text(re.sub(r"(?<==)/(?=opt|etc)", f"{root}/", text), encoding="utf-8")
