@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, NoAnswer
+from kani import Answered, AsyncConversation, AsyncSpeech, Heard, Interrupted, InvalidRequest, NoAnswer
 from kani.composition import speech_service
 from kani.core.errors import EngineFailed
 from kani.core.types import Samples
@@ -75,6 +75,32 @@ async def talk(
         async for event in conversation.talk(audio(), RATE):
             events.append(event)
     return events
+
+
+@pytest.mark.parametrize("wrong", ["llm_url", "voice", "language", "prompt"])
+def test_wrong_argument_is_named(wrong: str) -> None:
+    given: dict[str, Any] = {"llm_url": "http://localhost:1/v1", "engine": "espeak", wrong: 5}
+    with pytest.raises(InvalidRequest, match=f"{wrong}: must be a text, not int"):
+        AsyncConversation(**given)
+
+
+async def test_wrong_rate_is_named() -> None:
+    async def audio() -> AsyncIterator[Samples]:
+        yield quiet(0.1)
+
+    async with chat_endpoint(script([say("Yes.")])) as endpoint, conversing(endpoint) as conversation:
+        for rate in (0, 16, "24000", 200_000):
+            with pytest.raises(InvalidRequest, match=r"sample_rate: .* between 4000 and 96000"):
+                await anext(conversation.talk(audio(), rate))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("language", "hints"), [("spanish", ("es",)), ("es_MX", ("es-MX",)), ("yo", ()), ("", ())]
+)
+def test_language_of_an_answer_is_a_tag_a_code_or_a_name(language: str, hints: tuple[str, ...]) -> None:
+    """Whisper knows Yoruba, which no engine speaks."""
+    conversation = AsyncConversation("http://localhost:1/v1", "espeak", language=language)
+    assert conversation._request.languages == hints
 
 
 def answered(events: list[ConversationEvent], kind: type[Answered | NoAnswer] = Answered) -> bool:

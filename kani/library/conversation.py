@@ -42,12 +42,13 @@ class AsyncConversation(OwnService):
         prompt: str = "",
         **settings: Any,
     ) -> None:
+        for name, value in (("llm_url", llm_url), ("prompt", prompt)):
+            check_text(name, value)
+        check_text("voice", voice, optional=True)
         chosen = settings_of(llm_url=llm_url, engine=engine, recognizer=recognizer, **settings)
         self._service = build_service(chosen, Observer(), CollectorRegistry())
         self._instructions = chosen.llm_instructions
         self._request = SpeechRequest(voice=voice, languages=hints(language))
-        check_text("voice", voice, optional=True)
-        check_text("prompt", prompt)
         self._language = language
         self._prompt = prompt[-MAX_TEXT:]
         self.history = History()
