@@ -17,9 +17,11 @@ import numpy as np
 import pytest
 
 import kani
+from kani.composition.settings import fields
 from kani.core.errors import SpeechCancelled
 from kani.core.subtitles import Cue
 from kani.core.types import Samples, Span
+from kani.library.asynchronous import settings_of
 from kani.library.results import MAX_SHOWN_S, Audio, Transcript, Turn, Word
 from kani.library.sounds import mono
 from tests.conftest import ROOT
@@ -245,6 +247,12 @@ def test_wrong_argument_of_what_listens_is_named(method: str) -> None:
 def test_setting_without_its_file_is_named_as_it_was_given(setting: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=rf"^{setting} \(KANI_{setting.upper()}\): there is no "):
         kani.Speech("espeak", **{setting: str(tmp_path / "x")})
+
+
+@pytest.mark.parametrize("setting", [name for name in fields() if name not in ("engine", "recognizer")])
+def test_setting_of_no_fitting_type_is_named(setting: str) -> None:
+    with pytest.raises(ValueError, match=rf"\b{setting}\b.*\b(has to be|is no)\b"):
+        settings_of(engine="espeak", **{setting: object()})
 
 
 def test_audio_is_a_player_in_a_notebook_and_short_where_it_is_printed(speech: kani.Speech) -> None:

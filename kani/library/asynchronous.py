@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from prometheus_client import CollectorRegistry
 
-from kani.composition.settings import Settings, load
+from kani.composition.settings import Settings, SettingsError, accepted_values, load
 from kani.composition.speech_service import (
     build_diarizer,
     build_own_recognizer,
@@ -47,6 +47,8 @@ ONE_TURN = TurnRule(waits_for_words=True)
 
 SPEAKERS = Range(1, MAX_SPEAKERS)
 
+NO_FILE = Path(os.devnull)
+
 LIBRARY = "library"
 """Name in the log instead of a protocol."""
 
@@ -59,7 +61,15 @@ def settings_of(**given: Any) -> Settings:
 
     Raises ``SettingsError``, a ValueError, which names the setting and the values it accepts.
     """
-    return load(given, env_file=Path(os.devnull))
+    try:
+        return load(given, env_file=NO_FILE)
+    except (AttributeError, TypeError):  # a value that is no text came to a parser of texts
+        for name, value in given.items():
+            try:
+                load({name: value}, {}, NO_FILE)
+            except (AttributeError, TypeError) as error:
+                raise SettingsError(f"{name}: has to be {accepted_values(name)}") from error
+        raise
 
 
 class OwnService(GivesStreams):
