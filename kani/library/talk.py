@@ -12,7 +12,7 @@ from typing import Any
 
 from kani.core.chat_model import ChatModel, ChatRequest
 from kani.core.conversation.answer import Answer, AnswerOutput
-from kani.core.conversation.early import EarlyAnswer, Made
+from kani.core.conversation.early import Asked, EarlyAnswer, Made
 from kani.core.conversation.history import History
 from kani.core.conversation.items import Message, Part
 from kani.core.conversation.prompt import chat_messages
@@ -49,14 +49,6 @@ MAX_WAITING = 64
 """Pieces of answers that wait for their reader, each of 0.25 s at most."""
 
 _numbers = count()  # of the items of all histories
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """Everything that an answer depends on."""
-
-    request: ChatRequest
-    language: str  # of the user's speech
 
 
 @dataclass(eq=False)
@@ -156,9 +148,7 @@ class Talk(AnswerOutput):
         voiced_s, self._voiced_s = self._voiced_s, 0.0
         if self._words:
             await self.stop("turn_detected")
-            hearing = self._session.end_turn()
-            heard = None if hearing is None else await hearing.in_time()
-            text, self._spoken = self._said() if heard is None else (heard.text, heard.language)
+            text, self._spoken = await self._whole_turn()
             self._words = []
             self._memory.hear(self._spoken)
             self._add("user", text)
@@ -170,6 +160,24 @@ class Talk(AnswerOutput):
         if self._due:
             self._due = False
             self._answering = asyncio.create_task(self._speak(self._asked(self._spoken)))
+
+    async def _whole_turn(self) -> tuple[str, str]:
+        """Return the words of the turn, which has ended, and their language.
+
+        The answer to the words that were heard live is begun. They stay where it has its first sound before
+        the turn is heard as a whole.
+        """
+        said = self._said()
+        hearing = self._session.end_turn()
+        if hearing is None:
+            return said
+        if not hearing.dictated:
+            self._ask_early(*said)
+            if await self._early.is_audible_before(hearing.wait()):
+                hearing.cancel()
+                return said
+        heard = await hearing.in_time()
+        return said if heard is None else (heard.text, heard.language)
 
     async def _take_back(self) -> None:
         """Drop an answer without any audio given out: the user goes on, and the words join the turn."""
@@ -191,20 +199,23 @@ class Talk(AnswerOutput):
         hearing = self._session.turn_so_far
         text, language = self._said() if hearing is None else hearing.so_far(*self._said())
         if self._turns.has_probably_ended(step, text.split(), language):
-            self._memory.hear(language)
-            self._early.begin(self._asked(language, _speech("user", text)))
+            self._ask_early(text, language)
 
-    def _asked(self, language: str, *items: Message) -> _Asked:
+    def _ask_early(self, text: str, language: str) -> None:
+        self._memory.hear(language)
+        self._early.begin(self._asked(language, _speech("user", text)))
+
+    def _asked(self, language: str, *items: Message) -> Asked:
         """Return the question for the answer to the history and further items."""
         messages = chat_messages(self._instructions, [*self._history.items, *items])
-        return _Asked(ChatRequest(messages), language)
+        return Asked(ChatRequest(messages), language)
 
-    async def _make_early(self, asked: _Asked) -> Made | None:
+    async def _make_early(self, asked: Asked) -> Made | None:
         with suppress(SpeechError):
             return self._make(asked)
         return None
 
-    def _make(self, asked: _Asked) -> Made:
+    def _make(self, asked: Asked) -> Made:
         session = self._service.open(
             self._request, protocol=LIBRARY, fallback_language="en", memory=self._memory
         )
@@ -220,7 +231,7 @@ class Talk(AnswerOutput):
         self._history.append(message)
         return message
 
-    async def _speak(self, asked: _Asked) -> None:
+    async def _speak(self, asked: Asked) -> None:
         try:
             made = self._early.take(asked) or self._make(asked)
         except SpeechError as error:  # the session could not be opened: too many, or no such voice

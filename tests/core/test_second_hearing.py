@@ -100,7 +100,7 @@ async def test_it_begins_where_the_end_is_suspected_and_is_dropped_where_speech_
     hear(again, (SILENCE, 0.1))
     first = again.so_far
     assert first is not None
-    assert first.so_far("live", "es") == ("", "es")
+    assert first.so_far("live", "es") == ("live", "es")
     # So long a silence is an end, whatever it sounds like.
     hear(again, (SPEECH, 0.5), (SILENCE, 0.7), guess=0.3)
     assert again.so_far not in (None, first)
@@ -192,6 +192,20 @@ async def test_what_is_dictated_is_prompted_and_waited_for(
     assert (options.prompt, options.candidates) == (prompt, languages)
     assert work._longest_wait_s == pytest.approx(longest_s, abs=0.2)  # and by the length of the turn
     assert options.language == (next(iter(languages)) if len(languages) == 1 else None)
+    await again.aclose()
+
+
+@pytest.mark.parametrize(("word", "known"), [("apellido", ""), ("vale", "live")])
+async def test_words_of_a_dictation_are_known_once_it_is_heard_as_a_whole(word: str, known: str) -> None:
+    again = hearing(Transcriber(lasts=True))
+    again.add_word(RecognizedWord(word, 0.6, 0.9, "es"))
+    hear(again, *IN_PARTS, (SILENCE, 0.4))
+    work = ended(again)
+    assert work.dictated is not bool(known)
+    assert work.so_far("live", "es") == (known, "es")
+    work.cancel()
+    await work.wait()
+    assert work.so_far("live", "es") == ("live", "es")
     await again.aclose()
 
 

@@ -53,24 +53,34 @@ def test_memory_freed_in_a_thread_is_returned() -> None:
     assert before - resident() > BLOCKS * BLOCK_BYTES // 2
 
 
-MAPPED = """
+SHARED = """
 import ctypes
-from kani.server.allocator import MAPPED_BYTES, bound_heap
+import os
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from kani.server.allocator import bound_heap
+
 library = ctypes.CDLL(None)
-library.malloc.restype = ctypes.c_void_p
-library.free.argtypes = library.malloc.argtypes = [ctypes.c_size_t]
-library.mallinfo2.restype = type("Mallinfo2", (ctypes.Structure,), {"_fields_": [("", ctypes.c_size_t * 10)]})
+library.malloc.restype = library.fdopen.restype = ctypes.c_void_p
+library.malloc_info.argtypes = [ctypes.c_int, ctypes.c_void_p]
+library.fclose.argtypes = [ctypes.c_void_p]
 bound_heap()
-library.free(library.malloc(5 * MAPPED_BYTES))  # glibc's own limit becomes as large
-before = bytes(library.mallinfo2())
-library.malloc(MAPPED_BYTES)
-print(*(int.from_bytes(found[24:32], "little") for found in (before, bytes(library.mallinfo2()))))
+threads = 4 * os.cpu_count()
+together = Barrier(threads)
+with ThreadPoolExecutor(threads) as pool:
+    list(pool.map(lambda _: (together.wait(), library.malloc(2**16), together.wait()), range(threads)))
+read, write = os.pipe()
+report = library.fdopen(write, b"w")
+library.malloc_info(0, report)
+library.fclose(report)
+with os.fdopen(read) as info:
+    print(info.read().count("<heap"), os.cpu_count())
 """
 
 
-def test_large_blocks_are_mapped_one_by_one() -> None:
-    before, after = ran(sys.executable, "-c", MAPPED).stdout.split()
-    assert int(after) == int(before) + 1
+def test_threads_share_as_many_arenas_as_there_are_cores() -> None:
+    arenas, cores = ran(sys.executable, "-c", SHARED).stdout.split()
+    assert int(arenas) <= int(cores)
 
 
 async def trimmed() -> None:

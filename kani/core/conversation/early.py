@@ -4,17 +4,34 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from kani.core.chat_model import ChatRequest
 from kani.core.conversation.answer import Answer
 from kani.core.session.session import SpeechSession
+from kani.core.turns.words import without_marks
 
 Start = Callable[[Coroutine[Any, Any, None]], object]
 """Runs a coroutine as a task of the conversation."""
 
-Asked = TypeVar("Asked")
-"""Everything that an answer depends on: one that was begun early is used only if this is the same."""
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Everything that an answer depends on."""
+
+    request: ChatRequest
+    language: str  # of the user's speech
+    config: Any = None  # of the protocol; compared
+
+    def is_like(self, other: Asked | None) -> bool:
+        """Return True if nothing but capitals and marks of the last words differ; question marks count."""
+        return other is not None and self._in_words() == other._in_words()
+
+    def _in_words(self) -> Asked:
+        *before, last = self.request.messages
+        messages = (*before, replace(last, text=without_marks(last.text)))
+        return replace(self, request=replace(self.request, messages=messages))
 
 
 @dataclass(eq=False, slots=True)
@@ -32,7 +49,7 @@ class Made:
 
 
 @dataclass(eq=False)
-class EarlyAnswer(Generic[Asked]):
+class EarlyAnswer:
     """The answer that is not sure to be wanted: one at most, and nothing of it is given out."""
 
     _make: Callable[[Asked], Awaitable[Made | None]]
@@ -43,10 +60,11 @@ class EarlyAnswer(Generic[Asked]):
     _made: Made | None = None
     _busy: bool = False  # while one is opened or closed
     _closing: Made | None = None
+    _audible: asyncio.Event = field(default_factory=asyncio.Event)
 
     def begin(self, asked: Asked) -> None:
         """Begin an answer, unless it has begun, or another one is still being opened or closed."""
-        if asked == self._asked:
+        if asked.is_like(self._asked):
             return
         self.drop()
         if not self._busy:
@@ -66,6 +84,8 @@ class EarlyAnswer(Generic[Asked]):
         self._made = made
         reading = made.answer.prepare()
         self._report("started")
+        if made.session is not None:
+            self._start(self._listen(made, made.session))
         await asyncio.wait([reading])
         if self._made is made and made.answer.failed:
             # ``_asked`` stays: the same is not asked again before the turn ends.
@@ -73,19 +93,36 @@ class EarlyAnswer(Generic[Asked]):
             self._report("dropped")
             self._close_soon(made)
 
+    async def _listen(self, made: Made, session: SpeechSession) -> None:
+        await session.wait_until_audible()
+        if self._made is made and not made.answer.failed:
+            self._audible.set()
+
+    async def is_audible_before(self, ended: Coroutine[Any, Any, None]) -> bool:
+        """Return True once the answer has its first audio, and False once ``ended`` has returned."""
+        tasks = [asyncio.create_task(work) for work in (ended, self._audible.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            return not tasks[0].done()
+        finally:
+            for task in tasks:
+                task.cancel()
+
     def take(self, asked: Asked) -> Made | None:
         """Return the answer if it is one to ``asked``; drops any other."""
         made = self._made
-        if made is None or self._asked != asked or made.answer.failed:
+        if made is None or not asked.is_like(self._asked) or made.answer.failed:
             self.drop()
             return None
         self._asked = self._made = None
+        self._audible.clear()
         self._report("used")
         return made
 
     def drop(self) -> None:
         """Close the answer, if there is one; returns at once."""
         made, self._made, self._asked = self._made, None, None
+        self._audible.clear()
         if made is not None:
             self._report("dropped")
             self._close_soon(made)

@@ -74,6 +74,10 @@ class PlayoutBuffer:
         self._error = error
         self._readable.set()
 
+    async def wait_readable(self) -> None:
+        """Return once there is the first chunk, or the end."""
+        await self._readable.wait()
+
     async def get(self) -> SpeechChunk | None:
         """Return the next chunk, or None at the end. Raises the error that the buffer was closed with."""
         while not self._chunks:

@@ -192,6 +192,10 @@ class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):
             self.fail(error)
         await self.aclose()
 
+    async def wait_until_audible(self) -> None:
+        """Return once there is audio, or the session has ended; for a session that is not read yet."""
+        await self._buffer.wait_readable()
+
     async def __aiter__(self) -> AsyncIterator[SpeechChunk]:
         try:
             while True:

@@ -66,9 +66,13 @@ class HeardTurn:
 class Hearing:
     """The work on a turn."""
 
-    def __init__(self, task: asyncio.Task[HeardTurn | None], end_s: float, longest_wait_s: float) -> None:
+    def __init__(
+        self, task: asyncio.Task[HeardTurn | None], end_s: float, longest_wait_s: float, *, dictated: bool
+    ) -> None:
         """end_s: of the audio that is heard; longest_wait_s: from the end of the turn on."""
         self.end_s = end_s
+        self.dictated = dictated
+        """Whether the live words are pieces of a number or of a name, which an answer waits for."""
         self._task = task
         self._longest_wait_s = longest_wait_s
         self._deadline = math.inf
@@ -77,23 +81,31 @@ class Hearing:
         """Wait no longer than ``longest_wait_s`` from now on."""
         self._deadline = asyncio.get_running_loop().time() + self._longest_wait_s
 
-    def so_far(self, text: str, language: str) -> tuple[str, str]:
-        """Return the turn's text and language if they are known; no text while the work goes on.
+    @property
+    def _heard(self) -> HeardTurn | None:
+        """The turn; None while the work goes on, and if nothing is understood."""
+        return None if not self._task.done() or self._task.cancelled() else self._task.result()
 
-        text, language: of the live words, for a turn in which nothing is understood.
+    def so_far(self, text: str, language: str) -> tuple[str, str]:
+        """Return the turn's text and language as they are known; no text while a dictated one is worked on.
+
+        text, language: of the live words.
         """
-        if not self._task.done():
-            return "", language
-        heard = None if self._task.cancelled() else self._task.result()
-        return (text, language) if heard is None else (heard.text, heard.language)
+        if (heard := self._heard) is not None:
+            return heard.text, heard.language
+        return "" if self.dictated and not self._task.done() else text, language
+
+    async def wait(self) -> None:
+        """Return once the work has ended, or has taken too long since the end of the turn."""
+        left_s = self._deadline - asyncio.get_running_loop().time()
+        await asyncio.wait({self._task}, timeout=max(left_s, 0.0))
 
     async def in_time(self) -> HeardTurn | None:
         """Return the turn, which has ended; None if nothing is understood, or that takes too long."""
-        left_s = self._deadline - asyncio.get_running_loop().time()
-        await asyncio.wait({self._task}, timeout=max(left_s, 0.0))
+        await self.wait()
         if not self._task.done():
             self._task.cancel()
-        return None if not self._task.done() or self._task.cancelled() else self._task.result()
+        return self._heard
 
     def cancel(self) -> None:
         self._task.cancel()
@@ -189,7 +201,7 @@ class SecondHearing:
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
-        return Hearing(task, end_s, wait_s)
+        return Hearing(task, end_s, wait_s, dictated=dictated)
 
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
         example = options.prompt.removesuffix(self._prompt).strip()

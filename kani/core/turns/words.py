@@ -102,6 +102,13 @@ def plain(word: str) -> str:
     return folded[letters[0] : letters[-1] + 1].replace("’", "'") if letters else ""
 
 
+def without_marks(text: str) -> str:
+    """Return a text in small letters without spaces and marks, but for those of questions."""
+    folded = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
+    kept = (part for part in folded if unicodedata.category(part)[0] in "LMN" or part in QUESTION_MARKS)
+    return "".join(kept)
+
+
 def _has_one_of(known: frozenset[str], word: str) -> bool:
     """Return True for a known word, also with a pronoun or an article: "s'écrit", "chamo-me", "l'email"."""
     return word in known or not known.isdisjoint(re.split("['-]", word))

@@ -332,6 +332,7 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
+        is_answered = await self._answer_live_words(transcript)
         if self._config.transcription is not None or self._config.answers:
             await transcript.hear_again()
         if self._config.transcription is not None:
@@ -339,10 +340,27 @@ class InputAudio:
         else:
             # Without an answer to come the transcript is not asked for.
             self._events.settled(transcript, known=self._config.answers)
-        if transcript.to_be_answered:
-            self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
-            said = bool(transcript.text) or transcript.voiced_s >= SAID_S
-            self._turns.transcribed(transcript.language, said=said)
+        if transcript.to_be_answered and not is_answered:
+            self._answer(transcript)
+
+    async def _answer_live_words(self, transcript: Transcript) -> bool:
+        """Begin the answer to the words that were heard live, while their turn is heard as a whole.
+
+        Returns True if that answer has its first sound before other words are known, and is given out.
+        """
+        hearing = transcript.hearing
+        if not transcript.to_be_answered or hearing is None or hearing.dictated:
+            return False
+        self._events.settled(transcript, known=True)
+        if not await self._turns.is_audible_before(hearing, transcript.language):
+            return False
+        self._answer(transcript)
+        return True
+
+    def _answer(self, transcript: Transcript) -> None:
+        self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
+        said = bool(transcript.text) or transcript.voiced_s >= SAID_S
+        self._turns.transcribed(transcript.language, said=said)
 
     async def _fail(self, track: Track, error: SpeechError) -> None:
         """Send that the items under way failed. Raises InputFailed if that goes on."""

@@ -60,7 +60,7 @@ class Track:
 
     @property
     def text_so_far(self) -> tuple[str, str]:
-        """Text and language of a turn that may have ended; no text while it is heard once more."""
+        """Text and language of a turn that may have ended; see ``Hearing.so_far``."""
         live = self.transcript.text, self.transcript.language
         hearing = None if self.session is None else self.session.turn_so_far
         return live if hearing is None or self._has_earlier_words else hearing.so_far(*live)

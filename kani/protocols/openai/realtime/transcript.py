@@ -48,9 +48,13 @@ class Transcript:
         self.text += delta
         return delta
 
+    @property
+    def hearing(self) -> Hearing | None:
+        """The work on its turn as a whole; None without words, or where it lacks one across the end."""
+        return self.again if self.text and self.words_end_s <= self.end_s else None
+
     async def hear_again(self) -> None:
         """Take the text of the turn as a whole, if it is there in time; no delta says so."""
-        heard = None if self.again is None else await self.again.in_time()
-        # A word across the end is not in it.
-        if heard is not None and self.text and self.words_end_s <= self.end_s:
+        heard = None if self.hearing is None else await self.hearing.in_time()
+        if heard is not None:
             self.text, self.language = heard.text, heard.language

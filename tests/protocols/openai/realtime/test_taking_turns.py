@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 
 from kani.core.conversation import echo
 from kani.core.recognizer import Mark, RecognitionEvent, RecognizedWord
+from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Samples
 from tests.clients.openai_realtime import RATE, TRANSCRIPTION, Client, audio_of, loud, quiet, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
@@ -113,6 +115,86 @@ async def test_answer_to_anything_else_is_not_used(talk: StartTalk, change: str)
     assert (await early_answers(server))["dropped"] == 1
     last = [SYSTEM, ("user", f"{HEARD} más")] if change == "words" else [("system", "Sé breve."), USER]
     assert endpoint.said == [[SYSTEM, USER], last]
+
+
+class HearsAgain(PausingRecognizer):
+    """Hears turns as a whole, once it may ``go_on``, and then ``whole``."""
+
+    def __init__(self, whole: str) -> None:
+        super().__init__(words=LIVE.split())
+        self.info = replace(self.info, hears_again=True)
+        self.go_on = asyncio.Event()
+        self._whole = whole
+
+    async def transcribe(
+        self, audio: AsyncIterator[Samples], options: TranscriptionOptions
+    ) -> AsyncGenerator[TranscribedSegment, None]:
+        await self.go_on.wait()
+        async for segment in super().transcribe(audio, options):
+            yield replace(segment, text=self._whole)
+            return
+
+
+LONG_TURN = quiet(0.4), loud(1.6), PAUSE, REST
+LIVE = "so we went to the garden and saw that all of the old trees there were in flower once again."
+
+
+async def test_answer_that_sounds_first_is_to_the_words_heard_live(
+    talk: StartTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", WITHIN_S)
+    client, _, endpoint = await talk(say("vale."), recognizer=(recognizer := HearsAgain("Nineteen.")))
+    await listen(client, {"type": "server_vad"})
+    await client.append(*LONG_TURN)
+    await client.until(DELTAS[0])
+    assert not client.of(f"{TRANSCRIPTION}.completed")
+    recognizer.go_on.set()
+    (completed,) = (await client.until(f"{TRANSCRIPTION}.completed"))[-1:]
+    assert completed["transcript"] == "Nineteen."
+    if not client.of("response.done"):
+        await done(client)
+    await ask(client, "¿Y?")
+    asked = [("user", LIVE)], [("user", "Nineteen."), ("assistant", "vale."), ("user", "¿Y?")]
+    assert endpoint.said == [[SYSTEM, *messages] for messages in asked]
+
+
+@pytest.mark.parametrize(
+    ("whole", "asked"), [("So, we WENT - " + LIVE[11:], [LIVE]), ("Nineteen.", [LIVE, "Nineteen."])]
+)
+async def test_other_words_of_the_whole_are_asked_anew_before_a_sound(
+    talk: StartTalk, monkeypatch: pytest.MonkeyPatch, whole: str, asked: list[str]
+) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", WITHIN_S)
+    held = asyncio.Event()
+    scripts = say("nunca.", holds={0: held}), say("vale.")
+    client, server, endpoint = await talk(*scripts, recognizer=(recognizer := HearsAgain(whole)))
+    await listen(client, {"type": "server_vad"})
+    await client.append(*LONG_TURN)
+    await happens(lambda: endpoint.requests)
+    recognizer.go_on.set()
+    (completed,) = (await client.until(f"{TRANSCRIPTION}.completed"))[-1:]
+    assert completed["transcript"] == whole
+    held.set()
+    response = await done(client)
+    assert response["output"][0]["content"][0]["transcript"] == ("nunca." if len(asked) == 1 else "vale.")
+    assert endpoint.said == [[SYSTEM, ("user", words)] for words in asked]
+    assert await early_answers(server) == {"started": 1, "used" if len(asked) == 1 else "dropped": 1}
+
+
+async def test_dictated_words_are_answered_once_they_are_heard_as_a_whole(
+    talk: StartTalk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kani.core.turns.second_hearing.DICTATED_WAIT_S", WITHIN_S)
+    monkeypatch.setattr("kani.core.turns.second_hearing.dictates", lambda words, language: True)
+    client, _, endpoint = await talk(
+        say("vale."), recognizer=(recognizer := HearsAgain("612 34 56")), **EARLY
+    )
+    await client.append(*LONG_TURN)
+    await client.until("input_audio_buffer.committed")
+    assert not endpoint.requests
+    recognizer.go_on.set()
+    await done(client)
+    assert endpoint.said == [[SYSTEM, ("user", "612 34 56")]]
 
 
 async def test_failure_of_an_early_request_is_no_failure_of_the_answer(talk: StartTalk) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +11,7 @@ from typing import Any
 
 from kani.core.chat_model import ChatEnd, ChatEvent, ChatModel, ChatRequest, ChatText
 from kani.core.conversation.answer import Answer
-from kani.core.conversation.early import EarlyAnswer, Made, Start
+from kani.core.conversation.early import Asked, EarlyAnswer, Made, Start
 from kani.core.conversation.items import Item, Message, Part
 from kani.core.conversation.prompt import chat_messages
 from kani.core.errors import SpeechError, TextTooLong
@@ -34,15 +34,6 @@ MAX_RESPONSES = 4
 """Responses at once on one connection, at most one of them in the conversation."""
 
 ACTIVE = "conversation_already_has_active_response"
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Everything that an answer depends on: one that was begun early is used only if this is the same."""
-
-    request: ChatRequest
-    config: SessionConfig
-    language: str  # of the user's speech
 
 
 @dataclass(eq=False)
@@ -93,26 +84,35 @@ class Responses:
     def begin_early(self, text: str, language: str, config: SessionConfig) -> None:
         """Begin the answer to a turn of these words, which may go on; nothing of it is sent.
 
-        Without effect while other speech waits for the engines, as it is not sure to be wanted, and where
-        sessions are counted.
+        Without effect while other speech waits for the engines, as it is not sure to be wanted.
         """
-        model, items = self._service.chat_model, self._conversation.items
-        if model is None or not (model.asked_early and config.answers and self._conversation_is_free):
+        model = self._service.chat_model
+        if model is not None and model.asked_early and not self._service.state().waiting:
+            said = Message("", "user", (Part("input_audio", text, is_speech=True),))
+            self._begin([*self._conversation.items, said], language, config)
+
+    def begin_at_end(self, language: str, config: SessionConfig) -> None:
+        """Begin the answer to a turn that has ended; its words in the conversation may still change."""
+        self._begin(self._conversation.items, language, config)
+
+    def _begin(self, items: Sequence[Item], language: str, config: SessionConfig) -> None:
+        """Begin an answer, unless sessions are counted: this one may be for nothing."""
+        if self._service.limits.rate_per_minute or not (config.answers and self._conversation_is_free):
             return
-        if self._service.limits.rate_per_minute or self._service.state().waiting:
-            return
-        if any(isinstance(item, Message) and item.pending for item in items):
-            return
-        self.expect(language)
-        said = Message("", "user", (Part("input_audio", text, is_speech=True),))
-        self._early.begin(self._asked([*items, said], config))
+        if not any(isinstance(item, Message) and item.pending for item in items):
+            self.expect(language)
+            self._early.begin(self._asked(items, config))
+
+    async def is_audible_before(self, ended: Coroutine[Any, Any, None]) -> bool:
+        """Return True once the answer that was begun has audio, and False once ``ended`` returns."""
+        return await self._early.is_audible_before(ended)
 
     def drop_early(self) -> None:
         """Drop an answer that was begun early: the user goes on."""
         self._early.drop()
 
     def _asked(self, items: Iterable[Item], config: SessionConfig) -> Asked:
-        return Asked(_chat_request(items, config), config, self._language)
+        return Asked(_chat_request(items, config), self._language, config)
 
     async def _make_early(self, asked: Asked) -> Made | None:
         model = self._service.chat_model

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from kani.core.conversation.early import Start
 from kani.core.conversation.items import Message, Part
+from kani.core.turns.second_hearing import Hearing
 from kani.core.types import Samples
 from kani.protocols.openai.realtime.answers.responses import ACTIVE, Response, Responses
 from kani.protocols.openai.realtime.client_events import EventError
@@ -96,6 +97,16 @@ class TurnAnswers:
         self._answer_if_due()
         if self._state is not AnswerState.WAITING:
             self._responses.drop_early()
+
+    async def is_audible_before(self, hearing: Hearing, language: str) -> bool:
+        """Begin the answer to a turn that has ended, whose words may still change.
+
+        Returns True once it has its first audio, False once the turn is heard as a whole, or takes too long.
+        """
+        if self._speaking and self._interrupts:
+            return False
+        self._responses.begin_at_end(language, self._config())
+        return await self._responses.is_audible_before(hearing.wait())
 
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known, and their language.
