@@ -301,6 +301,7 @@ class LanguageTable:
     trades: tuple[Trade, ...]
     cut: Mapping[str, str]
     cut_adjectives: frozenset[str]
+    titles: frozenset[str]
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]
