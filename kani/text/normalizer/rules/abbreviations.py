@@ -210,12 +210,12 @@ def _said_as(
         return None, False
     if not first:
         return spoken, stop and not inside
+    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
+        return said["address"], False
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         # "10 h aprox.", and in the next line "3." of a list
         listed = stop and following.suffix == "." and "\n" in following.text[end : following.start]
         return (spoken, True) if listed else (said.get("number", spoken), False)
-    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
-        return said["address"], False
     goes_on = following.core in _OF_STREETS and stop and not following.prefix
     if spoken is None and goes_on and (len(candidate) > len("r.") or before.isdecimal()):
         # "imp. des Lilas", "5 r. du Bac"
@@ -346,8 +346,10 @@ def _is_length(cursor: TokenCursor, ahead: int) -> bool:
 
 
 def _is_street(cursor: TokenCursor, ahead: int) -> bool:
-    """True for "na R. do Ouro" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
+    """True for "na R. Augusta" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
     before, of = cursor.previous(), cursor.token(ahead).core
+    if before.core in _IN_STREETS and not before.suffix and of[:1].isupper() and len(of) > 1:
+        return True
     inside = before.core in _IN_STREETS or (before.suffix == "," and not before.core[:1].isupper())
     return inside and of in _OF_STREETS and cursor.token(ahead + 1).core[:1].isupper()
 
