@@ -24,6 +24,7 @@ _OF_LANGUAGE = {line[:2]: frozenset(line[2:].split()) for line in _SHORT_FORMS[2
 
 _TABLES = Path(__file__).parent / "normalizer" / "tables"
 _NAMED = re.compile(r'^"([^"\n]+\.)" = \{[^\n]*\bname = ', re.MULTILINE)
+_AFTER_ARTICLE = re.compile(r'^"([^"\n]+)\." = \{[^\n]*\barticle = ', re.MULTILINE)
 _LISTED = re.compile(r'^(titles|also_words) = "+([^"]*)"', re.MULTILINE)
 _LEAST_OF_ANY = 5
 
@@ -51,6 +52,7 @@ def _names() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
         }
         unsure = {one for one in named if one.lower() in words or is_common_word(one, path.stem)}
         titles = {one for one in unsure if f"{one[:1].upper()}{one[1:]}." in lists.get("titles", ())}
+        titles |= {*_AFTER_ARTICLE.findall(section)} - named
         found[path.stem] = frozenset(named - unsure), frozenset(titles)
         also_words |= words
     every = frozenset().union(*(sure for sure, _ in found.values()))
@@ -81,7 +83,11 @@ def goes_before_name(text: str, stem: str, language: str) -> bool:
     before = text.removesuffix(stem).split()[-1:]
     if not before or titles.isdisjoint((written, written.casefold())):
         return False
-    return before[0].lower() in MASCULINE_ARTICLES or (written[:1].isupper() and before[0][-1].isalpha())
+    # "Univ.-Prof. Mag. Auer"
+    inside = before[0][-1].isalpha() or (
+        before[0][-1] == "." and is_abbreviated(before[0], written, language)
+    )
+    return before[0].lower() in MASCULINE_ARTICLES or (written[:1].isupper() and inside)
 
 
 def _written(stem: str) -> str:

@@ -142,7 +142,7 @@ def _said_as(
         return said["section"], False
     if (
         "article" in said
-        and before in MASCULINE_ARTICLES
+        and before.lower() in MASCULINE_ARTICLES
         and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core)
     ):
         return said["article"], False

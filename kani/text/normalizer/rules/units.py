@@ -265,7 +265,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
 
 
 def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the number of "every 4 hrs. 1 tablet", and where a sentence begins: "After 4 hrs. 1 tablet"."""
+    """True for the number of "every 4 hrs. 1 tablet", and of a sentence's start: "After 4 hrs. 1 tablet"."""
     before, earlier = cursor.previous(), cursor.previous(2)
     often = table.times.every.format(time="").split()
     written = [earlier.core.lower(), before.core.lower()][-len(often) :]
@@ -367,10 +367,8 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
-    measured = noun.core in table.units or any(
-        noun.core in one.forms.values() for one in table.units.values()
-    )
-    if earlier.core[-1:].isdecimal() and (measured or noun.core in table.times.marks):
+    measured = table.names_unit(noun.core) or noun.core in table.times.marks
+    if earlier.core[-1:].isdecimal() and measured:
         # "Nach 2 Std. 1 Tablette"
         return False
     numbered = any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ()))

@@ -317,6 +317,10 @@ class LanguageTable:
         named = any(word in money.forms.values() for money in self.currencies.values())
         return named or word in self.currencies
 
+    def names_unit(self, word: str) -> bool:
+        """True for a unit's symbol or name."""
+        return word in self.units or any(word in unit.forms.values() for unit in self.units.values())
+
     def form(self, forms: Forms, number: Decimal | int) -> str:
         """The form of ``forms`` for ``number``."""
         category = plural_category(self.language, number)
