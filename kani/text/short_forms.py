@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kani.text.language_detection import languages_by_word
-from kani.text.writing import DASHES, MASCULINE_ARTICLES, OPENERS
+from kani.text.writing import DASHES, HAN_AND_KANA, MASCULINE_ARTICLES, OPENERS
 
 _SHORT_FORMS = Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").partition("@")
 
@@ -28,6 +28,7 @@ _AFTER_ARTICLE = re.compile(r'^"([^"\n]+)\." = \{[^\n]*\barticle = ', re.MULTILI
 _LISTED = re.compile(r'^(titles|also_words) = "+([^"]*)"', re.MULTILINE)
 _LEAST_OF_ANY = 5
 
+_BEFORE_SHORT = re.compile(f"['’{HAN_AND_KANA}]")
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _SIGNS = DASHES + "@=+&×§€$£₹"
 
@@ -91,8 +92,8 @@ def goes_before_name(text: str, stem: str, language: str) -> bool:
 
 
 def _written(stem: str) -> str:
-    """The short form at the end of a token: "on" of "dell'on."."""
-    return re.split("['’]", stem.rstrip(".").lstrip(OPENERS))[-1]
+    """The short form at the end of a token: "on" of "dell'on.", "No" of "票据No."."""
+    return _BEFORE_SHORT.split(stem.rstrip(".").lstrip(OPENERS))[-1]
 
 
 def is_common_word(word: str, language: str) -> bool:

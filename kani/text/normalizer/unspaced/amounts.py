@@ -160,7 +160,7 @@ def compound_unit(written: str, table: UnspacedTable) -> str:
 def per_unit(scan: Scan, at: int) -> UnspacedReading | None:
     """The unit of "每kWh0.56元", which has no number of its own."""
     table = scan.table
-    if not scan.before(at).endswith(table.per):
+    if not scan.before(at).rstrip(" ").endswith(table.per):
         return None
     symbol = max((one for one in table.units if scan.text.startswith(one, at)), key=len, default="")
     end = at + len(symbol)

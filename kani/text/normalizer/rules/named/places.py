@@ -22,7 +22,7 @@ _FROM, _TO = (
     frozenset("from de del da d du von".split()),
     frozenset("to a al à en au para verso nach".split()),
 )
-_OF = frozenset("of de del della dell di da do dos das du des von".split())
+_OF = frozenset("of d de del della dell di da do dos das du des von".split())
 _TOWARDS, _INSIDE, _IN = (
     frozenset("al au ao am".split()),
     frozenset("no nel im".split()),
@@ -109,14 +109,14 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
 def _is_beside_place(cursor: TokenCursor) -> bool:
     """True for the "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
     of, before, earlier = cursor.token(1).core.lower(), cursor.previous(), cursor.previous(2).core.lower()
-    if cursor.token().suffix or before.suffix or not (of in _OF or of.startswith(("d'", "d’"))):
+    if cursor.token().suffix or before.suffix or of not in _OF:
         return False
     towards = before.core in _TOWARDS or (before.core in ("km", "m", "mi") and earlier[-1:].isdecimal())
     place = cursor.token(2).core[:1].isupper()
     inside = (
         before.core in _INSIDE or (before.core == "a" and place) or (before.core == "el" and earlier in _IN)
     )
-    return towards or (inside and len(cursor.token().core) > 1)
+    return towards or (inside and (len(cursor.token().core) > 1 or earlier == "km"))
 
 
 def _is_in_street(cursor: TokenCursor) -> bool:
