@@ -148,10 +148,6 @@ def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) ->
     return not near.isdisjoint(_EXPIRES)
 
 
-def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
-    return cursor.previous().core.lower() in table.dates.after or follows_number_sign(cursor, table)
-
-
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if just two numbers are a date: the token before shows it, or the stop of "3.10."."""
     previous = cursor.previous().core.lower()
