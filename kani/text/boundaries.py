@@ -15,6 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from kani.text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
+from kani.text.short_forms import goes_before_name, is_abbreviated, is_common_word
 from kani.text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
@@ -22,24 +23,12 @@ from kani.text.writing import (
     DASHES,
     HAN_AND_KANA,
     KATAKANA,
-    OPENERS,
     RIGHT_CLOSERS,
     SENTENCE_MARKS,
     UNSPACED_CLAUSE_MARKS,
     UNSPACED_SENTENCE_MARKS,
     is_day_before_noun,
 )
-
-_SHORT_FORMS = Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").partition("@")
-
-ABBREVIATIONS = frozenset(_SHORT_FORMS[0].split())
-"""Words with a full stop that doesn't end a sentence: es, en, fr, de, it, pt and hi.
-
-Those with a capital here have it in texts, too: "5 Mio. Euro", but "l'amico mio. Poi".
-"""
-
-_OF_LANGUAGE = {line[:2]: frozenset(line[2:].split()) for line in _SHORT_FORMS[2].split("@")}
-"""More of them by language, which are words of others: "uscita dir. Roma", but German "Ich danke dir."."""
 
 CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
 """Words with a phrase break before them, in the same languages."""
@@ -50,8 +39,6 @@ _CLOSERS_AND_SPACE = CLOSERS_AFTER_WORDS + MASK + " \t\u00a0\u202f"
 _TOKEN_TAIL = re.compile(r"\S*\Z")
 _WORD = re.compile(r"[^\W\d_]+")
 _SPACE = re.compile(r"\s*")
-_SIGNS = DASHES + "@=+&×§€$£₹"
-_DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
 _LONGEST_SHORT_FORM = 5
 _LONGEST_DAY = 40
@@ -145,7 +132,15 @@ def _kind_at_space(
         return BreakKind.UNSAFE
     stem = _token_before(text, start, at)
     last = stem[-1:]
-    short = last == "." and is_abbreviated(stem, following, language)
+    word = _WORD.match(text, end)
+    known = "" if word is None or (word.end() == len(text) and not complete) else word.group()
+    short = last == "." and is_abbreviated(stem, known or following, language)
+    before = text[max(start, at - _LONGEST_DAY) : at]
+    if last == "." and following.isupper() and not short and goes_before_name(before, stem, language):
+        if word is None or not known:
+            return None
+        initial = len(known) == 1 and text[word.end() : word.end() + 1] == "."
+        short = initial or not is_common_word(known, language)
     if newlines and not following.islower() and not short:
         return BreakKind.SENTENCE
     if last and last in UNSPACED_SENTENCE_MARKS:
@@ -154,9 +149,7 @@ def _kind_at_space(
         return None
     if last == "." and _goes_on(stem, text[end : end + 2]):
         return BreakKind.UNSAFE
-    word = _WORD.match(text, end)
-    known = "" if word is None or (word.end() == len(text) and not complete) else word.group()
-    if last == "." and word and is_day_before_noun(text[max(start, at - _LONGEST_DAY) : at], known):
+    if last == "." and word and is_day_before_noun(before, known):
         return BreakKind.UNSAFE if known else None
     if last and last in SENTENCE_MARKS:
         return _kind_after_sentence_mark(stem, following, short)
@@ -203,36 +196,6 @@ def _kind_after_sentence_mark(stem: str, following: str, short: bool) -> BreakKi
     if following.islower():
         return BreakKind.CLAUSE if len(body) > 2 and body.isalpha() else BreakKind.UNSAFE
     return BreakKind.SENTENCE
-
-
-def is_abbreviated(stem: str, following: str, language: str = "") -> bool:
-    """True if the full stop that ends ``stem`` belongs to an abbreviation or an ordinal, not to a sentence.
-
-    It does in known abbreviations, German streets and numbers ("Hauptstr.", "Kundennr."), initials ("J.",
-    "e.e.u.u."), doubled letters ("EE. UU."), numbers of one or two digits, which may be ordinals or list
-    items ("3. Mai", "12.-14. Mai", "1. Abrir"), and short words before a digit or a dash ("No. 5",
-    "3 abr. – 5 may.").
-    """
-    written = re.split("['’]", stem.rstrip(".").lstrip(OPENERS))[-1]
-    word = written.casefold()
-    if (
-        not ABBREVIATIONS.isdisjoint((word, written))
-        or word in _OF_LANGUAGE.get(language, ())
-        or word.endswith(("str", "nr"))
-        or (len(word) == 1 and word.isalpha())
-    ):
-        return True
-    if word.replace(".", "").isdigit():
-        # "3. Mai", "bis zum 31.8. – sichern Sie sich"
-        return len(word) <= 2 or ("." in word and (following in DASHES or following.isdigit()))
-    goes_on = following.isdigit() or following in _SIGNS
-    if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
-        return True
-    last = re.split("[-/]", word)[-1]
-    if _DAYS.fullmatch(word) or last in ABBREVIATIONS or (last.isalpha() and len(last) <= 3 and goes_on):
-        return True
-    parts = word.split(".")
-    return len(parts) > 1 and all(len(part) <= 2 and part.isalpha() for part in parts)
 
 
 def _is_grapheme_start(text: str, at: int) -> bool:

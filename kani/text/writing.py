@@ -35,6 +35,9 @@ LETTER = r"(?:[^\W\d_]|[\u064b-\u065f\u0670\u0900-\u0903\u093a-\u093c\u093e-\u09
 """A letter, or a vowel sign of Arabic or Devanagari (a pattern). None is both: a pattern that repeats it
 would try each of 2^n ways to read n of them."""
 
+MASCULINE_ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
+"""Articles before a man's title: "il card. Zuppi" is a cardinal, "la card." a card."""
+
 SENTENCE_MARKS = ".!?…‽"
 """Marks that end a sentence where a space follows."""
 

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from kani.core.types import Boundary
 from kani.text.boundaries import weight, word_count
+from kani.text.language_detection import languages_by_word
+from kani.text.normalizer import table_for
 from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
 from tests.support.tables import rows
 
@@ -73,6 +75,20 @@ def test_sentences_end_at_their_marks(policy: str, sentences: str, text: str) ->
     """Abbreviations and dates end none, where every sentence is a segment too ("short")."""
     segments = spoken(text, SHORT if policy.startswith("short") else WHOLE_SENTENCES, policy[6:8])
     assert len(segments) == int(sentences), segments
+
+
+@pytest.mark.parametrize("language", ["de", "en", "es", "fr", "hi", "it", "pt"])
+def test_no_sentence_ends_between_a_title_and_its_name(language: str) -> None:
+    """Each short form that a table has a name's reading for; of those that are words, too, its titles."""
+    table = table_for(language)
+    assert table is not None
+    keys = {key for key, lines in table.abbreviations.items() for line in lines if "name" in line.said}
+    sure = {key for key in keys if key.endswith(".") and key[:-1].lower() not in table.also_words}
+    cut = [
+        key for key in sure | (keys & table.titles) if len(spoken(f"x il {key} Zuppi.", SHORT, language)) > 1
+    ]
+    words = {key for key in cut if language in languages_by_word().get(key[:-1].lower(), ())}
+    assert sure and set(cut) == words - table.titles
 
 
 @pytest.mark.parametrize(("text", "words"), [("好", 1), ("你好吗？", 1), ("Hola, 你好世界", 3), ("— …", 0)])

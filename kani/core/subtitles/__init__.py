@@ -11,7 +11,7 @@ import numpy as np
 
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Span
-from kani.text.boundaries import is_abbreviated
+from kani.text.short_forms import is_abbreviated
 from kani.text.writing import HAN_AND_KANA, ends_clause, ends_sentence, without_closers
 
 MAX_WORD = 42
@@ -157,8 +157,8 @@ class CueBuilder:
         stem = without_closers(word.text.rstrip(_EMPHASIS)).rstrip(_EMPHASIS)
         if not ends_sentence(stem):
             return False
-        following = self._text[word.end :].lstrip()[:1]
-        return not (stem.endswith(".") and following and is_abbreviated(stem, following))
+        following = self._text[word.end :].split(None, 1)[:1]
+        return not (stem.endswith(".") and following and is_abbreviated(stem, following[0]))
 
     def _fits(self, words: list[Word]) -> bool:
         return words[-1].end_s - words[0].start_s <= MAX_CUE_S and len(self._lines(words)) <= MAX_LINES

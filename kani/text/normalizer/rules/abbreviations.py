@@ -11,7 +11,7 @@ from kani.text.normalizer.rules.units import are_of_a_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import CLOSING_QUOTES, ends_sentence
+from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _ORDINAL = re.compile(
@@ -31,7 +31,6 @@ _PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4 ⅓ 1/3 ⅔ 2/3 ⅛ 1/8".split())
 _MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
-_ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
 _SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
 _LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m|in|ft)")
 _OF_STREETS = frozenset(
@@ -134,14 +133,18 @@ def _said_as(
     before = cursor.previous().core.lstrip("~≈<>≤≥±")
     if "noun" in said:
         spoken = _agreed(cursor, said, count, table)
-    dated = cursor.previous(2).core.lower() in _ARTICLES
+    dated = cursor.previous(2).core.lower() in MASCULINE_ARTICLES
     if "few" in said and before.isdecimal() and 0 < int(before) <= _FEW and not dated:
         spoken = said["few"]
     if "measured" in said and _is_length(cursor, count):
         return said["measured"], False
     if "section" in said and before[:1].isdecimal() and cursor.previous(2).core in _SECTIONS:
         return said["section"], False
-    if "article" in said and before in _ARTICLES and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core):
+    if (
+        "article" in said
+        and before.lower() in MASCULINE_ARTICLES
+        and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core)
+    ):
         return said["article"], False
     if "label" in said and _LABELLED.fullmatch(cursor.token(count).core):
         return said["label"], False
@@ -190,11 +193,10 @@ def _said_as(
         return spoken, False
     following = cursor.token(count)
     first = following.core[:1]
-    titles = (
-        candidate[:1].isupper()
-        and first.isupper()
-        and following.core.lower() not in common_words(table.language)
-    )
+    # "il ten. Moretti"
+    title = f"{candidate[:1].upper()}{candidate[1:]}" in table.titles and before.lower() in MASCULINE_ARTICLES
+    titles = candidate[:1].isupper() or title
+    titles = titles and first.isupper() and following.core.lower() not in common_words(table.language)
     if not stop and following.prefix.endswith("("):
         # "Max (11)"
         return spoken, False
@@ -208,12 +210,12 @@ def _said_as(
         return None, False
     if not first:
         return spoken, stop and not inside
+    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
+        return said["address"], False
     if _is_number(following, candidate) and not _answers(cursor, candidate, table):
         # "10 h aprox.", and in the next line "3." of a list
         listed = stop and following.suffix == "." and "\n" in following.text[end : following.start]
         return (spoken, True) if listed else (said.get("number", spoken), False)
-    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
-        return said["address"], False
     goes_on = following.core in _OF_STREETS and stop and not following.prefix
     if spoken is None and goes_on and (len(candidate) > len("r.") or before.isdecimal()):
         # "imp. des Lilas", "5 r. du Bac"
@@ -239,7 +241,7 @@ def _said_as(
     dated = dated and (before.islower() or before.isdecimal())
     titled = candidate[0].isupper() and abbreviation.parts[-1][0].isupper()
     titled = titled and following.core.lower() not in common_words(table.language)
-    titled = titled and (not dated or cursor.previous().core in _ARTICLES)
+    titled = titled and (not dated or cursor.previous().core in MASCULINE_ARTICLES)
     # "s. a. Müller", but "v. Chr. Danach"
     noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
     noun = noun and following.core.lower() not in table.agreement.not_nouns
@@ -344,8 +346,10 @@ def _is_length(cursor: TokenCursor, ahead: int) -> bool:
 
 
 def _is_street(cursor: TokenCursor, ahead: int) -> bool:
-    """True for "na R. do Ouro" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
+    """True for "na R. Augusta" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
     before, of = cursor.previous(), cursor.token(ahead).core
+    if before.core in _IN_STREETS and not before.suffix and of[:1].isupper() and len(of) > 1:
+        return True
     inside = before.core in _IN_STREETS or (before.suffix == "," and not before.core[:1].isupper())
     return inside and of in _OF_STREETS and cursor.token(ahead + 1).core[:1].isupper()
 
@@ -373,7 +377,7 @@ def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
     if (
         candidate.lower() != "no."
         or (candidate[0].isupper() and inside)
-        or previous.core.lower() in _ARTICLES
+        or previous.core.lower() in MASCULINE_ARTICLES
     ):
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""

@@ -153,6 +153,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         core in VARIABLES
         and name != core.upper()
         and {cursor.previous().core, cursor.token(1).core} & OPERATORS
+        and not (core in table.formulas.words and _joins(cursor, table))
     ):
         return Verbalization((Piece(name or core, token.core_start, token.core_end),), token.core_end)
     if name is None or not core.isupper():
@@ -183,6 +184,14 @@ _LETTERED = frozenset(
     " cnh carteira".split()
 )
 """Words before a letter that is no initial, beside the labels of the tables."""
+
+
+def _joins(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the word "y" of "Node 20 y ≥ 8 GB", no variable: after a number, its unit or a name."""
+    before, earlier = cursor.previous(), cursor.previous(2).core
+    counted = before.core in table.units and earlier[-1:].isdecimal()
+    named = before.core[:1].isupper() and earlier != ""
+    return before.suffix in ("", ")") and (counted or named or before.core[-1:].isdecimal())
 
 
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
@@ -36,6 +37,11 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     before = cursor.previous()
     if not before.suffix and before.core.lower() in agreement.measures_after:
         # "a 5 mm Allen key", too
+        return True
+    owner, apostrophe, ending = before.core.replace("’", "'").rpartition("'")
+    owned = apostrophe and ending == "s" and owner.lower() not in common_words(table.language)
+    if owned and not before.suffix and not word.endswith("er") and table.is_money(name):
+        # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
     if name in _OF_INGREDIENTS:
         return word.removesuffix("s") in _HELD

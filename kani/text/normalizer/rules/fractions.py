@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.rules import pairs
+from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.dates import is_before_time, is_loose
 from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
 from kani.text.normalizer.rules.units import (
@@ -192,6 +193,9 @@ def half_after_noun(
         noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
         gender = measure.gender or gender_of(noun, table)
     elif gender and token.core.islower() and token.core.isalpha() and token.suffix != ".":
+        if token.core in common_words(table.language) and not table.names_unit(token.core):
+            # "3½ et plus", but "2½ heures"
+            return None
         noun, end = token.core, token.core_end
         noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
     else:

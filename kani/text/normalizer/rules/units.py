@@ -22,6 +22,7 @@ _STITCHES, _AND = frozenset("pmM"), frozenset("y e et und + x".split())
 _COMPOUND_SIGNS = frozenset("/·²³⁴⁵⁶")
 _CAPITALS, _QUOTIENTS = re.compile("[A-Z]/[A-Z]"), frozenset("J/K N/C W/K C/V V/K".split())
 """One capital by another, and those of them that are units."""
+_AFTER = frozenset("after nach dopo après tras após".split())
 _IN = frozenset("en in em pour sur auf =".split())
 _STREETS = frozenset(
     "st street ave avenue blvd boulevard rd road dr drive ln lane way pl place ct court hwy pkwy".split()
@@ -250,7 +251,7 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
         # "Pour 4 pers. : 250 g", "à 3 pers. !"
         goes_on = goes_on or following.text[following.start : following.start + 1] in tuple(":;!?")
         if first.isdecimal() and not following.prefix:
-            goes_on = are_of_a_kind(token.core, cursor.token(ahead + 2).core)
+            goes_on = are_of_a_kind(token.core, cursor.token(ahead + 2).core) or _tells_when(cursor, table)
         elif (
             table.agreement.capitals
             and first.isupper()
@@ -261,6 +262,17 @@ def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
             noun = following.core not in table.dates.short_weekdays
             goes_on = noun and following.core.lower() not in table.agreement.not_nouns
     return token.core_end + goes_on
+
+
+def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the number of "every 4 hrs. 1 tablet", and of a sentence's start: "After 4 hrs. 1 tablet"."""
+    before, earlier = cursor.previous(), cursor.previous(2)
+    often = table.times.every.format(time="").split()
+    written = [earlier.core.lower(), before.core.lower()][-len(often) :]
+    # "tous les", too
+    every = often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
+    begins = earlier.core == "" or ends_sentence(earlier.suffix)
+    return not before.suffix and (every or (begins and before.core.lower() in _AFTER))
 
 
 def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:
@@ -355,6 +367,10 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the number belongs to the noun before it ("Absatz 1 Satz 2", "im Sommer 1989")."""
     noun, earlier = cursor.previous(), cursor.previous(2)
+    measured = table.names_unit(noun.core) or noun.core in table.times.marks
+    if earlier.core[-1:].isdecimal() and measured:
+        # "Nach 2 Std. 1 Tablette"
+        return False
     numbered = any("number" in known.said for known in table.abbreviations.get(f"{noun.core}.", ()))
     if numbered and not noun.suffix.endswith(","):
         return True

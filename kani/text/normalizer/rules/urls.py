@@ -21,6 +21,7 @@ _NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
 _EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
 _BOTH = re.compile(r"[^\W\d_]+@s?")
 _FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*")
 _TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
@@ -72,10 +73,9 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if not written or (match["rest"] and not (known or match["rest"][0] in "/:" or "=" in match["rest"])):
             return None
         return Verbalization(say_signs(written, start + begin, table), token.core_end)
-    if (
-        _FILE.fullmatch(core)
-        and core.rpartition(".")[2].lower() in table.web.spelled | table.web.words.keys()
-    ):
+    ending = core.rpartition(".")[2].lower()
+    in_folder = _FILE_IN_FOLDER.fullmatch(core) and ending not in TOP_LEVEL_DOMAINS
+    if (in_folder or _FILE.fullmatch(core)) and ending in table.web.spelled | table.web.words.keys():
         return Verbalization(say_signs(core, start, table), token.core_end)
     return None
 

@@ -88,6 +88,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         cut=_cut_words((*cut, *cut_adjectives), cut_not),
         cut_adjectives=frozenset(cut_adjectives),
+        titles=titles,
         also_words=also_words,
         first_names=first_names,
         abbreviated_endings=endings.all_texts(),

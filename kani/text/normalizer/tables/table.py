@@ -301,6 +301,7 @@ class LanguageTable:
     trades: tuple[Trade, ...]
     cut: Mapping[str, str]
     cut_adjectives: frozenset[str]
+    titles: frozenset[str]
     also_words: frozenset[str]
     first_names: frozenset[str]
     abbreviated_endings: Mapping[str, str]
@@ -315,6 +316,10 @@ class LanguageTable:
         """True for a currency's sign or name."""
         named = any(word in money.forms.values() for money in self.currencies.values())
         return named or word in self.currencies
+
+    def names_unit(self, word: str) -> bool:
+        """True for a unit's symbol or name."""
+        return word in self.units or any(word in unit.forms.values() for unit in self.units.values())
 
     def form(self, forms: Forms, number: Decimal | int) -> str:
         """The form of ``forms`` for ``number``."""

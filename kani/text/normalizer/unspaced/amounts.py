@@ -157,6 +157,19 @@ def compound_unit(written: str, table: UnspacedTable) -> str:
     return "".join((*said, *(table.per + divisor for divisor in divisors)))
 
 
+def per_unit(scan: Scan, at: int) -> UnspacedReading | None:
+    """The unit of "每kWh0.56元", which has no number of its own."""
+    table = scan.table
+    if not scan.before(at).rstrip(" ").endswith(table.per):
+        return None
+    symbol = max((one for one in table.units if scan.text.startswith(one, at)), key=len, default="")
+    end = at + len(symbol)
+    following = scan.text[end : end + 1]
+    if len(symbol) < len("km") or (following.isascii() and following.isalpha()):
+        return None
+    return UnspacedReading((Piece(table.units[symbol].counter.said, at, end),), end, number=False)
+
+
 def _factor(written: str, table: UnspacedTable) -> str:
     """A unit and its power; "" where the table lacks it."""
     for unit, power in ((written, ""), (written[:-1], written[-1:])):

@@ -25,6 +25,8 @@ _SCORED = re.compile(
 )
 _SCORE_BEFORE = re.compile(r"(?<!\d)(\d{1,3})-(\d{1,3})[、，,]\s?\Z")
 _PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
+_LATE_YEARS = re.compile(r"19\d\d|20[0-3]\d")
+_MODEL = re.compile(r"(?<![A-Za-z])[A-Z]{2,5} \Z")
 _LONGEST_ORDINAL = 5
 _LAUGHTER = re.compile(r"23{2,}")
 _GENERATION = re.compile(r"[0789][05]后")
@@ -323,6 +325,14 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     if _PLATE.search(before) or (before[-1:].isascii() and before[-1:].isalpha()):
         # "京A·12345", "G1234", "RTX4090"
         return True
+    if (
+        not word
+        and len(figures.digits) == _GROUP
+        and not figures.digits.endswith("00")
+        and _MODEL.search(before)
+    ):
+        # "RTX 4090"
+        return not _LATE_YEARS.fullmatch(figures.digits)
     after = numbers.one_by_one_after
     return after is not None and after.search(scan.before(figures.start)) is not None
 

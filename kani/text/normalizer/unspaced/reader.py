@@ -25,6 +25,7 @@ _WITH_LETTER: tuple[_Rule, ...] = (
     sequences.roman,
     sequences.mixed,
     amounts.money,
+    amounts.per_unit,
     sequences.latin_word,
 )
 _WITH_DIGIT: tuple[_Rule, ...] = (

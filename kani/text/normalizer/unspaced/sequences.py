@@ -33,10 +33,11 @@ _URL = re.compile(
     re.ASCII,
 )
 _FILE = re.compile(
-    r"[A-Za-z0-9_()-]{1,64}(?:\.[A-Za-z0-9_()-]{1,64}){0,4}\.([A-Za-z0-9]{1,5})(?![A-Za-z0-9])"
+    r"(?:[A-Za-z0-9_.-]{1,64}/){0,8}[A-Za-z0-9_()-]{1,64}(?:\.[A-Za-z0-9_()-]{1,64}){0,4}\.([A-Za-z0-9]{1,5})(?![A-Za-z0-9])"
 )
 _FILES = frozenset(
-    "pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js".split()
+    """pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js md yaml
+    yml toml ini log svg webp css ts tsx jsx sh rs go java cpp sql ipynb epub gz""".split()
 )
 _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
 _LATIN = r"[^\W\d_²³\u2e80-\uffff]"
@@ -207,7 +208,7 @@ def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
         return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
     after = scan.table.numbers.one_by_one_after
-    named = scan.text[at] == "#" and after is not None and after.search(scan.before(at))
+    named = after is not None and after.search(scan.before(at))
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
         said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))

@@ -148,10 +148,6 @@ def _expires(found: re.Match[str], cursor: TokenCursor, table: LanguageTable) ->
     return not near.isdisjoint(_EXPIRES)
 
 
-def _is_dated(cursor: TokenCursor, table: LanguageTable) -> bool:
-    return cursor.previous().core.lower() in table.dates.after or follows_number_sign(cursor, table)
-
-
 def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if just two numbers are a date: the token before shows it, or the stop of "3.10."."""
     previous = cursor.previous().core.lower()
@@ -163,7 +159,9 @@ def _is_day_and_month(mark: str, cursor: TokenCursor, table: LanguageTable) -> b
             noun = (
                 following.islower() and len(following) > 3 and following not in common_words(table.language)
             )
-            counted = noun or (following in _PARTITIVE and not after[:1].isdecimal())
+            # "em 1/2 h"
+            unit = following in table.units and following not in table.agreement.not_nouns
+            counted = noun or ((unit or following in _PARTITIVE) and not after[:1].isdecimal())
             return not (cursor.is_adjacent(1) and counted)
         # "14/03" is no fraction; in "Page 02/10" a count.
         token, before = cursor.token(), cursor.previous()

@@ -22,6 +22,12 @@ _FROM, _TO = (
     frozenset("from de del da d du von".split()),
     frozenset("to a al à en au para verso nach".split()),
 )
+_OF = frozenset("of d de del della dell di da do dos das du des von".split())
+_TOWARDS, _INSIDE, _IN = (
+    frozenset("al au ao am".split()),
+    frozenset("no nel im".split()),
+    frozenset("en hacia desde por".split()),
+)
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
@@ -81,6 +87,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         or _is_before_degrees(cursor)
         or _is_to_another(cursor, table)
         or _has_force(cursor, table)
+        or _is_beside_place(cursor)
     )
     road = _ROAD.fullmatch(cursor.previous().core) is not None
     known = known or (table.language == "en" and (road or _is_in_street(cursor)))
@@ -97,6 +104,19 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
     end = token.core_end + (between and cursor.previous().core not in _TO)
     return Verbalization((Piece(name, token.core_start, end),), end)
+
+
+def _is_beside_place(cursor: TokenCursor) -> bool:
+    """True for the "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
+    of, before, earlier = cursor.token(1).core.lower(), cursor.previous(), cursor.previous(2).core.lower()
+    if cursor.token().suffix or before.suffix or of not in _OF:
+        return False
+    towards = before.core in _TOWARDS or (before.core in ("km", "m", "mi") and earlier[-1:].isdecimal())
+    place = cursor.token(2).core[:1].isupper()
+    inside = (
+        before.core in _INSIDE or (before.core == "a" and place) or (before.core == "el" and earlier in _IN)
+    )
+    return towards or (inside and (len(cursor.token().core) > 1 or earlier == "km"))
 
 
 def _is_in_street(cursor: TokenCursor) -> bool:
