@@ -36,6 +36,8 @@ def minutes_and_seconds(found: re.Match[str]) -> str:
     return (found[1] or "+") + " ".join(filter(None, parts))
 
 
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+DAY_OF_LOG = rf"(?<![\w/])(\d\d)/({'|'.join(re.findall('...', _MONTHS))})/(\d{{4}}):(?=\d\d:\d\d)"
 SPAN = (
     r"\b(d[eu]|d[ae]l|d[ao]|desde|entre|tra|fra|from|between|open|closed)(?: el| le| il| o| the)? "
     r"(\d{1,2})/(\d{1,2}) (?:al?|até|ao|para|hasta|y|et?|au|à|to|until|through)(?: el| le| il| o)? "
@@ -70,6 +72,11 @@ def days_of_span(found: re.Match[str]) -> str:
     ):
         return found.group()
     return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
+
+
+def day_of_log(found: re.Match[str]) -> str:
+    """The day of a server's log, "05/Mar/2026:14:30:00", as "2026-03-05, "."""
+    return f"{found[3]}-{_MONTHS.index(found[2]) // 3 + 1:02}-{found[1]}, "
 
 
 def said_once(found: re.Match[str], language: str) -> str:

@@ -10,8 +10,10 @@ from pathlib import Path
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.spelling_functions import (
+    DAY_OF_LOG,
     SPAN,
     characters,
+    day_of_log,
     days_of_span,
     in_full,
     minutes_and_seconds,
@@ -47,6 +49,7 @@ def _of_file() -> Iterator[Spelling]:
 
 
 SPELLINGS: tuple[Spelling, ...] = (
+    ("", DAY_OF_LOG, day_of_log),
     *_of_file(),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     (

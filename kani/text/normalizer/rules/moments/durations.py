@@ -28,7 +28,7 @@ _TIMED = (
     ),
     # 2:45:30 and 1:23.456, which are no times of day
     re.compile(
-        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
+        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?:(?<=[2-9]:\d\d)|(?<=\d:\d\d:\d\d))[.,]\d)?)(?P<rest>)"
     ),
 )
 _JOINERS = {"ar": " و"}
@@ -336,6 +336,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     end = token.core_start + match.end()
     unit = table.units.get(behind.core) if match.re is _TIMED[2] and cursor.is_adjacent(1) else None
     named = unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]
+    named = named or (match.re is _TIMED[2] and cursor.is_adjacent(1) and behind.core in HOUR_MARKS)
     if named or (match.re is _TIMED[2] and _names_minutes(cursor, table)):
         end = unit_end(cursor, 1, table)
     return None if clock else Verbalization(tuple(_parts(match, token.core_start, table)), end)
