@@ -257,12 +257,12 @@ def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
-    """True if a quotation mark before is still open, so that one after figures closes it."""
+    """True if a quotation mark before is still open, so that one after figures closes it; "’" opens none."""
     before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
     left_open = 0
     for token in before:
         left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
-    return left_open + cursor.token().prefix.count(mark) > 0
+    return mark != "’" and left_open + cursor.token().prefix.count(mark) > 0
 
 
 def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
