@@ -50,6 +50,7 @@ _PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
 _KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#|\*\d\d\b(?![*\d])")
 _LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-|[*x](?=\d{4}$))-?((?!19|20)\d{4})")
 _EXTENSION = re.compile(r"[-–](\d{2,5})")
+_BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
 _LISTS = frozenset("and or y o u e ou et oder und ed od और या".split())
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
@@ -88,6 +89,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "Nr. 20240087": nobody says millions.
     long = token.core.isdecimal() and len(token.core) >= (_LONG_NUMBER if sign else _LONGEST_COUNT)
     long = long and (sign or token.suffix != "" or cursor.token(1).core == "")
+    long = long or _BINARY.fullmatch(token.core) is not None
     if not (is_code(cursor, table) or _is_zip(cursor) or long) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
@@ -176,9 +178,9 @@ def _listed(cursor: TokenCursor, back: int) -> int:
     before = cursor.previous(back + joined)
     separate = before.suffix == "," if not joined else before.suffix in ("", ",")
     # "PIN 4821, 300 people"
-    counts = not joined and cursor.is_adjacent(1) and cursor.token(1).core.islower()
-    separate = separate and not counts
-    return 1 + joined if separate and _DIGITS.fullmatch(before.core) else 0
+    behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    counts = not joined and behind.islower() and behind not in _LISTS
+    return 1 + joined if separate and not counts and _DIGITS.fullmatch(before.core) else 0
 
 
 def _is_zip(cursor: TokenCursor) -> bool:
