@@ -327,7 +327,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
             return None
     elif match.re is _TIMED[2]:
-        clock = clock and behind.core != "h"
+        clock = (clock and behind.core != "h") or behind.core.startswith(("UTC", "GMT"))
         dated = before.end == 0 or before.core[-1:].isdecimal() or half_behind(cursor, table) is not None
         if not (match["hours"] or match["mark"]) or dated:
             return None
