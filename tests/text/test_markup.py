@@ -23,7 +23,8 @@ WORDS = """
 Hola mundo Hola. ** * _ __ ~~ == = ` `` ``` ~~~ ## # [ ] ( ) ]( ![ [^1] [a][b] ](a(b) ](a'b < </ > /> <b> </p>
 <br> <td> </td> <break 500ms '/> time=' <!-- --> <script> </script> <x> <a@b.c> <https:// &amp; & #39; &lt ---
 === \\ \\* https://ej.es/ www.a.es :// ! | ||||| 3 5 " ' é e\u0301 مرحبا 你好 \u200f $ { \ue000
-\uf8ff \U000f0000 \ud83d \x00
+\uf8ff \U000f0000 \ud83d \x00 % %% %%a%% ^ ^a1b {{c1:: :: }} {{c1::a::b}}
+[[ ]] [[a#b|c]] ![[a.png|300]] [!tip]
 """
 LINES = ["\n", "\n\n", "\r\n", "| a | b |\n", "|---|---|\n", "```py\n", "\n```\n", "[id]: https://x.y\n"]
 STARTS = ["- ", "* ", "# ", "> ", "1. ", "[ ] ", "[^1]: ", "<break ", "x y z "]
@@ -84,6 +85,7 @@ def test_markup_is_masked(kind: str, text: str, expected: str) -> None:
         "5 > 3 y a < b <3 x<y, x<y and y>z i<n; i++", "C# #hashtag #1 ~5 ~ 5 a==b a == b",
         "AT&T R&D a & b &notit; &amp", "uno | dos || tres", "List<String> Map<String, int>",
         "-5 grados\n+34 612\n_\n", "C:\\dir\\a precio: 3 $ ($4) $x$", "[sic] (véase) [1] ¡Hola! (!) [a] (b)",
+        "50% %% a%%b%% ^12 x^abc {{name}} {{c1:a}} [[1, 2], [3]] [!tip] 5 ^ 3",
         "1. uno\u2029 \u200fمرحبا\u202a a\u202c 你好。", "a = b", "x",
     ],
 )  # fmt: skip
@@ -183,6 +185,7 @@ def test_breaks_of_one_text_are_bounded() -> None:
     [
         "<break time='1s'", '<a href="x" <b', "<" + "a" * 400 + ">", f'<a href="{"x" * 400}">b',
         "[" + "x" * 200 + "](y)",
+        "[[" + "x" * 400 + "]]", "%%" + "x" * 400 + "%%", "{{c1::" + "x" * 400 + "}}",
     ],
 )  # fmt: skip
 def test_unclosed_or_long_markup_is_text(text: str) -> None:
@@ -236,7 +239,7 @@ def test_plain_words_pass_at_once(words: list[str]) -> None:
         ("Hola.", ""), ("«Hola», 3,5 (a) -", ""), ("Hola **mundo", ""), ("Hola **mundo**", "**"),
         ("¡Hola!", "!"), ("fin.\n", ""), ("- uno\n", "\n"), ("x <y an", "<y an"), ("x<y and z", ""),
         ("Ver [la guía", "[la guía"), ("Ver [la guía](https", "](https"), ("a & b &am", "&am"),
-        ("pon `a b", "`a b"), ("#", "#"), ("-", "-"),
+        ("pon `a b", "`a b"), ("50%", ""), ("ver [[a b", "[[a b"), ("%%a b", "%%a b"), ("#", "#"), ("-", "-"),
     ],
 )  # fmt: skip
 def test_only_text_that_may_change_is_held_back(text: str, held: str) -> None:

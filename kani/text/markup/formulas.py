@@ -17,14 +17,15 @@ _FORMULA_BEGUN = re.compile(
 )
 
 
-def formula(source: PendingText, at: int) -> tuple[int, int, int] | None:
-    """The start and end of what is written in a formula that begins at ``at``, and the formula's end.
+def formula(source: PendingText, at: int) -> tuple[int, str, int] | None:
+    """Where what is written in a formula that begins at ``at`` does, that itself, and the formula's end.
 
-    Three times ``at`` if more text decides; None if no formula begins there.
+    ``at``, "" and ``at`` if more text decides; None if no formula begins there.
     """
     window = min(len(source.text), at + MAX_LOOKAHEAD)
     if found := _FORMULA.match(source.text, at, window):
         if source.may_continue(at, found.end(), MAX_LOOKAHEAD):
-            return at, at, at
-        return *found.span("dollars" if found["dollars"] else "brackets"), found.end()
-    return (at, at, at) if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None
+            return at, "", at
+        kind = "dollars" if found["dollars"] else "brackets"
+        return found.start(kind), found[kind], found.end()
+    return (at, "", at) if source.may_begin(_FORMULA_BEGUN, at, MAX_LOOKAHEAD) else None

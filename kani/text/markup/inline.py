@@ -6,7 +6,7 @@ import re
 import string
 from dataclasses import dataclass
 
-from kani.text.markup import formulas, links, tags
+from kani.text.markup import formulas, links, notes, tags
 from kani.text.markup.links import BracketKind
 from kani.text.markup.masked_text import MAX_LOOKAHEAD, PARAGRAPH_END, MaskedText, PendingText
 from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
@@ -14,7 +14,7 @@ from kani.text.writing import CLAUSE_MARKS, CLOSERS, SENTENCE_MARKS, is_of_word
 MAX_EMPHASIS_RUN = 16
 """Marks of emphasis that are read together."""
 
-_PLAIN = re.compile(r"[^\n\\`*_~=<>&\[\]!#|$]+")
+_PLAIN = re.compile(rf"[^\n\\`*_~=<>&\]#|${re.escape(notes.MARKS)}]+")
 _RUN = re.compile(rf"([*_~=])\1{{0,{MAX_EMPHASIS_RUN - 1}}}")
 _KEYS = re.compile(
     r"\*{1,2}\d{1,16}(?:\*\d{1,16}){0,4}#|\*\d\d(?=[.,;:)\n]|$| (?:or|and|o|ou|oder|e|et|y|und)\b)"
@@ -73,12 +73,14 @@ class InlineReader:
             end = self._address(at)
             if end is not None:
                 return end
+        if (end := self._show(at, notes.note(self._source, at, plain))) is not None:
+            return end
         match text[at]:
             case "\\":
                 return self._escape(at)
             case "`":
                 return self._code(at)
-            case "$":
+            case "$" | "%" | "{" | "^":
                 end = self._formula(at)
                 return self.copy(at, at + 1) if end is None else end
             case "*" | "_" | "~" | "=":
@@ -184,15 +186,17 @@ class InlineReader:
         return self.mask(at, opened)
 
     def _formula(self, at: int) -> int | None:
-        """Read a formula of TeX, and mask what is around it; None if none begins here."""
-        if (found := formulas.formula(self._source, at)) is None:
+        """Read a formula of TeX; None if none begins here."""
+        return self._show(at, formulas.formula(self._source, at))
+
+    def _show(self, at: int, found: tuple[int, str, int] | None) -> int | None:
+        """Show what is said of ``found`` at its place, and mask the rest up to its end."""
+        if found is None:
             return None
-        inside, end, after = found
-        if after == at:
-            return at
+        inside, said, after = found
         self.mask(at, inside)
-        self.copy(inside, end)
-        return self.mask(end, after)
+        self._plain.copy(said)
+        return self.mask(inside + len(said), after)
 
     def _emphasis(self, at: int) -> int:
         source = self._source

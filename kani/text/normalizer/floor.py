@@ -1,18 +1,81 @@
-"""Signs in languages without a table: words for minus and powers, which espeak-ng leaves out there."""
+"""Signs in languages without a table that espeak-ng leaves out or reads by their looks there.
+
+Words for minus and powers are in ``floor.toml``, names of units in CLDR.
+"""
 
 from __future__ import annotations
 
 import functools
 import re
+from collections.abc import Iterator
+from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
 
+from babel import UnknownLocaleError
+from babel.units import UnknownUnitError, format_unit
+
 from kani.text import writing
+from kani.text.languages import primary
 from kani.text.normalizer.spoken import SpokenTextBuilder
 from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tokens import Token
 
 _RAISED = re.compile(r"(?<=[\w)])(?:(?P<raised>⁻?[⁰¹²³⁴-⁹]{1,4})|\^\{?(?P<plain>[-−]?\d{1,4})\}?)(?!\w)")
 _SQUARE = "2"
+_MEASURED = re.compile(
+    r"(?<![\w.,:])(\d{1,6}(?:[.,]\d{1,3})?)"
+    r"([ \u00a0\u202f]?)(° ?[CF]|°|km/h|m/s|km|kg|cm|mm)(?![\w°²³⁻^/·'’′]|[.,]\d)"
+)
+_UNITS = {
+    "°C": "temperature-celsius", "°F": "temperature-fahrenheit", "°": "angle-degree",
+    "km/h": "speed-kilometer-per-hour", "m/s": "speed-meter-per-second", "km": "length-kilometer",
+    "kg": "mass-kilogram", "cm": "length-centimeter", "mm": "length-millimeter",
+}  # fmt: skip
+_SAY_DEGREES = frozenset("af an bs cs eo hr hu lt lv mk nl pl ro sk sr tr".split())
+"""Languages in which espeak-ng has a word for the sign by itself, which is not only that of angles."""
+_FORMATTED = re.compile(r"(?P<before>[^\d°/]*)\d[\d.,\s]*(?<=\d)(?P<behind>[^\d°/]*)")
+_CLOCK = re.compile(r"(?<![\d:.,])(?:[01]?\d|2[0-4])(?::[0-5]\d){1,2}(?![\d:]| \d{3})")
+_DECIMAL = re.compile(r"(?<![\d.,:])\d{1,9},\d{1,9}(?![\d,])")
+
+
+def units(text: str, language: str) -> Iterator[tuple[int, int, str]]:
+    """Numbers with units: where each begins and ends, and it with the unit's name, which agrees with it.
+
+    language: BCP 47, without a table.
+    """
+    for found in _MEASURED.finditer(text):
+        number, space, unit = found.groups()
+        yield *found.span(), _measured(number, space, "".join(unit.split()), language)
+
+
+def marks(text: str, language: str) -> Iterator[tuple[int, int, str]]:
+    """As ``units``, times of day without colons and decimals with the name of the comma."""
+    base = primary(language)
+    comma = _of_languages("decimals").get(base, "")
+    found = [(*one.span(), one[0].replace(",", f" {comma} ")) for one in _DECIMAL.finditer(text) if comma]
+    if base in _of_languages("times"):
+        found += [(*one.span(), one[0].replace(":", " ")) for one in _CLOCK.finditer(text)]
+    return iter(sorted(found))
+
+
+@functools.lru_cache(maxsize=1024)
+def _measured(number: str, space: str, unit: str, language: str) -> str:
+    """A number with the name of its unit, or as it is written where CLDR has none.
+
+    A name before the number is said only if no space is between number and unit: in a text that is still
+    being written, the number may have been said already.
+    """
+    if unit == "°" and primary(language) in _SAY_DEGREES:
+        return number + space + unit
+    value = Decimal(number.replace(",", "."))
+    for locale in (language.replace("-", "_"), primary(language)):
+        with suppress(UnknownLocaleError, UnknownUnitError, ValueError):
+            found = _FORMATTED.fullmatch(format_unit(value, _UNITS[unit], "long", locale=locale))
+            if found and found["behind"].strip() != _UNITS[unit] and not (found["before"] and space):
+                return found["before"] + number + found["behind"]
+            break
+    return number + space + unit
 
 
 def append_plain(token: Token, start: int, builder: SpokenTextBuilder, language: str) -> None:
@@ -50,12 +113,13 @@ def _is_note(text: str, found: re.Match[str]) -> bool:
 
 def minus_word(language: str) -> str:
     """Return the word of a language (BCP 47), "" where none is known."""
-    return _words().get(language.partition("-")[0].lower(), "")
+    return _of_languages("minus").get(primary(language), "")
 
 
 @functools.cache
-def _words() -> dict[str, str]:
-    rows = _file().section("minus").all_texts().items()
+def _of_languages(section: str) -> dict[str, str]:
+    """A section's words by the languages that have them."""
+    rows = _file().section(section).all_texts().items()
     return {language: word for word, languages in rows for language in languages.split()}
 
 

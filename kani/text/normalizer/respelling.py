@@ -6,6 +6,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable
 
+from kani.text.normalizer import floor
 from kani.text.normalizer.chemistry import chemistry
 from kani.text.normalizer.cleaning import CleanText, clean
 from kani.text.normalizer.compound_units import compound_units
@@ -37,6 +38,9 @@ def respelled(written: str, language: str, *, complete: bool = True) -> CleanTex
         text = _replaced(text, units)
         text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
         text = _replaced(text, formulas(text.text, notation))
+    elif language:
+        text = _replaced(text, floor.units(text.text, language))
+        text = _replaced(text, floor.marks(text.text, language))
     characters, small = characters_of(text.text), text.text.lower()
     for pattern, becomes in spellings_of(language.partition("-")[0]):
         if not (pattern.required <= characters and pattern.has_word_in(small)):

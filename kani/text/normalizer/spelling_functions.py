@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.unspaced.table import unspaced_table_for
 
 PATH = (
     r"(?<=\S) > (?:(?:[^<>\n.,;:!?।。，]|\.(?=\d)){1,40}> )+(?=\w)"
@@ -36,6 +38,8 @@ def minutes_and_seconds(found: re.Match[str]) -> str:
     return (found[1] or "+") + " ".join(filter(None, parts))
 
 
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+DAY_OF_LOG = rf"(?<![\w/])(\d\d)/({'|'.join(re.findall('...', _MONTHS))})/(\d{{4}}):(?=\d\d:\d\d)"
 SPAN = (
     r"\b(d[eu]|d[ae]l|d[ao]|desde|entre|tra|fra|from|between|open|closed)(?: el| le| il| o| the)? "
     r"(\d{1,2})/(\d{1,2}) (?:al?|até|ao|para|hasta|y|et?|au|à|to|until|through)(?: el| le| il| o)? "
@@ -72,6 +76,11 @@ def days_of_span(found: re.Match[str]) -> str:
     return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
 
 
+def day_of_log(found: re.Match[str]) -> str:
+    """The day of a server's log, "05/Mar/2026:14:30:00", as "2026-03-05, "."""
+    return f"{found[3]}-{_MONTHS.index(found[2]) // 3 + 1:02}-{found[1]}, "
+
+
 def said_once(found: re.Match[str], language: str) -> str:
     """The words of "30 (treinta) días" just once, in the form that is written."""
     table = table_for(language)
@@ -87,7 +96,29 @@ def raised_numeral(found: re.Match[str]) -> str:
     return found[1] + found[2].upper()
 
 
-def characters(found: re.Match[str]) -> str:
-    """Each character of a code by itself, letters in a row together, with a pause for a hyphen."""
-    apart = re.sub(r"(?<=\d)(?=\w)|(?<=\w)(?=\d)", " ", found[1])
-    return apart.replace("-", ", ") if any(map(str.isdecimal, apart)) else " ".join(apart)
+_BEGINS, _ENDS = r"(?<![A-Za-z\d_.#@/-])", r"(?![A-Za-z\d_-]|\.\w)"
+_CHANGES = r"(?!\d+e\d+\b)(?=\d+[a-f]+\d|[a-f]+\d+[a-f])"
+IDENTIFIER = "|".join(
+    (
+        r"(?<![A-Za-z\d_-])((?i:[\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12}))(?![A-Za-z\d_-])",
+        rf"{_BEGINS}((?i:{_CHANGES})(?:[\da-f]{{7,128}}|[\dA-F]{{21,128}})){_ENDS}",
+        r"(?<!\w)#(?=[\dA-Fa-f]{0,5}\d)(?=[\dA-Fa-f]{0,5}[A-Fa-f])([\dA-Fa-f]{6})\b",
+    )
+)
+"""A UUID, a hash or the beginning of one, in which figures and letters change, and a colour."""
+_LONG = 8
+
+
+def named_characters(found: re.Match[str], language: str = "") -> str:
+    """The names of an identifier's characters, with a pause for a hyphen and in a long one after each four.
+
+    In a language without a table they are the characters themselves.
+    """
+    table, unspaced = table_for(language), unspaced_table_for(language)
+    digits = unspaced.words.digits if unspaced else str
+    names = {one: table.number_words.cardinal(int(one)) if table else digits(one) for one in "0123456789"}
+    names |= {one: letter_name(one, table) if table else one.upper() for one in "abcdef"}
+    code = found[found.lastindex or 0]
+    groups = code.split("-") if "-" in code or len(code) <= _LONG else re.findall(".{1,4}", code)
+    spelled = (" ".join(names[one] for one in group.lower()) for group in groups)
+    return f" {'、'.join(spelled)}" if unspaced else ", ".join(spelled)

@@ -10,11 +10,14 @@ from pathlib import Path
 
 from kani.text.normalizer.rules.acronyms import roman_value
 from kani.text.normalizer.spelling_functions import (
+    DAY_OF_LOG,
+    IDENTIFIER,
     SPAN,
-    characters,
+    day_of_log,
     days_of_span,
     in_full,
     minutes_and_seconds,
+    named_characters,
     raised_numeral,
     said_once,
 )
@@ -47,6 +50,12 @@ def _of_file() -> Iterator[Spelling]:
 
 
 SPELLINGS: tuple[Spelling, ...] = (
+    ("", DAY_OF_LOG, day_of_log),
+    *(
+        (language, IDENTIFIER, partial(named_characters, language=language))
+        for language in "ar de en es fr hi it ja pt zh".split()
+    ),
+    ("", IDENTIFIER, named_characters),
     *_of_file(),
     # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
     (
@@ -94,10 +103,12 @@ SPELLINGS: tuple[Spelling, ...] = (
         rf"(\b(?i:{_WITH_ROMANS}) )((?:{_SMALL_ROMAN}|[ivx](?=[-–]))(?:[-–][xvi]{{1,6}})?)\b",
         raised_numeral,
     ),
-    # Identifiers and colours of programs, tickers
-    ("", r"(?i)\b([\da-f]{8}-[\da-f]{4}-[\da-f]{4}-[\da-f]{4}-[\da-f]{12})\b", characters),
-    ("", r"(?<!\w)#(?=[\dA-Fa-f]{0,5}\d)(?=[\dA-Fa-f]{0,5}[A-Fa-f])([\dA-Fa-f]{6})\b", characters),
-    ("de en es fr it pt hi", rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)", characters),
+    # Tickers
+    (
+        "de en es fr it pt hi",
+        rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)",
+        lambda ticker: " ".join(ticker[1]),
+    ),
     # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
     (
         "de en es fr it pt hi",

@@ -24,7 +24,7 @@ _UNSPACED = UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS
 _MARKS = rf"[{_UNSPACED}][{_UNSPACED}{re.escape(CLOSERS + MASK)}]*"
 # After the marks of scripts without spaces another token begins, as another segment may.
 _WORD = re.compile(rf"—+|{CODE_BLOCK}|[^\s—{CODE_BLOCK}{_UNSPACED}]+(?:{_MARKS})?|{_MARKS}")
-_OPENERS = OPENERS + "»›*_`"
+_OPENERS = OPENERS + "’»›*_`"
 _JOINED = re.compile(
     r"(?P<elided>[^\W\d_]{1,8})['’](?=[^\W_a-zß-öø-ÿ])|(?P<number>[^\W\d_]{1,3}\.?[°º])(?=\d)"
     rf"|(?P<short>(?:{LETTER}{{2,20}}|[hpnNSMRV])\.)"

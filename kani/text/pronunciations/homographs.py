@@ -31,17 +31,25 @@ _DONE = frozenset("already just recently".split())
 _ADVERBS = _DONE | frozenset("never ever not also".split())
 _AGO = frozenset("yesterday ago last".split())
 _PAST = LexiconEntry(spelling="red", ipa="ɹɛd")
+_METAL = LexiconEntry(spelling="led", ipa="lɛd")
+_OF_METAL = frozenset(
+    """pipe pipes piping paint paints poisoning acid acetate oxide ore mine mines bullet bullets shot sinker
+    sinkers crystal glaze solder dust contamination exposure battery batteries smelter roof""".split()
+)
+"""Nouns before which "lead" is the metal."""
 _FARTHEST = 6
 
 
 def homograph(cursor: TokenCursor) -> LexiconEntry | None:
-    """The pronunciation of the cursor's word where its neighbours show that it is a verb; None otherwise.
+    """The pronunciation of the cursor's word where its neighbours show a verb, or the metal; None otherwise.
 
     espeak-ng itself reads verbs after "to", "will", "we" and the like, but no imperatives.
     """
     word = cursor.token().core.lower()
     if word == "read":
         return _PAST if _is_past(cursor) else None
+    if word == "lead":
+        return _METAL if cursor.is_adjacent(1) and _word(cursor.token(1)) in _OF_METAL else None
     found = Lexicon((entries("en_verbs"),)).match(word, 0) if word.isalpha() else None
     return found[1] if found and found[0] == len(word) and _is_asked(cursor, word) else None
 
@@ -80,6 +88,13 @@ def _is_past(cursor: TokenCursor) -> bool:
 
 
 def _is_ago(cursor: TokenCursor) -> bool:
+    """True if the sentence says before or after the word when that was."""
+    for back in range(1, _FARTHEST):
+        token = cursor.previous(back)
+        if not token.core or ends_sentence(token.suffix):
+            break
+        if token.core.lower() in _AGO and token.suffix != ",":
+            return True
     for ahead in range(1, _FARTHEST):
         token = cursor.token(ahead)
         if token.core.lower() in _AGO:

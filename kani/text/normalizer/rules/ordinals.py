@@ -79,10 +79,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         # "ejercicio 5a"
         return None
     number = int(re.sub(r"\D", "", match[1]))
-    # "11st 4lb"
-    if _is_degrees(cursor, match[2], number, table) or (
-        match[2] == "st" and (number % 10 != 1 or number == 11)
-    ):
+    # "11st 4lb", but "the 2st" is a slip
+    stones = match[2] == "st" and (number % 10 != 1 or number == 11)
+    stones = stones and not (number < _LEAST_STONES and cursor.previous().core.lower() == "the")
+    if stones or _is_degrees(cursor, match[2], number, table):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
@@ -95,7 +95,7 @@ _INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _PLACED = re.compile(
     r"(?:qued[aéó]|acab|termin|(?:ch|ll)eg|fi(?:c|qu)|(?:final|clas|class)i[zfs]|arriv|sono|finit)\w*$"
 )
-_WARMEST = 60
+_WARMEST, _LEAST_STONES = 60, 5
 _ONE_OF_MARKS = frozenset("eine keine 'ne ne".split())
 _NOUNS_LIKE_VERBS = frozenset(
     "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()

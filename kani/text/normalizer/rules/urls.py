@@ -23,7 +23,7 @@ _BOTH = re.compile(r"[^\W\d_]+@s?")
 _FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*")
-_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+)*)")
+_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
@@ -144,10 +144,10 @@ def _key(written: str, table: LanguageTable) -> str | None:
 
 
 def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "#SaveTheWhales", "@maria"."""
+    """ "#SaveTheWhales", "#work/later", "@maria"."""
     token = cursor.token()
     match = _TAG.fullmatch(token.core)
-    if match is None:
+    if match is None or (match[1] == "@" and "/" in match[2]):
         return None
     if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
         # "#88K4T2"
@@ -171,7 +171,7 @@ def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
     """Words as they are and signs by name, in their order.
 
-    joined: an underscore only joins words and is not spoken.
+    joined: underscores and slashes only join words and are not spoken.
     """
     pieces: list[Piece] = []
     for match in _PARTS.finditer(text):
@@ -183,7 +183,7 @@ def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False)
             spoken = (Piece(number, at, at + len(part)),)
         elif part[0].isalpha():
             spoken = _word(part, at, table)
-        elif part == "_" and joined:
+        elif part in "_/" and joined:
             continue
         else:
             spoken = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)

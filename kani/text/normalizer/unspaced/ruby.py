@@ -1,4 +1,4 @@
-"""Readings that are written after Japanese words: 漢字《かんじ》, 明日（あした）."""
+"""Readings that are written after Japanese words: 漢字《かんじ》, 明日（あした）, 勉強[べんきょう]."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kani.text.writing import HAN
 _HAN = HAN + "ヶ"
 _RUBY = re.compile(
     rf"(?:[|｜](?P<marked>[^\s|｜《》]{{1,30}})|(?P<base>[{_HAN}]{{1,30}}))"
-    r"(?:《(?P<ruby>[\u3041-\u3096\u30a1-\u30fcー・]{1,40})》|[(（](?P<aside>[\u3041-\u3096ー]{1,40})[)）])"
+    r"(?:《(?P<ruby>[\u3041-\u3096\u30a1-\u30fcー・]{1,40})》|[(（\[](?P<aside>[\u3041-\u3096ー]{1,40})[)）\]])"
 )
 _BEGUN = re.compile(
-    rf"(?:[|｜][^\s|｜《》]{{0,30}}|[{_HAN}]{{1,30}})(?:[《(（][\u3041-\u3096\u30a1-\u30fcー・]{{0,40}})?\Z"
+    rf"(?:[|｜][^\s|｜《》]{{0,30}}|[{_HAN}]{{1,30}})(?:[《\[(（][\u3041-\u3096\u30a1-\u30fcー・]{{0,40}})?\Z"
 )
 _RUN = re.compile(rf"[{_HAN}]+")
 

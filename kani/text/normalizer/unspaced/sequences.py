@@ -19,6 +19,12 @@ _DIGITS = re.compile(r"\d+")
 _PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
+_VERSION_NAME = re.compile(r"(?:版本[号號]?|バージョン)(?:[:：はは] ?| )?\Z")
+_SOFTWARE = re.compile(
+    rf"(?:[软軟]件|軟體|固件|[韌韧]體|系[统統]|程[序式]|应用|應用|客户端|驱动|插件|补丁|(?:升级|更新)[到至]"
+    rf"|ソフト(?:ウェア)?|アプリ|ファームウェア|ドライバー?|プログラム|システム|プラグイン"
+    rf"|(?i:app|api|sdk|os|software|firmware)|{_VERSION_NAME.pattern[:-2]})[:： ]?\Z"
+)
 _HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
 _FALLING = re.compile(r"(\d{3,6})-(\d{1,5})(?![\d-])")
 _NUMBERED = re.compile(r"(?:[Nn][Oo]\.?|№|#|番号|编号|編號|单号|号码)[:：は为是 ]?\Z")
@@ -117,14 +123,18 @@ def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
 
 
 def dotted(scan: Scan, at: int) -> UnspacedReading | None:
-    """ "v2.0.1", "192.168.1.1"."""
+    """ "v2.0.1", "192.168.1.1"; a capital before just a number is a letter, but after a word for software."""
     found = _DOTTED.match(scan.text, at) or _VERSION.match(scan.text, at)
     if found is None or (scan.text[at - 1 : at].isascii() and scan.text[at - 1 : at].isalnum()):
+        return None
+    before = scan.before(at)
+    if found["version"] == "V" and "." not in found["numbers"] and not _SOFTWARE.search(before):
         return None
     table = scan.table
     pieces = []
     if found["version"]:
-        pieces.append(Piece(table.version, at, at + len(found["version"])))
+        named = _VERSION_NAME.search(before)
+        pieces.append(Piece("" if named else table.version, at, at + len(found["version"])))
     parts = found["numbers"].split(".")
     address = len(parts) == 4 and all(int(part) <= 255 for part in parts) and not found["version"]
     place = found.start("numbers")

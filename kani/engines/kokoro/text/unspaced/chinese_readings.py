@@ -29,7 +29,9 @@ _PHRASES = {
     "夹克": "jiā kè", "卷子": "juàn zi", "削苹果": "xiāo píng guǒ", "削皮": "xiāo pí", "数一下": "shǔ yí xià",
     "数一遍": "shǔ yí biàn", "射中": "shè zhòng", "冲着": "chòng zhe", "切开": "qiē kāi", "切下": "qiē xià",
     "圈养": "juàn yǎng", "落下": "luò xià", "盛汤": "chéng tāng", "嚼碎": "jiáo suì", "果脯": "guǒ fǔ",
-    "内蒙古": "nèi měng gǔ", "大夫": "dài fu",
+    "内蒙古": "nèi měng gǔ", "大夫": "dài fu", "长的话": "cháng de huà", "时间长": "shí jiān cháng",
+    **{f"长{de}{how}": f"cháng de {said}" for de in "得的" for how, said in (
+        ("离谱", "lí pǔ"), ("要命", "yào mìng"), ("惊人", "jīng rén"), ("没边", "méi biān"))},
 }
 # fmt: on
 _PARTICLES = frozenset("得地")
@@ -40,7 +42,7 @@ _DRY = re.compile("乾(?![坤隆])")
 _DE_VERBS = frozenset("不获取赢博求所难")
 _PARTICLE_TAG = "ud"
 # Words that make a 得 before them "must" (得小心), though they are tagged as neither verb nor adverb.
-_ADVICE = frozenset(("小心", "注意", "努力", "认真", "多", "快", "早"))
+_ADVICE = frozenset(("小心", "注意", "努力", "认真", "多", "快", "早", "及时"))
 # 只 counts animals and things after a number, and is "only" elsewhere.
 _COUNTED_ONE = re.compile(
     "(?<=[一二三四五六七八九十百千万两几每哪这那])只(?![有要是能好会得不需想许可怕顾剩差管够为在用花])"
@@ -100,16 +102,19 @@ class ChineseReadings:
             inside = run.find("得", start + 1, end - (tags[at] != _PARTICLE_TAG))
             if inside > 0 and run[inside - 1] not in _DE_VERBS:
                 found[inside] = "de5"
-            if end - start == 1 and run[start] in _PARTICLES and at and at + 1 < len(words):
+            if end - start == 1 and run[start] in _PARTICLES and at + 1 < len(words):
                 after = "v" if run[slice(*words[at + 1])] in _ADVICE else tags[at + 1]
-                found[start] = _particle(run[start], tags[at - 1], after) or found[start]
+                found[start] = _particle(run[start], tags[at - 1] if at else "", after) or found[start]
         return found
 
 
 def _particle(character: str, before: str, after: str) -> str:
-    """Reading of 得 or 地 as a word between two words with these parts of speech; "" if undecided."""
+    """Reading of 得 or 地 as a word between two words with these parts of speech; "" if undecided.
+
+    before: "" where a clause begins, which no particle does.
+    """
     if character == "地":
-        return "de5" if before[:1] in "daz" and after[:1] in "vd" else ""
-    if before[:1] in "vab":
+        return "de5" if before and before[0] in "daz" and after[:1] in "vd" else ""
+    if before and before[0] in "vab":
         return "de5"
-    return "dei3" if after[:1] in "vdp" else ""
+    return "dei3" if after[:1] in ("vdp" if before else "vdpab") else ""

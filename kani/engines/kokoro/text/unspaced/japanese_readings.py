@@ -81,6 +81,7 @@ _CORRECTIONS = [
         ("分別(?=収集|回収|し)", "フンベツ", "ブンベツ"),
         ("投網", "ナゲアミ", "トアミ"),
         ("鍛冶(?!町)", "タンヤ", "カジ"),
+        ("目と", "モクト", "メト"),
     )
 ]
 # The end of the text before a word, the word, and its readings.

@@ -28,7 +28,7 @@ _TIMED = (
     ),
     # 2:45:30 and 1:23.456, which are no times of day
     re.compile(
-        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?<=[2-9]:\d\d)[.,]\d)?)(?P<rest>)"
+        r"(?:(?P<hours>0?0|\d):)?(?P<minutes>[0-5]?\d):(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?:(?<=[2-9]:\d\d)|(?<=\d:\d\d:\d\d))[.,]\d)?)(?P<rest>)"
     ),
 )
 _JOINERS = {"ar": " و"}
@@ -257,12 +257,12 @@ def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
-    """True if a quotation mark before is still open, so that one after figures closes it."""
+    """True if a quotation mark before is still open, so that one after figures closes it; "’" opens none."""
     before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
     left_open = 0
     for token in before:
         left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
-    return left_open + cursor.token().prefix.count(mark) > 0
+    return mark != "’" and left_open + cursor.token().prefix.count(mark) > 0
 
 
 def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -327,7 +327,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if not match["seconds"] or not (match["minutes"] or (match["mark"] and match["rest"])) or feet:
             return None
     elif match.re is _TIMED[2]:
-        clock = clock and behind.core != "h"
+        clock = (clock and behind.core != "h") or behind.core.startswith(("UTC", "GMT"))
         dated = before.end == 0 or before.core[-1:].isdecimal() or half_behind(cursor, table) is not None
         if not (match["hours"] or match["mark"]) or dated:
             return None
@@ -336,6 +336,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     end = token.core_start + match.end()
     unit = table.units.get(behind.core) if match.re is _TIMED[2] and cursor.is_adjacent(1) else None
     named = unit is not None and unit.forms in [table.units[one].forms for one in ("h", "min", "s")]
+    named = named or (match.re is _TIMED[2] and cursor.is_adjacent(1) and behind.core in HOUR_MARKS)
     if named or (match.re is _TIMED[2] and _names_minutes(cursor, table)):
         end = unit_end(cursor, 1, table)
     return None if clock else Verbalization(tuple(_parts(match, token.core_start, table)), end)

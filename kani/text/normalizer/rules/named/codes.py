@@ -50,7 +50,9 @@ _PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
 _KEYS = re.compile(r"[*#]{1,2}(?:\d{1,16}[*#]){0,4}\d{1,16}#|\*\d\d\b(?![*\d])")
 _LAST_FIGURES = re.compile(r"(?:…|\.{2,}|[*•·xX]{2,}|x-|[*x](?=\d{4}$))-?((?!19|20)\d{4})")
 _EXTENSION = re.compile(r"[-–](\d{2,5})")
+_BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
+_LISTS = frozenset("and or y o u e ou et oder und ed od और या".split())
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
 _LONGEST_NUMBER = 3
 _ELEMENTS = frozenset(
@@ -87,6 +89,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     # "Nr. 20240087": nobody says millions.
     long = token.core.isdecimal() and len(token.core) >= (_LONG_NUMBER if sign else _LONGEST_COUNT)
     long = long and (sign or token.suffix != "" or cursor.token(1).core == "")
+    long = long or _BINARY.fullmatch(token.core) is not None
     if not (is_code(cursor, table) or _is_zip(cursor) or long) or _is_amount(cursor, table):
         return None
     pieces = _groups(token, table)
@@ -141,9 +144,12 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after "code", "code is", "code:" or "code de vérification :"."""
-    colon = False
-    for back in range(1, _FARTHEST + 1):
+    """True after "code", "code is", "code:" or "code de vérification :", behind other codes too."""
+    colon, first = False, 1
+    whole = _DIGITS.fullmatch(cursor.token().core) is not None
+    while whole and first < _FARTHEST and (listed := _listed(cursor, first)):
+        first += listed
+    for back in range(first, first + _FARTHEST):
         previous = cursor.previous(back)
         word = previous.core.lower()
         written = previous.text[previous.start : previous.end]
@@ -157,13 +163,24 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
         colon = colon or written.endswith(":")
         if not written or written.endswith((".", "!", "?", ";", ",")) or any(map(str.isdigit, word)):
             return False
-        if back == 1 and _STATE.fullmatch(previous.core):
+        if back == first and _STATE.fullmatch(previous.core):
             # "grid ref. NN 123 456"
             continue
         shouted = previous.core.isupper() and len(word) > 1
         if not (colon or shouted or word in table.numbers.code_joiners):
             return False
     return False
+
+
+def _listed(cursor: TokenCursor, back: int) -> int:
+    """How many tokens back the code before reaches, in a list: "101, 102 or 103"; 0 for none."""
+    joined = cursor.previous(back).core.lower() in _LISTS and not cursor.previous(back).suffix
+    before = cursor.previous(back + joined)
+    separate = before.suffix == "," if not joined else before.suffix in ("", ",")
+    # "PIN 4821, 300 people"
+    behind = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    counts = not joined and behind.islower() and behind not in _LISTS
+    return 1 + joined if separate and not counts and _DIGITS.fullmatch(before.core) else 0
 
 
 def _is_zip(cursor: TokenCursor) -> bool:
