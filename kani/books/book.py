@@ -65,9 +65,24 @@ class Book:
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
 
 
+_READ = re.compile(r"｜([^\s|｜《》]{1,30})《[\u3041-\u3096\u30a1-\u30fcー・]{1,40}》")
+
+
 def line(text: str) -> str:
-    """Return a text without control characters in one line of ``MAX_TITLE`` characters at most."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_TITLE]
+    """Return a line of ``MAX_TITLE`` characters at most, without control characters and readings."""
+    shown = "".join(c if c.isprintable() else " " for c in without_readings(text))
+    return " ".join(shown.split())[:MAX_TITLE]
+
+
+def with_reading(word: str, reading: str) -> str:
+    """Return a word with its reading as speech knows it; the word alone if it is not read in kana."""
+    whole = _READ.fullmatch(text := f"｜{word}《{reading}》")
+    return text if whole and reading.strip("・") else word
+
+
+def without_readings(text: str) -> str:
+    """Leave out the readings of words."""
+    return _READ.sub(r"\1", text)
 
 
 def checked(book: Book) -> Book:
