@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from kani.books.book import Block, UnreadableBook, with_reading
+from kani.books.lines import Undivided
 
 _BLOCKS = frozenset(
     "address article aside blockquote body dd div dl dt figcaption figure footer header hr html li main "
@@ -71,7 +72,7 @@ class _Ruby:
 
 
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.blocks: list[Block] = []
         self.title = ""
@@ -89,7 +90,8 @@ class _Reader(HTMLParser):
         self._drawn, self._drawing, self._naming = "", False, False
         self._lists: list[tuple[int, int, bool]] = []
         self._number = ""
-        self.is_xml = False
+        self.is_xml = text.startswith("<?xml") or _XHTML in text[:4096]
+        self.undivided = Undivided(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._open(tag, attrs, empty=tag in _VOID)
@@ -181,7 +183,6 @@ class _Reader(HTMLParser):
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
             self._skipped.clear()
-        self._code -= tag in _CODE and self._code > 0
         if tag == "a" and self._linked is not None:
             linked = "".join(self._texts[self._linked :])
             # A picture that leads elsewhere in the book is the mark of a note, too.
@@ -204,6 +205,7 @@ class _Reader(HTMLParser):
                 self._lists.pop()
         elif self._level and tag not in _IN_WORDS and not self._skipped:
             self._texts.append(_SEAM)
+        self._code -= tag in _CODE and self._code > 0
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
@@ -263,7 +265,9 @@ class _Reader(HTMLParser):
 
     def end_block(self) -> None:
         self._linked, self._shifted, self._spans, self._ruby = None, [], [], None
-        lines = (_shown(each, self._level > 0) for each in "".join(self._texts).split(_LINE_END))
+        text = "".join(self._texts)
+        whole = text if self._code else self.undivided(text)
+        lines = (_shown(each, self._level > 0) for each in whole.split(_LINE_END))
         text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
         if text:
@@ -332,9 +336,8 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
     Raises UnreadableBook where it is nested too deep or is no text.
     """
-    reader = _Reader()
     text = decode(data)
-    reader.is_xml = text.startswith("<?xml") or _XHTML in text[:4096]
+    reader = _Reader(text)
     reader.feed(_LONG_REFERENCE.sub("\ufffd", text))
     if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
         # Else what does not end would be text, in which the parser looks for the end of each "<" again.
