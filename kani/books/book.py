@@ -102,7 +102,7 @@ def checked(book: Book) -> Book:
 
 
 def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, ...]:
-    """Divide a document at its highest level of headings that occurs more than once, and at those above it.
+    """Divide a document at its highest level of headings that occurs more than once, then at those above.
 
     title: of what comes before the first of them, and of the whole where there is none.
     """
@@ -110,7 +110,7 @@ def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, 
     level = min((level for level, count in levels.items() if count > 1), default=0)
     found: list[tuple[str, list[str]]] = [(title, [])]
     for block in blocks:
-        if 0 < block.level <= level:
+        if block.level and (block.level == level or (block.level < level and len(found) > 1)):
             found.append((block.text, []))
         found[-1][1].append(block.text)
     return tuple(Chapter(line(name), tuple(texts)) for name, texts in found if texts)

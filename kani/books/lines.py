@@ -55,6 +55,9 @@ _LETTERS = r"[^\W\d_]{1,40}"
 _DIVIDED = re.compile(
     rf"((?<![^\W\d_]){_LETTERS}(?:-{_LETTERS}){{0,3}})([-\u00ad])(?:[ \t]*[\n\0]){{1,2}}[ \t]*({_LETTERS})"
 )
+_MOST_KNOWN = 4_000_000
+"""Characters of a text that tell which words there are."""
+
 _BREAK = re.compile(r"<br[ ]?/?>\n?")
 _WORD, _HYPHENED = re.compile(r"[^\W\d_]+"), re.compile(r"[^\W\d_]+-[^\W\d_]+")
 SENTENCE_END = re.compile(r"[.!?…:*。！？][\"'”’»)\]_」』）]*$")
@@ -68,6 +71,8 @@ class _Opening(NamedTuple):
 
     kind: str
     value: int
+    is_after: bool = False
+    """True where the word is after its number: "1. Kapitel"."""
 
 
 def atx(line: str) -> tuple[str, int] | None:
@@ -115,7 +120,7 @@ def _marked_heading(lines: list[str]) -> tuple[str, int, int] | None:
 def may_be_underlined(title: str) -> bool:
     """True for a line that a line of marks below makes a heading."""
     fits = bool(re.search(r"\w", title)) and len(title) <= _LONGEST_TITLE and not _COLUMNS.search(title)
-    return fits and (title[-1] not in ".,;:" or is_heading(title))
+    return fits and (title[-1] not in ".,;:-" or is_heading(title))
 
 
 def headings(paragraphs: list[str]) -> dict[int, int]:
@@ -181,7 +186,7 @@ def _opening(line: str) -> _Opening | None:
         if last and (opening := _count([*tokens[: count - 1], last])):
             if not title:
                 return opening
-            if _may_follow(opening.kind, mark, " ".join(title)):
+            if _may_follow(opening, mark, " ".join(title)):
                 bare = opening.kind in ("number", "words")
                 return opening._replace(kind=f"{opening.kind} titled") if bare else opening
     return None
@@ -191,6 +196,7 @@ def _count(words: list[str]) -> _Opening | None:
     """Return what "Chapter 1", "Erster Teil", "IV" or "Three" count."""
     names = [each.rstrip(".").casefold() for each in words]
     kind = next((each for each in (names[0], names[-1]) if each in NAMES), "")
+    is_after = bool(kind) and names[0] != kind
     if kind:
         words = words[1:] if names[0] == kind else words[:-1]
         words = words[1:] if words and words[0].casefold() in _ARTICLES else words
@@ -198,22 +204,23 @@ def _count(words: list[str]) -> _Opening | None:
         return None
     word = words[0].rstrip(".")
     if len(words) == 1 and (digits := _DIGITS.fullmatch(word)):
-        return _Opening(kind or "number", int(digits[1])) if int(digits[1]) else None
+        return _Opening(kind or "number", int(digits[1]), is_after) if int(digits[1]) else None
     if len(words) == 1 and _ROMAN.fullmatch(word):
         value = roman_value(word)
-        return _Opening(kind or "roman", value) if value else None
+        return _Opening(kind or "roman", value, is_after) if value else None
     value = _number_words().get(_stem("".join(words)), 0)
-    return _Opening(kind or "words", value) if value and (kind or not word[0].islower()) else None
+    return _Opening(kind or "words", value, is_after) if value and (kind or not word[:1].islower()) else None
 
 
-def _may_follow(kind: str, mark: str, title: str) -> bool:
+def _may_follow(opening: _Opening, mark: str, title: str) -> bool:
     """True for what may be the title after a chapter's number."""
+    kind = opening.kind
     if len(title) > 60:
         return False
     if kind in _CHAPTERS:
-        return bool(mark) or title[-1] not in ".,;!?…"
+        return bool(mark) or (title[-1] not in ".,;:!?…" and not opening.is_after)
     if kind in _PARTS:
-        return title[-1] not in ".,;!?"
+        return title[-1] not in ".,;!?" and (bool(mark) or not opening.is_after)
     begins = title[0] in _QUOTES or (title[0].isalpha() and not title[0].islower())
     return begins and title[-1] not in ".,;:" and (bool(mark) or kind == "number")
 
@@ -256,23 +263,39 @@ class Undivided:
     def _whole(self, found: re.Match[str]) -> str:
         before, hyphen, after = found.groups()
         first, second = before.casefold().rpartition("-")[2], after.casefold()
-        # A hyphen of the word itself: of names, or between words that there are.
-        own = hyphen == "-" and (
-            "-" in before
-            or (after[0].isupper() and not before.isupper())
-            or f"{first}-{second}" in self._words
-            or (self._knows(first) and (self._knows(second) or min(len(first) + 1, len(second)) > 4))
-        )
-        whole = first + second in self._words or first + second in languages_by_word()
-        return f"{before}-{after}" if own and not whole else f"{before}{after}"
+        evidence = self._evidence(first, second)
+        # A hyphen of the word itself: of names, between words that there are, in a text that divides none.
+        if (
+            "-" in before + found.string[found.end() : found.end() + 1]
+            or after[0].isupper() > before.isupper()
+        ):
+            own = True
+        elif evidence:
+            own = evidence > 0
+        else:
+            own = self._knows(first) and (self._knows(second) or min(len(first) + 1, len(second)) > 4)
+            own |= self._divides_no_words
+        return f"{before}-{after}" if own and hyphen == "-" else f"{before}{after}"
+
+    def _evidence(self, first: str, second: str) -> int:
+        """Return how much more often two parts are written with a hyphen than as one word."""
+        whole = max(self._words[first + second], first + second in languages_by_word())
+        return self._words[f"{first}-{second}"] - whole
 
     def _knows(self, word: str) -> bool:
         return word in self._words or word in languages_by_word() or _stem(word) in _number_words()
 
     @functools.cached_property
-    def _words(self) -> frozenset[str]:
-        text = _DIVIDED.sub(" ", _BREAK.sub("\n", self._text)).casefold()
-        return frozenset(_WORD.findall(text)) | frozenset(_HYPHENED.findall(text))
+    def _divides_no_words(self) -> bool:
+        found = _DIVIDED.finditer(self._text.casefold())
+        parts = ((each[1].rpartition("-")[2], each[3]) for each in found if each[2] == "-")
+        evidence = [self._evidence(*each) for each in parts]
+        return sum(each > 0 for each in evidence) > sum(each < 0 for each in evidence)
+
+    @functools.cached_property
+    def _words(self) -> Counter[str]:
+        text = _DIVIDED.sub(" ", _BREAK.sub("\n", self._text[:_MOST_KNOWN])).casefold()
+        return Counter(_WORD.findall(text)) + Counter(_HYPHENED.findall(text))
 
 
 def _roman(number: int) -> str:

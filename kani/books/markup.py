@@ -46,7 +46,7 @@ _SEAMS = re.compile(f"{_SEAM}+")
 _CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
 # Parts of a word, where no two words meet.
 _IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
-_NUMBERED = re.compile(r"\W*(?:\d|[ivxlc]{1,6}[.)])", re.IGNORECASE)
+_NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
 _ENCODINGS = frozenset(
     "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "

@@ -193,13 +193,16 @@ def _page_numbers(lines: list[_Line]) -> set[int]:
         ends = {0, len(lines) - 1} & set(numbers)
         gone |= {at for at in ends if lines[at].number - lines[at].page in offsets}
     runs: list[list[int]] = []
+    waiting: dict[int, list[int]] = {}
     for at in numbers:
         if at in gone or lines[at].kind == "roman":
             continue
-        if runs and runs[-1][-1] + 1 < at and lines[at].number == lines[runs[-1][-1]].number + 1:
-            runs[-1].append(at)
-        else:
-            runs.append([at])
+        run = waiting.pop(lines[at].number, [])
+        if not run or run[-1] + 1 == at:
+            run = []
+            runs.append(run)
+        run.append(at)
+        waiting[lines[at].number + 1] = run
     return gone.union(*(run for run in runs if len(run) > 1 and not _count_sections(lines, run)))
 
 

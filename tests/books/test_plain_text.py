@@ -116,7 +116,7 @@ def test_parts_and_sections_around_chapters(tmp_path: Path) -> None:
     text = "Chapter 1\n\n1. The Box\n\nLate.\n\n2. The Key\n\nNo.\n\nChapter 2\n\n1. The Fox\n\nYes."
     assert titles(tmp_path / "b.txt", text) == ["Chapter 1", "Chapter 2"]
     # A title above them by its marks, and a part that is named once.
-    assert titles(tmp_path / "b.txt", "# The House\n\nI\n\nLate.\n\nII\n\nEarly.") == ["The House", "I", "II"]
+    assert titles(tmp_path / "b.txt", "# The House\n\nI\n\nLate.\n\nII\n\nEarly.") == ["b", "I", "II"]
     text = "## One\n\na\n\n# Part Two\n\n## Two\n\nb"
     for ending in ("txt", "md"):
         assert titles(tmp_path / f"b.{ending}", text) == ["One", "Part Two", "Two"]
@@ -206,6 +206,7 @@ def test_numbers_of_chapters_on_new_pages(tmp_path: Path) -> None:
         ("twenty-\nfive", "twenty-five"),
         ("well-\nknown", "well-known"),
         ("mother-in-\nlaw", "mother-in-law"),
+        ("velvet-\nand-gold", "velvet-and-gold"),
         ("Anglo-\nSaxon", "Anglo-Saxon"),
         ("set-\nting", "setting"),
         # As the text writes it elsewhere.
