@@ -94,11 +94,13 @@ class _Reader(HTMLParser):
         self.undivided = Undivided(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # XML may name each element with a prefix: "svg:svg".
+        tag = tag.rpartition(":")[2]
         self._open(tag, attrs, empty=tag in _VOID)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         # In XHTML any element may be written so.
-        self._open(tag, attrs, empty=True)
+        self._open(tag.rpartition(":")[2], attrs, empty=True)
 
     def _open(self, tag: str, attrs: list[tuple[str, str | None]], empty: bool) -> None:
         given = dict(attrs)
@@ -173,6 +175,7 @@ class _Reader(HTMLParser):
             self._texts.append(f"{_SEAM}{_PICTURE}{text}{_PICTURE}{_SEAM}")
 
     def handle_endtag(self, tag: str) -> None:
+        tag = tag.rpartition(":")[2]
         self._in_title &= tag != "title"
         self._naming = False
         if tag in self._skipped:
@@ -187,7 +190,7 @@ class _Reader(HTMLParser):
             linked = "".join(self._texts[self._linked :])
             # A picture that leads elsewhere in the book is the mark of a note, too.
             bare = (linked if self._level else _PICTURES.sub("", linked)).translate(_UNMARKED)
-            if _NOTE_MARK.fullmatch(bare) or not bare.strip():
+            if _NOTE_MARK.fullmatch(bare) or (_PICTURE in linked and not bare.strip()):
                 del self._texts[self._linked :]
             self._linked = None
         elif tag in ("sup", "sub") and self._shifted:

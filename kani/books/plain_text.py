@@ -38,8 +38,9 @@ _ORNAMENT = re.compile(r"(?:[*•·~=_#–—-]\s*)+")
 # The number of a printed page, with or without a word for it: "12", "- 12 -", "Page 13", "Seite 4 von 10".
 _PAGE = re.compile(
     r"[\W_]{0,6}第?(?P<word>(?:page|pg|p|seite|s|página|pág|pagina|pag|blz|bladzijde|strona|str|стр|страница|sida|sid"
-    r"|side|sivu|oldal|sayfa|trang|halaman|hal|पृष्ठ|صفحة|頁|页|ページ|쪽)\.?\s*)?(?P<number>\d{1,4}|(?-i:[ivxlc]{1,8}))"
-    r"(?:\s*(?:/|of|de|von|sur|di|van|av|af|z|из)\s*\d{1,4})?(?P<after>\s*(?:頁|页|ページ|쪽|oldal))?[\W_]{0,6}",
+    r"|side|sivu|oldal|strana|sayfa|trang|halaman|hal|σελίδα|पृष्ठ|صفحة|頁|页|ページ|쪽)[.:|\s]*)?(?P<number>\d{1,4}|(?-i:[ivxlc]{1,8}))"
+    r"(?:\s*(?:/|of|de|von|sur|di|van|av|af|z|из)\s*\d{1,4})?(?P<after>[\s.]*(?:頁|页|ページ|쪽|oldal|sayfa|sivu))?"
+    r"(?:\s*共\s*\d{1,4}\s*页)?[\W_]{0,6}",
     re.IGNORECASE,
 )
 _NUMBER_BESIDE = re.compile(r"^\d{1,4}\b[\s|·–—-]+(?=\D)|(?<=\D)[\s|·–—-]+\d{1,4}$")

@@ -22,6 +22,10 @@ def read(html: str) -> str:
         ),
         ("<p>a <svg><title>pi</title><desc>x</desc><g/></svg> b<title>c</title></p>", "a pi b"),
         ('<p>a <svg aria-label="tau"><title>pi</title></svg> b</p>', "a tau b"),
+        (
+            '<h:p>a <m:math alttext="x"><m:mi>y</m:mi></m:math> <s:svg><s:title>z</s:title></s:svg></h:p>',
+            "a x z",
+        ),
         ('<p>See <a href="m.xhtml"><img alt="map"/></a>.</p>', "See map."),
         ('<p>y<img alt="x"/><sup>2</sup></p>', "yx²"),
         ('<p><img alt="The king"/>He had.</p>', "The king He had."),
@@ -34,6 +38,7 @@ def read(html: str) -> str:
         ("<p>a <svg hidden='hidden'><title>x</title></svg> b</p>", "a b"),
         # The marks of notes, and notes that are kept in the text of such a mark.
         ('<p>a<a href="#n1"><img alt="note"/></a> b<img class="qq-footnote" alt="A note."/></p>', "a b"),
+        ('<p>a<a href="#n1"> </a>b <a href="#n1"><img alt="1"/> Note</a></p>', "a b 1 Note"),
         # In a heading it is a title.
         (
             '<h1><img alt="Chapter One"/></h1><h2><a href="#t"><img alt="C"/></a>hapter 2</h2>',

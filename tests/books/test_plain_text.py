@@ -142,7 +142,17 @@ LONG = "It was late and the rain came down on the old house by the"
         ("He sat and\n\n- 1 -\n\nread.\n\n- 2 -\n\nIt was late.", ["He sat and read.", "It was late."]),
         *(
             (f"Late.\n\n{one}\n\nEarly.\n\n{two}\n\nOver.", ["Late.", "Early.", "Over."])
-            for one, two in (("Page 1", "Page 2"), ("página 7", "Página 8"), ("стр. 1/9", "стр. 2/9"))
+            for one, two in (
+                ("Page 1", "Page 2"),
+                ("Page | 1", "Page | 2"),
+                ("página 7", "Página 8"),
+                ("стр. 1/9", "стр. 2/9"),
+                ("3. oldal", "4. oldal"),
+                ("第1页 共9页", "第2页 共9页"),
+                ("4ページ", "5ページ"),
+                ("[p. 1 of 9]", "[p. 2 of 9]"),
+                ("صفحة ١", "صفحة ٢"),
+            )
         ),
         ("雨。\n\n第3页\n\n雪。\n\n第4页\n\n风。", ["雨。", "雪。", "风。"]),
         # With the heads of pages, of which the first is a title.

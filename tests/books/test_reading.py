@@ -51,7 +51,9 @@ def test_contents_of_epub_2_and_a_document_type_that_is_not_fetched(tmp_path: Pa
         .replace('properties="cover-image"', "")
         .replace("</metadata>", '<meta name="cover" content="img"/></metadata>')
     )
-    changes = {"OEBPS/book.opf": package, "OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": NCX}
+    point = '<navPoint><navLabel><text>Out</text></navLabel><content src="../../../a.xhtml"/></navPoint>'
+    contents = NCX.replace("<navPoint>", f"{point}<navPoint>")
+    changes = {"OEBPS/book.opf": package, "OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": contents}
     book = read_book(epub(tmp_path / "b.epub", changes))
     assert [each.title for each in book.chapters] == ["La casa & el río", "Alt"]
     assert book.chapters[1].paragraphs[-1] == "El tren sale tarde."
