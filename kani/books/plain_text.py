@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +15,6 @@ from kani.books.lines import (
     SENTENCE_END,
     Undivided,
     headings,
-    is_heading,
     marked,
     opens,
     plain,
@@ -77,28 +77,26 @@ def read_plain(text: str) -> tuple[list[Block], str, str]:
 
     What Project Gutenberg has added is left out.
     """
-    title = author = ""
+    head = ""
     if start := _START.search(text):
         head = text[: start.start()]
         end = _END.search(text, start.end())
         text = _EMPHASIS.sub(r"\1", text[start.end() : end.start() if end else None])
     elif found := _HEAD.match(text):
         head, text = found[0], text[found.end() :]
-    else:
-        head = ""
     title, author = (_fact(head, name) for name in ("Title", "Author"))
     text = _without_pages(_PICTURE.sub("", text))
     parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(text))
     divided = [part for each in parts if each.strip() for part in marked(each)]
-    found_ = [(each, level) for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
-    paragraphs = [each for each, _ in found_]
+    levels = [level for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
+    paragraphs = [each for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
     width = _width(paragraphs)
     undivided = Undivided(text)
     # Headings that marks tell are above those that only look like some.
-    above = max((level for _, level in found_), default=0)
+    above = max(levels, default=0)
     openings = headings(paragraphs)
     blocks = []
-    for number, (each, level) in enumerate(found_):
+    for number, (each, level) in enumerate(zip(paragraphs, levels, strict=True)):
         if not level and number in openings:
             level = min(above + openings[number], 6)
         shown = " ".join(plain(each.strip()).split()) if level else _flowing(each, width, undivided)
@@ -181,18 +179,17 @@ def _page_numbers(lines: list[_Line]) -> set[int]:
     numbers = [at for at, line in enumerate(lines) if line.number]
     first = {at for at in numbers if at and lines[at - 1].page < lines[at].page}
     last = {at for at in numbers if at + 1 < len(lines) and lines[at + 1].page > lines[at].page}
-    offsets = {lines[at].number - lines[at].page for at in first | last}
+    offsets = Counter(lines[at].number - lines[at].page for at in first | last)
+    fits = {at: offsets[lines[at].number - lines[at].page] for at in numbers}
     # Chapters begin on new pages, too; their numbers do not go on with each page.
     opening = [lines[at] for at in sorted((first | ({0} & set(numbers))) - last) if not lines[at].kind]
     values = [line.number for line in opening]
     counted = len(values) > 1 and values == list(range(1, len(values) + 1))
     if counted and len({line.number - line.page for line in opening}) > 1:
         first = {at for at in first if lines[at].kind}
-    gone = first | last
-    if gone:
-        # At the ends of the text there is no form feed.
-        ends = {0, len(lines) - 1} & set(numbers)
-        gone |= {at for at in ends if lines[at].number - lines[at].page in offsets}
+    # Of many, a number that does not go on with the pages is of the text, as all are at the text's ends.
+    gone = {at for at in first | last if len(first | last) < 3 or lines[at].kind or fits[at] > 1}
+    gone |= {at for at in {0, len(lines) - 1} & set(numbers) if fits[at]}
     runs: list[list[int]] = []
     waiting: dict[int, list[int]] = {}
     for at in numbers:
@@ -234,9 +231,13 @@ def _running_heads(lines: list[_Line], gone: set[int], breaks: set[int]) -> set[
     often = Counter(keys.values())
     least = 2 if len(breaks) < 5 else 3
     heads = {at for at, key in keys.items() if often[key] >= least}
-    # The first is the title, of the book or of a chapter.
+    # The first is the title of the book or of a chapter, unless a sentence goes on over it.
+    others = [at for at in kept if at not in heads]
     for key, at in {key: at for at, key in sorted(keys.items(), reverse=True)}.items():
-        if key == lines[at].text.strip() and (at == 0 or is_heading(key)):
+        place = bisect(others, at)
+        around = [lines[each].text.strip() for each in others[max(place - 1, 0) : place + 1]]
+        title = place in (0, len(others)) or opens(key) or not _goes_on(*around)
+        if key == lines[at].text.strip() and title:
             heads.discard(at)
     return heads
 

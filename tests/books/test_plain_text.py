@@ -137,6 +137,10 @@ LONG = "It was late and the rain came down on the old house by the"
         ("He went on.\n\nSeite 4 von 10\n\fHe sat.\n\nSeite 5 von 10", ["He went on.", "He sat."]),
         ("He went\n\nxii\n\fon. He was\nill\n\fand sad.", ["He went on. He was ill and sad."]),
         ("\fHe came.\n\f\fShe went.\f", ["He came.", "She went."]),
+        (
+            "Late.\n1\n\fEarly.\n2\n\fOver in\n1984\n\fand\n4\n\fon.",
+            ["Late.", "Early.", "Over in\n1984 and on."],
+        ),
         # Where they go on by one.
         (f"{LONG}\n12\nsea. {LONG}\n13\nroad.", [f"{LONG} sea. {LONG} road."]),
         ("He sat and\n\n- 1 -\n\nread.\n\n- 2 -\n\nIt was late.", ["He sat and read.", "It was late."]),
@@ -167,6 +171,10 @@ LONG = "It was late and the rain came down on the old house by the"
         (
             "Chapter 1\n\nHe came\n\f2\nChapter 1\n\nin.\n\fChapter 2\n\nShe\n\f4\nChapter 2\n\nwent.",
             ["Chapter 1", "He came in.", "Chapter 2", "She went."],
+        ),
+        (
+            "THE FOX\n\nHe came\n\f2\nTHE FOX\n\nin.\n\fTHE HEN\n\nShe\n\f4\nTHE HEN\n\nwent.",
+            ["THE FOX", "He came in.", "THE HEN", "She went."],
         ),
         # A word goes on behind them, and so does a verse, a line below.
         (
