@@ -51,11 +51,12 @@ _RULE = re.compile(r"([=\-~*_#^+])\1{2,}")
 _ATX = re.compile(r" {0,3}(#{1,6})[ \t]+(.+)")
 _POINT = re.compile(r"[.,;!?…\"'“”«»()]")
 _COLUMNS = re.compile(r"\S\s{3,}\S|\|")
+_DIVIDES = re.compile(r"[-\u00ad][ \t]*[\n\0]")
 _LETTERS = r"[^\W\d_]{1,40}"
 _DIVIDED = re.compile(
     rf"((?<![^\W\d_]){_LETTERS}(?:-{_LETTERS}){{0,3}})([-\u00ad])(?:[ \t]*[\n\0]){{1,2}}[ \t]*({_LETTERS})"
 )
-_MOST_KNOWN = 4_000_000
+_MOST_KNOWN = 2_000_000
 """Characters of a text that tell which words there are."""
 
 _BREAK = re.compile(r"<br[ ]?/?>\n?")
@@ -254,11 +255,11 @@ class Undivided:
     """Puts words together that are divided at the ends of lines. text: it tells which words there are."""
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._text = text[:_MOST_KNOWN]
 
     def __call__(self, lines: str) -> str:
         """Return the lines; a divided word is in the first of its two, without the hyphen that divides it."""
-        return _DIVIDED.sub(self._whole, lines) if "-" in lines or "\u00ad" in lines else lines
+        return _DIVIDED.sub(self._whole, lines) if _DIVIDES.search(lines) else lines
 
     def _whole(self, found: re.Match[str]) -> str:
         before, hyphen, after = found.groups()
@@ -294,7 +295,7 @@ class Undivided:
 
     @functools.cached_property
     def _words(self) -> Counter[str]:
-        text = _DIVIDED.sub(" ", _BREAK.sub("\n", self._text[:_MOST_KNOWN])).casefold()
+        text = _DIVIDED.sub(" ", _BREAK.sub("\n", self._text)).casefold()
         return Counter(_WORD.findall(text)) + Counter(_HYPHENED.findall(text))
 
 
