@@ -56,7 +56,7 @@ _LETTERS = r"[^\W\d_]{1,40}"
 _DIVIDED = re.compile(
     rf"((?<![^\W\d_]){_LETTERS}(?:-{_LETTERS}){{0,3}})([-\u00ad])(?:[ \t]*[\n\0]){{1,2}}[ \t]*({_LETTERS})"
 )
-_MOST_KNOWN = 2_000_000
+_MOST_KNOWN = 4_000_000
 """Characters of a text that tell which words there are."""
 
 _BREAK = re.compile(r"<br[ ]?/?>\n?")
