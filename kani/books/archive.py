@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import posixpath
 import struct
+import unicodedata
 import zipfile
 import zlib
 from typing import IO, Self
+from urllib.parse import unquote
 
 from kani.books.book import UnreadableBook
 
@@ -37,12 +39,14 @@ class Archive:
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError) as error:
             raise UnreadableBook(f"is a damaged archive ({error}): get it again") from error
         self._files: dict[str, zipfile.ZipInfo] = {}
+        self._names: dict[str, str] = {}
         self._left = MAX_READ_BYTES
         for info in self._zip.infolist():
             name = info.filename.replace("\\", "/")
             if name.startswith("/") or ".." in name.split("/") or ":" in name.split("/")[0]:
                 raise UnreadableBook(f"names a file outside itself ({name[:80]!r}): do not trust it")
             self._files.setdefault(name, info)
+            self._names.setdefault(_folded(name), name)
 
     def __enter__(self) -> Self:
         return self
@@ -52,6 +56,22 @@ class Archive:
 
     def __contains__(self, name: str) -> bool:
         return name in self._files
+
+    def join(self, folder: str, reference: str) -> str:
+        """Return the name of what a file in ``folder`` refers to: that of a file, if one fits.
+
+        It may differ in case and in how accents are written, as file systems forgive, and a reference that
+        begins with "/" counts from the top of the archive. Raises UnreadableBook where it leads outside.
+        """
+        reference = reference.replace("\\", "/")
+        folder, reference = ("" if reference.startswith("/") else folder), reference.lstrip("/")
+        for each in (unquote(reference), reference):
+            name = posixpath.normpath(posixpath.join(folder, each))
+            if name.startswith(("../", "/")) or name == "..":
+                raise UnreadableBook(f"refers to a file outside itself ({reference[:80]!r}): do not trust it")
+            if found := name if name in self._files else self._names.get(_folded(name)):
+                return found
+        return posixpath.normpath(posixpath.join(folder, unquote(reference)))
 
     def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
         """Return a file of ``limit`` bytes at most."""
@@ -76,15 +96,8 @@ class Archive:
         return data
 
 
-def join(folder: str, reference: str) -> str:
-    """Return the name in the archive of what a file in ``folder`` refers to.
-
-    Raises UnreadableBook where that is outside the archive.
-    """
-    name = posixpath.normpath(posixpath.join(folder, reference))
-    if name.startswith(("../", "/")) or name == "..":
-        raise UnreadableBook(f"refers to a file outside itself ({reference[:80]!r}): do not trust it")
-    return name
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _too_large(name: str) -> UnreadableBook:

@@ -13,7 +13,7 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.stream import Disposition
 
-from kani.books.book import Book, Cover
+from kani.books.book import Book, Cover, without_readings
 from kani.books.plan import Piece
 from kani.books.work_folder import SpokenPiece, WorkFolder
 from kani.core.audio import ffmpeg
@@ -96,7 +96,8 @@ class AudioFile:
         for placed in self._placed:
             offset = placed.start / self.rate
             for cue in placed.spoken.cues:
-                yield Cue(cue.start_s + offset, cue.end_s + offset, cue.lines)
+                lines = tuple(map(without_readings, cue.lines))
+                yield Cue(cue.start_s + offset, cue.end_s + offset, lines)
 
     def write(self, path: Path) -> Iterator[int]:
         """Write the file; yields the samples written so far, after each piece."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
+
+from kani.text.language_detection import detect
 
 MAX_CHARACTERS = 20_000_000
 """Characters of a book: the longest novels have some ten million."""
@@ -13,6 +15,9 @@ MAX_CHARACTERS = 20_000_000
 MAX_CHAPTERS = 2_000
 MAX_TITLE = 200
 """Characters of a title or a name; what is longer is cut."""
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8})*")
+_NO_LANGUAGE = ("und", "mul", "zxx", "mis")
 
 
 class UnreadableBook(ValueError):
@@ -65,9 +70,24 @@ class Book:
         return sum(len(paragraph) for chapter in self.chapters for paragraph in chapter.paragraphs)
 
 
+_READ = re.compile(r"｜([^\s|｜《》]{1,30})《[\u3041-\u3096\u30a1-\u30fcー・]{1,40}》")
+
+
 def line(text: str) -> str:
-    """Return a text without control characters in one line of ``MAX_TITLE`` characters at most."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_TITLE]
+    """Return a line of ``MAX_TITLE`` characters at most, without control characters and readings."""
+    shown = "".join(c if c.isprintable() else " " for c in without_readings(text))
+    return " ".join(shown.split())[:MAX_TITLE]
+
+
+def with_reading(word: str, reading: str) -> str:
+    """Return a word with its reading as speech knows it; the word alone if it is not read in kana."""
+    whole = _READ.fullmatch(text := f"｜{word}《{reading}》")
+    return text if whole and reading.strip("・") else word
+
+
+def without_readings(text: str) -> str:
+    """Leave out the readings of words."""
+    return _READ.sub(r"\1", text)
 
 
 def checked(book: Book) -> Book:
@@ -82,7 +102,7 @@ def checked(book: Book) -> Book:
 
 
 def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, ...]:
-    """Divide a document at its highest level of headings that occurs more than once.
+    """Divide a document at its highest level of headings that occurs more than once, then at those above.
 
     title: of what comes before the first of them, and of the whole where there is none.
     """
@@ -90,7 +110,19 @@ def chapters_by_headings(blocks: Sequence[Block], title: str) -> tuple[Chapter, 
     level = min((level for level, count in levels.items() if count > 1), default=0)
     found: list[tuple[str, list[str]]] = [(title, [])]
     for block in blocks:
-        if level and block.level == level:
+        if block.level and (block.level == level or (block.level < level and len(found) > 1)):
             found.append((block.text, []))
         found[-1][1].append(block.text)
     return tuple(Chapter(line(name), tuple(texts)) for name, texts in found if texts)
+
+
+def book_language(book: Book, spoken: Set[str]) -> str | None:
+    """Return the language that a book names, else that of its text; None where it is none that is spoken.
+
+    One for the whole book, so that a chapter's title does not change the voice. spoken: primary subtags.
+    """
+    named = book.language
+    if _LANGUAGE.fullmatch(named) and named.partition("-")[0].lower() in spoken - set(_NO_LANGUAGE):
+        return named
+    sample = "\n".join(text for chapter in book.chapters for text in chapter.paragraphs[:5])[:20_000]
+    return detect(sample, spoken)

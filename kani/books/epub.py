@@ -12,10 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, tostring
 
 from kani.books import xml_tree
-from kani.books.archive import ENCRYPTED, Archive, join
+from kani.books.archive import ENCRYPTED, Archive
 from kani.books.book import Block, Book, Chapter, Cover, UnreadableBook, line
 from kani.books.cover import MAX_BYTES, read_cover
 from kani.books.markup import read_html
@@ -69,13 +69,14 @@ def read_epub(path: Path) -> Book:
 
 
 def _read(archive: Archive, fallback: str) -> Book:
-    if _CONTAINER not in archive:
+    container = archive.join("", _CONTAINER)
+    if container not in archive:
         raise UnreadableBook(f"is no EPUB: it lacks {_CONTAINER}")
     _refuse_protection(archive)
-    rootfile = _xml(archive, _CONTAINER).find(".//rootfile")
-    package_name = join("", unquote(rootfile.get("full-path", "") if rootfile is not None else ""))
+    rootfile = _xml(archive, container).find(".//rootfile")
+    package_name = archive.join("", rootfile.get("full-path", "") if rootfile is not None else "")
     package = _xml(archive, package_name)
-    items = dict(_manifest(package, posixpath.dirname(package_name)))
+    items = dict(_manifest(archive, package, posixpath.dirname(package_name)))
     title = line(_first(package, "title")) or fallback
     authors = [line(each.text or "") for each in package.iterfind("./metadata/creator")]
     contents = _contents(archive, package, items)
@@ -94,9 +95,10 @@ def _read(archive: Archive, fallback: str) -> Book:
 
 
 def _refuse_protection(archive: Archive) -> None:
-    if _ENCRYPTION not in archive:
+    name = archive.join("", _ENCRYPTION)
+    if name not in archive:
         return
-    methods = {each.get("Algorithm", "") for each in _xml(archive, _ENCRYPTION).iter("EncryptionMethod")}
+    methods = {each.get("Algorithm", "") for each in _xml(archive, name).iter("EncryptionMethod")}
     if methods - _FONT_OBFUSCATION:
         raise UnreadableBook(ENCRYPTED)
 
@@ -118,13 +120,13 @@ def _first(package: Element, name: str) -> str:
     return package.findtext(f"./metadata/{name}") or ""
 
 
-def _manifest(package: Element, folder: str) -> Iterator[tuple[str, _Item]]:
+def _manifest(archive: Archive, package: Element, folder: str) -> Iterator[tuple[str, _Item]]:
     for each in package.iterfind("./manifest/item"):
         reference = each.get("href", "")
         if "://" in reference:  # on another machine, which is never asked
             continue
         properties = frozenset(each.get("properties", "").split())
-        name = join(folder, unquote(reference))
+        name = archive.join(folder, reference)
         yield each.get("id", ""), _Item(name, each.get("media-type", ""), properties)
 
 
@@ -146,7 +148,7 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
     found: list[tuple[str, str]] = []
     for nav in navigation.iter("nav"):
         if nav.get("type", "toc") == "toc":
-            found += [(each.get("href", ""), "".join(each.itertext())) for each in nav.iter("a")]
+            found += [(each.get("href", ""), _label(each)) for each in nav.iter("a")]
     spine = package.find("./spine")
     ncx = items.get(spine.get("toc", "")) if spine is not None else None
     ncx = ncx or next((item for item in items.values() if item.type == _NCX), None)
@@ -158,9 +160,16 @@ def _contents(archive: Archive, package: Element, items: dict[str, _Item]) -> Co
             found.append((reference, point.findtext("./navLabel/text") or ""))
     contents: Contents = {}
     for reference, label in found:
-        if place := _place(folder, reference):
+        if place := _place(archive, folder, reference):
             contents.setdefault(place, line(label))
     return contents
+
+
+def _label(link: Element) -> str:
+    """Return the text of an entry, read as a heading is."""
+    heading = Element("h1")
+    heading.text, heading[:] = link.text, link[:]
+    return " ".join(block.text for block in read_html(tostring(heading))[0])
 
 
 def _navigation(archive: Archive, items: dict[str, _Item]) -> tuple[str, Element]:
@@ -171,10 +180,16 @@ def _navigation(archive: Archive, items: dict[str, _Item]) -> tuple[str, Element
     return posixpath.dirname(name), _xml_or_nothing(archive, name)
 
 
-def _place(folder: str, reference: str) -> tuple[str, str] | None:
-    """Return the file and the anchor that a link in ``folder`` leads to; None for another machine's."""
+def _place(archive: Archive, folder: str, reference: str) -> tuple[str, str] | None:
+    """Return the file and the anchor that a link in ``folder`` leads to; None outside the book."""
     name, _, anchor = reference.partition("#")
-    return (join(folder, unquote(name)), unquote(anchor)) if name and "://" not in name else None
+    if not name or "://" in name:
+        return None
+    try:
+        return archive.join(folder, name), unquote(anchor)
+    except UnreadableBook as error:
+        log.warning("An entry of the contents is left out: the book %s", error)
+        return None
 
 
 def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: str) -> Contents:
@@ -182,7 +197,7 @@ def _start(archive: Archive, package: Element, items: dict[str, _Item], folder: 
     base, navigation = _navigation(archive, items)
     found = [(base, each) for each in navigation.iter("a") if each.get("type") == "bodymatter"]
     found += [(folder, each) for each in package.iterfind("./guide/reference") if each.get("type") == "text"]
-    places = (_place(base, each.get("href", "")) for base, each in found)
+    places = (_place(archive, base, each.get("href", "")) for base, each in found)
     return next(({place: ""} for place in places if place), {})
 
 

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-from kani.books.book import Block, UnreadableBook
+from kani.books.book import Block, UnreadableBook, with_reading
+from kani.books.lines import Undivided
 
 _BLOCKS = frozenset(
     "address article aside blockquote body dd div dl dt figcaption figure footer header hr html li main "
     "nav ol p pre section table td th tr ul h1 h2 h3 h4 h5 h6".split()
 )
-_SKIPPED = frozenset("head script style template noscript svg math audio video rt rp".split())
+_SKIPPED = frozenset("head script style template noscript svg math audio video rp".split())
 # Notes, their marks, and the beginnings of printed pages: by epub:type, ARIA's roles, and as Project
 # Gutenberg's classes.
 _NOT_READ = frozenset(
-    """noteref footnote rearnote endnote note pagebreak pagenum pageno doc-noteref doc-footnote doc-endnote
-    doc-pagebreak""".split()
+    """noteref footnote rearnote endnote note pagebreak pagenum pageno doc-endnote doc-pagebreak""".split()
 )
+_NOTES = ("-noteref", "-footnote")
 _HIDDEN = re.compile(r"(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
 _NOTE_MARK = re.compile(r"\s*[\[(]?(?:\d{1,4}|[*†‡§]{1,3}|[ivxlc]{1,5}|[a-z])[\])]?\s*")
 _GLUED_MARK = re.compile(r"(?<=[^\W\d_]|[.,;:!?”»])\[\d{1,3}\]")
@@ -28,7 +30,23 @@ _FIGURE_PIECES, _FIGURE_LENGTH = 12, 40
 """Most pieces and characters of a figure that is raised or lowered."""
 _VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _MAX_DEPTH = 1_000
-_LINE_END = "\0"  # no character of a document, as its own white space counts for nothing
+# Characters of no document: the end of a line, around a picture's text, between elements of a heading.
+_LINE_END, _PICTURE, _SEAM = "\0\1\2"
+_PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
+_UNMARKED = str.maketrans("", "", _PICTURE + _SEAM)
+# What a program writes where nobody described the picture.
+_NO_DESCRIPTION = re.compile(
+    r".+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)|(?:images?|imagen|imagem|immagine|img|bild|picture|graphic|pic)[\s_-]*\d*",
+    re.IGNORECASE,
+)
+_AS_BLOCK = re.compile(r"display\s*:\s*block", re.IGNORECASE)
+_XHTML = '"http://www.w3.org/1999/xhtml"'
+_OPENING = '“‘«"('
+_SEAMS = re.compile(f"{_SEAM}+")
+_CASELESS = re.compile(r"[\u0590-\u1fff\u2e80-\uffee]")
+# Parts of a word, where no two words meet.
+_IN_WORDS = frozenset("sup sub ruby rb rbc rt rtc br img svg math".split())
+_NUMBERED = re.compile(r"\W*(?:\d|(?:[a-z]|[ivxlc]{1,6})[.)])", re.IGNORECASE)
 _ENCODINGS = frozenset(
     "utf-8 utf8 us-ascii ascii iso-8859-1 iso-8859-2 iso-8859-5 iso-8859-15 latin-1 windows-1250 "
     "windows-1251 windows-1252 windows-1253 windows-1254 windows-1257 koi8-r shift_jis "
@@ -44,8 +62,17 @@ _DECLARED = re.compile(
 )
 
 
+@dataclass(slots=True)
+class _Ruby:
+    """A word with its reading: where in the texts it begins, and where each reading's part of it ends."""
+
+    begin: int
+    readings: list[tuple[int, str]] = field(default_factory=list)
+    reading_at: int | None = None
+
+
 class _Reader(HTMLParser):
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
         super().__init__(convert_charrefs=True)
         self.blocks: list[Block] = []
         self.title = ""
@@ -58,67 +85,164 @@ class _Reader(HTMLParser):
         self._code = 0
         self._linked: int | None = None
         self._shifted: list[tuple[str, int]] = []
+        self._spans: list[bool] = []
+        self._ruby: _Ruby | None = None
+        self._drawn, self._drawing, self._naming = "", False, False
+        self._lists: list[tuple[int, int, bool]] = []
+        self._number = ""
+        self.is_xml = text.startswith("<?xml") or _XHTML in text[:4096]
+        self.undivided = Undivided(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        # XML may name each element with a prefix: "svg:svg".
+        tag = tag.rpartition(":")[2]
         self._open(tag, attrs, empty=tag in _VOID)
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         # In XHTML any element may be written so.
-        self._open(tag, attrs, empty=True)
+        self._open(tag.rpartition(":")[2], attrs, empty=True)
 
     def _open(self, tag: str, attrs: list[tuple[str, str | None]], empty: bool) -> None:
         given = dict(attrs)
         if tag == "html":
             self.language = given.get("xml:lang") or given.get("lang") or ""
-        self._in_title |= tag == "title" and not empty and not self.title
+        in_drawing = self._skipped[:1] == ["svg"]
+        self._in_title |= tag == "title" and not empty and not self.title and not in_drawing
+        named = not self._drawing or bool(self._drawn.strip())
+        self._naming = in_drawing and tag in ("title", "desc") and not empty and not named
         if tag == "math" and (formula := given.get("alttext")) and not self._skipped:
             self._texts.append(formula)
-        if not empty and (self._skipped or tag in _SKIPPED or _is_unread(given)):
+        unread = bool(self._skipped) or _is_unread(given)
+        if tag == "svg" and not self._skipped:
+            self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
+        if tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
+            self._picture(given.get("alt") or given.get("aria-label") or "")
+        if tag in ("rb", "rt", "rtc") and self._ruby:
+            self._end_reading(self._ruby)
+        if not empty and (unread or tag in _SKIPPED or (tag == "rtc" and self._ruby and self._ruby.readings)):
             self._skipped.append(tag)
             if len(self._skipped) > _MAX_DEPTH:
                 raise UnreadableBook(f"nests elements deeper than {_MAX_DEPTH}: do not trust it")
         if tag == "br":
             self._texts.append(" " if self._skipped else _LINE_END)
         self._code += tag in _CODE and not empty
-        if tag == "a" and "#" in (given.get("href") or ""):
-            self._linked = len(self._texts)
-        if tag in ("sup", "sub") and not empty:
-            self._shifted.append((tag, len(self._texts)))
+        if tag not in _BLOCKS and not self._skipped:
+            self._open_inline(tag, given, empty)
         if tag in _BLOCKS:
             self.end_block()
             if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit() and not empty:
                 self._level = int(tag[1])
+            if not empty and not self._skipped:
+                self._open_list(tag, given)
         self._anchors += [name for name in (given.get("id"), given.get("name")) if name and tag != "meta"]
 
+    def _open_inline(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
+        if self._level and tag not in _IN_WORDS:
+            self._texts.append(_SEAM)
+        as_block = tag not in _IN_WORDS and bool(_AS_BLOCK.search(given.get("style") or ""))
+        if as_block:
+            self._texts.append(_LINE_END)
+        if tag == "a" and "#" in (given.get("href") or ""):
+            self._linked = len(self._texts)
+        if empty:
+            return
+        if tag == "span":
+            self._spans.append(as_block)
+        elif tag in ("sup", "sub"):
+            self._shifted.append((tag, len(self._texts)))
+        elif tag == "ruby":
+            self._ruby = _Ruby(len(self._texts))
+        elif tag == "rt" and self._ruby:
+            self._ruby.reading_at = len(self._texts)
+
+    def _open_list(self, tag: str, given: dict[str, str | None]) -> None:
+        """Count the items of a list: its next number and its step, which is 0 where none is shown."""
+        if tag in ("ol", "ul"):
+            hidden = tag == "ul" or "none" in (given.get("style") or "")
+            start, back = given.get("start") or "", "reversed" in given
+            step = 0 if hidden or (back and not start) else -1 if back else 1
+            self._lists.append((_integer(start, 1), step, given.get("type") in ("a", "A")))
+        elif tag == "li" and self._lists:
+            number, step, lettered = self._lists[-1]
+            number = _integer(given.get("value") or "", number)
+            self._number = f"{chr(64 + number) if lettered and 0 < number < 27 else number}." if step else ""
+            self._lists[-1] = number + step, step, lettered
+
+    def _picture(self, description: str) -> None:
+        """Take the text of a picture, which is read where the picture stands among words or is a heading."""
+        text = " ".join(description.translate(_UNMARKED).split())
+        if text and not _NO_DESCRIPTION.fullmatch(text):
+            self._texts.append(f"{_SEAM}{_PICTURE}{text}{_PICTURE}{_SEAM}")
+
     def handle_endtag(self, tag: str) -> None:
+        tag = tag.rpartition(":")[2]
         self._in_title &= tag != "title"
+        self._naming = False
         if tag in self._skipped:
             del self._skipped[len(self._skipped) - 1 - self._skipped[::-1].index(tag) :]
+            if tag == "svg" and not self._skipped and self._drawing:
+                self._picture(self._drawn)
             return
         if self._skipped and tag in _BLOCKS:
             # An inline element that was not closed ends with its paragraph.
             self._skipped.clear()
-        self._code -= tag in _CODE and self._code > 0
         if tag == "a" and self._linked is not None:
-            if _NOTE_MARK.fullmatch("".join(self._texts[self._linked :])):
+            linked = "".join(self._texts[self._linked :])
+            # A picture that leads elsewhere in the book is the mark of a note, too.
+            bare = (linked if self._level else _PICTURES.sub("", linked)).translate(_UNMARKED)
+            if _NOTE_MARK.fullmatch(bare) or (_PICTURE in linked and not bare.strip()):
                 del self._texts[self._linked :]
             self._linked = None
         elif tag in ("sup", "sub") and self._shifted:
             self._shift(*self._shifted.pop())
+        elif tag == "span" and self._spans and self._spans.pop():
+            self._texts.append(_LINE_END)
+        elif tag == "ruby" and self._ruby:
+            self._end_ruby(self._ruby)
+        elif tag == "rt" and self._ruby:
+            self._end_reading(self._ruby)
         if tag in _BLOCKS:
             self.end_block()
-            self._level = 0
+            self._level, self._number = 0, "" if tag in ("li", "ol", "ul") else self._number
+            if tag in ("ol", "ul") and self._lists:
+                self._lists.pop()
+        elif self._level and tag not in _IN_WORDS and not self._skipped:
+            self._texts.append(_SEAM)
+        self._code -= tag in _CODE and self._code > 0
 
     def handle_data(self, data: str) -> None:
         if self._in_title:
             self.title += data
+        elif self._naming:
+            self._drawn += data
         elif not self._skipped:
             self._texts.append(data if self._code else without_note_marks(data))
+
+    def _end_reading(self, ruby: _Ruby) -> None:
+        if ruby.reading_at is not None:
+            reading = "".join("".join(self._texts[ruby.reading_at :]).split())
+            del self._texts[ruby.reading_at :]
+            ruby.readings.append((ruby.reading_at, reading))
+            ruby.reading_at = None
+
+    def _end_ruby(self, ruby: _Ruby) -> None:
+        """Write a word with the reading of all its parts, if that is known; of kana it is the kana."""
+        self._end_reading(ruby)
+        self._ruby = None
+        said, begin = "", ruby.begin
+        for end, reading in (*ruby.readings, (len(self._texts), "")):
+            said += reading or "".join(self._texts[begin:end])
+            begin = end
+        word = "".join("".join(self._texts[ruby.begin :]).translate(_UNMARKED).split())
+        if word != said:
+            self._texts[ruby.begin :] = [with_reading(word, said)]
 
     def parse_marked_section(self, i: int, report: bool = True) -> int:
         """Return the end of a section of "<![": of CDATA "]]>", of any other ">", as browsers have it."""
         mark = _end_mark(self.rawdata[i : i + 9])
         at = self.rawdata.find(mark, i)
+        if at >= 0 and self.is_xml and mark == "]]>":
+            self.handle_data(self.rawdata[i + 9 : at])
         return at + len(mark) if at >= 0 else -1
 
     def _shift(self, tag: str, begin: int) -> None:
@@ -127,9 +251,9 @@ class _Reader(HTMLParser):
         inner = self._texts[begin : begin + _FIGURE_PIECES + 1]
         if len(inner) > _FIGURE_PIECES or sum(map(len, inner)) > _FIGURE_LENGTH:
             return
-        written = "".join(inner).strip()
+        written = "".join(inner).translate(_UNMARKED).strip()
         before = self._texts[max(0, begin - _FIGURE_PIECES) : begin]
-        base = "".join(each[-12:] for each in before)[-12:].rpartition(" ")[2]
+        base = "".join(each[-12:] for each in before).translate(_UNMARKED)[-12:].rpartition(" ")[2]
         if tag == "sub":
             shifted = written.translate(_LOWERED)
         elif re.fullmatch(r"[+\-−]?\d{1,4}|[a-z]", written) and re.search(
@@ -143,13 +267,51 @@ class _Reader(HTMLParser):
         self._texts[begin:] = [shifted]
 
     def end_block(self) -> None:
-        self._linked, self._shifted = None, []
-        lines = (" ".join(each.split()) for each in "".join(self._texts).split(_LINE_END))
+        self._linked, self._shifted, self._spans, self._ruby = None, [], [], None
+        text = "".join(self._texts)
+        whole = text if self._code else self.undivided(text)
+        lines = (_shown(each, self._level > 0) for each in whole.split(_LINE_END))
         text = (" " if self._level else "\n").join(filter(None, lines))
         self._texts = []
         if text:
+            number, self._number = self._number, ""
+            if number and not self._level and not _NUMBERED.match(text):
+                text = f"{number} {text}"
             self.blocks.append(Block(text, self._level, tuple(self._anchors)))
             self._anchors = []
+
+
+def _shown(line: str, is_heading: bool) -> str:
+    """Return a line, with the texts of its pictures if it is a heading or has words of its own."""
+    bare = _PICTURES.sub("", line)
+    shown = line.replace(_PICTURE, "") if is_heading or re.search(r"\w", bare) else bare
+    return " ".join(_SEAMS.sub(_met, shown).split())
+
+
+def _met(seam: re.Match[str]) -> str:
+    """Return a space where two words meet: "3", "The Road", but not in "C", "HAPTER" or "3", "rd"."""
+    text, at, end = seam.string, seam.start(), seam.end()
+    earlier, before = text[max(at - 2, 0) : max(at - 1, 0)], text[max(at - 1, 0) : at]
+    after, later = text[end : end + 1], text[end + 1 : end + 2]
+    siblings, begins = end - at > 1, after.isupper() and later.islower()
+    if before.isupper() and not earlier.isupper():  # an initial, or a word of one letter
+        apart = siblings and (begins or after in _OPENING)
+    elif before.isdigit() or before in ".:)!?":
+        apart = after.isupper() or (
+            siblings and not after.isdigit() and not (before.isdigit() and after.islower())
+        )
+    else:
+        whole = before.isalnum() and not (before.isdigit() and after.isdigit())
+        # Letters without case are words only where both have an element of their own.
+        new = after.isupper() or after.isdigit() or after in _OPENING or _CASELESS.match(after)
+        apart = (siblings and bool(new) and (whole or bool(_CASELESS.match(before)))) or (
+            before.islower() and begins
+        )
+    return " " if apart else ""
+
+
+def _integer(written: str, otherwise: int) -> int:
+    return int(written) if re.fullmatch(r"-?[0-9]{1,6}", written) else otherwise
 
 
 def _end_mark(opening: str) -> str:
@@ -166,7 +328,9 @@ def _is_unread(given: dict[str, str | None]) -> bool:
     """True for what is not shown, and for notes, their marks and the numbers of printed pages."""
     kinds = " ".join(given.get(name) or "" for name in ("epub:type", "role", "class")).split()
     return (
-        "hidden" in given or bool(_HIDDEN.search(given.get("style") or "")) or not _NOT_READ.isdisjoint(kinds)
+        "hidden" in given
+        or bool(_HIDDEN.search(given.get("style") or ""))
+        or any(each in _NOT_READ or each.endswith(_NOTES) for each in kinds)
     )
 
 
@@ -175,8 +339,9 @@ def read_html(data: bytes) -> tuple[list[Block], str, str]:
 
     Raises UnreadableBook where it is nested too deep or is no text.
     """
-    reader = _Reader()
-    reader.feed(_LONG_REFERENCE.sub("\ufffd", decode(data)))
+    text = decode(data)
+    reader = _Reader(text)
+    reader.feed(_LONG_REFERENCE.sub("\ufffd", text))
     if len(reader.rawdata) > 1 and reader.rawdata[0] == "<":
         # Else what does not end would be text, in which the parser looks for the end of each "<" again.
         reader.feed(_end_mark(reader.rawdata[:9]))

@@ -1,43 +1,53 @@
-"""Finds chapters and paragraphs in plain text, and what a book of Project Gutenberg's has around it."""
+"""Finds chapters and paragraphs in plain text, without what printed pages and Project Gutenberg added."""
 
 from __future__ import annotations
 
 import re
+from bisect import bisect
+from collections import Counter
 from collections.abc import Iterator
-from itertools import dropwhile, pairwise
+from dataclasses import dataclass
+from itertools import pairwise
 
 from kani.books.book import Block
+from kani.books.lines import (
+    NAMES,
+    SENTENCE_END,
+    Undivided,
+    headings,
+    marked,
+    opens,
+    plain,
+    roman_value,
+)
 from kani.books.markup import without_note_marks
 
 _PARAGRAPHS = re.compile(r"\n[ \t]*(?:\n[ \t]*)+")
-_LONGEST_TITLE = 80
-# A line that opens a chapter in plain text, in the languages of Kokoro's voices and German.
-_CHAPTER = re.compile(
-    r"(?:(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}\b.{0,80}"
-    r"|第\s*[0-9０-９一二三四五六七八九十百千〇零]{1,8}\s*[章回節话話].{0,40}"
-    r"|(?:prologue|epilogue|pr[oó]logo|ep[ií]logo|prolog|epilog)\W{0,3})",
-    re.IGNORECASE,
-)
-_NUMBERED_CHAPTER = re.compile(
-    r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}", re.IGNORECASE
-)
-# Openings of chapters only where their numbers count up: "III", "III. The Fox", "LETTER 1", "4".
-_COUNTED = re.compile(
-    r"(?:(?P<word>letter|part|book|stave|canto|act|scene|section|lesson|night|carta|parte|libro|acto|escena"
-    r"|lettre|partie|livre|acte|brief|teil|buch|akt|lettera|atto|livro|भाग|पत्र)\s+"
-    r"(?P<of>\d{1,3}|[IVXLC]{1,8})\b[.:]?(?:\s.{1,60}(?<![.,;!?]))?"
-    r"|(?P<roman>[IVXLC]{1,8})(?:\.|\s*[.:–—-]\s*(?-i:[^\Wa-z_]|[\"“‘«]).{0,60}(?<![.,;]))?|(?P<number>\d{1,3})\.?)",
-    re.IGNORECASE,
-)
-_SENTENCE_END = re.compile(r"[.!?…:*][\"'”’»)\]_]*$")
-
 _START = re.compile(r"^\*{3} ?START OF TH(?:E|IS) PROJECT GUTENBERG.*$", re.MULTILINE)
 _END = re.compile(r"^\*{3} ?END OF TH(?:E|IS) PROJECT GUTENBERG", re.MULTILINE)
 _FACT = r"^{}:[ \t]*(.+(?:\n[ \t]+\S.*)*)"
+# The first lines of a text that another program made of a book.
+_HEAD = re.compile(r"\s*Title:[ \t]*\S.*\n(?:Author:.*\n)?(?=\s*\n)")
 _PICTURE = re.compile(r"\[Illustration(?::[^\[\]]{0,2000})?\]")
 _EMPHASIS = re.compile(r"(?<!\w)_(?=\S)([^_]{1,500})(?<=\S)_(?!\w)")
+_DIVIDED = re.compile(r"[^\W\d_][-\u00ad]$")
 _HYPHEN = re.compile(r"(\w-|--|—)\n(?=\w)")
 _ORNAMENT = re.compile(r"(?:[*•·~=_#–—-]\s*)+")
+
+
+# The number of a printed page, with or without a word for it: "12", "- 12 -", "Page 13", "Seite 4 von 10".
+_PAGE = re.compile(
+    r"[\W_]{0,6}第?(?P<word>(?:page|pg|p|seite|s|página|pág|pagina|pag|blz|bladzijde|strona|str|стр|страница|sida|sid"
+    r"|side|sivu|oldal|strana|sayfa|trang|halaman|hal|σελίδα|पृष्ठ|صفحة|頁|页|ページ|쪽)[.:|\s]*)?(?P<number>\d{1,4}|(?-i:[ivxlc]{1,8}))"
+    r"(?:\s*(?:/|of|de|von|sur|di|van|av|af|z|из)\s*\d{1,4})?(?P<after>[\s.]*(?:頁|页|ページ|쪽|oldal|sayfa|sivu))?"
+    r"(?:\s*共\s*\d{1,4}\s*页)?[\W_]{0,6}",
+    re.IGNORECASE,
+)
+_NUMBER_BESIDE = re.compile(r"^\d{1,4}\b[\s|·–—-]+(?=\D)|(?<=\D)[\s|·–—-]+\d{1,4}$")
+_LONGEST_HEAD, _LONGEST_NUMBER = 60, 40
+_SPACE = ("", " ")  # between letters of Chinese and Japanese, and of others
+_SHORT_LINE = 30
+"""Characters of a line that may be a title though no mark ends it."""
 
 _WIDTHS = range(45, 101)
 """Characters of a line at which texts are wrapped by hand."""
@@ -49,27 +59,48 @@ _FULL = 0.7
 """Share of the lines of a paragraph that are full, so that it flows."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A line with text: its page by the form feeds so far, and the empty lines before it."""
+
+    text: str
+    page: int
+    gap: int
+    number: int = 0
+    """Of a printed page, if it may be one."""
+    kind: str = ""
+    """Of the number: "word" with one for pages, "roman", or "" where it is all."""
+
+
 def read_plain(text: str) -> tuple[list[Block], str, str]:
     """Return the blocks of a text, its title and its author, each "" where it does not tell it.
 
     What Project Gutenberg has added is left out.
     """
-    title = author = ""
+    head = ""
     if start := _START.search(text):
         head = text[: start.start()]
-        title, author = (_fact(head, name) for name in ("Title", "Author"))
         end = _END.search(text, start.end())
         text = _EMPHASIS.sub(r"\1", text[start.end() : end.start() if end else None])
-    parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(_PICTURE.sub("", text)))
-    paragraphs = [each for each in parts if each.strip() and not _ORNAMENT.fullmatch(each.strip())]
+    elif found := _HEAD.match(text):
+        head, text = found[0], text[found.end() :]
+    title, author = (_fact(head, name) for name in ("Title", "Author"))
+    text = _without_pages(_PICTURE.sub("", text))
+    parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(text))
+    divided = [part for each in parts if each.strip() for part in marked(each)]
+    levels = [level for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
+    paragraphs = [each for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
     width = _width(paragraphs)
-    counted = set(_counted(paragraphs))
-    blocks = [
-        Block(" ".join(each.split()), 1)
-        if number in counted or _is_heading(each.strip())
-        else Block(without_note_marks(_flowing(each, width)))
-        for number, each in enumerate(paragraphs)
-    ]
+    undivided = Undivided(text)
+    # Headings that marks tell are above those that only look like some.
+    above = max(levels, default=0)
+    openings = headings(paragraphs)
+    blocks = []
+    for number, (each, level) in enumerate(zip(paragraphs, levels, strict=True)):
+        if not level and number in openings:
+            level = min(above + openings[number], 6)
+        shown = " ".join(plain(each.strip()).split()) if level else _flowing(each, width, undivided)
+        blocks.append(Block(shown if level else without_note_marks(shown), level))
     return blocks, title, author
 
 
@@ -85,61 +116,134 @@ def _width(paragraphs: list[str]) -> int:
     return width if width in _WIDTHS else 0
 
 
-def _flowing(paragraph: str, width: int) -> str:
+def _flowing(paragraph: str, width: int, undivided: Undivided) -> str:
     """Return a paragraph in one line, if its lines were full or go on in small letters: no verse nor list."""
     lines = [line.strip() for line in paragraph.split("\n")]
     breaks = list(pairwise(lines))
     full = [len(line) + 1 + len(after.split(" ", 1)[0]) > width - _RAGGED for line, after in breaks]
-    sentence = paragraph[:1].isupper() and bool(_SENTENCE_END.search(paragraph))
-    goes_on = sentence and all(after[:1].islower() for _, after in breaks)
+    sentence = paragraph[:1].isupper() and bool(SENTENCE_END.search(paragraph))
+    goes_on = sentence and all(after[:1].islower() or _DIVIDED.search(line) for line, after in breaks)
     written = "\n".join(lines)
     if not (goes_on or (width and sum(full) >= _FULL * len(full))):
         return written
-    # A word is divided where it has its hyphen anyhow.
-    return _HYPHEN.sub(r"\1", written).replace("\n", " ")
+    # Any other hyphen or dash at the end of a line has no space after it.
+    return _HYPHEN.sub(r"\1", undivided(written)).replace("\n", " ")
 
 
-def _counted(paragraphs: list[str]) -> Iterator[int]:
-    """Yield the numbers of the paragraphs that open a chapter as they count up from one."""
-    kinds: dict[str, list[tuple[int, int]]] = {}
-    for at, each in enumerate(paragraphs):
-        if found := _COUNTED.fullmatch(" ".join(each.split())):
-            kind = (found["word"] or "").lower() or ("roman" if found["roman"] else "number")
-            value = _value(found["of"] or found["roman"] or found["number"])
-            if value:
-                kinds.setdefault(kind, []).append((at, value))
-    for kind, found_at in kinds.items():
-        # A heading that another one follows at once is of a table of contents.
-        places = {at for at, _ in found_at}
-        opening = list(
-            dropwhile(lambda each: each[1] > 1, (each for each in found_at if each[0] + 1 not in places))
-        )
-        values = [value for _, value in opening]
-        rises = all(after in (1, value + 1) for value, after in pairwise(values))
-        ended = [not at or bool(_SENTENCE_END.search(paragraphs[at - 1].strip())) for at, _ in opening]
-        # A number by itself may be that of a page, in the middle of a sentence.
-        if len(values) > 1 and rises and (kind != "number" or all(ended[1:])):
-            yield from (at for at, _ in opening)
+def _without_pages(text: str) -> str:
+    """Leave out form feeds, and numbers and running heads of pages; what they divide goes on."""
+    lines = list(_lines(text))
+    gone = _page_numbers(lines)
+    breaks = {at for at in range(1, len(lines)) if lines[at].page > lines[at - 1].page}
+    if not gone and not breaks:
+        return text.replace("\f", "\n")
+    gone |= _running_heads(lines, gone, breaks)
+    written, gap, broken, last = [], 0, False, ""
+    for at, line in enumerate(lines):
+        gap, broken = gap + line.gap, broken or at in breaks or at in gone
+        if at in gone:
+            continue
+        between = "\n" * (gap + 1)
+        if broken:
+            goes_on = _goes_on(last.strip(), line.text.strip())
+            between = (
+                "\n" if last.rstrip().endswith(("-", "\u00ad")) else _SPACE[last.rstrip()[-1:] < "\u2e80"]
+            )
+            between = between if goes_on else "\n\n"
+        written += [between, line.text.lstrip() if between in _SPACE else line.text]
+        gap, broken, last = 0, False, line.text
+    return "".join(written)
 
 
-def _value(written: str) -> int:
-    """Return the value of a number below 400, 0 for one that is not written so."""
-    if written.isdecimal():
-        return int(written)
-    return next((number for number in range(1, 400) if _roman(number) == written), 0)
+def _lines(text: str) -> Iterator[_Line]:
+    page = gap = 0
+    for each in text.replace("\f", "\n\f\n").split("\n"):
+        if each == "\f":
+            page += 1
+        elif not (shown := each.strip()):
+            gap += 1
+        else:
+            found = _PAGE.fullmatch(shown) if len(shown) <= _LONGEST_NUMBER else None
+            if found is None:
+                yield _Line(each, page, gap)
+            elif found["number"].isdecimal():
+                worded = found["word"] or found["after"]
+                yield _Line(each, page, gap, int(found["number"]), "word" if worded else "")
+            else:
+                yield _Line(each, page, gap, roman_value(found["number"].upper()), "roman")
+            gap = 0
 
 
-def _roman(number: int) -> str:
-    """A number below 400 as a Roman numeral."""
-    units = ["", *"I II III IV V VI VII VIII IX".split()]
-    tens = ["", *"X XX XXX XL L LX LXX LXXX XC".split()]
-    return "C" * (number // 100) + tens[number // 10 % 10] + units[number % 10]
+def _page_numbers(lines: list[_Line]) -> set[int]:
+    """Return where the numbers of pages are: beside form feeds, or where they go on by one."""
+    numbers = [at for at, line in enumerate(lines) if line.number]
+    first = {at for at in numbers if at and lines[at - 1].page < lines[at].page}
+    last = {at for at in numbers if at + 1 < len(lines) and lines[at + 1].page > lines[at].page}
+    offsets = Counter(lines[at].number - lines[at].page for at in first | last)
+    fits = {at: offsets[lines[at].number - lines[at].page] for at in numbers}
+    # Chapters begin on new pages, too; their numbers do not go on with each page.
+    opening = [lines[at] for at in sorted((first | ({0} & set(numbers))) - last) if not lines[at].kind]
+    values = [line.number for line in opening]
+    counted = len(values) > 1 and values == list(range(1, len(values) + 1))
+    if counted and len({line.number - line.page for line in opening}) > 1:
+        first = {at for at in first if lines[at].kind}
+    # Of many, a number that does not go on with the pages is of the text, as all are at the text's ends.
+    gone = {at for at in first | last if len(first | last) < 3 or lines[at].kind or fits[at] > 1}
+    gone |= {at for at in {0, len(lines) - 1} & set(numbers) if fits[at]}
+    runs: list[list[int]] = []
+    waiting: dict[int, list[int]] = {}
+    for at in numbers:
+        if at in gone or lines[at].kind == "roman":
+            continue
+        run = waiting.pop(lines[at].number, [])
+        if not run or run[-1] + 1 == at:
+            run = []
+            runs.append(run)
+        run.append(at)
+        waiting[lines[at].number + 1] = run
+    return gone.union(*(run for run in runs if len(run) > 1 and not _count_sections(lines, run)))
 
 
-def _is_heading(paragraph: str) -> bool:
-    """True for a chapter's opening line, which may have the chapter's title in the next one."""
-    first, newline, rest = paragraph.partition("\n")
-    if not newline:
-        return bool(_CHAPTER.fullmatch(first))
-    titled = rest[:1].isupper() and "\n" not in rest and len(rest) <= _LONGEST_TITLE and rest[-1] not in ".,;"
-    return titled and bool(_NUMBERED_CHAPTER.fullmatch(first.strip()))
+def _count_sections(lines: list[_Line], run: list[int]) -> bool:
+    """True for numbers from one on that no sentence goes on over, or that count the lines of a list."""
+    if lines[run[0]].number != 1 or any(lines[at].kind for at in run):
+        return False
+    listed = all(not lines[after].gap and after - at == 2 for at, after in pairwise(run))
+    around = (
+        (lines[at - 1].text.strip(), lines[at + 1].text.strip()) for at in run if 0 < at < len(lines) - 1
+    )
+    return listed or not any(_goes_on(before, after) for before, after in around)
+
+
+def _running_heads(lines: list[_Line], gone: set[int], breaks: set[int]) -> set[int]:
+    """Return the lines beside the breaks of pages that are there again and again, but for their numbers."""
+    kept = [at for at in range(len(lines)) if at not in gone]
+    beside = set(kept[:1])
+    for at, after in pairwise(kept):
+        if after - at > 1 or after in breaks:
+            beside |= {at, after}
+    keys = {}
+    for at in beside:
+        text = lines[at].text.strip()
+        key = _NUMBER_BESIDE.sub("", text)
+        if len(text) <= _LONGEST_HEAD and re.search(r"[^\W\d_]", key) and not SENTENCE_END.search(text):
+            keys[at] = text if key.casefold() in NAMES else key
+    often = Counter(keys.values())
+    least = 2 if len(breaks) < 5 else 3
+    heads = {at for at, key in keys.items() if often[key] >= least}
+    # The first is the title of the book or of a chapter, unless a sentence goes on over it.
+    others = [at for at in kept if at not in heads]
+    for key, at in {key: at for at, key in sorted(keys.items(), reverse=True)}.items():
+        place = bisect(others, at)
+        around = [lines[each].text.strip() for each in others[max(place - 1, 0) : place + 1]]
+        title = place in (0, len(others)) or opens(key) or not _goes_on(*around)
+        if key == lines[at].text.strip() and title:
+            heads.discard(at)
+    return heads
+
+
+def _goes_on(before: str, after: str) -> bool:
+    """True for a sentence that goes on after the break of a page."""
+    if not before or SENTENCE_END.search(before) or opens(before) or opens(after):
+        return False
+    return after[0].islower() or len(before) > _SHORT_LINE or before[-1] in ",;-–—、"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kani.books.book import Block, Book, UnreadableBook, chapters_by_headings, checked, line
 from kani.books.epub import read_epub
+from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
 from kani.books.plain_text import read_plain
 from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
@@ -15,10 +16,21 @@ from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
 ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 MAX_TEXT_BYTES = 64 << 20
 
-_HEADING = re.compile(r"(#{1,6})[ \t]+(.+)")
+# Facts of a book before its text, as YAML, which is read as far as these facts need it.
+_FRONT = re.compile(r"---[ \t]*\n(.*?)^(?:---|\.\.\.)[ \t]*$\n?", re.DOTALL | re.MULTILINE)
+_FACT = re.compile(r"([A-Za-z_][\w-]*):(?:[ \t]+(.*))?")
+_MORE = re.compile(r"(?=[ \t-])[ \t]*(?:-[ \t]+)?(?:([\w-]+):(?:[ \t]+|$))?(.*)")
+_VALUE = re.compile(r"""\s*(?:"((?:[^"\\]|\\.)*)"|'((?:[^']|'')*)'|([^,\s][^,]*))""")
+_FACTS = {
+    "title": ("title",),
+    "author": ("author", "authors", "creator"),
+    "language": ("lang", "language", "locale"),
+}
+_UNDERLINE = re.compile(r" {0,3}(={2,}|-{2,})[ \t]*")
 _FENCE = re.compile(r"[ ]{0,3}(```|~~~)")
 # A line that begins with a mark is an item; a line that ends with two spaces ends there.
 _ITEM = re.compile(r"^[ \t]*[-*+](?=[ \t])", re.MULTILINE)
+_ITEM_OR_QUOTE = re.compile(r"[ \t]*(?:[-*+>]|\d{1,3}[.)])(?=\s)| {4}")
 _GOES_ON = re.compile(r"(?<! {2})\n(?![^\S\n]*(?:•|\d{1,3}[.)]\s))")
 _MARKED = re.compile(r"[^\w\s.,;:!?'\"()–—“”‘’«»¿¡…]")
 
@@ -47,14 +59,55 @@ def _read(path: Path) -> Book:
         book = replace(book, title=line(title) or path.stem, language=line(language))
     else:
         text = decode(data).replace("\r\n", "\n").replace("\r", "\n")
-        blocks = _markdown(text) if ending == ".md" else []
-        if ending == ".txt":
+        if ending == ".md":
+            text, facts = _without_front(text)
+            blocks = _markdown(text)
+            top = [block.text for block in blocks if block.level == 1]
+            first = next((block for block in blocks if block.level), None)
+            facts = {"title": first.text if first and top == [first.text] else "", **facts}
+        else:
             blocks, title, author = read_plain(text)
-            book = replace(book, title=line(title) or path.stem, author=line(author))
-    top = [block.text for block in blocks if block.level == 1]
-    if ending == ".md" and len(top) == 1:
-        book = replace(book, title=line(top[0]))
+            facts = {"title": title, "author": author}
+        title, author, language = (line(facts.get(name, "")) for name in ("title", "author", "language"))
+        book = Book(title or path.stem, author, language, ())
     return replace(book, chapters=chapters_by_headings(blocks, book.title))
+
+
+def _without_front(text: str) -> tuple[str, dict[str, str]]:
+    """Return a text without the facts before it, and those of them that tell of a book."""
+    front = _FRONT.match(text)
+    lines = front[1].split("\n") if front else []
+    lines = [each for each in lines if each.strip() and not each.lstrip().startswith("#")]
+    values: dict[str, list[str]] = {}
+    key = ""
+    for each in lines:
+        if fact := _FACT.fullmatch(each):
+            key = fact[1]
+            values[key] = _values(fact[2] or "")
+        elif key and (more := _MORE.fullmatch(each)):
+            values[key] += _values(more[2]) if more[1] in (None, "name", "text") else []
+        else:
+            return text, {}
+    known = {name: key for key in values for name, keys in _FACTS.items() if key.casefold() in keys}
+    # "Anna: Hello." between two lines is of a play.
+    if front is None or not (known or all(key[0].islower() for key in values)) or not values:
+        return text, {}
+    facts = {name: (", " if name == "author" else " ").join(values[key]) for name, key in known.items()}
+    return text[front.end() :], facts
+
+
+def _values(written: str) -> list[str]:
+    """Return the values of a line: one, or those of a list in brackets; none of the mark of a longer text."""
+    written = re.sub(r"(?:^|\s)#.*", "", written).strip() if written[:1] not in ("'", '"') else written
+    if re.fullmatch(r"[>|][+-]?|~|null", written):
+        return []
+    if written[:1] not in ("[", "'", '"'):
+        return [written] if written else []
+    found = _VALUE.findall(written.strip("[] "))[: None if written[0] == "[" else 1]
+    return [
+        re.sub(r"\\(.)", r"\1", double) or single.replace("''", "'") or bare.strip()
+        for double, single, bare in found
+    ]
 
 
 def _markdown(text: str) -> list[Block]:
@@ -72,13 +125,13 @@ def _markdown(text: str) -> list[Block]:
         mark = _FENCE.match(each)
         if mark and fence in ("", mark.group(1)):
             fence = "" if fence else mark.group(1)
-        heading = None if fence or mark else _HEADING.match(each)
+        heading = None if fence or mark else atx(each)
+        rule = None if fence or len(lines) != 1 else _UNDERLINE.fullmatch(each)
+        if rule and not _ITEM_OR_QUOTE.match(lines[0]) and may_be_underlined(lines[0].strip()):
+            heading = lines.pop().strip(), 1 if rule[1][0] == "=" else 2
         if heading:
             end()
-            title = heading.group(2).rstrip()
-            bare = title.rstrip("#")
-            # Marks that touch the last word are its own: "C#".
-            blocks.append(Block(_unmarked(title if bare[-1:].strip() else bare), len(heading.group(1))))
+            blocks.append(Block(_unmarked(heading[0]), heading[1]))
         elif not each.strip() and not fence:
             end()
         else:

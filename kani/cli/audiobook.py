@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from kani.books.audiobook import SUBTITLES, Report, check_output, describe, make_audiobook, summary
-from kani.books.language import book_language
+from kani.books.book import book_language
 from kani.books.plan import Manner
 from kani.books.reading import ENDINGS, read_book
 from kani.library.blocking import Speech

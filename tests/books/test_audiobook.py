@@ -168,6 +168,14 @@ def test_a_text_that_comes_twice_is_spoken_and_counted_once(tmp_path: Path, spee
     assert "3 of 3: 2 · 50 %" in report
 
 
+def test_readings_of_words_are_in_no_subtitle(tmp_path: Path, speech: kani.Speech) -> None:
+    path = tmp_path / "b.m4b"
+    book = Book("B", "", "en", (Chapter("1", ("｜NASA《ナサ》 came. The dog sleeps.",)),))
+    make_audiobook(book, path, MANNER, Speaker(speech), subtitles="srt", report=Report(io.StringIO()))
+    written = path.with_suffix(".srt").read_text(encoding="utf-8")
+    assert "\nNASA came.\n" in written and "《" not in written
+
+
 def test_damaged_pieces_are_spoken_again(speech: kani.Speech, interrupted: Path) -> None:
     parts = interrupted.with_name("b.m4b.parts")
     sound = sorted(parts.glob("*.flac"))[0]

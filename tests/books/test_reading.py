@@ -22,6 +22,7 @@ ATTRIBUTES = f'<!DOCTYPE x [<!ATTLIST item b CDATA "{"x" * 400_000}">]>'
 EXTERNAL = '<!DOCTYPE x [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
 ENCRYPTION = '<encryption><EncryptedData><EncryptionMethod Algorithm="{}"/></EncryptedData></encryption>'
 ADEPT, FONTS = "http://www.w3.org/2001/04/xmlenc#aes128-cbc", "http://www.idpf.org/2008/embedding"
+GUIDE = '<guide><reference type="text" href="{}"/></guide><spine>'
 NCX = """<!DOCTYPE ncx PUBLIC "-//NISO//DTD ncx 2005-1//EN" "http://www.daisy.org/z3986/2005/ncx-2005-1.dtd">
 <ncx xmlns="http://www.daisy.org/z3986/2005/ncx/"><navMap><navPoint><navLabel><text>Alt</text></navLabel>
 <content src="text/one.xhtml#b"/></navPoint></navMap></ncx>"""
@@ -50,7 +51,9 @@ def test_contents_of_epub_2_and_a_document_type_that_is_not_fetched(tmp_path: Pa
         .replace('properties="cover-image"', "")
         .replace("</metadata>", '<meta name="cover" content="img"/></metadata>')
     )
-    changes = {"OEBPS/book.opf": package, "OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": NCX}
+    point = '<navPoint><navLabel><text>Out</text></navLabel><content src="../../../a.xhtml"/></navPoint>'
+    contents = NCX.replace("<navPoint>", f"{point}<navPoint>")
+    changes = {"OEBPS/book.opf": package, "OEBPS/nav.xhtml": None, "OEBPS/toc.ncx": contents}
     book = read_book(epub(tmp_path / "b.epub", changes))
     assert [each.title for each in book.chapters] == ["La casa & el río", "Alt"]
     assert book.chapters[1].paragraphs[-1] == "El tren sale tarde."
@@ -230,9 +233,63 @@ def test_a_fault_costs_a_part(tmp_path: Path) -> None:
         ({"OEBPS/book.opf": PACKAGE.replace(' properties="nav"', "").replace('idref="nav"', "")}, 2),
         ({"OEBPS/nav.xhtml": NAV.replace('.xhtml"', '.xhtml#gone"')}, 3),
         ({"META-INF/encryption.xml": ENCRYPTION.format(FONTS)}, 3),
+        # A link that leads out of the book.
+        ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b", "../../two")}, 2),
+        ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b.xhtml", "mailto:a@b.c")}, 2),
+        ({"OEBPS/nav.xhtml": NAV.replace("text/two%20b", "//host/two%20b")}, 2),
+        ({"OEBPS/nav.xhtml": NAV.replace("text/", "../../text/")}, 2),
+        ({"OEBPS/book.opf": PACKAGE.replace("<spine>", GUIDE.format("../../../etc/passwd"))}, 3),
     ]
     for changes, count in faults:
         assert len(read_book(epub(tmp_path / "b.epub", changes)).chapters) == count
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"OEBPS/nav.xhtml": NAV.replace('="text/', '="/OEBPS/text/')},
+        {"OEBPS/nav.xhtml": NAV.replace('="text/', '="../OEBPS/./text/')},
+        {"OEBPS/nav.xhtml": NAV.replace("text/", "text\\")},
+        {"OEBPS/nav.xhtml": NAV.replace("two%20b", "TWO B")},
+        {"OEBPS/book.opf": PACKAGE.replace("text/", "Text/").replace("cover.png", "Cover.PNG")},
+        {"OEBPS/book.opf": PACKAGE.replace('href="', 'href="/OEBPS/')},
+        {"META-INF/container.xml": CONTAINER.replace("OEBPS/", "/oebps/")},
+        {"META-INF/container.xml": None, "meta-inf/Container.xml": CONTAINER},
+        {"OEBPS/text/two b.xhtml": None, "OEBPS/text/two%20b.xhtml": TWO},
+        *(
+            {
+                "OEBPS/text/one.xhtml": None,
+                f"OEBPS/text/{stored}.xhtml": ONE,
+                "OEBPS/book.opf": PACKAGE.replace("one.xhtml", "\xfcno.xhtml"),
+                "OEBPS/nav.xhtml": NAV.replace("one.xhtml", "%C3%BCno.xhtml"),
+            }
+            for stored in ("\xfcno", "u\u0308no", "\xdcNO")
+        ),
+    ],
+)
+def test_names_of_files_are_found_as_readers_find_them(
+    tmp_path: Path, changes: dict[str, str | bytes | None]
+) -> None:
+    book = read_book(epub(tmp_path / "b.epub", changes))
+    assert [each.title for each in book.chapters] == ["Uno", "Dos", "Tres"] and book.cover is not None
+
+
+def test_a_name_that_is_there_is_that_file(tmp_path: Path) -> None:
+    book = read_book(
+        epub(tmp_path / "b.epub", {"OEBPS/Text/One.xhtml": "<p>Another.</p>", "oebps/nav.xhtml": "x"})
+    )
+    assert book.chapters[0].paragraphs[0] == "Capítulo uno"
+
+
+def test_protection_is_refused_whatever_its_case(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableBook, match="without copy protection"):
+        read_book(epub(tmp_path / "b.epub", {"META-INF/Encryption.XML": ENCRYPTION.format(ADEPT)}))
+
+
+def test_entry_of_the_contents_is_read_as_a_heading(tmp_path: Path) -> None:
+    label = "<span>3</span><span>La <ruby>casa<rt>カサ</rt></ruby></span>"
+    book = read_book(epub(tmp_path / "b.epub", {"OEBPS/nav.xhtml": NAV.replace("Tres", label)}))
+    assert book.chapters[2].title == "3 La casa"
 
 
 def test_text_begins_after_its_front(tmp_path: Path) -> None:

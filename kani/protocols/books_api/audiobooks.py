@@ -25,7 +25,7 @@ from starlette.responses import Response
 
 from kani.books.as_json import from_json
 from kani.books.audio_file import ENDINGS
-from kani.books.language import book_language
+from kani.books.book import book_language
 from kani.core.errors import Busy, InvalidRequest, SpeechError
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest
