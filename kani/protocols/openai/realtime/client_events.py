@@ -39,12 +39,12 @@ class EventError(Exception):
         return fields | {"event_id": event_id}
 
 
-def decoded(audio: str) -> bytes:
-    """Decode the base64 of an append event. Raises EventError."""
+def decoded(audio: str, param: str = "audio") -> bytes:
+    """Decode the base64 of the field ``param``. Raises EventError."""
     try:
         return base64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise EventError("audio: is not base64", "invalid_value", "audio") from error
+        raise EventError(f"{param}: is not base64", "invalid_value", param) from error
 
 
 def unsupported(message: str, param: str) -> EventError:

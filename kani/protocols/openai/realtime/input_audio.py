@@ -332,13 +332,12 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
-        if self._config.transcription is not None or self._config.answers:
+        # Without an answer to come the transcript is not asked for.
+        if known := self._config.wants_words:
             await transcript.hear_again()
+        self._events.settled(transcript, known=known)
         if self._config.transcription is not None:
             await self._events.completed(transcript)
-        else:
-            # Without an answer to come the transcript is not asked for.
-            self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered:
             self._service.observer.turn_stage(PROTOCOL, "heard", time.perf_counter() - transcript.stopped_at)
             said = bool(transcript.text) or transcript.voiced_s >= SAID_S
@@ -352,6 +351,7 @@ class InputAudio:
         failed = [*self._pending, track.transcript]
         self._pending.clear()
         for transcript in failed:
+            self._events.settled(transcript, known=False)
             await self._events.failed(transcript, input_error(error))
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:
