@@ -48,8 +48,8 @@ def decoded(audio: str, param: str = "audio") -> bytes:
 
 
 def unsupported(message: str, param: str) -> EventError:
-    """Return the error for what would need a language model."""
-    reason = f"{message}: this server speaks given text and transcribes speech, it has no language model"
+    """Return the error for what would need a language model: it may have one, but not in such a session."""
+    reason = f"{message}: no language model answers in this session, it reads given text aloud or transcribes"
     return EventError(reason, "unsupported", param)
 
 
