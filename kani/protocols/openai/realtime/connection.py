@@ -277,7 +277,7 @@ class RealtimeConnection(Connection):
         except BaseException:
             self._item_audio.close(sounds)
             raise
-        if sounds.size:
+        if sounds.sounds:
             self._start(self._hear_item(sounds))
 
     async def _hear_item(self, sounds: Sounds) -> None:

@@ -23,6 +23,9 @@ from kani.protocols.openai.realtime.input_events import InputEvents, input_error
 from kani.protocols.openai.realtime.session_config import FORMATS, SessionConfig
 from kani.protocols.openai.realtime.transcript import Transcript
 
+INPUT = "input_audio"
+"""Name of the parts with the user's sound, of whose words events tell."""
+
 MOST_HELD = MIB
 """Bytes of a connection's sound that wait to be heard; beyond them its next event waits. A single event may
 hold more, where the budget of all connections has room."""
@@ -70,11 +73,11 @@ class ItemAudio:
         holds much already. Raises EventError.
         """
         found = [audio for item, given, param in items for audio in audio_in(item, given, param)]
-        sounds = Sounds(config, sum(_size(audio, _format(item, config)) for item, _, audio, _ in found))
+        sounds = Sounds(config, sum(_size(audio, _format(item, at, config)) for item, at, audio, _ in found))
         await self._make_room(sounds.size)
         try:
             for message, index, audio, param in found:
-                side = _format(message, config)
+                side = _format(message, index, config)
                 samples = await read_audio(audio, side, param)
                 file = await run_in_pool(STREAM_POOL, wav, samples, side.sample_rate)
                 sounds.sounds.append(Sound(message, index, file, len(samples) / side.sample_rate))
@@ -121,7 +124,7 @@ class ItemAudio:
 
     async def _hear(self, sound: Sound, transcript: Transcript, config: SessionConfig, *, told: bool) -> None:
         message, index = sound.message, sound.index
-        told = told and config.transcription is not None and message.role == "user"
+        told = told and config.transcription is not None and message.parts[index].name == INPUT
         if sound.duration_s:
             language, prompt = config.hears
             options = TranscriptionOptions(language, prompt=prompt, waited_for=True)
@@ -156,8 +159,9 @@ class ItemAudio:
         self._memory.resize(0)
 
 
-def _format(message: Message, config: SessionConfig) -> AudioFormat:
-    return config.input_format if message.role == "user" else config.output_format
+def _format(message: Message, index: int, config: SessionConfig) -> AudioFormat:
+    """Return the format of a part's sound: a part that is not of the input is of an answer."""
+    return config.input_format if message.parts[index].name == INPUT else config.output_format
 
 
 def _size(audio: str, audio_format: AudioFormat) -> int:

@@ -123,6 +123,21 @@ async def test_sound_is_in_the_format_of_its_side(talk: StartTalk, name: str) ->
     assert endpoint.said == [[SYSTEM, ("assistant", f"{WORD} {WORD}"), ("user", WORD)]]
 
 
+@pytest.mark.parametrize("conversation", ["auto", "none"])
+async def test_sound_without_length_has_no_words(talk: StartTalk, conversation: str) -> None:
+    client, _, endpoint = await talk(say("uno."))
+    await client.configure("realtime", audio=HEARS, output_modalities=["text"])
+    item = spoken({"type": "input_audio", "audio": ""}, text("written"))
+    if conversation == "auto":
+        await client.send("conversation.item.create", item=item)
+        assert await client.transcripts(1) == [""]
+        await client.send("response.create")
+    else:
+        await client.send("response.create", response={"conversation": "none", "input": [item]})
+    await done(client)
+    assert endpoint.said == [[SYSTEM, ("user", "written")]]
+
+
 async def test_a_session_that_writes_down_hears_items(listener: Client) -> None:
     await listener.detect(None, language="en")
     await send(listener, sound(1.0))
