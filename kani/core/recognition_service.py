@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field
 from functools import partial
 from typing import Any
@@ -24,9 +25,6 @@ from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
 from kani.text import languages
-
-_ALIASES = {"nb": "no", "jw": "jv"}
-"""Other names of languages, where a recogniser does not know the one that is given."""
 
 _ANY = frozenset(("auto", "und"))
 """Names of no language: it is detected."""
@@ -222,17 +220,15 @@ def spoken_language(name: str, known: Collection[str]) -> str | None:
     known: primary subtags of the recogniser's languages. Only the engines' languages are known by their
     names. Raises UnsupportedLanguage.
     """
-    code = languages.primary(name.strip().replace("_", "-"))
-    if code in _ANY:
+    given = name.strip()
+    if languages.primary(given) in _ANY:
         return None
-    for one in (code, _ALIASES.get(code)):
-        if one in known:
-            return one
-    try:
-        code = languages.primary(languages.resolve(name))
-    except UnsupportedLanguage:
-        raise UnsupportedLanguage(name, ", ".join(sorted(known))) from None
-    code = code if code in known else _ALIASES.get(code, code)
-    if code not in known:
-        raise UnsupportedLanguage(code, ", ".join(sorted(known)))
-    return code
+    # A recogniser has one of the codes of its language: "no" or "nb", "tl" or "fil", "jw" or "jv".
+    own = {languages.primary(languages.by_code(code)): code for code in known}
+    code = languages.primary(languages.by_code(given))
+    if code not in own:
+        with suppress(UnsupportedLanguage):
+            code = languages.primary(languages.resolve(given))
+    if code not in own:
+        raise UnsupportedLanguage(given, ", ".join(sorted(known)))
+    return own[code]

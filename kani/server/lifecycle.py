@@ -37,6 +37,11 @@ from websocket_config import PUBLIC_TOKEN
 
 LAG_INTERVAL_S = 0.1
 PING_INTERVAL_S = 20.0
+KEEP_ALIVE_S = 620
+"""Time after an answer for the next request. A client that keeps a connection for longer than the server
+sends a request into its end at times, and a POST is not repeated: Google's load balancers keep one for 600 s,
+Go's clients 90 s, nginx 60 s. A full ``TcpTable`` closes these first."""
+
 CLOSE_SECONDS = 4.0
 STOP_SECONDS = 8.0
 """Time limits of shutdown: for the close handshakes of WebSockets, and for the engines to stop."""
@@ -181,6 +186,7 @@ def http_config(app: ASGIApp, websockets: type[WebSocketProtocol]) -> uvicorn.Co
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=1,
     )
 

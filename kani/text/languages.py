@@ -66,7 +66,7 @@ def resolve(name: str) -> str:
     Raises UnsupportedLanguage unless its language is in ``KNOWN``.
     """
     wanted = " ".join(unicodedata.normalize("NFC", name).casefold().split())
-    tag = _by_code(wanted if _TAG.fullmatch(wanted) else _tag_of_name(wanted))
+    tag = by_code(wanted if _TAG.fullmatch(wanted) else _tag_of_name(wanted))
     if primary(tag) not in KNOWN:
         raise UnsupportedLanguage(name[:_LONGEST_ECHO], "those of docs/languages.md, such as es or Spanish")
     return tag
@@ -106,11 +106,17 @@ def english_name(language: str) -> str:
 
 
 @functools.lru_cache(maxsize=1024)
-def _by_code(tag: str) -> str:
-    """``tag`` with its language's shortest code: ``ger-AT`` and ``de_at`` are ``de-AT``."""
-    first, _, rest = tag.replace("_", "-").partition("-")
-    first = _ALIASES.get(first) or get_global("language_aliases").get(first, first)
-    return canonical(f"{first}-{rest}" if rest else first)
+def by_code(tag: str) -> str:
+    """``tag`` with its language's usual code: ``ger-AT`` and ``de_at`` are ``de-AT``, ``tl`` is ``fil``.
+
+    One with an extended language, ``zh-yue-HK``, is that one's: ``yue-HK``. Of any language, known or not.
+    """
+    first, *rest = tag.lower().replace("_", "-").split("-")
+    aliases = get_global("language_aliases")
+    if rest and len(rest[0]) == 3 and (rest[0] in KNOWN or rest[0] in aliases):
+        first, *rest = rest
+    first = _ALIASES.get(first) or aliases.get(first, first).replace("_", "-")
+    return canonical("-".join([first, *rest]))
 
 
 def _tag_of_name(name: str) -> str:

@@ -34,7 +34,7 @@ from kani.core.session.recognition import (
 )
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
-from kani.engines.whisper.likely_languages import LANGUAGES
+from kani.engines.whisper.likely_languages import LANGUAGES, LATER_LANGUAGES
 from tests.core.test_turns import Model
 from tests.support.event_loop import settle
 from tests.support.listener import Listener
@@ -401,12 +401,13 @@ async def test_drain_recognises_audio_fed_so_far(tmp_path: Path) -> None:
 
 
 NAMES = """es=es es-MX=es PT_br=pt spa=es Spanish=es español=es no=no nb-NO=no norwegian=no gl=gl yo=yo
-    en_US=en jw=jv auto= und="""
+    en_US=en jw=jv jav=jv auto= und= fil=tl fil-PH=tl tl=tl tgl=tl iw-IL=he ji=yi yid=yi glg=gl mya=my
+    in_ID=id mo=ro nb=no nno=nn sh=sr cmn-Hans-CN=zh zh-cmn=zh zh-yue=yue zh-HK=zh"""
 
 
 def test_language_has_code_tag_and_name_and_an_unknown_one_is_refused() -> None:
     recognizer = LoudnessRecognizer()
-    recognizer.info = RecognizerInfo("loudness", "1", 16_000, frozenset(LANGUAGES))
+    recognizer.info = RecognizerInfo("loudness", "1", 16_000, frozenset((*LANGUAGES, *LATER_LANGUAGES)))
     whisper = RecognitionService(recognizer, Observer(), Admission(Limits(), Observer()))
     for name, _, code in (pair.partition("=") for pair in NAMES.split()):
         assert whisper.spoken(name) == (code or None), name

@@ -165,7 +165,6 @@ _DECODER_DELAY = 529
 """Samples of delay of any layer III decoder; no tag counts them, every player knows them."""
 
 _HAS_FRAMES, _HAS_BYTES = 1, 2
-_UNKNOWN_BYTES = 0xFFFFFFFF
 _CONSTANT_BIT_RATE = 1
 
 
@@ -192,12 +191,12 @@ class Mp3Encoder:
         if self._started or not len(samples):
             return ready
         self._started = True
-        return self._info_frame(0, _UNKNOWN_BYTES, 0) + ready
+        return self._info_frame(0, 0, 0) + ready
 
     def finish(self) -> bytes:
         """Return the rest; nothing can be fed afterwards."""
         if not self._started:
-            return self._info_frame(0, _UNKNOWN_BYTES, 0)
+            return self._info_frame(0, 0, 0)
         rest = list(self._lame.finish())
         # LAME may pad with a frame that no sound reaches into.
         needed = -(-(self._lame.samples_encoded + _LAME_DELAY + _DECODER_DELAY) // self._frame)
@@ -205,7 +204,7 @@ class Mp3Encoder:
 
     def final_header(self) -> bytes:
         """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
-        size = len(self._info_frame(0, _UNKNOWN_BYTES, 0)) + self._bytes
+        size = len(self._info_frame(0, 0, 0)) + self._bytes
         padding = self._frames * self._frame - _LAME_DELAY - self._lame.samples_encoded
         return self._info_frame(self._frames, size, padding)
 
@@ -217,8 +216,9 @@ class Mp3Encoder:
     def _info_frame(self, frames: int, size: int, padding: int) -> bytes:
         """Build the Info frame (the Xing header and LAME's extension of it, "MP3 Info Tag rev 1").
 
-        frames: number of frames after this one, 0 while unknown; size: bytes of the file; padding: samples at
-        its end to leave out, the decoder's delay included.
+        frames: number of frames after this one, 0 while unknown; size: bytes of the file, then unknown too:
+        players complain of one that is wrong; padding: samples at its end to leave out, the decoder's delay
+        included.
         """
         version = self._version
         rates = _BIT_RATES[version]
@@ -233,13 +233,12 @@ class Mp3Encoder:
         )
         third = index << 4 | _SAMPLE_RATES[version].index(self._sample_rate) << 2
         head = struct.pack(">HBB", _VERSION_BITS[version], third, _MONO) + bytes(_SIDE_INFO_BYTES[version])
-        flags = _HAS_BYTES | (_HAS_FRAMES if frames else 0)
-        known = struct.pack(">II", frames, size) if frames else struct.pack(">I", size)
-        tag = b"Info" + struct.pack(">I", flags) + known
+        known = struct.pack(">III", _HAS_FRAMES | _HAS_BYTES, frames, size) if frames else bytes(4)
+        tag = b"Info" + known
         delays = _LAME_DELAY << 12 | max(0, min(padding, 4095))
         tag += b"LAME3.100" + bytes([_CONSTANT_BIT_RATE]) + bytes(10)
         tag += bytes([min(self._bit_rate // 1000, 255)]) + delays.to_bytes(3, "big") + bytes(4)
-        tag += struct.pack(">IH", size if frames else 0, 0)
+        tag += struct.pack(">IH", size, 0)
         return (head + tag + struct.pack(">H", _crc16(head + tag))).ljust(length, b"\0")
 
 

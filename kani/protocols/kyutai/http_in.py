@@ -33,13 +33,15 @@ def recording_routes(service: SpeechService, metrics: KyutaiMetrics) -> list[Bas
     """Return ``POST /api/asr-streaming`` and ``POST /api/voice``."""
 
     async def recognize(request: Request) -> Response:
-        language, prompt = read_language(request.query_params), read_prompt(request.query_params)
+        language, prompt = (
+            read_language(request.query_params, service.recognition),
+            read_prompt(request.query_params),
+        )
         body = await request.body()
-        spoken = None if language is None else service.recognition.spoken(language)
         opened = service.recognition.open_transcription(
             protocol=PROTOCOL,
             client=client_address(request),
-            options=TranscriptionOptions(language=spoken, prompt=prompt),
+            options=TranscriptionOptions(language=language, prompt=prompt),
         )
         async with opened as session:
             return JSONResponse(await cancel_on_disconnect(request, _words(session, body)))

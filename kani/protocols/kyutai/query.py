@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
-from kani.core.errors import InvalidRequest
+from kani.core.errors import EngineUnavailable, InvalidRequest, UnsupportedLanguage
 from kani.core.expected_words import MAX_TEXT
+from kani.core.recognition_service import RecognitionService
 from kani.core.request import Range, validate
 from kani.core.service import SpeechService
 from kani.core.types import OptionValue, Sampling, SpeechRequest
@@ -82,9 +83,17 @@ def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery
     return SpeechQuery(audio_format, request, max_frames)
 
 
-def read_language(query: QueryParams) -> str | None:
-    """Return the BCP 47 tag of the parameter ``language``, a tag or a name. Raises BadMessage."""
-    return _language(query.get("language"))
+def read_language(query: QueryParams, recognition: RecognitionService) -> str | None:
+    """Return the recogniser's code of the parameter ``language``, a tag or a name. Raises BadMessage."""
+    name = query.get("language")
+    if name in (None, *_UNSET):
+        return None
+    try:
+        return recognition.spoken(name)
+    except UnsupportedLanguage as error:
+        raise BadMessage(str(error)) from error
+    except EngineUnavailable:
+        return name  # the session says so
 
 
 def read_prompt(query: QueryParams) -> str:

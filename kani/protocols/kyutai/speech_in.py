@@ -38,7 +38,7 @@ DECODE_IN_THREAD_BYTES = 2**16
 
 async def serve_recognition(websocket: WebSocket, service: SpeechService, metrics: KyutaiMetrics) -> None:
     try:
-        language = read_language(websocket.query_params)
+        language = read_language(websocket.query_params, service.recognition)
         prompt = read_prompt(websocket.query_params)
     except BadMessage as error:
         await websocket.send_denial_response(PlainTextResponse(str(error), 400))

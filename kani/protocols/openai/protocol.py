@@ -22,7 +22,10 @@ MAX_TEXT = 100_000
 PREFIXES = ("/v1/audio/", "/v1/realtime", "/v1/models/", "/dev/")
 """Prefixes of the protocol's paths, those that are not served included."""
 
-_NO_LANGUAGE_MODEL = "this server has no language model, it speaks and transcribes"
+_NO_LANGUAGE_MODEL = (
+    "this server speaks and transcribes, it is no language model; one that it was started with (--llm) "
+    "answers at /v1/realtime only"
+)
 _NOT_SERVED = {
     "/v1/chat/": _NO_LANGUAGE_MODEL,
     "/v1/completions": _NO_LANGUAGE_MODEL,
@@ -36,6 +39,8 @@ _NOT_SERVED = {
     "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
+    "/v1/live/": "conversations are at /v1/realtime",
+    "/v1/realtime/translations": "speech is not translated while it comes",
     "/v1/realtime/calls/": "calls come by WebRTC, not by SIP",
     "/dev/": "of Kokoro-FastAPI's own calls this server has /dev/captioned_speech, dialogue and ssml",
 }

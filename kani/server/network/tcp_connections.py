@@ -19,6 +19,7 @@ PROGRESS_BYTES = 64 * 1024
 class Awaited(Enum):
     """Input that the client has yet to send."""
 
+    ANYTHING = auto()  # between two requests; uvicorn has a timeout for it
     HEAD = auto()  # of a request
     BODY = auto()
     MESSAGE = auto()  # the rest of a long WebSocket message
@@ -26,7 +27,7 @@ class Awaited(Enum):
     NOTHING = auto()
 
 
-EVICTION_ORDER = (Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
+EVICTION_ORDER = (Awaited.ANYTHING, Awaited.HEAD, Awaited.REQUEST, Awaited.BODY)
 """Connections that are closed to make room for a new one, by the input they have not sent."""
 
 RELIEF = 8
@@ -119,7 +120,7 @@ class TcpConnection:
             if self._closing_since is None:
                 self._closing_since = now
             return "goodbye" if now - self._closing_since >= timeouts.close_s else None
-        if self.awaited in (Awaited.NOTHING, Awaited.REQUEST):
+        if self.awaited in (Awaited.ANYTHING, Awaited.REQUEST, Awaited.NOTHING):
             return None
         if self.awaited is Awaited.HEAD:
             return "head" if now - self._since >= timeouts.head_s else None
@@ -177,8 +178,8 @@ class TcpTable:
     def admit(self, close: Callable[[], None]) -> TcpConnection | None:
         """Return a new connection, which ``close`` closes; None if there is no room for it.
 
-        At the limit, the connection with the longest wait for a request's head is closed, or for a body if
-        every head is complete.
+        At the limit one is closed: that with the longest wait for another request, without such that for a
+        request's head, or for a body if every head is complete.
         """
         if len(self) >= self._limit and not self._evict():
             self._on_close("full")

@@ -130,7 +130,10 @@ class HttpProtocol(H11Protocol):
             self.scope["extensions"] = {BREAK_OFF: {"call": self._break_off}}
             self._answer_transport.close = self._end_answer
             self.cycle.transport = cast(asyncio.Transport, self._answer_transport)
-        self._tcp.expect(AWAITED.get(self.conn.their_state, Awaited.NOTHING))
+        awaited = AWAITED.get(self.conn.their_state, Awaited.NOTHING)
+        if awaited is Awaited.HEAD and self.scope is not None and not self.conn.trailing_data[0]:
+            awaited = Awaited.ANYTHING
+        self._tcp.expect(awaited)
         if cast(RequestReader, self.conn).rest > MAX_REST:
             self._drop_rest()
         else:

@@ -2,11 +2,13 @@
 
 import io
 import itertools
+import shutil
 import struct
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import get_args
 
 import av
@@ -207,11 +209,29 @@ def test_mp3_has_its_bit_rate_and_in_the_info_frame_delay_and_padding(name: str)
         delays = int.from_bytes(data[lame + 21 : lame + 24], "big")
         return flags, fields, delays >> 12, delays & 4095
 
-    assert tag(stream) == (2, (0xFFFFFFFF,), 576, 0)
+    assert tag(stream) == (0, (), 576, 0)
     flags, (frames, size), delay, padding = tag(file)
     frame = 1152 if form.sample_rate >= 32000 else 576
     assert (flags, size, delay) == (3, len(file), 576)
     assert frames * frame - delay - padding == len(expected(form, samples))
+
+
+@pytest.mark.parametrize("name", MP3S)
+@pytest.mark.parametrize("piped", [False, True])
+def test_players_do_not_complain_of_a_streamed_mp3(tmp_path: Path, name: str, piped: bool) -> None:
+    """By the program ffmpeg, whose library mpv plays by."""
+    if (ffmpeg := shutil.which("ffmpeg")) is None:
+        pytest.skip("the program ffmpeg is not installed")
+    form = FORMATS[name]
+    file = tmp_path / "speech.mp3"
+    file.write_bytes(streamed(form, melody(1.3)))
+    how = [ffmpeg, "-loglevel", "warning", "-i", "-" if piped else str(file), "-f", "f32le", "-"]
+    with file.open("rb") as given:
+        done = subprocess.run(how, stdin=given if piped else None, capture_output=True, timeout=WITHIN_S)
+    lines = [line for line in done.stderr.decode().splitlines() if "Estimating duration" not in line]
+    assert (done.returncode, lines) == (0, [])
+    heard, truth = np.frombuffer(done.stdout, np.float32), expected(form, melody(1.3))
+    assert lag(heard, truth) == 0 and 0 <= len(heard) - len(truth) < MP3_DELAY
 
 
 def test_empty_speech_is_valid_and_pcm_unchanged() -> None:

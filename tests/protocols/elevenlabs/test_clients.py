@@ -71,6 +71,16 @@ def test_sdk_reads_settings_models_and_user(sdk: ElevenLabs) -> None:
     assert user.subscription.character_limit - user.subscription.character_count > 40_000
 
 
+def test_sdk_finds_an_empty_history(sdk: ElevenLabs) -> None:
+    history = sdk.history.list(page_size=10, voice_id=GEORGE)
+    assert (history.history, history.has_more) == ([], False)
+    for call in (sdk.history.get, sdk.history.delete):
+        with pytest.raises(ApiError) as refused:
+            call("an_item")
+        assert refused.value.status_code == 404
+        assert "/v1/history/an_item is not served here" in str(refused.value.body)
+
+
 def test_sdk_adds_lists_plays_speaks_and_deletes_voice(sdk: ElevenLabs) -> None:
     spoken = sdk.text_to_speech.convert("espeak:es", text=TIMED * 3, output_format="wav_24000")
     recording = b"".join(spoken)

@@ -3,18 +3,26 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 
 import numpy as np
 import pytest
+from starlette.datastructures import QueryParams
 from websockets.asyncio.client import ClientConnection
 
 from kani.core.audio.ogg_opus import OggOpusEncoder
+from kani.core.observer import Observer
+from kani.core.recognition_service import RecognitionService
+from kani.core.session.admission import Admission, Limits
 from kani.core.types import Samples
+from kani.protocols.kyutai.query import read_language
+from kani.protocols.shared.errors import BadMessage
 from tests.clients.kyutai.speaking import Told, hear_until, let_hear, listening, say, words_of
 from tests.clients.kyutai.wire import FRAME, RATE, audio_message, frames_of, pack, unpack
 from tests.conftest import ServerProcess, StartServer
 from tests.judges.judge import word_error_rate
+from tests.support.loudness import LoudnessRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.app_server import AppServer
 
@@ -134,3 +142,16 @@ async def test_init_discards_backlog(server: ServerProcess, speech: Samples) -> 
         await websocket.send(audio_message(speech[:1920]))
         assert (await hear_until(websocket, "Step"))[-1]["step_idx"] == 0
         assert len(words_of(before).split()) < 8 * 12
+
+
+def test_language_is_one_that_is_recognised() -> None:
+    recognizer = LoudnessRecognizer()
+    recognizer.info = replace(recognizer.info, languages=frozenset({"en", "tl"}))
+    hears = RecognitionService(recognizer, Observer(), Admission(Limits(), Observer()))
+    # No engine speaks it.
+    for given, code in (("fil-PH", "tl"), ("tl", "tl"), ("English", "en"), ("auto", None)):
+        assert read_language(QueryParams({"language": given}), hears) == code
+    with pytest.raises(BadMessage, match=r"'es' \(known: en, tl"):
+        read_language(QueryParams({"language": "es"}), hears)
+    deaf = RecognitionService(None, Observer(), Admission(Limits(), Observer()))
+    assert read_language(QueryParams({"language": "es"}), deaf) == "es"

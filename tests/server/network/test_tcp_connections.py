@@ -89,14 +89,17 @@ class Served:
 
 @asynccontextmanager
 async def served(
-    limit: int = 64, patience: ReadTimeouts = HASTY, tls: ssl.SSLContext | None = None
+    limit: int = 64,
+    patience: ReadTimeouts = HASTY,
+    tls: ssl.SSLContext | None = None,
+    idle_s: int | None = None,
 ) -> AsyncIterator[Served]:
     server = Served(limit, patience)
 
     class Protocol(WebSocketProtocol):
         upload_budget: ClassVar[Budget] = server.intake
 
-    async with asgi.served(application, server.table, Protocol, tls) as server.port:
+    async with asgi.served(application, server.table, Protocol, tls, idle_s) as server.port:
         yield server
 
 
@@ -131,6 +134,47 @@ async def test_late_input_closes_its_connection(first: bytes, said: bytes, reaso
         assert await ended(reader) == b""
         assert server.cut == {reason: 1} and await server.healthy()
         writer.close()
+
+
+async def test_an_idle_connection_takes_the_next_request() -> None:
+    config = http_config(application, WebSocketProtocol)
+    # nginx keeps a connection to a server for 60 s, Go's clients 90 s, Google's load balancers 600 s.
+    assert config.timeout_keep_alive > 600
+    async with served() as server:
+        reader, writer = await server.client()
+        for _ in range(3):
+            writer.write(GET.replace(b"GET", b"POST"))
+            assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+            # Longer than a head may take, by many looks of the table.
+            await asyncio.sleep(3 * HASTY.head_s)
+        assert not server.cut and not reader.at_eof()
+        writer.close()
+
+
+async def test_an_idle_connection_ends_in_time() -> None:
+    async with served(idle_s=1) as server:
+        reader, writer = await server.client()
+        writer.write(GET)
+        assert (await ended(reader)).endswith(b"\r\n\r\n0")
+        assert not server.cut
+        writer.close()
+
+
+async def test_idle_connections_make_room_before_others() -> None:
+    async with served(limit=4, patience=ReadTimeouts()) as server:
+        new = [await server.client() for _ in range(2)]  # they may begin their requests
+        idle = [await server.client() for _ in range(2)]
+        for reader, writer in idle:
+            writer.write(GET)
+            await reader.readuntil(b"\r\n\r\n0")
+        for count, (gone, _) in enumerate(idle, 1):
+            new.append(await server.client())
+            assert await ended(gone) == b"" and server.cut == {"crowded": count}
+        for reader, writer in new:
+            writer.write(GET)
+            assert (await reader.readuntil(b"\r\n\r\n0")).startswith(b"HTTP/1.1 200")
+        for _, writer in (*new, *idle):
+            writer.close()
 
 
 async def test_head_that_comes_byte_by_byte_has_the_same_limit() -> None:

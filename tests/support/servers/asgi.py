@@ -30,12 +30,14 @@ async def served(
     table: TcpTable | None = None,
     protocol: type[WebSocketProtocol] = WebSocketProtocol,
     tls: ssl.SSLContext | None = None,
+    idle_s: int | None = None,
 ) -> AsyncIterator[int]:
     if table is None:  # one without a connection is false
         table = TcpTable(64, print)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as the server's own
         config = http_config(application, protocol)
+        config.timeout_keep_alive = idle_s or config.timeout_keep_alive
         async with accept_connections(config, [listener], tls, asyncio.Event(), table):
             yield listener.getsockname()[1]
 

@@ -183,6 +183,7 @@ def _lists() -> list[Call]:
     model = fields(
         "", ["model_id", "name"], model_id=text(), name=text(), languages=items(mapping("", text()))
     )
+    history = fields(history=items({}), has_more=flag())
     rows: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         ("/v1/voices", "List the voices", fields(voices=items(voice)), ()),
         ("/v2/voices", "Search the voices", page, search),
@@ -192,6 +193,7 @@ def _lists() -> list[Call]:
         ("/v1/models", "List the models, for clients that send xi-api-key", items(model), ()),
         ("/v1/user", "Show the account, which is never charged", user, ()),
         ("/v1/user/subscription", "Show the account's limits", subscription, ()),
+        ("/v1/history", "List what was spoken: nothing is kept", history, ()),
     )
     return [
         Call(

@@ -72,6 +72,14 @@ USER: dict[str, Any] = {
     "seat_type": "workspace_admin",
 }
 
+NO_HISTORY: dict[str, Any] = {
+    "history": [],
+    "last_history_item_id": None,
+    "has_more": False,
+    "scanned_until": None,
+}
+"""Nothing that was spoken is kept. SillyTavern looks into the history before each speech."""
+
 
 def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[BaseRoute]:
 
@@ -115,6 +123,9 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
     async def subscription(request: Request) -> Response:
         return json_response(await _subscription(service))
 
+    async def history(request: Request) -> Response:
+        return json_response(NO_HISTORY)
+
     calls = {
         "/v1/voices": voices,
         "/v2/voices": search,
@@ -124,6 +135,7 @@ def list_routes(service: SpeechService, settings: ElevenLabsSettings) -> list[Ba
         "/v1/models": models,
         "/v1/user": user,
         "/v1/user/subscription": subscription,
+        "/v1/history": history,
     }
     return [Route(path, endpoint(handler), methods=["GET"]) for path, handler in calls.items()]
 

@@ -39,17 +39,17 @@ class EventError(Exception):
         return fields | {"event_id": event_id}
 
 
-def decoded(audio: str) -> bytes:
-    """Decode the base64 of an append event. Raises EventError."""
+def decoded(audio: str, param: str = "audio") -> bytes:
+    """Decode the base64 of the field ``param``. Raises EventError."""
     try:
         return base64.b64decode(audio, validate=True)
     except ValueError as error:
-        raise EventError("audio: is not base64", "invalid_value", "audio") from error
+        raise EventError(f"{param}: is not base64", "invalid_value", param) from error
 
 
 def unsupported(message: str, param: str) -> EventError:
-    """Return the error for what would need a language model."""
-    reason = f"{message}: this server speaks given text and transcribes speech, it has no language model"
+    """Return the error for what would need a language model: it may have one, but not in such a session."""
+    reason = f"{message}: no language model answers in this session, it reads given text aloud or transcribes"
     return EventError(reason, "unsupported", param)
 
 

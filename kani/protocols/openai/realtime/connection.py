@@ -19,13 +19,14 @@ from typing_extensions import override
 from kani.core.conversation.items import Message
 from kani.core.service import SpeechService
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, ResponseOutput
-from kani.protocols.openai.realtime.answers.responses import Responses
+from kani.protocols.openai.realtime.answers.responses import PROTOCOL, Responses
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
 from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item, send_item
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
 from kani.protocols.openai.realtime.input_events import InputEvents
+from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
 from kani.protocols.openai.realtime.server_events import EventSender, new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import (
@@ -80,14 +81,15 @@ class Connection(ABC):
         self._sender = dialect.make_sender(client.send)
         self._conversation_memory = service.budgets.conversations.open()
         self._conversation = Conversation(self._conversation_memory)
+        events = dialect.make_events(self._sender, self._conversation)
+        self._item_audio = ItemAudio(PROTOCOL, service, events, self._conversation, client.address)
         self._responses = Responses(
-            *(service, self._sender, self._conversation, client, self._start),
+            *(service, self._sender, self._conversation, self._item_audio, client, self._start),
             *(dialect.make_output, dialect.silence),
         )
         self._turns = TurnAnswers(
             self._responses, self._conversation, self._sender, lambda: self._config, self._start
         )
-        events = dialect.make_events(self._sender, self._conversation)
         self._input = InputAudio(service, self._sender, events, config, client.address, self._turns)
 
     @abstractmethod
@@ -115,6 +117,7 @@ class Connection(ABC):
             self._turns.stop_idling()
             await self._input.aclose()
             await self._responses.aclose()
+            self._item_audio.aclose()
             self._conversation_memory.resize(0)
             # A task that was cancelled while it ended refers to this connection: a cycle, unless removed.
             self._tasks.clear()
@@ -207,7 +210,7 @@ class RealtimeConnection(Connection):
     async def _handle(self, event: ClientEvent) -> None:
         match event.type:
             case "input_audio_buffer.append":
-                await self._input.append(await read_audio(event, self._config.input_format))
+                await self._input.append(await read_audio(event.audio(), self._config.input_format))
             case "input_audio_buffer.commit":
                 await self._input.commit()
             case "input_audio_buffer.clear":
@@ -265,9 +268,21 @@ class RealtimeConnection(Connection):
         await self._sender.send(f"{name}.{change}", session=session)
 
     async def _create_item(self, event: ClientEvent) -> None:
-        item = read_item(event.fields.get("item"), "item", answers=self._config.answers)
-        previous = self._conversation.insert(item, event.text("previous_item_id"))
-        await send_item(self._sender, previous, item)
+        given, config = event.fields.get("item"), self._config
+        item = read_item(given, "item", answers=config.answers)
+        sounds = await self._item_audio.take([(item, given, "item")], config)
+        try:
+            previous = self._conversation.insert(item, event.text("previous_item_id"))
+            await send_item(self._sender, previous, item)
+        except BaseException:
+            self._item_audio.close(sounds)
+            raise
+        if sounds.sounds:
+            self._start(self._hear_item(sounds))
+
+    async def _hear_item(self, sounds: Sounds) -> None:
+        if language := await self._item_audio.hear(sounds, told=True):
+            self._responses.expect(language)
 
     async def _truncate_item(self, event: ClientEvent) -> None:
         item_id = event.required_text("item_id")

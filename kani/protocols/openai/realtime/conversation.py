@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from kani.core.conversation import history
 from kani.core.conversation.history import MAX_ITEMS, History
@@ -27,7 +28,8 @@ _TOOL_ITEMS = ("function_call", "function_call_output")
 class _Part(Struct):
     type: Literal["input_text", "text", "output_text", "input_audio", "audio", "output_audio"]
     text: str | None = None
-    transcript: str | None = None
+    transcript: str | UnsetType | None = UNSET
+    audio: str | UnsetType | None = UNSET  # base64; ``item_audio`` hears it
 
 
 _Id = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
@@ -74,13 +76,31 @@ def read_item(given: Any, param: str, *, answers: bool = False) -> Item:
 
 def _read_message(given: Any, param: str) -> Message:
     message = convert(given, _Message, param)
-    parts = tuple(
-        Part(part.type, part.text or "")
-        if part.type in _TEXT_TYPES
-        else Part(part.type, part.transcript, is_speech=True)
-        for part in message.content
-    )
+    parts = tuple(_read_part(part, f"{param}.content[{at}]") for at, part in enumerate(message.content))
     return Message(message.id or new_id("item"), message.role, parts)
+
+
+def _read_part(part: _Part, param: str) -> Part:
+    if part.type in _TEXT_TYPES:
+        return Part(part.type, part.text or "")
+    if part.transcript is UNSET and part.audio is UNSET:
+        # Null is what we write for speech without known words; without both fields something else is meant.
+        raise EventError(f"{param}.audio: is required", "missing_required_parameter", f"{param}.audio")
+    words = part.transcript if isinstance(part.transcript, str) else None
+    is_heard = isinstance(part.audio, str) and not words
+    return Part(part.type, None if is_heard else words, is_speech=True)
+
+
+def audio_in(item: Item, given: Any, param: str) -> Iterator[tuple[Message, int, str, str]]:
+    """Yield the audio that is to be heard of an item read from ``given``, a reference perhaps.
+
+    Each is the message, the index of its part, base64, and its name.
+    """
+    if isinstance(item, Message) and given["type"] == "message":
+        for index, part in enumerate(item.parts):
+            audio = given["content"][index].get("audio")
+            if part.is_speech and part.text is None and isinstance(audio, str):
+                yield item, index, audio, f"{param}.content[{index}].audio"
 
 
 def _read_tool_item(given: dict[str, Any], param: str) -> FunctionCall | FunctionOutput:

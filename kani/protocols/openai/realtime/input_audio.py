@@ -333,13 +333,12 @@ class InputAudio:
 
     async def _complete(self, transcript: Transcript) -> None:
         is_answered = await self._answer_live_words(transcript)
-        if self._config.transcription is not None or self._config.answers:
+        # Without an answer to come the transcript is not asked for.
+        if known := self._config.wants_words:
             await transcript.hear_again()
+        self._events.settled(transcript, known=known)
         if self._config.transcription is not None:
             await self._events.completed(transcript)
-        else:
-            # Without an answer to come the transcript is not asked for.
-            self._events.settled(transcript, known=self._config.answers)
         if transcript.to_be_answered and not is_answered:
             self._answer(transcript)
 
@@ -370,6 +369,7 @@ class InputAudio:
         failed = [*self._pending, track.transcript]
         self._pending.clear()
         for transcript in failed:
+            self._events.settled(transcript, known=False)
             await self._events.failed(transcript, input_error(error))
         self._failures += 1
         if not isinstance(error, EngineFailed) or self._failures >= MAX_FAILURES:

@@ -67,11 +67,9 @@ class InputEvents:
 
     async def grown(self, transcript: Transcript, delta: str, start_s: float) -> None:
         """Send the text that was added to a transcript; start_s: of its word, in the session's audio."""
-        item_id = transcript.item_id
-        await self._sender.send(f"{_TRANSCRIPTION}.delta", item_id=item_id, content_index=0, delta=delta)
+        await self._sender.send(f"{_TRANSCRIPTION}.delta", **_place(transcript), delta=delta)
 
     async def completed(self, transcript: Transcript) -> None:
-        self.settled(transcript, known=True)
         further: dict[str, Any] = {}
         if transcript.language:
             further["languages"] = [{"code": transcript.language}]
@@ -82,8 +80,7 @@ class InputEvents:
             log.info("%.1f s of speech were heard, but no words in it", transcript.duration_s)
         await self._sender.send(
             f"{_TRANSCRIPTION}.completed",
-            item_id=transcript.item_id,
-            content_index=0,
+            **_place(transcript),
             transcript=transcript.text,
             **further,
             usage={"type": "duration", "seconds": round(transcript.duration_s, 3)},
@@ -99,10 +96,7 @@ class InputEvents:
             self._conversation.settle(item)
 
     async def failed(self, transcript: Transcript, error: EventError) -> None:
-        self.settled(transcript, known=False)
-        await self._sender.send(
-            f"{_TRANSCRIPTION}.failed", item_id=transcript.item_id, content_index=0, error=error.as_json()
-        )
+        await self._sender.send(f"{_TRANSCRIPTION}.failed", **_place(transcript), error=error.as_json())
 
 
 def input_error(error: SpeechError) -> EventError:
@@ -115,6 +109,10 @@ def unanswerable() -> EventError:
     """Return the error of a session that wants answers where no language model is set up."""
     param = "session.audio.input.turn_detection.create_response"
     return unsupported("speech cannot be answered, set create_response to false", param)
+
+
+def _place(transcript: Transcript) -> dict[str, Any]:
+    return {"item_id": transcript.item_id, "content_index": transcript.content_index}
 
 
 def _spoken(transcript: str | None) -> Part:

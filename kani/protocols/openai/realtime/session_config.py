@@ -123,6 +123,11 @@ class SessionConfig:
         return self.judges_turns and self.turn_detection is not None and self.turn_detection.over_answer
 
     @property
+    def wants_words(self) -> bool:
+        """True if someone asks for what is said: the client, or a language model."""
+        return self.transcription is not None or self.answers
+
+    @property
     def hears(self) -> tuple[str | None, str]:
         """The language of the input, if it is given, and the text that may precede the speech."""
         transcription = self.transcription

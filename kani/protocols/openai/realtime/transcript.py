@@ -18,6 +18,7 @@ class Transcript:
     """Words of one item so far; times in seconds of the session's audio."""
 
     item_id: str
+    content_index: int = 0  # of its part
     number: int = field(default_factory=lambda: next(_numbers))  # rises from each transcript to the next
     text: str = ""
     language: str = ""

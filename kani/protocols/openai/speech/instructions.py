@@ -6,12 +6,12 @@ pace or a pitch; everything else has no effect. docs/openai.md shows the table.
 
 from __future__ import annotations
 
-import math
 import re
+from collections import Counter
 from dataclasses import dataclass
 
-MAX_READ = 4096
-"""Characters of instructions that are read; the rest is ignored."""
+MAX_GIVEN, MAX_READ = 65_536, 4096
+"""Characters that are looked at, and that are read of what is no quotation; the rest is ignored."""
 
 _NEGATIONS = frozenset("not no never don't dont without avoid sin nada evita".split())
 _NEGATION_REACH = 3
@@ -21,6 +21,24 @@ _STRONGER = frozenset("very really extremely muy super".split())
 _STRONGER_POWER = 1.75
 """Exponent of a pace, and factor of a pitch, after such a word."""
 
+_TAG = re.compile(r"<(/?)([^\W\d][\w.:-]*)(?:\s[^<>]*)?/?>")
+_QUOTATION = re.compile(
+    "|".join(
+        (
+            r'"[^"]*"',
+            r"＂[^＂]*＂",
+            r"`[^`]*`",
+            r"„[^„“”]*[“”]",
+            r"[“”][^“”]*[“”]",
+            r"«[^«»]*»|»[^«»]*«",
+            r"‹[^‹›]*›|›[^‹›]*‹",
+            r"「[^「」]*」|『[^『』]*』|〝[^〝〞〟]*[〞〟]",
+            # These are apostrophes, too.
+            r"(?<!\w)[‘‚][^‘‚]*?[’‘](?!\w)",
+            r"(?<!\w)'(?=\w)(?:[^']|(?<=\w)'(?=\w))*?'(?!\w)",
+        )
+    )
+)
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
 
 
@@ -73,6 +91,9 @@ PHRASES = {
 """Effect of two words in a row."""
 
 
+_OPPOSITES = ({"happy", "sad"}, {"excited", "calm"}, {"angry", "calm"})
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     emotion: str | None = None  # a name or blend of ``kani.core.emotions``
@@ -82,14 +103,51 @@ class Style:
 
 
 def parse_instructions(text: str | None) -> Style:
-    """Read instructions; the strongest pace and pitch count, and emotions are blended evenly."""
+    """Read instructions; the strongest pace and pitch count, and emotions are blended evenly.
+
+    What is said of different passages comes to opposites, which cancel each other: all is spoken in one
+    manner. Text between tags or quotation marks is not said of the manner.
+    """
     if not text or not text.strip():
         return Style()
-    effects = _effects([word.lower().replace("’", "'") for word in _WORD.findall(text[:MAX_READ])])
-    emotions = list(dict.fromkeys(effect.emotion for effect in effects if effect.emotion))
-    pace = max((effect.pace for effect in effects), key=lambda pace: abs(math.log(pace)), default=1.0)
-    pitch = max((effect.pitch for effect in effects), key=abs, default=0.0)
-    return Style(",".join(emotions) or None, pace, pitch, ignored=not effects)
+    own = _QUOTATION.sub(" ", _without_tagged(text[:MAX_GIVEN]))[:MAX_READ]
+    effects = _effects([word.lower().replace("’", "'") for word in _WORD.findall(own)])
+    emotions = dict.fromkeys(effect.emotion for effect in effects if effect.emotion)
+    cancelled = set[str]().union(*(pair for pair in _OPPOSITES if pair <= emotions.keys()))
+    emotion = ",".join(name for name in emotions if name not in cancelled) or None
+    pace = _strongest([effect.pace for effect in effects], 1.0)
+    pitch = _strongest([effect.pitch for effect in effects], 0.0)
+    return Style(emotion, pace, pitch, ignored=not (emotion or pitch or pace != 1))
+
+
+def _strongest(values: list[float], neutral: float) -> float:
+    """Return the value that is furthest from ``neutral``, which it is for values of both sides."""
+    least, most = min(values, default=neutral), max(values, default=neutral)
+    if least < neutral < most:
+        return neutral
+    return least if least < neutral else most
+
+
+def _without_tagged(text: str) -> str:
+    """Return text without what is between the tags of an element, whatever its name."""
+    kept, end = list[str](), 0
+    open_at, depth = dict[str, int](), Counter[str]()
+    elements = list[tuple[int, int]]()
+    for tag in _TAG.finditer(text):
+        closes, name = tag.groups()
+        if tag[0].endswith("/>"):
+            continue
+        if not closes:
+            depth[name] += 1
+            open_at.setdefault(name, tag.start())
+        elif depth[name]:
+            depth[name] -= 1
+            if not depth[name]:
+                elements.append((open_at.pop(name), tag.end()))
+    for start, stop in sorted(elements):
+        kept.append(text[end:start])
+        end = max(end, stop)
+    return " ".join((*kept, text[end:]))
 
 
 def _effects(words: list[str]) -> list[Effect]:

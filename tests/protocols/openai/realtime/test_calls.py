@@ -1,5 +1,6 @@
 """POST /v1/realtime/calls: conversations by WebRTC, with aiortc as the caller."""
 
+import base64
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import openai
 import pytest
 
+from kani.core.audio.pcm import pcm16
 from kani.protocols.openai.realtime.webrtc.speaker import RATE, Utterance
 from tests.clients.openai_call import Caller, all_free, calling
 from tests.clients.openai_realtime import loud, quiet, types
@@ -199,3 +201,14 @@ async def test_event_beyond_the_data_channel_is_an_error(call: CallTo) -> None:
     await caller.configure("realtime", tools=many)
     await caller.send("session.update", session={"type": "realtime", "instructions": "i" * 100_000})
     assert (await caller.until("error"))[-1]["error"]["code"] == "event_too_large"
+
+
+async def test_spoken_message_on_the_channel_is_answered(call: CallTo) -> None:
+    caller, _, endpoint = await call(say("uno."))
+    audio = base64.b64encode(pcm16(loud(2.0))).decode()
+    item = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": audio}]}
+    await caller.send("conversation.item.create", item=item)
+    await caller.send("response.create")
+    await done(caller)
+    # A loud second of a recording is these words.
+    assert endpoint.said == [[SYSTEM, ("user", "¡bum, hm. ¡bum, hm.")]]

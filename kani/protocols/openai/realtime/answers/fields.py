@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -13,7 +14,7 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     with_model_fields,
 )
 from kani.protocols.openai.realtime.client_events import convert, unsupported
-from kani.protocols.openai.realtime.conversation import Conversation, read_item
+from kani.protocols.openai.realtime.conversation import Conversation, audio_in, read_item
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.session_update import AudioOutput, updated_config, with_output
 
@@ -64,6 +65,12 @@ def items_of(given: ResponseFields, conversation: Conversation, config: SessionC
     ]
 
 
+def named_items(given: ResponseFields, items: Sequence[Item]) -> Iterator[tuple[Item, Any, str]]:
+    """Yield the items of ``input``, if there is one, with the JSON of each and its name."""
+    for number, (item, each) in enumerate(zip(items, given.input or (), strict=False)):
+        yield item, each, f"response.input[{number}]"
+
+
 def text_to_read(given: ResponseFields, conversation: Conversation, config: SessionConfig) -> str:
     """Return the text to be read: the user's in ``input``, or outside the conversation its last item's.
 
@@ -71,6 +78,8 @@ def text_to_read(given: ResponseFields, conversation: Conversation, config: Sess
     """
     if given.input is not None:
         param, items = "response.input", items_of(given, conversation, config)
+        for *_, audio in (each for named in named_items(given, items) for each in audio_in(*named)):
+            raise unsupported(f"{audio}: speech cannot be answered", audio)
     elif given.in_conversation:
         reason = "put the text to read aloud in it, or set conversation to none to read the user's last"
         raise unsupported(f"response.input: is missing, {reason}", "response.input")

@@ -19,10 +19,17 @@ from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import Samples, SpeechRequest
-from kani.protocols.openai.realtime.answers.fields import items_of, read_response, text_to_read
+from kani.protocols.openai.realtime.answers.fields import (
+    ResponseFields,
+    items_of,
+    named_items,
+    read_response,
+    text_to_read,
+)
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.conversation import Conversation
+from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
 from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.voice_names import resolve_voice
@@ -40,6 +47,7 @@ ACTIVE = "conversation_already_has_active_response"
 class Response:
     output: Output
     session: SpeechSession | None  # None for an answer in writing
+    sounds: Sounds | None  # what it answers has to be heard first
 
 
 @dataclass(eq=False)
@@ -47,6 +55,7 @@ class Responses:
     _service: SpeechService
     _sender: EventSender
     _conversation: Conversation
+    _item_audio: ItemAudio
     _client: Client
     _start: Start  # runs a coroutine as a task of the connection
     _make_output: Callable[[ResponseContext], Output]
@@ -177,12 +186,16 @@ class Responses:
         async with self._creating:
             given, config = read_response(fields, config)
             self._check_free(given.in_conversation)
-            made = None
+            made = sounds = None
             if config.answers and given.in_conversation and given.input is None:
                 made = self._early.take(self._asked(self._conversation.items, config))
             if made is None:
-                events = self._events(given, config)
-                session = None if config.written else await self._open_session(config)
+                events, sounds = await self._events(given, config)
+                try:
+                    session = None if config.written else await self._open_session(config)
+                except BaseException:
+                    self._forget(sounds)
+                    raise
                 made = self._made(events, session, config)
             context = ResponseContext(
                 *(made.answer, self._sender, self._conversation, config),
@@ -190,7 +203,7 @@ class Responses:
                 in_conversation=given.in_conversation,
             )
             output = self._make_output(context)
-            response = self._active[output.id] = Response(output, made.session)
+            response = self._active[output.id] = Response(output, made.session, sounds)
             return response
 
     def _check_free(self, in_conversation: bool) -> None:
@@ -200,21 +213,26 @@ class Responses:
         if len(self._active) >= MAX_RESPONSES:
             raise EventError(f"too many responses at once (at most {MAX_RESPONSES})", "too_many_responses")
 
-    def _events(self, given: Any, config: SessionConfig) -> AsyncGenerator[ChatEvent, None]:
-        """Return what the response says, as it is written. Raises EventError."""
+    async def _events(
+        self, given: ResponseFields, config: SessionConfig
+    ) -> tuple[AsyncGenerator[ChatEvent, None], Sounds | None]:
+        """Return what the response says, as it is written, and what it hears before. Raises EventError."""
         model = self._service.chat_model
         if config.answers and model is not None:
-            return self._ask(model, items_of(given, self._conversation, config), config)
+            items = items_of(given, self._conversation, config)
+            sounds = await self._item_audio.take(named_items(given, items), config)
+            return self._ask(model, items, sounds, config), sounds
         text = text_to_read(given, self._conversation, config)
         limit = self._service.limits.max_text
         if len(text) > limit:
             raise event_error(TextTooLong(limit))
-        return _read_aloud(text)
+        return _read_aloud(text), None
 
     async def _ask(
-        self, model: ChatModel, items: list[Item], config: SessionConfig
+        self, model: ChatModel, items: list[Item], sounds: Sounds, config: SessionConfig
     ) -> AsyncGenerator[ChatEvent, None]:
         """Yield the model's answer, once all speech that it answers is transcribed."""
+        await self._item_audio.hear(sounds, told=False)
         await self._conversation.wait_until_settled(items)
         async with aclosing(model.answer(_chat_request(items, config))) as events:
             async for event in events:
@@ -256,11 +274,16 @@ class Responses:
                     await response.session.aclose()
             await output.end_items(ending)
         finally:
+            self._forget(response.sounds)
             # The next response may begin now: its first event comes after the last of this one.
             del self._active[output.id]
             self._ended.set()
         await output.end(ending)
         return ending.outcome == "completed" and output.in_conversation
+
+    def _forget(self, sounds: Sounds | None) -> None:
+        if sounds is not None:
+            self._item_audio.close(sounds)
 
     async def aclose(self) -> None:
         """End the sessions of responses that ``speak`` has not ended."""
