@@ -6,13 +6,12 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from kani.books.book import Block, Book, UnreadableBook, chapters_by_headings, checked, line
+from kani.books.book import ENDINGS, Block, Book, UnreadableBook, chapters_by_headings, checked, line
 from kani.books.epub import read_epub
 from kani.books.markup import decode, read_html
 from kani.books.plain_text import read_plain
 from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
 
-ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 MAX_TEXT_BYTES = 64 << 20
 
 _HEADING = re.compile(r"(#{1,6})[ \t]+(.+)")
