@@ -34,12 +34,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     books.add_argument("--subtitles", choices=SUBTITLES, help="write them beside the output, too")
 
 
-def is_asked_for(given: argparse.Namespace) -> bool:
-    """Return True if the options of ``kani-tts say`` ask for a file with chapters, not for a text's sound."""
+def is_book(path: Path, given: argparse.Namespace) -> bool:
+    """Return True if ``kani-tts say`` makes a file with chapters of ``path``, and not a text's sound."""
     from kani.books.audio_file import ENDINGS as OUTPUTS
 
     options = given.chapters or given.chapter_voice or given.subtitles
-    return bool(options or (given.output is not None and given.output.suffix.lower() in OUTPUTS))
+    epub = path.suffix.lower() == ".epub"
+    return bool(epub or options or (given.output is not None and given.output.suffix.lower() in OUTPUTS))
 
 
 def text_of(path: Path) -> str:

@@ -102,7 +102,7 @@ def _say(arguments: Sequence[str]) -> None:
     audiobook.add_options(parser)
     given = parser.parse_args(arguments)
     file = file_of(given.text)
-    if file is not None and audiobook.is_asked_for(given):
+    if file is not None and audiobook.is_book(file, given):
         audiobook.say_book(file, given)
         return
     if given.chapters or given.chapter_voice or given.subtitles:

@@ -155,8 +155,7 @@ def _check_folders(settings: Settings) -> None:
     if settings.voice_bucket is not None or not (error := write_error(settings.data_dir)):
         return
     sentence = f"KANI_DATA_DIR: no voice can be stored in {settings.data_dir}: {error}"
-    named = "data_dir" in settings.model_fields_set
-    if named and not (is_there(settings.data_dir) and settings.data_dir.is_dir()):
+    if "data_dir" in settings.model_fields_set and not is_there(settings.data_dir):
         raise SettingsError(sentence)
     log.warning("%s", sentence)
 
