@@ -11,7 +11,7 @@ from kani.composition.settings import accepted_values, field_metadata, fields
 INTRODUCTION = """# Settings
 
 Set each in the environment or a line `NAME=VALUE` of a file `.env` in the folder where you start the
-server; the most used ones also on the command line (`python start_websocket_server.py --help`), which wins
+server; the most used on the command line (`python start_websocket_server.py --help`), which wins
 over the environment, which wins over the file. Where a row names several variables, the first that is set
 counts: the others are its names in the original servers. An invalid setting or line of `.env` ends the
 start with one line that names it and the values it accepts.
