@@ -57,6 +57,7 @@ _CANCEL = json.dumps({"type": "tts_cancel", "data": {}})
 _CANCEL_TIMEOUT_S = 5.0
 _FIRST_DELAY_S, _LONGEST_DELAY_S = 0.25, 8.0
 _STARTING_DELAY_S = 0.5
+_ANOTHER_SERVER = "what answers there is no Kani server, or a proxy that does not reach it"
 _STARTING = "the server is starting"  # its answer to a handshake until it is ready
 _TRIES_OF_AN_ASSISTANT = 13  # half a minute at least, which a server may take to start
 _LIMIT_OF_AN_ASSISTANT_S = 10.0  # a listener takes a longer silence for a failure
@@ -413,7 +414,7 @@ class KaniTTSClient:
                     raise ServerStarting(f"{self.url}: {_STARTING}") from refusal
                 error = AuthenticationFailed if status in (401, 403) else NotConnected
                 told = f"{self.url} refused the connection ({status})"
-                raise error(f"{told}: {detail}" if detail else told) from refusal
+                raise error(f"{told}: {detail or _ANOTHER_SERVER}") from refusal
             # A TimeoutError is an OSError; an impossible host or port is a ValueError.
             except (OSError, WebSocketException, ValueError) as failure:
                 prefix = f"cannot connect to {self.url}: "
@@ -504,7 +505,8 @@ def _sentence(body: bytes) -> str:
     told = body[:2000].decode("utf-8", "replace").strip()
     with contextlib.suppress(ValueError, KeyError, TypeError, RecursionError):
         told = json.loads(told)["error"]["message"]
-    return str(told)[:200]
+    # Of a page there is nothing to tell.
+    return "" if str(told).startswith("<") else " ".join(str(told)[:200].split())
 
 
 def _reason(failure: Exception) -> str:
@@ -519,7 +521,14 @@ def _reason(failure: Exception) -> str:
     if isinstance(failure, socket.gaierror):
         return "no machine of that name is known"
     if isinstance(failure, InvalidMessage):
+        # It quotes the status line, such as that of HTTP/1.0.
+        if str(failure.__cause__).partition(": ")[2].startswith("HTTP/"):
+            return _ANOTHER_SERVER
         return "it does not answer in HTTP; the address of a server with TLS begins with wss://"
+    if isinstance(failure, TimeoutError):
+        return "it takes the connection and does not answer: it may be starting"
+    if isinstance(failure, UnicodeError):
+        return "no machine can have that name"
     return str(failure) or type(failure).__name__
 
 

@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--times", action="store_true", help="print the start of each character")
     parser.add_argument("--voices", metavar="WORDS", help="list the voices that match these words")
     parser.add_argument("--server", default="http://localhost:8001", help="default: http://localhost:8001")
-    parser.add_argument("--key", default="none", help="API key, if the server needs one")
+    parser.add_argument("--key", "--api-key", default="none", help="API key, if the server needs one")
     chosen = parser.parse_args()
     with httpx.Client(timeout=240) as connection:
         client = ElevenLabs(api_key=chosen.key, base_url=chosen.server, httpx_client=connection)

@@ -45,7 +45,7 @@ def main() -> None:
     options.add_argument("-o", "--output", type=Path, default=Path("speech.wav"))
     options.add_argument("--server", default="http://localhost:8001")
     options.add_argument("--voice", default="ef_dora", help="a voice id of this server or of ElevenLabs")
-    options.add_argument("--key", default="none", help="API key, if the server needs one")
+    options.add_argument("--key", "--api-key", default="none", help="API key, if the server needs one")
     options.add_argument("--pause", type=float, default=0.05, metavar="SECONDS")
     given = options.parse_args()
     begun = time.perf_counter()

@@ -116,7 +116,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Recognize speech over Kyutai's protocol.")
     parser.add_argument("recording", type=Path, nargs="?", help="a WAV file instead of the microphone")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
-    parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--key", "--api-key", default="public_token", help="default: public_token")
     parser.add_argument("--language", help="spoken language, such as es; default: it is detected")
     chosen = parser.parse_args()
     if chosen.recording:

@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="a WAV file instead of the loudspeaker")
     parser.add_argument("--voice", help="for example ef_dora or unmute-prod-website/p329_022.wav")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
-    parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--key", "--api-key", default="public_token", help="default: public_token")
     chosen = parser.parse_args()
     output = WavFile(chosen.output) if chosen.output else Loudspeaker()
     try:

@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("recording", type=Path, help="a WAV file of 16 bits")
     parser.add_argument("-o", "--output", type=Path, help="text file for the words")
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
-    parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--key", "--api-key", default="public_token", help="default: public_token")
     parser.add_argument("--language", help="spoken language, such as es; default: it is detected")
     chosen = parser.parse_args()
     samples = read_wav(chosen.recording)

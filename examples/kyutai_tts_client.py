@@ -106,7 +106,7 @@ def main() -> None:
     parser.add_argument("--server", default="ws://localhost:8001", help="default: ws://localhost:8001")
     parser.add_argument("--voice", default="unmute-prod-website/developpeuse-3.wav")
     parser.add_argument("--embedding", type=Path, help="a voice that /api/voice made, instead of --voice")
-    parser.add_argument("--key", default="public_token", help="default: public_token")
+    parser.add_argument("--key", "--api-key", default="public_token", help="default: public_token")
     chosen = parser.parse_args()
     embedding = chosen.embedding.read_bytes() if chosen.embedding else None
     try:

@@ -68,6 +68,7 @@ kani/books: kani.books kani.core kani.text.boundaries kani.text.foreign kani.tex
     kani.text.markup
 kani/cli: kani.cli websocket_client websocket_config
 kani/cli/prerequisites.py: kani.runtime.extras
+kani/cli/parser.py: kani.books.book kani.cli kani.text.errors kani.text.languages
 kani/cli/mcp: kani.cli kani.composition.host_names kani.composition.settings kani.core kani.library
     kani.protocols.shared.protocol kani.runtime.cancelling kani.runtime.extras kani.server
     kani.text.foreign kani.text.languages websocket_config
@@ -80,9 +81,9 @@ kani/server: kani.server kani.composition kani.core kani.protocols.shared.calls
     kani.protocols.shared.protocol kani.runtime.child_process kani.runtime.extras kani.text
     websocket_config
 kani/composition: kani.composition kani.core kani.engines kani.runtime kani.text
-kani/composition/settings: kani.composition.settings kani.core.errors kani.engines.plugin
-    kani.engines.plugin_settings kani.protocols.shared.plugin kani.text.foreign kani.text.languages
-    websocket_config
+kani/composition/settings: kani.composition.host_names kani.composition.settings kani.core.errors
+    kani.engines.plugin kani.engines.plugin_settings kani.protocols.shared.plugin kani.text.foreign
+    kani.text.languages websocket_config
 kani/server/app.py: kani.composition kani.core kani.protocols.shared kani.server websocket_config
 # A setting is defined alike for engines and protocols.
 kani/protocols: kani.protocols kani.core kani.engines.plugin_settings kani.text

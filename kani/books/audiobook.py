@@ -17,8 +17,6 @@ from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.subtitles import VTT_HEADER, Cue, CueBuilder, WordTimer, srt_cue, vtt_cue
 from kani.core.types import Samples, Span
 
-SUBTITLES = ("srt", "vtt")
-
 
 class Spoken(Protocol):
     """A text's speech, such as an ``Audio`` of the library."""

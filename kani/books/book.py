@@ -9,6 +9,12 @@ from dataclasses import dataclass
 
 from kani.text.language_detection import detect
 
+ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
+"""Endings of the files that can be read."""
+
+SUBTITLES = ("srt", "vtt")
+"""Subtitles that can be written beside a book's sound."""
+
 MAX_CHARACTERS = 20_000_000
 """Characters of a book: the longest novels have some ten million."""
 
@@ -63,6 +69,11 @@ class Book:
     cover: Cover | None = None
     start: int = 0
     """Index of the chapter that the text begins with, after a title page and the like."""
+
+    @property
+    def text(self) -> str:
+        """All paragraphs."""
+        return "\n\n".join(paragraph for chapter in self.chapters for paragraph in chapter.paragraphs)
 
     @property
     def characters(self) -> int:

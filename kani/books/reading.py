@@ -6,14 +6,13 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
-from kani.books.book import Block, Book, UnreadableBook, chapters_by_headings, checked, line
+from kani.books.book import ENDINGS, Block, Book, UnreadableBook, chapters_by_headings, checked, line
 from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
 from kani.books.plain_text import read_plain
 from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
 
-ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 MAX_TEXT_BYTES = 64 << 20
 
 # Facts of a book before its text, as YAML, which is read as far as these facts need it.

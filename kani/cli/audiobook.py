@@ -7,15 +7,15 @@ import hashlib
 import re
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kani.books.audiobook import SUBTITLES, Report, check_output, describe, make_audiobook, summary
-from kani.books.book import book_language
-from kani.books.plan import Manner
-from kani.books.reading import ENDINGS, read_book
-from kani.library.blocking import Speech
-from kani.library.results import Audio
-from kani.server.allocator import trim_heap
+from kani.books.book import ENDINGS, SUBTITLES
+from kani.cli.prerequisites import imports_are_done
+from kani.cli.programs import COMMAND
 from websocket_config import VERSION
+
+if TYPE_CHECKING:
+    from kani.library.results import Audio
 
 _CHAPTERS = re.compile(r"(\d{1,4})(?:-(\d{1,4}))?=(\S+)")
 
@@ -34,16 +34,31 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     books.add_argument("--subtitles", choices=SUBTITLES, help="write them beside the output, too")
 
 
-def book_file(text: str) -> Path | None:
-    """Return the path of the book that a command's text names, None where it is a text."""
-    path = Path(text) if len(text) < 1024 and "\n" not in text and "\0" not in text else None
-    if path is None or path.suffix.lower() not in ENDINGS:
-        return None
-    return path if path.suffix.lower() == ".epub" or path.is_file() else None
+def is_book(path: Path, given: argparse.Namespace) -> bool:
+    """Return True if ``kani-tts say`` makes a file with chapters of ``path``, and not a text's sound."""
+    from kani.books.audio_file import ENDINGS as OUTPUTS
+
+    options = given.chapters or given.chapter_voice or given.subtitles
+    epub = path.suffix.lower() == ".epub"
+    return bool(epub or options or (given.output is not None and given.output.suffix.lower() in OUTPUTS))
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file. Raises ValueError and OSError."""
+    from kani.books.reading import read_book
+
+    return read_book(path).text
 
 
 def say_book(path: Path, given: argparse.Namespace) -> None:
     """Speak the book as the options of ``kani-tts say`` tell. Raises ValueError, OSError and SpeechError."""
+    from kani.books.audiobook import Report, check_output, describe, make_audiobook, summary
+    from kani.books.book import book_language
+    from kani.books.plan import Manner
+    from kani.books.reading import read_book
+    from kani.library.blocking import Speech
+    from kani.server.allocator import trim_heap
+
     book = read_book(path)
     if given.chapters:
         print(describe(book))
@@ -54,9 +69,12 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
     voices = _chapter_voices(given.chapter_voice, len(book.chapters))
     reference = hashlib.sha256(given.reference.read_bytes()).hexdigest() if given.reference else ""
     with Speech(given.engine) as speech:
+        imports_are_done()
         known = {voice.id for voice in speech.voices}
         for voice in {*voices.values(), *filter(None, [given.voice])} - known:
-            raise ValueError(f"--chapter-voice or --voice: {voice!r} is no voice; kani-tts voices lists them")
+            raise ValueError(
+                f"--chapter-voice or --voice: {voice!r} is no voice; {COMMAND} voices lists them"
+            )
         spoken = {voice.language.partition("-")[0] for voice in speech.voices}
         language = given.language or (None if given.voice else book_language(book, spoken))
         manner = Manner(

@@ -31,8 +31,8 @@ with prerequisites.reported(__name__, CHECK, "websockets"):
     from websockets.exceptions import ConnectionClosed
 
     from kani.cli import broken_pipe, interrupt
-    from kani.cli.client import add_server_options
-    from kani.cli.parser import Parser
+    from kani.cli.client import add_server_options, find_server
+    from kani.cli.parser import Parser, extra_word
     from kani.cli.voices import VoiceRefused, VoicesClient, cloning_outcome
     from websocket_client import AuthenticationFailed, KaniTTSClient, KaniTTSError, NoServer, NotConnected
     from websocket_config import AUDIO_FORMAT, DEFAULT_CONFIG, ERROR_MESSAGES, SUPPORTED_EMOTIONS
@@ -358,10 +358,10 @@ async def _main(options: argparse.Namespace) -> int:
         async with client:
             failed = await diagnose(client, VoicesClient(options.server, options.api_key), options.keep)
     except AuthenticationFailed as failure:
-        print(f"{failure}\nGive the server's key with --api-key or KANI_API_KEY.", file=sys.stderr)
+        print(f"{failure}: give the server's key with --api-key or KANI_API_KEY", file=sys.stderr)
         return 2
     except NoServer as failure:
-        print(f"{failure}\nStart the server in another terminal: {START_SERVER}", file=sys.stderr)
+        print(f"{failure}; start the server in another terminal: {START_SERVER}", file=sys.stderr)
         return 2
     except NotConnected as failure:
         print(failure, file=sys.stderr)
@@ -372,14 +372,20 @@ async def _main(options: argparse.Namespace) -> int:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = Parser(prog=CHECK, description="Diagnostics of a running Kani TTS server.")
+    parser = Parser(
+        prog=CHECK, description="Diagnostics of a running Kani TTS server.", extra=extra_word("--server")
+    )
     add_server_options(parser)
     parser.add_argument(
         "--keep", type=Path, metavar="DIR", help="keep the speech as WAV files in this folder"
     )
     options = parser.parse_args(arguments)
+    find_server(parser, options)
     if options.keep is not None:
-        options.keep.mkdir(parents=True, exist_ok=True)
+        try:
+            options.keep.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            parser.error(f"--keep {options.keep}: no folder can be made there: {error.strerror}")
     try:
         return interrupt.run(_main(options))
     except KeyboardInterrupt:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kani.cli import prerequisites
-from kani.cli.programs import CLIENT, START_SERVER
+from kani.cli.programs import CLIENT, COMMAND, LIST_VOICES, START_SERVER
 
 with prerequisites.reported(__name__, CLIENT, "websockets"):
     import argparse
@@ -20,8 +20,8 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     from typing import Any
     from urllib.parse import urlsplit, urlunsplit
 
-    from kani.cli import broken_pipe, interrupt, voices
-    from kani.cli.parser import Parser
+    from kani.cli import audiobook, broken_pipe, interrupt, voices
+    from kani.cli.parser import Parser, file_of, language_tag, number, standard_input, text_in_quotes
     from kani.cli.sound import CommandFailed, Output, WavOutput, find_player
     from websocket_client import (
         LOCAL_HOSTS,
@@ -33,6 +33,7 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
     )
     from websocket_config import (
         DEFAULT_CONFIG,
+        PUBLIC_TOKEN,
         SUPPORTED_EMOTIONS,
         SUPPORTED_LANGUAGES,
         WEBSOCKET_HOST,
@@ -41,6 +42,13 @@ with prerequisites.reported(__name__, CLIENT, "websockets"):
 
 _BAR_WIDTH = 30
 _HALF_SCHEME = re.compile(r"(?:http|ws)s?:(?!//)")
+_KEYS = re.compile(
+    r"""^[ \t]*(?:export[ \t]+)?(KANI_API_KEYS?)[ \t]*=[ \t]*["']?([^\s,"'#]+)""", re.MULTILINE
+)
+_OPTION_OF = {"voice_id": "--voice", "emotion_strength": "--strength", "reference_audio": "--reference"} | {
+    name: f"--{name}" for name in ("language", "emotion", "speed", "duration")
+}
+"""Options by the fields of the protocol that the server's errors begin with."""
 
 
 class Progress:
@@ -177,11 +185,15 @@ def server_address(url: str) -> str:
             raise ValueError
         parts = urlsplit(given)
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
-        valid = scheme in ("ws", "wss") and parts.hostname and parts.port != 0
+        host = parts.hostname or ""
+        valid = scheme in ("ws", "wss") and not re.search(r"^\d*$|[\s,]", host) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
-        raise argparse.ArgumentTypeError(f"{url!r} is no address such as ws://localhost:{WEBSOCKET_PORT}")
+        port = f"; --port {url} names a port" if url.isdigit() else ""
+        raise argparse.ArgumentTypeError(
+            f"{url!r} is no address such as ws://localhost:{WEBSOCKET_PORT}{port}"
+        )
     place = parts.netloc
     if parts.port is None and (parts.hostname in LOCAL_HOSTS or "://" not in url):
         place = f"{place.removesuffix(':')}:{WEBSOCKET_PORT}"
@@ -191,28 +203,63 @@ def server_address(url: str) -> str:
 def add_server_options(options: argparse._ActionsContainer) -> None:
     """Add the options for the server's address and key."""
     here = f"ws://{WEBSOCKET_HOST}:{WEBSOCKET_PORT}"
+    options.add_argument("--server", type=server_address, metavar="URL", help=f"{here} if not given")
+    options.add_argument("--host", metavar="NAME", help="instead of --server: its machine")
+    options.add_argument("--port", metavar="PORT", help="instead of --server: its port")
     options.add_argument(
-        "--server", type=server_address, default=here, metavar="URL", help=f"{here} if not given"
-    )
-    options.add_argument(
-        "--api-key", default=os.environ.get("KANI_API_KEY"), metavar="KEY", help="KANI_API_KEY if not given"
+        "--api-key",
+        default=os.environ.get("KANI_API_KEY"),
+        metavar="KEY",
+        help="KANI_API_KEY if not given, and for a server of this machine what .env has for it",
     )
 
 
-def _parser() -> Parser:
-    parser = Parser(
+def find_server(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+    """Set the address and the key that the options mean; ends the program for what is none."""
+    host, port = options.host, options.port
+    if options.server is None:
+        host = WEBSOCKET_HOST if host is None else host
+        bare = f"[{host}]" if host.count(":") > 1 and "[" not in host and "://" not in host else host
+        if port is not None and not (port.isdecimal() and 0 < int(port) < 65536):
+            parser.error(f"--port {port!r}: has to be a whole number from 1 to 65535")
+        try:
+            options.server = server_address(bare if port is None else f"{bare}:{port}")
+        except argparse.ArgumentTypeError as error:
+            parser.error(f"--host {host!r}: {error}")
+    elif host is not None or port is not None:
+        parser.error("--server names host and port already: leave out --host and --port")
+    # A server that starts in this folder reads the file; its keys are for no other machine.
+    if not options.api_key and urlsplit(options.server).hostname in LOCAL_HOSTS:
+        options.api_key = _key_in_file(Path(".env"))
+
+
+def _key_in_file(file: Path) -> str | None:
+    """Return the client's key of a file of settings, else the first of its server's keys."""
+    try:
+        text = file.read_text("utf-8") if file.is_file() else ""
+    except (OSError, UnicodeDecodeError):
+        return None
+    # The shorter name comes first.
+    found = sorted(key for key in _KEYS.findall(text) if key[1] != PUBLIC_TOKEN)
+    return found[0][1] if found else None
+
+
+def parser() -> Parser:
+    """Return the program's options."""
+    program = Parser(
         prog=CLIENT,
         description="Speak a text with a running Kani TTS server.",
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.",
+        extra=text_in_quotes,
     )
-    parser.add_argument("text", nargs="?", help="text to speak; - or nothing: read standard input")
-    out = parser.add_argument_group("output; the speech is played if none is given")
+    program.add_argument("text", nargs="?", help="text to speak, or a file; - or nothing: standard input")
+    out = program.add_argument_group("output; the speech is played if none is given")
     out.add_argument("-o", "--output", metavar="FILE", help="write a WAV file; - is standard output")
     out.add_argument("--play", action="store_true", help="play it")
     out.add_argument(
         "--stream", action="store_true", help="write and play it as it arrives, not when it is complete"
     )
-    how = parser.add_argument_group("voice and style")
+    how = program.add_argument_group("voice and style")
     how.add_argument(
         "--language", metavar="NAME", help=f"{', '.join(SUPPORTED_LANGUAGES)}; the text's own if not given"
     )
@@ -222,30 +269,31 @@ def _parser() -> Parser:
     how.add_argument(
         "--emotion", metavar="NAME", help=f"{', '.join(SUPPORTED_EMOTIONS)}; or several: happy:0.5,calm:0.5"
     )
-    how.add_argument("--strength", type=float, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
-    how.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
+    how.add_argument("--strength", type=number, metavar="SHARE", help="0 to 1 of the emotion; 1 if not given")
+    how.add_argument("--speed", type=number, metavar="FACTOR", help="0.25 to 4.0; 1.0 if not given")
     how.add_argument(
-        "--duration", type=float, metavar="SECONDS", help="length of the whole speech, instead of --speed"
+        "--duration", type=number, metavar="SECONDS", help="length of the whole speech, instead of --speed"
     )
     how.add_argument("--reference", type=Path, metavar="FILE", help="recording of the voice to clone")
-    voices.add_options(parser)
-    add_server_options(parser.add_argument_group("server"))
-    return parser
+    voices.add_options(program)
+    add_server_options(program.add_argument_group("server"))
+    return program
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program; return its exit code."""
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    reference = _checked(parser, options)
+    program = parser()
+    options = program.parse_args(arguments)
+    find_server(program, options)
+    reference = _checked(program, options)
     try:
         if voices.is_requested(options):
             with _named_remedy():
                 voices.manage(options, reference)
         else:
-            interrupt.run(_speak(options, _text(parser, options), reference))
+            interrupt.run(_speak(options, _text(program, options), reference))
     except (CommandFailed, KaniTTSError) as failure:
-        print(f"error: {failure}", file=sys.stderr)
+        print(f"error: {_for_people(str(failure))}", file=sys.stderr)
         return 1
     except OSError as error:
         listed = voices.is_requested(options)
@@ -256,6 +304,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
+
+
+def _for_people(sentence: str) -> str:
+    """Return an error of the server with the options and commands of this program."""
+    field, colon, reason = sentence.partition(": ")
+    named = f"{_OPTION_OF.get(field, field)}{colon}{reason}"
+    return named.replace("GET /v1/audio/voices lists", f"{LIST_VOICES} lists")
 
 
 def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> bytes | None:
@@ -272,10 +327,15 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
         parser.error(f"-o {options.output}: there is no folder {folder}")
     elif Path(options.output).suffix.lower() in (".mp3", ".m4a", ".aac", ".ogg", ".opus", ".flac"):
         parser.error(
-            f"-o {options.output}: this writes WAV files; kani-tts say, without --server, others too"
+            f"-o {options.output}: this writes WAV files; {COMMAND} say, without --server, others too"
         )
     if options.consent is not None and options.add_voice is None:
         parser.error("--consent belongs to --add-voice")
+    try:
+        if options.voices and options.language is not None:
+            options.language = language_tag(options.language)
+    except ValueError as error:
+        parser.error(str(error))
     try:
         return options.reference.read_bytes() if options.reference else None
     except OSError as error:
@@ -285,13 +345,13 @@ def _checked(parser: argparse.ArgumentParser, options: argparse.Namespace) -> by
 def _text(parser: argparse.ArgumentParser, options: argparse.Namespace) -> str:
     """Return the text to speak; ends the program if there is none."""
     text: str = "-" if options.text is None else options.text
-    if text == "-":
-        if sys.stdin.isatty():
-            print("Type the text and end it with Ctrl+D.", file=sys.stderr)
-        try:
-            text = sys.stdin.buffer.read().decode()
-        except UnicodeDecodeError:
-            parser.error("standard input is not UTF-8 text")
+    try:
+        if file := file_of(text):
+            text = audiobook.text_of(file)
+        elif text == "-":
+            text = standard_input()
+    except (ValueError, OSError) as error:
+        parser.error(str(error))
     if not text.strip():
         parser.error("there is no text to speak")
     return text

@@ -5,6 +5,7 @@ Every Python from 3.8 on can import this module, so that it can say which one is
 
 from __future__ import annotations
 
+import difflib
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +27,16 @@ usage: {COMMAND} COMMAND ...
 
 {COMMAND} COMMAND --help lists the options of a command."""
 
+OTHERS_WORDS = {
+    "say": "speak tts read synthesize synth talk",
+    "listen": "transcribe stt recognize recognise hear asr",
+    "serve": "start run server up",
+    "voices": "list list-voices ls",
+    "fetch": "download pull install update setup",
+    "check": "test doctor diagnose status health",
+}
+"""What programs of other makers call our commands."""
+
 COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker", "mcp")
 
 
@@ -40,14 +51,31 @@ def _main(given: list[str]) -> int:
         print(USAGE)
         return 0
     command, *rest = given
-    if command == "--version":
+    if command in ("--version", "-V", "version"):
         print("kani-tts", VERSION)
         return 0
+    if command == "help":
+        return _main([*rest[:1], "--help"])
     if command not in COMMANDS:
-        print(f"{COMMAND}: {command!r} is no command; {COMMAND} --help lists them", file=sys.stderr)
+        shown = " ".join(command[:80].split())
+        print(
+            f"{COMMAND}: {shown!r} is no command; {_hint(command)}{COMMAND} --help lists them",
+            file=sys.stderr,
+        )
         return 2
     with prerequisites.reported("__main__", f"{COMMAND} {command}", prerequisites.REQUIREMENTS):
         return _run(command, rest)
+
+
+def _hint(command: str) -> str:
+    """Return what was most likely meant by a word that is no command."""
+    word = command.lower()
+    if word.startswith("-"):
+        return f"options follow a command, as in {COMMAND} serve {command[:80]}; "
+    words = {other: name for name, others in OTHERS_WORDS.items() for other in others.split()}
+    words |= {name: name for name in COMMANDS}
+    near = ["say"] if " " in word or "." in word else difflib.get_close_matches(word, words, 1, 0.6)
+    return f"did you mean {COMMAND} {words[near[0]]}? " if near else ""
 
 
 def _run(command: str, given: list[str]) -> int:

@@ -20,6 +20,7 @@ REQUIREMENTS = "requirements.txt"
 """Stands for all packages of the server."""
 
 _OWN = ("kani", "websocket_client", "websocket_config")
+_before: list[signal._HANDLER] = []
 
 
 @contextlib.contextmanager
@@ -42,7 +43,7 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
         print(f"{program}: interrupted", file=sys.stderr, flush=True)
         os._exit(INTERRUPTED)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    _before.append(signal.signal(signal.SIGINT, interrupt))
     try:
         yield
     except ImportError as error:
@@ -54,7 +55,13 @@ def reported(module: str, program: str, install: str) -> Iterator[None]:
             "or activate the environment that has it",
         )
     finally:
-        signal.signal(signal.SIGINT, before)
+        imports_are_done()
+
+
+def imports_are_done() -> None:
+    """Let Ctrl+C do what it did before ``reported``, in whose body this is called."""
+    while _before:
+        signal.signal(signal.SIGINT, _before.pop())
 
 
 def _command(install: str) -> str:

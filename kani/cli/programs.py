@@ -7,7 +7,7 @@ from pathlib import Path
 
 _STARTED = Path(sys.argv[0] if sys.argv else "")
 _IS_MODULE = _STARTED.parts[-2:] == ("kani", "__main__.py")
-COMMAND = "python -m kani" if _IS_MODULE else "kani-tts"
+COMMAND = "kani-tts" if _STARTED.stem == "kani-tts" else "python -m kani"
 PACKAGED = _STARTED.stem == "kani-tts" or _IS_MODULE
 """True if this process was started as ``kani-tts`` or ``python -m kani``."""
 

@@ -10,6 +10,7 @@ with prerequisites.reported(__name__, SERVER, prerequisites.REQUIREMENTS):
     import gc
     import logging
     import re
+    import socket
     import sys
     from collections.abc import Callable, Mapping, Sequence
     from functools import partial
@@ -80,6 +81,9 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     chosen = settings.load(given, names=names)
     serves_clients = not (fetch or worker or recognizer_worker)
     if serves_clients and not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
+        # What is no address needs another cure than a key.
+        for sock in _listen(chosen.host, 0):
+            sock.close()
         raise CannotStart(
             f"{chosen.host} can be reached from other machines, and no key is set: set KANI_API_KEYS, "
             "listen on localhost, or require no key with --no-auth",
@@ -88,7 +92,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     if fetch and chosen.no_fetch:
         forbids = _called("no_fetch", names)
         raise CannotStart(f"{forbids} forbids what --fetch asks for: leave out one of them", USAGE)
-    log_file = logs.configure(chosen.log_level, chosen.log_format, chosen.log_file, log_texts=chosen.log_text)
+    log_file = logs.configure(chosen.log_level, chosen.log_format, chosen.log_path, log_texts=chosen.log_text)
     for sentence in (
         *settings.unknown_variable_warnings(),
         *settings.foreign_model_warnings(),
@@ -100,6 +104,15 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     if recognizer_worker is not None:
         return _serve_servers(chosen, str(recognizer_worker), recognizer=True)
     return _fetch(chosen) if fetch else _serve(chosen, log_file)
+
+
+def _listen(host: str, port: int) -> list[socket.socket]:
+    from kani.server.network.listeners import CannotListen, listen
+
+    try:
+        return listen(host, port)
+    except CannotListen as error:
+        raise CannotStart(str(error), CANNOT_START) from error
 
 
 def _called(setting: str, names: Mapping[str, str]) -> str:
@@ -120,6 +133,9 @@ def _as_given(sentence: str, names: Mapping[str, str]) -> str:
 
 
 def _serve(chosen: settings.Settings, log_file: Path | None) -> int:
+    listening = _listen(chosen.host, chosen.port)
+    port = listening[0].getsockname()[1]
+    print(f"kani-tts {VERSION} is starting on {chosen.host} port {port}", flush=True)
     # These imports take most of the start, and --help and an invalid setting need none of them. What they
     # leave in memory stays: searching it for garbage meanwhile, again and again, would take a tenth of them.
     gc.disable()
@@ -133,9 +149,17 @@ def _serve(chosen: settings.Settings, log_file: Path | None) -> int:
     loop_factory = uvicorn.Config(app="", log_config=None).get_loop_factory()
     try:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
-            runner.run(serve(chosen, lambda running: print(banner(running, log_file), flush=True)))
+            announced = serve(
+                chosen,
+                lambda running: print(banner(running, log_file), flush=True),
+                listening=listening,
+            )
+            runner.run(announced)
     except CannotListen as error:
         raise CannotStart(str(error), CANNOT_START) from error
+    finally:
+        for sock in listening:
+            sock.close()
     return 0
 
 

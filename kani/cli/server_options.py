@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import re
 from contextlib import suppress
-from functools import partial
-from typing import NoReturn
 
-from kani.cli.parser import Parser
+from kani.cli.parser import Parser, refusing
 from kani.cli.programs import SERVER, SPEAK
 from kani.composition import settings
 from websocket_config import VERSION, WEBSOCKET_HOST, WEBSOCKET_PORT
@@ -25,6 +23,21 @@ more of them than here: see docs/settings.md. Then, in another terminal:
   {SPEAK} "Hola" -o hola.wav"""
 
 
+def _extra(word: str) -> str:
+    """Return what to do about a word that is no option: it may be the value of one."""
+    if word.isdigit():
+        return f"did you mean --port {word}?"
+    if word.lower() in settings.accepted_values("engine").replace(",", "").split():
+        return f"did you mean --engine {word}?"
+    return f"did you mean --host {word}?" if "." in word or word == "localhost" else ""
+
+
+def _elsewhere() -> dict[str, str]:
+    """Return what has no option, with its variable; of a key no command line tells other users."""
+    keys = dict.fromkeys(("--key", "--api-key", "--token", "--auth"), "KANI_API_KEYS sets it")
+    return keys | {name: f"{variable} sets it" for name, variable in settings.option_variables().items()}
+
+
 def parser(program: str = SERVER) -> Parser:
     """Return the parser; an option that is a setting has the setting's name and default."""
     options = Parser(
@@ -36,6 +49,8 @@ def parser(program: str = SERVER) -> Parser:
         add_help=False,
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
+        extra=_extra,
+        elsewhere=_elsewhere,
     )
     address = options.add_argument_group("where it listens")
     address.add_argument("--host", metavar="ADDRESS", help=f"address to listen on (default {WEBSOCKET_HOST})")
@@ -159,13 +174,9 @@ def _add_settings(options: argparse.ArgumentParser, groups: Groups) -> Groups:
                 groups[heading].add_argument(option, metavar="VALUE", help=_literal(f"{about} {accepted}"))
     for option, sentence in settings.retired_options().items():
         options.add_argument(
-            option, type=partial(_refuse, sentence), default=argparse.SUPPRESS, help=argparse.SUPPRESS
+            option, type=refusing(sentence), default=argparse.SUPPRESS, help=argparse.SUPPRESS
         )
     return groups
-
-
-def _refuse(sentence: str, _: str) -> NoReturn:
-    raise argparse.ArgumentTypeError(sentence)
 
 
 def _default(value: object) -> str:

@@ -5,25 +5,34 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+# The library, numpy and the engines are imported once the options are read.
 import kani
-from kani.books.reading import ENDINGS
+from kani.books.book import ENDINGS
 from kani.cli import audiobook, broken_pipe
-from kani.cli.parser import Parser
-from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
+from kani.cli.parser import (
+    Parser,
+    extra_word,
+    file_of,
+    language_tag,
+    number,
+    refusing,
+    standard_input,
+    text_in_quotes,
+)
+from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE, imports_are_done
+from kani.cli.programs import COMMAND
 from kani.cli.sound import CommandFailed, find_player
-from kani.core.audio.pcm import pcm16
-from kani.core.request import validate
-from kani.core.types import SpeechRequest
-from kani.core.voices.store import CUSTOM_PREFIX
-from kani.library.results import TRANSCRIPT_ENDINGS, codec_of, ending_of
 from kani.text.languages import resolve
 
-_WRONG = (kani.InvalidRequest, ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
-"""Errors of what the command line names."""
-_OPTION = re.compile(r"^(?=(?:engine|recognizer|voice|language|speed|emotion)\b[:=])")
+_WRONG = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
+"""Errors of what the command line names, beside InvalidRequest."""
+_OPTION = re.compile(
+    r"^(?=(?:engine|recognizer|voice|language|speed|emotion|reference|speakers|prompt)\b[:=])"
+)
 """Place of the dashes of an option, before the setting or the field that an error names."""
 
 
@@ -43,18 +52,31 @@ def main(command: str, arguments: Sequence[str]) -> int:
         sentence = str(error)
         if isinstance(error, OSError) and error.filename is not None:
             sentence = f"{error.filename}: {error.strerror}"
-        print(f"kani-tts {command}: {_OPTION.sub('--', sentence)}", file=sys.stderr)
+        if isinstance(error, kani.UnknownVoice):
+            sentence += f"; {COMMAND} voices lists the voices"
+        print(f"{COMMAND} {command}: {_OPTION.sub('--', sentence)}", file=sys.stderr)
         lasting = isinstance(error, kani.EngineUnavailable) and not error.passing
-        return USAGE if lasting or isinstance(error, _WRONG) else CANNOT_START
+        wrong = lasting or isinstance(error, (kani.InvalidRequest, *_WRONG))
+        return USAGE if wrong else CANNOT_START
     return 0
 
 
-def _parser(command: str, description: str) -> Parser:
-    return Parser(prog=f"kani-tts {command}", description=description, allow_abbrev=False)
+def _parser(command: str, description: str, **hints: Any) -> Parser:
+    return Parser(prog=f"{COMMAND} {command}", description=description, allow_abbrev=False, **hints)
+
+
+def _elsewhere() -> Mapping[str, str]:
+    """Return what is no option of ``say`` without a server, with its cure."""
+    from kani.cli.client import parser
+    from kani.composition.settings import option_variables
+
+    with_server = [name for action in parser()._actions for name in action.option_strings]
+    set_by = {name: f"{variable} sets it" for name, variable in option_variables(network=False).items()}
+    return set_by | dict.fromkeys(with_server, "it belongs to --server URL")
 
 
 def _say(arguments: Sequence[str]) -> None:
-    parser = _parser("say", "Speak a text, without a server.")
+    parser = _parser("say", "Speak a text, without a server.", extra=text_in_quotes, elsewhere=_elsewhere)
     parser.add_argument(
         "text", nargs="?", default="-", help="text to speak, or a book; - or nothing: standard input"
     )
@@ -66,25 +88,29 @@ def _say(arguments: Sequence[str]) -> None:
         help="write .wav, .mp3, .flac, .opus, .ogg or .aac, a book as .m4b, .m4a or .mp3; the"
         " speech is played if not given",
     )
-    parser.add_argument("--voice", metavar="ID", help="such as ef_dora; kani-tts voices lists them")
+    parser.add_argument("--voice", metavar="ID", help=f"such as ef_dora; {COMMAND} voices lists them")
     parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
-    parser.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0")
+    parser.add_argument("--speed", type=number, metavar="FACTOR", help="0.25 to 4.0")
     parser.add_argument("--emotion", metavar="NAME", help="such as happy, or happy:0.5,calm:0.5")
     parser.add_argument("--reference", type=Path, metavar="FILE", help="recording of a voice to imitate")
-    parser.add_argument("--engine", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
     parser.add_argument(
         "--server",
         metavar="URL",
-        help="let this server speak; then the options are those of kani-tts say --server URL --help",
+        help=f"let this server speak; then the options are those of {COMMAND} say --server URL --help",
     )
     audiobook.add_options(parser)
     given = parser.parse_args(arguments)
-    if book := audiobook.book_file(given.text):
-        audiobook.say_book(book, given)
+    file = file_of(given.text)
+    if file is not None and audiobook.is_book(file, given):
+        audiobook.say_book(file, given)
         return
     if given.chapters or given.chapter_voice or given.subtitles:
         parser.error("--chapters, --chapter-voice and --subtitles are for books, such as book.epub")
-    text = sys.stdin.read() if given.text == "-" else given.text
+    if file is not None:
+        text = audiobook.text_of(file)
+    else:
+        text = standard_input() if given.text == "-" else given.text
     if not text.strip():
         parser.error("there is no text to speak")
     if given.language is not None:
@@ -92,11 +118,14 @@ def _say(arguments: Sequence[str]) -> None:
     how = {name: getattr(given, name) for name in ("voice", "language", "speed", "emotion", "reference")}
     _check(given)
     with kani.Speech(given.engine, **_defaults(given)) as speech:
+        imports_are_done()
         if given.output is not None:
             audio = speech.say(text, **how)
             audio.save(given.output)
             print(f"{given.output}: {audio.duration_s:.2f} s of speech by {audio.voice}", file=sys.stderr)
             return
+        from kani.core.audio.pcm import pcm16
+
         player = None
         try:
             for chunk in speech.stream(text, **how):
@@ -109,6 +138,10 @@ def _say(arguments: Sequence[str]) -> None:
 
 def _check(given: argparse.Namespace) -> None:
     """Raise for what would fail once the speech is made, before a voice is loaded."""
+    from kani.core.request import validate
+    from kani.core.types import SpeechRequest
+    from kani.library.results import codec_of
+
     validate(SpeechRequest(speed=given.speed, emotion=given.emotion))
     if given.reference is not None:
         given.reference.open("rb").close()
@@ -131,16 +164,21 @@ def _defaults(given: argparse.Namespace) -> dict[str, str]:
 
     A stored voice is looked for later: as a default it would have to have a language.
     """
+    from kani.core.voices.store import CUSTOM_PREFIX
+
     named = {"voice": given.voice, "language": given.language}
     return {name: value for name, value in named.items() if value is not None and CUSTOM_PREFIX not in value}
 
 
 def _listen(arguments: Sequence[str]) -> None:
-    parser = _parser("listen", "Transcribe a recording.")
+    one = "one recording at a time; put a name with spaces in quotes"
+    parser = _parser("listen", "Transcribe a recording.", extra=lambda _: one)
     parser.add_argument("file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …")
     parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="names and words to expect")
-    parser.add_argument("--recognizer", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument("--recognizer", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
+    elsewhere = "it listens on this machine; a server transcribes by POST /v1/audio/transcriptions"
+    parser.add_argument("--server", type=refusing(elsewhere), help=argparse.SUPPRESS)
     parser.add_argument(
         "-o", "--output", type=Path, metavar="FILE", help="write .txt, or subtitles as .srt or .vtt"
     )
@@ -156,15 +194,25 @@ def _listen(arguments: Sequence[str]) -> None:
         help="print who says what; MOST: number of the speakers, found if not given",
     )
     given = parser.parse_args(arguments)
+    if given.language is not None:
+        given.language = resolve(given.language)
+    given.file.stat()
     if given.output is not None:
         if given.words:
             parser.error("--words is printed only: give it without -o")
+        from kani.library.results import TRANSCRIPT_ENDINGS, ending_of
+
         ending_of(given.output, TRANSCRIPT_ENDINGS)
         _check_folder(given.output)
     with kani.Recognizer(given.recognizer) as recognizer:
-        transcript = recognizer.transcribe(
-            given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
-        )
+        imports_are_done()
+        try:
+            transcript = recognizer.transcribe(
+                given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
+            )
+        except kani.InvalidRequest as error:
+            name = str(given.file) if error.field == "file" else error.field
+            raise ValueError(f"{name}: {error.reason}") from error
     if not transcript.text:
         print(f"{given.file}: no words were recognised", file=sys.stderr)
     elif given.output is not None:
@@ -177,15 +225,16 @@ def _listen(arguments: Sequence[str]) -> None:
 
 
 def _voices(arguments: Sequence[str]) -> None:
-    parser = _parser("voices", "List the voices.")
+    parser = _parser("voices", "List the voices.", extra=extra_word("--language"))
     parser.add_argument("--language", metavar="TAG", help="only those of this language")
-    parser.add_argument("--engine", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
     parser.add_argument("--server", metavar="URL", help="list those of this server")
     given = parser.parse_args(arguments)
+    wanted = None if given.language is None else language_tag(given.language)
     with kani.Speech(given.engine) as speech:
-        voices = speech.voices
-    wanted = given.language and given.language.partition("-")[0]
-    shown = [voice for voice in voices if wanted in (None, voice.language.partition("-")[0])]
+        shown = [voice for voice in speech.voices if wanted in (None, voice.language.partition("-")[0])]
+    if not shown:
+        raise ValueError(f"--language {given.language}: no voice speaks it")
     rows = [(voice.id, voice.language, voice.gender, voice.engine, voice.name) for voice in shown]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:

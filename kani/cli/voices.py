@@ -196,7 +196,13 @@ def manage(options: argparse.Namespace, recording: bytes | None) -> None:
     """
     voices = VoicesClient(options.server, options.api_key)
     if options.voices:
-        for voice in voices.list():
+        tag = options.language
+        shown = [
+            voice for voice in voices.list() if tag in (None, (voice["language"] or "").partition("-")[0])
+        ]
+        if tag and not shown:
+            raise RequestFailed(f"--language {tag}: no voice of this server speaks it")
+        for voice in shown:
             print(*describe(voice), sep="\n")
     elif options.delete_voice is not None:
         voices.delete(options.delete_voice)

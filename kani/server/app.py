@@ -26,7 +26,14 @@ from kani.core.observer import Observer
 from kani.core.service import SpeechService
 from kani.core.session.budget import Budget
 from kani.protocols.shared.plugin import ProtocolPlugin, ServerSettings
-from kani.protocols.shared.protocol import MAX_MESSAGE_BYTES, UNREAD_S, Context, PathClass, Protocol
+from kani.protocols.shared.protocol import (
+    MAX_MESSAGE_BYTES,
+    METRICS_PORT,
+    UNREAD_S,
+    Context,
+    PathClass,
+    Protocol,
+)
 from kani.server import health, lifecycle, middleware, openapi, page
 from kani.server.access import MAX_UNAUTHENTICATED, AccessMiddleware, AccessRules
 from kani.server.allocator import periodic_trim
@@ -36,7 +43,6 @@ from kani.server.connections import Connections, ConnectionsMiddleware, Phase
 from kani.server.error_answers import ErrorAnswers
 from kani.server.metrics import Metrics
 from kani.server.network.listeners import (
-    METRICS_PORT,
     Listeners,
     files_needed,
     machine_names,
@@ -192,15 +198,17 @@ async def serve(
     *,
     stop: asyncio.Event | None = None,
     build: BuildService = build_service,
+    listening: Sequence[socket.socket] | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl+C, let speech under way finish, and return.
 
     announce: called once, when the server is ready; stop: ends the server instead of signals; build: makes
-    its speech service. A second Ctrl+C ends the process at once, with exit code 130. Raises CannotListen,
-    SettingsError for TLS, EngineUnavailable, and InvalidRequest for a voice or language that no engine has.
+    its speech service; listening: the sockets of its port, if they are open already. A second Ctrl+C ends the
+    process at once, with exit code 130. Raises CannotListen, SettingsError for TLS, EngineUnavailable, and
+    InvalidRequest for a voice or language that no engine has.
     """
     async with send_traces(os.environ, VERSION) as tracer:
-        service = await _serve(settings, announce, stop, build, tracer)
+        service = await _serve(settings, announce, stop, build, tracer, listening)
     log.info("stopped")
     if stop is None and service.still_loading:
         lifecycle.exit_at_once()
@@ -212,6 +220,7 @@ async def _serve(
     stop: asyncio.Event | None,
     build: BuildService,
     tracer: Tracer | None,
+    listening: Sequence[socket.socket] | None,
 ) -> SpeechService:
     """Serve until the server is stopped; return its service, which has stopped. See ``serve``."""
     start = health.StartTime(settings.cache_dir, settings.engine)
@@ -219,7 +228,7 @@ async def _serve(
     protocols = protocols_for(settings)
     ports = [port for protocol in protocols for port in protocol.ports]
     streams = [stream for protocol in protocols for stream in protocol.streams]
-    with open_listeners(settings, ports, streams) as listeners:
+    with open_listeners(settings, ports, streams, listening) as listeners:
         files = raise_file_limit(files_needed(settings.max_connections))
         lifecycle.warn_about(settings, streams, files)
         metrics = Metrics(VERSION)

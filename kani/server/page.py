@@ -21,9 +21,8 @@ from starlette.staticfiles import NotModifiedResponse, StaticFiles
 
 from kani.composition.host_names import host_name
 from kani.core.voices import sample_sentences
-from kani.protocols.shared.protocol import PathClass, Protocol
+from kani.protocols.shared.protocol import METRICS_PORT, PathClass, Protocol
 from kani.server.access import is_proxied
-from kani.server.network.listeners import METRICS_PORT
 
 FOLDER = Path(__file__).parents[1] / "web"
 

@@ -210,7 +210,7 @@ def test_chapters_are_listed_of_books_only(tmp_path: Path, capsys: pytest.Captur
         "   3  Tres (19 characters)",
     ]
     with pytest.raises(SystemExit):
-        main("say", ["notes.txt", "--chapters"])
+        main("say", ["Hola", "--chapters"])
     assert "are for books" in capsys.readouterr().err
 
 
@@ -221,7 +221,7 @@ def test_chapters_are_listed_of_books_only(tmp_path: Path, capsys: pytest.Captur
         ("b.epub -o b.wav", "b.wav: a book's file has to end with one of .m4b, .m4a, .mp3"),
         ("b.epub -o b.m4b --chapter-voice 9=x", "--chapter-voice 9=x: must be N=ID or N-M=ID, with chapters"),
         ("b.epub -o b.m4b --chapter-voice x", "with chapters from 1 to 3"),
-        ("b.epub -o b.m4b --chapter-voice 1=nobody", "'nobody' is no voice; kani-tts voices lists them"),
+        ("b.epub -o b.m4b --chapter-voice 1=nobody", "'nobody' is no voice; python -m kani voices lists"),
         ("missing.epub -o b.m4b", "missing.epub"),
     ],
 )

@@ -95,12 +95,12 @@ def test_speed_and_length_are_those_that_are_asked_for(ask: Run, tmp_path: Path)
 
 def test_refusal_is_one_line_and_writes_no_file(ask: Run, tmp_path: Path) -> None:
     for options, reason in {
-        "--emotion nonsense": "emotion: ",
-        "--language nonsense": "language: ",
-        "--voice nonsense": "voice_id: ",
-        "--duration 60": "duration: this text can be said in ",
-        "--duration 2 --speed 1.5": "duration: cannot be given together with a speed",
-        "--emotion sad --strength 2": "emotion_strength: must be between 0 and 1",
+        "--emotion nonsense": "--emotion: ",
+        "--language nonsense": "--language: ",
+        "--voice nonsense": "--voice: ",
+        "--duration 60": "--duration: this text can be said in ",
+        "--duration 2 --speed 1.5": "--duration: cannot be given together with a speed",
+        "--emotion sad --strength 2": "--strength: must be between 0 and 1",
     }.items():
         done = ask(HELLO, "-o", tmp_path / "x.wav", *options.split())
         assert done.failure.startswith(f"error: {reason}"), options

@@ -55,7 +55,7 @@ def test_pipe_of_another_file_is_reported(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kani", "say", text, "--engine", "espeak", "-o", str(output)]
     with subprocess.Popen(["head", "-c", "1", str(output)], stdout=subprocess.DEVNULL):
         ended = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=WITHIN_S, check=False)
-    assert (ended.returncode, ended.stderr) == (1, b"kani-tts say: [Errno 32] Broken pipe\n")
+    assert (ended.returncode, ended.stderr) == (1, b"python -m kani say: [Errno 32] Broken pipe\n")
     # And so is that of a socket.
     with pytest.raises(BrokenPipeError), broken_pipe.tolerated():
         raise BrokenPipeError
@@ -99,39 +99,6 @@ def test_run_returns_and_raises_as_asyncio_does() -> None:
         with pytest.raises(error):
             interrupt.run(interrupted(times))
     assert signal.getsignal(signal.SIGINT) is before
-
-
-WRONG = [
-    ("say", "hi -o x.xyz", "x.xyz: the name has to end with one of .wav, .mp3"),
-    ("say", "book.pdf -o x.m4b", "x.m4b: made of a book only, an existing file .epub, .txt"),
-    ("say", "hi -o none/x.wav", "-o none/x.wav: there is no folder none"),
-    ("say", "hi -o x.wav --voice nobody", "--voice: unknown voice 'nobody'"),
-    ("say", "hi -o x.wav --language klingonish", "--language: unsupported language 'klingonish'"),
-    ("say", "hi -o x.wav --speed 9", "--speed: must be between 0.25 and 4"),
-    ("say", "hi -o x.wav --emotion furious", "--emotion: unknown emotion 'furious'"),
-    ("say", "hi -o x.wav --reference none.wav", "none.wav: No such file or directory"),
-    ("say", "hi -o x.wav --engine festival", "--engine='festival': has to be one of"),
-    ("say", "hi -o x.wav --oice ef_dora", "unrecognized arguments: --oice ef_dora; did you mean --voice?"),
-    ("say", "none.epub -o x.m4b", "none.epub: No such file or directory"),
-    ("listen", "none.wav", "none.wav: No such file or directory"),
-    ("listen", "none.wav -o x.doc", "x.doc: the name has to end with one of .txt, .srt, .vtt"),
-    ("listen", "none.wav -o none/x.srt", "-o none/x.srt: there is no folder none"),
-    ("listen", "none.wav --words -o x.srt", "--words is printed only: give it without -o"),
-    ("listen", "none.wav --recognizer deaf", "--recognizer='deaf': has to be one of"),
-    ("voices", "--engine festival", "--engine='festival': has to be one of"),
-]
-
-
-@pytest.mark.parametrize(("command", "options", "complaint"), WRONG)
-def test_wrong_option_is_one_line_before_a_voice_loads(
-    run: Run, command: str, options: str, complaint: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delattr(SpeechService, "start")
-    done = run(*options.split(), main=lambda arguments: speech_commands.main(command, arguments))
-    assert (done.code, done.err.count("\n")) == (2, 1)
-    assert done.err.startswith(f"kani-tts {command}: {complaint}")
-    assert not list(tmp_path.iterdir())
 
 
 def test_player_that_is_missing_is_told_before_a_voice_loads(

@@ -73,7 +73,7 @@ def test_refusal_names_its_field(ask: Run, voices: VoicesClient, recording: Path
         ((*add, "ana", "--reference", recording), "name: there is a voice 'ana' already"),
         ((*add, "../x", "--reference", recording), "name: "),
         ((*add, "eva", "--reference", no_audio), "audio: "),
-        ((*add, "eva", "--reference", recording, "--language", "klingonish"), "language: "),
+        ((*add, "eva", "--reference", recording, "--language", "klingonish"), "--language: "),
         (("--delete-voice", "eva"), "voice: no client has stored 'eva'"),
     ):
         done = ask(*arguments)

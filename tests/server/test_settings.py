@@ -141,7 +141,11 @@ def test_variables_that_are_no_settings_are_answered() -> None:
     assert settings.unknown_variable_warnings(
         {"KANI_PROT": "1", "KANI_FOO": "1", "KANI_PORT": "2", "KANI_API_KEY": "the client's", "PATH": "x"},
         NO_FILE,
-    ) == [f"KANI_FOO {UNKNOWN} docs/settings.md lists them", f"KANI_PROT {UNKNOWN} did you mean KANI_PORT?"]
+    ) == [
+        f"KANI_API_KEY {UNKNOWN} did you mean KANI_API_KEYS?",
+        f"KANI_FOO {UNKNOWN} docs/settings.md lists them",
+        f"KANI_PROT {UNKNOWN} did you mean KANI_PORT?",
+    ]
     (warning,) = settings.unknown_variable_warnings({"KANI_MOONSHINE_MODEL": "tiny"}, NO_FILE)
     assert "--recognizer transcribe" in warning
     gone = {"KANI_PING_INTERVAL": "5", "KANI_SLOTS": "4"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
+from kani.cli.programs import COMMAND
 from kani.composition.host_names import is_loopback
-from kani.composition.settings import Settings
-from kani.library.asynchronous import settings_of
+from kani.composition.settings import Settings, load
 from kani.runtime.extras import install_command
 from kani.server.lifecycle import CLOSE_SECONDS, STOP_SECONDS, stop_on_signal
 from kani.server.network.listeners import CannotListen, listen
@@ -24,17 +25,18 @@ if TYPE_CHECKING:
     from kani.cli.mcp.tools import SpeechTools
 
 PORT = 8002
+PROGRAM = f"{COMMAND} mcp"
 
 
 def main(arguments: Sequence[str]) -> int:
     """Serve until the client leaves; return the exit code: 0 done, 1 failed, 2 usage, 130 interrupted."""
     parser = Parser(
-        prog="kani-tts mcp",
+        prog=PROGRAM,
         description="Tools for coding agents: speak, listen, transcribe and voices, by MCP.",
         allow_abbrev=False,
     )
-    parser.add_argument("--engine", default="auto", metavar="NAME", help="as for kani-tts serve")
-    parser.add_argument("--recognizer", default="auto", metavar="NAME", help="as for kani-tts serve")
+    parser.add_argument("--engine", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
+    parser.add_argument("--recognizer", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
     parser.add_argument(
         "--http",
         type=int,
@@ -60,10 +62,10 @@ def main(arguments: Sequence[str]) -> int:
         if (error.name or "").partition(".")[0] not in ("mcp", "mcp_types"):
             raise
         install = install_command("mcp", "deploy/requirements-mcp.txt")
-        print(f"kani-tts mcp: the package mcp is missing; {install}", file=sys.stderr)
+        print(f"{PROGRAM}: the package mcp is missing; {install}", file=sys.stderr)
         return USAGE
     except ValueError as error:
-        print(f"kani-tts mcp: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
         return USAGE
 
     folders = None if given.http is None else [folder.resolve() for folder in given.folder]
@@ -83,7 +85,7 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except (CannotListen, OSError) as error:
-        print(f"kani-tts mcp: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
+        print(f"{PROGRAM}: {getattr(error, 'strerror', None) or error}", file=sys.stderr)
         return CANNOT_START
     return 0
 
@@ -91,7 +93,11 @@ def main(arguments: Sequence[str]) -> int:
 def _settings(parser: Parser, given: argparse.Namespace) -> Settings:
     """Return the settings of the options and the environment. Raises ValueError."""
     port = PORT if given.http is None else given.http
-    settings = settings_of(engine=given.engine, recognizer=given.recognizer, host=given.host, port=port)
+    settings = load(
+        {"engine": given.engine, "recognizer": given.recognizer, "host": given.host, "port": port},
+        env_file=Path(os.devnull),
+        names={"engine": "--engine", "recognizer": "--recognizer", "host": "--host", "port": "--http"},
+    )
     if given.http is None and given.folder:
         parser.error("--folder: only with --http; by standard input the client names its folders (roots)")
     for folder in given.folder:
@@ -114,10 +120,10 @@ async def _serve_http(tools: SpeechTools, settings: Settings) -> None:
         sockets = [stack.enter_context(sock) for sock in listen(settings.host, settings.port, "--http PORT")]
         stop = stack.enter_context(stop_on_signal(CLOSE_SECONDS + STOP_SECONDS))
         host, port = sockets[0].getsockname()[:2]
-        print(f"kani-tts mcp: http://{f'[{host}]' if ':' in host else host}:{port}/mcp", file=sys.stderr)
+        print(f"{PROGRAM}: http://{f'[{host}]' if ':' in host else host}:{port}/mcp", file=sys.stderr)
         if not settings.api_keys:
             print(
-                "kani-tts mcp: without KANI_API_KEYS each user and program of this machine may speak, listen "
+                f"{PROGRAM}: without KANI_API_KEYS each user and program of this machine may speak, listen "
                 "by the microphone, and read and replace sound files in each --folder",
                 file=sys.stderr,
             )

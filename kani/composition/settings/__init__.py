@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kani.composition.settings.installed import (
     fields,
+    option_variables,
     own_protocols,
     plugin_fields,
     plugin_protocols,
@@ -30,6 +31,7 @@ __all__ = [
     "fields",
     "foreign_model_warnings",
     "load",
+    "option_variables",
     "own_protocols",
     "plugin_fields",
     "plugin_protocols",

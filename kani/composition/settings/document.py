@@ -10,11 +10,11 @@ from kani.composition.settings import accepted_values, field_metadata, fields
 
 INTRODUCTION = """# Settings
 
-Every setting may be given in the environment or in a file `.env` in the folder where you start the server,
-and the most used ones on the command line (`python start_websocket_server.py --help`), which wins over the
-environment, which wins over the file. Where a row names several variables, the first of them that is set
-counts, wherever it is set: the others are the names of the same setting in the original servers. An invalid
-setting ends the start with one line that names it and the values it accepts.
+Set each in the environment or a line `NAME=VALUE` of a file `.env` in the folder where you start the
+server; the most used on the command line (`python start_websocket_server.py --help`), which wins
+over the environment, which wins over the file. Where a row names several variables, the first that is set
+counts: the others are its names in the original servers. An invalid setting or line of `.env` ends the
+start with one line that names it and the values it accepts.
 
 This page is made by `python -m kani.composition.settings.document > docs/settings.md`."""
 

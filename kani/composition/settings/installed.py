@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from kani.composition.settings.network import NetworkSettings
 from kani.composition.settings.table import Settings, field_metadata
 from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_recognizers
 from kani.engines.plugin_settings import setting_name
@@ -97,6 +98,19 @@ def fields() -> Mapping[str, FieldInfo]:
 def variables(name: str) -> list[str]:
     """Return the environment variables of a setting, in order of precedence."""
     return list(_variables(fields()[name]))
+
+
+def option_variables(*, network: bool = True) -> dict[str, str]:
+    """Return the first variable of each setting, by what its option is or would be called.
+
+    network: also the settings of ports and access.
+    """
+    left_out = () if network else NetworkSettings.model_fields
+    return {
+        "--" + name.replace("_", "-"): variables(name)[0]
+        for name in fields()
+        if variables(name) and name not in left_out
+    }
 
 
 def plugin_warnings() -> list[str]:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 import io
 import os
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import NoneType
@@ -18,6 +19,7 @@ from typing import Literal, get_args, get_origin
 
 import annotated_types
 from dotenv import dotenv_values
+from dotenv.parser import parse_stream
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -33,7 +35,8 @@ ENV_FILE = Path(".env")
 
 MAX_ENV_BYTES = 1 << 20
 
-CLIENT_VARIABLES = ("KANI_API_KEY",)
+CLIENT_KEY = "KANI_API_KEY"
+_LIKE_OURS = re.compile(r"KANI[_-]", re.IGNORECASE)
 
 
 class SettingsError(ValueError):
@@ -50,6 +53,16 @@ def _written(env_file: Path, environment: Mapping[str, str]) -> Mapping[str, str
         raise SettingsError(f"{env_file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{env_file} cannot be read: it has to be UTF-8") from error
+    for line in parse_stream(io.StringIO(text)):
+        ours = line.key is not None and line.key.startswith("KANI_") and line.key not in environment
+        if line.error or (ours and line.value is None):
+            written = line.original.string.lstrip()
+            # The rest may be a key.
+            name = re.findall(r"^(?:export\s+)?(\w+)", written) or ["it"]
+            number = line.original.line + line.original.string[: -len(written)].count("\n")
+            raise SettingsError(
+                f"{env_file}, line {number}: {name[0]} has to be written NAME=VALUE, any quotes closed"
+            )
     return {**dotenv_values(stream=io.StringIO(text)), **environment}
 
 
@@ -185,11 +198,13 @@ def unknown_variable_warnings(
     environment: Mapping[str, str] = os.environ, env_file: Path = ENV_FILE
 ) -> list[str]:
     """Return a sentence for each unknown KANI_* variable that is set: most likely it is misspelt."""
-    known = [*CLIENT_VARIABLES, *(variable for name in fields() for variable in variables(name))]
+    known = [variable for name in fields() for variable in variables(name)]
     written = _written(env_file, environment)
     sentences = []
-    for variable in sorted(name for name in written if name.startswith("KANI_") and name not in known):
-        sentences.append(_unknown(variable, known))
+    for variable in sorted(name for name in written if _LIKE_OURS.match(name) and name not in known):
+        # It is of the clients, who may read the same file; alone it is a slip.
+        if variable != CLIENT_KEY or not written.get("KANI_API_KEYS"):
+            sentences.append(_unknown(variable, known))
     return sentences
 
 
@@ -197,9 +212,10 @@ def _unknown(name: str, known: Iterable[str]) -> str:
     if (gone := _GONE.get(name) or retirement(name)) is not None:
         return f"{name} is no setting of this server: {gone}"
     # All variables begin alike, which makes none of them near.
-    prefix = "KANI_" if name.startswith("KANI_") else ""
+    prefix = "KANI_" if _LIKE_OURS.match(name) else ""
+    meant = name.upper().replace("-", "_") if prefix else name
     names = [each.removeprefix(prefix) for each in known if each.startswith(prefix)]
-    close = difflib.get_close_matches(name.removeprefix(prefix), names, 1, 0.7)
+    close = difflib.get_close_matches(meant.removeprefix(prefix), names, 1, 0.7)
     hint = f"did you mean {prefix}{close[0]}?" if close else "docs/settings.md lists them"
     return f"{name} is no setting of this server; {hint}"
 

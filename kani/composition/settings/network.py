@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import websocket_config as config
-from kani.composition.settings.types import Hosts, Keys, Origins
+from kani.composition.settings.types import Host, Hosts, Keys, Origins
 from kani.engines.plugin_settings import PluginSettings, is_true, setting
 
 ADDRESS = "Address"
@@ -16,12 +16,11 @@ ACCESS = "Access"
 class NetworkSettings(PluginSettings):
     """Network settings, frozen; an unknown name is an error."""
 
-    host: str = setting(
+    host: Host = setting(
         config.WEBSOCKET_HOST,
         "KANI_HOST",
         "TTS_HOST",
         group=ADDRESS,
-        min_length=1,
         about="Address to listen on. `localhost` is both 127.0.0.1 and ::1; any address that is not a "
         "loopback address asks for keys (KANI_API_KEYS).",
     )

@@ -305,8 +305,17 @@ class Settings(ConversationSettings):
         lambda: user_log_path(config.APP_NAME, appauthor=False) / config.LOG_FILE,
         "KANI_LOG_FILE",
         about=f"Log file besides the terminal, rotated at 10 MB, five kept. Not set: `{config.LOG_FILE}` "
-        "in `kani-tts/log` of the user's state folder (XDG_STATE_HOME counts).",
+        "(`-PORT` before the dot if not 8001) in `kani-tts/log` of the user's state folder (XDG_STATE_HOME "
+        "counts).",
     )
+
+    @property
+    def log_path(self) -> Path:
+        """``log_file``; where that is not set, servers of several ports have a file each."""
+        file = self.log_file
+        if "log_file" in self.model_fields_set or self.port == config.WEBSOCKET_PORT:
+            return file
+        return file.with_stem(f"{file.stem}-{self.port}")
 
     @classmethod
     def implied(cls, environment: Mapping[str, str]) -> dict[str, object]:

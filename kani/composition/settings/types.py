@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, SecretStr
 
+from kani.composition.host_names import is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
 from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
@@ -28,6 +29,19 @@ def _language(value: Any) -> Any:
         return resolve(value) if isinstance(value, str) else value
     except UnsupportedLanguage:
         raise ValueError(f"has to be {LANGUAGES}") from None
+
+
+def _host(value: Any) -> Any:
+    """Return a host as sockets take it: an IPv6 address without its brackets. No name is resolved."""
+    host = value.strip() if isinstance(value, str) else value
+    host = host[1:-1] if host.startswith("[") and host.endswith("]") else host
+    is_name = re.fullmatch(r"[\w-]+(\.[\w-]+)*\.?", host) and not re.fullmatch(r"[\d.]+", host)
+    if not is_name and not is_ip_address(host):
+        raise ValueError(
+            "has to be an address of this machine without a port (that has its own option), such as "
+            "localhost, ::1, or 0.0.0.0 for all"
+        )
+    return host
 
 
 def _origins(value: Any) -> Any:
@@ -77,9 +91,11 @@ def _worker_addresses(value: Any) -> Any:
     addresses = listed(value)
     for address in addresses:
         parts = urlsplit(address)
-        tcp = (
-            parts.scheme == "tcp" and parts.hostname and parts.port is not None and not parts.path.strip("/")
-        )
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        tcp = parts.scheme == "tcp" and parts.hostname and port is not None and not parts.path.strip("/")
         if not tcp and not (parts.scheme == "unix" and parts.path.startswith("/")):
             raise ValueError("has to be an address like unix:/run/kani/kokoro.sock or tcp://10.0.0.7:9500")
     return addresses
@@ -106,6 +122,7 @@ def _plugged(value: Any, names: tuple[str, ...], found: plugin.Found[Any]) -> An
     return name
 
 
+Host = Annotated[str, BeforeValidator(_host)]
 Hosts = Annotated[tuple[str, ...], BeforeValidator(hosts)]
 Keys = Annotated[tuple[SecretStr, ...], BeforeValidator(listed)]
 HeaderKey = Annotated[SecretStr, BeforeValidator(_header_key)]

@@ -34,9 +34,13 @@ class Address:
                 raise ValueError(f"{text!r} is no absolute path: use {FORMS}")
             return cls(path=path)
         parts = urlsplit(text)
-        if parts.scheme != "tcp" or not parts.hostname or parts.port is None or parts.path.strip("/"):
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if parts.scheme != "tcp" or not parts.hostname or port is None or parts.path.strip("/"):
             raise ValueError(f"{text!r} is no address of a worker: use {FORMS}")
-        return cls(host=parts.hostname, port=parts.port)
+        return cls(host=parts.hostname, port=port)
 
     def __str__(self) -> str:
         if self.path is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kani.books import audio_file
-from kani.books.reading import ENDINGS
+from kani.books.book import ENDINGS
 from kani.core.request import RANGES
 from kani.protocols.books_api.audiobooks import MAX_CHARACTERS
 from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME

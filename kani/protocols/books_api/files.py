@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 
 from kani.books.as_json import UNREADABLE, UNWRITABLE
-from kani.books.reading import ENDINGS
+from kani.books.book import ENDINGS
 from kani.core.errors import Reason
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.tasks import cancel_on_disconnect

@@ -87,6 +87,9 @@ class CompatPort(NamedTuple):
         return f"{self.setting}+{self.after}" if self.after else self.setting
 
 
+METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """A request that is answered before its protocol sees it."""

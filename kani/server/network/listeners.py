@@ -11,12 +11,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, SettingsError, variables
-from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
 from kani.text.foreign.files import read_regular
+
+if TYPE_CHECKING:  # it imports the speech core, which takes most of a start
+    from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort
 
 BACKLOG = 2048
 LOCALHOST = ("127.0.0.1", "::1")
@@ -33,7 +35,6 @@ HTTP_CONNECTIONS = 256
 """Connections beside ``KANI_MAX_CONNECTIONS`` WebSockets: HTTP requests, and those without a request yet."""
 
 MAX_PEM_BYTES = 1 << 20
-METRICS_PORT = CompatPort("metrics_port", "http", "metrics")
 CERTIFICATE = "KANI_TLS_CERT"
 KEY = "KANI_TLS_KEY"
 
@@ -79,17 +80,22 @@ class Listeners:
 
 
 def open_listeners(
-    settings: Settings, compat_ports: Sequence[CompatPort], stream_ports: Sequence[StreamPort] = ()
+    settings: Settings,
+    compat_ports: Sequence[CompatPort],
+    stream_ports: Sequence[StreamPort] = (),
+    listening: Sequence[socket.socket] | None = None,
 ) -> Listeners:
     """Listen on the server's port, and on those of compatibility, metrics and streams that are enabled.
 
-    Raises CannotListen.
+    listening: the sockets of the server's port, if they are open already. Raises CannotListen.
     """
+    from kani.protocols.shared.protocol import METRICS_PORT
+
     wanted = [*compat_ports] if settings.compat else []
     if settings.metrics_port is not None:
         wanted.append(METRICS_PORT)
     with ExitStack() as undo:
-        sockets = [undo.enter_context(sock) for sock in listen(settings.host, settings.port)]
+        sockets = [undo.enter_context(sock) for sock in listening or listen(settings.host, settings.port)]
         port = _port(sockets)
         compat = {}
         for each in wanted:
