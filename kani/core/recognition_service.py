@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from kani.core.session.recognition import Backlog, RecognitionContext, Recogniti
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
-from kani.text import languages
+from kani.text import languages, scripts
 
 _ALIASES = {"nb": "no", "jw": "jv"}
 """Other names of languages, where a recogniser does not know the one that is given."""
@@ -104,8 +104,9 @@ class RecognitionService:
         spoken = self.spoken(language)
         context = self._admit("recognition", protocol, client, recognizer, spoken)
         backlog = backlog or self.open_backlog()
+        primary = languages.primary(spoken) if spoken else None
         session = RecognitionSession(
-            *(context, recognizer, sample_rate, spoken, prompt, self._turn_model, backlog)
+            *(context, recognizer, sample_rate, primary, prompt, self._turn_model, backlog)
         )
         self._recognitions.add(session)
         return session
@@ -128,8 +129,16 @@ class RecognitionService:
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
         if diarize and self._diarizer is None:
             raise EngineUnavailable("this server does not tell speakers apart")
+        context = self._admit(
+            "transcription", protocol, client, recognizer, options.language, options.candidates
+        )
+        options = replace(
+            options,
+            language=languages.primary(options.language) if options.language else None,
+            candidates=frozenset(map(languages.primary, options.candidates)),
+        )
         session = TranscriptionSession(
-            self._admit("transcription", protocol, client, recognizer, options.language),
+            context,
             recognizer,
             recognizer.info.sample_rate,
             options,
@@ -139,9 +148,16 @@ class RecognitionService:
         return session
 
     def _admit(
-        self, kind: str, protocol: str, client: str, recognizer: Recognizer, language: str | None
+        self,
+        kind: str,
+        protocol: str,
+        client: str,
+        recognizer: Recognizer,
+        language: str | None,
+        candidates: frozenset[str] = frozenset(),
     ) -> RecognitionContext:
         """Admit a session, and return what it gets; kind: name of its span. Raises Busy."""
+        varieties = candidates | ({language} if language else set())
         self._admission.admit(protocol, client)
         self._observer.recognition_opened(protocol)
         attributes = {
@@ -151,10 +167,11 @@ class RecognitionService:
             "request.id": request_ids.current(),
         }
         return RecognitionContext(
-            self._start,
+            partial(self._start, varieties),
             partial(self._closed, protocol),
             partial(self._observer.audio_recognized, protocol),
             tracing.current().child(kind, attributes),
+            varieties,
         )
 
     def _closed(self, protocol: str, session: Any) -> None:
@@ -164,10 +181,9 @@ class RecognitionService:
         self._admission.release(protocol)
 
     def spoken(self, language: str | None) -> str | None:
-        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
+        """Return ``spoken_language`` of the recogniser's languages; None for one to be detected.
 
-        None for one to be detected. Raises UnsupportedLanguage, and EngineUnavailable where recognition is
-        disabled.
+        Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
         """
         known = self._available().info.languages
         return spoken_language(language, known) if language else None
@@ -201,8 +217,11 @@ class RecognitionService:
             raise EngineUnavailable(DISABLED)
         return self.recognizer
 
-    async def _start(self) -> None:
-        """Start the recogniser, unless an earlier session has; a start that failed is repeated."""
+    async def _start(self, varieties: Collection[str] = ()) -> None:
+        """Start the recogniser, unless an earlier session has; a start that failed is repeated.
+
+        varieties: languages that may be spoken.
+        """
         assert self.recognizer is not None
         start = self._started
         if start is None or (start.done() and (start.cancelled() or start.exception() is not None)):
@@ -211,28 +230,32 @@ class RecognitionService:
         try:
             # A session that is cancelled meanwhile must not cancel the start for the others.
             await asyncio.shield(start)
+            await asyncio.to_thread(scripts.load, {*varieties, "zh"})
         except MemoryError as error:
             reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
             raise EngineUnavailable(reason, passing=True) from error
 
 
 def spoken_language(name: str, known: Collection[str]) -> str | None:
-    """Return the primary subtag of a code, a BCP 47 tag or a language's name; None for one to be detected.
+    """Return the language of a code, a BCP 47 tag or a language's name; None for one to be detected.
 
+    As ``kani.text.scripts.variety`` returns it: its primary subtag, with its letters where they are a choice.
     known: primary subtags of the recogniser's languages. Only the engines' languages are known by their
     names. Raises UnsupportedLanguage.
     """
-    code = languages.primary(name.strip().replace("_", "-"))
+    tag = name.strip().replace("_", "-")
+    code = languages.primary(tag)
     if code in _ANY:
         return None
     for one in (code, _ALIASES.get(code)):
         if one in known:
-            return one
+            return scripts.variety(tag) if one == code else one
     try:
-        code = languages.primary(languages.resolve(name))
+        tag = languages.resolve(name)
+        code = languages.primary(tag)
     except UnsupportedLanguage:
         raise UnsupportedLanguage(name, ", ".join(sorted(known))) from None
     code = code if code in known else _ALIASES.get(code, code)
     if code not in known:
         raise UnsupportedLanguage(code, ", ".join(sorted(known)))
-    return code
+    return scripts.variety(tag) if code == languages.primary(tag) else code
