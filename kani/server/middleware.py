@@ -41,6 +41,7 @@ EXPOSED_HEADERS = (
     "request-id",
     "character-cost",
     "x-unused",
+    *("accept-ranges", "content-range", "etag"),
     *SOUND_HEADERS,
     *CLONING_HEADERS,
 )
