@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shutil
+import stat
 import sys
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import IO
 
 import kani
 from kani.books.reading import ENDINGS
@@ -14,9 +19,10 @@ from kani.cli import audiobook, broken_pipe
 from kani.cli.parser import Parser
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE
 from kani.cli.sound import CommandFailed, find_player
+from kani.core.audio.encoding import AudioFormat, Encoder, create_encoder
 from kani.core.audio.pcm import pcm16
 from kani.core.request import validate
-from kani.core.types import SpeechRequest
+from kani.core.types import SpeechChunk, SpeechRequest
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.library.results import TRANSCRIPT_ENDINGS, codec_of, ending_of
 from kani.text.languages import resolve
@@ -25,6 +31,7 @@ _WRONG = (kani.InvalidRequest, ValueError, FileNotFoundError, IsADirectoryError,
 """Errors of what the command line names."""
 _OPTION = re.compile(r"^(?=(?:engine|recognizer|voice|language|speed|emotion)\b[:=])")
 """Place of the dashes of an option, before the setting or the field that an error names."""
+_FORMATS = ("wav", "mp3", "flac", "opus", "ogg", "aac", "m4b", "m4a")
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -64,8 +71,9 @@ def _say(arguments: Sequence[str]) -> None:
         type=Path,
         metavar="FILE",
         help="write .wav, .mp3, .flac, .opus, .ogg or .aac, a book as .m4b, .m4a or .mp3; the"
-        " speech is played if not given",
+        " speech is played if not given; - is standard output",
     )
+    parser.add_argument("--format", choices=_FORMATS, help="of -o -; wav if not given, of a book mp3")
     parser.add_argument("--voice", metavar="ID", help="such as ef_dora; kani-tts voices lists them")
     parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
     parser.add_argument("--speed", type=float, metavar="FACTOR", help="0.25 to 4.0")
@@ -79,9 +87,21 @@ def _say(arguments: Sequence[str]) -> None:
     )
     audiobook.add_options(parser)
     given = parser.parse_args(arguments)
+    piped = given.piped = str(given.output) in ("-", "/dev/stdout")
+    if given.format and not piped:
+        parser.error("--format is for -o -: of a file the ending of its name decides")
+    if piped and (sys.stdout is None or sys.stdout.isatty()):
+        parser.error(f"-o {given.output}: pipe the standard output into a program, or into a file")
     if book := audiobook.book_file(given.text):
-        audiobook.say_book(book, given)
+        if piped and not given.chapters:
+            if given.subtitles:
+                parser.error("--subtitles are written beside a file, such as -o book.m4b")
+            _pipe_book(book, given)
+        else:
+            audiobook.say_book(book, given)
         return
+    if piped:
+        given.output = Path(f"speech.{given.format or 'wav'}")
     if given.chapters or given.chapter_voice or given.subtitles:
         parser.error("--chapters, --chapter-voice and --subtitles are for books, such as book.epub")
     text = sys.stdin.read() if given.text == "-" else given.text
@@ -92,6 +112,12 @@ def _say(arguments: Sequence[str]) -> None:
     how = {name: getattr(given, name) for name in ("voice", "language", "speed", "emotion", "reference")}
     _check(given)
     with kani.Speech(given.engine, **_defaults(given)) as speech:
+        if piped and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+            _pipe(speech.stream(text, **how), given.output)
+            return
+        if piped:
+            sys.stdout.buffer.write(speech.say(text, **how).encoded(given.output))
+            return
         if given.output is not None:
             audio = speech.say(text, **how)
             audio.save(given.output)
@@ -105,6 +131,29 @@ def _say(arguments: Sequence[str]) -> None:
         finally:
             if player is not None:
                 player.close()
+
+
+def _pipe(chunks: Iterable[SpeechChunk], form: Path) -> None:
+    """Write speech to standard output as it is made; form: its ending names the format."""
+    codec, bit_rate = codec_of(form)
+    encoder: Encoder | None = None
+    for chunk in chunks:
+        if encoder is None:
+            audio_format = AudioFormat(codec, codec, chunk.sample_rate, bit_rate, "")
+            encoder = create_encoder(audio_format, chunk.sample_rate)
+        sys.stdout.buffer.write(encoder.feed(chunk.samples))
+        sys.stdout.buffer.flush()
+    if encoder is not None:
+        sys.stdout.buffer.write(encoder.finish())
+
+
+def _pipe_book(book: Path, given: argparse.Namespace) -> None:
+    """Write a book to standard output, once it is whole: its chapters are known then."""
+    with tempfile.TemporaryDirectory(prefix="kani-book-") as folder:
+        given.output = Path(folder) / f"book.{given.format or 'mp3'}"
+        audiobook.say_book(book, given)
+        with given.output.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -137,7 +186,9 @@ def _defaults(given: argparse.Namespace) -> dict[str, str]:
 
 def _listen(arguments: Sequence[str]) -> None:
     parser = _parser("listen", "Transcribe a recording.")
-    parser.add_argument("file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …")
+    parser.add_argument(
+        "file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …; - is standard input"
+    )
     parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="names and words to expect")
     parser.add_argument("--recognizer", default="auto", metavar="NAME", help="as for kani-tts serve")
@@ -161,9 +212,15 @@ def _listen(arguments: Sequence[str]) -> None:
             parser.error("--words is printed only: give it without -o")
         ending_of(given.output, TRANSCRIPT_ENDINGS)
         _check_folder(given.output)
+    recording: Path | IO[bytes] = given.file
+    if str(given.file) in ("-", "/dev/stdin"):
+        # A file, as FFmpeg reads some recordings from their end.
+        recording = tempfile.TemporaryFile()  # noqa: SIM115
+        shutil.copyfileobj(sys.stdin.buffer, recording)
+        recording.seek(0)
     with kani.Recognizer(given.recognizer) as recognizer:
         transcript = recognizer.transcribe(
-            given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
+            recording, language=given.language, prompt=given.prompt, speakers=given.speakers
         )
     if not transcript.text:
         print(f"{given.file}: no words were recognised", file=sys.stderr)
