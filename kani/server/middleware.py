@@ -165,6 +165,7 @@ class CorsMiddleware(CORSMiddleware):
             app,
             allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=("*",),
+            allow_private_network=True,  # a page of another network has to be among the origins anyway
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )

@@ -58,6 +58,9 @@ _STEP = re.compile(r"[\w-]{1,60}")
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
+_ENCODING = "JSON has to be in UTF-8, not in an encoding such as Latin-1 or UTF-16"
+
+
 class UnwantedJson(ValueError):
     """JSON that is not taken; ``str()`` says to a client what is expected."""
 
@@ -69,13 +72,24 @@ class NoObject(UnwantedJson):
 def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
     """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
     try:
-        return parse_object(text.decode() if isinstance(text, bytes) else text)
+        return parse_object(text)
     except ValueError as error:
         raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object. Raises UnwantedJson, and ValueError if ``text`` is no JSON."""
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Parse a JSON object in UTF-8, whose mark may precede it.
+
+    Raises UnwantedJson, for another encoding as well, and ValueError if ``text`` is no JSON.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise UnwantedJson(_ENCODING) from error
+    if text[1:2] == "\0" or text[:1] == "\0":
+        raise UnwantedJson(_ENCODING)
+    text = text.removeprefix("\ufeff")
     if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
         raise UnwantedJson(f"too many values (at most {MAX_VALUES})")
     parsed = foreign.parse_json(text)
