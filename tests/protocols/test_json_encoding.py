@@ -5,7 +5,7 @@ import codecs
 import httpx
 import pytest
 
-from kani.protocols.shared.calls.bodies import UnwantedJson, parse_object
+from kani.protocols.shared.calls.bodies import WrongEncoding, parse_object
 from tests.support.servers.app_server import AppServer
 
 TEXT = '{"input": "¿Qué año?"}'
@@ -22,7 +22,7 @@ def test_mark_of_utf_8_is_taken() -> None:
 
 @OTHERS
 def test_another_encoding_is_named(encoding: str) -> None:
-    with pytest.raises(UnwantedJson, match="has to be in UTF-8"):
+    with pytest.raises(WrongEncoding, match="has to be in UTF-8"):
         parse_object(TEXT.encode(encoding))
 
 

@@ -58,9 +58,6 @@ _STEP = re.compile(r"[\w-]{1,60}")
 _UNUSED_NAME = re.compile(r"[\w.-]{1,60}", re.ASCII)
 
 
-_ENCODING = "JSON has to be in UTF-8, not in an encoding such as Latin-1 or UTF-16"
-
-
 class UnwantedJson(ValueError):
     """JSON that is not taken; ``str()`` says to a client what is expected."""
 
@@ -69,26 +66,33 @@ class NoObject(UnwantedJson):
     """JSON of another kind than an object."""
 
 
+class WrongEncoding(ValueError):
+    """Bytes that are no UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__("JSON has to be in UTF-8, not in an encoding such as Latin-1 or UTF-16")
+
+
 def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
     """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
     try:
         return parse_object(text)
     except ValueError as error:
-        raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
+        raise refuse(str(error) if isinstance(error, UnwantedJson | WrongEncoding) else broken) from error
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
     """Parse a JSON object in UTF-8, whose mark may precede it.
 
-    Raises UnwantedJson, for another encoding as well, and ValueError if ``text`` is no JSON.
+    Raises UnwantedJson, WrongEncoding, and ValueError if ``text`` is no JSON.
     """
     if isinstance(text, bytes):
         try:
             text = text.decode()
         except UnicodeDecodeError as error:
-            raise UnwantedJson(_ENCODING) from error
+            raise WrongEncoding from error
     if text[1:2] == "\0" or text[:1] == "\0":
-        raise UnwantedJson(_ENCODING)
+        raise WrongEncoding
     text = text.removeprefix("\ufeff")
     if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
         raise UnwantedJson(f"too many values (at most {MAX_VALUES})")
