@@ -99,9 +99,10 @@ def say_book(path: Path, given: argparse.Namespace) -> None:
                 book, given.output, manner, say, subtitles=given.subtitles, report=Report(sys.stderr)
             )
         except KeyboardInterrupt:
-            print("\nstopped: the same command goes on from here", file=sys.stderr)
+            if not given.piped:
+                print("\nstopped: the same command goes on from here", file=sys.stderr)
             raise
-    print(summary(made, given.output), file=sys.stderr)
+    print(summary(made, Path("standard output") if given.piped else given.output), file=sys.stderr)
 
 
 def _chapter_voices(options: list[str], chapters: int) -> dict[int, str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shutil
+import stat
 import sys
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
 
 # The library, numpy and the engines are imported once the options are read.
 import kani
@@ -28,12 +32,16 @@ from kani.cli.programs import COMMAND
 from kani.cli.sound import CommandFailed, find_player
 from kani.text.languages import resolve
 
+if TYPE_CHECKING:
+    from kani.core.types import SpeechChunk
+
 _WRONG = (ValueError, FileNotFoundError, IsADirectoryError, NotADirectoryError)
 """Errors of what the command line names, beside InvalidRequest."""
 _OPTION = re.compile(
     r"^(?=(?:engine|recognizer|voice|language|speed|emotion|reference|speakers|prompt)\b[:=])"
 )
 """Place of the dashes of an option, before the setting or the field that an error names."""
+_FORMATS = ("wav", "mp3", "flac", "opus", "ogg", "aac", "m4b", "m4a")
 
 
 def main(command: str, arguments: Sequence[str]) -> int:
@@ -86,8 +94,9 @@ def _say(arguments: Sequence[str]) -> None:
         type=Path,
         metavar="FILE",
         help="write .wav, .mp3, .flac, .opus, .ogg or .aac, a book as .m4b, .m4a or .mp3; the"
-        " speech is played if not given",
+        " speech is played if not given; - is standard output",
     )
+    parser.add_argument("--format", choices=_FORMATS, help="of -o -; wav if not given, of a book mp3")
     parser.add_argument("--voice", metavar="ID", help=f"such as ef_dora; {COMMAND} voices lists them")
     parser.add_argument("--language", metavar="TAG", help="such as es; the text's own if not given")
     parser.add_argument("--speed", type=number, metavar="FACTOR", help="0.25 to 4.0")
@@ -101,9 +110,21 @@ def _say(arguments: Sequence[str]) -> None:
     )
     audiobook.add_options(parser)
     given = parser.parse_args(arguments)
+    piped = given.piped = str(given.output) in ("-", "/dev/stdout")
+    if given.format and not piped:
+        parser.error("--format is for -o -: of a file the ending of its name decides")
+    if piped and (sys.stdout is None or sys.stdout.isatty()):
+        parser.error(f"-o {given.output}: pipe the standard output into a program, or into a file")
+    if piped:
+        given.output = Path(f"speech.{given.format or 'wav'}")
     file = file_of(given.text)
     if file is not None and audiobook.is_book(file, given):
-        audiobook.say_book(file, given)
+        if not piped or given.chapters:
+            audiobook.say_book(file, given)
+        elif given.subtitles:
+            parser.error("--subtitles are written beside a file, such as -o book.m4b")
+        else:
+            _pipe_book(file, given)
         return
     if given.chapters or given.chapter_voice or given.subtitles:
         parser.error("--chapters, --chapter-voice and --subtitles are for books, such as book.epub")
@@ -119,6 +140,12 @@ def _say(arguments: Sequence[str]) -> None:
     _check(given)
     with kani.Speech(given.engine, **_defaults(given)) as speech:
         imports_are_done()
+        if piped and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+            _pipe(speech.stream(text, **how), given.output)
+            return
+        if piped:
+            sys.stdout.buffer.write(speech.say(text, **how).encoded(given.output))
+            return
         if given.output is not None:
             audio = speech.say(text, **how)
             audio.save(given.output)
@@ -134,6 +161,32 @@ def _say(arguments: Sequence[str]) -> None:
         finally:
             if player is not None:
                 player.close()
+
+
+def _pipe(chunks: Iterable[SpeechChunk], form: Path) -> None:
+    """Write speech to standard output as it is made; form: its ending names the format."""
+    from kani.core.audio.encoding import AudioFormat, Encoder, create_encoder
+    from kani.library.results import codec_of
+
+    codec, bit_rate = codec_of(form)
+    encoder: Encoder | None = None
+    for chunk in chunks:
+        if encoder is None:
+            audio_format = AudioFormat(codec, codec, chunk.sample_rate, bit_rate, "")
+            encoder = create_encoder(audio_format, chunk.sample_rate)
+        sys.stdout.buffer.write(encoder.feed(chunk.samples))
+        sys.stdout.buffer.flush()
+    if encoder is not None:
+        sys.stdout.buffer.write(encoder.finish())
+
+
+def _pipe_book(book: Path, given: argparse.Namespace) -> None:
+    """Write a book to standard output, once it is whole: its chapters are known then."""
+    with tempfile.TemporaryDirectory(prefix="kani-book-") as folder:
+        given.output = Path(folder) / f"book.{given.format or 'mp3'}"
+        audiobook.say_book(book, given)
+        with given.output.open("rb") as file:
+            shutil.copyfileobj(file, sys.stdout.buffer)
 
 
 def _check(given: argparse.Namespace) -> None:
@@ -173,7 +226,9 @@ def _defaults(given: argparse.Namespace) -> dict[str, str]:
 def _listen(arguments: Sequence[str]) -> None:
     one = "one recording at a time; put a name with spaces in quotes"
     parser = _parser("listen", "Transcribe a recording.", extra=lambda _: one)
-    parser.add_argument("file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …")
+    parser.add_argument(
+        "file", type=Path, help="recording: WAV, MP3, FLAC, Ogg, M4A, WebM, video …; - is standard input"
+    )
     parser.add_argument("--language", metavar="TAG", help="such as es; detected if not given")
     parser.add_argument("--prompt", default="", metavar="TEXT", help="names and words to expect")
     parser.add_argument("--recognizer", default="auto", metavar="NAME", help=f"as for {COMMAND} serve")
@@ -196,7 +251,9 @@ def _listen(arguments: Sequence[str]) -> None:
     given = parser.parse_args(arguments)
     if given.language is not None:
         given.language = resolve(given.language)
-    given.file.stat()
+    piped = str(given.file) in ("-", "/dev/stdin")
+    if not piped:
+        given.file.stat()
     if given.output is not None:
         if given.words:
             parser.error("--words is printed only: give it without -o")
@@ -204,11 +261,17 @@ def _listen(arguments: Sequence[str]) -> None:
 
         ending_of(given.output, TRANSCRIPT_ENDINGS)
         _check_folder(given.output)
+    recording: Path | IO[bytes] = given.file
+    if piped:
+        # A file, as FFmpeg reads some recordings from their end.
+        recording = tempfile.TemporaryFile()  # noqa: SIM115
+        shutil.copyfileobj(sys.stdin.buffer, recording)
+        recording.seek(0)
     with kani.Recognizer(given.recognizer) as recognizer:
         imports_are_done()
         try:
             transcript = recognizer.transcribe(
-                given.file, language=given.language, prompt=given.prompt, speakers=given.speakers
+                recording, language=given.language, prompt=given.prompt, speakers=given.speakers
             )
         except kani.InvalidRequest as error:
             name = str(given.file) if error.field == "file" else error.field

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,7 @@ from kani.core.session.recognition import Backlog, RecognitionContext, Recogniti
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
-from kani.text import languages
+from kani.text import languages, scripts
 
 _ANY = frozenset(("auto", "und"))
 """Names of no language: it is detected."""
@@ -102,8 +102,9 @@ class RecognitionService:
         spoken = self.spoken(language)
         context = self._admit("recognition", protocol, client, recognizer, spoken)
         backlog = backlog or self.open_backlog()
+        primary = languages.primary(spoken) if spoken else None
         session = RecognitionSession(
-            *(context, recognizer, sample_rate, spoken, prompt, self._turn_model, backlog)
+            *(context, recognizer, sample_rate, primary, prompt, self._turn_model, backlog)
         )
         self._recognitions.add(session)
         return session
@@ -126,8 +127,16 @@ class RecognitionService:
             raise EngineUnavailable(f"the recogniser {recognizer.info.name} transcribes no recordings")
         if diarize and self._diarizer is None:
             raise EngineUnavailable("this server does not tell speakers apart")
+        context = self._admit(
+            "transcription", protocol, client, recognizer, options.language, options.candidates
+        )
+        options = replace(
+            options,
+            language=languages.primary(options.language) if options.language else None,
+            candidates=frozenset(map(languages.primary, options.candidates)),
+        )
         session = TranscriptionSession(
-            self._admit("transcription", protocol, client, recognizer, options.language),
+            context,
             recognizer,
             recognizer.info.sample_rate,
             options,
@@ -137,9 +146,16 @@ class RecognitionService:
         return session
 
     def _admit(
-        self, kind: str, protocol: str, client: str, recognizer: Recognizer, language: str | None
+        self,
+        kind: str,
+        protocol: str,
+        client: str,
+        recognizer: Recognizer,
+        language: str | None,
+        candidates: frozenset[str] = frozenset(),
     ) -> RecognitionContext:
         """Admit a session, and return what it gets; kind: name of its span. Raises Busy."""
+        varieties = candidates | ({language} if language else set())
         self._admission.admit(protocol, client)
         self._observer.recognition_opened(protocol)
         attributes = {
@@ -149,10 +165,11 @@ class RecognitionService:
             "request.id": request_ids.current(),
         }
         return RecognitionContext(
-            self._start,
+            partial(self._start, varieties),
             partial(self._closed, protocol),
             partial(self._observer.audio_recognized, protocol),
             tracing.current().child(kind, attributes),
+            varieties,
         )
 
     def _closed(self, protocol: str, session: Any) -> None:
@@ -162,10 +179,9 @@ class RecognitionService:
         self._admission.release(protocol)
 
     def spoken(self, language: str | None) -> str | None:
-        """Return the recogniser's primary subtag of a code, a BCP 47 tag or a language's name.
+        """Return ``spoken_language`` of the recogniser's languages; None for one to be detected.
 
-        None for one to be detected. Raises UnsupportedLanguage, and EngineUnavailable where recognition is
-        disabled.
+        Raises UnsupportedLanguage, and EngineUnavailable where recognition is disabled.
         """
         known = self._available().info.languages
         return spoken_language(language, known) if language else None
@@ -199,8 +215,11 @@ class RecognitionService:
             raise EngineUnavailable(DISABLED)
         return self.recognizer
 
-    async def _start(self) -> None:
-        """Start the recogniser, unless an earlier session has; a start that failed is repeated."""
+    async def _start(self, varieties: Collection[str] = ()) -> None:
+        """Start the recogniser, unless an earlier session has; a start that failed is repeated.
+
+        varieties: languages that may be spoken.
+        """
         assert self.recognizer is not None
         start = self._started
         if start is None or (start.done() and (start.cancelled() or start.exception() is not None)):
@@ -209,14 +228,16 @@ class RecognitionService:
         try:
             # A session that is cancelled meanwhile must not cancel the start for the others.
             await asyncio.shield(start)
+            await asyncio.to_thread(scripts.load, {*varieties, "zh"})
         except MemoryError as error:
             reason = f"too little memory is free to load the recogniser {self.recognizer.info.name}"
             raise EngineUnavailable(reason, passing=True) from error
 
 
 def spoken_language(name: str, known: Collection[str]) -> str | None:
-    """Return the primary subtag of a code, a BCP 47 tag or a language's name; None for one to be detected.
+    """Return the language of a code, a BCP 47 tag or a language's name; None for one to be detected.
 
+    As ``kani.text.scripts.variety`` returns it: its primary subtag, with its letters where they are a choice.
     known: primary subtags of the recogniser's languages. Only the engines' languages are known by their
     names. Raises UnsupportedLanguage.
     """
@@ -225,10 +246,11 @@ def spoken_language(name: str, known: Collection[str]) -> str | None:
         return None
     # A recogniser has one of the codes of its language: "no" or "nb", "tl" or "fil", "jw" or "jv".
     own = {languages.primary(languages.by_code(code)): code for code in known}
-    code = languages.primary(languages.by_code(given))
-    if code not in own:
+    tag = languages.by_code(given)
+    if languages.primary(tag) not in own:
         with suppress(UnsupportedLanguage):
-            code = languages.primary(languages.resolve(given))
+            tag = languages.resolve(given)
+    code = languages.primary(tag)
     if code not in own:
         raise UnsupportedLanguage(given, ", ".join(sorted(known)))
-    return own[code]
+    return scripts.variety(tag) if own[code] == code else own[code]

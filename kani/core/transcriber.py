@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
+from kani.text.scripts import CONTEXT, written, written_words
 
 MAX_CHARACTERS_PER_S, MORE_CHARACTERS = 400, 10_000
 """Characters of a transcript for each second of its audio, and beyond that; a word or a step counts as one
@@ -27,9 +28,9 @@ class TranscriptionOptions:
     """Options of one recording."""
 
     language: str | None = None
-    """Primary language subtag; None detects it from the speech."""
+    """Primary language subtag; None detects it from the speech. To open a session, as of ``spoken``."""
     candidates: frozenset[str] = frozenset()
-    """Primary subtags that detection chooses from; empty for every language."""
+    """Such languages that detection chooses from; empty for every language."""
     translate: bool = False
     """True to translate the text into English."""
     prompt: str = ""
@@ -105,11 +106,14 @@ class Transcriber(Protocol):
 class HeardCheck:
     """Checks what a recogniser yields for one stream or recording, where it enters.
 
-    Times are put in order within the audio. Raises EngineFailed for times that are not finite, for more text
-    than can be spoken, and for steps of audio that was not given.
+    Times are put in order within the audio, and texts in the letters that were asked for. Raises EngineFailed
+    for times that are not finite, more text than can be spoken, and steps of audio that was not given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, varieties: Iterable[str] = ()) -> None:
+        """varieties: languages that may be spoken, as ``kani.text.scripts.variety`` returns them."""
+        self._varieties = {one.partition("-")[0]: one for one in sorted(varieties)}
+        self._before = ""  # the words so far, as the recogniser wrote them
         self._given_s = 0.0
         self._left = float(MORE_CHARACTERS)
         self._segment_s = self._word_s = 0.0  # start of the last one
@@ -126,8 +130,10 @@ class HeardCheck:
                 self._count(len(event.text) + 1)
                 start_s, end_s = times = self._placed(event.start_s, event.end_s, self._word_s)
                 self._word_s = start_s
-                if times != (event.start_s, event.end_s):
-                    return replace(event, start_s=start_s, end_s=end_s)
+                text = written(event.text, self._variety(event.language), self._before)
+                self._before = (self._before + event.text)[-CONTEXT:]
+                if (text, *times) != (event.text, event.start_s, event.end_s):
+                    return replace(event, text=text, start_s=start_s, end_s=end_s)
             case Step():
                 self._count(1)
                 if not 0 <= event.index * STEP_S <= self._given_s + MAX_BEYOND_S:
@@ -143,19 +149,32 @@ class HeardCheck:
         self._count(sum(len(word.text) for word in segment.words))
         start_s, end_s = self._placed(segment.start_s, segment.end_s, self._segment_s)
         self._segment_s = start_s
+        variety = self._variety(segment.language)
+        text = written(segment.text, variety)
+        words = written_words([word.text for word in segment.words], segment.text, text)
+        words = words or [written(word.text, variety) for word in segment.words]
         return replace(
             segment,
+            text=text,
             start_s=start_s,
             end_s=end_s,
             seek_s=self._placed(segment.seek_s, segment.seek_s, 0.0)[0],
-            words=tuple(map(self._word, segment.words)),
+            words=tuple(map(self._word, segment.words, words)),
             log_probability=_finite(segment.log_probability),
         )
 
-    def _word(self, word: TranscribedWord) -> TranscribedWord:
+    def _variety(self, language: str) -> str:
+        """Return the variety of what was heard; language: primary subtag, "" for the one that was given."""
+        if not language and len(self._varieties) == 1:
+            return next(iter(self._varieties.values()))
+        return self._varieties.get(language, language)
+
+    def _word(self, word: TranscribedWord, text: str) -> TranscribedWord:
         start_s, end_s = self._placed(word.start_s, word.end_s, self._word_s)
         self._word_s = start_s
-        return replace(word, start_s=start_s, end_s=end_s, log_probability=_finite(word.log_probability))
+        return replace(
+            word, text=text, start_s=start_s, end_s=end_s, log_probability=_finite(word.log_probability)
+        )
 
     def _placed(self, start_s: float, end_s: float, least_s: float) -> tuple[float, float]:
         """Return times that begin at ``least_s`` or later, and are not beyond the audio."""

@@ -41,6 +41,7 @@ EXPOSED_HEADERS = (
     "request-id",
     "character-cost",
     "x-unused",
+    *("accept-ranges", "content-range", "etag"),
     *SOUND_HEADERS,
     *CLONING_HEADERS,
 )
@@ -164,6 +165,7 @@ class CorsMiddleware(CORSMiddleware):
             app,
             allow_methods=("GET", "POST", "PATCH", "DELETE"),
             allow_headers=("*",),
+            allow_private_network=True,  # a page of another network has to be among the origins anyway
             expose_headers=EXPOSED_HEADERS,
             max_age=600,
         )

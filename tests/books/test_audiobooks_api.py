@@ -72,6 +72,9 @@ async def test_book_is_made_with_chapters_and_cover(client: httpx.AsyncClient, t
     answer = await client.get(f"{AUDIO_PATH}/{done['id']}")
     assert answer.headers["content-type"] == "audio/mp4" and len(answer.content) == done["bytes"]
     assert 'filename="audiobook.m4b"' in answer.headers["content-disposition"]
+    part = await client.get(f"{AUDIO_PATH}/{done['id']}", headers={"range": "bytes=-1000"})
+    assert (part.status_code, part.content) == (206, answer.content[-1000:])
+    assert part.headers["etag"] == answer.headers["etag"]
     with av.open(BytesIO(answer.content)) as file:
         assert file.metadata["title"] == "La casa & el río"
         assert [mark["metadata"]["title"] for mark in file.chapters()] == ["Uno", "Dos", "Tres"]

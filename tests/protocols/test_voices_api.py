@@ -264,6 +264,9 @@ def test_voice_is_heard_in_both_formats_and_spoken_once(start_app: StartApp) -> 
     assert {answer.content for answer in answers} == {answers[0].content}
     assert answers[0].headers["content-type"] == "audio/mpeg"
     assert answers[0].headers["cache-control"].startswith("private")
+    part = preview(server, "espeak:de", {"range": "bytes=0-1"})
+    assert (part.status_code, part.content) == (206, answers[0].content[:2])
+    assert part.headers["content-range"] == f"bytes 0-1/{len(answers[0].content)}"
     wav = preview(server, "espeak:de", format="wav")
     assert wav.headers["content-type"] == "audio/wav"
     mp3_s, wav_s = (decode_recording(answer.content).duration_s for answer in (answers[0], wav))

@@ -118,8 +118,13 @@ async def test_foreign_pages_are_refused_and_local_ones_connect(running: InProce
     assert answer.headers["access-control-allow-origin"] == origin
     for method, path in (("POST", "/tts"), ("PATCH", "/v1/audio/voices/custom:ana")):
         asked = {"Access-Control-Request-Method": method, "Access-Control-Request-Headers": "content-type"}
+        asked["Access-Control-Request-Private-Network"] = "true"
+        assert (
+            await request(running, "OPTIONS", path, Origin="https://evil.example", **asked)
+        ).status_code >= 400
         answer = await request(running, "OPTIONS", path, Origin=origin, **asked)
         assert (answer.status_code, answer.headers["access-control-allow-headers"]) == (200, "content-type")
+        assert answer.headers["access-control-allow-private-network"] == "true"
 
 
 async def test_network_address_requires_a_key(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ def test_only_han_characters_and_kana_are_parted() -> None:
     chinese = "々" + "中文是世界上使用人数最多的语言之一也是联合国的工作语言之一" * 2
     assert {word for text in segments_of(thai, "th") for word in text.split()} == {*thai.split()}
     assert len(segments_of(chinese, "zh")) > 1
-    for text, parted, lines in ((thai, thai.split(), 3), (chinese, [*chinese], 2)):
+    for text, parted, lines in ((thai, thai.split(), 3), (chinese, [*chinese], 4)):
         words = WordTimer(text).feed([Span(0, len(text), 0.0, 5.0)])
         assert [word.text for word in words] == parted
         assert sum(map(len, cues_of(text, words))) == lines
@@ -192,7 +192,7 @@ def pieces(sentence: str) -> list[str]:
 def test_sentence_ends_alike_for_all(mark: str) -> None:
     """Of a segment of a transcript, a cue of subtitles, a piece of a book, and where Kokoro pauses."""
     assert ends_segment(f"so{mark}", 0.0, 0) and mark in MARKS
-    words = Word(f"*so{mark}”*", 0, 7, 0.0, 0.5), Word("And", 8, 11, 0.5, 0.9)
+    words = Word(f"*so{mark}”*", 0, 7, 0.0, 0.5), Word("And", 8, 11, 1.0, 1.4)
     assert cues_of(f"*so{mark}”* And", words) == [(f"*so{mark}”*",), ("And",)]
     assert all(text.endswith(mark) for text in pieces(f"Words go on{mark} "))
 

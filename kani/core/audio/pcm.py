@@ -178,7 +178,7 @@ def _decode(
         for index, frames in enumerate(decoded_packets(container, stream, _refused)):
             if index > _MAX_PACKETS_PER_SECOND * max_seconds:
                 raise _refused("is made of too many pieces")
-            for samples in frames:
+            for samples in map(mono, frames):
                 count += len(samples)
                 excess = count - round(max_seconds * rate)
                 if excess > 0:
@@ -214,8 +214,8 @@ def checked_rate(stream: AudioStream, max_channels: int, refused: Refused) -> in
 
 def decoded_packets(
     container: InputContainer, stream: AudioStream, refused: Refused
-) -> Iterator[list[Samples]]:
-    """Yield the frames of each packet, mono at the stream's rate. Raises what ``refused`` makes."""
+) -> Iterator[list[av.AudioFrame]]:
+    """Yield the frames of each packet, all at the stream's rate. Raises what ``refused`` makes."""
     rate = stream.codec_context.sample_rate
     # Threads gain nothing on audio.
     stream.codec_context.thread_count = 1
@@ -227,7 +227,7 @@ def decoded_packets(
             frames = []
         if any(frame.sample_rate != rate for frame in frames):
             raise refused("changes its sample rate")
-        yield [mono(frame) for frame in frames]
+        yield frames
 
 
 def mono(frame: av.AudioFrame) -> Samples:

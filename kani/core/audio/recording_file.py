@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from kani.core.audio import ffmpeg
 from kani.core.audio.mp4 import OpenIndex, UnreadableFile, is_mp4, open_mp4
-from kani.core.audio.pcm import checked_rate, decoded_packets, from_pcm16
+from kani.core.audio.pcm import checked_rate, decoded_packets, from_pcm16, mono
 from kani.core.audio.resampling import Resampler
 from kani.core.errors import InvalidRequest, SpeechError
 from kani.core.types import Samples
@@ -27,6 +27,15 @@ MAX_CLIP_S = 1e9
 """Seconds after which no clip begins or ends: no recording is as long."""
 
 MAX_CHANNELS = 32
+
+HOLE_S = 0.1
+"""Seconds without sound, by the time stamps, from which on there is silence: stamps jitter by some ms."""
+
+MAX_HOLES_S = 3600.0
+"""Seconds of such silence in a recording: stamps may be forged."""
+
+MAX_OVERLAP_S = 1.0
+"""Seconds that a stamp may be behind the sound before it; further back another time line begins."""
 
 # Containers that hold their audio themselves. Others name files or addresses, which FFmpeg would open: HLS,
 # DASH, concat, SDP, image sequences. MP4 is opened by ``open_mp4``.
@@ -55,6 +64,32 @@ class Clip:
             for seconds in (self.start_s, self.start_s + self.length_s)
         )
         return piece[begin:end]
+
+
+class _Timeline:
+    """Finds by a stream's time stamps where nothing was recorded: before it begins, and in holes."""
+
+    def __init__(self, container: InputContainer, rate: int) -> None:
+        """rate: of the samples, in hertz."""
+        # MP4 and Matroska count from 0, also where the sound of a film is a file of its own. Others begin at
+        # any number, a transport stream always.
+        from_0 = any(name in container.format.name for name in ("mp4", "matroska"))
+        self._origin_s = 0.0 if from_0 else (container.start_time or 0) / av.time_base
+        self._rate = rate
+        self._left_s = MAX_HOLES_S
+
+    def hole(self, frame: av.AudioFrame, position: int) -> int:
+        """Return the samples of silence before a frame; position: samples before that."""
+        if frame.pts is None or frame.time_base is None:
+            return 0
+        late_s = float(frame.pts * frame.time_base) - self._origin_s - position / self._rate
+        if -MAX_OVERLAP_S <= late_s < HOLE_S:
+            return 0
+        if not 0 < late_s <= self._left_s:
+            self._origin_s += late_s  # a forged stamp, or another stream that is appended
+            return 0
+        self._left_s -= late_s
+        return round(late_s * self._rate)
 
 
 class RecordingFile:
@@ -153,16 +188,21 @@ class RecordingFile:
             yield rest
 
     def _frames(self, stream: AudioStream) -> Iterator[Samples]:
-        """Yield the decoded frames, mono at the file's rate."""
-        decoded_s = 0.0
+        """Yield the decoded frames, mono at the file's rate, and silence where its time stamps have holes."""
+        decoded_s, position = 0.0, 0
+        timeline = _Timeline(self._container, self._rate)
         try:
             for index, frames in enumerate(decoded_packets(self._container, stream, refused)):
                 if index > _SPARE_PACKETS + _PACKETS_PER_SECOND * decoded_s:
                     raise refused("is made of too many pieces")
                 if index % _PACKETS_PER_COUNT == 0:
                     self._count_index()
-                for samples in frames:
+                for frame in frames:
+                    for begin in range(0, hole := timeline.hole(frame, position), self._rate):
+                        yield np.zeros(min(self._rate, hole - begin), np.float32)
+                    samples = mono(frame)
                     decoded_s += len(samples) / self._rate
+                    position += hole + len(samples)
                     yield np.clip(np.nan_to_num(samples), -1.0, 1.0)
         except av.FFmpegError as error:
             # A file that was cut off gives what is there.

@@ -162,6 +162,10 @@ TAIL_S = 0.01
 """Seconds of a segment's audio that are held back until the segment is complete: spans that are certain only
 then need samples to go with."""
 
+SETTLED_S = 0.05
+"""Seconds of silence after characters that are settled: resampling holds back 40 ms, and they wait for their
+samples."""
+
 NO_SAMPLES: Samples = np.zeros(0, np.float32)
 
 
@@ -223,6 +227,17 @@ class OutputStream:
 
     def add_silence(self, seconds: float) -> None:
         self._put(self._silence(seconds), [])
+
+    def settle(self, length: int, seconds: float) -> bool:
+        """Add silence, in which the characters after the last word end, for a text that is flushed.
+
+        length: characters of the text so far; seconds: of the silence, more than ``SETTLED_S``. Returns False
+        if there are no such characters, or nothing was spoken.
+        """
+        if not self.samples or self._tiler.end >= length:
+            return False
+        self._put(self._silence(seconds), self._tiler.finish(length, self.duration_s + seconds - SETTLED_S))
+        return True
 
     def add_pause(self, at: int, seconds: float) -> None:
         """Add silence with a span of its own, before the client's character ``at``."""

@@ -56,6 +56,8 @@ class RecognitionContext:
     recognized: Callable[[float, float], None]
     """Called with the seconds of audio that were recognised, and how many seconds late that is."""
     span: tracing.Span = tracing.UNRECORDED  # span of the session, which ends it
+    varieties: frozenset[str] = frozenset()
+    """Languages that may be spoken, with their letters; see ``HeardCheck``."""
 
 
 class Backlog:
@@ -110,7 +112,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _again: SecondHearing | None = None
     _judge: PauseJudge | None = None
     _pulled: int = 0  # samples that the recogniser has read
-    _check: HeardCheck = field(default_factory=HeardCheck)
+    _check: HeardCheck = field(init=False)
     _waiting: deque[Samples | Mark] = field(default_factory=deque)
     _begun: int = 0  # samples of the first waiting piece that the recogniser has read
     _held: int = 0  # bytes of the backlog that are this session's
@@ -120,6 +122,9 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     finished: bool = False  # further samples are dropped
     _cancelled: asyncio.Event = field(default_factory=asyncio.Event)
     _arrived: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self._check = HeardCheck(self._context.varieties)
 
     @property
     def backlog_samples(self) -> int:
@@ -226,7 +231,9 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                 return
         info = self._recognizer.info  # a remote recogniser's is known only now
         if self._hears_again and info.hears_again and isinstance(self._recognizer, Transcriber):
-            self._again = SecondHearing(self._recognizer, info.sample_rate, self._language, self._prompt)
+            self._again = SecondHearing(
+                *(self._recognizer, info.sample_rate, self._language, self._prompt, self._context.varieties)
+            )
         engine = self._context.span.child("engine", {"speech.engine": info.name})
         recognizing = self._recognizing()
         heard = False

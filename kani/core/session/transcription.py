@@ -51,7 +51,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     """Tells speakers apart; without it ``speaker_turns`` is empty."""
     _speakers: SpeakerStream | None = None
     _known_voices: list[Array] = field(default_factory=list)
-    _check: HeardCheck = field(default_factory=HeardCheck)
+    _check: HeardCheck = field(init=False)
     _cancelled: bool = False
     _reading: Future[Any] | None = None
     _counted_s: float = 0.0
@@ -133,7 +133,7 @@ class TranscriptionSession(AbstractAsyncContextManager["TranscriptionSession"]):
     ) -> AsyncGenerator[TranscribedSegment, None]:
         """Yield the segments of ``file``, read once; see ``segments``."""
         self.duration_s = 0.0
-        self._check = HeardCheck()
+        self._check = HeardCheck(self._context.varieties)
         async with aclosing(self._audio(file, max_seconds, pcm, clip)) as audio:
             # A file that cannot be read is refused before the recogniser starts.
             first = await anext(audio)

@@ -28,7 +28,8 @@ MAX_STYLES_AHEAD = 100
 """Styles with voices that are resolved before the first sound, so that the answer names unknown ones."""
 
 UNDERRUN_PAUSE_S = 0.08
-"""Seconds of the pause after a segment that are sent at once if no further text has come yet."""
+"""Seconds of the pause after a segment that are sent at once if no further text has come yet; after a flush
+the whole pause is, and so much at least."""
 
 
 class SessionWorker:
@@ -220,12 +221,23 @@ class SessionWorker:
         if self._buffer.above_high_water:
             self._access.release()
         await self._buffer.wait_writable()
-        if self._context.low_latency and self._pause_s is not None and self._segments.starved:
+        starved = self._segments.starved and not self._segments.flushed
+        if self._context.low_latency and self._pause_s is not None and starved:
             # The last sound must not wait for further text in a client's frame that is not full.
             self.output.add_silence(UNDERRUN_PAUSE_S)
             self._paused_s += UNDERRUN_PAUSE_S
             self._pause_s = max(self._pause_s - UNDERRUN_PAUSE_S, 0.0) or None
-        return await self._segments.next(self._access.release)
+        return await self._segments.next(self._wait_for_text)
+
+    def _wait_for_text(self) -> None:
+        """Called before each wait: what follows the last word of a text that was flushed waits no longer."""
+        segments, output = self._segments, self._output
+        if self._context.low_latency and output is not None and segments.flushed and segments.empty:
+            seconds = max(self._pause_s or 0.0, UNDERRUN_PAUSE_S)
+            if output.settle(segments.length, seconds):
+                self._paused_s += seconds
+                self._pause_s = None
+        self._access.release()
 
     def _add_pause(self, pause: Pause) -> None:
         self.output.add_pause(pause.at, pause.seconds)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -113,10 +114,13 @@ def _time_at(span: Span, character: int) -> float:
 MAX_LINE = MAX_WORD
 """Characters of a line."""
 
+WIDE = MAX_LINE / 16
+"""Characters that a full-width one counts as: lines of Chinese and Japanese have 16."""
+
 MAX_LINES = 2
 MAX_CUE_S = 7.0
 MIN_CUE_S = 1.0
-"""Seconds for which a cue stays at least, unless the next one comes earlier."""
+"""Seconds for which a cue stays at least, unless it is full: shorter sentences share one."""
 
 LONG_PAUSE_S = 1.0
 """A pause of this length ends a cue."""
@@ -128,8 +132,9 @@ _BLANK_LINE = re.compile(r"\s*\n\s*\n")  # ends a paragraph, and a heading
 class CueBuilder:
     """Groups words into cues, as they come.
 
-    A cue ends with a sentence or a paragraph, at a long pause, and before it would be too long; then it
-    is divided after a clause where it has one in its second half. text: what the words are of.
+    A cue ends with a sentence if the next one begins ``MIN_CUE_S`` after the cue, with a paragraph, at a long
+    pause, and before it would be too long; then it is divided after a clause where it has one in its second
+    half. text: what the words are of.
     """
 
     def __init__(self, text: str) -> None:
@@ -140,12 +145,15 @@ class CueBuilder:
     def add(self, word: Word) -> list[Cue]:
         """Add the next word; returns the cues that are final now."""
         done: list[Cue] = []
-        if self._words and word.start_s - self._words[-1].end_s >= LONG_PAUSE_S:
+        if self._words and (
+            word.start_s - self._words[-1].end_s >= LONG_PAUSE_S
+            or (self._ends_sentence(self._words[-1]) and word.start_s - self._words[0].start_s >= MIN_CUE_S)
+        ):
             done += self._close(len(self._words))
         while self._words and not self._fits([*self._words, word]):
             done += self._close(_division(self._words))
         self._words.append(word)
-        if self._ends_sentence(word) or _BLANK_LINE.match(self._text, word.end):
+        if _BLANK_LINE.match(self._text, word.end):
             done += self._close(len(self._words))
         return done
 
@@ -171,7 +179,7 @@ class CueBuilder:
         words, self._words = self._words[:count], self._words[count:]
         start_s = words[0].start_s
         end_s = min(max(words[-1].end_s, start_s + MIN_CUE_S), start_s + MAX_CUE_S)
-        held, self._held = self._held, Cue(start_s, end_s, tuple(self._lines(words)))
+        held, self._held = self._held, Cue(start_s, end_s, tuple(filter(None, self._lines(words))))
         if held is None:
             return []
         return [Cue(held.start_s, min(held.end_s, max(start_s, held.start_s)), held.lines)]
@@ -190,12 +198,17 @@ def wrap(pieces: list[str]) -> list[str]:
 def _filled(pieces: list[str], width: int) -> list[str]:
     lines: list[str] = []
     for piece in pieces:
-        if lines and len(lines[-1] + piece) <= width:
+        if lines and _width(lines[-1] + piece) <= width:
             lines[-1] += piece
         else:
             lines.append(piece.lstrip())
     # A piece that is itself wider than ``width`` needs more lines than there may be.
-    return lines if all(len(line) <= width for line in lines) else [*lines, *([""] * MAX_LINES)]
+    return lines if all(_width(line) <= width for line in lines) else [*lines, *([""] * MAX_LINES)]
+
+
+def _width(line: str) -> float:
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in line) if not line.isascii() else 0
+    return len(line) + (WIDE - 1) * wide
 
 
 def _joined(text: str, words: list[Word]) -> list[str]:
@@ -211,6 +224,11 @@ def _division(words: list[Word]) -> int:
     after_clause = (at for at in range(len(words) - 1, len(words) // 2, -1))
     return next((at for at in after_clause if ends_clause(words[at - 1].text.rstrip(_EMPHASIS))), len(words))
 
+
+_SRT_MARKS = re.compile(r"(?<=--)(?=>)|(?<=<)(?=[/a-z])", re.IGNORECASE)
+"""Within what readers of SubRip, which has no escapes, take for the line of times, or a tag."""
+
+_UNSEEN = "\u200b"
 
 VTT_HEADER = "WEBVTT\n\n"
 
@@ -255,7 +273,8 @@ def vtt(cues: Iterable[Cue]) -> str:
 
 def srt_cue(number: int, cue: Cue) -> str:
     """Write a cue as SubRip, ``number`` from 1."""
-    return "\n".join([str(number), _times(cue, ","), *cue.lines, "", ""])
+    lines = (_SRT_MARKS.sub(_UNSEEN, line) for line in cue.lines)
+    return "\n".join([str(number), _times(cue, ","), *lines, "", ""])
 
 
 def vtt_cue(cue: Cue) -> str:

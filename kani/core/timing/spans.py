@@ -44,6 +44,11 @@ class SpanTiler:
     _time_s: float = 0.0
     _pending: Span | None = None
 
+    @property
+    def end(self) -> int:
+        """End of the characters in the spans so far."""
+        return self._cursor
+
     def add_word(self, span: Span, spoken_between: str = "") -> list[Span]:
         """Add the next word, in characters of the client's text; returns the spans that are final now.
 

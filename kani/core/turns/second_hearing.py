@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
@@ -114,12 +114,22 @@ class Hearing:
 class SecondHearing:
     """The turns of one session: feed what the recogniser reads and yields. Times are in seconds of it."""
 
-    def __init__(self, transcriber: Transcriber, sample_rate: int, language: str | None, prompt: str) -> None:
-        """sample_rate: hertz; language: of the session, if given; prompt: see ``PromptedRecognizer``."""
+    def __init__(
+        self,
+        transcriber: Transcriber,
+        sample_rate: int,
+        language: str | None,
+        prompt: str,
+        varieties: Collection[str] = (),
+    ) -> None:
+        """sample_rate: hertz; language: of the session, if given; prompt: see ``PromptedRecognizer``;
+        varieties: see ``HeardCheck``.
+        """
         self._transcriber = transcriber
         self._rate = sample_rate
         self._language = language
         self._prompt = prompt
+        self._varieties = varieties
         self._audio = RecentAudio(sample_rate, LONGEST_TURN_S)
         self._gate = SpeechGate(_QUIET)
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
@@ -206,7 +216,7 @@ class SecondHearing:
     async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
         example = options.prompt.removesuffix(self._prompt).strip()
         for prompt in dict.fromkeys((options.prompt, self._prompt)):
-            check = HeardCheck()
+            check = HeardCheck(self._varieties)
             check.give(len(samples) / self._rate)
             heard = self._transcriber.transcribe(_only(samples), replace(options, prompt=prompt))
             try:

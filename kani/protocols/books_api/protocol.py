@@ -21,7 +21,7 @@ from kani.protocols.books_api.files import MAX_BYTES, read, take_place
 from kani.protocols.shared.errors import RequestError, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol, plain_refusal
-from kani.protocols.shared.streamed_answer import StreamedAnswer, file_blocks
+from kani.protocols.shared.ranges import file_answer
 
 MAX_AT_ONCE = 2
 """Books that are received, read or sent at once; each may take a core and some hundred MiB."""
@@ -54,13 +54,14 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         async with AsyncExitStack() as stack:
             await take_place(places, WAIT_S, stack)
             _, path = await read(request, stack)
-            return send(path, "application/json", {}, stack)
+            return send(request, path, "application/json", {}, stack)
 
     async def audio(request: Request) -> Response:
         async with AsyncExitStack() as stack:
             path = stack.enter_context(audiobooks.found(request.path_params["id"]))
             headers = {"content-disposition": f'attachment; filename="audiobook{path.suffix}"'}
-            return send(path, "audio/mpeg" if path.suffix == ".mp3" else "audio/mp4", headers, stack)
+            media_type = "audio/mpeg" if path.suffix == ".mp3" else "audio/mp4"
+            return send(request, path, media_type, headers, stack)
 
     return [
         Route(PATH, answering(chapters, RequestError.response, RequestError), methods=["POST"]),
@@ -69,8 +70,9 @@ def routes(service: SpeechService) -> list[BaseRoute]:
     ]
 
 
-def send(path: Path, media_type: str, headers: dict[str, str], stack: AsyncExitStack) -> Response:
+def send(
+    request: Request, path: Path, media_type: str, headers: dict[str, str], stack: AsyncExitStack
+) -> Response:
     """Return an answer with a file. stack: holds what is freed once it is sent."""
     opened = stack.enter_context(path.open("rb"))
-    headers = headers | {"content-length": str(path.stat().st_size), "cache-control": "no-store"}
-    return StreamedAnswer(file_blocks(opened), headers=headers, media_type=media_type, stack=stack.pop_all())
+    return file_answer(request, opened, headers | {"cache-control": "no-store"}, media_type, stack)

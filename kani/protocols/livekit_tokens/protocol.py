@@ -236,7 +236,7 @@ class _TokenRequest:
     def __init__(self, body: bytes) -> None:
         """Raises TokenRequestError unless the body is a JSON object."""
         try:
-            self._fields = parse_object(body.decode()) if body.strip() else {}
+            self._fields = parse_object(body) if body.strip() else {}
         except ValueError as error:
             raise TokenRequestError(400, f"body: has to be a JSON object ({error})") from error
 

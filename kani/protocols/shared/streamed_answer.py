@@ -36,8 +36,9 @@ class StreamedAnswer(StreamingResponse):
         headers: Mapping[str, str] | None = None,
         media_type: str,
         stack: AsyncExitStack,
+        status_code: int = 200,
     ) -> None:
-        super().__init__(content, headers=headers, media_type=media_type)
+        super().__init__(content, status_code, headers, media_type)
         self._stack = stack
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -57,9 +58,10 @@ async def in_blocks(data: bytes) -> ByteStream:
         yield data[start : start + BLOCK_BYTES]
 
 
-async def file_blocks(file: IO[bytes]) -> ByteStream:
-    """Yield the parts of a file."""
-    while block := await asyncio.to_thread(file.read, BLOCK_BYTES):
+async def file_blocks(file: IO[bytes], length: int) -> ByteStream:
+    """Yield the next ``length`` bytes of a file in parts."""
+    while block := await asyncio.to_thread(file.read, min(length, BLOCK_BYTES)):
+        length -= len(block)
         yield block
 
 

@@ -19,6 +19,7 @@ from kani.core.voices.store import StoredVoice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import is_anonymous
+from kani.protocols.shared.ranges import bytes_answer
 from kani.text.languages import canonical, primary
 
 MAX_CACHED_BYTES = 24 * 2**20
@@ -94,7 +95,7 @@ async def preview(request: Request, service: SpeechService, cache: PreviewCache)
     except (EngineFailed, SpeechCancelled) as error:
         raise RequestError(500, str(error)) from error
     headers = {"cache-control": f"private, max-age={_MAX_AGE_S}", "x-content-type-options": "nosniff"}
-    return Response(audio, media_type=audio_format.content_type, headers=headers)
+    return bytes_answer(request, audio, headers, audio_format.content_type)
 
 
 def find_voice(service: SpeechService, name: str) -> Voice | StoredVoice:

@@ -30,6 +30,7 @@ from kani.protocols.shared.cloning_report import similarity_fields
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import PathClass, Protocol, is_anonymous, plain_refusal
+from kani.protocols.shared.ranges import bytes_answer
 from kani.protocols.voices_api.calls import PATH, SPEECH_PATH, call_group
 from kani.protocols.voices_api.forms import Renamed, endpoint, read_form, read_json, recording_of, text_fields
 from kani.protocols.voices_api.openai_voices import consent_routes, is_openai_form, store_voice
@@ -80,7 +81,7 @@ def routes(service: SpeechService, consents: ConsentStore) -> list[BaseRoute]:
             "content-disposition": f"inline; filename*=UTF-8''{quote(voice.name)}.{extension}",
             "x-content-type-options": "nosniff",
         }
-        return Response(recording, media_type=MEDIA_TYPES[extension], headers=headers)
+        return bytes_answer(request, recording, headers, MEDIA_TYPES[extension])
 
     async def previewed(request: Request) -> Response:
         return await preview(request, service, previews)

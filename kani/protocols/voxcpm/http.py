@@ -20,7 +20,7 @@ from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import BadMessage, Handler, answering, encodable
-from kani.protocols.shared.streamed_answer import StreamedAnswer, file_blocks
+from kani.protocols.shared.ranges import bytes_answer, file_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.voxcpm.params import RANGES
 from kani.protocols.voxcpm.request import PROTOCOL
@@ -81,10 +81,10 @@ def http_routes(
             stack = AsyncExitStack()
             stack.enter_context(file)
             media_type = voice.source.media_type
-            return StreamedAnswer(file_blocks(file), headers=_CACHED, media_type=media_type, stack=stack)
+            return file_answer(request, file, _CACHED, media_type, stack)
         speaking = _speak(service, voice.source, voice.sample_text, client_address(request))
         wav_file = await cancel_on_disconnect(request, speaking)
-        return Response(wav_file, media_type="audio/wav", headers=_CACHED)
+        return bytes_answer(request, wav_file, _CACHED, "audio/wav")
 
     return [
         Route("/api/config", _endpoint(config), methods=["GET"]),

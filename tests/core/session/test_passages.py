@@ -242,7 +242,7 @@ def said_s(text: str) -> float:
     ],
     ids=["sentence", "flush"],
 )
-async def test_underrun_sends_part_of_pause(
+async def test_underrun_sends_part_of_pause_and_a_flush_the_whole(
     tmp_path: Path, writes: bool, text: str, rest: str, pause: Boundary
 ) -> None:
     found: list[SpeechChunk] = []
@@ -259,7 +259,8 @@ async def test_underrun_sends_part_of_pause(
             reader = asyncio.create_task(read())
             await settle()
             before_s = said_s(text.rpartition(". ")[0] or text)
-            assert len(audio(found)) == round((before_s + UNDERRUN_PAUSE_S) * RATE)
+            sent_s = UNDERRUN_PAUSE_S if pause is Boundary.SENTENCE else PAUSES_S[pause]
+            assert len(audio(found)) == round((before_s + sent_s) * RATE)
             session.feed(rest)
             session.finish()
             await reader

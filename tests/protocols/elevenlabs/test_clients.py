@@ -41,7 +41,9 @@ def test_sdk_lists_searches_and_previews_voices(sdk: ElevenLabs) -> None:
     assert (arabic.category, arabic.labels and arabic.labels["language"]) == ("premade", "ar")
     assert sdk.voices.get("espeak:ar") == arabic
     preview = httpx.get(arabic.preview_url or "")
-    assert (preview.status_code, preview.headers["content-type"]) == (200, "audio/wav")
+    assert (preview.status_code, preview.headers["content-type"]) == (200, "audio/mpeg")
+    part = httpx.get(arabic.preview_url or "", headers={"range": "bytes=100-"})
+    assert (part.status_code, part.content) == (206, preview.content[100:])
     assert sdk.voices.get(GEORGE).name == "George" and sdk.voices.get(GEORGE).preview_url is None
 
     token: str | None = None

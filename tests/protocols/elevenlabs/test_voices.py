@@ -85,12 +85,12 @@ def test_voice_is_described_by_requested_id(service: SpeechService) -> None:
     chosen = ElevenLabsSettings(plugin.Settings(voices={"theirs": "em_alex", "clone": "custom:ana-maria"}))
     told = describe_voice_id(service, "theirs", chosen, "http://localhost")
     assert (told["voice_id"], told["name"], told["category"]) == ("theirs", "em_alex", "premade")
-    assert told["preview_url"] == "http://localhost/api/voices/em_alex/audio"
+    assert told["preview_url"] == "http://localhost/v1/audio/voices/em_alex/preview"
     clone = describe_voice_id(service, "clone", chosen, "http://localhost")
     assert (clone["voice_id"], clone["category"]) == ("clone", "cloned")
     kept = describe_voice_id(service, "ana-maria", NO_SETTINGS, "http://localhost")
     assert (kept["category"], kept["is_owner"]) == ("cloned", True)
-    assert kept["preview_url"] == "http://localhost/api/voices/custom%3Aana-maria/audio"
+    assert kept["preview_url"] == "http://localhost/v1/audio/voices/custom%3Aana-maria/preview"
 
 
 VOICES = [Voice(f"v{n}", f"Name {n:02}", "es" if n % 2 else "en-GB", "tone", "female") for n in range(25)]

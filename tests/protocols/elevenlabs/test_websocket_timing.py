@@ -1,5 +1,6 @@
 """Character times of ElevenLabs' WebSockets, against the tone engine's exact ones."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -29,7 +30,7 @@ from kani.protocols.elevenlabs.websocket.timed_audio import (
 )
 from tests.clients.elevenlabs.wire import Character, ReceivedSpeech, assert_tiles
 from tests.support.event_loop import settle
-from tests.support.patience import happens
+from tests.support.patience import WITHIN_S, happens
 from tests.support.sessions import audio, collect, fed, serving, spans_of
 from tests.support.tone import RATE, ToneEngine
 
@@ -279,6 +280,38 @@ async def test_trigger_lowers_schedule_to_smallest_entry(tmp_path: Path) -> None
         assert await segments(engine, 0) == []
         opened.handle_message(ClientMessage(text="b ", trigger_generation=True))
         assert await segments(engine, 1) == ["a" * 49 + " b"]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+@pytest.mark.parametrize(
+    ("messages", "auto_mode"),
+    [
+        ([ClientMessage(text="uno dos. ", flush=True)], False),
+        ([ClientMessage(text="uno dos. "), ClientMessage(text="", flush=True)], False),
+        ([ClientMessage(text="uno dos.", flush=True)], False),
+        ([ClientMessage(text="uno dos. ")], True),
+    ],
+)
+async def test_flushed_text_comes_with_its_last_mark(
+    tmp_path: Path, messages: list[ClientMessage], auto_mode: bool, absolute: bool
+) -> None:
+    heard = ReceivedSpeech()
+    async with (
+        serving(ToneEngine(), tmp_path) as service,
+        context(service, absolute=absolute, auto_mode=auto_mode) as opened,
+    ):
+        for message in messages:
+            opened.handle_message(message)
+            await settle()
+        blocks = opened.audio()
+        async with asyncio.timeout(WITHIN_S):
+            while heard.text != "uno dos. ":
+                heard.add(json.loads(MessageWriter().audio(*await anext(blocks))))
+        opened.handle_message(ClientMessage(text="tres. "))
+        opened.finish()
+        async for data, timing in blocks:
+            heard.add(json.loads(MessageWriter().audio(data, timing)))
+    assert heard.text == "uno dos. tres. "
 
 
 @pytest.mark.parametrize("auto_mode", [False, True])

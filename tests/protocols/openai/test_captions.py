@@ -160,3 +160,48 @@ def test_long_pause_and_slow_speech_divide_cues() -> None:
 def test_cues_end_with_sentences_and_paragraphs(text: str, cues: list[str]) -> None:
     made = divided(text, WordTimer(text).feed([Span(0, len(text), 0.0, 3.0)]))
     assert [" ".join(cue.lines) for cue in made] == cues
+
+
+def spoken_at(text: str, *starts_s: float) -> list[Word]:
+    """The words of a text, each for 0.3 s."""
+    found, at = [], 0
+    for word, start_s in zip(text.split(), starts_s, strict=True):
+        at = text.index(word, at)
+        found.append(Word(word, at, at + len(word), start_s, start_s + 0.3))
+        at += len(word)
+    return found
+
+
+def test_sentences_of_a_moment_share_a_cue() -> None:
+    text = "Hi. Ok. No. Go! Now we wait here."
+    cues = divided(text, spoken_at(text, 0.0, 0.35, 0.7, 1.05, 1.4, 1.7, 2.0, 2.3))
+    assert [cue.lines for cue in cues] == [("Hi. Ok. No.",), ("Go! Now we wait here.",)]
+    # Where the next one comes later there is room for a cue of its own.
+    text = "Hi. Wait."
+    assert [cue.lines for cue in divided(text, spoken_at(text, 0.0, 1.05))] == [("Hi.",), ("Wait.",)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "今天天气很好我们一起去公园散步然后在湖边喝茶聊天直到太阳下山",
+        "東京タワーは１９５８年に完成した電波塔であり、今も多くの人が訪れている",
+    ],
+)
+def test_line_of_full_width_characters_has_sixteen(text: str) -> None:
+    cues = divided(text, WordTimer(text).feed([Span(0, len(text), 0.0, 6.0)]))
+    lines = [line for cue in cues for line in cue.lines]
+    assert "".join(lines) == text and max(map(len, lines)) <= 16
+
+
+def test_long_word_of_full_width_letters_is_a_line() -> None:
+    text = "Ａ" * 30
+    (cue,) = divided(text, [Word(text, 0, 30, 0.0, 1.0)])
+    assert cue.lines == (text,)
+
+
+def test_subrip_shows_arrows_and_tags_and_has_none() -> None:
+    cue = Cue(0.0, 1.0, ("a --> b <b>c</b> 1 < 2",))
+    told = srt_cue(1, cue).replace("00:00:00,000 --> 00:00:01,000", "")
+    assert "-->" not in told and "<b>" not in told and "</b>" not in told
+    assert told.replace("\u200b", "") == "1\n\na --> b <b>c</b> 1 < 2\n\n"

@@ -78,6 +78,8 @@ def test_text_formats_are_files(client: httpx.Client, response_format: str, kind
         ({}, {"segments"}),
         ({"timestamp_granularities[]": ["word"]}, {"words"}),
         ({"timestamp_granularities": ["word", "segment"]}, {"words", "segments"}),
+        ({"timestamp_granularities": '["word"]'}, {"words"}),
+        ({"timestamp_granularities[]": "word, segment"}, {"words", "segments"}),
         (
             {"timestamp_granularities[0]": "segment", "timestamp_granularities[1]": "word"},
             {"words", "segments"},

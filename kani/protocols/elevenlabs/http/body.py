@@ -202,7 +202,7 @@ def read_body(data: bytes, kind: type[Kind]) -> Kind:
     and for a value out of its limits.
     """
     try:
-        given = parse_object(data.decode())
+        given = parse_object(data)
     except NoObject as error:
         expected = "Input should be a valid dictionary or object to extract fields from"
         raise Unprocessable(field_error("model_attributes_type", ["body"], expected, None)) from error

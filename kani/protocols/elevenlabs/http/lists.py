@@ -171,7 +171,7 @@ def describe_voice(voice: Voice, base_url: str, stored: StoredVoice | None = Non
     """
     language = english_name(primary(voice.language))
     labels = {"language": primary(voice.language), "gender": voice.gender, "engine": voice.engine}
-    preview = f"{base_url}/api/voices/{quote(voice.id, safe='')}/audio"
+    preview = f"{base_url}/v1/audio/voices/{quote(voice.id, safe='')}/preview"
     described = {
         "voice_id": voice.id,
         "name": voice.name,

@@ -79,7 +79,7 @@ class Transcription:
     """Recognition of the input audio."""
 
     model: str = DEFAULT_TRANSCRIPTION_MODEL  # any name: there is one recogniser
-    language: str | None = None  # primary subtag; None is detected from the speech
+    language: str | None = None  # as of ``spoken_language``; None is detected from the speech
     prompt: str = ""  # text that may precede the speech, for its names
     keywords: tuple[str, ...] = ()  # words to expect
 

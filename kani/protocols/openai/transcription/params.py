@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -30,6 +31,8 @@ DIARIZING = "diarize"
 MAX_LANGUAGES = 20
 MAX_PROMPT = 16 * 1024
 """Characters; the model reads the last 220 tokens."""
+
+_TIMES = "timestamp_granularities"
 
 SpokenLanguage = Callable[[str], str | None]
 """Returns the recogniser's language for a code, a tag or a name, None to detect it. Raises
@@ -100,19 +103,21 @@ def parse_params(
         raise ApiError(
             400, "model: is missing; any name is accepted, whisper-1 say", "model", "missing_model"
         )
-    fields = read_form(upload.fields, TranscriptionFields)
+    # Some clients send the list as one text: "word,segment" or ["word"].
+    listed = [each for text in upload.fields.get(_TIMES, ()) for each in re.split(r'[\s,"\[\]]+', text)]
+    fields = read_form({**upload.fields, _TIMES: listed}, TranscriptionFields)
     response_format = _response_format(fields.response_format, translate=translate)
     words = "word" in fields.timestamp_granularities
     timed = response_format == "verbose_json"
     if words and not timed and fields.model == "whisper-1":
         # OpenAI refuses only this: clients send the field with json, and with its other models words, too.
         message = "timestamp_granularities: words need response_format verbose_json"
-        raise ApiError(400, message, "timestamp_granularities", "invalid_value")
+        raise ApiError(400, message, _TIMES, "invalid_value")
     _check_chunking(fields.chunking_strategy)
     asked = fields.diarization or DIARIZING in fields.model
     diarize = response_format == "diarized_json" or (response_format in NAMING and asked)
     effective = {*TranslationFields.__struct_fields__, "file", "input_audio"} - {"chunking_strategy"}
-    effective -= set() if timed else {"timestamp_granularities"}
+    effective -= set() if timed else {_TIMES}
     effective -= set() if response_format in NAMING else {"diarization"}
     effective |= {known.NAMES, known.REFERENCES} if diarize else set()
     given = (name for name, values in upload.fields.items() if any(values))

@@ -66,16 +66,34 @@ class NoObject(UnwantedJson):
     """JSON of another kind than an object."""
 
 
+class WrongEncoding(ValueError):
+    """Bytes that are no UTF-8."""
+
+    def __init__(self) -> None:
+        super().__init__("JSON has to be in UTF-8, not in an encoding such as Latin-1 or UTF-16")
+
+
 def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]) -> dict[str, Any]:
     """Parse a JSON object; raises what ``refuse`` returns for a sentence, ``broken`` for no JSON."""
     try:
-        return parse_object(text.decode() if isinstance(text, bytes) else text)
+        return parse_object(text)
     except ValueError as error:
-        raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
+        raise refuse(str(error) if isinstance(error, UnwantedJson | WrongEncoding) else broken) from error
 
 
-def parse_object(text: str) -> dict[str, Any]:
-    """Parse a JSON object. Raises UnwantedJson, and ValueError if ``text`` is no JSON."""
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Parse a JSON object in UTF-8, whose mark may precede it.
+
+    Raises UnwantedJson, WrongEncoding, and ValueError if ``text`` is no JSON.
+    """
+    if isinstance(text, bytes):
+        try:
+            text = text.decode()
+        except UnicodeDecodeError as error:
+            raise WrongEncoding from error
+    if text[1:2] == "\0" or text[:1] == "\0":
+        raise WrongEncoding
+    text = text.removeprefix("\ufeff")
     if len(text) > MAX_VALUES and sum(map(text.count, "[{,")) > MAX_VALUES:
         raise UnwantedJson(f"too many values (at most {MAX_VALUES})")
     parsed = foreign.parse_json(text)

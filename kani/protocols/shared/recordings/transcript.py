@@ -10,6 +10,7 @@ from typing import Self
 from kani.core.diarization.turns import divide_by_speaker
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
+from kani.text.languages import primary
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Transcript:
         if not isinstance(segments, Sequence):
             segments = [segment async for segment in segments]
         turns = await session.speaker_turns(speakers)
-        return cls(divide_by_speaker(segments, turns), session.duration_s, language)
+        return cls(divide_by_speaker(segments, turns), session.duration_s, language and primary(language))
 
     @property
     def text(self) -> str:
