@@ -292,8 +292,9 @@ class TurnMachine:
 
     def awaited_s(self, rule: TurnRule | None) -> float | None:
         """Return the end of speech whose words are all that a pause waits for; None if it waits for none."""
-        waits = rule is not None and self.state is TurnState.PAUSED
-        return self._speech.end_s if waits and self._speech.may_be_over(self.now_s, rule) else None
+        if rule is None or self.state is not TurnState.PAUSED:
+            return None
+        return self._speech.end_s if self._speech.may_be_over(self.now_s, rule) else None
 
     def know_words(self, until_s: float, rule: TurnRule) -> list[TurnChange]:
         """Take that all words of speech up to ``until_s`` have come, in a pause without further steps."""
