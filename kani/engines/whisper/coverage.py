@@ -16,6 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from kani.core.types import Samples
+from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
 from kani.text.writing import ends_sentence
@@ -95,11 +96,7 @@ def _hurried(words: Iterable[TimedWord]) -> int:
     """Return how many of the first words are faster than any speech."""
     found, most_s, lacking_s = 0, _LACKING_S, 0.0
     for count, timed in enumerate(words, 1):
-        text = timed.word.text
-        least_s = max(
-            len(timed.word.normalized) / _LETTERS_PER_SECOND, _FAST_DIGIT_S * len(_DIGIT.findall(text))
-        )
-        lacking_s += least_s - (timed.end_s - timed.start_s)
+        lacking_s += fastest_s(timed.word) - (timed.end_s - timed.start_s)
         if lacking_s > most_s:
             found, most_s = count, lacking_s
     return found
@@ -226,6 +223,11 @@ def longest_s(text: str) -> float:
     """Return the seconds that a word takes at most; "www" is six words in Spanish."""
     named = _named(text, of_www=6)
     return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, named - 2)
+
+
+def fastest_s(word: HypothesisWord) -> float:
+    """Return the seconds that a word takes in the fastest speech."""
+    return max(len(word.normalized) / _LETTERS_PER_SECOND, _FAST_DIGIT_S * len(_DIGIT.findall(word.text)))
 
 
 def least_s(text: str) -> float:
