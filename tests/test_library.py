@@ -21,10 +21,12 @@ from kani.composition.settings import fields
 from kani.core.errors import SpeechCancelled
 from kani.core.subtitles import Cue
 from kani.core.types import Samples, Span
+from kani.library import asynchronous
 from kani.library.asynchronous import settings_of
 from kani.library.results import MAX_SHOWN_S, Audio, Transcript, Turn, Word
 from kani.library.sounds import mono
 from tests.conftest import ROOT
+from tests.runtime.recognition.slow_recognizer import SlowRecognizer, words
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 from websocket_config import VERSION
@@ -131,6 +133,21 @@ async def test_end_of_a_recognizer_reaches_who_listens() -> None:
         await heard.wait()
     with pytest.raises(SpeechCancelled):
         await words
+
+
+async def test_turn_ends_with_its_last_word_without_more_audio(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def microphone() -> AsyncIterator[Samples]:
+        spoken = np.concatenate([words(1, 3), np.zeros(5 * 16_000, np.float32)])
+        yield spoken
+        await slow.hears(len(spoken) / 16_000)
+        slow.decide.set()
+        await asyncio.Event().wait()
+
+    slow = SlowRecognizer()
+    monkeypatch.setattr(asynchronous, "build_own_recognizer", lambda _: slow)
+    async with kani.AsyncRecognizer() as recognizer, asyncio.timeout(WITHIN_S):
+        heard = [text async for text in recognizer.hear(microphone(), 16_000)]
+    assert heard == ["w1", "w1 w2", "w1 w2 w3"]
 
 
 def test_samples_are_those_of_one_channel() -> None:

@@ -20,14 +20,14 @@ from benchmarks.recognition.clips import SAMPLE_RATE
 from benchmarks.recognition.streams import seconds, started_recognizer
 from benchmarks.recognition.turn_cases import AFTER_S, Case, cases
 from benchmarks.report import report_section, table
-from kani.core.conversation.turns import TurnMachine, TurnStopped
+from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.pause_judge import TUNING, PauseJudge
 from kani.core.types import Samples
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.live_pass import transcribe
 from kani.protocols.openai.realtime.session_config import TurnDetection
-from kani.protocols.wyoming.recognition import EndOfSpeech
+from kani.protocols.wyoming.recognition import RULES
 from kani.runtime.recognition.passes import PassResult
 from kani.runtime.recognition.stream import STEP_SAMPLES, RecognitionStream
 from kani.runtime.turn_model.model import SmartTurn
@@ -147,14 +147,14 @@ async def judged(trace: Trace, model: RememberedModel) -> Trace:
     return found
 
 
-def realtime_stops(trace: Trace, detection: TurnDetection) -> list[float]:
-    """Return when turns end for a client of Realtime."""
+def turn_stops(trace: Trace, rule: TurnRule) -> list[float]:
+    """Return when turns end by a rule."""
     machine, stops = TurnMachine(SAMPLE_RATE), list[float]()
     for at_s, event in trace.events:
         if isinstance(event, RecognizedWord):
             machine.add_word(event)
         elif isinstance(event, Step):
-            ends = [turn for turn in machine.feed(event, detection.rule) if isinstance(turn, TurnStopped)]
+            ends = [turn for turn in machine.feed(event, rule) if isinstance(turn, TurnStopped)]
             stops += [at_s] * len(ends)
     return stops
 
@@ -183,17 +183,6 @@ def answered_over(trace: Trace, detection: TurnDetection, answered_s: float) -> 
 def kyutai_stops(trace: Trace) -> list[float]:
     """Return when a pause of 2 s becomes likely, as Kyutai's clients end turns."""
     return _stops(trace, lambda step: step.pause_probabilities[TWO_S] >= LIKELY)
-
-
-def wyoming_stops(trace: Trace) -> list[float]:
-    """Return when the server would end a command, and whatever came after it."""
-    end, stops = EndOfSpeech(None, SAMPLE_RATE), list[float]()
-    for at_s, event in trace.events:
-        if isinstance(event, RecognizedWord):
-            end.add_word(event)
-        elif isinstance(event, Step) and end.is_reached(event):
-            stops.append(at_s)
-    return stops
 
 
 def _stops(trace: Trace, ended: Callable[[Step], bool]) -> list[float]:
@@ -227,7 +216,7 @@ def outcome(traces: Iterable[Trace], stops: Iterable[list[float]]) -> Outcome:
 
 
 def _realtime(detection: TurnDetection) -> Callable[[Trace], list[float]]:
-    return partial(realtime_stops, detection=detection)
+    return partial(turn_stops, rule=detection.rule)
 
 
 WAYS: dict[str, Callable[[Trace], list[float]]] = {
@@ -236,7 +225,7 @@ WAYS: dict[str, Callable[[Trace], list[float]]] = {
     "Realtime, `semantic_vad`, eagerness high": _realtime(TurnDetection("semantic_vad", eagerness="high")),
     "Realtime, `semantic_vad`, eagerness low": _realtime(TurnDetection("semantic_vad", eagerness="low")),
     "Kyutai, a pause of 2 s": kyutai_stops,
-    "Wyoming, by default": wyoming_stops,
+    "Wyoming, by default": partial(turn_stops, rule=RULES["default"]),
 }
 
 

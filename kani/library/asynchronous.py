@@ -21,6 +21,7 @@ from kani.composition.speech_service import (
     build_turn_model,
     limits_of,
 )
+from kani.core.conversation.heard_turns import heard_turns
 from kani.core.conversation.turns import TurnMachine, TurnRule, TurnStopped
 from kani.core.diarization.diarizer import MAX_SPEAKERS
 from kani.core.diarization.turns import divide_by_speaker
@@ -28,7 +29,7 @@ from kani.core.errors import EngineUnavailable, SpeechCancelled
 from kani.core.expected_words import MAX_TEXT
 from kani.core.observer import Observer
 from kani.core.recognition_service import RecognitionService
-from kani.core.recognizer import RecognitionEvent, RecognizedWord, Step, text_of
+from kani.core.recognizer import RecognitionEvent, RecognizedWord, text_of
 from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.session.admission import Admission
@@ -247,16 +248,16 @@ class AsyncRecognizer(GivesStreams):
         session.judges_turns = True
         session.hear_turns_again()
         turns, words = TurnMachine(rate(sample_rate)), list[RecognizedWord]()
-        async with aclosing(_events(session, audio)) as events:
-            async for event in events:
+        async with (
+            aclosing(_events(session, audio)) as events,
+            aclosing(heard_turns(events, session, turns, ONE_TURN)) as heard_events,
+        ):
+            async for event in heard_events:
                 if isinstance(event, RecognizedWord):
-                    turns.add_word(event)
                     words.append(event)
                     yield text_of(words)
-                elif isinstance(event, Step):
-                    stopped = any(isinstance(one, TurnStopped) for one in turns.feed(event, ONE_TURN))
-                    if stopped and words:
-                        break
+                elif isinstance(event, TurnStopped) and words:
+                    break
             hearing = session.end_turn() if words else None
             if hearing is not None and (heard := await hearing.in_time()) is not None:
                 yield heard.text

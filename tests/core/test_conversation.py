@@ -274,14 +274,42 @@ def test_words_end_a_turn(complete: bool | None, words: list[str], settled: bool
     assert quiet_chunks * 0.032 == pytest.approx(silence_s, abs=0.033)
 
 
-def test_command_goes_on_until_its_words_are_decided() -> None:
-    rule = replace(after(0.1), waits_for_words=True)
-    machine = TurnMachine(RATE)
-    machine.feed(replace(SPEECH, settled=True), rule)
-    machine.feed(SPEECH, rule)
-    for _ in range(20):
-        assert not machine.feed(replace(SILENCE, settled=False), rule)
+@pytest.mark.parametrize("before", [[], [replace(SILENCE, settled=True)]], ids=["first", "later"])
+def test_turn_goes_on_until_its_words_are_decided(before: list[Step]) -> None:
+    rule, machine = replace(after(0.1), waits_for_words=True), TurnMachine(RATE)
+    late = replace(SILENCE, settled=False)
+    for step in (*before, *[SPEECH] * 30, *[late] * 25):
+        machine.feed(step, rule)
+    assert machine.state is TurnState.PAUSED
     assert machine.feed(SILENCE, rule) == [TurnStopped(machine.now_s - 0.032)]
+
+
+def test_long_pause_tells_that_words_are_decided() -> None:
+    """A recogniser need not set ``settled``: all words come before a likely pause of 2 s."""
+    rule, machine = replace(after(0.1), waits_for_words=True), TurnMachine(RATE)
+    for step in (*[SPEECH] * 3, *[replace(SILENCE, settled=False)] * 9):
+        machine.feed(step, rule)
+    assert machine.state is TurnState.PAUSED
+    long = replace(SILENCE, settled=False, pause_probabilities=(1.0, 0.9, 0.6, 0.1))
+    assert machine.feed(long, rule) == [TurnStopped(machine.now_s - 0.032)]
+
+
+def test_words_that_are_known_end_a_pause_without_audio() -> None:
+    rule, machine = replace(after(0.1), waits_for_words=True), TurnMachine(RATE)
+    late = replace(SILENCE, settled=False)
+    for step in (SPEECH, late):
+        machine.feed(step, rule)
+    assert machine.awaited_s(rule) is None  # the pause is too short
+    machine.feed(late, rule)
+    spoken_s = machine.awaited_s(rule)
+    assert spoken_s is not None and spoken_s == pytest.approx(0.064)
+    assert machine.awaited_s(after(0.1)) is None
+    assert machine.know_words(spoken_s - 0.01, rule) == []  # words of other speech
+    assert machine.know_words(spoken_s, rule) == [TurnStopped(machine.now_s)]
+    assert machine.know_words(spoken_s, rule) == [] and machine.awaited_s(rule) is None
+    for step in (SPEECH, late, late, SPEECH):
+        machine.feed(step, rule)
+    assert machine.know_words(9.0, rule) == []  # speech goes on
 
 
 def paused(silent_steps: int) -> TurnMachine:

@@ -13,7 +13,7 @@ from typing import Protocol
 
 from kani.core.conversation.echo import HEARD_S
 from kani.core.recognizer import STEP_S, VOICE_CHUNK_S, RecognizedWord, Step
-from kani.core.turns.interruption import Verdict, VoiceOverAnswer
+from kani.core.turns.interruption import Verdict, VoiceOverAnswer, words_are_known
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples
@@ -61,7 +61,7 @@ class TurnRule:
     threshold: float = 0.5  # probability of a voice from which on it is speech
     padding_s: float = 0.3  # audio before the onset of speech that is a part of its turn
     waits_for_words: bool = False
-    """True if a turn goes on until its words are decided, with a recogniser that tells: more may come."""
+    """True if a turn goes on until its words are decided: more may come."""
 
 
 class TurnState(enum.Enum):
@@ -140,25 +140,27 @@ class _Speech:
     complete: bool | None = None  # see ``Step.complete``
     sentence_ended: bool = False
     worded: bool = False  # the speech before the pause has words
-    settled: bool = False  # and all of them are known
-    settles: bool = False  # the recogniser tells when words are known
+    known: bool = False  # and all of them have come
 
     def begin(self) -> None:
-        """Forget the speech before. Only ``settles`` holds on; ``settled`` comes with each step."""
+        """Forget the speech before; ``known`` comes with each step."""
         self.complete, self.sentence_ended, self.worded = None, False, False
 
     def take(self, step: Step) -> None:
         self.complete = self.complete if step.complete is None else step.complete
-        self.settled = step.settled
-        self.settles = self.settles or step.settled
+        self.known = words_are_known(step)
 
     def is_over(self, now_s: float, rule: TurnRule) -> bool:
         """Return True if a turn ends with the silence from the end of the speech to ``now_s``."""
-        if rule.waits_for_words and self.settles and not self.settled:
-            return False
         # Nothing more is known of speech in which no word is recognised: it is not waited for.
-        ended = self.sentence_ended or (self.settled and not self.worded)
-        return now_s - self.end_s >= rule.patience.silence_s(self.complete, sentence_ended=ended)
+        ended = self.sentence_ended or (self.known and not self.worded)
+        silent = now_s - self.end_s >= rule.patience.silence_s(self.complete, sentence_ended=ended)
+        return silent and (self.known or not rule.waits_for_words)
+
+    def may_be_over(self, now_s: float, rule: TurnRule) -> bool:
+        """Return True if it depends on words that have not come whether a turn ends with that silence."""
+        silence_s = rule.patience.silence_s(self.complete, sentence_ended=True)
+        return rule.waits_for_words and not self.known and now_s - self.end_s >= silence_s
 
 
 class TurnMachine:
@@ -174,7 +176,7 @@ class TurnMachine:
         """
         self.now_s = start_s  # end of the audio so far, in seconds
         self.state = TurnState.SILENT
-        self._rate = sample_rate
+        self.sample_rate = sample_rate
         self._answers = answers
         self._resumed = resumed
         self._audio = RecentAudio(sample_rate, HEARD_S)
@@ -214,7 +216,7 @@ class TurnMachine:
     def feed(self, step: Step, rule: TurnRule | None) -> list[TurnChange]:
         """Take the next step of the audio; returns what has changed. rule: None where turns are not found."""
         self._speech.take(step)
-        end = (step.index + 1) * round(STEP_S * self._rate)
+        end = (step.index + 1) * round(STEP_S * self.sample_rate)
         heard = partial(self._audio.before, end)
         changes = list[TurnChange]()
         for voice, duration_s in _chunks(step):
@@ -252,8 +254,8 @@ class TurnMachine:
 
     def _begin(self, heard: Callable[[], Samples]) -> TurnStarted | None:
         answers = None if self._resumed or self.in_turn else self._answers
-        if answers is not None and answers.holds_voice(heard(), self._rate):
-            self._over_answer = VoiceOverAnswer(answers.is_echo, self._rate)
+        if answers is not None and answers.holds_voice(heard(), self.sample_rate):
+            self._over_answer = VoiceOverAnswer(answers.is_echo, self.sample_rate)
             self._go(_Heard.VOICE_OVER_ANSWER)
         begins = self.state is TurnState.SILENT
         self._go(_Heard.VOICE)
@@ -287,6 +289,19 @@ class TurnMachine:
         self._go(_Heard.NOTHING)
         self._voice = False
         return [VoiceChange.NOTHING if self._over_answer.told else VoiceChange.ECHO]
+
+    def awaited_s(self, rule: TurnRule | None) -> float | None:
+        """Return the end of speech whose words are all that a pause waits for; None if it waits for none."""
+        if rule is None or self.state is not TurnState.PAUSED:
+            return None
+        return self._speech.end_s if self._speech.may_be_over(self.now_s, rule) else None
+
+    def know_words(self, until_s: float, rule: TurnRule) -> list[TurnChange]:
+        """Take that all words of speech up to ``until_s`` have come, in a pause without further steps."""
+        if self.state is not TurnState.PAUSED or self._speech.end_s > until_s:
+            return []
+        self._speech.known = True
+        return [self.stop()] if self._speech.is_over(self.now_s, rule) else []
 
     def stop(self) -> TurnStopped:
         """End the turn that goes on here."""

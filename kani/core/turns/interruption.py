@@ -158,9 +158,8 @@ class VoiceOverAnswer:
         self._silence_s = 0.0 if voiced_s else self._silence_s + STEP_S
         if self.interrupts:
             return Verdict.INTERRUPTS
-        known = step.settled or step.pause_probabilities[2] >= LIKELY
         silent = self._silence_s >= NOTHING_S
-        return Verdict.NOTHING if known and silent else Verdict.OPEN
+        return Verdict.NOTHING if silent and words_are_known(step) else Verdict.OPEN
 
     @property
     def interrupts(self) -> bool:
@@ -168,6 +167,11 @@ class VoiceOverAnswer:
         if not self.words or self.voiced_s < WORD_S:
             return self._sounds_on or sum(self._recent_s) >= VOICE_S
         return not is_backchannel([word.text for word in self.words], self.words[-1].language)
+
+
+def words_are_known(step: Step) -> bool:
+    """Return True if every word that was spoken so far has come; a recogniser may tell it by pauses only."""
+    return step.settled or step.pause_probabilities[2] >= LIKELY
 
 
 def sounds_on(heard: Samples, sample_rate: int) -> bool:

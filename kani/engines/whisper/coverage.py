@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from kani.core.types import Samples
+from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
 from kani.text.writing import ends_sentence
@@ -26,6 +27,8 @@ _INSTANT_S = 0.021
 _ECHOED_WORDS, _ECHOED_CHARACTERS = 2, 4
 # A word before them that is as short belongs to them.
 _SHORT_S = 0.11
+# Names of characters in a word: "8-1-0" has three.
+_SEVERAL = 2
 # Longest word; more for each digit, and for each letter of a long word.
 _MAX_WORD_S, _DIGIT_S, _LETTER_S = 1.5, 0.5, 0.15
 # Within which a word that is stretched has ended.
@@ -35,10 +38,12 @@ _MOMENT = 400
 # Fast speech has 20 to 25 letters a second.
 _LETTERS_PER_SECOND = 30
 _INSTANT_SHARE = 0.2
+# A digit that is said by itself, and the least time of one.
+_DIGIT, _FAST_DIGIT_S = re.compile(r"(?<!\d)\d(?!\d)"), 0.2
 # A spoken word begins before the end of the speech, but for a chunk of the voice detector and a step of the
 # alignment.
 _AFTER_SPEECH_S = 0.05
-# Words at the end that lack so many seconds of the time that they need are no speech.
+# Words at an end that lack so many seconds of the time that they need are no speech.
 _LACKING_S = 0.3
 # A letter of a word that is spelled, but the last.
 _SPELLED = re.compile(r"(?<![^\W_])[^\W\d_](?=[-.][^\W_](?![^\W_]))")
@@ -57,7 +62,7 @@ def without_echo(
     spaced: whether spaces divide words; speech_s: end of the speech in the words' audio.
     """
     words = tuple(timed for timed in words if timed.start_s < speech_s + _AFTER_SPEECH_S)
-    words = words[: _hurried(words)]
+    words = words[: len(words) - _hurried(reversed(words))]
     last = len(words) - 1
     # The last one of all is given what is left of the audio.
     at = last
@@ -79,14 +84,21 @@ def sentence_end(words: Sequence[TimedWord], at: int) -> int:
     return at
 
 
-def _hurried(words: Sequence[TimedWord]) -> int:
-    """Return from which word on the words are faster than any speech; their number if none are."""
-    found, most_s, lacking_s = len(words), _LACKING_S, 0.0
-    for at in range(len(words) - 1, -1, -1):
-        timed = words[at]
-        lacking_s += len(timed.word.normalized) / _LETTERS_PER_SECOND - (timed.end_s - timed.start_s)
+def after_echo(words: Sequence[TimedWord]) -> Sequence[TimedWord]:
+    """Return words that go on after decided ones, without those at the beginning that have no time.
+
+    Whisper, which has been given "8 1", answers "0 8 1 0" at times: it begins anew.
+    """
+    return words[_hurried(words) :]
+
+
+def _hurried(words: Iterable[TimedWord]) -> int:
+    """Return how many of the first words are faster than any speech."""
+    found, most_s, lacking_s = 0, _LACKING_S, 0.0
+    for count, timed in enumerate(words, 1):
+        lacking_s += fastest_s(timed.word) - (timed.end_s - timed.start_s)
         if lacking_s > most_s:
-            found, most_s = at, lacking_s
+            found, most_s = count, lacking_s
     return found
 
 
@@ -113,12 +125,15 @@ def told(
     """
     for at, timed in enumerate(words):
         end_s = timed.end_s if at + 1 < len(words) else max(timed.end_s, speech_s)
-        if voiced(timed.start_s, end_s) <= longest_s(timed.word.text):
+        text, start_s = _stretched(timed)
+        if voiced(timed.start_s, end_s) <= longest_s(timed.word.text) or (
+            voiced(start_s, end_s) <= longest_s(text)
+        ):
             continue
         if at + 1 == len(words) or ends_sentence(timed.word.text):
             # The word itself is said, and what is left out follows it.
-            latest_s = timed.start_s + _usual_s(timed.word.text)
-            earliest_s = timed.start_s + max(_SHORT_S, _width(timed.word.text) / _LETTERS_PER_SECOND)
+            latest_s = start_s + _usual_s(text)
+            earliest_s = start_s + max(_SHORT_S, _width(text) / _LETTERS_PER_SECOND)
             end_s = _quietest_s(samples, earliest_s, latest_s)
             return (*words[:at], replace(timed, end_s=end_s)), end_s
         first = at
@@ -193,10 +208,26 @@ def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(letter) == "W" else 1 for letter in text)
 
 
+def _stretched(timed: TimedWord) -> tuple[str, float]:
+    """Return the text that is stretched where a word is, and its start.
+
+    The digits of "8-1-0" are tokens with times of their own: only the last one may be stretched.
+    """
+    if timed.last_token is None or _named(timed.word.text) < _SEVERAL:
+        return timed.word.text, timed.start_s
+    text, after_s = timed.last_token
+    return text, timed.start_s + after_s
+
+
 def longest_s(text: str) -> float:
     """Return the seconds that a word takes at most; "www" is six words in Spanish."""
     named = _named(text, of_www=6)
     return max(_MAX_WORD_S, _LETTER_S * _width(text)) + _DIGIT_S * max(0, named - 2)
+
+
+def fastest_s(word: HypothesisWord) -> float:
+    """Return the seconds that a word takes in the fastest speech."""
+    return max(len(word.normalized) / _LETTERS_PER_SECOND, _FAST_DIGIT_S * len(_DIGIT.findall(word.text)))
 
 
 def least_s(text: str) -> float:

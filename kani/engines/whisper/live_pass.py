@@ -10,7 +10,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from kani.core.types import Samples
-from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told
+from kani.engines.whisper.coverage import after_echo, before_cut, begins_late, end_of, is_spoken, told
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
@@ -158,6 +158,8 @@ def _attempt(whisper: Whisper, heard: _Heard, *, beams: int, penalty: float = 1.
         return loop
     align = partial(whisper.align, encoded, language, audio.prefix)
     timed, probability = said(align, words, seconds, spaced=spaced, speech_s=audio.speech_s)
+    if audio.prefix:
+        timed = tuple(after_echo(timed))
     # If an answer does not end, its words before those without audio are better than none.
     if not (timed or audio.prefix) or (endless and len(timed) == len(words)):
         logger.debug("dropped: %d tokens in %.1f s of %s have no time", len(tokens), seconds, language)

@@ -344,7 +344,11 @@ class Whisper:
             until = at + len(word.tokens)
             start_s = min(max(starts[at] * _FRAME_S + _START_CORRECTION_S, earliest_s), seconds)
             end_s = min(max(starts[until] * _FRAME_S + _END_CORRECTION_S, start_s), seconds)
-            timed.append(TimedWord(word, start_s, end_s, float(np.min(probabilities[at:until]))))
+            last = None
+            if len(word.tokens) > 1:
+                last_s = min(starts[until - 1] * _FRAME_S + _START_CORRECTION_S, end_s)
+                last = self.text_of(word.tokens[-1:]), max(last_s - start_s, 0.0)
+            timed.append(TimedWord(word, start_s, end_s, float(np.min(probabilities[at:until])), last))
             at, earliest_s = until, end_s
         return tuple(timed), float(np.mean(np.log(probabilities)))
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from kani.engines.whisper.coverage import is_spoken, least_s, longest_s
+from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
 from kani.engines.whisper.model import BEAMS, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
@@ -94,7 +94,8 @@ def _transcribe(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]
         return []
     known = replace(audio, language=answer.language, detected=False)
     words, told_s = _told(answer, chunk)
-    rest = chunk.rest(told_s) if words else None
+    # Cut earlier, the last word would be heard twice.
+    rest = chunk.rest(told_s, words[-1].start_s + fastest_s(words[-1].word)) if words else None
     if rest is None:
         words = answer.words
     else:

@@ -10,8 +10,9 @@ import numpy as np
 
 from kani.core.audio.pcm import mixed
 from kani.core.audio.resampling import Resampler
+from kani.core.conversation.heard_turns import heard_turns
 from kani.core.conversation.turns import Patience, TurnMachine, TurnRule, TurnStopped
-from kani.core.recognizer import RecognizedWord, Step
+from kani.core.recognizer import RecognizedWord
 from kani.core.service import SpeechService
 from kani.core.session.recognition import RecognitionSession
 from kani.core.types import Samples
@@ -106,35 +107,6 @@ MAX_AHEAD_S = 2.0
 Audio that comes faster is a recording, which is heard to its end."""
 
 
-class EndOfSpeech:
-    """Recognises the end of a live command: speech, then a pause.
-
-    sensitivity: of the client; an unknown one is the default.
-    """
-
-    def __init__(self, sensitivity: str | None, sample_rate: int) -> None:
-        """sample_rate: hertz of the audio."""
-        self._rule = RULES.get(sensitivity or "default", RULES["default"])
-        self._turns = TurnMachine(sample_rate)
-        self._started_at: float | None = None
-        self._recorded = False
-
-    def audio_arrived(self, seconds: float) -> None:
-        """Tell how much audio has come so far."""
-        now = time.monotonic()
-        if self._started_at is None:
-            self._started_at = now
-        if seconds > now - self._started_at + MAX_AHEAD_S:
-            self._recorded = True
-
-    def add_word(self, word: RecognizedWord) -> None:
-        self._turns.add_word(word)
-
-    def is_reached(self, step: Step) -> bool:
-        stopped = any(isinstance(change, TurnStopped) for change in self._turns.feed(step, self._rule))
-        return stopped and not self._recorded
-
-
 class Recognition:
     """One recognition, from its first chunk of audio on.
 
@@ -154,7 +126,10 @@ class Recognition:
         self._language = request.language if request.language not in ("", "auto") else None
         self._audio = AudioInput(first.rate)
         ends = end_of_speech or bool(request.vad_sensitivity)
-        self._end = EndOfSpeech(request.vad_sensitivity, first.rate) if ends else None
+        # An unknown sensitivity is the default.
+        self._rule = RULES.get(request.vad_sensitivity or "default", RULES["default"]) if ends else None
+        self._started_at: float | None = None
+        self._recorded = False
         self._session: RecognitionSession = service.recognition.open_recognition(
             protocol=PROTOCOL,
             client=client,
@@ -162,7 +137,7 @@ class Recognition:
             language=self._language,
             prompt=request.prompt,
         )
-        self._session.judges_turns = self._end is not None
+        self._session.judges_turns = ends
         self._session.hear_turns_again()
 
     @property
@@ -177,8 +152,9 @@ class Recognition:
         samples = self._audio.convert(pcm, form)
         if self._audio.seconds > MAX_AUDIO_S:
             raise BadMessage(f"audio-chunk: too much audio for one transcript (at most {MAX_AUDIO_S:g} s)")
-        if self._end is not None:
-            self._end.audio_arrived(self._audio.seconds)
+        now = time.monotonic()
+        self._started_at = self._started_at or now
+        self._recorded = self._recorded or self._audio.seconds > now - self._started_at + MAX_AHEAD_S
         await self._session.feed(samples)
 
     async def finish(self) -> None:
@@ -193,16 +169,19 @@ class Recognition:
     async def answer(self, send: Send) -> None:
         """Send the words as they are decided, then the transcript. Raises SpeechError."""
         text = ""
-        async with self._session as session, aclosing(session.events()) as recognized:
+        turns = TurnMachine(self._audio.rate)
+        async with (
+            self._session as session,
+            aclosing(session.events()) as recognized,
+            aclosing(heard_turns(recognized, session, turns, self._rule)) as heard_events,
+        ):
             await send(events.transcript_start(self._language))
-            async for event in recognized:
+            async for event in heard_events:
                 if isinstance(event, RecognizedWord):
-                    if self._end is not None:
-                        self._end.add_word(event)
                     piece = space_between(text, event.text) + event.text
                     text += piece
                     await send(events.transcript_chunk(piece))
-                elif isinstance(event, Step) and self._end is not None and self._end.is_reached(event):
+                elif isinstance(event, TurnStopped) and not self._recorded:
                     # Audio that waits for a slow recogniser came after the command.
                     session.cancel()
             hearing = session.end_turn() if text else None

@@ -31,6 +31,7 @@ class TimedWord:
     start_s: float
     end_s: float
     probability: float  # of its least likely token
+    last_token: tuple[str, float] | None = None  # of several: its text, and its start after the word's
 
 
 def moved(timed: TimedWord, by_s: float) -> TimedWord:

@@ -104,13 +104,14 @@ class Chunk:
         samples = np.concatenate([self.samples, following.samples])
         return Chunk(self.start, samples, self.voices + following.voices)
 
-    def rest(self, told_s: float) -> Chunk | None:
-        """Return the speech after the first pause from a time in seconds of the stretch on; None without any.
+    def rest(self, told_s: float, least_s: float = 0.0) -> Chunk | None:
+        """Return the speech after the first pause from about ``told_s`` on; None without any.
 
+        least_s: before which the last word that is told cannot be over; both in seconds of the stretch.
         Whisper leaves out a sentence that repeats the one before it word for word, and all that follows. Much
         speech before any pause begins where a voice is least likely.
         """
-        first = max(int((told_s - _MARGIN_S) / CHUNK_S), 1)
+        first = max(int((told_s - _MARGIN_S) / CHUNK_S), math.ceil(least_s / CHUNK_S), 1)
         pause = self._pause_from(first)
         if self.voiced_s(told_s, pause * CHUNK_S) >= _LONG_REST_S:
             pause = _quietest(self.voices, first, first + 2 * math.ceil(_MARGIN_S / CHUNK_S))

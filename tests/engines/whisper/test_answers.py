@@ -4,6 +4,7 @@ import asyncio
 import math
 import unicodedata
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,15 @@ from benchmarks.recognition.repeats import WAYS, hear, letters
 from benchmarks.sentences import ARTICLE_1
 from kani.core.types import Samples, Segment
 from kani.engines.espeak.engine import EspeakEngine
-from kani.engines.whisper.coverage import before_cut, begins_late, end_of, is_spoken, told, without_echo
+from kani.engines.whisper.coverage import (
+    after_echo,
+    before_cut,
+    begins_late,
+    end_of,
+    is_spoken,
+    told,
+    without_echo,
+)
 from kani.engines.whisper.engine import WhisperRecognizer
 from kani.engines.whisper.likely_languages import LANGUAGES, LikelyLanguages
 from kani.engines.whisper.plausibility import MAX_TOKENS, TokenLimits, echoes
@@ -61,6 +70,9 @@ ECHOES: list[tuple[str, tuple[float, ...], str]] = [
         (0.2, 0.6, 0.8, 1.3, 1.3, 1.3, 1.4, 1.54),
         "The birds sing today.",
     ),
+    # As of a number that two passes may agree on: no three digits take 0.2 s, but "1000" does.
+    ("8-1-0 8-1-0", (1.8, 2.0), "8-1-0"),
+    ("They cost 1000", (0.3, 0.6, 0.8), "They cost 1000"),
     ("All of it is said.", (0.3, 0.4, 0.5, 0.6, 1.0), "All of it is said."),
     # Fast speech: the alignment gives one word no time.
     ("It was in the end.", (0.3, 0.5, 0.7, 0.7, 1.0), "It was in the end."),
@@ -82,6 +94,26 @@ def test_words_after_the_end_are_dropped_and_single_characters_need_no_time() ->
     words = timed("我 住 在 这 里", 0.3, 0.5, 0.7, 0.7, 0.7)
     assert without_echo(words, spaced=False) == words
     assert texts(without_echo(timed("我 住 在 这 里 我", 0.3, 0.5, *[0.5] * 4), spaced=False)) == "我 住"
+
+
+@pytest.mark.parametrize(
+    ("text", "ends_s", "kept"),
+    [
+        # As of the answer after "8 1", which began anew: the alignment has time for what follows only.
+        ("0 8 1 0", (0.0, 0.0, 0.15, 0.86), "0"),
+        ("morning at the big station in the morning at", (*[0.02] * 7, 0.5, 0.8), "morning at"),
+        # What is said twice or three times is kept, and fast speech.
+        ("6 6 6", (0.25, 0.5, 0.8), "6 6 6"),
+        ("No, no, no.", (0.2, 0.4, 0.7), "No, no, no."),
+        ("It was in the end.", (0.05, 0.1, 0.1, 0.2, 0.6), "It was in the end."),
+        ("8", (0.05,), "8"),
+        ("", (), ""),
+    ],
+)
+def test_words_without_time_at_the_beginning_are_dropped(
+    text: str, ends_s: tuple[float, ...], kept: str
+) -> None:
+    assert texts(after_echo(timed(text, *ends_s))) == kept
 
 
 def length_s(start_s: float, end_s: float) -> float:
@@ -113,6 +145,19 @@ def test_what_an_answer_left_out_is_heard_again(
     else:
         assert texts(found) == kept
         assert found_s == found[-1].end_s == pytest.approx(from_s, abs=0.03)
+
+
+def test_number_takes_as_long_as_its_digits() -> None:
+    """Its tokens have times: all of it is told, or from its last digit on something is left out."""
+    (number,) = timed("8-1-0", 2.1)
+    whole = replace(number, last_token=("0", 1.4))
+    assert told((whole,), hum(2.1, 0.6), 2.1, length_s) == ((whole,), None)
+    found, from_s = told((whole,), hum(4.2, 0.6, 2.0), 4.2, length_s)
+    assert texts(found) == "8-1-0" and from_s == found[0].end_s == pytest.approx(2.015, abs=0.03)
+    # Without a digit the alignment may put what is left out on any part of the word.
+    (word,) = timed("Bologna", 2.1)
+    _, from_s = told((replace(word, last_token=("a", 1.4)),), hum(2.1, 0.6), 2.1, length_s)
+    assert from_s == pytest.approx(0.615, abs=0.03)
 
 
 def test_what_follows_a_short_word_is_heard_again_unless_it_is_silence() -> None:

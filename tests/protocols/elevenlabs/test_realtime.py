@@ -27,6 +27,7 @@ from tests.clients.elevenlabs.listening import (
     understood_by_sdk,
 )
 from tests.clients.openai_realtime import loud, quiet
+from tests.runtime.recognition.slow_recognizer import SlowRecognizer, words
 from tests.support.loudness import PausingRecognizer
 from tests.support.patience import WITHIN_S
 from tests.support.servers.serving import InProcessServer, serving
@@ -80,7 +81,7 @@ async def test_sdk_has_the_server_commit(ears: InProcessServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "count"),
     [
         ({"vad_silence_threshold_secs": 1.6}, 20),
         ({"vad_silence_threshold_secs": 0.4}, 10),
@@ -89,11 +90,38 @@ async def test_sdk_has_the_server_commit(ears: InProcessServer) -> None:
     ],
 )
 async def test_client_says_which_pause_ends_a_segment(
-    ears: InProcessServer, options: dict[str, Any], words: int
+    ears: InProcessServer, options: dict[str, Any], count: int
 ) -> None:
     speech = np.concatenate([*(quiet(0.96, RATE), loud(0.8, RATE)) * 2, quiet(2.0, RATE)])
     seen = await understood_by_sdk(ears.http_url, [speech], vad=True, **options)
-    assert len(of(seen, "committed_transcript")[0]["text"].split()) == pytest.approx(words, abs=1)
+    assert len(of(seen, "committed_transcript")[0]["text"].split()) == pytest.approx(count, abs=1)
+
+
+@pytest.mark.parametrize("before_s", [0.0, 0.5])
+@pytest.mark.parametrize("after_s", [0.7, 3.0])
+async def test_slow_recogniser_has_whole_segments_committed(
+    tmp_path: Path, before_s: float, after_s: float
+) -> None:
+    """Words come after the pause, whether audio goes on or not; what is said meanwhile belongs to them."""
+    recognizer = SlowRecognizer()
+    async with (
+        serving(tmp_path, recognizer) as server,
+        session(server.url, commit_strategy="vad", vad_silence_threshold_secs=0.6) as websocket,
+    ):
+        for spoken, text in (
+            ([(1, 6)], "w1 w2 w3 w4 w5 w6"),
+            ([(7, 9), (10, 12)], "w7 w8 w9 w10 w11 w12"),
+            ([(1, 1)], "w1"),
+        ):
+            parts = [piece for one in spoken for piece in (words(*one), quiet(after_s, RATE))]
+            audio = np.concatenate([quiet(before_s, RATE), *parts])
+            recognizer.decide.clear()
+            for at in range(0, len(audio), RATE // 10):
+                await websocket.send(chunk(audio[at : at + RATE // 10]))
+            await recognizer.hears(len(audio) / RATE)
+            recognizer.decide.set()
+            committed = (await until(websocket, "committed_transcript"))[-1]
+            assert committed["text"] == text
 
 
 @pytest.mark.parametrize("options", [{}, {"server_vad": {}}, {"include_timestamps": True}])

@@ -4,10 +4,12 @@ import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from wyoming.client import AsyncTcpClient
 from wyoming.event import Event
 
+from kani.core.audio.pcm import pcm16
 from kani.core.recognizer import STEP_S
 from kani.protocols.wyoming.framing import (
     BASE_DATA_BYTES,
@@ -29,9 +31,10 @@ from tests.protocols.wyoming.exchange import (
     steps,
     types,
 )
-from tests.protocols.wyoming.home_assistant import HOST
+from tests.protocols.wyoming.home_assistant import HOST, RATE
+from tests.runtime.recognition.slow_recognizer import SlowRecognizer, words
 from tests.support.event_loop import Idleness, virtual_time
-from tests.support.loudness import PausingRecognizer
+from tests.support.loudness import STEP, PausingRecognizer
 from tests.support.patience import happens
 from tests.support.servers.serving import serving
 
@@ -261,6 +264,18 @@ async def test_client_may_ask_to_end_its_command(port: int, sensitivity: str, qu
         await talk(connected, sensitivity, True, *[False] * quiet, True, False)
         await connected.write_event(STOP)
         assert (await read_until(connected, "transcript"))[-1].data["text"] == text
+
+
+async def test_words_of_a_slow_recogniser_end_a_command_without_more_audio(tmp_path: Path) -> None:
+    recognizer = SlowRecognizer()
+    async with serving(tmp_path, recognizer, KANI_WYOMING="true") as server:
+        async with client(server.streams["Wyoming"]) as connected:
+            await connected.write_event(Event("transcribe", {"vad_sensitivity": "default"}))
+            spoken = np.concatenate([words(1, 3), np.zeros(RATE // 2 + STEP, np.float32)])
+            await connected.write_event(chunk(pcm16(spoken)))
+            await recognizer.hears(len(spoken) / RATE)
+            recognizer.decide.set()
+            assert (await read_until(connected, "transcript"))[-1].data["text"] == "w1 w2 w3"
 
 
 async def test_next_command_may_follow_without_audio_stop(port: int) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -103,6 +104,13 @@ def test_rest_begins_in_the_pause_after_what_is_told_and_a_word_ends_with_its_vo
     assert chunk.rest(5.2) is None
     breath = Chunk(0, chunk.samples, voices[: 3 * second] + (0.9,) * 10 + (0.0,) * (3 * second - 10))
     assert breath.rest(1.5) is None
+    # Without a pause it begins where a voice is least likely, but not within the last word.
+    within, after = (round(at_s * second) for at_s in (2.3, 2.7))
+    fluent = [0.9] * 6 * second
+    fluent[within], fluent[after] = 0.5, 0.6
+    for least_s, place in ((0.0, within), (2.4, after)):
+        rest = replace(chunk, voices=tuple(fluent)).rest(2.5, least_s)
+        assert rest is not None and abs((rest.start - 100) // CHUNK_SAMPLES - place) <= 1
     chunk = Chunk(0, np.zeros(50 * CHUNK_SAMPLES, np.float32), (0.0,) * 10 + (1.0,) * 10 + (0.0,) * 30)
     assert chunk.voiced(0.0, 50 * FRAME_S) == pytest.approx((10 * FRAME_S - 0.05, 20 * FRAME_S + 0.05))
     assert chunk.voiced(11 * FRAME_S, 13 * FRAME_S) == (11 * FRAME_S, 13 * FRAME_S)

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from kani.core import request_ids
+from kani.core.conversation.heard_turns import heard_turns
 from kani.core.conversation.turns import TurnMachine, TurnStarted, TurnStopped
 from kani.core.errors import SpeechCancelled, SpeechError
 from kani.core.expected_words import as_prompt
@@ -55,7 +56,6 @@ class Recognition:
     committed: bool = False  # True once the client has committed: there is no more audio
 
     def __post_init__(self) -> None:
-        self._turns = TurnMachine(self._config.input_format.sample_rate)
         if self._session is not None and not self._config.include_timestamps:
             # The words of a segment that is heard as a whole would have no times.
             self._session.hear_turns_again()
@@ -82,33 +82,40 @@ class Recognition:
         if self._session is None:
             await self._send_committed()
             return
-        async with self._session as session, aclosing(session.events()) as events:
-            async for event in events:
-                if isinstance(event, RecognizedWord):
-                    self._words.append(event)
-                    self._turns.add_word(event)
-                    await self._send(messages.partial(text_of(self._words)))
-                elif isinstance(event, Step):
-                    await self._take_step(event, session)
+        turns = TurnMachine(self._config.input_format.sample_rate)
+        async with (
+            self._session as session,
+            aclosing(session.events()) as events,
+            aclosing(heard_turns(events, session, turns, self._config.rule)) as heard,
+        ):
+            async for event in heard:
+                match event:
+                    case RecognizedWord():
+                        self._words.append(event)
+                        await self._send(messages.partial(text_of(self._words)))
+                    case Step():
+                        await self._take_step(event)
+                    case TurnStarted() if not self._begun:
+                        self._begun = True
+                        session.begin_turn(event.start_s)
+                    case TurnStopped():
+                        await self._stop_turn()
             if self.committed or self._words:
                 await self._send_committed()
 
-    async def _take_step(self, step: Step, session: RecognitionSession) -> None:
+    async def _take_step(self, step: Step) -> None:
         self._steps += 1
         self._voiced_s += step.voiced_s(self._config.vad_threshold)
-        stopped = False
-        for change in self._turns.feed(step, self._config.rule):
-            if isinstance(change, TurnStarted) and not self._begun:
-                self._begun = True
-                session.begin_turn(change.start_s)
-            stopped = stopped or isinstance(change, TurnStopped)
-        paused = stopped and self._voiced_s >= self._config.min_speech_duration_ms / 1000
         too_long = self._steps * STEP_S >= LONGEST_SEGMENT_S and not self.committed
-        if self._words and (paused or too_long):
+        if self._words and too_long:
             await self._send_committed()
-        elif stopped and not self._words:
+
+    async def _stop_turn(self) -> None:
+        if not self._words:
             # A sound without words.
             self._voiced_s = 0.0
+        elif self._voiced_s >= self._config.min_speech_duration_ms / 1000:
+            await self._send_committed()
 
     async def _send_committed(self) -> None:
         words, self._words, self._steps = self._words, [], 0
