@@ -14,20 +14,20 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 1_802,
-    "kani/cli": 2_977,
-    "kani/composition": 1_689,
-    "kani/core": 14_429,
-    "kani/engines": 28_279,
-    "kani/library": 1_137,
-    "kani/protocols": 22_006,
+    "kani/books": 2_509,
+    "kani/cli": 3_424,
+    "kani/composition": 1_746,
+    "kani/core": 14_700,
+    "kani/engines": 28_327,
+    "kani/library": 1_265,
+    "kani/protocols": 22_463,
     "kani/ray": 747,
-    "kani/runtime": 3_888,
-    "kani/server": 4_786,
-    "kani/text": 19_127,
-    "tests": 73_336,
-    "benchmarks": 8_968,
-    "tools": 4_238,
+    "kani/runtime": 3_890,
+    "kani/server": 4_810,
+    "kani/text": 19_644,
+    "tests": 75_954,
+    "benchmarks": 8_963,
+    "tools": 4_305,
 }
 """Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
 what a user gets for it."""

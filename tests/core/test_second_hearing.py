@@ -209,6 +209,17 @@ async def test_words_of_a_dictation_are_known_once_it_is_heard_as_a_whole(word: 
     await again.aclose()
 
 
+async def test_turn_after_a_long_silence_is_heard_from_its_start() -> None:
+    again = hearing(transcriber := Transcriber())
+    again.end(0.0)
+    hear(again, (SILENCE, 20.0), (SPEECH, 0.3))
+    again.begin(19.6)
+    hear(again, (SPEECH, 1.7), (SILENCE, 0.4))
+    await ended(again, 22.4).in_time()
+    assert [round(seconds, 1) for seconds, _ in transcriber.asked] == [2.9]
+    await again.aclose()
+
+
 async def test_example_that_comes_back_is_heard_once_more_without_it() -> None:
     again = hearing(transcriber := Transcriber(" Se escribe B-A-S-F, H-U-G-O. Sí."), "Ana")
     again.add_word(RecognizedWord("apellido", 0.6, 0.9, "es"))

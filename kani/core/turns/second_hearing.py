@@ -46,8 +46,9 @@ _SURE_S = 0.6
 _MARGIN_S = 0.3
 """Audio before a turn that is heard with it."""
 
-_IDLE_S = 5.0
-"""Silence after which nothing but the margin is kept: an idle session needs no memory."""
+_IDLE_S, _KEPT_S = 5.0, 1.5
+"""Silence after which no more than this is kept, as an idle session needs no memory: the margin, what a turn
+has before its onset, and the time until that is found."""
 
 _PAUSES = 64
 """Pauses of a turn that are remembered."""
@@ -156,7 +157,7 @@ class SecondHearing:
                     self._onset_s = self._gate.onset_s
                     self._pauses.append(ended_s)
         silence_s = self._gate.silence_s
-        kept_s = _MARGIN_S + (LONGEST_TURN_S if silence_s < _IDLE_S else 0.0)
+        kept_s = _MARGIN_S + LONGEST_TURN_S if silence_s < _IDLE_S else _KEPT_S
         self._audio.forget_before(self._place(self._gate.now_s - kept_s))
         suspected = silence_s >= _PAUSE_S and guess is not None and guess >= PROBABLE
         if self._hearing is None and step.voices and (suspected or silence_s >= _SURE_S):

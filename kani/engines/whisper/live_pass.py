@@ -32,6 +32,8 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
+# Speech that is short enough to be echoed, or left out, in a window of MIN_S; decided words of more come sooner.
+_SHORT_S = 2.0
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
 
@@ -63,7 +65,8 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
 
     Where the language is not given, a decisive pass tries several before it finds no speech.
     """
-    encoded = whisper.encode(audio.samples, WINDOW_S if audio.decisive else MIN_S)
+    short = audio.decisive and audio.speech_s < _SHORT_S
+    encoded = whisper.encode(audio.samples, WINDOW_S if short else MIN_S)
     if audio.language is not None:
         return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result
     languages = _languages_of(whisper, encoded, audio)

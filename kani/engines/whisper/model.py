@@ -42,7 +42,7 @@ _PADDING_S = 4.0
 MIN_S = 6.0
 """Least length of speech and silence together, for words that may still change."""
 WINDOW_S = 15.0
-"""Least length for words that are decided: with less the model echoes short words and leaves out others."""
+"""Least length for short speech that is decided: with less the model echoes words and leaves out others."""
 
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
