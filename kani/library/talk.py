@@ -173,7 +173,8 @@ class Talk(AnswerOutput):
             return said
         if not hearing.dictated:
             self._ask_early(*said)
-            if await self._early.is_audible_before(hearing.wait()):
+            await self._early.wait_until_audible(hearing.wait())
+            if not hearing.done:
                 hearing.cancel()
                 return said
         heard = await hearing.in_time()

@@ -98,12 +98,11 @@ class EarlyAnswer:
         if self._made is made and not made.answer.failed:
             self._audible.set()
 
-    async def is_audible_before(self, ended: Coroutine[Any, Any, None]) -> bool:
-        """Return True once the answer has its first audio, and False once ``ended`` has returned."""
+    async def wait_until_audible(self, ended: Coroutine[Any, Any, None]) -> None:
+        """Return once the answer has its first audio, or ``ended`` has returned."""
         tasks = [asyncio.create_task(work) for work in (ended, self._audible.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            return not tasks[0].done()
         finally:
             for task in tasks:
                 task.cancel()

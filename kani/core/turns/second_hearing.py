@@ -31,6 +31,9 @@ LONGEST_WAIT_S, DICTATED_WAIT_S, WAIT_SHARE = 0.5, 1.0, 0.05
 """Most that a turn's transcript waits for it after the turn's end: of any, of a dictated one, and for both
 this share of the turn's length more, as the work on a long one takes longer."""
 
+LATE_S = 5.0
+"""Most time from a turn's end on for the work on a turn that is answered already."""
+
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
 
@@ -76,11 +79,15 @@ class Hearing:
         """Whether the live words are pieces of a number or of a name, which an answer waits for."""
         self._task = task
         self._longest_wait_s = longest_wait_s
-        self._deadline = math.inf
+        self._ended_at = math.inf
 
     def end_turn(self) -> None:
         """Wait no longer than ``longest_wait_s`` from now on."""
-        self._deadline = asyncio.get_running_loop().time() + self._longest_wait_s
+        self._ended_at = asyncio.get_running_loop().time()
+
+    @property
+    def done(self) -> bool:
+        return self._task.done()
 
     @property
     def _heard(self) -> HeardTurn | None:
@@ -96,14 +103,18 @@ class Hearing:
             return heard.text, heard.language
         return "" if self.dictated and not self._task.done() else text, language
 
-    async def wait(self) -> None:
-        """Return once the work has ended, or has taken too long since the end of the turn."""
-        left_s = self._deadline - asyncio.get_running_loop().time()
+    async def wait(self, *, answered: bool = False) -> None:
+        """Return once the work has ended, or has taken too long since the end of the turn.
+
+        answered: whether nothing but the transcript waits for it any more.
+        """
+        longest_s = LATE_S if answered else self._longest_wait_s
+        left_s = self._ended_at + longest_s - asyncio.get_running_loop().time()
         await asyncio.wait({self._task}, timeout=max(left_s, 0.0))
 
-    async def in_time(self) -> HeardTurn | None:
+    async def in_time(self, *, answered: bool = False) -> HeardTurn | None:
         """Return the turn, which has ended; None if nothing is understood, or that takes too long."""
-        await self.wait()
+        await self.wait(answered=answered)
         if not self._task.done():
             self._task.cancel()
         return self._heard

@@ -97,8 +97,9 @@ def _hand_over(job: asyncio.Future[T], result: asyncio.Future[T] | None) -> None
 class PassScheduler(Generic[T]):
     """Starts urgent passes first, then those of the stream that was served longest ago, then recordings'.
 
-    While a stream is open one worker of several is kept free of recordings: their passes take up to some
-    seconds, and a live pass never waits for one. All streams belong to one event loop.
+    While a stream is open one worker of several is kept free: passes of recordings take up to some seconds,
+    and a live pass neither waits for one nor shares the last core with it. All streams belong to one event
+    loop.
     """
 
     def __init__(self, workers: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -156,8 +157,9 @@ class PassScheduler(Generic[T]):
 
     def _start_waiting(self) -> None:
         while self._free and (self._waiting or self._background_may_start):
+            background = self._background_may_start and (not self._waiting or self._background_is_late)
             self._free -= 1
-            if self._background_may_start and (not self._waiting or self._background_is_late):
+            if background:
                 self._background_running += 1
                 self._pop_background()._start(self._pool)
                 continue
@@ -169,7 +171,9 @@ class PassScheduler(Generic[T]):
     @property
     def _background_may_start(self) -> bool:
         kept_free = 1 if self._live and self._workers > 1 else 0
-        return bool(self._background) and self._background_running < self._workers - kept_free
+        if self._background_running >= self._workers - kept_free:
+            return False
+        return any(self._free > kept_free or self._is_late(one) for one in self._background)
 
     @property
     def _background_is_late(self) -> bool:

@@ -68,6 +68,7 @@ class InputAudio:
     _unavailable: bool = False
     _voice_at: float = 0.0
     _answer_ended: bool = False  # one that the client spoke itself
+    _late: asyncio.Task[None] | None = None  # tells the words of a turn that is answered
 
     def __post_init__(self) -> None:
         self._backlog = self._service.recognition.open_backlog()
@@ -332,26 +333,36 @@ class InputAudio:
             await self._complete(self._pending.popleft())
 
     async def _complete(self, transcript: Transcript) -> None:
-        is_answered = await self._answer_live_words(transcript)
+        if self._late is not None:
+            await asyncio.gather(self._late, return_exceptions=True)
+        if await self._answer_live_words(transcript):
+            # What the user says over the answer is heard meanwhile.
+            self._late = asyncio.create_task(self._tell_words(transcript, answered=True))
+            return
+        await self._tell_words(transcript)
+        if transcript.to_be_answered:
+            self._answer(transcript)
+
+    async def _tell_words(self, transcript: Transcript, *, answered: bool = False) -> None:
+        """Send the words of the turn as a whole."""
         # Without an answer to come the transcript is not asked for.
         if known := self._config.wants_words:
-            await transcript.hear_again()
+            await transcript.hear_again(answered=answered)
         self._events.settled(transcript, known=known)
         if self._config.transcription is not None:
             await self._events.completed(transcript)
-        if transcript.to_be_answered and not is_answered:
-            self._answer(transcript)
 
     async def _answer_live_words(self, transcript: Transcript) -> bool:
         """Begin the answer to the words that were heard live, while their turn is heard as a whole.
 
-        Returns True if that answer has its first sound before other words are known, and is given out.
+        Returns True if that answer is given out, because the turn is not heard before its first sound.
         """
         hearing = transcript.hearing
         if not transcript.to_be_answered or hearing is None or hearing.dictated:
             return False
         self._events.settled(transcript, known=True)
-        if not await self._turns.is_audible_before(hearing, transcript.language):
+        await self._turns.begin_answer(hearing, transcript.language)
+        if hearing.done:
             return False
         self._answer(transcript)
         return True
@@ -378,6 +389,9 @@ class InputAudio:
 
     async def aclose(self) -> None:
         """Free the recognition sessions of all tracks that ``run`` has not freed."""
+        if self._late is not None:
+            self._late.cancel()
+            await asyncio.gather(self._late, return_exceptions=True)
         for track in self._tracks:
             await track.aclose()
         self._tracks.clear()

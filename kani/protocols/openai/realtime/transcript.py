@@ -54,8 +54,11 @@ class Transcript:
         """The work on its turn as a whole; None without words, or where it lacks one across the end."""
         return self.again if self.text and self.words_end_s <= self.end_s else None
 
-    async def hear_again(self) -> None:
-        """Take the text of the turn as a whole, if it is there in time; no delta says so."""
-        heard = None if self.hearing is None else await self.hearing.in_time()
+    async def hear_again(self, *, answered: bool = False) -> None:
+        """Take the text of the turn as a whole, if it is there in time; no delta says so.
+
+        answered: see ``Hearing.wait``.
+        """
+        heard = None if self.hearing is None else await self.hearing.in_time(answered=answered)
         if heard is not None:
             self.text, self.language = heard.text, heard.language

@@ -112,9 +112,9 @@ class Responses:
             self.expect(language)
             self._early.begin(self._asked(items, config))
 
-    async def is_audible_before(self, ended: Coroutine[Any, Any, None]) -> bool:
-        """Return True once the answer that was begun has audio, and False once ``ended`` returns."""
-        return await self._early.is_audible_before(ended)
+    async def wait_until_audible(self, ended: Coroutine[Any, Any, None]) -> None:
+        """Return once the answer that was begun has audio, or ``ended`` has returned."""
+        await self._early.wait_until_audible(ended)
 
     def drop_early(self) -> None:
         """Drop an answer that was begun early: the user goes on."""

@@ -98,15 +98,14 @@ class TurnAnswers:
         if self._state is not AnswerState.WAITING:
             self._responses.drop_early()
 
-    async def is_audible_before(self, hearing: Hearing, language: str) -> bool:
+    async def begin_answer(self, hearing: Hearing, language: str) -> None:
         """Begin the answer to a turn that has ended, whose words may still change.
 
-        Returns True once it has its first audio, False once the turn is heard as a whole, or takes too long.
+        Returns once it has its first audio, or the turn is heard as a whole, or that takes too long.
         """
-        if self._speaking and self._interrupts:
-            return False
-        self._responses.begin_at_end(language, self._config())
-        return await self._responses.is_audible_before(hearing.wait())
+        if not (self._speaking and self._interrupts):
+            self._responses.begin_at_end(language, self._config())
+        await self._responses.wait_until_audible(hearing.wait())
 
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known, and their language.
