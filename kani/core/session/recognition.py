@@ -108,6 +108,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
     _backlog: Backlog  # of its connection
     judges_turns: bool = False
     """True if steps tell whether the speaker has said all; costs some calls of the turn model a pause."""
+    turns_are_answered: bool = False  # at once, see ``SecondHearing.answered``
     _hears_again: bool = False
     _again: SecondHearing | None = None
     _judge: PauseJudge | None = None
@@ -249,6 +250,7 @@ class RecognitionSession(AbstractAsyncContextManager["RecognitionSession"]):
                         if self._judge is not None:
                             event = await self._judge.judge(event)
                         if self._again is not None:
+                            self._again.answered = self.turns_are_answered
                             self._again.feed(event, 1.0 if self._judge is None else self._judge.guess)
                     elif isinstance(event, RecognizedWord):
                         event = self._without_lead(event)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import os
 from collections import deque
 from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
@@ -33,6 +34,9 @@ this share of the turn's length more, as the work on a long one takes longer."""
 
 LATE_S = 5.0
 """Most time from a turn's end on for the work on a turn that is answered already."""
+
+BESIDE_ANSWERS = (os.cpu_count() or 1) > 2
+"""Whether a turn is heard as a whole while its answer is made: with two cores both would take longer."""
 
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
@@ -71,9 +75,16 @@ class Hearing:
     """The work on a turn."""
 
     def __init__(
-        self, task: asyncio.Task[HeardTurn | None], end_s: float, longest_wait_s: float, *, dictated: bool
+        self,
+        task: asyncio.Task[HeardTurn | None],
+        begun: asyncio.Event,
+        end_s: float,
+        longest_wait_s: float,
+        *,
+        dictated: bool,
     ) -> None:
-        """end_s: of the audio that is heard; longest_wait_s: from the end of the turn on."""
+        """begun: lets the work begin; end_s: of the audio that is heard; longest_wait_s: from its end."""
+        self.begun = begun
         self.end_s = end_s
         self.dictated = dictated
         """Whether the live words are pieces of a number or of a name, which an answer waits for."""
@@ -114,6 +125,7 @@ class Hearing:
 
     async def in_time(self, *, answered: bool = False) -> HeardTurn | None:
         """Return the turn, which has ended; None if nothing is understood, or that takes too long."""
+        self.begun.set()
         await self.wait(answered=answered)
         if not self._task.done():
             self._task.cancel()
@@ -147,6 +159,8 @@ class SecondHearing:
         self._pauses: deque[float] = deque(maxlen=_PAUSES)  # where speech ended before each
         self._onset_s = 0.0  # start of the speech after the last pause
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
+        self.answered = False
+        """Whether turns are answered at once: what is not dictated waits for that, see ``BESIDE_ANSWERS``."""
         self._start_s = 0.0  # infinite between turns: voices there may be echoes
         self._hearing: Hearing | None = None  # in this pause
         self._running = set[asyncio.Task[HeardTurn | None]]()
@@ -219,13 +233,19 @@ class SecondHearing:
         dictated = dictates([word.text for word in words], language or "")
         prompt = f"{DICTATION.get(language or '', '') if dictated else ''} {self._prompt}".strip()
         options = TranscriptionOptions(language, languages, prompt=prompt, waited_for=True)
-        task = asyncio.create_task(self._hear(samples, options))
+        begun = asyncio.Event()
+        if dictated or BESIDE_ANSWERS or not self.answered:
+            begun.set()
+        task = asyncio.create_task(self._hear(samples, options, begun))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         wait_s = (DICTATED_WAIT_S if dictated else LONGEST_WAIT_S) + WAIT_SHARE * len(samples) / self._rate
-        return Hearing(task, end_s, wait_s, dictated=dictated)
+        return Hearing(task, begun, end_s, wait_s, dictated=dictated)
 
-    async def _hear(self, samples: Samples, options: TranscriptionOptions) -> HeardTurn | None:
+    async def _hear(
+        self, samples: Samples, options: TranscriptionOptions, begun: asyncio.Event
+    ) -> HeardTurn | None:
+        await begun.wait()
         example = options.prompt.removesuffix(self._prompt).strip()
         for prompt in dict.fromkeys((options.prompt, self._prompt)):
             check = HeardCheck(self._varieties)

@@ -32,7 +32,7 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
-# Speech below this is echoed or left out at times in a window of MIN_S: decided words of it take the longer one.
+# Speech below this is echoed or left out at times in a window of MIN_S: decided, it takes the longer one.
 _SHORT_S = 2.0
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8

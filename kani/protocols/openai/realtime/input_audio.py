@@ -116,7 +116,7 @@ class InputAudio:
         except SpeechError as error:
             self._unavailable = isinstance(error, EngineUnavailable)
             raise input_error(error) from error
-        session.judges_turns = config.judges_turns
+        session.judges_turns, session.turns_are_answered = config.judges_turns, config.answers_turns
         session.hear_turns_again()
         machine = TurnMachine(rate, self._turns, start_s, resumed=transcript.started)
         self._track = Track(session, rate, start_s, hears, transcript, machine)
@@ -171,6 +171,7 @@ class InputAudio:
         if config.hears == track.hears and same_rate and manual[0] == manual[1]:
             if track.session is not None:
                 track.session.judges_turns = config.judges_turns
+                track.session.turns_are_answered = config.answers_turns
             return
         replay = track.replay if same_rate and not track.turn_stopped and not track.transcript.text else None
         self._track = None
@@ -304,8 +305,7 @@ class InputAudio:
         await self._events.stopped(transcript)
         await self._events.committed(transcript)
         self._turns.stopped(end_s)
-        detection = self._config.turn_detection
-        if self._config.kind != "realtime" or detection is None or not detection.create_response:
+        if not self._config.asks_for_answers:
             return
         if self._config.answers:
             transcript.to_be_answered = True
@@ -362,6 +362,7 @@ class InputAudio:
             return False
         self._events.settled(transcript, known=True)
         await self._turns.begin_answer(hearing, transcript.language)
+        hearing.begun.set()
         if hearing.done:
             return False
         self._answer(transcript)

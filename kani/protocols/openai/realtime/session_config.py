@@ -123,6 +123,17 @@ class SessionConfig:
         return self.judges_turns and self.turn_detection is not None and self.turn_detection.over_answer
 
     @property
+    def asks_for_answers(self) -> bool:
+        """True if each turn is to be answered as it ends."""
+        detection = self.turn_detection
+        return self.kind == "realtime" and detection is not None and detection.create_response
+
+    @property
+    def answers_turns(self) -> bool:
+        """True if each turn is answered as it ends."""
+        return self.answers and self.asks_for_answers
+
+    @property
     def wants_words(self) -> bool:
         """True if someone asks for what is said: the client, or a language model."""
         return self.transcription is not None or self.answers

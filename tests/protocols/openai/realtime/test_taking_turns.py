@@ -123,12 +123,14 @@ class HearsAgain(PausingRecognizer):
     def __init__(self, whole: str) -> None:
         super().__init__(words=LIVE.split())
         self.info = replace(self.info, hears_again=True)
+        self.asked = False
         self.go_on = asyncio.Event()
         self._whole = whole
 
     async def transcribe(
         self, audio: AsyncIterator[Samples], options: TranscriptionOptions
     ) -> AsyncGenerator[TranscribedSegment, None]:
+        self.asked = True
         await self.go_on.wait()
         async for segment in super().transcribe(audio, options):
             yield replace(segment, text=self._whole)
@@ -139,15 +141,18 @@ LONG_TURN = quiet(0.4), loud(1.6), PAUSE, REST
 LIVE = "so we went to the garden and saw that all of the old trees there were in flower once again."
 
 
+@pytest.mark.parametrize("cores", [2, 4])
 async def test_answer_that_sounds_first_is_to_the_words_heard_live(
-    talk: StartTalk, monkeypatch: pytest.MonkeyPatch
+    talk: StartTalk, monkeypatch: pytest.MonkeyPatch, cores: int
 ) -> None:
     monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", WITHIN_S)
+    monkeypatch.setattr("kani.core.turns.second_hearing.BESIDE_ANSWERS", cores > 2)
     client, _, endpoint = await talk(say("vale."), recognizer=(recognizer := HearsAgain("Nineteen.")))
     await listen(client, {"type": "server_vad"})
     await client.append(*LONG_TURN)
     await client.until(DELTAS[0])
     assert not client.of(f"{TRANSCRIPTION}.completed")
+    await happens(lambda: recognizer.asked)
     recognizer.go_on.set()
     (completed,) = (await client.until(f"{TRANSCRIPTION}.completed"))[-1:]
     assert completed["transcript"] == "Nineteen."
@@ -165,6 +170,7 @@ async def test_other_words_of_the_whole_are_asked_anew_before_a_sound(
     talk: StartTalk, monkeypatch: pytest.MonkeyPatch, whole: str, asked: list[str]
 ) -> None:
     monkeypatch.setattr("kani.core.turns.second_hearing.LONGEST_WAIT_S", WITHIN_S)
+    monkeypatch.setattr("kani.core.turns.second_hearing.BESIDE_ANSWERS", True)
     held = asyncio.Event()
     scripts = say("nunca.", holds={0: held}), say("vale.")
     client, server, endpoint = await talk(*scripts, recognizer=(recognizer := HearsAgain(whole)))

@@ -79,8 +79,7 @@ class TurnAnswers:
     def paused(self, text: str, language: str) -> None:
         """The user has probably said all, and these are the words of the turn."""
         config = self._config()
-        detection = config.turn_detection
-        if config.kind == "realtime" and detection is not None and detection.create_response:
+        if config.asks_for_answers:
             self._responses.begin_early(text, language, config)
 
     def went_on(self) -> None:
