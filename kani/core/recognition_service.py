@@ -24,7 +24,8 @@ from kani.core.session.recognition import Backlog, RecognitionContext, Recogniti
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
-from kani.text import languages, scripts
+from kani.text import languages
+from kani.text.heard import scripts
 
 _ANY = frozenset(("auto", "und"))
 """Names of no language: it is detected."""
@@ -237,7 +238,7 @@ class RecognitionService:
 def spoken_language(name: str, known: Collection[str]) -> str | None:
     """Return the language of a code, a BCP 47 tag or a language's name; None for one to be detected.
 
-    As ``kani.text.scripts.variety`` returns it: its primary subtag, with its letters where they are a choice.
+    As ``scripts.variety`` returns it: its primary subtag, with its letters where they are a choice.
     known: primary subtags of the recogniser's languages. Only the engines' languages are known by their
     names. Raises UnsupportedLanguage.
     """

@@ -1,0 +1,1 @@
+"""What is done with the text of recognised speech."""
