@@ -1,5 +1,6 @@
 """Letters of a transcript: those that the client's language asks for, live, once more and in recordings."""
 
+import asyncio
 import io
 from collections.abc import AsyncGenerator, AsyncIterator
 
@@ -109,6 +110,8 @@ async def test_one_of_several_languages_tells_its_letters() -> None:
 @pytest.mark.parametrize(("varieties", "expected"), [((), SIMPLIFIED), (("zh-TW",), TRADITIONAL)])
 async def test_turn_that_is_heard_once_more(varieties: tuple[str, ...], expected: str) -> None:
     again = SecondHearing(Traditional(), RATE, "zh", "", varieties)
-    heard = await again._hear(SOUND, TranscriptionOptions("zh"))
+    begun = asyncio.Event()
+    begun.set()
+    heard = await again._hear(SOUND, TranscriptionOptions("zh"), begun)
     assert heard is not None and heard.text == expected
     await again.aclose()
