@@ -100,17 +100,22 @@ class Responses:
             said = Message("", "user", (Part("input_audio", text, is_speech=True),))
             self._begin([*self._conversation.items, said], language, config)
 
-    def begin_at_end(self, language: str, config: SessionConfig) -> None:
-        """Begin the answer to a turn that has ended; its words in the conversation may still change."""
-        self._begin(self._conversation.items, language, config)
+    def begin_at_end(self, language: str, config: SessionConfig) -> bool:
+        """Begin the answer to a turn that has ended; its words in the conversation may still change.
 
-    def _begin(self, items: Sequence[Item], language: str, config: SessionConfig) -> None:
+        Returns True if it is to sound.
+        """
+        return self._begin(self._conversation.items, language, config)
+
+    def _begin(self, items: Sequence[Item], language: str, config: SessionConfig) -> bool:
         """Begin an answer, unless sessions are counted: this one may be for nothing."""
         if self._service.limits.rate_per_minute or not (config.answers and self._conversation_is_free):
-            return
-        if not any(isinstance(item, Message) and item.pending for item in items):
-            self.expect(language)
-            self._early.begin(self._asked(items, config))
+            return False
+        if any(isinstance(item, Message) and item.pending for item in items):
+            return False
+        self.expect(language)
+        self._early.begin(self._asked(items, config))
+        return not config.written
 
     async def wait_until_audible(self, ended: Coroutine[Any, Any, None]) -> None:
         """Return once the answer that was begun has audio, or ``ended`` has returned."""

@@ -102,8 +102,9 @@ class TurnAnswers:
 
         Returns once it has its first audio, or the turn is heard as a whole, or that takes too long.
         """
-        if not (self._speaking and self._interrupts):
-            self._responses.begin_at_end(language, self._config())
+        goes_on = self._speaking and self._interrupts
+        if goes_on or not self._responses.begin_at_end(language, self._config()):
+            hearing.begun.set()
         await self._responses.wait_until_audible(hearing.wait())
 
     def transcribed(self, language: str, *, said: bool) -> None:
