@@ -91,7 +91,7 @@ def line(text: str) -> str:
 
 
 def with_reading(word: str, reading: str) -> str:
-    """Return a word with its reading as speech knows it; the word alone if it is not read in kana."""
+    """Return a word with its reading as speech knows it; only the word if it is not read in kana."""
     whole = _READ.fullmatch(text := f"｜{word}《{reading}》")
     return text if whole and reading.strip("・") else word
 

@@ -32,7 +32,7 @@ _CHAPTERS = frozenset(
     kapitola kapittel luku fejezet capitolul capítol κεφάλαιο bölüm chương bab kapitlet poglavlje poglavje פרק
     الفصل فصل บทที่""".split()
 )
-# What is divided into chapters, or into sections: openings only where their numbers count up from one.
+# Divisions above chapters and below them: openings only where their numbers count up from one.
 _PARTS = frozenset(
     """letter part book stave canto act scene section lesson night carta parte libro acto escena lettre partie
     livre acte brief teil buch akt lettera atto livro भाग पत्र volume vol volumen tome tomo band episode story

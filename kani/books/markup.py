@@ -34,7 +34,7 @@ _MAX_DEPTH = 1_000
 _LINE_END, _PICTURE, _SEAM = "\0\1\2"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM)
-# What a program writes where nobody described the picture.
+# Texts that programs write for pictures that nobody described.
 _NO_DESCRIPTION = re.compile(
     r".+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)|(?:images?|imagen|imagem|immagine|img|bild|picture|graphic|pic)[\s_-]*\d*",
     re.IGNORECASE,

@@ -81,7 +81,7 @@ def _run(given: dict[str, object], names: Mapping[str, str]) -> int:
     chosen = settings.load(given, names=names)
     serves_clients = not (fetch or worker or recognizer_worker)
     if serves_clients and not (chosen.no_auth or chosen.api_keys or is_loopback(chosen.host)):
-        # What is no address needs another cure than a key.
+        # A key does not help where there is no address.
         for sock in _listen(chosen.host, 0):
             sock.close()
         raise CannotStart(

@@ -202,7 +202,7 @@ def unknown_variable_warnings(
     written = _written(env_file, environment)
     sentences = []
     for variable in sorted(name for name in written if _LIKE_OURS.match(name) and name not in known):
-        # It is of the clients, who may read the same file; alone it is a slip.
+        # A variable of the clients, who may read the same file: without the server's it is a slip.
         if variable != CLIENT_KEY or not written.get("KANI_API_KEYS"):
             sentences.append(_unknown(variable, known))
     return sentences

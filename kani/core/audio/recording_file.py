@@ -35,7 +35,7 @@ MAX_HOLES_S = 3600.0
 """Seconds of such silence in a recording: stamps may be forged."""
 
 MAX_OVERLAP_S = 1.0
-"""Seconds that a stamp may be behind the sound before it; further back another time line begins."""
+"""Seconds of sound that a stamp may repeat; where it goes back further, another time line begins."""
 
 # Containers that hold their audio themselves. Others name files or addresses, which FFmpeg would open: HLS,
 # DASH, concat, SDP, image sequences. MP4 is opened by ``open_mp4``.

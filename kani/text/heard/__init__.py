@@ -1,1 +1,1 @@
-"""What is done with the text of recognised speech."""
+"""The text of recognised speech, before clients see it."""

@@ -25,7 +25,7 @@ _CLOZE_BEGUN = re.compile(r"\{(?:\{(?:c(?:\d{1,3}(?::(?::[^{}\n]*\}?)?)?)?)?)?")
 
 
 def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int] | None:
-    """Where what is said of a note's mark at ``at`` begins, that itself, and the mark's end.
+    """Return the start of what is said of a note's mark at ``at``, the words themselves, and the mark's end.
 
     ``at``, "" and ``at`` if more text decides; None if no mark begins there.
     """
@@ -46,7 +46,7 @@ def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int
 
 
 def _said(found: re.Match[str]) -> tuple[int, str]:
-    """Where what is said begins, and that: a name, a page, an answer; nothing of an embedded picture."""
+    """Return the words that are said, a name, a page or an answer, and their start; "" for a picture."""
     parts = found.groupdict()
     shown = next((part for part in ("name", "page", "hidden", "kind") if parts.get(part)), "")
     unnamed = parts.get("embedded") and (shown != "name" or _SIZE.fullmatch(parts["name"]))

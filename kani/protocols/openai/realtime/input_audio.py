@@ -336,7 +336,7 @@ class InputAudio:
         if self._late is not None:
             await asyncio.gather(self._late, return_exceptions=True)
         if await self._answer_live_words(transcript):
-            # What the user says over the answer is heard meanwhile.
+            # In a task: a voice over the answer is judged meanwhile.
             self._late = asyncio.create_task(self._tell_words(transcript, answered=True))
             return
         await self._tell_words(transcript)

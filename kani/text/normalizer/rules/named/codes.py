@@ -144,7 +144,7 @@ def lettered_code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
 
 
 def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after "code", "code is", "code:" or "code de vérification :", behind other codes too."""
+    """True after "code", "code is", "code:" or "code de vérification :", after other codes too."""
     colon, first = False, 1
     whole = _DIGITS.fullmatch(cursor.token().core) is not None
     while whole and first < _FARTHEST and (listed := _listed(cursor, first)):
@@ -173,7 +173,7 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _listed(cursor: TokenCursor, back: int) -> int:
-    """How many tokens back the code before reaches, in a list: "101, 102 or 103"; 0 for none."""
+    """Return the tokens from the code before in a list, "101, 102 or 103", to the cursor; 0 for none."""
     joined = cursor.previous(back).core.lower() in _LISTS and not cursor.previous(back).suffix
     before = cursor.previous(back + joined)
     separate = before.suffix == "," if not joined else before.suffix in ("", ",")
