@@ -32,8 +32,10 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
-# Speech below this is echoed or left out at times in a window of MIN_S: decided, it takes the longer one.
+# Speech below this is echoed or left out at times in a shorter window than WINDOW_S.
 _SHORT_S = 2.0
+# Window of longer speech that is decided: with 8 s, counts that are said three times double a number.
+_DECIDED_S = 10.0
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
 
@@ -65,8 +67,8 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
 
     Where the language is not given, a decisive pass tries several before it finds no speech.
     """
-    short = audio.decisive and audio.speech_s < _SHORT_S
-    encoded = whisper.encode(audio.samples, WINDOW_S if short else MIN_S)
+    least_s = (WINDOW_S if audio.speech_s < _SHORT_S else _DECIDED_S) if audio.decisive else MIN_S
+    encoded = whisper.encode(audio.samples, least_s)
     if audio.language is not None:
         return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result
     languages = _languages_of(whisper, encoded, audio)
