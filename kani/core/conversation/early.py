@@ -98,11 +98,16 @@ class EarlyAnswer:
         if self._made is made and not made.answer.failed:
             self._audible.set()
 
-    async def wait_until_audible(self, ended: Coroutine[Any, Any, None]) -> None:
-        """Return once the answer has its first audio, or ``ended`` has returned."""
+    async def wait_until_audible(self, ended: Coroutine[Any, Any, None], further_s: float = 0.0) -> None:
+        """Return once the answer has its first audio, or ``ended`` has returned.
+
+        further_s: longest wait after that for an answer of which there is text: its audio is being made.
+        """
         tasks = [asyncio.create_task(work) for work in (ended, self._audible.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._made is not None and self._made.answer.text:
+                await asyncio.wait(tasks[1:], timeout=further_s)
         finally:
             for task in tasks:
                 task.cancel()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +18,7 @@ from kani.core.errors import SpeechError, TextTooLong
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.turns.second_hearing import Hearing
 from kani.core.types import Samples, SpeechRequest
 from kani.protocols.openai.realtime.answers.fields import (
     ResponseFields,
@@ -39,6 +40,9 @@ PROTOCOL = "openai-realtime"
 
 MAX_RESPONSES = 4
 """Responses at once on one connection, at most one of them in the conversation."""
+
+FURTHER_WAIT_S = 0.5
+"""Longest wait for the first audio of an answer, before the turn that it answers is heard as a whole."""
 
 ACTIVE = "conversation_already_has_active_response"
 
@@ -100,15 +104,19 @@ class Responses:
             said = Message("", "user", (Part("input_audio", text, is_speech=True),))
             self._begin([*self._conversation.items, said], language, config)
 
-    def begin_at_end(self, language: str, config: SessionConfig) -> bool:
+    async def begin_at_end(self, hearing: Hearing, language: str, config: SessionConfig) -> None:
         """Begin the answer to a turn that has ended; its words in the conversation may still change.
 
-        Returns True if it is to sound.
+        Returns once it has its first audio, or the turn is heard as a whole, or that takes too long.
         """
-        return self._begin(self._conversation.items, language, config)
+        if not self._begin(self._conversation.items, language, config):
+            hearing.begun.set()
+        # The work on the turn would make the audio later.
+        further_s = 0.0 if hearing.begun.is_set() else FURTHER_WAIT_S
+        await self._early.wait_until_audible(hearing.wait(), further_s)
 
     def _begin(self, items: Sequence[Item], language: str, config: SessionConfig) -> bool:
-        """Begin an answer, unless sessions are counted: this one may be for nothing."""
+        """Begin an answer, unless sessions are counted: it may be for nothing. True if it is to sound."""
         if self._service.limits.rate_per_minute or not (config.answers and self._conversation_is_free):
             return False
         if any(isinstance(item, Message) and item.pending for item in items):
@@ -116,10 +124,6 @@ class Responses:
         self.expect(language)
         self._early.begin(self._asked(items, config))
         return not config.written
-
-    async def wait_until_audible(self, ended: Coroutine[Any, Any, None]) -> None:
-        """Return once the answer that was begun has audio, or ``ended`` has returned."""
-        await self._early.wait_until_audible(ended)
 
     def drop_early(self) -> None:
         """Drop an answer that was begun early: the user goes on."""

@@ -98,14 +98,12 @@ class TurnAnswers:
             self._responses.drop_early()
 
     async def begin_answer(self, hearing: Hearing, language: str) -> None:
-        """Begin the answer to a turn that has ended, whose words may still change.
-
-        Returns once it has its first audio, or the turn is heard as a whole, or that takes too long.
-        """
-        goes_on = self._speaking and self._interrupts
-        if goes_on or not self._responses.begin_at_end(language, self._config()):
+        """Begin the answer to a turn that has ended, unless the user goes on: ``Responses.begin_at_end``."""
+        if self._speaking and self._interrupts:
             hearing.begun.set()
-        await self._responses.wait_until_audible(hearing.wait())
+            await hearing.wait()
+        else:
+            await self._responses.begin_at_end(hearing, language, self._config())
 
     def transcribed(self, language: str, *, said: bool) -> None:
         """All words of a turn that is to be answered are known, and their language.
