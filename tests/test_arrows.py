@@ -14,17 +14,17 @@ FILES = list(files().values())
 MOST_MODULES = 15
 
 LINES = {
-    "kani/books": 2_509,
-    "kani/cli": 3_424,
+    "kani/books": 2_526,
+    "kani/cli": 3_429,
     "kani/composition": 1_746,
-    "kani/core": 14_734,
+    "kani/core": 14_739,
     "kani/engines": 28_332,
     "kani/library": 1_266,
-    "kani/protocols": 22_496,
+    "kani/protocols": 22_498,
     "kani/ray": 747,
     "kani/runtime": 3_894,
     "kani/server": 4_810,
-    "kani/text": 19_645,
+    "kani/text": 19_649,
     "tests": 75_973,
     "benchmarks": 8_963,
     "tools": 4_305,

@@ -1,4 +1,4 @@
-"""What the ends and beginnings of lines tell: which lines open chapters, which words go on in the next."""
+"""Finds the lines that open chapters, and joins words that are divided at the ends of lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from kani.text.language_detection import languages_by_word
 _LONGEST_TITLE = 80
 _LONGEST_LINE = 120
 # A line that opens a chapter, whatever its number is, in the languages of Kokoro's voices and German.
+_NAMED = r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}"
 _CHAPTER = re.compile(
-    r"(?:(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}\b.{0,80}"
+    rf"(?:{_NAMED}\b.{{0,80}}"
     r"|第\s*[0-9０-９一二三四五六七八九十百千〇零]{1,8}\s*[章回節节话話部巻卷編编篇幕].{0,40}|제?\s*\d{1,3}\s*[장부화].{0,40}"
     r"|(?:prologue|epilogue|pr[oó]logo|ep[ií]logo|prolog|epilog|proloog|epiloog|пролог|эпилог|プロローグ|エピローグ"
     r"|序章|終章|终章|楔子|尾声|foreword|preface|introduction|afterword|vorwort|nachwort|einleitung|avant-propos"
@@ -24,9 +25,7 @@ _CHAPTER = re.compile(
     r"|przedmowa|wstęp)\W{0,3})",
     re.IGNORECASE,
 )
-_NUMBERED_CHAPTER = re.compile(
-    r"(?:chapter|cap[ií]tulo|chapitre|capitolo|kapitel|अध्याय)\s+[\w.\-]{1,20}", re.IGNORECASE
-)
+_NUMBERED_CHAPTER = re.compile(_NAMED, re.IGNORECASE)
 _CHAPTERS = frozenset(
     """chapter chap ch capítulo capitulo chapitre capitolo kapitel अध्याय глава розділ hoofdstuk rozdział
     kapitola kapittel luku fejezet capitolul capítol κεφάλαιο bölüm chương bab kapitlet poglavlje poglavje פרק
@@ -62,13 +61,14 @@ _MOST_KNOWN = 4_000_000
 _BREAK = re.compile(r"<br[ ]?/?>\n?")
 _WORD, _HYPHENED = re.compile(r"[^\W\d_]+"), re.compile(r"[^\W\d_]+-[^\W\d_]+")
 SENTENCE_END = re.compile(r"[.!?…:*。！？][\"'”’»)\]_」』）]*$")
-# Languages whose numbers are known as words, with what ends them by gender and case.
+# Languages in which numbers are known as words.
 _LANGUAGES = "en es fr de it pt nl pl ru uk sv da no fi cs hu tr ro".split()
+# The endings of such words change with gender and case.
 _INFLECTED = re.compile(r"(.{3,}?)(?:e[rsnm]|[aeiouyаеиоуыюя])*")
 
 
 class _Opening(NamedTuple):
-    """What a line counts: a word for what it opens, "number", "roman" or "words"; and its number."""
+    """The number of a line that opens something, with a word for that, or "number", "roman" or "words"."""
 
     kind: str
     value: int

@@ -34,7 +34,7 @@ _MAX_DEPTH = 1_000
 _LINE_END, _PICTURE, _SEAM = "\0\1\2"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM)
-# Texts that programs write for pictures that nobody described.
+# Texts that programs put in place of a description.
 _NO_DESCRIPTION = re.compile(
     r".+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)|(?:images?|imagen|imagem|immagine|img|bild|picture|graphic|pic)[\s_-]*\d*",
     re.IGNORECASE,
@@ -106,35 +106,47 @@ class _Reader(HTMLParser):
         given = dict(attrs)
         if tag == "html":
             self.language = given.get("xml:lang") or given.get("lang") or ""
+        unread = bool(self._skipped) or _is_unread(given)
+        self._open_picture(tag, given, unread=unread, empty=empty)
+        if tag in ("rb", "rt", "rtc") and self._ruby:
+            self._end_reading(self._ruby)
+        if not empty and (unread or tag in _SKIPPED or (tag == "rtc" and self._ruby and self._ruby.readings)):
+            self._skip(tag)
+        if tag == "br":
+            self._texts.append(" " if self._skipped else _LINE_END)
+        self._code += tag in _CODE and not empty
+        if tag in _BLOCKS:
+            self._open_block(tag, given, empty)
+        elif not self._skipped:
+            self._open_inline(tag, given, empty)
+        self._anchors += [name for name in (given.get("id"), given.get("name")) if name and tag != "meta"]
+
+    def _skip(self, tag: str) -> None:
+        self._skipped.append(tag)
+        if len(self._skipped) > _MAX_DEPTH:
+            raise UnreadableBook(f"nests elements deeper than {_MAX_DEPTH}: do not trust it")
+
+    def _open_picture(self, tag: str, given: dict[str, str | None], *, unread: bool, empty: bool) -> None:
+        """Take the description of a picture, a drawing or a formula. A drawing has a title of its own."""
         in_drawing = self._skipped[:1] == ["svg"]
         self._in_title |= tag == "title" and not empty and not self.title and not in_drawing
         named = not self._drawing or bool(self._drawn.strip())
         self._naming = in_drawing and tag in ("title", "desc") and not empty and not named
         if tag == "math" and (formula := given.get("alttext")) and not self._skipped:
             self._texts.append(formula)
-        unread = bool(self._skipped) or _is_unread(given)
-        if tag == "svg" and not self._skipped:
+        elif tag == "svg" and not self._skipped:
             self._drawing, self._drawn = not unread and not empty, given.get("aria-label") or ""
-        if tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
+        elif tag == "img" and not unread and given.get("role") not in ("presentation", "none"):
             self._picture(given.get("alt") or given.get("aria-label") or "")
-        if tag in ("rb", "rt", "rtc") and self._ruby:
-            self._end_reading(self._ruby)
-        if not empty and (unread or tag in _SKIPPED or (tag == "rtc" and self._ruby and self._ruby.readings)):
-            self._skipped.append(tag)
-            if len(self._skipped) > _MAX_DEPTH:
-                raise UnreadableBook(f"nests elements deeper than {_MAX_DEPTH}: do not trust it")
-        if tag == "br":
-            self._texts.append(" " if self._skipped else _LINE_END)
-        self._code += tag in _CODE and not empty
-        if tag not in _BLOCKS and not self._skipped:
-            self._open_inline(tag, given, empty)
-        if tag in _BLOCKS:
-            self.end_block()
-            if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit() and not empty:
-                self._level = int(tag[1])
-            if not empty and not self._skipped:
-                self._open_list(tag, given)
-        self._anchors += [name for name in (given.get("id"), given.get("name")) if name and tag != "meta"]
+
+    def _open_block(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
+        self.end_block()
+        if empty:
+            return
+        if len(tag) == 2 and tag[0] == "h" and tag[1].isdigit():
+            self._level = int(tag[1])
+        if not self._skipped:
+            self._open_list(tag, given)
 
     def _open_inline(self, tag: str, given: dict[str, str | None], empty: bool) -> None:
         if self._level and tag not in _IN_WORDS:

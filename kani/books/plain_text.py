@@ -88,15 +88,15 @@ def read_plain(text: str) -> tuple[list[Block], str, str]:
     text = _without_pages(_PICTURE.sub("", text))
     parts = (each.strip("\n").rstrip() for each in _PARAGRAPHS.split(text))
     divided = [part for each in parts if each.strip() for part in marked(each)]
-    levels = [level for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
-    paragraphs = [each for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
+    divided = [(each, level) for each, level in divided if level or not _ORNAMENT.fullmatch(each.strip())]
+    paragraphs = [each for each, _ in divided]
     width = _width(paragraphs)
     undivided = Undivided(text)
     # Headings that marks tell are above those that only look like some.
-    above = max(levels, default=0)
+    above = max((level for _, level in divided), default=0)
     openings = headings(paragraphs)
     blocks = []
-    for number, (each, level) in enumerate(zip(paragraphs, levels, strict=True)):
+    for number, (each, level) in enumerate(divided):
         if not level and number in openings:
             level = min(above + openings[number], 6)
         shown = " ".join(plain(each.strip()).split()) if level else _flowing(each, width, undivided)
@@ -177,19 +177,7 @@ def _lines(text: str) -> Iterator[_Line]:
 def _page_numbers(lines: list[_Line]) -> set[int]:
     """Return where the numbers of pages are: beside form feeds, or where they go on by one."""
     numbers = [at for at, line in enumerate(lines) if line.number]
-    first = {at for at in numbers if at and lines[at - 1].page < lines[at].page}
-    last = {at for at in numbers if at + 1 < len(lines) and lines[at + 1].page > lines[at].page}
-    offsets = Counter(lines[at].number - lines[at].page for at in first | last)
-    fits = {at: offsets[lines[at].number - lines[at].page] for at in numbers}
-    # Chapters begin on new pages, too; their numbers do not go on with each page.
-    opening = [lines[at] for at in sorted((first | ({0} & set(numbers))) - last) if not lines[at].kind]
-    values = [line.number for line in opening]
-    counted = len(values) > 1 and values == list(range(1, len(values) + 1))
-    if counted and len({line.number - line.page for line in opening}) > 1:
-        first = {at for at in first if lines[at].kind}
-    # Of many, a number that does not go on with the pages is of the text, as all are at the text's ends.
-    gone = {at for at in first | last if len(first | last) < 3 or lines[at].kind or fits[at] > 1}
-    gone |= {at for at in {0, len(lines) - 1} & set(numbers) if fits[at]}
+    gone = _numbers_beside_breaks(lines, numbers)
     runs: list[list[int]] = []
     waiting: dict[int, list[int]] = {}
     for at in numbers:
@@ -202,6 +190,23 @@ def _page_numbers(lines: list[_Line]) -> set[int]:
         run.append(at)
         waiting[lines[at].number + 1] = run
     return gone.union(*(run for run in runs if len(run) > 1 and not _count_sections(lines, run)))
+
+
+def _numbers_beside_breaks(lines: list[_Line], numbers: list[int]) -> set[int]:
+    """Return which of the lines with a number are page numbers beside form feeds, or at the text's ends."""
+    first = {at for at in numbers if at and lines[at - 1].page < lines[at].page}
+    last = {at for at in numbers if at + 1 < len(lines) and lines[at + 1].page > lines[at].page}
+    offsets = Counter(lines[at].number - lines[at].page for at in first | last)
+    fits = {at: offsets[lines[at].number - lines[at].page] for at in numbers}
+    # Chapters begin on new pages, too; their numbers do not go on with each page.
+    opening = [lines[at] for at in sorted((first | ({0} & set(numbers))) - last) if not lines[at].kind]
+    values = [line.number for line in opening]
+    counted = len(values) > 1 and values == list(range(1, len(values) + 1))
+    if counted and len({line.number - line.page for line in opening}) > 1:
+        first = {at for at in first if lines[at].kind}
+    # Of many, a number that does not go on with the pages is of the text, as all are at the text's ends.
+    gone = {at for at in first | last if len(first | last) < 3 or lines[at].kind or fits[at] > 1}
+    return gone | {at for at in {0, len(lines) - 1} & set(numbers) if fits[at]}
 
 
 def _count_sections(lines: list[_Line], run: list[int]) -> bool:

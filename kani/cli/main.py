@@ -35,7 +35,7 @@ OTHERS_WORDS = {
     "fetch": "download pull install update setup",
     "check": "test doctor diagnose status health",
 }
-"""What programs of other makers call our commands."""
+"""Names that other programs give to each command."""
 
 COMMANDS = ("serve", "say", "listen", "voices", "fetch", "check", "worker", "mcp")
 

@@ -49,7 +49,7 @@ _OTHERS_WORDS = {
     "--llm": "--ollama --chat",
     "--http": "-p --port",
 }
-"""What programs of other makers call an option or a setting of ours."""
+"""Names that other programs give to each option or setting."""
 
 
 class Parser(argparse.ArgumentParser):

@@ -136,14 +136,19 @@ def _say(arguments: Sequence[str]) -> None:
         parser.error("there is no text to speak")
     if given.language is not None:
         given.language = resolve(given.language)
-    how = {name: getattr(given, name) for name in ("voice", "language", "speed", "emotion", "reference")}
     _check(given)
+    _speak(text, given)
+
+
+def _speak(text: str, given: argparse.Namespace) -> None:
+    """Speak a text into standard output, a file or the loudspeaker."""
+    how = {name: getattr(given, name) for name in ("voice", "language", "speed", "emotion", "reference")}
     with kani.Speech(given.engine, **_defaults(given)) as speech:
         imports_are_done()
-        if piped and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
+        if given.piped and not stat.S_ISREG(os.fstat(sys.stdout.fileno()).st_mode):
             _pipe(speech.stream(text, **how), given.output)
             return
-        if piped:
+        if given.piped:
             sys.stdout.buffer.write(speech.say(text, **how).encoded(given.output))
             return
         if given.output is not None:

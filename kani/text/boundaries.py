@@ -139,8 +139,7 @@ def _kind_at_space(
     if last == "." and following.isupper() and not short and goes_before_name(before, stem, language):
         if word is None or not known:
             return None
-        initial = len(known) == 1 and text[word.end() : word.end() + 1] == "."
-        short = initial or not is_common_word(known, language)
+        short = _is_name(known, text[word.end() : word.end() + 1], language)
     if newlines and not following.islower() and not short:
         return BreakKind.SENTENCE
     if last and last in UNSPACED_SENTENCE_MARKS:
@@ -182,6 +181,11 @@ def _goes_on(stem: str, following: str) -> bool:
     )
     section = elided and _SECTION.match(following) is not None
     return short and (bracketed or section or following == "Nr" or following[:1] in ("=", "+", "&"))
+
+
+def _is_name(word: str, after: str, language: str) -> bool:
+    """True for a word with a capital that is an initial, or none of the language's commonest."""
+    return (len(word) == 1 and after == ".") or not is_common_word(word, language)
 
 
 def _kind_after_sentence_mark(stem: str, following: str, short: bool) -> BreakKind:

@@ -163,7 +163,7 @@ def _listed(paths: Sequence[Path]) -> str:
 
 
 class _TimedReads(io.RawIOBase):
-    """A file whose readings take ``ANSWER_S`` each at most. To seek asks nothing of the system."""
+    """A file that is read with a time limit of ``ANSWER_S`` for each call; seeking makes no call."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file, self._size, self._at = file, size, 0

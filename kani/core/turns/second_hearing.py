@@ -36,7 +36,7 @@ LATE_S = 5.0
 """Most time from a turn's end on for the work on a turn that is answered already."""
 
 BESIDE_ANSWERS = (os.cpu_count() or 1) > 2
-"""Whether a turn is heard as a whole while its answer is made: with two cores both would take longer."""
+"""True if a turn is heard as a whole while its answer is made: with two cores both would take longer."""
 
 _PAUSE_S = 0.25
 """Silence at which live words are decided, and after which the end of a turn is suspected."""
@@ -87,7 +87,7 @@ class Hearing:
         self.begun = begun
         self.end_s = end_s
         self.dictated = dictated
-        """Whether the live words are pieces of a number or of a name, which an answer waits for."""
+        """True if the live words are pieces of a number or of a name: an answer waits for the whole."""
         self._task = task
         self._longest_wait_s = longest_wait_s
         self._ended_at = math.inf
@@ -160,7 +160,7 @@ class SecondHearing:
         self._onset_s = 0.0  # start of the speech after the last pause
         self._words: deque[RecognizedWord] = deque(maxlen=_PAUSES)
         self.answered = False
-        """Whether turns are answered at once: what is not dictated waits for that, see ``BESIDE_ANSWERS``."""
+        """True if turns are answered at once: what is not dictated waits for that, see ``BESIDE_ANSWERS``."""
         self._start_s = 0.0  # infinite between turns: voices there may be echoes
         self._hearing: Hearing | None = None  # in this pause
         self._running = set[asyncio.Task[HeardTurn | None]]()
