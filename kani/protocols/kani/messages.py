@@ -161,8 +161,9 @@ ClientMessage = Literal["ping", "tts_cancel"] | SpeakRequest
 
 
 def read_message(message: str | bytes) -> ClientMessage:
-    """Parse a client's message. Raises BadMessage."""
-    parsed = object_of(message, "Invalid JSON format", BadMessage)
+    """Parse a client's message, text or the same bytes. Raises BadMessage."""
+    text = message if isinstance(message, str) else message.decode(errors="replace")
+    parsed = object_of(text, "Invalid JSON format", BadMessage)
     match parsed.get("type"):
         case "ping":
             return "ping"

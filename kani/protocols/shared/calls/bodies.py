@@ -78,7 +78,7 @@ def object_of(text: str | bytes, broken: str, refuse: Callable[[str], Exception]
     try:
         return parse_object(text)
     except ValueError as error:
-        raise refuse(str(error) if isinstance(error, UnwantedJson) else broken) from error
+        raise refuse(str(error) if isinstance(error, UnwantedJson | WrongEncoding) else broken) from error
 
 
 def parse_object(text: str | bytes) -> dict[str, Any]:
