@@ -168,6 +168,8 @@ async def test_live_words_stay_where_nothing_is_heard_in_time(
         ((("Mi", "es"), ("apellido", "es")), ASKED, DICTATED_WAIT_S),
         ((("My", "en"), ("name", "en")), "Ana", DICTATED_WAIT_S),
         ((("612", "es"),), ASKED, DICTATED_WAIT_S),
+        ((("6", "es"), ("12", "es")), ASKED, DICTATED_WAIT_S),
+        ((("12", "es"), ("minutos", "es")), "Ana", LONGEST_WAIT_S),
         ((("ana.ruisarroba.correo.es", "es"),), ASKED, DICTATED_WAIT_S),
         ((("Ace,", "es"), ("E,", "es"), ("L,", "es"), ("e.", "es")), ASKED, DICTATED_WAIT_S),
         ((("P-H-O.", "en"),), "Ana", DICTATED_WAIT_S),

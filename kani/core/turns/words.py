@@ -24,8 +24,8 @@ _LONG_NUMBER = 9
 _ONE_BY_ONE = re.compile(r"[A-ZÑ]([-.][A-ZÑ])+|\d([-.]\d){2,}")
 # Words that a spelled name follows at once: "That's DI."
 _IS = frozenset("is it's that's es est c'est è é ist".split())
-# Digits of a turn that dictates a number.
-_SOME_DIGITS = 2
+# Digits of a turn that dictates a number; of two numbers one each is enough, as "10 minutes" has one.
+_SOME_DIGITS = 3
 # Three letters in a row, as "k v i" or "e-l-e"; in scripts without small letters one sign may be a word.
 _LETTERS = re.compile(r"(?<!\w)[a-zñç](?:[ .-]+[a-zñç]){2}(?!\w)")
 # A consonant and a word that begins with it: "m come milano".
@@ -84,10 +84,11 @@ def is_reply(words: Sequence[str], language: str) -> bool:
 def dictates(words: Sequence[str], language: str) -> bool:
     """Return True if a turn's ``words`` dictate a number, a name or an address; language: primary subtag."""
     known = DICTATED.get(language, frozenset())
-    digits = sum(character.isdigit() for word in words for character in word)
+    digits = [count for word in words if (count := sum(map(str.isdigit, word)))]
     bare = [*map(plain, words)]
     signs = any(sign.search(" ".join(bare)) for sign in (_LETTERS, _AS_IN, _AT))
-    return digits >= _SOME_DIGITS or signs or any(_has_one_of(known, word) for word in bare)
+    numbers = len(digits) > 1 or sum(digits) >= _SOME_DIGITS
+    return numbers or signs or any(_has_one_of(known, word) for word in bare)
 
 
 def with_at_sign(text: str) -> str:

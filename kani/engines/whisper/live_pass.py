@@ -34,8 +34,6 @@ _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 _UNFINISHED = 0.5
 # Speech below this is echoed or left out at times in a shorter window than WINDOW_S.
 _SHORT_S = 2.0
-# Window of longer speech that is decided: with 8 s, counts that are said three times double a number.
-_DECIDED_S = 10.0
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
 
@@ -67,7 +65,7 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
 
     Where the language is not given, a decisive pass tries several before it finds no speech.
     """
-    least_s = (WINDOW_S if audio.speech_s < _SHORT_S else _DECIDED_S) if audio.decisive else MIN_S
+    least_s = WINDOW_S if audio.decisive and audio.speech_s < _SHORT_S else MIN_S
     encoded = whisper.encode(audio.samples, least_s)
     if audio.language is not None:
         return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
 from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.recognition.tuning import TUNING
 from kani.text.writing import ends_turn
 
 
@@ -23,6 +24,7 @@ class Hypothesis:
         """End of the last decided word, in seconds of the stream."""
         self.sentence_ended = True
         """True if a turn may end with the last decided word, by its mark; true before the first word."""
+        self._cut_after = ""  # the word where the kept audio begins, if speech goes on there
 
     @property
     def prefix(self) -> tuple[int, ...]:
@@ -32,6 +34,12 @@ class Hypothesis:
     def agreed_count(self, words: Sequence[TimedWord]) -> int:
         """Number of words at the start of ``words`` that the pass before recognised as well."""
         return agreed_count([timed.word for timed in self.undecided], [timed.word for timed in words])
+
+    def without_tail(self, words: Sequence[TimedWord]) -> Sequence[TimedWord]:
+        """Return a pass's words without a first one that is the end of the word before the kept audio."""
+        if words and not self._decided and words[0].word.normalized == self._cut_after:
+            return words[words[0].end_s - words[0].start_s < TUNING.tail_s :]
+        return words
 
     def decide(self, word: HypothesisWord, end_s: float, language: str) -> None:
         """Append a decided word, which ends at ``end_s``."""
@@ -55,9 +63,10 @@ class Hypothesis:
         return end_s
 
     def forget_decided(self) -> None:
+        self._cut_after = self._decided[-1].normalized if self._decided else ""
         self._decided.clear()
         self._ends_s.clear()
 
     def clear(self) -> None:
         self.forget_decided()
-        self.undecided = ()
+        self.undecided, self._cut_after = (), ""

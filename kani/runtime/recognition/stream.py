@@ -242,7 +242,8 @@ class RecognitionStream:
                 # The decided words are no beginning of an answer in another language.
                 self._language = result.language
                 return None
-            return tuple(moved(timed, self._window.start_s) for timed in result.words)
+            words = [moved(timed, self._window.start_s) for timed in result.words]
+            return tuple(self._hypothesis.without_tail(words))
         # The language may have been a wrong guess, or it has changed.
         doubted = self._detects and self._language is not None
         if doubted:

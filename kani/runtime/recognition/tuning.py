@@ -27,6 +27,7 @@ class Tuning:
     language_by_speech: tuple[tuple[float, float], ...] = ((3.0, 0.0), (1.0, 0.9), (0.6, 0.97))
     guess_silence_s: float = 0.5  # as decide_silence_s, in a language that is not settled
     repeated_s: float = 0.8  # speech after the last word that is more than the end of it
+    tail_s: float = 0.1  # length of a word that is no more than the end of the same word before it
     least_progress_s: float = 0.1  # that the audio has to be shorter by to be heard once more
     max_speedup: float = 1.5  # pace of live speech at most, relative to real time
     max_lead_s: float = 0.9  # audio ahead of that pace from which on it is a recording, not live speech

@@ -417,6 +417,17 @@ def test_speech_that_no_word_tells_is_heard_again_but_not_without_progress(drive
     driver.make_passes()
     assert driver.texts == names(1, 8)
     assert driver.passes[-1].prefix == () and not driver.stream.pass_due
+    # The end of a word before the cut is no word; a word that is said twice has a length.
+    for end_s, twice in ((0.05, 0), (WORD_S, 1)):
+        driver = Driver()
+        driver.feed(words(1, 8), silence(0.4), passes=False)
+        driver.stream.begin_pass()
+        driver.stream.finish_pass(replace(whole, words=whole.words[:3], untold_s=3 * WORD_S))
+        rest = transcribe(driver.stream.begin_pass())
+        again = replace(whole.words[2], start_s=0.0, end_s=end_s)
+        driver.stream.finish_pass(replace(rest, words=(again, *rest.words)))
+        driver.make_passes()
+        assert driver.texts == [*names(1, 3), *names(3, 1) * twice, *names(4, 5)]
     # Here its words lie at the beginning of the audio, however often it is heard.
     driver = Driver()
     driver.feed(words(1, 6), silence(0.4), passes=False)
