@@ -1,0 +1,139 @@
+"""The rows of a language's table, and readings by the table without some of them."""
+
+from __future__ import annotations
+
+import functools
+import re
+import tomllib
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kani.text.normalizer import NormalizerOptions, TableError, normalize, respelling
+from kani.text.normalizer.formulas import notation
+from kani.text.normalizer.tables import file, loaded
+from kani.text.normalizer.tables.lazy_pattern import LazyPattern
+from kani.text.normalizer.tables.load import parse_table
+from kani.text.normalizer.unspaced import table as unspaced
+
+LANGUAGES = ("es", "en", "fr", "de", "it", "pt", "ar", "hi", "zh", "ja")
+
+SPELLINGS = "spellings"
+
+Row = tuple[str, str]
+"""A section of the table, and a key in it."""
+
+
+class TableRows:
+    """The rows of a language: all keys but those of [regions], and those that a table has to have."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._unspaced = language in unspaced.NUMBER_WORDS
+        folder = unspaced.UNSPACED_FOLDER if self._unspaced else loaded.TABLES_FOLDER
+        self._path = folder / f"{language}.toml"
+        self._source = self._path.read_text(encoding="utf-8")
+        self._values = tomllib.loads(self._source)
+        self._values.pop("regions", None)
+
+    @functools.cached_property
+    def rows(self) -> list[Row]:
+        names = [name for name in re.findall(r"(?m)^\[([^\]]+)\]$", self._source) if name[:8] != "regions."]
+        inside = {name.rpartition(".")[::2] for name in names}
+        rows = [
+            (name, key)
+            for name in names
+            for key in self._section(self._values, name)
+            if (name, key) not in inside
+        ]
+        return self._without_needed(rows)
+
+    def _without_needed(self, rows: list[Row]) -> list[Row]:
+        """Leave out the rows without which the table is none."""
+        try:
+            self._parse(rows)
+        except TableError:
+            half = len(rows) // 2
+            return [*self._without_needed(rows[:half]), *self._without_needed(rows[half:])] if half else []
+        return rows
+
+    @staticmethod
+    def _section(values: dict[str, Any], name: str) -> dict[str, Any]:
+        return functools.reduce(lambda section, part: section[part], name.split("."), values)
+
+    def _parse(self, without: Collection[Row]) -> Any:
+        values = _copied(self._values)
+        for name, key in without:
+            del self._section(values, name)[key]
+        section = file.TableSection(self._path, self._source, "", values)
+        parse: Callable[..., Any] = unspaced.parse_unspaced_table if self._unspaced else parse_table
+        return parse(self.language, section)
+
+    @contextmanager
+    def removed(self, rows: Collection[Row]) -> Iterator[None]:
+        """Have the language read without some rows."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(file, "LazyPattern", _pattern)
+            table = self._parse(rows)
+            if self._unspaced:
+                patch.setattr(unspaced, "_load", lambda _: table)
+            else:
+                patch.setattr(loaded, "_loaded", {(self.language, ""): table})
+            _forget()
+            yield
+        _forget()
+
+    def reading(self, written: str) -> str:
+        return normalize(written, 0, NormalizerOptions(self.language)).text
+
+    def spellings_of(self, written: str) -> set[Row]:
+        """Return the rows of [spellings] that change a text."""
+        keys = [*self._values.get(SPELLINGS, {})]
+        changed = set[Row]()
+
+        def noted(of: Callable[[str], Any], language: str) -> Any:
+            patterns = of(language)
+            # The first pattern is of the code, then come the table's, in order.
+            return tuple(
+                (pattern, functools.partial(note, becomes, at - 1))
+                for at, (pattern, becomes) in enumerate(patterns)
+            )
+
+        def note(becomes: Callable[[re.Match[str]], str], at: int, found: re.Match[str]) -> str:
+            said = becomes(found)
+            if said != found.group() and 0 <= at < len(keys):
+                changed.add((SPELLINGS, keys[at]))
+            return said
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(respelling, "spellings_of", functools.partial(noted, respelling.spellings_of))
+            self.reading(written)
+        return changed
+
+
+def _forget() -> None:
+    """Forget what is kept of tables by language."""
+    respelling.spellings_of.cache_clear()
+    notation.notation_of.cache_clear()
+
+
+def _copied(values: dict[str, Any]) -> dict[str, Any]:
+    return {key: _copied(value) if isinstance(value, dict) else value for key, value in values.items()}
+
+
+_pattern = functools.cache(LazyPattern)
+"""Patterns are parsed and compiled once for all tables."""
+
+
+def proofs(language: str) -> list[tuple[str, str, Row | None]]:
+    """Return what is written, how it is spoken, and the row that this proves, if the file names it."""
+    lines = (Path(__file__).parent / f"{language}.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    found = list[tuple[str, str, Row | None]]()
+    for line in lines:
+        written, spoken, *named = line.split("\t")
+        section, _, key = named[0].partition("/") if named else ("", "", "")
+        found.append((written, spoken, (section, key) if named else None))
+    return found
