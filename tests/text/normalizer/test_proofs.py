@@ -1,0 +1,46 @@
+"""Proofs: each row of a language's table has a sentence that needs it, or stands in ``unproven.tsv``.
+
+``proofs/LANGUAGE.tsv`` has what is written, how it is spoken, and the row as SECTION/KEY; the rows of
+[spellings] that a sentence needs are found by reading it.
+"""
+
+from collections import defaultdict
+
+import pytest
+
+from tests.support.tables import rows
+from tests.text.normalizer.proofs.table_rows import LANGUAGES, Row, TableRows, proofs
+
+_GROUPS = 16
+"""Rows are taken away in so many groups, in two ways: two rows share a group both times by chance only."""
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_proofs_are_read_as_they_say(language: str) -> None:
+    read = TableRows(language).reading
+    wrong = {written: said for written, spoken, _ in proofs(language) if (said := read(written)) != spoken}
+    assert not wrong
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_each_row_is_needed_by_a_proof(language: str) -> None:
+    """A row that is not needed goes, or gets a proof; the list of those without one only gets shorter."""
+    table = TableRows(language)
+    of_row = defaultdict[Row, list[tuple[str, str]]](list)
+    for written, spoken, named in proofs(language):
+        for row in [named] if named else table.spellings_of(written):
+            of_row[row].append((written, spoken))
+    needed = {*table.rows}
+    for step in (1, _GROUPS):
+        for group in range(_GROUPS):
+            removed = [row for at, row in enumerate(table.rows) if at // step % _GROUPS == group]
+            with table.removed(removed):
+                needed.difference_update(
+                    row
+                    for row in removed
+                    if all(table.reading(written) == spoken for written, spoken in of_row[row])
+                )
+    listed = {(section, key) for of, section, key in rows(__file__, "unproven.tsv") if of == language}
+    unproven = {*table.rows} - needed
+    assert unproven - listed == set(), "rows that no proof needs"
+    assert listed - unproven == set(), "rows that are proven, or gone: they leave the list"
