@@ -37,13 +37,17 @@ IDLE_TIMEOUT_S = 120.0
 MAX_WAITING = 8
 """Recognitions that wait for their transcripts; beyond them a commit is refused."""
 
+UNSENT_S = 3.0
+"""Seconds without audio, beyond the pause that ends a segment, after which a client is taken for silent.
+Pieces of a live client are shorter, and so are most stalls of its network."""
+
 LONGEST_SEGMENT_S = 90.0
 """Seconds of audio after which a segment is committed without being asked for."""
 
 
 @dataclass(eq=False)
 class Recognition:
-    """One recognition. Where the server commits at pauses, it has all segments of a connection."""
+    """One recognition. Where the server commits at pauses, it has all segments until no more audio comes."""
 
     _session: RecognitionSession | None  # None without any audio
     _start_s: float  # place of its audio in that of the connection
@@ -53,7 +57,8 @@ class Recognition:
     _words: list[RecognizedWord] = field(default_factory=list)  # of the segment so far
     _steps: int = 0  # of the segment so far
     _begun: bool = True  # False from a commit until speech goes on
-    committed: bool = False  # True once the client has committed: there is no more audio
+    committed: bool = False  # there is no more audio
+    _asked: bool = False  # True once the client has committed: it is answered, also without words
 
     def __post_init__(self) -> None:
         if self._session is not None and not self._config.include_timestamps:
@@ -65,9 +70,9 @@ class Recognition:
         assert self._session is not None
         await self._session.feed(samples)
 
-    def commit(self) -> None:
-        """End the audio; ``run`` sends the transcript."""
-        self.committed = True
+    def commit(self, *, asked: bool = True) -> None:
+        """End the audio; ``run`` sends the transcript, where it was not asked for only if it has words."""
+        self.committed, self._asked = True, asked
         if self._session is not None:
             self._session.finish()
 
@@ -100,7 +105,7 @@ class Recognition:
                         session.begin_turn(event.start_s)
                     case TurnStopped():
                         await self._stop_turn()
-            if self.committed or self._words:
+            if self._asked or self._words:
                 await self._send_committed()
 
     async def _take_step(self, step: Step) -> None:
@@ -142,6 +147,7 @@ class RealtimeConnection:
     _config: SessionConfig
     _previous_text: str = ""
     _audio_s: float = 0.0  # so far
+    _fed_at: float = 0.0  # when its last audio was taken, by the clock of the event loop
     _current: Recognition | None = None  # takes the audio that comes
     _waiting: asyncio.Queue[Recognition] = field(default_factory=asyncio.Queue)
 
@@ -168,12 +174,16 @@ class RealtimeConnection:
 
     async def _next(self) -> Input | None:
         """Return the client's next message, None once it has disconnected. Raises BadMessage."""
+        silent_at = self._fed_at + self._config.pause_s + UNSENT_S
+        silent = asyncio.get_running_loop().call_at(silent_at, self._end_silent)
         try:
             async with asyncio.timeout(IDLE_TIMEOUT_S):
                 text = await self._client.receive()
         except TimeoutError as error:
             reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
             raise Refused("insufficient_audio_activity", reason, NORMAL) from error
+        finally:
+            silent.cancel()
         if isinstance(text, bytes):
             raise BadMessage("binary messages are not supported")
         return None if text is None else await read_message(text, self._config.input_format)
@@ -206,6 +216,14 @@ class RealtimeConnection:
             )
             self._current = self._wait_for(Recognition(session, start_s, self._config, self._client.send))
         await self._current.feed(samples)
+        self._fed_at = asyncio.get_running_loop().time()
+
+    def _end_silent(self) -> None:
+        """Commit what was said before a pause of which the client sends too little, or nothing."""
+        recognition = self._current
+        if self._config.rule is not None and recognition is not None and self._waiting.qsize() < MAX_WAITING:
+            self._current = None
+            recognition.commit(asked=False)
 
     async def _commit(self) -> None:
         if self._waiting.qsize() >= MAX_WAITING:
