@@ -124,6 +124,20 @@ async def test_slow_recogniser_has_whole_segments_committed(
             assert committed["text"] == text
 
 
+async def test_transcript_that_comes_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.1)
+    recognizer = SlowRecognizer()
+    async with serving(tmp_path, recognizer) as server, session(server.url) as websocket:
+        await websocket.send(chunk(words(1, 6), commit=True))
+        await asyncio.sleep(0.5)
+        recognizer.decide.set()
+        seen, _ = await rest(websocket)
+    assert [one["text"] for one in of(seen, "committed_transcript")] == ["w1 w2 w3 w4 w5 w6"]
+    assert seen[-1]["message_type"] == "insufficient_audio_activity"
+
+
 @pytest.mark.parametrize("after_s", [0.0, 0.4])
 async def test_segment_is_committed_where_its_silence_is_not_sent(
     ears: InProcessServer, monkeypatch: pytest.MonkeyPatch, after_s: float

@@ -32,7 +32,8 @@ PATH = "/v1/speech-to-text/realtime"
 NO_KEY = Fault("auth_error", "a valid API key is needed: xi-api-key: KEY, or ?token=TOKEN", POLICY_VIOLATION)
 
 IDLE_TIMEOUT_S = 120.0
-"""Seconds without any message after which a client is disconnected; libraries keep their sessions alive."""
+"""Seconds without any message after which a client is disconnected, unless it waits for a transcript.
+Libraries keep their sessions alive."""
 
 MAX_WAITING = 8
 """Recognitions that wait for their transcripts; beyond them a commit is refused."""
@@ -150,6 +151,7 @@ class RealtimeConnection:
     _fed_at: float = 0.0  # when its last audio was taken, by the clock of the event loop
     _current: Recognition | None = None  # takes the audio that comes
     _waiting: asyncio.Queue[Recognition] = field(default_factory=asyncio.Queue)
+    _unanswered: int = 0  # recognitions without their last transcript, that of ``_current`` included
 
     def __post_init__(self) -> None:
         self._backlog = self._service.recognition.open_backlog()
@@ -177,16 +179,22 @@ class RealtimeConnection:
         silent_at = self._fed_at + self._config.pause_s + UNSENT_S
         silent = asyncio.get_running_loop().call_at(silent_at, self._end_silent)
         try:
-            async with asyncio.timeout(IDLE_TIMEOUT_S):
-                text = await self._client.receive()
-        except TimeoutError as error:
-            reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
-            raise Refused("insufficient_audio_activity", reason, NORMAL) from error
+            text = await self._received()
         finally:
             silent.cancel()
         if isinstance(text, bytes):
             raise BadMessage("binary messages are not supported")
         return None if text is None else await read_message(text, self._config.input_format)
+
+    async def _received(self) -> str | bytes | None:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    return await self._client.receive()
+            except TimeoutError as error:
+                if self._unanswered == (self._current is not None):
+                    reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
+                    raise Refused("insufficient_audio_activity", reason, NORMAL) from error
 
     async def _handle(self, message: Input) -> None:
         if message.previous_text:
@@ -238,6 +246,7 @@ class RealtimeConnection:
 
     def _wait_for(self, recognition: Recognition) -> Recognition:
         self._waiting.put_nowait(recognition)
+        self._unanswered += 1
         return recognition
 
     async def _transcribe(self) -> None:
@@ -245,6 +254,7 @@ class RealtimeConnection:
         while True:
             recognition = await self._waiting.get()
             await recognition.run()
+            self._unanswered -= 1
             if not recognition.committed:
                 # The server has ended it.
                 raise SpeechCancelled
