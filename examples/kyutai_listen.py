@@ -132,8 +132,10 @@ def main() -> None:
         frames = microphone(sounddevice)
     try:
         asyncio.run(listen(chosen.server, chosen.key, frames, chosen.language))
-    except (OSError, WebSocketException) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except WebSocketException as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
     except KeyboardInterrupt:
         print()
 

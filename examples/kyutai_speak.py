@@ -116,8 +116,10 @@ def main() -> None:
     output = WavFile(chosen.output) if chosen.output else Loudspeaker()
     try:
         asyncio.run(speak(chosen.server, chosen.key, chosen.voice, chosen.text, output))
-    except (OSError, WebSocketException) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except WebSocketException as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
     finally:
         output.close()
 

@@ -110,8 +110,10 @@ def main() -> None:
     samples = read_wav(chosen.recording)
     try:
         words = asyncio.run(transcribe(chosen.server, samples, chosen.key, chosen.language))
-    except (OSError, WebSocketException, RuntimeError) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except (WebSocketException, RuntimeError) as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
     for word in words:
         end = "" if word.stop_s is None else f"{word.stop_s:.2f}"
         print(f"{word.start_s:6.2f}–{end:5} s  {word.text}")

@@ -111,8 +111,10 @@ def main() -> None:
     embedding = chosen.embedding.read_bytes() if chosen.embedding else None
     try:
         samples = asyncio.run(speak(chosen.server, chosen.text, chosen.voice, chosen.key, embedding))
-    except (OSError, WebSocketException, RuntimeError) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except (WebSocketException, RuntimeError) as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
     save(chosen.output, samples)
     print(f"{chosen.output}: {len(samples) / RATE:.1f} s")
 

@@ -165,8 +165,10 @@ def main() -> None:
         pcm, alignment = asyncio.run(speak(chosen.server, chosen.text, chosen.as_written))
     except RelayError as error:
         raise SystemExit(f"{chosen.server}: {error}") from error
-    except (OSError, WebSocketException) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except WebSocketException as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
     for start, letter in zip(alignment.starts_ms, alignment.characters, strict=True):
         print(f"{start:7} ms  {letter}")
     if chosen.output:

@@ -121,8 +121,10 @@ def main() -> None:
     chosen = parser.parse_args()
     try:
         asyncio.run(run(chosen))
-    except (OSError, WebSocketException) as error:
+    except OSError as error:
         raise SystemExit(f"{chosen.server}: {error} (python start_websocket_server.py starts one)") from error
+    except WebSocketException as error:
+        raise SystemExit(f"{chosen.server}: {error}") from error
 
 
 if __name__ == "__main__":

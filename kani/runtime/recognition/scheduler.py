@@ -27,7 +27,8 @@ class ScheduledStream(Generic[T]):
         self.urgent = False
         self._scheduler = scheduler
         self._begin = begin
-        self._last_served = 0
+        # One that was never served counts from its opening: others that wait are not behind all new ones.
+        self._last_served = scheduler._passes
         self._result: asyncio.Future[T] | None = None
 
     def request_pass(self) -> asyncio.Future[T]:

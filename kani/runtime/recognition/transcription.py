@@ -94,7 +94,9 @@ class RecordingTranscription:
 
     async def _next(self) -> list[TranscribedSegment]:
         """Return the segments of the pass that began first."""
-        results = await self._passes.popleft().result
+        # Kept until it has ended: it is cancelled with the others where nothing waits for it any more.
+        results = await self._passes[0].result
+        self._passes.popleft()
         return [segment for result in results for segment in self._segments_of(result)]
 
     def _segments_of(self, result: ChunkResult) -> Iterator[TranscribedSegment]:

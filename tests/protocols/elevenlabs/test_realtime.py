@@ -124,6 +124,42 @@ async def test_slow_recogniser_has_whole_segments_committed(
             assert committed["text"] == text
 
 
+async def test_transcript_that_comes_late_is_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "IDLE_TIMEOUT_S", 0.1)
+    recognizer = SlowRecognizer()
+    async with serving(tmp_path, recognizer) as server, session(server.url) as websocket:
+        await websocket.send(chunk(words(1, 6), commit=True))
+        await asyncio.sleep(0.5)
+        recognizer.decide.set()
+        seen, _ = await rest(websocket)
+    assert [one["text"] for one in of(seen, "committed_transcript")] == ["w1 w2 w3 w4 w5 w6"]
+    assert seen[-1]["message_type"] == "insufficient_audio_activity"
+
+
+@pytest.mark.parametrize("after_s", [0.0, 0.4])
+async def test_segment_is_committed_where_its_silence_is_not_sent(
+    ears: InProcessServer, monkeypatch: pytest.MonkeyPatch, after_s: float
+) -> None:
+    """Messages without audio are silence, too; a segment without words is not answered."""
+    monkeypatch.setattr(connection, "UNSENT_S", 0.1)
+    spoken = np.concatenate([quiet(0.96, RATE), loud(0.8, RATE), quiet(after_s, RATE)])
+    query = {"commit_strategy": "vad", "vad_silence_threshold_secs": 0.6, "include_timestamps": True}
+    seen: Messages = []
+    async with session(ears.url, **query) as websocket:
+        for audio in (spoken, quiet(0.96, RATE), spoken):
+            await websocket.send(chunk(audio))
+            for _ in range(10):
+                await asyncio.sleep(0.1)
+                await websocket.send(chunk())
+            if audio is spoken:
+                seen += await until(websocket, "committed_transcript_with_timestamps")
+    assert [one["text"] for one in of(seen, "committed_transcript")] == [WORDS, WORDS]
+    starts = [one["words"][0]["start"] for one in of(seen, "committed_transcript_with_timestamps")]
+    assert starts == pytest.approx([0.96, 0.96 + len(spoken) / RATE + 0.96], abs=0.01)
+
+
 @pytest.mark.parametrize("options", [{}, {"server_vad": {}}, {"include_timestamps": True}])
 async def test_livekit_understands(ears: InProcessServer, options: dict[str, Any]) -> None:
     given = {"previous_text": "Before.", "keyterms": ["Zandrell"], "language_code": "en", **options}

@@ -9,12 +9,13 @@ from functools import partial
 import numpy as np
 import pytest
 
+from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
-from kani.runtime.recognition.passes import TimedWord
+from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import MAX_CHUNK_S, Chunk, ChunkCutter
 from kani.runtime.recognition.scheduler import PassScheduler, ScheduledStream
-from kani.runtime.recognition.transcription import split_segments
+from kani.runtime.recognition.transcription import RecordingTranscription, split_segments
 from kani.runtime.voice_detector import CHUNK_SAMPLES, SAMPLE_RATE
 from tests.runtime.recognition.test_stream import ScriptedVoice
 from tests.support.patience import WITHIN_S, happens
@@ -192,6 +193,17 @@ async def test_stream_served_longest_ago_is_next_after_urgent_ones(streams: Stre
         assert streams.begun == ["busy", *order]
 
 
+async def test_stream_that_was_served_is_not_behind_all_new_ones(streams: Streams) -> None:
+    old = streams.add("old")
+    streams.may_end.set()
+    await old.request_pass()
+    streams.may_end.clear()
+    requested = [streams.add(name).request_pass() for name in ("busy", "new")] + [old.request_pass()]
+    streams.may_end.set()
+    await asyncio.gather(*requested)
+    assert streams.begun == ["old", "busy", "old", "new"]
+
+
 async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None:
     """A waiting pass is never begun; a running one ends in vain, and its worker is free then."""
 
@@ -211,6 +223,28 @@ async def test_cancelled_or_failed_pass_frees_its_turn(streams: Streams) -> None
     assert streams.begun == ["running", "last", "after"]
     with pytest.raises(RuntimeError, match="broken"):
         await broken
+
+
+async def test_recording_that_is_left_takes_its_waiting_pass_along(streams: Streams) -> None:
+    def transcribe(work: ChunkInput, stopped: Callable[[], bool]) -> list[ChunkResult]:
+        streams.begun.append("left")
+        return []
+
+    async def spoken() -> AsyncIterator[Samples]:
+        yield audio(("speech", 1))
+
+    busy = streams.add("busy").request_pass()
+    recording = RecordingTranscription(
+        *(transcribe, lambda tokens: "", ScriptedVoice(), streams.scheduler, 2, TranscriptionOptions())  # type: ignore[arg-type]
+    )
+    listening = asyncio.ensure_future(anext(recording.segments(spoken())))
+    await happens(lambda: streams.scheduler._background)
+    listening.cancel()
+    await asyncio.wait([listening])
+    after = streams.record("after")
+    streams.may_end.set()
+    await asyncio.gather(busy, after)
+    assert streams.begun == ["busy", "after"]
 
 
 async def test_workers_limit_running_passes_and_an_open_stream_keeps_one_free() -> None:

@@ -52,12 +52,16 @@ class SessionConfig(Struct, frozen=True, kw_only=True):
         return FORMATS[self.audio_format]
 
     @property
+    def pause_s(self) -> float:
+        """Seconds of silence that end a segment."""
+        return max(self.vad_silence_threshold_secs, self.min_silence_duration_ms / 1000)
+
+    @property
     def rule(self) -> TurnRule | None:
         """Rule by which pauses end segments; None where the client commits."""
         if self.commit_strategy == "manual":
             return None
-        pause_s = max(self.vad_silence_threshold_secs, self.min_silence_duration_ms / 1000)
-        patience = Patience(pause_s, pause_s, pause_s, pause_s)
+        patience = Patience(*[self.pause_s] * 4)
         return TurnRule(patience, self.vad_threshold, padding_s=0.0, waits_for_words=True)
 
     def as_json(self) -> dict[str, Any]:

@@ -32,10 +32,15 @@ PATH = "/v1/speech-to-text/realtime"
 NO_KEY = Fault("auth_error", "a valid API key is needed: xi-api-key: KEY, or ?token=TOKEN", POLICY_VIOLATION)
 
 IDLE_TIMEOUT_S = 120.0
-"""Seconds without any message after which a client is disconnected; libraries keep their sessions alive."""
+"""Seconds without any message after which a client is disconnected, unless it waits for a transcript.
+Libraries keep their sessions alive."""
 
 MAX_WAITING = 8
 """Recognitions that wait for their transcripts; beyond them a commit is refused."""
+
+UNSENT_S = 3.0
+"""Seconds without audio, beyond the pause that ends a segment, after which a client is taken for silent.
+Pieces of a live client are shorter, and so are most stalls of its network."""
 
 LONGEST_SEGMENT_S = 90.0
 """Seconds of audio after which a segment is committed without being asked for."""
@@ -43,7 +48,7 @@ LONGEST_SEGMENT_S = 90.0
 
 @dataclass(eq=False)
 class Recognition:
-    """One recognition. Where the server commits at pauses, it has all segments of a connection."""
+    """One recognition. Where the server commits at pauses, it has all segments until no more audio comes."""
 
     _session: RecognitionSession | None  # None without any audio
     _start_s: float  # place of its audio in that of the connection
@@ -53,7 +58,8 @@ class Recognition:
     _words: list[RecognizedWord] = field(default_factory=list)  # of the segment so far
     _steps: int = 0  # of the segment so far
     _begun: bool = True  # False from a commit until speech goes on
-    committed: bool = False  # True once the client has committed: there is no more audio
+    committed: bool = False  # there is no more audio
+    _asked: bool = False  # True once the client has committed: it is answered, also without words
 
     def __post_init__(self) -> None:
         if self._session is not None and not self._config.include_timestamps:
@@ -65,9 +71,9 @@ class Recognition:
         assert self._session is not None
         await self._session.feed(samples)
 
-    def commit(self) -> None:
-        """End the audio; ``run`` sends the transcript."""
-        self.committed = True
+    def commit(self, *, asked: bool = True) -> None:
+        """End the audio; ``run`` sends the transcript, where it was not asked for only if it has words."""
+        self.committed, self._asked = True, asked
         if self._session is not None:
             self._session.finish()
 
@@ -100,7 +106,7 @@ class Recognition:
                         session.begin_turn(event.start_s)
                     case TurnStopped():
                         await self._stop_turn()
-            if self.committed or self._words:
+            if self._asked or self._words:
                 await self._send_committed()
 
     async def _take_step(self, step: Step) -> None:
@@ -142,8 +148,10 @@ class RealtimeConnection:
     _config: SessionConfig
     _previous_text: str = ""
     _audio_s: float = 0.0  # so far
+    _fed_at: float = 0.0  # when its last audio was taken, by the clock of the event loop
     _current: Recognition | None = None  # takes the audio that comes
     _waiting: asyncio.Queue[Recognition] = field(default_factory=asyncio.Queue)
+    _unanswered: int = 0  # recognitions without their last transcript, that of ``_current`` included
 
     def __post_init__(self) -> None:
         self._backlog = self._service.recognition.open_backlog()
@@ -168,15 +176,25 @@ class RealtimeConnection:
 
     async def _next(self) -> Input | None:
         """Return the client's next message, None once it has disconnected. Raises BadMessage."""
+        silent_at = self._fed_at + self._config.pause_s + UNSENT_S
+        silent = asyncio.get_running_loop().call_at(silent_at, self._end_silent)
         try:
-            async with asyncio.timeout(IDLE_TIMEOUT_S):
-                text = await self._client.receive()
-        except TimeoutError as error:
-            reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
-            raise Refused("insufficient_audio_activity", reason, NORMAL) from error
+            text = await self._received()
+        finally:
+            silent.cancel()
         if isinstance(text, bytes):
             raise BadMessage("binary messages are not supported")
         return None if text is None else await read_message(text, self._config.input_format)
+
+    async def _received(self) -> str | bytes | None:
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_TIMEOUT_S):
+                    return await self._client.receive()
+            except TimeoutError as error:
+                if self._unanswered == (self._current is not None):
+                    reason = f"nothing came for {IDLE_TIMEOUT_S:g} s"
+                    raise Refused("insufficient_audio_activity", reason, NORMAL) from error
 
     async def _handle(self, message: Input) -> None:
         if message.previous_text:
@@ -206,6 +224,14 @@ class RealtimeConnection:
             )
             self._current = self._wait_for(Recognition(session, start_s, self._config, self._client.send))
         await self._current.feed(samples)
+        self._fed_at = asyncio.get_running_loop().time()
+
+    def _end_silent(self) -> None:
+        """Commit what was said before a pause of which the client sends too little, or nothing."""
+        recognition = self._current
+        if self._config.rule is not None and recognition is not None and self._waiting.qsize() < MAX_WAITING:
+            self._current = None
+            recognition.commit(asked=False)
 
     async def _commit(self) -> None:
         if self._waiting.qsize() >= MAX_WAITING:
@@ -220,6 +246,7 @@ class RealtimeConnection:
 
     def _wait_for(self, recognition: Recognition) -> Recognition:
         self._waiting.put_nowait(recognition)
+        self._unanswered += 1
         return recognition
 
     async def _transcribe(self) -> None:
@@ -227,6 +254,7 @@ class RealtimeConnection:
         while True:
             recognition = await self._waiting.get()
             await recognition.run()
+            self._unanswered -= 1
             if not recognition.committed:
                 # The server has ended it.
                 raise SpeechCancelled
