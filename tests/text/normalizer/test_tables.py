@@ -66,6 +66,18 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
          "'few_minutes' in [times] has {min}, which is none of"),
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
         ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]", "'(a' in [spellings] is no pattern"),
+        *(
+            ("[spellings]", f"[readings]\n{row}\n[spellings]", "'\\b[ST]", what)
+            for row, what in (
+                ("'(a' = 'b'", "'(a' in [readings] is no pattern"),
+                ("'{when}(?=a)' = 'b'", "'{when}(?=a)' in [readings] has an unknown part: 'when'"),
+                ("'(?P<a>b)' = '{b}'", "has {b}, which is no group of its pattern"),
+                ("'(?P<a>b)' = '{a:year} {a'", "has {, which is no group of its pattern"),
+                ("'(?P<a>b)' = '{a:word}'", "has the kind 'word', which is none of cardinal, characters,"),
+                ("'a' = ' '", "'a' in [readings] has to match something, and to say something"),
+                ("'a?' = 'b'", "'a?' in [readings] has to match something, and to say something"),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_invalid_table_is_reported_by_line(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from re import _constants, _parser  # type: ignore[attr-defined]  # the library tells a pattern's parts only here
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # only they tell a pattern's parts
 from typing import Any
 
 DIGIT = "0"
@@ -39,6 +39,8 @@ class LazyPattern:
         self._written = written
         parsed = _parser.parse(written)
         self.required = frozenset(_required(parsed))
+        self.groups = frozenset[str](parsed.state.groupdict)
+        self.matches_nothing = parsed.getwidth()[0] == 0
         words = _words(parsed)
         self.words = words if _shortest(words) >= _LEAST_LETTERS else ()
 
@@ -53,6 +55,48 @@ class LazyPattern:
     def compiled(self) -> re.Pattern[str]:
         """The pattern itself."""
         return re.compile(self._written)
+
+    @cached_property
+    def _begun(self) -> tuple[re.Pattern[str], int]:
+        """A pattern of what may still become one that this one matches, and the most characters of it."""
+        begun = _begun(_parser.parse(self._written))
+        return _compiler.compile(begun), begun.getwidth()[1]
+
+    def unfinished(self, text: str) -> int:
+        """Where what it matches may begin, or end otherwise, once more text follows; the length if nowhere.
+
+        A match that begins before is the same in all longer texts.
+        """
+        begun, most = self._begun
+        found = begun.search(text, max(0, len(text) - most))
+        return len(text) if found is None else found.start()
+
+
+def _begun(parts: Any) -> Any:
+    """The parts, for the library's compiler, of what ends with the text inside of some that are matched."""
+    # "$" matches before the end of a text's last line, too.
+    line = (_constants.MAX_REPEAT, (0, 1, _parser.SubPattern(parts.state, [(_constants.LITERAL, ord("\n"))])))
+    end = _parser.SubPattern(parts.state, [line, (_constants.AT, _constants.AT_END_STRING)])
+    begun = _parser.SubPattern(parts.state, [(_constants.ASSERT_NOT, (1, _parser.SubPattern(parts.state)))])
+    for kind, what in reversed(parts):
+        match kind:
+            case _constants.SUBPATTERN:
+                inside = _begun(what[-1])
+            case _constants.ATOMIC_GROUP:
+                inside = _begun(what)
+            case _constants.ASSERT | _constants.ASSERT_NOT:
+                inside = _begun(what[1]) if what[0] > 0 else None
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT | _constants.POSSESSIVE_REPEAT:
+                repeated = (_constants.MAX_REPEAT, (0, max(what[1] - 1, 0), what[2]))
+                inside = _parser.SubPattern(parts.state, [repeated, *_begun(what[2])])
+            case _constants.BRANCH:
+                inside = _parser.SubPattern(parts.state, [(kind, (None, [*map(_begun, what[1])]))])
+            case _:
+                inside = end
+        matched = _parser.SubPattern(parts.state, [(kind, what), *begun])
+        either = [matched] if inside is None else [inside, matched]
+        begun = _parser.SubPattern(parts.state, [(_constants.BRANCH, (None, either))])
+    return begun
 
 
 def _required(parts: Iterable[tuple[Any, Any]]) -> set[str]:
