@@ -82,11 +82,15 @@ def find_places(
     unsure = len(text.text) if complete else certain_end(text.text, rows)
     plain = NormalizerOptions(options.language, readings=False)
     for row, found in find_readings(text.text, rows):
-        first, end = text.starts[found.start()], text.ends[found.end() - 1]
-        if any(first < until and at < end for at, until in final) or _has_entry(options.lexicon, found):
+        start, behind = row.place(found)
+        first, end = text.starts[start], text.ends[behind - 1]
+        if any(first < until and at < end for at, until in final) or (
+            options.lexicon is not None
+            and any(options.lexicon.match(text.text, at) for at in range(start, behind))
+        ):
             continue
         if found.end() > unsure:
-            unsure = min(unsure, found.start())
+            unsure = min(unsure, start)
             continue
         final.append((first, end))
         entries[offset + first] = offset + end, _reading(row, found, plain, lambda said: speak(said, plain))
@@ -98,15 +102,10 @@ def find_places(
     return text, entries
 
 
-def _has_entry(lexicon: Lexicon | None, found: re.Match[str]) -> bool:
-    """True if a word of a lexicon begins inside a match."""
-    return lexicon is not None and any(lexicon.match(found.string, at) for at in range(*found.span()))
-
-
 def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, read: Reader) -> PlacedEntry:
     """The entry of a match: a slot stands for its group, words for what is between the groups beside them.
 
-    All of it stands for the whole match where the slots are not in the order of their groups.
+    All of it stands for the whole place where the slots are not in the order of their groups.
     """
     said: list[str | Slot] = []
     for part in row.said:
@@ -115,8 +114,9 @@ def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, rea
         elif said and isinstance(said[-1], str):
             # No space stays before a group that is not there.
             said[-1] = said[-1].rstrip(" ")
-    bounds = [at - found.start() for part in said if isinstance(part, Slot) for at in found.span(part.name)]
-    length = found.end() - found.start()
+    start, end = row.place(found)
+    bounds = [at - start for part in said if isinstance(part, Slot) for at in found.span(part.name)]
+    length = end - start
     ordered = bounds == sorted(bounds)
     pieces: list[Piece] = []
     done, left = 0, [*bounds, length, length]

@@ -157,7 +157,7 @@ def _append_entry(
     token: Token, entry: LexiconEntry, options: NormalizerOptions, builder: SpokenTextBuilder
 ) -> None:
     """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
-    written = " ".join(token.core.split())
+    written = " ".join(token.text[token.core_start : token.core_end].split())
     pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
     start, end = token.core_start, token.core_end
     if token.text[max(start - 1, 0) : start].isalnum():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.acronyms import letter_name, roman_value
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import resolve_unit, sign_name
 from kani.text.normalizer.tables.loaded import table_for
@@ -103,15 +103,16 @@ def _number(kind: str, form: str, written: str, table: LanguageTable | None) -> 
     joined = re.sub(r"(?<=\d)[\s'’](?=\d)", "", plain)
     numeral = parse_numeral(joined, table) if _NUMERAL.fullmatch(joined) else None
     if numeral is None:
-        return None
+        value = roman_value(plain.upper())
+        return table.number_words.cardinal(value, form) if value else None
     spoken = say_numeral(numeral, table, form)
     return f"{sign_name(sign, table)} {spoken}" if sign else spoken
 
 
 def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: bool) -> str:
     """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026", "Monday"."""
-    if table is not None and written in table.dates.short_weekdays:
-        return table.dates.short_weekdays[written]
+    if table is not None and (weekday := _weekday(written, table)):
+        return weekday
     fields = [int(found) for found in _FIELDS.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
     if _NAMED.search(written) or len(fields) != len(form) or len(set(form)) < len(form):
@@ -138,6 +139,14 @@ def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: boo
     if day is not None:
         return f"{name} {day}" if table.dates.order == "mdy" else f"{day} {name}"
     return name if year is None else f"{name} {year}"
+
+
+def _weekday(written: str, table: LanguageTable) -> str:
+    """Return the weekday of a short name, in any case, or a letter; "" for none."""
+    names = table.dates.short_weekdays
+    letters = dict(zip(table.dates.weekday_letters, dict.fromkeys(names.values()), strict=False))
+    found = (names.get(one) for one in (written, written.lower(), written.capitalize()))
+    return next(filter(None, found), letters.get(written, ""))
 
 
 def _time(written: str) -> str:

@@ -47,7 +47,7 @@ class MoreTextNeeded(Exception):
 class Token:
     """Text between white space: ``[start, end)`` of ``text``, and its core without the marks around it.
 
-    entry: its lexicon entry, if it has one.
+    entry: its lexicon entry, if it has one; that is said for all of it, marks too.
     """
 
     text: str
@@ -155,7 +155,8 @@ def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
             if at > start:
                 found.append(token_at(text, start, at))
             start = done = match[0]
-            found.append(Token(text, at, start, text[at:start], at, start, match[1]))
+            core = token_at(text, at, start).core or text[at:start]
+            found.append(Token(text, at, start, core, at, start, match[1]))
             at = start
         if start < end:
             found.append(token_at(text, start, end))

@@ -124,7 +124,8 @@ PATTERNS = [
     LazyPattern(written)
     for written in (
         r"a+b", r"\bab?\b", r"(?<=a )(?:b|ab)(?! c)", r"(?P<x>a{1,2})(?P=x)", r"a(?=.{0,3}c)", r"ab*+c?$",
-        r"(?>ab|a)c", r"(a)?(?(1)b|c)",
+        r"(?>ab|a)c",
+        r"(a)?(?(1)bb|cc)", r"(ab*)c(?i:\1)",
     )
 ]  # fmt: skip
 

@@ -67,7 +67,7 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
         ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]", "'(a' in [spellings] is no pattern"),
         *(
-            ("[spellings]", f"[readings]\n{row}\n[spellings]", "'\\b[ST]", what)
+            ("[readings]", f"[readings]\n{row}", "'\\b(?:[Ee]l|[Dd]el) (?P<said>", what)
             for row, what in (
                 ("'(a' = 'b'", "'(a' in [readings] is no pattern"),
                 ("'{when}(?=a)' = 'b'", "'{when}(?=a)' in [readings] has an unknown part: 'when'"),

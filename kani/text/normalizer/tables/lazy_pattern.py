@@ -18,6 +18,9 @@ DIGIT = "0"
 _LEAST_LETTERS, _MOST_WORDS = 2, 8
 """Shortest text that is looked for before a pattern is, and the most alternatives of it."""
 
+_MOST_REPEATED = 40
+"""Characters of a group that a pattern has twice, at most."""
+
 
 def characters_of(text: str) -> set[str]:
     """Return the characters of a text, with ``DIGIT`` where it has a digit."""
@@ -91,6 +94,13 @@ def _begun(parts: Any) -> Any:
                 inside = _parser.SubPattern(parts.state, [repeated, *_begun(what[2])])
             case _constants.BRANCH:
                 inside = _parser.SubPattern(parts.state, [(kind, (None, [*map(_begun, what[1])]))])
+            case _constants.GROUPREF_EXISTS:
+                both = [_begun(one) for one in what[1:] if one is not None]
+                inside = _parser.SubPattern(parts.state, [(_constants.BRANCH, (None, both))])
+            case _constants.GROUPREF | _constants.GROUPREF_IGNORE:
+                anything = _parser.SubPattern(parts.state, [(_constants.ANY, None)])
+                some = (_constants.MAX_REPEAT, (0, _MOST_REPEATED, anything))
+                inside = _parser.SubPattern(parts.state, [some, *end])
             case _:
                 inside = end
         matched = _parser.SubPattern(parts.state, [(kind, what), *begun])

@@ -14,6 +14,7 @@ KINDS = frozenset(
 )
 """What a slot can be read as, see ``kani.text.normalizer.say_as``."""
 
+_PLACE = "said"
 _SLOT = re.compile(r"\{([^{}]*)\}|[{}]")
 _SLOT_NAMES = re.compile(r"(?P<name>[^\W\d]\w*)(?::(?P<kind>\w+))?(?::(?P<form>\w+))?")
 
@@ -36,6 +37,10 @@ class Reading:
 
     pattern: LazyPattern
     said: tuple[str | Slot, ...]
+
+    def place(self, found: re.Match[str]) -> tuple[int, int]:
+        """What is said: a group of this name, else the whole match."""
+        return found.span(_PLACE if _PLACE in self.pattern.groups else 0)
 
 
 def parse_readings(section: TableSection, parts: Mapping[str, str]) -> tuple[Reading, ...]:
