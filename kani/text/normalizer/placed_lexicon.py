@@ -11,6 +11,7 @@ from kani.text.lexicon import Lexicon, LexiconEntry
 from kani.text.normalizer.cleaning import CleanText
 from kani.text.normalizer.options import NormalizerOptions
 from kani.text.normalizer.say_as import Reader, say_as
+from kani.text.normalizer.spellings import shared_readings
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.readings import Reading, Slot, certain_end, find_readings
@@ -78,7 +79,8 @@ def find_places(
     final = [(at - offset, end - offset) for at, (end, _) in entries.items()]
     unspaced = unspaced_table_for(options.language) if options.language else None
     table = unspaced or (table_for(options.language) if options.language else None)
-    rows = table.readings if table is not None and options.readings else ()
+    known = table if options.readings else None
+    rows = (*known.readings, *shared_readings(known.language)) if known is not None else ()
     unsure = len(text.text) if complete else certain_end(text.text, rows)
     plain = NormalizerOptions(options.language, readings=False)
     for row, found in find_readings(text.text, rows):

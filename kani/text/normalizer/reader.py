@@ -106,6 +106,9 @@ def normalize(
             builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)
+            if table is not None and isinstance(entry, PlacedEntry):
+                said = _inflected(Verbalization(entry.pieces, token.end), cursor, table)
+                entry = replace(entry, pieces=said.pieces)
             _append_entry(token, entry, options, builder)
             _append_marks(token, token.core_end, token.end, builder)
             done = token.end
@@ -220,7 +223,6 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     marks.period,
     codes.numbered,
     marks.graded,
-    marks.height,
     marks.factor,
     codes.labelled,
     marks.adjective,

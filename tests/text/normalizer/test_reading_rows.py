@@ -42,7 +42,9 @@ def with_rows(folder: Path, language: str, rows: str) -> None:
     path = folder / f"{language}.toml"
     source = (loaded.TABLES_FOLDER / path.name).read_text(encoding="utf-8")
     begun = "[readings]" if "[readings]" in source else "[spellings]"
-    path.write_text(source.replace(begun, f"[readings]\n{rows}\n{begun * (begun != '[readings]')}", 1))
+    path.write_text(
+        source.replace(begun, f"[readings]\n{rows}\n{begun * (begun != '[readings]')}", 1), encoding="utf-8"
+    )
     loaded._loaded[language, ""] = parse_table(language, read_table_file(path))
 
 
@@ -102,6 +104,16 @@ def test_document_and_lexicon_go_before_rows() -> None:
     replaced = {2: Replacement(6, "form"), 11: Replacement(13, "25", say_as=("digits", ""))}
     options = NormalizerOptions("en", replacements=replaced, said_in="en")
     assert normalize("a 10-K, by 25 bp", 0, options).text == "a form, by two five B P"
+
+
+def test_shared_rows_are_said_in_each_language_and_agree_with_what_governs_them() -> None:
+    for language, written, spoken in (
+        ("fr", "J-6, 1m75", "ji moins six, un mètre soixante-quinze"),
+        ("de", "Q3'24", "ku drei vierundzwanzig"),
+        ("it", "J+6", "i lunga più sei"),
+        ("ar", "خلال Q3'24", "خلال كيو ثلاثة أربعة وعشرين"),
+    ):
+        assert normalize(written, 0, NormalizerOptions(language)).text == spoken
 
 
 WHOLE = (

@@ -7,6 +7,7 @@ import pytest
 
 from kani.text.languages import primary
 from kani.text.normalizer import TableError, check_tables, respelling
+from kani.text.normalizer.spellings import shared_readings
 from kani.text.normalizer.tables import loaded
 from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
@@ -34,7 +35,10 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
 def test_spellings_are_found_only_where_their_required_characters_and_words_are() -> None:
     for language, written, _ in rows(__file__, "readings.tsv"):
         characters, small = characters_of(written), written.lower()
-        for pattern, _ in respelling.spellings_of(primary(language)):
+        table = unspaced_table_for(language) or table_for(language)
+        readings = (*table.readings, *shared_readings(table.language)) if table is not None else ()
+        spellings = [pattern for pattern, _ in respelling.spellings_of(primary(language))]
+        for pattern in (*spellings, *(row.pattern for row in readings)):
             found = pattern.compiled.search(written)
             possible = pattern.required <= characters and pattern.has_word_in(small)
             assert possible or not found, (pattern.compiled.pattern, written)
