@@ -7,6 +7,7 @@ import re
 import string
 import unicodedata
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
@@ -52,7 +53,7 @@ _HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
 class CleanText:
     """A text without invisible characters; each character stands for the written ``[starts[i], ends[i])``.
 
-    final: written places whose spoken form is known: they keep their spelling.
+    final: written places, in order, whose spoken form is known: they keep their spelling.
     """
 
     text: str
@@ -75,8 +76,13 @@ class CleanText:
             return False
         first = self.starts[start] if start < len(self.text) else self.ends[-1]
         last = self.ends[end - 1] if start < end else first + 1
-        first -= start == end
-        return any(first < until and at < last for at, until in self.final)
+        return overlaps(self.final, first - (start == end), last)
+
+
+def overlaps(places: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """True if ``[start, end)`` has a character of one of some places, which are in order and apart."""
+    before = bisect_left(places, (end,))
+    return before > 0 and places[before - 1][1] > start
 
 
 def clean(written: str, language: str = "") -> CleanText:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from kani.text.lexicon import Lexicon, LexiconEntry
-from kani.text.normalizer.cleaning import CleanText
+from kani.text.normalizer.cleaning import CleanText, overlaps
 from kani.text.normalizer.options import NormalizerOptions
 from kani.text.normalizer.say_as import Reader, say_as
 from kani.text.normalizer.spellings import shared_readings
@@ -76,7 +76,7 @@ def find_places(
         for at, replacement in options.replacements.items()
         if offset <= at < last
     }
-    final = [(at - offset, end - offset) for at, (end, _) in entries.items()]
+    final = sorted((at - offset, end - offset) for at, (end, _) in entries.items())
     unspaced = unspaced_table_for(options.language) if options.language else None
     table = unspaced or (table_for(options.language) if options.language else None)
     known = table if options.readings else None
@@ -86,15 +86,15 @@ def find_places(
     for row, found in find_readings(text.text, rows):
         start, behind = row.place(found)
         first, end = text.starts[start], text.ends[behind - 1]
-        if any(first < until and at < end for at, until in final) or (
-            options.lexicon is not None
-            and any(options.lexicon.match(text.text, at) for at in range(start, behind))
+        own = options.lexicon
+        if overlaps(final, first, end) or (
+            own and any(own.match(text.text, at) for at in range(start, behind))
         ):
             continue
         if found.end() > unsure:
             unsure = min(unsure, start)
             continue
-        final.append((first, end))
+        insort(final, (first, end))
         entries[offset + first] = offset + end, _reading(row, found, plain, lambda said: speak(said, plain))
     text = replace(text, final=tuple(final)) if final else text
     if unsure < len(text.text):
