@@ -223,6 +223,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     marks.period,
     codes.numbered,
     marks.graded,
+    marks.height,
     marks.factor,
     codes.labelled,
     marks.adjective,

@@ -7,14 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from kani.text.normalizer.tables.file import TableSection
-from kani.text.normalizer.tables.lazy_pattern import LazyPattern, characters_of
+from kani.text.normalizer.tables.lazy_pattern import PLACE, LazyPattern, characters_of
 
 KINDS = frozenset(
     "cardinal ordinal digits characters unit money currency date time year telephone text".split()
 )
 """What a slot can be read as, see ``kani.text.normalizer.say_as``."""
 
-_PLACE = "said"
 _SLOT = re.compile(r"\{([^{}]*)\}|[{}]")
 _SLOT_NAMES = re.compile(r"(?P<name>[^\W\d]\w*)(?::(?P<kind>\w+))?(?::(?P<form>\w+))?")
 
@@ -40,7 +39,7 @@ class Reading:
 
     def place(self, found: re.Match[str]) -> tuple[int, int]:
         """What is said: a group of this name, else the whole match."""
-        return found.span(_PLACE if _PLACE in self.pattern.groups else 0)
+        return found.span(PLACE if PLACE in self.pattern.groups else 0)
 
 
 def parse_readings(section: TableSection, parts: Mapping[str, str]) -> tuple[Reading, ...]:

@@ -1,4 +1,4 @@
-"""Marks and measures with letters: "B-", "5K", "32-yd", the quarter "3T24", years."""
+"""Marks and measures with letters: "B-", "1m75", "5K", "32-yd", the quarter "3T24", years."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ _UNTIL_NOW = re.compile(
 _CENTURY = 100
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 _FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
+_HEIGHT = re.compile(r"([0-2])m(\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
 _NOTE = re.compile(
@@ -112,6 +113,20 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     said = f"{name} {say_numeral(numeral, table)}"
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1m75": metres, and the centimetres without their name."""
+    token = cursor.token()
+    match = _HEIGHT.fullmatch(token.core)
+    unit = table.units.get("m") if match else None
+    if match is None or unit is None:
+        return None
+    at, middle = token.core_start, token.core_start + match.start(2)
+    words = table.number_words
+    metres = f"{words.cardinal(int(match[1]), unit.gender or 'm')} {table.form(unit.forms, int(match[1]))}"
+    pieces = Piece(metres, at, middle), Piece(f" {words.cardinal(int(match[2]))}", middle, token.core_end)
+    return Verbalization(pieces, token.core_end)
 
 
 def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
