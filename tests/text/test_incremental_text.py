@@ -23,12 +23,14 @@ from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
 from kani.text.incremental_text import IncrementalText
 from kani.text.normalizer import VERBATIM, NormalizerOptions, normalize
+from kani.text.normalizer.tables import loaded
 from kani.text.segmenter import TextSegment
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S
 from tests.support.sessions import SPANISH, audio, collect, serving, spans_of, speak
 from tests.support.tone import HELD, LETTER_S, RATE, WORD, ToneEngine
+from tests.text.normalizer.test_reading_rows import with_rows
 
 FRAGMENTS = "hola |qué tal|. |, |\n\n|3,5 € |¿Sí? |…|🎉|\u200f|Dr. |y |e\u0301 |\u0301|una casa grande |"
 FRAGMENTS += "palabra |—| |。|你好"
@@ -112,6 +114,23 @@ def test_pieces_do_not_change_the_words(
             assert np.abs(samples[round(span.start_s * RATE) : round(span.end_s * RATE)]).max() > 0.2
 
     asyncio.run(check())
+
+
+async def test_rows_read_the_same_letter_by_letter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one of plain words, for which nothing else waits."""
+    monkeypatch.setattr(loaded, "_loaded", dict(loaded._loaded))
+    with_rows(tmp_path, "en", "'green tea house by the old town hall' = 'salon'")
+    text = "its 10-K filing at a green tea house by the old town hall, no green tea house by the old town "
+    text += "gate, at a 5:1 ratio as they said"
+    async with opened(tmp_path, replace(SPANISH, language="en"), writes=True) as (engine, _, session):
+        for letter in text:
+            session.feed(letter)
+            await settle()
+        session.finish()
+        await collect(session)
+    said = "its ten K filing at a salon, no green tea house by the old town gate, "
+    said += "at a five to one ratio as they said"
+    assert engine.words == WORD.findall(said)
 
 
 async def test_open_segments_end_with_sentences(tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import functools
 import re
 import string
 import unicodedata
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.writing import CLOSERS_AFTER_WORDS, is_of_word
@@ -49,11 +51,38 @@ _HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
 
 @dataclass(frozen=True, slots=True)
 class CleanText:
-    """A text without invisible characters; each character stands for the written ``[starts[i], ends[i])``."""
+    """A text without invisible characters; each character stands for the written ``[starts[i], ends[i])``.
+
+    final: written places, in order, whose spoken form is known: they keep their spelling.
+    """
 
     text: str
     starts: tuple[int, ...]
     ends: tuple[int, ...]
+    final: tuple[tuple[int, int], ...] = ()
+
+    def until(self, end: int) -> CleanText:
+        """The text before ``end``, or before the final place that ``end`` is inside of."""
+        if end >= len(self.text):
+            return self
+        at = self.starts[end]
+        first = next((start for start, last in self.final if start < at < last), at)
+        end = min(end, bisect_left(self.starts, first))
+        return replace(self, text=self.text[:end], starts=self.starts[:end], ends=self.ends[:end])
+
+    def is_final(self, start: int, end: int) -> bool:
+        """True if ``[start, end)`` has characters of a final place, or is nothing beside one."""
+        if not self.final:
+            return False
+        first = self.starts[start] if start < len(self.text) else self.ends[-1]
+        last = self.ends[end - 1] if start < end else first + 1
+        return overlaps(self.final, first - (start == end), last)
+
+
+def overlaps(places: Sequence[tuple[int, int]], start: int, end: int) -> bool:
+    """True if ``[start, end)`` has a character of one of some places, which are in order and apart."""
+    before = bisect_left(places, (end,))
+    return before > 0 and places[before - 1][1] > start
 
 
 def clean(written: str, language: str = "") -> CleanText:

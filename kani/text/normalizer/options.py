@@ -24,6 +24,8 @@ class NormalizerOptions:
     too."""
     replacements: Mapping[int, Replacement] = field(default_factory=dict)
     """Parts of the client's text that an SSML document has something else spoken for, by position."""
+    readings: bool = True
+    """False for what a row of [readings] has read: its rows are not asked again."""
     homographs: bool = False
     """True if the engine reads by espeak-ng, which takes imperatives for nouns ("Close the door")."""
 

@@ -2,24 +2,38 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Mapping
-from dataclasses import replace
+import re
+from bisect import bisect_left, insort
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 from kani.text.lexicon import Lexicon, LexiconEntry
-from kani.text.normalizer.cleaning import CleanText
+from kani.text.normalizer.cleaning import CleanText, overlaps
 from kani.text.normalizer.options import NormalizerOptions
 from kani.text.normalizer.say_as import Reader, say_as
+from kani.text.normalizer.spellings import shared_readings
+from kani.text.normalizer.spoken import Piece
+from kani.text.normalizer.tables.loaded import table_for
+from kani.text.normalizer.tables.readings import Reading, Slot, certain_end, find_readings
+from kani.text.normalizer.unspaced.table import unspaced_table_for
 from kani.text.ssml import Replacement
+
+Entries = Mapping[int, tuple[int, LexiconEntry]]
+"""Entries by position in the client's text, with where each ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedEntry(LexiconEntry):
+    """An entry whose parts stand for parts of its place: positions are counted from its beginning."""
+
+    pieces: tuple[Piece, ...] = ()
 
 
 class PlacedLexicon(Lexicon):
-    """Looks up the replacements of an SSML document by their positions, then the words of a lexicon."""
+    """Looks up the entries of places by their positions, then the words of a lexicon."""
 
-    def __init__(
-        self, words: Lexicon, text: CleanText, offset: int, entries: Mapping[int, tuple[int, LexiconEntry]]
-    ):
-        """offset: position of the text in the client's; entries: by position there, with where each ends."""
+    def __init__(self, words: Lexicon, text: CleanText, offset: int, entries: Entries):
+        """offset: position of the text in the client's."""
         super().__init__()
         self._words = words
         self._text = text
@@ -28,7 +42,7 @@ class PlacedLexicon(Lexicon):
         self.max_words = max(words.max_words, 1)
 
     def match(self, text: str, at: int) -> tuple[int, LexiconEntry] | None:
-        """The replacement at ``at``, else the longest entry of the words that begins there, and its end."""
+        """The entry of the place that begins at ``at``, else the words' longest one there, and its end."""
         if at < len(self._text.starts) and (
             placed := self._entries.get(self._offset + self._text.starts[at])
         ):
@@ -41,22 +55,94 @@ class PlacedLexicon(Lexicon):
         return self._words.may_continue(text, at)
 
 
-def with_replacements(
-    options: NormalizerOptions, text: CleanText, offset: int, read: Reader
-) -> NormalizerOptions:
-    """Return options with a lexicon that has the replacements of a text.
+def find_places(
+    text: CleanText,
+    options: NormalizerOptions,
+    offset: int,
+    speak: Callable[[str, NormalizerOptions], str],
+    *,
+    complete: bool,
+) -> tuple[CleanText, Entries]:
+    """Find the places of a text that an SSML document or a row of [readings] says how to read.
 
-    read: returns the spoken form of the content of a ``<say-as>`` by the language's usual rules.
+    Returns the text with these places final, and their entries. A document goes before the words of the
+    lexicon, and these before rows. speak: returns the spoken form of a text. complete: whether this is all of
+    it; if not, it ends before the word that a row may still read otherwise.
     """
     last = offset + (text.ends[-1] if text.ends else 0)
+    said_in = NormalizerOptions(options.said_in)
     entries = {
-        at: (replacement.end, _entry(replacement, options.said_in, read))
+        at: (replacement.end, _entry(replacement, options.said_in, lambda said: speak(said, said_in)))
         for at, replacement in options.replacements.items()
         if offset <= at < last
     }
-    if not entries:
-        return options
-    return replace(options, lexicon=PlacedLexicon(options.lexicon or Lexicon(), text, offset, entries))
+    final = sorted((at - offset, end - offset) for at, (end, _) in entries.items())
+    unspaced = unspaced_table_for(options.language) if options.language else None
+    table = unspaced or (table_for(options.language) if options.language else None)
+    known = table if options.readings else None
+    rows = (*known.readings, *shared_readings(known.language)) if known is not None else ()
+    unsure = len(text.text) if complete else certain_end(text.text, rows)
+    plain = NormalizerOptions(options.language, readings=False)
+    for row, found in find_readings(text.text, rows):
+        start, behind = row.place(found)
+        first, end = text.starts[start], text.ends[behind - 1]
+        own = options.lexicon
+        if overlaps(final, first, end) or (
+            own and any(own.match(text.text, at) for at in range(start, behind))
+        ):
+            continue
+        if found.end() > unsure:
+            unsure = min(unsure, start)
+            continue
+        insort(final, (first, end))
+        entries[offset + first] = offset + end, _reading(row, found, plain, lambda said: speak(said, plain))
+    text = replace(text, final=tuple(final)) if final else text
+    if unsure < len(text.text):
+        while unspaced is None and unsure > 0 and not text.text[unsure - 1].isspace():
+            unsure -= 1
+        text = text.until(unsure)
+    return text, entries
+
+
+def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, read: Reader) -> PlacedEntry:
+    """The entry of a match: a slot stands for its group, words for what is between the groups beside them.
+
+    All of it stands for the whole place where the slots are not in the order of their groups.
+    """
+    said: list[str | Slot] = []
+    for part in row.said:
+        if isinstance(part, str) or found[part.name]:
+            said.append(part)
+        elif said and isinstance(said[-1], str):
+            # No space stays before a group that is not there.
+            said[-1] = said[-1].rstrip(" ")
+    start, end = row.place(found)
+    bounds = [at - start for part in said if isinstance(part, Slot) for at in found.span(part.name)]
+    length = end - start
+    ordered = bounds == sorted(bounds)
+    pieces: list[Piece] = []
+    done, left = 0, [*bounds, length, length]
+    for part in said:
+        if isinstance(part, str):
+            spoken, end = part, left[0]
+        else:
+            spoken, end = _said(part, found[part.name], options.language, read), left[1]
+            del left[:2]
+        if pieces and (end == done or not ordered):
+            before = pieces.pop()
+            done, spoken = before.start, before.text + spoken
+        pieces.append(Piece(spoken, done, end if ordered else length))
+        done = end
+    last = pieces.pop()
+    pieces.append(replace(last, end=length))
+    return PlacedEntry("".join(piece.text for piece in pieces), pieces=tuple(pieces))
+
+
+def _said(slot: Slot, written: str, language: str, read: Reader) -> str:
+    usual = "cardinal" if any(map(str.isdecimal, written)) else "text"
+    said = say_as(slot.kind or usual, slot.form, written, language, read) or written
+    # "7 PM" is read as "7 p.m.", which may end a sentence.
+    return said if written.endswith(".") else said.removesuffix(".")
 
 
 def _entry(replacement: Replacement, language: str, read: Reader) -> LexiconEntry:

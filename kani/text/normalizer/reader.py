@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 
-from kani.text.lexicon import LexiconEntry
+from kani.text.lexicon import Lexicon, LexiconEntry
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
+from kani.text.normalizer.cleaning import clean
 from kani.text.normalizer.floor import append_plain
 from kani.text.normalizer.options import VERBATIM, NormalizerOptions
 from kani.text.normalizer.parts import verbalize_parts
-from kani.text.normalizer.placed_lexicon import with_replacements
+from kani.text.normalizer.placed_lexicon import PlacedEntry, PlacedLexicon, find_places
 from kani.text.normalizer.respelling import respelled
 from kani.text.normalizer.rules import (
     abbreviations,
@@ -70,10 +72,11 @@ def normalize(
     before it, as far as it is known. Takes time linear in the text. Raises TableError where the language's
     table is broken.
     """
-    text = respelled(written, options.language, complete=complete)
-    if options.replacements:
-        plain = NormalizerOptions(options.said_in)
-        options = with_replacements(options, text, offset, lambda said: normalize(said, 0, plain).text)
+    text, places = find_places(clean(written, options.language), options, offset, _speak, complete=complete)
+    text = respelled(text, options.language, complete=complete)
+    if places:
+        placed = PlacedLexicon(options.lexicon or Lexicon(), text, offset, places)
+        options = replace(options, lexicon=placed)
     unspaced = unspaced_table_for(options.language) if options.language else None
     if unspaced is not None:
         return UnspacedReader(text, unspaced, options, offset, preceding[-_MAX_PRECEDING:], complete).read()
@@ -82,7 +85,8 @@ def normalize(
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
     context = preceding[-_MAX_PRECEDING:] if table else ""
-    earlier = tokenize(respelled(context, options.language).text, None, True) if context else []
+    before = respelled(clean(context, options.language), options.language) if context else None
+    earlier = tokenize(before.text, None, True) if before else []
     cursor = TokenCursor(tokens, earlier, complete)
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
@@ -102,6 +106,9 @@ def normalize(
             builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
             _append_marks(token, token.start, token.core_start, builder)
+            if table is not None and isinstance(entry, PlacedEntry):
+                said = _inflected(Verbalization(entry.pieces, token.end), cursor, table)
+                entry = replace(entry, pieces=said.pieces)
             _append_entry(token, entry, options, builder)
             _append_marks(token, token.core_end, token.end, builder)
             done = token.end
@@ -121,6 +128,10 @@ def normalize(
             done = rest.end
             cursor.at += 1
     return builder.build()
+
+
+def _speak(written: str, options: NormalizerOptions) -> str:
+    return normalize(written, 0, options).text
 
 
 def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageTable) -> bool:
@@ -149,7 +160,7 @@ def _append_entry(
     token: Token, entry: LexiconEntry, options: NormalizerOptions, builder: SpokenTextBuilder
 ) -> None:
     """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
-    written = " ".join(token.core.split())
+    written = " ".join(token.text[token.core_start : token.core_end].split())
     pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
     start, end = token.core_start, token.core_end
     if token.text[max(start - 1, 0) : start].isalnum():
@@ -157,7 +168,10 @@ def _append_entry(
     if pronunciation is not None:
         builder.append_pronounced(written, *pronunciation, start, end)
     else:
-        builder.append(entry.spelling or written, start, end)
+        for piece in entry.pieces if isinstance(entry, PlacedEntry) else ():
+            builder.append(piece.text, start + piece.start, start + piece.end)
+        if not isinstance(entry, PlacedEntry):
+            builder.append(entry.spelling or written, start, end)
     if token.text[end : end + 1].isalnum():
         builder.append(" ", start, end)
 

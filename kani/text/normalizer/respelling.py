@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from kani.text.normalizer import floor
 from kani.text.normalizer.chemistry import chemistry
-from kani.text.normalizer.cleaning import CleanText, clean
+from kani.text.normalizer.cleaning import CleanText
 from kani.text.normalizer.compound_units import compound_units
 from kani.text.normalizer.formulas.finder import formulas, unfinished
 from kani.text.normalizer.formulas.notation import notation_of
@@ -20,18 +20,17 @@ from kani.text.normalizer.unspaced.amounts import compound_unit
 from kani.text.normalizer.unspaced.table import unspaced_table_for
 
 
-def respelled(written: str, language: str, *, complete: bool = True) -> CleanText:
+def respelled(text: CleanText, language: str, *, complete: bool = True) -> CleanText:
     """A clean text in the spellings that rules know, and its formulas in words.
 
-    Each new character stands for all that it replaces. language: BCP 47. complete: whether this is all of the
-    text; if not, a formula at its end is left out, as text to come may belong to it.
+    Each new character stands for all that it replaces; what is final is left as it is. language: BCP 47.
+    complete: whether this is all of the text; if not, a formula at its end is left out, as text to come may
+    belong to it.
     """
-    text = clean(written, language)
     notation = notation_of(language) if language else None
     if notation is not None:
         if not complete:
-            end = unfinished(text.text, notation)
-            text = CleanText(text.text[:end], text.starts[:end], text.ends[:end])
+            text = text.until(unfinished(text.text, notation))
         units, unspaced = compound_units(text.text), unspaced_table_for(language)
         if unspaced is not None:
             units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
@@ -59,7 +58,7 @@ def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> 
     last: list[int] = []
     for at, end, new in replacements:
         old = written[at:end]
-        if new == old:
+        if new == old or text.is_final(at, end):
             continue
         word, space, rest = old.partition(" ")
         if rest and new.startswith(word + space):
@@ -71,7 +70,7 @@ def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> 
         done = end
     if not done:
         return text
-    return CleanText(kept + written[done:], (*first, *starts[done:]), (*last, *ends[done:]))
+    return CleanText(kept + written[done:], (*first, *starts[done:]), (*last, *ends[done:]), text.final)
 
 
 @functools.cache

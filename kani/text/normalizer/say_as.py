@@ -1,13 +1,13 @@
-"""The spoken form of what a ``<say-as>`` element contains."""
+"""The spoken form of what a ``<say-as>`` element or a slot of [readings] contains."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 
-from kani.text.normalizer.rules.acronyms import letter_name
+from kani.text.normalizer.rules.acronyms import letter_name, roman_value
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
-from kani.text.normalizer.rules.units import sign_name
+from kani.text.normalizer.rules.units import resolve_unit, sign_name
 from kani.text.normalizer.tables.loaded import table_for
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.unspaced.table import unspaced_table_for
@@ -26,31 +26,41 @@ _UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
 _GROUP = 4
 """Characters that are read without a pause, at most."""
 
+_DIGITS_OF_YEAR = 4
 _FIRST_OF_CENTURY, _LAST_OF_CENTURY = 2000, 1900
 
 
 def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> str:
     """Return the spoken form.
 
-    kind: one of ``kani.text.ssml.document.SAY_AS``; form: the element's ``format``; language: BCP 47. What
-    is not of its kind is spoken as ``read`` has it, and so is all in a language without a table.
+    kind: one of ``kani.text.ssml.document.SAY_AS`` or of ``KINDS`` of [readings]; form: the element's
+    ``format``, of a number its gender or a form of [ordinals]; language: BCP 47. What is not of its kind is
+    spoken as ``read`` has it, and so is all in a language without a table.
     """
     table = None if unspaced_table_for(language) is not None else table_for(language)
     match kind:
         case "characters":
             return _characters(written, table, read)
         case "cardinal" | "ordinal":
-            return _number(kind, written, table) or read(written)
+            return _number(kind, form, written, table) or read(written)
+        case "digits":
+            names = (_character(one, table, read) for one in written if one.isdecimal())
+            return " ".join(names) or read(written)
+        case "year":
+            year = table is not None and written.isdecimal() and len(written) <= _DIGITS_OF_YEAR
+            return table.number_words.year(int(written)) if table is not None and year else read(written)
+        case "text":
+            return written
         case "date":
             return read(_date(written, form.lower(), table, unspaced=table is None))
         case "time":
             return read(_time(written))
         case "telephone":
             return _telephone(written, table) if table is not None else read(written)
-        case "currency":
+        case "currency" | "money":
             return read(_CODE_AFTER.sub(r"\2 \1", written))
         case "unit":
-            return read(_UNIT.sub(r"\1 \2", written))
+            return _unit(written, table) or read(_UNIT.sub(r"\1 \2", written))
     return read(written)
 
 
@@ -73,26 +83,36 @@ def _character(character: str, table: LanguageTable | None, read: Reader) -> str
     return table.web.signs.get(character) or table.signs.get(character) or sign_name(character, table)
 
 
-def _number(kind: str, written: str, table: LanguageTable | None) -> str | None:
+def _unit(written: str, table: LanguageTable | None) -> str:
+    """Return the name of a unit without a number, as it is after several; "" for all else."""
+    unit = None if table is None else resolve_unit(written, table, attached=False)[0]
+    return unit.forms["other"] if unit is not None else ""
+
+
+def _number(kind: str, form: str, written: str, table: LanguageTable | None) -> str | None:
     """Return a number in words; None for what is no number."""
     if table is None:
         return None
+    form = form if form in ("m", "f", "n", *table.ordinals.values()) else ""
     sign, plain = (written[0], written[1:].strip()) if written[:1] in ("-", "−", "+") else ("", written)
     if kind == "ordinal":
         digits = re.match(r"\d+", plain)
         if digits is None or len(digits.group()) > _MAX_DIGITS:
             return None
-        return table.number_words.ordinal(int(digits.group()))
+        return table.number_words.ordinal(int(digits.group()), form)
     joined = re.sub(r"(?<=\d)[\s'’](?=\d)", "", plain)
     numeral = parse_numeral(joined, table) if _NUMERAL.fullmatch(joined) else None
     if numeral is None:
-        return None
-    spoken = say_numeral(numeral, table)
+        value = roman_value(plain.upper())
+        return table.number_words.cardinal(value, form) if value else None
+    spoken = say_numeral(numeral, table, form)
     return f"{sign_name(sign, table)} {spoken}" if sign else spoken
 
 
 def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: bool) -> str:
-    """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026"."""
+    """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026", "Monday"."""
+    if table is not None and (weekday := _weekday(written, table)):
+        return weekday
     fields = [int(found) for found in _FIELDS.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
     if _NAMED.search(written) or len(fields) != len(form) or len(set(form)) < len(form):
@@ -119,6 +139,14 @@ def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: boo
     if day is not None:
         return f"{name} {day}" if table.dates.order == "mdy" else f"{day} {name}"
     return name if year is None else f"{name} {year}"
+
+
+def _weekday(written: str, table: LanguageTable) -> str:
+    """Return the weekday of a short name, in any case, or a letter; "" for none."""
+    names = table.dates.short_weekdays
+    letters = dict(zip(table.dates.weekday_letters, dict.fromkeys(names.values()), strict=False))
+    found = (names.get(one) for one in (written, written.lower(), written.capitalize()))
+    return next(filter(None, found), letters.get(written, ""))
 
 
 def _time(written: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,8 +22,9 @@ from kani.text.normalizer.spelling_functions import (
     raised_numeral,
     said_once,
 )
-from kani.text.normalizer.tables.file import read_table_file
+from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
+from kani.text.normalizer.tables.readings import Reading, parse_readings
 from kani.text.writing import RAISED
 
 _WITH_ROMANS = (
@@ -37,10 +39,24 @@ Becomes = str | Callable[[re.Match[str]], str]
 Spelling = tuple[str, str | LazyPattern, Becomes]
 
 
+@functools.cache
+def shared_readings(language: str) -> tuple[Reading, ...]:
+    """The rows of [readings] that a language (primary subtag) shares with others. Raises TableError."""
+    file = _file()
+    parts, readings = file.section("parts").all_texts(), file.section("readings")
+    sections = [readings.section(kinds) for kinds in readings.key_names() if language in kinds.split()]
+    return tuple(row for section in sections for row in parse_readings(section, parts))
+
+
+def _file() -> TableSection:
+    return read_table_file(Path(__file__).with_name("spellings.toml"))
+
+
 def _of_file() -> Iterator[Spelling]:
     """The rows of ``spellings.toml``, without code; those of "each" for every language with its own words."""
-    file = read_table_file(Path(__file__).with_name("spellings.toml"))
+    file = _file()
     parts, words = file.section("parts").all_texts(), file.section("words")
+    file.section("readings")
     of_language = {language: words.section(language).all_texts() for language in words.key_names()}
     for kinds in file.key_names():
         each = kinds.split()[1:] if kinds.startswith("each ") else [kinds.replace("all", "")]

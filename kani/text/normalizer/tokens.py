@@ -47,7 +47,7 @@ class MoreTextNeeded(Exception):
 class Token:
     """Text between white space: ``[start, end)`` of ``text``, and its core without the marks around it.
 
-    entry: its lexicon entry, if it has one.
+    entry: its lexicon entry, if it has one; that is said for all of it, marks too.
     """
 
     text: str
@@ -108,25 +108,26 @@ def _joints(
 ) -> Sequence[int]:
     """Lengths of the parts of a token's core that are verbalized apart, but for the last."""
     core = token.core
-    if token.entry is None:
-        match = _JOINED.match(core)
-        if match and (match["label"] or (match["elided"] or "").lower() in elided):
-            return [match.end()]
-        short = match and (match["number"] or match["short"])
-        known = short and (
-            short == "h." or short in abbreviations or short[0].lower() + short[1:] in abbreviations
-        )
-        if match and short and (known or short.endswith(("str.", "pl."))):
-            return [match.end()]
-        cut = _ELIDED.match(core) if token.suffix.startswith(".") else None
-        if cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations:
-            # "dell'art. 5"
-            return [cut.start("rest")]
-        if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
-            return [dose.end()]
-        if (energy := _ENERGY.match(core)) is not None:
-            # "1520 kJ/362 kcal"
-            return [energy.end(), 1]
+    if token.entry is not None:
+        return []
+    match = _JOINED.match(core)
+    if match and (match["label"] or (match["elided"] or "").lower() in elided):
+        return [match.end()]
+    short = match and (match["number"] or match["short"])
+    known = short and (
+        short == "h." or short in abbreviations or short[0].lower() + short[1:] in abbreviations
+    )
+    if match and short and (known or short.endswith(("str.", "pl."))):
+        return [match.end()]
+    cut = _ELIDED.match(core) if token.suffix.startswith(".") else None
+    if cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations:
+        # "dell'art. 5"
+        return [cut.start("rest")]
+    if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
+        return [dose.end()]
+    if (energy := _ENERGY.match(core)) is not None:
+        # "1520 kJ/362 kcal"
+        return [energy.end(), 1]
     # "9:00 AM-5:00 PM"
     return [half.end(), 1] if (half := _HALF.match(core)) else []
 
@@ -154,7 +155,8 @@ def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
             if at > start:
                 found.append(token_at(text, start, at))
             start = done = match[0]
-            found.append(Token(text, at, start, text[at:start], at, start, match[1]))
+            core = token_at(text, at, start).core or text[at:start]
+            found.append(Token(text, at, start, core, at, start, match[1]))
             at = start
         if start < end:
             found.append(token_at(text, start, end))

@@ -7,6 +7,7 @@ import pytest
 
 from kani.text.languages import primary
 from kani.text.normalizer import TableError, check_tables, respelling
+from kani.text.normalizer.spellings import shared_readings
 from kani.text.normalizer.tables import loaded
 from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
@@ -34,7 +35,10 @@ def test_table_is_read_once_for_regions_of_the_same_conventions(monkeypatch: pyt
 def test_spellings_are_found_only_where_their_required_characters_and_words_are() -> None:
     for language, written, _ in rows(__file__, "readings.tsv"):
         characters, small = characters_of(written), written.lower()
-        for pattern, _ in respelling.spellings_of(primary(language)):
+        table = unspaced_table_for(language) or table_for(language)
+        readings = (*table.readings, *shared_readings(table.language)) if table is not None else ()
+        spellings = [pattern for pattern, _ in respelling.spellings_of(primary(language))]
+        for pattern in (*spellings, *(row.pattern for row in readings)):
             found = pattern.compiled.search(written)
             possible = pattern.required <= characters and pattern.has_word_in(small)
             assert possible or not found, (pattern.compiled.pattern, written)
@@ -66,6 +70,18 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
          "'few_minutes' in [times] has {min}, which is none of"),
         ("[markup]", "[marcas]\n[markup]", "[markup]", "'marcas' is not known here"),
         ("[spellings]", "[spellings]\n'(a' = 'b'", "'\\b[ST]", "'(a' in [spellings] is no pattern"),
+        *(
+            ("[readings]", f"[readings]\n{row}", "'\\b(?:[Ee]l|[Dd]el) (?P<said>", what)
+            for row, what in (
+                ("'(a' = 'b'", "'(a' in [readings] is no pattern"),
+                ("'{when}(?=a)' = 'b'", "'{when}(?=a)' in [readings] has an unknown part: 'when'"),
+                ("'(?P<a>b)' = '{b}'", "has {b}, which is no group of its pattern"),
+                ("'(?P<a>b)' = '{a:year} {a'", "has {, which is no group of its pattern"),
+                ("'(?P<a>b)' = '{a:word}'", "has the kind 'word', which is none of cardinal, characters,"),
+                ("'a' = ' '", "'a' in [readings] has to match something, and to say something"),
+                ("'a?' = 'b'", "'a?' in [readings] has to match something, and to say something"),
+            )
+        ),
     ],
 )  # fmt: skip
 def test_invalid_table_is_reported_by_line(

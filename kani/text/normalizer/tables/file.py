@@ -24,6 +24,7 @@ Forms = Mapping[str, str]
 PLURAL_CATEGORIES = frozenset({"zero", "one", "two", "few", "many", "other"})
 
 
+_PART = re.compile(r"\{([a-z]+)\}")
 _BRACES = re.compile(r"\{([^{}]*)\}|[{}]")
 
 
@@ -120,17 +121,20 @@ class TableSection:
 
         parts: what names in braces stand for; each line is there once for each of them.
         """
-        found = []
-        for written, becomes in self.all_texts().items():
-            for named in parts:
-                try:
-                    whole = re.sub(r"\{([a-z]+)\}", lambda name: named[name[1]], written)  # noqa: B023
-                    found.append((LazyPattern(whole), becomes.format_map(named) if named else becomes))
-                except KeyError as error:
-                    raise self.error(written, f"has an unknown part: {error}") from None
-                except re.error as error:
-                    raise self.error(written, f"is no pattern: {error}") from None
-        return tuple(found)
+        return tuple(
+            (self.pattern(written, named), _PART.sub(lambda part: named.get(part[1], part[0]), becomes))  # noqa: B023
+            for written, becomes in self.all_texts().items()
+            for named in parts
+        )
+
+    def pattern(self, key: str, parts: Mapping[str, str]) -> LazyPattern:
+        """The pattern that a key is, with what names in braces stand for."""
+        try:
+            return LazyPattern(_PART.sub(lambda part: parts[part[1]], key))
+        except KeyError as error:
+            raise self.error(key, f"has an unknown part: {error}") from None
+        except re.error as error:
+            raise self.error(key, f"is no pattern: {error}") from None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts, empty where the key is missing."""
@@ -200,7 +204,7 @@ class TableSection:
                 section = plain.strip("[] ")
                 if section in (self._name, f"{self._name}.{key}".strip(".")):
                     found = number
-            elif section == self._name and plain.partition("=")[0].strip(" \"'") == key:
+            elif section == self._name and re.match(rf"""(["']?){re.escape(key)}\1\s*=""", plain):
                 return number
         return found
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cached_property
-from re import _constants, _parser  # type: ignore[attr-defined]  # the library tells a pattern's parts only here
+from re import _compiler, _constants, _parser  # type: ignore[attr-defined]  # only they tell a pattern's parts
 from typing import Any
 
 DIGIT = "0"
@@ -17,6 +17,12 @@ DIGIT = "0"
 
 _LEAST_LETTERS, _MOST_WORDS = 2, 8
 """Shortest text that is looked for before a pattern is, and the most alternatives of it."""
+
+PLACE, _BEGUN = "said", "_begun"
+"""Names of the group that is a match's place (else all of it is), and of where a begun one begins."""
+
+_MOST_REPEATED = 40
+"""Characters of a group that a pattern has twice, at most."""
 
 
 def characters_of(text: str) -> set[str]:
@@ -39,6 +45,8 @@ class LazyPattern:
         self._written = written
         parsed = _parser.parse(written)
         self.required = frozenset(_required(parsed))
+        self.groups = frozenset[str](parsed.state.groupdict)
+        self.matches_nothing = parsed.getwidth()[0] == 0
         words = _words(parsed)
         self.words = words if _shortest(words) >= _LEAST_LETTERS else ()
 
@@ -53,6 +61,68 @@ class LazyPattern:
     def compiled(self) -> re.Pattern[str]:
         """The pattern itself."""
         return re.compile(self._written)
+
+    @cached_property
+    def _begun(self) -> tuple[re.Pattern[str], int]:
+        """A pattern of what may still become one that this one matches, and the most characters of it."""
+        begun = _begun(_parser.parse(self._written))
+        return _compiler.compile(begun), begun.getwidth()[1]
+
+    def unfinished(self, text: str) -> int:
+        """Where a match's place may begin, or end otherwise, once more text follows; the length if nowhere.
+
+        A match whose place begins before is the same in all longer texts.
+        """
+        begun, most = self._begun
+        found = begun.search(text, max(0, len(text) - most))
+        if found is None:
+            return len(text)
+        starts = (found.start(name) for name in (PLACE, _BEGUN) if name in begun.groupindex)
+        return next((start for start in starts if start >= 0), found.start())
+
+
+def _begun(parts: Any, before: bool = False) -> Any:
+    """The parts, for the library's compiler, of what ends with the text inside of some that are matched.
+
+    before: whether they are before the place: where the text ends amid them, the place begins in later text.
+    """
+    # "$" matches before the end of a text's last line, too.
+    line = (_constants.MAX_REPEAT, (0, 1, _parser.SubPattern(parts.state, [(_constants.LITERAL, ord("\n"))])))
+    end = _parser.SubPattern(parts.state, [line, (_constants.AT, _constants.AT_END_STRING)])
+    never: list[Any] = [(_constants.ASSERT_NOT, (1, _parser.SubPattern(parts.state)))]
+    begun = never
+    place = parts.state.groupdict.get(PLACE, -1)
+    for kind, what in reversed(parts):
+        inside: Any
+        match kind:
+            case _constants.SUBPATTERN:
+                inside = _begun(what[-1], before)
+                if what[0] == place:
+                    before = True
+                    mark = parts.state.opengroup(_BEGUN)
+                    parts.state.closegroup(mark, _parser.SubPattern(parts.state))
+                    empty = (_constants.SUBPATTERN, (mark, 0, 0, _parser.SubPattern(parts.state)))
+                    inside = [empty, *inside]
+            case _constants.ATOMIC_GROUP:
+                inside = _begun(what, before)
+            case _constants.ASSERT | _constants.ASSERT_NOT:
+                inside = _begun(what[1]) if what[0] > 0 else never
+            case _constants.MAX_REPEAT | _constants.MIN_REPEAT | _constants.POSSESSIVE_REPEAT:
+                repeated = (_constants.MAX_REPEAT, (0, max(what[1] - 1, 0), what[2]))
+                inside = [repeated, *_begun(what[2], before)]
+            case _constants.BRANCH:
+                inside = [(kind, (None, [_begun(one, before) for one in what[1]]))]
+            case _constants.GROUPREF_EXISTS:
+                both = [_begun(one, before) for one in what[1:] if one is not None]
+                inside = [(_constants.BRANCH, (None, both))]
+            case _constants.GROUPREF | _constants.GROUPREF_IGNORE if not before:
+                anything = _parser.SubPattern(parts.state, [(_constants.ANY, None)])
+                inside = [(_constants.MAX_REPEAT, (0, _MOST_REPEATED, anything)), *end]
+            case _:
+                inside = never if before else end
+        either = [_parser.SubPattern(parts.state, list(one)) for one in (inside, [(kind, what), *begun])]
+        begun = [(_constants.BRANCH, (None, either))]
+    return _parser.SubPattern(parts.state, begun)
 
 
 def _required(parts: Iterable[tuple[Any, Any]]) -> set[str]:

@@ -9,6 +9,7 @@ from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.languages import number_words
 from kani.text.normalizer.tables.currency_names import other_currencies
 from kani.text.normalizer.tables.file import TableSection
+from kani.text.normalizer.tables.readings import parse_readings
 from kani.text.normalizer.tables.table import (
     Abbreviation,
     Acronyms,
@@ -61,6 +62,9 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
     cut_not = frozenset(abbreviations.words("cut_not"))
     letters, greek = file.section("letters"), file.section("greek")
+    dates = _dates(file.section("dates"))
+    weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
+    parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
     table = LanguageTable(
         language=language,
         number_words=words,
@@ -75,7 +79,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         per=per,
         product=product,
         currencies=_currencies(file.section("currencies"), language),
-        dates=_dates(file.section("dates")),
+        dates=dates,
         times=_times(file.section("times")),
         letters=letters.all_texts(),
         acronyms=_acronyms(file.section("acronyms")),
@@ -97,7 +101,8 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         compass=_letters(file.section("compass")),
         chess=_letters(file.section("chess")),
         code_block=markup.text("code_block", ""),
-        spellings=file.section("spellings").patterns(),
+        spellings=file.section("spellings").patterns([parts]),
+        readings=parse_readings(file.section("readings"), parts),
     )
     for section in (markup, file):
         section.check_all_read()

@@ -14,6 +14,7 @@ from kani.text.normalizer.number_words.gender import Agreement
 from kani.text.normalizer.number_words.words import NumberWords
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
+from kani.text.normalizer.tables.readings import Reading
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +312,7 @@ class LanguageTable:
     chess: Letters
     code_block: str
     spellings: tuple[tuple[LazyPattern, str], ...]
+    readings: tuple[Reading, ...]
 
     def is_money(self, word: str) -> bool:
         """True for a currency's sign or name."""

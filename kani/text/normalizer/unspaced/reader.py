@@ -9,6 +9,7 @@ from kani.text.lexicon import MAX_WORD, LexiconEntry
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
 from kani.text.normalizer.cleaning import CleanText
 from kani.text.normalizer.options import NormalizerOptions
+from kani.text.normalizer.placed_lexicon import PlacedEntry
 from kani.text.normalizer.spoken import Piece, SpokenText, SpokenTextBuilder
 from kani.text.normalizer.tokens import MoreTextNeeded
 from kani.text.normalizer.unspaced import amounts, moments, numbers, ruby, sequences, signs
@@ -145,7 +146,10 @@ class UnspacedReader:
     def _append_entry(self, entry: LexiconEntry, at: int, end: int) -> None:
         written = " ".join(self._text[at:end].split())
         pronunciation = entry.pronunciation(self._options.language) if self._options.accepts_ipa else None
-        if pronunciation is None:
+        if isinstance(entry, PlacedEntry):
+            for piece in entry.pieces:
+                self._append(piece.text, at + piece.start, at + piece.end)
+        elif pronunciation is None:
             self._append(entry.spelling or written, at, end, spoken=True)
         else:
             self._divide(written, spoken=False)
@@ -195,9 +199,9 @@ class UnspacedReader:
         return not (before[-1:].isascii() and before[-1:].isalnum())
 
     def _known_reading(self, at: int) -> UnspacedReading | None:
-        """A line of [readings]."""
+        """A line of [words]."""
         table, text = self._table, self._scan.text
-        for written, spoken in table.readings.items():
+        for written, spoken in table.respelled.items():
             end = at + len(written)
             inside = written[-1].isascii() and text[end : end + 1].isascii() and text[end : end + 1].isalnum()
             if text.startswith(written, at) and not inside:
@@ -205,7 +209,7 @@ class UnspacedReader:
                 return UnspacedReading((piece,), at + len(written), number=False)
         rest = text[at : at + _LONGEST_READING]
         unsure = not self._scan.complete and at + len(rest) == len(text)
-        if unsure and any(written.startswith(rest) for written in table.readings):
+        if unsure and any(written.startswith(rest) for written in table.respelled):
             raise MoreTextNeeded
         return None
 

@@ -17,6 +17,7 @@ from kani.text.normalizer.number_words.zh import ChineseNumbers
 from kani.text.normalizer.tables.currency_names import other_currencies
 from kani.text.normalizer.tables.file import TableSection, read_table_file
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
+from kani.text.normalizer.tables.readings import Reading, parse_readings
 from kani.text.normalizer.tables.table import Formulas
 from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
@@ -111,14 +112,15 @@ class UnspacedTable:
     formulas: Formulas
     web: Mapping[str, str]
     version: str
-    readings: Mapping[str, str]
+    respelled: Mapping[str, str]
     ruby: bool
     code_block: str
     spellings: tuple[tuple[LazyPattern, str], ...]
+    readings: tuple[Reading, ...]
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
-    """Proper beginnings of ``behind`` and ``readings``: more text may complete them."""
+    """Proper beginnings of ``behind`` and ``respelled``: more text may complete them."""
     longest_behind: int
     plain: re.Pattern[str]
     """Characters that no rule begins at."""
@@ -155,7 +157,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
-    readings = file.section("readings").all_texts()
+    respelled = file.section("words").all_texts()
     ruby = markup.flag("ruby")
     behind = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
@@ -179,23 +181,24 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         formulas=file.section("formulas").fill(Formulas),
         web=web.all_texts(),
         version=version,
-        readings=readings,
+        respelled=respelled,
         ruby=ruby,
         code_block=markup.text("code_block"),
         spellings=file.section("spellings").patterns(),
+        readings=parse_readings(file.section("readings"), {}),
         behind=behind,
-        beginnings=_beginnings((*behind, *readings)),
+        beginnings=_beginnings((*behind, *respelled)),
         longest_behind=max(map(len, behind)),
-        plain=_plain_characters(readings, ruby),
+        plain=_plain_characters(respelled, ruby),
     )
     for section in (markup, file):
         section.check_all_read()
     return table
 
 
-def _plain_characters(readings: Iterable[str], ruby: bool) -> re.Pattern[str]:
+def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
     """Hiragana, and Han characters where no reading may stand after them."""
-    first = "".join(re.escape(reading[0]) for reading in readings)
+    first = "".join(re.escape(word[0]) for word in respelled)
     characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
     return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
 

@@ -1,4 +1,4 @@
-"""Marks and measures with letters: "B-", "1m75", "5K", "32-yd", the quarter "Q3/24", years."""
+"""Marks and measures with letters: "B-", "1m75", "5K", "32-yd", the quarter "3T24", years."""
 
 from __future__ import annotations
 
@@ -27,10 +27,8 @@ _CENTURY = 100
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 _FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
 _HEIGHT = re.compile(r"([0-2])m(\d\d)")
-_PERIOD = re.compile(r"([HQT])([1-4])['’/](\d\d)")
 _TERM, _YEAR = re.compile(r"T([1-4])"), re.compile(r"20\d\d")
 _QUARTER = re.compile(r"([1-4])([TS])(\d\d)")
-_COUNTDOWN = re.compile(r"([JDHT])([-−+])(\d{1,3})")
 _NOTE = re.compile(
     r"(?:(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|(?P<letter>[A-G])(?P<sharp>#)(?!\w{4}))",
     re.IGNORECASE,
@@ -132,17 +130,9 @@ def height(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "H1'24", "Q3 '24": the part of a year, and the year's last figures."""
+    """ "T3 2024", "3T24": the part of a year, and the year's last figures."""
     token = cursor.token()
-    match = _PERIOD.fullmatch(token.core)
     at, words = token.core_start, table.number_words
-    if (countdown := _COUNTDOWN.fullmatch(token.core)) is not None:
-        # "J-6"
-        sign = table.numbers.plus if countdown[2] == "+" else table.numbers.minus
-        said = f" {sign} {words.cardinal(int(countdown[3]))}"
-        return Verbalization(
-            (*spelled_pieces(countdown[1], at, table), Piece(said, at + 1, token.core_end)), token.core_end
-        )
     if (
         (term := _TERM.fullmatch(token.core))
         and cursor.is_adjacent(1)
@@ -158,16 +148,7 @@ def period(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         )
         year = f" {words.cardinal(int(quarter[3]))}"
         return Verbalization((Piece(name + year, at, token.core_end),), token.core_end) if name else None
-    if match is None:
-        return None
-    return Verbalization(
-        (
-            *spelled_pieces(match[1], at, table),
-            Piece(f" {words.cardinal(int(match[2]))}", at + 1, at + 2),
-            Piece(f" {words.cardinal(int(match[3]))}", at + 2, token.core_end),
-        ),
-        token.core_end,
-    )
+    return None
 
 
 def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
