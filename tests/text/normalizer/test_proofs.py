@@ -1,7 +1,7 @@
 """Proofs: each row of a language's table has a sentence that needs it, or stands in ``unproven.tsv``.
 
 ``proofs/LANGUAGE.tsv`` has what is written, how it is spoken, and the row as SECTION/KEY; the rows of
-[spellings] that a sentence needs are found by reading it.
+[spellings] and [readings] that a sentence needs are found by reading it.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ def test_each_row_is_needed_by_a_proof(language: str) -> None:
     table = TableRows(language)
     of_row = defaultdict[Row, list[tuple[str, str]]](list)
     for written, spoken, named in proofs(language):
-        for row in [named] if named else table.spellings_of(written):
+        for row in [named] if named else table.patterns_of(written):
             of_row[row].append((written, spoken))
     needed = {*table.rows}
     for step in (1, _GROUPS):

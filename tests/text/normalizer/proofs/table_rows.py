@@ -21,7 +21,7 @@ from kani.text.normalizer.unspaced import table as unspaced
 
 LANGUAGES = ("es", "en", "fr", "de", "it", "pt", "ar", "hi", "zh", "ja")
 
-SPELLINGS = "spellings"
+SPELLINGS, READINGS = "spellings", "readings"
 
 Row = tuple[str, str]
 """A section of the table, and a key in it."""
@@ -97,8 +97,8 @@ class TableRows:
         except (KeyError, ValueError) as error:
             return repr(error)
 
-    def spellings_of(self, written: str) -> set[Row]:
-        """Return the rows of [spellings] that change a text."""
+    def patterns_of(self, written: str) -> set[Row]:
+        """Return the rows of [spellings] that change a text, and those of [readings] that match in it."""
         keys = [*self._values.get(SPELLINGS, {})]
         changed = set[Row]()
 
@@ -119,7 +119,8 @@ class TableRows:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(respelling, "spellings_of", functools.partial(noted, respelling.spellings_of))
             self.reading(written)
-        return changed
+        readings = self._values.get(READINGS, {})
+        return changed | {(READINGS, key) for key in readings if _pattern(key).compiled.search(written)}
 
 
 def _path(name: str) -> tuple[str, ...]:
