@@ -87,10 +87,11 @@ def _letter(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not token.core or token.core not in letters or len(token.core) > 1:
         return None
     run, back, ahead = token.core, 1, 1
-    while cursor.previous(back).core in (joiner, *letters) and len(run) <= len(letters):
+    listed = {joiner, *letters} - {""}
+    while cursor.previous(back).core in listed and len(run) <= len(letters):
         run, back = cursor.previous(back).core.removeprefix(joiner) + run, back + 1
     last = token
-    while last.suffix in ("", ",") and (last := cursor.token(ahead)).core in (joiner, *letters):
+    while last.suffix in ("", ",") and (last := cursor.token(ahead)).core in listed:
         run, ahead = run + last.core.removeprefix(joiner), ahead + 1
         if len(run) > len(letters):
             return None
