@@ -27,7 +27,7 @@ class ScheduledStream(Generic[T]):
         self.urgent = False
         self._scheduler = scheduler
         self._begin = begin
-        # One that was never served counts from its opening: others that wait are not behind all new ones.
+        # One that was never served counts from its opening: those that wait longer go first.
         self._last_served = scheduler._passes
         self._result: asyncio.Future[T] | None = None
 

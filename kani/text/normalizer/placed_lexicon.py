@@ -84,11 +84,11 @@ def find_places(
     unsure = len(text.text) if complete else certain_end(text.text, rows)
     plain = NormalizerOptions(options.language, readings=False)
     for row, found in find_readings(text.text, rows):
-        start, behind = row.place(found)
-        first, end = text.starts[start], text.ends[behind - 1]
+        start, stop = row.place(found)
+        first, end = text.starts[start], text.ends[stop - 1]
         own = options.lexicon
         if overlaps(final, first, end) or (
-            own and any(own.match(text.text, at) for at in range(start, behind))
+            own and any(own.match(text.text, at) for at in range(start, stop))
         ):
             continue
         if found.end() > unsure:

@@ -69,7 +69,7 @@ class LazyPattern:
         return _compiler.compile(begun), begun.getwidth()[1]
 
     def unfinished(self, text: str) -> int:
-        """Where a match's place may begin, or end otherwise, once more text follows; the length if nowhere.
+        """The first place that may begin, or end otherwise, once more text follows; the length if there is none.
 
         A match whose place begins before is the same in all longer texts.
         """

@@ -12,7 +12,7 @@ from kani.text.normalizer.tables.lazy_pattern import PLACE, LazyPattern, charact
 KINDS = frozenset(
     "cardinal ordinal digits characters unit money currency date time year telephone text".split()
 )
-"""What a slot can be read as, see ``kani.text.normalizer.say_as``."""
+"""Kinds that a slot can be read as, see ``kani.text.normalizer.say_as``."""
 
 _SLOT = re.compile(r"\{([^{}]*)\}|[{}]")
 _SLOT_NAMES = re.compile(r"(?P<name>[^\W\d]\w*)(?::(?P<kind>\w+))?(?::(?P<form>\w+))?")
@@ -38,7 +38,7 @@ class Reading:
     said: tuple[str | Slot, ...]
 
     def place(self, found: re.Match[str]) -> tuple[int, int]:
-        """What is said: a group of this name, else the whole match."""
+        """The place that is said: a group of this name, else the whole match."""
         return found.span(PLACE if PLACE in self.pattern.groups else 0)
 
 
@@ -80,5 +80,5 @@ def find_readings(text: str, rows: Iterable[Reading]) -> Iterator[tuple[Reading,
 
 
 def certain_end(text: str, rows: Iterable[Reading]) -> int:
-    """Where the part of a text begins that a row may match once more text follows; its length if none may."""
+    """The beginning of the part of a text that a row may match once more text follows; else the length."""
     return min((row.pattern.unfinished(text) for row in rows), default=len(text))

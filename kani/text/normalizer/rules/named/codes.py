@@ -221,7 +221,9 @@ def dialled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     signs, end = table.web.signs, token.core_end
     if "*" in signs and _KEYS.fullmatch(token.text, token.start, end):
         parts = re.findall(r"\d+|[*#]", token.text[token.start : end])
-        said = " ".join(say_digits(part, table) if part.isdecimal() else signs.get(part, part) for part in parts)
+        said = " ".join(
+            say_digits(part, table) if part.isdecimal() else signs.get(part, part) for part in parts
+        )
         return Verbalization((Piece(said, token.start, end),), end)
     last = _LAST_FIGURES.fullmatch(token.text, token.start, end)
     before = cursor.previous()
