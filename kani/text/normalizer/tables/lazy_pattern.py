@@ -69,7 +69,7 @@ class LazyPattern:
         return _compiler.compile(begun), begun.getwidth()[1]
 
     def unfinished(self, text: str) -> int:
-        """The first place that may begin, or end otherwise, once more text follows; the length if there is none.
+        """The first place that may begin, or end otherwise, once more text follows; else the length.
 
         A match whose place begins before is the same in all longer texts.
         """
