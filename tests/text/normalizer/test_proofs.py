@@ -9,7 +9,8 @@ from collections import defaultdict
 import pytest
 
 from tests.support.tables import raw_rows
-from tests.text.normalizer.proofs.table_rows import LANGUAGES, Row, TableRows, proofs
+from tests.text.normalizer.normalizer_pairs.table import LANGUAGES
+from tests.text.normalizer.proofs.table_rows import Row, TableRows, proofs
 
 _GROUPS = 16
 """Rows are taken away in so many groups, in two ways: two rows share a group both times by chance only."""

@@ -19,8 +19,6 @@ from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.normalizer.tables.load import parse_table
 from kani.text.normalizer.unspaced import table as unspaced
 
-LANGUAGES = ("es", "en", "fr", "de", "it", "pt", "ar", "hi", "zh", "ja")
-
 SPELLINGS, READINGS = "spellings", "readings"
 
 Row = tuple[str, str]
