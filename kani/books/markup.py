@@ -34,7 +34,7 @@ _MAX_DEPTH = 1_000
 _LINE_END, _PICTURE, _SEAM = "\0\1\2"
 _PICTURES = re.compile(rf"{_PICTURE}[^{_PICTURE}]*{_PICTURE}")
 _UNMARKED = str.maketrans("", "", _PICTURE + _SEAM)
-# Texts that programs put in place of a description.
+# Names that programs write where a picture has no description.
 _NO_DESCRIPTION = re.compile(
     r".+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?)|(?:images?|imagen|imagem|immagine|img|bild|picture|graphic|pic)[\s_-]*\d*",
     re.IGNORECASE,

@@ -101,7 +101,7 @@ class EarlyAnswer:
     async def wait_until_audible(self, ended: Coroutine[Any, Any, None], further_s: float = 0.0) -> None:
         """Return once the answer has its first audio, or ``ended`` has returned.
 
-        further_s: longest wait after that for an answer of which there is text: its audio is being made.
+        further_s: longest wait after that for the audio of an answer that has its first text.
         """
         tasks = [asyncio.create_task(work) for work in (ended, self._audible.wait())]
         try:

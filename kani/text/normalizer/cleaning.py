@@ -53,7 +53,7 @@ _HAVING_STROKES = frozenset("vi hr sr bs se hsb".split())
 class CleanText:
     """A text without invisible characters; each character stands for the written ``[starts[i], ends[i])``.
 
-    final: written places, in order, whose spoken form is known: they keep their spelling.
+    final: places in the written text, in order, that keep their spelling: an entry says how they are spoken.
     """
 
     text: str

@@ -24,7 +24,7 @@ Entries = Mapping[int, tuple[int, LexiconEntry]]
 
 @dataclass(frozen=True, slots=True)
 class PlacedEntry(LexiconEntry):
-    """An entry whose parts stand for parts of its place: positions are counted from its beginning."""
+    """An entry of several pieces: each stands for a part of the place, counted from its beginning."""
 
     pieces: tuple[Piece, ...] = ()
 
@@ -77,19 +77,14 @@ def find_places(
         if offset <= at < last
     }
     final = sorted((at - offset, end - offset) for at, (end, _) in entries.items())
-    unspaced = unspaced_table_for(options.language) if options.language else None
-    table = unspaced or (table_for(options.language) if options.language else None)
-    known = table if options.readings else None
-    rows = (*known.readings, *shared_readings(known.language)) if known is not None else ()
+    rows = _rows(options)
     unsure = len(text.text) if complete else certain_end(text.text, rows)
     plain = NormalizerOptions(options.language, readings=False)
+    own = options.lexicon or Lexicon()
     for row, found in find_readings(text.text, rows):
         start, stop = row.place(found)
         first, end = text.starts[start], text.ends[stop - 1]
-        own = options.lexicon
-        if overlaps(final, first, end) or (
-            own and any(own.match(text.text, at) for at in range(start, stop))
-        ):
+        if overlaps(final, first, end) or any(own.match(text.text, at) for at in range(start, stop)):
             continue
         if found.end() > unsure:
             unsure = min(unsure, start)
@@ -98,10 +93,19 @@ def find_places(
         entries[offset + first] = offset + end, _reading(row, found, plain, lambda said: speak(said, plain))
     text = replace(text, final=tuple(final)) if final else text
     if unsure < len(text.text):
-        while unspaced is None and unsure > 0 and not text.text[unsure - 1].isspace():
+        spaced = unspaced_table_for(options.language) is None
+        while spaced and unsure > 0 and not text.text[unsure - 1].isspace():
             unsure -= 1
         text = text.until(unsure)
     return text, entries
+
+
+def _rows(options: NormalizerOptions) -> tuple[Reading, ...]:
+    """The rows of [readings] that are asked, in order."""
+    if not (options.readings and options.language):
+        return ()
+    table = unspaced_table_for(options.language) or table_for(options.language)
+    return () if table is None else (*table.readings, *shared_readings(table.language))
 
 
 def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, read: Reader) -> PlacedEntry:

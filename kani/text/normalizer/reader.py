@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from kani.text.lexicon import Lexicon, LexiconEntry
@@ -84,10 +84,7 @@ def normalize(
     tokens = tokenize(text.text, options.lexicon, complete)
     if table is not None:
         tokens = split_joined(tokens, table.acronyms.elided, table.abbreviations, table.dates.months)
-    context = preceding[-_MAX_PRECEDING:] if table else ""
-    before = respelled(clean(context, options.language), options.language) if context else None
-    earlier = tokenize(before.text, None, True) if before else []
-    cursor = TokenCursor(tokens, earlier, complete)
+    cursor = TokenCursor(tokens, _earlier(preceding, table), complete)
     builder = SpokenTextBuilder(text, offset)
     continues_number = preceding[-1:].isdecimal() and written[:1].isdecimal()
     homographs = options.homographs and options.language.startswith("en")
@@ -105,12 +102,7 @@ def normalize(
             apart = apart and builder.last not in ENDING_MARKS
             builder.append(", " if apart else " ", done, done + 1)
         if entry is not None:
-            _append_marks(token, token.start, token.core_start, builder)
-            if table is not None and isinstance(entry, PlacedEntry):
-                said = _inflected(Verbalization(entry.pieces, token.end), cursor, table)
-                entry = replace(entry, pieces=said.pieces)
-            _append_entry(token, entry, options, builder)
-            _append_marks(token, token.core_end, token.end, builder)
+            _append_entry(cursor, entry, table, options, builder)
             done = token.end
         elif verbalization is None:
             _append_verbatim(token, table, builder, options.language)
@@ -132,6 +124,14 @@ def normalize(
 
 def _speak(written: str, options: NormalizerOptions) -> str:
     return normalize(written, 0, options).text
+
+
+def _earlier(preceding: str, table: LanguageTable | None) -> Sequence[Token]:
+    """The last words before a text, as far as rules look."""
+    if table is None or not preceding:
+        return []
+    context = clean(preceding[-_MAX_PRECEDING:], table.language)
+    return tokenize(respelled(context, table.language).text, None, True)
 
 
 def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageTable) -> bool:
@@ -157,9 +157,15 @@ def _ends_line(text: str, end: int, start: int, preceding: str, table: LanguageT
 
 
 def _append_entry(
-    token: Token, entry: LexiconEntry, options: NormalizerOptions, builder: SpokenTextBuilder
+    cursor: TokenCursor,
+    entry: LexiconEntry,
+    table: LanguageTable | None,
+    options: NormalizerOptions,
+    builder: SpokenTextBuilder,
 ) -> None:
-    """Append a lexicon entry, separated from letters and digits that it touches ("50€")."""
+    """Append a lexicon entry with its marks, separated from letters and digits that it touches ("50€")."""
+    token = cursor.token()
+    _append_marks(token, token.start, token.core_start, builder)
     written = " ".join(token.text[token.core_start : token.core_end].split())
     pronunciation = entry.pronunciation(options.language) if options.accepts_ipa else None
     start, end = token.core_start, token.core_end
@@ -167,13 +173,15 @@ def _append_entry(
         builder.append(" ", start, end)
     if pronunciation is not None:
         builder.append_pronounced(written, *pronunciation, start, end)
-    else:
-        for piece in entry.pieces if isinstance(entry, PlacedEntry) else ():
+    elif isinstance(entry, PlacedEntry):
+        said = Verbalization(entry.pieces, token.end)
+        for piece in (said if table is None else _inflected(said, cursor, table)).pieces:
             builder.append(piece.text, start + piece.start, start + piece.end)
-        if not isinstance(entry, PlacedEntry):
-            builder.append(entry.spelling or written, start, end)
+    else:
+        builder.append(entry.spelling or written, start, end)
     if token.text[end : end + 1].isalnum():
         builder.append(" ", start, end)
+    _append_marks(token, token.core_end, token.end, builder)
 
 
 def _append_verbatim(

@@ -47,12 +47,12 @@ def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> s
             names = (_character(one, table, read) for one in written if one.isdecimal())
             return " ".join(names) or read(written)
         case "year":
-            year = table is not None and written.isdecimal() and len(written) <= _DIGITS_OF_YEAR
-            return table.number_words.year(int(written)) if table is not None and year else read(written)
+            return _year(written, table) or read(written)
         case "text":
             return written
         case "date":
-            return read(_date(written, form.lower(), table, unspaced=table is None))
+            weekday = "" if table is None else _weekday(written, table)
+            return weekday or read(_date(written, form.lower(), table, unspaced=table is None))
         case "time":
             return read(_time(written))
         case "telephone":
@@ -110,9 +110,7 @@ def _number(kind: str, form: str, written: str, table: LanguageTable | None) -> 
 
 
 def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: bool) -> str:
-    """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026", "Monday"."""
-    if table is not None and (weekday := _weekday(written, table)):
-        return weekday
+    """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026"."""
     fields = [int(found) for found in _FIELDS.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
     if _NAMED.search(written) or len(fields) != len(form) or len(set(form)) < len(form):
@@ -139,6 +137,13 @@ def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: boo
     if day is not None:
         return f"{name} {day}" if table.dates.order == "mdy" else f"{day} {name}"
     return name if year is None else f"{name} {year}"
+
+
+def _year(written: str, table: LanguageTable | None) -> str:
+    """Return a year in words; "" for what is none."""
+    if table is None or not written.isdecimal() or len(written) > _DIGITS_OF_YEAR:
+        return ""
+    return table.number_words.year(int(written))
 
 
 def _weekday(written: str, table: LanguageTable) -> str:

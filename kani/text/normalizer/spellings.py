@@ -22,7 +22,7 @@ from kani.text.normalizer.spelling_functions import (
     raised_numeral,
     said_once,
 )
-from kani.text.normalizer.tables.file import TableSection, read_table_file
+from kani.text.normalizer.tables.file import read_table_file
 from kani.text.normalizer.tables.lazy_pattern import LazyPattern
 from kani.text.normalizer.tables.readings import Reading, parse_readings
 from kani.text.writing import RAISED
@@ -39,28 +39,27 @@ Becomes = str | Callable[[re.Match[str]], str]
 Spelling = tuple[str, str | LazyPattern, Becomes]
 
 
+_FILE = read_table_file(Path(__file__).with_name("spellings.toml"))
+_PARTS, _READINGS = _FILE.section("parts").all_texts(), _FILE.section("readings")
+_SHARED = [
+    (languages.split(), parse_readings(_READINGS.section(languages), _PARTS))
+    for languages in _READINGS.key_names()
+]
+
+
 @functools.cache
 def shared_readings(language: str) -> tuple[Reading, ...]:
-    """The rows of [readings] that a language (primary subtag) shares with others. Raises TableError."""
-    file = _file()
-    parts, readings = file.section("parts").all_texts(), file.section("readings")
-    sections = [readings.section(kinds) for kinds in readings.key_names() if language in kinds.split()]
-    return tuple(row for section in sections for row in parse_readings(section, parts))
-
-
-def _file() -> TableSection:
-    return read_table_file(Path(__file__).with_name("spellings.toml"))
+    """The rows of [readings] that a language (primary subtag) shares with others."""
+    return tuple(row for languages, rows in _SHARED if language in languages for row in rows)
 
 
 def _of_file() -> Iterator[Spelling]:
     """The rows of ``spellings.toml``, without code; those of "each" for every language with its own words."""
-    file = _file()
-    parts, words = file.section("parts").all_texts(), file.section("words")
-    file.section("readings")
+    words = _FILE.section("words")
     of_language = {language: words.section(language).all_texts() for language in words.key_names()}
-    for kinds in file.key_names():
+    for kinds in _FILE.key_names():
         each = kinds.split()[1:] if kinds.startswith("each ") else [kinds.replace("all", "")]
-        rows = file.section(kinds).patterns([parts | of_language.get(one, {}) for one in each])
+        rows = _FILE.section(kinds).patterns([_PARTS | of_language.get(one, {}) for one in each])
         for language, (written, becomes) in zip(cycle(each), rows, strict=False):
             yield language, written, becomes
 

@@ -227,7 +227,7 @@ class RealtimeConnection:
         self._fed_at = asyncio.get_running_loop().time()
 
     def _end_silent(self) -> None:
-        """Commit what was said before a pause of which the client sends too little, or nothing."""
+        """Commit what was said before the client stopped sending."""
         recognition = self._current
         if self._config.rule is not None and recognition is not None and self._waiting.qsize() < MAX_WAITING:
             self._current = None
