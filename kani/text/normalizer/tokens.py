@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kani.text.lexicon import Lexicon, LexiconEntry
 from kani.text.markup import CODE_BLOCK, MASK
@@ -47,7 +47,8 @@ class MoreTextNeeded(Exception):
 class Token:
     """Text between white space: ``[start, end)`` of ``text``, and its core without the marks around it.
 
-    entry: its lexicon entry, if it has one; that is said for all of it, marks too.
+    entry: its lexicon entry, if it has one; that is said for all of it, marks too. kinds: what it is, as far
+    as rules have asked (``kani.text.normalizer.kinds``).
     """
 
     text: str
@@ -57,6 +58,7 @@ class Token:
     core_start: int
     core_end: int
     entry: LexiconEntry | None = None
+    kinds: dict[str, bool] = field(default_factory=dict, init=False, compare=False, repr=False)
 
     @property
     def suffix(self) -> str:

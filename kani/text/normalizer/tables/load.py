@@ -46,7 +46,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     per, product = units.text("per", ""), units.text("product", "first")
     signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
     between_figures = signs.section("between_figures")
-    markup = file.section("markup")
+    markup, kinds = file.section("markup"), file.section("kinds")
     ordinals = file.section("ordinals")
     with_stop = ordinals.section("with_stop")
     unsure = _ordinals_with_stop(with_stop.section("unsure"))
@@ -101,6 +101,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         compass=_letters(file.section("compass")),
         chess=_letters(file.section("chess")),
         code_block=markup.text("code_block", ""),
+        kinds={kind: frozenset(kinds.words(kind)) for kind in kinds.key_names()},
         spellings=file.section("spellings").patterns([parts]),
         readings=parse_readings(file.section("readings"), parts),
     )

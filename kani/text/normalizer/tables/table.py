@@ -311,6 +311,7 @@ class LanguageTable:
     compass: Letters
     chess: Letters
     code_block: str
+    kinds: Mapping[str, frozenset[str]]
     spellings: tuple[tuple[LazyPattern, str], ...]
     readings: tuple[Reading, ...]
 

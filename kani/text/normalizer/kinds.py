@@ -1,0 +1,162 @@
+"""Kinds of words, and rows of them: what stands around a place decides how it is read.
+
+A kind is found once a token, when a row first asks for it. Most are sets of words in a language's table
+([kinds], and those of other sections); ``KINDS`` has those that are shapes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kani.text.normalizer.tables.table import LanguageTable
+from kani.text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
+
+_ANY_MARKS = "~"
+_ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]?\d|2[0-4])h", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
+_DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
+_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
+_ROMAN = re.compile(r"[IVXLC]+")
+
+KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
+    # Figures
+    "figure": lambda token, table: token.core[:1].isdecimal(),
+    "number": lambda token, table: token.core.isdecimal(),
+    "day": lambda token, table: _DAY.fullmatch(token.core) is not None,
+    "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
+    "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
+    "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
+    "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
+    # Shapes of words
+    "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
+    "capital": lambda token, table: token.core[:1].isupper(),
+    "capitals": lambda token, table: len(token.core) > 1 and token.core.isupper(),
+    "small": lambda token, table: token.core[:1].islower(),
+    "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
+    "word": lambda token, table: token.core.isalpha(),
+    # Words of the table
+    "month": lambda token, table: token.core.lower() in table.dates.months,
+    "weekday": lambda token, table: token.core.lower() in table.dates.days,
+    "half": lambda token, table: token.core.lower() in table.times.halves,
+    "hours": lambda token, table: token.core in table.times.marks,
+    "unit": lambda token, table: token.core in table.units,
+    "currency": lambda token, table: token.core in table.currencies,
+    "and": lambda token, table: token.core.lower() == table.signs.get("&"),
+    "to": lambda token, table: token.core.lower() == table.numbers.to,
+    "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
+    "label": lambda token, table: token.core.lower() in table.numbers.labels,
+    "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
+    # Neither a word nor a mark: the text's beginning or end.
+    "nothing": lambda token, table: token is NO_TOKEN,
+}
+"""Kinds that no set of words is. A token without letters and figures is of none but "nothing"."""
+
+
+def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:
+    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; all are False for bare marks."""
+    if not token.core:
+        return kind == "nothing" and token is NO_TOKEN
+    found = token.kinds.get(kind)
+    if found is None:
+        test = KINDS.get(kind)
+        found = test(token, table) if test else token.core.lower() in table.kinds.get(kind, ())
+        token.kinds[kind] = found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A word of a row: one of its kinds, or its text; all marks after it (None: any), a bracket before it."""
+
+    kinds: tuple[str, ...]
+    text: str
+    marks: re.Pattern[str] | None
+    bracket: str
+
+    def is_at(self, token: Token, table: LanguageTable) -> bool:
+        """True if the token is one of the item's kinds, and no entry of a lexicon."""
+        if token.entry is not None:
+            return False
+        return token.core == self.text if self.text else any(is_kind(token, one, table) for one in self.kinds)
+
+    def touches(self, token: Token, following: Token, item: _Item) -> bool:
+        """True if only marks that the row allows are between the item's token and the following item's."""
+        closed = self.marks is None or self.marks.fullmatch(token.suffix) is not None
+        return closed and following.prefix == item.bracket
+
+
+class Rows:
+    """Rows of kinds around a place: ``Rows("article @ name", "@{,?} weekday", "closed the? @")``.
+
+    ``@`` is the place. A word is one or more kinds (``date|clock``) or a text in quotes (``'of'``). No mark
+    stands between two words, unless the first one has its marks in braces (a pattern of all of them:
+    ``day{[.,]}``) or ``~`` (any), or the second one an opening bracket before it (``(date``). ``?`` after a
+    word says that it may be missing.
+    """
+
+    def __init__(self, *rows: str) -> None:
+        """Raises ValueError for a row that cannot be read, or without its place."""
+        self._rows = tuple(parsed for row in rows for parsed in _parse(row))
+
+    @functools.cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that the rows ask for."""
+        return frozenset(kind for items, _ in self._rows for item in items for kind in item.kinds)
+
+    def hold(self, cursor: TokenCursor, table: LanguageTable, ahead: int = 0) -> bool:
+        """True if a row holds around the place from the cursor's token to the one ``ahead`` of it.
+
+        Raises MoreTextNeeded where a row may still hold once more text follows.
+        """
+        return any(_holds(items, place, cursor, table, ahead) for items, place in self._rows)
+
+
+def _holds(
+    items: tuple[_Item, ...], place: int, cursor: TokenCursor, table: LanguageTable, ahead: int
+) -> bool:
+    following = cursor.token()
+    for at in reversed(range(place)):
+        token = cursor.previous(place - at)
+        if not (items[at].touches(token, following, items[at + 1]) and items[at].is_at(token, table)):
+            return False
+        following = token
+    before = cursor.token(ahead)
+    for at in range(place + 1, len(items)):
+        token = cursor.token(ahead + at - place)
+        if not (items[at - 1].touches(before, token, items[at]) and items[at].is_at(token, table)):
+            return False
+        before = token
+    last = items[-1].marks
+    return last is None or last.fullmatch(before.suffix) is not None
+
+
+def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:
+    """The items of a row and the index of its place, once with and once without each that may be missing."""
+    found: list[list[re.Match[str]]] = [[]]
+    for word in row.split():
+        match = _ITEM.fullmatch(word)
+        if match is None:
+            raise ValueError(f"{word!r} of the row {row!r} is no kind, no text in quotes and no place (@)")
+        found = [*([*one, match] for one in found), *(found if match["optional"] else ())]
+    places = [[match["kinds"] for match in one].index("@") for one in found] if row.count("@") == 1 else []
+    if not places:
+        raise ValueError(f"the row {row!r} has to have one place (@)")
+    return [
+        (tuple(_item(match, match is one[-1]) for match in one), at)
+        for one, at in zip(found, places, strict=True)
+    ]
+
+
+def _item(match: re.Match[str], last: bool) -> _Item:
+    """last: nothing is said of the marks after it, unless the row does."""
+    kinds, marks = match["kinds"], match["marks"] or (_ANY_MARKS if last else "{}")
+    text = kinds[1:-1] if kinds[0] == "'" else ""
+    named = () if text or kinds == "@" else tuple(kinds.split("|"))
+    return _Item(
+        named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
+    )
