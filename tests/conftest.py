@@ -194,8 +194,8 @@ SMOKE = (
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
     *("protocols/relay/test_example.py", "test_library.py", "test_package.py", "test_privacy.py"),
 )
-"""Files of the other tiers that ``.ci/run`` runs: each protocol, engine and program speaks and is heard, and
-the documents' site is built.
+"""Files of the other tiers that ``.ci/run`` runs, but for what is marked ``full`` in them: each protocol,
+engine and program speaks and is heard, and the documents' site is built.
 """
 
 
@@ -204,7 +204,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Give each test its tier: ``heard`` by its own marker, ``server`` by its fixtures, or the first."""
     smoke = {ROOT / "tests" / name for name in SMOKE}
     for item in items:
-        if item.path in smoke:
+        if item.path in smoke and item.get_closest_marker("full") is None:
             item.add_marker(pytest.mark.smoke)
         fixtures = set(getattr(item, "fixturenames", ()))
         own_conftest = item.path.is_relative_to(ROOT / "tests" / "engines" / "kokoro")

@@ -41,6 +41,7 @@ def _learned(file: Path) -> set[str]:
     return {text for text in corpus.sentences([file], "es") if text not in corpus.sentences([], "es")}
 
 
+@pytest.mark.heard
 def test_texts_give_their_prose(tmp_path: Path) -> None:
     """Without authors, code and marks."""
     fortunes, page, manual = (tmp_path / name for name in ("amistad.fortunes", "manual.html.gz", "ls.1"))
@@ -252,6 +253,7 @@ def test_batches_are_whole_utterances_and_cuts_of_them(target: Target, shard: Pa
         next(cut_batches([shard], 1, 1, cpu))
 
 
+@pytest.mark.heard
 def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     graphs: dict[str, onnx.ModelProto], shard: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -288,6 +290,7 @@ def test_training_brings_the_student_nearer_and_goes_on_after_a_stop(
     assert kept == [0, 1, 2, 3, 4, 5, 6]
 
 
+@pytest.mark.heard
 def test_prosody_learns_from_planned_sentences_and_sound_from_spoken_ones(
     graphs: dict[str, onnx.ModelProto], target: Target, shard: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,6 +318,7 @@ def _command(monkeypatch: pytest.MonkeyPatch, folder: Path, voice: str, language
     main()
 
 
+@pytest.mark.heard
 def test_command_keeps_the_students_on_the_way_and_the_held_out_texts(
     target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,7 +184,7 @@ async def test_text_that_is_being_written_is_as_long_as_whole_without_new_pauses
 
 
 @pytest.mark.heard
-@pytest.mark.parametrize("spare_s", [0.0, 1.0])
+@pytest.mark.parametrize("spare_s", [pytest.param(0.0, marks=pytest.mark.full), 1.0])
 async def test_text_that_is_being_written_is_understood_as_whole(
     student: KokoroEngine, spoken: Spoken, monkeypatch: pytest.MonkeyPatch, spare_s: float
 ) -> None:
