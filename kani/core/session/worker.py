@@ -139,7 +139,12 @@ class SessionWorker:
         policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
         open_segments = context.low_latency and info.accepts_partial_text and request.duration_s is None
         segments.start(
-            policy, voice.language, context.languages, open_segments=open_segments, emphasizes=info.emphasizes
+            policy,
+            voice.language,
+            context.languages,
+            open_segments=open_segments,
+            emphasizes=info.emphasizes,
+            quotations=request.quotations,
         )
 
     async def _run(self) -> None:
