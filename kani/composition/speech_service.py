@@ -67,6 +67,7 @@ def build_service(
     engines = builder.engines(discover)
     parts = Parts(
         default_language=settings.language,
+        one_language=settings.one_language,
         default_voice=settings.voice,
         late_engine=builder.late_engine(engines),
         recognizer=builder.recognizer(discover_recognizers),

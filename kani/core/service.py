@@ -67,6 +67,8 @@ class Parts:
     idle_unload_s: float | None = None
     """Seconds without a request after which the recogniser, and each engine but the first, is unloaded where
     it can be; None: never."""
+    one_language: bool = False
+    """True if quotations in another language are spoken as the text around them."""
     detects_language: bool = True
     """True if the detector of languages is loaded; False where the engines speak one."""
 
@@ -298,6 +300,8 @@ class SpeechService:
         Raises InvalidRequest or Busy.
         """
         validate(request)
+        if self._parts.one_language:
+            request = replace(request, quotations=False)
         voices = VoiceResolver(
             lambda: self.catalogue,
             request,

@@ -178,6 +178,8 @@ class SpeechRequest:
     """Words and their pronunciations, as ``kani.text.lexicon`` reads them; before the server's own."""
     normalize: bool = True
     """True if numbers, abbreviations and the like are spelled out."""
+    quotations: bool = True
+    """True if a quotation in another language is spoken in that."""
     sampling: Sampling = Sampling()
     reference: Recording | tuple[Embedding, ...] | None = None
     """Voice to be imitated."""

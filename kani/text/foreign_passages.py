@@ -1,8 +1,9 @@
-"""Splits text by script: a passage in another script than the rest is in another language.
+"""Splits text by language: passages in another script, and quotations in another language of the text's own.
 
-"Dijo «добрый день» y se fue" is Spanish with a passage in Russian. A passage in the text's own script cannot
-be told reliably. Words in Latin letters inside other scripts (names, brands) are left to the engine, which
-knows them or spells them.
+"Dijo «добрый день» y se fue" is Spanish with a passage in Russian, 'Dijo "see you later, my friend"' one in
+English. Of the text's own script only quotations and brackets of three words and more are told apart, where
+the evidence is clear: a single word or a name stays with the text. Words in Latin letters inside other
+scripts (names, brands) are left to the engine, which knows them or spells them.
 """
 
 from __future__ import annotations
@@ -25,6 +26,23 @@ MAX_MARKS = 80
 
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
+
+LEAST_WORDS, DECIDING_WORDS = 3, 8
+"""Words of a quotation that is told apart, and those that decide its language before it ends."""
+
+CLEAR_PROBABILITY = 0.8
+"""Least probability of a quotation's language, while the text's own is expected."""
+
+_QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "(": ")"}
+"""Marks that open a quotation or a bracket, and those that close it."""
+
+_OPENING = re.compile(f"[{re.escape(''.join(_QUOTES))}]")
+_CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, closing in _QUOTES.items()}
+_CLOSERS_ONLY = frozenset("”»“)")
+"""Marks after which no quotation opens at once, as a straight mark there closes one."""
+
+_WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
+_ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{_WORDS.pattern}(?=[\W\d_])){{{DECIDING_WORDS}}}")
 
 _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\U000effff]")
 
@@ -172,6 +190,152 @@ class ScriptSplitter:
             return None
         script = _script_of(character)
         return script if script is not None and script not in self._own else None
+
+
+class QuotationSplitter:
+    """Splits text in Latin letters where a quotation or a bracket is in another language.
+
+    language: of the text (BCP 47). spoken_languages: primary subtags of those that engines speak. A
+    quotation is held back until its closing mark, or ``DECIDING_WORDS`` of it: then its language is decided,
+    and the rest comes as it is fed. It includes its marks, and those that no white space separates from them;
+    it ends with its line at the latest.
+    """
+
+    def __init__(self, language: str, spoken_languages: Collection[str]) -> None:
+        self._own = primary(language)
+        self._spoken_languages = spoken_languages
+        self._before = ""
+        """The last character that was given out."""
+        self._closing: re.Pattern[str] | None = None
+        """The end of the quotation, inside of one."""
+        self._decided = False
+        self._language: str | None = None
+        """Inside: whether the quotation's language is known; it is None where that is the text's own."""
+        self._held_back = ""
+
+    def feed(self, text: str) -> list[LanguageRun]:
+        """Add ``text``; returns what is certain by now."""
+        return self._runs(text, complete=False)
+
+    def flush(self) -> list[LanguageRun]:
+        """Return what was held back, as if the text ended here."""
+        return self._runs("", complete=True)
+
+    def _runs(self, new: str, *, complete: bool) -> list[LanguageRun]:
+        text, self._held_back = self._held_back + new, ""
+        runs: list[LanguageRun] = []
+        while text:
+            if self._closing is None:
+                opening = _find_opening(text, self._before)
+                end, language = opening.start() if opening else len(text), None
+                self._closing, self._decided = opening and _CLOSING[opening.group()], False
+            else:
+                end, language = self._inside(text, complete), self._language
+                if not end and self._closing is not None:
+                    self._held_back = text
+                    break
+            if end:
+                runs.append(LanguageRun(text[:end], language))
+                self._before = text[end - 1]
+            text = text[end:]
+        if complete:
+            self._closing = None
+        return runs
+
+    def _inside(self, text: str, complete: bool) -> int:
+        """The characters that are certain of the quotation that ``text`` begins with, or goes on with."""
+        assert self._closing is not None
+        start = 0 if self._decided else 1
+        found = self._closing.search(text, start)
+        end = found.start() if found else len(text)
+        if not self._decided:
+            limit = min(end, start + MAX_DETECTION_TEXT)
+            enough = _ENOUGH_WORDS.match(text, start, limit)
+            if not (found or enough or complete or limit < end):
+                return 0
+            self._language = self._detected(text[start : enough.end() if enough else limit])
+            self._decided = True
+        if found is None:
+            return end
+        if found.group() != "\n":
+            closed = found.end()
+            while closed < len(text) and not (text[closed].isalnum() or text[closed].isspace()):
+                closed += 1
+            if closed == len(text) and not complete:
+                # Further marks may belong to it.
+                return end
+            end = closed
+        self._closing = None
+        return end
+
+    def _detected(self, quotation: str) -> str | None:
+        """The language of a quotation if it is clearly another than the text's."""
+        if len(_WORDS.findall(quotation)) < LEAST_WORDS:
+            return None
+        own = (self._own,)
+        detected = language_detection.detect(quotation, self._spoken_languages, CLEAR_PROBABILITY, own)
+        if detected is None or detected == self._own:
+            return None
+        shares = language_detection.common_word_shares(quotation)
+        return detected if shares.get(detected, 0.0) > shares.get(self._own, 0.0) else None
+
+
+def _find_opening(text: str, before: str) -> re.Match[str] | None:
+    """The first mark that opens a quotation or a bracket; before: the character before the text."""
+    for found in _OPENING.finditer(text):
+        at = found.start()
+        last = text[at - 1] if at else before
+        if not (last.isalnum() or last in _CLOSERS_ONLY):
+            return found
+    return None
+
+
+def has_words(text: str) -> bool:
+    """True for a text of at least two words, which show a language."""
+    return len(_WORDS.findall(text)) > 1
+
+
+def outside_quotations(text: str) -> str:
+    """The text without what stands in quotation marks or brackets, at its end also in open ones."""
+    kept, rest = "", text
+    while (opening := _find_opening(rest, kept[-1:])) is not None:
+        kept += rest[: opening.start()]
+        closing = _CLOSING[opening.group()].search(rest, opening.end())
+        rest = rest[closing.end() :] if closing else ""
+    return kept + rest
+
+
+class LanguageSplitter:
+    """Text goes in as it comes, and comes out as runs in one language each, by script and by quotation.
+
+    quotations: whether those in another language of the text's own script are told apart.
+    """
+
+    def __init__(self, language: str, spoken_languages: Collection[str], *, quotations: bool = True) -> None:
+        self._scripts = ScriptSplitter(language, spoken_languages)
+        latin = language_detection.scripts_of(primary(language)) == {"LATIN"}
+        apart = quotations and latin and len(spoken_languages) > 1
+        self._quotations = QuotationSplitter(language, spoken_languages) if apart else None
+
+    def feed(self, text: str) -> list[LanguageRun]:
+        """Add ``text``; returns what is certain by now."""
+        return self._split(self._scripts.feed(text))
+
+    def flush(self) -> list[LanguageRun]:
+        """Return what was held back, as if the text ended here."""
+        runs = self._split(self._scripts.flush())
+        return runs + self._quotations.flush() if self._quotations else runs
+
+    def _split(self, runs: list[LanguageRun]) -> list[LanguageRun]:
+        if self._quotations is None:
+            return runs
+        found: list[LanguageRun] = []
+        for run in runs:
+            if run.language is None:
+                found += self._quotations.feed(run.text)
+            else:
+                found += [*self._quotations.flush(), run]
+        return found
 
 
 def _is_mark(character: str) -> bool:

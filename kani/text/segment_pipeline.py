@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from kani.text.foreign_passages import LanguageRun, ScriptSplitter
+from kani.text.foreign_passages import LanguageRun, LanguageSplitter
 from kani.text.languages import primary
 from kani.text.markup import MASK, Break, MarkupMasker
 from kani.text.segmenter import Growth, Segmenter, SegmentPolicy, TextSegment
@@ -40,13 +40,15 @@ class SegmentPipeline:
         spoken_languages: Collection[str],
         *,
         emphasizes: bool = False,
+        quotations: bool = True,
     ) -> None:
         """language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
 
-        emphasizes: whether emphasized words stay in their segment; otherwise they are one of their own.
+        quotations: whether those in another language are spoken in it. emphasizes: whether emphasized words
+        stay in their segment; otherwise they are one of their own.
         """
         self._masker = MarkupMasker()
-        self._splitter = ScriptSplitter(language, spoken_languages)
+        self._splitter = LanguageSplitter(language, spoken_languages, quotations=quotations)
         own = primary(language)
         self._segmenter = Segmenter(policy, unspaced=own in HAN_AND_KANA_LANGUAGES, language=own)
         self._passage_language: str | None = None
@@ -82,14 +84,7 @@ class SegmentPipeline:
             self._emphasis = style.emphasis
         if style.plain() == self._style:
             return []
-        parts = [
-            replace(part, boundary=Boundary.WORD)
-            if isinstance(part, TextSegment)
-            and part.boundary is Boundary.CLAUSE
-            and not _ends_clause(part.text)
-            else part
-            for part in self.flush(more_to_come=True)
-        ]
+        parts = _without_pause(self.flush(more_to_come=True))
         self._style = style.plain()
         return parts
 
@@ -125,7 +120,7 @@ class SegmentPipeline:
         parts: list[Part] = []
         for run in runs:
             if run.language != self._passage_language:
-                parts += self._in_passage(self._segmenter.flush(more_to_come=True))
+                parts += _without_pause(self._in_passage(self._segmenter.flush(more_to_come=True)))
                 self._passage_language = run.language
             parts += self._in_passage(self._segmenter.feed(run.text))
         return parts
@@ -148,6 +143,16 @@ class SegmentPipeline:
         begun = [one for one in self._emphases if one.start < segment.end]
         self._emphases = [one for one in self._emphases if one.end > segment.end]
         return tuple(begun)
+
+
+def _without_pause(parts: list[Part]) -> list[Part]:
+    """The parts of a text that goes on in another style or language: it has a pause only after a mark."""
+    return [
+        replace(part, boundary=Boundary.WORD)
+        if isinstance(part, TextSegment) and part.boundary is Boundary.CLAUSE and not _ends_clause(part.text)
+        else part
+        for part in parts
+    ]
 
 
 def _ends_clause(text: str) -> bool:

@@ -175,14 +175,17 @@ class SegmentQueue:
         *,
         open_segments: bool,
         emphasizes: bool = False,
+        quotations: bool = True,
     ) -> None:
         """Segment by ``policy``.
 
         language: the text's own (BCP 47). spoken_languages: primary subtags of foreign passages.
-        open_segments: whether a segment may be given before its end is known. emphasizes: see
+        open_segments: whether a segment may be given before its end is known. emphasizes, quotations: see
         ``SegmentPipeline``.
         """
-        self._pipeline = SegmentPipeline(policy, language, spoken_languages, emphasizes=emphasizes)
+        self._pipeline = SegmentPipeline(
+            policy, language, spoken_languages, emphasizes=emphasizes, quotations=quotations
+        )
         self._open_segments = open_segments
         self._process()
 

@@ -67,8 +67,8 @@ def test_pipeline_masks_splits_and_segments() -> None:
     pipeline = SegmentPipeline(WHOLE_SENTENCES, "es", {"es", "ru"})
     parts = pipeline.feed('**Dijo** «добрый день» y<break time="1s"/> se fue.')
     assert parts + pipeline.flush(more_to_come=False) == [
-        TextSegment(0, f"  Dijo{MASK * 2} ", Boundary.CLAUSE),
-        TextSegment(9, "«добрый день»", Boundary.CLAUSE, language="ru"),
+        TextSegment(0, f"  Dijo{MASK * 2} ", Boundary.WORD),
+        TextSegment(9, "«добрый день»", Boundary.WORD, language="ru"),
         TextSegment(22, f" y{MASK * 18}", Boundary.CLAUSE),
         Pause(42, 1.0),
         TextSegment(42, " se fue.", Boundary.SENTENCE),

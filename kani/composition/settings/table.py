@@ -117,6 +117,12 @@ class Settings(ConversationSettings):
         "Spanish for Kani's messages and English for all others. Also that of speech if "
         "the client names none, and the recogniser has several and detects none, as Canary.",
     )
+    one_language: bool = setting(
+        False,
+        "KANI_ONE_LANGUAGE",
+        about="Speak quotations and brackets in another language as the text around them, instead of in "
+        "their own ([languages.md](languages.md#quotations-in-another-language)).",
+    )
     threads: int | None = setting(
         None,
         "KANI_THREADS",

@@ -10,6 +10,7 @@ from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice, VoiceCatalogue
 from kani.text import language_detection
+from kani.text.foreign_passages import has_words, outside_quotations
 from kani.text.languages import primary
 from kani.text.ssml import Style
 
@@ -115,19 +116,35 @@ class VoiceResolver:
         return catalogue.resolve(found, language or own)
 
     def by_text(self, request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
-        """The voice for the language of ``text``; None while that is too short, and not ``complete``."""
-        of_voice = self._voice_language
+        """The voice for the language of ``text``; None while that is too short, and not ``complete``.
+
+        What stands in quotation marks may be in another language: it counts only where there is nothing else.
+        """
+        of_voice, outside = self._voice_language, outside_quotations(text)
         expected = of_voice or self._memory.heard
         for characters, min_probability in ((EARLY_EXPECTED,) if expected else ()) + EARLY_DETECTION:
-            if len(text) >= characters:
-                detected = self._detect(request, text[:characters], min_probability)
+            if len(outside) >= characters:
+                detected = self._detect(request, outside[:characters], min_probability)
                 if detected is not None:
                     return self.by_language(request, detected)
         if len(text) < LANGUAGE_DETECTION_CHARACTERS and not complete:
             return None
         min_probability = CLEAR if of_voice else language_detection.MIN_PROBABILITY
-        detected = self._detect(request, text[:LANGUAGE_DETECTION_CHARACTERS], min_probability)
+        sample = (outside if has_words(outside) else text)[:LANGUAGE_DETECTION_CHARACTERS]
+        detected = self._detect(request, sample, min_probability)
         return self.by_language(request, detected or self._likeliest(request))
+
+    def by_passage(self, request: SpeechRequest, language: str, own: ResolvedVoice) -> ResolvedVoice:
+        """The voice of a passage in another language than the text's: the session's own speaker where it can.
+
+        A passage in another script, or a voice of the client for the language, is spoken by that language's.
+        """
+        chosen = request.voice is not None or request.reference is not None or self._cloning
+        written = language_detection.scripts_of(primary(own.language))
+        apart = language_detection.scripts_of(primary(language)) != written
+        if chosen or apart or primary(language) in request.voices:
+            return self.by_language(request, language)
+        return self._catalogue().resolve(self._catalogue().find(own.voice), language)
 
     def next_voice(self, request: SpeechRequest, voice: ResolvedVoice) -> ResolvedVoice:
         """The voice of the next segment: the same, unless a preferred engine has joined meanwhile."""

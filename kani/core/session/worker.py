@@ -139,7 +139,12 @@ class SessionWorker:
         policy = (EARLY_PHRASE if early else WHOLE_SENTENCES).for_speed(self.synthesis.speed)
         open_segments = context.low_latency and info.accepts_partial_text and request.duration_s is None
         segments.start(
-            policy, voice.language, context.languages, open_segments=open_segments, emphasizes=info.emphasizes
+            policy,
+            voice.language,
+            context.languages,
+            open_segments=open_segments,
+            emphasizes=info.emphasizes,
+            quotations=request.quotations,
         )
 
     async def _run(self) -> None:
@@ -372,10 +377,10 @@ class SessionWorker:
                 self._segments.require_complete_segments()
                 return self.voice
         else:
-            voice = self._context.voices.by_language(self.synthesis.request, segment.language)
+            voice = self._context.voices.by_passage(self.synthesis.request, segment.language, self.voice)
         if voice.stored is None and self.synthesis.request.reference is None:
             voice = self._access.choose_network(voice)
-        if voice.voice != self.voice.voice:
+        if voice.voice != self.voice.voice or segment.language is not None:
             self._report.foreign_passage(segment, voice)
         elif styled is None and segment.language is None and voice.engine is self.voice.engine:
             self.voice = voice

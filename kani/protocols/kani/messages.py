@@ -82,6 +82,9 @@ class Config(msgspec.Struct, frozen=True):
     duration: Annotated[Duration | None, about("Seconds of the whole speech, instead of a speed.")] = None
     lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
     normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
+    quotations: Annotated[bool | None, about("Whether quotations in another language are spoken in it.")] = (
+        None
+    )
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )
@@ -149,6 +152,7 @@ class SpeakRequest:
             max_tokens=config.max_tokens,
             lexicon=config.lexicon or {},
             normalize=config.normalize is not False,
+            quotations=config.quotations is not False,
             ssml=config.ssml,
             sampling=Sampling(
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed

@@ -44,6 +44,55 @@ async def test_foreign_passage_is_spoken_by_engine_of_its_language(tmp_path: Pat
         assert np.abs(audio(chunks)[round(span.start_s * RATE) : round(span.end_s * RATE)]).max() > 0.02
 
 
+QUOTING = 'Dice "could not connect to the server" otra vez.'
+INSIDE = QUOTING.index('"'), QUOTING.index(" otra")
+
+
+@pytest.mark.parametrize(
+    ("request_", "voice"),
+    [
+        (SpeechRequest(), "tone_es"), (SPANISH, "tone_es"), (SpeechRequest(voice="tone_en"), "tone_en"),
+        (SpeechRequest(voices={"en": "tone_en"}), "tone_en"),
+    ],
+)  # fmt: skip
+async def test_quotation_is_in_its_language_by_the_same_speaker(
+    engine: ToneEngine, service: SpeechService, request_: SpeechRequest, voice: str
+) -> None:
+    async with fed(service, QUOTING, request_) as session:
+        chunks = await collect(session)
+    assert session.foreign_passages == [ForeignPassage(*INSIDE, "en", voice, engine.info.name)]
+    assert_tiles(spans_of(chunks), len(QUOTING))
+    assert [segment.language for segment in engine.segments] == ["es", "en", "es"]
+    # No pause is at a place without a mark.
+    assert {segment.boundary for segment in engine.segments[:2]} == {Boundary.WORD}
+
+
+async def test_quotation_is_spoken_as_the_rest_where_that_is_wanted(
+    engine: ToneEngine, service: SpeechService
+) -> None:
+    await speak(service, QUOTING, replace(SPANISH, quotations=False))
+    assert {segment.language for segment in engine.segments} == {"es"}
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ('Me dijo: "we could not connect to the server, please try again later" y ya.', "es"),
+        ('She said "no te vayas todavía, que es muy pronto para irse" to him.', "en"),
+        ('"could not connect to the server"', "en"),
+    ],
+)
+async def test_language_of_a_text_is_that_outside_of_quotations(
+    service: SpeechService, text: str, language: str
+) -> None:
+    async with service.open(SpeechRequest(), protocol="test") as session:
+        for word in text.split(" "):
+            session.feed(f"{word} ")
+        session.finish()
+        await collect(session)
+        assert session.resolved_voice.language == language
+
+
 async def test_greek_and_code_are_read(tmp_path: Path, engine: ToneEngine, service: SpeechService) -> None:
     async with two_engines(tmp_path) as both, fed(both, "El número π es algo más que tres.") as session:
         await collect(session)

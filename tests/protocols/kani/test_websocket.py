@@ -15,9 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from kani.core.types import Span
 from kani.protocols.kani.websocket import MAX_WAITING_BYTES
 from tests.clients.kani import wire
-from tests.clients.kani.wire import ask, pcm, receive, samples, stream
+from tests.clients.kani.wire import RATE, ask, pcm, receive, samples, stream
 from tests.conftest import ServerProcess
 from tests.core.timing.test_spans import assert_tiles
+from tests.judges.judge import hear, word_error_rate
 from tests.protocols.bad_input import shown
 from tests.protocols.conftest import Serve
 from tests.support.patience import happens
@@ -97,6 +98,21 @@ async def test_foreign_passage_is_reported(server: ServerProcess) -> None:
     expected = [{"start": 5, "end": 14, "language": "el", "voice": "espeak:el", "engine": "espeak"}]
     assert whole["passages"] == expected and whole["voice"] == "ef_dora"
     assert (kind, last["metadata"]["passages"]) == ("tts_stream_complete", expected)
+
+
+async def test_quotation_is_heard_in_its_language(server: ServerProcess) -> None:
+    said = "the file could not be found on this computer"
+    text = f"El programa responde: «{said}», y no hace nada más."
+    async with connect(server.url, max_size=None) as connection:
+        answer = await ask(connection, request(text, config={"language": "es"}))
+    metadata = answer["metadata"]
+    (passage,) = metadata["passages"]
+    assert text[passage["start"] : passage["end"]] == f"«{said}»,"
+    assert (passage["language"], passage["voice"]) == ("en", metadata["voice"])
+    inside = [span for span in spans(metadata["spans"]) if passage["start"] <= span.start < passage["end"]]
+    first, last = (round(RATE * at) for at in (inside[0].start_s, inside[-1].end_s))
+    heard = hear(samples(answer)[first:last] / np.float32(1 << 15), RATE, "en")
+    assert word_error_rate(said, heard, "en") <= 0.12, heard
 
 
 async def test_stream_equals_whole_answer(socket: ClientConnection) -> None:
