@@ -22,7 +22,7 @@ MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
 MAX_MARKS = 80
-"""Combining marks after a letter that is held back: more belong to no letter."""
+"""Combining marks after a letter, or opening marks, that are held back: more belong to no letter."""
 
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
@@ -139,7 +139,7 @@ class ScriptSplitter:
                 letter -= 1
             if letter and self._foreign(text[letter - 1]):
                 end = letter - 1
-            while end and text[end - 1] in OPENERS:
+            while end and len(text) - end < MAX_MARKS and text[end - 1] in OPENERS:
                 end -= 1
         self._held_back = text[end:]
         return [LanguageRun(text[:end], None)] if end else []

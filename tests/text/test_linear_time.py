@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from kani.text.foreign_passages import ScriptSplitter
+from kani.text.foreign_passages import LanguageSplitter
 from kani.text.lexicon import MAX_UNITS, Lexicon
 from kani.text.lexicon_file import LexiconParser
 from kani.text.markup import MarkupMasker
@@ -23,7 +23,8 @@ NUMBERS = "1- 1. A.␣ 1␣ a@ (555)␣ 1/2␣ 1e5 a_ a- é. $1- ½ +34␣ AM-5 
 UNITS = {
     "mask": MARKUP,
     "mask in pieces": MARKUP,
-    "split by script": "Texto␣normal␣ Привет␣мир␣ α␣ α« 1␣",
+    "split by language": 'Texto␣normal␣ Привет␣мир␣ α␣ α« 1␣ "the␣ "a"␣ («„ the" )␣ «⏎',
+    "split by language at once": '"the␣ "a"␣ («„ a" )␣ «⏎ «a␣b␣c»',
     "segment": "x ␣ 。 \u0301 1␣",
     "look up": "a␣ ! a\ue000 \ue000 a\u0301 abc a␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣␣",
     "normalize es": NUMBERS,
@@ -36,7 +37,10 @@ UNITS = {
 }
 
 
-def feed(make: Callable[[], MarkupMasker | ScriptSplitter | Segmenter], size: int, text: str) -> None:
+SPLITTER = partial(LanguageSplitter, "es", frozenset(("en", "es", "ru", "el")))
+
+
+def feed(make: Callable[[], MarkupMasker | LanguageSplitter | Segmenter], size: int, text: str) -> None:
     stage = make()
     for at in range(0, len(text), size):
         stage.feed(text[at : at + size])
@@ -56,7 +60,8 @@ def look_up(text: str) -> None:
 STAGES: dict[str, Callable[[str], object]] = {
     "mask": partial(feed, MarkupMasker, 4_000),
     "mask in pieces": partial(feed, MarkupMasker, 1),
-    "split by script": partial(feed, partial(ScriptSplitter, "es", frozenset(("es", "ru", "el"))), 3),
+    "split by language": partial(feed, SPLITTER, 3),
+    "split by language at once": partial(feed, SPLITTER, 250),
     "segment": partial(feed, partial(Segmenter, EARLY_PHRASE), 1),
     "look up": look_up,
     "normalize es": lambda text: normalize(text, 0, NormalizerOptions("es")),
