@@ -40,7 +40,8 @@ async def test_each_of_a_crowd_hears_what_it_hears_by_itself(
         place = Place(server.url, server.http_url, server.streams["Wyoming"])
 
         async def spoken(speak: Speak, text: str) -> bytes:
-            return (await speak(place, [text])).samples.tobytes()
+            # Where the end of a flushed context comes late, a pause follows its last word.
+            return np.trim_zeros((await speak(place, [text])).samples, "b").tobytes()
 
         async def spoken_by_kyutai(text: str) -> bytes:
             return (await kyutai(server, text)).samples.tobytes()  # type: ignore[arg-type]
