@@ -177,7 +177,7 @@ class UnspacedReader:
         elif _LETTER.match(character):
             rules = _WITH_LETTER
         elif (character.isalnum() and not character.isnumeric()) or character in _QUIET:
-            return signs.after_number(scan, at) if character in "'’" else None
+            return None
         else:
             rules = _WITH_SIGN
             if self._is_sign_of_number(at):

@@ -84,6 +84,15 @@ class Scan:
         text = self.text[start:at]
         return text if len(text) == _LONGEST_BEFORE else (self._preceding + text)[-_LONGEST_BEFORE:]
 
+    def around(self, start: int, end: int) -> str:
+        """What stands from start to end, between "<" and ">", with the text before and behind it."""
+        return f"{self.before(start)}<{self.text[start:end]}>{self.text[end : end + _LONGEST_BEFORE]}"
+
+    def is_beside(self, name: str, start: int, end: int) -> bool:
+        """True if one of the patterns ``name`` of [beside] holds around what stands from start to end."""
+        pattern = self.table.beside.get(name)
+        return pattern is not None and pattern.search(self.around(start, end)) is not None
+
     def ends_quantity(self, at: int) -> bool:
         """True if a number and its counter stand before ``at`` ("1月1日")."""
         return _BEHIND_COUNTER.search(self.before(at)) is not None

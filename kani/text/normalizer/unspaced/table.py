@@ -117,6 +117,8 @@ class UnspacedTable:
     code_block: str
     spellings: tuple[tuple[LazyPattern, str], ...]
     readings: tuple[Reading, ...]
+    beside: Mapping[str, re.Pattern[str]]
+    """By name, what is written with what is before and behind it: ``<>`` is around it."""
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
@@ -154,6 +156,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     per, powers = units.text("per"), (units.template("squared", "unit"), units.template("cubed", "unit"))
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
+    beside = file.section("beside")
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
@@ -186,6 +189,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         code_block=markup.text("code_block"),
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
+        beside={name: _beside(beside, name) for name in beside.key_names()},
         behind=behind,
         beginnings=_beginnings((*behind, *respelled)),
         longest_behind=max(map(len, behind)),
@@ -210,6 +214,13 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
 def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
     """``pattern`` with the words instead of ``%s``; None without words."""
     return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
+
+
+def _beside(section: TableSection, name: str) -> re.Pattern[str]:
+    try:
+        return re.compile("|".join(section.texts(name)))
+    except re.error as error:
+        raise section.error(name, f"has what is no pattern: {error}") from None
 
 
 def _numbers(section: TableSection) -> UnspacedNumbers:
