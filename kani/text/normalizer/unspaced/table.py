@@ -50,8 +50,6 @@ class UnspacedNumbers:
     one_by_one_after: re.Pattern[str] | None
     ordinal_after: str
     verse: Annotated[str, "chapter", "verse"]
-    verse_after: re.Pattern[str] | None
-    verse_short: re.Pattern[str] | None
     magnitudes: Mapping[str, int]
 
 
@@ -229,9 +227,7 @@ def _numbers(section: TableSection) -> UnspacedNumbers:
     return section.fill(
         UnspacedNumbers,
         one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s#]{0,3}\Z"),
-        verse_after=_alternatives(section.words("verse_after"), r"(?:%s)\s?\Z"),
         magnitudes={name: magnitudes.number(name, 0) for name in magnitudes.key_names()},
-        verse_short=_alternatives(section.words("verse_short"), r"(?:%s)\Z"),
     )
 
 
