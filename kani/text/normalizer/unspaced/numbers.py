@@ -239,8 +239,8 @@ def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
         return True
     if _LONG.fullmatch(scan.text, *at) is None:
         return False
-    after = numbers.one_by_one_after
-    return word in numbers.one_by_one_before or bool(after and after.search(scan.before(figures.start)))
+    named = numbers.one_by_one_after.search(scan.before(figures.start)) is not None
+    return named or word in numbers.one_by_one_before
 
 
 def _takes(word: str, table: UnspacedTable) -> bool:

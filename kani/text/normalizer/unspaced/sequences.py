@@ -16,18 +16,11 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
 _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
 _DIGITS = re.compile(r"\d+")
-_PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
+_PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}(?![\d.,:/%])")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
-_VERSION_NAME = re.compile(r"(?:版本[号號]?|バージョン)(?:[:：はは] ?| )?\Z")
-_SOFTWARE = re.compile(
-    rf"(?:[软軟]件|軟體|固件|[韌韧]體|系[统統]|程[序式]|应用|應用|客户端|驱动|插件|补丁|(?:升级|更新)[到至]"
-    rf"|ソフト(?:ウェア)?|アプリ|ファームウェア|ドライバー?|プログラム|システム|プラグイン"
-    rf"|(?i:app|api|sdk|os|software|firmware)|{_VERSION_NAME.pattern[:-2]})[:： ]?\Z"
-)
 _HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
 _FALLING = re.compile(r"(\d{3,6})-(\d{1,5})(?![\d-])")
-_NUMBERED = re.compile(r"(?:[Nn][Oo]\.?|№|#|番号|编号|編號|单号|号码)[:：は为是 ]?\Z")
 _EVENT = re.compile(r"(\d{1,2})·(\d{1,2})(?![\d·])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
@@ -71,7 +64,7 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
     """
     found, before = _ROMAN.match(scan.text, at), scan.before(at)[-1:]
     value = roman_value(found.group()) if found else None
-    if found is None or value is None or (before.isascii() and before.isalnum()):
+    if found is None or value is None:
         return None
     counted = scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
     beside = before in ("第", "国") or (counted and (len(found.group()) > 1 or value == 1))
@@ -94,12 +87,8 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
         found = pattern.match(scan.text, at)
         if found is not None and not _GOES_ON.match(scan.text, found.end()) and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
-    if table.phones.after is not None and table.phones.after.search(scan.before(at)):
-        found = _PLAIN_PHONE.match(scan.text, at)
-        behind = scan.text[found.end() : found.end() + 1] if found is not None else ""
-        if found is not None and behind not in tuple(".,:/%") and not _counts(scan, found):
-            return _say_phone(scan, at, found.end())
-    return None
+    found = _PLAIN_PHONE.match(scan.text, at) if table.phones.after.search(scan.before(at)) else None
+    return _say_phone(scan, at, found.end()) if found is not None and not _counts(scan, found) else None
 
 
 def _counts(scan: Scan, found: re.Match[str]) -> bool:
@@ -125,19 +114,17 @@ def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
 def dotted(scan: Scan, at: int) -> UnspacedReading | None:
     """ "v2.0.1", "192.168.1.1"; a capital before just a number is a letter, but after a word for software."""
     found = _DOTTED.match(scan.text, at) or _VERSION.match(scan.text, at)
-    if found is None or (scan.text[at - 1 : at].isascii() and scan.text[at - 1 : at].isalnum()):
+    if found is None:
         return None
-    before = scan.before(at)
-    if found["version"] == "V" and "." not in found["numbers"] and not _SOFTWARE.search(before):
+    if found["version"] == "V" and "." not in found["numbers"] and not scan.is_beside("software", at, at):
         return None
-    table = scan.table
+    table, place = scan.table, found.start("numbers")
     pieces = []
     if found["version"]:
-        named = _VERSION_NAME.search(before)
-        pieces.append(Piece("" if named else table.version, at, at + len(found["version"])))
+        said = "" if scan.is_beside("versions", at, at) else table.version
+        pieces.append(Piece(said, at, place))
     parts = found["numbers"].split(".")
-    address = len(parts) == 4 and all(int(part) <= 255 for part in parts) and not found["version"]
-    place = found.start("numbers")
+    address = len(parts) == 4 and not found["version"]
     for number, part in enumerate(parts):
         if number:
             pieces.append(Piece(table.numbers.point, place, place + 1))
@@ -151,15 +138,14 @@ def dotted(scan: Scan, at: int) -> UnspacedReading | None:
 
 def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
     """ "978-7-302-1234": the digits of a number that is a name."""
-    if isinstance(scan.table.words, ChineseNumbers) and (event := _EVENT.match(scan.text, at)):
+    if event := _EVENT.match(scan.text, at):
         # "9·11事件": a date that has become a name
         said = scan.table.words.digits(event[1] + event[2])
         return UnspacedReading((Piece(said, at, event.end()),), event.end())
     found = _HYPHENED.match(scan.text, at)
-    if found is None and _NUMBERED.search(scan.before(at)):
+    if found is None and scan.is_beside("numbered", at, at):
         # "No.2024-118" is no range.
         found = _FALLING.match(scan.text, at)
-        found = found if found and int(found[1]) > int(found[2]) else None
     if found is None:
         return None
     groups = list(_DIGITS.finditer(scan.text, at, found.end()))
@@ -210,22 +196,20 @@ def _say_signs(scan: Scan, start: int, end: int) -> tuple[Piece, ...]:
 def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     """ "No.5", "#3": the word for number."""
     found = _NUMBER_SIGN.match(scan.text, at)
-    if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
+    if found is None:
         return None
     sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
     if sharp is not None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
         return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
-    after = scan.table.numbers.one_by_one_after
-    named = after is not None and after.search(scan.before(at))
+    named = scan.table.numbers.one_by_one_after.search(scan.before(at))
+    said = "" if named else scan.table.numbers.number_sign
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
-        said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))
-        said = said if named else f"{scan.table.numbers.number_sign} {said}"
-        return UnspacedReading((Piece(said, at, long.end()),), long.end())
-    sign = Piece("" if named else scan.table.numbers.number_sign, at, found.end())
-    return UnspacedReading((sign,), found.end())
+        said = " ".join((said, *map(scan.table.words.digits, re.findall(r"\d+", long.group())))).strip()
+    end = long.end() if long else found.end()
+    return UnspacedReading((Piece(said, at, end),), end)
 
 
 def call_number(scan: Scan, at: int) -> UnspacedReading | None:
@@ -261,11 +245,10 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     return UnspacedReading(pieces, found.end())
 
 
-def latin_word(scan: Scan, at: int) -> UnspacedReading | None:
+def latin_word(scan: Scan, at: int) -> UnspacedReading:
     """A word in Latin letters, as it is written."""
     found = _WORD.match(scan.text, at)
-    if found is None:
-        return None
+    assert found is not None
     pieces = tuple(
         # "H₂O"
         Piece(scan.table.words.digits(one.translate(LOWERED)) if one in _SMALL else one, place, place + 1)

@@ -47,7 +47,7 @@ class UnspacedNumbers:
     fraction: Annotated[str, "numerator", "denominator"]
     mixed: str
     one_by_one_before: tuple[str, ...]
-    one_by_one_after: re.Pattern[str] | None
+    one_by_one_after: re.Pattern[str]
     ordinal_after: str
     verse: Annotated[str, "chapter", "verse"]
     magnitudes: Mapping[str, int]
@@ -74,7 +74,7 @@ class Phones:
     """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
 
     patterns: tuple[re.Pattern[str], ...]
-    after: re.Pattern[str] | None
+    after: re.Pattern[str]
     joined: str
     said: Mapping[str, str]
 
@@ -209,9 +209,9 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
     return frozenset(word[:length] for word in words for length in range(1, len(word)))
 
 
-def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
-    """``pattern`` with the words instead of ``%s``; None without words."""
-    return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
+def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
+    """``pattern`` with the words instead of ``%s``; without words it matches nothing."""
+    return re.compile(pattern % ("|".join(map(re.escape, words)) or "(?!)"))
 
 
 def _beside(section: TableSection, name: str) -> re.Pattern[str]:
