@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kani.text import writing
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers

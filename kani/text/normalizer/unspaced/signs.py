@@ -13,20 +13,22 @@ from kani.text.normalizer.unspaced.table import UnspacedTable
 from kani.text.writing import HAN
 
 _SUM = re.compile(r"[\d.%]+ ?[+*×x÷/-] ?[\d.]+ ?[=≈]")
-_RAISED = "(?:[²³]|の[二三]乗|ノ(?:ニ|サン)ジョー|的[二三]次方)"
-_TERM = rf"(?:(?<![A-Za-z])[%s]{_RAISED}?|[A-Za-z]{_RAISED}) ?<\%s> ?(?:\d{{1,4}}(?![\dA-Za-z])|\d{{0,3}}[%s](?![A-Za-z]))"
-_VARIABLE = r"\d ?<\%s> ?\d{0,3}[%s](?![A-Za-z])"
+_OF_EQUATIONS = r"[0-9A-Za-z)] ?<=>=? ?[-√]?[0-9A-Za-z]"
+_OF_TERMS = (
+    r"(?<![A-Za-z])[{letters}] ?<\{sign}> ?(?:\d{{1,4}}(?![\dA-Za-z])|\d{{0,3}}[{letters}](?![A-Za-z]))"
+    r"|\d ?<\{sign}> ?\d{{0,3}}[{letters}](?![A-Za-z])"
+)
 _TERMS = re.compile(
     "|".join(
         (
-            r"[0-9A-Za-z)] ?<=>=? ?[-√]?[0-9A-Za-z]",
-            *(_TERM % (letters, mark, letters) for mark, letters in (("+", "a-z"), ("-", "xyz"))),
-            *(_VARIABLE % (mark, letters) for mark, letters in (("+", "a-z"), ("-", "xyz"))),
+            _OF_EQUATIONS,
+            _OF_TERMS.format(sign="+", letters="a-z"),
+            # Other letters are joined with hyphens, too.
+            _OF_TERMS.format(sign="-", letters="xyz"),
         )
     ),
     re.ASCII,
 )
-"""Parts of an equation around its sign, with its variable: "x=3", "2x + 5", "3x-2y". Minus needs x, y or z."""
 _DRAWN = "*_`~|^\\#"
 
 
@@ -110,9 +112,9 @@ def _reading(said: str, start: int, end: int, *, number: bool = False) -> Unspac
 def _by_row(rows: Iterable[_Row], scan: Scan, at: int, counted: bool) -> UnspacedReading | None:
     around = scan.around(at, at + 1)
     for row in rows:
-        if (counted or not row.counted) and row.pattern.search(around):
-            if said := _said(row.said, scan.text[at], scan.table):
-                return _reading(said, at, at + 1, number=row.counted and scan.text[at] in "~=")
+        holds = (counted or not row.counted) and row.pattern.search(around)
+        if holds and (said := _said(row.said, scan.text[at], scan.table)):
+            return _reading(said, at, at + 1, number=row.counted and scan.text[at] in "~=")
     return None
 
 
