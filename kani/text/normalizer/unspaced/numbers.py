@@ -182,7 +182,7 @@ def _say_pair(scan: Scan, first: Figures, second: Figures | None, magnitude: str
         counter = unit.counter if unit is not None else table.counters.get(word)
         if second is not None:
             whole = counter.whole if counter is not None and counter.whole is not None else {}
-            begin = -1 if first.decimals else int(first.digits)
+            begin = -1 if first.decimals or first.long else int(first.digits)
             said = (whole.get(begin) or say_japanese(scan, first, None, "")) + table.numbers.to
         said += say_japanese(scan, last, counter, word)
     else:

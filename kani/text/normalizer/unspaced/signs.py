@@ -58,7 +58,7 @@ _BEFORE_SUMS = (
 _AFTER_SUMS = (
     # "UTC+8", "18+", "100+人"
     _Row("sign", re.compile(r"(?:UTC|GMT)<[+-]> ?\d")),
-    _Row("sign", re.compile(r"<\+>(?!\+)"), counted=True),
+    _Row("sign", re.compile(r"(?<! )<\+>(?!\+)|<\+>[^\x00-\x7f]"), counted=True),
     _Row("to", re.compile(r"<~> ?[-+]?[\d¥$€£]"), counted=True),
     _Row("between_figures", re.compile("<=>"), counted=True),
     # "50元/月", "15k/月"
