@@ -21,6 +21,7 @@ from kani.text.normalizer.tokens import Token
 
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _LOWERED = "₀₁₂₃₄₅₆₇₈₉"
+_ASSIGNED = ("=", '"', "'")
 _CODE = re.compile(r"[A-Z]{2}-\d")
 _PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 
@@ -77,7 +78,8 @@ def _figures(parts: list[str], at: int, core: str, table: LanguageTable) -> _Rea
     if part.isdecimal() and mark.isalpha():
         if mark in table.ordinals and (len(mark) > 1 or (mark == "e" and "/" in core)):
             return "letters", table.number_words.ordinal(int(part), table.ordinals[mark]), 2
-        if mark == table.numbers.decade_mark and at + 2 == len(parts) and _has_letters(core):
+        last = at + 2 == len(parts) and parts[at - 1] not in _ASSIGNED
+        if mark == table.numbers.decade_mark and last and _has_letters(core):
             return "digits", table.number_words.decade(int(part)), 2
     pinned = at > 0 and parts[at - 1].endswith("==")
     numeral = None if pinned else parse_numeral(part, table)

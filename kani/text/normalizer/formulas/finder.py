@@ -138,23 +138,29 @@ class _Run:
 def _runs(text: str, notation: Notation) -> Iterator[list[Part]]:
     """The longest runs of tokens that formulas consist of."""
     run = _Run()
-    apart, at = False, 0
-    while at < len(text):
-        found = PARTS.match(text, at)
-        if found is not None and found.lastgroup == "space":
-            apart, at = True, found.end()
-            continue
-        part = Part(found.lastgroup or "", found.group(), at, found.end(), apart) if found else None
-        apart = False
-        measured = part is not None and _measures(part, text)
-        if run.parts and (part is None or measured or not _goes_on(run, part, text, notation)):
+    for part in _parts(text):
+        if part is not None and _measures(part, text):
+            part = None
+        if run.parts and (part is None or not _goes_on(run, part, text, notation)):
             yield run.parts
             run = _Run()
-        if part is not None and not measured and (run.parts or _begins(part, text, notation)):
+        if part is not None and (run.parts or _begins(part, text, notation)):
             run.add(part, notation.words.functions)
-        at = part.end if part else at + 1
     if run.parts:
         yield run.parts
+
+
+def _parts(text: str) -> Iterator[Part | None]:
+    """The tokens that formulas consist of, and None for what is between them."""
+    apart, end = False, 0
+    for found in PARTS.finditer(text):
+        if found.start() > end:
+            yield None
+            apart = False
+        end = found.end()
+        if found.lastgroup != "space":
+            yield Part(found.lastgroup or "", found.group(), found.start(), end, apart)
+        apart = found.lastgroup == "space"
 
 
 def _measures(part: Part, text: str) -> bool:
@@ -191,17 +197,21 @@ def _is_operand(part: Part, text: str, notation: Notation, *, after_operator: bo
         return after_operator or calculated or name not in notation.words.words
     if name in notation.words.functions:
         return _AFTER_FUNCTION.match(text, part.end) is not None
-    raised = text.startswith(("^", "²", "³", "⁴"), part.end)
     if name in _MEASURES_OF_TWO:
         return False
+    raised = text.startswith(("^", "²", "³", "⁴"), part.end)
     if after_operator and len(name) == len("ab") and (raised or ahead in _AFTER_TWO_LETTERS):
         return True
-    begins = after_operator or raised or _DERIVATIVE.match(text, part.start)
-    if not begins or not _PRODUCT.fullmatch(name):
-        return False
+    begins = after_operator or raised or _DERIVATIVE.match(text, part.start) is not None
+    return begins and _is_product(name, ahead, notation)
+
+
+def _is_product(name: str, ahead: str, notation: Notation) -> bool:
+    """True for variables in a row that are no word and no unit."""
     small = name.lower()
-    word = small in notation.common or name in notation.units
-    return not word and (not ahead.isalpha() or _VOWELS.isdisjoint(small))
+    if not _PRODUCT.fullmatch(name) or small in notation.common or name in notation.units:
+        return False
+    return not ahead.isalpha() or _VOWELS.isdisjoint(small)
 
 
 def _goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bool:
@@ -248,10 +258,7 @@ def _operand_goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bo
     after_operator = last.text in _BEFORE_OPERAND or last.kind == "command"
     if part.kind == "letters":
         if last.kind == "number" and not part.apart:
-            # "4ac", but "20km"
-            measures = _MEASURES_OF_TWO if run.powers or run.depth else notation.units
-            product = _PRODUCT.fullmatch(part.text) is not None and part.text not in measures
-            return len(part.text) == 1 or product
+            return _is_factor(run, part, notation)
         if run.tex and _DIFFERENTIAL.fullmatch(part.text):
             return True
         if not _is_operand(part, text, notation, after_operator=after_operator):
@@ -260,6 +267,13 @@ def _operand_goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bo
     called = run.parts[-2] if last.kind == "lowered" and len(run.parts) > 1 else last
     applied = part.text in functions or called.text in functions
     return not part.apart or after_operator or applied or run.tex or run.depth > 0
+
+
+def _is_factor(run: _Run, part: Part, notation: Notation) -> bool:
+    """True for the variables of "4ac", not for the unit of "20km"."""
+    measures = _MEASURES_OF_TWO if run.powers or run.depth else notation.units
+    product = _PRODUCT.fullmatch(part.text) is not None and part.text not in measures
+    return len(part.text) == 1 or product
 
 
 def _trimmed(run: list[Part], text: str) -> list[Part]:
