@@ -20,9 +20,9 @@ from kani.text.normalizer.formulas.parts import (
     PARTS,
     PRIMES,
     RELATIONS,
-    TIMES,
     Part,
     plain_parts,
+    shape_of,
 )
 from kani.text.normalizer.formulas.reader import FormulaReader
 
@@ -56,15 +56,6 @@ _BEFORE_BRACES = _WITH_BOUNDS | {"^", "_"}
 _AFTER_FACTORIAL = BETWEEN | frozenset("()")
 _AFTER_TWO_LETTERS = BETWEEN | {")"}
 _MOST_PARTS, _DEEPEST = 150, 20
-_TEX, _FUNCTION, _LETTERS, _NUMERAL = "\\$@#"
-"""Signs of a formula's shape: a command of TeX, a function's name, several letters, a number."""
-_SHAPE_OF = {
-    **dict.fromkeys(RELATIONS, "="),
-    **dict.fromkeys(PRIMES, "'"),
-    **dict.fromkeys(TIMES, "/"),
-    **dict.fromkeys("∛∂∇∀∃∈∫∑∏", "∫"),
-    "**": _TEX,
-}
 _SURE = re.compile(
     # TeX, "x^(n+1)", "sin(x)", "mc²", "x²" (but "5 m²", "m/s²"), "f(x)", "x₁"
     r"\\|\^ ?[{(]|\$\(|[$@][²^]|[^\W\dms_²₂][²^]|(?:[^\s#/]|[^#/] )[ms][²^]"
@@ -327,29 +318,17 @@ def _is_term(parts: list[Part], text: str, variables: set[str]) -> bool:
     """True for "2x" after a formula of x, at the end of its clause: elsewhere it is "twice"."""
     following = text[parts[-1].end : parts[-1].end + 1]
     ends = following in (",", ".", ";", ":", "?", ")") or following >= _FIRST_UNSPACED
-    return ends and _TERM.fullmatch(_shape(parts, ()).lstrip(" ")) is not None and parts[1].text in variables
+    return (
+        ends and _TERM.fullmatch(shape_of(parts, ()).lstrip(" ")) is not None and parts[1].text in variables
+    )
 
 
 def _is_formula(parts: list[Part], notation: Notation) -> bool:
     """True if ``parts`` have a sign of mathematics that nothing else has."""
-    shape = _shape(parts, notation.words.functions)
+    shape = shape_of(parts, notation.words.functions)
     if column := _COLUMN.search(shape):
         shape = shape[: column.start()]
     if _SURE.search(shape) or (notation.caret_is_power and _NAMED_POWER.search(shape)):
         return True
     related = any(part.text in RELATIONS for part in parts)
     return related and bool(_LETTERED.search(shape) and _IN_EQUATION.search(shape))
-
-
-def _shape(parts: list[Part], functions: Container[str]) -> str:
-    """A sign for each part, with spaces where white space stands between them."""
-    return "".join(" " * part.apart + _sign_of(part, functions) for part in parts)
-
-
-def _sign_of(part: Part, functions: Container[str]) -> str:
-    if part.is_tex or (part.kind == "command" and part.text[1:] in functions):
-        return _TEX
-    if part.kind == "letters":
-        return _FUNCTION if part.text in functions else part.text if len(part.text) == 1 else _LETTERS
-    signs = {"number": _NUMERAL, "raised": "²", "lowered": "₂", "command": ";"}
-    return signs.get(part.kind) or _SHAPE_OF.get(part.text, part.text)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 from kani.text.normalizer.number_words.ja import JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -38,6 +40,7 @@ _FILES = frozenset(
     """pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js md yaml
     yml toml ini log svg webp css ts tsx jsx sh rs go java cpp sql ipynb epub gz""".split()
 )
+_CHARACTERS = re.compile(".")
 _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
 _LATIN = r"[^\W\d_²³\u2e80-\uffff]"
 _WORD = re.compile(rf"{_LATIN}+(?:['’.-](?={_LATIN}){_LATIN}+)*")
@@ -118,22 +121,20 @@ def dotted(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     if found["version"] == "V" and "." not in found["numbers"] and not scan.is_beside("software", at, at):
         return None
-    table, place = scan.table, found.start("numbers")
-    pieces = []
-    if found["version"]:
-        said = "" if scan.is_beside("versions", at, at) else table.version
-        pieces.append(Piece(said, at, place))
-    parts = found["numbers"].split(".")
-    address = len(parts) == 4 and not found["version"]
-    for number, part in enumerate(parts):
-        if number:
-            pieces.append(Piece(table.numbers.point, place, place + 1))
-            place += 1
+    table = scan.table
+    address = found["numbers"].count(".") == len("...") and not found["version"]
+
+    def say(part: str) -> str:
+        if part == ".":
+            return table.numbers.point
         one_by_one = address or (part[0] == "0" and len(part) > 1)
-        said = table.words.digits(part) if one_by_one else table.words.cardinal(int(part))
-        pieces.append(Piece(said, place, place + len(part)))
-        place += len(part)
-    return UnspacedReading(tuple(pieces), found.end())
+        return table.words.digits(part) if one_by_one else table.words.cardinal(int(part))
+
+    numbers = _each(_PARTS, scan, *found.span("numbers"), say)
+    if not found["version"]:
+        return numbers
+    said = "" if scan.is_beside("versions", at, at) else table.version
+    return UnspacedReading((Piece(said, at, found.start("numbers")), *numbers.pieces), found.end())
 
 
 def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
@@ -148,12 +149,8 @@ def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
         found = _FALLING.match(scan.text, at)
     if found is None:
         return None
-    groups = list(_DIGITS.finditer(scan.text, at, found.end()))
-    pieces = [
-        Piece(scan.table.words.digits(group.group()) + ("" if group is groups[-1] else "、"), *group.span())
-        for group in groups
-    ]
-    return UnspacedReading(tuple(pieces), found.end())
+    digits = scan.table.words.digits
+    return _each(_PARTS, scan, *found.span(), lambda part: "、" if part == "-" else digits(part))
 
 
 def address(scan: Scan, at: int) -> UnspacedReading | None:
@@ -163,7 +160,7 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     if email := _EMAIL.match(text, at):
         end = email.end() - (email.group()[-1] in ".-")
-        return UnspacedReading(_say_signs(scan, email.start(1), end), end)
+        return _say_signs(scan, email.start(1), end, end)
     if url := _URL.match(text, at):
         known = url["scheme"] or url["host"].lower().startswith("www.") or url["path"][:1] == "/"
         if known or url["host"].rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS:
@@ -171,26 +168,31 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
             shown = end if end - url.start("shown") <= LONGEST_SPELLED_OUT else url.end("host")
             if text[shown - 1] == "/":
                 shown -= 1
-            return UnspacedReading(_say_signs(scan, url.start("shown"), shown), end)
+            return _say_signs(scan, url.start("shown"), shown, end)
     file = _FILE.match(text, at)
     if file is not None and file[1].lower() in _FILES:
-        return UnspacedReading(_say_signs(scan, at, file.end()), file.end())
+        return _say_signs(scan, at, file.end(), file.end())
     return None
 
 
-def _say_signs(scan: Scan, start: int, end: int) -> tuple[Piece, ...]:
-    """Words as they are, digits and signs by name."""
-    pieces: list[Piece] = []
-    for part in _PARTS.finditer(scan.text, start, end):
-        written = part.group()
-        if written.isdecimal():
-            spelled = len(written) > 1
-            words = scan.table.words
-            said = say_one_by_one(written, scan.table) if spelled else words.cardinal(int(written))
-        else:
-            said = written if written.isalpha() else scan.table.web.get(written, " ")
-        pieces.append(Piece(said, *part.span()))
-    return tuple(pieces)
+def _each(
+    pattern: re.Pattern[str], scan: Scan, start: int, end: int, say: Callable[[str], str]
+) -> UnspacedReading:
+    """What is said for each part of the text from start to end."""
+    parts = pattern.finditer(scan.text, start, end)
+    return UnspacedReading(tuple(Piece(say(part[0]), *part.span()) for part in parts), end)
+
+
+def _say_signs(scan: Scan, start: int, shown: int, end: int) -> UnspacedReading:
+    """Words as they are, digits and signs by name; what is not shown is not said."""
+    table = scan.table
+
+    def say(part: str) -> str:
+        if part.isdecimal():
+            return say_one_by_one(part, table) if len(part) > 1 else table.words.cardinal(int(part))
+        return part if part.isalpha() else table.web.get(part, " ")
+
+    return replace(_each(_PARTS, scan, start, shown, say), end=end)
 
 
 def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
@@ -217,11 +219,13 @@ def call_number(scan: Scan, at: int) -> UnspacedReading | None:
     found = _CALL_NUMBER.match(scan.text, at)
     if found is None or scan.before(at).rstrip(":： ")[-1:] != "号":
         return None
-    pieces = []
-    for place, sign in enumerate(found.group(), at):
-        said = scan.table.words.digits(sign) if sign.isdecimal() else scan.table.web.get(sign, sign)
-        pieces.append(Piece(said, place, place + 1))
-    return UnspacedReading(tuple(pieces), found.end())
+    words, web = scan.table.words, scan.table.web
+    return _each(
+        _CHARACTERS,
+        scan,
+        *found.span(),
+        lambda one: words.digits(one) if one.isdecimal() else web.get(one, one),
+    )
 
 
 def mixed(scan: Scan, at: int) -> UnspacedReading | None:
@@ -234,24 +238,18 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
         return None
     words = scan.table.words
-    pieces = tuple(
-        Piece(
-            words.digits(one) if one.isdecimal() else one,
-            found.start("code") + place,
-            found.start("code") + place + 1,
-        )
-        for place, one in enumerate(code)
+    return _each(
+        _CHARACTERS, scan, *found.span("code"), lambda one: words.digits(one) if one.isdecimal() else one
     )
-    return UnspacedReading(pieces, found.end())
 
 
 def latin_word(scan: Scan, at: int) -> UnspacedReading:
     """A word in Latin letters, as it is written."""
     found = _WORD.match(scan.text, at)
     assert found is not None
-    pieces = tuple(
-        # "H₂O"
-        Piece(scan.table.words.digits(one.translate(LOWERED)) if one in _SMALL else one, place, place + 1)
-        for place, one in enumerate(found.group(), at)
+    digits = scan.table.words.digits
+    # "H₂O"
+    said = _each(
+        _CHARACTERS, scan, *found.span(), lambda one: digits(one.translate(LOWERED)) if one in _SMALL else one
     )
-    return UnspacedReading(pieces, found.end(), number=False)
+    return replace(said, number=False)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -275,24 +275,19 @@ def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]
 def _counter(section: TableSection, key: str) -> Counter:
     """ "ホン h": a reading and its change; or these as ``said``, with ``last`` and ``whole`` readings."""
     value = section.take(key)
-    fields = {"said": value} if isinstance(value, str) else value
-    if not isinstance(fields, dict) or not isinstance(fields.get("said"), str):
-        raise section.error(key, 'has to be a text ("ホン h"), or have one as "said"')
-    said, _, change = fields["said"].partition(" ")
-    if change not in _CHANGES or not said or not fields.keys() <= {"said", "last", "whole"}:
+    fields: dict[str, Any] = value if isinstance(value, dict) else {"said": value}
+    try:
+        said, _, change = fields.pop("said").partition(" ")
+        last, whole = (
+            {int(number): str(reading) for number, reading in fields.pop(name).items()}
+            if name in fields
+            else None
+            for name in ("last", "whole")
+        )
+    except (AttributeError, KeyError, ValueError):
+        raise section.error(
+            key, 'has to be a text ("ホン h"), or have "said", and readings by number'
+        ) from None
+    if change not in _CHANGES or not said or fields:
         raise section.error(key, 'has a change other than k s u g z h p, or a key other than "last", "whole"')
-    return Counter(
-        said, change, _by_number(section, key, fields, "last"), _by_number(section, key, fields, "whole")
-    )
-
-
-def _by_number(
-    section: TableSection, key: str, fields: dict[str, object], name: str
-) -> dict[int, str] | None:
-    """Readings by number, written as in "1 = ヒトリ"."""
-    values = fields.get(name)
-    if values is None:
-        return None
-    if not isinstance(values, dict) or not all(one.isdecimal() for one in values):
-        raise section.error(key, f'has to have numbers and their readings as "{name}"')
-    return {int(number): str(reading) for number, reading in values.items()}
+    return Counter(said, change, last, whole)
