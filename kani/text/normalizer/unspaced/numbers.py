@@ -61,15 +61,11 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     if second is not None and (joined := _joined_by(scan, first, second, word)):
         return _say_score(scan, first, second, joined)
     magnitude = ""
-    if word in table.numbers.magnitudes and not isinstance(table.words, JapaneseNumbers):
-        symbol, begin = scan.word_behind(place + len(word))
-        if symbol in table.units:
-            # "8.6万km"
-            middle, magnitude, word, place = place + len(word), word, symbol, begin
-    said = _say_pair(scan, first, second, magnitude, word)
-    if sign:
-        below = sign == "-" and word in table.temperatures
-        said = (table.numbers.below_zero if below else sign_name(sign, table)) + said
+    if (unit := _unit_behind(scan, word, place)) is not None:
+        middle, magnitude, (word, place) = place + len(word), word, unit
+    below = sign == "-" and word in table.temperatures
+    said = table.numbers.below_zero if below else sign_name(sign, table)
+    said += _say_pair(scan, first, second, magnitude, word)
     end = place + len(word)
     if word in table.currencies and len(word) > 2:
         # "20USD"
@@ -77,10 +73,18 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
 
 
+def _unit_behind(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
+    """The unit after a Chinese magnitude, "8.6万km", and where it begins."""
+    if word not in scan.table.numbers.magnitudes or isinstance(scan.table.words, JapaneseNumbers):
+        return None
+    unit = scan.word_behind(place + len(word))
+    return unit if unit[0] in scan.table.units else None
+
+
 def sign_name(sign: str, table: UnspacedTable) -> str:
     """The spoken form of a sign before a number."""
     numbers = table.numbers
-    names = {"-": numbers.minus, "+": numbers.plus, "±": numbers.plus_minus}
+    names = {"": "", "-": numbers.minus, "+": numbers.plus, "±": numbers.plus_minus}
     return names.get(sign, numbers.about)
 
 

@@ -279,15 +279,14 @@ def _counter(section: TableSection, key: str) -> Counter:
     try:
         said, _, change = fields.pop("said").partition(" ")
         last, whole = (
-            {int(number): str(reading) for number, reading in fields.pop(name).items()}
-            if name in fields
-            else None
+            {int(number): str(reading) for number, reading in fields.pop(name, {}).items()} or None
             for name in ("last", "whole")
         )
     except (AttributeError, KeyError, ValueError):
-        raise section.error(
-            key, 'has to be a text ("ホン h"), or have "said", and readings by number'
-        ) from None
+        wanted = (
+            'has to have numbers and their readings as "last" and "whole", and a text ("ホン h") as "said"'
+        )
+        raise section.error(key, wanted) from None
     if change not in _CHANGES or not said or fields:
         raise section.error(key, 'has a change other than k s u g z h p, or a key other than "last", "whole"')
     return Counter(said, change, last, whole)
