@@ -21,7 +21,6 @@ from kani.text.normalizer.tokens import Token
 
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
 _LOWERED = "₀₁₂₃₄₅₆₇₈₉"
-_ASSIGNED = ("=", '"', "'")
 _CODE = re.compile(r"[A-Z]{2}-\d")
 _PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
 
@@ -78,9 +77,10 @@ def _figures(parts: list[str], at: int, core: str, table: LanguageTable) -> _Rea
     if part.isdecimal() and mark.isalpha():
         if mark in table.ordinals and (len(mark) > 1 or (mark == "e" and "/" in core)):
             return "letters", table.number_words.ordinal(int(part), table.ordinals[mark]), 2
-        last = at + 2 == len(parts) and parts[at - 1] not in _ASSIGNED
-        if mark == table.numbers.decade_mark and last and _has_letters(core):
-            return "digits", table.number_words.decade(int(part)), 2
+        last = at + 2 == len(parts) and _has_letters(core)
+        plural = table.number_words.decade(int(part)) if last and mark == table.numbers.decade_mark else ""
+        if plural not in ("", table.number_words.year(int(part))):
+            return "digits", plural, 2
     pinned = at > 0 and parts[at - 1].endswith("==")
     numeral = None if pinned else parse_numeral(part, table)
     return "digits", _dotted(part, table) if numeral is None else say_numeral(numeral, table), 1
@@ -113,7 +113,7 @@ def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Pi
     """Verbalize a run of letters inside a token."""
     if part != core and _is_spelled(part, core, table):
         return acronyms.spelled_pieces(part, start, table)
-    if len(part) > 1 and part.isupper():
+    if len(part) > 1 and part.isupper() and part.isalpha():
         return acronyms.capitals_pieces(part, start, table)
     if part in table.greek:
         return (Piece(table.greek[part], start, start + 1),)
