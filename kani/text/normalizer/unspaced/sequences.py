@@ -50,8 +50,6 @@ _MIXED = re.compile(
 )
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _ROMAN = re.compile(r"[IVX]{1,6}(?![A-Za-z\d])")
-_SURELY_ROMAN = re.compile("X?(?:I{2,3}|IV|VI{2,3})")
-_BEHIND_ROMAN = frozenset("章型期级級类類世部巻卷代号節节条編编幕话話届")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 _DIALLED = re.compile(r"#(\d{4})(?!\d)")
@@ -65,13 +63,9 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
 
     "V型" has the shape of the letter, and "XX大学" is any university.
     """
-    found, before = _ROMAN.match(scan.text, at), scan.before(at)[-1:]
+    found = _ROMAN.match(scan.text, at)
     value = roman_value(found.group()) if found else None
-    if found is None or value is None:
-        return None
-    counted = scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
-    beside = before in ("第", "国") or (counted and (len(found.group()) > 1 or value == 1))
-    if not beside and not (_SURELY_ROMAN.fullmatch(found.group()) and before and not before.isascii()):
+    if found is None or value is None or not scan.is_beside("romans", *found.span()):
         return None
     return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())
 
