@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import replace
 
@@ -77,16 +78,18 @@ def _figures(parts: list[str], at: int, core: str, table: LanguageTable) -> _Rea
     if part.isdecimal() and mark.isalpha():
         if mark in table.ordinals and (len(mark) > 1 or (mark == "e" and "/" in core)):
             return "letters", table.number_words.ordinal(int(part), table.ordinals[mark]), 2
-        last = at + 2 == len(parts) and _has_letters(core)
-        plural = table.number_words.decade(int(part)) if last and mark == table.numbers.decade_mark else ""
-        if plural not in ("", table.number_words.year(int(part))):
-            return "digits", plural, 2
+        if mark == table.numbers.decade_mark and at + 2 == len(parts) and _has_letters(core):
+            decade = table.number_words.decade(int(part))
+            if decade != table.number_words.year(int(part)):
+                return "digits", decade, 2
     pinned = at > 0 and parts[at - 1].endswith("==")
     numeral = None if pinned else parse_numeral(part, table)
     return "digits", _dotted(part, table) if numeral is None else say_numeral(numeral, table), 1
 
 
+@functools.lru_cache(maxsize=64)
 def _has_letters(core: str) -> bool:
+    """True for two letters and more; asked once for each part of a token."""
     return sum(map(str.isalpha, core)) > 1
 
 
