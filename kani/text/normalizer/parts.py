@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from dataclasses import replace
 
 from kani.text.normalizer.rules import acronyms, fractions
 from kani.text.normalizer.rules.numerals import (
@@ -19,8 +21,13 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token
 
 _LETTERS = r"[^\W\d_₀-₉⁰¹²³⁴-⁹½¼¾⅐-⅞]+"
+_LOWERED = "₀₁₂₃₄₅₆₇₈₉"
 _CODE = re.compile(r"[A-Z]{2}-\d")
 _PARTS = re.compile(rf"{NUMBER}|[<>=!]=+|{_LETTERS}(?:['’]{_LETTERS})*|.", re.DOTALL)
+
+
+_Read = tuple[str, str | tuple[Piece, ...], int]
+"""The kind of characters, what is said for them, and the number of parts that are read."""
 
 
 def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = False) -> Verbalization:
@@ -28,101 +35,69 @@ def verbalize_parts(token: Token, table: LanguageTable, *, after_figure: bool = 
 
     after_figure: a number or a currency stands before it, which it may count ("2 veces/semana").
     """
+    parts = [part.group() for part in _PARTS.finditer(token.core)]
     pieces: list[Piece] = []
-    found = list(_PARTS.finditer(token.core))
-    kind_before = ""
-    marked = -1
-    lettered, slashed = sum(map(str.isalpha, token.core)) > 1, "/" in token.core
-    for at, match in enumerate(found):
-        part = match.group()
-        if at == marked:
-            continue
-        start, end = token.core_start + match.start(), token.core_start + match.end()
-        following = found[at + 1].group()[0] if at + 1 < len(found) else ""
-        verbalization: tuple[Piece, ...]
-        if part[0].isdecimal() and (mark := _mark(found, at, table, slashed)) is not None:
-            # "1st/last"
-            kind, end = "letters", token.core_start + found[at + 1].end()
-            said = table.number_words.ordinal(int(part), table.ordinals[mark])
-            verbalization, marked = (Piece(said, start, end),), at + 1
-        elif part[0].isdecimal():
-            kind = "digits"
-            # "numpy==1.26" is a version.
-            pinned = at > 0 and found[at - 1].group().endswith("==")
-            numeral = None if pinned and "." in part else parse_numeral(part, table)
-            text = say_numeral(numeral, table) if numeral is not None else _dotted(part, table)
-            verbalization = (Piece(text, start, end),)
-        elif part == "x" and kind_before == "digits" and following.isdecimal():
-            # "M8x40"
-            kind, verbalization = "sign", (Piece(f" {table.numbers.by} ", start, end),)
-        elif part in "₀₁₂₃₄₅₆₇₈₉":
-            kind = "digits"
-            verbalization = (Piece(table.number_words.cardinal(int(part.translate(LOWERED))), start, end),)
-        elif (
-            part == "s"
-            and kind_before == "digits"
-            and following == ""
-            and lettered
-            and table.language == "en"
-            and found[at - 1].group().isdecimal()
-        ):
-            # "B-52s", "MP3s"
-            kind, figures = "letters", pieces.pop()
-            said = table.number_words.decade(int(found[at - 1].group()))
-            verbalization = (Piece(said, figures.start, end),)
-            kind_before = kind
-        elif part[0].isalpha():
-            kind = "letters"
-            verbalization = _letters(part, start, token.core, table)
-        elif part in VULGAR_FRACTIONS:
-            kind, verbalization = "digits", (Piece(fractions.say_vulgar(part, table), start, end),)
-        elif (
-            part == "/"
-            and after_figure
-            and 0 < at < len(found) - 1
-            and _counts(found[at - 1], found[at + 1], table)
-        ):
-            # "2 veces/semana"
-            kind, verbalization = "sign", (Piece(f" {table.per} ", start, end),)
-        elif part in "{}":
-            kind, verbalization = "sign", (Piece(" ", start, end),)
-        else:
-            kind = "sign"
-            coded = part == "/" and token.core[0].isupper() and "=" not in token.core
-            named = (coded or (part == "-" and lettered)) and following.isdecimal()
-            said = " " if named else _sign(part, found[at - 1].group()[-1] if at else "", following, table)
-            verbalization = (Piece(said, start, end),)
-        apart = kind != kind_before and {kind, kind_before} == {"digits", "letters"}
-        if pieces and apart:
+    before, at, start = "", 0, token.core_start
+    while at < len(parts):
+        kind, said, count = _read(parts, at, start, token.core, table, after_figure)
+        if pieces and {kind, before} == {"digits", "letters"}:
             pieces.append(Piece(" ", start, start + 1))
-        pieces += verbalization
-        kind_before = kind
-    if pieces:
-        last = pieces.pop()
-        pieces.append(Piece(last.text.rstrip(" "), last.start, last.end))
+        end = start + sum(map(len, parts[at : at + count]))
+        pieces += (Piece(said, start, end),) if isinstance(said, str) else said
+        before, at, start = kind, at + count, end
+    pieces[-1] = replace(pieces[-1], text=pieces[-1].text.rstrip(" "))
     return Verbalization(tuple(piece for piece in pieces if piece.text), token.core_end)
 
 
-def _mark(found: list[re.Match[str]], at: int, table: LanguageTable, slashed: bool) -> str | None:
-    """The mark of an ordinal after a number inside a token."""
-    mark = found[at + 1].group() if at + 1 < len(found) else ""
-    number = found[at].group()
-    known = mark in table.ordinals and mark.isalpha() and (len(mark) > 1 or (mark == "e" and slashed))
-    return mark if known and number.isdecimal() else None
+def _read(
+    parts: list[str], at: int, start: int, core: str, table: LanguageTable, after_figure: bool
+) -> _Read:
+    """Read the part ``at``, with the one after it where they are one word."""
+    part, before = parts[at], parts[at - 1] if at else ""
+    following = parts[at + 1] if at + 1 < len(parts) else ""
+    if part[0].isdecimal():
+        return _figures(parts, at, core, table)
+    if part in VULGAR_FRACTIONS:
+        return "digits", fractions.say_vulgar(part, table), 1
+    if part in _LOWERED:
+        return "digits", table.number_words.cardinal(int(part.translate(LOWERED))), 1
+    if part == "x" and before[-1:].isnumeric() and following[:1].isdecimal():
+        # "M8x40"
+        return "sign", f" {table.numbers.by} ", 1
+    if part[0].isalpha():
+        return "letters", _letters(part, start, core, table), 1
+    if part == "/" and after_figure and _counts(before, following, table):
+        # "2 veces/semana"
+        return "sign", f" {table.per} ", 1
+    return "sign", _sign(part, before[-1:], following[:1], core, table), 1
 
 
-def _counts(counted: re.Match[str], period: re.Match[str], table: LanguageTable) -> bool:
+def _figures(parts: list[str], at: int, core: str, table: LanguageTable) -> _Read:
+    """A number, an ordinal ("1st/last"), a decade's plural ("B-52s") or a version ("numpy==1.26")."""
+    part, mark = parts[at], parts[at + 1] if at + 1 < len(parts) else ""
+    if part.isdecimal() and mark.isalpha():
+        if mark in table.ordinals and (len(mark) > 1 or (mark == "e" and "/" in core)):
+            return "letters", table.number_words.ordinal(int(part), table.ordinals[mark]), 2
+        if mark == table.numbers.decade_mark and at + 2 == len(parts) and _has_letters(core):
+            decade = table.number_words.decade(int(part))
+            if decade != table.number_words.year(int(part)):
+                return "digits", decade, 2
+    pinned = at > 0 and parts[at - 1].endswith("==")
+    numeral = None if pinned else parse_numeral(part, table)
+    return "digits", _dotted(part, table) if numeral is None else say_numeral(numeral, table), 1
+
+
+@functools.lru_cache(maxsize=64)
+def _has_letters(core: str) -> bool:
+    """True for two letters and more; asked once for each part of a token."""
+    return sum(map(str.isalpha, core)) > 1
+
+
+def _counts(counted: str, period: str, table: LanguageTable) -> bool:
     """True if the word after a slash is a time that the word before it is counted in: no "day/night"."""
-    words = counted.group().lower(), period.group()
-    unit = table.units.get(words[1])
-    return bool(
-        table.per
-        and words[0].isalpha()
-        and words[0] not in table.units
-        and unit is not None
-        and unit.attached
-        and unit.forms.get("one") == words[1]
-    )
+    unit = table.units.get(period)
+    named = unit is not None and unit.attached and unit.forms.get("one") == period
+    return named and counted.isalpha() and counted.lower() not in table.units
 
 
 def _dotted(written: str, table: LanguageTable) -> str:
@@ -139,50 +114,55 @@ def _dotted(written: str, table: LanguageTable) -> str:
 
 def _letters(part: str, start: int, core: str, table: LanguageTable) -> tuple[Piece, ...]:
     """Verbalize a run of letters inside a token."""
-    compound = part != core
-    if "&" in core and len(part) <= 3 and part.isupper() and table.letters:
-        return acronyms.spelled_pieces(part, start, table)
-    if _CODE.match(core) and core.startswith(f"{part}-") and table.letters:
-        # "ES-88213", an order's number
+    if part != core and _is_spelled(part, core, table):
         return acronyms.spelled_pieces(part, start, table)
     if len(part) > 1 and part.isupper() and part.isalpha():
         return acronyms.capitals_pieces(part, start, table)
-    if len(part) == 1 and compound and part.isupper() and part.lower() in table.letters:
-        return acronyms.spelled_pieces(part, start, table)
-    if part in acronyms.VARIABLES and compound and table.letters.get(part, part.upper()) != part.upper():
-        # "x=3", "2x+5"
-        return acronyms.spelled_pieces(part, start, table)
     if part in table.greek:
         return (Piece(table.greek[part], start, start + 1),)
     return acronyms.camel_case_pieces(part, start, table) or (Piece(part, start, start + len(part)),)
 
 
-def _sign(sign: str, before: str, following: str, table: LanguageTable) -> str:
+def _is_spelled(part: str, core: str, table: LanguageTable) -> bool:
+    """True for the letters of an order's number ("ES-88213"), of "A&B", "B2", "x=3"."""
+    if len(part) == 1:
+        named = part.lower() in table.letters if part.isupper() else part in acronyms.VARIABLES
+        return named and (part.isupper() or table.letters.get(part, part.upper()) != part.upper())
+    coded = _CODE.match(core) is not None and core.startswith(f"{part}-")
+    return coded or ("&" in core and len(part) <= 3 and part.isupper() and bool(table.letters))
+
+
+def _sign(sign: str, before: str, following: str, core: str, table: LanguageTable) -> str:
     """The spoken form of a sign inside a token."""
-    if sign == "→" and before in "%‰€£$°":
-        # "15%→12%"
-        before = "0"
-    if before.isnumeric() and following.isnumeric() and sign in table.signs_between_figures:
-        return f" {table.signs_between_figures[sign]} "
-    if sign == "·" and before.isalnum() and following.isalnum() and sign in table.signs_between_figures:
-        return f" {table.signs_between_figures[sign]} "
-    if sign == "→" and before.isalpha() and following.isalpha():
-        # "SFO→JFK"
-        return f" {table.numbers.to} "
-    if sign == "$" and following.isalpha() and not before.isnumeric():
-        # A variable of a program: "$HOME".
+    if sign == "$" and following.isalpha():
+        # A variable of a program: "$HOME"
         return ""
-    if sign in table.signs:
-        return f" {table.signs[sign]} "
-    if len(sign) > 1:
-        return f" {table.signs.get(sign[-1], '')} "
-    if sign == "." and before.isnumeric() and following.isalpha():
-        # "3.b)"
+    if _parts_code(sign, core) and following.isdecimal():
         return " "
-    if sign in "-–‐‑" and (before.isnumeric() or following.isnumeric()):
-        return " "
-    if sign in "+-−±~" and following.isnumeric():
-        return f" {sign_name(sign, table)} "
-    if sign in "/_|":
+    if said := _between(sign, before, following, table) or _name(sign, following, table):
+        return f" {said} "
+    hyphen = sign in "-–‐‑" and (before.isnumeric() or following.isnumeric())
+    # "3.b)"
+    numbered = sign == "." and before.isnumeric() and following.isalpha()
+    if hyphen or numbered or sign in "/_|{}":
         return " "
     return "" if sign in "*`~^\\" else sign
+
+
+def _parts_code(sign: str, core: str) -> bool:
+    """True for the sign of "A320/B737" or "ES-88213", that is not said."""
+    return core[0].isupper() and "=" not in core if sign == "/" else sign == "-" and _has_letters(core)
+
+
+def _name(sign: str, following: str, table: LanguageTable) -> str:
+    if sign in table.signs or len(sign) > 1:
+        return table.signs.get(sign) or table.signs.get(sign[-1], "")
+    return sign_name(sign, table) if sign in "+−±~" and following.isnumeric() else ""
+
+
+def _between(sign: str, before: str, following: str, table: LanguageTable) -> str:
+    """A sign between two figures or two words: "15%→12%", "N·m", "SFO→JFK"."""
+    figures = (before.isnumeric() or (sign == "→" and before in "%‰€£$°")) and following.isnumeric()
+    if figures or (sign == "·" and before.isalnum() and following.isalnum()):
+        return table.signs_between_figures.get(sign, "")
+    return table.numbers.to if sign == "→" and before.isalpha() and following.isalpha() else ""

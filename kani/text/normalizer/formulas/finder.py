@@ -6,7 +6,7 @@ A formula is more than a number, a sign and a letter: "x = 4" is left to the rul
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from kani.text.normalizer.compound_units import measured_until
@@ -20,9 +20,9 @@ from kani.text.normalizer.formulas.parts import (
     PARTS,
     PRIMES,
     RELATIONS,
-    TIMES,
     Part,
     plain_parts,
+    shape_of,
 )
 from kani.text.normalizer.formulas.reader import FormulaReader
 
@@ -37,28 +37,39 @@ _NEVER_FIRST = ARROWS | RELATIONS | PRIMES | frozenset("–)]},!/&^_·|°*+×÷{
 _WITH_BOUNDS = frozenset("∫∑∏")
 _BEFORE_OPERAND = BETWEEN | _WITH_BOUNDS | frozenset("([{,^_|&√∛∂∇∀∃") | {"**"}
 _MARKS_OF_VARIABLE = frozenset("+-−=≠≈<>≤≥/*·×^_(!'’′)]|⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉")
-_ROOTS_AND_SUMS = _WITH_BOUNDS | frozenset("√∛∂∇∀∃∈")
-_CALCULATED = TIMES | frozenset("/|!")
 _DIFFERENTIAL = re.compile("d[r-zθφ]")
 _DERIVATIVE = re.compile(r"d[A-Za-zθφ]/d[A-Za-zθφ]\b")
 _PRODUCT = re.compile(r"[A-Za-zͰ-Ͽ]{2}|(?![A-Z]?[a-z]*[aeiouy])[A-Za-zͰ-Ͽ]{3}|[a-z][A-Z]{2}")
 """Variables in a row: "ab", "mgh", "nRT"."""
 _VOWELS = frozenset("aeiou")
 _AFTER_FUNCTION = re.compile(r"(?![A-Za-z0-9])(?!_[^\d{])")
-_MEASURES = frozenset("ms")
-"""Units of one letter that have powers."""
 _MEASURES_OF_TWO = frozenset(
     "km cm mm nm dm kg mg ml mL cl dl ms ns kN kW mA mV kV Hz Pa kPa GB MB kB TB".split()
 )
-_UNITS_IN_BRACKETS = _MEASURES_OF_TWO | frozenset("° K J W m s g L N V".split())
 _AFTER_NUMBER = re.compile(r"[\d⁰¹²³⁴-⁹] ?\Z")
 _AHEAD = re.compile(r" *(\S)")
 _WORD = re.compile(r"\w")
 _NUMBER = re.compile(r" *[-−]?\d")
 _TEX_OPERATOR = re.compile(r" *\\(?:cdot|times|div|pm|leq?|geq?|neq?|approx|equiv|sim|in|to|cap|cup)\b")
 _OPERAND = re.compile(r"[-−]?\w")
+_BEFORE_BRACES = _WITH_BOUNDS | {"^", "_"}
+_AFTER_FACTORIAL = BETWEEN | frozenset("()")
+_AFTER_TWO_LETTERS = BETWEEN | {")"}
 _MOST_PARTS, _DEEPEST = 150, 20
-_LONGEST_TERM = 3
+_SURE = re.compile(
+    # TeX, "x^(n+1)", "sin(x)", "mc²", "x²" (but "5 m²", "m/s²"), "f(x)", "x₁"
+    r"\\|\^ ?[{(]|\$\(|[$@][²^]|[^\W\dms_²₂][²^]|(?:[^\s#/]|[^#/] )[ms][²^]"
+    rf"|[{''.join(sorted(FUNCTION_LETTERS))}]\(|[a-zα-ω]₂"
+    # "∑ n", "√x", "(a+b)²", "f'(x)", "5! = 120"
+    r"|∫|√ ?[^ #]|\)[²^]|' ?\(|!.*=|=.*!"
+)
+_NAMED_POWER = re.compile(r"\^ ?[^\W\d_²₂]|\^ ?[$@]")
+_IN_EQUATION = re.compile(r"@|[^\W\d_²₂]_|\$ ?(?:[^\W\d_]|[$@])|/|\||(?:[#$@]|[^\W\d_²₂]) ?\(")
+"""With a relation and a variable: "mx + b", "a_1", "log x", "a/b", "3(x + 2)"."""
+_LETTERED = re.compile(r"[$@]|[^\W\d_²₂]")
+_COLUMN = re.compile(r"[A-Z] ?\( ?[°KJWmsgLNV]")
+"""The head of a column: "T(°C)"."""
+_TERM = re.compile("#[^\\W\\d_²₂]²?")
 
 
 def formulas(text: str, notation: Notation) -> Iterator[tuple[int, int, str]]:
@@ -118,23 +129,29 @@ class _Run:
 def _runs(text: str, notation: Notation) -> Iterator[list[Part]]:
     """The longest runs of tokens that formulas consist of."""
     run = _Run()
-    apart, at = False, 0
-    while at < len(text):
-        found = PARTS.match(text, at)
-        if found is not None and found.lastgroup == "space":
-            apart, at = True, found.end()
-            continue
-        part = Part(found.lastgroup or "", found.group(), at, found.end(), apart) if found else None
-        apart = False
-        measured = part is not None and _measures(part, text)
-        if run.parts and (part is None or measured or not _goes_on(run, part, text, notation)):
+    for part in _parts(text):
+        if part is not None and _measures(part, text):
+            part = None
+        if run.parts and (part is None or not _goes_on(run, part, text, notation)):
             yield run.parts
             run = _Run()
-        if part is not None and not measured and (run.parts or _begins(part, text, notation)):
+        if part is not None and (run.parts or _begins(part, text, notation)):
             run.add(part, notation.words.functions)
-        at = part.end if part else at + 1
     if run.parts:
         yield run.parts
+
+
+def _parts(text: str) -> Iterator[Part | None]:
+    """The tokens that formulas consist of, and None for what is between them."""
+    apart, end = False, 0
+    for found in PARTS.finditer(text):
+        if found.start() > end:
+            yield None
+            apart = False
+        end = found.end()
+        if found.lastgroup != "space":
+            yield Part(found.lastgroup or "", found.group(), found.start(), end, apart)
+        apart = found.lastgroup == "space"
 
 
 def _measures(part: Part, text: str) -> bool:
@@ -165,79 +182,89 @@ def _begins(part: Part, text: str, notation: Notation) -> bool:
 
 def _is_operand(part: Part, text: str, notation: Notation, *, after_operator: bool) -> bool:
     """True for a variable, a function's name, or a few variables in a row."""
-    name, following = part.text, text[part.end : part.end + 1]
-    ahead = _ahead(text, part.end)
+    name, ahead = part.text, _ahead(text, part.end)
     if len(name) == 1:
         calculated = ahead in _MARKS_OF_VARIABLE or _TEX_OPERATOR.match(text, part.end) is not None
         return after_operator or calculated or name not in notation.words.words
     if name in notation.words.functions:
         return _AFTER_FUNCTION.match(text, part.end) is not None
-    raised = following in ("^", "²", "³", "⁴")
     if name in _MEASURES_OF_TWO:
         return False
-    if after_operator and len(name) == len("ab") and (raised or ahead in BETWEEN or ahead == ")"):
+    raised = text.startswith(("^", "²", "³", "⁴"), part.end)
+    if after_operator and len(name) == len("ab") and (raised or ahead in _AFTER_TWO_LETTERS):
         return True
-    if not (after_operator or raised or _DERIVATIVE.match(text, part.start)) or not _PRODUCT.fullmatch(name):
-        return False
+    begins = after_operator or raised or _DERIVATIVE.match(text, part.start) is not None
+    return begins and _is_product(name, ahead, notation)
+
+
+def _is_product(name: str, ahead: str, notation: Notation) -> bool:
+    """True for variables in a row that are no word and no unit."""
     small = name.lower()
-    word = small in notation.common or name in notation.units
-    return not word and (not ahead.isalpha() or _VOWELS.isdisjoint(small))
+    if not _PRODUCT.fullmatch(name) or small in notation.common or name in notation.units:
+        return False
+    return not ahead.isalpha() or _VOWELS.isdisjoint(small)
 
 
 def _goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bool:
     """True if ``part`` belongs to the formula that ends with ``run``."""
-    last, following = run.parts[-1], text[part.end : part.end + 1]
     if len(run.parts) == _MOST_PARTS or run.depth == _DEEPEST:
         return False
     if part.kind in ("command", "words"):
         return True
-    if "\n" in text[last.end : part.start] and not run.tex:
+    if not run.tex and "\n" in text[run.parts[-1].end : part.start]:
         return False
     if part.kind in ("letters", "number"):
         return _operand_goes_on(run, part, text, notation)
     if part.kind in ("raised", "lowered") or part.text in ("_", "°"):
         return not part.apart
-    if part.text in ARROWS:
-        return run.tex or run.limit
-    if part.text == "{":
-        return run.tex or last.text in ("^", "_") or last.text in _WITH_BOUNDS
-    if part.text == ",":
-        return run.depth > 0
-    if part.text == "–":
-        return part.apart and following == " "
-    if part.text == "/":
-        return last.text not in RELATIONS
-    if part.text in PRIMES:
-        return not part.apart and last.kind == "letters" and not following.isalnum()
-    if part.text == "!":
-        ahead = _ahead(text, part.end)
-        return (
-            not part.apart and last.text not in _BEFORE_OPERAND and (ahead in BETWEEN or ahead in ("(", ")"))
-        )
-    return part.text not in CLOSER.values() or run.depth > 0
+    belongs = _GOES_ON.get(part.text)
+    return belongs is None or belongs(run, part, text)
+
+
+def _prime_goes_on(run: _Run, part: Part, text: str) -> bool:
+    after_variable = not part.apart and run.parts[-1].kind == "letters"
+    return after_variable and not text[part.end : part.end + 1].isalnum()
+
+
+def _factorial_goes_on(run: _Run, part: Part, text: str) -> bool:
+    after_operand = not part.apart and run.parts[-1].text not in _BEFORE_OPERAND
+    return after_operand and _ahead(text, part.end) in _AFTER_FACTORIAL
+
+
+_GOES_ON: Mapping[str, Callable[[_Run, Part, str], bool]] = {
+    **dict.fromkeys(ARROWS, lambda run, part, text: run.tex or run.limit),
+    **dict.fromkeys((",", *CLOSER.values()), lambda run, part, text: run.depth > 0),
+    **dict.fromkeys(PRIMES, _prime_goes_on),
+    "!": _factorial_goes_on,
+    "{": lambda run, part, text: run.tex or run.parts[-1].text in _BEFORE_BRACES,
+    "–": lambda run, part, text: part.apart and text.startswith(" ", part.end),
+    "/": lambda run, part, text: run.parts[-1].text not in RELATIONS,
+}
+"""Signs that do not always belong to the formula before them."""
 
 
 def _operand_goes_on(run: _Run, part: Part, text: str, notation: Notation) -> bool:
     """True if a number or a variable belongs to the formula that ends with ``run``."""
     last, functions = run.parts[-1], notation.words.functions
-    lettered = part.kind == "letters"
-    if lettered and last.kind == "number" and not part.apart:
-        # "4ac", but "20km"
-        measure = part.text in (_MEASURES_OF_TWO if run.powers or run.depth else notation.units)
-        return len(part.text) == 1 or (_PRODUCT.fullmatch(part.text) is not None and not measure)
-    if run.tex and _DIFFERENTIAL.fullmatch(part.text) and part.text not in notation.common:
-        return True
     after_operator = last.text in _BEFORE_OPERAND or last.kind == "command"
-    if lettered and not _is_operand(part, text, notation, after_operator=after_operator):
-        return False
+    if part.kind == "letters":
+        if last.kind == "number" and not part.apart:
+            return _is_factor(run, part, notation)
+        if run.tex and _DIFFERENTIAL.fullmatch(part.text):
+            return True
+        if not _is_operand(part, text, notation, after_operator=after_operator):
+            return False
     # "log₂ 8"
     called = run.parts[-2] if last.kind == "lowered" and len(run.parts) > 1 else last
-    if not part.apart or after_operator or part.text in functions or called.text in functions:
-        return True
-    if run.tex and lettered and part.text in notation.words.words:
-        # "y" after a formula, the Spanish "and"
-        return _ahead(text, part.end) in ("=", "^", "_", "+", "-")
-    return run.tex or run.depth > 0
+    applied = part.text in functions or called.text in functions
+    return not part.apart or after_operator or applied or run.tex or run.depth > 0
+
+
+def _is_factor(run: _Run, part: Part, notation: Notation) -> bool:
+    """True for the variables of "4ac", not for the unit of "20km"."""
+    measures = _MEASURES_OF_TWO if run.powers or run.depth else notation.units
+    product = _PRODUCT.fullmatch(part.text) is not None and part.text not in measures
+    return len(part.text) == 1 or product
 
 
 def _trimmed(run: list[Part], text: str) -> list[Part]:
@@ -245,29 +272,35 @@ def _trimmed(run: list[Part], text: str) -> list[Part]:
     parts = list(run)
     while parts and not _ends_here(parts[-1], text):
         parts.pop()
-    opened: list[int] = []
-    for place, part in enumerate(parts):
-        if part.text in CLOSER:
-            opened.append(place)
-        elif part.text in CLOSER.values() and opened:
-            opened.pop()
-    if opened:
-        before, after = parts[: opened[0]], parts[opened[-1] + 1 :]
-        parts = after if len(after) > len(before) else before
-    # "≈ 78.5 cm²", "= 9×10⁹ N·m²/C²": the number at the end is read with its unit.
-    if parts and measured_until(text, parts[-1].end + 1) > parts[-1].end + 1:
-        related = [place for place, part in enumerate(parts) if part.text in RELATIONS]
-        parts = parts[: related[-1] + 1] if related else parts
-    elif len(parts) > 2 and parts[-1].kind == "number":
-        end = len(parts) - 1 - (parts[-2].text in MINUS)
-        if parts[end - 1].text in RELATIONS:
-            parts = parts[:end]
+    parts = _without_measure(_balanced(parts), text)
     while parts and parts[-1].text in _BEFORE_OPERAND:
         if parts[-1].text in RELATIONS and _NUMBER.match(text, parts[-1].end):
             break
         parts.pop()
     while parts and parts[0].text in _NEVER_FIRST - {"|"}:
         parts.pop(0)
+    return parts
+
+
+def _balanced(parts: list[Part]) -> list[Part]:
+    """The longer of what is before and what is behind the brackets that are not closed."""
+    opened: list[int] = []
+    for place, part in enumerate(parts):
+        if part.text in CLOSER:
+            opened.append(place)
+        elif part.text in CLOSER.values() and opened:
+            opened.pop()
+    return max(parts[: opened[0]], parts[opened[-1] + 1 :], key=len) if opened else parts
+
+
+def _without_measure(parts: list[Part], text: str) -> list[Part]:
+    """Leave the number after the last relation to be read with its unit: "= 9×10⁹ N·m²/C²", "≈ 78.5"."""
+    if parts and measured_until(text, parts[-1].end + 1) > parts[-1].end + 1:
+        related = [place for place, part in enumerate(parts) if part.text in RELATIONS]
+        return parts[: related[-1] + 1] if related else parts
+    if len(parts) > 2 and parts[-1].kind == "number":
+        end = len(parts) - 1 - (parts[-2].text in MINUS)
+        return parts[:end] if parts[end - 1].text in RELATIONS else parts
     return parts
 
 
@@ -283,70 +316,19 @@ def _ends_here(part: Part, text: str) -> bool:
 
 def _is_term(parts: list[Part], text: str, variables: set[str]) -> bool:
     """True for "2x" after a formula of x, at the end of its clause: elsewhere it is "twice"."""
-    if not 1 < len(parts) <= _LONGEST_TERM or any(part.apart for part in parts[1:]):
-        return False
-    number, letter, *raised = parts
     following = text[parts[-1].end : parts[-1].end + 1]
     ends = following in (",", ".", ";", ":", "?", ")") or following >= _FIRST_UNSPACED
-    known = number.kind == "number" and letter.text in variables
-    return known and ends and all(part.kind == "raised" for part in raised)
+    return (
+        ends and _TERM.fullmatch(shape_of(parts, ()).lstrip(" ")) is not None and parts[1].text in variables
+    )
 
 
 def _is_formula(parts: list[Part], notation: Notation) -> bool:
     """True if ``parts`` have a sign of mathematics that nothing else has."""
-    functions = frozenset(notation.words.functions)
+    shape = shape_of(parts, notation.words.functions)
+    if column := _COLUMN.search(shape):
+        shape = shape[: column.start()]
+    if _SURE.search(shape) or (notation.caret_is_power and _NAMED_POWER.search(shape)):
+        return True
     related = any(part.text in RELATIONS for part in parts)
-    lettered = any(part.kind == "letters" for part in parts)
-    nothing = Part("", "", 0, 0, apart=True)
-    neighbours = zip(
-        [nothing, *parts], parts, [*parts[1:], nothing], [*parts[2:], nothing, nothing], strict=False
-    )
-    for before, part, after, inside in neighbours:
-        named = after.kind == "letters" and notation.caret_is_power
-        if part.text == "^" and (named or after.text in ("{", "(")):
-            return True
-        if part.text == "**" or part.is_tex or (part.kind == "command" and part.text[1:] in functions):
-            return True
-        if part.text.isupper() and after.text == "(" and inside.text in _UNITS_IN_BRACKETS:
-            # "T(°C)" heads a column.
-            return False
-        if part.kind == "letters":
-            if _is_calculated(before, part, after, functions, related=related):
-                return True
-        elif part.text in _ROOTS_AND_SUMS:
-            if part.text != "√" or after.kind not in ("number", ""):
-                return True
-        elif (
-            (part.text == ")" and _is_raised(after))
-            or (part.text in PRIMES and after.text == "(")
-            or (part.text in _CALCULATED and related and (lettered or part.text == "!"))
-            or (part.text == "(" and related and lettered and before.kind in ("number", "letters"))
-        ):
-            return True
-    return False
-
-
-def _is_raised(part: Part) -> bool:
-    return not part.apart and (part.kind == "raised" or part.text == "^")
-
-
-def _is_calculated(
-    before: Part, part: Part, after: Part, functions: frozenset[str], *, related: bool
-) -> bool:
-    """True if the parts beside letters show that they are variables, or a function."""
-    if part.text in functions:
-        applied = after.text == "(" and not after.apart
-        raised = _is_raised(after) and before.kind != "number"
-        return applied or raised or (related and after.kind in ("letters", "lowered"))
-    if len(part.text) > 1:
-        # "mx + b", "4ac", "mc²"
-        return related or _is_raised(after)
-    if after.apart:
-        return False
-    measured = part.text in _MEASURES and (before.kind == "number" or before.text in ("", "/"))
-    return (
-        (_is_raised(after) and not measured)
-        or (after.text == "(" and part.text in FUNCTION_LETTERS)
-        or (after.kind == "lowered" and part.text.islower())
-        or (after.text == "_" and related)
-    )
+    return related and bool(_LETTERED.search(shape) and _IN_EQUATION.search(shape))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, replace
 
 PARTS = re.compile(
@@ -35,6 +36,17 @@ _TYPESETTING = frozenset(
 FUNCTION_LETTERS = frozenset("fghFGHPTEVO")
 """Letters that a bracket after them is applied to: "f(x)", "P(A)"."""
 STRUCTURES = frozenset("frac dfrac tfrac sqrt binom vec".split())
+_SHAPES = {
+    **dict.fromkeys(RELATIONS, "="),
+    **dict.fromkeys(PRIMES, "'"),
+    **dict.fromkeys(TIMES, "/"),
+    **dict.fromkeys("∛∂∇∀∃∈∫∑∏", "∫"),
+    "**": "\\",
+    "number": "#",
+    "raised": "²",
+    "lowered": "₂",
+    "command": ";",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,3 +86,19 @@ def plain_parts(parts: list[Part], functions: frozenset[str]) -> list[Part]:
         part = replace(part, text={"**": "^", "pi": "π"}.get(part.text, part.text))
         found.append(part)
     return found
+
+
+def shape_of(parts: list[Part], functions: Container[str]) -> str:
+    """A sign for each part, with a space where white space stands before it.
+
+    A variable and most signs are themselves; "\\" is TeX, "$" a function, "@" several letters, "#" a number.
+    """
+    return "".join(" " * part.apart + _shape(part, functions) for part in parts)
+
+
+def _shape(part: Part, functions: Container[str]) -> str:
+    if part.is_tex or (part.kind == "command" and part.text[1:] in functions):
+        return "\\"
+    if part.kind == "letters":
+        return "$" if part.text in functions else part.text if len(part.text) == 1 else "@"
+    return _SHAPES.get(part.kind) or _SHAPES.get(part.text, part.text)

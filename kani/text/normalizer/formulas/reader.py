@@ -12,7 +12,6 @@ from kani.text.normalizer.formulas.parts import (
     FUNCTION_LETTERS,
     MINUS,
     PRIMES,
-    RELATIONS,
     TIMES,
     Part,
 )
@@ -20,6 +19,8 @@ from kani.text.normalizer.rules.numerals import LOWERED
 
 _END = Part("end", "", 0, 0)
 _BIG = {"∑": "sum", "∏": "product", "∫": "integral"}
+_NAMED = BETWEEN | frozenset("∀∃∞°")
+_PAUSES = frozenset(",;…")
 _LONG = 4
 """Words of a numerator that a pause has to end."""
 
@@ -82,20 +83,13 @@ class FormulaReader:
             before = self._parts[self._at - 1].text if self._at else "("
             negative = before in CLOSER or before in BETWEEN
             return (self._words.negative if negative else "") or notation.minus
-        if text in TIMES:
-            return notation.signs.get("×", "")
-        if text == "&":
-            # A column, or the place where lines are aligned.
-            return "" if self._peek(1).text in RELATIONS else ","
-        if text in (",", ";", "…"):
-            return text
         if text == "→" and self._in_limit:
             return self._words.tends
-        if text == "|" and part.apart and self._peek(1).apart:
-            return self._words.given
-        if text in BETWEEN or text in ("∀", "∃", "∞", "°"):
-            return notation.signs.get(text, "")
-        return None
+        if text == "|":
+            return self._words.given if part.apart and self._peek(1).apart else None
+        if text in TIMES:
+            text = "×"
+        return notation.signs.get(text, "") if text in _NAMED else text if text in _PAUSES else None
 
     def _product(self, closer: str) -> str:
         """Parts in a row without a sign between them; a whole number by itself in figures."""
@@ -208,23 +202,30 @@ class FormulaReader:
             return " ".join(self._notation.letter(letter) for letter in part.text)
         if part.text == "lim":
             return self._limit()
-        said = named or self._notation.letter(part.text)
-        if named and (self._peek().text == "_" or self._peek().kind == "lowered"):
-            base = self._take()
-            figures = base.text.translate(LOWERED) if base.kind == "lowered" else self._argument()
-            said = self._words.base.format(name=said, n=self._cardinal(figures))
-        else:
-            said = self._with_marks(said)
+        said = self._with_base(named) if named else self._with_marks(self._notation.letter(part.text))
         following = self._peek()
         if following.text in ("(", "[") and not following.apart:
-            called = named or part.text in FUNCTION_LETTERS or self._parts[self._at - 1].text in PRIMES
-            # "t(24)" of statistics
-            called = called or (self._peek(1).kind == "number" and self._peek(2).text == ")")
-            if called or self._holds("|", ","):
-                return f"{said} {self._applied()}"
-        elif named and (following.kind in ("letters", "number", "command") or following.text == "√"):
+            called = named is not None or self._is_called(part)
+            return f"{said} {self._applied()}" if called else said
+        if named and (following.kind in ("letters", "number", "command") or following.text == "√"):
             return f"{said} {self._words.of} {self._cardinal(self._product(''))}"
         return said
+
+    def _with_base(self, name: str) -> str:
+        """A function's name with its base ("log₂"), or what is raised after it ("sin²")."""
+        base = self._peek()
+        if base.text != "_" and base.kind != "lowered":
+            return self._with_marks(name)
+        self._at += 1
+        figures = base.text.translate(LOWERED) if base.kind == "lowered" else self._argument()
+        return self._words.base.format(name=name, n=self._cardinal(figures))
+
+    def _is_called(self, part: Part) -> bool:
+        """True for a letter that what is in the brackets after it belongs to: "f(x)", "y'(t)", "u(x, t)"."""
+        primed = self._parts[self._at - 1].text in PRIMES
+        # "t(24)" of statistics
+        figure = self._peek(1).kind == "number" and self._peek(2).text == ")"
+        return part.text in FUNCTION_LETTERS or primed or figure or self._holds("|", ",")
 
     def _holds(self, *marks: str) -> bool:
         """True if one of ``marks`` stands before the next closing bracket."""

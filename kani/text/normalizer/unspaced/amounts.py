@@ -10,11 +10,10 @@ from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS
 from kani.text.normalizer.spoken import Piece
 from kani.text.normalizer.unspaced.numbers import (
     Figures,
-    ascii_digits,
     parse_figures,
     read,
     say_japanese,
-    say_one_by_one,
+    say_plain,
     second_figures,
 )
 from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
@@ -22,12 +21,7 @@ from kani.text.normalizer.unspaced.table import UnspacedTable
 
 _FRACTION = re.compile(r"(?:(?P<whole>\d{1,4}) )?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})(?![\d/])")
 _PARTS_OF = re.compile(r"(\d{1,8})分の(\d{1,3})")
-_SO_FAR = re.compile(
-    "(?:重试|尝试|第|包裹|分卷|步骤|进度|更新|副本|备份|下载|上传|安装|复制|章节|阶段|批次)[：:]? ?$"
-)
-"""Words before a count of how many so far."""
-_MOST_PARTS, _MOST_STARS, _LEAST_PRESSURE = 4, 10, 30
-_TYRE = re.compile(r" ?Z?R\d\d")
+_MOST_STARS, _LEAST_PRESSURE = 10, 30
 
 
 def money(scan: Scan, at: int) -> UnspacedReading | None:
@@ -60,44 +54,40 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
 
 def fraction(scan: Scan, at: int) -> UnspacedReading | None:
     """ "3/4", "2 1/2 kg": the denominator comes first; Japanese "3分の1"."""
-    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(scan.table.words, JapaneseNumbers):
-        said = say_fraction(int(ascii_digits(parts[2])), int(ascii_digits(parts[1])), scan.table)
+    words, table = scan.table.words, scan.table
+    if (parts := _PARTS_OF.match(scan.text, at)) and isinstance(words, JapaneseNumbers):
+        said = say_fraction(int(parts[2]), int(parts[1]), table)
         return UnspacedReading((Piece(said, at, parts.end()),), parts.end())
     found = _FRACTION.match(scan.text, at)
     if found is None or not int(found["denominator"]) or scan.text[at - 1 : at] == "/":
         return None
-    word = scan.text[found.end() : found.end() + 1]
-    of, whole = int(found["numerator"]), int(found["denominator"])
+    of, whole, end = int(found["numerator"]), int(found["denominator"]), found.end()
     season = len(found["numerator"]) == len("2019") and of + 1 in (whole, of // 100 * 100 + whole)
-    if season or _TYRE.match(scan.text, found.end()):
-        sizes = scan.table.words.digits(found["numerator"]) + scan.table.words.digits(found["denominator"])
-        return UnspacedReading((Piece(sizes, at, found.end()),), found.end())
-    pressure = of > whole > _LEAST_PRESSURE and not scan.text.startswith("mmHg", found.end())
-    pressure = pressure or scan.text.startswith(("定律", "法则", "原则"), found.end())
-    if found["whole"] is None and (of == whole > _MOST_STARS or pressure or found.group() == "24/7"):
-        # "50/50" and a blood pressure of 130/85 are no parts of a whole.
-        said = scan.table.words.cardinal(of) + "、" * pressure + scan.table.words.cardinal(whole)
-        return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    tried = _SO_FAR.search(scan.before(at)) is not None and not scan.text.startswith("的", found.end())
-    listed = word != "" and word in "层楼页集章步期课轮关" and (tried or whole > _MOST_PARTS)
-    if not isinstance(scan.table.words, JapaneseNumbers) and of <= whole and (listed or tried):
-        # "12/33层", "已重试3/5次"
-        joined = f"{word}共" if listed else "斜杠"
-        said = f"{scan.table.words.cardinal(of)}{joined}{scan.table.words.cardinal(whole)}"
-        return UnspacedReading((Piece(said, at, found.end()),), found.end())
-    if scan.text.startswith("mmHg", found.end()):
-        # Blood pressure: both figures, and their unit.
-        words, middle = scan.table.words, found.end("numerator")
-        upper, lower = (words.cardinal(int(found[part])) for part in ("numerator", "denominator"))
-        unit = scan.table.units.get("mmHg")
-        end = found.end() + 4
-        name = unit.counter.said if unit is not None else "mmHg"
-        pieces = Piece(f"{upper}、", at, middle), Piece(f"{lower}{name}", middle, end)
-        return UnspacedReading(pieces, end)
-    part = say_fraction(int(found["numerator"]), int(found["denominator"]), scan.table)
+    if season or scan.is_beside("sizes", at, end):
+        sizes = words.digits(found["numerator"]) + words.digits(found["denominator"])
+        return UnspacedReading((Piece(sizes, at, end),), end)
+    joined = None if found["whole"] else _joined(scan, found, of, whole)
+    if joined is not None:
+        said = f"{words.cardinal(of)}{joined}{words.cardinal(whole)}"
+        return _read_with_unit(said, whole, at, end, scan)
+    said = say_fraction(of, whole, table)
     if found["whole"]:
-        part = f"{scan.table.words.cardinal(int(found['whole']))}{scan.table.numbers.mixed}{part}"
-    return _read_with_unit(part, of, at, found.end(), scan)
+        said = f"{words.cardinal(int(found['whole']))}{table.numbers.mixed}{said}"
+    return _read_with_unit(said, of, at, end, scan)
+
+
+def _joined(scan: Scan, found: re.Match[str], of: int, whole: int) -> str | None:
+    """What is said between two numbers that are no part of a whole; None where they are one."""
+    if of == whole > _MOST_STARS or found.group() == "24/7":
+        return ""
+    if of > whole > _LEAST_PRESSURE or scan.is_beside("compared", *found.span()):
+        # The pressure of blood, 130/85
+        return "、"
+    if of > whole or not scan.is_beside("steps", *found.span()):
+        return None
+    # "12/33层", "已重试3/5次"
+    counter = scan.text[found.end() : found.end() + 1]
+    return f"{counter}共" if scan.is_beside("counted_steps", *found.span()) else scan.table.web["/"]
 
 
 def vulgar_fraction(scan: Scan, at: int) -> UnspacedReading | None:
@@ -140,11 +130,7 @@ def _say_money(scan: Scan, figures: Figures, currency: Counter | None) -> str:
     plain = replace(figures, decimals=figures.decimals.rstrip("0"))
     if isinstance(table.words, JapaneseNumbers):
         return say_japanese(scan, plain, currency, "")
-    if figures.long:
-        return say_one_by_one(figures.digits, table)
-    if plain.decimals:
-        return table.words.decimal(int(figures.digits), plain.decimals)
-    return table.words.cardinal(int(figures.digits), "counted")
+    return say_plain(plain, table.words, "counted")
 
 
 def compound_unit(written: str, table: UnspacedTable) -> str:

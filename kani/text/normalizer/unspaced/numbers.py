@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from kani.text import writing
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
@@ -16,38 +16,15 @@ from kani.text.normalizer.unspaced.table import UnspacedTable, UnspacedUnit
 FIGURES = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
 _FIGURES = re.compile(FIGURES)
 _DASH = re.compile(r" ?[-~] ?")
-_YEARS = re.compile(r"1[1-9]\d\d|20\d\d")
+_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _POWER = re.compile(r"\^-?\d{1,4}|⁻?[⁰¹²³⁴-⁹]{1,4}")
 _SUM = "+*×÷="
-_SCORED = re.compile(
-    r"(?:比分|击败|打败|战胜|战平|领先|落后|大胜|险胜|惜败|スコア|勝ち|勝利|引き分け|逆転)[是为はでを]?\s?"
-    r"(?:\d{1,3}-\d{1,3}[、，,]\s?){0,6}\Z"
-)
+_LONG = re.compile(r"\d{3,}")
+_SIGNED = "+-±~≈"
+_PAIR = re.compile(r"(0|[1-9]\d{0,5}) ?- ?(0|[1-9]\d{0,5})")
 _SCORE_BEFORE = re.compile(r"(?<!\d)(\d{1,3})-(\d{1,3})[、，,]\s?\Z")
-_PLATE = re.compile(r"[京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼][A-Z]·?\Z")
-_LATE_YEARS = re.compile(r"19\d\d|20[0-3]\d")
-_MODEL = re.compile(r"(?<![A-Za-z])[A-Z]{2,5} \Z")
-_LONGEST_ORDINAL = 5
-_LAUGHTER = re.compile(r"23{2,}")
-_GENERATION = re.compile(r"[0789][05]后")
-"""People born from 1970 on: "95后"."""
-_BORN = re.compile(r"\d\d年(?:出生|生[人于]|毕业|入学|入伍|参加工作)")
-_YEAR = re.compile(r"[5-9]\d年(?=[我你他她冬夏春秋底初去来]|相识|结婚|离婚|的时候|的事|参军|下乡|回城|退休)")
-_LASTED = tuple("了过达约近满整共有的")
-_PRICED = re.compile(
-    r"(?:[原现售标底报房特单总低]价|押金|租金|月租|房租|工资|月薪|费用|学费|预算|定金|首付|运费|金额|合计|总计)[:为是]?\s?\Z"
-)
-_ROOM = re.compile(r"房(?![源型屋产子主客东车贷])")
-_METRES, _ADDED_TO = re.compile(r"[12]米\Z|\d[\"″]\Z"), re.compile(r"第\d{1,3}\+\Z")
-_BEFORE_CHRIST = re.compile(r"(?<![提之以目])前\Z")
-_NUMBERED = frozenset(
-    "月 日 号 室 单元 层 楼 栋 班 组 幢 年 点 时 教室 号楼 座 节 号房 房 排 户 % ％ ℃ °C °".split()
-)
-"""Words after which the second figure is no goal: "3-2单元"."""
-_OF_LIGHT, _LIGHT = re.compile(r"(?:[灯充电泡]|功率|LED)\S{0,2}\Z"), re.compile(r"\w{0,2}[灯充电泡]|功率")
 _HIGHEST_SCORE = 200
 _GROUP = 4
-_MIN_ONE_BY_ONE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,59 +48,43 @@ class Figures:
 
 def number(scan: Scan, at: int) -> UnspacedReading | None:
     """ "3个", "-5℃", "10-12%", "1亿2000万人"; the sign and the range are part of it."""
-    start = at
-    sign = scan.text[at]
-    if sign in "+-±~≈":
-        at += 1
-    else:
-        sign = ""
-    first = parse_figures(scan, at)
+    table = scan.table
+    sign = scan.text[at] if scan.text[at] in _SIGNED else ""
+    first = parse_figures(scan, at + len(sign))
     if first is None:
         return None
-    padded = len(first.digits) == 2 and first.digits[0] == "0" and not first.decimals
-    if padded and scan.word_behind(first.end)[0] in ("分", "秒", "月", "日", "時") and scan.table.ruby:
-        # "7時05分"
-        first = replace(first, digits=first.digits[1])
     second = second_figures(scan, first)
-    last = second or first
-    word, place = scan.word_behind(last.end)
-    if second is None and sign == "" and (powered := _powered(scan, last, word)) is not None:
+    middle = (second or first).end
+    word, place = scan.word_behind(middle)
+    if second is None and not sign and (powered := _powered(scan, first, word)) is not None:
         return powered
-    if word == "w" and (_OF_LIGHT.search(scan.before(start)) or _LIGHT.match(scan.text, place + 1)):
-        # "18w快充", but "年薪30w"
-        word = "W"
-    unit = scan.table.units.get(word)
-    if (
-        word in scan.table.numbers.magnitudes
-        and not sign
-        and not isinstance(scan.table.words, JapaneseNumbers)
-    ):
-        # "8.6万km"
-        symbol, begin = scan.word_behind(place + len(word))
-        if (measure := scan.table.units.get(symbol)) is not None and not measure.before:
-            amount = _say_pair(scan, first, second, word, None) + word
-            end = begin + len(symbol)
-            return UnspacedReading(
-                (Piece(amount, start, begin), Piece(measure.counter.said, begin, end)), end
-            )
     if second is not None and (joined := _joined_by(scan, first, second, word)):
         return _say_score(scan, first, second, joined)
-    said = _say_pair(scan, first, second, word, unit)
-    if sign:
-        below = sign == "-" and word in scan.table.temperatures
-        said = (scan.table.numbers.below_zero if below else sign_name(sign, scan.table)) + said
-    if word in scan.table.currencies and len(word) > 2:
+    magnitude = ""
+    if (unit := _unit_behind(scan, word, place)) is not None:
+        middle, magnitude, (word, place) = place + len(word), word, unit
+    below = sign == "-" and word in table.temperatures
+    said = table.numbers.below_zero if below else sign_name(sign, table)
+    said += _say_pair(scan, first, second, magnitude, word)
+    end = place + len(word)
+    if word in table.currencies and len(word) > 2:
         # "20USD"
-        end = place + len(word)
-        return UnspacedReading((Piece(said + scan.table.currencies[word].said, start, end),), end)
-    end = place + len(word) if _takes(word, scan.table) else last.end
-    return read(said, start, last.end, end, unit, scan)
+        return UnspacedReading((Piece(said + table.currencies[word].said, at, end),), end)
+    return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
+
+
+def _unit_behind(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
+    """The unit after a Chinese magnitude, "8.6万km", and where it begins."""
+    if word not in scan.table.numbers.magnitudes or isinstance(scan.table.words, JapaneseNumbers):
+        return None
+    unit = scan.word_behind(place + len(word))
+    return unit if unit[0] in scan.table.units else None
 
 
 def sign_name(sign: str, table: UnspacedTable) -> str:
     """The spoken form of a sign before a number."""
     numbers = table.numbers
-    names = {"-": numbers.minus, "+": numbers.plus, "±": numbers.plus_minus}
+    names = {"": "", "-": numbers.minus, "+": numbers.plus, "±": numbers.plus_minus}
     return names.get(sign, numbers.about)
 
 
@@ -178,16 +139,18 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
 
 def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
     """What is said for the hyphen of "图2-1" and of a score ("3-1": no range falls), else ""."""
-    wide = "~" in scan.text[first.end : second.start]
-    if wide or first.decimals or second.decimals or first.long or second.long:
+    pair = _PAIR.fullmatch(scan.text, first.start, second.end)
+    if pair is None:
         return ""
-    before, table = scan.before(first.start), scan.table
-    falls = int(second.digits) <= int(first.digits) < _HIGHEST_SCORE
-    if before.endswith(("图", "表", "式", "図")) or (falls and before.endswith(table.numbers.ordinal_after)):
+    at, before, table = pair.span(), scan.before(first.start), scan.table
+    falls = int(pair[2]) <= int(pair[1]) < _HIGHEST_SCORE
+    if scan.is_beside("parts", *at) or (falls and before.endswith(table.numbers.ordinal_after)):
         return table.phones.joined or table.web["-"]
+    if word and scan.is_beside("no_scores", *at):
+        return ""
     listed = (score := _SCORE_BEFORE.search(before)) is not None and int(score[1]) > int(score[2])
-    scored = falls and word not in _NUMBERED and not table.ruby
-    return table.numbers.ratio if scored or (not word and (falls or listed or _SCORED.search(before))) else ""
+    scored = falls or (not word and (listed or scan.is_beside("scores", *at)))
+    return table.numbers.ratio if scored else ""
 
 
 def _say_score(scan: Scan, first: Figures, second: Figures, joined: str) -> UnspacedReading:
@@ -208,20 +171,16 @@ def second_figures(scan: Scan, first: Figures) -> Figures | None:
     letter = scan.before(first.start)[-1:]
     if dash is None or (letter.isascii() and letter.isalpha() and "~" not in dash.group()):
         return None
-    second = parse_figures(scan, dash.end())
-    if second is None or scan.text[second.end : second.end + 1] in tuple("=:/"):
+    if "-" in dash.group() and scan.before(first.start).rstrip().endswith(tuple(_SUM)):
         return None
-    before = scan.before(first.start).rstrip()[-1:]
-    difference = "~" not in dash.group() and before and before in _SUM
-    return None if difference or (first.long and not second.long) else second
+    second = parse_figures(scan, dash.end())
+    return None if second is None or scan.text.startswith(("=", ":", "/"), second.end) else second
 
 
-def _say_pair(
-    scan: Scan, first: Figures, second: Figures | None, word: str, unit: UnspacedUnit | None
-) -> str:
+def _say_pair(scan: Scan, first: Figures, second: Figures | None, magnitude: str, word: str) -> str:
     """One number or a range, with what it counts where that is said with it."""
     table, words = scan.table, scan.table.words
-    last = second or first
+    last, unit = second or first, scan.table.units.get(word)
     said = ""
     if isinstance(words, JapaneseNumbers):
         counter = unit.counter if unit is not None else table.counters.get(word)
@@ -232,8 +191,8 @@ def _say_pair(
         said += say_japanese(scan, last, counter, word)
     else:
         if second is not None:
-            said = f"{_say_chinese(scan, words, first, word, second)}{table.numbers.to}"
-        said += _say_chinese(scan, words, last, word, second)
+            said = f"{_say_chinese(scan, words, first, magnitude or word)}{table.numbers.to}"
+        said += _say_chinese(scan, words, last, magnitude or word) + magnitude
         said += unit.counter.said if unit is not None else ""
     return (unit.before if unit is not None else "") + said
 
@@ -251,42 +210,26 @@ def say_japanese(scan: Scan, figures: Figures, counter: Counter | None, word: st
     value = int(figures.digits)
     if word == table.moments.day and value == 1 and scan.before(figures.start).endswith(table.moments.month):
         return "ツイタチ"
-    if counter is not None and word == "組" and scan.before(figures.start).endswith(("年", "第")):
-        # A class at school, or the first group.
-        return words.cardinal(value) + counter.said
-    if counter is not None:
+    if counter is not None and not scan.is_beside("uncounted", figures.start, figures.end):
         return words.counted(value, figures.decimals, counter)
-    return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value)
+    return say_plain(figures, words) + name
 
 
-def _say_chinese(
-    scan: Scan, words: ChineseNumbers, figures: Figures, word: str, second: Figures | None
-) -> str:
-    table = scan.table
+def _say_chinese(scan: Scan, words: ChineseNumbers, figures: Figures, word: str) -> str:
+    at = figures.start, figures.end
     if figures.long or _is_one_by_one(scan, figures, word):
-        return say_one_by_one(figures.digits, table)
-    value = int(figures.digits)
-    if figures.decimals:
-        return words.decimal(value, figures.decimals)
-    four = len(figures.digits) == _GROUP and figures.end - figures.start == _GROUP
-    before = scan.before(figures.start)
-    sized = scan.text[figures.end : figures.end + 1] in tuple("x×*涨升降跌增减")
-    sized = sized or before.endswith(tuple(f"{moved}{to}" for moved in "涨升降跌增减" for to in "到至了"))
-    dated = not word and not sized and _YEARS.fullmatch(figures.digits) and not _PRICED.search(before)
-    early = len(figures.digits) == len("221") and word == table.moments.year
-    # "前210年", and the first figure of "618-907年", but "树龄300-500年"
-    bc = early and not figures.digits.endswith("00") and _BEFORE_CHRIST.search(before) is not None
-    if early and second is not None:
-        bc = bc or len(second.digits) == _GROUP or "0" not in (figures.digits[-1], second.digits[-1])
-    model = scan.text[figures.end : figures.end + 1] in tuple("款版级届") and _YEARS.fullmatch(figures.digits)
-    if (four and (word.startswith(table.moments.year) or dated or model)) or bc:
+        return say_one_by_one(figures.digits, scan.table)
+    dated = not word and _YEAR.fullmatch(scan.text, *at) and not scan.is_beside("no_years", *at)
+    if dated or scan.is_beside("years", *at):
         return words.digits(figures.digits)
-    ordinal = before.endswith((table.numbers.ordinal_after, table.moments.month))
-    ordinal = ordinal or _ADDED_TO.search(before) is not None
-    # "B2层" has no measure word, "-2℃" neither.
-    ordinal = ordinal or (before[-1:].isascii() and before[-1:].isalpha())
-    ordinal = ordinal or (word in table.temperatures and before.endswith("-"))
-    return words.cardinal(value, "" if ordinal or not _is_counted(word, table) else "counted")
+    two = _is_counted(word, scan.table) and not scan.is_beside("uncounted", *at)
+    return say_plain(figures, words, "counted" if two else "")
+
+
+def say_plain(figures: Figures, words: ChineseNumbers | JapaneseNumbers, form: str = "") -> str:
+    """A number without what it counts."""
+    value = int(figures.digits[: MAX_DIGITS + 1])
+    return words.decimal(value, figures.decimals) if figures.decimals else words.cardinal(value, form)
 
 
 def _is_counted(word: str, table: UnspacedTable) -> bool:
@@ -295,46 +238,13 @@ def _is_counted(word: str, table: UnspacedTable) -> bool:
 
 def _is_one_by_one(scan: Scan, figures: Figures, word: str) -> bool:
     """True for the number of a room, of a flight and the like."""
-    numbers = scan.table.numbers
-    if _GENERATION.match(scan.text, figures.start) or _BORN.match(scan.text, figures.start):
+    at, numbers = (figures.start, figures.end), scan.table.numbers
+    if scan.is_beside("one_by_one", *at) or (not word and scan.is_beside("one_by_one_alone", *at)):
         return True
-    if _YEAR.match(scan.text, figures.start) and not scan.before(figures.start).endswith(_LASTED):
-        # "68年我们相识"
-        return True
-    if len(figures.digits) > _LONGEST_ORDINAL and scan.before(figures.start).endswith(numbers.ordinal_after):
-        # "第2024025期"
-        return True
-    if not word and len(figures.digits) == 2 and _METRES.search(scan.before(figures.start)):
-        # "1米75"
-        return True
-    if word == "折" and len(figures.digits) == 2 and figures.digits[-1] != "0":
-        # "85折"
-        return True
-    if (
-        figures.decimals
-        or len(figures.digits) < _MIN_ONE_BY_ONE
-        or figures.end - figures.start > len(figures.digits)
-    ):
+    if _LONG.fullmatch(scan.text, *at) is None:
         return False
-    before = scan.before(figures.start)
-    room = _ROOM.match(scan.text, figures.end) and not figures.digits.endswith("00")
-    laughs = _LAUGHTER.fullmatch(figures.digits) and (before[-1:] in "哈笑" or not before[-1:].isalnum())
-    if room or word in numbers.one_by_one_before or (not word and (laughs or len(set(figures.digits)) == 1)):
-        # "666" is praise, "2333" laughs.
-        return True
-    if _PLATE.search(before) or (before[-1:].isascii() and before[-1:].isalpha()):
-        # "京A·12345", "G1234", "RTX4090"
-        return True
-    if (
-        not word
-        and len(figures.digits) == _GROUP
-        and not figures.digits.endswith("00")
-        and _MODEL.search(before)
-    ):
-        # "RTX 4090"
-        return not _LATE_YEARS.fullmatch(figures.digits)
-    after = numbers.one_by_one_after
-    return after is not None and after.search(scan.before(figures.start)) is not None
+    named = numbers.one_by_one_after.search(scan.before(figures.start)) is not None
+    return named or word in numbers.one_by_one_before
 
 
 def _takes(word: str, table: UnspacedTable) -> bool:
@@ -363,9 +273,7 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
     exponent = ("" if raised[0] != "-" else table.numbers.minus) + table.words.cardinal(
         int(raised.lstrip("-"))
     )
-    whole = int(figures.digits[:MAX_DIGITS])
-    base = table.words.decimal(whole, figures.decimals) if figures.decimals else table.words.cardinal(whole)
-    said, end = base + table.numbers.power.replace("{n}", exponent), found.end()
+    said, end = say_plain(figures, table.words) + table.numbers.power.replace("{n}", exponent), found.end()
     symbol, begin = scan.word_behind(end)
     if (unit := table.units.get(symbol)) is not None:
         # "3×10⁸m/s"

@@ -51,6 +51,7 @@ _WITH_SIGN: tuple[_Rule, ...] = (
 )
 _SIGNED: tuple[_Rule, ...] = (sequences.phone, numbers.number)
 _LETTER = re.compile(r"[A-Za-zÀ-ÖØ-öø-ɏ]")
+_DIGITS = re.compile(r"\d+")
 _MARKS = re.compile(r"([^\w\s])\1+")
 _LONGEST_READING = 8
 _LONGEST_LINE = 22
@@ -159,31 +160,31 @@ class UnspacedReader:
     def _reading(self, at: int) -> UnspacedReading | None:
         """The first rule's result; None for characters that are spoken as they are written."""
         scan, character = self._scan, self._scan.text[at]
-        if self._table.ruby and (found := ruby.ruby(scan, at)) is not None:
+        found = ruby.ruby(scan, at) if self._table.ruby else None
+        found = found or self._known_reading(at)
+        if found is None and character in "(（":
+            found = moments.weekday(scan, at)
+        if found is not None or (is_wide(character) and character not in self._table.signs):
             return found
-        if (found := self._known_reading(at)) is not None:
-            return found
-        if character in "(（" and (found := moments.weekday(scan, at)) is not None:
-            return found
-        if is_wide(character) and not character.isdecimal() and character not in self._table.signs:
-            return None
-        rules: tuple[_Rule, ...]
+        rules = self._rules(at, character)
+        if rules:
+            scan.require_run(at)
+        return next((found for rule in rules if (found := rule(scan, at)) is not None), None)
+
+    def _rules(self, at: int, character: str) -> tuple[_Rule, ...]:
+        """The rules for what begins with a character."""
+        scan = self._scan
         if character.isdecimal():
             if at == 0 and self._continues_number:
-                return self._continued_number()
-            rules = _WITH_DIGIT
+                return (self._continued_number,)
             if scan.last_number != at or not scan.in_sum:
                 scan.in_sum = signs.begins_sum(scan, at) or (scan.in_sum and scan.last_number >= 0)
-        elif _LETTER.match(character):
-            rules = _WITH_LETTER
-        elif (character.isalnum() and not character.isnumeric()) or character in _QUIET:
-            return signs.after_number(scan, at) if character in "'’" else None
-        else:
-            rules = _WITH_SIGN
-            if self._is_sign_of_number(at):
-                rules = (*_SIGNED, *_WITH_SIGN)
-        scan.require_run(at)
-        return next((found for rule in rules if (found := rule(scan, at)) is not None), None)
+            return _WITH_DIGIT
+        if _LETTER.match(character):
+            return _WITH_LETTER
+        if (character.isalnum() and not character.isnumeric()) or character in _QUIET:
+            return ()
+        return (*_SIGNED, *_WITH_SIGN) if self._is_sign_of_number(at) else _WITH_SIGN
 
     def _is_sign_of_number(self, at: int) -> bool:
         """True for a sign that begins a number: "-5", not that of "3-5" or "A-5"."""
@@ -213,13 +214,13 @@ class UnspacedReader:
             raise MoreTextNeeded
         return None
 
-    def _continued_number(self) -> UnspacedReading:
+    def _continued_number(self, scan: Scan, at: int) -> UnspacedReading:
         """The rest of a number that the text before began: digit by digit."""
-        found = re.compile(r"\d+").match(self._scan.text)
+        found = _DIGITS.match(scan.text, at)
         assert found is not None
-        self._scan.require_run(0)
-        spoken = numbers.say_one_by_one(found.group(), self._table)
-        return UnspacedReading((Piece(spoken, 0, found.end()),), found.end())
+        return UnspacedReading(
+            (Piece(numbers.say_one_by_one(found[0], self._table), *found.span()),), found.end()
+        )
 
     def _copy_plain(self, at: int, end: int) -> None:
         self._divide(self._text[at], spoken=False)

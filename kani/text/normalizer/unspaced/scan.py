@@ -27,12 +27,6 @@ _ENDING = dict.fromkeys(("g", "mg", "kg", "L", "mL", "ml", "mol"), _FORMULA) | {
     "m": re.compile(r"\d{1,2}cm"),
 }
 """Text that may touch a unit: "100mLH₂O", "1h30min", "1m75cm"."""
-_LONGER = {
-    word[0]: tuple(word[1:])
-    for word in """発売表信送行 代表 本当日 目的標線次録玉印 反対省射 球団場児 群馬島衆 脚本立 房総 卓球
-    把握 尾行 灯油 貫通""".split()
-}
-"""Japanese words that begin as a counter does: "3発売", its first character and those that go on."""
 _LONGEST_BEFORE = 16
 _BEHIND_COUNTER = re.compile(r"\d(?!(?:から|まで|[とやはがもの到至和或]) ?\Z)[^\W\da-zA-Z]{1,2} ?\Z")
 
@@ -84,6 +78,15 @@ class Scan:
         text = self.text[start:at]
         return text if len(text) == _LONGEST_BEFORE else (self._preceding + text)[-_LONGEST_BEFORE:]
 
+    def around(self, start: int, end: int) -> str:
+        """What stands from start to end, between "<" and ">", with the text before and behind it."""
+        return f"{self.before(start)}<{self.text[start:end]}>{self.text[end : end + _LONGEST_BEFORE]}"
+
+    def is_beside(self, name: str, start: int, end: int) -> bool:
+        """True if one of the patterns ``name`` of [beside] holds around what stands from start to end."""
+        pattern = self.table.beside.get(name)
+        return pattern is not None and pattern.search(self.around(start, end)) is not None
+
     def ends_quantity(self, at: int) -> bool:
         """True if a number and its counter stand before ``at`` ("1月1日")."""
         return _BEHIND_COUNTER.search(self.before(at)) is not None
@@ -107,7 +110,7 @@ class Scan:
     def _goes_on(self, word: str, end: int) -> bool:
         """True if ``word`` is the beginning of a longer Latin, katakana or Japanese word."""
         last = word[-1]
-        if self.table.ruby and word[0] in _LONGER and self.text[end : end + 1] in _LONGER[word[0]]:
+        if self.is_beside("longer", end - len(word), end):
             return True
         if _LATIN.fullmatch(last):
             self.require(end)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import replace
 
 from kani.text.normalizer.number_words.ja import JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -16,18 +18,11 @@ from kani.text.normalizer.unspaced.scan import Scan, UnspacedReading
 _FAR = re.compile(r"\+\d{1,3}(?:[ -]?\(?\d{1,5}\)?){2,5}")
 _GOES_ON = re.compile(r"\d|-\d|,\d{3}(?!\d)|\.\d")
 _DIGITS = re.compile(r"\d+")
-_PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}")
+_PLAIN_PHONE = re.compile(r"\d{3,13}(?:-\d{2,8}){0,4}(?![\d.,:/%])")
 _DOTTED = re.compile(r"(?P<version>[vV](?:er)?\.?)?(?P<numbers>\d{1,5}(?:\.\d{1,5}){2,6})(?![\d.]*\d)")
 _VERSION = re.compile(r"(?P<version>[vV](?:er)?\.?)(?P<numbers>\d{1,5}(?:\.\d{1,5}){0,6})(?!\.?[A-Za-z\d])")
-_VERSION_NAME = re.compile(r"(?:版本[号號]?|バージョン)(?:[:：はは] ?| )?\Z")
-_SOFTWARE = re.compile(
-    rf"(?:[软軟]件|軟體|固件|[韌韧]體|系[统統]|程[序式]|应用|應用|客户端|驱动|插件|补丁|(?:升级|更新)[到至]"
-    rf"|ソフト(?:ウェア)?|アプリ|ファームウェア|ドライバー?|プログラム|システム|プラグイン"
-    rf"|(?i:app|api|sdk|os|software|firmware)|{_VERSION_NAME.pattern[:-2]})[:： ]?\Z"
-)
 _HYPHENED = re.compile(r"(?:\d{1,15}(?:-\d{1,15}){2,10}|0\d{2,8}-\d{1,8})(?![\d-])")
 _FALLING = re.compile(r"(\d{3,6})-(\d{1,5})(?![\d-])")
-_NUMBERED = re.compile(r"(?:[Nn][Oo]\.?|№|#|番号|编号|編號|单号|号码)[:：は为是 ]?\Z")
 _EVENT = re.compile(r"(\d{1,2})·(\d{1,2})(?![\d·])")
 _EMAIL = re.compile(
     r"(?:mailto:)?([A-Za-z0-9][\w.+%-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,6})", re.ASCII
@@ -45,6 +40,7 @@ _FILES = frozenset(
     """pdf doc docx xls xlsx ppt pptx txt csv json xml html zip rar png jpg jpeg gif mp3 mp4 wav py js md yaml
     yml toml ini log svg webp css ts tsx jsx sh rs go java cpp sql ipynb epub gz""".split()
 )
+_CHARACTERS = re.compile(".")
 _PARTS = re.compile(r"[A-Za-z]+|\d+|.", re.DOTALL)
 _LATIN = r"[^\W\d_²³\u2e80-\uffff]"
 _WORD = re.compile(rf"{_LATIN}+(?:['’.-](?={_LATIN}){_LATIN}+)*")
@@ -54,8 +50,6 @@ _MIXED = re.compile(
 )
 _CALL_NUMBER = re.compile(r"[A-Z]{1,2}\d{1,3}(?:\.\d{1,4})?/\d{1,5}(?![\d/])")
 _ROMAN = re.compile(r"[IVX]{1,6}(?![A-Za-z\d])")
-_SURELY_ROMAN = re.compile("X?(?:I{2,3}|IV|VI{2,3})")
-_BEHIND_ROMAN = frozenset("章型期级級类類世部巻卷代号節节条編编幕话話届")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _FEWEST_CHANGES = 3
 _DIALLED = re.compile(r"#(\d{4})(?!\d)")
@@ -69,13 +63,9 @@ def roman(scan: Scan, at: int) -> UnspacedReading | None:
 
     "V型" has the shape of the letter, and "XX大学" is any university.
     """
-    found, before = _ROMAN.match(scan.text, at), scan.before(at)[-1:]
+    found = _ROMAN.match(scan.text, at)
     value = roman_value(found.group()) if found else None
-    if found is None or value is None or (before.isascii() and before.isalnum()):
-        return None
-    counted = scan.text[found.end() : found.end() + 1] in _BEHIND_ROMAN
-    beside = before in ("第", "国") or (counted and (len(found.group()) > 1 or value == 1))
-    if not beside and not (_SURELY_ROMAN.fullmatch(found.group()) and before and not before.isascii()):
+    if found is None or value is None or not scan.is_beside("romans", *found.span()):
         return None
     return UnspacedReading((Piece(scan.table.words.cardinal(value), at, found.end()),), found.end())
 
@@ -94,12 +84,8 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
         found = pattern.match(scan.text, at)
         if found is not None and not _GOES_ON.match(scan.text, found.end()) and not _counts(scan, found):
             return _say_phone(scan, at, found.end())
-    if table.phones.after is not None and table.phones.after.search(scan.before(at)):
-        found = _PLAIN_PHONE.match(scan.text, at)
-        behind = scan.text[found.end() : found.end() + 1] if found is not None else ""
-        if found is not None and behind not in tuple(".,:/%") and not _counts(scan, found):
-            return _say_phone(scan, at, found.end())
-    return None
+    found = _PLAIN_PHONE.match(scan.text, at) if table.phones.after.search(scan.before(at)) else None
+    return _say_phone(scan, at, found.end()) if found is not None and not _counts(scan, found) else None
 
 
 def _counts(scan: Scan, found: re.Match[str]) -> bool:
@@ -125,49 +111,40 @@ def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:
 def dotted(scan: Scan, at: int) -> UnspacedReading | None:
     """ "v2.0.1", "192.168.1.1"; a capital before just a number is a letter, but after a word for software."""
     found = _DOTTED.match(scan.text, at) or _VERSION.match(scan.text, at)
-    if found is None or (scan.text[at - 1 : at].isascii() and scan.text[at - 1 : at].isalnum()):
+    if found is None:
         return None
-    before = scan.before(at)
-    if found["version"] == "V" and "." not in found["numbers"] and not _SOFTWARE.search(before):
+    if found["version"] == "V" and "." not in found["numbers"] and not scan.is_beside("software", at, at):
         return None
     table = scan.table
-    pieces = []
-    if found["version"]:
-        named = _VERSION_NAME.search(before)
-        pieces.append(Piece("" if named else table.version, at, at + len(found["version"])))
-    parts = found["numbers"].split(".")
-    address = len(parts) == 4 and all(int(part) <= 255 for part in parts) and not found["version"]
-    place = found.start("numbers")
-    for number, part in enumerate(parts):
-        if number:
-            pieces.append(Piece(table.numbers.point, place, place + 1))
-            place += 1
+    address = found["numbers"].count(".") == len("...") and not found["version"]
+
+    def say(part: str) -> str:
+        if part == ".":
+            return table.numbers.point
         one_by_one = address or (part[0] == "0" and len(part) > 1)
-        said = table.words.digits(part) if one_by_one else table.words.cardinal(int(part))
-        pieces.append(Piece(said, place, place + len(part)))
-        place += len(part)
-    return UnspacedReading(tuple(pieces), found.end())
+        return table.words.digits(part) if one_by_one else table.words.cardinal(int(part))
+
+    numbers = _each(_PARTS, scan, *found.span("numbers"), say)
+    if not found["version"]:
+        return numbers
+    said = "" if scan.is_beside("versions", at, at) else table.version
+    return UnspacedReading((Piece(said, at, found.start("numbers")), *numbers.pieces), found.end())
 
 
 def hyphened(scan: Scan, at: int) -> UnspacedReading | None:
     """ "978-7-302-1234": the digits of a number that is a name."""
-    if isinstance(scan.table.words, ChineseNumbers) and (event := _EVENT.match(scan.text, at)):
+    if event := _EVENT.match(scan.text, at):
         # "9·11事件": a date that has become a name
         said = scan.table.words.digits(event[1] + event[2])
         return UnspacedReading((Piece(said, at, event.end()),), event.end())
     found = _HYPHENED.match(scan.text, at)
-    if found is None and _NUMBERED.search(scan.before(at)):
+    if found is None and scan.is_beside("numbered", at, at):
         # "No.2024-118" is no range.
         found = _FALLING.match(scan.text, at)
-        found = found if found and int(found[1]) > int(found[2]) else None
     if found is None:
         return None
-    groups = list(_DIGITS.finditer(scan.text, at, found.end()))
-    pieces = [
-        Piece(scan.table.words.digits(group.group()) + ("" if group is groups[-1] else "、"), *group.span())
-        for group in groups
-    ]
-    return UnspacedReading(tuple(pieces), found.end())
+    digits = scan.table.words.digits
+    return _each(_PARTS, scan, *found.span(), lambda part: "、" if part == "-" else digits(part))
 
 
 def address(scan: Scan, at: int) -> UnspacedReading | None:
@@ -177,7 +154,7 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     if email := _EMAIL.match(text, at):
         end = email.end() - (email.group()[-1] in ".-")
-        return UnspacedReading(_say_signs(scan, email.start(1), end), end)
+        return _say_signs(scan, email.start(1), end, end)
     if url := _URL.match(text, at):
         known = url["scheme"] or url["host"].lower().startswith("www.") or url["path"][:1] == "/"
         if known or url["host"].rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS:
@@ -185,47 +162,50 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
             shown = end if end - url.start("shown") <= LONGEST_SPELLED_OUT else url.end("host")
             if text[shown - 1] == "/":
                 shown -= 1
-            return UnspacedReading(_say_signs(scan, url.start("shown"), shown), end)
+            return _say_signs(scan, url.start("shown"), shown, end)
     file = _FILE.match(text, at)
     if file is not None and file[1].lower() in _FILES:
-        return UnspacedReading(_say_signs(scan, at, file.end()), file.end())
+        return _say_signs(scan, at, file.end(), file.end())
     return None
 
 
-def _say_signs(scan: Scan, start: int, end: int) -> tuple[Piece, ...]:
-    """Words as they are, digits and signs by name."""
-    pieces: list[Piece] = []
-    for part in _PARTS.finditer(scan.text, start, end):
-        written = part.group()
-        if written.isdecimal():
-            spelled = len(written) > 1
-            words = scan.table.words
-            said = say_one_by_one(written, scan.table) if spelled else words.cardinal(int(written))
-        else:
-            said = written if written.isalpha() else scan.table.web.get(written, " ")
-        pieces.append(Piece(said, *part.span()))
-    return tuple(pieces)
+def _each(
+    pattern: re.Pattern[str], scan: Scan, start: int, end: int, say: Callable[[str], str]
+) -> UnspacedReading:
+    """What is said for each part of the text from start to end."""
+    parts = pattern.finditer(scan.text, start, end)
+    return UnspacedReading(tuple(Piece(say(part[0]), *part.span()) for part in parts), end)
+
+
+def _say_signs(scan: Scan, start: int, shown: int, end: int) -> UnspacedReading:
+    """Words as they are, digits and signs by name; what is not shown is not said."""
+    table = scan.table
+
+    def say(part: str) -> str:
+        if part.isdecimal():
+            return say_one_by_one(part, table) if len(part) > 1 else table.words.cardinal(int(part))
+        return part if part.isalpha() else table.web.get(part, " ")
+
+    return replace(_each(_PARTS, scan, start, shown, say), end=end)
 
 
 def number_sign(scan: Scan, at: int) -> UnspacedReading | None:
     """ "No.5", "#3": the word for number."""
     found = _NUMBER_SIGN.match(scan.text, at)
-    if found is None or (at and scan.text[at - 1].isascii() and scan.text[at - 1].isalnum()):
+    if found is None:
         return None
     sharp = _DIALLED.match(scan.text, at) if isinstance(scan.table.words, JapaneseNumbers) else None
     if sharp is not None:
         # "#7119" is dialled.
         said = f"{scan.table.web['#']} {scan.table.words.digits(sharp[1])}"
         return UnspacedReading((Piece(said, at, sharp.end()),), sharp.end())
-    after = scan.table.numbers.one_by_one_after
-    named = after is not None and after.search(scan.before(at))
+    named = scan.table.numbers.one_by_one_after.search(scan.before(at))
+    said = "" if named else scan.table.numbers.number_sign
     if (long := _LONG.match(scan.text, found.end())) is not None:
         # "No.20251014", "#2025-014": a name
-        said = " ".join(scan.table.words.digits(part) for part in re.findall(r"\d+", long.group()))
-        said = said if named else f"{scan.table.numbers.number_sign} {said}"
-        return UnspacedReading((Piece(said, at, long.end()),), long.end())
-    sign = Piece("" if named else scan.table.numbers.number_sign, at, found.end())
-    return UnspacedReading((sign,), found.end())
+        said = " ".join((said, *map(scan.table.words.digits, re.findall(r"\d+", long.group())))).strip()
+    end = long.end() if long else found.end()
+    return UnspacedReading((Piece(said, at, end),), end)
 
 
 def call_number(scan: Scan, at: int) -> UnspacedReading | None:
@@ -233,11 +213,13 @@ def call_number(scan: Scan, at: int) -> UnspacedReading | None:
     found = _CALL_NUMBER.match(scan.text, at)
     if found is None or scan.before(at).rstrip(":： ")[-1:] != "号":
         return None
-    pieces = []
-    for place, sign in enumerate(found.group(), at):
-        said = scan.table.words.digits(sign) if sign.isdecimal() else scan.table.web.get(sign, sign)
-        pieces.append(Piece(said, place, place + 1))
-    return UnspacedReading(tuple(pieces), found.end())
+    words, web = scan.table.words, scan.table.web
+    return _each(
+        _CHARACTERS,
+        scan,
+        *found.span(),
+        lambda one: words.digits(one) if one.isdecimal() else web.get(one, one),
+    )
 
 
 def mixed(scan: Scan, at: int) -> UnspacedReading | None:
@@ -250,25 +232,18 @@ def mixed(scan: Scan, at: int) -> UnspacedReading | None:
     if code[:2] != "0x" and len(_CHANGE.findall(code)) < (1 if found["sign"] else _FEWEST_CHANGES):
         return None
     words = scan.table.words
-    pieces = tuple(
-        Piece(
-            words.digits(one) if one.isdecimal() else one,
-            found.start("code") + place,
-            found.start("code") + place + 1,
-        )
-        for place, one in enumerate(code)
+    return _each(
+        _CHARACTERS, scan, *found.span("code"), lambda one: words.digits(one) if one.isdecimal() else one
     )
-    return UnspacedReading(pieces, found.end())
 
 
-def latin_word(scan: Scan, at: int) -> UnspacedReading | None:
+def latin_word(scan: Scan, at: int) -> UnspacedReading:
     """A word in Latin letters, as it is written."""
     found = _WORD.match(scan.text, at)
-    if found is None:
-        return None
-    pieces = tuple(
-        # "H₂O"
-        Piece(scan.table.words.digits(one.translate(LOWERED)) if one in _SMALL else one, place, place + 1)
-        for place, one in enumerate(found.group(), at)
+    assert found is not None
+    digits = scan.table.words.digits
+    # "H₂O"
+    said = _each(
+        _CHARACTERS, scan, *found.span(), lambda one: digits(one.translate(LOWERED)) if one in _SMALL else one
     )
-    return UnspacedReading(pieces, found.end(), number=False)
+    return replace(said, number=False)

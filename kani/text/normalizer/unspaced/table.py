@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from kani.text.normalizer.number_words.ja import Counter, JapaneseNumbers
 from kani.text.normalizer.number_words.zh import ChineseNumbers
@@ -47,11 +47,9 @@ class UnspacedNumbers:
     fraction: Annotated[str, "numerator", "denominator"]
     mixed: str
     one_by_one_before: tuple[str, ...]
-    one_by_one_after: re.Pattern[str] | None
+    one_by_one_after: re.Pattern[str]
     ordinal_after: str
     verse: Annotated[str, "chapter", "verse"]
-    verse_after: re.Pattern[str] | None
-    verse_short: re.Pattern[str] | None
     magnitudes: Mapping[str, int]
 
 
@@ -76,7 +74,7 @@ class Phones:
     """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
 
     patterns: tuple[re.Pattern[str], ...]
-    after: re.Pattern[str] | None
+    after: re.Pattern[str]
     joined: str
     said: Mapping[str, str]
 
@@ -117,6 +115,8 @@ class UnspacedTable:
     code_block: str
     spellings: tuple[tuple[LazyPattern, str], ...]
     readings: tuple[Reading, ...]
+    beside: Mapping[str, re.Pattern[str]]
+    """By name, what is written with what is before and behind it: ``<>`` is around it."""
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
@@ -154,6 +154,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     per, powers = units.text("per"), (units.template("squared", "unit"), units.template("cubed", "unit"))
     version = web.text("version")
     between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
+    beside = file.section("beside")
     counters, counted = _counters(file.section("counters"))
     numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
@@ -186,6 +187,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         code_block=markup.text("code_block"),
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
+        beside={name: _beside(beside, name) for name in beside.key_names()},
         behind=behind,
         beginnings=_beginnings((*behind, *respelled)),
         longest_behind=max(map(len, behind)),
@@ -207,9 +209,16 @@ def _beginnings(words: Iterable[str]) -> frozenset[str]:
     return frozenset(word[:length] for word in words for length in range(1, len(word)))
 
 
-def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str] | None:
-    """``pattern`` with the words instead of ``%s``; None without words."""
-    return re.compile(pattern % "|".join(map(re.escape, words))) if words else None
+def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
+    """``pattern`` with the words instead of ``%s``; without words it matches nothing."""
+    return re.compile(pattern % ("|".join(map(re.escape, words)) or "(?!)"))
+
+
+def _beside(section: TableSection, name: str) -> re.Pattern[str]:
+    try:
+        return re.compile("|".join(section.texts(name)))
+    except re.error as error:
+        raise section.error(name, f"has what is no pattern: {error}") from None
 
 
 def _numbers(section: TableSection) -> UnspacedNumbers:
@@ -218,9 +227,7 @@ def _numbers(section: TableSection) -> UnspacedNumbers:
     return section.fill(
         UnspacedNumbers,
         one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s#]{0,3}\Z"),
-        verse_after=_alternatives(section.words("verse_after"), r"(?:%s)\s?\Z"),
         magnitudes={name: magnitudes.number(name, 0) for name in magnitudes.key_names()},
-        verse_short=_alternatives(section.words("verse_short"), r"(?:%s)\Z"),
     )
 
 
@@ -268,24 +275,18 @@ def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]
 def _counter(section: TableSection, key: str) -> Counter:
     """ "ホン h": a reading and its change; or these as ``said``, with ``last`` and ``whole`` readings."""
     value = section.take(key)
-    fields = {"said": value} if isinstance(value, str) else value
-    if not isinstance(fields, dict) or not isinstance(fields.get("said"), str):
-        raise section.error(key, 'has to be a text ("ホン h"), or have one as "said"')
-    said, _, change = fields["said"].partition(" ")
-    if change not in _CHANGES or not said or not fields.keys() <= {"said", "last", "whole"}:
+    fields: dict[str, Any] = value if isinstance(value, dict) else {"said": value}
+    try:
+        said, _, change = fields.pop("said").partition(" ")
+        last, whole = (
+            {int(number): str(reading) for number, reading in fields.pop(name, {}).items()} or None
+            for name in ("last", "whole")
+        )
+    except (AttributeError, KeyError, ValueError):
+        wanted = (
+            'has to have numbers and their readings as "last" and "whole", and a text ("ホン h") as "said"'
+        )
+        raise section.error(key, wanted) from None
+    if change not in _CHANGES or not said or fields:
         raise section.error(key, 'has a change other than k s u g z h p, or a key other than "last", "whole"')
-    return Counter(
-        said, change, _by_number(section, key, fields, "last"), _by_number(section, key, fields, "whole")
-    )
-
-
-def _by_number(
-    section: TableSection, key: str, fields: dict[str, object], name: str
-) -> dict[int, str] | None:
-    """Readings by number, written as in "1 = ヒトリ"."""
-    values = fields.get(name)
-    if values is None:
-        return None
-    if not isinstance(values, dict) or not all(one.isdecimal() for one in values):
-        raise section.error(key, f'has to have numbers and their readings as "{name}"')
-    return {int(number): str(reading) for number, reading in values.items()}
+    return Counter(said, change, last, whole)
