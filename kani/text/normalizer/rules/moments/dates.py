@@ -48,8 +48,7 @@ _SLASHED = Rows(
     # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
     "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
 )  # fmt: skip
-_RATIO = Rows("before_ratio~ @", "@ unit")
-_BESIDE_SIGN = re.compile(r"[\d+=×÷*<>%]")
+_SIGN = re.compile(r"[\d+=×÷*<>%]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,12 +225,15 @@ def _is_part(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_odd(first: int, last: int, place: _Place) -> bool:
     """True for what is no usual fraction: "thru 11/3", "my 3/5 email"; "7/4" is a measure of music."""
-    cursor, table, written = place.cursor, place.table, place.cursor.token().core
-    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
-    if _BESIDE_SIGN.fullmatch(cursor.previous().core[-1:]) or _BESIDE_SIGN.fullmatch(following[:1]):
-        return is_kind(cursor.token(1), "dated_noun", table)
-    odd = first > last not in _BEATS and written not in _SCREENS and "before_ratio" in table.kinds
-    return (odd and not _RATIO.hold(cursor, table)) or is_kind(cursor.token(1), "dated_noun", table)
+    cursor, table = place.cursor, place.table
+    if is_kind(cursor.token(1), "dated_noun", table):
+        return True
+    following = cursor.token(1).core[:1] if cursor.is_adjacent(1) else ""
+    if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
+        return False
+    # Of the languages only one with such nouns, English, has no fractions above one.
+    odd = "dated_noun" in table.kinds and first > last not in _BEATS
+    return odd and cursor.token().core not in _SCREENS and not _MEASURED.hold(cursor, table)
 
 
 def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
