@@ -8,47 +8,38 @@ from dataclasses import dataclass
 
 from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
-from kani.text.normalizer.rules.acronyms import common_words, roman_value
+from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.moments.day_and_month import (
+    COMMON_FRACTIONS,
+    DATED,
+    DAY_MONTH,
+    LONGEST_MONTH,
+    MONTHS,
+    is_before_time,
+    is_day_and_month,
+    is_loose,
+)
 from kani.text.normalizer.rules.moments.days import DAY, day_of_month, days_of_month, say_day
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.rules.units import unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable, OtherCalendar
-from kani.text.normalizer.tokens import NO_TOKEN, TokenCursor
+from kani.text.normalizer.tokens import TokenCursor
 from kani.text.writing import is_day_before_noun
 
-_DAY_MONTH = re.compile(r"(\d{1,2})(?:er|[ºª])?([/.-])(\d{1,2})")
-_PADDED = re.compile(r"0[1-9][/.]\d\d|\d\d[/.]0[1-9]")
-_FIRST = re.compile("º|er/")
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
-_CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
 _LOOSE_MARK = re.compile(rf"[{DASHES}]|(?<=\.)/")
 _LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
-_SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
-"""Screens and the like."""
-_COMMON_FRACTIONS = frozenset(("1/2", "1/3", "2/3", "1/4", "3/4", "1/5", "1/10"))
-_MONTHS, _LONGEST_MONTH, _LATEST_YEAR, _SIXTEENTHS = 12, 31, 40, 16
-_MOST_GAMES, _LONGEST_PREPOSITION = 8, 3
-_BEATS = frozenset((2, 4, 8, 16))
+_LATEST_YEAR = 40
 _FAR, _AHEAD = 30, 12
 
-_DATED = Rows("dated_after~ @")
-_OF_WEEKDAY = Rows("weekday~ @")
 _AFTER_MONTH = Rows(r"month{\.?} @")
-_PART = Rows("@ partitive|unit")
-_MEASURED = Rows("@ unit")
 _NAMED = Rows("word|figure~ capital @")
-_COUNTED = Rows("capital @")
 _EXPIRES = Rows("expires~ @", "expires~ short_word~ @")
 _LAW = Rows("statute~ @")
 _SPACED = Rows(r"@{\.} number{\.}")
-_SLASHED = Rows(
-    # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
-    "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
-)  # fmt: skip
-_SIGN = re.compile(r"[\d+=×÷*<>%]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +65,6 @@ class _Place:
         """A month and a year."""
         dates, year_words = self.table.dates, self.table.number_words.year(year)
         return self.said(dates.month_year.format(month=dates.names[month - 1], year=year_words))
-
-    def is_dated(self) -> bool:
-        """True after a word that dates follow."""
-        return _DATED.hold(self.cursor, self.table)
 
 
 def date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -106,21 +93,17 @@ def _spaced(found: re.Match[str], place: _Place) -> Verbalization | None:
     return place.date(int(found[0]), int(month.core), "", month.core_end + year.core[:1].islower())
 
 
-def _days(_found: re.Match[str], place: _Place) -> Verbalization | None:
-    return days_of_month(place.cursor, place.table)
-
-
 def _numerals(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3/10/2024"; "3.10.12" is as likely a version."""
     version = found[2] == "." and len(found[4]) == 2 and len(found[1]) + len(found[3]) < 4
-    if version and not place.is_dated():
+    if version and not DATED.hold(place.cursor, place.table):
         return None
     return place.date(*_in_order(found[1], found[3], place.cursor, place.table), found[4])
 
 
 def _roman_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3-V-2024", "antes del 3/XI"."""
-    dated = found[4] or place.is_dated()
+    dated = found[4] or DATED.hold(place.cursor, place.table)
     return place.date(int(found[1]), roman_value(found[3]) or 0, found[4] or "") if dated else None
 
 
@@ -140,7 +123,7 @@ def _month_and_year(found: re.Match[str], place: _Place) -> Verbalization | None
     month = dates.months.get(found[1].lower())
     if month is None:
         return None
-    if dates.order == "mdy" and number <= _LONGEST_MONTH:
+    if dates.order == "mdy" and number <= LONGEST_MONTH:
         words = place.table.number_words.cardinal(number)
         return place.said(dates.month_year.format(month=dates.names[month - 1], year=words))
     return place.month(month, _full_year(found[2]))
@@ -154,7 +137,7 @@ def _month_of_year(found: re.Match[str], place: _Place) -> Verbalization | None:
     numbered = short or _NAMED.hold(cursor, table) or follows_number_sign(cursor, table)
     if (numbered and not _EXPIRES.hold(cursor, table)) or _LAW.hold(cursor, table):
         return None
-    return place.month(month, year) if 1 <= month <= _MONTHS and 1100 <= year < 2100 else None
+    return place.month(month, year) if 1 <= month <= MONTHS and 1100 <= year < 2100 else None
 
 
 def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:
@@ -169,8 +152,7 @@ def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:
 def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "3/10", "3.10.", "del 22-12", where the words around show that it is a date."""
     cursor, table = place.cursor, place.table
-    is_date = {"/": _is_slashed_date, "-": _is_hyphened_date, ".": _is_dotted_date}[found[2]]
-    if not is_date(int(found[1]), int(found[3]), place):
+    if not is_day_and_month(found, cursor, table):
         return None
     token = cursor.token()
     stop = found[2] == "." and token.suffix.startswith(".")
@@ -178,104 +160,22 @@ def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     return place.date(*_in_order(found[1], found[3], cursor, table), "", place.end + stop)
 
 
-def _day(found: re.Match[str], place: _Place) -> Verbalization | None:
-    return day_of_month(place.cursor, place.table, int(found[1]), found[2] or "")
-
-
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str], _Place], Verbalization | None]], ...] = (
     (re.compile(r"(\d{4})(?:([-/])(\d{1,2})\2(\d{1,2})|\.(\d{2})\.(\d{2}))"), _iso),
     (re.compile(r"\d\d?"), _spaced),
-    (re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d"), _days),
+    (
+        re.compile(r"(?:[0-3]?\d[/–-]){1,4}[0-3]?\d"),
+        lambda _, place: days_of_month(place.cursor, place.table),
+    ),
     (re.compile(r"(\d{1,2})(?:er|º|ª|°)?([/.-])(\d{1,2})\2(\d{4}|\d{2})"), _numerals),
     (re.compile(r"(\d{1,2})([/.-])([IVX]{1,4})(?:\2(\d{4}|\d{2}))?"), _roman_month),
     (re.compile(rf"(\d{{1,2}})([{DASHES}/.])([^\W\d_]{{3,9}})\.?(?:[/.-](\d{{4}}|\d{{2}}))?"), _named_month),
     (re.compile(rf"([^\W\d_]{{3,9}})\.?[{DASHES}/](\d{{4}}|\d\d)"), _month_and_year),
     (re.compile(r"(\d{1,2})/(\d{4})"), _month_of_year),
     (re.compile(r"(0?[1-9]|1[0-2])/(2\d|3\d)"), _expiry),
-    (_DAY_MONTH, _day_and_month),
-    (DAY, _day),
+    (DAY_MONTH, _day_and_month),
+    (DAY, lambda found, place: day_of_month(place.cursor, place.table, int(found[1]), found[2] or "")),
 )
-
-
-def _is_slashed_date(first: int, last: int, place: _Place) -> bool:
-    """True if the words around "14/03" show that it is no fraction."""
-    cursor, table, written = place.cursor, place.table, place.cursor.token().core
-    common = written in _COMMON_FRACTIONS
-    if place.is_dated() and not (common and not _OF_WEEKDAY.hold(cursor, table)):
-        return True
-    if place.is_dated() and common:
-        return not _is_part(cursor, table)
-    if _FIRST.search(written) or (_SLASHED.hold(cursor, table) and not common):
-        return True
-    if _is_one_of_two(cursor, table) or _is_whole(first, last, place):
-        return True
-    # "Page 02/10" is a count.
-    counted = follows_number_sign(cursor, table) or _COUNTED.hold(cursor, table)
-    if counted:
-        return False
-    return _PADDED.fullmatch(written) is not None or _is_odd(first, last, place)
-
-
-def _is_part(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for a fraction of what follows: "the 2/3 majority", "le 1/4 des crédits", "em 1/2 h"."""
-    following = cursor.token(1).core
-    noun = following.islower() and len(following) > 3 and following not in common_words(table.language)
-    return cursor.is_adjacent(1) and (noun or _PART.hold(cursor, table))
-
-
-def _is_odd(first: int, last: int, place: _Place) -> bool:
-    """True for what is no usual fraction: "thru 11/3", "my 3/5 email"; "7/4" is a measure of music."""
-    cursor, table = place.cursor, place.table
-    if is_kind(cursor.token(1), "dated_noun", table):
-        return True
-    following = cursor.token(1).core[:1] if cursor.is_adjacent(1) else ""
-    if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
-        return False
-    # Of the languages only one with such nouns, English, has no fractions above one.
-    odd = "dated_noun" in table.kinds and first > last not in _BEATS
-    return odd and cursor.token().core not in _SCREENS and not _MEASURED.hold(cursor, table)
-
-
-def _is_one_of_two(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True beside another date: "30/9 a 4/10", "01/02 & 28/02"."""
-    following = cursor.token(2) if cursor.is_adjacent(1) else NO_TOKEN
-    sides = (cursor.previous(), cursor.previous(2)), (cursor.token(1), following)
-    return any(
-        (joiner.core == "&" or (joiner.core.isalpha() and len(joiner.core) <= _LONGEST_PREPOSITION))
-        and is_loose(other.core, table)
-        for joiner, other in sides
-    )
-
-
-def _is_whole(day: int, month: int, place: _Place) -> bool:
-    """True for "mail 12/2": a whole number such as 6 is written as a fraction only in calculations."""
-    cursor, before = place.cursor, place.cursor.previous().core
-    if place.table.dates.order != "dmy" or not before.islower() or cursor.token(1).core[:1].islower():
-        return False
-    # "6/3" may be a set of tennis, and "12/2" after a short word a part of a list.
-    games = day <= _MOST_GAMES or len(before) <= _LONGEST_PREPOSITION
-    return not games and 1 < month < day <= _LONGEST_MONTH and day % month == 0
-
-
-def _is_hyphened_date(day: int, month: int, place: _Place) -> bool:
-    """True for "del 22-12": a range does not fall."""
-    dated = place.table.dates.order == "dmy" and month <= _MONTHS < day <= _LONGEST_MONTH
-    return dated and place.is_dated()
-
-
-def _is_dotted_date(_day: int, month: int, place: _Place) -> bool:
-    """True for "am 3.10." and "bis 30.6.", and "le 03.04" where a stop makes no ordinal."""
-    cursor, table, token = place.cursor, place.table, place.cursor.token()
-    if not table.ordinals_with_stop:
-        dated = table.dates.order == "dmy" and place.is_dated() and not _MEASURED.hold(cursor, table)
-        return dated and _PADDED.fullmatch(token.core) is not None
-    if month > _MONTHS or (cursor.is_adjacent(1) and is_kind(cursor.token(1), "hours", table)):
-        # "ab 7.30 Uhr", "So., 9.30"
-        return False
-    if place.is_dated() or not token.suffix.startswith("."):
-        return place.is_dated()
-    # "bis 30.6.", at a sentence's end too
-    return token.suffix != "." or cursor.previous().core.islower() or cursor.token(1).core[:1].islower()
 
 
 def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -283,26 +183,24 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     days = _LOOSE_MARK.split(token.core)
     stopped = bool(table.ordinals_with_stop) and len(days) == 2 and days[0].endswith(".")
-    if len(days) > 2 or not (
-        stopped
-        or _is_range(days, table)
-        or any(is_loose(day, table) for day in days)
-        or is_before_time(cursor)
-    ):
+    if len(days) > 2 or not (stopped or _is_loose(days, cursor, table)):
         return None
     said = [_loose_day(day, stopped and at == 0, cursor, table) for at, day in enumerate(days)]
-    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor)
-    end = token.core_end + stop
+    if None in said:
+        return None
     # "24./25.12."
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
-    spoken = f" {joiner} ".join(filter(None, said))
-    return Verbalization((Piece(spoken, token.core_start, end),), end) if all(said) else None
+    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor)
+    end = token.core_end + stop
+    return Verbalization((Piece(f" {joiner} ".join(filter(None, said)), token.core_start, end),), end)
 
 
-def _is_range(days: list[str], table: LanguageTable) -> bool:
-    """True for two days of a month: "1/6-30/6"."""
+def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if one of the days is no usual fraction, or before a time; and for a range: "1/6-30/6"."""
+    if any(is_loose(day, table) for day in days) or is_before_time(cursor):
+        return True
     months = {day.split("/")[-int(table.dates.order == "dmy")] for day in days}
-    return len(days) == 2 > len(months) and "/" in days[0] and not _COMMON_FRACTIONS.issuperset(days)
+    return len(days) == 2 > len(months) and "/" in days[0] and not COMMON_FRACTIONS.issuperset(days)
 
 
 def _loose_day(written: str, alone: bool, cursor: TokenCursor, table: LanguageTable) -> str | None:
@@ -315,27 +213,6 @@ def _loose_day(written: str, alone: bool, cursor: TokenCursor, table: LanguageTa
     return _date(*_in_order(found[1], found[3], cursor, table), found[4] or "", cursor, table, None)
 
 
-def is_before_time(cursor: TokenCursor) -> bool:
-    """True for the "7/10" of "7/10 9:30" and "7/10 @ 9:30"."""
-    core = cursor.token().core
-    if "/" not in core or not _DAY_MONTH.fullmatch(core) or not cursor.is_adjacent(1):
-        return False
-    return _CLOCK.fullmatch(cursor.token(1 + (cursor.token(1).core == "@")).core) is not None
-
-
-def is_loose(written: str, table: LanguageTable) -> bool:
-    """True for figures that are a day and a month rather than a fraction."""
-    if (found := _DAY_MONTH.fullmatch(written)) is None or found[2] != "/" or written in _SCREENS:
-        return False
-    first, last = int(found[1]), int(found[3])
-    if _PADDED.fullmatch(written):
-        # "05/11", which no fraction is
-        return True
-    if table.dates.order == "mdy" and first <= _MONTHS < last <= _LONGEST_MONTH:
-        return last != _SIXTEENTHS and first > 1
-    return last <= _MONTHS < first <= _LONGEST_MONTH
-
-
 def _ends_sentence(cursor: TokenCursor) -> bool:
     token, following = cursor.token(), cursor.token(1)
     if following.core and is_day_before_noun(token.text[: token.core_end + 1], following.core):
@@ -346,7 +223,7 @@ def _ends_sentence(cursor: TokenCursor) -> bool:
 def _in_order(first: str, second: str, cursor: TokenCursor, table: LanguageTable) -> tuple[int, int]:
     """Day and month."""
     day, month = int(first), int(second)
-    if month > _MONTHS or (table.dates.order == "mdy" and day <= _MONTHS and not _is_british(cursor, table)):
+    if month > MONTHS or (table.dates.order == "mdy" and day <= MONTHS and not _is_british(cursor, table)):
         day, month = month, day
     return day, month
 
@@ -363,7 +240,7 @@ def _is_british(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _date(
     day: int, month: int, year: str, cursor: TokenCursor, table: LanguageTable, calendar: OtherCalendar | None
 ) -> str | None:
-    if not (1 <= day <= _LONGEST_MONTH and 1 <= month <= _MONTHS):
+    if not (1 <= day <= LONGEST_MONTH and 1 <= month <= MONTHS):
         return None
     dates = table.dates
     name = ((calendar and calendar.names) or dates.names)[month - 1]

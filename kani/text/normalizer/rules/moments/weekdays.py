@@ -41,7 +41,7 @@ _MARKED = Rows(
     r"@{\.?} ':'~ times", r"@{\.?:} beside_weekday",
     # "closed Sun", "fermé le dim.", "lun. et mar. fermés", "1er sam. du mois"
     r"@{\.?} beside_weekday", r"@{\.?} short_word beside_weekday",
-    r"beside_weekday short_word? @", r"ordinal~ @{\.?} small",
+    r"beside_weekday short_word? @", r"ordinal @{\.?} small",
 )  # fmt: skip
 """For a name with a capital or a full stop."""
 _CAPITAL = Rows(
@@ -50,7 +50,7 @@ _CAPITAL = Rows(
     # "Mon thru Fri", "Sat, or Sun."
     r"@{[.,]*} short_word{\.?} short_weekday", r"short_weekday{[.,]*} short_word{\.?} @",
     # "am Fr?", "jeden 2. Mi.", "jeden 1. Sa im Monat", "Do. wieder"
-    r"dated_after|time_after|dotted_after @{[.?!].*}", r"day{\.} @{[.?!].*}", r"day{\.} @ monthly",
+    r"dated_after|time_after|dotted_after @{[.?!].*}", r"day{\.} @{[.?!].*}", 
     r"@{\.} small",
 )  # fmt: skip
 """For a name with a capital, where all weekdays have one."""
@@ -65,6 +65,8 @@ _SMALL = Rows(
 )  # fmt: skip
 """For a name with a small letter that is no other word."""
 _OF_A_DAY = Rows("day @")
+_OTHER_WORD = Rows("@ after_weekday_or_word word", "@ after_weekday_or_word nothing")
+"""German "So zu tun"."""
 
 
 def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -90,11 +92,20 @@ def _is_weekday(name: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     same_case = token.core[0].isupper() == name[0].isupper()
     if (same_case and is_kind(token, "only_weekday", table)) or _DATED.hold(cursor, table):
         return True
-    stopped = token.suffix.startswith(".")
+    stopped, unsure = token.suffix.startswith("."), is_kind(token, "weekday_or_word", table)
+    if unsure and not stopped and _OTHER_WORD.hold(cursor, table):
+        return False
     if (stopped or token.core[0].isupper()) and _MARKED.hold(cursor, table):
         return True
     if name[0].isupper():
         return _CAPITAL.hold(cursor, table)
+    return _is_small_weekday(cursor, table)
+
+
+def _is_small_weekday(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the weekdays of languages that write them small, where their stop or a day shows them."""
+    token = cursor.token()
+    stopped = token.suffix.startswith(".")
     if stopped and f"{token.core}." in table.abbreviations and token.core not in table.also_words:
         return False
     if stopped and not is_kind(token, "month", table) and _STOPPED.hold(cursor, table):
