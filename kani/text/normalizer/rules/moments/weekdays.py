@@ -50,13 +50,13 @@ _CAPITAL = Rows(
     # "Mon thru Fri", "Sat, or Sun."
     r"@{[.,]*} short_word{\.?} short_weekday", r"short_weekday{[.,]*} short_word{\.?} @",
     # "am Fr?", "jeden 2. Mi.", "jeden 1. Sa im Monat", "Do. wieder"
-    r"dated_after|time_after|dotted_after @{[.?!].*}", r"day{\.} @{[.?!].*}", 
-    r"@{\.} small",
+    r"dated_after|time_after|dotted_after @{[.?!].*}", r"day{\.} @{[.?!].*}",
+    r"day{\.} @ monthly", r"@{\.} small",
 )  # fmt: skip
 """For a name with a capital, where all weekdays have one."""
 _STOPPED = Rows(
-    # "los miérc., los jue.", "hasta sáb.", "Météo de jeu. : sec", "à partir de 6h vend."
-    r"@{\.[,;)]}", r"until @{\.}", r"short_word @{\.} ':'~", r"times short_word? @{\.}",
+    # "los miérc., los jue.", "hasta sáb.", "Météo de jeu. : sec"
+    r"@{\.[,;)]}", r"until @{\.}", r"short_word @{\.} ':'~",
 )  # fmt: skip
 """For a name with a small letter and a full stop that is no abbreviation of another word."""
 _SMALL = Rows(
@@ -65,6 +65,8 @@ _SMALL = Rows(
 )  # fmt: skip
 """For a name with a small letter that is no other word."""
 _OF_A_DAY = Rows("day @")
+_AFTER_TIMES = Rows(r"times short_word? @{\.}")
+"""For one that is no month, either: "à partir de 6h vend.", but "5–9 de mar."."""
 _OTHER_WORD = Rows("@ after_weekday_or_word word", "@ after_weekday_or_word nothing")
 """German "So zu tun"."""
 
@@ -108,7 +110,9 @@ def _is_small_weekday(cursor: TokenCursor, table: LanguageTable) -> bool:
     stopped = token.suffix.startswith(".")
     if stopped and f"{token.core}." in table.abbreviations and token.core not in table.also_words:
         return False
-    if stopped and not is_kind(token, "month", table) and _STOPPED.hold(cursor, table):
+    if stopped and _STOPPED.hold(cursor, table):
+        return True
+    if stopped and not is_kind(token, "month", table) and _AFTER_TIMES.hold(cursor, table):
         return True
     return not is_kind(token, "weekday_or_word", table) and _SMALL.hold(cursor, table)
 
