@@ -40,7 +40,7 @@ def say_day(day: int, cursor: TokenCursor, table: LanguageTable) -> str:
 
 def day_of_month(cursor: TokenCursor, table: LanguageTable, day: int, mark: str) -> Verbalization | None:
     """A day before or after its month's name."""
-    token, dates = cursor.token(), table.dates
+    token = cursor.token()
     # "Sept. '23" is a year.
     if (
         not 1 <= day <= _LONGEST_MONTH
@@ -48,24 +48,28 @@ def day_of_month(cursor: TokenCursor, table: LanguageTable, day: int, mark: str)
         or token.prefix in _APOSTROPHES
     ):
         return None
-    said, end = say_day(day, cursor, table), token.core_end + (token.suffix == ".")
+    said, stop = say_day(day, cursor, table), token.suffix == "."
+    if table.dates.order == "mdy" and _AFTER_MONTH.hold(cursor, table) and not _TO_NUMBER.hold(cursor, table):
+        named, stop = None if mark else said, False
+    else:
+        named = _before_month(said, cursor, table)
+    if not named:
+        return None
+    return Verbalization((Piece(named, token.core_start, token.core_end),), token.core_end + stop)
+
+
+def _before_month(day: str, cursor: TokenCursor, table: LanguageTable) -> str | None:
+    """A day with the word before its month's name, where that follows."""
     if _TO_NUMBER.hold(cursor, table):
         # "12 – 14 June", "من 12 إلى 14 يونيو"
-        if not (dates.day.startswith("ordinal") and _TO_DAY.hold(cursor, table)):
-            return None
-        said = _without_month(said, table)
-    elif dates.order == "mdy" and _AFTER_MONTH.hold(cursor, table):
-        return (
-            None if mark else Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
-        )
-    elif _OF_MONTH.hold(cursor, table) or (table.ordinals_with_stop and _STOPPED_DAY.hold(cursor, table)):
-        said = dates.before_month.format(day=said)
-    elif not _JOINED_TO_MONTH.hold(cursor, table):
-        return None
-    if cursor.previous().core.lower() == said.split(" ")[0]:
+        dated = table.dates.day.startswith("ordinal") and _TO_DAY.hold(cursor, table)
+        return _without_month(day, table) if dated else None
+    if _OF_MONTH.hold(cursor, table) or (table.ordinals_with_stop and _STOPPED_DAY.hold(cursor, table)):
+        said = table.dates.before_month.format(day=day)
+        first, _, rest = said.partition(" ")
         # "the 3 May"
-        said = said.partition(" ")[2]
-    return Verbalization((Piece(said, token.core_start, token.core_end),), end)
+        return rest if cursor.previous().core.lower() == first else said
+    return day if _JOINED_TO_MONTH.hold(cursor, table) else None
 
 
 def _without_month(day: str, table: LanguageTable) -> str:
