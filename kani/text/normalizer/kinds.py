@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
 
@@ -19,6 +20,15 @@ _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^
 _CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]?\d|2[0-4])h", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
+_TIMES = re.compile(
+    rf"\d{{1,2}}(?:[:.h]\d\d\S{{0,4}}|h|[ap]\.?m)|\d{{1,2}}(?:[:.h]\d\d|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
+    re.IGNORECASE,
+)
+_DEGREES = re.compile(r"[-−]?\d{1,2}[°º](?!\w).*")
+_ORDINAL = re.compile(
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+)
+_SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
@@ -31,6 +41,9 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
+    "times": lambda token, table: _TIMES.fullmatch(token.core) is not None,
+    "degrees": lambda token, table: _DEGREES.fullmatch(token.core) is not None,
+    "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
@@ -39,9 +52,20 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "small": lambda token, table: token.core[:1].islower(),
     "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
     "word": lambda token, table: token.core.isalpha(),
+    "short_word": lambda token, table: (
+        _SHORT_WORD.fullmatch(token.core) is not None and (token.core.islower() or token.core.isupper())
+    ),
+    "dash": lambda token, table: token.core in (*DASHES, "—"),
+    "sign": lambda token, table: token.core in table.signs,
     # Words of the table
     "month": lambda token, table: token.core.lower() in table.dates.months,
+    "other_month": lambda token, table: token.core.lower() in table.dates.other_months,
     "weekday": lambda token, table: token.core.lower() in table.dates.days,
+    "short_weekday": lambda token, table: table.dates.weekday(token.core) is not None,
+    "beside_weekday": lambda token, table: token.core.lower() in table.dates.beside_weekdays,
+    "dated_after": lambda token, table: token.core.lower() in table.dates.after,
+    "time_after": lambda token, table: token.core in table.times.after,
+    "dotted_after": lambda token, table: token.core.lower() in table.times.dotted_after,
     "half": lambda token, table: token.core.lower() in table.times.halves,
     "hours": lambda token, table: token.core in table.times.marks,
     "unit": lambda token, table: token.core in table.units,
@@ -82,7 +106,9 @@ class _Item:
         """True if the token is one of the item's kinds, and no entry of a lexicon."""
         if token.entry is not None:
             return False
-        return token.core == self.text if self.text else any(is_kind(token, one, table) for one in self.kinds)
+        if self.text:
+            return (token.core or token.suffix) == self.text
+        return any(is_kind(token, one, table) for one in self.kinds)
 
     def touches(self, token: Token, following: Token, item: _Item) -> bool:
         """True if only marks that the row allows are between the item's token and the following item's."""

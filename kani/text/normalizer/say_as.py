@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kani.text.normalizer.rules.acronyms import letter_name, roman_value
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
@@ -26,6 +26,7 @@ _UNIT = re.compile(r"([\d.,/½¼¾]+)\s*(\D+)")
 _GROUP = 4
 """Characters that are read without a pause, at most."""
 
+_COUNTERS = {"y": "年", "m": "月", "d": "日"}
 _DIGITS_OF_YEAR = 4
 _FIRST_OF_CENTURY, _LAST_OF_CENTURY = 2000, 1900
 
@@ -38,30 +39,8 @@ def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> s
     spoken as ``read`` has it, and so is all in a language without a table.
     """
     table = None if unspaced_table_for(language) is not None else table_for(language)
-    match kind:
-        case "characters":
-            return _characters(written, table, read)
-        case "cardinal" | "ordinal":
-            return _number(kind, form, written, table) or read(written)
-        case "digits":
-            names = (_character(one, table, read) for one in written if one.isdecimal())
-            return " ".join(names) or read(written)
-        case "year":
-            return _year(written, table) or read(written)
-        case "text":
-            return written
-        case "date":
-            weekday = "" if table is None else _weekday(written, table)
-            return weekday or read(_date(written, form.lower(), table, unspaced=table is None))
-        case "time":
-            return read(_time(written))
-        case "telephone":
-            return _telephone(written, table) if table is not None else read(written)
-        case "currency" | "money":
-            return read(_CODE_AFTER.sub(r"\2 \1", written))
-        case "unit":
-            return _unit(written, table) or read(_UNIT.sub(r"\1 \2", written))
-    return read(written)
+    said = _KINDS[kind](written, form, table, read) if kind in _KINDS else ""
+    return said or read(written)
 
 
 def _characters(written: str, table: LanguageTable | None, read: Reader) -> str:
@@ -109,34 +88,37 @@ def _number(kind: str, form: str, written: str, table: LanguageTable | None) -> 
     return f"{sign_name(sign, table)} {spoken}" if sign else spoken
 
 
-def _date(written: str, form: str, table: LanguageTable | None, *, unspaced: bool) -> str:
+def _date(written: str, form: str, table: LanguageTable | None) -> str:
     """Return a date as the language's rules know it: "2026-02-03", "February 3", "2026"."""
+    if len(written) == len("20260203") and written.isdecimal():
+        # Amazon's and Google's
+        return f"{written[:4]}-{written[4:6]}-{written[6:]}"
+    named = _fields(written, form.lower())
+    if not named:
+        return written
+    if len(named) == len("dmy"):
+        return f"{named['y']:04}-{named['m']:02}-{named['d']:02}"
+    if table is None:
+        return "".join(f"{named[field]}{name}" for field, name in _COUNTERS.items() if field in named)
+    if "m" not in named:
+        return str(named.get("y", named.get("d")))
+    name = table.dates.names[named["m"] - 1]
+    if "d" in named:
+        return f"{name} {named['d']}" if table.dates.order == "mdy" else f"{named['d']} {name}"
+    return f"{name} {named['y']}" if "y" in named else name
+
+
+def _fields(written: str, form: str) -> dict[str, int]:
+    """The day, month and year of a date in figures, by its form ("dd/mm/yyyy"); {} for no date."""
     fields = [int(found) for found in _FIELDS.findall(written)]
     form = re.sub("[^dmy]", "", form.replace("yyyy", "y").replace("mm", "m").replace("dd", "d"))
-    if _NAMED.search(written) or len(fields) != len(form) or len(set(form)) < len(form):
-        if len(fields) == 1 and len(written) == 8 and written.isdecimal():
-            # Amazon's and Google's "20260203".
-            return f"{written[:4]}-{written[4:6]}-{written[6:]}"
-        return written
+    if _NAMED.search(written) or len(fields) != len(form) or len({*form}) < len(form):
+        return {}
     named = dict(zip(form, fields, strict=True))
-    day, month, year = named.get("d"), named.get("m"), named.get("y")
-    if year is not None and year < 100:
-        year += _FIRST_OF_CENTURY if year < 70 else _LAST_OF_CENTURY
-    if (month is not None and not 1 <= month <= 12) or (day is not None and not 1 <= day <= 31):
-        return written
-    if day is not None and month is not None and year is not None:
-        return f"{year:04}-{month:02}-{day:02}"
-    if unspaced:
-        parts = ((year, "年"), (month, "月"), (day, "日"))
-        return "".join(f"{number}{name}" for number, name in parts if number is not None)
-    if month is None:
-        return str(day if year is None else year)
-    if table is None:
-        return written
-    name = table.dates.names[month - 1]
-    if day is not None:
-        return f"{name} {day}" if table.dates.order == "mdy" else f"{day} {name}"
-    return name if year is None else f"{name} {year}"
+    if 0 <= named.get("y", -1) < 100:
+        named["y"] += _FIRST_OF_CENTURY if named["y"] < 70 else _LAST_OF_CENTURY
+    valid = 1 <= named.get("m", 1) <= 12 and 1 <= named.get("d", 1) <= 31
+    return named if valid else {}
 
 
 def _year(written: str, table: LanguageTable | None) -> str:
@@ -148,10 +130,10 @@ def _year(written: str, table: LanguageTable | None) -> str:
 
 def _weekday(written: str, table: LanguageTable) -> str:
     """Return the weekday of a short name, in any case, or a letter; "" for none."""
-    names = table.dates.short_weekdays
-    letters = dict(zip(table.dates.weekday_letters, dict.fromkeys(names.values()), strict=False))
-    found = (names.get(one) for one in (written, written.lower(), written.capitalize()))
-    return next(filter(None, found), letters.get(written, ""))
+    days = dict.fromkeys(table.dates.short_weekdays.values())
+    letters = dict(zip(table.dates.weekday_letters, days, strict=False))
+    named = table.dates.weekday(written) or table.dates.weekday(written.capitalize())
+    return named or letters.get(written, "")
 
 
 def _time(written: str) -> str:
@@ -171,3 +153,26 @@ def _telephone(written: str, table: LanguageTable) -> str:
         for group in re.findall(r"\d+|[A-Za-z]+|[+*#]", written)
     ]
     return ", ".join(groups).replace(f"{sign_name('+', table)}, ", f"{sign_name('+', table)} ")
+
+
+_Say = Callable[[str, str, LanguageTable | None, Reader], str | None]
+
+_KINDS: Mapping[str, _Say] = {
+    "characters": lambda written, form, table, read: _characters(written, table, read),
+    "cardinal": lambda written, form, table, read: _number("cardinal", form, written, table),
+    "ordinal": lambda written, form, table, read: _number("ordinal", form, written, table),
+    "digits": lambda written, form, table, read: " ".join(
+        _character(one, table, read) for one in written if one.isdecimal()
+    ),
+    "year": lambda written, form, table, read: _year(written, table),
+    "text": lambda written, form, table, read: written,
+    "date": lambda written, form, table, read: (
+        (table and _weekday(written, table)) or read(_date(written, form, table))
+    ),
+    "time": lambda written, form, table, read: read(_time(written)),
+    "telephone": lambda written, form, table, read: _telephone(written, table) if table else "",
+    "currency": lambda written, form, table, read: read(_CODE_AFTER.sub(r"\2 \1", written)),
+    "money": lambda written, form, table, read: read(_CODE_AFTER.sub(r"\2 \1", written)),
+    "unit": lambda written, form, table, read: _unit(written, table) or read(_UNIT.sub(r"\1 \2", written)),
+}
+"""The spoken form by kind; "" or None: as ``read`` has it."""

@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules import pairs
 from kani.text.normalizer.rules.acronyms import common_words
-from kani.text.normalizer.rules.moments.dates import is_before_time, is_loose
+from kani.text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
 from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
 from kani.text.normalizer.rules.units import (
     PhraseBuilder,

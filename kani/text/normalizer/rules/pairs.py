@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.rules.abbreviations import follows_number_sign
 from kani.text.normalizer.rules.acronyms import common_words
-from kani.text.normalizer.rules.moments.dates import is_loose
+from kani.text.normalizer.rules.moments.day_and_month import is_loose
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import PhraseBuilder, resolve_unit
 from kani.text.normalizer.spoken import Piece, Verbalization

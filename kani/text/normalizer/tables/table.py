@@ -161,6 +161,13 @@ class Dates:
     other_months: frozenset[str]
     calendars: Mapping[str, OtherCalendar]
 
+    def weekday(self, written: str) -> str | None:
+        """The weekday of a short name, also in capitals ("VIE"), or with one where it has a small letter."""
+        if written.isupper() and len(written) > len("Mo"):
+            written = written.capitalize()
+        names = self.short_weekdays
+        return names.get(written) or names.get(written[:1].lower() + written[1:])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
