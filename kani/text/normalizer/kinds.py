@@ -45,11 +45,13 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "half": lambda token, table: token.core.lower() in table.times.halves,
     "hours": lambda token, table: token.core in table.times.marks,
     "unit": lambda token, table: token.core in table.units,
+    "sign": lambda token, table: token.core in table.signs,
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
     "to": lambda token, table: token.core.lower() == table.numbers.to,
     "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
+    "rating": lambda token, table: token.core.lower() in table.fractions.rated,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,

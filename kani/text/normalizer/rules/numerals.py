@@ -76,7 +76,7 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
 
 
 def _is_grouped(marks: Sequence[str], parts: Sequence[str], group: str) -> bool:
-    """True for groups of three digits, or of two before the last three ("1,00,000"), with one kind of mark."""
+    """True for groups of three digits, or of two before the last three ("1,00,000"), all with one mark."""
     first, *pairs, last = parts
     if len(set(marks)) > 1 or first == "0":
         return False
