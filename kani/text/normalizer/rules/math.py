@@ -66,7 +66,7 @@ def _unit(
     cursor: TokenCursor, attached: str, table: LanguageTable
 ) -> tuple[Measure | None, str, tuple[int, int]]:
     """The unit of the sides, its symbol, and its place."""
-    token, unit = cursor.token(), None
+    token = cursor.token()
     if attached:
         place = token.core_end - len(attached), token.core_end
         return resolve_unit(attached, table, attached=True)[0], attached, place
