@@ -100,9 +100,7 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         return True
     if _PLACED.hold(cursor, table):
         return False
-    noun = following.islower() and len(following) > len("ou")
-    if number > _LAST_LOOSE and not noun and _SET_TO.hold(cursor, table):
-        # "lavar a 30º.", "l'aria è a 21°"
+    if number > _LAST_LOOSE and _is_set_to(cursor, following, table):
         return True
     counted = following != "" and table.agreement.gender(following, plural=False) != ""
     if number > _MOST_PLACES:
@@ -111,6 +109,12 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     if mark == "º" or not articles or cursor.previous().core.lower() in articles:
         return False
     return number > _LAST_LOOSE or not counted
+
+
+def _is_set_to(cursor: TokenCursor, following: str, table: LanguageTable) -> bool:
+    """True for "lavar a 30º." and "l'aria è a 21°", before no noun."""
+    noun = following.islower() and len(following) > len("ou")
+    return not noun and _SET_TO.hold(cursor, table)
 
 
 def _is_bearing(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
@@ -139,7 +143,7 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
         # "1.º lavar"
         return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
-    return whole and table.agreement.gender(noun.core, plural=False) == "m"
+    return whole and noun.core.islower() and table.agreement.gender(noun.core, plural=False) == "m"
 
 
 def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -156,26 +160,14 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     value = int(numerals[1]) if numerals else _roman(token)
     if value is None:
         return None
-    known, ahead = is_known(cursor, table), _after_list(cursor, table)
-    following = _following(cursor, ahead, table)
-    ordered = following is not None and ahead == 1 and _is_ordered(cursor, following, table)
-    several = ahead > 1 or (numerals is not None and numerals[2] is not None)
-    goes_on = following is not None and (
-        known or ordered or several or _shows_ordinal(cursor, following, table)
-    )
-    if not goes_on and token.suffix == "." and _MARK.hold(cursor, table):
+    ahead, ordered = _noun(cursor, table)
+    if not ahead and token.suffix == "." and _MARK.hold(cursor, table):
         # "in Sport eine 1.": a mark at school
         return None
-    if not (known or ordered or (goes_on and numerals)):
+    if not (ordered or (ahead and numerals) or is_known(cursor, table)):
         return None
-    gender = gender_of_counted(cursor, table, ahead, plural=False) if goes_on else "m"
-    if ordered and following is not None:
-        # "Beethovens 9. Sinfonie", a knitter's "1. R"
-        short = _short_of_trade(cursor, table)
-        noun = short or in_full(following, table)
-        gender = ("" if short else gender) or table.agreement.gender(noun, plural=False)
-    chosen = form(cursor, table, gender)
-    start, end = token.core_start, token.core_end + (goes_on or token.suffix == ".,")
+    chosen = form(cursor, table, _gender(cursor, ahead, ordered, table))
+    start, end = token.core_start, token.core_end + (ahead > 0 or token.suffix == ".,")
     spoken = table.number_words.ordinal(value, chosen)
     if numerals is None or numerals[3] is None:
         return Verbalization((Piece(spoken, start, end),), end)
@@ -185,6 +177,30 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization(
         (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
     )
+
+
+def _noun(cursor: TokenCursor, table: LanguageTable) -> tuple[int, bool]:
+    """The place of the word that figures go on with (0: none), and True where it shows an ordinal."""
+    ahead = _after_list(cursor, table)
+    following = _following(cursor, ahead, table)
+    if following is None:
+        return 0, False
+    ordered = ahead == 1 and _is_ordered(cursor, following, table)
+    several = ahead > 1 or "." in cursor.token().core
+    goes_on = ordered or several or is_known(cursor, table) or _shows_ordinal(cursor, following, table)
+    return ahead if goes_on else 0, ordered
+
+
+def _gender(cursor: TokenCursor, ahead: int, ordered: bool, table: LanguageTable) -> str:
+    if not ahead:
+        return "m"
+    gender = gender_of_counted(cursor, table, ahead, plural=False)
+    if not ordered:
+        return gender
+    # "Beethovens 9. Sinfonie", a knitter's "1. R"
+    short = _short_of_trade(cursor, table)
+    noun = short or in_full(cursor.token(ahead), table)
+    return ("" if short else gender) or table.agreement.gender(noun, plural=False)
 
 
 def _following(cursor: TokenCursor, ahead: int, table: LanguageTable) -> Token | None:
