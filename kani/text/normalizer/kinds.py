@@ -20,6 +20,7 @@ _CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]
 _DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
 
@@ -27,6 +28,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
     "figure": lambda token, table: token.core[:1].isdecimal(),
     "number": lambda token, table: token.core.isdecimal(),
+    "value": lambda token, table: _VALUE.fullmatch(token.core) is not None,
     "day": lambda token, table: _DAY.fullmatch(token.core) is not None,
     "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,

@@ -14,13 +14,14 @@ from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
-_DIMENSIONS = re.compile(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?")
+_DIMENSIONS = re.compile(
+    rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)"
+)
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _POWER = re.compile(
     rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
-_FIGURE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _LENGTHS = frozenset("mm cm dm m km mts ft in px pixels".split())
 _PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
@@ -30,6 +31,8 @@ _TIMES = re.compile(rf"[{DASHES}:hH]")
 _TERM, _LAST_TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?"), re.compile(r"\d{0,6}[xyz]|\d{1,6}")
 _FIGURES = re.compile(rf"\d+(?:[{DASHES}]\d+)?")
 _INCHES, _PRIMES, _SIGNS = tuple('"″”'), tuple("'″\"′’"), ("%", "°C", "°F", "°")
+_CHANGE = Rows("value unit|currency? @ currency? value")
+"""The arrow of "40 → 35" and "15 % → 12 %": figures on both sides, no formula."""
 _IN_A_ROW = Rows("'-' figure @", "'–' figure @", "@ figure '-'", "@ figure '–'")
 _BETWEEN_DATES = Rows(
     r"weekday{\.?} @ weekday", r"month|day{\.?} @ month", r"month|day{\.?} @ day{\.?} month"
@@ -42,21 +45,21 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     match = _DIMENSIONS.fullmatch(token.core)
     if match is None:
         return None
-    parts = re.split(r"([x×*])", match["figures"])
-    sides = [side for part in parts[::2] if (side := parse_numeral(part, table)) is not None]
-    attached = match["unit"] or ""
+    attached, figures = match["unit"], re.split("[x×*]", match["figures"])
+    sides = [side for part in figures if (side := parse_numeral(part, table)) is not None]
     measure, symbol, (start, end) = _unit(cursor, attached, table)
     # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
     letter = len(attached) == 1 and (measure is None or symbol in "cCp")
-    if len(sides) <= len(parts) // 2 or (attached and measure is None and not letter):
+    if len(sides) < len(figures) or (attached and measure is None and not letter):
         return None
     name = "" if letter or measure is None else _name_of_side(cursor, measure, sides[-1], end, table)
     by = table.signs.get("×", table.numbers.by) if name and symbol in _PORTIONS else table.numbers.by
     phrase, place = PhraseBuilder(), token.core_start
-    for at, part in enumerate(parts):
-        said = by if at % 2 else say_numeral(sides[at // 2], table, gender_of(name, table))
-        phrase.add(said, place, place + len(part))
-        place += len(part)
+    for written, side in zip(figures, sides, strict=True):
+        if phrase.pieces:
+            phrase.add(by, place - 1, place)
+        phrase.add(say_numeral(side, table, gender_of(name, table)), place, place + len(written))
+        place += len(written) + 1
     if letter or name:
         phrase.add(name or letter_name(symbol, table), start, end)
     return phrase.build(end)
@@ -133,7 +136,7 @@ def sign_between(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     elif sign == "x":
         spoken = _times(cursor, table)
     elif sign == "→":
-        spoken = table.signs_between_figures[sign] if _is_change(cursor, table) else None
+        spoken = table.signs_between_figures[sign] if _CHANGE.hold(cursor, table) else None
     else:
         spoken = _between_figures(cursor, table)
     if spoken is None:
@@ -158,8 +161,7 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
     first, close, number = cursor.previous().core, cursor.previous().suffix, cursor.token(1).core
     if first != number and _BETWEEN_DATES.hold(cursor, table):
         return table.numbers.to
-    if not close and _TERM.fullmatch(first) and _LAST_TERM.fullmatch(number):
-        # "2x - 1"
+    if _are_terms(cursor):
         return table.numbers.minus
     if not number[:1].isnumeric():
         return None
@@ -173,6 +175,12 @@ def _dash(cursor: TokenCursor, table: LanguageTable) -> str | None:
         return ", "
     subtracted = cursor.token(2).core == "=" and not half and ":" not in first
     return table.numbers.minus if subtracted else table.numbers.to
+
+
+def _are_terms(cursor: TokenCursor) -> bool:
+    """True for "2x - 1"."""
+    before, after = cursor.previous(), cursor.token(1).core
+    return not before.suffix and bool(_TERM.fullmatch(before.core) and _LAST_TERM.fullmatch(after))
 
 
 def _is_signed(cursor: TokenCursor) -> bool:
@@ -233,15 +241,3 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
     return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
-
-
-def _is_change(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the arrow of "40 → 35" and "15 % → 12 %": figures on both sides, no formula."""
-    before, after = cursor.previous(), cursor.token(1)
-    if before.suffix:
-        return False
-    if before.core in table.units or before.core in table.currencies:
-        before = cursor.previous(2)
-    if after.core in table.currencies:
-        after = cursor.token(2)
-    return all(_FIGURE.fullmatch(one.core) for one in (before, after))

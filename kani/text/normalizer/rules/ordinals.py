@@ -100,8 +100,13 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
         return True
     if _PLACED.hold(cursor, table):
         return False
-    if number > _LAST_LOOSE and _is_set_to(cursor, following, table):
-        return True
+    return _is_set_to(cursor, number, following, table) or _is_no_place(
+        cursor, mark, number, following, table
+    )
+
+
+def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, table: LanguageTable) -> bool:
+    """True for a number higher than places have, or with "°" and without an article or a noun."""
     counted = following != "" and table.agreement.gender(following, plural=False) != ""
     if number > _MOST_PLACES:
         return mark == "°" or not counted
@@ -111,10 +116,10 @@ def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTabl
     return number > _LAST_LOOSE or not counted
 
 
-def _is_set_to(cursor: TokenCursor, following: str, table: LanguageTable) -> bool:
+def _is_set_to(cursor: TokenCursor, number: int, following: str, table: LanguageTable) -> bool:
     """True for "lavar a 30º." and "l'aria è a 21°", before no noun."""
     noun = following.islower() and len(following) > len("ou")
-    return not noun and _SET_TO.hold(cursor, table)
+    return number > _LAST_LOOSE and not noun and _SET_TO.hold(cursor, table)
 
 
 def _is_bearing(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
@@ -169,14 +174,19 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     chosen = form(cursor, table, _gender(cursor, ahead, ordered, table))
     start, end = token.core_start, token.core_end + (ahead > 0 or token.suffix == ".,")
     spoken = table.number_words.ordinal(value, chosen)
-    if numerals is None or numerals[3] is None:
-        return Verbalization((Piece(spoken, start, end),), end)
-    joined = table.numbers.to if numerals[2] != "/" else table.signs.get("&", "")
-    dash, other = start + numerals.start(2), start + numerals.start(3)
-    last = table.number_words.ordinal(int(numerals[3]), chosen)
-    return Verbalization(
-        (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
-    )
+    if numerals is not None and numerals[3] is not None:
+        last = table.number_words.ordinal(int(numerals[3]), chosen)
+        return Verbalization(_range(numerals, spoken, last, start, end, table), end)
+    return Verbalization((Piece(spoken, start, end),), end)
+
+
+def _range(
+    written: re.Match[str], first: str, last: str, start: int, end: int, table: LanguageTable
+) -> tuple[Piece, ...]:
+    """ "3.–5. Mai", "1./2. Klasse"."""
+    dash, other = start + written.start(2), start + written.start(3)
+    joined = table.numbers.to if written[2] != "/" else table.signs.get("&", "")
+    return Piece(f"{first} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)
 
 
 def _noun(cursor: TokenCursor, table: LanguageTable) -> tuple[int, bool]:
