@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kani.text import writing
 from kani.text.normalizer.kinds import Rows
@@ -46,13 +47,13 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if match is None:
         return None
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])
-    sides = [side for part in figures if (side := parse_numeral(part, table)) is not None]
+    sides = _sides(figures, table)
     measure, symbol, (start, end) = _unit(cursor, attached, table)
     # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
     letter = len(attached) == 1 and (measure is None or symbol in "cCp")
-    if len(sides) < len(figures) or (attached and measure is None and not letter):
+    if not sides or (attached and measure is None and not letter):
         return None
-    name = "" if letter or measure is None else _name_of_side(cursor, measure, sides[-1], end, table)
+    name = "" if letter else _name_of_side(cursor, measure, sides[-1], end, table)
     by = table.signs.get("×", table.numbers.by) if name and symbol in _PORTIONS else table.numbers.by
     phrase, place = PhraseBuilder(), token.core_start
     for written, side in zip(figures, sides, strict=True):
@@ -63,6 +64,12 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if letter or name:
         phrase.add(name or letter_name(symbol, table), start, end)
     return phrase.build(end)
+
+
+def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
+    """The numbers; none where one of them is no number."""
+    sides = [side for part in figures if (side := parse_numeral(part, table)) is not None]
+    return sides if len(sides) == len(figures) else []
 
 
 def _unit(
@@ -85,8 +92,10 @@ def _unit(
 
 
 def _name_of_side(
-    cursor: TokenCursor, measure: Measure, last: Numeral, end: int, table: LanguageTable
+    cursor: TokenCursor, measure: Measure | None, last: Numeral, end: int, table: LanguageTable
 ) -> str:
+    if measure is None:
+        return ""
     several = last.value if last.value > 2 and table.numbers.counted_alone else 2
     return table.form(measure.forms, 1 if describes(cursor, end, "", table) else several)
 

@@ -60,19 +60,23 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
     if not marks:
         return Numeral(parts[0], "")
     group, last = table.numbers.group, marks[-1]
-    whole = Numeral("".join(parts), "", grouped=True)
     if len(set(marks)) > 1:
-        if marks[0] in _APOSTROPHES and last == group and _are_threes(parts[1:]):
-            # "1'200.000", of Colombia
-            return whole
-        # The last one of two kinds of marks is the decimal mark if it occurs once.
-        decimals = last not in _APOSTROPHES and _is_grouped(marks[:-1], parts[:-1], group)
-        return Numeral("".join(parts[:-1]), parts[-1], grouped=True) if decimals else None
+        return _with_decimals(marks, parts, group)
     several = len(marks) > 1 or last in _APOSTROPHES
     may_group = several or last == group or (not group and last != table.numbers.decimal)
     if may_group and _is_grouped(marks, parts, group):
-        return whole
+        return Numeral("".join(parts), "", grouped=True)
     return None if several else Numeral(parts[0], parts[1])
+
+
+def _with_decimals(marks: Sequence[str], parts: Sequence[str], group: str) -> Numeral | None:
+    """The number with two kinds of marks: the last one is the decimal mark if it occurs once."""
+    if marks[0] in _APOSTROPHES and marks[-1] == group and _are_threes(parts[1:]):
+        # "1'200.000", of Colombia
+        return Numeral("".join(parts), "", grouped=True)
+    if marks[-1] in _APOSTROPHES or not _is_grouped(marks[:-1], parts[:-1], group):
+        return None
+    return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
 
 
 def _is_grouped(marks: Sequence[str], parts: Sequence[str], group: str) -> bool:

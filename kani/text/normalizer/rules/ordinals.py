@@ -33,7 +33,7 @@ _PLACED = Rows("placed @", "placed inside @")
 """After a verb of results: "quedó 204º", "fiquei em 204º"."""
 _SET_TO = Rows("before_degrees|inside @")
 _BEARING, _AFTER_BEARING = Rows("@ compass"), Rows("compass~ @", "compass~ and @")
-_MARK = Rows("one_of_marks @")
+_MARK = Rows(r"one_of_marks @{\.}")
 _LIMIT = Rows(r"limit{\.?} @", r"@~ 'C'", "@~ 'F'")
 
 
@@ -166,7 +166,7 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if value is None:
         return None
     ahead, ordered = _noun(cursor, table)
-    if not ahead and token.suffix == "." and _MARK.hold(cursor, table):
+    if not ahead and _MARK.hold(cursor, table):
         # "in Sport eine 1.": a mark at school
         return None
     if not (ordered or (ahead and numerals) or is_known(cursor, table)):

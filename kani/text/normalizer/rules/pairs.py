@@ -140,12 +140,7 @@ def _template(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -
     if one <= other and not sized and _is_counted_so_far(cursor, other, table):
         # "Step 3/7"
         return fractions.step
-    if (
-        sized
-        or _is_season(one, other)
-        or _is_set(cursor, table)
-        or _are_two_counts(cursor, one, other, table)
-    ):
+    if sized or _are_beside(cursor, one, other, table):
         return _BESIDE
     if one == other and one >= _LEAST_RATING:
         # "All 12/12 tests"
@@ -166,6 +161,12 @@ def _is_out_of_many(cursor: TokenCursor, one: int, other: int, table: LanguageTa
 def _is_pressure(one: int, other: int) -> bool:
     """True for a pressure of blood: "142/88, Puls 76"."""
     return one in _SYSTOLIC and other in _DIASTOLIC and one > other
+
+
+def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:
+    if _is_season(one, other) or _is_set(cursor, table):
+        return True
+    return _are_two_counts(cursor, one, other, table)
 
 
 def _is_season(one: int, other: int) -> bool:
