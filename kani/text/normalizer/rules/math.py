@@ -6,14 +6,14 @@ import re
 from collections.abc import Sequence
 
 from kani.text import writing
-from kani.text.normalizer.kinds import Rows
+from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import Measure, PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tokens import Token, TokenCursor
 
 _DIMENSIONS = re.compile(
     rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)"
@@ -34,6 +34,8 @@ _FIGURES = re.compile(rf"\d+(?:[{DASHES}]\d+)?")
 _INCHES, _PRIMES, _SIGNS = tuple('"″”'), tuple("'″\"′’"), ("%", "°C", "°F", "°")
 _CHANGE = Rows("value unit|currency? @ currency? value")
 """The arrow of "40 → 35" and "15 % → 12 %": figures on both sides, no formula."""
+_MATCH = Rows("capital number @ number capital")
+"""The goals of two teams: "Flamengo 3 x 2 Palmeiras"."""
 _IN_A_ROW = Rows("'-' figure @", "'–' figure @", "@ figure '-'", "@ figure '–'")
 _BETWEEN_DATES = Rows(
     r"weekday{\.?} @ weekday", r"month|day{\.?} @ month", r"month|day{\.?} @ day{\.?} month"
@@ -46,6 +48,8 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     match = _DIMENSIONS.fullmatch(token.core)
     if match is None:
         return None
+    if match["unit"] in table.kinds.get("boards", ()):
+        return _boards(token, match["figures"], table)
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])
     sides = _sides(figures, table)
     measure, symbol, (start, end) = _unit(cursor, attached, table)
@@ -64,6 +68,14 @@ def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if letter or name:
         phrase.add(name or letter_name(symbol, table), start, end)
     return phrase.build(end)
+
+
+def _boards(token: Token, figures: str, table: LanguageTable) -> Verbalization:
+    """ "2x4s"."""
+    said = f" {table.numbers.by} ".join(
+        say_numeral(side, table) for side in _sides(re.split("[x×*]", figures), table)
+    )
+    return Verbalization((Piece(f"{said}s", token.core_start, token.core_end),), token.core_end)
 
 
 def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
@@ -219,6 +231,8 @@ def _product(cursor: TokenCursor, measured: bool, table: LanguageTable) -> str |
         return table.signs.get("×")
     if not (letter or number[:1].isnumeric()):
         return None
+    if is_kind(cursor.token(), "score", table) and _MATCH.hold(cursor, table):
+        return table.numbers.to
     side = measured or letter or following in _LENGTHS or "x" in (following, cursor.previous(2).core)
     return table.numbers.by if side else table.signs_between_figures["x"]
 

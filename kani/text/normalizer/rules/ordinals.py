@@ -6,7 +6,7 @@ import re
 
 from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
-from kani.text.normalizer.rules.acronyms import roman_value
+from kani.text.normalizer.rules.acronyms import letter_name, roman_value
 from kani.text.normalizer.rules.trades import is_of_a_trade, senses
 from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -16,7 +16,10 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 _ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
 _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
 _NEXT_GROUP, _FIRST_GROUP = re.compile(r"\d{3}(?!\d)"), re.compile(r"[1-9]\d{0,2}")
-_JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
+_JOINED = re.compile(
+    r"(?P<number>\d{1,6})\.?(?P<mark>[^\W\d_]{1,3}|[ºª°])"
+    r"(?:-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)|(?<=[ºª°])(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|\+(?P<more>\d{1,2}))"
+)
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _MINUTES = re.compile(r"\d{1,2}['’′]")
 _INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
@@ -60,13 +63,16 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
-    """ "19th-century"."""
+    """ "19th-century"; "3ªB", a class at school; "90e+4", of a match."""
     match = _JOINED.fullmatch(token.core)
-    if match is None or match[2] not in table.ordinals:
+    form = table.ordinals.get(match["mark"]) if match else None
+    if match is None or form is None:
         return None
-    spoken = table.number_words.ordinal(int(match[1]), table.ordinals[match[2]])
-    at = token.core_start + match.start(3)
-    pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {match[3]}", at - 1, token.core_end)
+    spoken, at = table.number_words.ordinal(int(match["number"]), form), token.core_start + match.end("mark")
+    rest = match["word"] or (letter_name(match["class"], table) if match["class"] else "")
+    if match["more"]:
+        rest = f"{table.numbers.plus} {table.number_words.cardinal(int(match['more']))}"
+    pieces = Piece(spoken, token.core_start, at), Piece(f" {rest}", at, token.core_end)
     return Verbalization(pieces, token.core_end)
 
 

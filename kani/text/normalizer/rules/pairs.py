@@ -36,6 +36,8 @@ _JUDGED = Rows("@~ judged")
 _ADDED = Rows("sign @", "@ sign|unit")
 _COUNTED = Rows("@ partitive")
 _SPAN = Rows("@~ span")
+_OF_COURT = Rows("number letter @")
+"""The number of a court's file: "6 U 12/19"."""
 _OF_LAW = Rows("law~ @", "'L' @")
 
 
@@ -165,6 +167,8 @@ def _is_pressure(one: int, other: int) -> bool:
 
 def _are_beside(cursor: TokenCursor, one: int, other: int, table: LanguageTable) -> bool:
     if _is_season(one, other) or _is_set(cursor, table):
+        return True
+    if cursor.previous().core.isupper() and _OF_COURT.hold(cursor, table):
         return True
     return _are_two_counts(cursor, one, other, table)
 
