@@ -18,7 +18,8 @@ _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
 _NEXT_GROUP, _FIRST_GROUP = re.compile(r"\d{3}(?!\d)"), re.compile(r"[1-9]\d{0,2}")
 _JOINED = re.compile(
     r"(?P<number>\d{1,6})\.?(?P<mark>[^\W\d_]{1,3}|[ºª°])"
-    r"(?:-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)|(?<=[ºª°])(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|\+(?P<more>\d{1,2}))"
+    r"(?:(?<=[ªº°])-?(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)"
+    r"|\+(?P<more>\d{1,2}))"
 )
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _MINUTES = re.compile(r"\d{1,2}['’′]")
