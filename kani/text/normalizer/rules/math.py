@@ -29,7 +29,7 @@ _PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 _RAISED = {"2": "²", "3": "³"}
 _TIMES = re.compile(rf"[{DASHES}:hH]")
-_TERM, _LAST_TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?"), re.compile(r"\d{0,6}[xyz]|\d{1,6}")
+_TERM, _LAST_TERM = re.compile(r"\d{0,3}[xyz][²³⁴]?"), re.compile(r"\d{0,6}[xyz]?")
 _FIGURES = re.compile(rf"\d+(?:[{DASHES}]\d+)?")
 _INCHES, _PRIMES, _SIGNS = tuple('"″”'), tuple("'″\"′’"), ("%", "°C", "°F", "°")
 _CHANGE = Rows("value unit|currency? @ currency? value")

@@ -36,7 +36,7 @@ _JUDGED = Rows("@~ judged")
 _ADDED = Rows("sign @", "@ sign|unit")
 _COUNTED = Rows("@ partitive")
 _SPAN = Rows("@~ span")
-_OF_COURT = Rows("number letter @")
+_OF_COURT = Rows("number~ letter~ @")
 """The number of a court's file: "6 U 12/19"."""
 _OF_LAW = Rows("law~ @", "'L' @")
 
