@@ -30,6 +30,7 @@ _ORDINAL = re.compile(
 )
 _SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
 
@@ -37,6 +38,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
     "figure": lambda token, table: token.core[:1].isdecimal(),
     "number": lambda token, table: token.core.isdecimal(),
+    "value": lambda token, table: _VALUE.fullmatch(token.core) is not None,
     "day": lambda token, table: _DAY.fullmatch(token.core) is not None,
     "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
@@ -69,11 +71,14 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "half": lambda token, table: token.core.lower() in table.times.halves,
     "hours": lambda token, table: token.core in table.times.marks,
     "unit": lambda token, table: token.core in table.units,
+    "compass": lambda token, table: token.core in table.compass.names,
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
     "to": lambda token, table: token.core.lower() == table.numbers.to,
     "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
+    "rating": lambda token, table: token.core.lower() in table.fractions.rated,
+    "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,

@@ -35,6 +35,10 @@ class ItalianNumbers(NumberWords):
             return self.cardinal(number)
         return spoken[:-1] + {"f": "a", "f vowel": "a", "mp": "i"}.get(form, spoken[-1])
 
+    def exponent(self, number: int) -> str:
+        """ "alla quinta"."""
+        return self.ordinal(number, "f")
+
     def until(self, previous: str, to: str) -> str:
         """Nothing after a preposition: "per trentacinque quaranta minuti"."""
         return "" if previous in _SIDE_BY_SIDE else to

@@ -41,6 +41,10 @@ class NumberWords:
         """A year of four digits at most."""
         return self.cardinal(number)
 
+    def exponent(self, number: int) -> str:
+        """A power's exponent."""
+        return self.cardinal(number)
+
     def decade(self, number: int) -> str:
         """The decade that begins with the year ``number`` ("1990s")."""
         return self.year(number)

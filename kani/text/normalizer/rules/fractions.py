@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules import pairs
-from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
 from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
 from kani.text.normalizer.rules.units import (
+    Measure,
     PhraseBuilder,
     gender_of,
     gender_of_forms,
@@ -18,103 +19,100 @@ from kani.text.normalizer.rules.units import (
     unit_end,
 )
 from kani.text.normalizer.spoken import Piece, Verbalization
-from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani.text.normalizer.tables.table import LanguageTable, Unit
+from kani.text.normalizer.tokens import Token, TokenCursor
 
-_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<numerator>\d{1,6})[/⁄](?P<denominator>\d{1,6})")
-_COMPOUND = re.compile(
-    r"(?P<numerator>\d{1,3})/(?P<denominator>\d{1,3})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)"
-)
+_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
+_COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
+_HALF = 1, 2
+_INCHES = tuple('"″”')
+_AND_HALF = Rows("and @")
+_UNIT_AND_HALF = Rows("number unit @")
 
 
 def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "3/4", with its sign."""
+    """ "3/4", also of a unit; two figures that are no fraction as what they are."""
     token = cursor.token()
     match = _FRACTION.fullmatch(token.core)
-    if (mixed := _MIXED.fullmatch(token.core)) is not None and int(mixed[2]) < int(mixed[3]):
-        # 1-1/4"
-        phrase = PhraseBuilder()
-        whole, part = Numeral(mixed[1], ""), (int(mixed[2]), int(mixed[3]))
-        phrase.add(say_mixed(whole, part, table), token.core_start, token.core_end)
-        inches = token.suffix.startswith(('"', "″", "”")) and "in" in table.units and not token.prefix
-        if inches:
-            phrase.add(table.units["in"].forms["other"], token.core_end, token.core_end + 1)
-        return phrase.build(token.core_end + inches)
     if match is None:
-        return pairs.rating(cursor, table) or _compound(cursor, table) or pairs.law(cursor, table)
-    if int(match["denominator"]) == 0 or is_before_time(cursor):
-        return None
-    phrase = PhraseBuilder()
-    at = token.core_start + match.start("numerator")
+        return _mixed(cursor, table) or _compound(token, table) or pairs.marked_or_law(cursor, table)
     if match["sign"]:
-        phrase.add(sign_name(match["sign"], table), token.core_start, at)
-    part = int(match["numerator"]), int(match["denominator"])
-    if (numbered := pairs.numbered(cursor, match["numerator"], match["denominator"], table)) is not None:
-        phrase.add(numbered, at, token.core_end)
-        return phrase.build(token.core_end)
-    if (paired := pairs.paired(cursor, match["numerator"], match["denominator"], table)) is not None:
-        phrase.add(paired, at, token.core_end)
-        measure = (
-            resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
-        )
-        if measure is None:
-            return phrase.build(token.core_end)
-        # "50/60 Hz", "120/80 mmHg"
-        end = unit_end(cursor, 1, table)
-        phrase.add(measure.forms["other"], cursor.token(1).core_start, end)
-        return phrase.build(end)
-    if (law := pairs.of_year(cursor, *part, table)) is not None:
-        phrase.add(law, at, token.core_end)
-        return phrase.build(token.core_end)
-    if token.suffix.startswith(('"', "″", "”")) and not token.prefix and "in" in table.units:
-        # 3/8"
-        inch = table.units["in"].forms
-        name = inch.get("one", inch["other"])
-        half = table.fractions.halves.get(gender_of(name, table) or "m") if part == (1, 2) else None
-        said = f"{half} {name}" if half else _of(say_fraction(*part, table), name, table)
-        phrase.add(said, at, token.core_end + 1)
-        return phrase.build(token.core_end + 1)
-    article = f"{cursor.previous().core.lower()} "
-    if (measured := of_unit(cursor, part, table)) is not None:
-        # "a 1/2 hour"
-        phrase.add(measured[0].removeprefix(article), at, measured[1])
-        return phrase.build(measured[1])
-    if not match["sign"] and is_loose(token.core, table):
+        with cursor.without_prefix(1):
+            rest = fraction(cursor, table)
+        sign = Piece(f"{sign_name(match['sign'], table)} ", token.core_start, token.core_start + 1)
+        return rest and Verbalization((sign, *rest.pieces), rest.end)
+    if is_before_time(cursor):
         return None
-    gender = gender_of_following(cursor, table) if part == (1, 2) else ""
-    if part == (1, 2) and not gender and table.fractions.halves and _follows_and(cursor, table):
-        # "1 ora e 1/2"
-        noun = re.split("['’]", cursor.previous(2).core)[-1]
-        unit = table.units.get(noun)
-        gender = gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
-    if part == (1, 2) and cursor.previous(3).core in table.times.after:
-        # "a las 8 y 1/2"
-        gender = gender or table.times.gender
-    after = table.fractions.half_after_noun
-    before = cursor.previous()
-    unit = table.units.get(before.core) if cursor.previous(2).core.isdecimal() and not before.suffix else None
-    if part == (1, 2) and after and (unit or _follows_and(cursor, table)):
-        # "une heure et 1/2": its "and" is said already; "1 h 1/2"
-        half = after.get(gender_of_forms(unit.forms, table) if unit else gender[:1]) or after["m"]
-        phrase.add(half if unit else half.partition(" ")[2], at, token.core_end)
-        return phrase.build(token.core_end)
-    phrase.add(say_mixed(None, part, table, gender).removeprefix(article), at, token.core_end)
-    return phrase.build(token.core_end)
+    first, last = match["first"], match["last"]
+    if (pair := pairs.pair(cursor, first, last, table)) is not None:
+        return pair
+    part = int(first), int(last)
+    said, end = _measured(cursor, part, table) or ("", token.core_end)
+    if not said:
+        if is_loose(token.core, table):
+            return None
+        said = _half(cursor, table) if part == _HALF else say_fraction(*part, table)
+    # "a 1/2 hour"
+    said = said.removeprefix(f"{cursor.previous().core.lower()} ")
+    return Verbalization((Piece(said, token.core_start, end),), end)
 
 
-def _follows_and(cursor: TokenCursor, table: LanguageTable) -> bool:
-    return cursor.previous().core == table.signs.get("&") and not cursor.previous().suffix
-
-
-def _compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "3/8-inch": a fraction that is a part of a word."""
+def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
     token = cursor.token()
+    inch = _inch_mark(token, table)
+    return (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
+
+
+def _half(cursor: TokenCursor, table: LanguageTable) -> str:
+    """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
+    after = table.fractions.half_after_noun
+    if after and _UNIT_AND_HALF.hold(cursor, table):
+        return after.get(gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
+    gender = gender_of_following(cursor, table)
+    if cursor.previous(3).core in table.times.after:
+        gender = table.times.gender
+    if _AND_HALF.hold(cursor, table):
+        gender = gender or _gender_of_noun(cursor.previous(2).core, table)
+        if after:
+            # Its "and" is said already.
+            return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
+    return say_mixed(None, _HALF, table, gender)
+
+
+def _gender_of_noun(written: str, table: LanguageTable) -> str:
+    noun = re.split("['’]", written)[-1]
+    unit = table.units.get(noun)
+    return gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
+
+
+def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
+    """The unit of 3/8", if no quote begins before it."""
+    return table.units.get("in") if token.suffix.startswith(_INCHES) and not token.prefix else None
+
+
+def _mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1-1/4", and with a mark of inches after it."""
+    token = cursor.token()
+    match = _MIXED.fullmatch(token.core)
+    if match is None or int(match[2]) >= int(match[3]):
+        return None
+    phrase, inch = PhraseBuilder(), _inch_mark(token, table)
+    said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
+    phrase.add(said, token.core_start, token.core_end)
+    if inch is None:
+        return phrase.build(token.core_end)
+    phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
+    return phrase.build(token.core_end + 1)
+
+
+def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "3/8-inch": a fraction that is a part of a word."""
     match = _COMPOUND.fullmatch(token.core)
-    if match is None or int(match["denominator"]) == 0:
+    if match is None:
         return None
     at = token.core_start + match.start("word")
-    part = say_fraction(int(match["numerator"]), int(match["denominator"]), table)
+    part = say_fraction(int(match[1]), int(match[2]), table)
     pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
     return Verbalization(pieces, token.core_end)
 
@@ -125,33 +123,31 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
         return None
     unit = cursor.token(1)
     in_full = any(unit.core == known.forms.get("one") for known in table.units.values())
-    if in_full and part != (1, 2) and table.fractions.of_unit.startswith("{part} d"):
+    if in_full and part != _HALF and table.fractions.of_unit.startswith("{part} d"):
         # Spanish "1/4 taza"
         return _of(say_fraction(*part, table), unit.core, table), unit.core_end
     measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
     if measure is None:
         return None
-    forms, end = measure.forms, unit_end(cursor, 1, table)
+    end = unit_end(cursor, 1, table)
     if _part_name(*part, table) is None:
         # Two figures ("16/9 in") are no part of one unit: each counts units.
-        counts = table.form_includes_number(forms, part[1])
-        counted = forms["other"] if counts else table.form(forms, part[1])
-        return f"{say_fraction(*part, table)} {counted}", end
+        return f"{say_fraction(*part, table)} {table.form(measure.forms, part[1])}", end
+    return _part_of(part, measure, table), end
+
+
+def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
+    forms = measure.forms
     name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
-    if part == (1, 2) and half is not None:
-        return f"{half} {name}", end
-    return _of(say_fraction(*part, table), name, table), end
+    return f"{half} {name}" if part == _HALF and half else _of(say_fraction(*part, table), name, table)
 
 
 def _of(part: str, unit: str, table: LanguageTable) -> str:
     """A part of a unit: "a quarter of an ounce", "trois quarts d'heure"."""
-    said = table.fractions.of_unit.format(part=part, unit=unit)
-    vowel = unit[:1] in "aeiouhé" and not unit.startswith(("hect", "hertz"))
-    if table.language == "en" and (unit[:1] in "aeiou" or unit == "hour"):
-        return said.replace(f" a {unit}", f" an {unit}")
-    elided = (table.language == "fr" and vowel) or (table.language == "it" and unit == "ora")
-    return re.sub(rf" d[ei] {unit}\Z", f" d'{unit}", said) if elided else said
+    elided = unit in table.kinds.get("elided", ())
+    template = table.fractions.of_elided if elided else table.fractions.of_unit
+    return template.format(part=part, unit=unit)
 
 
 def say_vulgar(character: str, table: LanguageTable) -> str:
@@ -187,19 +183,15 @@ def half_after_noun(
     after = table.fractions.half_after_noun
     if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
         return None
-    token, one = cursor.token(1), whole.digits == "1"
-    measure, _ = resolve_unit(token.core, table, attached=False)
+    noun, end = cursor.token(1).core, cursor.token(1).core_end
+    measure, _ = resolve_unit(noun, table, attached=False)
     if measure is not None:
         noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
         gender = measure.gender or gender_of(noun, table)
-    elif gender and token.core.islower() and token.core.isalpha() and token.suffix != ".":
-        if token.core in common_words(table.language) and not table.names_unit(token.core):
-            # "3½ et plus", but "2½ heures"
-            return None
-        noun, end = token.core, token.core_end
-        noun = noun.removesuffix("s") if one and len(noun) > len("mois") else noun
-    else:
+    elif not gender:
         return None
+    elif whole.digits == "1":
+        noun = noun.removesuffix("s")
     half = after.get(gender[:1]) or after["m"]
     return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
 

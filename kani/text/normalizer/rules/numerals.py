@@ -56,34 +56,41 @@ def parse_numeral(written: str, table: LanguageTable) -> Numeral | None:
 
     The other convention for groups and decimals is understood where it is unambiguous.
     """
-    marks = _MARK.findall(written)
+    marks, parts = _MARK.findall(written), [_western(part) for part in _MARK.split(written)]
     if not marks:
-        return Numeral(_western(written), "")
-    parts = [_western(part) for part in _MARK.split(written)]
-    group, decimal = table.numbers.group, table.numbers.decimal
-    grouping = marks[:-1] if len(set(marks)) > 1 else marks
-    in_groups = len(parts[0]) <= 3 and all(len(part) == 3 for part in parts[1 : len(grouping) + 1])
-    in_groups = in_groups or (marks[0] == group and _in_south_asian_groups(parts[: len(grouping) + 1]))
-    in_groups = in_groups and len(set(grouping)) == 1 and parts[0] != "0"
-    if marks[0] in _APOSTROPHES and marks[-1] == group and all(len(part) == 3 for part in parts[1:]):
+        return Numeral(parts[0], "")
+    group, last = table.numbers.group, marks[-1]
+    if len(set(marks)) > 1:
+        return _with_decimals(marks, parts, group)
+    several = len(marks) > 1 or last in _APOSTROPHES
+    may_group = several or last == group or (not group and last != table.numbers.decimal)
+    if may_group and _is_grouped(marks, parts, group):
+        return Numeral("".join(parts), "", grouped=True)
+    return None if several else Numeral(parts[0], parts[1])
+
+
+def _with_decimals(marks: Sequence[str], parts: Sequence[str], group: str) -> Numeral | None:
+    """The number with two kinds of marks: the last one is the decimal mark if it occurs once."""
+    if marks[0] in _APOSTROPHES and marks[-1] == group and _are_threes(parts[1:]):
         # "1'200.000", of Colombia
         return Numeral("".join(parts), "", grouped=True)
-    if len(set(marks)) > 1:
-        # Two kinds of marks: the last one is the decimal mark if it occurs once.
-        if not in_groups or marks[-1] in _APOSTROPHES:
-            return None
-        return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
-    if len(marks) > 1 or marks[0] in _APOSTROPHES:
-        return Numeral("".join(parts), "", grouped=True) if in_groups else None
-    if in_groups and (marks[0] == group or (not group and marks[0] != decimal)):
-        return Numeral("".join(parts), "", grouped=True)
-    return Numeral(parts[0], parts[1])
+    if marks[-1] in _APOSTROPHES or not _is_grouped(marks[:-1], parts[:-1], group):
+        return None
+    return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
 
 
-def _in_south_asian_groups(parts: Sequence[str]) -> bool:
-    """True for "1,00,000": groups of two digits before the last three."""
-    *pairs, last = parts[1:]
-    return len(parts) > 2 and len(parts[0]) <= 2 and len(last) == 3 and all(len(pair) == 2 for pair in pairs)
+def _is_grouped(marks: Sequence[str], parts: Sequence[str], group: str) -> bool:
+    """True for groups of three digits, or of two before the last three ("1,00,000"), all with one mark."""
+    first, *pairs, last = parts
+    if len(set(marks)) > 1 or first == "0":
+        return False
+    south_asian = len(first) <= 2 and len(last) == 3 and all(len(pair) == 2 for pair in pairs)
+    western = len(first) <= 3 and _are_threes(parts[1:])
+    return western or (marks[0] == group and bool(pairs) and south_asian)
+
+
+def _are_threes(parts: Sequence[str]) -> bool:
+    return all(len(part) == 3 for part in parts)
 
 
 def say_numeral(numeral: Numeral, table: LanguageTable, gender: str = "") -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
-from kani.text.normalizer.rules.acronyms import roman_value, spelled_pieces
+from kani.text.normalizer.rules.acronyms import letter_name, roman_value
 from kani.text.normalizer.rules.trades import is_of_a_trade, senses
 from kani.text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -14,145 +15,133 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 
 _ORDINAL = re.compile(r"(\d{1,6}|\d{1,3}(?:[.,]\d{3}){1,3})(\.?\D{1,4})")
 _GROUPED_ORDINAL = re.compile(r"(\d{1,3}(?:\d{3}){1,3})(\.?\D{1,4})")
-_NEXT_GROUP = re.compile(r"\d{3}(?!\d)")
-_FIRST_GROUP = re.compile(r"[1-9]\d{0,2}")
-_JOINED = re.compile(r"(\d{1,6})([^\W\d_]{1,3}|[ºª])-([^\W\d_]+(?:-[^\W\d_]+)*)")
-_CLASS = re.compile(r"(\d{1,2})(\.?[ªº°])-?([A-H])(?<!°[CF])(?<!\d\dº[CF])")
-_ADDED = re.compile(r"(\d{1,3})([^\W\d_]{1,3}|[º°])\+(\d{1,2})")
-_LONGEST_ORDINAL = 16
+_NEXT_GROUP, _FIRST_GROUP = re.compile(r"\d{3}(?!\d)"), re.compile(r"[1-9]\d{0,2}")
+_JOINED = re.compile(
+    r"(?P<number>\d{1,6})\.?(?P<mark>[^\W\d_]{1,3}|[ºª°])"
+    r"(?:(?<=[ªº°])-?(?P<class>[A-H])(?<!°[CF])(?<!\d\dº[CF])|-(?P<word>[^\W\d_]+(?:-[^\W\d_]+)*)"
+    r"|\+(?P<more>\d{1,2}))"
+)
+_STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
+_MINUTES = re.compile(r"\d{1,2}['’′]")
+_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
-_MOST_PLACES = 35
-_NEAR = 6
-_LIMITS = frozenset("max min máx mín máxima mínima massima minima temperatura t".split())
-_IN = frozenset(("em", "en", "in"))
-_BEFORE_DEGREES = frozenset("a até hasta con com da di".split())
-_LAST_LOOSE = 12
+_MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
+_LAST_LOOSE, _LEAST_STONES = 12, 5
 """The last number that "°" makes an ordinal of without an article before it."""
-_STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _AS_BEFORE = "same"
 """The form of a number after "and": that of the ordinal before it."""
 _OTHERWISE = "other"
 _MOST_JOINED = 4
+_PLACED = Rows("placed @", "placed inside @")
+"""After a verb of results: "quedó 204º", "fiquei em 204º"."""
+_SET_TO = Rows("before_degrees|inside @")
+_BEARING, _AFTER_BEARING = Rows("@ compass"), Rows("compass~ @", "compass~ and @")
+_MARK = Rows(r"one_of_marks @{\.}")
+_LIMIT = Rows(r"limit{\.?} @", r"@~ 'C'", "@~ 'F'")
 
 
 def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1.º", "21st"."""
     token = cursor.token()
-    written, ahead = token.core, 0
-    if _FIRST_GROUP.fullmatch(written):
-        while len(written) < _LONGEST_ORDINAL and cursor.is_adjacent(ahead + 1):
-            ahead += 1
-            written += cursor.token(ahead).core
-            if not _NEXT_GROUP.match(cursor.token(ahead).core):
-                # "350 5th Ave."
-                written, ahead = token.core, 0
-                break
-            if not cursor.token(ahead).core.isdecimal():
-                break
-    if (compound := _JOINED.fullmatch(token.core)) is not None and compound[2] in table.ordinals:
-        # "19th-century"
-        spoken = table.number_words.ordinal(int(compound[1]), table.ordinals[compound[2]])
-        at = token.core_start + compound.start(3)
-        pieces = Piece(spoken, token.core_start, at - 1), Piece(f" {compound[3]}", at - 1, token.core_end)
-        return Verbalization(pieces, token.core_end)
-    if (
-        (group := _CLASS.fullmatch(token.core)) is not None
-        and group[2].lstrip(".") in table.ordinals
-        and table.letters
-    ):
-        # "3ªB", a class at school
-        at = token.core_start + group.start(3)
-        spoken = table.number_words.ordinal(int(group[1]), table.ordinals[group[2].lstrip(".")])
-        letter = spelled_pieces(group[3], at, table)
-        return Verbalization((Piece(f"{spoken} ", token.core_start, at), *letter), token.core_end)
-    if (more := _ADDED.fullmatch(token.core)) is not None and more[2] in table.ordinals:
-        # "90e+4", of a match
-        spoken = table.number_words.ordinal(int(more[1]), table.ordinals[more[2]])
-        spoken = f"{spoken} {table.numbers.plus} {table.number_words.cardinal(int(more[3]))}"
-        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
-    match = (_ORDINAL if ahead == 0 else _GROUPED_ORDINAL).fullmatch(written)
+    if (compound := _compound(token, table)) is not None:
+        return compound
+    written, ahead = _grouped(cursor)
+    match = (_GROUPED_ORDINAL if ahead else _ORDINAL).fullmatch(written)
     if match is None:
         return None
-    form = table.ordinals.get(match[2], table.ordinals.get(match[2].removeprefix(".")))
-    if form is None or (match[2] == "a" and is_numbered_part(cursor.previous().core, table)):
+    number, mark = int(re.sub(r"\D", "", match[1])), match[2]
+    form = table.ordinals.get(mark, table.ordinals.get(mark.removeprefix(".")))
+    if form is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
         # "ejercicio 5a"
         return None
-    number = int(re.sub(r"\D", "", match[1]))
-    # "11st 4lb", but "the 2st" is a slip
-    stones = match[2] == "st" and (number % 10 != 1 or number == 11)
-    stones = stones and not (number < _LEAST_STONES and cursor.previous().core.lower() == "the")
-    if stones or _is_degrees(cursor, match[2], number, table):
+    if (mark == "st" and _are_stones(cursor, number)) or _is_degrees(cursor, mark, number, table):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
     # "1er. piso"
-    end = unit_end(cursor, ahead, table) if match[2].isalpha() else cursor.token(ahead).core_end
+    end = unit_end(cursor, ahead, table) if mark.isalpha() else cursor.token(ahead).core_end
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
-_MINUTES = re.compile(r"\d{1,2}['’′]")
-_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
-_PLACED = re.compile(
-    r"(?:qued[aéó]|acab|termin|(?:ch|ll)eg|fi(?:c|qu)|(?:final|clas|class)i[zfs]|arriv|sono|finit)\w*$"
-)
-_WARMEST, _LEAST_STONES = 60, 5
-_ONE_OF_MARKS = frozenset("eine keine 'ne ne".split())
-_NOUNS_LIKE_VERBS = frozenset(
-    "lugar taller alquiler azar hogar pilar altar collar titular ejemplar militar auxiliar lunar".split()
-)
+def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "19th-century"; "3ªB", a class at school; "90e+4", of a match."""
+    match = _JOINED.fullmatch(token.core)
+    form = table.ordinals.get(match["mark"]) if match else None
+    if match is None or form is None:
+        return None
+    spoken, at = table.number_words.ordinal(int(match["number"]), form), token.core_start + match.end("mark")
+    rest = match["word"] or (letter_name(match["class"], table) if match["class"] else "")
+    if match["more"]:
+        rest = f"{table.numbers.plus} {table.number_words.cardinal(int(match['more']))}"
+    pieces = Piece(spoken, token.core_start, at), Piece(f" {rest}", at, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
+def _grouped(cursor: TokenCursor) -> tuple[str, int]:
+    """The figures of "1 000e" and the place of the last ones; only the token where they are no groups."""
+    written = cursor.token().core
+    if _FIRST_GROUP.fullmatch(written):
+        for ahead in range(1, _MOST_GROUPS + 1):
+            # "350 5th Ave."
+            if not cursor.is_adjacent(ahead) or not _NEXT_GROUP.match(cursor.token(ahead).core):
+                break
+            written += cursor.token(ahead).core
+            if not written.isdecimal():
+                return written, ahead
+    return cursor.token().core, 0
+
+
+def _are_stones(cursor: TokenCursor, number: int) -> bool:
+    """True for "11st 4lb"; "the 2st" is a slip."""
+    slip = number < _LEAST_STONES and cursor.previous().core.lower() == "the"
+    return (number % 10 != 1 or number == 11) and not slip
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
-    if cursor.is_adjacent(1) and cursor.token(1).core.lower() in table.roman.ordinal_before:
+    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    if mark not in ("°", "º") or mark not in table.units or following.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False
-    if (
-        mark in ("°", "º")
-        and mark in table.units
-        and (_is_warm(cursor) or f"°{cursor.token(1).core}" in ("°C", "°F"))
-    ):
+    if _is_warm(cursor, table) or (mark == "°" and _is_bearing(cursor, number, table)):
         return True
-    before = cursor.previous().core.lower()
-    letters = table.compass.names.keys()
-    beside = cursor.previous(1 + (cursor.previous().core == table.signs.get("&"))).core in letters
-    if (
-        mark == "°"
-        and (number > _LAST_LOOSE or beside)
-        and cursor.is_adjacent(1)
-        and cursor.token(1).core in letters
-    ):
-        # "a 22° S", "45° N, 12° E", but "il 3° E"
-        return True
-    if mark == "º" and number > _MOST_PLACES:
-        # "quedó 204º", "fiquei em 204º"
-        inside = before in _IN and number > _WARMEST
-        if _PLACED.match(cursor.previous(1 + inside).core.lower()):
-            return False
-    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
-    noun = following.islower() and len(following) > len("ou")
-    set_to = before in _IN and not _PLACED.match(cursor.previous(2).core.lower())
-    if mark in ("°", "º") and number > _LAST_LOOSE and (before in _BEFORE_DEGREES or set_to) and not noun:
-        # "lavar a 30º.", "l'aria è a 21°", "deixei em 21º"
-        return mark in table.units
-    if mark in ("°", "º") and mark in table.units and number > _MOST_PLACES:
-        counted = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
+    if _PLACED.hold(cursor, table):
+        return False
+    return _is_set_to(cursor, number, following, table) or _is_no_place(
+        cursor, mark, number, following, table
+    )
+
+
+def _is_no_place(cursor: TokenCursor, mark: str, number: int, following: str, table: LanguageTable) -> bool:
+    """True for a number higher than places have, or with "°" and without an article or a noun."""
+    counted = following != "" and table.agreement.gender(following, plural=False) != ""
+    if number > _MOST_PLACES:
         return mark == "°" or not counted
-    if mark != "°" or mark not in table.units or not table.roman.articles:
+    articles = table.roman.articles
+    if mark == "º" or not articles or cursor.previous().core.lower() in articles:
         return False
-    if cursor.previous().core.lower() in table.roman.articles:
-        return False
-    known = cursor.is_adjacent(1) and table.agreement.gender(cursor.token(1).core, plural=False)
-    return number > _LAST_LOOSE or not known
+    return number > _LAST_LOOSE or not counted
 
 
-def _is_warm(cursor: TokenCursor) -> bool:
+def _is_set_to(cursor: TokenCursor, number: int, following: str, table: LanguageTable) -> bool:
+    """True for "lavar a 30º." and "l'aria è a 21°", before no noun."""
+    noun = following.islower() and len(following) > len("ou")
+    return number > _LAST_LOOSE and not noun and _SET_TO.hold(cursor, table)
+
+
+def _is_bearing(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
+    """True for "a 22° S" and "45° N, 12° E", but not for "il 3° E"."""
+    if not _BEARING.hold(cursor, table):
+        return False
+    return number > _LAST_LOOSE or _AFTER_BEARING.hold(cursor, table)
+
+
+def _is_warm(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True among temperatures: after "max" or "°C" a few words before, or before minutes of degrees."""
-    near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
-    limits = near[0].lower().rstrip(".") in _LIMITS
     following = cursor.token(1)
-    minutes = _MINUTES.match(following.text, following.core_start) is not None
-    return limits or minutes or any(one.endswith(("°C", "ºC", "°F")) or one in ("°C", "ºC") for one in near)
+    if _LIMIT.hold(cursor, table) or _MINUTES.match(following.text, following.core_start):
+        return True
+    return any(cursor.previous(back).core.endswith(("°C", "ºC", "°F")) for back in range(1, _NEAR + 1))
 
 
 def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
@@ -162,7 +151,7 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
     previous, noun = cursor.previous(), cursor.token(1)
     if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
         return False
-    if _INFINITIVE.fullmatch(noun.core) and noun.core not in _NOUNS_LIKE_VERBS:
+    if _INFINITIVE.fullmatch(noun.core) and not is_kind(noun, "noun_like_verb", table):
         # "1.º lavar"
         return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations
@@ -183,47 +172,70 @@ def with_stop(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     value = int(numerals[1]) if numerals else _roman(token)
     if value is None:
         return None
-    known = is_known(cursor, table)
-    ahead = _after_list(cursor, table)
-    following = cursor.token(ahead) if token.suffix == "." or ahead > 1 else None
-    goes_on = (
-        following is not None
-        and following.core != ""
-        and following.start == following.core_start
-        and (
-            following.core[0].islower()
-            or following.core.lower() not in table.agreement.not_nouns
-            or (following.suffix.startswith(".") and following.core in table.dates.short_weekdays)
-        )
-    )
-    ordered = False
-    if following is not None and goes_on:
-        small = following.core[0].islower() or following.core.lower() in table.dates.months
-        listed = cursor.previous().suffix in (",", ";")
-        ordered = ahead == 1 and _is_ordered(cursor, following, table)
-        several = ahead > 1 or (numerals is not None and numerals[2] is not None)
-        goes_on = small or known or listed or ordered or several
-    # "in Sport eine 1.": a mark at school
-    mark = following is not None and not goes_on and cursor.previous().core.lower() in _ONE_OF_MARKS
-    if mark or not (known or goes_on) or (numerals is None and not (known or ordered)):
+    ahead, ordered = _noun(cursor, table)
+    if not ahead and _MARK.hold(cursor, table):
+        # "in Sport eine 1.": a mark at school
         return None
-    gender = gender_of_counted(cursor, table, ahead, plural=False) if goes_on else "m"
-    if ordered and following is not None:
-        # "Beethovens 9. Sinfonie", a knitter's "1. R"
-        short = _short_of_trade(cursor, table)
-        noun = short or in_full(following, table)
-        gender = ("" if short else gender) or table.agreement.gender(noun, plural=False)
-    chosen = form(cursor, table, gender)
-    start, end = token.core_start, token.core_end + (goes_on or token.suffix == ".,")
+    if not (ordered or (ahead and numerals) or is_known(cursor, table)):
+        return None
+    chosen = form(cursor, table, _gender(cursor, ahead, ordered, table))
+    start, end = token.core_start, token.core_end + (ahead > 0 or token.suffix == ".,")
     spoken = table.number_words.ordinal(value, chosen)
-    if numerals is None or numerals[3] is None:
-        return Verbalization((Piece(spoken, start, end),), end)
-    joined = table.numbers.to if numerals[2] != "/" else table.signs.get("&", "")
-    dash, other = start + numerals.start(2), start + numerals.start(3)
-    last = table.number_words.ordinal(int(numerals[3]), chosen)
-    return Verbalization(
-        (Piece(f"{spoken} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)), end
-    )
+    if numerals is not None and numerals[3] is not None:
+        last = table.number_words.ordinal(int(numerals[3]), chosen)
+        return Verbalization(_range(numerals, spoken, last, start, end, table), end)
+    return Verbalization((Piece(spoken, start, end),), end)
+
+
+def _range(
+    written: re.Match[str], first: str, last: str, start: int, end: int, table: LanguageTable
+) -> tuple[Piece, ...]:
+    """ "3.–5. Mai", "1./2. Klasse"."""
+    dash, other = start + written.start(2), start + written.start(3)
+    joined = table.numbers.to if written[2] != "/" else table.signs.get("&", "")
+    return Piece(f"{first} ", start, dash), Piece(f"{joined} ", dash, other), Piece(last, other, end)
+
+
+def _noun(cursor: TokenCursor, table: LanguageTable) -> tuple[int, bool]:
+    """The place of the word that figures go on with (0: none), and True where it shows an ordinal."""
+    ahead = _after_list(cursor, table)
+    following = _following(cursor, ahead, table)
+    if following is None:
+        return 0, False
+    ordered = ahead == 1 and _is_ordered(cursor, following, table)
+    several = ahead > 1 or "." in cursor.token().core
+    goes_on = ordered or several or is_known(cursor, table) or _shows_ordinal(cursor, following, table)
+    return ahead if goes_on else 0, ordered
+
+
+def _gender(cursor: TokenCursor, ahead: int, ordered: bool, table: LanguageTable) -> str:
+    if not ahead:
+        return "m"
+    gender = gender_of_counted(cursor, table, ahead, plural=False)
+    if not ordered:
+        return gender
+    # "Beethovens 9. Sinfonie", a knitter's "1. R"
+    short = _short_of_trade(cursor, table)
+    noun = short or in_full(cursor.token(ahead), table)
+    return ("" if short else gender) or table.agreement.gender(noun, plural=False)
+
+
+def _following(cursor: TokenCursor, ahead: int, table: LanguageTable) -> Token | None:
+    """The word after the figures, if it may go on with what they begin."""
+    if cursor.token().suffix != "." and ahead == 1:
+        return None
+    word = cursor.token(ahead)
+    if word.core == "" or word.start != word.core_start:
+        return None
+    weekday = word.suffix.startswith(".") and word.core in table.dates.short_weekdays
+    noun = weekday or word.core.lower() not in table.agreement.not_nouns
+    return word if noun or word.core[0].islower() else None
+
+
+def _shows_ordinal(cursor: TokenCursor, following: Token, table: LanguageTable) -> bool:
+    """True before a word in lower case or a month, and in a list."""
+    listed = cursor.previous().suffix in (",", ";")
+    return listed or following.core[0].islower() or following.core.lower() in table.dates.months
 
 
 def _after_list(cursor: TokenCursor, table: LanguageTable) -> int:
@@ -235,7 +247,7 @@ def _after_list(cursor: TokenCursor, table: LanguageTable) -> int:
         if joins and forms.get("other") != _AS_BEFORE:
             break
         other = cursor.token(ahead + 1 + joins)
-        if not other.core.isdecimal() or not other.suffix.startswith("."):
+        if not other.core.isdecimal():
             break
         ahead += 1 + joins
     return ahead + 1
@@ -249,8 +261,7 @@ def _is_ordered(cursor: TokenCursor, noun: Token, table: LanguageTable) -> bool:
     after = cursor.token(2).core if named and cursor.begins_clause() else "en"
     if word in table.numbers.ordered or not (after.islower() and after.endswith("en")):
         return True
-    weekday = noun.core in table.dates.short_weekdays or noun.core.lower() in table.dates.days
-    return (weekday and _before(cursor, table) != "") or _short_of_trade(cursor, table) != ""
+    return noun.core in table.dates.short_weekdays or _short_of_trade(cursor, table) != ""
 
 
 def _short_of_trade(cursor: TokenCursor, table: LanguageTable) -> str:
@@ -291,7 +302,7 @@ def _before(cursor: TokenCursor, table: LanguageTable) -> str:
         # "v. 3.11."
         short = previous.suffix == "." and f"{previous.core}." in table.abbreviations
         before = previous.core.lower() if short or not previous.suffix else ""
-        if before == _OTHERWISE or before not in table.ordinals_with_stop:
+        if before not in table.ordinals_with_stop:
             return ""
         if table.ordinals_with_stop[before]["other"] != _AS_BEFORE:
             return before

@@ -70,8 +70,10 @@ class Fractions:
     mixed_halves: Mapping[int, str]
     half_after_noun: Mapping[str, str]
     of_unit: Annotated[str, "part", "unit"] = "{part} {unit}"
+    of_elided: Annotated[str, "part", "unit"] = "{part} {unit}"
     step: str
     steps: frozenset[str]
+    pressure: Annotated[str, "numerator", "denominator"] = ""
     innings: Annotated[str, "runs", "wickets"] = ""
     innings_near: frozenset[str]
     not_out: str = ""
