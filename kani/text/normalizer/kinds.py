@@ -50,6 +50,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "to": lambda token, table: token.core.lower() == table.numbers.to,
     "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
+    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,

@@ -1,52 +1,279 @@
-"""English measures that describe the noun after them and have no plural: "a 60 L tank", "4 mm needles"."""
+"""Says numbers with what they count: "3-5 kg", "12,50 €", "2 1/2 cups", "a 60 L tank"."""
 
 from __future__ import annotations
 
-from kani.text.normalizer.rules.acronyms import common_words
-from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+import re
+from dataclasses import dataclass
+from decimal import Decimal
 
-_SHORTEST_PLURAL = 5
-_NO_PLURALS = ("ss", "us", "is")
-_OF_INGREDIENTS = frozenset(
-    """gram kilogram milligram ounce pound milliliter centiliter deciliter liter pint quart gallon cup
-    tablespoon teaspoon package packet can dollar euro""".split()
+from kani.text.normalizer.rules.acronyms import common_words
+from kani.text.normalizer.rules.fractions import say_mixed
+from kani.text.normalizer.rules.numerals import Numeral, say_numeral
+from kani.text.normalizer.rules.units import (
+    Measure,
+    PhraseBuilder,
+    gender_of,
+    gender_of_counted,
+    gender_of_forms,
+    say_amount,
 )
-"""Measures before the plural of a thing they are an amount of ("500 g carrots", "£5 adults")."""
-_HELD = frozenset(
-    "bottle bag pack tin can jar carton tub sack dumbbell bill note coin voucher tank drum".split()
-)
-_OF_SIZES = ("meter", "inch", "foot", "yard", "byte", "watt", "volt", "amp", "pixel")
+from kani.text.normalizer.spoken import Verbalization
+from kani.text.normalizer.tables.file import Forms
+from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani.text.normalizer.tokens import Token, TokenCursor
+
+_CODE = re.compile(r"[A-Z]{3}")
+_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
+_NOUN_AT, _FARTHEST = 4, 12
 
 
 def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) -> bool:
-    """True if the measure ``name`` before ``end`` describes a noun: after an article, or before a plural."""
-    agreement = table.agreement
-    if not agreement.measures_after or name == "time":
+    """True if the measure ``name`` before ``end`` describes a noun, so that it has no plural: "a 60 L tank".
+
+    In English it does after an article, and before a plural.
+    """
+    articles = table.agreement.measures_after
+    if not articles or name == "time":
         return False
-    ahead = 1
-    while cursor.token(ahead).core and cursor.token(ahead).core_end <= end:
-        ahead += 1
-    noun = cursor.token(ahead)
-    word = noun.core
-    apart = noun.start != noun.core_start or cursor.token(ahead - 1).end > end
-    if apart or not word[1:].islower() or len(word) < 3:
+    ahead = _ahead_of(cursor, end)
+    noun, before = cursor.token(ahead), cursor.previous()
+    word, attached = noun.core, noun.prefix != "" or cursor.token(ahead - 1).end > end
+    if attached or not _WORD.fullmatch(word) or word in table.agreement.not_nouns or word.endswith("ly"):
         return False
-    if not word.replace("-", "").isalpha() or word in agreement.not_nouns or word.endswith("ly"):
-        return False
-    before = cursor.previous()
-    if not before.suffix and before.core.lower() in agreement.measures_after:
+    if not before.suffix and before.core.lower() in articles:
         # "a 5 mm Allen key", too
         return True
-    owner, apostrophe, ending = before.core.replace("’", "'").rpartition("'")
-    owned = apostrophe and ending == "s" and owner.lower() not in common_words(table.language)
-    if owned and not before.suffix and not word.endswith("er") and table.is_money(name):
+    owner = before.core.replace("’", "'").removesuffix("'s")
+    owned = owner != before.core and owner.lower() not in common_words(table.language)
+    if owned and not word.endswith("er") and table.is_money(name):
         # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
-    if name in _OF_INGREDIENTS:
-        return word.removesuffix("s") in _HELD
-    if name.endswith(_OF_SIZES) and (not before.core or before.suffix in (",", ";", ":")):
+    kinds = table.kinds
+    if name in kinds.get("ingredient_measure", ()):
+        # "500 g carrots", but "500 g bags"
+        return word.removesuffix("s") in kinds["container"]
+    if name.endswith(tuple(kinds.get("size", ()))) and (not before.core or before.suffix in (",", ";", ":")):
         # "Bike, 54 cm frame"
         return True
-    plural = word.islower() and word.endswith("s") and not word.endswith(_NO_PLURALS)
-    return plural and len(word) >= _SHORTEST_PLURAL
+    return _PLURAL.fullmatch(word) is not None
+
+
+def _ahead_of(cursor: TokenCursor, end: int) -> int:
+    """The number of tokens to the first one after ``end``."""
+    ahead = 1
+    while (token := cursor.token(ahead)).core and token.core_end <= end:
+        ahead += 1
+    return ahead
+
+
+@dataclass(slots=True)
+class _Figures:
+    """Places of one or two numbers in the text."""
+
+    token: int  # of a sign before them, too
+    start: int
+    first_end: int
+    last: int  # start of the second number; end of the first where it is the only one
+    end: int
+
+    @classmethod
+    def of(cls, token: Token, match: re.Match[str]) -> _Figures:
+        base, (start, first_end) = token.core_start, match.span("number")
+        second = match.start("second") if match["second"] else first_end
+        return cls(base, base + start, base + first_end, base + second, base + match.start("suffix"))
+
+
+class Counted:
+    """One or two numbers, or one with a fraction, and what they count."""
+
+    def __init__(
+        self,
+        cursor: TokenCursor,
+        table: LanguageTable,
+        match: re.Match[str],
+        numbers: tuple[Numeral, Numeral | None],
+        part: tuple[int, int] | None,
+        money: Currency | None,
+    ) -> None:
+        """part: a fraction after the number. money: the currency that is named before it."""
+        self._cursor = cursor
+        self._table = table
+        self._first, self._second = numbers
+        self._part = part
+        self._money = money
+        token = cursor.token()
+        self._at = _Figures.of(token, match)
+        self._end = token.core_end
+        self._measure_at = (self._at.end, token.core_end)
+        self._measure: Measure | None = None
+        self._magnitude: Forms | None = None
+        self._magnitude_word = ""
+        self._gender = ""
+        self._noun = ""
+        self._per = ""
+
+    def say(self, phrase: PhraseBuilder) -> Verbalization:
+        """Add the numbers, and what they count, to the signs before them."""
+        if self._money is not None:
+            return self._say_money(phrase, self._more_precise(self._money), whole=True)
+        if isinstance(self._measure, Currency):
+            return self._say_money(phrase, self._measure, whole=False)
+        return self._say_counted(phrase, self._measure)
+
+    def _say_counted(self, phrase: PhraseBuilder, measure: Unit | None) -> Verbalization:
+        """The numbers and the name of what they count."""
+        if self._part is not None:
+            return self._say_mixed(phrase, self._part, measure.forms if measure is not None else None)
+        if self._noun:
+            phrase.add(self._noun, self._at.start, self._end)
+            return phrase.build(self._end)
+        table, last, magnitude = self._table, self._second or self._first, self._magnitude
+        name, gender = self._magnitude_word, self._gender or _as_before(self._cursor, table)
+        if magnitude is not None:
+            name, gender = table.form(magnitude, last.value), _gender_of_many(magnitude, table)
+        if measure is not None:
+            unit = self._unit(measure.forms, last.value)
+            if not gender and table.agreement.capitals and unit.islower():
+                # "1 kl. Zwiebel"
+                gender = gender_of_counted(self._cursor, table, 2, plural=False)
+            gender = gender or measure.gender or gender_of_forms(measure.forms, table)
+            name = f"{name} {unit}".strip()
+        if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
+            self._say_figures(phrase, gender, alone=not name)
+        if name:
+            phrase.add(name, *self._name_at())
+        if self._per:
+            phrase.add(self._per, self._at.end, self._end)
+        return phrase.build(self._end)
+
+    def _say_mixed(self, phrase: PhraseBuilder, part: tuple[int, int], forms: Forms | None) -> Verbalization:
+        """A number with a fraction, and the name of what they count: "2 1/2 dozen"."""
+        unit = self._unit(forms, self._first.value + 1) if forms is not None else ""
+        gender = gender_of(unit, self._table) if unit else self._gender
+        phrase.add(say_mixed(self._first, part, self._table, gender), self._at.start, self._at.end)
+        if name := f"{self._magnitude_word} {unit}".strip():
+            phrase.add(name, *self._name_at())
+        return phrase.build(self._end)
+
+    def _name_at(self) -> tuple[int, int]:
+        """The place of what is counted: with the last number, if a sign before that names it ("%2")."""
+        start, end = self._measure_at
+        last = self._at.start if self._second is None else self._at.last
+        return (start, end) if start < end else (last, self._at.end)
+
+    def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
+        """An amount; whole: the sign stands before it, so that it is one piece."""
+        if self._part is not None:
+            return self._say_mixed(phrase, self._part, money.forms)
+        table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
+        last, forms = numerals[-1], money.forms
+        gender = money.gender or gender_of_forms(forms, table)
+        described = "one" in forms and describes(self._cursor, self._end, "dollar", table)
+        unit = forms["one"] if described else self._unit(forms, last.value)
+        if self._magnitude is not None or self._magnitude_word:
+            name = self._magnitude_word or table.form(self._magnitude or {}, last.value)
+            numbers = self._joined(
+                [say_numeral(one, table, table.numbers.magnitude_gender) for one in numerals]
+            )
+            amount = name if self._is_said_by(self._magnitude) else before_thousand(numbers, name)
+            amount = f"{amount} {unit}"
+        elif (described or len(numerals) > 1) and not any(one.decimals for one in numerals):
+            amount = f"{self._joined([say_numeral(one, table, gender) for one in numerals])} {unit}"
+        else:
+            amounts = [say_amount(one, money, gender, table) for one in numerals]
+            amount = f" {table.numbers.to} ".join(amounts)
+        start = self._at.token if whole and not phrase.pieces else self._at.start
+        phrase.add(f"{amount} {self._per}".rstrip(), start, self._end)
+        return phrase.build(self._end)
+
+    def _unit(self, forms: Forms, number: Decimal | int) -> str:
+        """The form of a unit or a currency after the number, or after millions of it."""
+        one, magnitude = forms.get("one", ""), self._magnitude
+        if describes(self._cursor, self._end, one, self._table):
+            return self._table.form(forms, 1)
+        if magnitude is None and not self._magnitude_word:
+            return self._table.form(forms, number)
+        # A noun as "millones", or a numeral as "mil"
+        numeral = len(magnitude) == 1 if magnitude else self._is_numeral(self._magnitude_word)
+        return forms["other"] if numeral else self._table.form_for_many(forms)
+
+    def _is_said_by(self, forms: Forms | None) -> bool:
+        """True if the form of the counted thing includes the number."""
+        first = self._first
+        alone = forms is not None and self._second is None and not first.decimals and not first.is_long
+        return alone and self._table.form_includes_number(forms or {}, first.value)
+
+    def _say_figures(self, phrase: PhraseBuilder, gender: str, alone: bool) -> None:
+        """alone: without a unit, so that a noun after them or nothing is counted."""
+        first, second = self._first, self._second
+        one = second is not None and first.digits == "1" and not self._table.agreement.capitals
+        said = self._say_figure(first, "" if one and gender == "m" else gender, alone)
+        phrase.add(said, self._at.start, self._at.first_end)
+        if second is None:
+            return
+        if first != second:
+            # Hindi "1-1 गोली" is one each.
+            phrase.add(self._to(alone), self._at.first_end, self._at.last)
+        phrase.add(self._say_figure(second, gender, alone), self._at.last, self._at.end)
+
+    def _say_figure(self, numeral: Numeral, gender: str, alone: bool) -> str:
+        if alone and not gender and is_year(numeral, self._cursor.previous(), self._table):
+            return self._table.number_words.year(int(numeral.digits))
+        return say_numeral(numeral, self._table, gender)
+
+    def _joined(self, said: list[str]) -> str:
+        """One number in words, or two and what stands between them."""
+        return " ".join(filter(None, (said[0], self._to(), said[1]))) if len(said) > 1 else said[0]
+
+    def _to(self, alone: bool = False) -> str:
+        """Return the words between the numbers."""
+        table, numbers = self._table, self._table.numbers
+        rise = (self._second or self._first).value - self._first.value
+        if rise > 0:
+            return table.number_words.until(self._cursor.previous().core.lower(), numbers.to)
+        score = rise < 0 and alone and numbers.score and not table.names_unit(self._cursor.token(1).core)
+        return numbers.score if score else numbers.to
+
+    def _more_precise(self, money: Currency) -> Currency:
+        """The currency of the amount: a code after it is more precise than "$" ("$50 CAD")."""
+        ahead = _ahead_of(self._cursor, self._end)
+        token = self._cursor.token(ahead)
+        known = self._table.currencies.get(token.core) if _CODE.fullmatch(token.core) else None
+        if known is None or not self._cursor.is_adjacent(ahead):
+            return money
+        self._end = token.core_end
+        return known
+
+    def _is_numeral(self, magnitude: str) -> bool:
+        """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
+        forms = self._table.numbers.magnitudes.values()
+        return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
+
+
+def _gender_of_many(magnitude: Forms, table: LanguageTable) -> str:
+    return table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
+
+
+def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
+    """ "f" if the same word had a feminine noun before: "PT com 51 cadeiras, MDB com 42;"."""
+    word = cursor.previous().core
+    if word not in ("com", "con") or not cursor.token().suffix:
+        return ""
+    for back in range(_NOUN_AT, _FARTHEST):
+        if cursor.previous(back).core == word and cursor.previous(back - 1).core.isdecimal():
+            gender = table.agreement.gender(cursor.previous(back - 2).core, plural=True)
+            return "f" if gender == "f" else ""
+    return ""
+
+
+def before_thousand(amount: str, name: str) -> str:
+    """A number and its magnitude: French "trois cent mille" loses an "s"."""
+    plural = name == "mille" and amount.endswith(("cents", "vingts"))
+    return f"{amount.removesuffix('s') if plural else amount} {name}"
+
+
+def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
+    """True if four digits that count nothing are a year."""
+    if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
+        return False
+    return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
