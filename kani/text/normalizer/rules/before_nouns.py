@@ -8,14 +8,14 @@ from decimal import Decimal
 
 from kani.text.normalizer.rules.acronyms import common_words
 from kani.text.normalizer.rules.fractions import say_mixed
-from kani.text.normalizer.rules.numerals import Numeral, say_numeral
+from kani.text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
 from kani.text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
     gender_of,
     gender_of_counted,
     gender_of_forms,
-    say_amount,
+    say_counted,
 )
 from kani.text.normalizer.spoken import Verbalization
 from kani.text.normalizer.tables.file import Forms
@@ -23,7 +23,7 @@ from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
 from kani.text.normalizer.tokens import Token, TokenCursor
 
 _CODE = re.compile(r"[A-Z]{3}")
-_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
+_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
 _NOUN_AT, _FARTHEST = 4, 12
 
 
@@ -35,27 +35,33 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     articles = table.agreement.measures_after
     if not articles or name == "time":
         return False
-    ahead = _ahead_of(cursor, end)
-    noun, before = cursor.token(ahead), cursor.previous()
-    word, attached = noun.core, noun.prefix != "" or cursor.token(ahead - 1).end > end
-    if attached or not _WORD.fullmatch(word) or word in table.agreement.not_nouns or word.endswith("ly"):
+    word, before = _noun_after(cursor, end), cursor.previous()
+    if not _WORD.fullmatch(word) or word in table.agreement.not_nouns:
         return False
     if not before.suffix and before.core.lower() in articles:
         # "a 5 mm Allen key", too
         return True
-    owner = before.core.replace("’", "'").removesuffix("'s")
-    owned = owner != before.core and owner.lower() not in common_words(table.language)
-    if owned and not word.endswith("er") and table.is_money(name):
+    if not word.endswith("er") and _is_owner(before.core, table) and table.is_money(name):
         # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
-    kinds = table.kinds
-    if name in kinds.get("ingredient_measure", ()):
+    if name in table.kinds["ingredient_measure"]:
         # "500 g carrots", but "500 g bags"
-        return word.removesuffix("s") in kinds["container"]
-    if name.endswith(tuple(kinds.get("size", ()))) and (not before.core or before.suffix in (",", ";", ":")):
-        # "Bike, 54 cm frame"
-        return True
-    return _PLURAL.fullmatch(word) is not None
+        return word.removesuffix("s") in table.kinds["container"]
+    begins = not before.core or before.suffix in (",", ";", ":")
+    # "Bike, 54 cm frame"
+    return (begins and name.endswith(tuple(table.kinds["size"]))) or _PLURAL.fullmatch(word) is not None
+
+
+def _noun_after(cursor: TokenCursor, end: int) -> str:
+    """The word after a measure that no mark closes, or ""."""
+    ahead = _ahead_of(cursor, end)
+    noun = cursor.token(ahead)
+    return "" if noun.prefix or cursor.token(ahead - 1).end > end else noun.core
+
+
+def _is_owner(word: str, table: LanguageTable) -> bool:
+    owner = word.replace("’", "'").removesuffix("'s")
+    return owner != word and owner.lower() not in common_words(table.language)
 
 
 def _ahead_of(cursor: TokenCursor, end: int) -> int:
@@ -92,14 +98,13 @@ class Counted:
         table: LanguageTable,
         match: re.Match[str],
         numbers: tuple[Numeral, Numeral | None],
-        part: tuple[int, int] | None,
         money: Currency | None,
     ) -> None:
-        """part: a fraction after the number. money: the currency that is named before it."""
+        """money: the currency that is named before the numbers."""
         self._cursor = cursor
         self._table = table
         self._first, self._second = numbers
-        self._part = part
+        self._part = VULGAR_FRACTIONS.get(match["vulgar"])
         self._money = money
         token = cursor.token()
         self._at = _Figures.of(token, match)
@@ -123,21 +128,18 @@ class Counted:
     def _say_counted(self, phrase: PhraseBuilder, measure: Unit | None) -> Verbalization:
         """The numbers and the name of what they count."""
         if self._part is not None:
-            return self._say_mixed(phrase, self._part, measure.forms if measure is not None else None)
+            return self._say_mixed(phrase, self._part, measure)
         if self._noun:
             phrase.add(self._noun, self._at.start, self._end)
             return phrase.build(self._end)
         table, last, magnitude = self._table, self._second or self._first, self._magnitude
         name, gender = self._magnitude_word, self._gender or _as_before(self._cursor, table)
         if magnitude is not None:
-            name, gender = table.form(magnitude, last.value), _gender_of_many(magnitude, table)
+            name = table.form(magnitude, last.value)
+            gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
         if measure is not None:
             unit = self._unit(measure.forms, last.value)
-            if not gender and table.agreement.capitals and unit.islower():
-                # "1 kl. Zwiebel"
-                gender = gender_of_counted(self._cursor, table, 2, plural=False)
-            gender = gender or measure.gender or gender_of_forms(measure.forms, table)
-            name = f"{name} {unit}".strip()
+            name, gender = f"{name} {unit}".strip(), gender or self._gender_of(measure, unit)
         if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
             self._say_figures(phrase, gender, alone=not name)
         if name:
@@ -146,10 +148,20 @@ class Counted:
             phrase.add(self._per, self._at.end, self._end)
         return phrase.build(self._end)
 
-    def _say_mixed(self, phrase: PhraseBuilder, part: tuple[int, int], forms: Forms | None) -> Verbalization:
+    def _gender_of(self, measure: Unit, unit: str) -> str:
+        adjective = self._table.agreement.capitals and unit.islower()
+        # "1 kl. Zwiebel"
+        gender = gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
+        return gender or measure.gender or gender_of_forms(measure.forms, self._table)
+
+    def _say_mixed(
+        self, phrase: PhraseBuilder, part: tuple[int, int], measure: Measure | None
+    ) -> Verbalization:
         """A number with a fraction, and the name of what they count: "2 1/2 dozen"."""
-        unit = self._unit(forms, self._first.value + 1) if forms is not None else ""
-        gender = gender_of(unit, self._table) if unit else self._gender
+        unit, gender = "", self._gender
+        if measure is not None:
+            unit = self._unit(measure.forms, self._first.value + 1)
+            gender = measure.gender or gender_of(unit, self._table)
         phrase.add(say_mixed(self._first, part, self._table, gender), self._at.start, self._at.end)
         if name := f"{self._magnitude_word} {unit}".strip():
             phrase.add(name, *self._name_at())
@@ -164,32 +176,41 @@ class Counted:
     def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
         """An amount; whole: the sign stands before it, so that it is one piece."""
         if self._part is not None:
-            return self._say_mixed(phrase, self._part, money.forms)
-        table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
-        last, forms = numerals[-1], money.forms
-        gender = money.gender or gender_of_forms(forms, table)
-        described = "one" in forms and describes(self._cursor, self._end, "dollar", table)
-        unit = forms["one"] if described else self._unit(forms, last.value)
-        if self._magnitude is not None or self._magnitude_word:
-            name = self._magnitude_word or table.form(self._magnitude or {}, last.value)
-            numbers = self._joined(
-                [say_numeral(one, table, table.numbers.magnitude_gender) for one in numerals]
-            )
-            amount = name if self._is_said_by(self._magnitude) else before_thousand(numbers, name)
-            amount = f"{amount} {unit}"
-        elif (described or len(numerals) > 1) and not any(one.decimals for one in numerals):
-            amount = f"{self._joined([say_numeral(one, table, gender) for one in numerals])} {unit}"
-        else:
-            amounts = [say_amount(one, money, gender, table) for one in numerals]
-            amount = f" {table.numbers.to} ".join(amounts)
+            return self._say_mixed(phrase, self._part, money)
+        amount = self._amount_of_many(money) or self._amount(money)
         start = self._at.token if whole and not phrase.pieces else self._at.start
         phrase.add(f"{amount} {self._per}".rstrip(), start, self._end)
         return phrase.build(self._end)
 
-    def _unit(self, forms: Forms, number: Decimal | int) -> str:
+    def _amount_of_many(self, money: Currency) -> str:
+        """Thousands or millions of a currency; "" for just the number."""
+        magnitude, numbers = self._magnitude, self._table.numbers
+        if magnitude is None and not self._magnitude_word:
+            return ""
+        last = (self._second or self._first).value
+        name = self._magnitude_word or self._table.form(magnitude or {}, last)
+        if not self._is_said_by(magnitude):
+            name = before_thousand(self._say_all(numbers.magnitude_gender), name)
+        return f"{name} {self._unit(money.forms, last, currency=True)}"
+
+    def _amount(self, money: Currency) -> str:
+        table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
+        gender = money.gender or gender_of_forms(money.forms, table)
+        whole = not any(one.decimals for one in numerals)
+        if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
+            unit = self._unit(money.forms, numerals[-1].value, currency=True)
+            return f"{self._say_all(gender)} {unit}"
+        return f" {table.numbers.to} ".join(_say_amount(one, money, gender, table) for one in numerals)
+
+    def _describes(self, forms: Forms, currency: bool) -> bool:
+        """True if the unit or currency describes the noun after it."""
+        one = forms.get("one", "")
+        return describes(self._cursor, self._end, "dollar" if one and currency else one, self._table)
+
+    def _unit(self, forms: Forms, number: Decimal | int, currency: bool = False) -> str:
         """The form of a unit or a currency after the number, or after millions of it."""
-        one, magnitude = forms.get("one", ""), self._magnitude
-        if describes(self._cursor, self._end, one, self._table):
+        magnitude = self._magnitude
+        if self._describes(forms, currency):
             return self._table.form(forms, 1)
         if magnitude is None and not self._magnitude_word:
             return self._table.form(forms, number)
@@ -221,9 +242,12 @@ class Counted:
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
 
-    def _joined(self, said: list[str]) -> str:
+    def _say_all(self, gender: str) -> str:
         """One number in words, or two and what stands between them."""
-        return " ".join(filter(None, (said[0], self._to(), said[1]))) if len(said) > 1 else said[0]
+        said = say_numeral(self._first, self._table, gender)
+        if self._second is None:
+            return said
+        return " ".join(filter(None, (said, self._to(), say_numeral(self._second, self._table, gender))))
 
     def _to(self, alone: bool = False) -> str:
         """Return the words between the numbers."""
@@ -235,23 +259,21 @@ class Counted:
         return numbers.score if score else numbers.to
 
     def _more_precise(self, money: Currency) -> Currency:
-        """The currency of the amount: a code after it is more precise than "$" ("$50 CAD")."""
+        """The currency of the amount: a code after it is more precise than "$" ("$50 CAD"), a name is not."""
         ahead = _ahead_of(self._cursor, self._end)
         token = self._cursor.token(ahead)
-        known = self._table.currencies.get(token.core) if _CODE.fullmatch(token.core) else None
-        if known is None or not self._cursor.is_adjacent(ahead):
+        said_twice = token.core in money.forms.values()
+        known = money if said_twice else self._table.currencies.get(token.core)
+        code = _CODE.fullmatch(token.core) is not None
+        if known is None or not (code or token.core.islower()) or not self._cursor.is_adjacent(ahead):
             return money
         self._end = token.core_end
-        return known
+        return known if code else money
 
     def _is_numeral(self, magnitude: str) -> bool:
         """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
         forms = self._table.numbers.magnitudes.values()
         return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
-
-
-def _gender_of_many(magnitude: Forms, table: LanguageTable) -> str:
-    return table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
 
 
 def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
@@ -277,3 +299,18 @@ def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
     if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
         return False
     return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+
+
+def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
+    """An amount in words: decimals are cents if the currency has as many, or two, others are decimals."""
+    if money.cents is None and numeral.decimals == "00":
+        numeral = Numeral(numeral.digits, "", numeral.grouped)
+    if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
+        return say_counted(numeral, money.forms, gender, table)
+    whole = _say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
+    cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
+    if not cents:
+        return whole
+    cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
+    part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
+    return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)

@@ -17,19 +17,18 @@ from kani.text.normalizer.rules.units import (
     unit_end,
 )
 from kani.text.normalizer.tables.file import Forms
-from kani.text.normalizer.tables.table import Unit
+from kani.text.normalizer.tables.table import Currency
 from kani.text.normalizer.tokens import Token, TokenCursor
 
-_CODE = re.compile(r"[A-Z]{3}")
 _GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
 _FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
 _OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
 _PERFECT = re.compile(r"\w+(?:[aiu]do|[aiulnrst]to|cho|so)")
 """Participles after "ha" in Spanish and Italian, where it is a verb too."""
-_NOUN_AT, _FARTHEST = 4, 12
 _NUMBERED = Rows("label|numbered @")
 _WITH_NUMBER = Rows("@ word figure")
 _AFTER_UNIT = Rows("figure~ unit~ @")
+_BEFORE_WORD = Rows("@ small")
 _OF_DAY = Rows("day_article~ @~ word|figure")
 
 
@@ -45,9 +44,7 @@ class CountedNumerals(Counted):
             self._end = unit_end(cursor, 0, table)
             return True
         if money is not None:
-            self._magnitude = resolve_unit(suffix, table, True)[1] or table.numbers.money_magnitudes.get(
-                suffix
-            )
+            self._magnitude = {**table.numbers.money_magnitudes, **table.numbers.magnitudes}.get(suffix)
         elif not (is_letter(suffix, cursor, 0, table, self._first.decimals) or _is_variable(suffix, cursor)):
             self._measure, self._magnitude = self._resolve(suffix, attached=True)
         if self._measure is None and self._magnitude is None:
@@ -61,6 +58,8 @@ class CountedNumerals(Counted):
 
     def take_following(self, counts: bool) -> None:
         """Take what the tokens after the numbers say; counts: whether they may be a unit or a noun."""
+        if not self._cursor.is_adjacent(1):
+            return
         ahead = 1
         while self._second is None and self._part is None and self._takes_group(ahead):
             ahead += 1
@@ -85,8 +84,11 @@ class CountedNumerals(Counted):
 
     def _takes_group(self, ahead: int) -> bool:
         """Take "000" after "10" as a part of the same number."""
-        token, first = self._cursor.token(ahead), self._first
-        if first.decimals or not self._cursor.is_adjacent(ahead) or not _GROUP.fullmatch(token.core):
+        first = self._first
+        if first.decimals or not self._cursor.is_adjacent(ahead):
+            return False
+        token = self._cursor.token(ahead)
+        if not _GROUP.fullmatch(token.core):
             return False
         if ahead == 1 and (first.grouped or not _BEFORE_GROUP.fullmatch(first.digits)):
             # "In 2020 500 people"
@@ -123,13 +125,9 @@ class CountedNumerals(Counted):
         """Take a unit, a currency or a magnitude ("5 km", "5 €/kg", "3,5 mln €")."""
         cursor, table = self._cursor, self._table
         token = cursor.token(ahead)
-        path = token.core[:1] == "/" and token.core.count("/") > 1
-        symbol, per = split_per(token.core, table, True) if counts and not path else (token.core, "")
+        symbol, per = split_per(token.core, table, False) if counts else (token.core, "")
         measure, self._magnitude = self._resolve(symbol, attached=False)
-        if not counts or (symbol == "ha" and self._is_verb(ahead)):
-            measure = None
-        elif measure is None or is_letter(symbol, cursor, ahead, table, self._first.decimals):
-            measure = table.units.get(symbol) if self._stands_apart(symbol, ahead) else None
+        measure = self._in_context(measure, symbol, ahead) if counts else None
         if measure is None and self._magnitude is None and (symbol or not per):
             return False
         self._measure, self._per = measure, per
@@ -143,14 +141,22 @@ class CountedNumerals(Counted):
             self._take_measure_of_many(ahead + 1)
         return True
 
+    def _in_context(self, measure: Measure | None, symbol: str, ahead: int) -> Measure | None:
+        """The measure of a symbol; None where that is a verb or a letter."""
+        if symbol == "ha" and self._is_verb(ahead):
+            return None
+        if measure is None or is_letter(symbol, self._cursor, ahead, self._table, self._first.decimals):
+            return self._table.units.get(symbol) if self._stands_apart(symbol, ahead) else None
+        return measure
+
     def _stands_apart(self, symbol: str, ahead: int) -> bool:
         """True for a unit that mostly touches its number: "3 x täglich", "4 x.", "15.6 in.", "6 ft 5 in"."""
-        if symbol == "x" and self._cursor.token(ahead + 1).core.islower():
-            return True
         closed = self._cursor.token(ahead).suffix[:1] in (".", ",", ";", ")")
-        if symbol in ("x", "in") and closed:
+        if symbol == "x":
+            return closed or _BEFORE_WORD.hold(self._cursor, self._table, ahead)
+        if symbol == "in" and closed:
             return True
-        return symbol != "x" and _AFTER_UNIT.hold(self._cursor, self._table)
+        return self._cursor.previous().core != "x" and _AFTER_UNIT.hold(self._cursor, self._table)
 
     def _is_verb(self, ahead: int) -> bool:
         """True for the "ha" of "el 3 ha llovido", which is no hectare."""
@@ -182,17 +188,18 @@ class CountedNumerals(Counted):
 
     def _take_measure_of_many(self, ahead: int) -> None:
         """Take the currency or unit after millions: "3,5 mln €", "2,5 Mio. Lj", "62K mi", "3,5 mil M€"."""
-        token = self._cursor.token(ahead)
-        if self._cursor.token(ahead - 1).suffix not in ("", ".") or token.prefix or token.entry is not None:
+        cursor, table = self._cursor, self._table
+        if cursor.token(ahead - 1).suffix not in ("", "."):
             return
-        measure, many = resolve_unit(token.core, self._table, attached=False)
-        if measure is None or (self._magnitude is not None and token.core.isalpha() and len(token.core) == 1):
+        token = cursor.token(ahead)
+        measure, many = resolve_unit(token.core, table, attached=False)
+        if measure is None or token.prefix or token.entry is not None:
+            return
+        if self._magnitude is not None and token.core.isalpha() and len(token.core) == 1:
             # "5k a la semana"
             return
         self._measure = measure
-        self._end = (
-            unit_end(self._cursor, ahead, self._table) if isinstance(measure, Unit) else token.core_end
-        )
+        self._end = token.core_end if isinstance(measure, Currency) else unit_end(cursor, ahead, table)
         self._measure_at = (self._measure_at[0], token.core_end)
         if many is not None:
             self._magnitude_word += f" {many['other']}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
 from kani.text.normalizer.rules.fractions import (
@@ -24,17 +25,18 @@ from kani.text.normalizer.rules.units import (
     PhraseBuilder,
     is_name,
     sign_name,
+    singular,
     unit_end,
 )
 from kani.text.normalizer.spoken import Piece, Verbalization
-from kani.text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani.text.normalizer.tables.table import Currency, LanguageTable
 from kani.text.normalizer.tokens import TokenCursor, token_at
 from kani.text.writing import has_letters_only
 
 _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
-    rf"(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
-    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P<again>[^\w\s.,'+−–-]|[A-Z]{{1,3}}\$)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
+    rf"(?=\D*[\d{_VULGAR}])(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
+    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
 _MEASURED = re.compile(
@@ -46,7 +48,8 @@ _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
 _SIGNS = tuple("~≈<>±+-−")
-_SHARES, _NUMBER_SIGNS = "%‰٪؉", ("#", "№")
+_BEFORE_FIGURE = Rows(r"@{\.?} figure")
+_SHARES, _NUMBER_SIGNS = tuple("%‰٪؉"), ("#", "№")
 """Signs that some languages write before the number."""
 
 
@@ -58,35 +61,24 @@ def quantity(
     money: the currency that a token before it has named.
     """
     match = _QUANTITY.fullmatch(cursor.token().core)
-    if (
-        match is None
-        or not (match["number"] or match["vulgar"])
-        or match["again"] not in (None, match["before"])
-    ):
+    if match is None:
         return None
     # Indian "₹840/-", "39,- €"
     before, suffix = match["before"] or "", _WITHOUT_CENTS.sub("", match["suffix"])
-    if money is not None and (before or match["sign"]):
-        return None
-    if before and before in _SHARES and not suffix:
+    if not suffix and before in _SHARES:
         # "%2"
         before, suffix = "", before
     money = table.currencies.get(before, money)
-    numbers = _numbers(match, None if before == "€" else money, cursor, table)
-    phrase = _signs(match, "" if money is not None else before, cursor, table)
+    phrase, numbers = _signs(match, before, money, cursor, table), _numbers(match, money, cursor, table)
     if phrase is None or numbers is None:
         return None
     first, second = numbers
-    part = VULGAR_FRACTIONS.get(match["vulgar"])
+    fraction = match["vulgar"] and not suffix and money is None
+    if fraction and (said := _fraction(phrase, match, first, cursor, table)) is not None:
+        return said
     if first is None:
-        return None if suffix or money else _vulgar(phrase, part or (1, 1), cursor, table)
-    if (
-        part == (1, 2)
-        and not suffix
-        and (noun := _with_half(phrase, first, match, cursor, table)) is not None
-    ):
-        return noun
-    numerals = CountedNumerals(cursor, table, match, (first, second), part, money)
+        return None
+    numerals = CountedNumerals(cursor, table, match, (first, second), money)
     if not suffix:
         numerals.take_following(counts=money is None and before not in _NUMBER_SIGNS)
     elif not numerals.take_suffix(suffix):
@@ -109,20 +101,20 @@ def _numbers(
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)
     grouped = _GROUPED.fullmatch(match["number"] or "")
-    if money is not None and table.numbers.decimal == "," and grouped is not None:
+    if money is not None and match["before"] != "€" and table.numbers.decimal == "," and grouped:
         # "S/ 1,800": no amount has three decimals, and in Latin America many write groups so.
         first = Numeral(grouped[1] + grouped[2], "", grouped=True)
     return first, second
 
 
 def _signs(
-    match: re.Match[str], before: str, cursor: TokenCursor, table: LanguageTable
+    match: re.Match[str], before: str, money: Currency | None, cursor: TokenCursor, table: LanguageTable
 ) -> PhraseBuilder | None:
     """The signs before a number, other than a currency's; None for one without a name."""
     phrase, start = PhraseBuilder(), cursor.token().core_start
     for sign in filter(None, (match["sign"], match["late"])):
         phrase.add(sign_name(sign, table), start, start + len(sign))
-    if before:
+    if before and money is None:
         name = table.numbers.number_sign if before in _NUMBER_SIGNS else table.signs.get(before)
         if name is None:
             return None
@@ -131,13 +123,29 @@ def _signs(
     return phrase
 
 
-def _vulgar(
-    phrase: PhraseBuilder, part: tuple[int, int], cursor: TokenCursor, table: LanguageTable
-) -> Verbalization:
-    """A fraction in one character, and the unit it is a part of."""
-    token = cursor.token()
+def _fraction(
+    phrase: PhraseBuilder,
+    match: re.Match[str],
+    whole: Numeral | None,
+    cursor: TokenCursor,
+    table: LanguageTable,
+) -> Verbalization | None:
+    """A fraction in one character; None after a number that is said before what it counts."""
+    part, token, gender = (
+        VULGAR_FRACTIONS[match["vulgar"]],
+        cursor.token(),
+        gender_of_following(cursor, table),
+    )
+    if whole is not None:
+        noun = half_after_noun(cursor, whole, gender, table) if part == (1, 2) else None
+        if noun is None:
+            return None
+        # "1½ tasse": "une tasse et demie"
+        number, noun_said, end = noun
+        phrase.add(number, token.core_start + match.start("number"), token.core_end)
+        phrase.add(noun_said, cursor.token(1).core_start, end)
+        return phrase.build(end)
     said, end = of_unit(cursor, part, table) or ("", token.core_end)
-    gender = gender_of_following(cursor, table)
     if part == (1, 2) and cursor.previous().core == table.signs.get("&"):
         # "le 9 e ½": "e mezza"
         gender = table.times.gender if cursor.previous(3).core.lower() in table.times.after else gender or "m"
@@ -145,67 +153,57 @@ def _vulgar(
     return phrase.build(end)
 
 
-def _with_half(
-    phrase: PhraseBuilder, whole: Numeral, match: re.Match[str], cursor: TokenCursor, table: LanguageTable
-) -> Verbalization | None:
-    """The "1½ tasse" of a language that says the half after its noun."""
-    noun = half_after_noun(cursor, whole, gender_of_following(cursor, table), table)
-    if noun is None:
-        return None
-    token = cursor.token()
-    phrase.add(noun[0], token.core_start + match.start("number"), token.core_end)
-    phrase.add(noun[1], cursor.token(1).core_start, noun[2])
-    return phrase.build(noun[2])
-
-
 def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "2 visits/yr": what is counted, and how often or for what."""
-    token = cursor.token()
+    """ "2 visits/yr", "in €/kg": what is counted or paid, and how often or for what."""
+    token, before = cursor.token(), cursor.previous().core
     over, slash, under = token.core.partition("/")
-    unit = table.units.get(under)
-    known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
-    known = known and not is_name(token.core)
-    money, other = table.currencies.get(over), table.currencies.get(under)
-    if money is not None and other is not None and not cursor.previous().core[-1:].isdecimal():
-        # "€/$ a 1,08"
-        pair = " ".join(one.forms.get("one", one.forms["other"]) for one in (money, other))
-        return Verbalization((Piece(pair, token.core_start, token.core_end),), token.core_end)
-    if money is not None and unit is not None and not cursor.previous().core[-1:].isdecimal():
-        # "in €/kg"
-        said = f"{money.forms['other']} {table.per} {unit.forms.get('one', unit.forms['other'])}"
-        return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
-    if slash and unit is None and over in table.units and len(under) > 2 and has_letters_only(under):
-        # "5 s/Zug"
-        unit = Unit({"other": under}, "", attached=False)
-    before, numbers = cursor.previous().core, table.numbers
-    # "2 million visits/yr", "2M visits/yr"
-    many = before.lower() in numbers.magnitude_words or before in numbers.magnitudes
-    number = cursor.previous(1 + many).core
-    counted = number[-1:].isdecimal() or number.lstrip("0123456789.,") in numbers.magnitudes
-    if not slash or unit is None or not known or not table.per or not counted:
+    if not slash or is_name(token.core):
         return None
-    said = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
+    if over in table.currencies and not before[-1:].isdecimal():
+        return _price(over, under, cursor, table)
+    many = before.lower() in table.numbers.magnitude_words or before in table.numbers.magnitudes
+    counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
+    known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
+    per = _per(under, table, any_word=over in table.units)
+    if not counted or not known or not per:
+        return None
     start, end = token.core_start, unit_end(cursor, 0, table)
     middle = start + len(over)
     of = table.units[over].forms["other"] if over in table.units else over
     # "100 SMS/day"
     pieces = capitals_pieces(over, start, table) if of.isupper() else (Piece(of, start, middle),)
-    return Verbalization((*pieces, Piece(said, middle, end)), end)
+    return Verbalization((*pieces, Piece(f" {per}", middle, end)), end)
+
+
+def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "€/$ a 1,08", "in €/kg"."""
+    money, other, per = table.currencies[sign].forms, table.currencies.get(under), _per(under, table)
+    if other is not None:
+        said = f"{singular(money)} {singular(other.forms)}"
+    elif per:
+        said = f"{money['other']} {per}"
+    else:
+        return None
+    token = cursor.token()
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def _per(symbol: str, table: LanguageTable, any_word: bool = False) -> str:
+    """The words for "/" and a unit, or any word ("5 s/Zug"); "" for what is none."""
+    unit = table.units.get(symbol)
+    if unit is not None:
+        return f"{table.per} {singular(unit.forms)}"
+    return f"{table.per} {symbol}" if any_word and len(symbol) > 2 and has_letters_only(symbol) else ""
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "km 23": a place on a road."""
     token = cursor.token()
     unit = table.units.get("km") if token.core.lower() == "km" else None
-    if unit is None or token.suffix not in ("", "."):
+    if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    number, before = cursor.token(1), cursor.previous()
-    counted = before.core[:1].isdecimal() and not before.suffix
-    if counted or number.prefix or not number.core[:1].isdecimal():
-        return None
-    one = unit.forms.get("one", unit.forms["other"])
-    end = token.core_end + token.suffix.startswith(".")
-    return Verbalization((Piece(one, token.core_start, end),), end)
+    end = token.core_end + len(token.suffix)
+    return Verbalization((Piece(singular(unit.forms), token.core_start, end),), end)
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -215,18 +213,16 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
         # "~R$ 50"
         sign = Piece(f"{sign_name(token.core[0], table)} ", token.core_start, token.core_start + 1)
         with cursor.without_prefix(1):
-            amount_said = currency_before(cursor, table)
-        return Verbalization((sign, *amount_said.pieces), amount_said.end) if amount_said else None
-    stopped = token.suffix == "." and f"{token.core}." in table.currencies
-    money = table.currencies.get(token.core + "." * stopped)
-    if money is None or not (stopped or cursor.is_adjacent(1)):
+            amount = currency_before(cursor, table)
+        return Verbalization((sign, *amount.pieces), amount.end) if amount else None
+    money = table.currencies.get(token.core + token.suffix)
+    if money is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
-    amount = cursor.token(1)
-    if stopped and (amount.start != amount.core_start or amount.entry is not None):
+    if not _AMOUNT.fullmatch(cursor.token(1).core):
         return None
     cursor.at += 1
     try:
-        spoken = quantity(cursor, table, money) if _AMOUNT.fullmatch(amount.core) else None
+        spoken = quantity(cursor, table, money)
     finally:
         cursor.at -= 1
     if spoken is None:

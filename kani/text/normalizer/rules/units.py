@@ -61,17 +61,19 @@ class PhraseBuilder:
         return Verbalization(tuple(self.pieces), end)
 
 
+def singular(forms: Forms) -> str:
+    """The form for one thing."""
+    return forms.get("one", forms["other"])
+
+
 def sign_name(sign: str, table: LanguageTable) -> str:
     """The spoken form of a sign before a number."""
     numbers = table.numbers
     if sign in "-−–":
         return numbers.minus
-    if sign == "+":
-        return numbers.plus
-    if sign in ("±", "+/-"):
-        return numbers.plus_minus
+    named = {"+": numbers.plus, "±": numbers.plus_minus, "+/-": numbers.plus_minus, "~": numbers.about}
     # "in <24 hrs": nothing is before it that "is less".
-    return numbers.about if sign in "~≈" else table.signs.get(sign, sign).removeprefix("is ")
+    return named.get(sign.replace("≈", "~")) or table.signs.get(sign, sign).removeprefix("is ")
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
@@ -90,11 +92,13 @@ def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Mea
     for magnitude, forms in magnitudes.items():
         if (money := table.currencies.get(symbol.removeprefix(magnitude).lstrip())) is not None:
             return money, forms
-    symbol = symbol.replace("./", "/")
-    # "12/A" is a house.
+    return (_compound(symbol.replace("./", "/"), table) if _may_be_compound(symbol, attached) else None), None
+
+
+def _may_be_compound(symbol: str, attached: bool) -> bool:
+    """False for "12/A", which is a house, and for names."""
     named = is_name(symbol) or (attached and symbol.startswith("/"))
-    compound = len(symbol) <= _LONGEST and not named and not _COMPOUND_SIGNS.isdisjoint(symbol)
-    return (_compound(symbol, table) if compound else None), None
+    return not named and len(symbol) <= _LONGEST and not _COMPOUND_SIGNS.isdisjoint(symbol)
 
 
 def is_name(symbol: str) -> bool:
@@ -112,17 +116,17 @@ def _compound(symbol: str, table: LanguageTable) -> Unit | None:
     first, last = _compound(over, table) if over else None, _compound(under, table)
     if last is None or (first is None and over + sign != "/"):
         return None
-    one = last.forms.get("one", last.forms["other"])
+    one = singular(last.forms)
     if first is None:
         # "10⁻¹⁸ /s"
         return last.with_forms(lambda _: f"{table.per} {one}")
     if sign == "/":
         return first.with_forms(lambda form: f"{form} {table.per} {one}")
-    singular = first.forms.get("one", first.forms["other"])
+    name = singular(first.forms)
     if table.product == "word":
-        return last.with_forms(lambda form: f"{singular}{form.lower()}")
+        return last.with_forms(lambda form: f"{name}{form.lower()}")
     if table.product == "last":
-        return last.with_forms(lambda form: f"{singular} {form}")
+        return last.with_forms(lambda form: f"{name} {form}")
     return first.with_forms(lambda form: f"{form} {one}")
 
 
@@ -272,7 +276,7 @@ def _said_per(sign: str, under: str, table: LanguageTable, paid: bool) -> str:
         return whole.removeprefix(name).strip() if whole.startswith(name) else ""
     known = table.currencies.get(under) or table.units.get(under)
     if known is not None:
-        return f"{table.per} {known.forms.get('one', known.forms['other'])}"
+        return f"{table.per} {singular(known.forms)}"
     if not paid or len(under) < len("kg") or not has_letters_only(under):
         return ""
     said = " ".join(letter_name(one, table) for one in under) if under.isupper() else under
@@ -316,7 +320,7 @@ def in_full(token: Token, table: LanguageTable, plural: bool = False) -> str:
                 said = short.said.get(first) or short.said.get(second) or short.said.get("other", "")
                 return said.split(" ")[0]
         if (unit := table.units.get(token.core)) is not None:
-            return unit.forms.get("one", unit.forms["other"]).split(" ")[0]
+            return singular(unit.forms).split(" ")[0]
     return token.core
 
 
@@ -337,24 +341,9 @@ def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def gender_of_forms(forms: Forms, table: LanguageTable) -> str:
     """The gender of what is counted, by its singular if there is one."""
-    return gender_of(forms.get("one", forms["other"]), table)
+    return gender_of(singular(forms), table)
 
 
 def gender_of(name: str, table: LanguageTable) -> str:
     """The gender of what is counted by its name's first word."""
     return table.agreement.gender(name.split(" ")[0], plural=False) if name else ""
-
-
-def say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
-    """An amount in words: decimals are cents if the currency has as many, or two, others are decimals."""
-    if money.cents is None and numeral.decimals == "00":
-        numeral = Numeral(numeral.digits, "", numeral.grouped)
-    if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
-        return say_counted(numeral, money.forms, gender, table)
-    whole = say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
-    cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
-    if not cents:
-        return whole
-    cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
-    part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
-    return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)
