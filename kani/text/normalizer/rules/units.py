@@ -28,13 +28,10 @@ _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
 _BEFORE_NAME = Rows("@ capital|figure")
 _GAUGE = Rows("@~ across figure 'cm'", "@~ and figure word~ across figure 'cm'")
-_KINDS = tuple(
-    frozenset(kind.split())
-    for kind in (
-        "lb lbs oz st kg g",
-        "ft in yd mi m cm",
-        "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa",
-    )
+_KINDS = (
+    "lb lbs oz st kg g".split(),
+    "ft in yd mi m cm".split(),
+    "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa".split(),
 )
 """Units that one measure may be of."""
 _NAMING = frozenset("ABJN")
