@@ -44,12 +44,15 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if not word.endswith("er") and _is_owner(before.core, table) and table.is_money(name):
         # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
         return True
-    if name in table.kinds["ingredient_measure"]:
+    if name in table.kinds.get("ingredient_measure", ()):
         # "500 g carrots", but "500 g bags"
-        return word.removesuffix("s") in table.kinds["container"]
-    begins = not before.core or before.suffix in (",", ";", ":")
-    # "Bike, 54 cm frame"
-    return (begins and name.endswith(tuple(table.kinds["size"]))) or _PLURAL.fullmatch(word) is not None
+        return word.removesuffix("s") in table.kinds.get("container", ())
+    if name.endswith(tuple(table.kinds.get("size", ()))) and (
+        not before.core or before.suffix in tuple(",;:")
+    ):
+        # "Bike, 54 cm frame"
+        return True
+    return _PLURAL.fullmatch(word) is not None
 
 
 def _noun_after(cursor: TokenCursor, end: int) -> str:
