@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from decimal import Decimal
 
 from kani.text.normalizer.rules.acronyms import common_words
@@ -75,23 +74,6 @@ def _ahead_of(cursor: TokenCursor, end: int) -> int:
     return ahead
 
 
-@dataclass(slots=True)
-class _Figures:
-    """Places of one or two numbers in the text."""
-
-    token: int  # of a sign before them, too
-    start: int
-    first_end: int
-    last: int  # start of the second number; end of the first where it is the only one
-    end: int
-
-    @classmethod
-    def of(cls, token: Token, match: re.Match[str]) -> _Figures:
-        base, (start, first_end) = token.core_start, match.span("number")
-        second = match.start("second") if match["second"] else first_end
-        return cls(base, base + start, base + first_end, base + second, base + match.start("suffix"))
-
-
 class Counted:
     """One or two numbers, or one with a fraction, and what they count."""
 
@@ -110,9 +92,16 @@ class Counted:
         self._part = VULGAR_FRACTIONS.get(match["vulgar"])
         self._money = money
         token = cursor.token()
-        self._at = _Figures.of(token, match)
+        at, (start, first_end) = token.core_start, match.span("number")
+        # Places in the text: of the first number, of the last one if there are two, and what they count.
+        self._start, self._first_end, self._figures_end = (
+            at + start,
+            at + first_end,
+            at + match.start("suffix"),
+        )
+        self._last = at + match.start("second") if match["second"] else self._first_end
         self._end = token.core_end
-        self._measure_at = (self._at.end, token.core_end)
+        self._measure_at = (self._figures_end, token.core_end)
         self._measure: Measure | None = None
         self._magnitude: Forms | None = None
         self._magnitude_word = ""
@@ -133,7 +122,7 @@ class Counted:
         if self._part is not None:
             return self._say_mixed(phrase, self._part, measure)
         if self._noun:
-            phrase.add(self._noun, self._at.start, self._end)
+            phrase.add(self._noun, self._start, self._end)
             return phrase.build(self._end)
         table, last, magnitude = self._table, self._second or self._first, self._magnitude
         name, gender = self._magnitude_word, self._gender or _as_before(self._cursor, table)
@@ -148,7 +137,7 @@ class Counted:
         if name:
             phrase.add(name, *self._name_at())
         if self._per:
-            phrase.add(self._per, self._at.end, self._end)
+            phrase.add(self._per, self._figures_end, self._end)
         return phrase.build(self._end)
 
     def _gender_of(self, measure: Unit, unit: str) -> str:
@@ -165,7 +154,7 @@ class Counted:
         if measure is not None:
             unit = self._unit(measure.forms, self._first.value + 1)
             gender = measure.gender or gender_of(unit, self._table)
-        phrase.add(say_mixed(self._first, part, self._table, gender), self._at.start, self._at.end)
+        phrase.add(say_mixed(self._first, part, self._table, gender), self._start, self._figures_end)
         if name := f"{self._magnitude_word} {unit}".strip():
             phrase.add(name, *self._name_at())
         return phrase.build(self._end)
@@ -173,15 +162,15 @@ class Counted:
     def _name_at(self) -> tuple[int, int]:
         """The place of what is counted: with the last number, if a sign before that names it ("%2")."""
         start, end = self._measure_at
-        last = self._at.start if self._second is None else self._at.last
-        return (start, end) if start < end else (last, self._at.end)
+        last = self._start if self._second is None else self._last
+        return (start, end) if start < end else (last, self._figures_end)
 
     def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
         """An amount; whole: the sign stands before it, so that it is one piece."""
         if self._part is not None:
             return self._say_mixed(phrase, self._part, money)
         amount = self._amount_of_many(money) or self._amount(money)
-        start = self._at.token if whole and not phrase.pieces else self._at.start
+        start = self._cursor.token().core_start if whole and not phrase.pieces else self._start
         phrase.add(f"{amount} {self._per}".rstrip(), start, self._end)
         return phrase.build(self._end)
 
@@ -232,13 +221,13 @@ class Counted:
         first, second = self._first, self._second
         one = second is not None and first.digits == "1" and not self._table.agreement.capitals
         said = self._say_figure(first, "" if one and gender == "m" else gender, alone)
-        phrase.add(said, self._at.start, self._at.first_end)
+        phrase.add(said, self._start, self._first_end)
         if second is None:
             return
         if first != second:
             # Hindi "1-1 गोली" is one each.
-            phrase.add(self._to(alone), self._at.first_end, self._at.last)
-        phrase.add(self._say_figure(second, gender, alone), self._at.last, self._at.end)
+            phrase.add(self._to(alone), self._first_end, self._last)
+        phrase.add(self._say_figure(second, gender, alone), self._last, self._figures_end)
 
     def _say_figure(self, numeral: Numeral, gender: str, alone: bool) -> str:
         if alone and not gender and is_year(numeral, self._cursor.previous(), self._table):

@@ -97,7 +97,7 @@ class CountedNumerals(Counted):
         if more is None or len(more.digits) != len("000"):
             return False
         self._first = Numeral(first.digits + more.digits, more.decimals, grouped=True)
-        self._end = self._at.end = self._at.last = self._at.first_end = token.core_end
+        self._end = self._figures_end = self._last = self._first_end = token.core_end
         self._measure_at = (token.core_end, token.core_end)
         return True
 
@@ -110,7 +110,7 @@ class CountedNumerals(Counted):
         if match is None or not 0 < int(match[1]) < int(match[2]):
             return False
         self._part = int(match[1]), int(match[2])
-        self._end = self._at.end = token.core_end
+        self._end = self._figures_end = token.core_end
         return True
 
     def _takes_inches(self, ahead: int) -> bool:

@@ -24,6 +24,7 @@ from kani.text.normalizer.rules.numerals import (
 from kani.text.normalizer.rules.units import (
     PhraseBuilder,
     is_name,
+    said_per,
     sign_name,
     singular,
     unit_end,
@@ -164,7 +165,8 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     many = before.lower() in table.numbers.magnitude_words or before in table.numbers.magnitudes
     counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
-    per = _per(under, table, any_word=over in table.units)
+    # "5 s/Zug", too
+    per = said_per("", under, table, any_word=over in table.units)
     if not counted or not known or not per:
         return None
     start, end = token.core_start, unit_end(cursor, 0, table)
@@ -177,7 +179,11 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "€/$ a 1,08", "in €/kg"."""
-    money, other, per = table.currencies[sign].forms, table.currencies.get(under), _per(under, table)
+    money, other, per = (
+        table.currencies[sign].forms,
+        table.currencies.get(under),
+        said_per(sign, under, table),
+    )
     if other is not None:
         said = f"{singular(money)} {singular(other.forms)}"
     elif per:
@@ -186,14 +192,6 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
         return None
     token = cursor.token()
     return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
-
-
-def _per(symbol: str, table: LanguageTable, any_word: bool = False) -> str:
-    """The words for "/" and a unit, or any word ("5 s/Zug"); "" for what is none."""
-    unit = table.units.get(symbol)
-    if unit is not None:
-        return f"{table.per} {singular(unit.forms)}"
-    return f"{table.per} {symbol}" if any_word and len(symbol) > 2 and has_letters_only(symbol) else ""
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -257,16 +257,16 @@ def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]
     said, sign = "", of or "€" * money
     # "5 €/pers/day"
     for one in under.split("/"):
-        per = _said_per(sign, one, table, paid)
+        per = said_per(sign, one, table, any_word=paid)
         if not per:
             return symbol, ""
         said, sign, paid = f"{said} {per}", "€", True
     return of, said.strip()
 
 
-def _said_per(sign: str, under: str, table: LanguageTable, paid: bool) -> str:
-    """The spoken form of "/kg" after a currency's sign, or ""; paid: of money, so it may be any word."""
-    if (priced := table.units.get(f"{sign}/{under}")) is not None:
+def said_per(sign: str, under: str, table: LanguageTable, any_word: bool = False) -> str:
+    """The spoken form of "/kg" after a currency's sign or nothing, or ""; any_word: also of "/person"."""
+    if sign and (priced := table.units.get(f"{sign}/{under}")) is not None:
         # "€/kg" with a reading of its own: "euros le kilo"
         money, whole = table.currencies.get(sign), priced.forms["other"]
         name = money.forms["other"] if money else whole
@@ -274,7 +274,7 @@ def _said_per(sign: str, under: str, table: LanguageTable, paid: bool) -> str:
     known = table.currencies.get(under) or table.units.get(under)
     if known is not None:
         return f"{table.per} {singular(known.forms)}"
-    if not paid or len(under) < len("kg") or not has_letters_only(under):
+    if not any_word or len(under) < len("kg") or not has_letters_only(under):
         return ""
     said = " ".join(letter_name(one, table) for one in under) if under.isupper() else under
     return f"{table.per} {said}"
