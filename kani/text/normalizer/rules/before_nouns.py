@@ -46,9 +46,8 @@ def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) ->
     if name in table.kinds.get("ingredient_measure", ()):
         # "500 g carrots", but "500 g bags"
         return word.removesuffix("s") in table.kinds.get("container", ())
-    if name.endswith(tuple(table.kinds.get("size", ()))) and (
-        not before.core or before.suffix in tuple(",;:")
-    ):
+    begins = not before.core or before.suffix in tuple(",;:")
+    if begins and name.endswith(tuple(table.kinds.get("size", ()))):
         # "Bike, 54 cm frame"
         return True
     return _PLURAL.fullmatch(word) is not None

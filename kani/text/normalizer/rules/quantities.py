@@ -37,17 +37,15 @@ from kani.text.writing import has_letters_only
 _VULGAR = "".join(VULGAR_FRACTIONS)
 _QUANTITY = re.compile(
     rf"(?=\D*[\d{_VULGAR}])(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
-    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:(?P<dash>[{DASHES}])(?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
+    rf"(?:(?P<number>{NUMBER}|\.\d+)(?:[{DASHES}](?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
 )
 _MEASURED = re.compile(
     rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
-_ROMANS = re.compile(rf"(?P<first>[IVX]+)(?P<dash>[{DASHES}])(?P<last>[IVX]+)")
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
-_OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
 _SIGNS = tuple("~≈<>±+-−")
 _BEFORE_FIGURE = Rows(r"@{\.?} figure")
 _SHARES, _NUMBER_SIGNS = tuple("%‰٪؉"), ("#", "№")
