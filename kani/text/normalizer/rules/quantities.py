@@ -164,7 +164,7 @@ def per_unit(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     counted = any(map(str.isdecimal, cursor.previous(1 + many).core))
     known = over in table.units or (len(over) >= len("men") and has_letters_only(over))
     # "5 s/Zug", too
-    per = said_per("", under, table, any_word=over in table.units)
+    per = said_per("", under, table, any_word=over in table.units) if under not in table.currencies else ""
     if not counted or not known or not per:
         return None
     start, end = token.core_start, unit_end(cursor, 0, table)
