@@ -15,12 +15,10 @@ _UNIT = (
 _POWER = r"\^\{[-−]?[1-6]\}|\^\([-−]?[1-6]\)|\^[-−]?[1-6]|[1-6](?!\d)|⁻?[¹²³⁴]"
 _FACTOR = re.compile(rf"(?P<unit>{_UNIT})(?P<power>{_POWER})?")
 """A unit, its prefix, and its power. After "/" a metre and a kelvin are more frequent than a millikelvin."""
-_OPERATOR = re.compile(r"[·⋅∙*×]|/\(?")
-_STOP = re.compile(r"\.(?=[^\W\d_])")
-"""A sign between units below the line: "kWh/m².an"."""
-_NEGATIVE = re.compile(rf"[ \u00a0\u202f](?=(?:{_UNIT})(?:\^\{{?\(?)?[-−⁻])")
-_JOINED = re.compile("K|°C|[ash](?![^\\W\\d_])")
-"""Units that follow another one below the line without a sign: "W/m²K", "kWh/m²a"."""
+_SIGN = r"[·⋅∙*×]|/\(?"
+_ABOVE = re.compile(rf"{_SIGN}|[ \u00a0\u202f](?=(?:{_UNIT})(?:\^\{{?\(?)?[-−⁻])")
+_BELOW = re.compile(rf"{_SIGN}|\.(?=[^\W\d_])|(?=K|°C|[ash](?![^\W\d_]))")
+"""Between units above and below the line: below it also a full stop, and nothing ("kWh/m².an", "W/m²K")."""
 _FIGURES = re.compile(r"[^\d-]")
 _GOES_ON = frozenset("^⁻_(\\")
 _POWER_OF_TEN = re.compile(r"\^[-−]?\d{1,3}\Z|[⁰¹²³⁴-⁹]\Z")
@@ -83,13 +81,10 @@ def _read(text: str, at: int) -> tuple[int, list[Factor]]:
             at, bracket = at + 1, False
         if not bracket:
             end, factors = at, read
-        operator = _OPERATOR.match(text, at) or (_STOP.match(text, at) if below else None)
-        if operator is not None:
-            below, bracket = below or "/" in operator[0], bracket or "(" in operator[0]
-            at = operator.end()
-        elif not below and (apart := _NEGATIVE.match(text, at)) is not None:
-            at = apart.end()
-        elif not (below and _JOINED.match(text, at)):
+        sign = (_BELOW if below else _ABOVE).match(text, at)
+        if sign is None:
             break
+        below, bracket = below or "/" in sign[0], bracket or "(" in sign[0]
+        at = sign.end()
     following = text[end : end + 1]
     return (end, []) if following.isalnum() or following in _GOES_ON else (end, factors)

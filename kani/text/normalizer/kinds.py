@@ -79,6 +79,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "rating": lambda token, table: token.core.lower() in table.fractions.rated,
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
+    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,

@@ -288,7 +288,6 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     urls.address,
     urls.snake,
     ranges.letters,
-    quantities.roman_range,
     roman.roman,
     marks.graded,
     codes.formula,

@@ -32,6 +32,7 @@ class Numbers:
     to: str
     by: str
     power: str
+    score: str = ""
     equals: str
     of_many: str = ""
     long_groups: int = 3
