@@ -30,7 +30,7 @@ _HYPHENED = re.compile(
     r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
 )
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
-_MOST_GROUPS = 8
+_FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
@@ -102,9 +102,7 @@ def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
         last = ahead == len(pattern) - 1
         whole = token.core if last else token.text[token.start + len(first) : token.end]
         bracketed = token.text[token.core_start - 1 : token.end if not last else token.core_end]
-        if token.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
-            return 0
-        if ahead and token.start != token.core_start:
+        if not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
             return 0
     return len(pattern)
 
@@ -115,19 +113,17 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if not _FAR.fullmatch(token.core):
         return None
     count, digits = 1, sum(map(str.isdigit, token.core))
-    while count < _MOST_GROUPS and digits < 15:
+    while digits < _MOST_DIGITS:
         before = cursor.token(count - 1)
         if before.suffix not in ("", ")"):
             break
         following = cursor.token(count)
         group = _AREA if count == 1 else _GROUP
-        if not group.fullmatch(following.core) or following.prefix not in ("", "(") or following.entry:
+        if not group.fullmatch(following.core) or following.prefix not in ("", "("):
             break
         digits += sum(map(str.isdigit, following.core))
         count += 1
-    if not 7 <= digits <= 15:
-        return None
-    return _digits(cursor, table, count)
+    return _digits(cursor, table, count) if _FEWEST_DIGITS <= digits <= _MOST_DIGITS else None
 
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
@@ -145,7 +141,7 @@ def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalizat
     if far:
         pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
     for number, (digits, start, end) in enumerate(groups):
-        country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
+        country = far and number == 0 and len(digits) <= 3
         spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
         if number == 0 and not far:
             # An opening bracket is part of the number, if it closes inside.

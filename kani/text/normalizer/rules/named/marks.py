@@ -28,9 +28,6 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     unit = table.units.get(match["unit"]) if match else None
     if match is None or unit is None:
         return None
-    if len(match["unit"]) == 1 and match["unit"].isupper() and not cursor.token(1).core.islower():
-        # "PO 4521-A; 12 pieces"
-        return None
     at, said = token.core_start, unit.forms.get("one", unit.forms["other"])
     middle, end = at + match.start("unit"), at + match.end("unit")
     number = Piece(table.number_words.cardinal(int(match["number"])), at, middle)

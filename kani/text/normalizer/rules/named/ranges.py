@@ -61,21 +61,22 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
 
 def _is_range(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> bool:
     """True if the last follows the first. A hyphen joins other things too ("A-B", "B12-16")."""
-    first, last, hyphen = match["first"], match["last"], match["dash"] in _HYPHENS
+    first, last = match["first"], match["last"]
     if first in _SIZES and last in _SIZES and len(first + last) > len("SM"):
         return _SIZES.index(first) < _SIZES.index(last)
-    if len(first) == len(last) == 1 and first.isalpha() and last.isalpha():
-        far = ord(last) - ord(first)
-        labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
-        apart = far > 0 and first.islower() == last.islower()
-        return apart and (not hyphen or labelled or (far > _NEXT and first.isupper()))
     one, other = _PART.fullmatch(first), _PART.fullmatch(last)
-    if one is None or other is None or not one["number"] or (first + last).isdecimal():
+    if one is None or other is None or (first + last).isdecimal():
         return False
-    if not other["number"]:
+    if one["number"] and other["number"]:
+        return _rises(one, other)
+    if one["number"]:
         # "3a–c"
-        return one["after"] < last and not one["before"] and len(last) == 1 and one["after"] != ""
-    return _rises(one, other)
+        return len(last) == 1 and "" < one["after"] < last and not one["before"]
+    far = ord(last[0]) - ord(first[0])
+    if len(first + last) > len("AB") or far <= 0 or first.islower() != last.islower():
+        return False
+    labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
+    return match["dash"] not in _HYPHENS or labelled or (far > _NEXT and first.isupper())
 
 
 def _rises(one: re.Match[str], other: re.Match[str]) -> bool:

@@ -47,20 +47,16 @@ def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     match = _VERSE.fullmatch(token.core)
     if match is None or not match["mark"] or before.suffix not in ("", "."):
         return None
-    several = match["last"] and match["mark"] == ":" and not match["until"]
-    cited = _book(before, table) is not None and _is_verse(cursor, 0, table)
-    if not cited and not (several and before.core[:1].isupper()):
+    named = before.core[:1].isupper() and match["mark"] == ":" and match["last"] and not match["until"]
+    if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
         return None
     words = table.number_words
-    places = [int(match[part] or match["chapter"]) for part in ("chapter", "until")]
-    if match["last"] and (places[1], int(match["last"])) <= (places[0], int(match["verse"])):
-        return None
     at = token.core_start
     first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
     if not match["last"]:
         return Verbalization((Piece(first, at, token.core_end),), token.core_end)
     dash = at + match.end("verse")
-    until = f"{words.cardinal(places[1])} " if match["until"] else ""
+    until = f"{words.cardinal(int(match['until']))} " if match["until"] else ""
     last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
     return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
@@ -75,7 +71,7 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a chapter and a verse follow; a chapter alone is enough after some books."""
     token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
     match = _VERSE.fullmatch(token.core)
-    if match is None or token.prefix:
+    if match is None:
         return False
     measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
     if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
