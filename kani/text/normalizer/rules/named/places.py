@@ -19,22 +19,19 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
-_FROM, _TO = (
-    frozenset("from de del da d du von".split()),
-    frozenset("to a al à en au para verso nach".split()),
-)
-_OF = frozenset("of d de del della dell di da do dos das du des von".split())
-_TOWARDS, _INSIDE, _IN = (
-    frozenset("al au ao am".split()),
-    frozenset("no nel im".split()),
-    frozenset("en hacia desde por".split()),
-)
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
 _IN_STREET = Rows(
     "street~ @", "number @~ capital|figure~ street", "number @~ capital|figure~ capital|figure~ street"
 )
 """The "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
+_BESIDE_PLACE = Rows(
+    *("figure 'km' @ of", "figure 'm' @ of", "figure 'mi' @ of"),
+    *("towards|inside @ of", "in 'el' @ of", "'a' @ of capital"),
+)
+"""The "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
+_TO_THIS, _TO_ANOTHER = Rows("of~ letter~ to|towards~ @"), Rows("of~ @ to|towards letter")
+_TOWARDS = Rows("to|towards~ @")
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -84,7 +81,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     if name is None or not (pair or _is_direction(cursor, table) or _is_of_wind(cursor, table)):
         return None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
-    end = token.core_end + (between and cursor.previous().core not in _TO)
+    end = token.core_end + (between and not _TOWARDS.hold(cursor, table))
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
@@ -93,9 +90,9 @@ def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
     return (
         _is_after_degrees(cursor, 1)
         or _is_before_degrees(cursor)
-        or _is_to_another(cursor)
+        or _is_to_another(cursor, table)
         or _has_force(cursor, table)
-        or _is_beside_place(cursor)
+        or _BESIDE_PLACE.hold(cursor, table)
         or _ROAD.fullmatch(cursor.previous().core) is not None
         or _IN_STREET.hold(cursor, table)
     )
@@ -112,25 +109,11 @@ def _is_of_wind(cursor: TokenCursor, table: LanguageTable) -> bool:
     return False
 
 
-def _is_beside_place(cursor: TokenCursor) -> bool:
-    """True for the "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
-    of, before, earlier = cursor.token(1).core.lower(), cursor.previous(), cursor.previous(2).core.lower()
-    if cursor.token().suffix or before.suffix or of not in _OF:
-        return False
-    if before.core in _TOWARDS or (before.core in ("km", "m", "mi") and earlier[-1:].isdecimal()):
-        return True
-    inside = before.core in _INSIDE or (before.core == "el" and earlier in _IN)
-    inside = inside or (before.core == "a" and cursor.token(2).core[:1].isupper())
-    return inside and (len(cursor.token().core) > 1 or earlier == "km")
-
-
-def _is_to_another(cursor: TokenCursor) -> bool:
+def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for both of "from W to E"."""
-    core, since = cursor.token().core, cursor.previous(2).core
-    if cursor.previous().core in _TO and {core, since} in _OPPOSITE:
-        return cursor.previous(3).core.lower() in _FROM
-    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(1) else ""
-    return joiner in _TO and {core, other} in _OPPOSITE and cursor.previous().core.lower() in _FROM
+    if _TO_THIS.hold(cursor, table):
+        return {cursor.token().core, cursor.previous(2).core} in _OPPOSITE
+    return _TO_ANOTHER.hold(cursor, table) and {cursor.token().core, cursor.token(2).core} in _OPPOSITE
 
 
 def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -149,8 +132,9 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_before_degrees(cursor: TokenCursor) -> bool:
     """True for the "N" of "N 40° 26′" and of "N 40.7128°"."""
     degrees, minutes = cursor.token(1), cursor.token(2)
-    whole = _DEGREES.fullmatch(degrees.core) is not None
-    return whole and ("." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None)
+    if not _DEGREES.fullmatch(degrees.core):
+        return False
+    return "." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:

@@ -72,6 +72,12 @@ def _is_range(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -
     if one["number"]:
         # "3a–c"
         return len(last) == 1 and "" < one["after"] < last and not one["before"]
+    return _follows(cursor, match, table)
+
+
+def _follows(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> bool:
+    """True for the letters of "A–C", and with a hyphen of "rows A-B" and "A-C"."""
+    first, last = match["first"], match["last"]
     far = ord(last[0]) - ord(first[0])
     if len(first + last) > len("AB") or far <= 0 or first.islower() != last.islower():
         return False
