@@ -217,7 +217,7 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     compounds.compound,
     trades.numbered,
     times.four_figures,
-    codes.dialled,
+    codes.extension,
     digit_sequences.phone,
     codes.code,
     identifiers.iban,
@@ -228,10 +228,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     verses.number_of_book,
     ranges.letters,
     places.angle,
-    marks.period,
     codes.numbered,
     marks.graded,
-    marks.height,
     marks.factor,
     codes.labelled,
     marks.adjective,
@@ -251,8 +249,8 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     digit_sequences.dotted,
     digit_sequences.hyphened,
     marks.years,
-    marks.account,
     math.dimensions,
+    codes.sets,
     codes.hyphened,
     codes.formula,
     identifiers.mixed,
@@ -279,7 +277,6 @@ _WITHOUT_DIGITS: tuple[_Rule, ...] = (
     quantities.unit_before,
     quantities.per_unit,
     marks.note,
-    marks.endings,
     urls.keys,
     urls.flag,
     urls.tag,
@@ -306,7 +303,7 @@ def _verbalize(
         return None
     alone = token.end - token.start == 1
     sign = (durations.during(cursor, table) or math.sign_between(cursor, table)) if alone else None
-    sign = sign or marks.emoticon(cursor, table) or math.path_step(cursor, table)
+    sign = sign or math.path_step(cursor, table)
     if (sign := sign or math.number_sign(cursor, table)) is not None:
         return sign
     # ">= 5" becomes one word where the figure is there.

@@ -43,6 +43,10 @@ class ItalianNumbers(NumberWords):
         """Nothing after a preposition: "per trentacinque quaranta minuti"."""
         return "" if previous in _SIDE_BY_SIDE else to
 
+    def before_ending(self, spoken: str) -> str:
+        """ "quarantacinqu" of "45enne", "ventitre" of "23enne"."""
+        return spoken.rstrip("aeio").replace("é", "e")
+
     def denominator(self, number: int, numerator: int) -> str | None:
         """Ordinals, up to a hundred."""
         if not 4 < number <= 100:

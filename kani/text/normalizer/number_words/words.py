@@ -66,6 +66,10 @@ class NumberWords:
         prefixes)."""
         return prefix + spoken
 
+    def before_ending(self, spoken: str) -> str:
+        """A spoken number before what is joined with it to one word ([numbers] endings)."""
+        return spoken
+
     def denominator(self, number: int, numerator: int) -> str | None:
         """Name of ``numerator`` parts where [fractions] has no line; None: "3 over 40"."""
         return None

@@ -38,7 +38,7 @@ _EVERY = re.compile(r"(?P<what>c?)/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _OFTEN_EACH = re.compile(r"[qQ](\d{1,2})(?:[-–](\d{1,2}))?[hH]")
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
 _PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
-_DISTANCE, _IN = re.compile(r"\d*[Kk]m?"), frozenset(("en", "in", "em"))
+_DISTANCE, _IN = re.compile(r"(?:\d+-?)?[Kk]m?"), frozenset(("en", "in", "em"))
 """What is run, and the word before how long it took: "5K in 18:38"."""
 _PACE = re.compile(r"(?P<minutes>\d{1,2})['’′](?P<seconds>[0-5]\d)[\"”″]?/(?P<per>\w{1,3})")
 _AGAIN = re.compile(r"(\d{1,2})/(\d{1,2})(hs?)?")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from kani.text.normalizer.rules.abbreviations import is_numbered_part
-from kani.text.normalizer.rules.acronyms import capitals_pieces, letter_name
+from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
 from kani.text.normalizer.rules.units import sign_name
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -21,7 +21,8 @@ _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
 _DOTTED = re.compile(
-    r"([<>≤≥~]=?)?(v)?(\d{1,5}(?:\.\d{1,5}){1,7}(?:\.[a-z])?)(\+|-(?:alpha|beta|dev|lts|preview|stable))?",
+    r"(?P<sign>[<>≤≥~]=?)?(?P<version>v)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,7})"
+    r"(?P<more>\+|-(?:alpha|beta|dev|lts|preview|stable))?",
     re.IGNORECASE,
 )
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
@@ -29,13 +30,14 @@ _HYPHENED = re.compile(
     r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
 )
 _ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
-_MOST_GROUPS = 8
+_FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
-_ENDING = re.compile(r"(\d{1,4}(?:,\d{1,2})?)(-?)([^\W\d_]\S*)")
-
-_BEFORE = tuple("+-−±~≈%٪")
+_ENDING = re.compile(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
+_NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
+_LAST_OF_BYTE = 255
+_FIRST_YEAR, _LAST_YEAR = 1100, 2099
 
 
 def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -45,7 +47,7 @@ def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None:
         return None
     spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
-    if match["minutes"] and int(match["minutes"]):
+    if match["minutes"] and match["minutes"] != "00":
         spoken += f" {table.number_words.cardinal(int(match['minutes']))}"
     at = token.core_start + match.start("sign")
     name = capitals_pieces(match["name"], token.core_start, table)
@@ -100,9 +102,7 @@ def _fits(cursor: TokenCursor, pattern: tuple[re.Pattern[str], ...]) -> int:
         last = ahead == len(pattern) - 1
         whole = token.core if last else token.text[token.start + len(first) : token.end]
         bracketed = token.text[token.core_start - 1 : token.end if not last else token.core_end]
-        if token.entry is not None or not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
-            return 0
-        if ahead and token.start != token.core_start:
+        if not (part.fullmatch(whole) or (first and part.fullmatch(bracketed))):
             return 0
     return len(pattern)
 
@@ -113,19 +113,17 @@ def _far_phone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     if not _FAR.fullmatch(token.core):
         return None
     count, digits = 1, sum(map(str.isdigit, token.core))
-    while count < _MOST_GROUPS and digits < 15:
+    while digits < _MOST_DIGITS:
         before = cursor.token(count - 1)
         if before.suffix not in ("", ")"):
             break
         following = cursor.token(count)
         group = _AREA if count == 1 else _GROUP
-        if not group.fullmatch(following.core) or following.prefix not in ("", "(") or following.entry:
+        if not group.fullmatch(following.core) or following.prefix not in ("", "("):
             break
         digits += sum(map(str.isdigit, following.core))
         count += 1
-    if not 7 <= digits <= 15:
-        return None
-    return _digits(cursor, table, count)
+    return _digits(cursor, table, count) if _FEWEST_DIGITS <= digits <= _MOST_DIGITS else None
 
 
 def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalization:
@@ -143,7 +141,7 @@ def _digits(cursor: TokenCursor, table: LanguageTable, count: int) -> Verbalizat
     if far:
         pieces.append(Piece(f"{table.numbers.plus} ", first.core_start, first.core_start + 1))
     for number, (digits, start, end) in enumerate(groups):
-        country = far and number == 0 and len(digits) <= 3 and digits[0] != "0"
+        country = far and number == 0 and len(digits) <= 3
         spoken = table.number_words.cardinal(int(digits)) if country else _group(digits, table)
         if number == 0 and not far:
             # An opening bracket is part of the number, if it closes inside.
@@ -188,119 +186,108 @@ def _is_section(cursor: TokenCursor, table: LanguageTable, last: str) -> bool:
     """True after "Art." and after capitals: "18.3" is its third paragraph, or a version, and no decimal."""
     back = 1 + (cursor.previous().core in _COMPARED)
     previous, earlier = cursor.previous(back), cursor.previous(back + 1)
-    before = previous.core
+    before, inside = previous.core, earlier.core != "" and not earlier.suffix.endswith(".")
     versioned = before in _VERSIONED and not previous.suffix
     if table.numbers.decimal == ".":
         # "Python 3.10" comes after 3.9.
         return versioned and len(last) > 1
-    inside = earlier.core != "" and not earlier.suffix.endswith(".")
     if before.isupper() and len(before) > 1 and not previous.suffix and inside:
-        # "HDMI 2.1"
+        # "HDMI 2.1", but "TOTAL 3.50"
         return before not in table.currencies
     if versioned or (before.lower() in table.numbers.labels and not previous.suffix):
         return True
-    return is_numbered_part(before, table) or before == "§" or _is_heading(cursor)
+    return is_numbered_part(before, table) or _is_heading(cursor)
 
 
 def _is_heading(cursor: TokenCursor) -> bool:
     """True for the "1.1" of "1.1 Introduction" at the beginning of a sentence."""
     token, following = cursor.token(), cursor.token(1)
     begins = token.start == 0 or cursor.previous().suffix.endswith((".", ":", "!", "?"))
-    return begins and token.suffix in ("", ".") and following.core[:1].isupper() and not following.prefix
+    return begins and token.suffix in ("", ".") and following.core[:1].isupper()
 
 
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
     token = cursor.token()
     match = _DOTTED.fullmatch(token.core)
-    if match is None:
+    parts = match["parts"].split(".") if match else []
+    if match is None or not (match["version"] or _is_apart(cursor, parts, table)):
         return None
-    sign, version, written, more = match.groups()
-    parts = written.split(".")
-    lettered = parts[-1].isalpha()
-    address = (
-        len(parts) == 4
-        and not lettered
-        and all(len(part) <= 3 and int(part) <= 255 and str(int(part)) == part for part in parts)
-    )
-    groups = all(len(part) == 3 for part in parts[1:]) and parts[0] != "0"
-    short = len(parts) == 2
-    if not version and not address and (groups or (short and not _is_section(cursor, table, parts[1]))):
-        return None
-    spaced = short and not version and table.numbers.decimal == "."
+    spaced = len(parts) == 2 and not match["version"] and table.numbers.decimal == "."
     point = table.numbers.point if spaced else table.web.signs.get(".", table.numbers.point)
-    pieces = []
-    at = token.core_start
-    if sign:
-        pieces.append(Piece(f"{sign_name(sign, table)} ", at, at + len(sign)))
-        at += len(sign)
-    if version:
-        pieces.append(Piece(f"{table.web.version} ", at, at + 1))
-        at += 1
+    at, pieces = token.core_start, list[Piece]()
+    if match["sign"]:
+        pieces.append(Piece(f"{sign_name(match['sign'], table)} ", at, at + match.end("sign")))
+    at += match.start("parts")
+    if match["version"]:
+        pieces.append(Piece(f"{table.web.version} ", at - 1, at))
     for number, part in enumerate(parts):
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        if part.isalpha():
-            spoken = letter_name(part, table)
-        else:
-            spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
+        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
         pieces.append(Piece(spoken, at, at + len(part)))
         at += len(part)
-    if more:
+    if more := match["more"]:
         pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
     return Verbalization(tuple(pieces), token.core_end)
 
 
+def _is_apart(cursor: TokenCursor, parts: list[str], table: LanguageTable) -> bool:
+    """True for an address, and for what has too many points for a number, or is a section."""
+    if len(parts) == len("1.1.1.1".split(".")) and all(map(_is_byte, parts)):
+        return True
+    if parts[0] != "0" and all(len(part) == len("000") for part in parts[1:]):
+        return False
+    return len(parts) > len(("1", "5")) or _is_section(cursor, table, parts[1])
+
+
+def _is_byte(part: str) -> bool:
+    return int(part) <= _LAST_OF_BYTE and str(int(part)) == part
+
+
 def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """A number that is the first part of a word ([numbers] endings)."""
+    """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
     match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
-    if match is None or (len(match[1]) > 1 and match[1].isdecimal() and match[1][0] == "0"):
+    numeral = parse_numeral(match["number"], table) if match else None
+    if match is None or numeral is None:
         return None
-    rest = match[3]
-    found = rest.startswith(table.numbers.endings)
-    # "3-Zimmer-Wohnung": where nouns have capitals, any of them may follow.
-    compound = table.agreement.capitals and match[2] != "" and rest[0].isupper() and rest[1:2].islower()
-    measured = (
-        table.agreement.capitals and match[2] != "" and "-" in rest and rest.partition("-")[0] in table.units
-    )
-    if not (found or compound or measured):
+    rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
+    said = say_numeral(numeral, table, "m")
+    if rest.startswith(table.numbers.endings):
+        if not match["hyphen"] and not numeral.decimals and _FIRST_YEAR <= int(numeral.digits) <= _LAST_YEAR:
+            said = table.number_words.year(int(numeral.digits))
+        said = table.number_words.before_ending(said)
+        return Verbalization(
+            (Piece(said, start, at), Piece(rest[0].lower() + rest[1:], at, token.core_end)), token.core_end
+        )
+    if not match["hyphen"] or not table.agreement.capitals:
         return None
-    numeral = parse_numeral(match[1], table)
-    if numeral is None or (numeral.decimals and not (compound or measured)):
+    unit, joint, _ = rest.partition("-")
+    if joint and unit in table.units:
+        return Verbalization((Piece(f"{said} ", start, at), *_measured(rest, at, table)), token.core_end)
+    if _NOUN.match(rest) is None:
         return None
-    year = not numeral.decimals and 1100 <= int(numeral.digits) < 2100 and not match[2]
-    spoken = table.number_words.year(int(numeral.digits)) if year else say_numeral(numeral, table, "m")
-    at = token.core_start + match.start(3)
-    # Italian "45enne"
-    spoken = spoken.rstrip("aeio").replace("é", "e") if table.language == "it" else spoken
-    spoken = f"{spoken}-" if compound and not found else spoken
-    head, _, tail = rest.partition("-")
-    if measured:
-        # "10-km-Sprint"
-        forms, middle = table.units[head].forms, at + len(head)
-        one, other = forms.get("one", forms["other"]), forms["other"]
-        # "7,5-Tonnen-Lkw", but "10-Kilometer-Sprint"
-        name = Piece(other if other == f"{one}n" else one, at, middle)
-        first = Piece(f"{spoken} ", token.core_start, at)
-        last = Piece(tail, middle + 1, token.core_end)
-        said = capitals_pieces(tail, middle + 1, table) if tail.isupper() else (last,)
-        return Verbalization((first, name, Piece("-", middle, middle + 1), *said), token.core_end)
-    return Verbalization(
-        (
-            Piece(spoken, token.core_start, at),
-            Piece(rest[0].lower() + rest[1:] if found else rest, at, token.core_end),
-        ),
-        token.core_end,
-    )
+    # Where nouns have capitals, any of them may follow.
+    return Verbalization((Piece(f"{said}-", start, at), Piece(rest, at, token.core_end)), token.core_end)
+
+
+def _measured(written: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """The "km-Lauf" of "10-km-Lauf"."""
+    unit, _, rest = written.partition("-")
+    forms, middle, end = table.units[unit].forms, at + len(unit), at + len(written)
+    one, other = forms.get("one", forms["other"]), forms["other"]
+    # "7,5-Tonnen-Lkw", but "10-Kilometer-Sprint"
+    name = Piece(other if other == f"{one}n" else one, at, middle)
+    said = capitals_pieces(rest, middle + 1, table) if rest.isupper() else (Piece(rest, middle + 1, end),)
+    return name, Piece("-", middle, middle + 1), *said
 
 
 def number_prefix(core: str, table: LanguageTable) -> str:
     """The prefix of a token's digits that is spoken as a part of the number, or ""."""
     for written in table.numbers.prefixes:
-        after = core[len(written) : len(written) + 1]
-        if core.startswith(written) and (after.isnumeric() or after in _BEFORE or after in table.currencies):
+        if core.startswith(written) and core[len(written) : len(written) + 1].isnumeric():
             return written
     return ""
 

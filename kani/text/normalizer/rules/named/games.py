@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from kani.text.normalizer.rules.acronyms import letter_name
 from kani.text.normalizer.rules.trades import words_near
@@ -30,12 +31,7 @@ def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     near = [cursor.previous(back).core for back in range(1, _NEAR + 1)]
     near += [cursor.token(ahead).core for ahead in range(1, _AHEAD + 1)]
-    ion = _ELEMENT.fullmatch(token.core) is not None
-    moves = [one for one in near if _MOVE.fullmatch(one) and not (ion and _ELEMENT.fullmatch(one))]
-    # One bare square beside it makes no move of what may be an ion; numbers do ("18 Dh5 Rf8 19 Tf3").
-    numbered = any(one.isdecimal() for one in near) and sum(map(bool, map(_MOVE.fullmatch, near))) > 1
-    sure = len(moves) > ion or numbered or any(len(one) > len("e4") for one in moves)
-    if not (sure or any(one.lower() in table.chess.near for one in near)):
+    if not (_is_played(token.core, near) or any(one.lower() in table.chess.near for one in near)):
         return None
     pieces: list[Piece] = []
     for at, sign in enumerate(token.core, token.core_start):
@@ -45,14 +41,26 @@ def move(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), token.core_end)
 
 
+def _is_played(move: str, near: Sequence[str]) -> bool:
+    """True if other moves are near; one bare square makes no move of what may be an ion, but numbers do."""
+    moves = [one for one in near if _MOVE.fullmatch(one)]
+    if not _ELEMENT.fullmatch(move):
+        return bool(moves)
+    others = [one for one in moves if not _ELEMENT.fullmatch(one)]
+    # "18 Dh5 Rf8 19 Tf3"
+    numbered = len(moves) > 1 and any(map(str.isdecimal, near))
+    return numbered or len(others) > 1 or any(len(one) > len("e4") for one in others)
+
+
 def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "15/4" and "3.1" of "Léa (15/4)", where the sets of a match follow a few words later."""
     token = cursor.token()
     match = _RANKING.fullmatch(token.core)
     if match is None or token.prefix != "(" or not token.suffix.startswith(")"):
         return None
-    named = cursor.previous().core[:1].isupper() and not cursor.previous().suffix
-    if not named or not any(_SET.fullmatch(cursor.token(ahead).core) for ahead in range(1, _NEAR + 1)):
+    if not cursor.previous().core[:1].isupper() or not any(
+        _SET.fullmatch(cursor.token(ahead).core) for ahead in range(1, _NEAR + 1)
+    ):
         return None
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
@@ -68,9 +76,7 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or not int(match[2]) <= _LAST_WICKET < int(match[1]):
         return None
     # Nobody counts 118 thirds.
-    many = (
-        table.language in ("en", "hi") and int(match[1]) > _FEW_RUNS and not cursor.previous().core.islower()
-    )
+    many = int(match[1]) > _FEW_RUNS and not cursor.previous().core.islower()
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -18,19 +19,19 @@ _DEGREES = re.compile(rf"{NUMBER}[°º]")
 _PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
-_FROM, _TO = (
-    frozenset("from de del da d du von".split()),
-    frozenset("to a al à en au para verso nach".split()),
-)
-_OF = frozenset("of d de del della dell di da do dos das du des von".split())
-_TOWARDS, _INSIDE, _IN = (
-    frozenset("al au ao am".split()),
-    frozenset("no nel im".split()),
-    frozenset("en hacia desde por".split()),
-)
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
 _ROAD = re.compile(r"(?:I|US|SR|CA|NY|TX)-\d{1,3}")
-_STREETS = frozenset("St Ave Blvd Rd Dr Ln Street Avenue Boulevard Road Drive Lane".split())
+_IN_STREET = Rows(
+    "street~ @", "number @~ capital|figure~ street", "number @~ capital|figure~ capital|figure~ street"
+)
+"""The "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
+_BESIDE_PLACE = Rows(
+    *("figure 'km' @ of", "figure 'm' @ of", "figure 'mi' @ of"),
+    *("towards|inside @ of", "in 'el' @ of", "'a' @ of capital"),
+)
+"""The "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
+_TO_THIS, _TO_ANOTHER = Rows("of~ letter~ to|towards~ @"), Rows("of~ @ to|towards letter")
+_TOWARDS = Rows("to|towards~ @")
 
 
 def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -40,7 +41,7 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return part
     match = _ANGLE.fullmatch(token.core)
     units = [table.units.get(symbol) for symbol in ("°", "min", "s")]
-    if match is None or (match[4] and match[4] not in table.compass.names):
+    if match is None:
         return None
     pieces: list[Piece] = []
     for group, unit in enumerate(units, 1):
@@ -50,10 +51,9 @@ def angle(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
         start, end = token.core_start + match.start(group), token.core_start + match.end(group)
         pieces.append(Piece(f" {spoken}" if pieces else spoken, start, end))
-    if pieces and match[4]:
-        pieces.append(
-            Piece(f" {table.compass.names[match[4]]}", token.core_start + match.start(4), token.core_end)
-        )
+    if match[4]:
+        name = table.compass.names.get(match[4], match[4])
+        pieces.append(Piece(f" {name}", token.core_start + match.start(4), token.core_end))
     end = token.core_end + token.suffix.startswith(("'", "’", '"', "”"))
     return Verbalization(tuple(pieces), end) if pieces else None
 
@@ -76,64 +76,44 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     token, names = cursor.token(), table.compass.names
     first, _, second = token.core.replace("/", "-").partition("-")
     # "vientos del N/NW", "S-SW"
-    pair = first != second and {first, second} <= names.keys() and (first in second or second in first)
+    pair = first != second and {first, second} <= names.keys() and first in second
     name = f"{names[first]} {names[second]}" if pair else names.get(token.core.replace("-", ""))
-    if name is None or not token.core.isupper():
-        return None
-    after = table.compass.after
-    known = (
-        pair
-        or _is_after_degrees(cursor, 1)
-        or _is_before_degrees(cursor)
-        or _is_to_another(cursor, table)
-        or _has_force(cursor, table)
-        or _is_beside_place(cursor)
-    )
-    road = _ROAD.fullmatch(cursor.previous().core) is not None
-    known = known or (table.language == "en" and (road or _is_in_street(cursor)))
-    for back in range(1, _MOST_BETWEEN + 1):
-        # "viento del NO", "Wind aus W bis NW"
-        before = cursor.previous(back)
-        if known or before.core.lower() in after:
-            known = True
-            break
-        if before.suffix or not (before.core in table.compass.names or before.core.islower()):
-            break
-    if not known:
+    if name is None or not (pair or _is_direction(cursor, table) or _is_of_wind(cursor, table)):
         return None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
-    end = token.core_end + (between and cursor.previous().core not in _TO)
+    end = token.core_end + (between and not _TOWARDS.hold(cursor, table))
     return Verbalization((Piece(name, token.core_start, end),), end)
 
 
-def _is_beside_place(cursor: TokenCursor) -> bool:
-    """True for the "SE" of "al SE de Lima", "en el NE del país" and "20 km SO von Wien"."""
-    of, before, earlier = cursor.token(1).core.lower(), cursor.previous(), cursor.previous(2).core.lower()
-    if cursor.token().suffix or before.suffix or of not in _OF:
-        return False
-    towards = before.core in _TOWARDS or (before.core in ("km", "m", "mi") and earlier[-1:].isdecimal())
-    place = cursor.token(2).core[:1].isupper()
-    inside = (
-        before.core in _INSIDE or (before.core == "a" and place) or (before.core == "el" and earlier in _IN)
+def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True beside degrees, another direction, the force of a wind, a place, and in a street's name."""
+    return (
+        _is_after_degrees(cursor, 1)
+        or _is_before_degrees(cursor)
+        or _is_to_another(cursor, table)
+        or _has_force(cursor, table)
+        or _BESIDE_PLACE.hold(cursor, table)
+        or _ROAD.fullmatch(cursor.previous().core) is not None
+        or _IN_STREET.hold(cursor, table)
     )
-    return towards or (inside and (len(cursor.token().core) > 1 or earlier == "km"))
 
 
-def _is_in_street(cursor: TokenCursor) -> bool:
-    """True for the "N." of "123 N. Main St." and the "NW" of "Pennsylvania Ave. NW"."""
-    if cursor.previous().core in _STREETS:
-        return True
-    return cursor.previous().core.isdecimal() and any(cursor.token(at).core in _STREETS for at in (2, 3))
+def _is_of_wind(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for the "NO" of "viento del NO", and for both of "Wind aus W bis NW"."""
+    for back in range(1, _MOST_BETWEEN + 1):
+        before = cursor.previous(back)
+        if before.core.lower() in table.compass.after:
+            return True
+        if before.suffix or not (before.core in table.compass.names or before.core.islower()):
+            return False
+    return False
 
 
 def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the "W" of "W bis NW", and for both of "from W to E"."""
-    names, core, since = table.compass.names, cursor.token().core, cursor.previous(2).core
-    if cursor.previous().core in _TO and {core, since} in _OPPOSITE:
-        return cursor.previous(3).core.lower() in _FROM
-    joiner, other = cursor.token(1).core, cursor.token(2).core if cursor.is_adjacent(1) else ""
-    opposite = joiner in _TO and {core, other} in _OPPOSITE and cursor.previous().core.lower() in _FROM
-    return opposite or (joiner == table.numbers.to and len(other) > 1 and other in names)
+    """True for both of "from W to E"."""
+    if _TO_THIS.hold(cursor, table):
+        return {cursor.token().core, cursor.previous(2).core} in _OPPOSITE
+    return _TO_ANOTHER.hold(cursor, table) and {cursor.token().core, cursor.token(2).core} in _OPPOSITE
 
 
 def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -152,8 +132,9 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_before_degrees(cursor: TokenCursor) -> bool:
     """True for the "N" of "N 40° 26′" and of "N 40.7128°"."""
     degrees, minutes = cursor.token(1), cursor.token(2)
-    whole = _DEGREES.fullmatch(degrees.core) is not None
-    return whole and ("." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None)
+    if not _DEGREES.fullmatch(degrees.core):
+        return False
+    return "." in degrees.core or _PART.match(minutes.text, minutes.core_start) is not None
 
 
 def _is_after_degrees(cursor: TokenCursor, back: int) -> bool:

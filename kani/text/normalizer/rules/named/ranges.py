@@ -24,19 +24,15 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two places in an order, of which at least one has a letter: the first "to" the last."""
     token = cursor.token()
     match = _RANGE.fullmatch(token.core)
-    if match is None or not table.letters:
+    if match is None:
         return None
     if (centuries := _roman(cursor, match, table)) is not None:
         return centuries
     if not _is_range(cursor, match, table):
         return None
-    at, dash, rest = (
-        token.core_start,
-        token.core_start + match.start("dash"),
-        token.core_start + match.start("last"),
-    )
+    at, dash, rest = (token.core_start + match.start(part) for part in (0, "dash", "last"))
     to = f" {table.numbers.to} "
-    numbers = re.sub(r"\D", " ", token.core).split()
+    numbers = re.findall(r"\d+", token.core)
     if match["dash"] in _HYPHENS and match["first"][0].isalpha() and len(numbers) == len(("4", "5")):
         # The joint "L4-L5" lies between both.
         to = " " if int(numbers[1]) - int(numbers[0]) == _NEXT else to
@@ -46,13 +42,9 @@ def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> Verbalization | None:
     """ "XV-XVI", "I–X": Roman numerals."""
-    token, (first, dash, last) = cursor.token(), match.groups()
-    before = cursor.previous().core.lower()
-    sure = before in table.roman.cardinal or before in table.roman.ordinal or dash not in _HYPHENS
-    if not set(first + last) <= _ROMAN or not (sure or len(first + last) > len("IV")):
-        return None
+    token, first, last = cursor.token(), match["first"], match["last"]
     one, other = roman_value(first), roman_value(last)
-    if one is None or other is None or one >= other:
+    if not set(first + last) <= _ROMAN or one is None or other is None or one >= other:
         return None
     words, at = table.number_words, token.core_start + match.start("dash")
     noun = cursor.token(1).core.lower() if cursor.is_adjacent(1) else ""
@@ -69,30 +61,39 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
 
 def _is_range(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> bool:
     """True if the last follows the first. A hyphen joins other things too ("A-B", "B12-16")."""
-    first, last, hyphen = match["first"], match["last"], match["dash"] in _HYPHENS
+    first, last = match["first"], match["last"]
     if first in _SIZES and last in _SIZES and len(first + last) > len("SM"):
         return _SIZES.index(first) < _SIZES.index(last)
     one, other = _PART.fullmatch(first), _PART.fullmatch(last)
     if one is None or other is None or (first + last).isdecimal():
         return False
-    if not one["number"] and not other["number"]:
-        small = first.islower()
-        far = ord(last[0]) - ord(first[0])
-        single = len(first) == len(last) == 1 and small == last.islower() and far > 0
-        labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
-        return single and (not hyphen or labelled or (far > _NEXT and not small))
-    if not one["number"]:
-        return False
-    if not other["number"]:
+    if one["number"] and other["number"]:
+        return _rises(one, other)
+    if one["number"]:
         # "3a–c"
-        return bool(one["after"]) and len(last) == 1 and one["after"] < last and not one["before"]
-    if int(one["number"]) >= int(other["number"]):
-        return one["number"] == other["number"] and one["after"] < other["after"] and not one["before"]
+        return len(last) == 1 and "" < one["after"] < last and not one["before"]
+    return _follows(cursor, match, table)
+
+
+def _follows(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> bool:
+    """True for the letters of "A–C", and with a hyphen of "rows A-B" and "A-C"."""
+    first, last = match["first"], match["last"]
+    far = ord(last[0]) - ord(first[0])
+    if len(first + last) > len("AB") or far <= 0 or first.islower() != last.islower():
+        return False
+    labelled = cursor.previous().core.lower().rstrip("s") in _singular(table.numbers.labels)
+    return match["dash"] not in _HYPHENS or labelled or (far > _NEXT and first.isupper())
+
+
+def _rises(one: re.Match[str], other: re.Match[str]) -> bool:
+    """True for the numbers of "A12–A16" and "5b–9"."""
+    letters = one["after"] + other["after"]
     if one["before"] or other["before"]:
-        same = one["before"] == other["before"] or (not other["before"] and not hyphen)
-        return same and not one["after"] and not other["after"]
+        return one["before"] == other["before"] and not letters and int(one["number"]) < int(other["number"])
+    if int(one["number"]) >= int(other["number"]):
+        return one["number"] == other["number"] and one["after"] < other["after"]
     # "5-7g" are grams.
-    return (one["after"] + other["after"]).islower() and not {one["after"], other["after"]} & _MEASURES
+    return letters.islower() and _MEASURES.isdisjoint(letters)
 
 
 def _singular(labels: frozenset[str]) -> frozenset[str]:

@@ -15,8 +15,6 @@ _VERSE = re.compile(
 )
 _VERSES = re.compile(rf"\d{{1,3}}[a-z]?(?:[{DASHES}]\d{{1,3}}[a-z]?)?")
 _NUMBERS_OF_BOOKS = ("1", "2", "3")
-_MIXED = frozenset("Mix Use Combine Blend Dilute Add Stir Try About Ratio".split())
-"""Words that begin a sentence before a ratio."""
 
 
 def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -33,16 +31,9 @@ def book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "1" of "1 Cor 13:4": the first of the letters to Corinth."""
     token = cursor.token()
-    if token.core not in _NUMBERS_OF_BOOKS or token.suffix not in ("", "."):
+    if token.core not in _NUMBERS_OF_BOOKS or token.suffix not in ("", ".") or not table.books.names:
         return None
-    if not table.books.names or _book(cursor.token(1), table) is None:
-        return None
-    cursor.at += 1
-    try:
-        cited = _is_verse(cursor, 1, table)
-    finally:
-        cursor.at -= 1
-    if not cited:
+    if _book(cursor.token(1), table) is None or not _is_verse(cursor, 2, table):
         return None
     spoken = table.number_words.ordinal(int(token.core), table.books.ordinal)
     return Verbalization(
@@ -51,31 +42,21 @@ def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
 
 
 def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "3:16-18" and English "1:1" after a name, "3,16" after a book of the Bible: chapter and verses."""
+    """ "3:16-18" after a name, "3,16" after a book of the Bible: chapter and verses."""
     token, before = cursor.token(), cursor.previous()
     match = _VERSE.fullmatch(token.core)
     if match is None or not match["mark"] or before.suffix not in ("", "."):
         return None
-    cursor.at -= 1
-    try:
-        cited = _book(before, table) is not None and _is_verse(cursor, 1, table)
-    finally:
-        cursor.at += 1
-    if not cited:
-        named = before.core[:1].isupper() and match["mark"] == ":" and before.core not in _MIXED
-        named = named and not match["until"]
-        if not named or not (match["last"] or (table.language == "en" and len(match["verse"]) != len("00"))):
-            return None
-    words = table.number_words
-    places = [int(match[part] or match["chapter"]) for part in ("chapter", "until")]
-    if match["last"] and (places[1], int(match["last"])) <= (places[0], int(match["verse"])):
+    named = before.core[:1].isupper() and match["mark"] == ":" and match["last"] and not match["until"]
+    if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
         return None
+    words = table.number_words
     at = token.core_start
     first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
     if not match["last"]:
         return Verbalization((Piece(first, at, token.core_end),), token.core_end)
     dash = at + match.end("verse")
-    until = f"{words.cardinal(places[1])} " if match["until"] else ""
+    until = f"{words.cardinal(int(match['until']))} " if match["until"] else ""
     last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
     return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
 
@@ -88,16 +69,19 @@ def _book(token: Token, table: LanguageTable) -> str | None:
 
 def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a chapter and a verse follow; a chapter alone is enough after some books."""
-    token = cursor.token(ahead)
+    token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
     match = _VERSE.fullmatch(token.core)
-    if match is None or token.prefix:
+    if match is None:
         return False
     measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
     if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
         # "Hb 13,2 g/dL", "Mk 2,50 Euro"
         return False
     # "1 Cor 13"
-    numbered = ahead == 1 and cursor.previous().core in _NUMBERS_OF_BOOKS
-    if match["mark"] or numbered or cursor.token(ahead - 1).core in table.books.alone:
+    if match["mark"] or before.core in _NUMBERS_OF_BOOKS or book.core in table.books.alone:
         return match["mark"] != "." or table.numbers.decimal == ","
     return token.suffix == "," and _VERSES.fullmatch(cursor.token(ahead + 1).core) is not None
+
+
+def _at(cursor: TokenCursor, place: int) -> Token:
+    return cursor.token(place) if place >= 0 else cursor.previous(-place)
