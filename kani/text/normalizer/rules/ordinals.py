@@ -33,9 +33,9 @@ _AS_BEFORE = "same"
 """The form of a number after "and": that of the ordinal before it."""
 _OTHERWISE = "other"
 _MOST_JOINED = 4
-_PLACED = Rows("placed @", "placed inside @")
+_PLACED = Rows("placed @", "placed within @")
 """After a verb of results: "quedó 204º", "fiquei em 204º"."""
-_SET_TO = Rows("before_degrees|inside @")
+_SET_TO = Rows("before_degrees|within @")
 _BEARING, _AFTER_BEARING = Rows("@ compass"), Rows("compass~ @", "compass~ and @")
 _MARK = Rows(r"one_of_marks @{\.}")
 _LIMIT = Rows(r"limit{\.?} @", r"@~ 'C'", "@~ 'F'")
