@@ -1,5 +1,7 @@
 """Rules that a word is shown to: few for a plain word, and no two that claim one place without an order."""
 
+import functools
+import itertools
 from collections.abc import Iterable
 
 import pytest
@@ -19,6 +21,7 @@ from tests.text.normalizer.proofs.table_rows import proofs
 MOST_FOR_A_PLAIN_WORD = 3
 PLAIN = [("es", "estás"), ("es", "casa"), ("es", "Hola"), ("en", "house")]
 
+ORDERED = {(first, second) for first, others in BEFORE.items() for second in others.split()}
 GROUP = {rule.name: at for at, group in enumerate(RULES) for rule in group}
 
 
@@ -27,8 +30,9 @@ def sentences(language: str) -> Iterable[str]:
     yield from (written for of, written, _ in rows(__file__, "readings.tsv") if of == language)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-def test_two_rules_that_claim_a_place_have_an_order(language: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@functools.cache
+def claims(language: str) -> dict[tuple[str, str], str]:
+    """Return pairs of rules of a group that read a place in two ways, the first one first, and a sentence."""
     claimed = dict[tuple[str, str], str]()
 
     def asked(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
@@ -38,19 +42,28 @@ def test_two_rules_that_claim_a_place_have_an_order(language: str, monkeypatch: 
                 for rule in rules_of(class_of(core, stopped, table))
                 if (verbalization := rule.function(cursor, table)) is not None
             ]
-            for at, (first, verbalization) in enumerate(said):
-                for second, other in said[at + 1 :]:
-                    if other != verbalization and GROUP[first] == GROUP[second]:
-                        claimed.setdefault((first, second), written)
+            for (first, verbalization), (second, other) in itertools.combinations(said, 2):
+                if other != verbalization and GROUP[first] == GROUP[second]:
+                    claimed.setdefault((first, second), written)
             return said[0][1] if said else None
 
         return (ask_all,)
 
-    monkeypatch.setattr(reader, "rules_for", asked)
-    for written in sentences(language):
-        normalize(written, 0, NormalizerOptions(language))
-    ordered = {(first, second) for first, others in BEFORE.items() for second in others.split()}
-    assert {pair: written for pair, written in claimed.items() if pair not in ordered} == {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reader, "rules_for", asked)
+        for written in sentences(language):
+            normalize(written, 0, NormalizerOptions(language))
+    return claimed
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_two_rules_that_claim_a_place_have_an_order(language: str) -> None:
+    assert {pair: written for pair, written in claims(language).items() if pair not in ORDERED} == {}
+
+
+def test_each_order_is_needed() -> None:
+    needed = {pair for language in LANGUAGES for pair in claims(language)}
+    assert ORDERED - needed == set(), "rules that no longer claim one place: their order goes"
 
 
 def test_order_names_rules_of_one_group() -> None:

@@ -182,8 +182,6 @@ BEFORE = {
     "durations.during": "math.sign_between",
     "math.path_step": "bare_signs.named",
     "bare_signs.named": "bare_signs.repeated",
-    "marks.emoticon": "bare_signs.repeated",
-    "math.sign_between": "bare_signs.repeated",
     "weekdays.weekday": "abbreviations.expand_abbreviation days.month",
     "verses.book": "abbreviations.expand_abbreviation days.month",
     "abbreviations.expand_abbreviation": "days.month",
