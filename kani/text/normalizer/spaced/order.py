@@ -40,6 +40,9 @@ from kani.text.normalizer.spoken import Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
+_LONGEST_KEPT = 40
+"""Characters of a word for which the rules are kept."""
+
 RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
@@ -149,7 +152,12 @@ RULES = (
         Rule(ordinals.with_stop, "stopped figure slash? hyphen? stop?, stopped letter|capitals"),
         Rule(places.angle, "figure prime? stop? sign? word?"),
         Rule(places.direction, "compass letter|capitals, capitals hyphen|slash"),
-        Rule(quantities.currency_before, "currency *, sign|hyphen word? sign? stop?"),
+        Rule(
+            quantities.currency_before,
+            # "en euros 20 años después": a name in small letters is no code.
+            "currency letter|name|capitals|mixed|uncased|sign|stopped|abbreviation *, "
+            "sign|hyphen word? sign? stop?",
+        ),
         Rule(quantities.measured_range, "figure hyphen|slash *"),
         Rule(quantities.per_unit, "slash *"),
         Rule(quantities.roman_range, "word hyphen"),
@@ -231,13 +239,19 @@ def in_order(rules: tuple[Rule, ...], before: Mapping[str, str]) -> tuple[Rule, 
 _ORDERED = tuple(rule for group in RULES for rule in in_order(group, BEFORE))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1 << 12)
 def rules_of(kinds: WordClass) -> tuple[Rule, ...]:
     """The rules that take a class of words, in order."""
     return tuple(rule for rule in _ORDERED if rule.takes(kinds))
 
 
-@functools.lru_cache(maxsize=1 << 13)
 def rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
-    """The rules that a word is shown to, in order."""
+    """The functions of the rules that a word is shown to, in order; stopped: whether a full stop follows it."""
+    if len(core) > _LONGEST_KEPT:
+        return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))
+    return _rules_for(core, stopped, table)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
     return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))

@@ -36,7 +36,6 @@ _LONGEST_FACE = 3
 _ROMAN = re.compile(r"[IVXLCDM]+\D{0,3}|[ivx]+")
 
 
-@functools.lru_cache(maxsize=1 << 13)
 def class_of(core: str, stopped: bool, table: LanguageTable) -> WordClass:
     """The class of a word; stopped: whether a full stop follows."""
     if not core:
@@ -54,17 +53,17 @@ def class_of(core: str, stopped: bool, table: LanguageTable) -> WordClass:
 def _made_of(core: str) -> WordClass:
     if core.isalpha() and core.islower() and len(core) > 1:
         return frozenset(("small",))
-    kinds, letters = set[str](), ""
+    kinds, letters = set[str](), list[str]()
     for character in core:
         if character.isdecimal():
             kinds.add("figure")
         elif character.isnumeric():
             kinds.add("numeral")
         elif character.isalpha() or unicodedata.category(character)[0] == "M":
-            letters += character
+            letters.append(character)
         else:
             kinds.add(_KIND_OF_SIGN.get(character, "sign"))
-    return frozenset(kinds | {_kind_of_letters(core, letters)} if letters else kinds)
+    return frozenset(kinds | {_kind_of_letters(core, "".join(letters))} if letters else kinds)
 
 
 def _kind_of_letters(core: str, letters: str) -> str:
