@@ -169,7 +169,7 @@ RULES = (
         Rule(trades.numbered, "figure word stop?"),
         Rule(urls.address, "stop|slash|colon|at|sign *, unit *"),
         Rule(urls.flag, "small hyphen"),
-        Rule(urls.keys, "key *, word sign|hyphen figure? sign? hyphen?"),
+        Rule(urls.keys, "key *, word sign|hyphen figure? numeral? sign? hyphen?"),
         Rule(urls.snake, "underscore *"),
         Rule(urls.tag, "at *"),
         Rule(verses.number_of_book, "figure"),
@@ -246,7 +246,7 @@ def rules_of(kinds: WordClass) -> tuple[Rule, ...]:
 
 
 def rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
-    """The functions of the rules that a word is shown to, in order; stopped: whether a full stop follows it."""
+    """The functions of the rules that a word is shown to, in order; stopped: a full stop follows it."""
     if len(core) > _LONGEST_KEPT:
         return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))
     return _rules_for(core, stopped, table)
