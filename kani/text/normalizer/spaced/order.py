@@ -159,7 +159,7 @@ RULES = (
             "sign|hyphen word? sign? stop?",
         ),
         Rule(quantities.measured_range, "figure hyphen|slash *"),
-        Rule(quantities.per_unit, "slash *"),
+        Rule(quantities.per_unit, "slash word? sign? stop? hyphen?"),
         Rule(quantities.roman_range, "word hyphen"),
         Rule(quantities.unit_before, "unit small|name|capitals|mixed"),
         Rule(ranges.letters, "word hyphen figure? numeral?"),
