@@ -7,7 +7,7 @@ import re
 import string
 import unicodedata
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani.text.markup import CODE_BLOCK, PARAGRAPH_END
@@ -41,6 +41,8 @@ _SUN = re.compile("(?<=[MRL])☉")
 # "♩ = 132"
 _TEMPO = re.compile(r"[♩♪] ?=(?= ?\d)")
 _ROW_OF_STARS = re.compile(r"(?<![\d★☆])(?<!\d )(★{2,5})☆{0,3}(?![★☆\d])")
+_UNSPOKEN = frozenset(("Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk"))
+"""Categories of characters without a sound, but for "^" and "`"."""
 _HAVING_STARS = frozenset("es en fr it pt de hi zh ja ar".split())
 _DINGBAT_FIGURES = re.compile("[\u2776-\u2793]")
 _ENCIRCLED = re.compile("[\u2460-\u2473\u2776-\u2793]")
@@ -94,41 +96,53 @@ def clean(written: str, language: str = "") -> CleanText:
     and an accent are one "é" to the engine. A paragraph that ends without a mark gets a full stop.
     """
     base = language.partition("-")[0]
-    if base == "ja":
-        # "▲7六歩" is a move of the first player, "▲0.3%" a loss.
-        written = _MOVE.sub(lambda side: "先" if side[0] in "▲☗" else "後", written)
-        written = _LOSS.sub("-", written)
-    if base in _HAVING_STARS:
-        written = _STARS.sub("⋆", written)
-        written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".rjust(len(row[0])), written)
-    written = _SUN.sub("⊙", written)
-    written = _TEMPO.sub(lambda sign: " " * len(sign[0]), written)
+    written = _with_known_signs(written, base)
     bases = _base_letters(base)
     if all(map(_is_unchanged, set(written))) and bases.keys().isdisjoint(map(ord, written)):
         return CleanText(written, tuple(range(len(written))), tuple(range(1, len(written) + 1)))
     kept: list[str] = []
     starts: list[int] = []
     ends: list[int] = []
-    at = 0
     last = ""
-    while at < len(written):
-        end = at + 1
-        while end < len(written) and (
-            unicodedata.category(written[end]) == "Mn" or written[end] in _HALF_WIDTH_VOICING
-        ):
-            end += 1
+    for at, end in _clusters(written):
         spoken = _spoken_form(written[at:end]).translate(bases)
         if written[at] == PARAGRAPH_END and (is_of_word(last) or last in SPOKEN_SIGNS):
             spoken = "." + PARAGRAPH_END
-        if _ENCIRCLED.match(written[at]) and end < len(written) and _ENCIRCLED.match(written[end]):
+        elif _ENCIRCLED.match(written[at]) and _ENCIRCLED.match(written, end):
             spoken += "、" if base in ("zh", "ja") else ", "
         last = spoken.strip(_PASSED_OVER)[-1:] or last
-        for character in spoken:
-            kept.append(character)
-            starts.append(at)
-            ends.append(end)
-        at = end
+        kept.append(spoken)
+        starts += [at] * len(spoken)
+        ends += [end] * len(spoken)
     return CleanText("".join(kept), tuple(starts), tuple(ends))
+
+
+def _with_known_signs(written: str, language: str) -> str:
+    """Put signs that tables know in place of others, and spaces for those that say nothing."""
+    if language == "ja":
+        # "▲7六歩" is a move of the first player, "▲0.3%" a loss.
+        written = _MOVE.sub(lambda side: "先" if side[0] in "▲☗" else "後", written)
+        written = _LOSS.sub("-", written)
+    if language in _HAVING_STARS:
+        written = _STARS.sub("⋆", written)
+        written = _ROW_OF_STARS.sub(lambda row: f"{len(row[1])}⋆".rjust(len(row[0])), written)
+    written = _SUN.sub("⊙", written)
+    return _TEMPO.sub(lambda sign: " " * len(sign[0]), written)
+
+
+def _clusters(written: str) -> Iterator[tuple[int, int]]:
+    """Beginning and end of each character with the combining marks after it."""
+    at = 0
+    while at < len(written):
+        end = at + 1
+        while end < len(written) and _is_mark(written[end]):
+            end += 1
+        yield at, end
+        at = end
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character) == "Mn" or character in _HALF_WIDTH_VOICING
 
 
 @functools.cache
@@ -155,7 +169,6 @@ def _is_unchanged(character: str) -> bool:
     return (
         unicodedata.category(character) != "Mn"
         and not _COMPATIBLE.match(character)
-        and not _DINGBAT_FIGURES.match(character)
         and (character.isspace() or _spoken_form(character) == character)
     )
 
@@ -163,22 +176,16 @@ def _is_unchanged(character: str) -> bool:
 def _spoken_form(cluster: str) -> str:
     base = cluster[0]
     category = unicodedata.category(base)
-    if base == CODE_BLOCK:
+    if base == CODE_BLOCK or base.isspace():
         return base
-    if base.isspace():
-        return base
-    if base == _TATWEEL:
+    if base == _TATWEEL or category == "Cc" or (category in _UNSPOKEN and not base.isascii()):
         return ""
     if _DINGBAT_FIGURES.match(base):
         return str(int(unicodedata.numeric(base)))
-    if _COMPATIBLE.match(base) and category != "Cn":
+    if _COMPATIBLE.match(base):
         return unicodedata.normalize("NFKC", cluster)
     if category == "So" and base not in SPOKEN_SIGNS:
         return " "
-    if category in ("Cc", "Cf", "Cs", "Co", "Cn", "Mn", "Me", "Sk") and not base.isascii():
-        return ""
-    if category == "Cc":
-        return ""
     if len(cluster) == 1 or category[0] == "P":
         # No accent belongs on a full stop.
         return base

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, insort
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kani.text.lexicon import Lexicon, LexiconEntry
@@ -80,11 +80,10 @@ def find_places(
     rows = _rows(options)
     unsure = len(text.text) if complete else certain_end(text.text, rows)
     plain = NormalizerOptions(options.language, readings=False)
-    own = options.lexicon or Lexicon()
     for row, found in find_readings(text.text, rows):
         start, stop = row.place(found)
         first, end = text.starts[start], text.ends[stop - 1]
-        if overlaps(final, first, end) or any(own.match(text.text, at) for at in range(start, stop)):
+        if overlaps(final, first, end) or _has_entry(options.lexicon, text.text, start, stop):
             continue
         if found.end() > unsure:
             unsure = min(unsure, start)
@@ -92,12 +91,20 @@ def find_places(
         insort(final, (first, end))
         entries[offset + first] = offset + end, _reading(row, found, plain, lambda said: speak(said, plain))
     text = replace(text, final=tuple(final)) if final else text
-    if unsure < len(text.text):
-        spaced = unspaced_table_for(options.language) is None
-        while spaced and unsure > 0 and not text.text[unsure - 1].isspace():
-            unsure -= 1
-        text = text.until(unsure)
-    return text, entries
+    return text.until(_word_end(text.text, unsure, options)), entries
+
+
+def _has_entry(lexicon: Lexicon | None, text: str, start: int, stop: int) -> bool:
+    """True if an entry of the client's lexicon begins in ``[start, stop)``."""
+    return lexicon is not None and any(lexicon.match(text, at) for at in range(start, stop))
+
+
+def _word_end(text: str, end: int, options: NormalizerOptions) -> int:
+    """The end of the last whole word before ``end``, in languages that have spaces between words."""
+    if end < len(text) and unspaced_table_for(options.language) is None:
+        while end > 0 and not text[end - 1].isspace():
+            end -= 1
+    return end
 
 
 def _rows(options: NormalizerOptions) -> tuple[Reading, ...]:
@@ -113,13 +120,7 @@ def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, rea
 
     All of it stands for the whole place where the slots are not in the order of their groups.
     """
-    said: list[str | Slot] = []
-    for part in row.said:
-        if isinstance(part, str) or found[part.name]:
-            said.append(part)
-        elif said and isinstance(said[-1], str):
-            # No space stays before a group that is not there.
-            said[-1] = said[-1].rstrip(" ")
+    said = _parts(row, found)
     start, end = row.place(found)
     bounds = [at - start for part in said if isinstance(part, Slot) for at in found.span(part.name)]
     length = end - start
@@ -140,6 +141,18 @@ def _reading(row: Reading, found: re.Match[str], options: NormalizerOptions, rea
     last = pieces.pop()
     pieces.append(replace(last, end=length))
     return PlacedEntry("".join(piece.text for piece in pieces), pieces=tuple(pieces))
+
+
+def _parts(row: Reading, found: re.Match[str]) -> Sequence[str | Slot]:
+    """The words of a row, and its slots for the groups that are there."""
+    said: list[str | Slot] = []
+    for part in row.said:
+        if isinstance(part, str) or found[part.name]:
+            said.append(part)
+        elif said and isinstance(said[-1], str):
+            # No space stays before a group that is not there.
+            said[-1] = said[-1].rstrip(" ")
+    return said
 
 
 def _said(slot: Slot, written: str, language: str, read: Reader) -> str:

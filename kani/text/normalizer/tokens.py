@@ -35,7 +35,6 @@ _ELIDED = re.compile(r"(?P<elided>[^\W\d_]{1,8})['’](?P<rest>[a-zß-öø-ÿ]{2
 _HALF = re.compile(r"(?:[AaPp]\.?[Mm]\.?)(?=[-–]\d{1,2}(?:[:.]\d\d)?)")
 # "500 mg/12 h": a dose, and how often.
 _DOSE = re.compile(r"(?P<what>[^\W\d_]{2,}\.?|[gl])(?=/\d{1,2}(?:hs?)?$)")
-_ENERGY = re.compile(r"(?:kJ|kcal)(?=/\d{2,5}(?:kcal|kJ)?$)")
 _CLOSERS = SENTENCE_MARKS + CLAUSE_MARKS + CLOSERS_AFTER_WORDS + "*_`" + _UNSPACED
 
 
@@ -110,28 +109,34 @@ def _joints(
 ) -> Sequence[int]:
     """Lengths of the parts of a token's core that are verbalized apart, but for the last."""
     core = token.core
-    if token.entry is not None:
+    if token.entry is not None or core.isalpha():
         return []
-    match = _JOINED.match(core)
-    if match and (match["label"] or (match["elided"] or "").lower() in elided):
-        return [match.end()]
-    short = match and (match["number"] or match["short"])
-    known = short and (
-        short == "h." or short in abbreviations or short[0].lower() + short[1:] in abbreviations
-    )
-    if match and short and (known or short.endswith(("str.", "pl."))):
-        return [match.end()]
-    cut = _ELIDED.match(core) if token.suffix.startswith(".") else None
-    if cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations:
-        # "dell'art. 5"
-        return [cut.start("rest")]
+    length = _first_word(core, elided, abbreviations) or _elided(token, elided, abbreviations)
+    if length:
+        return [length]
     if (dose := _DOSE.match(core)) and dose["what"].rstrip(".").lower() not in months:
         return [dose.end()]
-    if (energy := _ENERGY.match(core)) is not None:
-        # "1520 kJ/362 kcal"
-        return [energy.end(), 1]
     # "9:00 AM-5:00 PM"
     return [half.end(), 1] if (half := _HALF.match(core)) else []
+
+
+def _first_word(core: str, elided: frozenset[str], abbreviations: Container[str]) -> int:
+    """Length of a word that another one touches, if it is an elided one, a label or short; else 0."""
+    match = _JOINED.match(core)
+    if match is None:
+        return 0
+    short = match["number"] or match["short"]
+    if short is None:
+        return match.end() if match["label"] or match["elided"].lower() in elided else 0
+    known = short in abbreviations or short[0].lower() + short[1:] in abbreviations
+    return match.end() if known or short == "h." or short.endswith(("str.", "pl.")) else 0
+
+
+def _elided(token: Token, elided: frozenset[str], abbreviations: Container[str]) -> int:
+    """Length of the elided word before an abbreviation: "dell'art. 5"; else 0."""
+    cut = _ELIDED.match(token.core) if token.suffix.startswith(".") else None
+    known = cut and cut["elided"].lower() in elided and f"{cut['rest']}." in abbreviations
+    return cut.start("rest") if cut and known else 0
 
 
 def tokenize(text: str, lexicon: Lexicon | None, complete: bool) -> list[Token]:
