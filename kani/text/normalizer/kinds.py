@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
+from kani.text.writing import MASCULINE_ARTICLES
 
 _ANY_MARKS = "~"
 _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
@@ -22,6 +23,15 @@ _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
+_SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
+_DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
+_ORDINAL = re.compile(
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+)
+_PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
+_LENGTH_UNITS = frozenset("mm cm dm m in ft".split())
+_LENGTH = re.compile(rf"\d[\d.,]*(?:{'|'.join(_LENGTH_UNITS)})")
+_LETTERED = re.compile(r"[A-Z]\d{0,2}")
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
@@ -32,6 +42,14 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
+    "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
+    "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
+    "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
+    "part": lambda token, table: _PART.fullmatch(token.core) is not None,
+    "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
+    "length_unit": lambda token, table: token.core in _LENGTH_UNITS,
+    "money": lambda token, table: _is_money(token.core, table),
+    "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
     "capital": lambda token, table: token.core[:1].isupper(),
@@ -51,10 +69,18 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
+    "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,
 }
 """Kinds that no set of words is. A token without letters and figures is of none but "nothing"."""
+
+
+def _is_money(core: str, table: LanguageTable) -> bool:
+    """True for a figure with a currency's sign: "£68", "68€"."""
+    return (core[:1] in table.currencies and core[-1:].isdecimal()) or (
+        core[:1].isdecimal() and core[-1:] in table.currencies
+    )
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:

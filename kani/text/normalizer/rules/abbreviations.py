@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 
+from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani.text.normalizer.rules.units import are_of_a_kind
@@ -14,90 +16,138 @@ from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
-_ORDINAL = re.compile(
-    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
-)
-_DAY = re.compile(r"\d{1,2}(?:\.\d{1,2})?(?:\.?[-–]\d{1,2}(?:\.\d{1,2})?)?")
-_AGED = frozenset(("J", "Jahre", "Jahren"))
-_LETTERED = re.compile(r"[A-Z]\d{0,2}")
-_LABELLED = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
 _FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
 _INSIDE = tuple(":;,–—/!?")
-_PARTS = frozenset("½ 1/2 ¼ 1/4 ¾ 3/4 ⅓ 1/3 ⅔ 2/3 ⅛ 1/8".split())
-_MONEY = tuple("€$£")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
-_SECTIONS = frozenset(("§", "Abs", "Absatz", "Art", "Artikel"))
-_LENGTH = re.compile(r"\d[\d.,]*(?:mm|cm|dm|m|in|ft)")
 _OF_STREETS = frozenset(
     "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
 )
 _IN_STREETS = frozenset("na à da pela in nella".split())
-_ADJECTIVES = ("isch", "lich", "ig", "deutsch", "gemein", "jährig")
-_PREPOSITIONS = frozenset("bezüglich zuzüglich abzüglich einschließlich hinsichtlich anlässlich".split())
-_WEAK = frozenset("der die das eine keine seine ihre diese dieser dieses jede jeder jedes".split())
-_DATIVE = frozenset("in mit von bei aus nach zu an auf vor über unter zwischen".split())
-_OBLIQUE = frozenset("den dem des einem einen einer eines im am vom zum zur beim ins keinem keinen".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _PLURALS = ("s", "people", "men", "women", "children")
+_ABOUT = "~≈<>≤≥±"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A line of [abbreviations] where it is written."""
+
+    cursor: TokenCursor
+    table: LanguageTable
+    key: str
+    """Its first word, as it is in the table."""
+    line: Abbreviation
+    end: int
+
+    @property
+    def stopped(self) -> bool:
+        """True if it ends with a full stop of its own."""
+        return self.line.parts[-1].endswith(".")
+
+    @property
+    def marks(self) -> str:
+        """The marks after it, and after its full stop."""
+        last = self.cursor.token(len(self.line.parts) - 1)
+        return last.text[self.end : last.end]
+
+    @property
+    def before(self) -> str:
+        """The word before it; without a sign ("~467.000 hab.")."""
+        return self.cursor.previous().core.lstrip(_ABOUT)
+
+    @property
+    def closed(self) -> bool:
+        """True if what follows does not belong to it: "Max (11)"."""
+        return self.marks != "" or (not self.stopped and self.following().prefix.endswith("("))
+
+    def following(self, further: int = 0) -> Token:
+        """The token after it."""
+        return self.cursor.token(len(self.line.parts) + further)
+
+    def first_of(self, conditions: _Conditions) -> str | None:
+        """The first of some conditions that it has a form for and that holds."""
+        return next(
+            (name for name in conditions if name in self.line.said and self._meets(conditions[name])), None
+        )
+
+    def _meets(self, test: Rows | Callable[[_Place], bool]) -> bool:
+        if isinstance(test, Rows):
+            return test.hold(self.cursor, self.table, len(self.line.parts) - 1)
+        return test(self)
+
+
+_Conditions = Mapping[str, Rows | Callable[[_Place], bool]]
 
 
 def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A line of [abbreviations], if its condition holds."""
-    token = cursor.token()
-    if (before_slash := _before_slash(token, table)) is not None:
+    if (before_slash := _before_slash(cursor.token(), table)) is not None:
         return before_slash
-    quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
-    named = token.core[:1].isupper() and cursor.previous().core[:1].isupper() and not cursor.previous().suffix
-    for candidate in _keys(token, table):
-        if candidate.isalpha() and candidate.islower() and (quoted or (named and not token.core.isupper())):
-            # 'bc' is the word itself, and "Pro Max" a name.
-            continue
-        lines = (*senses(cursor, candidate, table), *table.abbreviations.get(candidate, ()))
-        # "p. ej." is never a trade's "p."
-        for abbreviation in sorted(lines, key=lambda line: -len(line.parts)):
-            end = _end_of(cursor, abbreviation.parts)
-            if end is None:
-                continue
-            spoken, ends_sentence = _said_as(cursor, candidate, abbreviation, end, table)
-            if spoken is None:
-                continue
-            if (noun := _describes_noun(cursor, spoken, len(abbreviation.parts), table)) is not None:
-                spoken, ends_sentence = spoken + noun, False
-            if table.agreement.capitals and cursor.previous().core[:1].isdecimal():
-                # "mit 34 Pkt."
-                spoken = table.number_words.inflected_after(cursor.previous(2).core.lower(), spoken)
-            if token.core[:1].isupper() and not candidate[:1].isupper():
-                spoken = spoken[:1].upper() + spoken[1:]
-            end -= ends_sentence
-            following = cursor.token(len(abbreviation.parts))
-            if end == token.core_end and token.suffix == "." and following.core[:1].islower():
-                # "2 lg. eggs", a line without its stop
-                end += not ends_sentence
-            return Verbalization((Piece(spoken, token.core_start, end),), end)
+    for place in _places(cursor, table):
+        condition = _condition(place)
+        form = _form(place, condition)
+        if form is not None:
+            return _said(place, form, _ends_sentence(place, condition))
     return cut_short(cursor, table)
 
 
-def _describes_noun(cursor: TokenCursor, spoken: str, count: int, table: LanguageTable) -> str | None:
+def _places(cursor: TokenCursor, table: LanguageTable) -> Iterator[_Place]:
+    """The lines that may be meant, those of a trade first, and of several words ("p. ej.")."""
+    token, previous = cursor.token(), cursor.previous()
+    quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
+    named = token.core[:1].isupper() and previous.core[:1].isupper() and not previous.suffix
+    for key in _keys(token, table):
+        if key.isalpha() and key.islower() and (quoted or (named and not token.core.isupper())):
+            # 'bc' is the word itself, and "Pro Max" a name.
+            continue
+        lines = (*senses(cursor, key, table), *table.abbreviations.get(key, ()))
+        for line in sorted(lines, key=lambda line: -len(line.parts)):
+            end = _end_of(cursor, line.parts)
+            if end is not None:
+                yield _Place(cursor, table, key, line, end)
+
+
+def _said(place: _Place, form: str, ends: bool) -> Verbalization:
+    cursor, table, token = place.cursor, place.table, place.cursor.token()
+    if (ending := _adjective_ending(place, form)) is not None:
+        form, ends = form + ending, False
+    if table.agreement.capitals and cursor.previous().core[:1].isdecimal():
+        # "mit 34 Pkt."
+        form = table.number_words.inflected_after(cursor.previous(2).core.lower(), form)
+    if token.core[:1].isupper() and not place.key[:1].isupper():
+        form = form[:1].upper() + form[1:]
+    end = place.end - ends
+    if end == token.core_end and token.suffix == "." and place.following().core[:1].islower():
+        # "2 lg. eggs", a line without its stop
+        end += not ends
+    return Verbalization((Piece(form, token.core_start, end),), end)
+
+
+_OBLIQUE = Rows("oblique @", "dative 'der' @")
+_WEAK = Rows("weak @")
+
+
+def _adjective_ending(place: _Place, form: str) -> str | None:
     """The ending of a German adjective before a noun ("die dt. Mannschaft"); None for others."""
-    noun = cursor.token(count).core
-    adjective = table.agreement.capitals and spoken.islower() and spoken.endswith(_ADJECTIVES)
-    if not (adjective and noun[:1].isupper()) or noun.lower() in table.agreement.not_nouns:
+    cursor, table, noun = place.cursor, place.table, place.following().core
+    endings = tuple(table.kinds.get("adjective_ending", ()))
+    if not (form.islower() and endings and form.endswith(endings) and noun[:1].isupper()):
         return None
-    before, earlier = cursor.previous().core.lower(), cursor.previous(2).core.lower()
-    if before in _OBLIQUE or (before == "der" and earlier in _DATIVE):
+    if noun.lower() in table.agreement.not_nouns:
+        return None
+    if _OBLIQUE.hold(cursor, table):
         return "en"
-    if before in _WEAK:
+    if _WEAK.hold(cursor, table):
         return "e"
     # "Amtl. Warnung", but "zzgl. Porto"
-    headed = cursor.token().core[:1].isupper() and cursor.token(count - 1).suffix == "."
-    headed = headed and spoken not in _PREPOSITIONS
-    return (
-        {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "") if headed else ""
+    headed = cursor.token().core[:1].isupper() and form not in table.kinds["governing"]
+    return {"m": "er", "n": "es", "f": "e"}.get(
+        table.agreement.gender(noun, plural=False) if headed else "", ""
     )
 
 
@@ -121,181 +171,222 @@ def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     return Verbalization(pieces, token.core_end)
 
 
-def _said_as(
-    cursor: TokenCursor, candidate: str, abbreviation: Abbreviation, end: int, table: LanguageTable
-) -> tuple[str | None, bool]:
-    """The form with a condition that holds, None without one, and True if its stop ends the sentence too."""
-    said, count = abbreviation.said, len(abbreviation.parts)
-    stop, closed = abbreviation.parts[-1].endswith("."), cursor.token(count - 1).end > end
-    also_word = count == 1 and candidate.rstrip(".").lower() in table.also_words
-    spoken = said.get("other")
-    # "~467.000 hab.", too
-    before = cursor.previous().core.lstrip("~≈<>≤≥±")
-    if "noun" in said:
-        spoken = _agreed(cursor, said, count, table)
-    dated = cursor.previous(2).core.lower() in MASCULINE_ARTICLES
-    if "few" in said and before.isdecimal() and 0 < int(before) <= _FEW and not dated:
-        spoken = said["few"]
-    if "measured" in said and _is_length(cursor, count):
-        return said["measured"], False
-    if "section" in said and before[:1].isdecimal() and cursor.previous(2).core in _SECTIONS:
-        return said["section"], False
+def _is_few(place: _Place) -> bool:
+    """True after a small number, but not after a date's ("el 3 p. m.")."""
+    few = place.before.isdecimal() and 0 < int(place.before) <= _FEW
+    return few and place.cursor.previous(2).core.lower() not in MASCULINE_ARTICLES and _is_counted(place)
+
+
+def _is_counted(place: _Place) -> bool:
+    """True after a number that is no time and no amount; "ex. 3a p. 45" is none."""
+    previous, before = place.cursor.previous(), place.before
+    if not before[:1].isdecimal() or previous.suffix or place.cursor.token().prefix:
+        return False
+    labelled = "number" in place.line.said and before[-1].isalpha()
+    time = not before.isdecimal() and _TIME.fullmatch(before)
+    return not labelled and not time and before[-1] not in place.table.currencies
+
+
+def _is_before_time(place: _Place) -> bool:
+    """True before a time, also after a colon: "Arr. : 14h05"."""
+    following = place.following()
+    return _TIME.match((following if following.core else place.following(1)).core) is not None
+
+
+def _is_before_number(place: _Place) -> bool:
+    return _is_number(place.following(), place.key) and not _answers(place) and not _is_listed(place)
+
+
+def _is_listed(place: _Place) -> bool:
+    """True before a list's number in the next line: "10 h aprox.", "3."."""
+    following = place.following()
+    between = following.text[place.end : following.start]
+    return place.stopped and following.suffix == "." and "\n" in between
+
+
+def _is_before_name(place: _Place) -> bool:
+    """True where what follows is the name that the abbreviation belongs to."""
+    cursor, table, following = place.cursor, place.table, place.following()
+    said, other = place.line.said, place.line.said.get("other")
+    if _is_before_street(place):
+        return True
+    if not following.core[:1].isupper() or _is_number(following, place.key):
+        return False
+    initial = len(place.line.parts) == 1 and len(place.key) == 2 and place.key[0].isupper()
+    if initial and table.first_names and following.core not in table.first_names:
+        # "el notario, D. Aurelio Pintado"
+        full = place.following(1).core[:1].isupper() and not following.suffix
+        if not full or cursor.previous().core[:1].isupper():
+            return False
+    saintly = following.core.endswith(("s", "'s", "’s")) and said["name"] == "saint"
+    return saintly or said["name"] == other or not _is_after_name(cursor, other, table)
+
+
+def _is_before_street(place: _Place) -> bool:
+    """ "imp. des Lilas", "5 r. du Bac"."""
+    following = place.following()
     if (
-        "article" in said
-        and before.lower() in MASCULINE_ARTICLES
-        and re.match(r"[A-ZÀ-Þ][a-zß-ÿ]", cursor.token(count).core)
+        "other" in place.line.said
+        or not place.stopped
+        or following.core not in _OF_STREETS
+        or following.prefix
     ):
-        return said["article"], False
-    if "label" in said and _LABELLED.fullmatch(cursor.token(count).core):
-        return said["label"], False
-    chosen = None
-    if "ordinal" in said and _is_ordinal(cursor):
-        chosen = "ordinal"
-    elif "one" in said and (
-        before == "1" or _is_ordinal(cursor) or (before in _PARTS and not cursor.previous(2).core.isdecimal())
-    ):
-        chosen = "one"
-    elif "paid" in said and not cursor.previous().suffix and _is_money(cursor, table):
-        chosen = "paid"
-    elif (
-        "counted" in said
-        and before[:1].isdecimal()
-        and not (cursor.previous().suffix or cursor.token().prefix)
-    ):
-        time = not before.isdecimal() and _TIME.fullmatch(before)
-        # "ex. 3a p. 45"
-        labelled = "number" in said and before[-1].isalpha()
-        if not time and not labelled and before[-1] not in _MONEY:
-            chosen = "few" if spoken and spoken == said.get("few") else "counted"
-    if chosen is not None:
-        return said[chosen], stop and not closed and _may_end(cursor, candidate, count, table)
-    if said.keys() == {"paid"} or ("counted" in said and not said.keys() - {"counted", "one", "ordinal"}):
-        return None, False
-    # "Arr. : 14h05"
-    if "time" in said and _TIME.match(cursor.token(count + (cursor.token(count).core == "")).core):
-        return said["time"], False
-    if "aged" in said and cursor.token(count).core.isdecimal() and cursor.token(count + 1).core in _AGED:
-        return said["aged"], False
-    if "letter" in said and _LETTERED.fullmatch(cursor.token(count).core):
-        return said["letter"], False
-    if "date" in said and _is_date(cursor.token(count), table):
-        return said["date"], False
-    if (
-        also_word
-        and closed
-        and not set(CLOSING_QUOTES).isdisjoint(
-            cursor.token(count - 1).text[end : cursor.token(count - 1).end]
-        )
-    ):
+        return False
+    if len(place.key) <= len("r.") and not place.before.isdecimal():
+        return False
+    return place.following(1 + (place.following(1).core in _OF_STREETS)).core[:1].isupper()
+
+
+_CONDITIONS: _Conditions = {
+    "measured": Rows("@~ length", "@~ figure length_unit"),
+    "section": Rows("section~ figure @"),
+    "article": Rows("masculine_article @~ capital"),
+    "label": Rows("@~ short_number"),
+    "ordinal": Rows("ordinal~ @"),
+    "one": Rows("'1' @", "ordinal~ @", "word~ part @", "nothing part @"),
+    "paid": Rows("money @", "currency figure @", "figure currency @"),
+    "few": _is_few,
+    "counted": _is_counted,
+    "time": _is_before_time,
+    "aged": Rows("@~ number years"),
+    "letter": Rows("@~ lettered"),
+    "date": Rows("@~ weekday", r"@~ day|date|day_range{\..*}"),
+}
+"""Tests of the conditions that show an abbreviation, in the order in which they are tried."""
+
+_BEFORE_WORDS: _Conditions = {
+    "address": lambda place: _is_before_address(place) or _is_in_street(place),
+    "number": _is_before_number,
+    "name": _is_before_name,
+}
+"""Those that are tried where it is no word, and no mark stands after it."""
+
+
+def _condition(place: _Place) -> str | None:
+    """The condition of the form that is said; None where the letters are a word."""
+    found = place.first_of(_CONDITIONS)
+    if found is None and _is_word(place):
+        return None
+    if found is None and not place.closed:
+        found = place.first_of(_BEFORE_WORDS)
+    if "noun" not in place.line.said or found not in (None, "name"):
+        return found or "other"
+    agrees = _noun(place) and (found is None or _closes(place))
+    return "noun" if agrees else found or "other"
+
+
+def _form(place: _Place, condition: str | None) -> str | None:
+    said = place.line.said
+    if condition == "noun":
+        return agreeing(said["noun"], _noun(place), place.table)
+    return said.get(condition or "")
+
+
+def _is_word(place: _Place) -> bool:
+    """True for letters that are a word, too, where nothing shows that they are short for another."""
+    line, following = place.line, place.following()
+    if len(line.parts) > 1 or place.key.rstrip(".").lower() not in place.table.also_words:
+        return False
+    if place.marks:
         # "to no avail."
-        return None, False
-    if closed or not ("name" in said or "number" in said or stop):
-        return spoken, False
-    following = cursor.token(count)
-    first = following.core[:1]
-    # "il ten. Moretti"
-    title = f"{candidate[:1].upper()}{candidate[1:]}" in table.titles and before.lower() in MASCULINE_ARTICLES
-    titles = candidate[:1].isupper() or title
-    titles = titles and first.isupper() and following.core.lower() not in common_words(table.language)
-    if not stop and following.prefix.endswith("("):
-        # "Max (11)"
-        return spoken, False
-    numbered = _is_number(following, candidate) and following.core != "I"
-    # "schweiz. Franken", but "in der Schweiz. Franken sind"
-    noun = table.agreement.capitals and candidate.islower() and cursor.token().core[:1].islower()
-    noun = noun and first.isupper() and following.core.lower() not in table.agreement.not_nouns
-    # "dest. : M. Leroy"
-    inside = not first and following.text[following.start : following.start + 1] in _INSIDE
-    if also_word and not (numbered or first.islower() or titles or noun or inside or _is_ordinal(cursor)):
-        return None, False
-    if not first:
-        return spoken, stop and not inside
-    if "address" in said and (_is_address(cursor, count) or _is_street(cursor, count)):
-        return said["address"], False
-    if _is_number(following, candidate) and not _answers(cursor, candidate, table):
-        # "10 h aprox.", and in the next line "3." of a list
-        listed = stop and following.suffix == "." and "\n" in following.text[end : following.start]
-        return (spoken, True) if listed else (said.get("number", spoken), False)
-    goes_on = following.core in _OF_STREETS and stop and not following.prefix
-    if spoken is None and goes_on and (len(candidate) > len("r.") or before.isdecimal()):
-        # "imp. des Lilas", "5 r. du Bac"
-        ahead = count + 1 + (cursor.token(count + 1).core in _OF_STREETS)
-        if cursor.token(ahead).core[:1].isupper():
-            return said.get("name"), False
-    if not first.isupper():
-        return spoken, False
-    initial = len(abbreviation.parts) == 1 and len(candidate) == 2 and candidate[0].isupper()
-    # "el notario, D. Aurelio Pintado"
-    full = cursor.token(count + 1).core[:1].isupper() and not (
-        following.suffix or cursor.previous().core[:1].isupper()
+        return not set(CLOSING_QUOTES).isdisjoint(place.marks)
+    if place.closed or _follows_ordinal(place) or following.core[:1].islower() or _goes_on(following):
+        return False
+    numbered = following.core != "I" and _is_number(following, place.key)
+    return not (numbered or _is_title(place) or _is_adjective(place))
+
+
+def _goes_on(following: Token) -> bool:
+    """True if a mark of its own stands after an abbreviation: "dest. : M. Leroy"."""
+    return not following.core and following.text[following.start : following.start + 1] in _INSIDE
+
+
+def _follows_ordinal(place: _Place) -> bool:
+    return is_kind(place.cursor.previous(), "ordinal", place.table)
+
+
+def _is_title(place: _Place) -> bool:
+    """True for a title before a name: "il ten. Moretti"."""
+    key, table, following = place.key, place.table, place.following().core
+    title = f"{key[:1].upper()}{key[1:]}" in table.titles and place.before.lower() in MASCULINE_ARTICLES
+    named = following[:1].isupper() and following.lower() not in common_words(table.language)
+    return named and (title or key[:1].isupper())
+
+
+def _is_adjective(place: _Place) -> bool:
+    """True before a German noun: "schweiz. Franken", but "in der Schweiz. Franken sind"."""
+    agreement, following = place.table.agreement, place.following().core
+    small = place.key.islower() and place.cursor.token().core[:1].islower()
+    return (
+        agreement.capitals
+        and small
+        and following[:1].isupper()
+        and following.lower() not in agreement.not_nouns
     )
-    titled = not initial or not table.first_names or following.core in table.first_names or full
-    saintly = following.core.endswith(("s", "'s", "’s")) and said.get("name") == "saint"
-    same = said.get("name") == spoken
-    if "name" in said and titled and (saintly or same or not _is_after_name(cursor, spoken, table)):
-        if stop and (same or "noun" in said) and _closes(cursor, candidate, said, count, table):
-            return said["name"] if spoken == said.get("other") else spoken, True
-        return said["name"], False
-    # A name follows a title, which has a capital itself; "until Nov. Doors open" has a month.
-    dated = candidate.rstrip(".").lower() in table.dates.months
-    dated = dated and (before.islower() or before.isdecimal())
-    titled = candidate[0].isupper() and abbreviation.parts[-1][0].isupper()
-    titled = titled and following.core.lower() not in common_words(table.language)
-    titled = titled and (not dated or cursor.previous().core in MASCULINE_ARTICLES)
-    # "s. a. Müller", but "v. Chr. Danach"
-    noun = table.agreement.capitals and count > 1 and abbreviation.parts[-1] != "Chr."
-    noun = noun and following.core.lower() not in table.agreement.not_nouns
-    return spoken, stop and not (titled or noun or is_shouted(cursor, count))
 
 
-def _agreed(cursor: TokenCursor, said: Mapping[str, str], count: int, table: LanguageTable) -> str | None:
-    """The form for the noun before: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
-    token, last, following = cursor.previous(), cursor.token(count - 1), cursor.token(count)
-    word, other = token.core, said.get("other")
+def _noun(place: _Place) -> str:
+    """The noun before, that it agrees with: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
+    previous, following, table = place.cursor.previous(), place.following(), place.table
+    last = place.cursor.token(len(place.line.parts) - 1)
     goes_on = following.core[:1].isalpha() and not (last.suffix and following.core[:1].isupper())
     if last.suffix in ("", ".") and (goes_on or following.suffix[:1] in _PRIMES):
         # "carga máx. 30'"
-        return other
-    if token.suffix == "." and (short := table.abbreviations.get(f"{word.lower()}.")):
+        return ""
+    word = previous.core
+    if previous.suffix == "." and (short := table.abbreviations.get(f"{word.lower()}.")):
         word = short[0].said.get("other", "")
-    elif token.suffix:
-        return other
-    known = word.isalpha() and (
-        table.agreement.gender(word, plural=False) or table.agreement.gender(word, plural=True)
-    )
-    return agreeing(said["noun"], word, table) if known and not cursor.token().prefix else other
+    elif previous.suffix or place.cursor.token().prefix:
+        return ""
+    known = table.agreement.gender(word, plural=False) or table.agreement.gender(word, plural=True)
+    return word if known and word.isalpha() else ""
 
 
-def _is_date(token: Token, table: LanguageTable) -> bool:
-    """True for "3.", "3.11." and the name of a weekday."""
-    numbered = _DAY.fullmatch(token.core) is not None and token.suffix.startswith(".")
-    return numbered or token.core.lower() in table.dates.days
+_AFTER_NUMBERS = frozenset("ordinal one paid few counted".split())
 
 
-def _is_money(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an amount of money: "£68 pp", "68 € pp"."""
-    before = cursor.previous().core
-    earlier = cursor.previous(2).core
-    amount = earlier[-1:].isdecimal()
-    return (before[-1:].isdecimal() and (before[:1] in table.currencies or earlier in table.currencies)) or (
-        any(before.endswith(sign) for sign in "€£$") or (before in table.currencies and amount)
-    )
+def _ends_sentence(place: _Place, condition: str | None) -> bool:
+    """True if its full stop is the sentence's, too."""
+    following = place.following()
+    if not place.stopped or place.marks:
+        return False
+    if condition in _AFTER_NUMBERS:
+        return _may_end(place)
+    if condition == "name":
+        said = place.line.said
+        return (said["name"] == said.get("other") or "noun" in said) and _closes(place)
+    if condition not in ("noun", "other"):
+        return False
+    if not following.core:
+        return not _goes_on(following)
+    if _is_listed(place):
+        return True
+    capital = following.core[0].isupper() and not _is_number(following, place.key)
+    return capital and not _belongs_to_capital(place)
 
 
-def _is_ordinal(cursor: TokenCursor) -> bool:
-    """True after an ordinal: "in der 3. Std.", "la 87e min."."""
-    previous = cursor.previous()
-    return _ORDINAL.fullmatch(previous.core + previous.suffix) is not None
+def _belongs_to_capital(place: _Place) -> bool:
+    """True if the sentence goes on with a capital: a name after a title, a noun after "s. a."."""
+    table, key, last = place.table, place.key, place.line.parts[-1]
+    following, before = place.following().core.lower(), place.cursor.previous().core
+    if key[0].isupper() and last[0].isupper() and following not in common_words(table.language):
+        # "until Nov. Doors open" has a month.
+        dated = key.rstrip(".").lower() in table.dates.months and (before.islower() or before.isdecimal())
+        if not dated or before in MASCULINE_ARTICLES:
+            return True
+    # "s. a. Müller", but "v. Chr. Danach"
+    several = len(place.line.parts) > 1 and last != "Chr."
+    noun = table.agreement.capitals and several and following not in table.agreement.not_nouns
+    return noun or is_shouted(place.cursor, len(place.line.parts))
 
 
-def _closes(
-    cursor: TokenCursor, candidate: str, said: Mapping[str, str], count: int, table: LanguageTable
-) -> bool:
-    """True if an abbreviation belongs to the words before it, and its stop ends the sentence, too."""
-    before, following, after = cursor.previous(), cursor.token(count), cursor.token(count + 1)
-    common, trade = common_words(table.language), is_of_a_trade(candidate, table)
+def _closes(place: _Place) -> bool:
+    """True if it belongs to the words before it, and its stop ends the sentence, too."""
+    cursor, table, said = place.cursor, place.table, place.line.said
+    before, following, after = cursor.previous(), place.following(), place.following(1)
+    common, trade = common_words(table.language), is_of_a_trade(place.key, table)
     stopped = before.suffix == "." and cursor.token().core[:1].islower()
-    if candidate[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
+    if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
         return False
     if following.core.lower() in (table.acronyms.words if len(following.core) == 1 else common):
         # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
@@ -304,26 +395,28 @@ def _closes(
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
     counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
     belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
-    belongs = belongs or _is_ordinal(cursor) or (said["name"] in table.dates.days and before.core.islower())
+    belongs = (
+        belongs or _follows_ordinal(place) or (said["name"] in table.dates.days and before.core.islower())
+    )
     return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
 
 
-def _may_end(cursor: TokenCursor, candidate: str, count: int, table: LanguageTable) -> bool:
+def _may_end(place: _Place) -> bool:
     """True if a sentence may begin after what is counted."""
-    following = cursor.token(count)
+    table, following = place.table, place.following()
     first = following.core[:1]
     if first.isdecimal():
         # "da 2 gg. 0,5 ml", but "2 gg. 3 h"
-        measure = cursor.token(count + 1).core
-        return measure in table.units and not are_of_a_kind(candidate.rstrip("."), measure)
+        measure = place.following(1).core
+        return measure in table.units and not are_of_a_kind(place.key.rstrip("."), measure)
+    if not first:
+        # "Pour 4 pers. : 250 g"
+        return not _goes_on(following)
     # Before a noun the measure goes on: "1 Pr. Zucker"; "2 Std. Sa. bis 14 Uhr" are two sentences.
     common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
     common = common or following.core in table.dates.short_weekdays
     letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
-    if not first:
-        # "Pour 4 pers. : 250 g"
-        return following.text[following.start : following.start + 1] not in _INSIDE
-    return first.isupper() and common and not (letters or is_shouted(cursor, count))
+    return first.isupper() and common and not (letters or is_shouted(place.cursor, len(place.line.parts)))
 
 
 def _is_number(token: Token, candidate: str) -> bool:
@@ -336,33 +429,23 @@ def _is_number(token: Token, candidate: str) -> bool:
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
 
 
-def _is_length(cursor: TokenCursor, ahead: int) -> bool:
-    """True if a length follows: the "H." of "H. 82 cm" is a height."""
-    unit = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
-    # Italian "h 17 in casa"
-    inside = unit == "in" and cursor.is_adjacent(ahead + 2) and cursor.token(ahead + 2).core.islower()
-    unit = "" if inside else unit
-    return any(map(_LENGTH.fullmatch, (cursor.token(ahead).core, cursor.token(ahead).core + unit)))
-
-
-def _is_street(cursor: TokenCursor, ahead: int) -> bool:
+def _is_in_street(place: _Place) -> bool:
     """True for "na R. Augusta" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
-    before, of = cursor.previous(), cursor.token(ahead).core
+    before, of = place.cursor.previous(), place.following().core
     if before.core in _IN_STREETS and not before.suffix and of[:1].isupper() and len(of) > 1:
         return True
     inside = before.core in _IN_STREETS or (before.suffix == "," and not before.core[:1].isupper())
-    return inside and of in _OF_STREETS and cursor.token(ahead + 1).core[:1].isupper()
+    return inside and of in _OF_STREETS and place.following(1).core[:1].isupper()
 
 
-def _is_address(cursor: TokenCursor, ahead: int) -> bool:
+def _is_before_address(place: _Place) -> bool:
     """True if a street's name and a number follow: "R. Augusta, 45"."""
-    for further in range(ahead, ahead + _LONGEST_STREET):
-        token = cursor.token(further)
+    for further in range(_LONGEST_STREET):
+        token, after = place.following(further), place.following(further + 1)
         if token.core[:1].isdecimal():
-            return further > ahead
+            return further > 0
         if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
             return False
-        after = cursor.token(further + 1)
         if token.suffix == "," and not (
             after.core[:1].isdecimal() or after.core.lower().startswith(("n", "s/n"))
         ):
@@ -370,18 +453,18 @@ def _is_address(cursor: TokenCursor, ahead: int) -> bool:
     return False
 
 
-def _answers(cursor: TokenCursor, candidate: str, table: LanguageTable) -> bool:
+def _answers(place: _Place) -> bool:
     """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
-    previous = cursor.previous()
+    previous, cursor = place.cursor.previous(), place.cursor
     inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
     if (
-        candidate.lower() != "no."
-        or (candidate[0].isupper() and inside)
+        place.key.lower() != "no."
+        or (place.key[0].isupper() and inside)
         or previous.core.lower() in MASCULINE_ARTICLES
     ):
         return False
     counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
-    return counted.islower() and counted.endswith(_PLURALS) and counted not in table.acronyms.words
+    return counted.islower() and counted.endswith(_PLURALS) and counted not in place.table.acronyms.words
 
 
 def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTable) -> bool:
