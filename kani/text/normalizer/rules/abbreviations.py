@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.acronyms import common_words, roman_value
 from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
-from kani.text.normalizer.rules.units import are_of_a_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -102,7 +101,7 @@ def _places(cursor: TokenCursor, table: LanguageTable) -> Iterator[_Place]:
     quoted = token.suffix != "" and token.prefix[-1:] + token.suffix[0] in _QUOTED
     named = token.core[:1].isupper() and previous.core[:1].isupper() and not previous.suffix
     for key in _keys(token, table):
-        if key.isalpha() and key.islower() and (quoted or (named and not token.core.isupper())):
+        if key.isalpha() and key.islower() and (quoted or named):
             # 'bc' is the word itself, and "Pro Max" a name.
             continue
         lines = (*senses(cursor, key, table), *table.abbreviations.get(key, ()))
@@ -153,22 +152,17 @@ def _adjective_ending(place: _Place, form: str) -> str | None:
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
-    if token.core[1:2] != "/" or token.core in table.abbreviations:
+    short, rest, at = token.core[:2], token.core[2:], token.core_start + 2
+    if short[1:] != "/" or not rest or token.core in table.abbreviations:
         return None
-    rest, at = token.core[2:], token.core_start + 2
-    found = table.abbreviations.get(token.core[:2], ())
-    short = next((one for one in found if len(one.parts) == 1), None)
-    if short is None:
+    said = next((one.said for one in table.abbreviations.get(short, ()) if len(one.parts) == 1), {})
+    form = said.get("name" if rest[0].isupper() else "other") or said.get("other")
+    if rest.isdecimal() and "number" not in said and len(rest) <= _MOST_FIGURES:
+        rest = table.number_words.cardinal(int(rest))
+    elif not rest.isalpha() or len(rest) < _LEAST_AFTER_SLASH:
         return None
-    condition = "number" if rest[:1].isdecimal() else "name" if rest[:1].isupper() else "other"
-    spoken = short.said.get(condition) or short.said.get("other")
-    if spoken is None or not (rest.isdecimal() or (rest.isalpha() and len(rest) >= _LEAST_AFTER_SLASH)):
-        return None
-    if rest.isdecimal() and ("number" in short.said or len(rest) > _MOST_FIGURES):
-        return None
-    said = table.number_words.cardinal(int(rest)) if rest.isdecimal() else rest
-    pieces = Piece(f"{spoken} ", token.core_start, at), Piece(said, at, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    pieces = Piece(f"{form} ", token.core_start, at), Piece(rest, at, token.core_end)
+    return Verbalization(pieces, token.core_end) if form else None
 
 
 def _is_few(place: _Place) -> bool:
@@ -178,13 +172,10 @@ def _is_few(place: _Place) -> bool:
 
 
 def _is_counted(place: _Place) -> bool:
-    """True after a number that is no time and no amount; "ex. 3a p. 45" is none."""
-    previous, before = place.cursor.previous(), place.before
-    if not before[:1].isdecimal() or previous.suffix or place.cursor.token().prefix:
-        return False
-    labelled = "number" in place.line.said and before[-1].isalpha()
-    time = not before.isdecimal() and _TIME.fullmatch(before)
-    return not labelled and not time and before[-1] not in place.table.currencies
+    """True after a number that is no time."""
+    previous = place.cursor.previous()
+    counted = place.before[:1].isdecimal() and not previous.suffix
+    return counted and not is_kind(previous, "clock", place.table)
 
 
 def _is_before_time(place: _Place) -> bool:
@@ -194,14 +185,7 @@ def _is_before_time(place: _Place) -> bool:
 
 
 def _is_before_number(place: _Place) -> bool:
-    return _is_number(place.following(), place.key) and not _answers(place) and not _is_listed(place)
-
-
-def _is_listed(place: _Place) -> bool:
-    """True before a list's number in the next line: "10 h aprox.", "3."."""
-    following = place.following()
-    between = following.text[place.end : following.start]
-    return place.stopped and following.suffix == "." and "\n" in between
+    return _is_number(place.following(), place.key) and not _answers(place)
 
 
 def _is_before_name(place: _Place) -> bool:
@@ -224,17 +208,10 @@ def _is_before_name(place: _Place) -> bool:
 
 def _is_before_street(place: _Place) -> bool:
     """ "imp. des Lilas", "5 r. du Bac"."""
-    following = place.following()
-    if (
-        "other" in place.line.said
-        or not place.stopped
-        or following.core not in _OF_STREETS
-        or following.prefix
-    ):
-        return False
-    if len(place.key) <= len("r.") and not place.before.isdecimal():
-        return False
-    return place.following(1 + (place.following(1).core in _OF_STREETS)).core[:1].isupper()
+    known = len(place.key) > len("r.") or place.before.isdecimal()
+    return (
+        known and place.stopped and "other" not in place.line.said and place.following().core in _OF_STREETS
+    )
 
 
 _CONDITIONS: _Conditions = {
@@ -327,19 +304,15 @@ def _is_adjective(place: _Place) -> bool:
 
 def _noun(place: _Place) -> str:
     """The noun before, that it agrees with: "velocidad máx.: 120", "(desayuno incl.)"; no word follows."""
-    previous, following, table = place.cursor.previous(), place.following(), place.table
-    last = place.cursor.token(len(place.line.parts) - 1)
-    goes_on = following.core[:1].isalpha() and not (last.suffix and following.core[:1].isupper())
-    if last.suffix in ("", ".") and (goes_on or following.suffix[:1] in _PRIMES):
-        # "carga máx. 30'"
+    previous, table = place.cursor.previous(), place.table
+    word, last = previous.core, place.cursor.token(len(place.line.parts) - 1)
+    if last.suffix in ("", ".") and place.following().core[:1].islower():
         return ""
-    word = previous.core
     if previous.suffix == "." and (short := table.abbreviations.get(f"{word.lower()}.")):
         word = short[0].said.get("other", "")
-    elif previous.suffix or place.cursor.token().prefix:
+    elif previous.suffix:
         return ""
-    known = table.agreement.gender(word, plural=False) or table.agreement.gender(word, plural=True)
-    return word if known and word.isalpha() else ""
+    return word if word.isalpha() and table.agreement.gender(word, plural=False) else ""
 
 
 _AFTER_NUMBERS = frozenset("ordinal one paid few counted".split())
@@ -359,64 +332,48 @@ def _ends_sentence(place: _Place, condition: str | None) -> bool:
         return False
     if not following.core:
         return not _goes_on(following)
-    if _is_listed(place):
-        return True
     capital = following.core[0].isupper() and not _is_number(following, place.key)
     return capital and not _belongs_to_capital(place)
 
 
 def _belongs_to_capital(place: _Place) -> bool:
-    """True if the sentence goes on with a capital: a name after a title, a noun after "s. a."."""
+    """True if the sentence goes on with a capital: a name after a title, but not after "until Nov."."""
     table, key, last = place.table, place.key, place.line.parts[-1]
-    following, before = place.following().core.lower(), place.cursor.previous().core
-    if key[0].isupper() and last[0].isupper() and following not in common_words(table.language):
-        # "until Nov. Doors open" has a month.
-        dated = key.rstrip(".").lower() in table.dates.months and (before.islower() or before.isdecimal())
-        if not dated or before in MASCULINE_ARTICLES:
-            return True
+    if key[0].isupper() and last[0].isupper() and key.rstrip(".").lower() not in table.dates.months:
+        return place.following().core.lower() not in common_words(table.language)
     # "s. a. Müller", but "v. Chr. Danach"
-    several = len(place.line.parts) > 1 and last != "Chr."
-    noun = table.agreement.capitals and several and following not in table.agreement.not_nouns
-    return noun or is_shouted(place.cursor, len(place.line.parts))
+    return table.agreement.capitals and len(place.line.parts) > 1 and last != "Chr."
 
 
 def _closes(place: _Place) -> bool:
     """True if it belongs to the words before it, and its stop ends the sentence, too."""
     cursor, table, said = place.cursor, place.table, place.line.said
-    before, following, after = cursor.previous(), place.following(), place.following(1)
-    common, trade = common_words(table.language), is_of_a_trade(place.key, table)
+    before, following = cursor.previous(), place.following()
     stopped = before.suffix == "." and cursor.token().core[:1].islower()
     if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
         return False
-    if following.core.lower() in (table.acronyms.words if len(following.core) == 1 else common):
+    common = table.acronyms.words if len(following.core) == 1 else common_words(table.language)
+    if following.core.lower() in common:
         # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
-        goes_on = after.core[:1].islower() or after.core[:1].isdecimal()
-        return goes_on and following.suffix == "" and (trade or before.core.lower() not in common)
+        after = place.following(1).core[:1]
+        return following.suffix == "" and (after.islower() or after.isdecimal())
     # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
     counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
-    belongs = "noun" in said or (counted and (trade or said["name"] == table.numbers.about))
-    belongs = (
-        belongs or _follows_ordinal(place) or (said["name"] in table.dates.days and before.core.islower())
-    )
-    return belongs and before.core != "" and following.core[1:].islower() and not table.agreement.capitals
+    counted = counted and (is_of_a_trade(place.key, table) or said["name"] == table.numbers.about)
+    belongs = counted or "noun" in said or said["name"] in table.dates.days or _follows_ordinal(place)
+    return belongs and following.core[1:].islower()
 
 
 def _may_end(place: _Place) -> bool:
     """True if a sentence may begin after what is counted."""
     table, following = place.table, place.following()
-    first = following.core[:1]
-    if first.isdecimal():
-        # "da 2 gg. 0,5 ml", but "2 gg. 3 h"
-        measure = place.following(1).core
-        return measure in table.units and not are_of_a_kind(place.key.rstrip("."), measure)
-    if not first:
+    if not following.core:
         # "Pour 4 pers. : 250 g"
         return not _goes_on(following)
-    # Before a noun the measure goes on: "1 Pr. Zucker"; "2 Std. Sa. bis 14 Uhr" are two sentences.
-    common = not table.agreement.capitals or following.core.lower() in table.agreement.not_nouns
-    common = common or following.core in table.dates.short_weekdays
-    letters = following.core.isupper() and 1 < len(following.core) <= _LONGEST_BEFORE_INITIAL
-    return first.isupper() and common and not (letters or is_shouted(place.cursor, len(place.line.parts)))
+    if table.agreement.capitals and following.core.lower() not in table.agreement.not_nouns:
+        # "10 Expl. Bücher"
+        return False
+    return following.core[0].isupper() and not is_shouted(place.cursor, len(place.line.parts))
 
 
 def _is_number(token: Token, candidate: str) -> bool:
@@ -432,10 +389,9 @@ def _is_number(token: Token, candidate: str) -> bool:
 def _is_in_street(place: _Place) -> bool:
     """True for "na R. Augusta" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
     before, of = place.cursor.previous(), place.following().core
-    if before.core in _IN_STREETS and not before.suffix and of[:1].isupper() and len(of) > 1:
-        return True
-    inside = before.core in _IN_STREETS or (before.suffix == "," and not before.core[:1].isupper())
-    return inside and of in _OF_STREETS and place.following(1).core[:1].isupper()
+    if before.core in _IN_STREETS:
+        return (of[:1].isupper() and len(of) > 1) or of in _OF_STREETS
+    return before.suffix == "," and not before.core[:1].isupper() and of in _OF_STREETS
 
 
 def _is_before_address(place: _Place) -> bool:
@@ -473,9 +429,8 @@ def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTa
         return False
     previous, earlier = cursor.previous(), cursor.previous(2)
     inside = earlier.core != "" and not ends_sentence(earlier.suffix)
-    capital = previous.core[:1].isupper() and not table.agreement.capitals
-    named = capital or (previous.core[:1].isdecimal() and not previous.core.isdecimal())
-    return inside and named and previous.suffix == ""
+    named = previous.core[:1].isupper() and not previous.suffix
+    return inside and named and not table.agreement.capitals
 
 
 def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
