@@ -48,11 +48,12 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "part": lambda token, table: _PART.fullmatch(token.core) is not None,
     "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
     "length_unit": lambda token, table: token.core in _LENGTH_UNITS,
-    "money": lambda token, table: _is_money(token.core, table),
+    "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
     "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
     "capital": lambda token, table: token.core[:1].isupper(),
+    "capitalized": lambda token, table: token.core[:1].isupper() and token.core[1:2].islower(),
     "capitals": lambda token, table: len(token.core) > 1 and token.core.isupper(),
     "small": lambda token, table: token.core[:1].islower(),
     "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
@@ -74,13 +75,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "nothing": lambda token, table: token is NO_TOKEN,
 }
 """Kinds that no set of words is. A token without letters and figures is of none but "nothing"."""
-
-
-def _is_money(core: str, table: LanguageTable) -> bool:
-    """True for a figure with a currency's sign: "£68", "68€"."""
-    return (core[:1] in table.currencies and core[-1:].isdecimal()) or (
-        core[:1].isdecimal() and core[-1:] in table.currencies
-    )
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:

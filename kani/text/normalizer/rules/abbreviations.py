@@ -28,7 +28,6 @@ _OF_STREETS = frozenset(
 )
 _IN_STREETS = frozenset("na à da pela in nella".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
-_PLURALS = ("s", "people", "men", "women", "children")
 _ABOUT = "~≈<>≤≥±"
 
 
@@ -185,7 +184,7 @@ def _is_before_time(place: _Place) -> bool:
 
 
 def _is_before_number(place: _Place) -> bool:
-    return _is_number(place.following(), place.key) and not _answers(place)
+    return _is_number(place.following(), place.key)
 
 
 def _is_before_name(place: _Place) -> bool:
@@ -216,16 +215,14 @@ def _is_before_street(place: _Place) -> bool:
 
 _CONDITIONS: _Conditions = {
     "measured": Rows("@~ length", "@~ figure length_unit"),
-    "section": Rows("section~ figure @"),
-    "article": Rows("masculine_article @~ capital"),
+    "article": Rows("masculine_article @~ capitalized"),
     "label": Rows("@~ short_number"),
     "ordinal": Rows("ordinal~ @"),
-    "one": Rows("'1' @", "ordinal~ @", "word~ part @", "nothing part @"),
+    "one": Rows("'1' @", "ordinal~ @", "nothing|word|part~ part @"),
     "paid": Rows("money @", "currency figure @", "figure currency @"),
     "few": _is_few,
     "counted": _is_counted,
     "time": _is_before_time,
-    "aged": Rows("@~ number years"),
     "letter": Rows("@~ lettered"),
     "date": Rows("@~ weekday", r"@~ day|date|day_range{\..*}"),
 }
@@ -407,20 +404,6 @@ def _is_before_address(place: _Place) -> bool:
         ):
             return False
     return False
-
-
-def _answers(place: _Place) -> bool:
-    """True if "no." before a figure is the word: what the figure counts shows a new sentence."""
-    previous, cursor = place.cursor.previous(), place.cursor
-    inside = previous.core != "" and not previous.suffix.endswith((".", "!", "?"))
-    if (
-        place.key.lower() != "no."
-        or (place.key[0].isupper() and inside)
-        or previous.core.lower() in MASCULINE_ARTICLES
-    ):
-        return False
-    counted = cursor.token(2).core if cursor.is_adjacent(2) else ""
-    return counted.islower() and counted.endswith(_PLURALS) and counted not in place.table.acronyms.words
 
 
 def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTable) -> bool:

@@ -32,8 +32,8 @@ from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
-    """address aged article counted date few label letter measured name noun number one ordinal
-    other paid section time""".split()
+    """address article counted date few label letter measured name noun number one ordinal
+    other paid time""".split()
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
