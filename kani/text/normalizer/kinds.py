@@ -23,14 +23,16 @@ _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
+_FEW = re.compile(r"[1-9]|1\d|20")
+_COUNT = re.compile(r"[~≈<>≤≥±]*\d")
 _SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
 _DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
 _ORDINAL = re.compile(
     r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
 _PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
-_LENGTH_UNITS = frozenset("mm cm dm m in ft".split())
-_LENGTH = re.compile(rf"\d[\d.,]*(?:{'|'.join(_LENGTH_UNITS)})")
+_LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
+_LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
@@ -42,12 +44,14 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
+    "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
+    "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
     "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
     "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
     "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
     "part": lambda token, table: _PART.fullmatch(token.core) is not None,
     "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
-    "length_unit": lambda token, table: token.core in _LENGTH_UNITS,
+    "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
     "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
     "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
@@ -71,16 +75,17 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
-    # Neither a word nor a mark: the text's beginning or end.
+    # A mark with spaces around it, and the text's beginning or end.
+    "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,
 }
-"""Kinds that no set of words is. A token without letters and figures is of none but "nothing"."""
+"""Kinds that no set of words is. A token without letters and figures is none but "mark" or "nothing"."""
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:
-    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; all are False for bare marks."""
+    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; a mark by itself is a "mark"."""
     if not token.core:
-        return kind == "nothing" and token is NO_TOKEN
+        return kind == ("nothing" if token is NO_TOKEN else "mark")
     found = token.kinds.get(kind)
     if found is None:
         test = KINDS.get(kind)

@@ -16,7 +16,6 @@ from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
 
 _TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
-_FEW = 20
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
@@ -69,9 +68,7 @@ class _Place:
 
     def first_of(self, conditions: _Conditions) -> str | None:
         """The first of some conditions that it has a form for and that holds."""
-        return next(
-            (name for name in conditions if name in self.line.said and self._meets(conditions[name])), None
-        )
+        return next((one for one, test in conditions if one in self.line.said and self._meets(test)), None)
 
     def _meets(self, test: Rows | Callable[[_Place], bool]) -> bool:
         if isinstance(test, Rows):
@@ -79,7 +76,7 @@ class _Place:
         return test(self)
 
 
-_Conditions = Mapping[str, Rows | Callable[[_Place], bool]]
+_Conditions = tuple[tuple[str, Rows | Callable[[_Place], bool]], ...]
 
 
 def expand_abbreviation(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -164,25 +161,6 @@ def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     return Verbalization(pieces, token.core_end) if form else None
 
 
-def _is_few(place: _Place) -> bool:
-    """True after a small number, but not after a date's ("el 3 p. m.")."""
-    few = place.before.isdecimal() and 0 < int(place.before) <= _FEW
-    return few and place.cursor.previous(2).core.lower() not in MASCULINE_ARTICLES and _is_counted(place)
-
-
-def _is_counted(place: _Place) -> bool:
-    """True after a number that is no time."""
-    previous = place.cursor.previous()
-    counted = place.before[:1].isdecimal() and not previous.suffix
-    return counted and not is_kind(previous, "clock", place.table)
-
-
-def _is_before_time(place: _Place) -> bool:
-    """True before a time, also after a colon: "Arr. : 14h05"."""
-    following = place.following()
-    return _TIME.match((following if following.core else place.following(1)).core) is not None
-
-
 def _is_before_number(place: _Place) -> bool:
     return _is_number(place.following(), place.key)
 
@@ -201,8 +179,7 @@ def _is_before_name(place: _Place) -> bool:
         full = place.following(1).core[:1].isupper() and not following.suffix
         if not full or cursor.previous().core[:1].isupper():
             return False
-    saintly = following.core.endswith(("s", "'s", "’s")) and said["name"] == "saint"
-    return saintly or said["name"] == other or not _is_after_name(cursor, other, table)
+    return said["name"] == other or not _is_after_name(cursor, other, table)
 
 
 def _is_before_street(place: _Place) -> bool:
@@ -213,26 +190,28 @@ def _is_before_street(place: _Place) -> bool:
     )
 
 
-_CONDITIONS: _Conditions = {
-    "measured": Rows("@~ length", "@~ figure length_unit"),
-    "article": Rows("masculine_article @~ capitalized"),
-    "label": Rows("@~ short_number"),
-    "ordinal": Rows("ordinal~ @"),
-    "one": Rows("'1' @", "ordinal~ @", "nothing|word|part~ part @"),
-    "paid": Rows("money @", "currency figure @", "figure currency @"),
-    "few": _is_few,
-    "counted": _is_counted,
-    "time": _is_before_time,
-    "letter": Rows("@~ lettered"),
-    "date": Rows("@~ weekday", r"@~ day|date|day_range{\..*}"),
-}
+_CONDITIONS: _Conditions = (
+    ("measured", Rows("@~ length", "@~ figure length_unit", "@~ figure 'in'{[.,;)].*}")),
+    ("article", Rows("masculine_article @~ capitalized")),
+    ("label", Rows("@~ short_number")),
+    ("ordinal", Rows("ordinal~ @")),
+    ("one", Rows("'1' @", "ordinal~ @", "nothing|word|part~ part @")),
+    ("paid", Rows("money @", "currency figure @", "figure currency @")),
+    # "dal 12 sett."
+    ("counted", Rows("masculine_article few @")),
+    ("few", Rows("few @")),
+    ("counted", Rows("count @")),
+    ("time", Rows("@~ mark~? clock")),
+    ("letter", Rows("@~ lettered")),
+    ("date", Rows("@~ weekday", r"@~ day|date|day_range{\..*}")),
+)
 """Tests of the conditions that show an abbreviation, in the order in which they are tried."""
 
-_BEFORE_WORDS: _Conditions = {
-    "address": lambda place: _is_before_address(place) or _is_in_street(place),
-    "number": _is_before_number,
-    "name": _is_before_name,
-}
+_BEFORE_WORDS: _Conditions = (
+    ("address", lambda place: _is_before_address(place) or _is_in_street(place)),
+    ("number", _is_before_number),
+    ("name", _is_before_name),
+)
 """Those that are tried where it is no word, and no mark stands after it."""
 
 
