@@ -14,11 +14,11 @@ from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
 from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
 
-_TIME = re.compile(r"[0-2]?\d(?:[:.h][0-5]\d|[0-5]\d$|h)")
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _LONGEST_STREET = 5
+_STREET_NUMBER = re.compile(r"\d|[Nn]|[Ss]/[Nn]")
 _INSIDE = tuple(":;,–—/!?")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
@@ -161,10 +161,6 @@ def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     return Verbalization(pieces, token.core_end) if form else None
 
 
-def _is_before_number(place: _Place) -> bool:
-    return _is_number(place.following(), place.key)
-
-
 def _is_before_name(place: _Place) -> bool:
     """True where what follows is the name that the abbreviation belongs to."""
     cursor, table, following = place.cursor, place.table, place.following()
@@ -209,7 +205,7 @@ _CONDITIONS: _Conditions = (
 
 _BEFORE_WORDS: _Conditions = (
     ("address", lambda place: _is_before_address(place) or _is_in_street(place)),
-    ("number", _is_before_number),
+    ("number", lambda place: _is_number(place.following(), place.key)),
     ("name", _is_before_name),
 )
 """Those that are tried where it is no word, and no mark stands after it."""
@@ -373,14 +369,12 @@ def _is_in_street(place: _Place) -> bool:
 def _is_before_address(place: _Place) -> bool:
     """True if a street's name and a number follow: "R. Augusta, 45"."""
     for further in range(_LONGEST_STREET):
-        token, after = place.following(further), place.following(further + 1)
+        token = place.following(further)
         if token.core[:1].isdecimal():
             return further > 0
         if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
             return False
-        if token.suffix == "," and not (
-            after.core[:1].isdecimal() or after.core.lower().startswith(("n", "s/n"))
-        ):
+        if token.suffix == "," and not _STREET_NUMBER.match(place.following(further + 1).core):
             return False
     return False
 

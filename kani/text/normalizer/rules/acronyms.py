@@ -6,7 +6,7 @@ import functools
 import re
 
 from kani.text.language_detection import languages_by_word
-from kani.text.normalizer.kinds import Rows, is_kind
+from kani.text.normalizer.kinds import is_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -151,9 +151,6 @@ def _is_among_shouted(cursor: TokenCursor, step: int, table: LanguageTable) -> b
     return _is_shouted(cursor.token(2) if step > 0 else cursor.previous(2), table)
 
 
-_BESIDE_CAPITALS = Rows("capitals~ @", "@~ capitals")
-
-
 def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "J." before a name, or a single letter."""
     token = cursor.token()
@@ -172,7 +169,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return Verbalization(letter.pieces, token.core_end + 1)
     if small in table.acronyms.words:
         # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
-        shouted = _BESIDE_CAPITALS.hold(cursor, table)
+        shouted = any(is_kind(one, "capitals", table) for one in (cursor.previous(), cursor.token(1)))
         return Verbalization(lowercase_pieces(core, token.core_start), token.core_end) if shouted else None
     return None if token.suffix[:1] in ("'", "’") and not token.prefix else letter
 
