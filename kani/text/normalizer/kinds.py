@@ -33,6 +33,7 @@ _ORDINAL = re.compile(
 _PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
 _LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
 _LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
+_HOUSE_NUMBER = re.compile(r"\d|[Nn](?:[.r]|úm)?[.º°]*$|[Ss]/[Nn]")
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
@@ -53,6 +54,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
     "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
     "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
+    "house_number": lambda token, table: _HOUSE_NUMBER.match(token.core) is not None,
     "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
@@ -111,8 +113,11 @@ class _Item:
 
     def touches(self, token: Token, following: Token, item: _Item) -> bool:
         """True if only marks that the row allows are between the item's token and the following item's."""
-        closed = self.marks is None or self.marks.fullmatch(token.suffix) is not None
-        return closed and following.prefix == item.bracket
+        return self.ends(token) and following.prefix == item.bracket
+
+    def ends(self, token: Token) -> bool:
+        """True if no marks are after the token but those that the row allows."""
+        return self.marks is None or self.marks.fullmatch(token.suffix) is not None
 
 
 class Rows:
@@ -152,12 +157,13 @@ def _holds(
         following = token
     before = cursor.token(ahead)
     for at in range(place + 1, len(items)):
+        if not items[at - 1].ends(before):
+            return False
         token = cursor.token(ahead + at - place)
-        if not (items[at - 1].touches(before, token, items[at]) and items[at].is_at(token, table)):
+        if token.prefix != items[at].bracket or not items[at].is_at(token, table):
             return False
         before = token
-    last = items[-1].marks
-    return last is None or last.fullmatch(before.suffix) is not None
+    return items[-1].ends(before)
 
 
 def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:

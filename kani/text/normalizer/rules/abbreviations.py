@@ -17,15 +17,9 @@ from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
 _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
-_LONGEST_STREET = 5
-_STREET_NUMBER = re.compile(r"\d|[Nn]|[Ss]/[Nn]")
 _INSIDE = tuple(":;,–—/!?")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
-_OF_STREETS = frozenset(
-    "do da dos das del della dei delle de la las los el du des di dell d d' d’ von der den".split()
-)
-_IN_STREETS = frozenset("na à da pela in nella".split())
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 _ABOUT = "~≈<>≤≥±"
 
@@ -181,11 +175,11 @@ def _is_before_name(place: _Place) -> bool:
 def _is_before_street(place: _Place) -> bool:
     """ "imp. des Lilas", "5 r. du Bac"."""
     known = len(place.key) > len("r.") or place.before.isdecimal()
-    return (
-        known and place.stopped and "other" not in place.line.said and place.following().core in _OF_STREETS
-    )
+    street = is_kind(place.following(), "partitive", place.table)
+    return known and street and place.stopped and "other" not in place.line.said
 
 
+_OF_STREET = r"capital|partitive{\.?}?"
 _CONDITIONS: _Conditions = (
     ("measured", Rows("@~ length", "@~ figure length_unit", "@~ figure 'in'{[.,;)].*}")),
     ("article", Rows("masculine_article @~ capitalized")),
@@ -204,7 +198,16 @@ _CONDITIONS: _Conditions = (
 """Tests of the conditions that show an abbreviation, in the order in which they are tried."""
 
 _BEFORE_WORDS: _Conditions = (
-    ("address", lambda place: _is_before_address(place) or _is_in_street(place)),
+    (
+        "address",
+        Rows(
+            "street_preposition @~ capitalized|capitals|partitive",
+            "small|figure{,} @~ partitive",
+            # "R. das Flores, nº 21"
+            rf"@~ {_OF_STREET} {_OF_STREET} {_OF_STREET} capital{{,}} house_number",
+            rf"@~ {_OF_STREET} {_OF_STREET} {_OF_STREET} capital figure",
+        ),
+    ),
     ("number", lambda place: _is_number(place.following(), place.key)),
     ("name", _is_before_name),
 )
@@ -356,27 +359,6 @@ def _is_number(token: Token, candidate: str) -> bool:
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
-
-
-def _is_in_street(place: _Place) -> bool:
-    """True for "na R. Augusta" and ", R. do Ouro", but after a surname ("Costa, R. da Silva")."""
-    before, of = place.cursor.previous(), place.following().core
-    if before.core in _IN_STREETS:
-        return (of[:1].isupper() and len(of) > 1) or of in _OF_STREETS
-    return before.suffix == "," and not before.core[:1].isupper() and of in _OF_STREETS
-
-
-def _is_before_address(place: _Place) -> bool:
-    """True if a street's name and a number follow: "R. Augusta, 45"."""
-    for further in range(_LONGEST_STREET):
-        token = place.following(further)
-        if token.core[:1].isdecimal():
-            return further > 0
-        if not (token.core[:1].isupper() or 0 < len(token.core) <= 3) or token.suffix not in ("", ",", "."):
-            return False
-        if token.suffix == "," and not _STREET_NUMBER.match(place.following(further + 1).core):
-            return False
-    return False
 
 
 def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTable) -> bool:
