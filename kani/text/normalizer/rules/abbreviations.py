@@ -12,7 +12,7 @@ from kani.text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
-from kani.text.writing import CLOSING_QUOTES, MASCULINE_ARTICLES, ends_sentence
+from kani.text.writing import CLOSING_QUOTES, ends_sentence
 
 _CODE = re.compile(r"[A-Z]{1,4}-\d")
 _MOST_FIGURES = 4
@@ -21,7 +21,6 @@ _INSIDE = tuple(":;,–—/!?")
 _LEAST_AFTER_SLASH = 3
 _PRIMES = ("'", "’", "′")
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
-_ABOUT = "~≈<>≤≥±"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +44,6 @@ class _Place:
         """The marks after it, and after its full stop."""
         last = self.cursor.token(len(self.line.parts) - 1)
         return last.text[self.end : last.end]
-
-    @property
-    def before(self) -> str:
-        """The word before it; without a sign ("~467.000 hab.")."""
-        return self.cursor.previous().core.lstrip(_ABOUT)
 
     @property
     def closed(self) -> bool:
@@ -125,19 +119,16 @@ def _adjective_ending(place: _Place, form: str) -> str | None:
     """The ending of a German adjective before a noun ("die dt. Mannschaft"); None for others."""
     cursor, table, noun = place.cursor, place.table, place.following().core
     endings = tuple(table.kinds.get("adjective_ending", ()))
-    if not (form.islower() and endings and form.endswith(endings) and noun[:1].isupper()):
-        return None
-    if noun.lower() in table.agreement.not_nouns:
+    if not endings or not (form.islower() and form.endswith(endings) and _is_before_noun(place)):
         return None
     if _OBLIQUE.hold(cursor, table):
         return "en"
     if _WEAK.hold(cursor, table):
         return "e"
     # "Amtl. Warnung", but "zzgl. Porto"
-    headed = cursor.token().core[:1].isupper() and form not in table.kinds["governing"]
-    return {"m": "er", "n": "es", "f": "e"}.get(
-        table.agreement.gender(noun, plural=False) if headed else "", ""
-    )
+    if not cursor.token().core[:1].isupper() or form in table.kinds["governing"]:
+        return ""
+    return {"m": "er", "n": "es", "f": "e"}.get(table.agreement.gender(noun, plural=False), "")
 
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -158,7 +149,7 @@ def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
 def _is_before_name(place: _Place) -> bool:
     """True where what follows is the name that the abbreviation belongs to."""
     cursor, table, following = place.cursor, place.table, place.following()
-    said, other = place.line.said, place.line.said.get("other")
+    said = place.line.said
     if _is_before_street(place):
         return True
     if not following.core[:1].isupper() or _is_number(following, place.key):
@@ -169,12 +160,12 @@ def _is_before_name(place: _Place) -> bool:
         full = place.following(1).core[:1].isupper() and not following.suffix
         if not full or cursor.previous().core[:1].isupper():
             return False
-    return said["name"] == other or not _is_after_name(cursor, other, table)
+    return said.get("other") in (None, said["name"]) or not _is_after_name(place)
 
 
 def _is_before_street(place: _Place) -> bool:
     """ "imp. des Lilas", "5 r. du Bac"."""
-    known = len(place.key) > len("r.") or place.before.isdecimal()
+    known = len(place.key) > len("r.") or _is_after(place, "number")
     street = is_kind(place.following(), "partitive", place.table)
     return known and street and place.stopped and "other" not in place.line.said
 
@@ -242,7 +233,7 @@ def _is_word(place: _Place) -> bool:
     if place.marks:
         # "to no avail."
         return not set(CLOSING_QUOTES).isdisjoint(place.marks)
-    if place.closed or _follows_ordinal(place) or following.core[:1].islower() or _goes_on(following):
+    if place.closed or _is_after(place, "ordinal") or following.core[:1].islower() or _goes_on(following):
         return False
     numbered = following.core != "I" and _is_number(following, place.key)
     return not (numbered or _is_title(place) or _is_adjective(place))
@@ -253,28 +244,28 @@ def _goes_on(following: Token) -> bool:
     return not following.core and following.text[following.start : following.start + 1] in _INSIDE
 
 
-def _follows_ordinal(place: _Place) -> bool:
-    return is_kind(place.cursor.previous(), "ordinal", place.table)
+def _is_after(place: _Place, kind: str) -> bool:
+    return is_kind(place.cursor.previous(), kind, place.table)
 
 
 def _is_title(place: _Place) -> bool:
     """True for a title before a name: "il ten. Moretti"."""
     key, table, following = place.key, place.table, place.following().core
-    title = f"{key[:1].upper()}{key[1:]}" in table.titles and place.before.lower() in MASCULINE_ARTICLES
+    title = f"{key[:1].upper()}{key[1:]}" in table.titles and _is_after(place, "masculine_article")
     named = following[:1].isupper() and following.lower() not in common_words(table.language)
     return named and (title or key[:1].isupper())
 
 
 def _is_adjective(place: _Place) -> bool:
     """True before a German noun: "schweiz. Franken", but "in der Schweiz. Franken sind"."""
-    agreement, following = place.table.agreement, place.following().core
     small = place.key.islower() and place.cursor.token().core[:1].islower()
-    return (
-        agreement.capitals
-        and small
-        and following[:1].isupper()
-        and following.lower() not in agreement.not_nouns
-    )
+    return small and _is_before_noun(place)
+
+
+def _is_before_noun(place: _Place) -> bool:
+    """True before a word that has its capital as a German noun."""
+    agreement, following = place.table.agreement, place.following().core
+    return agreement.capitals and following[:1].isupper() and following.lower() not in agreement.not_nouns
 
 
 def _noun(place: _Place) -> str:
@@ -322,9 +313,8 @@ def _belongs_to_capital(place: _Place) -> bool:
 
 def _closes(place: _Place) -> bool:
     """True if it belongs to the words before it, and its stop ends the sentence, too."""
-    cursor, table, said = place.cursor, place.table, place.line.said
-    before, following = cursor.previous(), place.following()
-    stopped = before.suffix == "." and cursor.token().core[:1].islower()
+    table, before, following = place.table, place.cursor.previous(), place.following()
+    stopped = before.suffix == "." and place.cursor.token().core[:1].islower()
     if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
         return False
     common = table.acronyms.words if len(following.core) == 1 else common_words(table.language)
@@ -332,11 +322,19 @@ def _closes(place: _Place) -> bool:
         # "+ cond. A 300 m", but "av. La Marina", "el dr. De la Fuente"
         after = place.following(1).core[:1]
         return following.suffix == "" and (after.islower() or after.isdecimal())
-    # "desayuno incl. Entrada", "10 km ca. Ritorno", "3.º Esq. Cumprimentos"
-    counted = (cursor.previous(2) if before.core in table.units else before).core[-1:].isdecimal()
-    counted = counted and (is_of_a_trade(place.key, table) or said["name"] == table.numbers.about)
-    belongs = counted or "noun" in said or said["name"] in table.dates.days or _follows_ordinal(place)
-    return belongs and following.core[1:].islower()
+    return following.core[1:].islower() and _belongs_to_words_before(place)
+
+
+_MEASURED = Rows("figure~ @", "figure unit~ @")
+
+
+def _belongs_to_words_before(place: _Place) -> bool:
+    """ "desayuno incl.", "10 km ca.", "3.º Esq."."""
+    said, table = place.line.said, place.table
+    about = said["name"] == table.numbers.about or is_of_a_trade(place.key, table)
+    if about and _MEASURED.hold(place.cursor, table):
+        return True
+    return "noun" in said or said["name"] in table.dates.days or _is_after(place, "ordinal")
 
 
 def _may_end(place: _Place) -> bool:
@@ -361,14 +359,11 @@ def _is_number(token: Token, candidate: str) -> bool:
     return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
 
 
-def _is_after_name(cursor: TokenCursor, otherwise: str | None, table: LanguageTable) -> bool:
-    """True if the token before is a name, so that "Elm St." is no saint; only with an alternative."""
-    if otherwise is None:
-        return False
-    previous, earlier = cursor.previous(), cursor.previous(2)
-    inside = earlier.core != "" and not ends_sentence(earlier.suffix)
-    named = previous.core[:1].isupper() and not previous.suffix
-    return inside and named and not table.agreement.capitals
+def _is_after_name(place: _Place) -> bool:
+    """True if the token before is a name inside a sentence, so that "Elm St." is no saint."""
+    previous, earlier = place.cursor.previous(), place.cursor.previous(2)
+    inside = earlier.core != "" and not ends_sentence(earlier.suffix) and previous.suffix == ""
+    return inside and previous.core[:1].isupper() and not place.table.agreement.capitals
 
 
 def _keys(token: Token, table: LanguageTable) -> tuple[str, ...]:
