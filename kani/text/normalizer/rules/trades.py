@@ -147,7 +147,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
-    return not ends or unspeakable or (terse and len(short) > _SHORTEST)
+    alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
+    return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)
 
 
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
