@@ -163,10 +163,13 @@ def _is_before_name(place: _Place) -> bool:
     return said.get("other") in (None, said["name"]) or not _is_after_name(place)
 
 
+_STREET = Rows("@~ partitive capital", "@~ partitive small capital")
+
+
 def _is_before_street(place: _Place) -> bool:
-    """ "imp. des Lilas", "5 r. du Bac"."""
+    """ "imp. des Lilas", "imp. de la Gare", "5 r. du Bac"."""
     known = len(place.key) > len("r.") or _is_after(place, "number")
-    street = is_kind(place.following(), "partitive", place.table)
+    street = _STREET.hold(place.cursor, place.table, len(place.line.parts) - 1)
     return known and street and place.stopped and "other" not in place.line.said
 
 
