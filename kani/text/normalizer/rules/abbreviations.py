@@ -168,9 +168,10 @@ _STREET = Rows("@~ partitive capital", "@~ partitive small capital")
 
 def _is_before_street(place: _Place) -> bool:
     """ "imp. des Lilas", "imp. de la Gare", "5 r. du Bac"."""
+    if not place.stopped or "other" in place.line.said:
+        return False
     known = len(place.key) > len("r.") or _is_after(place, "number")
-    street = _STREET.hold(place.cursor, place.table, len(place.line.parts) - 1)
-    return known and street and place.stopped and "other" not in place.line.said
+    return known and _STREET.hold(place.cursor, place.table, len(place.line.parts) - 1)
 
 
 _OF_STREET = r"capital|partitive{\.?}?"
