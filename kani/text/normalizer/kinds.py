@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
+from kani.text.writing import MASCULINE_ARTICLES
 
 _ANY_MARKS = "~"
 _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
@@ -33,6 +34,18 @@ _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
+_FEW = re.compile(r"[1-9]|1\d|20")
+_COUNT = re.compile(r"[~≈<>≤≥±]*\d")
+_SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
+_DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
+_ORDINAL = re.compile(
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+)
+_PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
+_LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
+_LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
+_HOUSE_NUMBER = re.compile(r"\d|[Nn](?:[.r]|úm)?[.º°]*$|[Ss]/[Nn]")
+_LETTERED = re.compile(r"[A-Z]\d{0,2}")
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
@@ -47,9 +60,21 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "degrees": lambda token, table: _DEGREES.fullmatch(token.core) is not None,
     "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
+    "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
+    "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
+    "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
+    "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
+    "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
+    "part": lambda token, table: _PART.fullmatch(token.core) is not None,
+    "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
+    "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
+    "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
+    "house_number": lambda token, table: _HOUSE_NUMBER.match(token.core) is not None,
+    "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
     "capital": lambda token, table: token.core[:1].isupper(),
+    "capitalized": lambda token, table: token.core[:1].isupper() and token.core[1:2].islower(),
     "capitals": lambda token, table: len(token.core) > 1 and token.core.isupper(),
     "small": lambda token, table: token.core[:1].islower(),
     "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
@@ -81,16 +106,18 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
     "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
-    # Neither a word nor a mark: the text's beginning or end.
+    "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
+    # A mark with spaces around it, and the text's beginning or end.
+    "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,
 }
-"""Kinds that no set of words is. A token without letters and figures is of none but "nothing"."""
+"""Kinds that no set of words is. A token without letters and figures is none but "mark" or "nothing"."""
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:
-    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; all are False for bare marks."""
+    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; a mark by itself is a "mark"."""
     if not token.core:
-        return kind == "nothing" and token is NO_TOKEN
+        return kind == ("nothing" if token is NO_TOKEN else "mark")
     found = token.kinds.get(kind)
     if found is None:
         test = KINDS.get(kind)
@@ -118,8 +145,11 @@ class _Item:
 
     def touches(self, token: Token, following: Token, item: _Item) -> bool:
         """True if only marks that the row allows are between the item's token and the following item's."""
-        closed = self.marks is None or self.marks.fullmatch(token.suffix) is not None
-        return closed and following.prefix == item.bracket
+        return self.ends(token) and following.prefix == item.bracket
+
+    def ends(self, token: Token) -> bool:
+        """True if no marks are after the token but those that the row allows."""
+        return self.marks is None or self.marks.fullmatch(token.suffix) is not None
 
 
 class Rows:
@@ -159,12 +189,13 @@ def _holds(
         following = token
     before = cursor.token(ahead)
     for at in range(place + 1, len(items)):
+        if not items[at - 1].ends(before):
+            return False
         token = cursor.token(ahead + at - place)
-        if not (items[at - 1].touches(before, token, items[at]) and items[at].is_at(token, table)):
+        if token.prefix != items[at].bracket or not items[at].is_at(token, table):
             return False
         before = token
-    last = items[-1].marks
-    return last is None or last.fullmatch(before.suffix) is not None
+    return items[-1].ends(before)
 
 
 def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:

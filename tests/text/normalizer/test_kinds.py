@@ -3,6 +3,7 @@
 import importlib
 import pkgutil
 import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 
@@ -31,7 +32,8 @@ def holds(row: str, text: str, at: int, *, ahead: int = 0, complete: bool = True
         ("@ date", "Mi (5.2.)", 0, False), ("@ 'the'? name", "of Paul", 0, True),
         ("@ 'the'? name", "of the Paul", 0, True), ("@ 'the'? name", "of a Paul", 0, False),
         ("day 'and' @ number", "5 and x 7", 2, True), ("nothing @", "x y", 0, True),
-        ("nothing @", "x y", 1, False),
+        ("nothing @", "x y", 1, False), ("@ mark~? clock", "Arr : 14:05", 0, True),
+        ("@ mark~? clock", "Arr 14:05", 0, True), ("@ mark clock", "Arr x 14:05", 0, False),
     ],
 )  # fmt: skip
 def test_row(row: str, text: str, at: int, expected: bool) -> None:
@@ -60,5 +62,14 @@ def test_kinds_of_all_rows_are_known() -> None:
     known = KINDS.keys() | {kind for table in tables for kind in table.kinds}
     names = [one.name for one in pkgutil.walk_packages(rules.__path__, f"{rules.__name__}.")]
     values = [value for name in names for value in vars(importlib.import_module(name)).values()]
-    unknown = {kind for value in values if isinstance(value, Rows) for kind in value.kinds} - known
+    unknown = {kind for rows in _rows(values) for kind in rows.kinds} - known
     assert not unknown
+
+
+def _rows(values: Iterable[object]) -> Iterator[Rows]:
+    """The rows among some values, also in tuples."""
+    for value in values:
+        if isinstance(value, Rows):
+            yield value
+        elif isinstance(value, tuple):
+            yield from _rows(value)

@@ -6,6 +6,7 @@ import functools
 import re
 
 from kani.text.language_detection import languages_by_word
+from kani.text.normalizer.kinds import is_kind
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import Token, TokenCursor
@@ -14,7 +15,6 @@ _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
 _DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
-_SECTION = re.compile(r"\d{1,4}-\d{1,3}(?:-\d{1,3})?")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
@@ -51,25 +51,29 @@ def letter_name(letter: str, table: LanguageTable) -> str:
 
 def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:
     """A word in capitals, as a word or as letters; shouted: the words around it are in capitals too."""
-    acronyms = table.acronyms
-    if text in acronyms.said:
-        return (Piece(acronyms.said[text], start, start + len(text)),)
-    if text in acronyms.spelled and not (shouted and text.lower() in acronyms.words):
-        return spelled_pieces(text, start, table)
-    accented = not text.isascii() and not table.agreement.capitals
-    if text in acronyms.read or text.lower() in acronyms.words or accented:
-        # In Romance languages no acronym has an accent.
-        return lowercase_pieces(text, start)
-    pronounceable = is_pronounceable(text, table)
-    voiced = not acronyms.vowels.isdisjoint(text.lower())
-    if len(text) > _LONGEST_ACRONYM or (
-        shouted and voiced and (pronounceable or len(text) > _LONGEST_SPELLED)
-    ):
-        return lowercase_pieces(text, start)
-    short = acronyms.short_words and _SHORT_WORD.fullmatch(text)
-    if not table.letters or (len(text) > 3 and pronounceable) or short:
+    if text in table.acronyms.said:
+        return (Piece(table.acronyms.said[text], start, start + len(text)),)
+    if _is_word(text, table, shouted):
         return lowercase_pieces(text, start)
     return spelled_pieces(text, start, table)
+
+
+def _is_word(text: str, table: LanguageTable, shouted: bool) -> bool:
+    """True for capitals that are read as a word."""
+    acronyms = table.acronyms
+    known = text.lower() in acronyms.words
+    if text in acronyms.spelled and not (shouted and known):
+        return False
+    if text in acronyms.read or known or len(text) > _LONGEST_ACRONYM:
+        return True
+    if not text.isascii() and not table.agreement.capitals:
+        # In Romance languages no acronym has an accent.
+        return True
+    if acronyms.short_words and _SHORT_WORD.fullmatch(text):
+        return True
+    if len(text) <= _LONGEST_SPELLED:
+        return shouted and is_pronounceable(text, table)
+    return is_pronounceable(text, table) or (shouted and not acronyms.vowels.isdisjoint(text.lower()))
 
 
 _ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
@@ -81,45 +85,50 @@ def is_pronounceable(text: str, table: LanguageTable) -> bool:
     """True if letters have the shape of a word: enough vowels, no long group of consonants."""
     vowels, acronyms = table.acronyms.vowels, table.acronyms
     shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
-    if "v" not in shape or ("vvv" in shape and len(text) < _LONGEST_ACRONYM):
+    if "v" not in shape or "cccc" in shape or ("vvv" in shape and len(text) < _LONGEST_ACRONYM):
         # "UEA", but "SEOUL"
         return False
     onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
-    if acronyms.onset == len("st") == onset and not (
-        text[1] in _LIQUIDS or text[0] in "SC" or text[:2] == "PS"
-    ):
-        # No word of a Romance language begins as "TDAH".
-        return False
-    strict = acronyms.onset > 2 and text.isupper() and onset > 1
-    begins = text[0] == "S" or text[:2] in _ONSETS or text[1:2] in _LIQUIDS
-    if strict and not (begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)):
-        # "HDMI"
-        return False
-    return onset <= acronyms.onset and coda <= acronyms.coda and "cccc" not in shape
+    return onset <= acronyms.onset and coda <= acronyms.coda and _may_begin_word(text, onset, table)
+
+
+def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
+    """True for consonants that words of the language begin with: none in Romance ones as "TDAH"."""
+    liquid = text[1:2] in _LIQUIDS
+    if table.acronyms.onset == onset == len("st"):
+        return liquid or text[0] in "SC" or text[:2] == "PS"
+    if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
+        return True
+    # "HDMI"
+    begins = text[0] == "S" or text[:2] in _ONSETS or liquid
+    return begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)
 
 
 def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A word in capitals, with the "s" of its plural."""
-    token = cursor.token()
+    token, acronyms = cursor.token(), table.acronyms
     core = token.core
-    name = core[:-1].rstrip("'’")
-    if len(core) > 2 and core[-1] == "s" and name.isupper() and name.isalpha() and len(name) > 1:
-        if not table.acronyms.plural:
-            return None
-        pieces, end = capitals_pieces(name, token.core_start, table), token.core_start + len(name)
-        # "PDFs", "the NBA's"
-        plural = Piece(core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
-        return Verbalization((*pieces, plural), token.core_end)
+    if len(core) > 2 and core[-1] == "s" and (plural := _plural(token, table)):
+        return plural
     if not (core.isupper() and core.isalpha()) or len(core) < 2:
         return None
-    if core.lower() in table.acronyms.elided and token.suffix[:1] in ("'", "’"):
+    elided = core.lower() in acronyms.elided and token.suffix[:1] in ("'", "’")
+    if elided or (len(core) > _LONGEST_ACRONYM and core not in acronyms.spelled):
         return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
-    if len(core) > _LONGEST_ACRONYM and core not in table.acronyms.spelled:
-        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
-    shouted = _is_shouted(cursor.previous(), table) or _is_among_shouted(cursor, -1, table)
-    if not shouted and not token.suffix.strip(".") and core not in table.acronyms.said:
-        shouted = _is_shouted(cursor.token(1), table) or _is_among_shouted(cursor, 1, table)
+    shouted = _is_among_shouted(cursor, -1, table)
+    if not shouted and not token.suffix.strip(".") and core not in acronyms.said:
+        shouted = _is_among_shouted(cursor, 1, table)
     return Verbalization(capitals_pieces(core, token.core_start, table, shouted), token.core_end)
+
+
+def _plural(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "PDFs", "the NBA's"."""
+    name = token.core[:-1].rstrip("'’")
+    if not table.acronyms.plural or len(name) < 2 or not (name.isupper() and name.isalpha()):
+        return None
+    end = token.core_start + len(name)
+    plural = Piece(token.core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
+    return Verbalization((*capitals_pieces(name, token.core_start, table), plural), token.core_end)
 
 
 def _is_shouted(token: Token, table: LanguageTable) -> bool:
@@ -133,9 +142,11 @@ def _is_shouted(token: Token, table: LanguageTable) -> bool:
 
 
 def _is_among_shouted(cursor: TokenCursor, step: int, table: LanguageTable) -> bool:
-    """True if capitals stand beside the token, and beside these a word in capitals: "AID BILL PASSES"."""
+    """True if a word in capitals stands beside the token, or beside capitals there: "AID BILL PASSES"."""
     near = cursor.token(1) if step > 0 else cursor.previous()
-    if not (near.core.isupper() and near.core.isalpha() and len(near.core) > 1) or near.suffix:
+    if _is_shouted(near, table):
+        return True
+    if near.suffix or not is_kind(near, "capitals", table) or not near.core.isalpha():
         return False
     return _is_shouted(cursor.token(2) if step > 0 else cursor.previous(2), table)
 
@@ -143,39 +154,40 @@ def _is_among_shouted(cursor: TokenCursor, step: int, table: LanguageTable) -> b
 def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "J." before a name, or a single letter."""
     token = cursor.token()
-    core = token.core
-    if len(core) != 1 or not core.isalpha() or not table.letters:
+    core, small = token.core, token.core.lower()
+    if len(core) != 1 or not core.isalpha():
         return None
-    if core in table.greek:
-        return Verbalization((Piece(table.greek[core], token.core_start, token.core_end),), token.core_end)
-    name = table.letters.get(core.lower())
-    if (
-        core in VARIABLES
-        and name != core.upper()
-        and {cursor.previous().core, cursor.token(1).core} & OPERATORS
-        and not (core in table.formulas.words and _joins(cursor, table))
-    ):
-        return Verbalization((Piece(name or core, token.core_start, token.core_end),), token.core_end)
-    if name is None or not core.isupper():
+    name = table.greek.get(core) or table.letters.get(small)
+    if name is None:
         return None
-    before = cursor.previous().core.lower()
-    of_a_law = before in table.roman.cardinal or before == "art"
-    following = cursor.token(1).core if token.suffix == "." else ""
-    of_a_law = of_a_law or (core in "LRD" and _SECTION.fullmatch(following) is not None)
-    if is_initial(cursor, table) or (
-        of_a_law and token.suffix == "." and cursor.token(1).core[:1].isdecimal()
-    ):
-        # "art. L. 121-1"
-        return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end + 1)
-    beside = cursor.previous(), cursor.token(1)
-    if core.lower() in table.acronyms.words and any(
-        len(other.core) > 1 and other.core.isupper() for other in beside
-    ):
+    letter = Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+    if core in table.greek or _is_variable(cursor, name, table):
+        return letter
+    if not core.isupper():
+        return None
+    if is_initial(cursor, table) or _is_of_law(cursor, table):
+        return Verbalization(letter.pieces, token.core_end + 1)
+    if small in table.acronyms.words:
         # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
-        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
-    if core.lower() in table.acronyms.words or (token.suffix[:1] in ("'", "’") and not token.prefix):
-        return None
-    return Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+        shouted = any(is_kind(one, "capitals", table) for one in (cursor.previous(), cursor.token(1)))
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end) if shouted else None
+    return None if token.suffix[:1] in ("'", "’") and not token.prefix else letter
+
+
+def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True for "x" beside a sign of mathematics, but not for the word "y" of "Node 20 y ≥ 8 GB"."""
+    core, before = cursor.token().core, cursor.previous().core
+    if core not in VARIABLES or name == core.upper():
+        return False
+    joins = core in table.formulas.words and (before in table.units or before[-1:].isdecimal())
+    return not joins and not OPERATORS.isdisjoint((before, cursor.token(1).core))
+
+
+def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """ "art. L. 121-1"."""
+    before = cursor.previous().core.lower()
+    numbered = before in table.roman.cardinal or before == "art"
+    return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
 _LETTERED = frozenset(
@@ -184,14 +196,6 @@ _LETTERED = frozenset(
     " cnh carteira".split()
 )
 """Words before a letter that is no initial, beside the labels of the tables."""
-
-
-def _joins(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for the word "y" of "Node 20 y ≥ 8 GB", no variable: after a number, its unit or a name."""
-    before, earlier = cursor.previous(), cursor.previous(2).core
-    counted = before.core in table.units and earlier[-1:].isdecimal()
-    named = before.core[:1].isupper() and earlier != ""
-    return before.suffix in ("", ")") and (counted or named or before.core[-1:].isdecimal())
 
 
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -216,7 +220,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _is_initials(cursor: TokenCursor) -> bool:
     """True if another initial stands before the token."""
     before = cursor.previous()
-    return len(before.core) == 1 and before.core.isupper() and before.suffix == "."
+    return len(before.core) == 1 and before.core.isupper()
 
 
 _BEFORE_ONE = frozenset("el un al del cada por le au du par il o ao do um per each".split())
@@ -231,7 +235,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not (small and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
     core = core.lower()
-    if not table.letters or len(set(core)) == 1 or _SOUND.fullmatch(core):
+    if len(set(core)) == 1 or _SOUND.fullmatch(core):
         return None
     if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
@@ -249,7 +253,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
 def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
     token = cursor.token()
-    if not table.letters or not _DOTTED.fullmatch(token.core):
+    if not _DOTTED.fullmatch(token.core):
         return None
     pieces = []
     for at in range(0, len(token.core), 2):
@@ -280,23 +284,19 @@ def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piec
         return None
     if text in table.acronyms.said:
         return (Piece(table.acronyms.said[text], start, start + len(text)),)
-    if table.letters and _MIXED.fullmatch(text) and text not in table.units:
+    if _MIXED.fullmatch(text) and text not in table.units:
         return spelled_pieces(text, start, table)
     found = list(_HUMPS.finditer(text))
-    if len(found) < 2 or "".join(match.group() for match in found) != text:
-        return None
-    if any(len(match.group()) == 1 for match in found) and len(found) < 3:
+    parts = [match.group() for match in found]
+    # A letter by itself is a word only among several.
+    if len(found) < (3 if "" in (part[1:] for part in parts) else 2) or "".join(parts) != text:
         return None
     pieces: list[Piece] = []
-    for match in found:
-        part, at = match.group(), start + match.start()
-        if pieces:
-            pieces.append(Piece(" ", at, at + 1))
-        pieces += (
-            capitals_pieces(part, at, table)
-            if part.isupper() and len(part) > 1
-            else [Piece(part, at, at + len(part))]
-        )
+    for match, part in zip(found, parts, strict=True):
+        at = start + match.start()
+        pieces += [Piece(" ", at, at + 1)] if pieces else []
+        capitals = len(part) > 1 and part.isupper()
+        pieces += capitals_pieces(part, at, table) if capitals else [Piece(part, at, at + len(part))]
     return tuple(pieces)
 
 

@@ -14,57 +14,60 @@ _DATE = re.compile(r"\d{1,2}-[^\W\d_]+\.?-\d{2,4}")
 _RANGE = re.compile(r"(\d{1,2})[–‒](\d{1,2})")
 _MOST_FIGURES = 4
 _LONGEST_END = 4
-_APART = frozenset(("St.", "Fr.", "Zi.", "Dr.", "Prof."))
-_JOINED_BY_S = ("ung", "heit", "keit", "schaft", "ion", "tät")
 
 
 def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word whose parts are abbreviated, or its first one."""
     token = cursor.token()
-    if not table.abbreviated_beginnings or "-" not in token.core:
+    if not table.abbreviated_beginnings or "-" not in token.core or _DATE.fullmatch(token.core):
         return None
     whole = token.core + "." * token.suffix.startswith(".")
-    if _DATE.fullmatch(token.core) or any(
-        len(part.rstrip(".")) < 2 and not part.isdecimal() for part in whole.split("-")
-    ):
-        return None
-    pieces: list[Piece] = []
-    at, expanded, joined = token.core_start, False, False
     parts = whole.split("-")
-    for part, following in zip(parts, [*parts[1:], ""], strict=True):
-        said = _in_compound(part, table, first=not pieces)
-        last = at + len(part) - token.core_start == len(whole)
-        expanded = expanded or (said != part and not part.isdecimal())
-        said = said[0].lower() + said[1:] if joined else said
-        # "Auftr.-Nr." is one word: "Auftragsnummer".
-        joined = said != part and part[-1] == "." and part not in _APART and not following.isupper()
-        joined = joined and table.agreement.capitals
-        pieces.append(Piece(said if last or joined else f"{said}-", at, at + len(part) + (not last)))
+    if any(len(part.rstrip(".")) < 2 and not part.isdecimal() for part in parts):
+        return None
+    said = [_first_part(parts[0], table), *(_part(part, table) for part in parts[1:])]
+    if not any(form != part and not part.isdecimal() for part, form in zip(parts, said, strict=True)):
+        return None
+    return Verbalization(_pieces(parts, said, token.core_start, table), token.core_start + len(whole))
+
+
+def _pieces(parts: list[str], said: list[str], at: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """The forms with hyphens between them; in German, "Auftr.-Nr." is one word: "Auftragsnummer"."""
+    pieces: list[Piece] = []
+    joined, apart = False, table.kinds.get("apart", ())
+    for part, form in zip(parts, said, strict=True):
+        last = len(pieces) == len(parts) - 1
+        shown = form[0].lower() + form[1:] if joined else form
+        joined = table.agreement.capitals and form != part and part[-1] == "." and part.lower() not in apart
+        pieces.append(Piece(shown if last or joined else f"{shown}-", at, at + len(part) + (not last)))
         at += len(part) + 1
-    return Verbalization(tuple(pieces), token.core_start + len(whole)) if expanded else None
+    return tuple(pieces)
 
 
-def _in_compound(part: str, table: LanguageTable, first: bool) -> str:
-    """A part of a compound in full, or as it is."""
-    if first and (ranged := _RANGE.fullmatch(part)):
+def _first_part(part: str, table: LanguageTable) -> str:
+    """The first part of a compound in full, or as it is."""
+    if ranged := _RANGE.fullmatch(part):
         # "1–2-Zi.-Whg."
         return f" {table.numbers.to} ".join(table.number_words.cardinal(int(one)) for one in ranged.groups())
-    if first and part in table.abbreviated_beginnings:
-        return table.abbreviated_beginnings[part]
-    if part.isdecimal() and first:
+    if part.isdecimal():
         return table.number_words.cardinal(int(part), "m") if len(part) <= _MOST_FIGURES else part
-    if part.endswith("."):
-        exact = next(iter(table.abbreviations.get(part, ())), None)
-        endings = {} if exact is not None and len(exact.parts) == 1 else table.abbreviated_endings
-        for ending, said in endings.items():
-            if part.endswith(ending) and len(part) > len(ending):
-                return part.removesuffix(ending) + said
-        if exact is not None and len(exact.parts) == 1:
-            return exact.said.get("name") or exact.said.get("other") or exact.said.get("number") or part
-        cut = table.cut.get(part[:-1].lower(), part)
-        cut += "s" if first and cut.endswith(_JOINED_BY_S) else ""
-        return table.abbreviated_beginnings.get(part, cut)
-    return part
+    if part in table.abbreviated_beginnings:
+        return table.abbreviated_beginnings[part]
+    said, joined_by_s = _part(part, table), tuple(table.kinds.get("joined_by_s", ()))
+    return f"{said}s" if joined_by_s and said != part and said.endswith(joined_by_s) else said
+
+
+def _part(part: str, table: LanguageTable) -> str:
+    """A part of a compound in full, or as it is."""
+    if not part.endswith("."):
+        return part
+    exact = next((one.said for one in table.abbreviations.get(part, ()) if len(one.parts) == 1), None)
+    if exact is not None:
+        return next((exact[one] for one in ("name", "other", "number") if one in exact), part)
+    for ending, said in table.abbreviated_endings.items():
+        if part.endswith(ending) and part != ending:
+            return part.removesuffix(ending) + said
+    return table.abbreviated_beginnings.get(part, table.cut.get(part[:-1].lower(), part))
 
 
 def abbreviated_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

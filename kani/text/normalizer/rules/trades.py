@@ -15,17 +15,11 @@ _CONTEXT, _FAR, _AHEAD = 10, 24, 10
 _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
-_VOWELS = tuple((vowel, f"{vowel}s") for vowel in "aeioué")
-_PLURALS = {
-    "es": (("ión", "iones"), ("z", "ces"), *_VOWELS, *((one, f"{one}es") for one in "dlrn")),
-    "fr": (*_VOWELS, *((one, f"{one}s") for one in "bcdfgklmnprt")),
-    "it": (("ione", "ioni"), ("ca", "che"), ("ga", "ghe"), ("a", "e"), ("o", "i"), ("ore", "ori")),
-    "pt": (("ção", "ções"), ("são", "sões"), ("m", "ns"), *_VOWELS, ("r", "res")),
-}
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
 _ONE_IN_S = re.compile(r"(?:sis|itis|rus|mpus|ibus|bús|lápis|tênis|gás|país|rés|mês|mpás)$")
 """Ends of nouns that are no plural: "dosis máx."."""
 _NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
+_SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
 """Letters up to which a word of ``near`` has to be the whole word, rather than its beginning."""
@@ -82,23 +76,33 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     if short in common_words(table.language):
         return None
-    following = cursor.token(1)
     ends = may_end(cursor)
     said = None if ends else _word_of_trade(cursor, short, table)
     if said is None and short in table.cut and _is_cut(cursor, short, ends, table):
-        said = _agreeing(table.cut.get(token.core, table.cut[short]), cursor, table)
-        several = not cursor.previous().suffix and re.fullmatch(r"[2-9]|\d\d", cursor.previous().core)
-        if several and said not in table.cut_adjectives:
-            said = _plural(said, table)
+        said = _word_cut(cursor, short, table)
     if said is None:
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
-    named = following.core != "" and following.core.lower() not in common_words(table.language)
-    # "41.200 espect. Amonestados"
-    counted = cursor.previous().core[-1:].isdecimal() and not cursor.previous().suffix
-    named = named and (table.agreement.capitals or not counted)
-    end = token.core_end + (not ends or named)
+    end = token.core_end + (not ends or _is_before_name(cursor, table))
     return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
+    """The word of [abbreviations] cut, as the number or the noun before it asks for."""
+    said = table.cut.get(cursor.token().core, table.cut[short])
+    before = cursor.previous()
+    if said in table.cut_adjectives:
+        return agreeing(said, table.cut.get(before.core.lower(), before.core), table)
+    several = _SEVERAL.fullmatch(before.core) and not before.suffix
+    return _plural(said, table) if several else said
+
+
+def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True before what is no common word; after a number, only where it may be a German noun."""
+    following, before = cursor.token(1).core, cursor.previous()
+    # "41.200 espect. Amonestados"
+    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
+    return following != "" and following.lower() not in common_words(table.language) and not counted
 
 
 def may_end(cursor: TokenCursor) -> bool:
@@ -116,10 +120,8 @@ def is_shouted(cursor: TokenCursor, ahead: int = 1) -> bool:
 
 def _plural(noun: str, table: LanguageTable) -> str:
     """More than one of a thing: "6 lez." are "lezioni"."""
-    for ending, several in _PLURALS.get(table.language, ()):
-        if noun.endswith(ending):
-            return noun.removesuffix(ending) + several
-    return noun
+    ending = next((one for one in table.cut_plurals if noun.endswith(one)), "")
+    return noun.removesuffix(ending) + table.cut_plurals.get(ending, "")
 
 
 def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str | None:
@@ -128,13 +130,12 @@ def _word_of_trade(cursor: TokenCursor, short: str, table: LanguageTable) -> str
     if not trades:
         return None
     trade = _of_neighbours(cursor, short, trades, table, 1)
-    if trade is None and len(short) >= _LONG and len({_completed(short, one)[0] for one in trades}) == 1:
+    if trade is None and len(short) >= _LONG:
         trade = trades[0]
     if trade is None:
         return None
     found = _completed(short, trade)
-    several = cursor.previous().core.isdecimal() and cursor.previous().core != "1"
-    return found[-1] if several and found[-1].startswith(found[0]) else found[0]
+    return found[-1] if cursor.previous().core.isdecimal() else found[0]
 
 
 def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -> bool:
@@ -146,17 +147,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
         return False
     unspeakable = len(short) - len(short.rstrip(_CONSONANTS)) > table.acronyms.coda
     terse = previous.text != "" and (not ends_sentence(previous.suffix) or previous.suffix == ".")
-    terse = terse and len(short) > _SHORTEST
     alone = len(short) < _LONG and previous.core.lower() in common_words(table.language)
-    return not ends or unspeakable or (terse and not alone)
-
-
-def _agreeing(said: str, cursor: TokenCursor, table: LanguageTable) -> str:
-    """An adjective with the ending that the noun before it asks for: "bebida excl."."""
-    noun = cursor.previous()
-    if said not in table.cut_adjectives or noun.suffix.strip("."):
-        return said
-    return agreeing(said, table.cut.get(noun.core.lower(), noun.core) if noun.suffix else noun.core, table)
+    return not ends or unspeakable or (terse and len(short) > _SHORTEST and not alone)
 
 
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
@@ -190,13 +182,14 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "K2, P2", "T3 : 6 ms": a short form and the number after it in one."""
     token = cursor.token()
     match = _NUMBERED.fullmatch(token.core)
-    for one in senses(cursor, match[1], table) if match else ():
-        if match and (said := one.said.get("number")):
+    if match is None:
+        return None
+    for one in senses(cursor, match[1], table):
+        if said := one.said.get("number"):
             number = f" {table.number_words.cardinal(int(match[2]))}"
             at = token.core_start + match.start(2)
-            return Verbalization(
-                (Piece(said, token.core_start, at), Piece(number, at, token.core_end)), token.core_end
-            )
+            pieces = Piece(said, token.core_start, at), Piece(number, at, token.core_end)
+            return Verbalization(pieces, token.core_end)
     return None
 
 

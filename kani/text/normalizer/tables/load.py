@@ -32,8 +32,8 @@ from kani.text.normalizer.tables.unit_symbols import in_all_spellings
 
 _VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
 ABBREVIATION_CONDITIONS = frozenset(
-    """address aged article counted date few label letter measured name noun number one ordinal
-    other paid section time""".split()
+    """address article counted date few label letter measured name noun number one ordinal
+    other paid time""".split()
 )
 """Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
 
@@ -60,7 +60,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
     also_words = frozenset(abbreviations.words("also_words"))
     first_names = frozenset(abbreviations.words("first_names"))
     cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
-    cut_not = frozenset(abbreviations.words("cut_not"))
+    cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
     letters, greek = file.section("letters"), file.section("greek")
     dates = _dates(file.section("dates"))
     weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
@@ -92,6 +92,7 @@ def parse_table(language: str, file: TableSection) -> LanguageTable:
         trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
         cut=_cut_words((*cut, *cut_adjectives), cut_not),
         cut_adjectives=frozenset(cut_adjectives),
+        cut_plurals=dict(zip(plurals[::2], plurals[1::2], strict=True)),
         titles=titles,
         also_words=also_words,
         first_names=first_names,

@@ -312,6 +312,7 @@ class LanguageTable:
     trades: tuple[Trade, ...]
     cut: Mapping[str, str]
     cut_adjectives: frozenset[str]
+    cut_plurals: Mapping[str, str]
     titles: frozenset[str]
     also_words: frozenset[str]
     first_names: frozenset[str]
