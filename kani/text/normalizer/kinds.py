@@ -64,7 +64,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
     "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
     "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
-    "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
     "part": lambda token, table: _PART.fullmatch(token.core) is not None,
     "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
     "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
