@@ -38,9 +38,6 @@ _FEW = re.compile(r"[1-9]|1\d|20")
 _COUNT = re.compile(r"[~≈<>≤≥±]*\d")
 _SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
 _DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
-_ORDINAL = re.compile(
-    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
-)
 _PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
 _LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
 _LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
