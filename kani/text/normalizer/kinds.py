@@ -20,6 +20,7 @@ _CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]
 _DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_DECADE = re.compile(r"(?:\d\d)?\d0s")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
 
@@ -31,6 +32,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
+    "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
@@ -42,6 +44,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Words of the table
     "month": lambda token, table: token.core.lower() in table.dates.months,
     "weekday": lambda token, table: token.core.lower() in table.dates.days,
+    "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
     "half": lambda token, table: token.core.lower() in table.times.halves,
     "hours": lambda token, table: token.core in table.times.marks,
     "unit": lambda token, table: token.core in table.units,

@@ -48,6 +48,8 @@ def say_as(kind: str, form: str, written: str, language: str, read: Reader) -> s
             return " ".join(names) or read(written)
         case "year":
             return _year(written, table) or read(written)
+        case "decade":
+            return table.number_words.decade(int(written)) if table is not None else read(written)
         case "text":
             return written
         case "date":
