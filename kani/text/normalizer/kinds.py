@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from kani.text.normalizer.rules.numerals import DASHES
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
 
@@ -21,8 +22,25 @@ _DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))
 _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _DECADE = re.compile(r"(?:\d\d)?\d0s")
+_SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"\d*[Kk]m?")
+_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|sem)")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
+
+
+def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
+    """True for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
+
+    def test(token: Token, table: LanguageTable) -> bool:
+        unit, found = table.units.get(symbol), table.units.get(token.core)
+        if unit is None:
+            return False
+        return token.core in unit.forms.values() or (
+            found is not None and found.forms["other"] == unit.forms["other"]
+        )
+
+    return test
+
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
@@ -33,6 +51,9 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
     "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
+    "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
+    "days": lambda token, table: _DAYS.fullmatch(token.core) is not None,
+    "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     # Shapes of words
     "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
@@ -43,10 +64,21 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "word": lambda token, table: token.core.isalpha(),
     # Words of the table
     "month": lambda token, table: token.core.lower() in table.dates.months,
+    "short_weekday": lambda token, table: token.core in table.dates.short_weekdays,
     "weekday": lambda token, table: token.core.lower() in table.dates.days,
     "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
+    "dated_after": lambda token, table: token.core.lower() in table.dates.after,
+    "measured_after": lambda token, table: token.core.lower() in table.numbers.measured_after,
+    "magnitude": lambda token, table: token.core.lower() in table.numbers.magnitude_words,
     "half": lambda token, table: token.core.lower() in table.times.halves,
+    "time_after": lambda token, table: token.core in table.times.after,
+    "dotted_after": lambda token, table: token.core.lower() in table.times.dotted_after,
+    "undotted_after": lambda token, table: token.core.lower() in table.times.undotted_after,
+    "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
+    "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
     "hours": lambda token, table: token.core in table.times.marks,
+    "hour_name": _names("h"),
+    "minute_name": _names("min"),
     "unit": lambda token, table: token.core in table.units,
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
@@ -54,6 +86,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
     "label": lambda token, table: token.core.lower() in table.numbers.labels,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
+    "dash": lambda token, table: token.core in DASHES,
     # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,
 }

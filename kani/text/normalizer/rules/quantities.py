@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import is_kind
 from kani.text.normalizer.rules.acronyms import capitals_pieces, roman_value
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
@@ -14,7 +15,6 @@ from kani.text.normalizer.rules.fractions import (
     say_mixed,
     say_vulgar,
 )
-from kani.text.normalizer.rules.moments.durations import HOUR_MARKS
 from kani.text.normalizer.rules.numerals import (
     DASHES,
     NUMBER,
@@ -70,7 +70,7 @@ def quantity(
     before, suffix = match["before"], _WITHOUT_CENTS.sub("", match["suffix"])
     first = parse_leading_point(match["number"], table) if match["number"] else None
     second = parse_numeral(match["second"], table) if match["second"] else None
-    if first is not None and len(first.digits) == 2 and cursor.previous().core in HOUR_MARKS:
+    if first is not None and len(first.digits) == 2 and is_kind(cursor.previous(), "hour_name", table):
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)
     if (match["number"] and first is None) or (match["second"] and second is None):

@@ -100,7 +100,11 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         ahead += 2
     end = cursor.token(ahead).core_end
     core = token.text[token.core_start : end]
-    if not _COMBINATION.fullmatch(core) and core != "Esc" and (core not in table.web.keys or core[1:].islower()):
+    if (
+        not _COMBINATION.fullmatch(core)
+        and core != "Esc"
+        and (core not in table.web.keys or core[1:].islower())
+    ):
         return None
     found = list(_KEY.finditer(core))
     if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
