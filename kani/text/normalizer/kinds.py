@@ -23,7 +23,8 @@ _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _DECADE = re.compile(r"(?:\d\d)?\d0s")
 _SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"\d*[Kk]m?")
-_DAYS = re.compile(r"\d{1,3}(?:d|j|gg|sem)")
+_DAYS, _RATE = re.compile(r"\d{1,3}(?:d|j|gg|sem)"), re.compile(r"\d{1,2}/[^\W\d_]{1,6}")
+_DASH = re.compile(rf"[{DASHES}/]")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
 
@@ -53,6 +54,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
     "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
     "days": lambda token, table: _DAYS.fullmatch(token.core) is not None,
+    "rate": lambda token, table: _RATE.fullmatch(token.core) is not None,
     "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     # Shapes of words
@@ -64,7 +66,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "word": lambda token, table: token.core.isalpha(),
     # Words of the table
     "month": lambda token, table: token.core.lower() in table.dates.months,
-    "short_weekday": lambda token, table: token.core in table.dates.short_weekdays,
+    "short_weekday": lambda token, table: _DASH.split(token.core)[-1] in table.dates.short_weekdays,
     "weekday": lambda token, table: token.core.lower() in table.dates.days,
     "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
     "dated_after": lambda token, table: token.core.lower() in table.dates.after,
@@ -80,6 +82,11 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "hour_name": _names("h"),
     "minute_name": _names("min"),
     "unit": lambda token, table: token.core in table.units,
+    "measure": lambda token, table: (
+        token.core in table.units
+        and token.core.lower() not in table.times.halves
+        and token.core not in table.times.marks
+    ),
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
     "to": lambda token, table: token.core.lower() == table.numbers.to,

@@ -33,7 +33,7 @@ _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
 )
 _KEY = re.compile(r"[^\W_]+")
-_COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+")
+_COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
 _PLUS = Rows("@ '+' word|figure|capital")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")

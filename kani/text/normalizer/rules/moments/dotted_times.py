@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from kani.text.normalizer.kinds import Rows
+from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
@@ -13,7 +13,7 @@ DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _HALVED = re.compile(r"\d{1,2}(?:\.\d{2})?[ap](?:\.?m)?", re.IGNORECASE)
 _EARLY = re.compile(r"0\d\.[0-5]\d")
 _FIVES = re.compile(r"(?:0?[3-9]|1\d|2[0-4])\.00|(?:0?[1-9]|1\d|2[0-4])\.(?:[1-5]0|[0-5]5)")
-_MOST_LISTED, _FIRST_FULL = 8, 3
+_QUARTERS, _MOST_LISTED = ("00", "15", "30", "45"), 8
 _MARKED, _MEASURED, _PAID = Rows("@ hours"), Rows("@ unit"), Rows("@ currency")
 _TIMED = Rows("time_after~ @", "hours~ @", "@ hours", "@ to|dash clock hours")
 _AT = Rows("dotted_after~ @")
@@ -38,23 +38,22 @@ def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | 
         return None
     first = cursor.token(1)
     if (half := half_of_day(first.core, table)) is not None:
-        return half, _past_stop(cursor, 1)
-    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
-        second = cursor.token(2)
-        if second.core.lower() == "m" and second.start == second.core_start:
-            return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
-    return None
+        return half, _past_stop(cursor, 1, table)
+    half = half_of_day(f"{first.core}m", table)
+    if half is None or first.suffix != "." or cursor.token(2).core.lower() != "m":
+        return None
+    return half, _past_stop(cursor, 2, table)
 
 
-def _past_stop(cursor: TokenCursor, ahead: int) -> int:
+def _past_stop(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of an abbreviation: after its full stop, unless that ends the sentence too."""
     token = cursor.token(ahead)
     if not token.suffix.startswith(".") or not token.core.isascii():
         return token.core_end
     if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1).core
-        zone = following.isupper() and 1 < len(following) <= len("AEST")
-        if following == "" or (following[0].isupper() and not zone):
+        following = cursor.token(ahead + 1)
+        zone = is_kind(following, "capitals", table)
+        if following.core == "" or (following.core[0].isupper() and not zone):
             return token.core_end
     return token.core_end + 1
 
@@ -86,24 +85,20 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the full stops of "18.30-20", "4.30–7pm", "9–18.30 Uhr" are those of times."""
-    begins, ends = (DOTTED_TIME.fullmatch(one) is not None for one in (first, last))
     marked = _MARKED.hold(cursor, table)
-    if not begins:
-        if not (first.isdecimal() and ends):
-            return False
-        # "lun/mer 18-19.30"
-        known = re.split(r"[/.–-]+", cursor.previous().core.lower())[-1] in (
-            table.dates.days | table.times.after
-        )
-        # Italian "7-10.30"; a decimal has a comma
-        known = known or (table.language == "it" and len(first) <= 2)
-        return marked or (known and not (_MEASURED.hold(cursor, table) or _PAID.hold(cursor, table)))
-    if table.numbers.decimal == "," or marked or _HALVED.fullmatch(last):
+    by_comma = table.numbers.decimal == ","
+    if not DOTTED_TIME.fullmatch(first):
+        measured = _MEASURED.hold(cursor, table) or _PAID.hold(cursor, table)
+        # "7-10.30": a decimal has a comma.
+        known = (by_comma and last.endswith(_QUARTERS)) or _OF_DAY.hold(cursor, table)
+        known = marked or (known and not measured)
+        return known and first.isdecimal() and DOTTED_TIME.fullmatch(last) is not None
+    if by_comma or marked or _HALVED.fullmatch(last):
         return True
-    return (ends and is_english_time(cursor, table, first)) or (
+    if last.isdecimal():
         # "Sun 10.30-4"
-        last.isdecimal() and _OF_DAY.hold(cursor, table)
-    )
+        return _OF_DAY.hold(cursor, table)
+    return DOTTED_TIME.fullmatch(last) is not None and is_english_time(cursor, table, first)
 
 
 def is_said_as_time(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -122,6 +117,6 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, first: str = "") 
         return True
     if not _FIVES.fullmatch(written) or _MEASURED.hold(cursor, table) or _COUNTED.hold(cursor, table):
         return False
-    if first and _IN_LIST.hold(cursor, table) and int(first.partition(".")[0]) > _FIRST_FULL:
+    if first and _IN_LIST.hold(cursor, table):
         return True
     return _OF_DAY.hold(cursor, table) or is_said_as_time(cursor, table) or _AFTER_TIME.hold(cursor, table)

@@ -33,6 +33,7 @@ _WITH_COLONS = re.compile(
     r"(?P<seconds>[0-5]\d(?P<mark>[.,](?!\d?00)\d{2,3}|(?:(?<=[2-9]:\d\d)|(?<=\d:\d\d:\d\d))[.,]\d)?)"
 )
 """2:45:30 and 1:23.456, which are no times of day"""
+_TIMED = (_WITH_COLONS, _HOUR_AND_MINUTES, _WITH_PRIMES)
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
 _MANY_MINUTES = re.compile(r"(?:2[5-9]|[345]\d):[0-5]\d")
 _PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
@@ -42,7 +43,7 @@ _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hou
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
 _EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
-_SOME_TIME = Rows("@ number hour_name|minute_name|period", "@ days")
+_SOME_TIME, _RATED = Rows("@ number period", "@ days"), Rows("@ rate")
 _ADDED = re.compile(rf"(\d{{1,3}})([{_FEET}.])?\+(\d{{1,2}})([{_FEET}])?")
 _PRIMES = re.compile(
     rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{_FEET}{_INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
@@ -84,12 +85,15 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The "x" of "x 7 days": how long a dose is taken."""
+    """The "x" of a dose: "x 7 days" is how long, and that of "x 3/day" is not spoken."""
     token = cursor.token()
-    if token.core not in ("x", "×") or not table.times.during or not _SOME_TIME.hold(cursor, table):
+    if token.core not in ("x", "×") or cursor.previous().core[-1:].isdecimal():
         return None
-    sum_of_hours = cursor.previous().core[-1:].isdecimal() or cursor.token(3).core == "="
-    if sum_of_hours or of_trade(cursor.token(2).core, cursor, table):
+    if _RATED.hold(cursor, table):
+        return Verbalization((), token.core_end)
+    if not table.times.during or not _SOME_TIME.hold(cursor, table):
+        return None
+    if cursor.token(3).core == "=" or of_trade(cursor.token(2).core, cursor, table):
         # "7 days × 24 h = 168 h"; "22 p. x 30 h.", of a knitter
         return None
     spoken = table.times.during.partition(" {")[0]
@@ -133,24 +137,30 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
         return None
-    unit = table.units[_unit_of_prime(match["mark"], cursor, table)]
+    symbol = _unit_of_prime(match["mark"], cursor, table)
     end = token.core_start + match.end()
-    gender = unit.gender or gender_of_forms(unit.forms, table)
-    template = table.times.prime
-    if template and unit == table.units["min"] and numeral.integer is not None and _DATED.hold(cursor, table):
-        number, ordinal = table.number_words.cardinal, table.number_words.ordinal
-        spoken = template.format(number=number(numeral.integer), ordinal=ordinal(numeral.integer, gender))
-        return Verbalization((Piece(spoken, token.core_start, end),), end)
-    forms = unit.forms
-    if "one" in forms and describes(cursor, end, forms["one"], table):
+    spoken = _of_match(numeral, cursor, table) if symbol == "min" else ""
+    if not spoken:
+        unit = table.units[symbol]
+        one = unit.forms.get("one", unit.forms["other"])
         # "a 10″ sponge"
-        forms = {"other": forms["one"]}
-    spoken = say_counted(numeral, forms, gender, table)
+        forms = {"other": one} if describes(cursor, end, one, table) else unit.forms
+        spoken = say_counted(numeral, forms, unit.gender or gender_of_forms(unit.forms, table), table)
     if match["sign"]:
         spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
     return Verbalization((Piece(spoken, token.core_start, end),), end)
+
+
+def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> str:
+    """The minute of a match, where the language names it after an article: "el 90'"; else ""."""
+    if numeral.integer is None or not _DATED.hold(cursor, table):
+        return ""
+    words, gender = table.number_words, gender_of_forms(table.units["min"].forms, table)
+    return table.times.prime.format(
+        number=words.cardinal(numeral.integer), ordinal=words.ordinal(numeral.integer, gender)
+    )
 
 
 def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -162,8 +172,9 @@ def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
         )
         return "s" if timed or _is_rest(cursor, table) else "in"
     feet = _has_feet(table) and of_trade("'", cursor, table) is None
-    following = cursor.token(1)
-    return "ft" if feet or _IN_INCHES.fullmatch(following.core + following.suffix[:1]) else "min"
+    # "5' 10\"", but "20', 45\""
+    apart = len(cursor.token().suffix) > 1
+    return "ft" if feet or (not apart and _fullmatch(_IN_INCHES, cursor.token(1))) else "min"
 
 
 def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -210,29 +221,28 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1'42\"15", "2:45:30", "1:23.456" and "1h20": how long it took, with the part of a second."""
     token = cursor.token()
-    written = token.core + (token.suffix[:1] if token.suffix.startswith(tuple(_FEET + _INCHES)) else "")
-    if token.prefix.strip("("):
-        return None
-    if (match := _WITH_COLONS.fullmatch(written)) is not None:
-        clock = not (match["hours"] or match["mark"]) or _is_of_day(cursor, table)
-    elif (match := _HOUR_AND_MINUTES.fullmatch(written)) is not None:
-        # French 1h20 is said so at any time.
-        clock = _CLOCK.hold(cursor, table) or table.times.hours is not None
-    elif (match := _WITH_PRIMES.fullmatch(written)) is not None and (
-        match["minutes"] or (match["mark"] and match["rest"])
-    ):
-        # English 5'10" is a height, 1'07" is none.
-        height = _has_feet(table) and _HEIGHT.fullmatch(match.group()) is not None
-        clock = height or _CLOCK.hold(cursor, table)
-    else:
-        return None
-    if clock:
+    marked = token.suffix.startswith(tuple(_FEET + _INCHES))
+    written = token.core + token.suffix[:1] * marked
+    match = next(filter(None, (one.fullmatch(written) for one in _TIMED)), None)
+    if match is None or token.prefix.strip("(") or _is_no_duration(match, cursor, table):
         return None
     end = token.core_start + match.end()
     if match.re is _WITH_COLONS and _NAMED.hold(cursor, table):
         # "2:45:30 h"
         end = unit_end(cursor, 1, table)
     return Verbalization(tuple(_parts(match, token.core_start, table)), end)
+
+
+def _is_no_duration(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for a time of day, and for somebody's height."""
+    if match.re is _WITH_COLONS:
+        return not (match["hours"] or match["mark"]) or _is_of_day(cursor, table)
+    if match.re is _HOUR_AND_MINUTES:
+        # French 1h20 is said so at any time.
+        return table.times.hours is not None or _CLOCK.hold(cursor, table)
+    if not (match["minutes"] or (match["mark"] and match["rest"])) or _CLOCK.hold(cursor, table):
+        return True
+    return _has_feet(table) and _HEIGHT.fullmatch(match.group()) is not None
 
 
 def _is_of_day(cursor: TokenCursor, table: LanguageTable) -> bool:

@@ -20,7 +20,7 @@ from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_
 from kani.text.normalizer.spoken import Piece, Verbalization
 from kani.text.normalizer.tables.file import Forms
 from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor, token_at
+from kani.text.normalizer.tokens import TokenCursor
 
 _TIME = re.compile(
     r"(?P<hour>\d{1,2})(?:(?P<sign>[:.,hH'’])(?P<minutes>[0-5]\d)(?::(?P<seconds>\d{2}))?)?"
@@ -29,11 +29,11 @@ _TIME = re.compile(
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
 _FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _LAST_HOUR, _NOON, _TEN, _FEW = 24, 12, 10, 3
-_MARKED = Rows("@ hours")
+_LETTERS = ("a", "p")
+_MARKED, _MEASURED, _COUNTED = Rows("@ hours"), Rows("@ unit"), Rows("@ measure")
 _HOURS, _AMOUNT = Rows("@ hours", "@ 'hours'"), Rows("@ hours 'of'", "@ 'hours' 'of'")
 _AT = Rows("dated_after|measured_after~ @")
-_DEPARTURE = Rows("'the' @ departure", "'The' @ departure")
-_EARLY_DEPARTURE = Rows("'the' @ 'from'", "'The' @ 'from'")
+_DEPARTURE = Rows("'the' @ departure", "'The' @ departure", "'the' @ 'from' name", "'The' @ 'from' name")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,12 @@ class _Clock:
     @property
     def is_certain(self) -> bool:
         """True if no other words are needed to tell that the sign stands between hour and minutes."""
-        return self.sign in ("", ":", "h", "H") or (self.sign == "." and self.tail != "")
+        return self.sign in ("", ":", "h", "H") or self.tail != ""
+
+    @property
+    def is_bare(self) -> bool:
+        """True for an hour that may be any number."""
+        return self.minutes is None and not self.tail
 
     def say(self, table: LanguageTable, half: str | None, *, marked: bool) -> str:
         """The time; half: of the day, also after the token; marked: a word for hours is there, too."""
@@ -105,17 +110,13 @@ class _Clock:
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "19:30", with its "h" or "p. m.", and a range of times."""
     token = cursor.token()
-    if token.core[:1] in ABOUT and (token.core[1:2].isdecimal()):
+    if token.core[0] in ABOUT:
         # "~19:30"
         with cursor.without_prefix(1):
             exact = time(cursor, table)
         sign = Piece(f"{table.numbers.about} ", token.core_start, token.core_start + 1)
         return Verbalization((sign, *exact.pieces), exact.end) if exact else None
-    return (
-        _time(cursor, table, token.core, token.core_start)
-        or _range(cursor, table)
-        or _two_ranges(cursor, table)
-    )
+    return _time(cursor, table, token.core, token.core_start) or _range(cursor, table)
 
 
 def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
@@ -123,53 +124,52 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     clock = _Clock.parse(written, table)
     if clock is None:
         return None
-    after = cursor.previous().core in table.times.after
-    if clock.minutes is None:
-        known = after
-        if clock.tail in ("a", "p"):
-            # "at 5p"
-            known = is_said_as_time(cursor, table)
-        if clock.tail and (clock.half is None or (clock.tail in table.units and not known)):
-            return None
-    else:
-        known = clock.is_certain or _is_said_by_words(clock, cursor, table)
-        if not known:
-            return None
-    half, end = clock.half, cursor.token().core_end
-    measured = cursor.token(1).core in table.units
-    if half is None and (known or not measured) and (behind := half_behind(cursor, table)) is not None:
-        # "7 م" may be seven metres too.
-        half, end = behind
-    marked = half is None and _MARKED.hold(cursor, table)
-    if (
-        half is None
-        and clock.minutes is None
-        and (not known or table.times.hours or (measured and not marked))
-    ):
-        # "bis 3 l Wasser"
+    known = _is_known(clock, cursor, table)
+    # "9.30" is a number, "7م" may be metres, "5p" pence.
+    if not known and (clock.minutes is not None or clock.tail in _LETTERS or clock.tail in table.units):
         return None
-    if marked:
-        mark = cursor.token(1)
-        end = mark.core_end + (mark.suffix.startswith(".") and len(mark.suffix) > 1)
+    half, marked, end = _behind(clock, known, cursor, table)
+    if half is None and clock.minutes is None and (not known or table.times.hours):
+        # French hours are a unit.
+        return None
     spoken = clock.say(table, half, marked=marked or clock.tail in table.times.marks)
     return Verbalization((Piece(spoken, start, end),), end)
 
 
-def _is_said_by_words(clock: _Clock, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for "ore 9,30", but not "um 0,25 %"; "10'30 h"; and "9.30" where it is no number."""
+def _behind(
+    clock: _Clock, known: bool, cursor: TokenCursor, table: LanguageTable
+) -> tuple[str | None, bool, int]:
+    """The half of the day with a time, or True for a word for hours after it, and the end of all."""
+    end = cursor.token().core_end
+    if clock.half is not None:
+        return clock.half, False, end
+    # "7 م" may be seven metres, too.
+    if (known or not _MEASURED.hold(cursor, table)) and (found := half_behind(cursor, table)) is not None:
+        return found[0], False, found[1]
+    marked = _MARKED.hold(cursor, table)
+    return None, marked, cursor.token(1).core_end if marked else end
+
+
+def _is_known(clock: _Clock, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for a time by its sign or the words around: "ore 9,30" (not "um 0,25 %"), "10'30 h", "at 5p"."""
+    after = cursor.previous().core in table.times.after
+    if clock.minutes is None:
+        # "bis 3 l Wasser" is no hour.
+        said = clock.tail in _LETTERS and is_said_as_time(cursor, table)
+        return said or (after and not _COUNTED.hold(cursor, table))
+    if clock.is_certain:
+        return True
     if clock.sign == ".":
         return is_dotted_time(cursor, table)
-    if clock.sign != ",":
-        return cursor.token(1).core in table.times.marks
-    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
-    measured = (
-        table.names_unit(following) or following.startswith(("%", "Prozent")) or table.is_money(following)
-    )
-    return cursor.previous().core in table.times.after and not measured
+    if clock.sign == ",":
+        following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+        amount = table.names_unit(following) or table.is_money(following)
+        return after and not amount and not following.startswith(("%", "Prozent"))
+    return cursor.token(1).core in table.times.marks
 
 
 def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "9:00-12:30", "9–5pm", "9h-12h", "1:30-3", "18.30-20" """
+    """ "9:00-12:30", "9–5pm", "9h-12h", "1:30-3", "18.30-20"."""
     token = cursor.token()
     parts = _RANGE.fullmatch(token.core)
     if parts is None:
@@ -177,14 +177,11 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if is_dotted_range(parts[1], parts[3], cursor, table):
         parts = _RANGE.fullmatch(token.core.replace(".", ":")) or parts
     first, last = _Clock.parse(parts[1], table), _Clock.parse(parts[3], table)
-    named = parts[1].isalpha() and len(parts[1]) > _FEW
-    if last is None or not (named or (first is not None and first.is_certain)):
-        return None
-    if not any(one and (one.minutes is not None or one.tail) for one in (first, last)):
+    if last is None or not _may_range(parts[1], first, last):
         return None
     base, at = token.core_start, token.core_start + parts.start(3)
     end = _time(cursor, table, parts[3], at)
-    if end is None and (last.tail or (first is not None and first.sign == ":" and last.minutes is None)):
+    if end is None and (last.tail or (first is not None and first.sign == ":" and last.is_bare)):
         end = Verbalization((Piece(last.in_range(table), at, token.core_end),), token.core_end)
     if end is None:
         return None
@@ -193,19 +190,11 @@ def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(f"{early} ", base, base + parts.end(1)), to, *end.pieces), end.end)
 
 
-def _two_ranges(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "9h-12h/14h-18h30"."""
-    token = cursor.token()
-    first, _, rest = token.core.partition("/")
-    if not rest or not all(_RANGE.fullmatch(part) or _TIME.fullmatch(part) for part in token.core.split("/")):
-        return None
-    middle = token.core_start + len(first)
-    said = time(TokenCursor([token_at(token.text, token.core_start, middle)], (), complete=True), table)
-    with cursor.without_prefix(len(first) + 1):
-        last = time(cursor, table)
-    if said is None or last is None:
-        return None
-    return Verbalization((*said.pieces, Piece(", ", middle, middle + 1), *last.pieces), last.end)
+def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
+    """True from a time or a word ("Lunes-9:00"), but for two bare numbers."""
+    if first is None:
+        return written.isalpha() and len(written) > _FEW
+    return first.is_certain and not (first.is_bare and last.is_bare)
 
 
 def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -214,24 +203,27 @@ def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     match = _FOUR_FIGURES.fullmatch(token.core)
     if match is None or token.prefix:
         return None
-    hour, minutes, early = int(match[1]), int(match[2]), match[1][0] == "0"
     marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
-    watch = marked and (early or minutes or _AT.hold(cursor, table))
-    train = _DEPARTURE.hold(cursor, table) or (early and _EARLY_DEPARTURE.hold(cursor, table))
-    if not (watch or train or _is_of_timetable(cursor, table)):
+    watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))
+    if not (watch or _DEPARTURE.hold(cursor, table) or _is_of_timetable(cursor, table)):
         return None
+    said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
+    end = unit_end(cursor, 1, table) if marked else token.core_end
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool) -> str:
+    """Hours and minutes in four figures: the first zero is said where that of minutes is."""
     times, said = table.times, _say_hour(hour, table)
     if 0 < hour < _TEN and times.few_minutes != times.plain:
         said = f"{table.number_words.cardinal(0)} {said}"
-    if not minutes:
-        said = (times.hour_mark if marked else times.late_on_the_hour).format(hour=said)
-    else:
+    if minutes:
         template = times.few_minutes if minutes < _TEN else times.plain
-        said = template.format(hour=said, minutes=_part(minutes, times.minute, table))
-        # English names the hours after minutes too.
-        said += times.hour_mark.removeprefix(times.late_on_the_hour) if marked else ""
-    end = unit_end(cursor, 1, table) if marked else token.core_end
-    return Verbalization((Piece(said, token.core_start, end),), end)
+        # English names the hours after minutes, too.
+        template += times.hour_mark.removeprefix(times.late_on_the_hour) if marked else ""
+    else:
+        template = times.hour_mark if marked else times.late_on_the_hour
+    return template.format(hour=said, minutes=_part(minutes, times.minute, table))
 
 
 def _is_of_timetable(cursor: TokenCursor, table: LanguageTable) -> bool:
