@@ -13,7 +13,6 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 from kani.text.writing import LETTER
 
-_LEVEL = re.compile(r"[A-Z]+\d")
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<spoken>(?P<machine>(?P<www>www\.)?(?P<host>[^\s/?#@:]+))"
     r"(?P<rest>[:/?#]\S*)?)",
@@ -48,8 +47,8 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     core, start = token.core, token.core_start
     unit = None if core.isalpha() or core in table.agreement.not_nouns else table.units.get(core)
-    if unit is not None and not unit.attached and len(core) > 1 and not _LEVEL.fullmatch(core):
-        # A unit without its number ("in km/h", "of m²"); "CM2" and "M3" are none, and Hindi ली is a verb.
+    if unit is not None and not unit.attached and len(core) > 1:
+        # A unit without its number ("in km/h", "of m²"); Hindi ली is a verb.
         return Verbalization((Piece(unit.forms["other"], start, token.core_end),), token.core_end)
     if match := _EMAIL.fullmatch(core) or _PATH.fullmatch(core):
         begin, end = match.span("spoken")
@@ -124,15 +123,13 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "-m", "-rf": an option of a command; "-y" may be the "and" of a dialogue."""
+    """ "-m", "-rf": an option of a command."""
     token = cursor.token()
-    dash = table.web.signs.get("-")
-    if not _FLAG.fullmatch(token.core) or token.prefix or not dash or not cursor.previous().core.isascii():
+    if not _FLAG.fullmatch(token.core):
         return None
+    dash = Piece(f"{table.web.signs['-']} ", token.core_start, token.core_start + 1)
     letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
-    return Verbalization(
-        (Piece(f"{dash} ", token.core_start, token.core_start + 1), *letters), token.core_end
-    )
+    return Verbalization((dash, *letters), token.core_end)
 
 
 def _key(written: str, table: LanguageTable) -> str | None:
@@ -151,9 +148,9 @@ def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         sign = Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1)
         return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
     name = table.web.hashtag if match[1] == "#" else table.web.mention
-    first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
+    first = Piece(f"{name} ", token.core_start, token.core_start + 1)
     pieces = say_signs(match[2], token.core_start + 1, table, joined=match[1] == "#")
-    return Verbalization((first, *pieces) if first else pieces, token.core_end)
+    return Verbalization((first, *pieces), token.core_end)
 
 
 def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -196,12 +193,10 @@ def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
         return spelled_pieces(part, at, table)
-    if part.isupper() and len(part) == 1 and table.letters:
-        return spelled_pieces(part, at, table)
-    if part.isupper() and len(part) > 1:
-        return capitals_pieces(part, at, table)
+    if part.isupper():
+        return (spelled_pieces if len(part) == 1 else capitals_pieces)(part, at, table)
     if (parts := camel_case_pieces(part, at, table)) is not None:
         return parts
-    if table.letters and 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
+    if 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
         return spelled_pieces(part, at, table)
     return (Piece(part, at, at + len(part)),)

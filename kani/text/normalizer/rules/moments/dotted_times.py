@@ -5,20 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from kani.text.normalizer.kinds import Rows, is_kind
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
 _HALVED = re.compile(r"\d{1,2}(?:\.\d{2})?[ap](?:\.?m)?", re.IGNORECASE)
-_EARLY = re.compile(r"0\d\.[0-5]\d")
 _FIVES = re.compile(r"(?:0?[3-9]|1\d|2[0-4])\.00|(?:0?[1-9]|1\d|2[0-4])\.(?:[1-5]0|[0-5]5)")
 _QUARTERS, _MOST_LISTED = ("00", "15", "30", "45"), 8
+_ENDS, _ZONE = Rows("@~ capital|nothing"), Rows("@~ capitals")
 _MARKED, _MEASURED, _PAID = Rows("@ hours"), Rows("@ unit"), Rows("@ currency")
 _TIMED = Rows("time_after~ @", "hours~ @", "@ hours", "@ to|dash clock hours")
 _AT = Rows("dotted_after~ @")
 _OF_DAY = Rows("short_weekday|weekday~ @")
-_THE = Rows("'the'~ @", "'The'~ @")
 _COUNTED = Rows("@ magnitude|undotted_before")
 _RATED = Rows("undotted_after~ dotted_after~ @", "@~ undotted_before")
 _IN_LIST = Rows("figure|month{,} @")
@@ -33,29 +32,14 @@ def half_of_day(written: str, table: LanguageTable) -> str | None:
 
 
 def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "am", "p.m." or "p. m." after a time, and its end."""
-    if not table.times.halves or not cursor.is_adjacent(1):
+    """The spoken form of "am" or "p.m." after a time, and its end: after its stop, but one of the sentence."""
+    half = half_of_day(cursor.token(1).core, table) if table.times.halves and cursor.is_adjacent(1) else None
+    if half is None:
         return None
-    first = cursor.token(1)
-    if (half := half_of_day(first.core, table)) is not None:
-        return half, _past_stop(cursor, 1, table)
-    half = half_of_day(f"{first.core}m", table)
-    if half is None or first.suffix != "." or cursor.token(2).core.lower() != "m":
-        return None
-    return half, _past_stop(cursor, 2, table)
-
-
-def _past_stop(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
-    """End of an abbreviation: after its full stop, unless that ends the sentence too."""
-    token = cursor.token(ahead)
-    if not token.suffix.startswith(".") or not token.core.isascii():
-        return token.core_end
-    if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1)
-        zone = is_kind(following, "capitals", table)
-        if following.core == "" or (following.core[0].isupper() and not zone):
-            return token.core_end
-    return token.core_end + 1
+    token = cursor.token(1)
+    ends = _ENDS.hold(cursor, table, 1) and not _ZONE.hold(cursor, table, 1)
+    stopped = token.suffix.startswith(".") and token.core.isascii() and (token.suffix != "." or not ends)
+    return half, token.core_end + stopped
 
 
 def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
@@ -112,9 +96,6 @@ def is_english_time(cursor: TokenCursor, table: LanguageTable, first: str = "") 
     first: of a range, its first time ("Room 2, 8.50–9.45").
     """
     written = first or cursor.token().core
-    if _EARLY.fullmatch(written) and _THE.hold(cursor, table):
-        # "the 09.47 to Leeds"
-        return True
     if not _FIVES.fullmatch(written) or _MEASURED.hold(cursor, table) or _COUNTED.hold(cursor, table):
         return False
     if first and _IN_LIST.hold(cursor, table):

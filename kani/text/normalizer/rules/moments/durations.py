@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules.before_nouns import describes
@@ -36,8 +37,6 @@ _WITH_COLONS = re.compile(
 _TIMED = (_WITH_COLONS, _HOUR_AND_MINUTES, _WITH_PRIMES)
 _MINUTES = re.compile(r"(\d{1,2}):([0-5]\d)")
 _MANY_MINUTES = re.compile(r"(?:2[5-9]|[345]\d):[0-5]\d")
-_PACED = re.compile(rf"{_MINUTES.pattern}(?P<unit>min\.?)?/(?P<per>km|mi|k)")
-_PACE = re.compile(rf"(?P<minutes>\d{{1,2}})[{_FEET}](?P<seconds>[0-5]\d)[{_INCHES}]?/(?P<per>\w{{1,3}})")
 _CLOCK, _OF_HOURS, _ZONE = Rows("time_after~ @", "@ hours"), Rows("@~ 'h'"), ("UTC", "GMT")
 _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hour_name|minute_name")
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
@@ -56,7 +55,8 @@ _LONG = re.compile(rf"\d{{1,2}}[{_FEET}](?:1[2-9]|[2-9]\d)[{_INCHES}]?")
 """Minutes and more seconds than a foot has inches"""
 _DATED = Rows("dated_after~ @")
 _LONGEST_QUOTATION, _NEAR = 40, 8
-ABOUT = frozenset("~≈")
+
+Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -79,8 +79,7 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None or not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
         return None
     end = token.core_end if match["h"] else unit_end(cursor, 1, table)
-    apart = "" if token.text[token.core_start - 1 : token.core_start].isspace() else " "
-    spoken = apart + table.times.every.format(time=_say(match["number"], table.units["h"], table))
+    spoken = " " + table.times.every.format(time=_say(match["number"], table.units["h"], table))
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
@@ -185,23 +184,18 @@ def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
     """True if a quotation mark before is still open, so that one after figures closes it; "’" opens none."""
-    before = [cursor.previous(back) for back in range(_LONGEST_QUOTATION, 0, -1)]
     left_open = 0
-    for token in before:
+    for token in map(cursor.previous, range(_LONGEST_QUOTATION if mark in "\"'" else 0, 0, -1)):
         left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
-    return mark in "\"'" and left_open + cursor.token().prefix.count(mark) > 0
+    return mark != "’" and left_open + cursor.token().prefix.count(mark) > 0
 
 
 def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "41:37", more minutes than a day has hours, and the pace of 5'20": minutes and seconds."""
+    """ "41:37", more minutes than a day has hours, "3:21 min", "5K in 18:38": minutes and seconds."""
     token = cursor.token()
     at, end = token.core_start, token.core_end
-    if token.core[0] == "+" or token.core[0] in ABOUT:
-        # "~1h30"; "+3'10", after the first
-        with cursor.without_prefix(1):
-            exact = elapsed(cursor, table)
-        sign = Piece(f"{sign_name(token.core[0], table)} ", at, at + 1)
-        return Verbalization((sign, *exact.pieces), exact.end) if exact else None
+    if token.core[0] in "+~≈":
+        return after_sign(elapsed, cursor, table)
     match = _MINUTES.fullmatch(token.core)
     if match is not None and _MINUTE.hold(cursor, table):
         # "3:21 min"
@@ -215,7 +209,16 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
         rest = say_digits(match[2], table) if match[2][0] == "0" else words.cardinal(int(match[2]))
         return Verbalization((first, Piece(f" {rest}", at + match.end(1), end)), end)
-    return _pace(cursor, table) or _timed(cursor, table)
+    return _timed(cursor, table)
+
+
+def after_sign(rule: Rule, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """What a rule says without its sign, after that: "~1h30"; "+3'10", after the first."""
+    at = cursor.token().core_start
+    with cursor.without_prefix(1):
+        exact = rule(cursor, table)
+    sign = Piece(f"{sign_name(cursor.token().core[0], table)} ", at, at + 1)
+    return Verbalization((sign, *exact.pieces), exact.end) if exact else None
 
 
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -282,21 +285,3 @@ def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
         number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
         pieces.append(Piece(f" {number}", at + match.start("rest"), at + match.end("rest")))
     return pieces
-
-
-def _pace(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "5:12/km", "5:12 min/km", "5'20\"/km": minutes and seconds, and what they are run in."""
-    token = cursor.token()
-    behind = int(_MINUTES.fullmatch(token.core) is not None and cursor.is_adjacent(1))
-    match = _PACE.fullmatch(token.core) or _PACED.fullmatch(token.core + cursor.token(1).core * behind)
-    if match is None or (unit := table.units.get(match["per"])) is None:
-        return None
-    at, end = token.core_start, cursor.token(behind).core_end
-    per = f" {table.per} {unit.forms.get('one', unit.forms['other'])}"
-    if match.re is _PACE:
-        return Verbalization((*_parts(match, at, table), Piece(per, at + match.start("per"), end)), end)
-    words = table.number_words
-    counted = f" {table.units['min'].forms['other']}" if match["unit"] else ""
-    first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-    said = f" {words.cardinal(int(match[2]))}{counted}{per}"
-    return Verbalization((first, Piece(said, at + match.end(1), end)), end)

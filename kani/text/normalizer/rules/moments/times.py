@@ -14,7 +14,7 @@ from kani.text.normalizer.rules.moments.dotted_times import (
     is_dotted_time,
     is_said_as_time,
 )
-from kani.text.normalizer.rules.moments.durations import ABOUT
+from kani.text.normalizer.rules.moments.durations import after_sign
 from kani.text.normalizer.rules.numerals import DASHES, Numeral
 from kani.text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -23,7 +23,7 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 _TIME = re.compile(
-    r"(?P<hour>\d{1,2})(?:(?P<sign>[:.,hH'’])(?P<minutes>[0-5]\d)(?::(?P<seconds>\d{2}))?)?"
+    r"(?P<hour>\d{1,2})(?:(?P<sign>[:.hH])(?P<minutes>[0-5]\d)(?::(?P<seconds>\d{2}))?)?"
     r"(?P<tail>[^\W\d_]\S{0,4})?"
 )
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
@@ -63,8 +63,8 @@ class _Clock:
 
     @property
     def is_certain(self) -> bool:
-        """True if no other words are needed to tell that the sign stands between hour and minutes."""
-        return self.sign in ("", ":", "h", "H") or self.tail != ""
+        """True if it is no decimal."""
+        return self.sign != "." or self.tail != ""
 
     @property
     def is_bare(self) -> bool:
@@ -110,12 +110,8 @@ class _Clock:
 def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "19:30", with its "h" or "p. m.", and a range of times."""
     token = cursor.token()
-    if token.core[0] in ABOUT:
-        # "~19:30"
-        with cursor.without_prefix(1):
-            exact = time(cursor, table)
-        sign = Piece(f"{table.numbers.about} ", token.core_start, token.core_start + 1)
-        return Verbalization((sign, *exact.pieces), exact.end) if exact else None
+    if token.core[0] in "~≈":
+        return after_sign(time, cursor, table)
     return _time(cursor, table, token.core, token.core_start) or _range(cursor, table)
 
 
@@ -151,21 +147,13 @@ def _behind(
 
 
 def _is_known(clock: _Clock, cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for a time by its sign or the words around: "ore 9,30" (not "um 0,25 %"), "10'30 h", "at 5p"."""
+    """True for a time by its sign or the words around: "alle 9", "at 5p", "at 9.30"."""
     after = cursor.previous().core in table.times.after
     if clock.minutes is None:
         # "bis 3 l Wasser" is no hour.
         said = clock.tail in _LETTERS and is_said_as_time(cursor, table)
         return said or (after and not _COUNTED.hold(cursor, table))
-    if clock.is_certain:
-        return True
-    if clock.sign == ".":
-        return is_dotted_time(cursor, table)
-    if clock.sign == ",":
-        following = cursor.token(1).core if cursor.is_adjacent(1) else ""
-        amount = table.names_unit(following) or table.is_money(following)
-        return after and not amount and not following.startswith(("%", "Prozent"))
-    return cursor.token(1).core in table.times.marks
+    return clock.is_certain or is_dotted_time(cursor, table)
 
 
 def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
