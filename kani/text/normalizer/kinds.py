@@ -34,10 +34,9 @@ def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
 
     def test(token: Token, table: LanguageTable) -> bool:
         unit, found = table.units.get(symbol), table.units.get(token.core)
-        if unit is None:
-            return False
-        return token.core in unit.forms.values() or (
-            found is not None and found.forms["other"] == unit.forms["other"]
+        names = unit.forms if unit is not None else {}
+        return token.core in names.values() or (
+            found is not None and found.forms["other"] == names.get("other")
         )
 
     return test
