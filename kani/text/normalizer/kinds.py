@@ -23,7 +23,6 @@ _DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _DECADE = re.compile(r"(?:\d\d)?\d0s")
 _SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"\d*[Kk]m?")
-_DAYS, _RATE = re.compile(r"\d{1,3}(?:d|j|gg|sem)"), re.compile(r"\d{1,2}/[^\W\d_]{1,6}")
 _DASH = re.compile(rf"[{DASHES}/]")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
@@ -52,8 +51,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
     "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
     "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
-    "days": lambda token, table: _DAYS.fullmatch(token.core) is not None,
-    "rate": lambda token, table: _RATE.fullmatch(token.core) is not None,
     "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     # Shapes of words

@@ -236,7 +236,6 @@ _WITH_DIGITS: tuple[_Rule, ...] = (
     codes.labelled,
     marks.adjective,
     durations.elapsed,
-    durations.added,
     durations.prime,
     durations.duration,
     durations.every,
@@ -306,7 +305,7 @@ def _verbalize(
     if table is None or token.entry is not None:
         return None
     alone = token.end - token.start == 1
-    sign = (durations.during(cursor, table) or math.sign_between(cursor, table)) if alone else None
+    sign = math.sign_between(cursor, table) if alone else None
     sign = sign or marks.emoticon(cursor, table) or math.path_step(cursor, table)
     if (sign := sign or math.number_sign(cursor, table)) is not None:
         return sign

@@ -172,7 +172,6 @@ class Times:
     gender: str = ""
     minutes_gender: str = ""
     every: Annotated[str, "time"] = ""
-    during: Annotated[str, "time"] = ""
     prime: Annotated[str, "number", "ordinal"] = ""
     minutes_before: frozenset[str]
     hours: Forms | None

@@ -9,7 +9,6 @@ from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules.before_nouns import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
-from kani.text.normalizer.rules.ordinals import form
 from kani.text.normalizer.rules.trades import words_near
 from kani.text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, sign_name, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization
@@ -42,8 +41,6 @@ _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hou
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
 _EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
-_SOME_TIME, _RATED = Rows("@ number period", "@ days"), Rows("@ rate")
-_ADDED = re.compile(rf"(\d{{1,3}})([{_FEET}.])?\+(\d{{1,2}})([{_FEET}])?")
 _PRIMES = re.compile(
     rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{_FEET}{_INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
     rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
@@ -83,22 +80,6 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((Piece(spoken, token.core_start, end),), end)
 
 
-def during(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The "x" of a dose: "x 7 days" is how long, and that of "x 3/day" is not spoken."""
-    token = cursor.token()
-    if token.core not in ("x", "×") or cursor.previous().core[-1:].isdecimal():
-        return None
-    if _RATED.hold(cursor, table):
-        return Verbalization((), token.core_end)
-    if not table.times.during or not _SOME_TIME.hold(cursor, table):
-        return None
-    if cursor.token(3).core == "=" or of_trade(cursor.token(2).core, cursor, table):
-        # "7 days × 24 h = 168 h"; "22 p. x 30 h.", of a knitter
-        return None
-    spoken = table.times.during.partition(" {")[0]
-    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
-
-
 def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
     """The match of a token, with the mark after its core or without."""
     return pattern.fullmatch(token.core + token.suffix[:1]) or pattern.fullmatch(token.core)
@@ -107,20 +88,6 @@ def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
 def _has_feet(table: LanguageTable) -> bool:
     """True if a single mark after a figure is a foot in the language, rather than a minute."""
     return _FEET[0] in table.kinds.get("feet", ())
-
-
-def added(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "90'+4'", "90+3'", "90.+3": a minute of a match, and those added to it."""
-    token = cursor.token()
-    match = _fullmatch(_ADDED, token)
-    if match is None or not any(match.group(2, 4)):
-        return None
-    words = table.number_words
-    asked = form(cursor, table, "f") if match[2] == "." else ""
-    first = words.ordinal(int(match[1]), asked) if asked else words.cardinal(int(match[1]))
-    at, end = token.core_start + match.end(1), token.core_start + match.end()
-    last = f" {table.numbers.plus} {words.cardinal(int(match[3]))}"
-    return Verbalization((Piece(first, token.core_start, at), Piece(last, at, end)), end)
 
 
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
