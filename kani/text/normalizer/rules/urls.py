@@ -127,7 +127,7 @@ def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not _FLAG.fullmatch(token.core):
         return None
-    dash = Piece(f"{table.web.signs['-']} ", token.core_start, token.core_start + 1)
+    dash = Piece(f"{table.web.signs.get('-', '')} ", token.core_start, token.core_start + 1)
     letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
     return Verbalization((dash, *letters), token.core_end)
 

@@ -32,14 +32,16 @@ def half_of_day(written: str, table: LanguageTable) -> str | None:
 
 
 def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "am" or "p.m." after a time, and its end: after its stop, but one of the sentence."""
+    """The spoken form of "am" or "p.m." after a time, and where it ends."""
     half = half_of_day(cursor.token(1).core, table) if table.times.halves and cursor.is_adjacent(1) else None
     if half is None:
         return None
     token = cursor.token(1)
-    ends = _ENDS.hold(cursor, table, 1) and not _ZONE.hold(cursor, table, 1)
-    stopped = token.suffix.startswith(".") and token.core.isascii() and (token.suffix != "." or not ends)
-    return half, token.core_end + stopped
+    if not token.suffix.startswith(".") or not token.core.isascii():
+        return half, token.core_end
+    # "At 9 a.m. It", but "9 a.m. ET"
+    ends = token.suffix == "." and _ENDS.hold(cursor, table, 1) and not _ZONE.hold(cursor, table, 1)
+    return half, token.core_end + (not ends)
 
 
 def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
@@ -69,6 +71,8 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the full stops of "18.30-20", "4.30–7pm", "9–18.30 Uhr" are those of times."""
+    if "." not in first and "." not in last:
+        return False
     marked = _MARKED.hold(cursor, table)
     by_comma = table.numbers.decimal == ","
     if not DOTTED_TIME.fullmatch(first):
