@@ -71,7 +71,7 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the full stops of "18.30-20", "4.30–7pm", "9–18.30 Uhr" are those of times."""
-    if "." not in first and "." not in last:
+    if "." not in first + last:
         return False
     marked = _MARKED.hold(cursor, table)
     by_comma = table.numbers.decimal == ","
