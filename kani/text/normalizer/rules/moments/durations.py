@@ -99,7 +99,8 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         end = token.core_start + tall.end()
         said = f"{first} {foot.get('one', foot['other'])} {last}"
         return Verbalization((Piece(said, token.core_start, end),), end)
-    match = _fullmatch(_PRIMES, token)
+    # "1996''" ends a quotation; two marks after a measure are spelled as one.
+    match = None if token.suffix.startswith("''") else _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
         return None
