@@ -99,8 +99,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         end = token.core_start + tall.end()
         said = f"{first} {foot.get('one', foot['other'])} {last}"
         return Verbalization((Piece(said, token.core_start, end),), end)
-    # "1996''" ends a quotation; two marks after a measure are spelled as one.
-    match = None if token.suffix.startswith("''") else _fullmatch(_PRIMES, token)
+    match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
         return None
@@ -152,6 +151,9 @@ def _is_rest(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_quoted(cursor: TokenCursor, mark: str) -> bool:
     """True if a quotation mark before is still open, so that one after figures closes it; "’" opens none."""
+    if cursor.token().suffix.startswith("''"):
+        # "1996''": two marks after a measure are spelled as one.
+        return True
     left_open = 0
     for token in map(cursor.previous, range(_LONGEST_QUOTATION if mark in "\"'" else 0, 0, -1)):
         left_open = max(0, left_open + token.prefix.count(mark) - token.suffix.count(mark))
