@@ -32,6 +32,9 @@ _ORDINAL = re.compile(
 _SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
 _YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
 _VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
+_DECADE = re.compile(r"(?:\d\d)?\d0s")
+_SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"(?:\d+-?)?[Kk]m?")
+_DASH = re.compile(rf"[{DASHES}/]")
 _NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
 _ROMAN = re.compile(r"[IVXLC]+")
 _FEW = re.compile(r"[1-9]|1\d|20")
@@ -43,6 +46,20 @@ _LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
 _LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
 _HOUSE_NUMBER = re.compile(r"\d|[Nn](?:[.r]|úm)?[.º°]*$|[Ss]/[Nn]")
 _LETTERED = re.compile(r"[A-Z]\d{0,2}")
+
+
+def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
+    """True for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
+
+    def test(token: Token, table: LanguageTable) -> bool:
+        unit, found = table.units.get(symbol), table.units.get(token.core)
+        names = unit.forms if unit is not None else {}
+        return token.core in names.values() or (
+            found is not None and found.forms["other"] == names.get("other")
+        )
+
+    return test
+
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     # Figures
@@ -56,6 +73,9 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "times": lambda token, table: _TIMES.fullmatch(token.core) is not None,
     "degrees": lambda token, table: _DEGREES.fullmatch(token.core) is not None,
     "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
+    "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
+    "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
+    "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
     "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
     "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
@@ -85,14 +105,28 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "other_month": lambda token, table: token.core.lower() in table.dates.other_months,
     "weekday": lambda token, table: token.core.lower() in table.dates.days,
     "short_weekday": lambda token, table: table.dates.weekday(token.core) is not None,
+    "weekdays": lambda token, table: _DASH.split(token.core)[-1] in table.dates.short_weekdays,
     "beside_weekday": lambda token, table: token.core.lower() in table.dates.beside_weekdays,
     "dated_after": lambda token, table: token.core.lower() in table.dates.after,
     "time_after": lambda token, table: token.core in table.times.after,
     "dotted_after": lambda token, table: token.core.lower() in table.times.dotted_after,
+    "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
+    "measured_after": lambda token, table: token.core.lower() in table.numbers.measured_after,
+    "magnitude": lambda token, table: token.core.lower() in table.numbers.magnitude_words,
     "half": lambda token, table: token.core.lower() in table.times.halves,
+    "undotted_after": lambda token, table: token.core.lower() in table.times.undotted_after,
+    "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
+    "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
     "hours": lambda token, table: token.core in table.times.marks,
+    "hour_name": _names("h"),
+    "minute_name": _names("min"),
     "unit": lambda token, table: token.core in table.units,
     "compass": lambda token, table: token.core in table.compass.names,
+    "measure": lambda token, table: (
+        token.core in table.units
+        and token.core.lower() not in table.times.halves
+        and token.core not in table.times.marks
+    ),
     "currency": lambda token, table: token.core in table.currencies,
     "and": lambda token, table: token.core.lower() == table.signs.get("&"),
     "to": lambda token, table: token.core.lower() == table.numbers.to,
@@ -105,6 +139,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
     # A mark with spaces around it, and the text's beginning or end.
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
+    # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,
 }
 """Kinds that no set of words is. A token without letters and figures is none but "mark" or "nothing"."""

@@ -165,6 +165,7 @@ _KINDS: Mapping[str, _Say] = {
         _character(one, table, read) for one in written if one.isdecimal()
     ),
     "year": lambda written, form, table, read: _year(written, table),
+    "decade": lambda written, form, table, read: table.number_words.decade(int(written)) if table else "",
     "text": lambda written, form, table, read: written,
     "date": lambda written, form, table, read: (
         (table and _weekday(written, table)) or read(_date(written, form, table))

@@ -60,7 +60,7 @@ SAID = {
     "money": ("5 USD", "cinco dólares"), "currency": ("5 €", "cinco euros"), "date": ("lun", "lunes"),
     "date:dm": ("3/4", "tres de abril"), "time": ("7:30 PM", "siete treinta de la tarde"),
     "year": ("1999", "mil novecientos noventa y nueve"), "telephone": ("12 34", "uno dos, tres cuatro"),
-    "text": ("p. 1", "p. 1"),
+    "decade": ("1980", "mil novecientos ochenta"), "text": ("p. 1", "p. 1"),
 }  # fmt: skip
 
 

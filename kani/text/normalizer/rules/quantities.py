@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani.text.normalizer.kinds import Rows
+from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.acronyms import capitals_pieces
 from kani.text.normalizer.rules.counted_nouns import CountedNumerals
 from kani.text.normalizer.rules.fractions import (
@@ -13,7 +13,6 @@ from kani.text.normalizer.rules.fractions import (
     of_unit,
     say_mixed,
 )
-from kani.text.normalizer.rules.moments.durations import HOUR_MARKS
 from kani.text.normalizer.rules.numerals import (
     DASHES,
     NUMBER,
@@ -96,7 +95,7 @@ def _numbers(
             return None
         found.append(numeral)
     first, second = found
-    if first is not None and len(first.digits) == 2 and cursor.previous().core in HOUR_MARKS:
+    if first is not None and len(first.digits) == 2 and is_kind(cursor.previous(), "hour_name", table):
         # "3 h 05 min"
         first = Numeral(first.digits.removeprefix("0"), first.decimals)
     grouped = _GROUPED.fullmatch(match["number"] or "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
 from kani.text.normalizer.rules.named.identifiers import is_mixed, say_mixed
 from kani.text.normalizer.rules.numerals import say_digits
@@ -12,23 +13,27 @@ from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 from kani.text.writing import LETTER
 
-_LEVEL = re.compile(r"[A-Z]+\d")
 _URL = re.compile(
-    r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<www>www\.)?(?P<host>[^\s/?#@:]+)(?P<rest>[:/?#]\S*)?", re.I
+    r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<spoken>(?P<machine>(?P<www>www\.)?(?P<host>[^\s/?#@:]+))"
+    r"(?P<rest>[:/?#]\S*)?)",
+    re.I,
 )
 _HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
-_NETWORK = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}")
-_EMAIL = re.compile(r"(?:mailto:)?[\w.+%-]+@[\w-]+(?:\.[\w-]+)+")
-_BOTH = re.compile(r"[^\W\d_]+@s?")
+_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|localhost", re.IGNORECASE)
+_EMAIL = re.compile(r"(?:mailto:)?(?P<spoken>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)")
 _FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
 _FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
-_PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*")
+_PATH = re.compile(
+    r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
+)
 _TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
 )
 _KEY = re.compile(r"[^\W_]+")
+_COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
+_PLUS = Rows("@ '+' word|figure|capital")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
 _FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
@@ -41,48 +46,41 @@ def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A web or e-mail address, a file's name or its ending, or a path."""
     token = cursor.token()
     core, start = token.core, token.core_start
-    if "@" in core[1:]:
-        if table.language in ("es", "pt") and _BOTH.fullmatch(core):
-            # "amig@s" of both genders
-            return Verbalization((Piece(core.replace("@", "o"), start, token.core_end),), token.core_end)
-        if not _EMAIL.fullmatch(core):
-            return None
-        skipped = len("mailto:") if core.startswith("mailto:") else 0
-        return Verbalization(say_signs(core[skipped:], start + skipped, table), token.core_end)
-    if core.startswith("file:///"):
-        return Verbalization(say_signs(core, start, table), token.core_end)
-    if _PATH.fullmatch(core):
-        return Verbalization(say_signs(core, start, table), token.core_end)
     unit = None if core.isalpha() or core in table.agreement.not_nouns else table.units.get(core)
-    if unit is not None and not unit.attached and len(core) > 1 and not _LEVEL.fullmatch(core):
-        # A unit without its number ("in km/h", "of m²"); "CM2" and "M3" are none, and Hindi ली is a verb.
+    if unit is not None and not unit.attached and len(core) > 1:
+        # A unit without its number ("in km/h", "of m²"); Hindi ली is a verb.
         return Verbalization((Piece(unit.forms["other"], start, token.core_end),), token.core_end)
-    match = _URL.fullmatch(core)
-    if match is None:
+    if match := _EMAIL.fullmatch(core) or _PATH.fullmatch(core):
+        begin, end = match.span("spoken")
+    elif (match := _URL.fullmatch(core)) and _is_web(match):
+        begin, end = match.span("spoken" if len(core) <= LONGEST_SPELLED_OUT else "machine")
+        end = begin + len(core[begin:end].rstrip("/"))
+    elif _is_file(core, table):
+        begin, end = 0, len(core)
+    else:
         return None
-    known = match["scheme"] or match["www"]
-    if (
-        known
-        or ((_HOST.fullmatch(match["host"]) or _NETWORK.fullmatch(match["host"])) and match["rest"])
-        or _is_host(match["host"], table)
-        or (match["host"].lower() == "localhost" and match["rest"])
-    ):
-        begin = match.start("www") if match["www"] else match.start("host")
-        last = len(core) if len(core) <= LONGEST_SPELLED_OUT else match.end("host")
-        written = core[begin:last].rstrip("/")
-        if not written or (match["rest"] and not (known or match["rest"][0] in "/:" or "=" in match["rest"])):
-            return None
-        return Verbalization(say_signs(written, start + begin, table), token.core_end)
-    ending = core.rpartition(".")[2].lower()
-    in_folder = _FILE_IN_FOLDER.fullmatch(core) and ending not in TOP_LEVEL_DOMAINS
-    if (in_folder or _FILE.fullmatch(core)) and ending in table.web.spelled | table.web.words.keys():
-        return Verbalization(say_signs(core, start, table), token.core_end)
-    return None
+    return Verbalization(say_signs(core[begin:end], start + begin, table), token.core_end)
 
 
-def _is_host(host: str, table: LanguageTable) -> bool:
-    """True if a name without any scheme or path is a host: it ends in a known top-level domain."""
-    return bool(_HOST.fullmatch(host)) and host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
+def _is_web(url: re.Match[str]) -> bool:
+    """True for a host with a scheme, "www.", a port or a path, or one in a known top-level domain."""
+    host, rest = url["host"], url["rest"] or ""
+    if url["scheme"] or url["www"]:
+        return True
+    if rest and rest[0] not in "/:" and "=" not in rest:
+        return False
+    if rest and _MACHINE.fullmatch(host):
+        return True
+    known = rest or host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
+    return bool(known and _HOST.fullmatch(host))
+
+
+def _is_file(name: str, table: LanguageTable) -> bool:
+    """True for a name with an ending of files; an address that is written as one ends otherwise."""
+    ending = name.rpartition(".")[2].lower()
+    in_folder = _FILE_IN_FOLDER.fullmatch(name) and ending not in TOP_LEVEL_DOMAINS
+    known = ending in table.web.spelled or ending in table.web.words
+    return bool(known and (in_folder or _FILE.fullmatch(name)))
 
 
 TOP_LEVEL_DOMAINS = frozenset(
@@ -95,21 +93,19 @@ TOP_LEVEL_DOMAINS = frozenset(
 def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Ctrl+C", "CTRL + ALT + DEL", "Alt-F4": keys of a keyboard that are pressed together; "Esc"."""
     token, ahead = cursor.token(), 0
-    if _key(token.core, table):
-        while (
-            cursor.is_adjacent(ahead + 1)
-            and cursor.token(ahead + 1).core == "+"
-            and cursor.is_adjacent(ahead + 2)
-            and _KEY.fullmatch(cursor.token(ahead + 2).core)
-        ):
-            ahead += 2
+    if not _key(token.core.partition("+")[0].partition("-")[0], table):
+        return None
+    while _PLUS.hold(cursor, table, ahead):
+        ahead += 2
     end = cursor.token(ahead).core_end
     core = token.text[token.core_start : end]
-    found = list(_KEY.finditer(core))
-    known = found and _key(found[0].group(), table)
-    by_itself = len(found) < 2 and core != "Esc" and (core not in table.web.keys or core[1:].islower())
-    if not known or by_itself or set(_KEY.sub("", core)) - set("+- "):
+    if (
+        not _COMBINATION.fullmatch(core)
+        and core != "Esc"
+        and (core not in table.web.keys or core[1:].islower())
+    ):
         return None
+    found = list(_KEY.finditer(core))
     if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
         # "Alt-Tasten"
         return None
@@ -127,15 +123,13 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "-m", "-rf": an option of a command; "-y" may be the "and" of a dialogue."""
+    """ "-m", "-rf": an option of a command."""
     token = cursor.token()
-    dash = table.web.signs.get("-")
-    if not _FLAG.fullmatch(token.core) or token.prefix or not dash or not cursor.previous().core.isascii():
+    if not _FLAG.fullmatch(token.core):
         return None
+    dash = Piece(f"{table.web.signs.get('-', '')} ", token.core_start, token.core_start + 1)
     letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
-    return Verbalization(
-        (Piece(f"{dash} ", token.core_start, token.core_start + 1), *letters), token.core_end
-    )
+    return Verbalization((dash, *letters), token.core_end)
 
 
 def _key(written: str, table: LanguageTable) -> str | None:
@@ -154,9 +148,9 @@ def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         sign = Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1)
         return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
     name = table.web.hashtag if match[1] == "#" else table.web.mention
-    first = Piece(f"{name} ", token.core_start, token.core_start + 1) if name else None
+    first = Piece(f"{name} ", token.core_start, token.core_start + 1)
     pieces = say_signs(match[2], token.core_start + 1, table, joined=match[1] == "#")
-    return Verbalization((first, *pieces) if first else pieces, token.core_end)
+    return Verbalization((first, *pieces), token.core_end)
 
 
 def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -199,12 +193,10 @@ def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
         return (Piece(table.web.words[lower], at, at + len(part)),)
     if lower in table.web.spelled:
         return spelled_pieces(part, at, table)
-    if part.isupper() and len(part) == 1 and table.letters:
-        return spelled_pieces(part, at, table)
-    if part.isupper() and len(part) > 1:
-        return capitals_pieces(part, at, table)
+    if part.isupper():
+        return (spelled_pieces if len(part) == 1 else capitals_pieces)(part, at, table)
     if (parts := camel_case_pieces(part, at, table)) is not None:
         return parts
-    if table.letters and 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
+    if 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
         return spelled_pieces(part, at, table)
     return (Piece(part, at, at + len(part)),)

@@ -92,7 +92,6 @@ class Rule:
 RULES = (
     # Signs by themselves, and words that a list of the table has
     (
-        Rule(durations.during, "between *"),
         Rule(math.sign_between, "between *, marks"),
         Rule(math.path_step, "sign hyphen?"),
         Rule(math.number_sign, "at"),
@@ -126,7 +125,6 @@ RULES = (
         Rule(digit_sequences.number_with_ending, "figure word *"),
         Rule(digit_sequences.phone, "figure sign? hyphen? stop? slash? bracket?"),
         Rule(digit_sequences.zone, "capitals figure sign|hyphen colon?"),
-        Rule(durations.added, "figure sign prime? stop?"),
         Rule(durations.duration, "figure word prime?, figure prime"),
         Rule(durations.elapsed, "figure word|prime|colon word? prime? colon? stop? slash? sign?"),
         Rule(durations.every, "figure slash word?, figure word hyphen?"),
@@ -182,7 +180,6 @@ RULES = (
 
 BEFORE = {
     # Signs and lists
-    "durations.during": "math.sign_between",
     "math.path_step": "bare_signs.named",
     "bare_signs.named": "bare_signs.repeated",
     "weekdays.weekday": "abbreviations.expand_abbreviation days.month",

@@ -10,7 +10,7 @@ from kani.text.normalizer.tables.file import TableSection
 from kani.text.normalizer.tables.lazy_pattern import PLACE, LazyPattern, characters_of
 
 KINDS = frozenset(
-    "cardinal ordinal digits characters unit money currency date time year telephone text".split()
+    "cardinal ordinal digits characters unit money currency date time year decade telephone text".split()
 )
 """Kinds that a slot can be read as, see ``kani.text.normalizer.say_as``."""
 

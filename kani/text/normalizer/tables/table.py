@@ -182,14 +182,11 @@ class Times:
     gender: str = ""
     minutes_gender: str = ""
     every: Annotated[str, "time"] = ""
-    again: Annotated[str, "number"] = ""
-    during: Annotated[str, "time"] = ""
     prime: Annotated[str, "number", "ordinal"] = ""
     minutes_before: frozenset[str]
     hours: Forms | None
     plain: Annotated[str, "hour", "minutes"]
     few_minutes: Annotated[str, "hour", "minutes"]
-    in_half: Annotated[str, "hour", "minutes"] = ""
     on_the_hour: Annotated[str, "hour"]
     late_on_the_hour: Annotated[str, "hour"]
     seconds: Annotated[str, "time", "seconds"]

@@ -5,14 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from kani.text.normalizer.rules.numerals import DASHES
+from kani.text.normalizer.kinds import Rows
 from kani.text.normalizer.tables.table import LanguageTable
 from kani.text.normalizer.tokens import TokenCursor
 
 DOTTED_TIME = re.compile(r"\d{1,2}\.\d{2}")
-_LAST_HOUR = 24
-_MOST_LISTED = 8
-_FIVE, _LAST_MINUTE, _FIRST_FULL = 5, 59, 3
+_HALVED = re.compile(r"\d{1,2}(?:\.\d{2})?[ap](?:\.?m)?", re.IGNORECASE)
+_FIVES = re.compile(r"(?:0?[3-9]|1\d|2[0-4])\.00|(?:0?[1-9]|1\d|2[0-4])\.(?:[1-5]0|[0-5]5)")
+_QUARTERS, _MOST_LISTED = ("00", "15", "30", "45"), 8
+_ENDS, _ZONE = Rows("@~ capital|nothing"), Rows("@~ capitals")
+_MARKED, _MEASURED, _PAID = Rows("@ hours"), Rows("@ unit"), Rows("@ currency")
+_TIMED = Rows("time_after~ @", "hours~ @", "@ hours", "@ to|dash clock hours")
+_AT = Rows("dotted_after~ @")
+_OF_DAY = Rows("weekdays|weekday~ @")
+_COUNTED = Rows("@ magnitude|undotted_before")
+_RATED = Rows("undotted_after~ dotted_after~ @", "@~ undotted_before")
+_IN_LIST = Rows("figure|month{,} @")
+_AFTER_TIME = Rows(
+    "dotted_after~ clock~ and|to~ @", "dotted_after~ clock~ 'or'~ @", "dotted_after~ clock~ '&'~ @"
+)
 
 
 def half_of_day(written: str, table: LanguageTable) -> str | None:
@@ -21,30 +32,16 @@ def half_of_day(written: str, table: LanguageTable) -> str | None:
 
 
 def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
-    """The spoken form of "am", "p.m." or "p. m." after a time, and its end."""
-    if not table.times.halves or not cursor.is_adjacent(1):
+    """The spoken form of "am" or "p.m." after a time, and where it ends."""
+    half = half_of_day(cursor.token(1).core, table) if table.times.halves and cursor.is_adjacent(1) else None
+    if half is None:
         return None
-    first = cursor.token(1)
-    if (half := half_of_day(first.core, table)) is not None:
-        return half, _past_stop(cursor, 1)
-    if len(first.core) == 1 and first.suffix == "." and f"{first.core.lower()}m" in table.times.halves:
-        second = cursor.token(2)
-        if second.core.lower() == "m" and second.start == second.core_start:
-            return table.times.halves[f"{first.core.lower()}m"], _past_stop(cursor, 2)
-    return None
-
-
-def _past_stop(cursor: TokenCursor, ahead: int) -> int:
-    """End of an abbreviation: after its full stop, unless that ends the sentence too."""
-    token = cursor.token(ahead)
+    token = cursor.token(1)
     if not token.suffix.startswith(".") or not token.core.isascii():
-        return token.core_end
-    if len(token.suffix) == 1:
-        following = cursor.token(ahead + 1).core
-        zone = following.isupper() and 1 < len(following) <= len("AEST")
-        if following == "" or (following[0].isupper() and not zone):
-            return token.core_end
-    return token.core_end + 1
+        return half, token.core_end
+    # "At 9 a.m. It", but "9 a.m. ET"
+    ends = token.suffix == "." and _ENDS.hold(cursor, table, 1) and not _ZONE.hold(cursor, table, 1)
+    return half, token.core_end + (not ends)
 
 
 def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
@@ -61,71 +58,50 @@ def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
     if half_behind(cursor, table) is not None:
         return True
-    mark = cursor.token(1).core if cursor.is_adjacent(1) else ""
-    if mark in table.times.marks and mark not in table.units:
-        # "9.30 बजे"
-        return True
+    measured = _MEASURED.hold(cursor, table)
     if table.numbers.decimal == ".":
-        return is_english_time(cursor, table, cursor.token().core)
-    marks, after = table.times.marks, table.times.after
-    if cursor.is_adjacent(1) and cursor.token(1).core in (table.numbers.to, *DASHES):
-        # "von 9.30 bis 11.45 Uhr"
-        return DOTTED_TIME.fullmatch(cursor.token(2).core) is not None and cursor.token(3).core in marks
-    before = cursor.previous().core
-    listed = _is_listed(cursor, after)
-    unit = cursor.token(1).core in table.units and cursor.is_adjacent(1)
+        # "9.30 बजे"
+        return (_MARKED.hold(cursor, table) and not measured) or is_english_time(cursor, table)
     return (
-        before in after
-        or (before.lower() in table.times.dotted_after and not unit)
-        or before in marks
-        or listed
-        or (cursor.is_adjacent(1) and cursor.token(1).core in marks)
+        _TIMED.hold(cursor, table)
+        or (_AT.hold(cursor, table) and not measured)
+        or _is_listed(cursor, table.times.after)
     )
+
+
+def is_dotted_range(first: str, last: str, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if the full stops of "18.30-20", "4.30–7pm", "9–18.30 Uhr" are those of times."""
+    if "." not in first + last:
+        return False
+    marked = _MARKED.hold(cursor, table)
+    by_comma = table.numbers.decimal == ","
+    if not DOTTED_TIME.fullmatch(first):
+        measured = _MEASURED.hold(cursor, table) or _PAID.hold(cursor, table)
+        # "7-10.30": a decimal has a comma.
+        known = (by_comma and last.endswith(_QUARTERS)) or _OF_DAY.hold(cursor, table)
+        known = marked or (known and not measured)
+        return known and first.isdecimal() and DOTTED_TIME.fullmatch(last) is not None
+    if by_comma or marked or _HALVED.fullmatch(last):
+        return True
+    if last.isdecimal():
+        # "Sun 10.30-4"
+        return _OF_DAY.hold(cursor, table)
+    return DOTTED_TIME.fullmatch(last) is not None and is_english_time(cursor, table, first)
 
 
 def is_said_as_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True after "at" and the like, but in "trades at 5", "at 5 each"."""
-    if cursor.token(1).core.lower() in table.times.undotted_before:
-        return False
-    before, rated = cursor.previous().core.lower(), cursor.previous(2).core.lower()
-    return before in table.times.dotted_after and rated not in table.times.undotted_after
+    return _AT.hold(cursor, table) and not _RATED.hold(cursor, table)
 
 
-def is_english_time(cursor: TokenCursor, table: LanguageTable, written: str) -> bool:
+def is_english_time(cursor: TokenCursor, table: LanguageTable, first: str = "") -> bool:
     """True for the "6.30" of "at 6.30 sharp", "at 5.20 & 8.45": fives of minutes, nothing is measured.
 
-    written: the token, or the first time of its range ("Room 2, 8.50–9.45").
+    first: of a range, its first time ("Room 2, 8.50–9.45").
     """
-    token, before, ahead = cursor.token(), cursor.previous(), cursor.token(1)
-    hour, _, minutes = written.partition(".")
-    if not (hour.isdecimal() and minutes.isdecimal()):
-        # "late-7.63"
+    written = first or cursor.token().core
+    if not _FIVES.fullmatch(written) or _MEASURED.hold(cursor, table) or _COUNTED.hold(cursor, table):
         return False
-    if len(hour) > 1 and hour[0] == "0" and before.core.lower() == "the":
-        # "the 09.47 to Leeds"
-        return int(minutes) <= _LAST_MINUTE
-    measured = cursor.is_adjacent(1) and (
-        ahead.core in table.units
-        or ahead.core.lower() in table.numbers.magnitude_words
-        or ahead.core.lower() in table.times.undotted_before
-    )
-    least = 1 if int(minutes) else _FIRST_FULL
-    if (
-        measured
-        or not least <= int(hour) <= _LAST_HOUR
-        or int(minutes) % _FIVE
-        or int(minutes) > _LAST_MINUTE
-    ):
-        return False
-    dated = before.core[:1].isdecimal() or before.core.lower() in table.dates.months
-    if written != token.core and before.suffix == "," and dated and int(hour) > _FIRST_FULL:
+    if first and _IN_LIST.hold(cursor, table):
         return True
-    rated = cursor.previous(2).core.lower()
-    if before.core in table.dates.short_weekdays or before.core.lower() in table.dates.days:
-        return True
-    if before.core.lower() in table.times.dotted_after:
-        return is_said_as_time(cursor, table)
-    return before.core.lower() in ("&", "and", "or", "to") and (
-        DOTTED_TIME.fullmatch(rated) is not None
-        and cursor.previous(3).core.lower() in table.times.dotted_after
-    )
+    return _OF_DAY.hold(cursor, table) or is_said_as_time(cursor, table) or _AFTER_TIME.hold(cursor, table)
