@@ -167,9 +167,7 @@ class _Item:
     bracket: str
 
     def is_at(self, token: Token, table: LanguageTable) -> bool:
-        """True if the token is one of the item's kinds, and no entry of a lexicon."""
-        if token.entry is not None:
-            return False
+        """True if the token is one of the item's kinds."""
         if self.text:
             return (token.core or token.suffix) == self.text
         return any(is_kind(token, one, table) for one in self.kinds)
@@ -223,7 +221,8 @@ def _holds(
         if not items[at - 1].ends(before):
             return False
         token = cursor.token(ahead + at - place)
-        if token.prefix != items[at].bracket or not items[at].is_at(token, table):
+        # What comes after it may be final already.
+        if token.entry or token.prefix != items[at].bracket or not items[at].is_at(token, table):
             return False
         before = token
     return items[-1].ends(before)
