@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani.text.normalizer.kinds import Rows, is_kind
-from kani.text.normalizer.rules.before_nouns import Counted
+from kani.text.normalizer.rules.amounts import Counted
 from kani.text.normalizer.rules.numerals import Numeral, parse_numeral
 from kani.text.normalizer.rules.units import (
     Measure,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from kani.text import writing
 from kani.text.normalizer.kinds import Rows, is_kind
 from kani.text.normalizer.rules.acronyms import letter_name
-from kani.text.normalizer.rules.before_nouns import describes
+from kani.text.normalizer.rules.amounts import describes
 from kani.text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
 from kani.text.normalizer.rules.units import Measure, PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani.text.normalizer.spoken import Piece, Verbalization

@@ -200,7 +200,6 @@ BEFORE = {
     "digit_sequences.dotted": "digit_sequences.hyphened",
     "codes.code": "codes.hyphened",
     "codes.hyphened": "fractions.fraction",
-    "codes.numbered": "math.dimensions",
     "codes.formula": "identifiers.mixed",
     "marks.years": "codes.hyphened",
     "places.angle": "durations.prime",
@@ -209,6 +208,7 @@ BEFORE = {
     "fractions.fraction": "dates.loose",
     "ranges.letters": "quantities.measured_range",
     "math.dimensions": "math.power",
+    "ordinals.marked": "math.power",
     # Words
     "compounds.compound": "digit_sequences.number_with_ending",
     "compounds.abbreviated_ending": "compounds.compound",

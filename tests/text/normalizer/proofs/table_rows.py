@@ -20,6 +20,7 @@ from kani.text.normalizer.tables.load import parse_table
 from kani.text.normalizer.unspaced import table as unspaced
 
 SPELLINGS, READINGS = "spellings", "readings"
+_LINKED = "dates", "ordinals.with_stop"
 
 Row = tuple[str, str]
 """A section of the table, and a key in it."""
@@ -48,8 +49,8 @@ class TableRows:
             if (*_path(name), key) not in sections
         ]
         rows = self._without_needed(rows)
-        # [dates] has two rows that are needed by each other.
-        needed = {row for row in rows if row[0] == "dates" and not self._without_needed([row])}
+        # These have rows that are needed by each other.
+        needed = {row for row in rows if row[0] in _LINKED and not self._without_needed([row])}
         return [row for row in rows if row not in needed]
 
     def _without_needed(self, rows: list[Row]) -> list[Row]:

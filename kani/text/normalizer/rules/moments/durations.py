@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from kani.text.normalizer.kinds import Rows
-from kani.text.normalizer.rules.before_nouns import describes
+from kani.text.normalizer.rules.amounts import describes
 from kani.text.normalizer.rules.moments.dotted_times import half_behind
 from kani.text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
 from kani.text.normalizer.rules.trades import words_near
