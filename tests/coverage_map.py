@@ -16,13 +16,17 @@ from tests.running.sources import ROOT, files, module_name, modules_imported, so
 README = ROOT / "tests" / "README.md"
 HEADING = "## The tests of a module\n"
 
+PRODUCT = {"kani": "", "kani_text": "text"}
+"""The product's packages, and the folder of tests/ that mirrors each."""
+
 MAX_FILES = 3
 """Files named for a module."""
 
 
 def modules() -> list[Path]:
     """The product's modules; those that hold nothing but a docstring are left out."""
-    return [path for path in sorted((ROOT / "kani").rglob("*.py")) if source(path).statements > 1]
+    found = (path for room in PRODUCT for path in sorted((ROOT / room).rglob("*.py")))
+    return [path for path in found if source(path).statements > 1]
 
 
 @cache
@@ -60,7 +64,8 @@ def _kinship(module: Path, test: Path) -> int:
 
     In one and the same folder the name of the module counts the most.
     """
-    place, room = module.relative_to(ROOT / "kani").parts, test.relative_to(ROOT / "tests").parts
+    package, *inside = module.relative_to(ROOT).parts
+    place, room = (*filter(None, [PRODUCT[package]]), *inside), test.relative_to(ROOT / "tests").parts
     shared = next((at for at, (mine, its) in enumerate(zip(place, room, strict=False)) if mine != its), 0)
     words = _words(*place) & _words(*room)
     namesake = test.stem == f"test_{module.stem}" and shared == len(room) - 1

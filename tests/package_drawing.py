@@ -10,7 +10,6 @@ from pathlib import Path
 
 from tests.running.sources import ROOT, modules_imported
 
-PACKAGE = ROOT / "kani"
 ROWS = (
     {"cli": "kani-tts, the scripts", "ray": "servers on a cluster"},
     {"library": "from kani import Speech", "server": "ports, access, metrics"},
@@ -23,8 +22,7 @@ ROWS = (
 )
 """Packages from the ones that nothing imports to those that import nothing, and what is in each."""
 ABOUT = {name: about for row in ROWS for name, about in row.items()}
-CONTRACT = {("text", "core")}
-"""text imports only the plain types and errors of core's contract; core imports text."""
+FOLDERS = {name: f"kani/{name}" for name in ABOUT} | {"text": "kani_text"}
 
 _WIDTH, _BOX_WIDTH, _BOX_HEIGHT, _LAYER = 640, 180, 44, 84
 
@@ -32,17 +30,18 @@ _WIDTH, _BOX_WIDTH, _BOX_HEIGHT, _LAYER = 640, 180, 44, 84
 @cache
 def imports() -> dict[str, frozenset[str]]:
     """Return which other packages of ``kani`` each package imports."""
-    return {name: frozenset(_imported(PACKAGE / name)) - {name} for name in ABOUT}
+    return {name: frozenset(_imported(ROOT / folder)) - {name} for name, folder in FOLDERS.items()}
 
 
 def _imported(folder: Path) -> set[str]:
     modules = set().union(*(modules_imported(file) for file in folder.rglob("*.py")))
-    return {parts[1] for name in modules if len(parts := name.split(".")) > 1 and parts[1] in ABOUT}
+    places = {name.replace(".", "/") + "/" for name in modules}
+    return {name for name, folder in FOLDERS.items() if any(one.startswith(f"{folder}/") for one in places)}
 
 
 def arrows() -> set[tuple[str, str]]:
     """Return the arrows that do not follow from others."""
-    graph = {name: {to for to in imports()[name] if (name, to) not in CONTRACT} for name in ABOUT}
+    graph = {name: set(targets) for name, targets in imports().items()}
     return {
         (name, to)
         for name, targets in graph.items()
@@ -81,7 +80,7 @@ def drawing() -> str:
         parts += [
             f'<rect x="{x - _BOX_WIDTH / 2:g}" y="{y}" width="{_BOX_WIDTH}" height="{_BOX_HEIGHT}" rx="6" '
             'fill="#ddf4ff" stroke="#1f6feb"/>',
-            f'<text x="{x:g}" y="{y + 18}" font-weight="bold" fill="#1f2328">kani/{name}</text>',
+            f'<text x="{x:g}" y="{y + 18}" font-weight="bold" fill="#1f2328">{FOLDERS[name]}</text>',
             f'<text x="{x:g}" y="{y + 35}" fill="#57606a">{escape(ABOUT[name])}</text>',
         ]
     return "\n".join([*parts, "</svg>", ""])

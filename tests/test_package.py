@@ -132,7 +132,7 @@ def served(installed: Installed) -> Iterator[str]:
 def test_built_files_have_the_package_readme_and_hold_the_product_alone(installed: Installed) -> None:
     with zipfile.ZipFile(installed.wheel) as wheel, tarfile.open(installed.sdist) as sdist:
         holds = {name.partition("/")[0] for name in wheel.namelist() if ".dist-info/" not in name}
-        assert holds == {"kani", "websocket_client.py", "websocket_config.py"}
+        assert holds == {"kani", "kani_text", "websocket_client.py", "websocket_config.py"}
         (metadata,) = (wheel.read(name) for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         folder = sdist.getnames()[0].partition("/")[0]
         information = sdist.extractfile(f"{folder}/PKG-INFO")

@@ -18,7 +18,7 @@ from kani.core.errors import EngineFailed
 from kani.core.types import Samples
 from kani.engines.espeak.client import EspeakClient, Pcm16
 from kani.engines.espeak.engine import LEVELS, tag
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import ACCENTED, LATER_SENTENCES, SENTENCES
 from tools.loudness import loudness
 

@@ -31,7 +31,7 @@ from kani.core.engine import Engine
 from kani.core.types import Samples, Segment
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE
 from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 from tests.judges.judge import WHISPER_RATE, edit_distance, hindi_consonants, whisper
 from tools.kokoro_data.sentences import ACCENTED
 

@@ -21,8 +21,8 @@ from benchmarks.report import measure, mib, ms, table
 from benchmarks.text.language_detection_peers import DETECTORS
 from benchmarks.text.phrases import EVALUATION, Phrases, read_phrases
 from kani.engines.espeak.client import EspeakClient
-from kani.text.language_detection import common_word_shares, detect
-from kani.text.languages import primary
+from kani_text.language_detection import common_word_shares, detect
+from kani_text.languages import primary
 
 EIGHT = ("es", "en", "fr", "it", "pt", "de", "zh", "ja")
 ROOT = Path(__file__).parents[2]

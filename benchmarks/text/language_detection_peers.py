@@ -20,14 +20,14 @@ Detect = Callable[[str], str | None]
 
 def ours(among: Collection[str]) -> Detect:
     """This server's detection."""
-    from kani.text.language_detection import detect
+    from kani_text.language_detection import detect
 
     return lambda text: detect(text, among)
 
 
 def words_alone(among: Collection[str]) -> Detect:
     """Only this server's table of the commonest words; undecided where two languages have the same share."""
-    from kani.text.language_detection import common_word_shares
+    from kani_text.language_detection import common_word_shares
 
     def told(text: str) -> str | None:
         shares = {

@@ -22,7 +22,7 @@ from babel.numbers import NumberFormatError, get_currency_name, parse_decimal
 from num2words import num2words
 
 from benchmarks.report import JUDGE_VARIABLE, report_section, table
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 from tests.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, Pair, as_expected, pairs
 
 _CURRENCIES = {"€": "EUR", "$": "USD", "£": "GBP"}

@@ -21,7 +21,7 @@ import soundfile
 from benchmarks.report import report_section, table
 from benchmarks.server_process import HOST, Server
 from kani.engines.kokoro.text.unspaced.chinese_readings import ChineseReadings
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 from tests.judges.judge import edit_distance, hear
 from tests.text.ssml.examples import SOURCES, Example
 

@@ -20,7 +20,7 @@ from kani.core.audio import ffmpeg
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.subtitles import Cue
 from kani.core.types import Samples
-from kani.text.foreign.files import open_regular
+from kani_text.foreign.files import open_regular
 
 SENTENCE_PAUSE_S, PARAGRAPH_PAUSE_S, CHAPTER_PAUSE_S = 0.2, 0.6, 1.5
 """Seconds of silence before a piece in the middle of a paragraph, before another, and before a chapter."""

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from kani.text.language_detection import detect
+from kani_text.language_detection import detect
 
 ENDINGS = (".epub", ".txt", ".md", ".html", ".htm", ".xhtml")
 """Endings of the files that can be read."""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import dropwhile, pairwise
 from typing import NamedTuple
 
-from kani.text.language_detection import languages_by_word
+from kani_text.language_detection import languages_by_word
 
 _LONGEST_TITLE = 80
 _LONGEST_LINE = 120

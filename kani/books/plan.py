@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 
 from kani.books.book import Book, Chapter
-from kani.text.boundaries import BreakKind, phrase_breaks
+from kani_text.boundaries import BreakKind, phrase_breaks
 
 MAX_PIECE = 400
 """Characters of a piece: some half minute. A stop loses one piece at most."""

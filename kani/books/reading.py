@@ -11,7 +11,7 @@ from kani.books.epub import read_epub
 from kani.books.lines import atx, may_be_underlined
 from kani.books.markup import decode, read_html
 from kani.books.plain_text import read_plain
-from kani.text.markup import MASK, PARAGRAPH_END, MarkupMasker
+from kani_text.markup import MASK, PARAGRAPH_END, MarkupMasker
 
 MAX_TEXT_BYTES = 64 << 20
 

@@ -12,7 +12,7 @@ import msgspec
 
 from kani.books.plan import Manner
 from kani.core.subtitles import Cue
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 MAX_JSON_BYTES, MAX_SOUND_BYTES = 4 << 20, 256 << 20
 """Longest files of a piece: its words' times, and its sound."""

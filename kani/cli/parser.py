@@ -121,8 +121,8 @@ def refusing(sentence: str) -> Callable[[str], NoReturn]:
 def language_tag(written: str) -> str:
     """Return the primary subtag of a language's tag, code or name. Raises ValueError."""
     try:
-        from kani.text.errors import UnsupportedLanguage
-        from kani.text.languages import primary, resolve
+        from kani_text.errors import UnsupportedLanguage
+        from kani_text.languages import primary, resolve
     except ImportError:  # a client's environment, without Babel
         return written.partition("-")[0].lower()
     try:

@@ -30,7 +30,7 @@ from kani.cli.parser import (
 from kani.cli.prerequisites import CANNOT_START, INTERRUPTED, USAGE, imports_are_done
 from kani.cli.programs import COMMAND
 from kani.cli.sound import CommandFailed, find_player
-from kani.text.languages import resolve
+from kani_text.languages import resolve
 
 if TYPE_CHECKING:
     from kani.core.types import SpeechChunk

@@ -33,8 +33,8 @@ from kani.engines.registry import Engines, Registry
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
 from kani.runtime.turn_model.model import SmartTurn
 from kani.runtime.voice_detector import VoiceDetector
-from kani.text.languages import primary
-from kani.text.lexicon_file import LexiconFile
+from kani_text.languages import primary
+from kani_text.lexicon_file import LexiconFile
 
 if TYPE_CHECKING:
     from kani.engines.known_voices import KnownVoices

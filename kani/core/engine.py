@@ -10,7 +10,7 @@ from kani.core.types import Embedding, Recording, Segment, SpeechChunk, Voice
 
 if TYPE_CHECKING:
     # The text core's libraries are not in every worker's environment.
-    from kani.text.incremental_text import IncrementalText
+    from kani_text.incremental_text import IncrementalText
 
 CloningKind = Literal["none", "nearest voice", "embedding"]
 
@@ -89,7 +89,7 @@ class EngineInfo:
     accepts_ipa: bool = False
     """True if it uses ``Segment.pronunciations``."""
     reads_by_espeak: bool = False
-    """True if its pronunciation is espeak-ng's: then ``kani.text.pronunciations`` has words for it."""
+    """True if its pronunciation is espeak-ng's: then ``kani_text.pronunciations`` has words for it."""
     emphasizes: bool = False
     """True if it uses ``Segment.emphases``; otherwise emphasized words are segments of their own."""
     keeps_voices: bool = False

@@ -6,11 +6,11 @@ limit, never a path or a traceback.
 
 from __future__ import annotations
 
-from kani.text.errors import EngineUnavailable as EngineUnavailable
-from kani.text.errors import InvalidRequest as InvalidRequest
-from kani.text.errors import Reason as Reason
-from kani.text.errors import SpeechError as SpeechError
-from kani.text.errors import UnsupportedLanguage as UnsupportedLanguage
+from kani_text.errors import EngineUnavailable as EngineUnavailable
+from kani_text.errors import InvalidRequest as InvalidRequest
+from kani_text.errors import Reason as Reason
+from kani_text.errors import SpeechError as SpeechError
+from kani_text.errors import UnsupportedLanguage as UnsupportedLanguage
 
 
 class NoSpeech(InvalidRequest):

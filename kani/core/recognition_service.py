@@ -24,8 +24,8 @@ from kani.core.session.recognition import Backlog, RecognitionContext, Recogniti
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import Transcriber, TranscriptionOptions
 from kani.core.turns.pause_judge import TurnModel
-from kani.text import languages
-from kani.text.heard import scripts
+from kani_text import languages
+from kani_text.heard import scripts
 
 _ANY = frozenset(("auto", "und"))
 """Names of no language: it is detected."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from kani.core.types import Samples
-from kani.text.writing import space_between
+from kani_text.writing import space_between
 
 STEP_S = 0.08
 """Seconds of audio for each ``Step``."""

@@ -8,7 +8,7 @@ from kani.core.emotions import prosody_of
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest, Reason
 from kani.core.types import SpeechRequest
-from kani.text.lexicon import Lexicon, parse_entry
+from kani_text.lexicon import Lexicon, parse_entry
 
 TOKENS_PER_SECOND = 50
 """A ``max_tokens`` of 50 is one second of speech, for every engine (Kani: 12.5 frames × 4)."""

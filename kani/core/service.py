@@ -30,10 +30,10 @@ from kani.core.types import Recording, SpeechRequest
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.core.voices.cloning import VoiceCloner
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.text import language_detection
-from kani.text.languages import load_names
-from kani.text.lexicon_file import LexiconFile
-from kani.text.normalizer import TableError, check_tables
+from kani_text import language_detection
+from kani_text.languages import load_names
+from kani_text.lexicon_file import LexiconFile
+from kani_text.normalizer import TableError, check_tables
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 from kani.core.errors import EngineFailed
 from kani.core.recognizer import STEP_S, RecognitionEvent, RecognizedWord, Step
 from kani.core.types import Samples
-from kani.text.heard.scripts import CONTEXT, written, written_words
+from kani_text.heard.scripts import CONTEXT, written, written_words
 
 MAX_CHARACTERS_PER_S, MORE_CHARACTERS = 400, 10_000
 """Characters of a transcript for each second of its audio, and beyond that; a word or a step counts as one
@@ -111,7 +111,7 @@ class HeardCheck:
     """
 
     def __init__(self, varieties: Iterable[str] = ()) -> None:
-        """varieties: languages that may be spoken, as ``kani.text.heard.scripts.variety`` returns them."""
+        """varieties: languages that may be spoken, as ``kani_text.heard.scripts.variety`` returns them."""
         self._varieties = {one.partition("-")[0]: one for one in sorted(varieties)}
         self._before = ""  # the words so far, as the recogniser wrote them
         self._given_s = 0.0

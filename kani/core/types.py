@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from kani.text.types import Boundary as Boundary
-from kani.text.types import Emphasis as Emphasis
-from kani.text.types import Pronunciation as Pronunciation
+from kani_text.types import Boundary as Boundary
+from kani_text.types import Emphasis as Emphasis
+from kani_text.types import Pronunciation as Pronunciation
 
 Samples = npt.NDArray[np.float32]
 """Mono audio, float32 in [-1, 1]."""
@@ -175,7 +175,7 @@ class SpeechRequest:
     max_tokens: int | None = None
     """Longest speech of one segment, at 50 tokens a second."""
     lexicon: Mapping[str, str] = field(default_factory=dict)
-    """Words and their pronunciations, as ``kani.text.lexicon`` reads them; before the server's own."""
+    """Words and their pronunciations, as ``kani_text.lexicon`` reads them; before the server's own."""
     normalize: bool = True
     """True if numbers, abbreviations and the like are spelled out."""
     quotations: bool = True

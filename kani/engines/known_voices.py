@@ -8,7 +8,7 @@ from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.names import SEPARATOR, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from kani.core.audio.pcm import MAX_RATE, MIN_RATE
 from kani.core.errors import InvalidRequest, UnsupportedLanguage
 from kani.core.request import RANGES, Range
 from kani.core.types import SpeechRequest
-from kani.text.languages import resolve
+from kani_text.languages import resolve
 
 LIVE_RATES = Range(MIN_RATE, 96_000)
 """Hertz of audio that is heard while it comes, as in Wyoming's protocol."""

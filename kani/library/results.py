@@ -16,7 +16,7 @@ from kani.core.audio.pcm import wav
 from kani.core.subtitles import Cue, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Samples, Span
-from kani.text.writing import is_unspaced
+from kani_text.writing import is_unspaced
 
 _CODECS: dict[str, tuple[Codec, int | None]] = {
     ".wav": ("wav", None),

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 START_ATTEMPTS = 5
 
-PACKAGE = FOLDER / "kani"
+PACKAGES = "kani", "kani_text"
 """The folder of the modules that the actors import."""
 
 CHECK_S, HUNG_S = 1.0, 15.0
@@ -164,7 +164,7 @@ def _version(*arguments: object) -> str:
     arguments hold keys.
     """
     digest = hashlib.sha256(repr(arguments).encode())
-    for path in sorted(PACKAGE.rglob("*.py")):
+    for path in sorted(path for package in PACKAGES for path in (FOLDER / package).rglob("*.py")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from kani.runtime.errors import CheckpointError
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 MAX_JSON_BYTES = 64 << 20
 """Longest JSON of a checkpoint; that of a large vocabulary has 10 MB."""

@@ -22,7 +22,7 @@ from huggingface_hub.errors import (
 from kani.runtime.cancelling import in_thread
 from kani.runtime.errors import CheckpointError
 from kani.runtime.model_names import HUB_NAME, local_path
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 _FILES = ("*.json", "*.safetensors", "*.jinja", "README*")
 _TIMEOUT_S = 10

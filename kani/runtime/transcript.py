@@ -6,7 +6,7 @@ import re
 import unicodedata
 import zlib
 
-from kani.text.writing import ends_clause, ends_sentence
+from kani_text.writing import ends_clause, ends_sentence
 
 # Pause that ends a segment whatever its words are, in seconds.
 _PAUSE_S = 1.0

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from kani.core.errors import EngineUnavailable
 from kani.runtime.extras import FETCH
-from kani.text.foreign.files import open_regular, read_regular
+from kani_text.foreign.files import open_regular, read_regular
 
 logger = logging.getLogger(__name__)
 

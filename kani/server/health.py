@@ -17,9 +17,9 @@ from starlette.routing import BaseRoute, Route
 
 from kani.core.service import SpeechService
 from kani.server.metrics import Metrics
-from kani.text.foreign import parse_json
-from kani.text.foreign.files import read_regular
-from kani.text.languages import primary
+from kani_text.foreign import parse_json
+from kani_text.foreign.files import read_regular
+from kani_text.languages import primary
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from logging.handlers import RotatingFileHandler
 from pathlib import Path
 
 from kani.core import request_ids
-from kani.text.foreign import log_value
+from kani_text.foreign import log_value
 
 FILE_BYTES = 10 * 1000 * 1000
 FILES_KEPT = 5

@@ -14,7 +14,7 @@ from kani.engines.elevenlabs import account, failures, messages
 from kani.engines.remote.channel import ProtocolError
 from kani.engines.remote.checks import check
 from kani.engines.remote.messages import FromWorker, ToWorker, decode_from_worker, decode_to_worker
-from kani.text import foreign
+from kani_text import foreign
 from tests.engines.chat.test_endpoint import answers
 from tests.protocols.foreign.values import BROKEN, PACKED, names_in, object_of, schema_of
 from tests.protocols.foreign.values import messages as bad

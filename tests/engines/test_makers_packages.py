@@ -25,7 +25,7 @@ from kani.engines.voxcpm import published as voxcpm_published
 from kani.engines.voxcpm.parameters import Parameters
 from kani.engines.voxcpm.settings import VoxCPMSettings
 from kani.protocols.voxcpm.params import RANGES
-from kani.text.languages import resolve
+from kani_text.languages import resolve
 from tests.conftest import ROOT
 from tests.engines.checkpoints import Damage, changed, cut, edited, removed, tampered
 from tests.engines.packages.small_checkpoints import CONFIG, tensor_file, written

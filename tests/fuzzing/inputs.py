@@ -33,13 +33,13 @@ from kani.protocols.openai.speech.tags import split_turns
 from kani.protocols.shared.client_languages import accept_languages
 from kani.runtime.checkpoint import open_weights, read_json
 from kani.runtime.errors import CheckpointError
-from kani.text.languages import resolve
-from kani.text.lexicon_file import LexiconParser
-from kani.text.markup import MarkupMasker
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.segment_queue import SegmentQueue
-from kani.text.segmenter import EARLY_PHRASE, Segmenter
-from kani.text.ssml import parse
+from kani_text.languages import resolve
+from kani_text.lexicon_file import LexiconParser
+from kani_text.markup import MarkupMasker
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.segment_queue import SegmentQueue
+from kani_text.segmenter import EARLY_PHRASE, Segmenter
+from kani_text.ssml import parse
 from tests.core.audio.test_pcm import encoded, tone
 from tests.engines.kani.model.codec import tiny_codec
 from tests.engines.kani.model.random_checkpoint import TINY

@@ -15,7 +15,8 @@ from tests.support.patience import WITHIN_S
 from tests.support.programs import Ended, installed
 
 WEB = page.FOLDER
-TOOLS = Path(__file__).parents[2] / "tools" / "web"
+ROOT = Path(__file__).parents[2]
+TOOLS = ROOT / "tools" / "web"
 
 MOST_LINES = 8_700
 """Of all modules but those of texts. It is raised only in a commit that says what a user gets for it."""
@@ -167,8 +168,8 @@ def test_all_words_that_the_page_asks_for_are_there_and_all_are_asked_for() -> N
 
 def test_the_page_has_words_for_each_reason_of_the_server() -> None:
     reasons = {}
-    for folder in ("core", "text", "protocols"):
-        for file in (WEB.parent / folder).rglob("*.py"):
+    for folder in ("kani/core", "kani_text", "kani/protocols"):
+        for file in (ROOT / folder).rglob("*.py"):
             source = file.read_text(encoding="utf-8")
             for code, values in re.findall(r'Reason\(\s*"(\w+)"(?:, (\{[^}]*\}))?', source):
                 reasons[code] = set(re.findall(r'"(\w+)":', values))

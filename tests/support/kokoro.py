@@ -18,9 +18,9 @@ from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, Word, split_utterances
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import Voices
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import VERBATIM, NormalizerOptions
-from kani.text.segmenter import TextSegment
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import VERBATIM, NormalizerOptions
+from kani_text.segmenter import TextSegment
 from tests.support.sound_measures import pitch
 
 DATA = Path(kani.engines.kokoro.__file__).parent / "data"

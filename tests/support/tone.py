@@ -14,7 +14,7 @@ import numpy as np
 from kani.core.engine import EngineInfo
 from kani.core.errors import EngineFailed, NoSpeech
 from kani.core.types import Embedding, Recording, Segment, Similarity, Span, SpeechChunk, Voice
-from kani.text.incremental_text import IncrementalText
+from kani_text.incremental_text import IncrementalText
 
 RATE = 1000
 LETTER_S = 0.1

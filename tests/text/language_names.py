@@ -1,4 +1,4 @@
-"""Writes kani/text/language_names.txt, the names of languages in all languages that CLDR has.
+"""Writes kani_text/language_names.txt, the names of languages in all languages that CLDR has.
 
 Babel has them in a file for each of 300 locales, which take seconds to read, so the server reads a file that
 is made of them. After an update of Babel, or of ``languages.KNOWN``, write it anew:
@@ -11,7 +11,7 @@ from collections import Counter, defaultdict
 from babel import Locale
 from babel.localedata import locale_identifiers
 
-from kani.text.languages import KNOWN, NAMES_FILE, normalized_name
+from kani_text.languages import KNOWN, NAMES_FILE, normalized_name
 
 
 def text_of_cldr() -> str:

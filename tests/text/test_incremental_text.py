@@ -21,10 +21,10 @@ from kani.core.service import SpeechService
 from kani.core.session.output import TAIL_S
 from kani.core.session.session import SpeechSession
 from kani.core.types import Boundary, SpeechRequest
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import VERBATIM, NormalizerOptions, normalize
-from kani.text.normalizer.tables import loaded
-from kani.text.segmenter import TextSegment
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import VERBATIM, NormalizerOptions, normalize
+from kani_text.normalizer.tables import loaded
+from kani_text.segmenter import TextSegment
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.patience import WITHIN_S

@@ -12,8 +12,8 @@ from benchmarks.text.phrases import EVALUATION, TUNING, read_phrases
 from kani.core.errors import UnsupportedLanguage
 from kani.core.session.voice_resolver import EARLY_DETECTION, LANGUAGE_DETECTION_CHARACTERS
 from kani.engines.espeak.client import EspeakClient
-from kani.text.language_detection import detect, languages_by_word, load_detector
-from kani.text.languages import NAMES_FILE, canonical, primary, resolve
+from kani_text.language_detection import detect, languages_by_word, load_detector
+from kani_text.languages import NAMES_FILE, canonical, primary, resolve
 from tests.support.programs import python
 from tests.support.tables import rows
 from tests.text.language_names import text_of_cldr
@@ -132,7 +132,7 @@ def test_any_text_gives_a_candidate_or_none(text: str) -> None:
 
 def test_detector_is_loaded_lazily() -> None:
     code = (
-        "import sys; from kani.text.language_detection import detect\n"
+        "import sys; from kani_text.language_detection import detect\n"
         "assert detect('안녕하세요', ['ko']) == 'ko'\n"
         "assert 'py3langid' not in sys.modules and 'numpy' not in sys.modules"
     )

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import Pronunciation
-from kani.text.lexicon import (
+from kani_text.lexicon import (
     MAX_REQUEST_ENTRIES,
     MAX_UNITS,
     Lexicon,
@@ -17,8 +17,8 @@ from kani.text.lexicon import (
     parse_entry,
     validate_word,
 )
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.phonetics import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, split_sounds
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.phonetics import MAX_LENGTH, STRESS_MARKS, canonicalize, is_nucleus, split_sounds
 
 
 def words(**entries: str) -> Lexicon:

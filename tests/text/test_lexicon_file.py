@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from kani.text import lexicon_file
-from kani.text.lexicon import LexiconEntry
-from kani.text.lexicon_file import MAX_BYTES, MAX_ENTRIES, LexiconFile
+from kani_text import lexicon_file
+from kani_text.lexicon import LexiconEntry
+from kani_text.lexicon_file import MAX_BYTES, MAX_ENTRIES, LexiconFile
 
 EXAMPLE = """\ufeff# how we say our own names
 SQL = sequel

@@ -5,12 +5,12 @@ from functools import partial
 
 import pytest
 
-from kani.text.foreign_passages import LanguageSplitter
-from kani.text.lexicon import MAX_UNITS, Lexicon
-from kani.text.lexicon_file import LexiconParser
-from kani.text.markup import MarkupMasker
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.segmenter import EARLY_PHRASE, Segmenter
+from kani_text.foreign_passages import LanguageSplitter
+from kani_text.lexicon import MAX_UNITS, Lexicon
+from kani_text.lexicon_file import LexiconParser
+from kani_text.markup import MarkupMasker
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.segmenter import EARLY_PHRASE, Segmenter
 from tests.text.linear_time import is_linear
 
 LEXICON = Lexicon().with_request({" ".join("a" * 11) + " b": "x", "!" * MAX_UNITS: "y", "é " * 12: "z"})

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kani.text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
-from kani.text.markup.masked_text import MAX_ADDRESS
-from kani.text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S
+from kani_text.markup import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, MarkupMasker
+from kani_text.markup.masked_text import MAX_ADDRESS
+from kani_text.markup.tags import MAX_BREAK_S, MAX_BREAKS, MAX_TOTAL_BREAKS_S
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.sessions import SPANISH, audio, collect, serving, silent, spans_of, speak
 from tests.support.tables import rows

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kani.text.foreign_passages import (
+from kani_text.foreign_passages import (
     MAX_DETECTION_TEXT,
     LanguageRun,
     LanguageSplitter,

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.types import Boundary
-from kani.text.foreign_passages import MAX_DETECTION_TEXT, LanguageRun, ScriptSplitter
-from kani.text.markup import MASK
-from kani.text.segment_pipeline import Pause, SegmentPipeline
-from kani.text.segment_queue import SegmentQueue
-from kani.text.segmenter import WHOLE_SENTENCES, Growth, TextSegment
+from kani_text.foreign_passages import MAX_DETECTION_TEXT, LanguageRun, ScriptSplitter
+from kani_text.markup import MASK
+from kani_text.segment_pipeline import Pause, SegmentPipeline
+from kani_text.segment_queue import SegmentQueue
+from kani_text.segmenter import WHOLE_SENTENCES, Growth, TextSegment
 
 SENTENCES = [f"Esta es la frase número {n} de un texto muy largo, que nadie espera. " for n in range(80)]
 

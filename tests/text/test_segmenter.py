@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kani.core.types import Boundary
-from kani.text.boundaries import weight, word_count
-from kani.text.language_detection import languages_by_word
-from kani.text.normalizer import table_for
-from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
+from kani_text.boundaries import weight, word_count
+from kani_text.language_detection import languages_by_word
+from kani_text.normalizer import table_for
+from kani_text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, Growth, Segmenter, SegmentPolicy, TextSegment
 from tests.support.tables import rows
 
 POLICIES = [

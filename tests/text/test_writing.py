@@ -20,11 +20,11 @@ from kani.protocols.openai.realtime.transcript import Transcript
 from kani.runtime.recognition.hypothesis import Hypothesis
 from kani.runtime.recognition.local_agreement import HypothesisWord, words_from_tokens
 from kani.runtime.transcript import ends_segment
-from kani.text.boundaries import BreakKind, phrase_breaks
-from kani.text.lexicon import Lexicon
-from kani.text.segment_pipeline import SegmentPipeline
-from kani.text.segmenter import EARLY_PHRASE, TextSegment
-from kani.text.writing import (
+from kani_text.boundaries import BreakKind, phrase_breaks
+from kani_text.lexicon import Lexicon
+from kani_text.segment_pipeline import SegmentPipeline
+from kani_text.segmenter import EARLY_PHRASE, TextSegment
+from kani_text.writing import (
     UNSPACED_LANGUAGES,
     ends_clause,
     ends_sentence,

@@ -36,7 +36,7 @@ from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
 from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import SENTENCES
 
 CALIBRATION_SENTENCES = {

@@ -19,7 +19,7 @@ from kani.core.audio.pcm import LEVEL_LUFS
 from kani.core.types import Voice
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.voices import LEVELS_FILE, Voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
 from tools.loudness import Loudness, loudness
 

@@ -28,7 +28,7 @@ from kani.core.types import Voice
 from kani.engines.kokoro.cloning.pitch import SAMPLE_RATE, measure_pitch
 from kani.engines.kokoro.litert.packing.weights import DATA
 from kani.engines.kokoro.voices import PITCHES_FILE, Voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
 
 SAYINGS = 3

@@ -43,7 +43,7 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import LATER_SENTENCES, SENTENCES
 
 RANK = 48

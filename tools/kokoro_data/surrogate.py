@@ -44,7 +44,7 @@ from kani.engines.kokoro.voices import INDEX_FILE, Voices
 from kani.runtime import weights
 from kani.runtime.speaker_encoder import encoder as speaker_encoder
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.kokoro_data.sentences import SENTENCES
 
 Values = npt.NDArray[np.float64]

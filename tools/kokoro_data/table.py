@@ -14,7 +14,7 @@ from pathlib import Path
 
 from kani.core.types import Voice
 from kani.engines.kokoro.voices import DEFAULT_VOICES, Voices
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 PAGE = Path(__file__).parents[2] / "docs" / "languages.md"
 HEAD = "| language | women's voices | men's voices |\n|---|---|---|\n"

@@ -21,7 +21,7 @@ import torch
 
 from kani.engines.kokoro.student.files import DECODER, ENGLISH, PROSODY
 from kani.engines.kokoro.voices import Voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.student import corpus, targets
 from tools.student.export import Origin, as_long_as_taught, save_student
 from tools.student.graph_weights import read_weights, write_weights

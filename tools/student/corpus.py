@@ -16,8 +16,8 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
-from kani.text.language_detection import detect, load_detector
-from kani.text.languages import primary
+from kani_text.language_detection import detect, load_detector
+from kani_text.languages import primary
 
 _MO_LITTLE_ENDIAN = b"\xde\x12\x04\x95"
 

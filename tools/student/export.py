@@ -24,7 +24,7 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.timing import speech_level
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tools.student.graph_weights import lengthened
 from tools.student.targets import Target
 

@@ -23,7 +23,7 @@ from kani.engines.kokoro.text.readers import reader_for
 from kani.engines.kokoro.text.vocabulary import PAD, VOCABULARY
 from kani.engines.kokoro.voices import Voices
 from kani.runtime import weights
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 
 SHARD = 50
 """Sentences of a file: some four minutes of speech, 12 MB."""

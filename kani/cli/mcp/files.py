@@ -20,7 +20,7 @@ from urllib.request import url2pathname
 from typing_extensions import override
 
 from kani.runtime.cancelling import in_thread
-from kani.text.foreign.files import open_below
+from kani_text.foreign.files import open_below
 
 ANSWER_S, WRITE_S = 10.0, 60.0
 """Longest waits: for the file system, and for each ``READ_BYTES`` of a file; until a file is written

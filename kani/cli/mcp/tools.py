@@ -28,7 +28,7 @@ from kani.core.request import MAX_TEXT
 from kani.core.types import Samples
 from kani.library.asynchronous import AsyncRecognizer, AsyncSpeech
 from kani.library.results import codec_of
-from kani.text.languages import primary, resolve
+from kani_text.languages import primary, resolve
 from websocket_config import VERSION
 
 RATE = 16_000

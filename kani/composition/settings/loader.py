@@ -28,7 +28,7 @@ from kani.composition.settings.table import Settings, field_metadata
 from kani.composition.settings.types import LANGUAGES, one_of
 from kani.engines.plugin import RETIRED, engine_names, recognizer_names, retirement
 from kani.engines.plugin_settings import PluginSettings, setting_name
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 ENV_FILE = Path(".env")
 """File of settings, in the folder where the server is started."""

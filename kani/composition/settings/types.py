@@ -13,7 +13,7 @@ from kani.composition.host_names import is_ip_address
 from kani.core.errors import UnsupportedLanguage
 from kani.engines import plugin
 from kani.engines.plugin_settings import LOWER, hosts, listed, lower, paired
-from kani.text.languages import resolve
+from kani_text.languages import resolve
 
 LANGUAGES = "a known language, such as es, pt-BR or spanish"
 

@@ -17,7 +17,7 @@ from kani.core.turns.interruption import Verdict, VoiceOverAnswer, words_are_kno
 from kani.core.turns.pause_judge import has_probably_ended
 from kani.core.turns.recent_audio import RecentAudio
 from kani.core.types import Samples
-from kani.text.writing import ends_turn
+from kani_text.writing import ends_turn
 
 ONSET_CHUNKS = 2
 """Loud chunks in a row that begin speech; a click is one chunk."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
-from kani.text.writing import ends_sentence
+from kani_text.writing import ends_sentence
 
 _REST_S = 0.25
 """A pause between two words at which the speaker may change, as at the end of a sentence."""

@@ -17,9 +17,9 @@ from kani.core.engine import Engine
 from kani.core.errors import EngineFailed, EngineUnavailable, SpeechError
 from kani.core.recognizer import Mark, RecognizedWord, Recognizer
 from kani.core.types import Samples, Sampling, Segment
-from kani.text.boundaries import weight
-from kani.text.languages import primary
-from kani.text.writing import UNSPACED_LANGUAGES
+from kani_text.boundaries import weight
+from kani_text.languages import primary
+from kani_text.writing import UNSPACED_LANGUAGES
 
 TRIAL_SENTENCES = {
     "es": "Buenos días, mañana vamos todos juntos a la playa.",

@@ -14,7 +14,7 @@ from kani.core.session.voice_resolver import VoiceResolver
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.types import Recording
 from kani.core.voices.cloning import VoiceCloner
-from kani.text.lexicon_file import LexiconFile
+from kani_text.lexicon_file import LexiconFile
 
 Prepare = Callable[[], Awaitable[Recording | None]]
 """Work that a session awaits before it speaks; returns the recording to be cloned, if any."""

@@ -14,8 +14,8 @@ from kani.core.audio.prosody_filter import SegmentFilter
 from kani.core.errors import InvalidRequest, Reason
 from kani.core.types import SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
-from kani.text.incremental_text import IncrementalText
-from kani.text.segment_pipeline import Pause
+from kani_text.incremental_text import IncrementalText
+from kani_text.segment_pipeline import Pause
 
 MIN_STRETCH, MAX_STRETCH = 0.6, 1.6
 """Range of durations, relative to the natural one, that keeps speech intelligible."""

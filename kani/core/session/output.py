@@ -14,8 +14,8 @@ from kani.core.errors import SpeechError
 from kani.core.session.report import SessionReport
 from kani.core.timing.spans import SpanTiler
 from kani.core.types import Samples, Span, SpeechChunk
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import SpokenText
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import SpokenText
 
 
 class PlayoutBuffer:

@@ -12,9 +12,9 @@ from kani.core import request_ids, tracing
 from kani.core.errors import Busy, EngineFailed, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from kani.core.observer import Observer
 from kani.core.voices.catalogue import ResolvedVoice
-from kani.text.foreign_passages import ForeignPassage
-from kani.text.incremental_text import IncrementalText
-from kani.text.segmenter import TextSegment
+from kani_text.foreign_passages import ForeignPassage
+from kani_text.incremental_text import IncrementalText
+from kani_text.segmenter import TextSegment
 
 log = logging.getLogger("speech.account")
 """The logger that docs/operations.md documents; monitoring may filter by its name."""

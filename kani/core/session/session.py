@@ -19,9 +19,9 @@ from kani.core.session.worker import SessionWorker
 from kani.core.timing.spans import MarkTimer
 from kani.core.types import Embedding, Similarity, SpeechChunk, SpeechRequest, TimedMark
 from kani.core.voices.catalogue import ResolvedVoice
-from kani.text.foreign_passages import ForeignPassage
-from kani.text.languages import primary
-from kani.text.segment_queue import SegmentQueue
+from kani_text.foreign_passages import ForeignPassage
+from kani_text.languages import primary
+from kani_text.segment_queue import SegmentQueue
 
 
 class SpeechSession(AbstractAsyncContextManager["SpeechSession"]):

@@ -22,10 +22,10 @@ from kani.core.session.report import SessionReport
 from kani.core.timing.word_times import add_word_times
 from kani.core.types import Boundary, Embedding, Recording, Segment, SpeechChunk, SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice
-from kani.text.incremental_text import IncrementalText
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions, is_loaded, table_for
-from kani.text.pronunciations import pronunciations
+from kani_text.incremental_text import IncrementalText
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions, is_loaded, table_for
+from kani_text.pronunciations import pronunciations
 
 _MAX_SEMITONES = 12.0
 """Most that the pitch filter shifts by."""

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice, VoiceCatalogue
-from kani.text import language_detection
-from kani.text.foreign_passages import has_words, outside_quotations
-from kani.text.languages import primary
-from kani.text.ssml import Style
+from kani_text import language_detection
+from kani_text.foreign_passages import has_words, outside_quotations
+from kani_text.languages import primary
+from kani_text.ssml import Style
 
 DEFAULT_LANGUAGE = "en"
 """Language of a text where nothing tells it, in protocols that have no other default (BCP 47)."""

@@ -17,12 +17,12 @@ from kani.core.session.synthesis import Synthesis
 from kani.core.tracing import Attributes
 from kani.core.types import Embedding, Recording, SpeechChunk
 from kani.core.voices.catalogue import ResolvedVoice
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import speakable
-from kani.text.segment_pipeline import Pause
-from kani.text.segment_queue import SegmentQueue
-from kani.text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, TextSegment
-from kani.text.ssml import NO_EMPHASIS, Style
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import speakable
+from kani_text.segment_pipeline import Pause
+from kani_text.segment_queue import SegmentQueue
+from kani_text.segmenter import EARLY_PHRASE, WHOLE_SENTENCES, TextSegment
+from kani_text.ssml import NO_EMPHASIS, Style
 
 MAX_STYLES_AHEAD = 100
 """Styles with voices that are resolved before the first sound, so that the answer names unknown ones."""

@@ -12,8 +12,8 @@ import numpy as np
 
 from kani.core.transcriber import TranscribedSegment
 from kani.core.types import Span
-from kani.text.short_forms import is_abbreviated
-from kani.text.writing import HAN_AND_KANA, ends_clause, ends_sentence, without_closers
+from kani_text.short_forms import is_abbreviated
+from kani_text.writing import HAN_AND_KANA, ends_clause, ends_sentence, without_closers
 
 MAX_WORD = 42
 """Characters of a word; what is longer is divided, so that it fits a line of a subtitle."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from kani.core.types import Span, TimedMark
-from kani.text.ssml import Mark
+from kani_text.ssml import Mark
 
 
 def with_character_starts(span: Span, marks: Iterable[float]) -> Span:

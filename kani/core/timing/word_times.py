@@ -20,7 +20,7 @@ from kani.core.errors import SpeechError
 from kani.core.timing.aligner import STEP_S, Aligner
 from kani.core.timing.reference_voice import ReferenceVoice
 from kani.core.types import Samples, Segment, Span, SpeechChunk
-from kani.text.writing import letter_count, word_spans
+from kani_text.writing import letter_count, word_spans
 
 LOOK_BACK_S = 0.4
 """Distance of a word's beginning from the last sample at which its time is final."""

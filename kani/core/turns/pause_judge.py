@@ -19,7 +19,7 @@ from kani.core.turns.recent_audio import RecentAudio
 from kani.core.turns.speech_gate import Pauses, SpeechGate, after_silence
 from kani.core.turns.words import goes_on, is_reply
 from kani.core.types import Samples
-from kani.text.writing import ends_turn
+from kani_text.writing import ends_turn
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from kani.core.turns.unfinished_words import (
     QUESTIONS,
     YES_AND_NO,
 )
-from kani.text.writing import QUESTION_MARKS, UNSPACED_LANGUAGES, ends_turn, is_left_open, without_closers
+from kani_text.writing import QUESTION_MARKS, UNSPACED_LANGUAGES, ends_turn, is_left_open, without_closers
 
 # Digits of a telephone number: numbers in a row that have fewer go on.
 _LONG_NUMBER = 9

@@ -13,7 +13,7 @@ from kani.core.types import Voice
 from kani.core.voices import names
 from kani.core.voices.names import SEPARATOR, mix_name, parse_mix
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice, VoiceStore
-from kani.text.languages import canonical, parent, primary
+from kani_text.languages import canonical, parent, primary
 
 __all__ = ["DEFAULT_VOICE", "ResolvedVoice", "StoredVoice", "VoiceCatalogue", "VoiceStore"]
 

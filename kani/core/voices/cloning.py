@@ -20,7 +20,7 @@ from kani.core.types import Embedding, Recording, Similarity
 from kani.core.voices.embedding_cache import EmbeddingCache, Key
 from kani.core.voices.refinement_queue import RefinementQueue
 from kani.core.voices.store import CUSTOM_PREFIX, NewVoice, StoredVoice, VoiceStore
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 log = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from kani.core.engine import EngineInfo
 from kani.core.errors import InvalidRequest
 from kani.core.types import Voice
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 MAX_PARTS = 8
 """Voices in one mix."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 FILE = Path(__file__).with_suffix(".json")
 """The sentences by primary language subtag; the web page offers the same as its examples."""

@@ -18,7 +18,7 @@ from kani.core.types import Embedding, Recording, Similarity
 from kani.core.voices.storage.backend import ConsentBackend, VoiceBackend
 from kani.core.voices.storage.folder import FolderBackend
 from kani.core.voices.store_files import CUSTOM_PREFIX, Consent, StoredVoice, utc_now
-from kani.text import languages
+from kani_text import languages
 
 MAX_CONSENTS = 1000
 MAX_CONSENT_NAME = 200

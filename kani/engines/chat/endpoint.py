@@ -27,7 +27,7 @@ from kani.engines.chat.events import event_data
 from kani.engines.chat.reasoning import ReasoningFilter
 from kani.runtime import bounded_http
 from kani.runtime.cancelling import wait_until_done
-from kani.text.foreign import Unreadable
+from kani_text.foreign import Unreadable
 
 START_S, CONNECT_S = 5.0, 10.0
 """Most seconds of the look for the model at the start, and of a connection."""

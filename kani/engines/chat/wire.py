@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from kani.core.chat_model import ChatMessage, ChatRequest, ChatUsage, FinishReason, ToolCall
-from kani.text import foreign
+from kani_text import foreign
 
 MAX_CALLS = 16
 """Calls of tools in one answer."""

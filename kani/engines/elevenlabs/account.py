@@ -14,7 +14,7 @@ from kani.core.types import Voice
 from kani.engines.elevenlabs.failures import UpstreamFailed, from_http_response
 from kani.engines.upstream.failures import redacted
 from kani.runtime import bounded_http
-from kani.text import foreign
+from kani_text import foreign
 
 ENGINE = "elevenlabs"
 VOICE_ID_PATTERN = re.compile(r"[A-Za-z0-9]{1,64}")

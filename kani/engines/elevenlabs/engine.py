@@ -24,8 +24,8 @@ from kani.engines.plugin import Resources
 from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.relay import SECONDS_EACH, RelayEngine
 from kani.engines.upstream.text import SegmentText
-from kani.text.incremental_text import IncrementalText
-from kani.text.languages import primary
+from kani_text.incremental_text import IncrementalText
+from kani_text.languages import primary
 
 SPEED_RANGE = (0.7, 1.2)
 SEED_COUNT = 2**32

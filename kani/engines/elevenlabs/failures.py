@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from kani.engines.upstream.failures import ServiceFailed, redacted
-from kani.text import foreign
+from kani_text import foreign
 
 _KEY_REFUSED = "ElevenLabs refused this server's API key"
 _NO_CREDITS = "the ElevenLabs account of this server has no credits left"

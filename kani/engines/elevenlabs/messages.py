@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
-from kani.text import foreign
+from kani_text import foreign
 
 SAMPLE_RATE = 24_000
 OUTPUT_FORMAT = f"pcm_{SAMPLE_RATE}"

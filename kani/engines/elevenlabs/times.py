@@ -11,7 +11,7 @@ import numpy as np
 
 from kani.core.types import Span
 from kani.engines.elevenlabs.messages import CharacterAlignment
-from kani.text.writing import HAN_AND_KANA
+from kani_text.writing import HAN_AND_KANA
 
 _HAN_OR_KANA = re.compile(f"[{HAN_AND_KANA}]")
 

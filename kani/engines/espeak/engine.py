@@ -17,7 +17,7 @@ from kani.engines.espeak.client import EspeakClient, Pcm16
 from kani.engines.espeak.native import DEFAULT_RATE, EspeakVoice, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.engines.espeak.words import WordChunker
 from kani.runtime.cancelling import wait_until_done
-from kani.text.languages import canonical, primary
+from kani_text.languages import canonical, primary
 
 ENGINE = "espeak"
 VOICE_PREFIX = "espeak:"

@@ -15,7 +15,7 @@ from kani.engines.espeak.client import EspeakClient, Pcm16
 from kani.engines.espeak.engine import SPEED_RANGE, default_voice_names
 from kani.engines.espeak.native import DEFAULT_RATE, PhonemeEvent, SynthesisParameters, WordEvent
 from kani.engines.espeak.words import WordGroup, WordGrouper
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 
 class EspeakReferenceVoice:

@@ -21,7 +21,7 @@ from kani.core.timing.spans import spread
 from kani.core.types import Span, SpeechChunk
 from kani.engines.espeak.client import Pcm16
 from kani.engines.espeak.native import PhonemeEvent, WordEvent
-from kani.text.writing import is_unspaced, letter_count, word_spans
+from kani_text.writing import is_unspaced, letter_count, word_spans
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.recorded_speech import speech_of
 from kani.runtime.silence_trim import TrimmedSpeech
-from kani.text.boundaries import weight
+from kani_text.boundaries import weight
 
 if TYPE_CHECKING:
     from kani.engines.kani.model.loader import KaniModel

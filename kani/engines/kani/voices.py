@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from kani.core.errors import UnsupportedLanguage
 from kani.core.types import Voice
 from kani.core.voices.names import SPEAKERS, Speaker
-from kani.text.languages import canonical, primary, resolve
+from kani_text.languages import canonical, primary, resolve
 
 LANGUAGES = ("es", "en", "de", "zh", "ko", "ar")
 """Languages of kani-tts-370m, Spanish first."""

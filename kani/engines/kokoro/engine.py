@@ -53,9 +53,9 @@ from kani.runtime import weights
 from kani.runtime.cancelling import wait_until_done
 from kani.runtime.extras import install_command
 from kani.runtime.speaker_encoder.encoder import SpeakerEncoder
-from kani.text.incremental_text import IncrementalText
-from kani.text.languages import primary
-from kani.text.normalizer import SpokenText
+from kani_text.incremental_text import IncrementalText
+from kani_text.languages import primary
+from kani_text.normalizer import SpokenText
 
 MIN_CONCURRENT_STEPS = 2
 """Steps computed at once even on the smallest machine: one uses the time that another leaves idle."""

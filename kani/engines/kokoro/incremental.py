@@ -19,8 +19,8 @@ from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TimedAudio, speech_chunk
 from kani.engines.kokoro.windows import LOOKAHEAD_WORDS, MARKS, count_speakable
-from kani.text.incremental_text import IncrementalText
-from kani.text.writing import HAN_AND_KANA
+from kani_text.incremental_text import IncrementalText
+from kani_text.writing import HAN_AND_KANA
 
 _CONTEXT_WORDS = 10
 """Words of left context for the prosody where the sentence is too long to predict as a whole."""

@@ -34,7 +34,7 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import SILENT_ENERGY
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 MAX_LEAD_IN_SYMBOLS = 14
 """Longest utterance that gets a lead-in: longer ones have no burst and would start 0.1 s later for

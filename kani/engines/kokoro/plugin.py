@@ -38,7 +38,7 @@ def known_voices(settings: KokoroSettings) -> KnownVoices | None:
         )
     from kani.engines.kokoro.checkpoints.files import local_places, read_checkpoints
     from kani.engines.kokoro.text.readers import missing_packages
-    from kani.text.languages import primary
+    from kani_text.languages import primary
 
     models, voices = dict(settings.models), Voices().all
     places = local_places(models)

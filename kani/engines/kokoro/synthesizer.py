@@ -30,7 +30,7 @@ from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, StyleTables, Voices
 from kani.engines.kokoro.windows import windows
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 # Loudness of a voice with loud parts of power 1: the median of Kokoro's voices (standard deviation 0.7 LU).
 _POWER_LUFS = -5.4

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from kani.core.types import Segment
 from kani.engines.kokoro.text.phonemes import Utterance
-from kani.text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
+from kani_text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
 
 FIRST_WINDOW_FRAMES = 10
 """Frames of the first window: 0.25 s."""

@@ -26,8 +26,8 @@ from kani.engines.upstream.relay import RelayEngine
 from kani.engines.upstream.text import SegmentText
 from kani.runtime import bounded_http
 from kani.runtime.silence_trim import TrimmedSpeech
-from kani.text import languages
-from kani.text.languages import primary
+from kani_text import languages
+from kani_text.languages import primary
 
 ENGINE = "openai"
 USUAL_MODEL = "tts-1"

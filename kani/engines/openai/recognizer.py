@@ -26,7 +26,7 @@ from kani.runtime.recognition import live_delay
 from kani.runtime.recognition.heard_passes import HeardStretches
 from kani.runtime.recognition.heard_words import cut
 from kani.runtime.voice_detector import SAMPLE_RATE, VoiceDetector
-from kani.text import foreign, language_detection, languages
+from kani_text import foreign, language_detection, languages
 
 MAX_ANSWER_BYTES = 1 << 20
 MAX_TRANSCRIPT = 10_000

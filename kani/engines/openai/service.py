@@ -18,7 +18,7 @@ from kani.engines.upstream.address import is_confidential
 from kani.engines.upstream.failures import ServiceFailed, redacted
 from kani.engines.upstream.relay import SECONDS_EACH
 from kani.runtime import bounded_http
-from kani.text import foreign
+from kani_text import foreign
 
 CONNECT_S = 10.0
 SILENCE_S = 60.0

@@ -12,7 +12,7 @@ from kani.engines.packages.package import Packaged
 from kani.engines.plugin import RECORDING_RATE
 
 if TYPE_CHECKING:
-    from kani.text.incremental_text import IncrementalText
+    from kani_text.incremental_text import IncrementalText
 
 
 class PackageEngine(Packaged[CloningEngine]):

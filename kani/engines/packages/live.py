@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from kani.core.recognizer import STEP_S, Mark, RecognitionEvent, RecognizedWord, Step
 from kani.core.turns.speech_gate import SpeechGate, pause_probabilities
-from kani.text.writing import ends_turn
+from kani_text.writing import ends_turn
 
 MOST_WHILE_UNDECIDED = 0.5
 """Highest probability of a pause while words before it may still come; clients act from 0.6 on."""

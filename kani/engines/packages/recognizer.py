@@ -30,7 +30,7 @@ from kani.engines.packages.segments import SegmentBuilder
 from kani.engines.plugin import Resources
 from kani.runtime.voice_detector import SAMPLE_RATE as VOICE_RATE
 from kani.runtime.voice_detector import VoiceDetector
-from kani.text import language_detection
+from kani_text import language_detection
 
 
 class PackageRecognizer(Packaged[Recognizer]):

@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 from kani.core.recognizer import VOICE_CHUNK_S
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.runtime.transcript import columns, compression_ratio, ends_segment
-from kani.text import language_detection
-from kani.text.writing import is_unspaced, space_between
+from kani_text import language_detection
+from kani_text.writing import is_unspaced, space_between
 
 
 class SegmentBuilder:

@@ -18,7 +18,7 @@ from kani.engines.packages.hosting import Adapted
 from kani.runtime.silence_trim import TrimmedSpeech
 
 if TYPE_CHECKING:
-    from kani.text.incremental_text import IncrementalText
+    from kani_text.incremental_text import IncrementalText
 
 SILENCE_S = 5.0
 """Seconds that an utterance may be longer with its silence than without."""

@@ -35,7 +35,7 @@ from kani.engines.remote.messages import (
     Waiting,
     decode_from_worker,
 )
-from kani.text.foreign import Unreadable
+from kani_text.foreign import Unreadable
 
 START_LEASE_S = 90
 """Silent seconds after which a child that loads its model counts as dead: imports may hold up its loop."""

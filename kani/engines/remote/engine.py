@@ -30,7 +30,7 @@ from kani.engines.remote.messages import (
     Written,
 )
 from kani.engines.remote.unloading import ByWorkers
-from kani.text.incremental_text import IncrementalText
+from kani_text.incremental_text import IncrementalText
 
 AHEAD_S, RENEWED_S = 3.0, 1.0
 """Seconds of audio that a worker may be ahead of what was taken of a segment, one chunk more at most; and the

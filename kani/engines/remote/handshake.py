@@ -22,7 +22,7 @@ from kani.engines.remote.channel import Channel, ProtocolError
 from kani.engines.remote.checks import one_line
 from kani.engines.remote.messages import PROTOCOL_VERSION
 from kani.engines.remote.tags import Tags
-from kani.text import foreign
+from kani_text import foreign
 
 MAGIC = "kani-tts engine"
 SERVER_TIMEOUT_S, WORKER_TIMEOUT_S = 60.0, 10.0

@@ -29,7 +29,7 @@ from kani.core.recognizer import Mark, RecognizedWord, RecognizerInfo, Step
 from kani.core.transcriber import TranscribedSegment, TranscriptionOptions
 from kani.core.types import Boundary, Embedding, Pronunciation, Recording, Samples, Segment, Span, SpeechChunk
 from kani.engines.plugin import Resources
-from kani.text import foreign
+from kani_text import foreign
 
 PROTOCOL_VERSION = 11
 

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from prometheus_client import CollectorRegistry, Counter
 
-from kani.text import foreign
+from kani_text import foreign
 
 MAX_DETAIL_CHARACTERS = 300
 

@@ -21,7 +21,7 @@ from kani.engines.plugin import Resources
 from kani.engines.upstream.failures import ServiceFailed, UpstreamMetrics
 from kani.engines.upstream.text import SegmentText
 from kani.runtime.cancelling import end_tasks
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 RETRY_DELAYS_S = (0.25, 1.0)
 """Seconds before each further try, as long as no audio was received."""

@@ -7,7 +7,7 @@ from typing import Self
 
 from kani.core.types import Boundary, Segment
 from kani.runtime.cancelling import end_tasks
-from kani.text.incremental_text import IncrementalText
+from kani_text.incremental_text import IncrementalText
 
 
 class SegmentText:

@@ -10,7 +10,7 @@ from msgspec import Meta
 
 from kani.core.errors import InvalidRequest
 from kani.core.types import OptionValue
-from kani.text import foreign
+from kani_text import foreign
 
 
 class Parameters(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from kani.core.types import Samples
 from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.voice_detector import SAMPLE_RATE
-from kani.text.writing import ends_sentence
+from kani_text.writing import ends_sentence
 
 # Two steps of the alignment: a word that is not longer has no time of its own.
 _INSTANT_S = 0.021

@@ -19,7 +19,7 @@ from kani.runtime.recognition.local_agreement import HypothesisWord
 from kani.runtime.recognition.passes import PassInput, PassResult
 from kani.runtime.transcript import is_loop, is_repetitive
 from kani.runtime.voice_detector import SAMPLE_RATE
-from kani.text.writing import UNSPACED_LANGUAGES
+from kani_text.writing import UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     import ctranslate2

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from babel import Locale
 
-from kani.text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
+from kani_text.writing import CLAUSE_MARKS, SENTENCE_MARKS, UNSPACED_CLAUSE_MARKS, UNSPACED_SENTENCE_MARKS
 
 if TYPE_CHECKING:
     import tokenizers

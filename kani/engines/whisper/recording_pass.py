@@ -21,8 +21,8 @@ from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
 from kani.runtime.recognition.recording_chunks import Chunk
 from kani.runtime.transcript import compression_ratio, is_loop
-from kani.text.language_detection import detect
-from kani.text.writing import UNSPACED_LANGUAGES
+from kani_text.language_detection import detect
+from kani_text.writing import UNSPACED_LANGUAGES
 
 if TYPE_CHECKING:
     import ctranslate2

@@ -28,7 +28,7 @@ from kani.engines.remote.handshake import welcome
 from kani.engines.remote.messages import Launch, Logged, Pong, Unavailable, decode_to_worker
 from kani.engines.worker.service import Worker
 from kani.runtime.cancelling import end_tasks
-from kani.text.foreign import Unreadable
+from kani_text.foreign import Unreadable
 
 MAX_CHARACTERS = 16_384
 """Longest message of one record."""

@@ -8,9 +8,9 @@ from contextlib import AbstractAsyncContextManager
 
 from kani.core.types import Boundary
 from kani.engines.remote.messages import Written
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import VERBATIM, SpokenText
-from kani.text.segmenter import TextSegment
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import VERBATIM, SpokenText
+from kani_text.segmenter import TextSegment
 
 
 class ReceivedText(IncrementalText):

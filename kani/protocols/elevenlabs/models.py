@@ -6,7 +6,7 @@ from typing import Any
 
 from kani.core.errors import InvalidRequest
 from kani.core.service import SpeechService
-from kani.text.languages import english_name
+from kani_text.languages import english_name
 
 DEFAULT_MODEL = "eleven_multilingual_v2"
 

@@ -16,7 +16,7 @@ from kani.core.service import SpeechService
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX, StoredVoice
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 ACCOUNT_PREFIX = "elevenlabs:"
 """Prefix of the ids of voices in the ElevenLabs account that the engine ``elevenlabs`` uses."""

@@ -30,7 +30,7 @@ from kani.protocols.shared.calls.bodies import (
 )
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.shared.errors import BadMessage, encodable, unknown_voice
-from kani.text import languages
+from kani_text import languages
 
 SAMPLE_RATE = 22_050
 FRAME_S = 0.08

@@ -33,7 +33,7 @@ from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani.protocols.shared.whole_answer import MAX_WHOLE_ANSWER_S, WholeAnswer
-from kani.text import foreign
+from kani_text import foreign
 
 T = TypeVar("T", bound=msgspec.Struct)
 

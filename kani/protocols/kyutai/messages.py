@@ -18,7 +18,7 @@ import numpy.typing as npt
 from kani.core.types import Samples
 from kani.protocols.shared.calls.bodies import wrong_fields
 from kani.protocols.shared.errors import BadMessage
-from kani.text import foreign
+from kani_text import foreign
 
 SAMPLE_RATE = 24_000
 FRAME_SAMPLES = 1920

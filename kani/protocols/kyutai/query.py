@@ -16,7 +16,7 @@ from kani.core.request import Range, validate
 from kani.core.service import SpeechService
 from kani.core.types import OptionValue, Sampling, SpeechRequest
 from kani.protocols.shared.errors import BadMessage
-from kani.text import languages
+from kani_text import languages
 
 CFG_ALPHA_RANGE = Range(0.0, 10.0)
 MAX_SEQ_LEN_RANGE = Range(1, 100_000)

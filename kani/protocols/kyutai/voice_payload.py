@@ -22,7 +22,7 @@ import numpy as np
 from kani.core.errors import InvalidRequest
 from kani.core.types import MAX_EMBEDDING_VALUES, Embedding, Samples, Similarity
 from kani.protocols.kyutai.messages import EMBEDDING_CHANNELS
-from kani.text import foreign
+from kani_text import foreign
 
 MAX_RECORDING_S = 10.0
 """Seconds of a recording that are used: 125 frames of 80 ms."""

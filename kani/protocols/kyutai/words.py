@@ -11,8 +11,8 @@ from kani.core.errors import TextTooLong
 from kani.core.session.session import SpeechSession
 from kani.core.types import Span
 from kani.protocols.shared.errors import BadMessage
-from kani.text.markup.tags import MAX_BREAKS, MAX_TOTAL_BREAKS_S, break_seconds
-from kani.text.ssml import begins_document
+from kani_text.markup.tags import MAX_BREAKS, MAX_TOTAL_BREAKS_S, break_seconds
+from kani_text.ssml import begins_document
 
 MAX_BREAK_TAG_LENGTH = 40
 """Characters of a ``<break>`` tag."""

@@ -29,7 +29,7 @@ from kani.protocols.shared.calls.schemas import fields, flag, mapping, nullable,
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Protocol
-from kani.text import foreign
+from kani_text import foreign
 
 _ERRORS = (400, 413, 500)
 

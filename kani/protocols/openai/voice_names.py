@@ -16,7 +16,7 @@ from kani.core.service import SpeechService
 from kani.core.voices.catalogue import DEFAULT_VOICE
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.openai.errors import ApiError
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 DEFAULT_NAME = "alloy"
 MAX_VOICE_LENGTH = 200

@@ -8,7 +8,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from kani.core.errors import UnsupportedLanguage
-from kani.text.languages import resolve
+from kani_text.languages import resolve
 
 MAX_LANGUAGES = 20
 """Languages accepted of one client."""

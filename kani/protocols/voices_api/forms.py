@@ -17,7 +17,7 @@ from kani.core.audio.pcm import MAX_RECORDING_BYTES
 from kani.core.voices.store import MAX_NAME
 from kani.protocols.shared.calls.bodies import about
 from kani.protocols.shared.errors import Handler, RequestError, answering, unknown_voice
-from kani.text import foreign
+from kani_text import foreign
 
 T = TypeVar("T")
 

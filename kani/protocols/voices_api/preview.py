@@ -20,7 +20,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import RequestError
 from kani.protocols.shared.protocol import is_anonymous
 from kani.protocols.shared.ranges import bytes_answer
-from kani.text.languages import canonical, primary
+from kani_text.languages import canonical, primary
 
 MAX_CACHED_BYTES = 24 * 2**20
 """Memory of all previews. One is 20 to 40 KB as MP3, 120 to 240 KB as WAV."""

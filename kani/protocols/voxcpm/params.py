@@ -13,7 +13,7 @@ from kani.core.types import OptionValue, Recording, Sampling, SpeechRequest
 from kani.protocols.shared.calls.bodies import FILLED, Fault, WrongFields, read, within
 from kani.protocols.shared.client_languages import Languages, known_languages
 from kani.protocols.voxcpm.messages import RejectedMessage, validation_failure
-from kani.text import languages
+from kani_text import languages
 
 STREAMING = "streaming"
 

@@ -19,7 +19,7 @@ from typing import BinaryIO
 
 from kani.core.audio.pcm import MAX_RECORDING_BYTES, MEDIA_TYPES
 from kani.core.errors import InvalidRequest, UnknownVoice
-from kani.text.foreign.files import open_below
+from kani_text.foreign.files import open_below
 
 log = logging.getLogger(__name__)
 

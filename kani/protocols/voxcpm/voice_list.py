@@ -10,7 +10,7 @@ from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue
 from kani.core.voices.store import CUSTOM_PREFIX
 from kani.protocols.voxcpm.voice_folder import FolderVoice, VoiceFolder
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 CUSTOM_CATEGORY = "custom"
 """Category of the voices that clients have stored."""

@@ -14,7 +14,7 @@ from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue
 from kani.protocols.wyoming.framing import Event
 from kani.protocols.wyoming.plugin import Settings
-from kani.text.languages import canonical, primary
+from kani_text.languages import canonical, primary
 
 PROGRAM = "Kani"
 """Name of the entry, the speech and the recognition in Home Assistant."""

@@ -20,7 +20,7 @@ from kani.protocols.shared.errors import BadMessage
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import AudioFormat, Transcribe
 from kani.protocols.wyoming.speaking import Send
-from kani.text.writing import space_between
+from kani_text.writing import space_between
 
 MAX_RATE_CHANGES = 16
 """Changes of the rate within one audio: each takes some milliseconds."""

@@ -15,8 +15,8 @@ from kani.protocols.shared.idle_flush import IdleFlush
 from kani.protocols.wyoming import events
 from kani.protocols.wyoming.events import VoiceChoice
 from kani.protocols.wyoming.framing import Event
-from kani.text.languages import resolve
-from kani.text.writing import is_unspaced
+from kani_text.languages import resolve
+from kani_text.writing import is_unspaced
 
 PROTOCOL = "wyoming"
 

@@ -12,7 +12,7 @@ from kani.core.transcriber import TranscribedSegment
 from kani.runtime.recognition.local_agreement import OPENING_PUNCTUATION, HypothesisWord
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.transcript import is_loop, is_repetitive
-from kani.text.writing import UNSPACED, UNSPACED_LANGUAGES
+from kani_text.writing import UNSPACED, UNSPACED_LANGUAGES
 
 # Fast speech has 20 to 25; the other ones are for short stretches.
 _LETTERS_PER_SECOND, _EXTRA_LETTERS = 30, 12

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kani.runtime.recognition.local_agreement import HypothesisWord, agreed_count
 from kani.runtime.recognition.passes import TimedWord
 from kani.runtime.recognition.tuning import TUNING
-from kani.text.writing import ends_turn
+from kani_text.writing import ends_turn
 
 
 class Hypothesis:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kani.text.writing import ends_sentence, is_unspaced
+from kani_text.writing import ends_sentence, is_unspaced
 
 OPENING_PUNCTUATION = frozenset('¿ ¡ « “ " ( [ „ -'.split())
 """Punctuation that belongs to the word after it."""

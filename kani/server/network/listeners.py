@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from kani.composition.host_names import is_loopback
 from kani.composition.settings import Settings, SettingsError, variables
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 if TYPE_CHECKING:  # it imports the speech core, which takes most of a start
     from kani.protocols.shared.protocol import Addresses, CompatPort, StreamPort

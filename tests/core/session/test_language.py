@@ -20,10 +20,10 @@ from kani.core.session.voice_resolver import LanguageMemory
 from kani.core.types import SpeechRequest
 from kani.core.voices import sample_sentences
 from kani.engines.espeak.client import EspeakClient
-from kani.text.language_detection import detect
-from kani.text.languages import primary
-from kani.text.normalizer.tables import loaded
-from kani.text.normalizer.tables.file import TableSection, read_table_file
+from kani_text.language_detection import detect
+from kani_text.languages import primary
+from kani_text.normalizer.tables import loaded
+from kani_text.normalizer.tables.file import TableSection, read_table_file
 from tests.support import sessions
 from tests.support.sessions import collect, fed, speak, started
 from tests.support.tone import ToneEngine

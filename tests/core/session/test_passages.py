@@ -16,7 +16,7 @@ from kani.core.service import SpeechService
 from kani.core.session.worker import UNDERRUN_PAUSE_S
 from kani.core.types import Boundary, Emphasis, SpeechChunk, SpeechRequest
 from kani.engines.espeak.engine import EspeakEngine
-from kani.text.foreign_passages import ForeignPassage
+from kani_text.foreign_passages import ForeignPassage
 from tests.core.timing.test_spans import assert_tiles
 from tests.support.event_loop import settle
 from tests.support.sessions import SPANISH, audio, collect, fed, serving, silent, spans_of, speak, started

@@ -14,9 +14,9 @@ from kani.core.engine import Engine
 from kani.core.types import Boundary, Segment, SpeechChunk
 from kani.engines.elevenlabs.engine import ElevenLabsEngine
 from kani.engines.elevenlabs.settings import UpstreamSettings
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import VERBATIM
-from kani.text.segmenter import TextSegment
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import VERBATIM
+from kani_text.segmenter import TextSegment
 from tests.engines.relaying import relaying
 from tests.support.elevenlabs_service import KEY, LETTER_S, VOICE, ElevenLabsService, running
 from tests.support.patience import WITHIN_S

@@ -26,7 +26,7 @@ from kani.engines.kokoro.speech_cost import SpeechCost, real_time_streams
 from kani.engines.kokoro.text import phonemes
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES
 from kani.engines.plugin import Resources
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 from tests.conftest import ServerProcess, StartServer
 from tests.engines.packages import life
 from tests.judges.judge import hear, word_error_rate

@@ -132,7 +132,7 @@ async def test_recogniser_that_cannot_prepare_leaves_no_worker(
     def missing() -> None:
         raise OSError("no file")
 
-    monkeypatch.setattr("kani.text.language_detection.load_detector", missing)
+    monkeypatch.setattr("kani_text.language_detection.load_detector", missing)
     with pytest.raises(OSError, match="no file"):
         async with started(recognizer_of(tmp_path, languages=["en", "fr"])):
             pass

@@ -29,9 +29,9 @@ from kani.engines.pocket.plugin import PACKAGE as POCKET
 from kani.engines.pocket.settings import PocketSettings
 from kani.engines.voxcpm.plugin import PACKAGE as VOXCPM
 from kani.engines.voxcpm.settings import VoxCPMSettings
-from kani.text.incremental_text import IncrementalText
-from kani.text.normalizer import VERBATIM
-from kani.text.segmenter import TextSegment
+from kani_text.incremental_text import IncrementalText
+from kani_text.normalizer import VERBATIM
+from kani_text.segmenter import TextSegment
 from tests.engines.packages.life import chunks_of, interrupted, resources, said, stand_ins, started
 from tests.engines.packages.small_checkpoints import VOICE, tensor_file, written
 

@@ -21,7 +21,7 @@ from kani.protocols.shared.client_languages import (
     MAX_TAG_LENGTH,
     accept_languages,
 )
-from kani.text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer import NormalizerOptions, normalize
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages import speakers
 from tests.protocols.languages.speakers import ALL, ONE_CONNECTION, SENTENCES, WITH_HEADERS, Place, Speak

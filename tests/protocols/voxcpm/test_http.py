@@ -14,7 +14,7 @@ from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from kani.protocols.voxcpm.voice_list import FALLBACK_SENTENCE, SAMPLE_SENTENCES, list_voices, sample_sentence
-from kani.text.language_detection import detect
+from kani_text.language_detection import detect
 from tests.clients.voxcpm.wire import Client, opened
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve

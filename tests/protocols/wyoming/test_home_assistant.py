@@ -18,7 +18,7 @@ from kani.core.recognizer import STEP_S
 from kani.core.types import Voice
 from kani.core.voices.catalogue import VoiceCatalogue, VoiceStore
 from kani.protocols.wyoming.info import describe_voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 from tests.conftest import StartServer
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming import home_assistant

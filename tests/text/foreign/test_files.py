@@ -22,8 +22,8 @@ from kani.runtime.errors import CheckpointError
 from kani.server import logs
 from kani.server.health import StartTime
 from kani.server.network.listeners import server_context
-from kani.text.foreign.files import open_regular, read_regular, write_private
-from kani.text.lexicon_file import LexiconFile
+from kani_text.foreign.files import open_regular, read_regular, write_private
+from kani_text.lexicon_file import LexiconFile
 from tests.core.voices import stored
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -10,9 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from kani.text import foreign
-from kani.text.foreign import MAX_DEPTH, Unreadable
-from kani.text.ssml import parse
+from kani_text import foreign
+from kani_text.foreign import MAX_DEPTH, Unreadable
+from kani_text.ssml import parse
 
 ROOT = Path(__file__).parents[3]
 PARSERS = {
@@ -22,8 +22,8 @@ PARSERS = {
 """Calls that fail in more ways than ValueError, or in ways that their callers forget."""
 
 DIRECT = {
-    "kani/text/ssml/scanner.py": "references of seven digits at most; attributes go through the gate",
-    "kani/text/markup/tags.py": "references of seven digits at most",
+    "kani_text/ssml/scanner.py": "references of seven digits at most; attributes go through the gate",
+    "kani_text/markup/tags.py": "references of seven digits at most",
     "kani/protocols/openai/realtime/client_secrets.py": "a key that this process has signed",
     "kani/books/as_json.py": "what a process of this program has written",
     "kani/books/work_folder.py": "this program's own files",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kani.text.foreign.files import open_below
+from kani_text.foreign.files import open_below
 
 
 @pytest.fixture

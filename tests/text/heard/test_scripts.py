@@ -2,7 +2,7 @@
 
 import pytest
 
-from kani.text.heard.scripts import variety, written, written_words
+from kani_text.heard.scripts import variety, written, written_words
 
 TAGS = """
 zh=zh zh-CN=zh zh-Hans=zh zh-SG=zh zh-Hans-HK=zh zh-TW=zh-TW zh-Hant=zh-TW zh-hant-cn=zh-TW zh-HK=zh-HK

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 
 import pytest
 
-from kani.text.normalizer import rules
-from kani.text.normalizer.kinds import KINDS, Rows
-from kani.text.normalizer.tables.loaded import TABLES_FOLDER, table_for
-from kani.text.normalizer.tokens import MoreTextNeeded, TokenCursor, tokenize
+from kani_text.normalizer import rules
+from kani_text.normalizer.kinds import KINDS, Rows
+from kani_text.normalizer.tables.loaded import TABLES_FOLDER, table_for
+from kani_text.normalizer.tokens import MoreTextNeeded, TokenCursor, tokenize
 
 
 def holds(row: str, text: str, at: int, *, ahead: int = 0, complete: bool = True) -> bool:

@@ -6,14 +6,14 @@ from collections.abc import Iterable
 
 import pytest
 
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.normalizer.spaced import reader
-from kani.text.normalizer.spaced.order import BEFORE, RULES, Rule, RuleFunction, in_order, rules_for, rules_of
-from kani.text.normalizer.spaced.word_class import class_of
-from kani.text.normalizer.spoken import Verbalization
-from kani.text.normalizer.tables.loaded import table_for
-from kani.text.normalizer.tables.table import LanguageTable
-from kani.text.normalizer.tokens import TokenCursor
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer.spaced import reader
+from kani_text.normalizer.spaced.order import BEFORE, RULES, Rule, RuleFunction, in_order, rules_for, rules_of
+from kani_text.normalizer.spaced.word_class import class_of
+from kani_text.normalizer.spoken import Verbalization
+from kani_text.normalizer.tables.loaded import table_for
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
 from tests.support.tables import rows
 from tests.text.normalizer.normalizer_pairs.table import LANGUAGES
 from tests.text.normalizer.proofs.table_rows import proofs

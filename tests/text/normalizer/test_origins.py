@@ -6,11 +6,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kani.text.boundaries import unspaced_end
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.normalizer.tables.loaded import TABLES_FOLDER
-from kani.text.writing import HAN_AND_KANA_LANGUAGES
+from kani_text.boundaries import unspaced_end
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.normalizer.tables.loaded import TABLES_FOLDER
+from kani_text.writing import HAN_AND_KANA_LANGUAGES
 from tests.support.tables import rows
 
 LANGUAGES = sorted(path.stem for path in TABLES_FOLDER.rglob("*.toml"))

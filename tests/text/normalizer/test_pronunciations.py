@@ -7,9 +7,9 @@ import pytest
 
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.espeak_ipa import phonemizer_for
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions, normalize
-from kani.text.pronunciations import FOLDER, entries, pronunciations
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions, normalize
+from kani_text.pronunciations import FOLDER, entries, pronunciations
 from tests.support.sessions import SPANISH, serving, speak
 from tests.support.tables import rows
 from tests.support.tone import ToneEngine

@@ -7,15 +7,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions, normalize, respelling
-from kani.text.normalizer.tables import loaded
-from kani.text.normalizer.tables.file import read_table_file
-from kani.text.normalizer.tables.lazy_pattern import LazyPattern
-from kani.text.normalizer.tables.load import parse_table
-from kani.text.normalizer.tables.readings import KINDS
-from kani.text.normalizer.unspaced import table as unspaced
-from kani.text.ssml import Replacement
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions, normalize, respelling
+from kani_text.normalizer.tables import loaded
+from kani_text.normalizer.tables.file import read_table_file
+from kani_text.normalizer.tables.lazy_pattern import LazyPattern
+from kani_text.normalizer.tables.load import parse_table
+from kani_text.normalizer.tables.readings import KINDS
+from kani_text.normalizer.unspaced import table as unspaced
+from kani_text.ssml import Replacement
 
 ENGLISH = NormalizerOptions("en")
 
@@ -166,7 +166,7 @@ def test_text_without_spaces_has_rows_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     for module in (unspaced, respelling):
         monkeypatch.setattr(module, "unspaced_table_for", lambda tag: table)
     for name in ("placed_lexicon", "reader", "say_as"):
-        monkeypatch.setattr(f"kani.text.normalizer.{name}.unspaced_table_for", lambda tag: table)
+        monkeypatch.setattr(f"kani_text.normalizer.{name}.unspaced_table_for", lambda tag: table)
     chinese = NormalizerOptions("zh")
     said = normalize("提交10-K表了", 0, chinese)
     assert said.text == "提交十K报表了"

@@ -6,9 +6,9 @@ A form "-" is none. The pairs in normalizer_pairs/ are read as expected, languag
 import pytest
 
 from kani.core.types import Pronunciation
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions, normalize, speakable
-from kani.text.normalizer.number_words.languages import number_words
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions, normalize, speakable
+from kani_text.normalizer.number_words.languages import number_words
 from tests.support.tables import rows
 from tests.text.normalizer.normalizer_pairs.table import LANGUAGES, OWN, UNSEEN, as_expected, pairs
 

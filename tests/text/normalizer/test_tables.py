@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 
-from kani.text.languages import primary
-from kani.text.normalizer import TableError, check_tables, respelling
-from kani.text.normalizer.spellings import shared_readings
-from kani.text.normalizer.tables import loaded
-from kani.text.normalizer.tables.file import read_table_file
-from kani.text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
-from kani.text.normalizer.tables.load import parse_table
-from kani.text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
-from kani.text.normalizer.unspaced.table import UNSPACED_FOLDER, parse_unspaced_table, unspaced_table_for
+from kani_text.languages import primary
+from kani_text.normalizer import TableError, check_tables, respelling
+from kani_text.normalizer.spellings import shared_readings
+from kani_text.normalizer.tables import loaded
+from kani_text.normalizer.tables.file import read_table_file
+from kani_text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
+from kani_text.normalizer.tables.load import parse_table
+from kani_text.normalizer.tables.loaded import TABLES_FOLDER, is_loaded, table_for
+from kani_text.normalizer.unspaced.table import UNSPACED_FOLDER, parse_unspaced_table, unspaced_table_for
 from tests.support.tables import rows
 
 SPANISH = (TABLES_FOLDER / "es.toml").read_text(encoding="utf-8")

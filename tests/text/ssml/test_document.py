@@ -6,16 +6,16 @@ What other services document of their SSML is spoken so, or named as unused.
 import pytest
 
 from kani.core.errors import InvalidRequest
-from kani.text.incremental_text import IncrementalText
-from kani.text.markup import Break
-from kani.text.normalizer import NormalizerOptions
-from kani.text.segment_pipeline import Pause
-from kani.text.segment_queue import SegmentQueue
-from kani.text.segmenter import WHOLE_SENTENCES, TextSegment
-from kani.text.ssml import PLAIN_STYLE, Mark, SsmlDocument, SsmlGate, Style, parse
-from kani.text.ssml.document import MAX_DEPTH, MAX_ELEMENTS, MAX_MARKS, MAX_REPLACEMENT
-from kani.text.ssml.gate import MAX_PROLOG
-from kani.text.ssml.scanner import MAX_ATTRIBUTES
+from kani_text.incremental_text import IncrementalText
+from kani_text.markup import Break
+from kani_text.normalizer import NormalizerOptions
+from kani_text.segment_pipeline import Pause
+from kani_text.segment_queue import SegmentQueue
+from kani_text.segmenter import WHOLE_SENTENCES, TextSegment
+from kani_text.ssml import PLAIN_STYLE, Mark, SsmlDocument, SsmlGate, Style, parse
+from kani_text.ssml.document import MAX_DEPTH, MAX_ELEMENTS, MAX_MARKS, MAX_REPLACEMENT
+from kani_text.ssml.gate import MAX_PROLOG
+from kani_text.ssml.scanner import MAX_ATTRIBUTES
 from tests.text.ssml.examples import SOURCES, Example
 
 WHOLE = """<?xml version="1.0"?>

@@ -30,7 +30,7 @@ from kani.core.voices.store_files import (
     hashed_name,
     utc_now,
 )
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 log = logging.getLogger(__name__)
 

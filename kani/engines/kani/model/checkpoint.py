@@ -21,7 +21,7 @@ from kani.engines.kani.model.model_config import ModelConfig
 from kani.engines.kani.model.tokens import TokenLayout
 from kani.runtime.checkpoint import open_weights, read_json, weight_files
 from kani.runtime.errors import CheckpointError
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 MAX_CARD = 1 << 16
 """Characters of a card that are read."""

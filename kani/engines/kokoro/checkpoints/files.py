@@ -17,8 +17,8 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import DEFAULT_VOICES, ENGINE
 from kani.runtime.model_names import HUB_NAME, local_path
 from kani.runtime.packages.checkpoint import fetched
-from kani.text.foreign.files import read_regular
-from kani.text.languages import primary
+from kani_text.foreign.files import read_regular
+from kani_text.languages import primary
 
 SETTING = "KANI_KOKORO_MODELS"
 

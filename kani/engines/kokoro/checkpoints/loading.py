@@ -26,7 +26,7 @@ from kani.engines.kokoro.text.vocabulary import VOCABULARY
 from kani.engines.kokoro.voices import StyleTables, Voices
 from kani.runtime import weights
 from kani.runtime.build_cache import BuildFailed
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 if TYPE_CHECKING:
     from kani.engines.kokoro.checkpoints.calibration import Calibration

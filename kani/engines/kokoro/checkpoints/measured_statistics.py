@@ -22,7 +22,7 @@ from kani.engines.kokoro.network.norm_statistics import VARIANCE_FLOOR, Statisti
 from kani.engines.kokoro.network.onnx_model import Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import LoadPart, SplitModel
 from kani.engines.kokoro.timing import speech_level
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 logger = logging.getLogger(__name__)
 

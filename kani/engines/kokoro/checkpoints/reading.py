@@ -14,7 +14,7 @@ from kani.engines.kokoro.text.phonemes import split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.text.readers import missing_packages, reader_for
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 _NUMBERS = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 20, 100."
 """Text that espeak-ng reads in every language."""

@@ -23,7 +23,7 @@ import numpy as np
 from kani.engines.kokoro.checkpoints.tensor_file import read_array
 from kani.engines.kokoro.network.onnx_model import Array
 from kani.engines.kokoro.voices import STYLES_SHAPE
-from kani.text.foreign.files import open_regular, read_regular
+from kani_text.foreign.files import open_regular, read_regular
 
 MAX_VOICES = 512
 MAX_TABLE_BYTES, MAX_FILE_BYTES = 4 << 20, 512 << 20

@@ -23,7 +23,7 @@ from kani.engines.kokoro.pitch_control import SEMITONE
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, PITCH_RANGE_LIMITS, VoiceMix
 from kani.engines.kokoro.voices import Voices
 from kani.runtime.speaker_encoder.encoder import BATCH_SIZE, SAMPLE_RATE, SpeakerEncoder, mel_windows
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 RIDGE = 0.2
 """Ridge of the weights: small enough to use all voices, large enough to keep the mix a plausible speaker."""

@@ -19,7 +19,7 @@ from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix
 from kani.engines.kokoro.voices import Voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 MAX_SYNTHESES = 5
 """Mixes synthesised at most, the placed one included; the nearest single voice comes on top."""

@@ -22,7 +22,7 @@ from kani.engines.kokoro.voice_mix import (
     VoiceMix,
 )
 from kani.engines.kokoro.voices import ACCENTED_VOICES, ENGINE, Voices
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 LANGUAGES = ("es", "en", "fr", "it", "pt")
 """Languages with a mix of their own. Others that are spoken with an accent use the whole Italian mix, as

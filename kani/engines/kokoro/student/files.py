@@ -17,8 +17,8 @@ from msgspec import Meta
 
 from kani.core.errors import EngineUnavailable
 from kani.core.types import Voice
-from kani.text.foreign.files import read_regular
-from kani.text.languages import primary
+from kani_text.foreign.files import read_regular
+from kani_text.languages import primary
 
 SHIPPED = Path(__file__).parent / "data"
 """Folder of the students that ship, each in a folder with its voice's name."""

@@ -31,7 +31,7 @@ from kani.engines.kokoro.student.files import (
 from kani.engines.kokoro.student.model import StudentModel
 from kani.engines.kokoro.student.waveform import HOP
 from kani.engines.kokoro.voices import DEFAULT_VOICES
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 _GOES_ON = {
     "en": " ˈʌðɚ wˈʌnz kˈeɪm bˈæk hˈoʊm wɪð ðɛm æt nˈaɪt.",

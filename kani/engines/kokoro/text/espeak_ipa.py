@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 
-import kani.text.phonetics
+import kani_text.phonetics
 from kani.core.recent import Recent
 from kani.engines.espeak.client import EspeakClient
 from kani.engines.kokoro.text.accented_ipa import ACCENTED_SYMBOLS
@@ -186,8 +186,8 @@ class Phonemizer:
         return _WORDS.get((self.voice, self.trained), words, self)
 
     def symbols_of_ipa(self, ipa: str) -> str:
-        """Symbols of checked IPA (``kani.text.phonetics``); empty if the language has no similar sounds."""
-        adapted = adapt_to_language(ipa, self.voice).replace(kani.text.phonetics.TIE, TIE)
+        """Symbols of checked IPA (``kani_text.phonetics``); empty if the language has no similar sounds."""
+        adapted = adapt_to_language(ipa, self.voice).replace(kani_text.phonetics.TIE, TIE)
         return to_symbols(adapted, self.voice, self.trained)
 
     def placeholder(self, ipa: str) -> str:

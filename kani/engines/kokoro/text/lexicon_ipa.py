@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
-from kani.text.phonetics import NON_SYLLABIC, STRESS_MARKS, SYLLABIC, TIE, is_nucleus, split_sounds
+from kani_text.phonetics import NON_SYLLABIC, STRESS_MARKS, SYLLABIC, TIE, is_nucleus, split_sounds
 
 NEAREST = {
     **dict(zip("ɓɗʄɠʛɢħʕɦʜʢʡɮɬɭʟɫʙʀⱱɱʍɧɺʐʑ", "bdɟɡɡɡhʔhhʔʔlllllbʁvmwʃɾʒʒ", strict=True)),
@@ -77,10 +77,10 @@ def placeholder_word(ipa: str, voice: str) -> str:
 
 
 def adapt_to_language(ipa: str, voice: str) -> str:
-    """Convert checked IPA (``kani.text.phonetics``) to the sounds of an espeak-ng voice's language.
+    """Convert checked IPA (``kani_text.phonetics``) to the sounds of an espeak-ng voice's language.
 
     The result uses Kokoro's letters, with each stress before its vowel and the letters of one sound tied
-    (``kani.text.phonetics.TIE``). Empty if the language has no similar sounds.
+    (``kani_text.phonetics.TIE``). Empty if the language has no similar sounds.
     """
     own = _OWN.get(voice, {})
     said = _joined(split_sounds(ipa), _PAIRS.get(voice[:2], _AFFRICATES))

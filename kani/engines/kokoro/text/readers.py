@@ -15,7 +15,7 @@ from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
 from kani.engines.kokoro.text.unspaced.japanese import JapaneseReader
 from kani.engines.kokoro.voices import DEFAULT_VOICES
 from kani.runtime.extras import INSTALLED, install_command
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 logger = logging.getLogger(__name__)
 

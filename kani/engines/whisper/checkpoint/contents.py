@@ -11,7 +11,7 @@ from typing import Any
 from kani.engines.whisper.checkpoint.layout import Layout, read_layout
 from kani.runtime.errors import CheckpointError
 from kani.runtime.weights import matches_its_name
-from kani.text.foreign.files import read_regular
+from kani_text.foreign.files import read_regular
 
 MODEL, CONFIG, TOKENIZER = "model.bin", "config.json", "tokenizer.json"
 VOCABULARIES = ("vocabulary.json", "vocabulary.txt")

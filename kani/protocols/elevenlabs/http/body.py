@@ -35,7 +35,7 @@ from kani.protocols.shared.calls.bodies import (
     read,
     within,
 )
-from kani.text import languages
+from kani_text import languages
 
 MAX_INPUTS = 1000
 """Each makes a session and a pause, without costing characters."""

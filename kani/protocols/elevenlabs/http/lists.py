@@ -24,7 +24,7 @@ from kani.protocols.elevenlabs.models import DEFAULT_MODEL, MODELS, list_models
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, PremadeVoice, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 DEFAULT_PAGE_SIZE = 10
 PAGE_SIZE_RANGE = Range(1, 100)

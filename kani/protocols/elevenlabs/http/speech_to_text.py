@@ -30,7 +30,7 @@ from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads, FileTooLarge
 from kani.protocols.shared.tasks import cancel_on_disconnect
-from kani.text import foreign
+from kani_text import foreign
 
 PATH = "/v1/speech-to-text"
 

@@ -34,7 +34,7 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
 from kani.protocols.shared.errors import answering
 from kani.protocols.shared.protocol import Refusal
-from kani.text import foreign, languages
+from kani_text import foreign, languages
 
 log = logging.getLogger(__name__)
 

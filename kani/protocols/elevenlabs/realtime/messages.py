@@ -24,7 +24,7 @@ from kani.protocols.elevenlabs.realtime.config import SessionConfig
 from kani.protocols.shared.calls.bodies import WrongFields, converted, object_of
 from kani.protocols.shared.connection import GOING_AWAY, INTERNAL_ERROR, POLICY_VIOLATION, TRY_LATER
 from kani.protocols.shared.errors import BadMessage
-from kani.text.writing import space_between
+from kani_text.writing import space_between
 
 MAX_CHUNK_BYTES = 8 * 2**20
 """Decoded bytes of one message's audio."""

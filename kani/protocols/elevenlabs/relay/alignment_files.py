@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from kani.text.foreign.files import write_private
+from kani_text.foreign.files import write_private
 
 MAX_FILES = 1000
 """Files of each kind; the oldest are deleted."""

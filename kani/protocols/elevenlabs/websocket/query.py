@@ -13,7 +13,7 @@ from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
 from kani.protocols.elevenlabs.voice_settings import SEED_RANGE, parse_normalization
-from kani.text import languages
+from kani_text import languages
 
 DEFAULT_INACTIVITY_S = 20.0
 MIN_INACTIVITY_S = 1.0

@@ -23,7 +23,7 @@ from kani.protocols.openai.realtime.server_events import new_id
 from kani.protocols.openai.realtime.session_config import SessionConfig, SessionKind, initial_config
 from kani.protocols.openai.realtime.session_update import check_voice, heard_languages, updated_config
 from kani.protocols.openai.speech.body import read_object
-from kani.text import foreign
+from kani_text import foreign
 
 PREFIX = "ek_"
 SIGNATURE_BYTES = 32

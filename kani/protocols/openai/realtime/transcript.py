@@ -8,7 +8,7 @@ from itertools import count
 
 from kani.core.recognizer import RecognizedWord
 from kani.core.turns.second_hearing import Hearing
-from kani.text.writing import space_between
+from kani_text.writing import space_between
 
 _numbers = count()
 

@@ -18,8 +18,8 @@ from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
 from kani.protocols.shared.calls.bodies import Speed, about, object_of, one_of, read, unknown, within
-from kani.text import languages
-from kani.text.ssml import begins_document
+from kani_text import languages
+from kani_text.ssml import begins_document
 
 VOLUME = Range(0.0, 10.0)
 """Factors of the amplitude; peaks are clipped."""

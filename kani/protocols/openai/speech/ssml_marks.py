@@ -18,10 +18,10 @@ from kani.core.errors import TextTooLong
 from kani.protocols.openai.errors import endpoint, json_response
 from kani.protocols.openai.speech.body import read_object
 from kani.protocols.shared.calls.bodies import about, read, unknown, unused_header
-from kani.text.markup.tags import pause_seconds
-from kani.text.ssml import begins_document, parse
-from kani.text.ssml.scanner import Token, scan
-from kani.text.ssml.values import MAX_RATE, MIN_RATE, rate_factor
+from kani_text.markup.tags import pause_seconds
+from kani_text.ssml import begins_document, parse
+from kani_text.ssml.scanner import Token, scan
+from kani_text.ssml.values import MAX_RATE, MIN_RATE, rate_factor
 
 PATH = "/dev/ssml"
 

@@ -26,9 +26,9 @@ from kani.protocols.shared.client_languages import accept_languages
 from kani.protocols.shared.cloning_report import NEAREST_VOICE_NOTE
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.passages import Passage, SpokenPassages
-from kani.text.foreign import header_value
-from kani.text.ssml import without_tags
-from kani.text.writing import ends_sentence
+from kani_text.foreign import header_value
+from kani_text.ssml import without_tags
+from kani_text.writing import ends_sentence
 
 PROTOCOL = "openai"
 USUAL_TEXT = 10_000

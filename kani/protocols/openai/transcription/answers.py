@@ -12,7 +12,7 @@ from kani.core.subtitles import segment_cues, speaker_name, srt, vtt
 from kani.core.transcriber import TranscribedSegment, TranscribedWord
 from kani.protocols.openai.transcription.params import TranscriptionParams
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.text.languages import english_name
+from kani_text.languages import english_name
 
 FRAMES_PER_SECOND = 100
 """Unit of ``seek``: Whisper's frames."""

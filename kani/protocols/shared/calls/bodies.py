@@ -16,7 +16,7 @@ from msgspec import Meta, inspect
 
 from kani.core.errors import InvalidRequest
 from kani.core.request import RANGES, Range
-from kani.text import foreign
+from kani_text import foreign
 
 S = TypeVar("S")
 T = TypeVar("T", bound=msgspec.Struct)

@@ -10,7 +10,7 @@ from typing import Self
 from kani.core.diarization.turns import divide_by_speaker
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
-from kani.text.languages import primary
+from kani_text.languages import primary
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from starlette.requests import Request
 from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.session.budget import Budget, Budgets, Share
 from kani.protocols.shared.calls.bodies import wrong_fields
-from kani.text import foreign
+from kani_text import foreign
 
 log = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from kani.engines.kokoro.text.espeak_ipa import Phonemizer, espeak_voice, phonem
 from kani.engines.kokoro.text.phonemes import MAX_UTTERANCE_SYMBOLS, Utterance, split_utterances
 from kani.engines.kokoro.text.symbol_words import assign_symbols
 from kani.engines.kokoro.text.vocabulary import VOCABULARY
-from kani.text.lexicon import Lexicon
-from kani.text.normalizer import NormalizerOptions
-from kani.text.phonetics import canonicalize
+from kani_text.lexicon import Lexicon
+from kani_text.normalizer import NormalizerOptions
+from kani_text.phonetics import canonicalize
 from tests.judges.judge import hear, words_of
 from tests.support.kokoro import Writer, check_utterances, chunks_of, joined
 from tests.support.tables import raw_rows

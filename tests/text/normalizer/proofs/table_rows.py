@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from kani.text.normalizer import NormalizerOptions, TableError, normalize, respelling
-from kani.text.normalizer.formulas import notation
-from kani.text.normalizer.tables import file, loaded
-from kani.text.normalizer.tables.lazy_pattern import LazyPattern
-from kani.text.normalizer.tables.load import parse_table
-from kani.text.normalizer.unspaced import table as unspaced
+from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling
+from kani_text.normalizer.formulas import notation
+from kani_text.normalizer.tables import file, loaded
+from kani_text.normalizer.tables.lazy_pattern import LazyPattern
+from kani_text.normalizer.tables.load import parse_table
+from kani_text.normalizer.unspaced import table as unspaced
 
 SPELLINGS, READINGS = "spellings", "readings"
 _LINKED = "dates", "ordinals.with_stop"

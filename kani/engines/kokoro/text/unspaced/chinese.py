@@ -17,7 +17,7 @@ from kani.engines.kokoro.text.lexicon_ipa import symbols_in_vocabulary
 from kani.engines.kokoro.text.reader import ReadWord
 from kani.engines.kokoro.text.unspaced.dictionary import Dictionary
 from kani.engines.kokoro.text.unspaced.pinyin import symbols_of_syllable
-from kani.text.writing import HAN
+from kani_text.writing import HAN
 
 PACKAGES = ("pypinyin", "rjieba")
 

@@ -21,7 +21,7 @@ from typing import Any, ClassVar
 
 from kani.core.errors import EngineFailed
 from kani.runtime.child_process import python_command
-from kani.text.languages import english_name
+from kani_text.languages import english_name
 
 ANSWER_TIMEOUT_S = 10.0
 """Longest time for one answer; a clause takes a millisecond, 10,000 characters 0.2 s."""

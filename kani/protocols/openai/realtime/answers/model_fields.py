@@ -10,7 +10,7 @@ from msgspec import UNSET, Struct, UnsetType
 from kani.protocols.openai.realtime.answers.tools import read_choice, read_tools
 from kani.protocols.openai.realtime.client_events import EventError, unsupported
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.text import foreign
+from kani_text import foreign
 
 MAX_INSTRUCTIONS = 200_000
 MAX_TOKENS = 1_000_000

@@ -18,7 +18,7 @@ from kani.protocols.openai.realtime.unmute.handshake import is_on_port
 from kani.protocols.openai.realtime.unmute.instructions import CHARACTERS
 from kani.protocols.shared.calls.call import Call, json_answer
 from kani.protocols.shared.calls.schemas import fields, flag, items, nullable, text
-from kani.text.languages import english_name, primary
+from kani_text.languages import english_name, primary
 
 HEALTH_PATH = "/v1/health"
 VOICES_PATH = "/v1/voices"

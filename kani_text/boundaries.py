@@ -1,0 +1,297 @@
+"""Places to cut text: phrase breaks, where a reader would take a breath, each with its kind, and by weight.
+
+A break is found only once the character after its white space is known (or the text is complete), so that
+further text never changes the kind of an earlier break.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+from kani_text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
+from kani_text.short_forms import goes_before_name, is_abbreviated, is_common_word
+from kani_text.writing import (
+    CLAUSE_MARKS,
+    CLOSERS,
+    CLOSERS_AFTER_WORDS,
+    DASHES,
+    HAN_AND_KANA,
+    KATAKANA,
+    RIGHT_CLOSERS,
+    SENTENCE_MARKS,
+    UNSPACED_CLAUSE_MARKS,
+    UNSPACED_SENTENCE_MARKS,
+    is_day_before_noun,
+)
+
+CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
+"""Words with a phrase break before them, in the same languages."""
+
+MAX_CONJUNCTION = max(map(len, CONJUNCTIONS))
+
+_CLOSERS_AND_SPACE = CLOSERS_AFTER_WORDS + MASK + " \t\u00a0\u202f"
+_TOKEN_TAIL = re.compile(r"\S*\Z")
+_WORD = re.compile(r"[^\W\d_]+")
+_SPACE = re.compile(r"\s*")
+_LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
+_LONGEST_SHORT_FORM = 5
+_LONGEST_DAY = 40
+_UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
+_STOP = re.compile(rf"[\s—{_UNSPACED}]")
+_UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS + MASK)}]*")
+
+
+class BreakKind(IntEnum):
+    """Kind of a phrase break; a greater one is a better place to cut.
+
+    UNSAFE is a space inside a number or after an abbreviation: a place to cut only where there is no other.
+    """
+
+    UNSAFE = 0
+    SPACE = 1
+    CONJUNCTION = 2
+    CLAUSE = 3
+    SENTENCE = 4
+    PARAGRAPH = 5
+
+
+@dataclass(frozen=True, slots=True)
+class PhraseBreak:
+    """A phrase break before character ``at`` (an index into the text that was searched)."""
+
+    at: int
+    kind: BreakKind
+
+
+def phrase_breaks(text: str, start: int, complete: bool, language: str = "") -> Iterator[PhraseBreak]:
+    """The phrase breaks of ``text`` after ``start``, in order; language: a primary subtag, where it is known.
+
+    Unless ``complete``, the first break that more text could still change ends the search. The end of the
+    text itself is not a break. Takes time linear in the searched text.
+    """
+    at = start
+    while stop := _STOP.search(text, at):
+        at = stop.start()
+        spaced = text[at].isspace()
+        end = _SPACE.match(text, at).end() if spaced else _UNSPACED_RUN.match(text, at + 1).end()  # type: ignore[union-attr]
+        if end >= len(text):
+            return
+        if spaced:
+            kind = _kind_at_space(text, start, at, end, complete, language)
+            if kind is None:
+                return
+            if at > start:
+                yield PhraseBreak(end, kind)
+        elif not text[end].isspace() and (unspaced := _kind_unspaced(text, start, at, end)) is not None:
+            yield PhraseBreak(end, unspaced)
+        at = end
+
+
+def _kind_unspaced(text: str, start: int, at: int, end: int) -> BreakKind | None:
+    """The kind of the break after a mark ``[at, end)`` that no white space follows.
+
+    Text before ``start`` is not searched: whether it is still there depends on how the text was cut on its
+    way.
+    """
+    mark = text[at]
+    before = text[at - 1] if at > start else ""
+    if mark in UNSPACED_SENTENCE_MARKS or mark in UNSPACED_CLAUSE_MARKS:
+        if before.isdigit() and text[end].isdigit():
+            return None
+        return BreakKind.SENTENCE if mark in UNSPACED_SENTENCE_MARKS else BreakKind.CLAUSE
+    token = _token_before(text, start, at)
+    if "://" in token or "@" in token or not before.isalpha():
+        return None
+    return BreakKind.CLAUSE if text[end].isalpha() else None
+
+
+def _token_before(text: str, start: int, at: int) -> str:
+    """The characters before ``at`` that no space divides (the last 64), without closing marks."""
+    before = text[max(start, at - 64) : at].rstrip(_CLOSERS_AND_SPACE)
+    match = _TOKEN_TAIL.search(before)
+    return match.group() if match else ""
+
+
+def _kind_at_space(
+    text: str, start: int, at: int, end: int, complete: bool, language: str
+) -> BreakKind | None:
+    """The kind of the break at the white space ``[at, end)``; None if that depends on more text."""
+    newlines = text.count("\n", at, end)
+    following = text[end]
+    if newlines > 1:
+        return BreakKind.PARAGRAPH
+    if PARAGRAPH_END in text[at:end]:
+        return BreakKind.PARAGRAPH if newlines else BreakKind.SENTENCE
+    if following in RIGHT_CLOSERS or following in SENTENCE_MARKS or following in CLAUSE_MARKS:
+        return BreakKind.UNSAFE
+    stem = _token_before(text, start, at)
+    last = stem[-1:]
+    word = _WORD.match(text, end)
+    known = "" if word is None or (word.end() == len(text) and not complete) else word.group()
+    short = last == "." and is_abbreviated(stem, known or following, language)
+    before = text[max(start, at - _LONGEST_DAY) : at]
+    if last == "." and following.isupper() and not short and goes_before_name(before, stem, language):
+        if word is None or not known:
+            return None
+        short = _is_name(known, text[word.end() : word.end() + 1], language)
+    if newlines and not following.islower() and not short:
+        return BreakKind.SENTENCE
+    if last and last in UNSPACED_SENTENCE_MARKS:
+        return BreakKind.SENTENCE
+    if last == "." and following in "(N" and end + 1 >= len(text) and not complete:
+        return None
+    if last == "." and _goes_on(stem, text[end : end + 2]):
+        return BreakKind.UNSAFE
+    if last == "." and word and is_day_before_noun(before, known):
+        return BreakKind.UNSAFE if known else None
+    if last and last in SENTENCE_MARKS:
+        return _kind_after_sentence_mark(stem, following, short)
+    if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
+        return BreakKind.UNSAFE if stem[-2:-1].isdigit() and following.isdigit() else BreakKind.CLAUSE
+    if following in DASHES:
+        if end + 1 >= len(text):
+            return BreakKind.SPACE if complete else None
+        return BreakKind.CLAUSE if text[end + 1].isspace() else BreakKind.SPACE
+    if word is not None:
+        if word.end() == len(text) and not complete and len(word.group()) <= MAX_CONJUNCTION:
+            return None
+        if word.group().casefold() in CONJUNCTIONS:
+            return BreakKind.CONJUNCTION
+    tears = last.isdigit() or following.isdigit() or last in tuple("$€£¥#")
+    return BreakKind.UNSAFE if tears else BreakKind.SPACE
+
+
+_SECTION = re.compile(r"[A-Z][.,;)]|[IVX]{2}")
+
+
+def _goes_on(stem: str, following: str) -> bool:
+    """True after a short form where no sentence begins: "3 qts. (1 ste.)", "4 €/ud. = 8 €", "Re. Nr."."""
+    word = _LETTERS_AT_END.search(stem[:-1])
+    short = word is not None and len(word.group()) < _LONGEST_SHORT_FORM
+    bracketed = following[:1] == "(" and not following[1:].isupper()
+    # "art. L. 121-1", "dell'all. B.", "l'ann. II"
+    elided = word is not None and (
+        stem[: word.start()].endswith(("'", "’")) or word.group() in ("art", "Art")
+    )
+    section = elided and _SECTION.match(following) is not None
+    return short and (bracketed or section or following == "Nr" or following[:1] in ("=", "+", "&"))
+
+
+def _is_name(word: str, after: str, language: str) -> bool:
+    """True for a word with a capital that is an initial, or none of the language's commonest."""
+    return (len(word) == 1 and after == ".") or not is_common_word(word, language)
+
+
+def _kind_after_sentence_mark(stem: str, following: str, short: bool) -> BreakKind:
+    body = stem.rstrip(SENTENCE_MARKS)
+    if stem.endswith("!") and following in "=×÷·+<>≤≥":
+        # "5! = 120"
+        return BreakKind.UNSAFE
+    if stem[len(body) :] != ".":
+        return BreakKind.CLAUSE if following.islower() else BreakKind.SENTENCE
+    if short:
+        return BreakKind.UNSAFE
+    if following.islower():
+        return BreakKind.CLAUSE if len(body) > 2 and body.isalpha() else BreakKind.UNSAFE
+    return BreakKind.SENTENCE
+
+
+def _is_grapheme_start(text: str, at: int) -> bool:
+    """True if a cut before ``at`` leaves marks, joined emoji and surrogate halves together."""
+    character = text[at]
+    return not (
+        unicodedata.category(character) in ("Mn", "Mc", "Me", "Cf")
+        or text[at - 1] == "\u200d"
+        or "\udc00" <= character <= "\udfff"
+        or "\U0001f3fb" <= character <= "\U0001f3ff"
+    )
+
+
+CHARACTERS_PER_WORD = 2
+"""Characters of a word in Chinese and Japanese, about."""
+
+_MASKS = {MASK: 0, CODE_BLOCK: 15}
+_UNBROKEN = re.compile(r"\S+")
+_HAN_OR_KANA = re.compile(f"[{HAN_AND_KANA}]")
+# A run of katakana is a word.
+_CERTAIN = re.compile(f"(?<=[{HAN_AND_KANA}])(?=[{HAN_AND_KANA}])(?!(?<=[{KATAKANA}])[{KATAKANA}])")
+_FARTHEST_BACK = 20
+
+
+def weight(text: str) -> int:
+    """Estimated duration of a text, in letters; white space takes no time."""
+    return sum(map(_weight, text))
+
+
+def weight_up_to(text: str, start: int, enough: int) -> int:
+    """The weight of ``text`` from ``start`` on; counting stops at ``enough``."""
+    weighed = 0
+    for word in _UNBROKEN.finditer(text, start):
+        for character in word.group():
+            weighed += _weight(character)
+            if weighed >= enough:
+                return weighed
+    return weighed
+
+
+@functools.lru_cache(maxsize=4096)
+def _weight(character: str) -> int:
+    if character in _MASKS:
+        return _MASKS[character]
+    if character.isascii():
+        return 4 if character.isdigit() else 0 if character.isspace() else 1
+    if character.isspace():
+        return 0
+    return 4 if character.isdigit() or unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def word_count(text: str) -> int:
+    """The number of words: between spaces, and by their characters where none are written."""
+    words = 0
+    for word in text.split():
+        characters = len(_HAN_OR_KANA.findall(word))
+        if characters:
+            words += max(1, characters // CHARACTERS_PER_WORD)
+        else:
+            words += any(map(str.isalnum, word))
+    return words
+
+
+def unspaced_end(text: str, start: int, max_weight: int) -> int:
+    """The last place after ``start`` between two Han characters or kana.
+
+    Further text never moves it back. ``start`` if there is none; the text up to it weighs ``max_weight`` at
+    most.
+    """
+    weighed, end = 0, start
+    for at in range(start, len(text) - 1):
+        weighed += _weight(text[at])
+        # After a mark or a space a break may come, which ends the segment.
+        if weighed > max_weight or _STOP.match(text[at]):
+            break
+        if _CERTAIN.match(text, at + 1):
+            end = at + 1
+    return end
+
+
+def forced_cut(text: str, max_weight: int) -> int:
+    """The place to cut text without a break: between two graphemes, rather not inside a number or a word."""
+    weighed = end = 0
+    while end < len(text):
+        weighed += _weight(text[end])
+        if weighed > max_weight and end > 0:
+            break
+        end += 1
+    for at in range(end, max(end - _FARTHEST_BACK, 1), -1):
+        if _CERTAIN.match(text, at) and not text[at - 2].isdigit():
+            return at
+    at = end
+    while at > 1 and at < len(text) and not _is_grapheme_start(text, at):
+        at -= 1
+    return at if at > 1 else end

@@ -1,0 +1,148 @@
+"""Languages by BCP 47 tag, by ISO 639 code, and by name in any language."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
+
+from babel import Locale
+from babel.core import get_global
+
+from kani_text.errors import UnsupportedLanguage
+
+KNOWN = frozenset(
+    """
+    af am an ar as az ba be bg bn bpy bs ca chr cs cv cy da de el en eo es et eu fa fi fr ga gd gn grc gu hak
+    haw he hi hr ht hu hy hyw ia id io is it ja jbo ka kk kl kn ko kok ku ky la lb lfn lt ltg lv mi mk ml mr
+    ms mt mto my nb nci ne nl nog om or pa pap pl pt py qdb qu quc qya ro ru sd shn si sjn sk sl smj sq sr
+    sv sw ta te th ti tk tlh tn tr tt ug uk ur uz vi yue zh
+    """.split()
+)
+"""Primary subtags that ``resolve`` accepts: the languages of all engines. With all 8,000 that have codes, the
+name of a lexicon file such as "new.txt" would be a language."""
+
+WIDESPREAD = frozenset("ca cs da de en es fi fr hr hu id it nl no pl pt ro sk sv tr vi".split())
+"""Languages that detection considers even where no engine speaks them, so that German is not taken for
+English by a server that speaks five languages (primary subtags)."""
+
+_TAG = re.compile(r"[a-z]{2,3}(?:[-_][a-z0-9]{1,8}){0,6}")
+_LONGEST_ECHO = 40
+
+NAMES_FILE = Path(__file__).with_name("language_names.txt")
+"""Names of languages in all languages that CLDR has: for each tag a line with the tag, a tab, and its
+normalized names, separated by bars. Babel has them in a file for each of 300 locales, which take seconds to
+read."""
+
+_NOT_IN_NAMES = str.maketrans({"’": "'", "-": " ", "(": None, ")": None, ",": None, "|": None})
+
+_ALIASES = {
+    # Engines have one Norwegian and one Chinese.
+    "no": "nb", "nor": "nb", "norsk": "nb", "norwegian": "nb", "mandarin": "zh",
+    # Not among CLDR's names, or the name of several languages there.
+    "bahasa melayu": "ms", "brazilian": "pt-BR", "castellano": "es", "cesky": "cs", "flemish": "nl",
+    "hindi": "hi", "kurdî": "ku", "қазақ": "kk", "lang belta": "qdb", "pyash": "py",
+    # Written without accents.
+    "aragones": "an", "catala": "ca", "cestina": "cs", "espanol": "es", "francais": "fr", "gaidhlig": "gd",
+    "islenska": "is", "kurdi": "ku", "latviesu": "lv", "lietuviu": "lt", "portugues": "pt", "romana": "ro",
+    "slovencina": "sk", "slovenscina": "sl", "tieng viet": "vi", "turkce": "tr", "ελληνικα": "el",
+}  # fmt: skip
+"""Names and codes that the data do not have, or have for another language."""
+
+_ENGLISH_NAMES = {
+    "bn": "Bengali", "bpy": "Bishnupriya Manipuri", "hak": "Hakka", "kl": "Greenlandic", "mi": "Maori",
+    "nb": "Norwegian", "or": "Oriya", "quc": "K'iche'", "tn": "Setswana", "hyw": "Western Armenian",
+    "mto": "Totontepec Mixe", "nci": "Classical Nahuatl", "py": "Pyash", "qdb": "Lang Belta", "qya": "Quenya",
+    "sjn": "Sindarin",
+}  # fmt: skip
+"""English names that clients know, where CLDR has others or none."""
+
+
+def resolve(name: str) -> str:
+    """The BCP 47 tag for a tag, a code or a name: ``spanish``, ``Español``, ``spa``, ``es_mx`` or ``es-MX``.
+
+    Raises UnsupportedLanguage unless its language is in ``KNOWN``.
+    """
+    wanted = " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    tag = by_code(wanted if _TAG.fullmatch(wanted) else _tag_of_name(wanted))
+    if primary(tag) not in KNOWN:
+        raise UnsupportedLanguage(name[:_LONGEST_ECHO], "those of docs/languages.md, such as es or Spanish")
+    return tag
+
+
+def primary(tag: str) -> str:
+    """The primary subtag of a tag: ``es`` of ``es-MX``."""
+    return tag.partition("-")[0].lower()
+
+
+@functools.lru_cache(maxsize=1024)
+def canonical(tag: str) -> str:
+    """A tag in the case that BCP 47 recommends: ``zh-Hant-TW``, ``en-GB-x-rp``."""
+    first, *rest = tag.lower().split("-")
+    private = rest.index("x") if "x" in rest else len(rest)
+    cased = [_case(part) for part in rest[:private]] + rest[private:]
+    return "-".join([first, *cased])
+
+
+def _case(subtag: str) -> str:
+    if len(subtag) == 2:
+        return subtag.upper()
+    return subtag.title() if len(subtag) == 4 and subtag.isalpha() else subtag
+
+
+@functools.lru_cache(maxsize=1024)
+def parent(tag: str) -> str:
+    """The variety that a region's own belongs to, by CLDR: ``es-419`` for ``es-MX``; "" for none."""
+    return str(get_global("parent_exceptions").get(tag.replace("-", "_"), "")).replace("_", "-")
+
+
+def english_name(language: str) -> str:
+    """The English name of a primary subtag; "" unless it is in ``KNOWN``."""
+    if language not in KNOWN:
+        return ""
+    return _ENGLISH_NAMES.get(language) or str(Locale("en").languages[language])
+
+
+@functools.lru_cache(maxsize=1024)
+def by_code(tag: str) -> str:
+    """``tag`` with its language's usual code: ``ger-AT`` and ``de_at`` are ``de-AT``, ``tl`` is ``fil``.
+
+    One with an extended language, ``zh-yue-HK``, is that one's: ``yue-HK``. Of any language, known or not.
+    """
+    first, *rest = tag.lower().replace("_", "-").split("-")
+    aliases = get_global("language_aliases")
+    if rest and len(rest[0]) == 3 and (rest[0] in KNOWN or rest[0] in aliases):
+        first, *rest = rest
+    first = _ALIASES.get(first) or aliases.get(first, first).replace("_", "-")
+    return canonical("-".join([first, *rest]))
+
+
+def _tag_of_name(name: str) -> str:
+    """The tag of the language of that name, "" for none: "brazilian portuguese" is ``pt-BR``."""
+    if name in _ALIASES:
+        return _ALIASES[name]
+    return _names().get(normalized_name(name), "")
+
+
+def normalized_name(name: str) -> str:
+    """A name without capitals and punctuation: "Chinese (Traditional)" is "chinese traditional"."""
+    return " ".join(name.casefold().translate(_NOT_IN_NAMES).split())
+
+
+def load_names() -> None:
+    """Load the names of languages, and CLDR's data on varieties, once: 20 ms, best in a thread."""
+    _names()
+    english_name("en")
+    parent("en")
+
+
+@functools.cache
+def _names() -> Mapping[str, str]:
+    """Tags by normalized name (16,000 names)."""
+    tags = {}
+    for line in NAMES_FILE.read_text(encoding="utf-8").splitlines():
+        tag, _, names = line.partition("\t")
+        tags.update(dict.fromkeys(names.split("|"), tag))
+    return tags

@@ -1,0 +1,10 @@
+"""Masks markup in a client's text, so that engines speak only what a reader would, and finds its pauses.
+
+However the text was cut on its way here, the same comes out: text is held back only while more text could
+change its meaning, usually a few characters and never more than ``MAX_HELD_BACK``.
+"""
+
+from kani_text.markup.lines import MarkupMasker
+from kani_text.markup.masked_text import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break
+
+__all__ = ["CODE_BLOCK", "MASK", "MAX_HELD_BACK", "PARAGRAPH_END", "Break", "MarkupMasker"]

@@ -1,0 +1,56 @@
+"""Marks of notes: "[[page|name]]", "%%comment%%", "^block", "> [!tip]", and Anki's "{{c1::word::hint}}"."""
+
+from __future__ import annotations
+
+import re
+
+from kani_text.markup.masked_text import MaskedText, PendingText
+
+MARKS = "%{^[!"
+"""Characters that these begin with."""
+
+_WIKI = re.compile(
+    r"(?P<embedded>!)?\[\[(?P<page>[^\[\]|\n^]*?)(?:#?\^[\w-]+)?(?:\\?\|(?P<name>[^\[\]|\n]+))?\]\](?![(\[])"
+)
+_WIKI_BEGUN = re.compile(r"!?\[(?:\[[^\[\]\n]*\]{0,2})?")
+_SIZE = re.compile(r"\d+(?:x\d+)?")
+_CALLOUT = re.compile(r"\[!(?P<kind>[A-Za-z-]{1,20}\])[+-]?(?:(?P<titled>[ \t]+(?=\S))|(?=\s|\Z))")
+_CALLOUT_BEGUN = re.compile(r"\[(?:![A-Za-z-]{0,20}(?:\][+-]?[ \t]*)?)?")
+_COMMENT = re.compile(r"%%(?:(?=[^\s%])(?:[^%\n]|%(?!%))*|\n(?:[^%]|%(?!%))*)%%")
+_COMMENT_BEGUN = re.compile(r"%(?:%(?:[^\s%](?:[^%\n]|%(?!%))*|\n(?:[^%]|%(?!%))*)?%?)?")
+_BLOCK = re.compile(r"\^(?=[\d-]*[A-Za-z])[A-Za-z\d-]{3,32}(?=[ \t\r]*(?:\n|\Z))")
+_BLOCK_BEGUN = re.compile(r"\^[A-Za-z\d-]{0,32}[ \t\r]*")
+_CLOZE = re.compile(r"\{\{c\d{1,3}::(?P<hidden>(?:[^{}:\n]|:(?!:))+)(?:::[^{}\n]*)?\}\}")
+_CLOZE_BEGUN = re.compile(r"\{(?:\{(?:c(?:\d{1,3}(?::(?::[^{}\n]*\}?)?)?)?)?)?")
+
+
+def note(source: PendingText, at: int, plain: MaskedText) -> tuple[int, str, int] | None:
+    """Return the start of what is said of a note's mark at ``at``, the words themselves, and the mark's end.
+
+    ``at``, "" and ``at`` if more text decides; None if no mark begins there.
+    """
+    if source.text[at] not in MARKS:
+        return None
+    kinds = [(_WIKI, _WIKI_BEGUN), (_CLOZE, _CLOZE_BEGUN)]
+    if ">" in plain.line_head and not plain.line_head.strip("> "):
+        kinds.append((_CALLOUT, _CALLOUT_BEGUN))
+    if not plain.previous.strip():
+        kinds += (_COMMENT, _COMMENT_BEGUN), (_BLOCK, _BLOCK_BEGUN)
+    for pattern, begun in kinds:
+        found = pattern.match(source.text, at, source.lookahead_end(at))
+        if source.may_begin(begun, at) or (found and source.may_continue(at, found.end())):
+            return at, "", at
+        if found:
+            return *_said(found), found.end()
+    return None
+
+
+def _said(found: re.Match[str]) -> tuple[int, str]:
+    """Return the words that are said, a name, a page or an answer, and their start; "" for a picture."""
+    parts = found.groupdict()
+    shown = next((part for part in ("name", "page", "hidden", "kind") if parts.get(part)), "")
+    unnamed = parts.get("embedded") and (shown != "name" or _SIZE.fullmatch(parts["name"]))
+    if not shown or unnamed or parts.get("titled"):
+        return found.end(), ""
+    said = found[shown].replace("#", " ") if shown == "page" else found[shown].replace("]", ":")
+    return found.start(shown), said

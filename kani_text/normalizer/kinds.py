@@ -1,0 +1,255 @@
+"""Kinds of words, and rows of them: what stands around a place decides how it is read.
+
+A kind is found once a token, when a row first asks for it. Most are sets of words in a language's table
+([kinds], and those of other sections); ``KINDS`` has those that are shapes.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kani_text.normalizer.rules.numerals import DASHES
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
+from kani_text.writing import MASCULINE_ARTICLES
+
+_ANY_MARKS = "~"
+_ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
+_CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]?\d|2[0-4])h", re.IGNORECASE)
+_DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
+_DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
+_TIMES = re.compile(
+    rf"\d{{1,2}}(?:[:.h]\d\d\S{{0,4}}|h|[ap]\.?m)|\d{{1,2}}(?:[:.h]\d\d|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
+    re.IGNORECASE,
+)
+_DEGREES = re.compile(r"[-−]?\d{1,2}[°º](?!\w).*")
+_ORDINAL = re.compile(
+    r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
+)
+_SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
+_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
+_VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
+_DECADE = re.compile(r"(?:\d\d)?\d0s")
+_SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"(?:\d+-?)?[Kk]m?")
+_DASH = re.compile(rf"[{DASHES}/]")
+_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
+_ROMAN = re.compile(r"[IVXLC]+")
+_FEW = re.compile(r"[1-9]|1\d|20")
+_COUNT = re.compile(r"[~≈<>≤≥±]*\d")
+_SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
+_DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
+_PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
+_LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
+_LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
+_HOUSE_NUMBER = re.compile(r"\d|[Nn](?:[.r]|úm)?[.º°]*$|[Ss]/[Nn]")
+_LETTERED = re.compile(r"[A-Z]\d{0,2}")
+
+
+def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
+    """True for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
+
+    def test(token: Token, table: LanguageTable) -> bool:
+        unit, found = table.units.get(symbol), table.units.get(token.core)
+        names = unit.forms if unit is not None else {}
+        return token.core in names.values() or (
+            found is not None and found.forms["other"] == names.get("other")
+        )
+
+    return test
+
+
+KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
+    # Figures
+    "figure": lambda token, table: token.core[:1].isdecimal(),
+    "number": lambda token, table: token.core.isdecimal(),
+    "value": lambda token, table: _VALUE.fullmatch(token.core) is not None,
+    "day": lambda token, table: _DAY.fullmatch(token.core) is not None,
+    "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
+    "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
+    "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
+    "times": lambda token, table: _TIMES.fullmatch(token.core) is not None,
+    "degrees": lambda token, table: _DEGREES.fullmatch(token.core) is not None,
+    "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
+    "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
+    "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
+    "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
+    "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
+    "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
+    "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
+    "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
+    "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
+    "part": lambda token, table: _PART.fullmatch(token.core) is not None,
+    "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
+    "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
+    "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
+    "house_number": lambda token, table: _HOUSE_NUMBER.match(token.core) is not None,
+    "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
+    # Shapes of words
+    "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
+    "capital": lambda token, table: token.core[:1].isupper(),
+    "capitalized": lambda token, table: token.core[:1].isupper() and token.core[1:2].islower(),
+    "capitals": lambda token, table: len(token.core) > 1 and token.core.isupper(),
+    "small": lambda token, table: token.core[:1].islower(),
+    "letter": lambda token, table: len(token.core) == 1 and token.core.isalpha(),
+    "word": lambda token, table: token.core.isalpha(),
+    "short_word": lambda token, table: (
+        _SHORT_WORD.fullmatch(token.core) is not None and (token.core.islower() or token.core.isupper())
+    ),
+    "dash": lambda token, table: token.core in (*DASHES, "—"),
+    "sign": lambda token, table: token.core in table.signs,
+    # Words of the table
+    "month": lambda token, table: token.core.lower() in table.dates.months,
+    "other_month": lambda token, table: token.core.lower() in table.dates.other_months,
+    "weekday": lambda token, table: token.core.lower() in table.dates.days,
+    "short_weekday": lambda token, table: table.dates.weekday(token.core) is not None,
+    "weekdays": lambda token, table: _DASH.split(token.core)[-1] in table.dates.short_weekdays,
+    "beside_weekday": lambda token, table: token.core.lower() in table.dates.beside_weekdays,
+    "dated_after": lambda token, table: token.core.lower() in table.dates.after,
+    "time_after": lambda token, table: token.core in table.times.after,
+    "dotted_after": lambda token, table: token.core.lower() in table.times.dotted_after,
+    "year_after": lambda token, table: token.core.lower() in table.numbers.year_after,
+    "measured_after": lambda token, table: token.core.lower() in table.numbers.measured_after,
+    "magnitude": lambda token, table: token.core.lower() in table.numbers.magnitude_words,
+    "half": lambda token, table: token.core.lower() in table.times.halves,
+    "undotted_after": lambda token, table: token.core.lower() in table.times.undotted_after,
+    "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
+    "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
+    "hours": lambda token, table: token.core in table.times.marks,
+    "hour_name": _names("h"),
+    "minute_name": _names("min"),
+    "unit": lambda token, table: token.core in table.units,
+    "compass": lambda token, table: token.core in table.compass.names,
+    "measure": lambda token, table: (
+        token.core in table.units
+        and token.core.lower() not in table.times.halves
+        and token.core not in table.times.marks
+    ),
+    "currency": lambda token, table: token.core in table.currencies,
+    "and": lambda token, table: token.core.lower() == table.signs.get("&"),
+    "to": lambda token, table: token.core.lower() == table.numbers.to,
+    "joiner": lambda token, table: token.core.lower() in table.dates.joiners,
+    "label": lambda token, table: token.core.lower() in table.numbers.labels,
+    "rating": lambda token, table: token.core.lower() in table.fractions.rated,
+    "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
+    "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
+    "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
+    "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
+    # A mark with spaces around it, and the text's beginning or end.
+    "mark": lambda token, table: not token.core and token is not NO_TOKEN,
+    # Neither a word nor a mark: the text's beginning or end.
+    "nothing": lambda token, table: token is NO_TOKEN,
+}
+"""Kinds that no set of words is. A token without letters and figures is none but "mark" or "nothing"."""
+
+
+def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:
+    """True for a token of a kind of ``KINDS`` or of the table's [kinds]; a mark by itself is a "mark"."""
+    if not token.core:
+        return kind == ("nothing" if token is NO_TOKEN else "mark")
+    found = token.kinds.get(kind)
+    if found is None:
+        test = KINDS.get(kind)
+        found = test(token, table) if test else token.core.lower() in table.kinds.get(kind, ())
+        token.kinds[kind] = found
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A word of a row: one of its kinds, or its text; all marks after it (None: any), a bracket before it."""
+
+    kinds: tuple[str, ...]
+    text: str
+    marks: re.Pattern[str] | None
+    bracket: str
+
+    def is_at(self, token: Token, table: LanguageTable) -> bool:
+        """True if the token is one of the item's kinds."""
+        if self.text:
+            return (token.core or token.suffix) == self.text
+        return any(is_kind(token, one, table) for one in self.kinds)
+
+    def touches(self, token: Token, following: Token, item: _Item) -> bool:
+        """True if only marks that the row allows are between the item's token and the following item's."""
+        return self.ends(token) and following.prefix == item.bracket
+
+    def ends(self, token: Token) -> bool:
+        """True if no marks are after the token but those that the row allows."""
+        return self.marks is None or self.marks.fullmatch(token.suffix) is not None
+
+
+class Rows:
+    """Rows of kinds around a place: ``Rows("article @ name", "@{,?} weekday", "closed the? @")``.
+
+    ``@`` is the place. A word is one or more kinds (``date|clock``) or a text in quotes (``'of'``). No mark
+    stands between two words, unless the first one has its marks in braces (a pattern of all of them:
+    ``day{[.,]}``) or ``~`` (any), or the second one an opening bracket before it (``(date``). ``?`` after a
+    word says that it may be missing.
+    """
+
+    def __init__(self, *rows: str) -> None:
+        """Raises ValueError for a row that cannot be read, or without its place."""
+        self._rows = tuple(parsed for row in rows for parsed in _parse(row))
+
+    @functools.cached_property
+    def kinds(self) -> frozenset[str]:
+        """The kinds that the rows ask for."""
+        return frozenset(kind for items, _ in self._rows for item in items for kind in item.kinds)
+
+    def hold(self, cursor: TokenCursor, table: LanguageTable, ahead: int = 0) -> bool:
+        """True if a row holds around the place from the cursor's token to the one ``ahead`` of it.
+
+        Raises MoreTextNeeded where a row may still hold once more text follows.
+        """
+        return any(_holds(items, place, cursor, table, ahead) for items, place in self._rows)
+
+
+def _holds(
+    items: tuple[_Item, ...], place: int, cursor: TokenCursor, table: LanguageTable, ahead: int
+) -> bool:
+    following = cursor.token()
+    for at in reversed(range(place)):
+        token = cursor.previous(place - at)
+        if not (items[at].touches(token, following, items[at + 1]) and items[at].is_at(token, table)):
+            return False
+        following = token
+    before = cursor.token(ahead)
+    for at in range(place + 1, len(items)):
+        if not items[at - 1].ends(before):
+            return False
+        token = cursor.token(ahead + at - place)
+        # What comes after it may be final already.
+        if token.entry or token.prefix != items[at].bracket or not items[at].is_at(token, table):
+            return False
+        before = token
+    return items[-1].ends(before)
+
+
+def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:
+    """The items of a row and the index of its place, once with and once without each that may be missing."""
+    found: list[list[re.Match[str]]] = [[]]
+    for word in row.split():
+        match = _ITEM.fullmatch(word)
+        if match is None:
+            raise ValueError(f"{word!r} of the row {row!r} is no kind, no text in quotes and no place (@)")
+        found = [*([*one, match] for one in found), *(found if match["optional"] else ())]
+    places = [[match["kinds"] for match in one].index("@") for one in found] if row.count("@") == 1 else []
+    if not places:
+        raise ValueError(f"the row {row!r} has to have one place (@)")
+    return [
+        (tuple(_item(match, match is one[-1]) for match in one), at)
+        for one, at in zip(found, places, strict=True)
+    ]
+
+
+def _item(match: re.Match[str], last: bool) -> _Item:
+    """last: nothing is said of the marks after it, unless the row does."""
+    kinds, marks = match["kinds"], match["marks"] or (_ANY_MARKS if last else "{}")
+    text = kinds[1:-1] if kinds[0] == "'" else ""
+    named = () if text or kinds == "@" else tuple(kinds.split("|"))
+    return _Item(
+        named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
+    )

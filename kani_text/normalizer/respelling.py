@@ -1,0 +1,93 @@
+"""Gives a text the spellings that the rules know: "12 500€", "+/-3", "15:3=5"."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Iterable
+
+from kani_text.normalizer import floor
+from kani_text.normalizer.chemistry import chemistry
+from kani_text.normalizer.cleaning import CleanText
+from kani_text.normalizer.compound_units import compound_units
+from kani_text.normalizer.formulas.finder import formulas, unfinished
+from kani_text.normalizer.formulas.notation import notation_of
+from kani_text.normalizer.spelling_functions import PATH, path_steps
+from kani_text.normalizer.spellings import SPELLINGS, Becomes
+from kani_text.normalizer.tables.lazy_pattern import LazyPattern, characters_of
+from kani_text.normalizer.tables.loaded import table_for
+from kani_text.normalizer.unspaced.amounts import compound_unit
+from kani_text.normalizer.unspaced.table import unspaced_table_for
+
+
+def respelled(text: CleanText, language: str, *, complete: bool = True) -> CleanText:
+    """A clean text in the spellings that rules know, and its formulas in words.
+
+    Each new character stands for all that it replaces; what is final is left as it is. language: BCP 47.
+    complete: whether this is all of the text; if not, a formula at its end is left out, as text to come may
+    belong to it.
+    """
+    notation = notation_of(language) if language else None
+    if notation is not None:
+        if not complete:
+            text = text.until(unfinished(text.text, notation))
+        units, unspaced = compound_units(text.text), unspaced_table_for(language)
+        if unspaced is not None:
+            units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
+        text = _replaced(text, units)
+        text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
+        text = _replaced(text, formulas(text.text, notation))
+    elif language:
+        text = _replaced(text, floor.units(text.text, language))
+        text = _replaced(text, floor.marks(text.text, language))
+    characters, small = characters_of(text.text), text.text.lower()
+    for pattern, becomes in spellings_of(language.partition("-")[0]):
+        if not (pattern.required <= characters and pattern.has_word_in(small)):
+            continue
+        if found := list(pattern.compiled.finditer(text.text)):
+            text = _replaced(text, ((*match.span(), becomes(match)) for match in found))
+            characters, small = characters_of(text.text), text.text.lower()
+    return text
+
+
+def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> CleanText:
+    """``text`` with other words in some places: where each begins and ends, and the words."""
+    written, starts, ends = text.text, text.starts, text.ends
+    kept, done = "", 0
+    first: list[int] = []
+    last: list[int] = []
+    for at, end, new in replacements:
+        old = written[at:end]
+        if new == old or text.is_final(at, end):
+            continue
+        word, space, rest = old.partition(" ")
+        if rest and new.startswith(word + space):
+            # The word that stays keeps its place: "Am" of "Am 3.10.24".
+            at, new = at + len(word + space), new[len(word + space) :]
+        kept += written[done:at] + new
+        first += (*starts[done:at], *[starts[at]] * len(new))
+        last += (*ends[done:at], *[ends[end - 1]] * len(new))
+        done = end
+    if not done:
+        return text
+    return CleanText(kept + written[done:], (*first, *starts[done:]), (*last, *ends[done:]), text.final)
+
+
+@functools.cache
+def spellings_of(language: str) -> tuple[tuple[LazyPattern, Callable[[re.Match[str]], str]], ...]:
+    """The patterns of a language (primary subtag), in order, and what becomes of what each matches."""
+    table = unspaced_table_for(language) or table_for(language)
+    shared = (
+        (written if isinstance(written, LazyPattern) else LazyPattern(written), becomes)
+        for languages, written, becomes in SPELLINGS
+        if not languages or language in languages.split()
+    )
+    steps: Becomes = functools.partial(path_steps, mark="、" if unspaced_table_for(language) else " — ")
+    patterns = (LazyPattern(PATH), steps), *(table.spellings if table else ()), *shared
+    return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
+
+
+def _spelled(becomes: Becomes, found: re.Match[str]) -> str:
+    if callable(becomes):
+        return becomes(found)
+    return found.expand(becomes) if becomes else re.sub(r"[\s-]", "", found.group())

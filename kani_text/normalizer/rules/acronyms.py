@@ -1,0 +1,306 @@
+"""Acronyms, initials and camel case."""
+
+from __future__ import annotations
+
+import functools
+import re
+
+from kani_text.language_detection import languages_by_word
+from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import Token, TokenCursor
+
+_ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
+_HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
+_DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
+VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
+_LIQUIDS = frozenset("LRHUY")
+_LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
+_MIXED = re.compile(
+    r"(?=\w{3,5}$)(?:i?OS|IoT|[a-df-hj-z][A-Z]{2,}[a-z]?|[A-Z]+[b-df-hj-np-tv-z][A-Z]+|[A-Z]{2,}[a-rt-z])"
+)
+"""Capitals with a small letter among them: "mRNA", "KfW", "BSc", but not "CDs"."""
+_SHORT_WORD = re.compile(r"(?:[^aeiouhjkqwy][aeiou][^\Whjkqwy]|[aeiou][^aeiouhjkqwy][aeiou])", re.IGNORECASE)
+_SOUND = re.compile(
+    r"h+m+|m+h+m+|p+s+t+|s+h{2,}t?|[bg]r{2,}|p+f{2,}t?|p+ft+|t+s{2,}|t+sk+|z{3,}", re.IGNORECASE
+)
+"""Noises without a vowel."""
+
+
+def lowercase_pieces(text: str, start: int) -> tuple[Piece, ...]:
+    """A word in lower case, one piece for each letter."""
+    return tuple(Piece(letter.lower(), start + at, start + at + 1) for at, letter in enumerate(text))
+
+
+def spelled_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...]:
+    """The letters' names, one after the other."""
+    pieces = []
+    for at, letter in enumerate(text):
+        name = letter_name(letter, table)
+        pieces.append(Piece(f" {name}" if at else name, start + at, start + at + 1))
+    return tuple(pieces)
+
+
+def letter_name(letter: str, table: LanguageTable) -> str:
+    """The name of a letter; the letter itself if the table does not have it."""
+    lower = letter.lower()
+    return table.letters.get(lower) or table.greek.get(lower) or letter
+
+
+def capitals_pieces(text: str, start: int, table: LanguageTable, shouted: bool = False) -> tuple[Piece, ...]:
+    """A word in capitals, as a word or as letters; shouted: the words around it are in capitals too."""
+    if text in table.acronyms.said:
+        return (Piece(table.acronyms.said[text], start, start + len(text)),)
+    if _is_word(text, table, shouted):
+        return lowercase_pieces(text, start)
+    return spelled_pieces(text, start, table)
+
+
+def _is_word(text: str, table: LanguageTable, shouted: bool) -> bool:
+    """True for capitals that are read as a word."""
+    acronyms = table.acronyms
+    known = text.lower() in acronyms.words
+    if text in acronyms.spelled and not (shouted and known):
+        return False
+    if text in acronyms.read or known or len(text) > _LONGEST_ACRONYM:
+        return True
+    if not text.isascii() and not table.agreement.capitals:
+        # In Romance languages no acronym has an accent.
+        return True
+    if acronyms.short_words and _SHORT_WORD.fullmatch(text):
+        return True
+    if len(text) <= _LONGEST_SPELLED:
+        return shouted and is_pronounceable(text, table)
+    return is_pronounceable(text, table) or (shouted and not acronyms.vowels.isdisjoint(text.lower()))
+
+
+_ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
+"""Beginnings of words without a liquid, in English and German, and of those with three consonants."""
+_BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
+
+
+def is_pronounceable(text: str, table: LanguageTable) -> bool:
+    """True if letters have the shape of a word: enough vowels, no long group of consonants."""
+    vowels, acronyms = table.acronyms.vowels, table.acronyms
+    shape = "".join("v" if letter.lower() in vowels else "c" for letter in text)
+    if "v" not in shape or "cccc" in shape or ("vvv" in shape and len(text) < _LONGEST_ACRONYM):
+        # "UEA", but "SEOUL"
+        return False
+    onset, coda = shape.index("v"), len(shape) - 1 - shape.rindex("v")
+    return onset <= acronyms.onset and coda <= acronyms.coda and _may_begin_word(text, onset, table)
+
+
+def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
+    """True for consonants that words of the language begin with: none in Romance ones as "TDAH"."""
+    liquid = text[1:2] in _LIQUIDS
+    if table.acronyms.onset == onset == len("st"):
+        return liquid or text[0] in "SC" or text[:2] == "PS"
+    if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
+        return True
+    # "HDMI"
+    begins = text[0] == "S" or text[:2] in _ONSETS or liquid
+    return begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)
+
+
+def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A word in capitals, with the "s" of its plural."""
+    token, acronyms = cursor.token(), table.acronyms
+    core = token.core
+    if len(core) > 2 and core[-1] == "s" and (plural := _plural(token, table)):
+        return plural
+    if not (core.isupper() and core.isalpha()) or len(core) < 2:
+        return None
+    elided = core.lower() in acronyms.elided and token.suffix[:1] in ("'", "’")
+    if elided or (len(core) > _LONGEST_ACRONYM and core not in acronyms.spelled):
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end)
+    shouted = _is_among_shouted(cursor, -1, table)
+    if not shouted and not token.suffix.strip(".") and core not in acronyms.said:
+        shouted = _is_among_shouted(cursor, 1, table)
+    return Verbalization(capitals_pieces(core, token.core_start, table, shouted), token.core_end)
+
+
+def _plural(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "PDFs", "the NBA's"."""
+    name = token.core[:-1].rstrip("'’")
+    if not table.acronyms.plural or len(name) < 2 or not (name.isupper() and name.isalpha()):
+        return None
+    end = token.core_start + len(name)
+    plural = Piece(token.core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
+    return Verbalization((*capitals_pieces(name, token.core_start, table), plural), token.core_end)
+
+
+def _is_shouted(token: Token, table: LanguageTable) -> bool:
+    """True if a token is a word in capitals rather than an acronym."""
+    core = token.core
+    if not core.isupper() or not core.isalpha():
+        return False
+    acronyms = table.acronyms
+    known = core.lower() in acronyms.words and core not in acronyms.spelled
+    return len(core) > _LONGEST_ACRONYM or (known and len(core) > 1)
+
+
+def _is_among_shouted(cursor: TokenCursor, step: int, table: LanguageTable) -> bool:
+    """True if a word in capitals stands beside the token, or beside capitals there: "AID BILL PASSES"."""
+    near = cursor.token(1) if step > 0 else cursor.previous()
+    if _is_shouted(near, table):
+        return True
+    if near.suffix or not is_kind(near, "capitals", table) or not near.core.isalpha():
+        return False
+    return _is_shouted(cursor.token(2) if step > 0 else cursor.previous(2), table)
+
+
+def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "J." before a name, or a single letter."""
+    token = cursor.token()
+    core, small = token.core, token.core.lower()
+    if len(core) != 1 or not core.isalpha():
+        return None
+    name = table.greek.get(core) or table.letters.get(small)
+    if name is None:
+        return None
+    letter = Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+    if core in table.greek or _is_variable(cursor, name, table):
+        return letter
+    if not core.isupper():
+        return None
+    if is_initial(cursor, table) or _is_of_law(cursor, table):
+        return Verbalization(letter.pieces, token.core_end + 1)
+    if small in table.acronyms.words:
+        # "THIS IS A TEST", "A BBC report": a voice would take the capital for the letter.
+        shouted = any(is_kind(one, "capitals", table) for one in (cursor.previous(), cursor.token(1)))
+        return Verbalization(lowercase_pieces(core, token.core_start), token.core_end) if shouted else None
+    return None if token.suffix[:1] in ("'", "’") and not token.prefix else letter
+
+
+def _is_variable(cursor: TokenCursor, name: str, table: LanguageTable) -> bool:
+    """True for "x" beside a sign of mathematics, but not for the word "y" of "Node 20 y ≥ 8 GB"."""
+    core, before = cursor.token().core, cursor.previous().core
+    if core not in VARIABLES or name == core.upper():
+        return False
+    joins = core in table.formulas.words and (before in table.units or before[-1:].isdecimal())
+    return not joins and not OPERATORS.isdisjoint((before, cursor.token(1).core))
+
+
+def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """ "art. L. 121-1"."""
+    before = cursor.previous().core.lower()
+    numbered = before in table.roman.cardinal or before == "art"
+    return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
+
+
+_LETTERED = frozenset(
+    "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
+    " energetica energética énergétique énergie ges dpe epc sanguin band permis permiso patente carné carta"
+    " cnh carteira".split()
+)
+"""Words before a letter that is no initial, beside the labels of the tables."""
+
+
+def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True if a letter and its full stop stand before a name: what follows begins no sentence."""
+    following = cursor.token(1)
+    suffix = cursor.token().suffix
+    # "DPE : D."
+    label = cursor.previous(1 + (cursor.previous().core == ""))
+    if suffix in (".,", ".;") or (suffix == "." and following.core.islower() and _is_initials(cursor)):
+        # "J. C. S. para", "Zona L.;": nothing ends.
+        return True
+    return (
+        suffix == "."
+        and label.core.lower() not in table.numbers.labels | _LETTERED
+        and following.core[:1].isupper()
+        and following.start == following.core_start
+        and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
+        and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
+    )
+
+
+def _is_initials(cursor: TokenCursor) -> bool:
+    """True if another initial stands before the token."""
+    before = cursor.previous()
+    return len(before.core) == 1 and before.core.isupper()
+
+
+_BEFORE_ONE = frozenset("el un al del cada por le au du par il o ao do um per each".split())
+"""Words before one thing."""
+
+
+def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
+    token = cursor.token()
+    core = token.core
+    small = core.islower() or (len(core) > 2 and core[1:].islower())
+    if not (small and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
+        return None
+    core = core.lower()
+    if len(set(core)) == 1 or _SOUND.fullmatch(core):
+        return None
+    if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
+        return None
+    if (key := table.web.keys.get(token.core)) is not None:
+        return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
+    if (unit := table.units.get(core)) is not None:
+        # "a few km": a unit without its number; "el kg", "par kg": one of them.
+        single = cursor.previous().core.lower() in _BEFORE_ONE
+        said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
+        end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
+        return Verbalization((Piece(said, token.core_start, token.core_end),), end)
+    return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
+
+
+def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "e.s.t.": letters with full stops between them."""
+    token = cursor.token()
+    if not _DOTTED.fullmatch(token.core):
+        return None
+    pieces = []
+    for at in range(0, len(token.core), 2):
+        name = letter_name(token.core[at], table)
+        start = token.core_start + at
+        pieces.append(Piece(f" {name}" if at else name, start, start + 1))
+    following = cursor.token(1).core
+    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
+    # "el I.E.S. Goya": the last stop ends no sentence.
+    return Verbalization(
+        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
+    )
+
+
+def roman_value(text: str) -> int | None:
+    """The value of a Roman numeral, or None."""
+    if not text or len(text) > 15 or not _ROMAN.fullmatch(text):
+        return None
+    values = [_ROMAN_VALUES[letter] for letter in text]
+    return sum(
+        -one if one < next_one else one for one, next_one in zip(values, [*values[1:], 0], strict=True)
+    )
+
+
+def camel_case_pieces(text: str, start: int, table: LanguageTable) -> tuple[Piece, ...] | None:
+    """The words of "SaveTheWhales"; None where there is only one."""
+    if text.islower() or not any(map(str.isupper, text)):
+        return None
+    if text in table.acronyms.said:
+        return (Piece(table.acronyms.said[text], start, start + len(text)),)
+    if _MIXED.fullmatch(text) and text not in table.units:
+        return spelled_pieces(text, start, table)
+    found = list(_HUMPS.finditer(text))
+    parts = [match.group() for match in found]
+    # A letter by itself is a word only among several.
+    if len(found) < (3 if "" in (part[1:] for part in parts) else 2) or "".join(parts) != text:
+        return None
+    pieces: list[Piece] = []
+    for match, part in zip(found, parts, strict=True):
+        at = start + match.start()
+        pieces += [Piece(" ", at, at + 1)] if pieces else []
+        capitals = len(part) > 1 and part.isupper()
+        pieces += capitals_pieces(part, at, table) if capitals else [Piece(part, at, at + len(part))]
+    return tuple(pieces)
+
+
+@functools.cache
+def common_words(language: str) -> frozenset[str]:
+    """The commonest words of a language, which begin sentences and are no names."""
+    return frozenset(word for word, languages in languages_by_word().items() if language in languages)

@@ -1,0 +1,307 @@
+"""Says numbers with what they count: "3-5 kg", "12,50 €", "2 1/2 cups", "a 60 L tank"."""
+
+from __future__ import annotations
+
+import re
+from decimal import Decimal
+
+from kani_text.normalizer.rules.acronyms import common_words
+from kani_text.normalizer.rules.fractions import say_mixed
+from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.units import (
+    Measure,
+    PhraseBuilder,
+    gender_of,
+    gender_of_counted,
+    gender_of_forms,
+    say_counted,
+)
+from kani_text.normalizer.spoken import Verbalization
+from kani_text.normalizer.tables.file import Forms
+from kani_text.normalizer.tables.table import Currency, LanguageTable, Unit
+from kani_text.normalizer.tokens import Token, TokenCursor
+
+_CODE = re.compile(r"[A-Z]{3}")
+_WORD, _PLURAL = re.compile(r"[^\W\d_][a-zß-ÿ-]{2,}(?<!ly)"), re.compile(r"[a-zß-ÿ-]{4,}(?<![siu])s")
+_NOUN_AT, _FARTHEST = 4, 12
+
+
+def describes(cursor: TokenCursor, end: int, name: str, table: LanguageTable) -> bool:
+    """True if the measure ``name`` before ``end`` describes a noun, so that it has no plural: "a 60 L tank".
+
+    In English it does after an article, and before a plural.
+    """
+    articles = table.agreement.measures_after
+    if not articles or name == "time":
+        return False
+    word, before = _noun_after(cursor, end), cursor.previous()
+    if not _WORD.fullmatch(word) or word in table.agreement.not_nouns:
+        return False
+    if not before.suffix and before.core.lower() in articles:
+        # "a 5 mm Allen key", too
+        return True
+    if not word.endswith("er") and _is_owner(before.core, table) and table.is_money(name):
+        # "NASA's $2.7bn probe", but "that's $5 more" and "Bill's $5 richer"
+        return True
+    if name in table.kinds.get("ingredient_measure", ()):
+        # "500 g carrots", but "500 g bags"
+        return word.removesuffix("s") in table.kinds.get("container", ())
+    begins = not before.core or before.suffix in tuple(",;:")
+    if begins and name.endswith(tuple(table.kinds.get("size", ()))):
+        # "Bike, 54 cm frame"
+        return True
+    return _PLURAL.fullmatch(word) is not None
+
+
+def _noun_after(cursor: TokenCursor, end: int) -> str:
+    """The word after a measure that no mark closes, or ""."""
+    ahead = _ahead_of(cursor, end)
+    noun = cursor.token(ahead)
+    return "" if noun.prefix or cursor.token(ahead - 1).end > end else noun.core
+
+
+def _is_owner(word: str, table: LanguageTable) -> bool:
+    owner = word.replace("’", "'").removesuffix("'s")
+    return owner != word and owner.lower() not in common_words(table.language)
+
+
+def _ahead_of(cursor: TokenCursor, end: int) -> int:
+    """The number of tokens to the first one after ``end``."""
+    ahead = 1
+    while (token := cursor.token(ahead)).core and token.core_end <= end:
+        ahead += 1
+    return ahead
+
+
+class Counted:
+    """One or two numbers, or one with a fraction, and what they count."""
+
+    def __init__(
+        self,
+        cursor: TokenCursor,
+        table: LanguageTable,
+        match: re.Match[str],
+        numbers: tuple[Numeral, Numeral | None],
+        money: Currency | None,
+    ) -> None:
+        """money: the currency that is named before the numbers."""
+        self._cursor = cursor
+        self._table = table
+        self._first, self._second = numbers
+        self._part = VULGAR_FRACTIONS.get(match["vulgar"])
+        self._money = money
+        token = cursor.token()
+        at, (start, first_end) = token.core_start, match.span("number")
+        # Places in the text: of the first number, of the last one if there are two, and what they count.
+        self._start, self._first_end, self._figures_end = (
+            at + start,
+            at + first_end,
+            at + match.start("suffix"),
+        )
+        self._last = at + match.start("second") if match["second"] else self._first_end
+        self._end = token.core_end
+        self._measure_at = (self._figures_end, token.core_end)
+        self._measure: Measure | None = None
+        self._magnitude: Forms | None = None
+        self._magnitude_word = ""
+        self._gender = ""
+        self._noun = ""
+        self._per = ""
+
+    def say(self, phrase: PhraseBuilder) -> Verbalization:
+        """Add the numbers, and what they count, to the signs before them."""
+        if self._money is not None:
+            return self._say_money(phrase, self._more_precise(self._money), whole=True)
+        if isinstance(self._measure, Currency):
+            return self._say_money(phrase, self._measure, whole=False)
+        return self._say_counted(phrase, self._measure)
+
+    def _say_counted(self, phrase: PhraseBuilder, measure: Unit | None) -> Verbalization:
+        """The numbers and the name of what they count."""
+        if self._part is not None:
+            return self._say_mixed(phrase, self._part, measure)
+        if self._noun:
+            phrase.add(self._noun, self._start, self._end)
+            return phrase.build(self._end)
+        table, last, magnitude = self._table, self._second or self._first, self._magnitude
+        name, gender = self._magnitude_word, self._gender or _as_before(self._cursor, table)
+        if magnitude is not None:
+            name = table.form(magnitude, last.value)
+            gender = table.numbers.magnitude_gender if len(magnitude) > 1 else "m"
+        if measure is not None:
+            unit = self._unit(measure.forms, last.value)
+            name, gender = f"{name} {unit}".strip(), gender or self._gender_of(measure, unit)
+        if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
+            self._say_figures(phrase, gender, alone=not name)
+        if name:
+            phrase.add(name, *self._name_at())
+        if self._per:
+            phrase.add(self._per, self._figures_end, self._end)
+        return phrase.build(self._end)
+
+    def _gender_of(self, measure: Unit, unit: str) -> str:
+        adjective = self._table.agreement.capitals and unit.islower()
+        # "1 kl. Zwiebel"
+        gender = gender_of_counted(self._cursor, self._table, 2, plural=False) if adjective else ""
+        return gender or measure.gender or gender_of_forms(measure.forms, self._table)
+
+    def _say_mixed(
+        self, phrase: PhraseBuilder, part: tuple[int, int], measure: Measure | None
+    ) -> Verbalization:
+        """A number with a fraction, and the name of what they count: "2 1/2 dozen"."""
+        unit, gender = "", self._gender
+        if measure is not None:
+            unit = self._unit(measure.forms, self._first.value + 1)
+            gender = measure.gender or gender_of(unit, self._table)
+        phrase.add(say_mixed(self._first, part, self._table, gender), self._start, self._figures_end)
+        if name := f"{self._magnitude_word} {unit}".strip():
+            phrase.add(name, *self._name_at())
+        return phrase.build(self._end)
+
+    def _name_at(self) -> tuple[int, int]:
+        """The place of what is counted: with the last number, if a sign before that names it ("%2")."""
+        start, end = self._measure_at
+        last = self._start if self._second is None else self._last
+        return (start, end) if start < end else (last, self._figures_end)
+
+    def _say_money(self, phrase: PhraseBuilder, money: Currency, whole: bool) -> Verbalization:
+        """An amount; whole: the sign stands before it, so that it is one piece."""
+        if self._part is not None:
+            return self._say_mixed(phrase, self._part, money)
+        amount = self._amount_of_many(money) or self._amount(money)
+        start = self._cursor.token().core_start if whole and not phrase.pieces else self._start
+        phrase.add(f"{amount} {self._per}".rstrip(), start, self._end)
+        return phrase.build(self._end)
+
+    def _amount_of_many(self, money: Currency) -> str:
+        """Thousands or millions of a currency; "" for just the number."""
+        magnitude, numbers = self._magnitude, self._table.numbers
+        if magnitude is None and not self._magnitude_word:
+            return ""
+        last = (self._second or self._first).value
+        name = self._magnitude_word or self._table.form(magnitude or {}, last)
+        if not self._is_said_by(magnitude):
+            name = before_thousand(self._say_all(numbers.magnitude_gender), name)
+        return f"{name} {self._unit(money.forms, last, currency=True)}"
+
+    def _amount(self, money: Currency) -> str:
+        table, numerals = self._table, [one for one in (self._first, self._second) if one is not None]
+        gender = money.gender or gender_of_forms(money.forms, table)
+        whole = not any(one.decimals for one in numerals)
+        if whole and (len(numerals) > 1 or self._describes(money.forms, currency=True)):
+            unit = self._unit(money.forms, numerals[-1].value, currency=True)
+            return f"{self._say_all(gender)} {unit}"
+        return f" {table.numbers.to} ".join(_say_amount(one, money, gender, table) for one in numerals)
+
+    def _describes(self, forms: Forms, currency: bool) -> bool:
+        """True if the unit or currency describes the noun after it."""
+        one = forms.get("one", "")
+        return describes(self._cursor, self._end, "dollar" if one and currency else one, self._table)
+
+    def _unit(self, forms: Forms, number: Decimal | int, currency: bool = False) -> str:
+        """The form of a unit or a currency after the number, or after millions of it."""
+        magnitude = self._magnitude
+        if self._describes(forms, currency):
+            return self._table.form(forms, 1)
+        if magnitude is None and not self._magnitude_word:
+            return self._table.form(forms, number)
+        # A noun as "millones", or a numeral as "mil"
+        numeral = len(magnitude) == 1 if magnitude else self._is_numeral(self._magnitude_word)
+        return forms["other"] if numeral else self._table.form_for_many(forms)
+
+    def _is_said_by(self, forms: Forms | None) -> bool:
+        """True if the form of the counted thing includes the number."""
+        first = self._first
+        alone = forms is not None and self._second is None and not first.decimals and not first.is_long
+        return alone and self._table.form_includes_number(forms or {}, first.value)
+
+    def _say_figures(self, phrase: PhraseBuilder, gender: str, alone: bool) -> None:
+        """alone: without a unit, so that a noun after them or nothing is counted."""
+        first, second = self._first, self._second
+        one = second is not None and first.digits == "1" and not self._table.agreement.capitals
+        said = self._say_figure(first, "" if one and gender == "m" else gender, alone)
+        phrase.add(said, self._start, self._first_end)
+        if second is None:
+            return
+        if first != second:
+            # Hindi "1-1 गोली" is one each.
+            phrase.add(self._to(alone), self._first_end, self._last)
+        phrase.add(self._say_figure(second, gender, alone), self._last, self._figures_end)
+
+    def _say_figure(self, numeral: Numeral, gender: str, alone: bool) -> str:
+        if alone and not gender and is_year(numeral, self._cursor.previous(), self._table):
+            return self._table.number_words.year(int(numeral.digits))
+        return say_numeral(numeral, self._table, gender)
+
+    def _say_all(self, gender: str) -> str:
+        """One number in words, or two and what stands between them."""
+        said = say_numeral(self._first, self._table, gender)
+        if self._second is None:
+            return said
+        return " ".join(filter(None, (said, self._to(), say_numeral(self._second, self._table, gender))))
+
+    def _to(self, alone: bool = False) -> str:
+        """Return the words between the numbers."""
+        table, numbers = self._table, self._table.numbers
+        rise = (self._second or self._first).value - self._first.value
+        if rise > 0:
+            return table.number_words.until(self._cursor.previous().core.lower(), numbers.to)
+        score = rise < 0 and alone and numbers.score and not table.names_unit(self._cursor.token(1).core)
+        return numbers.score if score else numbers.to
+
+    def _more_precise(self, money: Currency) -> Currency:
+        """The currency of the amount: a code after it is more precise than "$" ("$50 CAD"), a name is not."""
+        ahead = _ahead_of(self._cursor, self._end)
+        token = self._cursor.token(ahead)
+        said_twice = token.core in money.forms.values()
+        known = money if said_twice else self._table.currencies.get(token.core)
+        code = _CODE.fullmatch(token.core) is not None
+        if known is None or not (code or token.core.islower()) or not self._cursor.is_adjacent(ahead):
+            return money
+        self._end = token.core_end
+        return known if code else money
+
+    def _is_numeral(self, magnitude: str) -> bool:
+        """True if a magnitude is part of the number as "mil" is, rather than a noun as "millones"."""
+        forms = self._table.numbers.magnitudes.values()
+        return magnitude.lower() in {form["other"] for form in forms if len(form) == 1}
+
+
+def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
+    """ "f" if the same word had a feminine noun before: "PT com 51 cadeiras, MDB com 42;"."""
+    word = cursor.previous().core
+    if word not in ("com", "con") or not cursor.token().suffix:
+        return ""
+    for back in range(_NOUN_AT, _FARTHEST):
+        if cursor.previous(back).core == word and cursor.previous(back - 1).core.isdecimal():
+            gender = table.agreement.gender(cursor.previous(back - 2).core, plural=True)
+            return "f" if gender == "f" else ""
+    return ""
+
+
+def before_thousand(amount: str, name: str) -> str:
+    """A number and its magnitude: French "trois cent mille" loses an "s"."""
+    plural = name == "mille" and amount.endswith(("cents", "vingts"))
+    return f"{amount.removesuffix('s') if plural else amount} {name}"
+
+
+def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
+    """True if four digits that count nothing are a year."""
+    if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
+        return False
+    return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+
+
+def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:
+    """An amount in words: decimals are cents if the currency has as many, or two, others are decimals."""
+    if money.cents is None and numeral.decimals == "00":
+        numeral = Numeral(numeral.digits, "", numeral.grouped)
+    if money.cents is None or len(numeral.decimals) not in (2, money.cents_digits):
+        return say_counted(numeral, money.forms, gender, table)
+    whole = _say_amount(Numeral(numeral.digits, "", numeral.grouped), money, gender, table)
+    cents = int(numeral.decimals.ljust(money.cents_digits, "0"))
+    if not cents:
+        return whole
+    cents_gender = money.cents_gender or gender_of_forms(money.cents, table)
+    part = say_counted(Numeral(str(cents), ""), money.cents, cents_gender, table)
+    return part if not int(numeral.digits) else money.joined.format(whole=whole, cents=part)

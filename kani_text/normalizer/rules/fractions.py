@@ -1,0 +1,224 @@
+"""Fractions, by themselves and after a whole number."""
+
+from __future__ import annotations
+
+import re
+
+from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.rules import pairs
+from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
+from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.units import (
+    Measure,
+    PhraseBuilder,
+    gender_of,
+    gender_of_forms,
+    in_full,
+    resolve_unit,
+    sign_name,
+    unit_end,
+)
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.table import LanguageTable, Unit
+from kani_text.normalizer.tokens import Token, TokenCursor
+
+_FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
+_COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
+_MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
+_HALF = 1, 2
+_INCHES = tuple('"″”')
+_AND_HALF = Rows("and @")
+_UNIT_AND_HALF = Rows("number unit @")
+
+
+def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "3/4", also of a unit; two figures that are no fraction as what they are."""
+    token = cursor.token()
+    match = _FRACTION.fullmatch(token.core)
+    if match is None:
+        return _mixed(cursor, table) or _compound(token, table) or pairs.marked_or_law(cursor, table)
+    if match["sign"]:
+        with cursor.without_prefix(1):
+            rest = fraction(cursor, table)
+        sign = Piece(f"{sign_name(match['sign'], table)} ", token.core_start, token.core_start + 1)
+        return rest and Verbalization((sign, *rest.pieces), rest.end)
+    if is_before_time(cursor):
+        return None
+    first, last = match["first"], match["last"]
+    if (pair := pairs.pair(cursor, first, last, table)) is not None:
+        return pair
+    part = int(first), int(last)
+    said, end = _measured(cursor, part, table) or ("", token.core_end)
+    if not said:
+        if is_loose(token.core, table):
+            return None
+        said = _half(cursor, table) if part == _HALF else say_fraction(*part, table)
+    # "a 1/2 hour"
+    said = said.removeprefix(f"{cursor.previous().core.lower()} ")
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
+    token = cursor.token()
+    inch = _inch_mark(token, table)
+    return (_part_of(part, inch, table), token.core_end + 1) if inch else of_unit(cursor, part, table)
+
+
+def _half(cursor: TokenCursor, table: LanguageTable) -> str:
+    """The half of "1/2 taza", "1 h 1/2", "une heure et 1/2", "a las 8 y 1/2"."""
+    after = table.fractions.half_after_noun
+    if after and _UNIT_AND_HALF.hold(cursor, table):
+        return after.get(gender_of_forms(table.units[cursor.previous().core].forms, table)) or after["m"]
+    gender = gender_of_following(cursor, table)
+    if cursor.previous(3).core in table.times.after:
+        gender = table.times.gender
+    if _AND_HALF.hold(cursor, table):
+        gender = gender or _gender_of_noun(cursor.previous(2).core, table)
+        if after:
+            # Its "and" is said already.
+            return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
+    return say_mixed(None, _HALF, table, gender)
+
+
+def _gender_of_noun(written: str, table: LanguageTable) -> str:
+    noun = re.split("['’]", written)[-1]
+    unit = table.units.get(noun)
+    return gender_of_forms(unit.forms, table) if unit else table.agreement.gender(noun, plural=False)
+
+
+def _inch_mark(token: Token, table: LanguageTable) -> Unit | None:
+    """The unit of 3/8", if no quote begins before it."""
+    return table.units.get("in") if token.suffix.startswith(_INCHES) and not token.prefix else None
+
+
+def _mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1-1/4", and with a mark of inches after it."""
+    token = cursor.token()
+    match = _MIXED.fullmatch(token.core)
+    if match is None or int(match[2]) >= int(match[3]):
+        return None
+    phrase, inch = PhraseBuilder(), _inch_mark(token, table)
+    said = say_mixed(Numeral(match[1], ""), (int(match[2]), int(match[3])), table)
+    phrase.add(said, token.core_start, token.core_end)
+    if inch is None:
+        return phrase.build(token.core_end)
+    phrase.add(inch.forms["other"], token.core_end, token.core_end + 1)
+    return phrase.build(token.core_end + 1)
+
+
+def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
+    """ "3/8-inch": a fraction that is a part of a word."""
+    match = _COMPOUND.fullmatch(token.core)
+    if match is None:
+        return None
+    at = token.core_start + match.start("word")
+    part = say_fraction(int(match[1]), int(match[2]), table)
+    pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
+    return Verbalization(pieces, token.core_end)
+
+
+def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
+    """The spoken form of "½ kg", "5/4 kg" or "16/9 in", and its end; None where no unit follows."""
+    if not cursor.is_adjacent(1):
+        return None
+    unit = cursor.token(1)
+    in_full = any(unit.core == known.forms.get("one") for known in table.units.values())
+    if in_full and part != _HALF and table.fractions.of_unit.startswith("{part} d"):
+        # Spanish "1/4 taza"
+        return _of(say_fraction(*part, table), unit.core, table), unit.core_end
+    measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
+    if measure is None:
+        return None
+    end = unit_end(cursor, 1, table)
+    if _part_name(*part, table) is None:
+        # Two figures ("16/9 in") are no part of one unit: each counts units.
+        return f"{say_fraction(*part, table)} {table.form(measure.forms, part[1])}", end
+    return _part_of(part, measure, table), end
+
+
+def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
+    forms = measure.forms
+    name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
+    half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
+    return f"{half} {name}" if part == _HALF and half else _of(say_fraction(*part, table), name, table)
+
+
+def _of(part: str, unit: str, table: LanguageTable) -> str:
+    """A part of a unit: "a quarter of an ounce", "trois quarts d'heure"."""
+    elided = unit in table.kinds.get("elided", ())
+    template = table.fractions.of_elided if elided else table.fractions.of_unit
+    return template.format(part=part, unit=unit)
+
+
+def say_vulgar(character: str, table: LanguageTable) -> str:
+    """The spoken form of a character that is a fraction."""
+    return say_fraction(*VULGAR_FRACTIONS[character], table)
+
+
+def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
+    """A number with a fraction, or just the fraction; gender: of the noun after it."""
+    few = whole is not None and len(whole.digits) == 1 and not whole.decimals
+    if part == (1, 2) and whole is not None and few and int(whole.digits) in table.fractions.mixed_halves:
+        return table.fractions.mixed_halves[int(whole.digits)]
+    if part == (1, 2) and whole is not None and table.fractions.mixed_half:
+        return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
+    spoken = say_fraction(*part, table)
+    halves = table.fractions.halves
+    if part == (1, 2):
+        spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
+    return (
+        spoken
+        if whole is None
+        else table.fractions.mixed.format(whole=say_numeral(whole, table, gender), part=spoken)
+    )
+
+
+def half_after_noun(
+    cursor: TokenCursor, whole: Numeral, gender: str, table: LanguageTable
+) -> tuple[str, str, int] | None:
+    """The number of "1½ tasse", the noun with its half ("tasse et demie"), and the noun's end.
+
+    None where the language says the half before its noun, or the noun is not known.
+    """
+    after = table.fractions.half_after_noun
+    if not after or not cursor.is_adjacent(1) or whole.decimals or whole.is_long:
+        return None
+    noun, end = cursor.token(1).core, cursor.token(1).core_end
+    measure, _ = resolve_unit(noun, table, attached=False)
+    if measure is not None:
+        noun, end = table.form(measure.forms, int(whole.digits)), unit_end(cursor, 1, table)
+        gender = measure.gender or gender_of(noun, table)
+    elif not gender:
+        return None
+    elif whole.digits == "1":
+        noun = noun.removesuffix("s")
+    half = after.get(gender[:1]) or after["m"]
+    return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
+
+
+def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
+    """The gender of the noun after a fraction ("½ taza")."""
+    if not table.fractions.halves or not cursor.is_adjacent(ahead):
+        return ""
+    return table.agreement.gender(in_full(cursor.token(ahead), table), plural=False)
+
+
+def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:
+    """A fraction in words."""
+    words = table.number_words
+    name = _part_name(numerator, denominator, table)
+    if name is None:
+        over = table.fractions.over
+        return over.format(numerator=words.cardinal(numerator), denominator=words.cardinal(denominator))
+    forms = table.fractions.names.get(denominator)
+    if forms and table.form_includes_number(forms, numerator):
+        return name
+    return f"{words.cardinal(numerator, gender_of(name, table) or 'm')} {name}"
+
+
+def _part_name(numerator: int, denominator: int, table: LanguageTable) -> str | None:
+    """The name of one of the parts, such as "quarters"; None where the figures are spoken as a pair."""
+    if numerator == 0 or numerator >= denominator > 4:
+        return None
+    forms = table.fractions.names.get(denominator)
+    return table.form(forms, numerator) if forms else table.number_words.denominator(denominator, numerator)

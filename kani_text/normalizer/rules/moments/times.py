@@ -1,0 +1,239 @@
+"""Times of day and ranges of them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Self
+
+from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.rules.moments.dotted_times import (
+    half_behind,
+    half_of_day,
+    is_dotted_range,
+    is_dotted_time,
+    is_said_as_time,
+)
+from kani_text.normalizer.rules.moments.durations import after_sign
+from kani_text.normalizer.rules.numerals import DASHES, Numeral
+from kani_text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.file import Forms
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
+
+_TIME = re.compile(
+    r"(?P<hour>\d{1,2})(?:(?P<sign>[:.hH])(?P<minutes>[0-5]\d)(?::(?P<seconds>\d{2}))?)?"
+    r"(?P<tail>[^\W\d_]\S{0,4})?"
+)
+_RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
+_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
+_LAST_HOUR, _NOON, _TEN, _FEW = 24, 12, 10, 3
+_LETTERS = ("a", "p")
+_MARKED, _MEASURED, _COUNTED = Rows("@ hours"), Rows("@ unit"), Rows("@ measure")
+_HOURS, _AMOUNT = Rows("@ hours", "@ 'hours'"), Rows("@ hours 'of'", "@ 'hours' 'of'")
+_AT = Rows("dated_after|measured_after~ @")
+_DEPARTURE = Rows("'the' @ departure", "'The' @ departure", "'the' @ 'from' name", "'The' @ 'from' name")
+
+
+@dataclass(frozen=True, slots=True)
+class _Clock:
+    """An hour as it is written, with its minutes and seconds, and its half of the day or mark ("pm", "h")."""
+
+    hour: int
+    sign: str
+    minutes: int | None
+    seconds: int
+    tail: str
+    half: str | None
+
+    @classmethod
+    def parse(cls, written: str, table: LanguageTable) -> Self | None:
+        match = _TIME.fullmatch(written)
+        if match is None:
+            return None
+        hour, tail = int(match["hour"]), match["tail"] or ""
+        minutes = int(match["minutes"]) if match["minutes"] else None
+        half = half_of_day(tail, table) or half_of_day(f"{tail}m", table)
+        if hour > _LAST_HOUR or (hour == _LAST_HOUR and minutes):
+            return None
+        if tail and half is None and tail not in table.times.marks:
+            return None
+        return cls(hour, match["sign"] or "", minutes, int(match["seconds"] or 0), tail, half)
+
+    @property
+    def is_certain(self) -> bool:
+        """True if it is no decimal."""
+        return self.sign != "." or self.tail != ""
+
+    @property
+    def is_bare(self) -> bool:
+        """True for an hour that may be any number."""
+        return self.minutes is None and not self.tail
+
+    def say(self, table: LanguageTable, half: str | None, *, marked: bool) -> str:
+        """The time; half: of the day, also after the token; marked: a word for hours is there, too."""
+        times, minutes = table.times, self.minutes or 0
+        part = times.minutes_said.get(minutes) or _part(minutes, times.minute, table)
+        template = self._template(table, half, marked=marked)
+        spoken = template.format(hour=_say_hour(self.hour, table), minutes=part)
+        if self.seconds:
+            spoken = times.seconds.format(time=spoken, seconds=_part(self.seconds, times.second, table))
+        return spoken if half is None else f"{spoken} {self._part_of_day(half, table)}"
+
+    def _template(self, table: LanguageTable, half: str | None, *, marked: bool) -> str:
+        times = table.times
+        if self.minutes:
+            return times.few_minutes if self.minutes < _TEN else times.plain
+        if half is None and marked and times.hour_mark:
+            return times.hour_mark
+        if half is not None or self.minutes is None:
+            return "{hour}"
+        return times.on_the_hour if 1 <= self.hour <= _NOON else times.late_on_the_hour
+
+    def _part_of_day(self, half: str, table: LanguageTable) -> str:
+        """The half of the day, or the evening by its hour ("8pm" in the table)."""
+        halves = table.times.halves
+        return halves.get(f"{self.hour}pm", half) if half == halves.get("pm") else half
+
+    def in_range(self, table: LanguageTable) -> str:
+        """The time beside a dash: "9h" names its hours."""
+        times = table.times
+        if self.minutes is not None or self.half is not None or not self.tail:
+            return self.say(table, self.half, marked=self.tail != "")
+        if times.hour_mark == times.on_the_hour:
+            return times.hour_mark.format(hour=_say_hour(self.hour, table))
+        name = table.form(table.units[self.tail].forms, self.hour) if self.tail in table.units else ""
+        return f"{table.number_words.cardinal(self.hour, times.gender)} {name}".rstrip()
+
+
+def time(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "19:30", with its "h" or "p. m.", and a range of times."""
+    token = cursor.token()
+    if token.core[0] in "~≈":
+        return after_sign(time, cursor, table)
+    return _time(cursor, table, token.core, token.core_start) or _range(cursor, table)
+
+
+def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -> Verbalization | None:
+    """One time, the last one of the token; ``written`` begins at ``start``."""
+    clock = _Clock.parse(written, table)
+    if clock is None:
+        return None
+    known = _is_known(clock, cursor, table)
+    # "9.30" is a number, "7م" may be metres, "5p" pence.
+    if not known and (clock.minutes is not None or clock.tail in _LETTERS or clock.tail in table.units):
+        return None
+    half, marked, end = _behind(clock, known, cursor, table)
+    if half is None and clock.minutes is None and (not known or table.times.hours):
+        # French hours are a unit.
+        return None
+    spoken = clock.say(table, half, marked=marked or clock.tail in table.times.marks)
+    return Verbalization((Piece(spoken, start, end),), end)
+
+
+def _behind(
+    clock: _Clock, known: bool, cursor: TokenCursor, table: LanguageTable
+) -> tuple[str | None, bool, int]:
+    """The half of the day with a time, or True for a word for hours after it, and the end of all."""
+    end = cursor.token().core_end
+    if clock.half is not None:
+        return clock.half, False, end
+    # "7 م" may be seven metres, too.
+    if (known or not _MEASURED.hold(cursor, table)) and (found := half_behind(cursor, table)) is not None:
+        return found[0], False, found[1]
+    marked = _MARKED.hold(cursor, table)
+    return None, marked, cursor.token(1).core_end if marked else end
+
+
+def _is_known(clock: _Clock, cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True for a time by its sign or the words around: "alle 9", "at 5p", "at 9.30"."""
+    after = cursor.previous().core in table.times.after
+    if clock.minutes is None:
+        # "bis 3 l Wasser" is no hour.
+        said = clock.tail in _LETTERS and is_said_as_time(cursor, table)
+        return said or (after and not _COUNTED.hold(cursor, table))
+    return clock.is_certain or is_dotted_time(cursor, table)
+
+
+def _range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "9:00-12:30", "9–5pm", "9h-12h", "1:30-3", "18.30-20"."""
+    token = cursor.token()
+    parts = _RANGE.fullmatch(token.core)
+    if parts is None:
+        return None
+    if is_dotted_range(parts[1], parts[3], cursor, table):
+        parts = _RANGE.fullmatch(token.core.replace(".", ":")) or parts
+    first, last = _Clock.parse(parts[1], table), _Clock.parse(parts[3], table)
+    if last is None or not _may_range(parts[1], first, last):
+        return None
+    base, at = token.core_start, token.core_start + parts.start(3)
+    end = _time(cursor, table, parts[3], at)
+    if end is None and (last.tail or (first is not None and first.sign == ":" and last.is_bare)):
+        end = Verbalization((Piece(last.in_range(table), at, token.core_end),), token.core_end)
+    if end is None:
+        return None
+    early = parts[1] if first is None else first.in_range(table)
+    to = Piece(f"{table.numbers.to} ", base + parts.start(2), base + parts.end(2))
+    return Verbalization((Piece(f"{early} ", base, base + parts.end(1)), to, *end.pieces), end.end)
+
+
+def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
+    """True from a time or a word ("Lunes-9:00"), but for two bare numbers."""
+    if first is None:
+        return written.isalpha() and len(written) > _FEW
+    return first.is_certain and not (first.is_bare and last.is_bare)
+
+
+def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
+    token = cursor.token()
+    match = _FOUR_FIGURES.fullmatch(token.core)
+    if match is None or token.prefix:
+        return None
+    marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
+    watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))
+    if not (watch or _DEPARTURE.hold(cursor, table) or _is_of_timetable(cursor, table)):
+        return None
+    said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
+    end = unit_end(cursor, 1, table) if marked else token.core_end
+    return Verbalization((Piece(said, token.core_start, end),), end)
+
+
+def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool) -> str:
+    """Hours and minutes in four figures: the first zero is said where that of minutes is."""
+    times, said = table.times, _say_hour(hour, table)
+    if 0 < hour < _TEN and times.few_minutes != times.plain:
+        said = f"{table.number_words.cardinal(0)} {said}"
+    if minutes:
+        template = times.few_minutes if minutes < _TEN else times.plain
+        # English names the hours after minutes, too.
+        template += times.hour_mark.removeprefix(times.late_on_the_hour) if marked else ""
+    else:
+        template = times.hour_mark if marked else times.late_on_the_hour
+    return template.format(hour=said, minutes=_part(minutes, times.minute, table))
+
+
+def _is_of_timetable(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an abbreviation that stands before times: "arr. 1915"."""
+    before = cursor.previous()
+    known = table.abbreviations.get(f"{before.core.lower()}.", ())
+    return before.suffix != "" and any("time" in one.said for one in known)
+
+
+def _part(number: int, forms: Forms | None, table: LanguageTable) -> str:
+    """Minutes or seconds, with their name where the language has it."""
+    gender = table.times.minutes_gender
+    if forms is None:
+        return table.number_words.cardinal(number, gender)
+    gender = gender or gender_of_forms(forms, table)
+    return say_counted(Numeral(str(number), ""), forms, gender, table)
+
+
+def _say_hour(hour: int, table: LanguageTable) -> str:
+    """An hour's number, with the word for hours where the language always has it."""
+    times = table.times
+    number = table.number_words.cardinal(hour, times.gender)
+    if times.hours is None:
+        return number
+    return f"{number} {table.form(times.hours, hour)}"

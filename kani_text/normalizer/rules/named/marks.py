@@ -1,0 +1,90 @@
+"""Marks and measures with letters: "B-", "32-yd", "x2", "B♭", the years "2024-25"."""
+
+from __future__ import annotations
+
+import re
+
+from kani_text.normalizer.rules.abbreviations import follows_number_sign
+from kani_text.normalizer.rules.acronyms import spelled_pieces
+from kani_text.normalizer.rules.numerals import parse_numeral, say_numeral
+from kani_text.normalizer.rules.units import unit_end
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
+
+_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*)")
+_FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
+_COORDINATE = re.compile(r"[xyz]\d|[yz]$")
+"""After "x1": another's name, as in "x1 y1"."""
+_NOTE = re.compile(r"(?i)(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|[A-G]#(?!\w{4})")
+_GRADED = re.compile(r"(?P<number>[1-9]|10)[-−]|(?P<letter>[A-F])[-−]")
+_YEARS = re.compile(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
+
+
+def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "32-yd" and "7-yr-old", where a measure before what it describes has no plural."""
+    token = cursor.token()
+    match = _ADJECTIVE.fullmatch(token.core) if table.agreement.measures_after else None
+    unit = table.units.get(match["unit"]) if match else None
+    if match is None or unit is None:
+        return None
+    at, said = token.core_start, unit.forms.get("one", unit.forms["other"])
+    middle, end = at + match.start("unit"), at + match.end("unit")
+    number = Piece(table.number_words.cardinal(int(match["number"])), at, middle)
+    more = (Piece(match["more"], end, token.core_end),) if match["more"] else ()
+    # "a 10-in. scope"
+    stop = token.core_end if more else unit_end(cursor, 0, table)
+    return Verbalization((number, Piece(f" {said}", middle, end), *more), stop)
+
+
+def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "x2": so many times."""
+    token = cursor.token()
+    match = _FACTOR.fullmatch(token.core)
+    numeral = parse_numeral(match[1], table) if match else None
+    after = cursor.token(1).core
+    if numeral is None or (_COORDINATE.match(after) and after not in table.agreement.not_nouns):
+        return None
+    said = f"{table.signs['×']} {say_numeral(numeral, table)}"
+    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+
+
+def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "B♭", "fa♯", "F♯m": a note, a half tone lower or higher."""
+    token = cursor.token()
+    match = _NOTE.match(token.text, token.core_start, token.end)
+    sign = table.signs.get(match["sign"] or "♯") if match else None
+    if match is None or sign is None:
+        return None
+    at, middle, written = match.start(), match.end() - 1, match.group()[:-1]
+    name = spelled_pieces(written, at, table) if len(written) == 1 else (Piece(written, at, middle),)
+    return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
+
+
+def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "8-" and "B-": a mark, and a little less."""
+    token = cursor.token()
+    match = _GRADED.fullmatch(token.core)
+    if match is None or cursor.token(1).core[:1].isdecimal():
+        return None
+    start, end = token.core_start, token.core_end
+    minus = Piece(f" {table.numbers.minus}", end - 1, end)
+    if match["letter"]:
+        return Verbalization((*spelled_pieces(match["letter"], start, table), minus), end)
+    number = Piece(table.number_words.cardinal(int(match["number"])), start, end - 1)
+    return Verbalization((number, minus), end)
+
+
+def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "1914-18" and the season "2024-25"."""
+    token = cursor.token()
+    match = _YEARS.fullmatch(token.core)
+    if match is None or follows_number_sign(cursor, table):
+        return None
+    year, until = int(match[1]), int(match[2])
+    if year % 100 >= until:
+        return None
+    words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
+    to = "" if (year + 1) % 100 == until else f"{table.numbers.to} "
+    first = Piece(f"{words.year(year)} ", at, dash)
+    return Verbalization((first, Piece(f"{to}{words.cardinal(until)}", dash, token.core_end)), token.core_end)

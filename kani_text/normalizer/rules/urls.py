@@ -1,0 +1,202 @@
+"""Addresses, names of files, hashtags, identifiers."""
+
+from __future__ import annotations
+
+import re
+
+from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
+from kani_text.normalizer.rules.named.identifiers import is_mixed, say_mixed
+from kani_text.normalizer.rules.numerals import say_digits
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
+from kani_text.writing import LETTER
+
+_URL = re.compile(
+    r"(?P<scheme>[a-z][a-z+.-]{1,9}://)?(?P<spoken>(?P<machine>(?P<www>www\.)?(?P<host>[^\s/?#@:]+))"
+    r"(?P<rest>[:/?#]\S*)?)",
+    re.I,
+)
+_HOST = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,20}[^\W\d_]{2,18}")
+_MACHINE = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}|localhost", re.IGNORECASE)
+_EMAIL = re.compile(r"(?:mailto:)?(?P<spoken>[\w.+%-]+@[\w-]+(?:\.[\w-]+)+)")
+_FILE = re.compile(r"[\w()-]*(?:\.[\w()-]+)*\.[^\W_]{1,5}")
+_FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
+_PATH = re.compile(
+    r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
+)
+_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
+_SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+_NETWORK_NAME = re.compile(
+    r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
+)
+_KEY = re.compile(r"[^\W_]+")
+_COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
+_PLUS = Rows("@ '+' word|figure|capital")
+_PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
+_FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
+_CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
+_PARTS = re.compile(rf"{LETTER}+|\d+|.", re.DOTALL)
+LONGEST_SPELLED_OUT = 80
+"""Characters of an address that are read; of a longer one only its host is."""
+
+
+def address(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A web or e-mail address, a file's name or its ending, or a path."""
+    token = cursor.token()
+    core, start = token.core, token.core_start
+    unit = None if core.isalpha() or core in table.agreement.not_nouns else table.units.get(core)
+    if unit is not None and not unit.attached and len(core) > 1:
+        # A unit without its number ("in km/h", "of m²"); Hindi ली is a verb.
+        return Verbalization((Piece(unit.forms["other"], start, token.core_end),), token.core_end)
+    if match := _EMAIL.fullmatch(core) or _PATH.fullmatch(core):
+        begin, end = match.span("spoken")
+    elif (match := _URL.fullmatch(core)) and _is_web(match):
+        begin, end = match.span("spoken" if len(core) <= LONGEST_SPELLED_OUT else "machine")
+        end = begin + len(core[begin:end].rstrip("/"))
+    elif _is_file(core, table):
+        begin, end = 0, len(core)
+    else:
+        return None
+    return Verbalization(say_signs(core[begin:end], start + begin, table), token.core_end)
+
+
+def _is_web(url: re.Match[str]) -> bool:
+    """True for a host with a scheme, "www.", a port or a path, or one in a known top-level domain."""
+    host, rest = url["host"], url["rest"] or ""
+    if url["scheme"] or url["www"]:
+        return True
+    if rest and rest[0] not in "/:" and "=" not in rest:
+        return False
+    if rest and _MACHINE.fullmatch(host):
+        return True
+    known = rest or host.rpartition(".")[2].lower() in TOP_LEVEL_DOMAINS
+    return bool(known and _HOST.fullmatch(host))
+
+
+def _is_file(name: str, table: LanguageTable) -> bool:
+    """True for a name with an ending of files; an address that is written as one ends otherwise."""
+    ending = name.rpartition(".")[2].lower()
+    in_folder = _FILE_IN_FOLDER.fullmatch(name) and ending not in TOP_LEVEL_DOMAINS
+    known = ending in table.web.spelled or ending in table.web.words
+    return bool(known and (in_folder or _FILE.fullmatch(name)))
+
+
+TOP_LEVEL_DOMAINS = frozenset(
+    "com org net edu gov mil int info io ai app dev eu es mx ar cl co pe uk us ca au de at ch fr be it pt br "
+    "nl ie jp cn in".split()
+)
+"""Top-level domains that make a name a host without a scheme or a path."""
+
+
+def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "Ctrl+C", "CTRL + ALT + DEL", "Alt-F4": keys of a keyboard that are pressed together; "Esc"."""
+    token, ahead = cursor.token(), 0
+    if not _key(token.core.partition("+")[0].partition("-")[0], table):
+        return None
+    while _PLUS.hold(cursor, table, ahead):
+        ahead += 2
+    end = cursor.token(ahead).core_end
+    core = token.text[token.core_start : end]
+    if (
+        not _COMBINATION.fullmatch(core)
+        and core != "Esc"
+        and (core not in table.web.keys or core[1:].islower())
+    ):
+        return None
+    found = list(_KEY.finditer(core))
+    if "-" in core and not all(_key(key.group(), table) or _PRESSED.fullmatch(key.group()) for key in found):
+        # "Alt-Tasten"
+        return None
+    pieces: list[Piece] = []
+    for key in found:
+        at = token.core_start + key.start()
+        if pieces:
+            pieces.append(Piece(" ", at - 1, at))
+        if name := _key(key.group(), table):
+            pieces.append(Piece(name, at, at + len(key.group())))
+        else:
+            pressed = key.group() if len(key.group()) > 1 else key.group().upper()
+            pieces += say_signs(pressed, at, table)
+    return Verbalization(tuple(pieces), end)
+
+
+def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "-m", "-rf": an option of a command."""
+    token = cursor.token()
+    if not _FLAG.fullmatch(token.core):
+        return None
+    dash = Piece(f"{table.web.signs.get('-', '')} ", token.core_start, token.core_start + 1)
+    letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
+    return Verbalization((dash, *letters), token.core_end)
+
+
+def _key(written: str, table: LanguageTable) -> str | None:
+    """The name of a key, also in capitals ("CTRL")."""
+    return table.web.keys.get(written) or table.web.keys.get(written.capitalize() * written.isupper())
+
+
+def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "#SaveTheWhales", "#work/later", "@maria"."""
+    token = cursor.token()
+    match = _TAG.fullmatch(token.core)
+    if match is None or (match[1] == "@" and "/" in match[2]):
+        return None
+    if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
+        # "#88K4T2"
+        sign = Piece(f"{table.numbers.number_sign} ", token.core_start, token.core_start + 1)
+        return Verbalization((sign, *say_mixed(match[2], token.core_start + 1, table)), token.core_end)
+    name = table.web.hashtag if match[1] == "#" else table.web.mention
+    first = Piece(f"{name} ", token.core_start, token.core_start + 1)
+    pieces = say_signs(match[2], token.core_start + 1, table, joined=match[1] == "#")
+    return Verbalization((first, *pieces), token.core_end)
+
+
+def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "user_name": its words, without the underscore; "Casa_5G" has to be typed, so that it is said."""
+    token = cursor.token()
+    if not _SNAKE.fullmatch(token.core):
+        return None
+    joined = not _NETWORK_NAME.fullmatch(token.core)
+    return Verbalization(say_signs(token.core, token.core_start, table, joined), token.core_end)
+
+
+def say_signs(text: str, start: int, table: LanguageTable, joined: bool = False) -> tuple[Piece, ...]:
+    """Words as they are and signs by name, in their order.
+
+    joined: underscores and slashes only join words and are not spoken.
+    """
+    pieces: list[Piece] = []
+    for match in _PARTS.finditer(text):
+        part, at = match.group(), start + match.start()
+        spoken: tuple[Piece, ...]
+        if part[0].isdecimal():
+            digits = len(part) > 4 or (part[0] == "0" and len(part) > 1)
+            number = say_digits(part, table) if digits else table.number_words.cardinal(int(part))
+            spoken = (Piece(number, at, at + len(part)),)
+        elif part[0].isalpha():
+            spoken = _word(part, at, table)
+        elif part in "_/" and joined:
+            continue
+        else:
+            spoken = (Piece(table.web.signs.get(part, table.signs.get(part, " ")), at, at + 1),)
+        if pieces:
+            pieces.append(Piece(" ", at, at + 1))
+        pieces += spoken
+    return tuple(pieces)
+
+
+def _word(part: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
+    lower = part.lower()
+    if lower in table.web.words:
+        return (Piece(table.web.words[lower], at, at + len(part)),)
+    if lower in table.web.spelled:
+        return spelled_pieces(part, at, table)
+    if part.isupper():
+        return (spelled_pieces if len(part) == 1 else capitals_pieces)(part, at, table)
+    if (parts := camel_case_pieces(part, at, table)) is not None:
+        return parts
+    if 1 < len(part) <= 4 and part.isascii() and table.acronyms.vowels.isdisjoint(lower):
+        return spelled_pieces(part, at, table)
+    return (Piece(part, at, at + len(part)),)

@@ -1,0 +1,23 @@
+"""Signs that stand by themselves: those with a name ("=>"), and rows of one sign ("---")."""
+
+from __future__ import annotations
+
+from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
+
+
+def named(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The name of a sign of several characters; "==" by itself is a rule that is drawn."""
+    # ">= 5" becomes one word once the figure is there, so that the next word is waited for.
+    token, following = cursor.token(), cursor.token(1)
+    if token.core == "==" and not (following.core and cursor.previous().core):
+        return None
+    return Verbalization((Piece(table.signs[token.core], token.core_start, token.core_end),), token.core_end)
+
+
+def repeated(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken."""
+    token = cursor.token()
+    dash = (Piece("—", token.core_start, token.core_end),) if token.core in ("--", "---") else ()
+    return Verbalization(dash, token.core_end)

@@ -1,0 +1,249 @@
+"""The rules that a word is shown to: each says which classes of words it takes.
+
+A rule of one of the three groups of ``RULES`` goes before those of the next one. Two rules of a group that
+may read one place in two ways stand in ``BEFORE``; all others have no order.
+"""
+
+from __future__ import annotations
+
+import functools
+import graphlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from kani_text.normalizer.rules import (
+    abbreviations,
+    acronyms,
+    compounds,
+    fractions,
+    math,
+    ordinals,
+    quantities,
+    roman,
+    trades,
+    urls,
+)
+from kani_text.normalizer.rules.moments import dates, days, decades, durations, times, weekdays
+from kani_text.normalizer.rules.named import (
+    codes,
+    digit_sequences,
+    games,
+    identifiers,
+    marks,
+    places,
+    ranges,
+    verses,
+)
+from kani_text.normalizer.spaced import bare_signs
+from kani_text.normalizer.spaced.word_class import LETTERS, MADE_OF, WordClass, class_of
+from kani_text.normalizer.spoken import Verbalization
+from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
+
+_LONGEST_KEPT = 40
+"""Characters of a word for which the rules are kept."""
+
+RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """Classes that a rule takes: those with one of the names of each need, and made of nothing else."""
+
+    needs: tuple[frozenset[str], ...]
+    made_of: frozenset[str] | None
+
+    @staticmethod
+    def parsed(row: str) -> _Taken:
+        needs, allowed, words = list[frozenset[str]](), frozenset[str](), row.split()
+        for word in words:
+            names = frozenset(word.rstrip("?").split("|"))
+            names = names | LETTERS if "word" in names else names
+            allowed |= names
+            if word[-1] not in "?*":
+                needs.append(names)
+        return _Taken(tuple(needs), None if "*" in words else allowed)
+
+    def has(self, kinds: WordClass) -> bool:
+        """True for a class of these."""
+        if not all(kinds & names for names in self.needs):
+            return False
+        return self.made_of is None or kinds & MADE_OF <= self.made_of
+
+
+class Rule:
+    """A rule, and the classes of words that it takes: ``Rule(games.ranking, "figure slash|stop")``.
+
+    A word has all of the kinds, one of those with ``|`` between them, and is made of no others, but it may be
+    of those with ``?``, or of any if a ``*`` stands there. ``word`` is any kind of letters. It may be in any
+    lists of the table. A comma stands between rows.
+    """
+
+    def __init__(self, function: RuleFunction, takes: str) -> None:
+        self.function = function
+        self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
+        self._rows = [_Taken.parsed(row) for row in takes.split(",")]
+
+    def takes(self, kinds: WordClass) -> bool:
+        """True if the rule is asked for words of a class."""
+        return any(row.has(kinds) for row in self._rows)
+
+
+RULES = (
+    # Signs by themselves, and words that a list of the table has
+    (
+        Rule(math.sign_between, "between *, marks"),
+        Rule(math.path_step, "sign hyphen?"),
+        Rule(math.number_sign, "at"),
+        Rule(bare_signs.named, "signs *"),
+        Rule(bare_signs.repeated, "repeated *"),
+        Rule(weekdays.weekday, "weekday *, stopped month *, word hyphen|slash hyphen? slash? stop?"),
+        Rule(verses.book, "book *"),
+        Rule(days.month, "month *"),
+        Rule(abbreviations.expand_abbreviation, "abbreviation *, slash *, stopped word"),
+    ),
+    # Shapes
+    (
+        Rule(acronyms.dotted, "word stop"),
+        Rule(codes.code, "figure hyphen?"),
+        Rule(codes.extension, "figure hyphen"),
+        Rule(codes.formula, "capitals|mixed|name figure? numeral? stop? bracket? sign?"),
+        Rule(codes.hyphened, "figure hyphen capitals? at? bracket?, figure slash"),
+        Rule(codes.labelled, "figure capitals hyphen?"),
+        Rule(codes.lettered_code, "capitals|letter hyphen?"),
+        Rule(codes.numbered, "figure word, figure bracket word?"),
+        Rule(codes.sets, "figure hyphen bracket?"),
+        Rule(compounds.abbreviated_ending, "stopped word hyphen?"),
+        Rule(compounds.compound, "hyphen *"),
+        Rule(dates.date, "figure hyphen? slash? stop? word?, figure sign hyphen|slash|stop"),
+        Rule(dates.era, "figure word? stop?"),
+        Rule(dates.loose, "figure slash|stop|hyphen slash? stop? hyphen? word? sign?"),
+        Rule(days.year_of_date, "figure"),
+        Rule(decades.decade, "figure, figure word hyphen? slash? prime?"),
+        Rule(digit_sequences.dotted, "figure stop sign? word? hyphen?"),
+        Rule(digit_sequences.hyphened, "figure hyphen|stop slash? stop? hyphen?"),
+        Rule(digit_sequences.number_with_ending, "figure word *"),
+        Rule(digit_sequences.phone, "figure sign? hyphen? stop? slash? bracket?"),
+        Rule(digit_sequences.zone, "capitals figure sign|hyphen colon?"),
+        Rule(durations.duration, "figure word prime?, figure prime"),
+        Rule(durations.elapsed, "figure word|prime|colon word? prime? colon? stop? slash? sign?"),
+        Rule(durations.every, "figure slash word?, figure word hyphen?"),
+        Rule(durations.prime, "figure sign? hyphen? stop? prime?"),
+        Rule(fractions.fraction, "figure slash sign? hyphen? stop? word?"),
+        Rule(games.innings, "figure hyphen? slash? sign?"),
+        Rule(games.move, "small|name figure sign? at?"),
+        Rule(games.ranking, "figure slash|stop"),
+        Rule(identifiers.iban, "capitals figure"),
+        Rule(identifiers.mixed, "figure word, figure colon|hyphen word?"),
+        Rule(marks.adjective, "figure word hyphen?"),
+        Rule(marks.factor, "figure small|sign stop?"),
+        Rule(marks.graded, "figure|capitals hyphen"),
+        Rule(marks.note, "sign|at *"),
+        Rule(marks.years, "figure hyphen word? prime?"),
+        Rule(math.dimensions, "figure small|mixed|sign *"),
+        Rule(math.power, "figure sign|word|numeral sign? word? numeral? stop? hyphen? prime?"),
+        Rule(ordinals.marked, "figure, figure word|sign word? sign? stop? hyphen?"),
+        Rule(ordinals.with_stop, "stopped figure slash? hyphen? stop?, stopped letter|capitals"),
+        Rule(places.angle, "figure prime? stop? sign? word?"),
+        Rule(places.direction, "compass letter|capitals, capitals hyphen|slash"),
+        Rule(
+            quantities.currency_before,
+            # "en euros 20 años después": a name in small letters is no code.
+            "currency letter|name|capitals|mixed|uncased|sign|stopped|abbreviation *, "
+            "sign|hyphen word? sign? stop?",
+        ),
+        Rule(quantities.measured_range, "figure hyphen|slash *"),
+        Rule(quantities.per_unit, "slash word? sign? stop? hyphen?"),
+        Rule(quantities.unit_before, "unit small|name|capitals|mixed"),
+        Rule(ranges.letters, "word hyphen figure? numeral?"),
+        Rule(roman.roman, "roman *"),
+        Rule(times.four_figures, "figure"),
+        Rule(times.time, "figure colon? hyphen? slash? stop? word? sign? prime?"),
+        Rule(trades.numbered, "figure word stop?"),
+        Rule(urls.address, "stop|slash|colon|at|sign *, unit *"),
+        Rule(urls.flag, "small hyphen"),
+        Rule(urls.keys, "key *, word sign|hyphen figure? numeral? sign? hyphen?"),
+        Rule(urls.snake, "underscore *"),
+        Rule(urls.tag, "at *"),
+        Rule(verses.number_of_book, "figure"),
+        Rule(verses.verse, "figure colon|stop colon? stop? hyphen? small?"),
+    ),
+    # Numbers, capitals and letters that are nothing else
+    (
+        Rule(quantities.quantity, "figure|numeral *"),
+        Rule(acronyms.acronym, "capitals, mixed prime?"),
+        Rule(acronyms.initial, "letter"),
+        Rule(acronyms.unspeakable, "small|name"),
+    ),
+)
+"""All rules, in three groups."""
+
+BEFORE = {
+    # Signs and lists
+    "math.path_step": "bare_signs.named",
+    "bare_signs.named": "bare_signs.repeated",
+    "weekdays.weekday": "abbreviations.expand_abbreviation days.month",
+    "verses.book": "abbreviations.expand_abbreviation days.month",
+    "abbreviations.expand_abbreviation": "days.month",
+    # Moments
+    "dates.date": "dates.loose times.time ordinals.with_stop ordinals.marked fractions.fraction "
+    "digit_sequences.dotted digit_sequences.hyphened codes.hyphened quantities.measured_range",
+    "times.time": "ordinals.with_stop digit_sequences.dotted quantities.measured_range",
+    "durations.elapsed": "times.time durations.prime",
+    "durations.duration": "times.time",
+    "decades.decade": "digit_sequences.number_with_ending quantities.measured_range",
+    # Names that are figures
+    "verses.verse": "times.time",
+    "verses.number_of_book": "ordinals.with_stop",
+    "digit_sequences.phone": "codes.code codes.hyphened digit_sequences.dotted digit_sequences.hyphened "
+    "fractions.fraction",
+    "digit_sequences.dotted": "digit_sequences.hyphened",
+    "codes.code": "codes.hyphened",
+    "codes.hyphened": "fractions.fraction",
+    "codes.formula": "identifiers.mixed",
+    "marks.years": "codes.hyphened",
+    "places.angle": "durations.prime",
+    "games.innings": "fractions.fraction",
+    "games.ranking": "dates.loose",
+    "fractions.fraction": "dates.loose",
+    "ranges.letters": "quantities.measured_range",
+    "math.dimensions": "math.power",
+    "ordinals.marked": "math.power",
+    # Words
+    "compounds.compound": "digit_sequences.number_with_ending",
+    "compounds.abbreviated_ending": "compounds.compound",
+    "ordinals.with_stop": "roman.roman",
+}
+"""Rules, and those of the same group that they go before where both read a place."""
+
+
+def in_order(rules: tuple[Rule, ...], before: Mapping[str, str]) -> tuple[Rule, ...]:
+    """The rules, each before those that it goes before. Raises graphlib.CycleError where it cannot."""
+    by_name = {rule.name: rule for rule in rules}
+    graph = {name: set[str]() for name in sorted(by_name)}
+    for first, others in before.items():
+        for name in others.split():
+            if first in graph and name in graph:
+                graph[name].add(first)
+    return tuple(by_name[name] for name in graphlib.TopologicalSorter(graph).static_order())
+
+
+_ORDERED = tuple(rule for group in RULES for rule in in_order(group, BEFORE))
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def rules_of(kinds: WordClass) -> tuple[Rule, ...]:
+    """The rules that take a class of words, in order."""
+    return tuple(rule for rule in _ORDERED if rule.takes(kinds))
+
+
+def rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
+    """The functions of the rules that a word is shown to, in order; stopped: a full stop follows it."""
+    if len(core) > _LONGEST_KEPT:
+        return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))
+    return _rules_for(core, stopped, table)
+
+
+@functools.lru_cache(maxsize=1 << 13)
+def _rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
+    return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))

@@ -1,0 +1,345 @@
+"""Parses the tables, section by section."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from unicodedata import category
+
+from kani_text.normalizer.number_words.gender import Agreement
+from kani_text.normalizer.number_words.languages import number_words
+from kani_text.normalizer.tables.currency_names import other_currencies
+from kani_text.normalizer.tables.file import TableSection
+from kani_text.normalizer.tables.readings import parse_readings
+from kani_text.normalizer.tables.table import (
+    Abbreviation,
+    Acronyms,
+    Books,
+    Currency,
+    Dates,
+    Formulas,
+    Fractions,
+    LanguageTable,
+    Letters,
+    Numbers,
+    OtherCalendar,
+    Roman,
+    Times,
+    Trade,
+    Unit,
+    Web,
+)
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+
+_VOWELS = frozenset("aeiouyáéíóúâêôãõàèìòùäöüëïîûœæ")
+ABBREVIATION_CONDITIONS = frozenset(
+    """address article counted date few label letter measured name noun number one ordinal
+    other paid time""".split()
+)
+"""Conditions of an abbreviation: before a street's name and number, after a number, and so on."""
+
+
+def parse_table(language: str, file: TableSection) -> LanguageTable:
+    """The table of ``language`` in a file. Raises TableError."""
+    numbers = file.section("numbers")
+    words = number_words(language, numbers.text("words", ""))
+    units = file.section("units")
+    per, product = units.text("per", ""), units.text("product", "first")
+    signs, agreement = file.section("signs"), _agreement(file.section("agreement"))
+    between_figures = signs.section("between_figures")
+    markup, kinds = file.section("markup"), file.section("kinds")
+    ordinals = file.section("ordinals")
+    with_stop = ordinals.section("with_stop")
+    unsure = _ordinals_with_stop(with_stop.section("unsure"))
+    stopped = _ordinals_with_stop(with_stop)
+    if "other" not in stopped and stopped:
+        raise with_stop.error("other", "is missing")
+    abbreviations = file.section("abbreviations")
+    trades = file.section("trades")
+    endings, beginnings = abbreviations.section("endings"), abbreviations.section("beginnings")
+    titles = frozenset(abbreviations.words("titles"))
+    also_words = frozenset(abbreviations.words("also_words"))
+    first_names = frozenset(abbreviations.words("first_names"))
+    cut, cut_adjectives = abbreviations.words("cut"), abbreviations.words("cut_adjectives")
+    cut_not, plurals = frozenset(abbreviations.words("cut_not")), abbreviations.words("cut_plurals")
+    letters, greek = file.section("letters"), file.section("greek")
+    dates = _dates(file.section("dates"))
+    weekdays = "|".join(sorted(dates.short_weekdays, key=len, reverse=True))
+    parts = {"weekday": f"(?:{weekdays})"} if weekdays else {}
+    table = LanguageTable(
+        language=language,
+        number_words=words,
+        numbers=_numbers(numbers),
+        agreement=agreement,
+        ordinals=ordinals.all_texts(),
+        ordinals_with_stop=stopped | unsure,
+        unsure_of_ordinal=frozenset(unsure),
+        fractions=_fractions(file.section("fractions")),
+        formulas=file.section("formulas").fill(Formulas),
+        units=_units(units, agreement),
+        per=per,
+        product=product,
+        currencies=_currencies(file.section("currencies"), language),
+        dates=dates,
+        times=_times(file.section("times")),
+        letters=letters.all_texts(),
+        acronyms=_acronyms(file.section("acronyms")),
+        roman=_roman(file.section("roman")),
+        web=file.section("web").fill(Web),
+        signs=_as_programs_write(signs.all_texts()),
+        signs_between_figures=between_figures.all_texts(),
+        greek=greek.all_texts(),
+        abbreviations=_abbreviations(abbreviations, titles),
+        trades=tuple(_trade(trades.section(name)) for name in trades.key_names()),
+        cut=_cut_words((*cut, *cut_adjectives), cut_not),
+        cut_adjectives=frozenset(cut_adjectives),
+        cut_plurals=dict(zip(plurals[::2], plurals[1::2], strict=True)),
+        titles=titles,
+        also_words=also_words,
+        first_names=first_names,
+        abbreviated_endings=endings.all_texts(),
+        abbreviated_beginnings=beginnings.all_texts(),
+        books=_books(file.section("books")),
+        compass=_letters(file.section("compass")),
+        chess=_letters(file.section("chess")),
+        code_block=markup.text("code_block", ""),
+        kinds={kind: frozenset(kinds.words(kind)) for kind in kinds.key_names()},
+        spellings=file.section("spellings").patterns([parts]),
+        readings=parse_readings(file.section("readings"), parts),
+    )
+    for section in (markup, file):
+        section.check_all_read()
+    return table
+
+
+def _as_programs_write(signs: dict[str, str]) -> dict[str, str]:
+    """The signs, and those that programs write with two characters (">=" of "≥")."""
+    pairs = (">=", "≥"), ("<=", "≤"), ("!=", "≠"), ("==", "=")
+    return {two: signs[one] for two, one in pairs if one in signs} | signs
+
+
+def _numbers(section: TableSection) -> Numbers:
+    numbers = section.fill(
+        Numbers,
+        phones=section.texts("phones"),
+        endings=_longest_first(section.words("endings")),
+        prefixes=_longest_first(section.words("prefixes")),
+    )
+    if len(numbers.group) > 1 or len(numbers.decimal) != 1 or numbers.group == numbers.decimal:
+        raise section.error("decimal", "and 'group' have to be two different characters")
+    return numbers
+
+
+def _longest_first(words: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(words, key=len, reverse=True))
+
+
+def _ordinals_with_stop(section: TableSection) -> dict[str, Mapping[str, str]]:
+    """Forms by the word before the ordinal; several words may stand on one line."""
+    found = {}
+    for key in section.key_names():
+        forms = section.conditions(key, frozenset({"m", "f", "n", "other"}))
+        if "other" not in forms:
+            raise section.error(key, "has to have a form for other")
+        found.update(dict.fromkeys(key.split(), forms))
+    return found
+
+
+def _agreement(section: TableSection) -> Agreement:
+    words: dict[str, str] = {}
+    endings: dict[str, str] = {}
+    for gender, name in (("m", "masculine"), ("f", "feminine"), ("n", "neuter")):
+        # A line of the table is of the first gender that has it.
+        words = dict.fromkeys(section.words(name), gender) | words
+        endings = {ending.strip("*"): gender for ending in section.words(f"{name}_endings")} | endings
+    return section.fill(
+        Agreement, words=words, endings=endings, beginnings=_beginnings(section.section("beginnings"))
+    )
+
+
+def _beginnings(section: TableSection) -> dict[str, tuple[str, tuple[str, ...]]]:
+    """By form: its gender, which comes first, and the beginnings of its nouns."""
+    found = {}
+    for form in section.key_names():
+        gender, *begins = section.words(form) or ("",)
+        if gender not in ("m", "f", "n") or not begins:
+            raise section.error(form, "has to be a gender (m, f, n) and how nouns begin")
+        found[form] = gender, tuple(begins)
+    return found
+
+
+def _fractions(section: TableSection) -> Fractions:
+    parts = "numerator", "denominator"
+    over = section.template("over", *parts)
+    whole_halves = section.section("mixed_halves")
+    given = {
+        "over": over,
+        "out_of": section.template("out_of", *parts, default=over),
+        "step": section.template("step", *parts, default=over),
+        "mixed_halves": {int(whole): said for whole, said in whole_halves.all_texts().items()},
+        "halves": section.section("half_before_noun").all_texts(),
+        "names": {int(key): section.forms(key) for key in section.key_names() if key.isdigit()},
+    }
+    return section.fill(Fractions, **given)
+
+
+def _units(section: TableSection, agreement: Agreement) -> dict[str, Unit]:
+    def prefixed(prefix: str, unit: Unit) -> Unit:
+        # Only the base "d'ampères" begins with a vowel.
+        forms = {category: form for category, form in unit.forms.items() if category != "many"}
+        lowered = str.lower if agreement.capitals else str
+        return Unit(
+            {category: prefix + lowered(form) for category, form in forms.items()}, unit.gender, False
+        )
+
+    prefixes = section.section("prefixes").all_texts()
+    units = {symbol: _unit(section, symbol) for symbol in section.key_names()}
+    return in_all_spellings(units, prefixes, prefixed)
+
+
+def _unit(section: TableSection, symbol: str) -> Unit:
+    value = section.take(symbol)
+    gender, attached = "", False
+    if isinstance(value, dict):
+        value = dict(value)
+        gender = str(value.pop("gender", ""))
+        attached = value.pop("attached", False) is True
+    return Unit(section.parse_forms(symbol, value), gender, attached)
+
+
+def _currencies(section: TableSection, language: str) -> dict[str, Currency]:
+    found = {}
+    parts = "whole", "cents"
+    joined = section.template("with_cents", *parts)
+    for code in section.key_names():
+        one = section.section(code)
+        signs = (*one.words("signs"), code)
+        said = one.template("with_cents", *parts, default=joined)
+        currency = one.fill(Currency, forms=one.forms("forms"), joined=said)
+        found.update(dict.fromkeys(signs, currency))
+    for signs, name, names in other_currencies(language, found):
+        forms = {"one": name, "other": names}
+        found.update(dict.fromkeys(signs, Currency(forms=forms, joined=joined)))
+    return found
+
+
+def _acronyms(section: TableSection) -> Acronyms:
+    return section.fill(
+        Acronyms,
+        vowels=frozenset(section.text("vowels")),
+        onset=section.number("longest_onset", 2),
+        coda=section.number("longest_coda", 1),
+    )
+
+
+def _roman(section: TableSection) -> Roman:
+    names = section.section("names")
+    return section.fill(
+        Roman,
+        cardinal=frozenset(section.words("cardinal_after")),
+        ordinal=frozenset(section.words("ordinal_after")),
+        names={name: form for form in names.key_names() for name in names.words(form)},
+        named=section.template("name", "ordinal", default="{ordinal}"),
+    )
+
+
+def _books(section: TableSection) -> Books:
+    alone, ordinal = frozenset(section.words("alone")), section.text("ordinal", "")
+    return Books(section.all_texts(), alone, ordinal)
+
+
+def _letters(section: TableSection) -> Letters:
+    after, near = frozenset(section.words("after")), frozenset(section.words("near"))
+    return Letters(section.all_texts(), after, near)
+
+
+def _trade(section: TableSection) -> Trade:
+    """Lines with their full stop and without; it ends no sentence before a capital."""
+    words = section.words("words")
+    near = frozenset(word.lower() for word in (*section.words("near"), *words))
+    lines = _abbreviations(section, frozenset(section.key_names()))
+    for key, found in tuple(lines.items()):
+        stopped = tuple(Abbreviation((f"{key}.",), one.said) for one in found if len(one.parts) == 1)
+        lines[f"{key}."] = lines.get(f"{key}.", ()) + stopped
+    return Trade(near, words, lines)
+
+
+def _cut_words(words: Iterable[str], cut_not: frozenset[str]) -> dict[str, str]:
+    """Words by each of their beginnings from three letters on that end before a vowel, as short forms do; the
+    first has those of several. cut_not: beginnings that are words themselves."""
+    found: dict[str, str] = {}
+    # German nouns have capitals: "Unterschr." is one, "unterschr." is none.
+    for word, lowered in ((word, lowered) for lowered in (False, True) for word in words):
+        for length in range(3, len(word) - 1):
+            if word[length] in _VOWELS or (not word.isascii() and category(word[0]) == "Lo"):
+                found.setdefault(word[:length].lower() if lowered else word[:length], word)
+    return {short: word for short, word in found.items() if short.lower() not in cut_not}
+
+
+def _abbreviations(section: TableSection, titles: frozenset[str]) -> dict[str, tuple[Abbreviation, ...]]:
+    """By the first word; an abbreviation of more words comes first. titles: those that a name follows."""
+    found: dict[str, list[Abbreviation]] = {}
+    for key in section.key_names():
+        said = section.conditions(key, ABBREVIATION_CONDITIONS)
+        if key in titles and "other" in said:
+            said = {"name": said["other"], **said}
+        parts = tuple(key.split())
+        # "p. ej." is also "p.ej.", but "cu m" no "cum".
+        stopped = all(part.endswith(".") for part in parts[:-1])
+        for written in {parts, ("".join(parts),)} if stopped else {parts}:
+            found.setdefault(written[0], []).append(Abbreviation(written, said))
+    return {first: tuple(sorted(of, key=lambda one: -len(one.parts))) for first, of in found.items()}
+
+
+def _months(section: TableSection) -> tuple[str, ...]:
+    names = section.texts("months")
+    if len(names) != 12:
+        raise section.error("months", "has to be a list of 12 names")
+    return names
+
+
+def _calendars(section: TableSection) -> dict[str, OtherCalendar]:
+    found = {}
+    for mark in section.key_names():
+        one = section.section(mark)
+        found[mark] = one.fill(OtherCalendar, names=_months(one) if "months" in one.key_names() else ())
+    return found
+
+
+def _dates(section: TableSection) -> Dates:
+    names = _months(section)
+    months = {name.lower(): number for number, name in enumerate(names, 1)}
+    short = section.texts("short_months")
+    for number, names_of_one in enumerate(short, 1):
+        months.update((name.lower(), number) for name in names_of_one.split())
+    weekdays = section.texts("weekdays")
+    short_weekdays = {
+        written: name
+        for name, written_so in zip(weekdays, section.texts("short_weekdays"), strict=False)
+        for written in written_so.split()
+    }
+    if len(weekdays) not in (0, 7) or (weekdays and len({*short_weekdays.values()}) < 7):
+        raise section.error("weekdays", "and 'short_weekdays' have to be lists of 7")
+    of_days = {word.lower() for word in (*weekdays, *short_weekdays)}
+    dates = section.fill(
+        Dates,
+        before_month=section.template("day_before_month", "day", default=""),
+        after=of_days.union(section.words("after")),
+        short_weekdays=short_weekdays,
+        days=of_days,
+        names=names,
+        months=months,
+        calendars=_calendars(section.section("calendars")),
+    )
+    if dates.order not in ("dmy", "mdy"):
+        raise section.error("order", 'has to be "dmy" or "mdy"')
+    return dates
+
+
+def _times(section: TableSection) -> Times:
+    said = section.section("minutes_said")
+    minutes_said = {}
+    for minutes in said.key_names():
+        if not minutes.isdecimal():
+            raise said.error(minutes, "is no number of minutes")
+        minutes_said[int(minutes)] = said.text(minutes)
+    return section.fill(Times, minutes_said=minutes_said)

@@ -1,0 +1,292 @@
+"""The table of a language that is written without spaces, and its loading.
+
+``tables/README.md`` explains the sections; the files are in ``tables/unspaced/``.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from kani_text.normalizer.number_words.ja import Counter, JapaneseNumbers
+from kani_text.normalizer.number_words.zh import ChineseNumbers
+from kani_text.normalizer.tables.currency_names import other_currencies
+from kani_text.normalizer.tables.file import TableSection, read_table_file
+from kani_text.normalizer.tables.lazy_pattern import LazyPattern
+from kani_text.normalizer.tables.readings import Reading, parse_readings
+from kani_text.normalizer.tables.table import Formulas
+from kani_text.normalizer.tables.unit_symbols import in_all_spellings
+
+UNSPACED_FOLDER = Path(__file__).parents[1] / "tables" / "unspaced"
+
+NUMBER_WORDS: dict[str, type[ChineseNumbers | JapaneseNumbers]] = {
+    "zh": ChineseNumbers,
+    "ja": JapaneseNumbers,
+}
+_CHANGES = frozenset(" k s u g z h p".split(" "))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnspacedNumbers:
+    """[numbers]: words between and around figures."""
+
+    point: str
+    minus: str
+    below_zero: str
+    plus: str
+    plus_minus: str
+    about: str
+    to: str
+    ratio: str
+    power: str
+    number_sign: str
+    fraction: Annotated[str, "numerator", "denominator"]
+    mixed: str
+    one_by_one_before: tuple[str, ...]
+    one_by_one_after: re.Pattern[str]
+    ordinal_after: str
+    verse: Annotated[str, "chapter", "verse"]
+    magnitudes: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moments:
+    """[moments]: the counters that dates and times are read with."""
+
+    year: str
+    month: str
+    day: str
+    hour: str
+    minute: str
+    second: str
+    zero_minutes: str
+    halves: Mapping[str, str]
+    weekdays: str
+    weekday_names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phones:
+    """[phones]: patterns, the words before any other number that is one, and what joins its groups."""
+
+    patterns: tuple[re.Pattern[str], ...]
+    after: re.Pattern[str]
+    joined: str
+    said: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class UnspacedUnit:
+    """Words before and after a unit's number: "百分之" and "", or "" and "公里"."""
+
+    before: str
+    counter: Counter
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnspacedTable:
+    """A language's table; keys of ``counters``, ``units`` and ``currencies`` are what is written."""
+
+    language: str
+    words: ChineseNumbers | JapaneseNumbers
+    numbers: UnspacedNumbers
+    moments: Moments
+    phones: Phones
+    counters: Mapping[str, Counter]
+    counted: frozenset[str]
+    units: Mapping[str, UnspacedUnit]
+    per: str
+    powers: tuple[str, str]
+    """Templates of a unit's square and cube."""
+    temperatures: frozenset[str]
+    currencies: Mapping[str, Counter]
+    signs: Mapping[str, str]
+    between_figures: Mapping[str, str]
+    between_words: Mapping[str, str]
+    formulas: Formulas
+    web: Mapping[str, str]
+    version: str
+    respelled: Mapping[str, str]
+    ruby: bool
+    code_block: str
+    spellings: tuple[tuple[LazyPattern, str], ...]
+    readings: tuple[Reading, ...]
+    beside: Mapping[str, re.Pattern[str]]
+    """By name, what is written with what is before and behind it: ``<>`` is around it."""
+    behind: frozenset[str]
+    """Words and signs after a number that decide its reading."""
+    beginnings: frozenset[str]
+    """Proper beginnings of ``behind`` and ``respelled``: more text may complete them."""
+    longest_behind: int
+    plain: re.Pattern[str]
+    """Characters that no rule begins at."""
+
+
+def unspaced_table_for(tag: str) -> UnspacedTable | None:
+    """The table of a language (BCP 47) that is written without spaces; None where there is none.
+
+    Raises TableError.
+    """
+    language = tag.replace("_", "-").partition("-")[0].lower()
+    return _load(language) if language in NUMBER_WORDS else None
+
+
+@functools.cache
+def _load(language: str) -> UnspacedTable:
+    return parse_unspaced_table(language, read_table_file(UNSPACED_FOLDER / f"{language}.toml"))
+
+
+def check_unspaced_tables() -> None:
+    """Load every table. Raises TableError for the first broken one."""
+    for language in NUMBER_WORDS:
+        unspaced_table_for(language)
+
+
+def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
+    """The table of ``language`` in a file. Raises TableError."""
+    signs = file.section("signs")
+    web, markup, units = file.section("web"), file.section("markup"), file.section("units")
+    temperatures = frozenset(units.words("temperatures"))
+    per, powers = units.text("per"), (units.template("squared", "unit"), units.template("cubed", "unit"))
+    version = web.text("version")
+    between_figures, between_words = signs.section("between_figures"), signs.section("between_words")
+    beside = file.section("beside")
+    counters, counted = _counters(file.section("counters"))
+    numbers, moments = _numbers(file.section("numbers")), file.section("moments").fill(Moments)
+    unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
+    respelled = file.section("words").all_texts()
+    ruby = markup.flag("ruby")
+    behind = frozenset(
+        (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
+    )
+    table = UnspacedTable(
+        language=language,
+        words=NUMBER_WORDS[language](language),
+        numbers=numbers,
+        moments=moments,
+        phones=_phones(file.section("phones")),
+        counters=counters,
+        counted=counted,
+        units=unit_names,
+        per=per,
+        powers=powers,
+        temperatures=temperatures,
+        currencies=currencies,
+        between_figures=between_figures.all_texts(),
+        between_words=between_words.all_texts(),
+        signs=signs.all_texts(),
+        formulas=file.section("formulas").fill(Formulas),
+        web=web.all_texts(),
+        version=version,
+        respelled=respelled,
+        ruby=ruby,
+        code_block=markup.text("code_block"),
+        spellings=file.section("spellings").patterns(),
+        readings=parse_readings(file.section("readings"), {}),
+        beside={name: _beside(beside, name) for name in beside.key_names()},
+        behind=behind,
+        beginnings=_beginnings((*behind, *respelled)),
+        longest_behind=max(map(len, behind)),
+        plain=_plain_characters(respelled, ruby),
+    )
+    for section in (markup, file):
+        section.check_all_read()
+    return table
+
+
+def _plain_characters(respelled: Iterable[str], ruby: bool) -> re.Pattern[str]:
+    """Hiragana, and Han characters where no reading may stand after them."""
+    first = "".join(re.escape(word[0]) for word in respelled)
+    characters = "\u3041-\u3096" if ruby else "\u3041-\u3096\u3400-\u9fff"
+    return re.compile(f"(?:(?![{first}])[{characters}])+" if first else f"[{characters}]+")
+
+
+def _beginnings(words: Iterable[str]) -> frozenset[str]:
+    return frozenset(word[:length] for word in words for length in range(1, len(word)))
+
+
+def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
+    """``pattern`` with the words instead of ``%s``; without words it matches nothing."""
+    return re.compile(pattern % ("|".join(map(re.escape, words)) or "(?!)"))
+
+
+def _beside(section: TableSection, name: str) -> re.Pattern[str]:
+    try:
+        return re.compile("|".join(section.texts(name)))
+    except re.error as error:
+        raise section.error(name, f"has what is no pattern: {error}") from None
+
+
+def _numbers(section: TableSection) -> UnspacedNumbers:
+    magnitudes = section.section("magnitudes")
+    after = section.words("one_by_one_after")
+    return section.fill(
+        UnspacedNumbers,
+        one_by_one_after=_alternatives(after, r"(?:%s)[号码是為为はがの：:\s#]{0,3}\Z"),
+        magnitudes={name: magnitudes.number(name, 0) for name in magnitudes.key_names()},
+    )
+
+
+def _phones(section: TableSection) -> Phones:
+    return section.fill(
+        Phones,
+        patterns=tuple(re.compile(re.escape(one).replace("d", r"\d")) for one in section.texts("patterns")),
+        after=_alternatives(section.words("after"), r"(?:%s)[是為为はに：:\s]{0,2}\Z"),
+    )
+
+
+def _units(section: TableSection) -> dict[str, UnspacedUnit]:
+    prefixes = section.section("prefixes").all_texts()
+    units = {symbol: _unit(section, symbol, section.template(symbol, "n")) for symbol in section.key_names()}
+
+    def prefixed(prefix: str, unit: UnspacedUnit) -> UnspacedUnit:
+        name, _, change = prefix.partition(" ")
+        return _unit(section, name, f"{name}{unit.counter.said} {change}")
+
+    return in_all_spellings(units, prefixes, prefixed)
+
+
+def _unit(section: TableSection, key: str, said: str) -> UnspacedUnit:
+    """ "ヘルツ", or "キロヘルツ u": a reading and its change, "{n}" where the number is not first."""
+    before, _, after = said.rpartition("{n}")
+    said, _, change = after.partition(" ")
+    if change not in _CHANGES:
+        raise section.error(key, "has a change other than k s u g z h p")
+    return UnspacedUnit(before, Counter(said, change))
+
+
+def _currencies(section: TableSection, language: str) -> dict[str, Counter]:
+    """By sign or code: the name, read as a counter."""
+    found = {sign: Counter(name) for name in section.key_names() for sign in section.words(name)}
+    others = other_currencies(language, found)
+    return found | {sign: Counter(name.replace(" ", "")) for signs, name, _ in others for sign in signs}
+
+
+def _counters(section: TableSection) -> tuple[dict[str, Counter], frozenset[str]]:
+    """Counters with their readings, and those that only set the form of the number."""
+    counted = frozenset(section.words("counted"))
+    return {key: _counter(section, key) for key in section.key_names()}, counted
+
+
+def _counter(section: TableSection, key: str) -> Counter:
+    """ "ホン h": a reading and its change; or these as ``said``, with ``last`` and ``whole`` readings."""
+    value = section.take(key)
+    fields: dict[str, Any] = value if isinstance(value, dict) else {"said": value}
+    try:
+        said, _, change = fields.pop("said").partition(" ")
+        last, whole = (
+            {int(number): str(reading) for number, reading in fields.pop(name, {}).items()} or None
+            for name in ("last", "whole")
+        )
+    except (AttributeError, KeyError, ValueError):
+        wanted = (
+            'has to have numbers and their readings as "last" and "whole", and a text ("ホン h") as "said"'
+        )
+        raise section.error(key, wanted) from None
+    if change not in _CHANGES or not said or fields:
+        raise section.error(key, 'has a change other than k s u g z h p, or a key other than "last", "whole"')
+    return Counter(said, change, last, whole)
