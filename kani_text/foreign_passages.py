@@ -1,4 +1,4 @@
-"""Splits text by language: passages in another script, and quotations in another language of the text's own.
+"""Splits text by language: passages in another script, and quotations in another language in the same script.
 
 "Dijo «добрый день» y se fue" is Spanish with a passage in Russian, 'Dijo "see you later, my friend"' one in
 English. Of the text's own script only quotations and brackets of three words and more are told apart, where
@@ -22,13 +22,13 @@ MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
 MAX_MARKS = 80
-"""Combining marks after a letter, or opening marks, that are held back: more belong to no letter."""
+"""Marks that are held back, at most: combining ones, opening ones, and those after a quotation."""
 
 MAX_DETECTION_TEXT = 80
 """Characters at the beginning of a passage that its language is detected by."""
 
 LEAST_WORDS, DECIDING_WORDS = 3, 8
-"""Words of a quotation that is told apart, and those that decide its language before it ends."""
+"""Least words of a quotation that is told apart, and words that decide its language before it ends."""
 
 CLEAR_PROBABILITY = 0.8
 """Least probability of a quotation's language, while the text's own is expected."""
@@ -41,8 +41,10 @@ _CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, clos
 _CLOSERS_ONLY = frozenset("”»“)")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
 
+_A_LETTER = "x"
+
 _WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
-_ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{_WORDS.pattern}(?=[\W\d_])){{{DECIDING_WORDS}}}")
+_ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{_WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
 
 _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\U000effff]")
 
@@ -207,10 +209,11 @@ class QuotationSplitter:
         self._before = ""
         """The last character that was given out."""
         self._closing: re.Pattern[str] | None = None
-        """The end of the quotation, inside of one."""
+        """The end of the quotation that is open; None outside of quotations."""
         self._decided = False
+        """True if the language of the quotation is known."""
         self._language: str | None = None
-        """Inside: whether the quotation's language is known; it is None where that is the text's own."""
+        """The language of the quotation; None if it is the text's own."""
         self._held_back = ""
 
     def feed(self, text: str) -> list[LanguageRun]:
@@ -220,6 +223,15 @@ class QuotationSplitter:
     def flush(self) -> list[LanguageRun]:
         """Return what was held back, as if the text ended here."""
         return self._runs("", complete=True)
+
+    def interrupt(self) -> list[LanguageRun]:
+        """Return what was held back: a passage in another script follows.
+
+        A mark that touches the end of that closes a quotation, and opens none.
+        """
+        runs = self.flush()
+        self._before = _A_LETTER
+        return runs
 
     def _runs(self, new: str, *, complete: bool) -> list[LanguageRun]:
         text, self._held_back = self._held_back + new, ""
@@ -258,10 +270,10 @@ class QuotationSplitter:
         if found is None:
             return end
         if found.group() != "\n":
-            closed = found.end()
-            while closed < len(text) and not (text[closed].isalnum() or text[closed].isspace()):
+            closed, limit = found.end(), found.end() + MAX_MARKS
+            while closed < min(len(text), limit) and not (text[closed].isalnum() or text[closed].isspace()):
                 closed += 1
-            if closed == len(text) and not complete:
+            if closed == len(text) < limit and not complete:
                 # Further marks may belong to it.
                 return end
             end = closed
@@ -308,7 +320,7 @@ def outside_quotations(text: str) -> str:
 class LanguageSplitter:
     """Text goes in as it comes, and comes out as runs in one language each, by script and by quotation.
 
-    quotations: whether those in another language of the text's own script are told apart.
+    quotations: True if those in another language of the text's own script are told apart.
     """
 
     def __init__(self, language: str, spoken_languages: Collection[str], *, quotations: bool = True) -> None:
@@ -334,7 +346,7 @@ class LanguageSplitter:
             if run.language is None:
                 found += self._quotations.feed(run.text)
             else:
-                found += [*self._quotations.flush(), run]
+                found += [*self._quotations.interrupt(), run]
         return found
 
 

@@ -1,4 +1,4 @@
-"""Text to segments in three stages: mask the markup, split by script, cut into segments."""
+"""Text to segments in three stages: mask the markup, split by language, cut into segments."""
 
 from __future__ import annotations
 

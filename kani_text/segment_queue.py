@@ -29,7 +29,7 @@ _PIECE = re.compile(".{1,250}", re.DOTALL)
 changes at every word. All of a long text would block the event loop."""
 
 _STYLES = 16
-"""Styles of which a repeated one is listed once."""
+"""Styles that are listed, at most; one that comes again is listed once."""
 
 _LANGUAGE_SAMPLE = 500
 """Characters that a language is detected by."""

@@ -1,4 +1,4 @@
-"""Short forms whose full stop ends no sentence."""
+"""Short forms that end with a full stop but end no sentence."""
 
 from __future__ import annotations
 

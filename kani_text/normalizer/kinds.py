@@ -1,7 +1,7 @@
 """Kinds of words, and rows of them: what stands around a place decides how it is read.
 
-A kind is found once a token, when a row first asks for it. Most are sets of words in a language's table
-([kinds], and those of other sections); ``KINDS`` has those that are shapes.
+A kind is found once for each token, when a row first asks for it. ``KINDS`` has shapes, and words of sections
+of a language's table that other code uses, too; its section [kinds] has words that only rows ask for.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _LETTERED = re.compile(r"[A-Z]\d{0,2}")
 
 
 def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
-    """True for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
+    """A test for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
 
     def test(token: Token, table: LanguageTable) -> bool:
         unit, found = table.units.get(symbol), table.units.get(token.core)
@@ -137,12 +137,12 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
     "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
-    # A mark with spaces around it, and the text's beginning or end.
+    # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
-    # Neither a word nor a mark: the text's beginning or end.
     "nothing": lambda token, table: token is NO_TOKEN,
 }
-"""Kinds that no set of words is. A token without letters and figures is none but "mark" or "nothing"."""
+"""Kinds that have a test of their own; all others are words of a table's [kinds]. Of a token without letters
+and figures it is "mark" or, at the text's beginning or end, "nothing"."""
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:
@@ -221,7 +221,7 @@ def _holds(
         if not items[at - 1].ends(before):
             return False
         token = cursor.token(ahead + at - place)
-        # What comes after it may be final already.
+        # An entry of the lexicon is said already, whatever it follows.
         if token.entry or token.prefix != items[at].bracket or not items[at].is_at(token, table):
             return False
         before = token
@@ -246,7 +246,7 @@ def _parse(row: str) -> list[tuple[tuple[_Item, ...], int]]:
 
 
 def _item(match: re.Match[str], last: bool) -> _Item:
-    """last: nothing is said of the marks after it, unless the row does."""
+    """An item of a match; after the last one any marks may stand, unless the row says which."""
     kinds, marks = match["kinds"], match["marks"] or (_ANY_MARKS if last else "{}")
     text = kinds[1:-1] if kinds[0] == "'" else ""
     named = () if text or kinds == "@" else tuple(kinds.split("|"))

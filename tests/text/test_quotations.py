@@ -1,4 +1,4 @@
-"""Quotations in another language of the text's own script: which are told apart, and when."""
+"""Quotations in another language in the text's own script: those that are told apart, and when."""
 
 import pytest
 from hypothesis import given
@@ -87,9 +87,18 @@ def test_nothing_is_held_back_for_long() -> None:
     splitter = LanguageSplitter("es", SPOKEN)
     given_out = "".join(run.text for piece in ['"'] + ["123 "] * 300 for run in splitter.feed(piece))
     assert len(given_out) > 1200 - 2 * MAX_DETECTION_TEXT
+    splitter = LanguageSplitter("es", SPOKEN)
+    given_out = "".join(run.text for piece in ['"a b"'] + ["!"] * 1200 for run in splitter.feed(piece))
+    assert len(given_out) > 1200 - 2 * MAX_DETECTION_TEXT
 
 
-def test_they_can_be_left_alone() -> None:
+def test_closing_mark_of_a_passage_in_another_script_opens_no_quotation() -> None:
+    splitter = LanguageSplitter("es", SPOKEN)
+    given = [*splitter.feed('Dijo "добрый день" y '), *splitter.feed("se fue a casa")]
+    assert "".join(run.text for run in given).endswith("se fue a casa")
+
+
+def test_quotations_may_stay_in_the_texts_language() -> None:
     splitter = LanguageSplitter("es", SPOKEN, quotations=False)
     text = 'Dice "could not connect to the server" otra vez.'
     assert splitter.feed(text) + splitter.flush() == [LanguageRun(text, None)]

@@ -118,7 +118,7 @@ class VoiceResolver:
     def by_text(self, request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
         """The voice for the language of ``text``; None while that is too short, and not ``complete``.
 
-        What stands in quotation marks may be in another language: it counts only where there is nothing else.
+        A quotation may be in another language: it counts only with fewer than two words outside.
         """
         of_voice, outside = self._voice_language, outside_quotations(text)
         expected = of_voice or self._memory.heard
@@ -135,9 +135,10 @@ class VoiceResolver:
         return self.by_language(request, detected or self._likeliest(request))
 
     def by_passage(self, request: SpeechRequest, language: str, own: ResolvedVoice) -> ResolvedVoice:
-        """The voice of a passage in another language than the text's: the session's own speaker where it can.
+        """The voice of a passage in another language than the text's: the session's own where it can.
 
-        A passage in another script, or a voice of the client for the language, is spoken by that language's.
+        A passage in another script, or in a language that the request names a voice for, is spoken by that
+        language's voice.
         """
         chosen = request.voice is not None or request.reference is not None or self._cloning
         written = language_detection.scripts_of(primary(own.language))

@@ -113,7 +113,7 @@ class _Run:
     depth: int = 0
     """Brackets that are open."""
     tex: bool = False
-    """Whether white space joins parts, as in TeX and after a sign of a sum."""
+    """True if white space joins parts, as in TeX and after a sign of a sum."""
     powers: bool = False
     limit: bool = False
 
@@ -283,7 +283,7 @@ def _trimmed(run: list[Part], text: str) -> list[Part]:
 
 
 def _balanced(parts: list[Part]) -> list[Part]:
-    """The longer of what is before and what is behind the brackets that are not closed."""
+    """The longer one of the parts before and after the brackets that are not closed."""
     opened: list[int] = []
     for place, part in enumerate(parts):
         if part.text in CLOSER:

@@ -69,7 +69,7 @@ class GermanNumbers(NumberWords):
 
 
 def _ending_of_one(previous: str, feminine: bool) -> str:
-    """What "ein" and "eine" end in after a preposition: "in einer", "vor einem", "binnen eines"."""
+    """The ending of "ein" and "eine" after a preposition: "in einer", "vor einem", "binnen eines"."""
     if previous in _DATIVE or previous in ("in", "ab"):
         return "r" if feminine else "em"
     if previous in _GENITIVE:

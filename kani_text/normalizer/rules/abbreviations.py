@@ -353,14 +353,14 @@ def _may_end(place: _Place) -> bool:
     return following.core[0].isupper() and not is_shouted(place.cursor, len(place.line.parts))
 
 
-def _is_number(token: Token, candidate: str) -> bool:
+def _is_number(token: Token, key: str) -> bool:
     """True for figures, and Roman numerals; a letter is one only after more than "p." or "No."."""
     if token.core.lstrip("-−+~≈<>≤≥€$£₹¥")[:1].isdigit():
         return True
     if _CODE.match(token.core):
         return True
     value = roman_value(re.split("[-–]", token.core)[0])
-    return value is not None and (len(token.core) > 1 or len(candidate) > _LONGEST_BEFORE_INITIAL)
+    return value is not None and (len(token.core) > 1 or len(key) > _LONGEST_BEFORE_INITIAL)
 
 
 def _is_after_name(place: _Place) -> bool:

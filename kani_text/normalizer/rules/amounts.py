@@ -132,7 +132,7 @@ class Counted:
             unit = self._unit(measure.forms, last.value)
             name, gender = f"{name} {unit}".strip(), gender or self._gender_of(measure, unit)
         if not self._is_said_by(magnitude or (measure.forms if measure is not None else None)):
-            self._say_figures(phrase, gender, alone=not name)
+            self._say_figures(phrase, gender, bare=not name)
         if name:
             phrase.add(name, *self._name_at())
         if self._per:
@@ -212,24 +212,24 @@ class Counted:
     def _is_said_by(self, forms: Forms | None) -> bool:
         """True if the form of the counted thing includes the number."""
         first = self._first
-        alone = forms is not None and self._second is None and not first.decimals and not first.is_long
-        return alone and self._table.form_includes_number(forms or {}, first.value)
+        single = forms is not None and self._second is None and not first.decimals and not first.is_long
+        return single and self._table.form_includes_number(forms or {}, first.value)
 
-    def _say_figures(self, phrase: PhraseBuilder, gender: str, alone: bool) -> None:
-        """alone: without a unit, so that a noun after them or nothing is counted."""
+    def _say_figures(self, phrase: PhraseBuilder, gender: str, bare: bool) -> None:
+        """bare: without a unit, so that a noun after them or nothing is counted."""
         first, second = self._first, self._second
         one = second is not None and first.digits == "1" and not self._table.agreement.capitals
-        said = self._say_figure(first, "" if one and gender == "m" else gender, alone)
+        said = self._say_figure(first, "" if one and gender == "m" else gender, bare)
         phrase.add(said, self._start, self._first_end)
         if second is None:
             return
         if first != second:
             # Hindi "1-1 गोली" is one each.
-            phrase.add(self._to(alone), self._first_end, self._last)
-        phrase.add(self._say_figure(second, gender, alone), self._last, self._figures_end)
+            phrase.add(self._to(bare), self._first_end, self._last)
+        phrase.add(self._say_figure(second, gender, bare), self._last, self._figures_end)
 
-    def _say_figure(self, numeral: Numeral, gender: str, alone: bool) -> str:
-        if alone and not gender and is_year(numeral, self._cursor.previous(), self._table):
+    def _say_figure(self, numeral: Numeral, gender: str, bare: bool) -> str:
+        if bare and not gender and is_year(numeral, self._cursor.previous(), self._table):
             return self._table.number_words.year(int(numeral.digits))
         return say_numeral(numeral, self._table, gender)
 
@@ -240,13 +240,13 @@ class Counted:
             return said
         return " ".join(filter(None, (said, self._to(), say_numeral(self._second, self._table, gender))))
 
-    def _to(self, alone: bool = False) -> str:
-        """Return the words between the numbers."""
+    def _to(self, bare: bool = False) -> str:
+        """The words between the numbers."""
         table, numbers = self._table, self._table.numbers
         rise = (self._second or self._first).value - self._first.value
         if rise > 0:
             return table.number_words.until(self._cursor.previous().core.lower(), numbers.to)
-        score = rise < 0 and alone and numbers.score and not table.names_unit(self._cursor.token(1).core)
+        score = rise < 0 and bare and numbers.score and not table.names_unit(self._cursor.token(1).core)
         return numbers.score if score else numbers.to
 
     def _more_precise(self, money: Currency) -> Currency:

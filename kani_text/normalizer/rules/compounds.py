@@ -17,7 +17,7 @@ _LONGEST_END = 4
 
 
 def compound(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word whose parts are abbreviated, or its first one."""
+    """ "St-Pierre", "Best.-Nr.", "3-Zi.-Whg.": a word with abbreviated parts, or a first one."""
     token = cursor.token()
     if not table.abbreviated_beginnings or "-" not in token.core or _DATE.fullmatch(token.core):
         return None

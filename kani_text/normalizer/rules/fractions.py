@@ -25,7 +25,7 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<last>(?!0+$)\d{1,6})")
 _COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
-_HALF = 1, 2
+HALF = 1, 2
 _INCHES = tuple('"″”')
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
@@ -52,7 +52,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not said:
         if is_loose(token.core, table):
             return None
-        said = _half(cursor, table) if part == _HALF else say_fraction(*part, table)
+        said = _half(cursor, table) if part == HALF else say_fraction(*part, table)
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
     return Verbalization((Piece(said, token.core_start, end),), end)
@@ -77,7 +77,7 @@ def _half(cursor: TokenCursor, table: LanguageTable) -> str:
         if after:
             # Its "and" is said already.
             return (after.get(gender[:1]) or after["m"]).partition(" ")[2]
-    return say_mixed(None, _HALF, table, gender)
+    return say_mixed(None, HALF, table, gender)
 
 
 def _gender_of_noun(written: str, table: LanguageTable) -> str:
@@ -122,8 +122,8 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
     if not cursor.is_adjacent(1):
         return None
     unit = cursor.token(1)
-    in_full = any(unit.core == known.forms.get("one") for known in table.units.values())
-    if in_full and part != _HALF and table.fractions.of_unit.startswith("{part} d"):
+    named = any(unit.core == known.forms.get("one") for known in table.units.values())
+    if named and part != HALF and table.fractions.of_unit.startswith("{part} d"):
         # Spanish "1/4 taza"
         return _of(say_fraction(*part, table), unit.core, table), unit.core_end
     measure, _ = resolve_unit(unit.core, table, attached=unit.suffix[:1] in tuple(".,;)"))
@@ -140,7 +140,7 @@ def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> s
     forms = measure.forms
     name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
-    return f"{half} {name}" if part == _HALF and half else _of(say_fraction(*part, table), name, table)
+    return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 
 
 def _of(part: str, unit: str, table: LanguageTable) -> str:
@@ -158,13 +158,13 @@ def say_vulgar(character: str, table: LanguageTable) -> str:
 def say_mixed(whole: Numeral | None, part: tuple[int, int], table: LanguageTable, gender: str = "") -> str:
     """A number with a fraction, or just the fraction; gender: of the noun after it."""
     few = whole is not None and len(whole.digits) == 1 and not whole.decimals
-    if part == (1, 2) and whole is not None and few and int(whole.digits) in table.fractions.mixed_halves:
+    if part == HALF and whole is not None and few and int(whole.digits) in table.fractions.mixed_halves:
         return table.fractions.mixed_halves[int(whole.digits)]
-    if part == (1, 2) and whole is not None and table.fractions.mixed_half:
+    if part == HALF and whole is not None and table.fractions.mixed_half:
         return table.fractions.mixed_half.format(whole=say_numeral(whole, table, "m"))
     spoken = say_fraction(*part, table)
     halves = table.fractions.halves
-    if part == (1, 2):
+    if part == HALF:
         spoken = halves.get(gender or "m", spoken) if gender or whole is not None else spoken
     return (
         spoken
@@ -196,11 +196,11 @@ def half_after_noun(
     return table.number_words.cardinal(int(whole.digits), gender), f"{noun} {half}", end
 
 
-def gender_of_following(cursor: TokenCursor, table: LanguageTable, ahead: int = 1) -> str:
+def gender_of_following(cursor: TokenCursor, table: LanguageTable) -> str:
     """The gender of the noun after a fraction ("½ taza")."""
-    if not table.fractions.halves or not cursor.is_adjacent(ahead):
+    if not table.fractions.halves or not cursor.is_adjacent(1):
         return ""
-    return table.agreement.gender(in_full(cursor.token(ahead), table), plural=False)
+    return table.agreement.gender(in_full(cursor.token(1), table), plural=False)
 
 
 def say_fraction(numerator: int, denominator: int, table: LanguageTable) -> str:

@@ -24,6 +24,8 @@ DASHES = "-–‒‐‑"
 
 _MARK = re.compile(r"[.,'’٬٫\u00b7]")
 _APOSTROPHES = "'’٬"
+_LONG_GROUP = 3
+"""Digits of a long sequence between two pauses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +109,10 @@ def say_numeral(numeral: Numeral, table: LanguageTable, gender: str = "") -> str
 def say_digits(digits: str, table: LanguageTable) -> str:
     """One digit after the other; a long sequence in groups, with a phrase break after each."""
     spoken = [table.number_words.cardinal(int(digit)) for digit in digits]
-    size = table.numbers.long_groups
-    if len(spoken) <= MAX_DIGITS or size == 0:
+    if len(spoken) <= MAX_DIGITS:
         return " ".join(spoken)
-    return ", ".join(" ".join(spoken[at : at + size]) for at in range(0, len(spoken), size))
+    groups = (spoken[at : at + _LONG_GROUP] for at in range(0, len(spoken), _LONG_GROUP))
+    return ", ".join(map(" ".join, groups))
 
 
 def _say_decimals(decimals: str, table: LanguageTable) -> str:

@@ -27,16 +27,17 @@ _INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
-_LAST_LOOSE, _LEAST_STONES = 12, 5
-"""The last number that "°" makes an ordinal of without an article before it."""
+_LAST_LOOSE = 12
+"""The last number that is an ordinal with "°" and no article."""
+_LEAST_STONES = 5
 _AS_BEFORE = "same"
 """The form of a number after "and": that of the ordinal before it."""
 _OTHERWISE = "other"
 _MOST_JOINED = 4
-_PLACED = Rows("placed @", "placed within @")
+_PLACED = Rows("placed within? @")
 """After a verb of results: "quedó 204º", "fiquei em 204º"."""
 _SET_TO = Rows("before_degrees|within @")
-_BEARING, _AFTER_BEARING = Rows("@ compass"), Rows("compass~ @", "compass~ and @")
+_BEARING, _AFTER_BEARING = Rows("@ compass"), Rows("compass~ and? @")
 _MARK = Rows(r"one_of_marks @{\.}")
 _LIMIT = Rows(r"limit{\.?} @", r"@~ 'C'", "@~ 'F'")
 
@@ -51,13 +52,13 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None:
         return None
     number, mark = int(re.sub(r"\D", "", match[1])), match[2]
-    form = table.ordinals.get(mark, table.ordinals.get(mark.removeprefix(".")))
-    if form is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
+    asked = table.ordinals.get(mark, table.ordinals.get(mark.removeprefix(".")))
+    if asked is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
         # "ejercicio 5a"
         return None
     if (mark == "st" and _are_stones(cursor, number)) or _is_degrees(cursor, mark, number, table):
         return None
-    spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, form, table) else form)
+    spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, asked, table) else asked)
     # "1er. piso"
     end = unit_end(cursor, ahead, table) if mark.isalpha() else cursor.token(ahead).core_end
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -66,10 +67,10 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "19th-century"; "3ªB", a class at school; "90e+4", of a match."""
     match = _JOINED.fullmatch(token.core)
-    form = table.ordinals.get(match["mark"]) if match else None
-    if match is None or form is None:
+    asked = table.ordinals.get(match["mark"]) if match else None
+    if match is None or asked is None:
         return None
-    spoken, at = table.number_words.ordinal(int(match["number"]), form), token.core_start + match.end("mark")
+    spoken, at = table.number_words.ordinal(int(match["number"]), asked), token.core_start + match.end("mark")
     rest = match["word"] or (letter_name(match["class"], table) if match["class"] else "")
     if match["more"]:
         rest = f"{table.numbers.plus} {table.number_words.cardinal(int(match['more']))}"

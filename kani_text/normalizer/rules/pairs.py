@@ -21,12 +21,13 @@ _BESIDE = "{numerator} {denominator}"
 _DOZEN, _CENTURY, _THOUSAND = 12, 100, 1000
 _USUAL = frozenset((16, 24, 25, 32, 48, 64, 72, 100, 128))
 """Denominators of fractions above a dozen, and 24/7."""
-_LEAST_PAIR, _LEAST_RATING, _NEAR = 50, 5, 8
-"""From so many tenths on a figure is a rating, if it counts nothing."""
+_LEAST_RATING = 5
+"""The least number of tenths that is a rating where nothing is counted."""
+_LEAST_PAIR, _NEAR = 50, 8
 _EVEN = frozenset((20, 50))
-"""Of "20/20" and "50/50"."""
+"""Figures of "20/20" and "50/50"."""
 _LEAST_SIZE, _LARGEST_SIZE = 30, 60
-"""Of clothes, which come in pairs ("42/44")."""
+"""Sizes of clothes, which come in pairs ("42/44")."""
 _SYSTOLIC, _DIASTOLIC = range(100, 240), range(40, 130)
 _YEARS = range(1600, 2100)
 _SHORTEST_NOUN = 3

@@ -8,6 +8,7 @@ from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.counted_nouns import CountedNumerals
 from kani_text.normalizer.rules.fractions import (
+    HALF,
     gender_of_following,
     half_after_noun,
     of_unit,
@@ -47,8 +48,9 @@ _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
 _GROUPED = re.compile(r"([1-9]\d{0,2}),(\d{3})")
 _SIGNS = tuple("~≈<>±+-−")
 _BEFORE_FIGURE = Rows(r"@{\.?} figure")
-_SHARES, _NUMBER_SIGNS = tuple("%‰٪؉"), ("#", "№")
+_SHARES = tuple("%‰٪؉")
 """Signs that some languages write before the number."""
+_NUMBER_SIGNS = ("#", "№")
 
 
 def quantity(
@@ -135,7 +137,7 @@ def _fraction(
         gender_of_following(cursor, table),
     )
     if whole is not None:
-        noun = half_after_noun(cursor, whole, gender, table) if part == (1, 2) else None
+        noun = half_after_noun(cursor, whole, gender, table) if part == HALF else None
         if noun is None:
             return None
         # "1½ tasse": "une tasse et demie"
@@ -144,7 +146,7 @@ def _fraction(
         phrase.add(noun_said, cursor.token(1).core_start, end)
         return phrase.build(end)
     said, end = of_unit(cursor, part, table) or ("", token.core_end)
-    if part == (1, 2) and cursor.previous().core == table.signs.get("&"):
+    if part == HALF and cursor.previous().core == table.signs.get("&"):
         # "le 9 e ½": "e mezza"
         gender = table.times.gender if cursor.previous(3).core.lower() in table.times.after else gender or "m"
     phrase.add(said or say_mixed(None, part, table, gender), token.core_end - 1, end)

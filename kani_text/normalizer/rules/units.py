@@ -28,7 +28,7 @@ _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
 _BEFORE_NAME = Rows("@ capital|figure")
 _GAUGE = Rows("@~ across figure 'cm'", "@~ and figure word~ across figure 'cm'")
-_KINDS = (
+_MEASURES = (
     "lb lbs oz st kg g".split(),
     "ft in yd mi m cm".split(),
     "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa".split(),
@@ -202,7 +202,7 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
 
 def are_of_a_kind(first: str, second: str) -> bool:
     """True for two units of one measure: "1 lb. 4 oz.", but not "20 min. 1 kg"."""
-    return any(first.lower() in kind and second.lower() in kind for kind in _KINDS)
+    return any(first.lower() in kind and second.lower() in kind for kind in _MEASURES)
 
 
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:

@@ -74,7 +74,7 @@ def _from_afar(cursor: TokenCursor, table: LanguageTable, back: int, joined: boo
 
 
 def before_joined(cursor: TokenCursor) -> int:
-    """Tokens back to the word that governs a number after "and", before a row of numbers; 0: none does."""
+    """The number of tokens back to the word that governs numbers joined by "and"; 0: none does."""
     found = 0
     for back in range(1, _FARTHEST):
         token = cursor.previous(back)

@@ -8,7 +8,7 @@ from kani_text.normalizer.tokens import TokenCursor
 
 
 def named(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The name of a sign of several characters; "==" by itself is a rule that is drawn."""
+    """The name of a sign of several characters; "==" by itself is a drawn line."""
     # ">= 5" becomes one word once the figure is there, so that the next word is waited for.
     token, following = cursor.token(), cursor.token(1)
     if token.core == "==" and not (following.core and cursor.previous().core):
@@ -17,7 +17,7 @@ def named(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def repeated(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """Hyphens instead of a dash are a phrase break; a rule, or a row of other signs, is not spoken."""
+    """A phrase break for "--" and "---"; nothing for a drawn line or a row of another sign."""
     token = cursor.token()
     dash = (Piece("—", token.core_start, token.core_end),) if token.core in ("--", "---") else ()
     return Verbalization(dash, token.core_end)

@@ -41,14 +41,14 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
 _LONGEST_KEPT = 40
-"""Characters of a word for which the rules are kept."""
+"""The longest word, in characters, that the rules are kept for: longer ones seldom come twice."""
 
 RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """Classes that a rule takes: those with one of the names of each need, and made of nothing else."""
+    """A row of a rule: names that a class has to have, and kinds of characters it may have (None: any)."""
 
     needs: tuple[frozenset[str], ...]
     made_of: frozenset[str] | None
@@ -64,19 +64,19 @@ class _Taken:
                 needs.append(names)
         return _Taken(tuple(needs), None if "*" in words else allowed)
 
-    def has(self, kinds: WordClass) -> bool:
-        """True for a class of these."""
-        if not all(kinds & names for names in self.needs):
+    def has(self, word_class: WordClass) -> bool:
+        """True if the row takes a class."""
+        if not all(word_class & names for names in self.needs):
             return False
-        return self.made_of is None or kinds & MADE_OF <= self.made_of
+        return self.made_of is None or word_class & MADE_OF <= self.made_of
 
 
 class Rule:
     """A rule, and the classes of words that it takes: ``Rule(games.ranking, "figure slash|stop")``.
 
-    A word has all of the kinds, one of those with ``|`` between them, and is made of no others, but it may be
-    of those with ``?``, or of any if a ``*`` stands there. ``word`` is any kind of letters. It may be in any
-    lists of the table. A comma stands between rows.
+    A word has to have each name of a row, or one of those with ``|`` between them. Characters of other kinds
+    may be in it only if the row has their kind with ``?``, or ``*`` for all. ``word`` is any kind of letters.
+    Lists of the table exclude nothing. A comma stands between rows.
     """
 
     def __init__(self, function: RuleFunction, takes: str) -> None:
@@ -84,9 +84,9 @@ class Rule:
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
         self._rows = [_Taken.parsed(row) for row in takes.split(",")]
 
-    def takes(self, kinds: WordClass) -> bool:
+    def takes(self, word_class: WordClass) -> bool:
         """True if the rule is asked for words of a class."""
-        return any(row.has(kinds) for row in self._rows)
+        return any(row.has(word_class) for row in self._rows)
 
 
 RULES = (
@@ -199,7 +199,7 @@ BEFORE = {
     "fractions.fraction",
     "digit_sequences.dotted": "digit_sequences.hyphened",
     "codes.code": "codes.hyphened",
-    "codes.hyphened": "fractions.fraction",
+    "codes.hyphened": "fractions.fraction urls.tag",
     "codes.formula": "identifiers.mixed",
     "marks.years": "codes.hyphened",
     "places.angle": "durations.prime",
@@ -220,11 +220,11 @@ BEFORE = {
 def in_order(rules: tuple[Rule, ...], before: Mapping[str, str]) -> tuple[Rule, ...]:
     """The rules, each before those that it goes before. Raises graphlib.CycleError where it cannot."""
     by_name = {rule.name: rule for rule in rules}
-    graph = {name: set[str]() for name in sorted(by_name)}
+    graph = {name: list[str]() for name in sorted(by_name)}
     for first, others in before.items():
         for name in others.split():
             if first in graph and name in graph:
-                graph[name].add(first)
+                graph[name].append(first)
     return tuple(by_name[name] for name in graphlib.TopologicalSorter(graph).static_order())
 
 
@@ -232,9 +232,9 @@ _ORDERED = tuple(rule for group in RULES for rule in in_order(group, BEFORE))
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def rules_of(kinds: WordClass) -> tuple[Rule, ...]:
+def rules_of(word_class: WordClass) -> tuple[Rule, ...]:
     """The rules that take a class of words, in order."""
-    return tuple(rule for rule in _ORDERED if rule.takes(kinds))
+    return tuple(rule for rule in _ORDERED if rule.takes(word_class))
 
 
 def rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:

@@ -34,7 +34,7 @@ _LONGEST_LINE = 45
 
 
 class SpacedReader:
-    """Reads one text; ``complete``: whether more may follow it. Without a table only signs are verbalized."""
+    """Reads one text; ``complete``: no more text follows it. Without a table only signs are verbalized."""
 
     def __init__(
         self,

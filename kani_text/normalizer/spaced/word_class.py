@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from kani_text.normalizer.tables.table import LanguageTable
 
 WordClass = frozenset[str]
-"""Kinds of ``MADE_OF``, lists of the table, and a few shapes."""
+"""Kinds of ``MADE_OF``, lists of the table, and "stopped", "repeated", "roman" and "marks"."""
 
 _KIND_OF_SIGN = {
     sign: kind
@@ -31,7 +31,6 @@ LETTERS = frozenset(("letter", "small", "name", "capitals", "mixed", "uncased"))
 MADE_OF = LETTERS | {*_KIND_OF_SIGN.values(), "figure", "numeral", "sign"}
 """Kinds of characters; "½" and "²" are numerals, and "sign" is any other character."""
 
-_LONGEST_FACE = 3
 # "XIV", "IIIème", "XVI's"; "xx"
 _ROMAN = re.compile(r"[IVXLCDM]+\D{0,3}|[ivx]+")
 
@@ -43,8 +42,6 @@ def class_of(core: str, stopped: bool, table: LanguageTable) -> WordClass:
     kinds = _made_of(core) | _lists(table).get(core.lower(), frozenset())
     if stopped:
         kinds |= {"stopped"}
-    if len(core) <= _LONGEST_FACE:
-        kinds |= {"short"}
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
         kinds |= {"repeated"}
     return kinds | {"roman"} if _ROMAN.fullmatch(core) else kinds

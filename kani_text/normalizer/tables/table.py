@@ -35,7 +35,6 @@ class Numbers:
     score: str = ""
     equals: str
     of_many: str = ""
-    long_groups: int = 3
     magnitudes: Mapping[str, Forms]
     money_magnitudes: Mapping[str, Forms]
     magnitude_words: frozenset[str]

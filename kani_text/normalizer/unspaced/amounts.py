@@ -77,7 +77,7 @@ def fraction(scan: Scan, at: int) -> UnspacedReading | None:
 
 
 def _joined(scan: Scan, found: re.Match[str], of: int, whole: int) -> str | None:
-    """What is said between two numbers that are no part of a whole; None where they are one."""
+    """The words between two numbers that are no part of a whole; None where they are one."""
     if of == whole > _MOST_STARS or found.group() == "24/7":
         return ""
     if of > whole > _LEAST_PRESSURE or scan.is_beside("compared", *found.span()):

@@ -138,7 +138,7 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
 
 
 def _joined_by(scan: Scan, first: Figures, second: Figures, word: str) -> str:
-    """What is said for the hyphen of "图2-1" and of a score ("3-1": no range falls), else ""."""
+    """The words for the hyphen of "图2-1" and of a score ("3-1": no range falls); "" for others."""
     pair = _PAIR.fullmatch(scan.text, first.start, second.end)
     if pair is None:
         return ""

@@ -61,7 +61,7 @@ _REPEATED_ONCE = frozenset("。，、；：！？!?,;:…～")
 
 
 class UnspacedReader:
-    """Reads one text; ``complete``: whether more may follow it."""
+    """Reads one text; ``complete``: no more text follows it."""
 
     def __init__(
         self,
@@ -204,8 +204,12 @@ class UnspacedReader:
         table, text = self._table, self._scan.text
         for written, spoken in table.respelled.items():
             end = at + len(written)
+            if not text.startswith(written, at):
+                continue
+            if written[-1].isascii():
+                self._scan.require(end)
             inside = written[-1].isascii() and text[end : end + 1].isascii() and text[end : end + 1].isalnum()
-            if text.startswith(written, at) and not inside:
+            if not inside:
                 piece = Piece(spoken, at, at + len(written))
                 return UnspacedReading((piece,), at + len(written), number=False)
         rest = text[at : at + _LONGEST_READING]

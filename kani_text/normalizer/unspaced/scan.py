@@ -79,7 +79,7 @@ class Scan:
         return text if len(text) == _LONGEST_BEFORE else (self._preceding + text)[-_LONGEST_BEFORE:]
 
     def around(self, start: int, end: int) -> str:
-        """What stands from start to end, between "<" and ">", with the text before and behind it."""
+        """The text from start to end between "<" and ">", with some text before and after it."""
         return f"{self.before(start)}<{self.text[start:end]}>{self.text[end : end + _LONGEST_BEFORE]}"
 
     def is_beside(self, name: str, start: int, end: int) -> bool:

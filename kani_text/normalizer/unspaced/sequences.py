@@ -172,7 +172,7 @@ def address(scan: Scan, at: int) -> UnspacedReading | None:
 def _each(
     pattern: re.Pattern[str], scan: Scan, start: int, end: int, say: Callable[[str], str]
 ) -> UnspacedReading:
-    """What is said for each part of the text from start to end."""
+    """The spoken form of each part of the text from start to end."""
     parts = pattern.finditer(scan.text, start, end)
     return UnspacedReading(tuple(Piece(say(part[0]), *part.span()) for part in parts), end)
 

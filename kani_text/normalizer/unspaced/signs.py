@@ -34,7 +34,7 @@ _DRAWN = "*_`~|^\\#"
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """The word of a sign ("<…>") by what is before and behind it.
+    """The word of a sign ("<…>") by the text before and after it.
 
     said: a word of [numbers], a section with one for the sign, or the word itself. counted: only after a
     number, or what it counts.

@@ -116,7 +116,7 @@ class UnspacedTable:
     spellings: tuple[tuple[LazyPattern, str], ...]
     readings: tuple[Reading, ...]
     beside: Mapping[str, re.Pattern[str]]
-    """By name, what is written with what is before and behind it: ``<>`` is around it."""
+    """Patterns by name: a text between ``<`` and ``>``, and what is before and after it."""
     behind: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
@@ -215,8 +215,11 @@ def _alternatives(words: tuple[str, ...], pattern: str) -> re.Pattern[str]:
 
 
 def _beside(section: TableSection, name: str) -> re.Pattern[str]:
+    patterns = section.texts(name)
+    if not patterns:
+        raise section.error(name, "has no pattern")
     try:
-        return re.compile("|".join(section.texts(name)))
+        return re.compile("|".join(patterns))
     except re.error as error:
         raise section.error(name, f"has what is no pattern: {error}") from None
 

@@ -14,7 +14,7 @@ from tests.text.normalizer.normalizer_pairs.table import LANGUAGES
 from tests.text.normalizer.proofs.table_rows import Row, TableRows, proofs
 
 _GROUPS = 16
-"""Rows are taken away in so many groups, in two ways, and by themselves where no sentence missed them so."""
+"""Rows are removed in so many groups, divided in two ways; a row that no sentence misses then by itself."""
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

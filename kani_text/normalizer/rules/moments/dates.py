@@ -19,7 +19,7 @@ from kani_text.normalizer.rules.moments.day_and_month import (
     is_day_and_month,
     is_loose,
 )
-from kani_text.normalizer.rules.moments.days import DAY, day_of_month, days_of_month, say_day
+from kani_text.normalizer.rules.moments.days import AFTER_MONTH, DAY, day_of_month, days_of_month, say_day
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.rules.units import unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -35,7 +35,6 @@ _LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
 _LATEST_YEAR = 40
 _FAR, _AHEAD = 30, 12
 
-_AFTER_MONTH = Rows(r"month{\.?} @")
 _NAMED = Rows("word|figure~ capital @")
 _EXPIRES = Rows("expires~ @", "expires~ short_word~ @")
 _LAW = Rows("statute~ @")
@@ -111,7 +110,7 @@ def _named_month(found: re.Match[str], place: _Place) -> Verbalization | None:
     """ "15-feb", "3/Mar/2024", "Dec 24-Jan 2"."""
     cursor, table = place.cursor, place.table
     month = table.dates.months.get(found[3].lower(), 0)
-    if month and found[2] != "/" and _AFTER_MONTH.hold(cursor, table):
+    if month and found[2] != "/" and AFTER_MONTH.hold(cursor, table):
         day = say_day(int(found[1]), cursor, table)
         return place.said(f"{day} {table.numbers.to} {table.dates.names[month - 1]}")
     return place.date(int(found[1]), month, found[4] or "")
@@ -203,9 +202,9 @@ def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> boo
     return len(days) == 2 > len(months) and "/" in days[0] and not COMMON_FRACTIONS.issuperset(days)
 
 
-def _loose_day(written: str, alone: bool, cursor: TokenCursor, table: LanguageTable) -> str | None:
-    """A day and its month; ``alone``: or just a day with its stop: "3.–5.5."."""
-    if alone and written[:-1].isdecimal():
+def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTable) -> str | None:
+    """A day and its month; first: of a range, where it may be just a day and its stop ("3.–5.5.")."""
+    if first and written[:-1].isdecimal():
         return say_day(int(written[:-1]), cursor, table)
     found = _LOOSE_DAY.fullmatch(written)
     if found is None:

@@ -22,7 +22,7 @@ _FIRST = re.compile("º|er/")
 _CLOCK = re.compile(r"[0-2]?\d[:h][0-5]\d")
 _SIGN = re.compile(r"[\d+=×÷*<>%]")
 _SCREENS = frozenset(("16/9", "21/9", "24/7", "13/8"))
-"""Screens and the like."""
+"""Ratios of screens, and "24/7"."""
 _BEATS, _SIXTEENTHS = frozenset((2, 4, 8, 16)), 16
 _MOST_GAMES, _LONGEST_PREPOSITION = 8, 3
 
@@ -31,7 +31,7 @@ _PART = Rows("@ partitive|unit")
 _MEASURED = Rows("@ unit")
 _RATIO = Rows("before_ratio~ @", "@ unit")
 _HOUR = Rows("@ hours")
-_COUNTED = Rows("capital @")
+_AFTER_CAPITAL = Rows("capital @")
 _BESIDE = Rows(
     # "de 3 a 7/8", "a partir de 1/9", "28/6 h 19.30", "7/11 को"
     "joiner|short_word number to|until @", "onward short_word @", "@ hours|time_after figure", "@ dated_by",
@@ -53,7 +53,7 @@ def _is_slashed(first: int, last: int, cursor: TokenCursor, table: LanguageTable
         return True
     if _is_one_of_two(cursor, table) or _is_whole(first, last, cursor, table):
         return True
-    if follows_number_sign(cursor, table) or _COUNTED.hold(cursor, table):
+    if follows_number_sign(cursor, table) or _AFTER_CAPITAL.hold(cursor, table):
         # "Page 02/10"
         return False
     return _PADDED.fullmatch(written) is not None or _is_odd(first, last, cursor, table)
@@ -94,7 +94,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
     following = cursor.token(1).core[:1] if cursor.is_adjacent(1) else ""
     if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
         return False
-    # Only where a language has words for ratios, a fraction above one is none without them.
+    # Where a language has words for ratios, a fraction above one without such a word is a date.
     odd = "before_ratio" in table.kinds and first > last not in _BEATS
     return odd and cursor.token().core not in _SCREENS and not _RATIO.hold(cursor, table)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.rules.moments.day_and_month import LONGEST_MONTH
 from kani_text.normalizer.rules.ordinals import form
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -12,10 +13,9 @@ from kani_text.normalizer.tokens import TokenCursor
 
 DAY = re.compile(r"(\d{1,2})(\.?[^\W\d_]{1,2}|[ºª]|\.[ºª])?")
 _NUMBER = re.compile(r"\d+")
-_LONGEST_MONTH = 31
 _APOSTROPHES = ("'", "’")
 
-_AFTER_MONTH = Rows(r"month{\.?} @")
+AFTER_MONTH = Rows(r"month{\.?} @")
 _BEFORE_MONTH = Rows("@ joiner? month")
 _TO_NUMBER = Rows("@~ dash number", "@ to|and number")
 _TO_DAY = Rows(r"@~ dash number{\.?} month", "@ to|and number month")
@@ -42,14 +42,10 @@ def day_of_month(cursor: TokenCursor, table: LanguageTable, day: int, mark: str)
     """A day before or after its month's name."""
     token = cursor.token()
     # "Sept. '23" is a year.
-    if (
-        not 1 <= day <= _LONGEST_MONTH
-        or (mark and mark not in table.ordinals)
-        or token.prefix in _APOSTROPHES
-    ):
+    if not 1 <= day <= LONGEST_MONTH or (mark and mark not in table.ordinals) or token.prefix in _APOSTROPHES:
         return None
     said, stop = say_day(day, cursor, table), token.suffix == "."
-    if table.dates.order == "mdy" and _AFTER_MONTH.hold(cursor, table) and not _TO_NUMBER.hold(cursor, table):
+    if table.dates.order == "mdy" and AFTER_MONTH.hold(cursor, table) and not _TO_NUMBER.hold(cursor, table):
         named, stop = None if mark else said, False
     else:
         named = _before_month(said, cursor, table)
@@ -91,7 +87,7 @@ def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | 
     """ "17/18" and "17-18-19" before a month's name; "17-18" by itself is a range."""
     token, dates = cursor.token(), table.dates
     found = [*_NUMBER.finditer(token.core)]
-    first = dates.order == "mdy" and _AFTER_MONTH.hold(cursor, table)
+    first = dates.order == "mdy" and AFTER_MONTH.hold(cursor, table)
     ranged = len(found) == 2 and "/" not in token.core
     if (ranged and not dates.day.startswith("ordinal")) or not (first or _BEFORE_MONTH.hold(cursor, table)):
         return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
-_SHORT_YEAR, _YEAR = re.compile(r"[1-9]\d"), re.compile(r"1[1-9]\d\d|20\d\d")
+_SHORT_YEAR = re.compile(r"[1-9]\d")
 _DECADE = re.compile(r"(?P<year>\d{1,3}0)['’]?(?P<mark>\D{1,2})")
 _WORD_BEFORE = re.compile(rf"[^\W\d_]+[{DASHES}]['’]?(?=\d)")
 _SIGN = re.compile(rf"([{DASHES}/])")
@@ -56,7 +56,7 @@ def _after_word(word: str, cursor: TokenCursor, table: LanguageTable) -> Verbali
     """The years of "mid-1980s", "pre-1990"."""
     with cursor.without_prefix(len(word)) as rest:
         found = decade(cursor, table)
-        if found is None and word.islower() and _YEAR.fullmatch(rest.core):
+        if found is None and word.islower() and is_kind(rest, "year", table):
             year = table.number_words.year(int(rest.core))
             found = Verbalization((Piece(year, rest.core_start, rest.core_end),), rest.core_end)
     if found is None:

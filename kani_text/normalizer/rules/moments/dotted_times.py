@@ -31,7 +31,7 @@ def half_of_day(written: str, table: LanguageTable) -> str | None:
     return table.times.halves.get(written.replace(".", "").lower()) if written else None
 
 
-def half_behind(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
+def half_after(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
     """The spoken form of "am" or "p.m." after a time, and where it ends."""
     half = half_of_day(cursor.token(1).core, table) if table.times.halves and cursor.is_adjacent(1) else None
     if half is None:
@@ -56,7 +56,7 @@ def _is_listed(cursor: TokenCursor, after: Collection[str]) -> bool:
 
 def is_dotted_time(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if the tokens around "7.30" make it a time; a full stop may be the decimal mark."""
-    if half_behind(cursor, table) is not None:
+    if half_after(cursor, table) is not None:
         return True
     measured = _MEASURED.hold(cursor, table)
     if table.numbers.decimal == ".":

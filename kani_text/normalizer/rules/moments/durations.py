@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules.amounts import describes
-from kani_text.normalizer.rules.moments.dotted_times import half_behind
+from kani_text.normalizer.rules.moments.day_and_month import DATED
+from kani_text.normalizer.rules.moments.dotted_times import half_after
 from kani_text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, sign_name, unit_end
@@ -50,10 +51,9 @@ _IN_INCHES = re.compile(rf"\d{{1,2}}[{_INCHES}]")
 _HEIGHT = re.compile(rf"(?:\d{{1,2}}[{_FEET}](?:[1-9]|1[01])|[3-7][{_FEET}]0\d)[{_INCHES}]?")
 _LONG = re.compile(rf"\d{{1,2}}[{_FEET}](?:1[2-9]|[2-9]\d)[{_INCHES}]?")
 """Minutes and more seconds than a foot has inches"""
-_DATED = Rows("dated_after~ @")
 _LONGEST_QUOTATION, _NEAR = 40, 8
 
-Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -121,7 +121,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> str:
     """The minute of a match, where the language names it after an article: "el 90'"; else ""."""
-    if numeral.integer is None or not _DATED.hold(cursor, table):
+    if numeral.integer is None or not DATED.hold(cursor, table):
         return ""
     words, gender = table.number_words, gender_of_forms(table.units["min"].forms, table)
     return table.times.prime.format(
@@ -182,8 +182,8 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return _timed(cursor, table)
 
 
-def after_sign(rule: Rule, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """What a rule says without its sign, after that: "~1h30"; "+3'10", after the first."""
+def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """The words of a rule without its sign, after that: "~1h30"; "+3'10", after the first."""
     at = cursor.token().core_start
     with cursor.without_prefix(1):
         exact = rule(cursor, table)
@@ -221,7 +221,7 @@ def _is_no_duration(match: re.Match[str], cursor: TokenCursor, table: LanguageTa
 def _is_of_day(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if 2:45:30 is a time of day: first in the text, after a date, before "PM" or a time zone."""
     before = cursor.previous()
-    if before.end == 0 or before.core[-1:].isdecimal() or half_behind(cursor, table) is not None:
+    if before.end == 0 or before.core[-1:].isdecimal() or half_after(cursor, table) is not None:
         return True
     if cursor.token(1).core.startswith(_ZONE):
         return True

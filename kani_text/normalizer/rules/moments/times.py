@@ -8,7 +8,7 @@ from typing import Self
 
 from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules.moments.dotted_times import (
-    half_behind,
+    half_after,
     half_of_day,
     is_dotted_range,
     is_dotted_time,
@@ -124,7 +124,7 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     # "9.30" is a number, "7م" may be metres, "5p" pence.
     if not known and (clock.minutes is not None or clock.tail in _LETTERS or clock.tail in table.units):
         return None
-    half, marked, end = _behind(clock, known, cursor, table)
+    half, marked, end = _after(clock, known, cursor, table)
     if half is None and clock.minutes is None and (not known or table.times.hours):
         # French hours are a unit.
         return None
@@ -132,15 +132,15 @@ def _time(cursor: TokenCursor, table: LanguageTable, written: str, start: int) -
     return Verbalization((Piece(spoken, start, end),), end)
 
 
-def _behind(
+def _after(
     clock: _Clock, known: bool, cursor: TokenCursor, table: LanguageTable
 ) -> tuple[str | None, bool, int]:
-    """The half of the day with a time, or True for a word for hours after it, and the end of all."""
+    """The half of the day or None, True if a word for hours follows, and the end of both."""
     end = cursor.token().core_end
     if clock.half is not None:
         return clock.half, False, end
     # "7 م" may be seven metres, too.
-    if (known or not _MEASURED.hold(cursor, table)) and (found := half_behind(cursor, table)) is not None:
+    if (known or not _MEASURED.hold(cursor, table)) and (found := half_after(cursor, table)) is not None:
         return found[0], False, found[1]
     marked = _MARKED.hold(cursor, table)
     return None, marked, cursor.token(1).core_end if marked else end

@@ -1,4 +1,4 @@
-"""Figures and letters that name a thing: seats, codes that are said digit by digit, formulas, verses."""
+"""Figures and letters that name a thing: seats, codes, plates, paragraphs, sets, formulas."""
 
 from __future__ import annotations
 
@@ -259,7 +259,7 @@ def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if _HYPHENED.fullmatch(core):
         letters = any(core[start:end].isalpha() for start, end in groups)
         named = letters and len(groups) > 2 and any(map(str.isdigit, core))
-        named = named or _is_type(cursor) or _is_no_range(cursor, table)
+        named = named or core[0] == "#" or _is_type(cursor) or _is_no_range(cursor, table)
     else:
         named = _PADDED.fullmatch(core) is not None
     return _grouped(cursor, table, groups) if named else None

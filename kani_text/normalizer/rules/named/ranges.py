@@ -21,7 +21,7 @@ _MEASURES = frozenset("deg")
 
 
 def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """Two places in an order, of which at least one has a letter: the first "to" the last."""
+    """Two places in an order, one or both with a letter: the first "to" the last."""
     token = cursor.token()
     match = _RANGE.fullmatch(token.core)
     if match is None:

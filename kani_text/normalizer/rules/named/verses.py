@@ -68,7 +68,7 @@ def _book(token: Token, table: LanguageTable) -> str | None:
 
 
 def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
-    """True if a chapter and a verse follow; a chapter alone is enough after some books."""
+    """True if a chapter and a verse follow; a chapter without a verse is enough after some."""
     token, book, before = (_at(cursor, place) for place in (ahead, ahead - 1, ahead - 2))
     match = _VERSE.fullmatch(token.core)
     if match is None:
