@@ -58,7 +58,9 @@ def test_held_out_sentences_stand_nowhere_else():
 
 def test_held_out_sentences_are_imported_by_judging_programs_alone():
     judging = {"kokoro/student/__main__", "kokoro/words", "recognition/clips"}
-    files = [file for room in ("benchmarks", "kani", "kani_text", "tools") for file in (ROOT / room).rglob("*.py")]
+    files = [
+        file for room in ("benchmarks", "kani", "kani_text", "tools") for file in (ROOT / room).rglob("*.py")
+    ]
     importing = {
         file.relative_to(ROOT).with_suffix("").as_posix().removeprefix("benchmarks/")
         for file in files
