@@ -269,16 +269,12 @@ class QuotationSplitter:
             self._decided = True
         if found is None:
             return end
-        if found.group() != "\n":
-            closed, limit = found.end(), found.end() + MAX_MARKS
-            while closed < min(len(text), limit) and not (text[closed].isalnum() or text[closed].isspace()):
-                closed += 1
-            if closed == len(text) < limit and not complete:
-                # Further marks may belong to it.
-                return end
-            end = closed
+        closed = end if found.group() == "\n" else _end_of_marks(text, found.end())
+        if closed == len(text) < found.end() + MAX_MARKS and not complete:
+            # Further marks may belong to it.
+            return end
         self._closing = None
-        return end
+        return closed
 
     def _detected(self, quotation: str) -> str | None:
         """The language of a quotation if it is clearly another than the text's."""
@@ -290,6 +286,12 @@ class QuotationSplitter:
             return None
         shares = language_detection.common_word_shares(quotation)
         return detected if shares.get(detected, 0.0) > shares.get(self._own, 0.0) else None
+
+
+def _end_of_marks(text: str, start: int) -> int:
+    """The end of the marks that begin at ``start``, ``MAX_MARKS`` at most."""
+    most = min(len(text), start + MAX_MARKS)
+    return next((at for at in range(start, most) if text[at].isalnum() or text[at].isspace()), most)
 
 
 def _find_opening(text: str, before: str) -> re.Match[str] | None:

@@ -118,7 +118,7 @@ def clean(written: str, language: str = "") -> CleanText:
 
 
 def _with_known_signs(written: str, language: str) -> str:
-    """Put signs that tables know in place of others, and spaces for those that say nothing."""
+    """Replace signs by those that tables know, and signs that say nothing by spaces."""
     if language == "ja":
         # "▲7六歩" is a move of the first player, "▲0.3%" a loss.
         written = _MOVE.sub(lambda side: "先" if side[0] in "▲☗" else "後", written)

@@ -34,7 +34,7 @@ _UNITS = {
 }  # fmt: skip
 _SAY_DEGREES = frozenset("af an bs cs eo hr hu lt lv mk nl pl ro sk sr tr".split())
 """Languages in which espeak-ng has a word for the sign by itself, which is not only that of angles."""
-_FORMATTED = re.compile(r"(?P<before>[^\d°/]*)\d[\d.,\s]*(?<=\d)(?P<behind>[^\d°/]*)")
+_FORMATTED = re.compile(r"(?P<before>[^\d°/]*)\d[\d.,\s]*(?<=\d)(?P<after>[^\d°/]*)")
 _CLOCK = re.compile(r"(?<![\d:.,])(?:[01]?\d|2[0-4])(?::[0-5]\d){1,2}(?![\d:]| \d{3})")
 _DECIMAL = re.compile(r"(?<![\d.,:])\d{1,9},\d{1,9}(?![\d,])")
 
@@ -72,8 +72,8 @@ def _measured(number: str, space: str, unit: str, language: str) -> str:
     for locale in (language.replace("-", "_"), primary(language)):
         with suppress(UnknownLocaleError, UnknownUnitError, ValueError):
             found = _FORMATTED.fullmatch(format_unit(value, _UNITS[unit], "long", locale=locale))
-            if found and found["behind"].strip() != _UNITS[unit] and not (found["before"] and space):
-                return found["before"] + number + found["behind"]
+            if found and found["after"].strip() != _UNITS[unit] and not (found["before"] and space):
+                return found["before"] + number + found["after"]
             break
     return number + space + unit
 

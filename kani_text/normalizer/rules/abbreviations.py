@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import common_words, roman_value
+from kani_text.normalizer.rules.numerals import PRIMES
 from kani_text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable
@@ -19,7 +20,6 @@ _MOST_FIGURES = 4
 _LONGEST_BEFORE_INITIAL = 3
 _INSIDE = tuple(":;,–—/!?")
 _LEAST_AFTER_SLASH = 3
-_PRIMES = ("'", "’", "′")
 _QUOTED = frozenset(("''", "‘’", '""', "“”", "„“", "«»"))
 
 
@@ -319,7 +319,7 @@ def _closes(place: _Place) -> bool:
     """True if it belongs to the words before it, and its stop ends the sentence, too."""
     table, before, following = place.table, place.cursor.previous(), place.following()
     stopped = before.suffix == "." and place.cursor.token().core[:1].islower()
-    if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *_PRIMES)):
+    if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *PRIMES)):
         return False
     common = table.acronyms.words if len(following.core) == 1 else common_words(table.language)
     if following.core.lower() in common:
@@ -414,21 +414,3 @@ def _in_small(written: str, cursor: TokenCursor) -> str:
     # "MÁX. 4 PERS."
     goes_on = goes_on or cursor.previous().core.isdecimal()
     return written.lower() if goes_on else ""
-
-
-def is_numbered_part(before: str, table: LanguageTable) -> bool:
-    """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
-    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
-    parts = table.roman.cardinal | table.roman.ordinal
-    return before.lower() in parts or any(said in parts for one in short for said in one.said.values())
-
-
-def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True after an abbreviation of "number"."""
-    previous = cursor.previous()
-    written = previous.text[previous.core_start : previous.end]
-    if previous.text[previous.start : previous.end] == "#":
-        return True
-    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
-    single = (one for one in short if len(one.parts) == 1)
-    return any(table.numbers.number_sign in said for one in single for said in one.said.values())

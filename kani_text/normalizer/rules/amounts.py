@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.fractions import say_mixed
-from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, say_numeral
 from kani_text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
@@ -289,7 +289,7 @@ def is_year(numeral: Numeral, previous: Token, table: LanguageTable) -> bool:
     """True if four digits that count nothing are a year."""
     if len(numeral.digits) != 4 or numeral.decimals or numeral.grouped:
         return False
-    return 1100 <= int(numeral.digits) < 2100 or previous.core.lower() in table.numbers.year_after
+    return int(numeral.digits) in YEARS or previous.core.lower() in table.numbers.year_after
 
 
 def _say_amount(numeral: Numeral, money: Currency, gender: str, table: LanguageTable) -> str:

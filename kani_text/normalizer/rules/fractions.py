@@ -7,7 +7,7 @@ import re
 from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules import pairs
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
-from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.numerals import DOUBLE_PRIMES, VULGAR_FRACTIONS, Numeral, say_numeral
 from kani_text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
@@ -16,6 +16,7 @@ from kani_text.normalizer.rules.units import (
     in_full,
     resolve_unit,
     sign_name,
+    singular,
     unit_end,
 )
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -26,7 +27,7 @@ _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<las
 _COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 HALF = 1, 2
-_INCHES = tuple('"″”')
+_INCHES = tuple(DOUBLE_PRIMES)
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
 
@@ -138,7 +139,7 @@ def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) ->
 
 def _part_of(part: tuple[int, int], measure: Measure, table: LanguageTable) -> str:
     forms = measure.forms
-    name = forms["other"] if table.numbers.counted_alone else forms.get("one", forms["other"])
+    name = forms["other"] if table.numbers.counted_alone else singular(forms)
     half = table.fractions.halves.get(measure.gender or gender_of(name, table) or "m")
     return f"{half} {name}" if part == HALF and half else _of(say_fraction(*part, table), name, table)
 

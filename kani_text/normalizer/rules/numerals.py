@@ -1,4 +1,4 @@
-"""Numbers in digits: signs, groups, decimals."""
+"""Numbers in digits: groups, decimals, and the words and signs that numbers stand after."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from decimal import Decimal
 
 from kani_text.normalizer.number_words.words import MAX_DIGITS, MAX_GROUPED_DIGITS
 from kani_text.normalizer.tables.table import LanguageTable
+from kani_text.normalizer.tokens import TokenCursor
 
 NUMBER = r"\d+(?:[.,٬٫\u00b7]\d+|['’]\d{3}(?!\d))*"
 VULGAR_FRACTIONS = {
@@ -21,6 +22,12 @@ LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 """Lowered figures, and the ordinary ones."""
 
 DASHES = "-–‒‐‑"
+
+PRIMES, DOUBLE_PRIMES = "'’′", '"”″'
+"""Marks of feet or minutes, and of inches or seconds."""
+
+YEARS = range(1100, 2100)
+"""Numbers of four figures that are years where they count nothing."""
 
 _MARK = re.compile(r"[.,'’٬٫\u00b7]")
 _APOSTROPHES = "'’٬"
@@ -132,3 +139,21 @@ def parse_leading_point(written: str, table: LanguageTable) -> Numeral | None:
     if written[0] == ".":
         return Numeral("0", written[1:])
     return parse_numeral(written, table)
+
+
+def is_numbered_part(before: str, table: LanguageTable) -> bool:
+    """True for a word, or its abbreviation, that numbers stand after: "chapter", "fig."."""
+    short = table.abbreviations.get(f"{before}.") or table.abbreviations.get(f"{before.lower()}.", ())
+    parts = table.roman.cardinal | table.roman.ordinal
+    return before.lower() in parts or any(said in parts for one in short for said in one.said.values())
+
+
+def follows_number_sign(cursor: TokenCursor, table: LanguageTable) -> bool:
+    """True after an abbreviation of "number"."""
+    previous = cursor.previous()
+    written = previous.text[previous.core_start : previous.end]
+    if previous.text[previous.start : previous.end] == "#":
+        return True
+    short = table.abbreviations.get(written) or table.abbreviations.get(written.lower(), ())
+    single = (one for one in short if len(one.parts) == 1)
+    return any(table.numbers.number_sign in said for one in single for said in one.said.values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.abbreviations import is_numbered_part
 from kani_text.normalizer.rules.acronyms import letter_name, roman_value
+from kani_text.normalizer.rules.numerals import is_numbered_part
 from kani_text.normalizer.rules.trades import is_of_a_trade, senses
 from kani_text.normalizer.rules.units import gender_of_counted, in_full, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization

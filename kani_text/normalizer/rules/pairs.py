@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.abbreviations import follows_number_sign
 from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.moments.day_and_month import is_loose
-from kani_text.normalizer.rules.numerals import NUMBER, parse_numeral, say_digits, say_numeral
+from kani_text.normalizer.rules.numerals import (
+    NUMBER,
+    follows_number_sign,
+    parse_numeral,
+    say_digits,
+    say_numeral,
+)
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable

@@ -82,11 +82,11 @@ class Rule:
     def __init__(self, function: RuleFunction, takes: str) -> None:
         self.function = function
         self.name = f"{function.__module__.rpartition('.')[2]}.{function.__name__}"
-        self._rows = [_Taken.parsed(row) for row in takes.split(",")]
+        self.rows = [_Taken.parsed(row) for row in takes.split(",")]
 
     def takes(self, word_class: WordClass) -> bool:
         """True if the rule is asked for words of a class."""
-        return any(row.has(word_class) for row in self._rows)
+        return any(row.has(word_class) for row in self.rows)
 
 
 RULES = (
@@ -239,9 +239,8 @@ def rules_of(word_class: WordClass) -> tuple[Rule, ...]:
 
 def rules_for(core: str, stopped: bool, table: LanguageTable) -> tuple[RuleFunction, ...]:
     """The functions of the rules that a word is shown to, in order; stopped: a full stop follows it."""
-    if len(core) > _LONGEST_KEPT:
-        return tuple(rule.function for rule in rules_of(class_of(core, stopped, table)))
-    return _rules_for(core, stopped, table)
+    find = _rules_for if len(core) <= _LONGEST_KEPT else _rules_for.__wrapped__
+    return find(core, stopped, table)
 
 
 @functools.lru_cache(maxsize=1 << 13)

@@ -107,14 +107,16 @@ class SpacedReader:
         self._builder.append(", " if apart else " ", done, done + 1)
 
     def _ends_line(self, start: int) -> bool:
-        """True if a short line, from a signature, an address or a list, is apart from the next one by itself.
+        """True if a short line of a signature, an address or a list ends here, so that a pause follows.
 
         A line of prose that was wrapped is longer, or goes on with a small letter.
         """
         text, end = self._text, self._done
         between = text[end:start]
-        if self._table is None or PARAGRAPH_END in between:
-            return self._table is not None
+        if self._table is None:
+            return False
+        if PARAGRAPH_END in between:
+            return True
         if "\n" not in between or text[start].islower():
             return False
         before = self._preceding[-_LONGEST_LINE:] + text[max(0, end - _LONGEST_LINE - 1) : end]
@@ -161,19 +163,17 @@ class SpacedReader:
             return Verbalization(announced, token.end)
         if self._continues_number and token.core[:1].isdecimal():
             return _continue_number(token, table)
-        return _verbalize(self._cursor, token, table)
+        return _by_rules(self._cursor, token, table)
 
 
-def _verbalize(
-    cursor: TokenCursor, token: Token, table: LanguageTable, back: int = 1
-) -> Verbalization | None:
+def _by_rules(cursor: TokenCursor, token: Token, table: LanguageTable, back: int = 1) -> Verbalization | None:
     """The first rule's result, governed by the word ``back`` before (0: a verb only); None: as written."""
     core = token.core
     has_figures = any(map(str.isnumeric, core))
     if has_figures and (prefix := number_prefix(core, table)):
         back = before_joined(cursor) if prefix == table.signs.get("&") else 1
         with cursor.without_prefix(len(prefix)) as rest:
-            number = _verbalize(cursor, rest, table, back)
+            number = _by_rules(cursor, rest, table, back)
         return None if number is None else join_prefix(number, prefix, token, table)
     for rule in rules_for(core, token.suffix.startswith("."), table):
         said = rule(cursor, table)

@@ -39,7 +39,7 @@ def class_of(core: str, stopped: bool, table: LanguageTable) -> WordClass:
     """The class of a word; stopped: whether a full stop follows."""
     if not core:
         return frozenset(("marks",))
-    kinds = _made_of(core) | _lists(table).get(core.lower(), frozenset())
+    kinds = _made_of(core) | lists_of(table).get(core.lower(), frozenset())
     if stopped:
         kinds |= {"stopped"}
     if len(core) > 1 and len(set(core)) == 1 and not core[0].isalnum():
@@ -76,7 +76,7 @@ def _kind_of_letters(core: str, letters: str) -> str:
 
 
 @functools.cache
-def _lists(table: LanguageTable) -> Mapping[str, WordClass]:
+def lists_of(table: LanguageTable) -> Mapping[str, WordClass]:
     """The lists that a word in small letters, without its full stop, is in."""
     lists: dict[str, Iterable[str]] = {
         "abbreviation": [*table.abbreviations, *(key for trade in table.trades for key in trade.lines)],

@@ -39,10 +39,10 @@ def money(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     second = second_figures(scan, first)
     last = second or first
-    word, behind = scan.word_behind(last.end)
+    word, following = scan.word_after(last.end)
     magnitude = word if word in table.numbers.magnitudes else ""
     currency = table.currencies[code]
-    end = behind + len(magnitude) if magnitude else last.end
+    end = following + len(magnitude) if magnitude else last.end
     begin = f"{_say_money(scan, first, None)}{table.numbers.to}" if second is not None else ""
     if isinstance(table.words, JapaneseNumbers):
         said = _say_money(scan, last, currency)
@@ -110,7 +110,7 @@ def say_fraction(numerator: int, denominator: int, table: UnspacedTable) -> str:
 
 def _read_with_unit(said: str, numerator: int, start: int, middle: int, scan: Scan) -> UnspacedReading:
     """A fraction with the unit or the counter after it, if there is one."""
-    word, place = scan.word_behind(middle)
+    word, place = scan.word_after(middle)
     unit, words = scan.table.units.get(word), scan.table.words
     counter = scan.table.counters.get(word)
     if unit is None and isinstance(words, JapaneseNumbers) and counter is not None and place == middle:

@@ -63,7 +63,7 @@ def _is_day(scan: Scan, found: re.Match[str]) -> bool:
         return False
     if late and scan.is_beside("late_days", *found.span()):
         return True
-    whole = (month > day or day >= _LEAST_DAY) and not scan.word_behind(end)[0]
+    whole = (month > day or day >= _LEAST_DAY) and not scan.word_after(end)[0]
     ended = month > day > 1 and scan.text[end : end + 1] in _ENDS
     return whole and (ended or scan.is_beside("likely_days", *found.span()))
 

@@ -55,13 +55,13 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
         return None
     second = second_figures(scan, first)
     middle = (second or first).end
-    word, place = scan.word_behind(middle)
+    word, place = scan.word_after(middle)
     if second is None and not sign and (powered := _powered(scan, first, word)) is not None:
         return powered
     if second is not None and (joined := _joined_by(scan, first, second, word)):
         return _say_score(scan, first, second, joined)
     magnitude = ""
-    if (unit := _unit_behind(scan, word, place)) is not None:
+    if (unit := _unit_after(scan, word, place)) is not None:
         middle, magnitude, (word, place) = place + len(word), word, unit
     below = sign == "-" and word in table.temperatures
     said = table.numbers.below_zero if below else sign_name(sign, table)
@@ -73,11 +73,11 @@ def number(scan: Scan, at: int) -> UnspacedReading | None:
     return read(said, at, middle, end if _takes(word, table) else middle, table.units.get(word), scan)
 
 
-def _unit_behind(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
+def _unit_after(scan: Scan, word: str, place: int) -> tuple[str, int] | None:
     """The unit after a Chinese magnitude, "8.6万km", and where it begins."""
     if word not in scan.table.numbers.magnitudes or isinstance(scan.table.words, JapaneseNumbers):
         return None
-    unit = scan.word_behind(place + len(word))
+    unit = scan.word_after(place + len(word))
     return unit if unit[0] in scan.table.units else None
 
 
@@ -120,7 +120,7 @@ def _with_magnitudes(scan: Scan, figures: Figures) -> Figures:
     table, total, current, end = scan.table, 0, int(figures.digits), figures.end
     name = ""
     while True:
-        word, place = scan.word_behind(end)
+        word, place = scan.word_after(end)
         power = table.numbers.magnitudes.get(word)
         if power is None or place != end:
             break
@@ -274,7 +274,7 @@ def _powered(scan: Scan, figures: Figures, word: str) -> UnspacedReading | None:
         int(raised.lstrip("-"))
     )
     said, end = say_plain(figures, table.words) + table.numbers.power.replace("{n}", exponent), found.end()
-    symbol, begin = scan.word_behind(end)
+    symbol, begin = scan.word_after(end)
     if (unit := table.units.get(symbol)) is not None:
         # "3×10⁸m/s"
         per = unit.before

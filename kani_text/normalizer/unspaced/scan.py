@@ -91,19 +91,19 @@ class Scan:
         """True if a number and its counter stand before ``at`` ("1月1日")."""
         return _BEHIND_COUNTER.search(self.before(at)) is not None
 
-    def word_behind(self, at: int) -> tuple[str, int]:
+    def word_after(self, at: int) -> tuple[str, int]:
         """The longest unit, counter or magnitude at ``at``, after a space or none, and its start.
 
         "" if there is none.
         """
         start = at + (self.text[at : at + 1] in (" ", "\u3000", "\u00a0") and at < len(self.text))
-        rest = self.text[start : start + self.table.longest_behind]
+        rest = self.text[start : start + self.table.longest_following]
         unsure = not self.complete and start + len(rest) == len(self.text)
         if unsure and (not rest or rest in self.table.beginnings):
             raise MoreTextNeeded
         for length in range(len(rest), 0, -1):
             word = rest[:length]
-            if word in self.table.behind and not self._goes_on(word, start + length):
+            if word in self.table.following and not self._goes_on(word, start + length):
                 return word, start
         return "", at
 

@@ -90,7 +90,7 @@ def phone(scan: Scan, at: int) -> UnspacedReading | None:
 
 def _counts(scan: Scan, found: re.Match[str]) -> bool:
     """True if a short number counts what stands after it: "打100分"."""
-    return len(found.group()) < _LONGER_THAN_SHORT and scan.word_behind(found.end())[0] != ""
+    return len(found.group()) < _LONGER_THAN_SHORT and scan.word_after(found.end())[0] != ""
 
 
 def _say_phone(scan: Scan, at: int, end: int) -> UnspacedReading:

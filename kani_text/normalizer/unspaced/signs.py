@@ -128,8 +128,8 @@ def _said(name: str, mark: str, table: UnspacedTable) -> str:
 def _calculation(scan: Scan, at: int, counted: bool) -> UnspacedReading | None:
     """A sign between two figures; a hyphen is "to", except in a sum."""
     table, mark = scan.table, scan.text[at]
-    behind = scan.text[at + 1 :][:2].lstrip(" ")[:1]
-    figure = behind.isdecimal() or behind in table.currencies
+    following = scan.text[at + 1 :][:2].lstrip(" ")[:1]
+    figure = following.isdecimal() or following in table.currencies
     sided = (figure or counted) if mark == "×" else (figure and counted)
     if not sided or mark not in table.between_figures:
         return None
@@ -140,7 +140,7 @@ def _calculation(scan: Scan, at: int, counted: bool) -> UnspacedReading | None:
 
 def _per_unit(scan: Scan, at: int) -> UnspacedReading | None:
     """ "3.6万/㎡"."""
-    unit, place = scan.word_behind(at + 1) if scan.text[at] == "/" else ("", at)
+    unit, place = scan.word_after(at + 1) if scan.text[at] == "/" else ("", at)
     per = scan.table.between_words.get("/", "")
     if unit not in scan.table.units or not per or place != at + 1:
         return None

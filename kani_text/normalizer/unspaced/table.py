@@ -117,11 +117,11 @@ class UnspacedTable:
     readings: tuple[Reading, ...]
     beside: Mapping[str, re.Pattern[str]]
     """Patterns by name: a text between ``<`` and ``>``, and what is before and after it."""
-    behind: frozenset[str]
+    following: frozenset[str]
     """Words and signs after a number that decide its reading."""
     beginnings: frozenset[str]
-    """Proper beginnings of ``behind`` and ``respelled``: more text may complete them."""
-    longest_behind: int
+    """Proper beginnings of ``following`` and ``respelled``: more text may complete them."""
+    longest_following: int
     plain: re.Pattern[str]
     """Characters that no rule begins at."""
 
@@ -160,7 +160,7 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
     unit_names, currencies = _units(units), _currencies(file.section("currencies"), language)
     respelled = file.section("words").all_texts()
     ruby = markup.flag("ruby")
-    behind = frozenset(
+    following = frozenset(
         (*counters, *counted, *unit_names, *numbers.magnitudes, *numbers.one_by_one_before, *currencies)
     )
     table = UnspacedTable(
@@ -188,9 +188,9 @@ def parse_unspaced_table(language: str, file: TableSection) -> UnspacedTable:
         spellings=file.section("spellings").patterns(),
         readings=parse_readings(file.section("readings"), {}),
         beside={name: _beside(beside, name) for name in beside.key_names()},
-        behind=behind,
-        beginnings=_beginnings((*behind, *respelled)),
-        longest_behind=max(map(len, behind)),
+        following=following,
+        beginnings=_beginnings((*following, *respelled)),
+        longest_following=max(map(len, following)),
         plain=_plain_characters(respelled, ruby),
     )
     for section in (markup, file):

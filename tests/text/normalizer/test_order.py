@@ -9,7 +9,7 @@ import pytest
 from kani_text.normalizer import NormalizerOptions, normalize
 from kani_text.normalizer.spaced import reader
 from kani_text.normalizer.spaced.order import BEFORE, RULES, Rule, RuleFunction, in_order, rules_for, rules_of
-from kani_text.normalizer.spaced.word_class import class_of
+from kani_text.normalizer.spaced.word_class import MADE_OF, class_of, lists_of
 from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.table import LanguageTable
@@ -69,6 +69,15 @@ def test_each_order_is_needed() -> None:
 def test_order_names_rules_of_one_group() -> None:
     for first, others in BEFORE.items():
         assert {GROUP[name] for name in others.split()} == {GROUP[first]}
+
+
+def test_names_of_classes_are_known() -> None:
+    tables = [table for language in LANGUAGES if (table := table_for(language)) is not None]
+    lists = frozenset().union(*(names for table in tables for names in lists_of(table).values()))
+    known = MADE_OF | lists | {"marks", "stopped", "repeated", "roman", "word", "*"}
+    rows = [row for group in RULES for rule in group for row in rule.rows]
+    asked = {name for row in rows for names in (*row.needs, row.made_of or ()) for name in names}
+    assert asked - known == set()
 
 
 def test_order_of_the_rows_says_nothing() -> None:

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.abbreviations import follows_number_sign
 from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.moments.day_and_month import (
     COMMON_FRACTIONS,
@@ -20,7 +19,7 @@ from kani_text.normalizer.rules.moments.day_and_month import (
     is_loose,
 )
 from kani_text.normalizer.rules.moments.days import AFTER_MONTH, DAY, day_of_month, days_of_month, say_day
-from kani_text.normalizer.rules.numerals import DASHES
+from kani_text.normalizer.rules.numerals import DASHES, YEARS, follows_number_sign
 from kani_text.normalizer.rules.units import unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, OtherCalendar
@@ -136,7 +135,7 @@ def _month_of_year(found: re.Match[str], place: _Place) -> Verbalization | None:
     numbered = short or _NAMED.hold(cursor, table) or follows_number_sign(cursor, table)
     if (numbered and not _EXPIRES.hold(cursor, table)) or _LAW.hold(cursor, table):
         return None
-    return place.month(month, year) if 1 <= month <= MONTHS and 1100 <= year < 2100 else None
+    return place.month(month, year) if 1 <= month <= MONTHS and year in YEARS else None
 
 
 def _expiry(found: re.Match[str], place: _Place) -> Verbalization | None:

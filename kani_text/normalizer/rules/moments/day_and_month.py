@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.abbreviations import follows_number_sign
 from kani_text.normalizer.rules.acronyms import common_words
+from kani_text.normalizer.rules.numerals import follows_number_sign
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
@@ -94,7 +94,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
     following = cursor.token(1).core[:1] if cursor.is_adjacent(1) else ""
     if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
         return False
-    # Where a language has words for ratios, a fraction above one without such a word is a date.
+    # A fraction above one is a date, unless a word for ratios is there and the language has such words.
     odd = "before_ratio" in table.kinds and first > last not in _BEATS
     return odd and cursor.token().core not in _SCREENS and not _RATIO.hold(cursor, table)
 

@@ -9,24 +9,37 @@ from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.dotted_times import half_after
-from kani_text.normalizer.rules.numerals import DASHES, Numeral, parse_numeral, say_digits
+from kani_text.normalizer.rules.numerals import (
+    DASHES,
+    DOUBLE_PRIMES,
+    PRIMES,
+    Numeral,
+    parse_numeral,
+    say_digits,
+)
 from kani_text.normalizer.rules.trades import words_near
-from kani_text.normalizer.rules.units import gender_of_forms, of_trade, say_counted, sign_name, unit_end
+from kani_text.normalizer.rules.units import (
+    gender_of_forms,
+    of_trade,
+    say_counted,
+    sign_name,
+    singular,
+    unit_end,
+)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_FEET, _INCHES = "'’′", '"”″'
 _DURATION = re.compile(
-    rf"(?:(?P<hours>\d{{1,3}})(?:h|hrs?|H))?(?:(?P<minutes>\d{{1,3}})(?:m|min|mn|mins|[{_FEET}]))?"
+    rf"(?:(?P<hours>\d{{1,3}})(?:h|hrs?|H))?(?:(?P<minutes>\d{{1,3}})(?:m|min|mn|mins|[{PRIMES}]))?"
     r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
 )
 _PART_OF_DURATION = Rows("clock|hours @", "@ seconds", "@~ minutes_before")
 """Around minutes that might be metres: "1h 20m", "20m 30s", "5m left"."""
 _HOUR_AND_MINUTES = re.compile(r"(?P<hours>[1-4])h(?P<rest>[0-5]\d)")
 _WITH_PRIMES = re.compile(
-    rf"(?:(?P<hours>\d{{1,2}})h)?(?:(?P<minutes>\d{{1,2}})(?:(?P<feet>[{_FEET}])|mi?n))?"
-    rf"(?P<seconds>\d{{1,2}})(?:(?P<mark>[{_INCHES}s])(?P<rest>\d{{1,3}})?)?"
+    rf"(?:(?P<hours>\d{{1,2}})h)?(?:(?P<minutes>\d{{1,2}})(?:(?P<feet>[{PRIMES}])|mi?n))?"
+    rf"(?P<seconds>\d{{1,2}})(?:(?P<mark>[{DOUBLE_PRIMES}s])(?P<rest>\d{{1,3}})?)?"
 )
 """1'42"15, 3h45'30", 9"58, 2min30, 38s21"""
 _WITH_COLONS = re.compile(
@@ -43,13 +56,13 @@ _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
 _EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _PRIMES = re.compile(
-    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{_FEET}{_INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
-    rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{_FEET}{_INCHES}])"
+    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{PRIMES}{DOUBLE_PRIMES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
+    rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{PRIMES}{DOUBLE_PRIMES}])"
 )
-_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{_FEET}](\d{{1,2}})[{_INCHES}]")
-_IN_INCHES = re.compile(rf"\d{{1,2}}[{_INCHES}]")
-_HEIGHT = re.compile(rf"(?:\d{{1,2}}[{_FEET}](?:[1-9]|1[01])|[3-7][{_FEET}]0\d)[{_INCHES}]?")
-_LONG = re.compile(rf"\d{{1,2}}[{_FEET}](?:1[2-9]|[2-9]\d)[{_INCHES}]?")
+_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{PRIMES}](\d{{1,2}})[{DOUBLE_PRIMES}]")
+_IN_INCHES = re.compile(rf"\d{{1,2}}[{DOUBLE_PRIMES}]")
+_HEIGHT = re.compile(rf"(?:\d{{1,2}}[{PRIMES}](?:[1-9]|1[01])|[3-7][{PRIMES}]0\d)[{DOUBLE_PRIMES}]?")
+_LONG = re.compile(rf"\d{{1,2}}[{PRIMES}](?:1[2-9]|[2-9]\d)[{DOUBLE_PRIMES}]?")
 """Minutes and more seconds than a foot has inches"""
 _LONGEST_QUOTATION, _NEAR = 40, 8
 
@@ -59,8 +72,8 @@ RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
     token = cursor.token()
-    closed = "h" in token.core and token.suffix.startswith(tuple(_FEET))
-    match = _DURATION.fullmatch(token.core + _FEET[0] * closed)
+    closed = "h" in token.core and token.suffix.startswith(tuple(PRIMES))
+    match = _DURATION.fullmatch(token.core + PRIMES[0] * closed)
     if match is None:
         return None
     several = len(list(filter(None, match.groups()))) > 1
@@ -87,7 +100,7 @@ def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
 
 def _has_feet(table: LanguageTable) -> bool:
     """True if a single mark after a figure is a foot in the language, rather than a minute."""
-    return _FEET[0] in table.kinds.get("feet", ())
+    return PRIMES[0] in table.kinds.get("feet", ())
 
 
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -97,7 +110,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         foot = table.units["ft"].forms
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
-        said = f"{first} {foot.get('one', foot['other'])} {last}"
+        said = f"{first} {singular(foot)} {last}"
         return Verbalization((Piece(said, token.core_start, end),), end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
@@ -108,7 +121,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = _of_match(numeral, cursor, table) if symbol == "min" else ""
     if not spoken:
         unit = table.units[symbol]
-        one = unit.forms.get("one", unit.forms["other"])
+        one = singular(unit.forms)
         # "a 10″ sponge"
         forms = {"other": one} if describes(cursor, end, one, table) else unit.forms
         spoken = say_counted(numeral, forms, unit.gender or gender_of_forms(unit.forms, table), table)
@@ -131,7 +144,7 @@ def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> st
 
 def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
     """The symbol of what a mark after a figure counts: "min", "s", "ft" or "in"."""
-    if mark in _INCHES:
+    if mark in DOUBLE_PRIMES:
         # "1'30" on, 30" off"
         timed = any(
             _LONG.fullmatch(one.core + one.suffix[:1]) for one in map(cursor.previous, range(1, _NEAR + 1))
@@ -194,7 +207,7 @@ def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) ->
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1'42\"15", "2:45:30", "1:23.456" and "1h20": how long it took, with the part of a second."""
     token = cursor.token()
-    marked = token.suffix.startswith(tuple(_FEET + _INCHES))
+    marked = token.suffix.startswith(tuple(PRIMES + DOUBLE_PRIMES))
     written = token.core + token.suffix[:1] * marked
     match = next(filter(None, (one.fullmatch(written) for one in _TIMED)), None)
     if match is None or token.prefix.strip("(") or _is_no_duration(match, cursor, table):
@@ -207,7 +220,7 @@ def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _is_no_duration(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for a time of day, and for somebody's height."""
+    """True for a time of day and for the height of a person."""
     if match.re is _WITH_COLONS:
         return not (match["hours"] or match["mark"]) or _is_of_day(cursor, table)
     if match.re is _HOUR_AND_MINUTES:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import is_kind
-from kani_text.normalizer.rules.abbreviations import follows_number_sign
 from kani_text.normalizer.rules.acronyms import (
     capitals_pieces,
     letter_name,
     roman_value,
     spelled_pieces,
 )
-from kani_text.normalizer.rules.numerals import LOWERED, say_digits
+from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -93,7 +92,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 
 
 def _names(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True for figures that name something: nobody says how many."""
+    """True for figures that are a name and count nothing."""
     token = cursor.token()
     if len(token.core) == len("12") and token.core.isdecimal() and not token.suffix:
         return is_code(cursor, table) and _GROUP.fullmatch(cursor.token(1).core) is not None
@@ -169,16 +168,16 @@ def _is_counted(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 
 def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
-    """Return the tokens from the code before in a list, "101, 102 or 103", to the cursor; 0 for none."""
+    """The number of tokens from the code before in a list ("101, 102 or 103") to the cursor; 0 for none."""
     previous = cursor.previous(back)
     if not previous.suffix and (is_kind(previous, "and", table) or is_kind(previous, "or", table)):
         return 2 if _DIGITS.fullmatch(cursor.previous(back + 1).core) else 0
     if previous.suffix != "," or not _DIGITS.fullmatch(previous.core):
         return 0
     # "PIN 4821, 300 people"
-    behind = cursor.token(1) if cursor.is_adjacent(1) else NO_TOKEN
-    goes_on = is_kind(behind, "and", table) or is_kind(behind, "or", table)
-    return 1 if goes_on or not behind.core.islower() else 0
+    following = cursor.token(1) if cursor.is_adjacent(1) else NO_TOKEN
+    goes_on = is_kind(following, "and", table) or is_kind(following, "or", table)
+    return 1 if goes_on or not following.core.islower() else 0
 
 
 def _is_zip(cursor: TokenCursor) -> bool:

@@ -8,10 +8,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from kani_text.normalizer.rules.abbreviations import is_numbered_part
 from kani_text.normalizer.rules.acronyms import capitals_pieces
-from kani_text.normalizer.rules.numerals import parse_numeral, say_digits, say_numeral
-from kani_text.normalizer.rules.units import sign_name
+from kani_text.normalizer.rules.numerals import (
+    YEARS,
+    is_numbered_part,
+    parse_numeral,
+    say_digits,
+    say_numeral,
+)
+from kani_text.normalizer.rules.units import sign_name, singular
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -37,7 +42,6 @@ _FEWEST_DRAWN = 3
 _ENDING = re.compile(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
 _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
 _LAST_OF_BYTE = 255
-_FIRST_YEAR, _LAST_YEAR = 1100, 2099
 
 
 def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -256,7 +260,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
     said = say_numeral(numeral, table, "m")
     if rest.startswith(table.numbers.endings):
-        if not match["hyphen"] and not numeral.decimals and _FIRST_YEAR <= int(numeral.digits) <= _LAST_YEAR:
+        if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in YEARS:
             said = table.number_words.year(int(numeral.digits))
         said = table.number_words.before_ending(said)
         return Verbalization(
@@ -269,7 +273,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         return Verbalization((Piece(f"{said} ", start, at), *_measured(rest, at, table)), token.core_end)
     if _NOUN.match(rest) is None:
         return None
-    # Where nouns have capitals, any of them may follow.
+    # Any noun may follow in a language that writes them with a capital.
     return Verbalization((Piece(f"{said}-", start, at), Piece(rest, at, token.core_end)), token.core_end)
 
 
@@ -277,7 +281,7 @@ def _measured(written: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:
     """The "km-Lauf" of "10-km-Lauf"."""
     unit, _, rest = written.partition("-")
     forms, middle, end = table.units[unit].forms, at + len(unit), at + len(written)
-    one, other = forms.get("one", forms["other"]), forms["other"]
+    one, other = singular(forms), forms["other"]
     # "7,5-Tonnen-Lkw", but "10-Kilometer-Sprint"
     name = Piece(other if other == f"{one}n" else one, at, middle)
     said = capitals_pieces(rest, middle + 1, table) if rest.isupper() else (Piece(rest, middle + 1, end),)

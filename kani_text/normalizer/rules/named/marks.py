@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.rules.abbreviations import follows_number_sign
 from kani_text.normalizer.rules.acronyms import spelled_pieces
-from kani_text.normalizer.rules.numerals import parse_numeral, say_numeral
-from kani_text.normalizer.rules.units import unit_end
+from kani_text.normalizer.rules.numerals import follows_number_sign, parse_numeral, say_numeral
+from kani_text.normalizer.rules.units import singular, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
@@ -28,7 +27,7 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     unit = table.units.get(match["unit"]) if match else None
     if match is None or unit is None:
         return None
-    at, said = token.core_start, unit.forms.get("one", unit.forms["other"])
+    at, said = token.core_start, singular(unit.forms)
     middle, end = at + match.start("unit"), at + match.end("unit")
     number = Piece(table.number_words.cardinal(int(match["number"])), at, middle)
     more = (Piece(match["more"], end, token.core_end),) if match["more"] else ()

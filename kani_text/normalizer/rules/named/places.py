@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows
-from kani_text.normalizer.rules.numerals import DASHES, NUMBER, parse_numeral
+from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.rules.numerals import DASHES, DOUBLE_PRIMES, NUMBER, PRIMES, parse_numeral
 from kani_text.normalizer.rules.units import gender_of_forms, say_counted
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import TokenCursor
+from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
-_MINUTES, _SECONDS = "'’′", '"”″'
 _ANGLE = re.compile(
-    rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{_MINUTES}](?:({NUMBER})(?:[{_SECONDS}]|[{_MINUTES}]{{2}})?)?)?([A-Z]{{1,2}})?"
+    rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{PRIMES}](?:({NUMBER})(?:[{DOUBLE_PRIMES}]|[{PRIMES}]{{2}})?)?)?([A-Z]{{1,2}})?"
 )
 _DEGREES = re.compile(rf"{NUMBER}[°º]")
-_PART = re.compile(rf"({NUMBER})[{_MINUTES}{_SECONDS}](?![\w×])")
+_PART = re.compile(rf"({NUMBER})[{PRIMES}{DOUBLE_PRIMES}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
@@ -65,7 +64,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or not _is_after_degrees(cursor, 1):
         return None
-    unit = table.units["min" if match.group()[-1] in _MINUTES else "s"]
+    unit = table.units["min" if match.group()[-1] in PRIMES else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
     end = match.end()
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -124,8 +123,9 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
     long, forecast = len(cursor.token().core) > 1, near & (compass.near | compass.after)
     if not (cursor.is_adjacent(ahead) and (forecast or (long and ahead > 1)) and (long or ahead > 1)):
         return False
-    behind = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
-    goes_on = behind in ("", table.numbers.to, "o", "ou", "oder", "or") or behind in table.units
+    following = cursor.token(ahead + 1) if cursor.is_adjacent(ahead + 1) else NO_TOKEN
+    joined = is_kind(following, "to", table) or is_kind(following, "or", table)
+    goes_on = joined or not following.core or following.core in table.units
     return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or (long and ahead > 1))
 
 
