@@ -41,8 +41,6 @@ _CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, clos
 _CLOSERS_ONLY = frozenset("”»“)")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
 
-_A_LETTER = "x"
-
 _WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{_WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
 
@@ -230,7 +228,7 @@ class QuotationSplitter:
         A mark that touches the end of that closes a quotation, and opens none.
         """
         runs = self.flush()
-        self._before = _A_LETTER
+        self._before = "x"
         return runs
 
     def _runs(self, new: str, *, complete: bool) -> list[LanguageRun]:

@@ -141,8 +141,7 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,
 }
-"""Kinds that have a test of their own; all others are words of a table's [kinds]. Of a token without letters
-and figures it is "mark" or, at the text's beginning or end, "nothing"."""
+"""Kinds that have a test of their own; all others are words of a table's [kinds]."""
 
 
 def is_kind(token: Token, kind: str, table: LanguageTable) -> bool:

@@ -15,10 +15,10 @@ from kani_text.normalizer.formulas.parts import (
     ARROWS,
     BETWEEN,
     CLOSER,
+    FEET,
     FUNCTION_LETTERS,
     MINUS,
     PARTS,
-    PRIMES,
     RELATIONS,
     Part,
     plain_parts,
@@ -33,7 +33,7 @@ _FIRST_UNSPACED = "\u3000"
 _QUOTES = ("'", "’")
 _BEGINS_AFTER = frozenset("([{«\"“'¿¡:;,$—…")
 _ENDS_BEFORE = frozenset(")]}»”\",;:!?…$—'’")
-_NEVER_FIRST = ARROWS | RELATIONS | PRIMES | frozenset("–)]},!/&^_·|°*+×÷{")
+_NEVER_FIRST = ARROWS | RELATIONS | FEET | frozenset("–)]},!/&^_·|°*+×÷{")
 _WITH_BOUNDS = frozenset("∫∑∏")
 _BEFORE_OPERAND = BETWEEN | _WITH_BOUNDS | frozenset("([{,^_|&√∛∂∇∀∃") | {"**"}
 _MARKS_OF_VARIABLE = frozenset("+-−=≠≈<>≤≥/*·×^_(!'’′)]|⁰¹²³⁴⁵⁶⁷⁸⁹⁻₀₁₂₃₄₅₆₇₈₉")
@@ -234,7 +234,7 @@ def _factorial_goes_on(run: _Run, part: Part, text: str) -> bool:
 _GOES_ON: Mapping[str, Callable[[_Run, Part, str], bool]] = {
     **dict.fromkeys(ARROWS, lambda run, part, text: run.tex or run.limit),
     **dict.fromkeys((",", *CLOSER.values()), lambda run, part, text: run.depth > 0),
-    **dict.fromkeys(PRIMES, _prime_goes_on),
+    **dict.fromkeys(FEET, _prime_goes_on),
     "!": _factorial_goes_on,
     "{": lambda run, part, text: run.tex or run.parts[-1].text in _BEFORE_BRACES,
     "–": lambda run, part, text: part.apart and text.startswith(" ", part.end),

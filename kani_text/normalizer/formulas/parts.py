@@ -19,7 +19,7 @@ BETWEEN = RELATIONS | ARROWS | frozenset("+-−–±×·⋅∗*/÷∪∩")
 """Signs between two parts of a formula."""
 MINUS, TIMES = frozenset("-−–"), frozenset("×·⋅∗*")
 CLOSER = {"(": ")", "[": "]", "{": "}"}
-PRIMES = frozenset(("'", "’", "′", "''"))
+FEET = frozenset(("'", "’", "′", "''"))
 _SIGNS = r"""
 pm ± times × cdot × ast × div ÷ leq ≤ le ≤ geq ≥ ge ≥ neq ≠ ne ≠ approx ≈ simeq ≈ sim ≈ equiv = infty ∞ lt <
 gt > sum ∑ prod ∏ int ∫ iint ∫ oint ∫ partial ∂ nabla ∇ in ∈ cup ∪ cap ∩ forall ∀ exists ∃ to → rightarrow →
@@ -38,7 +38,7 @@ FUNCTION_LETTERS = frozenset("fghFGHPTEVO")
 STRUCTURES = frozenset("frac dfrac tfrac sqrt binom vec".split())
 _SHAPES = {
     **dict.fromkeys(RELATIONS, "="),
-    **dict.fromkeys(PRIMES, "'"),
+    **dict.fromkeys(FEET, "'"),
     **dict.fromkeys(TIMES, "/"),
     **dict.fromkeys("∛∂∇∀∃∈∫∑∏", "∫"),
     "**": "\\",

@@ -9,9 +9,9 @@ from kani_text.normalizer.formulas.notation import Notation
 from kani_text.normalizer.formulas.parts import (
     BETWEEN,
     CLOSER,
+    FEET,
     FUNCTION_LETTERS,
     MINUS,
-    PRIMES,
     TIMES,
     Part,
 )
@@ -147,7 +147,7 @@ class FormulaReader:
             elif part.text == "_":
                 self._at += 1
                 said += f" {self._argument()}"
-            elif part.text in PRIMES:
+            elif part.text in FEET:
                 self._at += 1
                 said += f" {self._words.prime}" * len(part.text)
             elif part.text == "!":
@@ -222,7 +222,7 @@ class FormulaReader:
 
     def _is_called(self, part: Part) -> bool:
         """True for a letter that what is in the brackets after it belongs to: "f(x)", "y'(t)", "u(x, t)"."""
-        primed = self._parts[self._at - 1].text in PRIMES
+        primed = self._parts[self._at - 1].text in FEET
         # "t(24)" of statistics
         figure = self._peek(1).kind == "number" and self._peek(2).text == ")"
         return part.text in FUNCTION_LETTERS or primed or figure or self._holds("|", ",")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import common_words, roman_value
-from kani_text.normalizer.rules.numerals import PRIMES
+from kani_text.normalizer.rules.numerals import FEET
 from kani_text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable
@@ -319,7 +319,7 @@ def _closes(place: _Place) -> bool:
     """True if it belongs to the words before it, and its stop ends the sentence, too."""
     table, before, following = place.table, place.cursor.previous(), place.following()
     stopped = before.suffix == "." and place.cursor.token().core[:1].islower()
-    if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *PRIMES)):
+    if place.key[0].isupper() or following.prefix or not (stopped or before.suffix in ("", *FEET)):
         return False
     common = table.acronyms.words if len(following.core) == 1 else common_words(table.language)
     if following.core.lower() in common:

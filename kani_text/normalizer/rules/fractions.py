@@ -7,7 +7,7 @@ import re
 from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules import pairs
 from kani_text.normalizer.rules.moments.day_and_month import is_before_time, is_loose
-from kani_text.normalizer.rules.numerals import DOUBLE_PRIMES, VULGAR_FRACTIONS, Numeral, say_numeral
+from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numeral, say_numeral
 from kani_text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
@@ -27,7 +27,7 @@ _FRACTION = re.compile(r"(?P<sign>[-+−±~≈])?(?P<first>\d{1,6})[/⁄](?P<las
 _COMPOUND = re.compile(r"(\d{1,3})/([1-9]\d{0,2})-(?P<word>[^\W\d_]{2,}(?:-[^\W\d_]+)*)")
 _MIXED = re.compile(r"(\d{1,3})-([1-9]\d?)/(2|3|4|5|8|16|32)")
 HALF = 1, 2
-_INCHES = tuple(DOUBLE_PRIMES)
+_INCHES = tuple(INCHES)
 _AND_HALF = Rows("and @")
 _UNIT_AND_HALF = Rows("number unit @")
 

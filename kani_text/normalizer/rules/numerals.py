@@ -23,7 +23,7 @@ LOWERED = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
 
 DASHES = "-–‒‐‑"
 
-PRIMES, DOUBLE_PRIMES = "'’′", '"”″'
+FEET, INCHES = "'’′", '"”″'
 """Marks of feet or minutes, and of inches or seconds."""
 
 YEARS = range(1100, 2100)

@@ -14,21 +14,8 @@ from kani_text.normalizer.rules.fractions import (
     of_unit,
     say_mixed,
 )
-from kani_text.normalizer.rules.numerals import (
-    DASHES,
-    NUMBER,
-    VULGAR_FRACTIONS,
-    Numeral,
-    parse_leading_point,
-)
-from kani_text.normalizer.rules.units import (
-    PhraseBuilder,
-    is_name,
-    said_per,
-    sign_name,
-    singular,
-    unit_end,
-)
+from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_leading_point
+from kani_text.normalizer.rules.units import PhraseBuilder, is_name, said_per, sign_name, singular, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Currency, LanguageTable
 from kani_text.normalizer.tokens import TokenCursor, token_at

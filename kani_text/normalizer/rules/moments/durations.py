@@ -9,14 +9,7 @@ from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.dotted_times import half_after
-from kani_text.normalizer.rules.numerals import (
-    DASHES,
-    DOUBLE_PRIMES,
-    PRIMES,
-    Numeral,
-    parse_numeral,
-    say_digits,
-)
+from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
     gender_of_forms,
@@ -31,15 +24,15 @@ from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _DURATION = re.compile(
-    rf"(?:(?P<hours>\d{{1,3}})(?:h|hrs?|H))?(?:(?P<minutes>\d{{1,3}})(?:m|min|mn|mins|[{PRIMES}]))?"
+    rf"(?:(?P<hours>\d{{1,3}})(?:h|hrs?|H))?(?:(?P<minutes>\d{{1,3}})(?:m|min|mn|mins|[{FEET}]))?"
     r"(?:(?P<seconds>\d{1,2})(?:s|sec|seg))?"
 )
 _PART_OF_DURATION = Rows("clock|hours @", "@ seconds", "@~ minutes_before")
 """Around minutes that might be metres: "1h 20m", "20m 30s", "5m left"."""
 _HOUR_AND_MINUTES = re.compile(r"(?P<hours>[1-4])h(?P<rest>[0-5]\d)")
 _WITH_PRIMES = re.compile(
-    rf"(?:(?P<hours>\d{{1,2}})h)?(?:(?P<minutes>\d{{1,2}})(?:(?P<feet>[{PRIMES}])|mi?n))?"
-    rf"(?P<seconds>\d{{1,2}})(?:(?P<mark>[{DOUBLE_PRIMES}s])(?P<rest>\d{{1,3}})?)?"
+    rf"(?:(?P<hours>\d{{1,2}})h)?(?:(?P<minutes>\d{{1,2}})(?:(?P<feet>[{FEET}])|mi?n))?"
+    rf"(?P<seconds>\d{{1,2}})(?:(?P<mark>[{INCHES}s])(?P<rest>\d{{1,3}})?)?"
 )
 """1'42"15, 3h45'30", 9"58, 2min30, 38s21"""
 _WITH_COLONS = re.compile(
@@ -56,13 +49,13 @@ _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
 _EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _PRIMES = re.compile(
-    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{PRIMES}{DOUBLE_PRIMES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
-    rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{PRIMES}{DOUBLE_PRIMES}])"
+    rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{FEET}{INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
+    rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{FEET}{INCHES}])"
 )
-_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{PRIMES}](\d{{1,2}})[{DOUBLE_PRIMES}]")
-_IN_INCHES = re.compile(rf"\d{{1,2}}[{DOUBLE_PRIMES}]")
-_HEIGHT = re.compile(rf"(?:\d{{1,2}}[{PRIMES}](?:[1-9]|1[01])|[3-7][{PRIMES}]0\d)[{DOUBLE_PRIMES}]?")
-_LONG = re.compile(rf"\d{{1,2}}[{PRIMES}](?:1[2-9]|[2-9]\d)[{DOUBLE_PRIMES}]?")
+_FEET_AND_INCHES = re.compile(rf"(\d{{1,2}})[{FEET}](\d{{1,2}})[{INCHES}]")
+_IN_INCHES = re.compile(rf"\d{{1,2}}[{INCHES}]")
+_HEIGHT = re.compile(rf"(?:\d{{1,2}}[{FEET}](?:[1-9]|1[01])|[3-7][{FEET}]0\d)[{INCHES}]?")
+_LONG = re.compile(rf"\d{{1,2}}[{FEET}](?:1[2-9]|[2-9]\d)[{INCHES}]?")
 """Minutes and more seconds than a foot has inches"""
 _LONGEST_QUOTATION, _NEAR = 40, 8
 
@@ -72,8 +65,8 @@ RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1h30m", the "20m" of "1h 20m" and of "20m 30s", "5m left": hours, minutes and seconds."""
     token = cursor.token()
-    closed = "h" in token.core and token.suffix.startswith(tuple(PRIMES))
-    match = _DURATION.fullmatch(token.core + PRIMES[0] * closed)
+    closed = "h" in token.core and token.suffix.startswith(tuple(FEET))
+    match = _DURATION.fullmatch(token.core + FEET[0] * closed)
     if match is None:
         return None
     several = len(list(filter(None, match.groups()))) > 1
@@ -100,7 +93,7 @@ def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
 
 def _has_feet(table: LanguageTable) -> bool:
     """True if a single mark after a figure is a foot in the language, rather than a minute."""
-    return PRIMES[0] in table.kinds.get("feet", ())
+    return FEET[0] in table.kinds.get("feet", ())
 
 
 def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -144,7 +137,7 @@ def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> st
 
 def _unit_of_prime(mark: str, cursor: TokenCursor, table: LanguageTable) -> str:
     """The symbol of what a mark after a figure counts: "min", "s", "ft" or "in"."""
-    if mark in DOUBLE_PRIMES:
+    if mark in INCHES:
         # "1'30" on, 30" off"
         timed = any(
             _LONG.fullmatch(one.core + one.suffix[:1]) for one in map(cursor.previous, range(1, _NEAR + 1))
@@ -207,7 +200,7 @@ def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) ->
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1'42\"15", "2:45:30", "1:23.456" and "1h20": how long it took, with the part of a second."""
     token = cursor.token()
-    marked = token.suffix.startswith(tuple(PRIMES + DOUBLE_PRIMES))
+    marked = token.suffix.startswith(tuple(FEET + INCHES))
     written = token.core + token.suffix[:1] * marked
     match = next(filter(None, (one.fullmatch(written) for one in _TIMED)), None)
     if match is None or token.prefix.strip("(") or _is_no_duration(match, cursor, table):

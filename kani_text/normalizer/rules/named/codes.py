@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import is_kind
-from kani_text.normalizer.rules.acronyms import (
-    capitals_pieces,
-    letter_name,
-    roman_value,
-    spelled_pieces,
-)
+from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization

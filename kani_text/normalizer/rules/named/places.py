@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import Rows, is_kind
-from kani_text.normalizer.rules.numerals import DASHES, DOUBLE_PRIMES, NUMBER, PRIMES, parse_numeral
+from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, NUMBER, parse_numeral
 from kani_text.normalizer.rules.units import gender_of_forms, say_counted
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
 _ANGLE = re.compile(
-    rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{PRIMES}](?:({NUMBER})(?:[{DOUBLE_PRIMES}]|[{PRIMES}]{{2}})?)?)?([A-Z]{{1,2}})?"
+    rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{FEET}](?:({NUMBER})(?:[{INCHES}]|[{FEET}]{{2}})?)?)?([A-Z]{{1,2}})?"
 )
 _DEGREES = re.compile(rf"{NUMBER}[°º]")
-_PART = re.compile(rf"({NUMBER})[{PRIMES}{DOUBLE_PRIMES}](?![\w×])")
+_PART = re.compile(rf"({NUMBER})[{FEET}{INCHES}](?![\w×])")
 _FORCE = re.compile(rf"\d|1[0-2]|\d[{DASHES}]\d{{1,2}}")
 _MOST_BETWEEN, _FORECAST = 3, 8
 _OPPOSITE = ({"N", "S"}, {"E", "O"}, {"E", "W"}, {"W", "O"})
@@ -64,7 +64,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     numeral = parse_numeral(match[1], table) if match else None
     if match is None or numeral is None or not _is_after_degrees(cursor, 1):
         return None
-    unit = table.units["min" if match.group()[-1] in PRIMES else "s"]
+    unit = table.units["min" if match.group()[-1] in FEET else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
     end = match.end()
     return Verbalization((Piece(spoken, token.core_start, end),), end)
@@ -121,12 +121,12 @@ def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
     ahead = 2 if cursor.is_adjacent(1) and cursor.token(1).core.lower() in compass.near else 1
     near = {cursor.previous(back).core.lower() for back in range(1, _FORECAST + 1)}
     long, forecast = len(cursor.token().core) > 1, near & (compass.near | compass.after)
-    if not (cursor.is_adjacent(ahead) and (forecast or (long and ahead > 1)) and (long or ahead > 1)):
+    sure = long and ahead > 1
+    if not (cursor.is_adjacent(ahead) and (sure or (forecast and (long or ahead > 1)))):
         return False
     following = cursor.token(ahead + 1) if cursor.is_adjacent(ahead + 1) else NO_TOKEN
-    joined = is_kind(following, "to", table) or is_kind(following, "or", table)
-    goes_on = joined or not following.core or following.core in table.units
-    return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or (long and ahead > 1))
+    goes_on = not following.core or any(is_kind(following, kind, table) for kind in ("to", "or", "unit"))
+    return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or sure)
 
 
 def _is_before_degrees(cursor: TokenCursor) -> bool:
