@@ -13,12 +13,12 @@ quick=(-q --no-compile --disable-pip-version-check)
 install_system_packages() {
   # onnxruntime and ctranslate2 need the OpenMP runtime, which slim images leave out. The Kani model's kernels need
   # a compiler, the page two browsers and PulseAudio, as Firefox plays nothing without a sound card, the alert
-  # rules promtool, the test of outgoing traffic strace, LangChain's parser ffmpeg, and commands of the documents
-  # curl, jq and openssl.
+  # rules promtool, the test of outgoing traffic strace, LangChain's parser ffmpeg, the mark of
+  # synthetic speech exiftool, and commands of the documents curl, jq and openssl.
   apt-get update -qq
   apt-get install -y -qq --no-install-recommends \
     libgomp1 g++ libc6-dev chromium firefox-esr pulseaudio pulseaudio-utils fonts-noto-core \
-    prometheus strace ffmpeg curl jq openssl \
+    prometheus strace ffmpeg libimage-exiftool-perl curl jq openssl \
     >/dev/null
 }
 

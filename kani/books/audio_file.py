@@ -16,7 +16,7 @@ from av.stream import Disposition
 from kani.books.book import Book, Cover, without_readings
 from kani.books.plan import Piece
 from kani.books.work_folder import SpokenPiece, WorkFolder
-from kani.core.audio import ffmpeg
+from kani.core.audio import ffmpeg, synthetic_mark
 from kani.core.audio.recording_file import RecordingFile
 from kani.core.subtitles import Cue
 from kani.core.types import Samples
@@ -145,7 +145,7 @@ class AudioFile:
         tags = {"title": self._book.title, "album": self._book.title, "genre": "Audiobook"}
         if self._book.author:
             tags |= {"artist": self._book.author, "album_artist": self._book.author}
-        container.metadata.update(tags)
+        container.metadata.update(tags | synthetic_mark.tags())
         container.set_chapters(
             [
                 {

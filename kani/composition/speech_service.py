@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry
 from kani.composition.host_names import is_private
 from kani.composition.settings import Settings, SettingsError
 from kani.composition.voices.place import is_there, voice_place, write_error
+from kani.core.audio import synthetic_mark
 from kani.core.chat_model import ChatModel
 from kani.core.diarization.diarizer import Diarizer
 from kani.core.engine import Unloadable
@@ -61,6 +62,7 @@ def build_service(
     ``Builder.engines``; discover_recognizers: as for ``Builder.recognizer``. Raises EngineUnavailable, and
     InvalidRequest for a voice or a default language that no engine is known to have.
     """
+    synthetic_mark.set_marking(on=not settings.unmarked)
     _check_voices(settings)
     _check_folders(settings)
     builder = Builder(settings, registry, restarts=_restarts(settings, registry))

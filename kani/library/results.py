@@ -11,6 +11,7 @@ from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AudioFormat, Codec, FileEncoder
 from kani.core.audio.pcm import wav
 from kani.core.subtitles import Cue, speaker_name, srt, vtt
@@ -109,7 +110,7 @@ class Audio:
 
     def to_wav(self) -> bytes:
         """Return a WAV file, 16 bits."""
-        return wav(self.samples, self.sample_rate)
+        return wav(self.samples, self.sample_rate, synthetic_mark.riff_info())
 
     def save(self, path: str | Path) -> None:
         """Write a file; the ending of its name decides on its format.

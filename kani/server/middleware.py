@@ -18,6 +18,7 @@ from typing_extensions import override
 from uvicorn.protocols.utils import ClientDisconnected
 
 from kani.core import request_ids
+from kani.core.audio import synthetic_mark
 from kani.server.access import AccessRules
 from kani.server.health import METRICS_PATH
 
@@ -41,6 +42,7 @@ EXPOSED_HEADERS = (
     "request-id",
     "character-cost",
     "x-unused",
+    *synthetic_mark.HEADER,
     *("accept-ranges", "content-range", "etag"),
     *SOUND_HEADERS,
     *CLONING_HEADERS,

@@ -22,6 +22,7 @@ from kani.books.progress import Progress
 from kani.books.reading import read_book
 from kani.books.work_folder import AlreadyRunning, WorkFolder
 from kani.cli.speech_commands import main
+from kani.core.audio import synthetic_mark
 from kani.core.types import Samples
 from kani.library.results import Audio
 from tests.books.epubs import COVER, PACKAGE, epub, jpeg
@@ -99,6 +100,7 @@ def test_ffprobe_reads_the_same_chapters_and_tags(tmp_path: Path, capsys: pytest
         "Ana Ruiz, Bo Li",
         "M4B ",
     )
+    assert tags["comment"] == synthetic_mark.TAGS["comment"]
     assert [each["tags"]["title"] for each in shown["chapters"]] == ["Uno", "Dos", "Tres"]
     for each, (_, start, end) in zip(shown["chapters"], marks(path), strict=True):
         assert float(each["start_time"]) == pytest.approx(start, abs=0.002)

@@ -123,6 +123,12 @@ class Settings(ConversationSettings):
         about="Speak quotations and brackets in another language as the text around them, instead of in "
         "their own ([languages.md](languages.md#quotations-in-another-language)).",
     )
+    unmarked: bool = setting(
+        False,
+        "KANI_UNMARKED",
+        about="Leave out the mark in files, streams and headers that tells programs that speech is "
+        "synthetic ([voices.md](voices.md#marked-as-synthetic)).",
+    )
     threads: int | None = setting(
         None,
         "KANI_THREADS",

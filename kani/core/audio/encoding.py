@@ -10,7 +10,7 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from kani.core.audio import ogg_opus
+from kani.core.audio import ogg_opus, synthetic_mark
 from kani.core.audio.framed import AacEncoder, FlacEncoder, Mp3Encoder
 from kani.core.audio.ogg_opus import OggOpusEncoder
 from kani.core.audio.pcm import open_wav_header, pcm16, wav
@@ -32,6 +32,7 @@ class AudioFormat:
     sample_rate: int  # hertz
     bit_rate: int | None  # bits per second, of mp3, opus and aac
     content_type: str  # of an HTTP response
+    marked: bool = True  # as synthetic; False where clients know the length of the header
 
     @property
     def slow(self) -> bool:
@@ -73,7 +74,7 @@ def _codec(audio_format: AudioFormat) -> Encoder:
         case "pcm":
             return _Pcm16()
         case "wav":
-            return _Headed(open_wav_header(rate), _Pcm16())
+            return _Headed(open_wav_header(rate, _wav_info(audio_format)), _Pcm16())
         case "flac":
             return FlacEncoder(rate)
         case "ulaw":
@@ -86,10 +87,14 @@ def _codec(audio_format: AudioFormat) -> Encoder:
         case "aac":
             return AacEncoder(rate, bit_rate)
         case "mp3":
-            return Mp3Encoder(rate, bit_rate)
+            return Mp3Encoder(rate, bit_rate, synthetic_mark.id3() if audio_format.marked else b"")
         case "opus":
             opus = OggOpusEncoder(bit_rate)
             return _Headed(opus.header, opus)
+
+
+def _wav_info(audio_format: AudioFormat) -> bytes:
+    return synthetic_mark.riff_info() if audio_format.marked else b""
 
 
 async def run_encoding(
@@ -140,7 +145,7 @@ class FileEncoder:
         """Return the file; nothing can be added afterwards."""
         self._grow(self._encoder.finish())
         if self._format.codec == "wav":
-            return wav(bytes(self._bytes), self._format.sample_rate)
+            return wav(bytes(self._bytes), self._format.sample_rate, _wav_info(self._format))
         if self._headed is not None:
             header = self._headed.final_header()
             self._bytes[: len(header)] = header

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 import av
 import numpy as np
 
-from kani.core.audio import ffmpeg
+from kani.core.audio import ffmpeg, synthetic_mark
 from kani.core.audio.checked import in_range
 from kani.core.audio.pcm import pcm16
 from kani.core.types import Samples
@@ -17,7 +17,7 @@ _ADTS_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12
 """Sample rates by their index in an ADTS header (ISO/IEC 14496-3, table 1.18)."""
 
 _ADTS_HEADER_BYTES = 7
-_FLAC_STREAMINFO_IS_LAST = 0x80
+_FLAC_COMMENT, _FLAC_LAST_BLOCK = 4, 0x80
 
 
 class FramedEncoder:
@@ -120,6 +120,7 @@ class FlacEncoder:
 
     def __init__(self, sample_rate: int) -> None:
         self._frames = FramedEncoder("flac", sample_rate, "s16")
+        self._comment = synthetic_mark.vorbis_comment()
         self._header = self._with_info(self._frames.stream_header)
 
     def feed(self, samples: Samples) -> bytes:
@@ -141,9 +142,10 @@ class FlacEncoder:
         header, self._header = self._header, b""
         return header
 
-    @staticmethod
-    def _with_info(info: bytes) -> bytes:
-        return b"fLaC" + struct.pack(">I", _FLAC_STREAMINFO_IS_LAST << 24 | len(info)) + info
+    def _with_info(self, info: bytes) -> bytes:
+        blocks = struct.pack(">I", len(info)) + info
+        head = (_FLAC_LAST_BLOCK | _FLAC_COMMENT) << 24 | len(self._comment)
+        return b"fLaC" + blocks + struct.pack(">I", head) + self._comment
 
 
 _BIT_RATES = {
@@ -171,13 +173,14 @@ _CONSTANT_BIT_RATE = 1
 class Mp3Encoder:
     """Encodes mono samples at ``sample_rate`` hertz as MP3 of constant ``bit_rate`` (bits per second).
 
-    The first frame is an "Info" frame, as LAME writes it: no sound, but the number of samples of encoder
-    delay at the beginning, so that players skip them. In a complete file it is replaced by
-    ``final_header``, which also gives the padding at the end: silence of less than a frame (26 ms). LAME
-    holds back three frames (78 ms). One stream, one thread at a time.
+    tag: bytes before the first frame. That frame is an "Info" frame, as LAME writes it: no sound, but the
+    number of samples of encoder delay at the beginning, so that players skip them. In a complete file
+    ``final_header`` replaces both, and also gives the padding at the end: silence of less than a frame
+    (26 ms). LAME holds back three frames (78 ms). One stream, one thread at a time.
     """
 
-    def __init__(self, sample_rate: int, bit_rate: int) -> None:
+    def __init__(self, sample_rate: int, bit_rate: int, tag: bytes = b"") -> None:
+        self._tag = tag
         self._version = 1 if sample_rate >= 32000 else 2
         self._sample_rate, self._bit_rate = sample_rate, bit_rate
         self._lame = FramedEncoder("libmp3lame", sample_rate, "fltp", bit_rate)
@@ -191,22 +194,22 @@ class Mp3Encoder:
         if self._started or not len(samples):
             return ready
         self._started = True
-        return self._info_frame(0, 0, 0) + ready
+        return self._tag + self._info_frame(0, 0, 0) + ready
 
     def finish(self) -> bytes:
         """Return the rest; nothing can be fed afterwards."""
         if not self._started:
-            return self._info_frame(0, 0, 0)
+            return self._tag + self._info_frame(0, 0, 0)
         rest = list(self._lame.finish())
         # LAME may pad with a frame that no sound reaches into.
         needed = -(-(self._lame.samples_encoded + _LAME_DELAY + _DECODER_DELAY) // self._frame)
         return self._counted(rest[: max(0, needed - self._frames)])
 
     def final_header(self) -> bytes:
-        """The frame that replaces the first one, byte for byte, once ``finish`` has returned the last."""
+        """The tag and frame that replace the first ones, byte for byte, once ``finish`` has returned."""
         size = len(self._info_frame(0, 0, 0)) + self._bytes
         padding = self._frames * self._frame - _LAME_DELAY - self._lame.samples_encoded
-        return self._info_frame(self._frames, size, padding)
+        return self._tag + self._info_frame(self._frames, size, padding)
 
     def _counted(self, frames: list[bytes]) -> bytes:
         self._frames += len(frames)

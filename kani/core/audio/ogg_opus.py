@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import av
 import numpy as np
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.framed import FramedEncoder
 from kani.core.audio.ogg_pages import (
     CONTINUED,
@@ -68,9 +69,8 @@ class OggOpusEncoder:
         head = self._frames.stream_header
         assert self._frames.frame_size == _FRAME_SAMPLES
         self._pre_skip = _read_head(head).pre_skip
-        vendor = b"libopus"
-        tags = b"OpusTags" + struct.pack("<I", len(vendor)) + vendor + struct.pack("<I", 0)
         self._sequence = 0
+        tags = b"OpusTags" + synthetic_mark.vorbis_comment()
         self.header = self._page([head], 0, FIRST) + self._page([tags], 0)
         """The two pages that begin the stream (OpusHead, OpusTags), available before any audio."""
         self._packets: list[bytes] = []

@@ -79,24 +79,24 @@ class Pcm16Stream:
         return from_pcm16(data[:whole])
 
 
-def wav(audio: Samples | bytes, sample_rate: int) -> bytes:
-    """Make a WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes; sample_rate in hertz."""
+def wav(audio: Samples | bytes, sample_rate: int, info: bytes = b"") -> bytes:
+    """Make a WAV file, 16-bit mono, of samples or of ``pcm16``'s bytes.
+
+    sample_rate: hertz; info: chunks that stand before the samples.
+    """
     pcm = audio if isinstance(audio, bytes) else pcm16(audio)
-    return _wav_header(sample_rate, 36 + len(pcm), len(pcm)) + pcm
+    return _wav_header(sample_rate, 36 + len(info) + len(pcm), info, len(pcm)) + pcm
 
 
-def open_wav_header(sample_rate: int) -> bytes:
-    """Make the header of a 16-bit mono WAV stream of unknown length; sample_rate in hertz."""
-    return _wav_header(sample_rate, _UNKNOWN_SIZE, _UNKNOWN_SIZE)
+def open_wav_header(sample_rate: int, info: bytes = b"") -> bytes:
+    """Make the header of a 16-bit mono WAV stream of unknown length, as ``wav`` makes a file's."""
+    return _wav_header(sample_rate, _UNKNOWN_SIZE, info, _UNKNOWN_SIZE)
 
 
-def _wav_header(sample_rate: int, riff_bytes: int, data_bytes: int) -> bytes:
-    return struct.pack(
-        "<4sI4s4sIHHIIHH4sI",
-        *(b"RIFF", riff_bytes, b"WAVE"),
-        *(b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16),
-        *(b"data", data_bytes),
-    )
+def _wav_header(sample_rate: int, riff_bytes: int, info: bytes, data_bytes: int) -> bytes:
+    layout = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, sample_rate * 2, 2, 16)
+    riff = struct.pack("<4sI4s", b"RIFF", riff_bytes, b"WAVE")
+    return riff + layout + info + struct.pack("<4sI", b"data", data_bytes)
 
 
 def decode_recording(

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.pcm import pcm16
 from kani.core.errors import Busy, InvalidRequest, SpeechError, TimedOut
 from kani.core.service import SpeechService
@@ -98,11 +99,12 @@ async def _streamed(request: Request, service: SpeechService, speak: SpeakReques
 
 
 def _headers(session: SpeechSession, speak: SpeakRequest) -> dict[str, str]:
-    """Return the metadata's ``unused`` and cloning fields as headers; X-Similarity is JSON."""
+    """Return the metadata's ``unused`` and cloning fields and the mark as headers; X-Similarity is JSON."""
     fields = cloning_fields(session)
     if "similarity" in fields:
         fields["similarity"] = json.dumps(fields["similarity"])
     headers = {f"X-{name.replace('_', '-').title()}": value for name, value in fields.items()}
+    headers |= synthetic_mark.headers()
     return headers | unused_header(clean_names([*session.unused_fields, *speak.unused]))
 
 

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AudioFormat
 from kani.core.audio.pcm import open_wav_header, pcm16
 from kani.core.errors import SpeechError
@@ -40,7 +41,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 SPEECH_PATHS = ("/api/tts_streaming", "/api/tts-streaming")
 """Paths of speech; LiveKit's plugin uses the second."""
 
-_WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav")
+# Its clients may take the header for 44 bytes.
+_WAV = AudioFormat("wav", "wav", SAMPLE_RATE, None, "audio/wav", marked=False)
 
 
 MaxSeqLen = Annotated[int, within(MAX_SEQ_LEN_RANGE)]
@@ -130,7 +132,8 @@ async def _streamed(
         session = await stack.enter_async_context(_open(service, speech_request, request, low_latency=True))
         TextFeeder(session, service.limits.max_text).feed(text)
         session.finish()
-        return await begun_answer(request, _wav_pieces(session, max_frames), stack, media_type="audio/wav")
+        pieces, headers = _wav_pieces(session, max_frames), synthetic_mark.headers
+        return await begun_answer(request, pieces, stack, headers=headers, media_type="audio/wav")
 
 
 async def _wav_pieces(session: SpeechSession, max_frames: int | None) -> ByteStream:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AudioFormat, FileEncoder
 from kani.core.errors import EngineFailed, SpeechCancelled, TimedOut, UnknownVoice
 from kani.core.service import SpeechService
@@ -95,6 +96,7 @@ async def preview(request: Request, service: SpeechService, cache: PreviewCache)
     except (EngineFailed, SpeechCancelled) as error:
         raise RequestError(500, str(error)) from error
     headers = {"cache-control": f"private, max-age={_MAX_AGE_S}", "x-content-type-options": "nosniff"}
+    headers |= synthetic_mark.headers()
     return bytes_answer(request, audio, headers, audio_format.content_type)
 
 

@@ -52,6 +52,7 @@ _HEADERS = {
     "character-cost": "Characters of the text.",
     "x-unused": _UNUSED,
     "x-cloning": "Kind of cloning of a stored voice.",
+    "x-ai-generated": '"true": the speech is synthetic.',
 }
 
 _STORED = path_parameter("voice_id", "Id of a voice that a client stored.", "custom:eva")

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core import request_ids
+from kani.core.audio import synthetic_mark
 from kani.core.audio.encoding import AsyncEncoder, AudioFormat
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.errors import UnknownVoice
@@ -78,10 +79,10 @@ class LinesSpeech(SpokenPassages):
         """Headers of the answer, known once there is a chunk.
 
         ``character-cost``: characters of the text; ``x-unused``: names of the given fields without effect;
-        ``x-cloning``: kind of cloning of a stored voice.
+        ``x-cloning``: kind of cloning of a stored voice; ``x-ai-generated``.
         """
         request_id = request_ids.current()
-        headers = {"request-id": request_id, "x-trace-id": request_id}
+        headers = {"request-id": request_id, "x-trace-id": request_id} | synthetic_mark.headers()
         headers["character-cost"] = str(self._body.length)
         if self._is_stored:
             headers["x-cloning"] = self.session.cloning_kind

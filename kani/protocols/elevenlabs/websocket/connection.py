@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import cast
 
@@ -142,7 +142,8 @@ class BaseConnection:
         absolute = timing == "absolute" or (timing == "auto" and query.sync_alignment)
         return Context(
             partial(self._open_session, self._voice),
-            TimedEncoder(query.audio_format, AlignmentClock(absolute=absolute)),
+            # Clients join the contexts' streams, and a tag between two MP3s costs a frame.
+            TimedEncoder(replace(query.audio_format, marked=False), AlignmentClock(absolute=absolute)),
             # A format that fills frames first would end them elsewhere.
             cut=not (absolute or query.audio_format.slow),
             strict=timing == "relative",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from starlette.requests import Request
 
+from kani.core.audio import synthetic_mark
 from kani.core.audio.prosody_filter import PAUSES_S
 from kani.core.service import SpeechService
 from kani.core.session.session import SpeechSession
@@ -109,9 +110,9 @@ class Utterance(SpokenPassages):
         """Headers of the answer; known once there is a chunk.
 
         ``x-unused``: names of the given fields without effect; ``x-cloning``: kind of the imitation of a
-        stored voice; ``x-voice``: id of the voice that speaks, the last one of several.
+        stored voice; ``x-voice``: id of the voice that speaks, the last one of several; ``x-ai-generated``.
         """
-        headers = unused_header([*self._unused, *self.session.unused_ssml])
+        headers = unused_header([*self._unused, *self.session.unused_ssml]) | synthetic_mark.headers()
         headers["x-voice"] = header_value(self.session.resolved_voice.voice)
         kind = self.session.cloning_kind
         if kind == "nearest voice":
