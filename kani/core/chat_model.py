@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from kani.core.errors import SpeechError
@@ -42,6 +42,8 @@ class ChatMessage:
     """Calls in an assistant's message."""
     call_id: str = ""
     """Id of the call that a tool's message is the result of."""
+    pictures: tuple[str, ...] = ()
+    """Pictures of a user's message, as "data:" addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,8 @@ class ChatRequest:
     """"auto", "none", "required", or the name of one tool."""
     max_tokens: int | None = None
     """Tokens of the answer; None: no limit of the request's own."""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of the request, by the endpoint's names, which it may not know."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from kani.core.conversation.items import Item, Message, Part
 from kani.core.session.budget import Budgets, Share
@@ -14,13 +15,16 @@ MAX_ITEMS = 256
 MAX_CHARACTERS = 2**20
 """Characters of text in all of them together."""
 
+MAX_PICTURES = 2**22
+"""Characters of the pictures in all of them: the oldest pictures go first, and their messages stay."""
+
 
 class History:
     def __init__(self, memory: Share | None = None) -> None:
         """memory: a share of ``Budgets.conversations``; where that is full, fewer items are kept."""
         self._memory = memory or Budgets().conversations.open()
         self._items: dict[str, Item] = {}
-        self._size = 0
+        self._size = self._picture_size = 0
         self._settled = asyncio.Event()
 
     @property
@@ -32,7 +36,8 @@ class History:
 
     def check_room(self, item: Item) -> None:
         """Raise Busy if an item has no room, whatever is dropped of the conversation."""
-        if not self._memory.fits(item.size):
+        pictures = item.picture_size if isinstance(item, Message) else 0
+        if not self._memory.fits(item.size + pictures):
             raise self._memory.refusal()
 
     def append(self, item: Item) -> str | None:
@@ -81,20 +86,31 @@ class History:
         return next((message for message in messages if message.role == "user"), None)
 
     def _grow(self, characters: int) -> None:
-        """Count further characters, and drop the oldest items beyond the limits."""
+        """Count further characters, and drop the oldest pictures and items beyond the limits."""
+        self._drop_pictures()
         self._count(characters)
         while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS or not self._has_room:
             self._dropped(self._items.pop(next(iter(self._items))))
 
+    def _drop_pictures(self) -> None:
+        seen = [item for item in self._items.values() if isinstance(item, Message) and item.picture_size]
+        self._picture_size = sum(message.picture_size for message in seen)
+        for message in seen:
+            if self._picture_size <= MAX_PICTURES:
+                break
+            self._picture_size -= message.picture_size
+            message.parts = tuple(replace(part, picture="") for part in message.parts)
+
     @property
     def _has_room(self) -> bool:
-        return len(self._items) == 1 or self._memory.fits(self._size)
+        return len(self._items) == 1 or self._memory.fits(self._size + self._picture_size)
 
     def _count(self, characters: int) -> None:
         self._size += characters
-        self._memory.hold(self._size)
+        self._memory.hold(self._size + self._picture_size)
 
     def _dropped(self, item: Item) -> None:
+        self._drop_pictures()
         self._count(-item.size)
         if isinstance(item, Message):
             self.settle(item)  # its transcript would come to no item

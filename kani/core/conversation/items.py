@@ -62,11 +62,12 @@ Status = Literal["completed", "incomplete", "in_progress"]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part of a message: written text, or speech with its transcript."""
+    """A part of a message: written text, speech with its transcript, or a picture."""
 
     name: str  # the protocol's name of this kind of part
     text: str | None  # None for speech that is not transcribed
     is_speech: bool = False
+    picture: str = ""  # a "data:" address
 
 
 @dataclass(slots=True, eq=False)
@@ -94,8 +95,13 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Characters that it holds."""
+        """Characters of text that it holds."""
         return sum(len(part.name) + len(part.text or "") for part in self.parts)
+
+    @property
+    def picture_size(self) -> int:
+        """Characters of its pictures."""
+        return sum(len(part.picture) for part in self.parts)
 
 
 @dataclass(slots=True, eq=False)

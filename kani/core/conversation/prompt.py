@@ -25,9 +25,11 @@ def chat_messages(instructions: str, items: Iterable[Item]) -> tuple[ChatMessage
     for item in items:
         if isinstance(item, FunctionCall):
             calls += [item] if item.call_id in outputs else []
-        elif isinstance(item, Message) and item.text:
-            _add_calls(messages, calls, outputs)
-            _add(messages, ChatMessage(item.role, item.text))
+        elif isinstance(item, Message):
+            pictures = tuple(part.picture for part in item.parts if part.picture)
+            if item.text or pictures:
+                _add_calls(messages, calls, outputs)
+                _add(messages, ChatMessage(item.role, item.text, pictures=pictures))
     _add_calls(messages, calls, outputs)
     if not messages or messages[-1].role not in ("user", "tool"):
         messages.append(ChatMessage("user", SILENCE))
@@ -37,7 +39,8 @@ def chat_messages(instructions: str, items: Iterable[Item]) -> tuple[ChatMessage
 def _add(messages: list[ChatMessage], message: ChatMessage) -> None:
     last = messages[-1] if messages else None
     if last is not None and last.role == message.role and not last.calls:
-        messages[-1] = replace(last, text=f"{last.text}\n{message.text}")
+        text = "\n".join(filter(None, (last.text, message.text)))
+        messages[-1] = replace(last, text=text, pictures=last.pictures + message.pictures)
     else:
         messages.append(message)
 

@@ -84,6 +84,7 @@ class ChatEndpoint:
         self._chosen = settings.model
         self._trouble = ""  # of the start, for people
         self._length_field = LENGTH_FIELDS[0]
+        self._refused: set[wire.Extra] = set()
         self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
 
@@ -259,13 +260,15 @@ class ChatEndpoint:
     @asynccontextmanager
     async def _stream(self, request: ChatRequest) -> AsyncIterator[httpx.Response]:
         """Open the stream of an answer, as soon as the server has loaded its model. Raises ChatFailed."""
+        left_out = {*self._refused}
         while True:
-            body = wire.request_body(await self._model(), request, self._length_field)
+            body = wire.request_body(await self._model(), request, self._length_field, left_out)
             async with self._open().stream(
                 "POST", f"{self._settings.url}/chat/completions", content=body
             ) as response:
                 kind = response.headers.get("content-type", "")
                 if response.status_code == 200 and "json" not in kind and "html" not in kind:
+                    self._refused = left_out
                     yield response
                     return
                 words = self._quoted(wire.read_error(await bounded_http.body(response, MAX_BODY_BYTES)))
@@ -273,6 +276,9 @@ class ChatEndpoint:
                 if self._length_field != LENGTH_FIELDS[1]:
                     self._length_field = LENGTH_FIELDS[1]
                     continue
+            elif response.status_code == 400 and (extra := wire.next_extra(request, left_out)):
+                left_out.add(extra)
+                continue
             elif response.status_code == 503:
                 await asyncio.sleep(LOADING_RETRY_S)
                 continue

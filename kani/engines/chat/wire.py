@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import json
 import uuid
-from typing import Any
+from collections.abc import Collection
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
 
 from kani.core.chat_model import ChatMessage, ChatRequest, ChatUsage, FinishReason, ToolCall
 from kani_text import foreign
+
+Extra = Literal["options", "pictures"]
+"""Parts of a request that some endpoints refuse with 400."""
 
 MAX_CALLS = 16
 """Calls of tools in one answer."""
@@ -135,16 +139,28 @@ def error_words(error: Any) -> str:
         return ""
 
 
-def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
-    """Return the body of a request; length_field: name of the limit of tokens, which differs.
+def next_extra(request: ChatRequest, left_out: Collection[Extra]) -> Extra | None:
+    """Return the next part of a request to leave out for an endpoint that refuses it, None without any."""
+    if request.options and "options" not in left_out:
+        return "options"
+    seen = any(message.pictures for message in request.messages)
+    return "pictures" if seen and "pictures" not in left_out else None
 
+
+def request_body(
+    model: str, request: ChatRequest, length_field: str, left_out: Collection[Extra] = ()
+) -> bytes:
+    """Return the body of a request.
+
+    length_field: name of the limit of tokens, which differs; left_out: parts that the endpoint does not take.
     Half a surrogate pair, which clients may send, is written as "?": it has no UTF-8.
     """
     body: dict[str, Any] = {
         "model": model,
-        "messages": [_message(message) for message in request.messages],
+        "messages": [_message(message, seen="pictures" not in left_out) for message in request.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
+        **({} if "options" in left_out else request.options),
     }
     if request.max_tokens is not None:
         body[length_field] = request.max_tokens
@@ -167,8 +183,11 @@ def request_body(model: str, request: ChatRequest, length_field: str) -> bytes:
     return json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def _message(message: ChatMessage) -> dict[str, Any]:
+def _message(message: ChatMessage, *, seen: bool) -> dict[str, Any]:
     written: dict[str, Any] = {"role": message.role, "content": message.text}
+    if message.pictures and seen:
+        pictures = [{"type": "image_url", "image_url": {"url": url}} for url in message.pictures]
+        written["content"] = [{"type": "text", "text": message.text}, *pictures]
     if message.calls:
         written["content"] = message.text or None
         written["tool_calls"] = [

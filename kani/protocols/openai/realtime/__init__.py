@@ -9,11 +9,13 @@ changes in both generations of the API; ``client_secrets`` issues ephemeral keys
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 from starlette.routing import BaseRoute, WebSocketRoute
 from starlette.websockets import WebSocket
 
+from kani.protocols.openai.errors import ApiError, json_response
 from kani.protocols.openai.realtime.audio_payload import MAX_MESSAGE_BYTES
 from kani.protocols.openai.realtime.client_secrets import EphemeralKeys, secret_routes
 from kani.protocols.openai.realtime.connection import ConnectionLimits, RealtimeConnection
@@ -21,10 +23,13 @@ from kani.protocols.openai.realtime.session_config import SessionConfig, Session
 from kani.protocols.openai.realtime.unmute.connection import UnmuteConnection
 from kani.protocols.openai.realtime.unmute.handshake import PORT_SETTING, is_unmute, may_be_unmute
 from kani.protocols.openai.realtime.unmute.lists import list_routes
-from kani.protocols.openai.realtime.webrtc.routes import CALL, call_routes
+from kani.protocols.openai.realtime.webrtc.routes import CALL, Calls, call_routes
 from kani.protocols.openai.realtime.webrtc.routes import PATH as CALLS_PATH
 from kani.protocols.shared.connection import Client
 from kani.protocols.shared.protocol import Context, offered_keys
+
+if TYPE_CHECKING:
+    from kani.protocols.openai.realtime.webrtc.call import Call
 
 __all__ = ["CALLS_PATH", "MAX_MESSAGE_BYTES", "PATH", "EphemeralKeys", "realtime_routes"]
 
@@ -47,11 +52,23 @@ def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) ->
     service, unmute_port = context.service, context.ports.get(PORT_SETTING)
     limits = ConnectionLimits(SESSION_S, IDLE_S)
     told = instructions if service.chat_model is not None else None
+    calls: Calls = {}
+
+    async def join(websocket: WebSocket, call_id: str) -> None:
+        if call_id not in calls:
+            error = ApiError(404, "call_id: no call has this id", "call_id", "call_id_not_found")
+            await websocket.send_denial_response(json_response({"error": error.as_json()}, error.status))
+            return
+        call, _ = calls[call_id]
+        await _accept(websocket)
+        await call.join(Client(websocket))
 
     async def serve(websocket: WebSocket) -> None:
-        offered = websocket.scope["subprotocols"]
-        # A browser closes a connection if the answer names none of the sub-protocols that it offers.
-        await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
+        call: Call | None = websocket.scope.get("extensions", {}).get(CALL)
+        if call is None and (call_id := websocket.query_params.get("call_id")) is not None:
+            await join(websocket, call_id)
+            return
+        await _accept(websocket)
         client, first = Client(websocket), None
         if may_be_unmute(websocket, SUBPROTOCOL, unmute_port):
             # The first message shows the dialect; a greeting of OpenAI's would end Unmute's load test.
@@ -65,10 +82,11 @@ def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) ->
                 config = initial_config("realtime", None, told)
                 await UnmuteConnection(client, service, config, limits).run(first)
                 return
-        if (call := websocket.scope.get("extensions", {}).get(CALL)) is not None:
+        if call is not None:
             await call.serve(client, service, limits)
             return
         headers = websocket.headers.getlist("openai-beta")
+        offered = websocket.scope["subprotocols"]
         beta = BETA_SUBPROTOCOL in offered or any("realtime=v1" in value for value in headers)
         config = first_config(websocket)
         await RealtimeConnection(client, service, config, limits, beta=beta).run(first)
@@ -78,10 +96,16 @@ def realtime_routes(context: Context, instructions: str, keys: EphemeralKeys) ->
 
     return [
         WebSocketRoute(PATH, serve),
-        *call_routes(PATH, first_config, service),
+        *call_routes(calls, PATH, first_config, service),
         *secret_routes(service, keys, SESSION_S, told),
         *list_routes(service, unmute_port),
     ]
+
+
+async def _accept(websocket: WebSocket) -> None:
+    # A browser closes a connection if the answer names none of the sub-protocols that it offers.
+    offered = websocket.scope["subprotocols"]
+    await websocket.accept(SUBPROTOCOL if SUBPROTOCOL in offered else None)
 
 
 def _config(connection: HTTPConnection, keys: EphemeralKeys, instructions: str | None) -> SessionConfig:

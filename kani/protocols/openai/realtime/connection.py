@@ -23,7 +23,13 @@ from kani.protocols.openai.realtime.answers.responses import PROTOCOL, Responses
 from kani.protocols.openai.realtime.answers.turns import TurnAnswers
 from kani.protocols.openai.realtime.audio_payload import read_audio
 from kani.protocols.openai.realtime.client_events import ClientEvent, EventError, parse_event
-from kani.protocols.openai.realtime.conversation import Conversation, item_json, read_item, send_item
+from kani.protocols.openai.realtime.conversation import (
+    Conversation,
+    item_json,
+    read_item,
+    send_item,
+    served_parts,
+)
 from kani.protocols.openai.realtime.input_audio import InputAudio, InputFailed
 from kani.protocols.openai.realtime.input_events import InputEvents
 from kani.protocols.openai.realtime.item_audio import ItemAudio, Sounds
@@ -204,7 +210,7 @@ class RealtimeConnection(Connection):
 
     @override
     async def _greet(self) -> None:
-        await self._send_session("created")
+        await self.send_session("created", self._sender)
 
     @override
     async def _handle(self, event: ClientEvent) -> None:
@@ -259,17 +265,21 @@ class RealtimeConnection(Connection):
         self._sender.beta = self._sender.beta or beta or is_beta_session(event.object("session"))
         self._config = config
         await self._input.configure(config)
-        await self._send_session("updated")
+        await self.send_session("updated", self._sender)
 
-    async def _send_session(self, change: str) -> None:
-        beta, config = self._sender.beta, self._config
+    async def send_session(self, change: str, sender: EventSender) -> None:
+        """Send the event of a ``change`` of the session, "created" or "updated", with its configuration."""
+        beta, config = sender.beta, self._config
         name = "transcription_session" if beta and config.kind == "transcription" else "session"
         session = (config.as_beta_json if beta else config.as_json)(self._id, self._expires_at)
-        await self._sender.send(f"{name}.{change}", session=session)
+        await sender.send(f"{name}.{change}", session=session)
 
     async def _create_item(self, event: ClientEvent) -> None:
-        given, config = event.fields.get("item"), self._config
+        config = self._config
+        given, errors = served_parts(event.fields.get("item"), "item", sees=config.answers)
         item = read_item(given, "item", answers=config.answers)
+        for error in errors:
+            await self._sender.error(error, event.event_id)
         sounds = await self._item_audio.take([(item, given, "item")], config)
         try:
             previous = self._conversation.insert(item, event.text("previous_item_id"))

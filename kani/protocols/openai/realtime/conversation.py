@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -25,11 +26,19 @@ _TEXT_TYPES = ("input_text", "text", "output_text")
 _TOOL_ITEMS = ("function_call", "function_call_output")
 
 
+_IMAGE = "input_image"
+_PartType = Literal[
+    "input_text", "text", "output_text", "input_audio", "audio", "output_audio", "input_image"
+]
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|webp|gif);base64,\w")
+
+
 class _Part(Struct):
-    type: Literal["input_text", "text", "output_text", "input_audio", "audio", "output_audio"]
+    type: _PartType
     text: str | None = None
     transcript: str | UnsetType | None = UNSET
     audio: str | UnsetType | None = UNSET  # base64; ``item_audio`` hears it
+    image_url: str | None = None
 
 
 _Id = Annotated[str, Meta(max_length=MAX_ID_LENGTH)]
@@ -53,6 +62,39 @@ class _FunctionOutput(Struct):
     call_id: _Id
     output: str
     id: _Id | None = None
+
+
+def served_parts(given: Any, param: str, *, sees: bool) -> tuple[Any, list[EventError]]:
+    """Return an item without the parts that are not served, and an error for each of these.
+
+    sees: whether pictures go to a language model.
+    """
+    parts = given.get("content") if isinstance(given, dict) else None
+    if not isinstance(parts, list) or len(parts) > MAX_PARTS:
+        return given, []
+    errors = [_unserved(part, f"{param}.content[{at}]", sees) for at, part in enumerate(parts)]
+    served = [part for part, error in zip(parts, errors, strict=True) if error is None]
+    return {**given, "content": served}, [error for error in errors if error is not None]
+
+
+def _unserved(part: Any, param: str, sees: bool) -> EventError | None:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str) or (kind in get_args(_PartType) and kind != _IMAGE):
+        return None
+    if kind != _IMAGE:
+        return EventError(
+            f"{param}.type: {kind[:100]!r} parts are not served", "unsupported", f"{param}.type"
+        )
+    if not sees:
+        return unsupported(f"{param}.type: pictures cannot be seen", f"{param}.type")
+    param, url = f"{param}.image_url", part.get("image_url")
+    if isinstance(url, str) and len(url) > history.MAX_PICTURES:
+        reason = f"{param}: too large (at most {history.MAX_PICTURES} characters)"
+        return EventError(reason, "string_above_max_length", param)
+    if not isinstance(url, str) or not _PICTURE.match(url):
+        reason = f'{param}: must be a PNG, JPEG, WebP or GIF as "data:image/png;base64,…"'
+        return EventError(reason, "invalid_value", param)
+    return None
 
 
 def read_item(given: Any, param: str, *, answers: bool = False) -> Item:
@@ -83,6 +125,8 @@ def _read_message(given: Any, param: str) -> Message:
 def _read_part(part: _Part, param: str) -> Part:
     if part.type in _TEXT_TYPES:
         return Part(part.type, part.text or "")
+    if part.type == _IMAGE:
+        return Part(part.type, None, picture=part.image_url or "")
     if part.transcript is UNSET and part.audio is UNSET:
         # Null is what we write for speech without known words; without both fields something else is meant.
         raise EventError(f"{param}.audio: is required", "missing_required_parameter", f"{param}.audio")
@@ -115,10 +159,7 @@ def item_json(item: Item) -> dict[str, Any]:
     common = {"id": item.id, "object": "realtime.item"}
     match item:
         case Message():
-            content = [
-                {"type": part.name, "transcript" if part.is_speech else "text": part.text}
-                for part in item.parts
-            ]
+            content = [_part_json(part) for part in item.parts]
             fields = {"type": "message", "status": item.status, "role": item.role, "content": content}
         case FunctionCall():
             fields = {
@@ -136,6 +177,13 @@ def item_json(item: Item) -> dict[str, Any]:
                 "output": item.output,
             }
     return common | fields
+
+
+def _part_json(part: Part) -> dict[str, Any]:
+    """Return a part on the wire; a picture comes back without its data."""
+    if part.name == _IMAGE:
+        return {"type": part.name}
+    return {"type": part.name, "transcript" if part.is_speech else "text": part.text}
 
 
 async def send_item(sender: EventSender, previous: str | None, item: Item) -> None:

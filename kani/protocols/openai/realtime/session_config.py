@@ -111,6 +111,8 @@ class SessionConfig:
     tool_choice: str = "auto"
     max_output_tokens: int | None = None
     written: bool = False  # answers in writing, without audio
+    parallel_tool_calls: bool | None = None  # these two are None where the client does not say
+    reasoning_effort: str | None = None
 
     @property
     def judges_turns(self) -> bool:
@@ -172,6 +174,8 @@ class SessionConfig:
             "tools": tools_json(self.tools),
             "tool_choice": choice_json(self.tool_choice) if self.answers else "none",
             "max_output_tokens": self.max_output_tokens or "inf",
+            "parallel_tool_calls": self.parallel_tool_calls,
+            "reasoning": self.reasoning_effort and {"effort": self.reasoning_effort},
             "tracing": None,
             "prompt": None,
             "audio": {"input": audio_input, "output": output},

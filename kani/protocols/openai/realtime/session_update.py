@@ -185,24 +185,28 @@ def applied_update(
             updated = updated_config(config, rest, languages)
         except EventError as error:
             errors.append(error)
-            given, rest = rest, _without(rest, (error.param or "").split(".")[1:])
+            given, rest = rest, without(rest, (error.param or "").split(".")[1:])
             if rest == given or not rest.keys() - {"type"}:
                 return config, errors
         else:
             return updated, errors
 
 
-def _without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
+def without(given: dict[str, Any], path: list[str]) -> dict[str, Any]:
     """Return an object without the field on a path of names, or without as much of the path as it has.
 
-    Objects that this leaves empty go, too. A format is one value, and goes as a whole.
+    Of a list only the element goes that the path names, such as "tools[1]". Objects and lists that this
+    leaves empty go, too. A format is one value, and goes as a whole.
     """
-    name = path[0].partition("[")[0] if path else ""
+    name, _, index = path[0].partition("[") if path else ("", "", "")
     if name not in given:
         return given
     inner = given[name]
+    if isinstance(inner, list) and index and len(inner) > 1:
+        at = int(index.rstrip("]"))
+        return given | {name: inner[:at] + inner[at + 1 :]}
     if isinstance(inner, dict) and name != "format" and len(path) > 1:
-        left = _without(inner, path[1:])
+        left = without(inner, path[1:])
         if left and left != inner:
             return given | {name: left}
     return {key: value for key, value in given.items() if key != name}

@@ -10,11 +10,12 @@ from typing import Any, NamedTuple
 
 import openai
 import pytest
+from websockets.exceptions import InvalidStatus
 
 from kani.core.audio.pcm import pcm16
 from kani.protocols.openai.realtime.webrtc.speaker import RATE, Utterance
 from tests.clients.openai_call import Caller, all_free, calling
-from tests.clients.openai_realtime import loud, quiet, types
+from tests.clients.openai_realtime import loud, quiet, realtime, types
 from tests.support.chat.endpoint import Answer, ChatEndpoint, say
 from tests.support.chat.talking import ANSWER_EVENTS, DELTAS, HEARD, SYSTEM, answering, ask, done, names_of
 from tests.support.patience import happens
@@ -212,3 +213,32 @@ async def test_spoken_message_on_the_channel_is_answered(call: CallTo) -> None:
     await done(caller)
     # A loud second of a recording is these words.
     assert endpoint.said == [[SYSTEM, ("user", "¡bum, hm. ¡bum, hm.")]]
+
+
+async def test_another_client_joins_the_session_of_a_call(call: CallTo) -> None:
+    tool = {"type": "function", "name": "clock", "parameters": {"type": "object", "properties": {}}}
+    caller, server, endpoint = await call(say("uno dos tres."))
+    query = f"call_id={caller.location.rpartition('/')[2]}"
+    async with realtime(server.url, query) as joined:
+        (created,) = joined.seen
+        assert created["type"] == "session.created"
+        assert created["session"]["id"] == caller.of("session.created")[0]["session"]["id"]
+        await joined.send("session.update", session={"type": "realtime", "tools": [tool]})
+        for client in (joined, caller):
+            assert (await client.until("session.updated"))[-1]["session"]["tools"][0]["name"] == "clock"
+        caller.microphone.say(*TURN)
+        assert (await joined.until("response.done"))[-1]["response"]["status"] == "completed"
+        assert [each["function"]["name"] for each in endpoint.requests[-1]["tools"]] == ["clock"]
+    # The call goes on without it, and its end closes the others.
+    async with realtime(server.url, query) as joined:
+        await caller.close()
+        await joined.websocket.wait_closed()
+
+
+async def test_nobody_joins_a_call_that_is_not_there(call: CallTo) -> None:
+    _, server, _ = await call(say("uno."))
+    with pytest.raises(InvalidStatus) as refused:
+        async with realtime(server.url, "call_id=rtc_none"):
+            pass
+    answer = refused.value.response
+    assert answer.status_code == 404 and b"call_id_not_found" in answer.body

@@ -13,10 +13,10 @@ from kani.protocols.openai.realtime.answers.model_fields import (
     refuse_model_fields,
     with_model_fields,
 )
-from kani.protocols.openai.realtime.client_events import convert, unsupported
-from kani.protocols.openai.realtime.conversation import Conversation, audio_in, read_item
+from kani.protocols.openai.realtime.client_events import EventError, convert, unsupported
+from kani.protocols.openai.realtime.conversation import Conversation, audio_in, read_item, served_parts
 from kani.protocols.openai.realtime.session_config import SessionConfig
-from kani.protocols.openai.realtime.session_update import AudioOutput, updated_config, with_output
+from kani.protocols.openai.realtime.session_update import AudioOutput, updated_config, with_output, without
 
 MAX_INPUT_ITEMS = 256
 
@@ -40,6 +40,31 @@ class ResponseFields(ModelFields):
     def in_conversation(self) -> bool:
         """True if the answer becomes part of the conversation."""
         return self.conversation != "none"
+
+
+def served_response(
+    fields: dict[str, Any], config: SessionConfig
+) -> tuple[ResponseFields, SessionConfig, list[EventError]]:
+    """Return what ``read_response`` does, without the tools and parts of items that are not served.
+
+    There is an error for each of these. Raises EventError for any other field.
+    """
+    errors: list[EventError] = []
+    if isinstance(items := fields.get("input"), list) and len(items) <= MAX_INPUT_ITEMS:
+        served = [
+            served_parts(item, f"response.input[{at}]", sees=config.answers) for at, item in enumerate(items)
+        ]
+        fields = fields | {"input": [item for item, _ in served]}
+        errors += [error for _, refused in served for error in refused]
+    while True:
+        try:
+            return *read_response(fields, config), errors
+        except EventError as error:
+            param = error.param or ""
+            if not param.startswith("response.tools["):
+                raise
+            errors.append(error)
+            fields = without(fields, param.split(".")[1:])
 
 
 def read_response(fields: dict[str, Any], config: SessionConfig) -> tuple[ResponseFields, SessionConfig]:

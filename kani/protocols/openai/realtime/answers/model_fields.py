@@ -18,6 +18,10 @@ MAX_TOKENS = 1_000_000
 Modalities = list[Literal["text", "audio"]]
 
 
+class _Reasoning(Struct):
+    effort: Literal["none", "minimal", "low", "medium", "high", "xhigh"] | None = None
+
+
 class ModelFields(Struct):
     """The fields in both generations: ``modalities`` and ``max_response_output_tokens`` are the beta's.
 
@@ -31,6 +35,8 @@ class ModelFields(Struct):
     modalities: Modalities | UnsetType | None = UNSET
     max_output_tokens: Any = UNSET
     max_response_output_tokens: Any = UNSET
+    parallel_tool_calls: bool | UnsetType | None = UNSET
+    reasoning: _Reasoning | UnsetType | None = UNSET
 
 
 def with_model_fields(config: SessionConfig, given: ModelFields, root: str) -> SessionConfig:
@@ -51,6 +57,11 @@ def with_model_fields(config: SessionConfig, given: ModelFields, root: str) -> S
     for name in ("max_response_output_tokens", "max_output_tokens"):
         if (tokens := getattr(given, name)) is not UNSET:
             config = replace(config, max_output_tokens=_tokens(tokens, f"{root}.{name}"))
+    if given.parallel_tool_calls is not UNSET:
+        config = replace(config, parallel_tool_calls=given.parallel_tool_calls)
+    if given.reasoning is not UNSET:
+        effort = None if given.reasoning is None else given.reasoning.effort
+        config = replace(config, reasoning_effort=effort)
     return config
 
 

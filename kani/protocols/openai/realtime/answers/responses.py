@@ -24,7 +24,7 @@ from kani.protocols.openai.realtime.answers.fields import (
     ResponseFields,
     items_of,
     named_items,
-    read_response,
+    served_response,
     text_to_read,
 )
 from kani.protocols.openai.realtime.answers.output import Output, ResponseContext, event_error
@@ -193,7 +193,9 @@ class Responses:
     async def create(self, fields: dict[str, Any], config: SessionConfig) -> Response:
         """Begin the response that ``response.create`` asks for; ``speak`` sends it. Raises EventError."""
         async with self._creating:
-            given, config = read_response(fields, config)
+            given, config, errors = served_response(fields, config)
+            for error in errors:
+                await self._sender.error(error)
             self._check_free(given.in_conversation)
             made = sounds = None
             if config.answers and given.in_conversation and given.input is None:
@@ -313,4 +315,11 @@ async def _read_aloud(text: str) -> AsyncGenerator[ChatEvent, None]:
 
 def _chat_request(items: Iterable[Item], config: SessionConfig) -> ChatRequest:
     messages = chat_messages(config.instructions, items)
-    return ChatRequest(messages, config.tools, config.tool_choice, config.max_output_tokens)
+    options: dict[str, Any] = {"reasoning_effort": config.reasoning_effort}
+    if config.tools:
+        options["parallel_tool_calls"] = config.parallel_tool_calls
+    return ChatRequest(
+        messages,
+        *(config.tools, config.tool_choice, config.max_output_tokens),
+        {name: value for name, value in options.items() if value is not None},
+    )

@@ -25,11 +25,12 @@ from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError
 from kani.protocols.openai.realtime.client_events import EventError
 from kani.protocols.openai.realtime.connection import ConnectionLimits
+from kani.protocols.openai.realtime.server_events import EventSender
 from kani.protocols.openai.realtime.session_config import SessionConfig
 from kani.protocols.openai.realtime.webrtc.bounds import LIBRARY_ERRORS, CallBounds
 from kani.protocols.openai.realtime.webrtc.session import CallConnection
 from kani.protocols.openai.realtime.webrtc.speaker import RTP_RATE, Speaker
-from kani.protocols.shared.connection import Client
+from kani.protocols.shared.connection import TRY_LATER, Client
 from kani.protocols.shared.protocol import UNREAD_S
 
 CHANNEL = "oai-events"
@@ -54,6 +55,12 @@ LEAST_SIZE = 256
 
 MAX_BUFFERED = 2**20
 """Bytes of events that wait to be sent; then the session waits."""
+
+MAX_JOINED = 4
+"""Other clients of a call's session at once."""
+
+MAX_UNSENT = 1000
+"""Events that wait for such a client; with more it is disconnected."""
 
 FLUSH_S = 1.0
 """Time for what was sent before the end."""
@@ -85,6 +92,8 @@ class Call:
         self._channel: aiortc.RTCDataChannel | None = None
         self._inbox: asyncio.Queue[Message] = asyncio.Queue()
         self._inbox.put_nowait({"type": "websocket.connect"})
+        self._session: CallConnection | None = None
+        self._joined: list[asyncio.Queue[str | None]] = []
         self._waiting = 0
         self._flows = asyncio.Event()  # set while an event may be sent
         self._ended = False
@@ -117,7 +126,50 @@ class Call:
 
     async def serve(self, client: Client, service: SpeechService, limits: ConnectionLimits) -> None:
         """Serve the session; client: this call, accepted."""
-        await CallConnection(self._speaker, client, service, self._config, limits).run()
+        self._session = CallConnection(self._speaker, client, service, self._config, limits)
+        await self._session.run()
+
+    async def join(self, client: Client) -> None:
+        """Serve another client of the session until it or the call ends.
+
+        It gets all events from now on, and its own are handled as the caller's, in the order in which they
+        come.
+        """
+        if self._session is None or self._ended or len(self._joined) >= MAX_JOINED:
+            await client.close(TRY_LATER, "the call cannot be joined now")
+            return
+        events: asyncio.Queue[str | None] = asyncio.Queue(MAX_UNSENT)
+
+        async def put(text: str) -> None:
+            events.put_nowait(text)
+
+        async def send() -> None:
+            while (text := await events.get()) is not None:
+                await client.send(text)
+
+        async def receive() -> None:
+            while (message := await client.receive()) is not None:
+                if isinstance(message, str):
+                    self._take({"type": "websocket.receive", "text": message})
+
+        await self._session.send_session("created", EventSender(put, beta=False))
+        self._joined.append(events)
+        try:
+            await client.serve(send(), receive())
+        finally:
+            if events in self._joined:
+                self._joined.remove(events)
+            await client.close()
+
+    def _tell_joined(self, text: str | None) -> None:
+        """Pass an event on to the other clients, None for the end; one with ``MAX_UNSENT`` of them leaves."""
+        for events in [*self._joined]:
+            if events.full() or text is None:
+                self._joined.remove(events)
+                while not events.empty():
+                    events.get_nowait()
+                text = None
+            events.put_nowait(text)
 
     async def receive(self) -> Message:
         if self._ended:
@@ -144,6 +196,7 @@ class Call:
             self.status.set_result(status)
 
     async def _send_event(self, text: str) -> None:
+        self._tell_joined(text)
         try:
             async with asyncio.timeout(CONNECT_S if self._channel is None else UNREAD_S):
                 await self._flows.wait()
@@ -192,6 +245,7 @@ class Call:
         if not self._ended:
             self._ended = True
             self._inbox.put_nowait(_GONE)
+            self._tell_joined(None)
 
     def _on_state(self) -> None:
         if self._peer.connectionState in ("failed", "closed"):

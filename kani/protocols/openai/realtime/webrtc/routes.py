@@ -36,15 +36,21 @@ MAX_BYTES = 131_072
 _PASSED_ON = ("asgi", "http_version", "headers", "query_string", "client", "server", "root_path")
 
 
+Calls = dict[str, tuple["Call", asyncio.Task[None]]]
+"""The calls that go on, and the tasks that serve them, by their ids."""
+
+
 def call_routes(
-    websocket_path: str, first_config: Callable[[HTTPConnection], SessionConfig], service: SpeechService
+    calls: Calls,
+    websocket_path: str,
+    first_config: Callable[[HTTPConnection], SessionConfig],
+    service: SpeechService,
 ) -> list[BaseRoute]:
-    """Return the routes of calls.
+    """Return the routes of calls, which are kept in ``calls``.
 
     websocket_path: where a call's session is served; first_config: of the session that a request opens, by
     its key or its query.
     """
-    calls: dict[str, tuple[Call, asyncio.Task[None]]] = {}
 
     async def create(request: Request) -> Response:
         offer, session = await _read_body(request)
