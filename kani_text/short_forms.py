@@ -113,22 +113,30 @@ def is_abbreviated(stem: str, following: str, language: str = "") -> bool:
     written = _written(stem)
     word = written.casefold()
     capital = following[:1].isupper() and (len(following) == 1 or is_common_word(following, language))
-    names = () if capital else _names_of(language)[0]
-    following = following[:1]
-    if (
-        not ABBREVIATIONS.isdisjoint((word, written))
-        or word in names
-        or written in names
-        or word in _OF_LANGUAGE.get(language, ())
-        or word.endswith(("str", "nr"))
-        or (len(word) == 1 and word.isalpha())
-    ):
+    if _is_known(word, written, frozenset() if capital else _names_of(language)[0], language):
         return True
+    following = following[:1]
     if word.replace(".", "").isdigit():
         # "3. Mai", "bis zum 31.8. – sichern Sie sich"
         return len(word) <= 2 or ("." in word and (following in DASHES or following.isdigit()))
-    goes_on = following.isdigit() or following in _SIGNS
-    if word.isalpha() and ((len(word) == 2 and word[0] == word[1]) or (len(word) <= 4 and goes_on)):
+    return _is_cut(word, following.isdigit() or following in _SIGNS)
+
+
+def _is_known(word: str, written: str, names: frozenset[str], language: str) -> bool:
+    """True for a short form of the lists, as ``written`` or in small letters, and for a letter."""
+    forms = (word, written)
+    return (
+        not (ABBREVIATIONS.isdisjoint(forms) and names.isdisjoint(forms))
+        or word in _OF_LANGUAGE.get(language, ())
+        or word.endswith(("str", "nr"))
+        or (len(word) == 1 and word.isalpha())
+    )
+
+
+def _is_cut(word: str, goes_on: bool) -> bool:
+    """True for the shape of a short form; goes_on: a figure or a sign follows, so that no sentence begins."""
+    doubled = len(word) == 2 and word[0] == word[1]
+    if word.isalpha() and (doubled or (len(word) <= 4 and goes_on)):
         return True
     last = re.split("[-/]", word)[-1]
     if _DAYS.fullmatch(word) or last in ABBREVIATIONS or (last.isalpha() and len(last) <= 3 and goes_on):
