@@ -15,7 +15,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from kani_text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
-from kani_text.short_forms import goes_before_name, is_abbreviated, is_common_word
+from kani_text.short_forms import goes_before_name, goes_on_after_day, is_abbreviated, is_common_word
 from kani_text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
@@ -27,7 +27,6 @@ from kani_text.writing import (
     SENTENCE_MARKS,
     UNSPACED_CLAUSE_MARKS,
     UNSPACED_SENTENCE_MARKS,
-    is_day_before_noun,
 )
 
 CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
@@ -160,7 +159,7 @@ class _Space:
             return None
         if _goes_on(stem, self.text[self.end : self.end + 2]):
             return BreakKind.UNSAFE
-        if known != "" and is_day_before_noun(before, known or ""):
+        if known != "" and goes_on_after_day(before, known or "", self.language):
             return BreakKind.UNSAFE if known else None
         return _kind_after_sentence_mark(stem, following, short)
 

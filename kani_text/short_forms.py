@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kani_text.language_detection import languages_by_word
-from kani_text.writing import DASHES, HAN_AND_KANA, MASCULINE_ARTICLES, OPENERS
+from kani_text.writing import DASHES, HAN_AND_KANA, OPENERS
 
 _SHORT_FORMS = Path(__file__).with_name("abbreviations.txt").read_text(encoding="utf-8").partition("@")
 
@@ -25,21 +25,26 @@ _OF_LANGUAGE = {line[:2]: frozenset(line[2:].split()) for line in _SHORT_FORMS[2
 _TABLES = Path(__file__).parent / "normalizer" / "tables"
 _NAMED = re.compile(r'^"([^"\n]+\.)" = \{[^\n]*\bname = ', re.MULTILINE)
 _AFTER_ARTICLE = re.compile(r'^"([^"\n]+)\." = \{[^\n]*\barticle = ', re.MULTILINE)
+_KINDS = re.compile(
+    r'^(masculine_article|before_day|day_verb|not_nouns|no_noun_after_day) = "+([^"]*)"', re.MULTILINE
+)
 _LISTED = re.compile(r'^(titles|also_words) = "+([^"]*)"', re.MULTILINE)
 _LEAST_OF_ANY = 5
 
 _BEFORE_SHORT = re.compile(f"['’{HAN_AND_KANA}]")
+_NO_NOUNS = "not_nouns", "no_noun_after_day"
+_DAY_AT_END = re.compile(r"(?P<begins>^|[.!?] |\n)?\b(?P<word>[^\W\d_]+) \d{1,2}\.\d{1,2}\.\Z")
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _SIGNS = DASHES + "@=+&×§€$£₹"
 
 
 @functools.cache
-def _names() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
+def _names() -> Mapping[str, tuple[frozenset[str], ...]]:
     """By language: the short forms that its table has a ``name`` for, and its titles that are words, too.
 
     Longer ones that are a word in no language are for text of an unknown one (""), too.
     """
-    found: dict[str, tuple[frozenset[str], frozenset[str]]] = {}
+    found: dict[str, tuple[frozenset[str], ...]] = {}
     also_words: set[str] = set()
     for path in sorted(_TABLES.glob("*.toml")):
         section = path.read_text(encoding="utf-8").partition("\n[abbreviations]\n")[2].partition("\n[")[0]
@@ -67,7 +72,7 @@ def _names() -> Mapping[str, tuple[frozenset[str], frozenset[str]]]:
     return found | {"": (frozenset(of_any), frozenset())}
 
 
-def _names_of(language: str) -> tuple[frozenset[str], frozenset[str]]:
+def _names_of(language: str) -> tuple[frozenset[str], ...]:
     return _names().get(language) or _names()[""]
 
 
@@ -88,7 +93,28 @@ def goes_before_name(text: str, stem: str, language: str) -> bool:
     inside = before[0][-1].isalpha() or (
         before[0][-1] == "." and is_abbreviated(before[0], written, language)
     )
-    return before[0].lower() in MASCULINE_ARTICLES or (written[:1].isupper() and inside)
+    return before[0].lower() in _kinds(language, "masculine_article") or (written[:1].isupper() and inside)
+
+
+@functools.lru_cache(maxsize=64)
+def _kinds(language: str, *kinds: str) -> frozenset[str]:
+    """The words of some keys of a language's table (of all tables, where it has none)."""
+    paths = sorted(_TABLES.glob("*.toml"))
+    own = [path for path in paths if path.stem == language] or paths
+    found = _KINDS.findall("\n".join(path.read_text(encoding="utf-8") for path in own))
+    return frozenset(word for name, words in found if name in kinds for word in words.split())
+
+
+def goes_on_after_day(text: str, word: str, language: str) -> bool:
+    """True if a sentence goes on after its day: German "Ich habe am 3.2." and "Geburtstag" (or "")."""
+    before_day = _kinds(language, "before_day")
+    found = _DAY_AT_END.search(text) if before_day else None
+    if found is None or found["word"].lower() not in before_day:
+        return False
+    noun = not word or (word[0].isupper() and word.lower() not in _kinds(language, *_NO_NOUNS))
+    words = text[: found.start("word")].split(" ")[-3:]
+    begins = found["word"][0].isupper() and found["begins"] is not None
+    return noun and (begins or any(one.lower() in _kinds(language, "day_verb") for one in words))
 
 
 def _written(stem: str) -> str:

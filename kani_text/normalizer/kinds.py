@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
-from kani_text.writing import MASCULINE_ARTICLES
 
 _ANY_MARKS = "~"
 _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
@@ -136,7 +135,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
     "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
-    "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
     # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,

@@ -31,7 +31,7 @@ def respelled(text: CleanText, language: str, *, complete: bool = True) -> Clean
         if unspaced is not None:
             units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
         text = _replaced(text, units)
-        text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
+        text = _replaced(text, chemistry(text.text, language.partition("-")[0], notation.space))
         text = _replaced(text, formulas(text.text, notation))
     elif language:
         text = _replaced(text, floor.units(text.text, language))

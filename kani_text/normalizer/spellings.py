@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
@@ -23,6 +23,8 @@ _SHARED = [
     (languages.split(), parse_readings(_READINGS.section(languages), _PARTS))
     for languages in _READINGS.key_names()
 ]
+_WORDS = _FILE.section("words")
+_WORDS_OF = {language: _WORDS.section(language).all_texts() for language in _WORDS.key_names()}
 _MOVED, _NO_DAYS = re.compile(_PARTS["moved"]), re.compile(_PARTS["nodays"])
 _NEAR = 60
 """Characters around a span of days that show whether it is one."""
@@ -34,6 +36,11 @@ _LONG = 8
 def shared_readings(language: str) -> tuple[Reading, ...]:
     """The rows of [readings] that a language (primary subtag) shares with others."""
     return tuple(row for languages, rows in _SHARED if language in languages for row in rows)
+
+
+def words_of(language: str) -> Mapping[str, str]:
+    """The words of a language (primary subtag) in shared rows and other patterns, by their names."""
+    return _WORDS_OF.get(language, {})
 
 
 def path_steps(path: re.Match[str], language: str) -> str:
@@ -145,11 +152,9 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
 
 def _rows() -> Iterator[tuple[str, LazyPattern, str]]:
     """The rows of the file; those of "each" for every language with its own words."""
-    words = _FILE.section("words")
-    of_language = {language: words.section(language).all_texts() for language in words.key_names()}
     for kinds in _FILE.key_names():
         each = kinds.split()[1:] if kinds.startswith("each ") else [kinds]
-        rows = _FILE.section(kinds).patterns([_PARTS | of_language.get(one, {}) for one in each])
+        rows = _FILE.section(kinds).patterns([{**_PARTS, **words_of(one)} for one in each])
         for language, (written, becomes) in zip(cycle(each), rows, strict=False):
             yield language, written, becomes
 

@@ -190,14 +190,6 @@ def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
     return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
-_LETTERED = frozenset(
-    "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
-    " energetica energética énergétique énergie ges dpe epc sanguin band permis permiso patente carné carta"
-    " cnh carteira".split()
-)
-"""Words before a letter that is no initial, beside the labels of the tables."""
-
-
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
@@ -209,7 +201,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     return (
         suffix == "."
-        and label.core.lower() not in table.numbers.labels | _LETTERED
+        and not (is_kind(label, "label", table) or is_kind(label, "lettered_noun", table))
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
@@ -221,10 +213,6 @@ def _is_initials(cursor: TokenCursor) -> bool:
     """True if another initial stands before the token."""
     before = cursor.previous()
     return len(before.core) == 1 and before.core.isupper()
-
-
-_BEFORE_ONE = frozenset("el un al del cada por le au du par il o ao do um per each".split())
-"""Words before one thing."""
 
 
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -243,7 +231,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
         return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
     if (unit := table.units.get(core)) is not None:
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
-        single = cursor.previous().core.lower() in _BEFORE_ONE
+        single = is_kind(cursor.previous(), "before_one", table)
         said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
         end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
         return Verbalization((Piece(said, token.core_start, token.core_end),), end)

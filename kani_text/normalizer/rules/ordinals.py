@@ -23,7 +23,6 @@ _JOINED = re.compile(
 )
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _MINUTES = re.compile(r"\d{1,2}['’′]")
-_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
@@ -56,7 +55,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if asked is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
         # "ejercicio 5a"
         return None
-    if (mark == "st" and _are_stones(cursor, number)) or _is_degrees(cursor, mark, number, table):
+    if (mark == "st" and _are_stones(cursor, number, table)) or _is_degrees(cursor, mark, number, table):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, asked, table) else asked)
     # "1er. piso"
@@ -92,9 +91,9 @@ def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     return cursor.token().core, 0
 
 
-def _are_stones(cursor: TokenCursor, number: int) -> bool:
+def _are_stones(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
     """True for "11st 4lb"; "the 2st" is a slip."""
-    slip = number < _LEAST_STONES and cursor.previous().core.lower() == "the"
+    slip = number < _LEAST_STONES and is_kind(cursor.previous(), "masculine_article", table)
     return (number % 10 != 1 or number == 11) and not slip
 
 
@@ -152,7 +151,8 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
     previous, noun = cursor.previous(), cursor.token(1)
     if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
         return False
-    if _INFINITIVE.fullmatch(noun.core) and not is_kind(noun, "noun_like_verb", table):
+    infinitive = noun.core.endswith(tuple(table.kinds.get("infinitive", ())))
+    if infinitive and not is_kind(noun, "noun_like_verb", table):
         # "1.º lavar"
         return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations

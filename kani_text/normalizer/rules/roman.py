@@ -127,7 +127,7 @@ def _name_of_two_thrones(cursor: TokenCursor, table: LanguageTable) -> str:
     if not _OF_A_LAND.hold(cursor, table):
         return ""
     near = [cursor.previous(back).core for back in range(2, _LONGEST_REALM)]
-    numbers = (name for numeral, name in pairwise(near) if roman_value(numeral) or numeral == "Ier")
+    numbers = (name for numeral, name in pairwise(near) if roman_value(numeral) or _with_mark(numeral, table))
     return next((name for name in numbers if name in table.roman.names), "")
 
 
@@ -177,15 +177,19 @@ def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
     if sign and (len(grade) > 1 or grade == "V") and 1 < place <= _HIGHEST_GRADE:
         graded = _place(place, "m", table) if table.ordinals.get("º") == "m" else words.cardinal(place)
         return Verbalization((Piece(f"{graded} {sign}", token.core_start, token.core_end),), token.core_end)
+    if (marked := _with_mark(token.core, table)) is None:
+        return None
+    spoken = words.ordinal(marked[0], table.ordinals.get(marked[1], ""))
+    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+
+
+def _with_mark(core: str, table: LanguageTable) -> tuple[int, str] | None:
+    """The value and the mark of a Roman numeral with an ordinal's ending."""
     for mark in table.roman.marks:
-        number = token.core.removesuffix(mark)
-        if (
-            number != token.core
-            and _NUMERAL.issuperset(number)
-            and (value := roman_value(number)) is not None
-        ):
-            spoken = words.ordinal(value, table.ordinals.get(mark, ""))
-            return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+        number = core.removesuffix(mark)
+        value = roman_value(number) if number != core and _NUMERAL.issuperset(number) else None
+        if value is not None:
+            return value, mark
     return None
 
 

@@ -15,8 +15,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import RAISED, ends_sentence, has_letters_only
 
 _NEAR, _LONGEST = 4, 40
-_SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())
-"""Units that no full stop is written after."""
 _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES = frozenset("pmM")
@@ -220,7 +218,7 @@ def _goes_on(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     first = following.core[:1]
     if first.isdecimal() and not following.prefix:
         return are_of_a_kind(token.core, cursor.token(ahead + 2).core) or _tells_when(cursor, table)
-    cut = token.core.isalpha() and token.core not in _SYMBOLS
+    cut = token.core.isalpha() and not is_kind(token, "unstopped", table)
     if table.agreement.capitals and first.isupper() and cut:
         # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
         weekday = following.core in table.dates.short_weekdays

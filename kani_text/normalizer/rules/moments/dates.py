@@ -24,7 +24,7 @@ from kani_text.normalizer.rules.units import unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani_text.normalizer.tokens import TokenCursor
-from kani_text.writing import is_day_before_noun
+from kani_text.short_forms import goes_on_after_day
 
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
 _ERA = re.compile(r"(\d{1,4})(\D{0,6})")
@@ -154,7 +154,7 @@ def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
         return None
     token = cursor.token()
     stop = found[2] == "." and token.suffix.startswith(".")
-    stop = stop and (token.suffix != "." or not _ends_sentence(cursor))
+    stop = stop and (token.suffix != "." or not _ends_sentence(cursor, table))
     return place.date(*_in_order(found[1], found[3], cursor, table), "", place.end + stop)
 
 
@@ -188,7 +188,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     # "24./25.12."
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
-    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor)
+    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor, table)
     end = token.core_end + stop
     return Verbalization((Piece(f" {joiner} ".join(filter(None, said)), token.core_start, end),), end)
 
@@ -211,9 +211,10 @@ def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTa
     return _date(*_in_order(found[1], found[3], cursor, table), found[4] or "", cursor, table, None)
 
 
-def _ends_sentence(cursor: TokenCursor) -> bool:
+def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     token, following = cursor.token(), cursor.token(1)
-    if following.core and is_day_before_noun(token.text[: token.core_end + 1], following.core):
+    before = token.text[: token.core_end + 1]
+    if following.core and goes_on_after_day(before, following.core, table.language):
         return False
     return not following.core or following.core[0].isupper()
 
