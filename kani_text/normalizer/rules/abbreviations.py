@@ -108,7 +108,7 @@ def _said(place: _Place, form: str, ends: bool) -> Verbalization:
     if end == token.core_end and token.suffix == "." and place.following().core[:1].islower():
         # "2 lg. eggs", a line without its stop
         end += not ends
-    return Verbalization((Piece(form, token.core_start, end),), end)
+    return token.said(form, end)
 
 
 _OBLIQUE = Rows("oblique @", "dative 'der' @")

@@ -160,7 +160,7 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     name = table.greek.get(core) or table.letters.get(small)
     if name is None:
         return None
-    letter = Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+    letter = token.said(name)
     if core in table.greek or _is_variable(cursor, name, table):
         return letter
     if not core.isupper():
@@ -228,7 +228,7 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
     if (key := table.web.keys.get(token.core)) is not None:
-        return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
+        return token.said(key)
     if (unit := table.units.get(core)) is not None:
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
         single = is_kind(cursor.previous(), "before_one", table)

@@ -56,7 +56,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = _half(cursor, table) if part == HALF else say_fraction(*part, table)
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:

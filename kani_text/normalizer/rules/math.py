@@ -75,7 +75,7 @@ def _boards(token: Token, figures: str, table: LanguageTable) -> Verbalization:
     said = f" {table.numbers.by} ".join(
         say_numeral(side, table) for side in _sides(re.split("[x×*]", figures), table)
     )
-    return Verbalization((Piece(f"{said}s", token.core_start, token.core_end),), token.core_end)
+    return token.said(f"{said}s")
 
 
 def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
@@ -263,4 +263,4 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     compared = all(figures) if token.core == "→" else any(figures)
     if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
-    return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
+    return token.said("—")

@@ -60,7 +60,7 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, asked, table) else asked)
     # "1er. piso"
     end = unit_end(cursor, ahead, table) if mark.isalpha() else cursor.token(ahead).core_end
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _compound(token: Token, table: LanguageTable) -> Verbalization | None:

@@ -80,7 +80,7 @@ def _mark(token: Token, table: LanguageTable) -> Verbalization | None:
         return None
     of = table.number_words.cardinal(int(match["of"]))
     spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
-    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+    return token.said(spoken)
 
 
 def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

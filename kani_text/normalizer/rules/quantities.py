@@ -177,7 +177,7 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
     else:
         return None
     token = cursor.token()
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -187,7 +187,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
     end = token.core_end + len(token.suffix)
-    return Verbalization((Piece(singular(unit.forms), token.core_start, end),), end)
+    return token.said(singular(unit.forms), end)
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -84,7 +84,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
     end = token.core_end + (not ends or _is_before_name(cursor, table))
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:

@@ -190,7 +190,7 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
     stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor, table)
     end = token.core_end + stop
-    return Verbalization((Piece(f" {joiner} ".join(filter(None, said)), token.core_start, end),), end)
+    return token.said(f" {joiner} ".join(filter(None, said)), end)
 
 
 def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -282,4 +282,4 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
         return None
     said = f"{table.number_words.year(int(match[1]))} {calendar.said}"
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)

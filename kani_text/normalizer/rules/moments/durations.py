@@ -83,7 +83,7 @@ def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     end = token.core_end if match["h"] else unit_end(cursor, 1, table)
     spoken = " " + table.times.every.format(time=_say(match["number"], table.units["h"], table))
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
@@ -104,7 +104,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
         said = f"{first} {singular(foot)} {last}"
-        return Verbalization((Piece(said, token.core_start, end),), end)
+        return token.said(said, end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
@@ -122,7 +122,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> str:

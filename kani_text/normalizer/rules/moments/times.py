@@ -197,7 +197,7 @@ def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return None
     said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
     end = unit_end(cursor, 1, table) if marked else token.core_end
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool) -> str:

@@ -208,9 +208,7 @@ def extension(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     match = _EXTENSION.fullmatch(token.core)
     if match is None or before.core.lower() not in table.numbers.codes_after:
         return None
-    return Verbalization(
-        (Piece(say_digits(match[1], table), token.core_start, token.core_end),), token.core_end
-    )
+    return token.said(say_digits(match[1], table))
 
 
 def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

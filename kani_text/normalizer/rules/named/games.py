@@ -64,7 +64,7 @@ def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
-    return Verbalization((Piece(f"{first} {point}{last}", token.core_start, token.core_end),), token.core_end)
+    return token.said(f"{first} {point}{last}")
 
 
 def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -80,7 +80,7 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -97,4 +97,4 @@ def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     said = f"{first} {table.fractions.not_out}"
     if found[2]:
         said = table.fractions.innings.format(runs=first, wickets=words.cardinal(int(found[2])))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)

@@ -45,7 +45,7 @@ def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if numeral is None or (_COORDINATE.match(after) and after not in table.agreement.not_nouns):
         return None
     said = f"{table.signs['×']} {say_numeral(numeral, table)}"
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -67,7 +67,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     unit = table.units["min" if match.group()[-1] in FEET else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
     end = match.end()
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -81,7 +81,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
     end = token.core_end + (between and not _TOWARDS.hold(cursor, table))
-    return Verbalization((Piece(name, token.core_start, end),), end)
+    return token.said(name, end)
 
 
 def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
