@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kani_text.normalizer.rules.numerals import DASHES
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
 
@@ -250,3 +251,22 @@ def _item(match: re.Match[str], last: bool) -> _Item:
     return _Item(
         named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
     )
+
+
+_Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+_RuleOfMatch = Callable[[re.Match[str], TokenCursor, LanguageTable], Verbalization | None]
+
+
+def matching(pattern: str) -> Callable[[_RuleOfMatch], _Rule]:
+    """A rule for words that a pattern matches as a whole; it gets the match, too."""
+    compiled = re.compile(pattern)
+
+    def of_match(function: _RuleOfMatch) -> _Rule:
+        @functools.wraps(function)
+        def rule(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+            match = compiled.fullmatch(cursor.token().core)
+            return None if match is None else function(match, cursor, table)
+
+        return rule
+
+    return of_match

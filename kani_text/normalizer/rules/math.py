@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kani_text import writing
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
@@ -15,9 +15,6 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
-_DIMENSIONS = re.compile(
-    rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)"
-)
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _POWER = re.compile(
     rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
@@ -42,12 +39,10 @@ _BETWEEN_DATES = Rows(
 )
 
 
-def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)")
+def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
     token = cursor.token()
-    match = _DIMENSIONS.fullmatch(token.core)
-    if match is None:
-        return None
     if match["unit"] in table.kinds.get("boards", ()):
         return _boards(token, match["figures"], table)
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.counted_nouns import CountedNumerals
 from kani_text.normalizer.rules.fractions import (
@@ -26,9 +26,6 @@ _QUANTITY = re.compile(
     rf"(?=\D*[\d{_VULGAR}])(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:[{DASHES}](?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
-)
-_MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
@@ -214,12 +211,12 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)
 
 
-def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+)
+def measured_range(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two quantities, the first with its unit."""
     token = cursor.token()
-    match = _MEASURED.fullmatch(token.core)
-    if match is None:
-        return None
     dash = token.core_start + match.start("dash")
     first = quantity(TokenCursor([token_at(token.text, token.core_start, dash)], (), complete=True), table)
     if first is None or first.end != dash:

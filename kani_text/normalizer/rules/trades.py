@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
@@ -18,7 +19,6 @@ _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
 _ONE_IN_S = re.compile(r"(?:sis|itis|rus|mpus|ibus|bús|lápis|tênis|gás|país|rés|mês|mpás)$")
 """Ends of nouns that are no plural: "dosis máx."."""
-_NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -178,12 +178,10 @@ def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 
-def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([^\W\d_]{1,4})\.?(\d{1,3})")
+def numbered(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "K2, P2", "T3 : 6 ms": a short form and the number after it in one."""
     token = cursor.token()
-    match = _NUMBERED.fullmatch(token.core)
-    if match is None:
-        return None
     for one in senses(cursor, match[1], table):
         if said := one.said.get("number"):
             number = f" {table.number_words.cardinal(int(match[2]))}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
 from kani_text.normalizer.rules.named.identifiers import is_mixed, say_mixed
 from kani_text.normalizer.rules.numerals import say_digits
@@ -26,7 +26,6 @@ _FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(
     r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
 )
-_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
 _SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
@@ -137,11 +136,11 @@ def _key(written: str, table: LanguageTable) -> str | None:
     return table.web.keys.get(written) or table.web.keys.get(written.capitalize() * written.isupper())
 
 
-def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
+def tag(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#SaveTheWhales", "#work/later", "@maria"."""
     token = cursor.token()
-    match = _TAG.fullmatch(token.core)
-    if match is None or (match[1] == "@" and "/" in match[2]):
+    if match[1] == "@" and "/" in match[2]:
         return None
     if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
         # "#88K4T2"

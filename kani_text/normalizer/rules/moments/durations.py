@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.dotted_times import half_after
@@ -47,7 +47,6 @@ _CLOCK, _OF_HOURS, _ZONE = Rows("time_after~ @", "@ hours"), Rows("@~ 'h'"), ("U
 _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hour_name|minute_name")
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
-_EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _PRIMES = re.compile(
     rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{FEET}{INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
     rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{FEET}{INCHES}])"
@@ -75,11 +74,11 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(_parts(match, token.core_start, table)), token.core_end + closed)
 
 
-def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
+def every(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
     token = cursor.token()
-    match = _EVERY.fullmatch(token.core)
-    if match is None or not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
+    if not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
         return None
     end = token.core_end if match["h"] else unit_end(cursor, 1, table)
     spoken = " " + table.times.every.format(time=_say(match["number"], table.units["h"], table))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.moments.dotted_times import (
     half_after,
     half_of_day,
@@ -27,7 +27,6 @@ _TIME = re.compile(
     r"(?P<tail>[^\W\d_]\S{0,4})?"
 )
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
-_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _LAST_HOUR, _NOON, _TEN, _FEW = 24, 12, 10, 3
 _LETTERS = ("a", "p")
 _MARKED, _MEASURED, _COUNTED = Rows("@ hours"), Rows("@ unit"), Rows("@ measure")
@@ -185,11 +184,11 @@ def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
     return first.is_certain and not (first.is_bare and last.is_bare)
 
 
-def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([01]\d|2[0-3])([0-5]\d)")
+def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
     token = cursor.token()
-    match = _FOUR_FIGURES.fullmatch(token.core)
-    if match is None or token.prefix:
+    if token.prefix:
         return None
     marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
     watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
 from kani_text.normalizer.rules.trades import words_near
@@ -12,7 +12,6 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
 
-_LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
 _ROUTE = re.compile(r"[A-Z]{3}[-–][A-Z]{3}")
@@ -39,7 +38,6 @@ _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
 _PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
-_EXTENSION = re.compile(r"[-–](\d{2,5})")
 _BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
@@ -53,11 +51,11 @@ _LONG_NUMBER, _LONGEST_COUNT = 6, 8
 """Figures of a number without groups that are said one by one: after the word for it, and by itself."""
 
 
-def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,4})[-‐‑]?([A-Z])")
+def labelled(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
     token = cursor.token()
-    match = _LABELLED.fullmatch(token.core)
-    if match is None or cursor.previous().core.lower() not in table.numbers.labels:
+    if cursor.previous().core.lower() not in table.numbers.labels:
         return None
     number = table.number_words.cardinal(int(match[1]))
     at = token.core_start + match.start(2)
@@ -202,11 +200,11 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), at + len(written))
 
 
-def extension(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[-–](\d{2,5})")
+def extension(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Durchw. -214", one figure after the other."""
     token, before = cursor.token(), cursor.previous()
-    match = _EXTENSION.fullmatch(token.core)
-    if match is None or before.core.lower() not in table.numbers.codes_after:
+    if before.core.lower() not in table.numbers.codes_after:
         return None
     return token.said(say_digits(match[1], table))
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.numerals import (
     YEARS,
@@ -34,7 +35,6 @@ _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
 _HYPHENED = re.compile(
     r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
 )
-_ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
@@ -44,12 +44,10 @@ _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
 _LAST_OF_BYTE = 255
 
 
-def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
+def zone(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "GMT-3", "UTC+05:30": the offset of a time zone."""
     token = cursor.token()
-    match = _ZONE.fullmatch(token.core)
-    if match is None:
-        return None
     spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
     if match["minutes"] and match["minutes"] != "00":
         spoken += f" {table.number_words.cardinal(int(match['minutes']))}"

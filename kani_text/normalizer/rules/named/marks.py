@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import spelled_pieces
 from kani_text.normalizer.rules.numerals import follows_number_sign, parse_numeral, say_numeral
 from kani_text.normalizer.rules.units import singular, unit_end
@@ -16,8 +17,6 @@ _FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 """After "x1": another's name, as in "x1 y1"."""
 _NOTE = re.compile(r"(?i)(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|[A-G]#(?!\w{4})")
-_GRADED = re.compile(r"(?P<number>[1-9]|10)[-−]|(?P<letter>[A-F])[-−]")
-_YEARS = re.compile(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
 
 
 def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -60,11 +59,11 @@ def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
 
 
-def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<number>[1-9]|10)[-−]|(?P<letter>[A-F])[-−]")
+def graded(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8-" and "B-": a mark, and a little less."""
     token = cursor.token()
-    match = _GRADED.fullmatch(token.core)
-    if match is None or cursor.token(1).core[:1].isdecimal():
+    if cursor.token(1).core[:1].isdecimal():
         return None
     start, end = token.core_start, token.core_end
     minus = Piece(f" {table.numbers.minus}", end - 1, end)
@@ -74,11 +73,11 @@ def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((number, minus), end)
 
 
-def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
+def years(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1914-18" and the season "2024-25"."""
     token = cursor.token()
-    match = _YEARS.fullmatch(token.core)
-    if match is None or follows_number_sign(cursor, table):
+    if follows_number_sign(cursor, table):
         return None
     year, until = int(match[1]), int(match[2])
     if year % 100 >= until:

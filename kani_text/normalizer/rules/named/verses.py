@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -41,11 +42,11 @@ def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
     )
 
 
-def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(_VERSE.pattern)
+def verse(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3:16-18" after a name, "3,16" after a book of the Bible: chapter and verses."""
     token, before = cursor.token(), cursor.previous()
-    match = _VERSE.fullmatch(token.core)
-    if match is None or not match["mark"] or before.suffix not in ("", "."):
+    if not match["mark"] or before.suffix not in ("", "."):
         return None
     named = before.core[:1].isupper() and match["mark"] == ":" and match["last"] and not match["until"]
     if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
