@@ -73,12 +73,11 @@ def _is_word(text: str, table: LanguageTable, shouted: bool) -> bool:
         return True
     if len(text) <= _LONGEST_SPELLED:
         return shouted and is_pronounceable(text, table)
-    return is_pronounceable(text, table) or (shouted and not acronyms.vowels.isdisjoint(text.lower()))
+    return shouted or is_pronounceable(text, table)
 
 
 _ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
 """Beginnings of words without a liquid, in English and German, and of those with three consonants."""
-_BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
 
 
 def is_pronounceable(text: str, table: LanguageTable) -> bool:
@@ -100,8 +99,7 @@ def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
     if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
         return True
     # "HDMI"
-    begins = text[0] == "S" or text[:2] in _ONSETS or liquid
-    return begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)
+    return text[0] == "S" or text[:2] in _ONSETS or liquid
 
 
 def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -110,7 +108,7 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     core = token.core
     if len(core) > 2 and core[-1] == "s" and (plural := _plural(token, table)):
         return plural
-    if not (core.isupper() and core.isalpha()) or len(core) < 2:
+    if not core.isupper():
         return None
     elided = core.lower() in acronyms.elided and token.suffix[:1] in ("'", "’")
     if elided or (len(core) > _LONGEST_ACRONYM and core not in acronyms.spelled):
@@ -124,7 +122,7 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _plural(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "PDFs", "the NBA's"."""
     name = token.core[:-1].rstrip("'’")
-    if not table.acronyms.plural or len(name) < 2 or not (name.isupper() and name.isalpha()):
+    if not table.acronyms.plural or not name.isupper():
         return None
     end = token.core_start + len(name)
     plural = Piece(token.core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
@@ -155,8 +153,6 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "J." before a name, or a single letter."""
     token = cursor.token()
     core, small = token.core, token.core.lower()
-    if len(core) != 1 or not core.isalpha():
-        return None
     name = table.greek.get(core) or table.letters.get(small)
     if name is None:
         return None
@@ -203,9 +199,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         suffix == "."
         and not (is_kind(label, "label", table) or is_kind(label, "lettered_noun", table))
         and following.core[:1].isupper()
-        and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
-        and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 
 
@@ -219,8 +213,8 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
     token = cursor.token()
     core = token.core
-    small = core.islower() or (len(core) > 2 and core[1:].islower())
-    if not (small and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
+    small = core.islower() or len(core) > 2
+    if not (small and core.isascii() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
     core = core.lower()
     if len(set(core)) == 1 or _SOUND.fullmatch(core):
@@ -248,12 +242,9 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         name = letter_name(token.core[at], table)
         start = token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
-    following = cursor.token(1).core
-    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
     # "el I.E.S. Goya": the last stop ends no sentence.
-    return Verbalization(
-        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
-    )
+    goes_on = token.suffix == "." and cursor.token(1).core != ""
+    return Verbalization(tuple(pieces), token.core_end + goes_on)
 
 
 def roman_value(text: str) -> int | None:

@@ -98,11 +98,9 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
 
 
 def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before what is no common word; after a number, only where it may be a German noun."""
-    following, before = cursor.token(1).core, cursor.previous()
-    # "41.200 espect. Amonestados"
-    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
-    return following != "" and following.lower() not in common_words(table.language) and not counted
+    """True before what is no common word."""
+    following = cursor.token(1).core
+    return following != "" and following.lower() not in common_words(table.language)
 
 
 def may_end(cursor: TokenCursor) -> bool:
@@ -154,12 +152,10 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
     """An adjective, given for one thing and masculine, with the ending that a noun asks for."""
     word = noun.lower()
-    plural = word.endswith(table.agreement.plural_endings or ("i",)) and not _ONE_IN_S.search(word)
+    plural = word.endswith(table.agreement.plural_endings) and not _ONE_IN_S.search(word)
     if table.agreement.gender(word, plural).startswith("f"):
         adjective = adjective[:-1] + _FEMININE.get(adjective[-1], adjective[-1])
-    if plural and table.agreement.plural_endings:
-        return adjective if adjective.endswith("s") else f"{adjective}s"
-    return adjective[:-1] + "i" if plural else adjective
+    return f"{adjective}s" if plural else adjective
 
 
 def _completed(short: str, trade: Trade) -> list[str]:
@@ -174,7 +170,7 @@ def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
         here, before = cursor.token().core, cursor.previous().core
         # After a whole number it was asked for there.
         after = before[:1].isdecimal() and (len(line.parts) > 1 or not before.isdecimal())
-        return here[:1].isdecimal() or here in ("x", "×") or after
+        return here[:1].isdecimal() or after
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 

@@ -129,7 +129,7 @@ def _power(symbol: str, table: LanguageTable) -> Unit | None:
     """A unit and its power: "m²", "s⁴"."""
     base, raised = _factor(symbol[:-1], table), symbol[-1:]
     exponent = raised.translate(RAISED)
-    if base is None or exponent == raised or not exponent.isdecimal():
+    if base is None or exponent == raised:
         return None
     power = f"{table.numbers.power} {table.number_words.cardinal(int(exponent))}"
     return base.with_forms(lambda form: f"{form} {table.signs.get(raised, power)}")
@@ -234,8 +234,7 @@ def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the number of "every 4 hrs. 1 tablet", and of "tous les"."""
     often = table.times.every.format(time="").split()
     written = [cursor.previous(2).core.lower(), cursor.previous().core.lower()][-len(often) :]
-    every = often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
-    return every and not cursor.previous().suffix
+    return often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
 
 
 def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:
