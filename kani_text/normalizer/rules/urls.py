@@ -34,7 +34,6 @@ _KEY = re.compile(r"[^\W_]+")
 _COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
 _PLUS = Rows("@ '+' word|figure|capital")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
-_FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(rf"{LETTER}+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
@@ -119,16 +118,6 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             pressed = key.group() if len(key.group()) > 1 else key.group().upper()
             pieces += say_signs(pressed, at, table)
     return Verbalization(tuple(pieces), end)
-
-
-def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "-m", "-rf": an option of a command."""
-    token = cursor.token()
-    if not _FLAG.fullmatch(token.core):
-        return None
-    dash = Piece(f"{table.web.signs.get('-', '')} ", token.core_start, token.core_start + 1)
-    letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
-    return Verbalization((dash, *letters), token.core_end)
 
 
 def _key(written: str, table: LanguageTable) -> str | None:
