@@ -15,7 +15,13 @@ from enum import IntEnum
 from pathlib import Path
 
 from kani_text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
-from kani_text.short_forms import goes_before_name, goes_on_after_day, is_abbreviated, is_common_word
+from kani_text.short_forms import (
+    goes_before_name,
+    goes_on_after_day,
+    is_abbreviated,
+    is_common_word,
+    kinds_of,
+)
 from kani_text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
@@ -159,7 +165,7 @@ class _Space:
             return None
         if _goes_on(stem, self.text[self.end : self.end + 2]):
             return BreakKind.UNSAFE
-        if known != "" and goes_on_after_day(before, known or "", self.language):
+        if known != "" and goes_on_after_day(before, known or "", kinds_of(self.language)):
             return BreakKind.UNSAFE if known else None
         return _kind_after_sentence_mark(stem, following, short)
 

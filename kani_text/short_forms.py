@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from kani_text.language_detection import languages_by_word
@@ -32,7 +32,6 @@ _LISTED = re.compile(r'^(titles|also_words) = "+([^"]*)"', re.MULTILINE)
 _LEAST_OF_ANY = 5
 
 _BEFORE_SHORT = re.compile(f"['’{HAN_AND_KANA}]")
-_NO_NOUNS = "not_nouns", "no_noun_after_day"
 _DAY_AT_END = re.compile(r"(?P<begins>^|[.!?] |\n)?\b(?P<word>[^\W\d_]+) \d{1,2}\.\d{1,2}\.\Z")
 _DAYS = re.compile(r"\d{1,2}\.?[-–/]\d{1,2}")
 _SIGNS = DASHES + "@=+&×§€$£₹"
@@ -93,28 +92,36 @@ def goes_before_name(text: str, stem: str, language: str) -> bool:
     inside = before[0][-1].isalpha() or (
         before[0][-1] == "." and is_abbreviated(before[0], written, language)
     )
-    return before[0].lower() in _kinds(language, "masculine_article") or (written[:1].isupper() and inside)
+    return before[0].lower() in kinds_of(language).get("masculine_article", ()) or (
+        written[:1].isupper() and inside
+    )
 
 
 @functools.lru_cache(maxsize=64)
-def _kinds(language: str, *kinds: str) -> frozenset[str]:
-    """The words of some keys of a language's table (of all tables, where it has none)."""
+def kinds_of(language: str) -> Mapping[str, frozenset[str]]:
+    """The words of some keys of a language's table (of all tables, where it has none), by key."""
     paths = sorted(_TABLES.glob("*.toml"))
     own = [path for path in paths if path.stem == language] or paths
-    found = _KINDS.findall("\n".join(path.read_text(encoding="utf-8") for path in own))
-    return frozenset(word for name, words in found if name in kinds for word in words.split())
+    found: dict[str, frozenset[str]] = {}
+    for name, words in _KINDS.findall("\n".join(path.read_text(encoding="utf-8") for path in own)):
+        found[name] = found.get(name, frozenset()).union(words.split())
+    return found
 
 
-def goes_on_after_day(text: str, word: str, language: str) -> bool:
-    """True if a sentence goes on after its day: German "Ich habe am 3.2." and "Geburtstag" (or "")."""
-    before_day = _kinds(language, "before_day")
+def goes_on_after_day(text: str, word: str, kinds: Mapping[str, Container[str]]) -> bool:
+    """True if a sentence goes on after its day: German "Ich habe am 3.2." and "Geburtstag" (or "").
+
+    kinds: the words of [kinds] and of ``not_nouns``.
+    """
+    before_day = kinds.get("before_day")
     found = _DAY_AT_END.search(text) if before_day else None
-    if found is None or found["word"].lower() not in before_day:
+    if before_day is None or found is None or found["word"].lower() not in before_day:
         return False
-    noun = not word or (word[0].isupper() and word.lower() not in _kinds(language, *_NO_NOUNS))
-    words = text[: found.start("word")].split(" ")[-3:]
+    no_noun = any(word.lower() in kinds.get(one, ()) for one in ("not_nouns", "no_noun_after_day"))
+    noun = not word or (word[0].isupper() and not no_noun)
     begins = found["word"][0].isupper() and found["begins"] is not None
-    return noun and (begins or any(one.lower() in _kinds(language, "day_verb") for one in words))
+    before = text[: found.start("word")].split(" ")[-3:]
+    return noun and (begins or any(one.lower() in kinds.get("day_verb", ()) for one in before))
 
 
 def _written(stem: str) -> str:

@@ -241,15 +241,16 @@ def _item(match: re.Match[str], last: bool) -> _Item:
     )
 
 
-_Rule = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+"""Reads the cursor's token, and those after it that go with it; None where it says nothing of them."""
 _RuleOfMatch = Callable[[re.Match[str], TokenCursor, LanguageTable], Verbalization | None]
 
 
-def matching(pattern: str) -> Callable[[_RuleOfMatch], _Rule]:
+def matching(pattern: str) -> Callable[[_RuleOfMatch], RuleFunction]:
     """A rule for words that a pattern matches as a whole; it gets the match, too."""
     compiled = re.compile(pattern)
 
-    def of_match(function: _RuleOfMatch) -> _Rule:
+    def of_match(function: _RuleOfMatch) -> RuleFunction:
         @functools.wraps(function)
         def rule(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
             match = compiled.fullmatch(cursor.token().core)

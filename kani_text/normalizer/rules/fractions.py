@@ -11,11 +11,11 @@ from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numera
 from kani_text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
+    after_sign,
     gender_of,
     gender_of_forms,
     in_full,
     resolve_unit,
-    sign_name,
     singular,
     unit_end,
 )
@@ -39,10 +39,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None:
         return _mixed(cursor, table) or _compound(token, table) or pairs.marked_or_law(cursor, table)
     if match["sign"]:
-        with cursor.without_prefix(1):
-            rest = fraction(cursor, table)
-        sign = Piece(f"{sign_name(match['sign'], table)} ", token.core_start, token.core_start + 1)
-        return rest and Verbalization((sign, *rest.pieces), rest.end)
+        return after_sign(fraction, cursor, table)
     if is_before_time(cursor):
         return None
     first, last = match["first"], match["last"]

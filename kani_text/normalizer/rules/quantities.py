@@ -15,7 +15,15 @@ from kani_text.normalizer.rules.fractions import (
     say_mixed,
 )
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_leading_point
-from kani_text.normalizer.rules.units import PhraseBuilder, is_name, said_per, sign_name, singular, unit_end
+from kani_text.normalizer.rules.units import (
+    PhraseBuilder,
+    after_sign,
+    is_name,
+    said_per,
+    sign_name,
+    singular,
+    unit_end,
+)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Currency, LanguageTable
 from kani_text.normalizer.tokens import TokenCursor, token_at
@@ -192,10 +200,7 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     token = cursor.token()
     if token.core[:1] in _SIGNS and token.core[1:] in table.currencies:
         # "~R$ 50"
-        sign = Piece(f"{sign_name(token.core[0], table)} ", token.core_start, token.core_start + 1)
-        with cursor.without_prefix(1):
-            amount = currency_before(cursor, table)
-        return Verbalization((sign, *amount.pieces), amount.end) if amount else None
+        return after_sign(currency_before, cursor, table)
     money = table.currencies.get(token.core + token.suffix)
     if money is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind
 from kani_text.normalizer.rules.acronyms import common_words, letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
 from kani_text.normalizer.rules.trades import senses
@@ -69,6 +69,15 @@ def sign_name(sign: str, table: LanguageTable) -> str:
     named = {"+": numbers.plus, "±": numbers.plus_minus, "+/-": numbers.plus_minus, "~": numbers.about}
     # "in <24 hrs": nothing is before it that "is less".
     return named.get(sign.replace("≈", "~")) or table.signs.get(sign, sign).removeprefix("is ")
+
+
+def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A rule's reading of a token without its sign, after that: "~1h30", "+3'10", "-3/4"."""
+    with cursor.without_prefix(1):
+        exact = rule(cursor, table)
+    at = cursor.token().core_start
+    sign = Piece(f"{sign_name(cursor.token().core[0], table)} ", at, at + 1)
+    return Verbalization((sign, *exact.pieces), exact.end) if exact else None
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
@@ -168,15 +177,15 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
 
 def _begins_abbreviation(symbol: str, following: Token, table: LanguageTable) -> bool:
     """True for the "d" of "476 d. C."."""
-    second = (f"{following.core}.",)
-    return any(one.parts[1:] == second for one in table.abbreviations.get(f"{symbol}.", ()))
+    lines = table.abbreviations.get(f"{symbol}.", ())
+    return any(one.parts[1:] == (f"{following.core}.",) for one in lines)
 
 
 def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the "13 A" after volts or hertz or a word as "of", and for a unit of a trade."""
     if any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1)):
         return True
-    after = cursor.previous().core.lower() in table.numbers.measured_after
+    after = is_kind(cursor.previous(), "measured_after", table)
     return after or of_trade(symbol, cursor, table) is not None
 
 
@@ -206,16 +215,14 @@ def are_of_a_kind(first: str, second: str) -> bool:
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
-    if not token.suffix.startswith("."):
-        return token.core_end
-    goes_on = token.suffix[1] in ",;:)।" if len(token.suffix) > 1 else _goes_on(cursor, ahead, table)
+    stop, mark = token.suffix[:1], token.suffix[1:2]
+    goes_on = stop == "." and (mark in ",;:)।" if mark else _goes_on(cursor, ahead, table))
     return token.core_end + goes_on
 
 
 def _goes_on(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a sentence continues after the full stop of a unit."""
-    token, following = cursor.token(ahead), cursor.token(ahead + 1)
-    first = following.core[:1]
+    token, following, first = cursor.token(ahead), cursor.token(ahead + 1), cursor.token(ahead + 1).core[:1]
     if first.isdecimal() and not following.prefix:
         return are_of_a_kind(token.core, cursor.token(ahead + 2).core) or _tells_when(cursor, table)
     cut = token.core.isalpha() and not is_kind(token, "unstopped", table)

@@ -213,8 +213,8 @@ def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTa
 
 def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     token, following = cursor.token(), cursor.token(1)
-    before = token.text[: token.core_end + 1]
-    if following.core and goes_on_after_day(before, following.core, table.language):
+    kinds = {**table.kinds, "not_nouns": table.agreement.not_nouns}
+    if following.core and goes_on_after_day(token.text[: token.core_end + 1], following.core, kinds):
         return False
     return not following.core or following.core[0].isupper()
 

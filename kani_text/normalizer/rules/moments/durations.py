@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
 from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
@@ -12,10 +11,10 @@ from kani_text.normalizer.rules.moments.dotted_times import half_after
 from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
+    after_sign,
     gender_of_forms,
     of_trade,
     say_counted,
-    sign_name,
     singular,
     unit_end,
 )
@@ -57,8 +56,6 @@ _HEIGHT = re.compile(rf"(?:\d{{1,2}}[{FEET}](?:[1-9]|1[01])|[3-7][{FEET}]0\d)[{I
 _LONG = re.compile(rf"\d{{1,2}}[{FEET}](?:1[2-9]|[2-9]\d)[{INCHES}]?")
 """Minutes and more seconds than a foot has inches"""
 _LONGEST_QUOTATION, _NEAR = 40, 8
-
-RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -185,15 +182,6 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         rest = say_digits(match[2], table) if match[2][0] == "0" else words.cardinal(int(match[2]))
         return Verbalization((first, Piece(f" {rest}", at + match.end(1), end)), end)
     return _timed(cursor, table)
-
-
-def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The words of a rule without its sign, after that: "~1h30"; "+3'10", after the first."""
-    at = cursor.token().core_start
-    with cursor.without_prefix(1):
-        exact = rule(cursor, table)
-    sign = Piece(f"{sign_name(cursor.token().core[0], table)} ", at, at + 1)
-    return Verbalization((sign, *exact.pieces), exact.end) if exact else None
 
 
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

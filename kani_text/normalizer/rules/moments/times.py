@@ -14,9 +14,8 @@ from kani_text.normalizer.rules.moments.dotted_times import (
     is_dotted_time,
     is_said_as_time,
 )
-from kani_text.normalizer.rules.moments.durations import after_sign
 from kani_text.normalizer.rules.numerals import DASHES, Numeral
-from kani_text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani_text.normalizer.rules.units import after_sign, gender_of_forms, say_counted, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import LanguageTable
