@@ -162,7 +162,7 @@ class CountedNumerals(Counted):
         if not is_kind(verb, "auxiliary", table) or self._first.decimals:
             return False
         following = self._cursor.token(ahead + 1).core
-        ends = following.endswith(tuple(table.kinds["participle"]))
+        ends = following.endswith(tuple(table.kinds.get("participle", ())))
         perfect = ends and following not in table.agreement.not_nouns
         return perfect or _OF_DAY.hold(self._cursor, self._table, ahead)
 
