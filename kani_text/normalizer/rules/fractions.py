@@ -19,7 +19,7 @@ from kani_text.normalizer.rules.units import (
     singular,
     unit_end,
 )
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -109,10 +109,8 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
     match = _COMPOUND.fullmatch(token.core)
     if match is None:
         return None
-    at = token.core_start + match.start("word")
     part = say_fraction(int(match[1]), int(match[2]), table)
-    pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    return token.parted(part, match.start("word") - 1, f" {match['word']}")
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:

@@ -69,12 +69,11 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
     asked = table.ordinals.get(match["mark"]) if match else None
     if match is None or asked is None:
         return None
-    spoken, at = table.number_words.ordinal(int(match["number"]), asked), token.core_start + match.end("mark")
+    spoken = table.number_words.ordinal(int(match["number"]), asked)
     rest = match["word"] or (letter_name(match["class"], table) if match["class"] else "")
     if match["more"]:
         rest = f"{table.numbers.plus} {table.number_words.cardinal(int(match['more']))}"
-    pieces = Piece(spoken, token.core_start, at), Piece(f" {rest}", at, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    return token.parted(spoken, match.end("mark"), f" {rest}")
 
 
 def _grouped(cursor: TokenCursor) -> tuple[str, int]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import common_words
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import CLOSING_QUOTES, ends_sentence, has_letters_only
@@ -180,10 +180,7 @@ def numbered(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) ->
     token = cursor.token()
     for one in senses(cursor, match[1], table):
         if said := one.said.get("number"):
-            number = f" {table.number_words.cardinal(int(match[2]))}"
-            at = token.core_start + match.start(2)
-            pieces = Piece(said, token.core_start, at), Piece(number, at, token.core_end)
-            return Verbalization(pieces, token.core_end)
+            return token.parted(said, match.start(2), f" {table.number_words.cardinal(int(match[2]))}")
     return None
 
 

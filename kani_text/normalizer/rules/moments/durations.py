@@ -8,7 +8,7 @@ from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.dotted_times import half_after
-from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_digits
+from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
     after_sign,
@@ -177,10 +177,8 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         middle, end = at + match.end(1), unit_end(cursor, 1, table)
         return Verbalization((Piece(number, at, middle), Piece(f" {rest}", middle, end)), end)
     if match is not None and (_MANY_MINUTES.fullmatch(token.core) or _RUN.hold(cursor, table)):
-        words = table.number_words
-        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        rest = say_digits(match[2], table) if match[2][0] == "0" else words.cardinal(int(match[2]))
-        return Verbalization((first, Piece(f" {rest}", at + match.end(1), end)), end)
+        first = table.number_words.cardinal(int(match[1]))
+        return token.parted(first, match.end(1), f" {say_group(match[2], table)}")
     return _timed(cursor, table)
 
 
@@ -245,6 +243,5 @@ def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
         start, end = at + match.start(group), at + match.end(group)
         pieces.append(Piece(_join(said, table) if pieces else said, start, end))
     if rest := groups.get("rest"):
-        number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
-        pieces.append(Piece(f" {number}", at + match.start("rest"), at + match.end("rest")))
+        pieces.append(Piece(f" {say_group(rest, table)}", at + match.start("rest"), at + match.end("rest")))
     return pieces

@@ -53,15 +53,10 @@ _LONG_NUMBER, _LONGEST_COUNT = 6, 8
 @matching(r"(\d{1,4})[-‐‑]?([A-Z])")
 def labelled(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
-    token = cursor.token()
-    if cursor.previous().core.lower() not in table.numbers.labels:
+    if not is_kind(cursor.previous(), "label", table):
         return None
     number = table.number_words.cardinal(int(match[1]))
-    at = token.core_start + match.start(2)
-    letter = spelled_pieces(match[2], at, table)
-    return Verbalization(
-        (Piece(number, token.core_start, at - 1), Piece(" ", at - 1, at), *letter), token.core_end
-    )
+    return cursor.token().parted(number, match.end(1), f" {letter_name(match[2], table)}")
 
 
 def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -15,6 +15,7 @@ from kani_text.normalizer.rules.numerals import (
     is_numbered_part,
     parse_numeral,
     say_digits,
+    say_group,
     say_numeral,
 )
 from kani_text.normalizer.rules.units import sign_name, singular
@@ -159,10 +160,7 @@ def _group(digits: str, table: LanguageTable) -> str:
     if size < 2 or len(digits) % size:
         return say_digits(digits, table)
     parts = [digits[at : at + size] for at in range(0, len(digits), size)]
-    return ", ".join(
-        say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        for part in parts
-    )
+    return ", ".join(say_group(part, table) for part in parts)
 
 
 def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -227,8 +225,7 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        pieces.append(Piece(spoken, at, at + len(part)))
+        pieces.append(Piece(say_group(part, table), at, at + len(part)))
         at += len(part)
     if more := match["more"]:
         pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
@@ -261,9 +258,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in YEARS:
             said = table.number_words.year(int(numeral.digits))
         said = table.number_words.before_ending(said)
-        return Verbalization(
-            (Piece(said, start, at), Piece(rest[0].lower() + rest[1:], at, token.core_end)), token.core_end
-        )
+        return token.parted(said, match.start("rest"), rest[0].lower() + rest[1:])
     if not match["hyphen"] or not table.agreement.capitals:
         return None
     unit, joint, _ = rest.partition("-")
@@ -272,7 +267,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     if _NOUN.match(rest) is None:
         return None
     # Any noun may follow in a language that writes them with a capital.
-    return Verbalization((Piece(f"{said}-", start, at), Piece(rest, at, token.core_end)), token.core_end)
+    return token.parted(f"{said}-", match.start("rest"), rest)
 
 
 def _measured(written: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:

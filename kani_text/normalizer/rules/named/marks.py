@@ -69,8 +69,7 @@ def graded(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> V
     minus = Piece(f" {table.numbers.minus}", end - 1, end)
     if match["letter"]:
         return Verbalization((*spelled_pieces(match["letter"], start, table), minus), end)
-    number = Piece(table.number_words.cardinal(int(match["number"])), start, end - 1)
-    return Verbalization((number, minus), end)
+    return token.parted(table.number_words.cardinal(int(match["number"])), match.end("number"), minus.text)
 
 
 @matching(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
@@ -82,7 +81,6 @@ def years(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
     year, until = int(match[1]), int(match[2])
     if year % 100 >= until:
         return None
-    words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
+    words = table.number_words
     to = "" if (year + 1) % 100 == until else f"{table.numbers.to} "
-    first = Piece(f"{words.year(year)} ", at, dash)
-    return Verbalization((first, Piece(f"{to}{words.cardinal(until)}", dash, token.core_end)), token.core_end)
+    return token.parted(f"{words.year(year)} ", match.end(1), f"{to}{words.cardinal(until)}")

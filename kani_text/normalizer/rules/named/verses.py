@@ -52,14 +52,12 @@ def verse(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Ve
     if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
         return None
     words = table.number_words
-    at = token.core_start
     first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
     if not match["last"]:
-        return Verbalization((Piece(first, at, token.core_end),), token.core_end)
-    dash = at + match.end("verse")
+        return token.said(first)
     until = f"{words.cardinal(int(match['until']))} " if match["until"] else ""
     last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
-    return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
+    return token.parted(first, match.end("verse"), last)
 
 
 def _book(token: Token, table: LanguageTable) -> str | None:
