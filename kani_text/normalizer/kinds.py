@@ -55,17 +55,13 @@ def _shape(pattern: str) -> Callable[[Token, LanguageTable], bool]:
     return lambda token, table: compiled.fullmatch(token.core) is not None
 
 
-def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
-    """A test for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
-
-    def test(token: Token, table: LanguageTable) -> bool:
-        unit, found = table.units.get(symbol), table.units.get(token.core)
-        names = unit.forms if unit is not None else {}
-        return token.core in names.values() or (
-            found is not None and found.forms["other"] == names.get("other")
-        )
-
-    return test
+def measures(symbol: str, units: str, table: LanguageTable) -> bool:
+    """True for a symbol or a name of what one of ``units`` measures ("h", "hrs", "hours")."""
+    found = table.units.get(symbol)
+    for forms in (unit.forms for one in units.split() if (unit := table.units.get(one)) is not None):
+        if symbol in forms.values() or (found is not None and found.forms["other"] == forms["other"]):
+            return True
+    return False
 
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
@@ -106,8 +102,8 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
     "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
     "hours": lambda token, table: token.core in table.times.marks,
-    "hour_name": _names("h"),
-    "minute_name": _names("min"),
+    "hour_name": lambda token, table: measures(token.core, "h", table),
+    "minute_name": lambda token, table: measures(token.core, "min", table),
     "unit": lambda token, table: token.core in table.units,
     "compass": lambda token, table: token.core in table.compass.names,
     "measure": lambda token, table: (

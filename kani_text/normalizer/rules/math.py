@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from kani_text import writing
-from kani_text.normalizer.kinds import Rows, is_kind, matching
+from kani_text.normalizer.kinds import Rows, is_kind, matching, measures
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
@@ -20,8 +20,7 @@ _POWER = re.compile(
     rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
     rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
 )
-_LENGTHS = frozenset("mm cm dm m km mts ft in px pixels".split())
-_PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
+_LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 _RAISED = {"2": "²", "3": "³"}
@@ -53,7 +52,11 @@ def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) 
     if not sides or (attached and measure is None and not letter):
         return None
     name = "" if letter else _name_of_side(cursor, measure, sides[-1], end, table)
-    by = table.signs.get("×", table.numbers.by) if name and symbol in _PORTIONS else table.numbers.by
+    by = (
+        table.signs.get("×", table.numbers.by)
+        if name and measures(symbol, _PORTIONS, table)
+        else table.numbers.by
+    )
     phrase, place = PhraseBuilder(), token.core_start
     for written, side in zip(figures, sides, strict=True):
         if phrase.pieces:
@@ -228,7 +231,8 @@ def _product(cursor: TokenCursor, measured: bool, table: LanguageTable) -> str |
         return None
     if is_kind(cursor.token(), "score", table) and _MATCH.hold(cursor, table):
         return table.numbers.to
-    side = measured or letter or following in _LENGTHS or "x" in (following, cursor.previous(2).core)
+    crossed = "x" in (following, cursor.previous(2).core)
+    side = measured or letter or crossed or measures(following, _LENGTHS, table)
     return table.numbers.by if side else table.signs_between_figures["x"]
 
 

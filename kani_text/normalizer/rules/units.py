@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind
+from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
 from kani_text.normalizer.rules.acronyms import common_words, letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
 from kani_text.normalizer.rules.trades import senses
@@ -26,11 +26,7 @@ _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
 _BEFORE_NAME = Rows("@ capital|figure")
 _GAUGE = Rows("@~ across figure 'cm'", "@~ and figure word~ across figure 'cm'")
-_MEASURES = (
-    "lb lbs oz st kg g".split(),
-    "ft in yd mi m cm".split(),
-    "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa".split(),
-)
+_MEASURES = "lb oz st kg g", "ft in yd mi m cm", "s min h d j wk sem sett mo yr"
 """Units that one measure may be of."""
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
@@ -207,11 +203,6 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
     return None
 
 
-def are_of_a_kind(first: str, second: str) -> bool:
-    """True for two units of one measure: "1 lb. 4 oz.", but not "20 min. 1 kg"."""
-    return any(first.lower() in kind and second.lower() in kind for kind in _MEASURES)
-
-
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
@@ -224,7 +215,10 @@ def _goes_on(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a sentence continues after the full stop of a unit."""
     token, following, first = cursor.token(ahead), cursor.token(ahead + 1), cursor.token(ahead + 1).core[:1]
     if first.isdecimal() and not following.prefix:
-        return are_of_a_kind(token.core, cursor.token(ahead + 2).core) or _tells_when(cursor, table)
+        # "1 lb. 4 oz.", but "20 min. 1 kg"
+        pair = token.core, cursor.token(ahead + 2).core
+        same = any(all(measures(one, units, table) for one in pair) for units in _MEASURES)
+        return same or _tells_when(cursor, table)
     cut = token.core.isalpha() and not is_kind(token, "unstopped", table)
     if table.agreement.capitals and first.isupper() and cut:
         # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
