@@ -254,3 +254,7 @@ class TokenCursor:
             return False
         second = self.token(ahead)
         return second.core != "" and second.start == second.core_start and second.entry is None
+
+    def adjacent(self, ahead: int = 1) -> Token:
+        """The token ``ahead`` if it is adjacent, else ``NO_TOKEN``."""
+        return self.token(ahead) if self.is_adjacent(ahead) else NO_TOKEN

@@ -170,7 +170,7 @@ class CountedNumerals(Counted):
         """Take words as "million", "mil millones", and what is counted by them."""
         cursor, numbers, words = self._cursor, self._table.numbers, []
         first = cursor.token(ahead)
-        while cursor.is_adjacent(ahead) and cursor.token(ahead).core.lower() in numbers.magnitude_words:
+        while cursor.adjacent(ahead).core.lower() in numbers.magnitude_words:
             words.append(cursor.token(ahead).core)
             self._end = cursor.token(ahead).core_end
             ahead += 1

@@ -127,7 +127,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     about = f"{table.numbers.about} " if match["sign"] else ""
     phrase, end = PhraseBuilder(), token.core_end
     phrase.add(f"{about}{base} {exponent}", token.core_start, end)
-    measure = resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+    measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
     if measure is not None:
         # "4 × 10^16 m"
         end = unit_end(cursor, 1, table)
@@ -204,7 +204,7 @@ def _are_terms(cursor: TokenCursor) -> bool:
 
 def _is_signed(cursor: TokenCursor) -> bool:
     """True before what is counted from below zero, too."""
-    unit = cursor.token(2).core if cursor.is_adjacent(2) else ""
+    unit = cursor.adjacent(2).core
     return cursor.token(1).core.endswith(_SIGNS) or unit in _SIGNS
 
 

@@ -82,7 +82,7 @@ def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     if _FIRST_GROUP.fullmatch(written):
         for ahead in range(1, _MOST_GROUPS + 1):
             # "350 5th Ave."
-            if not cursor.is_adjacent(ahead) or not _NEXT_GROUP.match(cursor.token(ahead).core):
+            if not _NEXT_GROUP.match(cursor.adjacent(ahead).core):
                 break
             written += cursor.token(ahead).core
             if not written.isdecimal():
@@ -98,7 +98,7 @@ def _are_stones(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
-    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    following = cursor.adjacent().core
     if mark not in ("°", "º") or mark not in table.units or following.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False

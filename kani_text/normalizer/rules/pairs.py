@@ -65,7 +65,7 @@ def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Ve
 
 
 def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
-    return resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+    return resolve_unit(cursor.adjacent().core, table, attached=False)[0]
 
 
 def marked_or_law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

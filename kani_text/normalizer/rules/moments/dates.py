@@ -259,7 +259,7 @@ def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, Oth
     token = cursor.token()
     for mark, calendar in table.dates.calendars.items():
         core, end = token.core.removesuffix(mark), token.core_end
-        if core == token.core and cursor.is_adjacent(1) and cursor.token(1).core == mark:
+        if core == token.core and cursor.adjacent().core == mark:
             end = cursor.token(1).core_end
         if (core, end) != (token.core, token.core_end) and _CALENDAR_DATE.fullmatch(core):
             return core, calendar, end

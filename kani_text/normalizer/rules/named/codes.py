@@ -10,7 +10,7 @@ from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, sa
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
+from kani_text.normalizer.tokens import TokenCursor
 
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
@@ -65,7 +65,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.prefix.strip("([\"'“«") or not _names(cursor, table) or _is_amount(cursor, table):
         return None
     groups = [token]
-    while cursor.is_adjacent(len(groups)) and _GROUP.fullmatch(cursor.token(len(groups)).core):
+    while _GROUP.fullmatch(cursor.adjacent(len(groups)).core):
         groups.append(cursor.token(len(groups)))
     figures = [
         (group.core_start + found.start(), found.group())
@@ -149,7 +149,7 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_counted(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the number of "call 300 people", but not of "call 311"."""
-    counted = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    counted = cursor.adjacent().core
     noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
     return noun and counted not in table.agreement.not_nouns
 
@@ -162,7 +162,7 @@ def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
     if previous.suffix != "," or not _DIGITS.fullmatch(previous.core):
         return 0
     # "PIN 4821, 300 people"
-    following = cursor.token(1) if cursor.is_adjacent(1) else NO_TOKEN
+    following = cursor.adjacent()
     goes_on = is_kind(following, "and", table) or is_kind(following, "or", table)
     return 1 if goes_on or not following.core.islower() else 0
 

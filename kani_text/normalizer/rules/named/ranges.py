@@ -45,7 +45,7 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
     if not set(first + last) <= _ROMAN or one is None or other is None or one >= other:
         return None
     words, at = table.number_words, token.core_start + match.start("dash")
-    noun = cursor.token(1).core.lower() if cursor.is_adjacent(1) else ""
+    noun = cursor.adjacent().core.lower()
     # "XV-XVI sec."
     ordinal, gender = noun in table.roman.ordinal_before, table.agreement.gender(noun, plural=False) or "m"
     said = [words.ordinal(value, gender) if ordinal else words.cardinal(value) for value in (one, other)]

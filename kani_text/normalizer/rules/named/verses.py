@@ -72,7 +72,7 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     match = _VERSE.fullmatch(token.core)
     if match is None:
         return False
-    measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    measured = cursor.adjacent(ahead + 1).core
     if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
         # "Hb 13,2 g/dL", "Mk 2,50 Euro"
         return False
