@@ -6,7 +6,7 @@ import functools
 import re
 
 from kani_text.language_detection import languages_by_word
-from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -14,7 +14,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
-_DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
@@ -232,11 +231,10 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
-def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[^\W\d_](?:\.[^\W\d_])+")
+def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
     token = cursor.token()
-    if not _DOTTED.fullmatch(token.core):
-        return None
     pieces = []
     for at in range(0, len(token.core), 2):
         name = letter_name(token.core[at], table)

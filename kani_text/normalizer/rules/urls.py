@@ -26,7 +26,6 @@ _FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(
     r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
 )
-_SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
 )
@@ -141,11 +140,10 @@ def tag(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verb
     return Verbalization((first, *pieces), token.core_end)
 
 
-def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+def snake(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "user_name": its words, without the underscore; "Casa_5G" has to be typed, so that it is said."""
     token = cursor.token()
-    if not _SNAKE.fullmatch(token.core):
-        return None
     joined = not _NETWORK_NAME.fullmatch(token.core)
     return Verbalization(say_signs(token.core, token.core_start, table, joined), token.core_end)
 

@@ -28,9 +28,6 @@ _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
-_FORMULA = re.compile(
-    rf"\d{{0,2}}{_ATOMS}{{2,8}}(?:[·⋅]\d{{0,2}}{_ATOMS}{{2,4}})?|(?:[A-Z][a-z]?){{1,4}}[₀-₉]{{1,3}}"
-)
 _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
 """A formula that is no word: a metal and what it is bound to."""
 _OF_CHEMISTRY = re.compile(
@@ -268,11 +265,10 @@ def _grouped(
     return Verbalization(tuple(pieces), end)
 
 
-def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(rf"\d{{0,2}}{_ATOMS}{{2,8}}(?:[·⋅]\d{{0,2}}{_ATOMS}{{2,4}})?|(?:[A-Z][a-z]?){{1,4}}[₀-₉]{{1,3}}")
+def formula(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "CO₂", "SO4", "2NaOH", "Ca(OH)2": letters of a chemical formula and its figures."""
     token = cursor.token()
-    if not _FORMULA.fullmatch(token.core):
-        return None
     elements = {part for part in _PARTS.findall(token.core) if part[0].isalpha()}
     if not elements <= _ELEMENTS:
         return None

@@ -33,9 +33,6 @@ _DOTTED = re.compile(
     re.IGNORECASE,
 )
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
-_HYPHENED = re.compile(
-    r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
-)
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
@@ -163,11 +160,10 @@ def _group(digits: str, table: LanguageTable) -> str:
     return ", ".join(say_group(part, table) for part in parts)
 
 
-def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
+def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
     token = cursor.token()
-    if not _HYPHENED.fullmatch(token.core):
-        return None
     pieces = []
     groups = _DIGITS.findall(token.core)
     # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
