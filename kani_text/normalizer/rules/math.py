@@ -16,10 +16,6 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
-_POWER = re.compile(
-    rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
-    rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
-)
 _LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
@@ -110,12 +106,14 @@ def _name_of_side(
     return table.form(measure.forms, 1 if describes(cursor, end, "", table) else several)
 
 
-def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
+    rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
+)
+def power(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "10^8", "3×10⁸", "1.5e-3"."""
-    token = cursor.token()
-    match = _POWER.fullmatch(token.core)
-    numeral = parse_numeral(match["number"], table) if match else None
-    if match is None or numeral is None:
+    token, numeral = cursor.token(), parse_numeral(match["number"], table)
+    if numeral is None:
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(writing.RAISED)
     exponent = f"{table.numbers.power} {say_exponent(raised, table)}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.moments.day_and_month import (
     COMMON_FRACTIONS,
@@ -27,7 +27,6 @@ from kani_text.normalizer.tokens import TokenCursor
 from kani_text.short_forms import goes_on_after_day
 
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
-_ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
 _LOOSE_MARK = re.compile(rf"[{DASHES}]|(?<=\.)/")
 _LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
@@ -266,13 +265,12 @@ def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, Oth
     return token.core, None, token.core_end
 
 
-def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,4})(\D{0,6})")
+def era(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1445 هـ": a year, and its calendar."""
-    token = cursor.token()
-    match = _ERA.fullmatch(token.core) if table.dates.calendars else None
-    if match is None:
+    if not table.dates.calendars:
         return None
-    mark, end = match[2], token.core_end
+    token, mark, end = cursor.token(), match[2], cursor.token().core_end
     as_year = mark != "" and 1900 <= int(match[1]) < 2100
     if not mark and cursor.is_adjacent(1):
         mark, end = cursor.token(1).core, unit_end(cursor, 1, table)

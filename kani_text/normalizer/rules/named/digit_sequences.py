@@ -27,17 +27,11 @@ _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-_DOTTED = re.compile(
-    r"(?P<sign>[<>≤≥~]=?)?(?P<version>v)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,7})"
-    r"(?P<more>\+|-(?:alpha|beta|dev|lts|preview|stable))?",
-    re.IGNORECASE,
-)
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
-_ENDING = re.compile(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
 _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
 _LAST_OF_BYTE = 255
 
@@ -202,12 +196,14 @@ def _is_heading(cursor: TokenCursor) -> bool:
     return begins and token.suffix in ("", ".") and following.core[:1].isupper()
 
 
-def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    r"(?P<sign>[<>≤≥~]=?)?(?P<version>[vV])?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,7})"
+    r"(?P<more>\+|-(?i:alpha|beta|dev|lts|preview|stable))?"
+)
+def dotted(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
-    token = cursor.token()
-    match = _DOTTED.fullmatch(token.core)
-    parts = match["parts"].split(".") if match else []
-    if match is None or not (match["version"] or _is_apart(cursor, parts, table)):
+    token, parts = cursor.token(), match["parts"].split(".")
+    if not (match["version"] or _is_apart(cursor, parts, table)):
         return None
     spaced = len(parts) == 2 and not match["version"] and table.numbers.decimal == "."
     point = table.numbers.point if spaced else table.web.signs.get(".", table.numbers.point)
@@ -241,12 +237,14 @@ def _is_byte(part: str) -> bool:
     return int(part) <= _LAST_OF_BYTE and str(int(part)) == part
 
 
-def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
+def number_with_ending(
+    match: re.Match[str], cursor: TokenCursor, table: LanguageTable
+) -> Verbalization | None:
     """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
-    match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
-    numeral = parse_numeral(match["number"], table) if match else None
-    if match is None or numeral is None:
+    numeral = parse_numeral(match["number"], table) if table.numbers.endings else None
+    if numeral is None:
         return None
     rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
     said = say_numeral(numeral, table, "m")

@@ -56,11 +56,8 @@ def _is_played(move: str, near: Sequence[str]) -> bool:
 def ranking(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "15/4" and "3.1" of "Léa (15/4)", where the sets of a match follow a few words later."""
     token = cursor.token()
-    if token.prefix != "(" or not token.suffix.startswith(")"):
-        return None
-    if not cursor.previous().core[:1].isupper() or not any(
-        _SET.fullmatch(cursor.token(ahead).core) for ahead in range(1, _NEAR + 1)
-    ):
+    named = cursor.previous().core[:1].isupper() and token.prefix == "(" and token.suffix.startswith(")")
+    if not named or not any(_SET.fullmatch(cursor.token(at).core) for at in range(1, _NEAR + 1)):
         return None
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
