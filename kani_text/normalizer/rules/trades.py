@@ -17,8 +17,6 @@ _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
-_ONE_IN_S = re.compile(r"(?:sis|itis|rus|mpus|ibus|bús|lápis|tênis|gás|país|rés|mês|mpás)$")
-"""Ends of nouns that are no plural: "dosis máx."."""
 _SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -152,10 +150,13 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
     """An adjective, given for one thing and masculine, with the ending that a noun asks for."""
     word = noun.lower()
-    plural = word.endswith(table.agreement.plural_endings) and not _ONE_IN_S.search(word)
+    several = word.endswith(table.agreement.plural_endings or ("i",))
+    plural = several and not word.endswith(tuple(table.kinds.get("one_in_s", ())))
     if table.agreement.gender(word, plural).startswith("f"):
         adjective = adjective[:-1] + _FEMININE.get(adjective[-1], adjective[-1])
-    return f"{adjective}s" if plural else adjective
+    if plural and table.agreement.plural_endings:
+        return adjective if adjective.endswith("s") else f"{adjective}s"
+    return adjective[:-1] + "i" if plural else adjective
 
 
 def _completed(short: str, trade: Trade) -> list[str]:
