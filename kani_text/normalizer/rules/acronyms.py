@@ -72,11 +72,13 @@ def _is_word(text: str, table: LanguageTable, shouted: bool) -> bool:
         return True
     if len(text) <= _LONGEST_SPELLED:
         return shouted and is_pronounceable(text, table)
-    return shouted or is_pronounceable(text, table)
+    return is_pronounceable(text, table) or (shouted and not acronyms.vowels.isdisjoint(text.lower()))
 
 
 _ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
 """Beginnings of words without a liquid, in English and German, and of those with three consonants."""
+
+_BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
 
 
 def is_pronounceable(text: str, table: LanguageTable) -> bool:
@@ -98,7 +100,8 @@ def _may_begin_word(text: str, onset: int, table: LanguageTable) -> bool:
     if table.acronyms.onset <= 2 or onset < 2 or not text.isupper():
         return True
     # "HDMI"
-    return text[0] == "S" or text[:2] in _ONSETS or liquid
+    begins = text[0] == "S" or text[:2] in _ONSETS or liquid
+    return begins and (onset < 3 or text[:2] in _BEFORE_LIQUIDS)
 
 
 def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -198,6 +201,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         suffix == "."
         and not (is_kind(label, "label", table) or is_kind(label, "lettered_noun", table))
         and following.core[:1].isupper()
+        and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
     )
 
