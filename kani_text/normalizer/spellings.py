@@ -159,7 +159,7 @@ def _rows() -> Iterator[tuple[str, LazyPattern, str]]:
             yield language, written, becomes
 
 
-_ROWS = tuple(_rows())
+ROWS = tuple(_rows())
 
 
 @functools.cache
@@ -167,7 +167,7 @@ def spellings_of(language: str) -> tuple[tuple[LazyPattern, Callable[[re.Match[s
     """The patterns of a language (primary subtag), in order, and what becomes of what each matches."""
     table = unspaced_table_for(language) or table_for(language)
     first, shared = (
-        [(written, becomes) for kinds, written, becomes in _ROWS if not {*those}.isdisjoint(kinds.split())]
+        [(written, becomes) for kinds, written, becomes in ROWS if not {*those}.isdisjoint(kinds.split())]
         for those in (("first",), ("all", language))
     )
     rows = *first, *(table.spellings if table else ()), *shared
