@@ -117,7 +117,7 @@ class TableRows:
             return said
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(respelling, "spellings_of", functools.partial(noted, respelling.spellings_of))
+            patch.setattr(respelling, "spellings_of", functools.partial(noted, spellings.spellings_of))
             self.reading(written)
         readings = self._values.get(READINGS, {})
         return changed | {(READINGS, key) for key in readings if _pattern(key).compiled.search(written)}
@@ -130,7 +130,7 @@ def _path(name: str) -> tuple[str, ...]:
 
 def _forget() -> None:
     """Forget what is kept of tables by language."""
-    respelling.spellings_of.cache_clear()
+    spellings.spellings_of.cache_clear()
     notation.notation_of.cache_clear()
 
 
