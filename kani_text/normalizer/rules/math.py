@@ -13,7 +13,7 @@ from kani_text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_n
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import Token, TokenCursor
+from kani_text.normalizer.tokens import TokenCursor
 
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
 _LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
@@ -38,38 +38,35 @@ _BETWEEN_DATES = Rows(
 def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
     token = cursor.token()
-    if match["unit"] in table.kinds.get("boards", ()):
-        return _boards(token, match["figures"], table)
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])
     sides = _sides(figures, table)
+    if attached in table.kinds.get("boards", ()):
+        # "2x4s"
+        return token.said(f" {table.numbers.by} ".join(say_numeral(side, table) for side in sides) + "s")
     measure, symbol, (start, end) = _unit(cursor, attached, table)
     # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
     letter = len(attached) == 1 and (measure is None or symbol in "cCp")
     if not sides or (attached and measure is None and not letter):
         return None
     name = "" if letter else _name_of_side(cursor, measure, sides[-1], end, table)
-    by = (
-        table.signs.get("×", table.numbers.by)
-        if name and measures(symbol, _PORTIONS, table)
-        else table.numbers.by
-    )
+    by = _between_sides(symbol if name else "", table)
     phrase, place = PhraseBuilder(), token.core_start
     for written, side in zip(figures, sides, strict=True):
-        if phrase.pieces:
+        if place > token.core_start:
             phrase.add(by, place - 1, place)
         phrase.add(say_numeral(side, table, gender_of(name, table)), place, place + len(written))
         place += len(written) + 1
-    if letter or name:
-        phrase.add(name or letter_name(symbol, table), start, end)
+    if letter:
+        name = letter_name(symbol, table)
+    if name:
+        phrase.add(name, start, end)
     return phrase.build(end)
 
 
-def _boards(token: Token, figures: str, table: LanguageTable) -> Verbalization:
-    """ "2x4s"."""
-    said = f" {table.numbers.by} ".join(
-        say_numeral(side, table) for side in _sides(re.split("[x×*]", figures), table)
-    )
-    return token.said(f"{said}s")
+def _between_sides(symbol: str, table: LanguageTable) -> str:
+    """The word between lengths, or the one for several times: "2x45 min"."""
+    by = table.numbers.by
+    return table.signs.get("×", by) if measures(symbol, _PORTIONS, table) else by
 
 
 def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
