@@ -203,6 +203,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
+        and following.core.lower() not in table.acronyms.words - {following.core.lower()[:1]}
     )
 
 
@@ -244,9 +245,12 @@ def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verba
         name = letter_name(token.core[at], table)
         start = token.core_start + at
         pieces.append(Piece(f" {name}" if at else name, start, start + 1))
+    following = cursor.token(1).core
+    goes_on = following[:1].islower() or following.lower() not in common_words(table.language)
     # "el I.E.S. Goya": the last stop ends no sentence.
-    goes_on = token.suffix == "." and cursor.token(1).core != ""
-    return Verbalization(tuple(pieces), token.core_end + goes_on)
+    return Verbalization(
+        tuple(pieces), token.core_end + (token.suffix == "." and following != "" and goes_on)
+    )
 
 
 def roman_value(text: str) -> int | None:

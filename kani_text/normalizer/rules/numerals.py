@@ -83,7 +83,7 @@ def _with_decimals(marks: Sequence[str], parts: Sequence[str], group: str) -> Nu
     if marks[0] in _APOSTROPHES and marks[-1] == group and _are_threes(parts[1:]):
         # "1'200.000", of Colombia
         return Numeral("".join(parts), "", grouped=True)
-    if not _is_grouped(marks[:-1], parts[:-1], group):
+    if marks[-1] in _APOSTROPHES or not _is_grouped(marks[:-1], parts[:-1], group):
         return None
     return Numeral("".join(parts[:-1]), parts[-1], grouped=True)
 

@@ -171,7 +171,7 @@ def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
         here, before = cursor.token().core, cursor.previous().core
         # After a whole number it was asked for there.
         after = before[:1].isdecimal() and (len(line.parts) > 1 or not before.isdecimal())
-        return here[:1].isdecimal() or after
+        return here[:1].isdecimal() or here in ("x", "×") or after
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 

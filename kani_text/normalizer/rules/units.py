@@ -134,7 +134,7 @@ def _power(symbol: str, table: LanguageTable) -> Unit | None:
     """A unit and its power: "m²", "s⁴"."""
     base, raised = _factor(symbol[:-1], table), symbol[-1:]
     exponent = raised.translate(RAISED)
-    if base is None or exponent == raised:
+    if base is None or exponent == raised or not exponent.isdecimal():
         return None
     power = f"{table.numbers.power} {table.number_words.cardinal(int(exponent))}"
     return base.with_forms(lambda form: f"{form} {table.signs.get(raised, power)}")
