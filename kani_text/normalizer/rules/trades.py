@@ -96,9 +96,11 @@ def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
 
 
 def _is_before_name(cursor: TokenCursor, table: LanguageTable) -> bool:
-    """True before what is no common word."""
-    following = cursor.token(1).core
-    return following != "" and following.lower() not in common_words(table.language)
+    """True before what is no common word; after a number, only where it may be a German noun."""
+    following, before = cursor.token(1).core, cursor.previous()
+    # "41.200 espect. Amonestados"
+    counted = before.core[-1:].isdecimal() and not before.suffix and not table.agreement.capitals
+    return following != "" and following.lower() not in common_words(table.language) and not counted
 
 
 def may_end(cursor: TokenCursor) -> bool:
