@@ -108,6 +108,7 @@ RULES = (
         Rule(codes.hyphened, "figure hyphen capitals? at? bracket?, figure slash"),
         Rule(codes.labelled, "figure capitals hyphen?"),
         Rule(codes.lettered_code, "capitals|letter hyphen?"),
+        Rule(codes.numbered, "figure word, figure bracket word?"),
         Rule(codes.sets, "figure hyphen bracket?"),
         Rule(compounds.abbreviated_ending, "stopped word hyphen?"),
         Rule(compounds.compound, "hyphen *"),

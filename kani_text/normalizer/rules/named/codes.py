@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from kani_text.normalizer.kinds import is_kind, matching
-from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, spelled_pieces
+from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -27,6 +27,7 @@ _FALLING = re.compile(r"(\d{3,4})[-‐‑](\d{1,2})")
 _TYPES = re.compile(r"\d{3}[-‐‑]\d00")
 _GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
+_PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
 _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
 """A formula that is no word: a metal and what it is bound to."""
@@ -171,6 +172,24 @@ def _is_zip(cursor: TokenCursor) -> bool:
         and _STATE.fullmatch(state.core) is not None
         and cursor.previous(2).suffix == ","
     )
+
+
+def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """ "4(b)(ii)": the paragraph of a law."""
+    token = cursor.token()
+    at, words = token.core_start, table.number_words
+    written = token.core + ")" * token.suffix.startswith(")")
+    match = _PARAGRAPH.fullmatch(written)
+    if match is None:
+        return None
+    pieces = [Piece(words.cardinal(int(match[1])), at, at + match.end(1))]
+    for part in re.finditer(r"\((\w+)\)", written):
+        value = int(part[1]) if part[1].isdecimal() else None
+        if len(part[1]) > 1 or part[1] == "i":
+            value = value or roman_value(part[1].upper())
+        spoken = words.cardinal(value) if value else " ".join(letter_name(one, table) for one in part[1])
+        pieces.append(Piece(f" {spoken}", at + part.start(), at + part.end()))
+    return Verbalization(tuple(pieces), at + len(written))
 
 
 @matching(r"[-–](\d{2,5})")
