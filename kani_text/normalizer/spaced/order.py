@@ -130,7 +130,7 @@ RULES = (
         Rule(games.innings, "figure hyphen? slash? sign?"),
         Rule(games.move, "small|name figure sign? at?"),
         Rule(games.ranking, "figure slash|stop"),
-        Rule(identifiers.mixed, "figure word, figure hyphen word?"),
+        Rule(identifiers.mixed, "figure word, figure colon|hyphen word?"),
         Rule(marks.adjective, "figure word hyphen?"),
         Rule(marks.factor, "figure small|sign stop?"),
         Rule(marks.graded, "figure|capitals hyphen"),

@@ -11,6 +11,7 @@ from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
 _MIXED = re.compile(r"[A-Z\d]{5,20}")
+_DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _WORD = re.compile(r"[A-Z]{3}")
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
@@ -29,6 +30,8 @@ def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token = cursor.token()
     if not table.letters:
         return None
+    if _DEVICE.fullmatch(token.core):
+        return Verbalization(say_mixed(token.core, token.core_start, table), token.core_end)
     named = is_code(cursor, table) and (_CODED.fullmatch(token.core) or _PASSWORD.fullmatch(token.core))
     serial = _SERIAL.fullmatch(token.core)
     if not (named or is_mixed(token.core) or (serial and serial[1] not in table.currencies)):
