@@ -15,7 +15,13 @@ from enum import IntEnum
 from pathlib import Path
 
 from kani_text.markup import CODE_BLOCK, MASK, PARAGRAPH_END
-from kani_text.short_forms import goes_before_name, is_abbreviated, is_common_word
+from kani_text.short_forms import (
+    goes_before_name,
+    goes_on_after_day,
+    is_abbreviated,
+    is_common_word,
+    kinds_of,
+)
 from kani_text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
@@ -27,7 +33,6 @@ from kani_text.writing import (
     SENTENCE_MARKS,
     UNSPACED_CLAUSE_MARKS,
     UNSPACED_SENTENCE_MARKS,
-    is_day_before_noun,
 )
 
 CONJUNCTIONS = frozenset(Path(__file__).with_name("conjunctions.txt").read_text(encoding="utf-8").split())
@@ -43,6 +48,7 @@ _LETTERS_AT_END = re.compile(r"[^\W\d_]{1,16}$")
 _LONGEST_SHORT_FORM = 5
 _LONGEST_DAY = 40
 _UNSPACED = re.escape(UNSPACED_SENTENCE_MARKS + UNSPACED_CLAUSE_MARKS)
+_CLOSING = RIGHT_CLOSERS + SENTENCE_MARKS + CLAUSE_MARKS
 _STOP = re.compile(rf"[\s—{_UNSPACED}]")
 _UNSPACED_RUN = re.compile(rf"[{_UNSPACED}{re.escape(CLOSERS + MASK)}]*")
 
@@ -83,7 +89,7 @@ def phrase_breaks(text: str, start: int, complete: bool, language: str = "") -> 
         if end >= len(text):
             return
         if spaced:
-            kind = _kind_at_space(text, start, at, end, complete, language)
+            kind = _Space(text, start, at, end, complete, language).kind()
             if kind is None:
                 return
             if at > start:
@@ -118,53 +124,82 @@ def _token_before(text: str, start: int, at: int) -> str:
     return match.group() if match else ""
 
 
-def _kind_at_space(
-    text: str, start: int, at: int, end: int, complete: bool, language: str
-) -> BreakKind | None:
-    """The kind of the break at the white space ``[at, end)``; None if that depends on more text."""
-    newlines = text.count("\n", at, end)
-    following = text[end]
-    if newlines > 1:
-        return BreakKind.PARAGRAPH
-    if PARAGRAPH_END in text[at:end]:
-        return BreakKind.PARAGRAPH if newlines else BreakKind.SENTENCE
-    if following in RIGHT_CLOSERS or following in SENTENCE_MARKS or following in CLAUSE_MARKS:
-        return BreakKind.UNSAFE
-    stem = _token_before(text, start, at)
-    last = stem[-1:]
-    word = _WORD.match(text, end)
-    known = "" if word is None or (word.end() == len(text) and not complete) else word.group()
-    short = last == "." and is_abbreviated(stem, known or following, language)
-    before = text[max(start, at - _LONGEST_DAY) : at]
-    if last == "." and following.isupper() and not short and goes_before_name(before, stem, language):
-        if word is None or not known:
+@dataclass(slots=True)
+class _Space:
+    """White space ``[at, end)`` of a text that is searched from ``start`` on."""
+
+    text: str
+    start: int
+    at: int
+    end: int
+    complete: bool
+    language: str
+
+    def kind(self) -> BreakKind | None:
+        """The kind of the break; None if that depends on more text."""
+        text, end = self.text, self.end
+        newlines = text.count("\n", self.at, end)
+        following = text[end]
+        if newlines > 1 or PARAGRAPH_END in text[self.at : end]:
+            return BreakKind.PARAGRAPH if newlines else BreakKind.SENTENCE
+        if following in _CLOSING:
+            return BreakKind.UNSAFE
+        stem = _token_before(text, self.start, self.at)
+        last = stem[-1:]
+        if last == ".":
+            return self._after_stop(stem, bool(newlines))
+        if newlines and not following.islower():
+            return BreakKind.SENTENCE
+        kind = _kind_after_mark(stem, following) if last else None
+        return self._after_word(last) if kind is None else kind
+
+    def _after_stop(self, stem: str, ends_line: bool) -> BreakKind | None:
+        following, known = self.text[self.end], self._known_word()
+        before = self.text[max(self.start, self.at - _LONGEST_DAY) : self.at]
+        short = self._is_short(stem, before, known)
+        if short is None:
             return None
-        short = _is_name(known, text[word.end() : word.end() + 1], language)
-    if newlines and not following.islower() and not short:
-        return BreakKind.SENTENCE
-    if last and last in UNSPACED_SENTENCE_MARKS:
-        return BreakKind.SENTENCE
-    if last == "." and following in "(N" and end + 1 >= len(text) and not complete:
-        return None
-    if last == "." and _goes_on(stem, text[end : end + 2]):
-        return BreakKind.UNSAFE
-    if last == "." and word and is_day_before_noun(before, known):
-        return BreakKind.UNSAFE if known else None
-    if last and last in SENTENCE_MARKS:
+        if ends_line and not following.islower() and not short:
+            return BreakKind.SENTENCE
+        if following in "(N" and self.end + 1 >= len(self.text) and not self.complete:
+            return None
+        if _goes_on(stem, self.text[self.end : self.end + 2]):
+            return BreakKind.UNSAFE
+        if known != "" and goes_on_after_day(before, known or "", kinds_of(self.language)):
+            return BreakKind.UNSAFE if known else None
         return _kind_after_sentence_mark(stem, following, short)
-    if last and last in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
-        return BreakKind.UNSAFE if stem[-2:-1].isdigit() and following.isdigit() else BreakKind.CLAUSE
-    if following in DASHES:
-        if end + 1 >= len(text):
-            return BreakKind.SPACE if complete else None
-        return BreakKind.CLAUSE if text[end + 1].isspace() else BreakKind.SPACE
-    if word is not None:
-        if word.end() == len(text) and not complete and len(word.group()) <= MAX_CONJUNCTION:
-            return None
-        if word.group().casefold() in CONJUNCTIONS:
-            return BreakKind.CONJUNCTION
-    tears = last.isdigit() or following.isdigit() or last in tuple("$€£¥#")
-    return BreakKind.UNSAFE if tears else BreakKind.SPACE
+
+    def _is_short(self, stem: str, before: str, known: str | None) -> bool | None:
+        """True if the full stop belongs to a short form; None if that depends on more text."""
+        following = self.text[self.end]
+        if is_abbreviated(stem, known or following, self.language):
+            return True
+        if not (following.isupper() and goes_before_name(before, stem, self.language)):
+            return False
+        after = self.end + len(known or "")
+        return _is_name(known, self.text[after : after + 1], self.language) if known else None
+
+    def _known_word(self) -> str | None:
+        """The word after the space, "" where there is none; None for one that more text may continue."""
+        word = _WORD.match(self.text, self.end)
+        if word is None:
+            return ""
+        return None if word.end() == len(self.text) and not self.complete else word.group()
+
+    def _after_word(self, last: str) -> BreakKind | None:
+        """The kind after a word that ends in ``last``, which is no mark that ends a sentence or a clause."""
+        text, end = self.text, self.end
+        if text[end] in DASHES:
+            if end + 1 >= len(text):
+                return BreakKind.SPACE if self.complete else None
+            return BreakKind.CLAUSE if text[end + 1].isspace() else BreakKind.SPACE
+        if (word := _WORD.match(text, end)) is not None:
+            if word.end() == len(text) and not self.complete and len(word.group()) <= MAX_CONJUNCTION:
+                return None
+            if word.group().casefold() in CONJUNCTIONS:
+                return BreakKind.CONJUNCTION
+        tears = last.isdigit() or text[end].isdigit() or last in tuple("$€£¥#")
+        return BreakKind.UNSAFE if tears else BreakKind.SPACE
 
 
 _SECTION = re.compile(r"[A-Z][.,;)]|[IVX]{2}")
@@ -186,6 +221,16 @@ def _goes_on(stem: str, following: str) -> bool:
 def _is_name(word: str, after: str, language: str) -> bool:
     """True for a word with a capital that is an initial, or none of the language's commonest."""
     return (len(word) == 1 and after == ".") or not is_common_word(word, language)
+
+
+def _kind_after_mark(stem: str, following: str) -> BreakKind | None:
+    if stem[-1] in UNSPACED_SENTENCE_MARKS:
+        return BreakKind.SENTENCE
+    if stem[-1] in SENTENCE_MARKS:
+        return _kind_after_sentence_mark(stem, following, False)
+    if stem[-1] in CLAUSE_MARKS + UNSPACED_CLAUSE_MARKS:
+        return BreakKind.UNSAFE if stem[-2:-1].isdigit() and following.isdigit() else BreakKind.CLAUSE
+    return None
 
 
 def _kind_after_sentence_mark(stem: str, following: str, short: bool) -> BreakKind:

@@ -267,15 +267,7 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
         if letters and (end == len(text) or text[end].isascii()):
             yield end, letters[0], letters[0].casefold()
         elif kind := _word_kind(text[at]):
-            while (
-                end < len(text)
-                and end - at <= MAX_WORD
-                and (_word_kind(text[end]) == kind or _is_invisible(text[end]))
-            ):
-                end += 1
-            # Invisible characters after a word are not part of it.
-            while _is_invisible(text[end - 1]):
-                end -= 1
+            end = _end_of_word(text, end, at + MAX_WORD, kind)
             written = "".join(character for character in text[at:end] if not _is_invisible(character))
             written = unicodedata.normalize("NFC", written)
             yield end, written, written.casefold()
@@ -288,6 +280,15 @@ def _units(text: str, at: int) -> Iterator[tuple[int, str, str]]:
         elif not _is_invisible(text[at]):
             yield end, text[at], text[at]
         at = end
+
+
+def _end_of_word(text: str, end: int, last: int, kind: str) -> int:
+    """The end of a word from ``end`` to ``last`` at most, without invisible characters after it."""
+    while end < len(text) and end <= last and (_word_kind(text[end]) == kind or _is_invisible(text[end])):
+        end += 1
+    while _is_invisible(text[end - 1]):
+        end -= 1
+    return end
 
 
 def _is_end(text: str, end: int) -> bool:

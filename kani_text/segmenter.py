@@ -244,10 +244,30 @@ class Segmenter:
         """Words between two breaks."""
         return max(1, word_count(text)) if self._unspaced else 1
 
+    def _wanted_weight(self) -> int:
+        """The weight beyond which a segment is cut at any phrase break."""
+        policy = self._policy
+        if not policy.max_growth or self._first:
+            return policy.max_weight
+        return min(policy.max_weight, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
+
+    def _ends(self, kind: BreakKind, weighed: int, words: int, wanted: int) -> bool:
+        """True if a segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
+        if self._ends_thought(kind, weighed, words) or (weighed > wanted and kind >= BreakKind.CONJUNCTION):
+            return True
+        early = self._first and self._policy.early_phrase and kind is BreakKind.CLAUSE
+        return early and self._long_enough(weighed, words)
+
+    def _ends_thought(self, kind: BreakKind, weighed: int, words: int) -> bool:
+        """True at a paragraph's end, and at the end of a sentence that is long enough."""
+        return kind is BreakKind.PARAGRAPH or (
+            kind is BreakKind.SENTENCE and self._long_enough(weighed, words)
+        )
+
     def _ends_open(self, kind: BreakKind, weighed: int, words: int) -> bool:
         """True if an open segment ends at a break of ``kind`` with the weight ``weighed`` before it."""
         max_weight = self._policy.max_weight
-        if kind is BreakKind.PARAGRAPH or (kind is BreakKind.SENTENCE and self._long_enough(weighed, words)):
+        if self._ends_thought(kind, weighed, words):
             return True
         if weighed > OPEN_PHRASE_SHARE * max_weight and kind >= BreakKind.CONJUNCTION:
             return True
@@ -279,10 +299,7 @@ class Segmenter:
     def _decide(self, complete: bool) -> tuple[int, BreakKind] | None:
         """The end of the next segment and the break there; None if more text could change them."""
         policy, text = self._policy, self._text
-        # The weight beyond which a segment is cut at any phrase break.
-        wanted = policy.max_weight
-        if policy.max_growth and not self._first:
-            wanted = min(wanted, max(MIN_GROWN_WEIGHT, int(policy.max_growth * self._passed_weight)))
+        wanted = self._wanted_weight()
         weighed = at = words = 0
         phrases: list[_Candidate] = []
         spaces: list[_Candidate] = []
@@ -292,12 +309,7 @@ class Segmenter:
             at = found.at
             if weighed > policy.max_weight or (weighed > wanted and phrases):
                 break
-            long_enough = self._long_enough(weighed, words)
-            if found.kind is BreakKind.PARAGRAPH or (found.kind is BreakKind.SENTENCE and long_enough):
-                return found.at, found.kind
-            if self._first and policy.early_phrase and found.kind is BreakKind.CLAUSE and long_enough:
-                return found.at, found.kind
-            if weighed > wanted and found.kind >= BreakKind.CONJUNCTION:
+            if self._ends(found.kind, weighed, words, wanted):
                 return found.at, found.kind
             if found.kind < BreakKind.CONJUNCTION:
                 spaces.append((found.at, found.kind, weighed))
@@ -308,9 +320,8 @@ class Segmenter:
         if phrases and total > wanted + margin:
             return _deepest(phrases, wanted)
         if total > policy.max_weight + margin:
-            if spaces:
-                return _deepest(spaces, policy.max_weight)
-            return forced_cut(text, policy.max_weight), BreakKind.UNSAFE
+            cut = forced_cut(text, policy.max_weight), BreakKind.UNSAFE
+            return _deepest(spaces, policy.max_weight) if spaces else cut
         if len(text) > MAX_CHARACTERS:
             return MAX_CHARACTERS, BreakKind.UNSAFE
         return (len(text), self._end) if complete else None

@@ -35,9 +35,6 @@ LETTER = r"(?:[^\W\d_]|[\u064b-\u065f\u0670\u0900-\u0903\u093a-\u093c\u093e-\u09
 """A letter, or a vowel sign of Arabic or Devanagari (a pattern). None is both: a pattern that repeats it
 would try each of 2^n ways to read n of them."""
 
-MASCULINE_ARTICLES = frozenset("le du au el del al il dal der dem des o do ao the".split())
-"""Articles before a man's title: "il card. Zuppi" is a cardinal, "la card." a card."""
-
 SENTENCE_MARKS = ".!?…‽"
 """Marks that end a sentence where a space follows."""
 
@@ -83,15 +80,6 @@ _UNSPACED = re.compile(f"[{UNSPACED}]")
 _SPOKEN_PUNCTUATION = "#@%&"
 
 
-_DAY_WITHOUT_OBJECT = re.compile(
-    r"(?:\b(?:[Hh]a[bst]|[Ff]eier|[Ss]chreib)\w*(?: [^\W\d_]+)? am|(?:^|[.!?] |\n)Am) \d{1,2}\.\d{1,2}\.\Z"
-)
-_BEGINS_SENTENCE = re.compile(
-    r"D(?:u|er|ie|as|ann?|anach|anke|ort|iese\w?)|Ich|E[rs]|Sie|Wir|Ihr|Man|Und|Aber|Auch|Oder|Bitte|Liebe|Viele|W\w{1,3}"
-    r"|(?:[MDS]ein|Unser|K?ein|Jed)\w{0,2}|Alle|I[mn]|A[mbu]f?|Um|Z\w{1,2}|Mit|Nach|Vor|Für|Bis|Hier|Heute|Gr[uü]ße?|[A-Z]{2,3}"
-)
-
-
 def without_closers(text: str) -> str:
     """Return a text without the marks at its end that close quotations and brackets."""
     return text.rstrip(CLOSERS_AFTER_WORDS)
@@ -100,12 +88,6 @@ def without_closers(text: str) -> str:
 def ends_sentence(text: str) -> bool:
     """Return True if a text ends with a mark that ends a sentence, which may stand inside a quotation."""
     return without_closers(text).endswith(_SENTENCE_ENDS)
-
-
-def is_day_before_noun(text: str, word: str) -> bool:
-    """Return True if a German sentence goes on after its day: "Ich habe am 3.2." and "Geburtstag" (or "")."""
-    noun = not word or (word[0].isupper() and _BEGINS_SENTENCE.fullmatch(word) is None)
-    return noun and _DAY_WITHOUT_OBJECT.search(text) is not None
 
 
 def ends_clause(text: str) -> bool:

@@ -229,17 +229,21 @@ class InlineReader:
             return False
         if count > 2 or before == mark:
             return True
-        born = run == "*" and before == "(" and not self._in_stars
-        if not (before.strip() or after.strip(" \t\n,;.:")) or (born and after.isspace()):
-            # "(* 1950 in Ulm)", "rep from *, end"
+        if self._stands_apart(run, before, after):
             return False
         inside = is_of_word(before) and is_of_word(after)
-        if mark == "_":
-            return not inside
-        if mark == "~":
-            return count == 2
-        if mark == "=":
-            return count == 2 and not inside
+        if mark == "*":
+            return self._are_stars(count, before, after, inside)
+        # "snake_case", and "~" before a number
+        return (mark == "_" or count == 2) and not (inside and mark != "~")
+
+    def _stands_apart(self, run: str, before: str, after: str) -> bool:
+        """True for "rep from *, end" and "(* 1950 in Ulm)"."""
+        born = run == "*" and before == "(" and not self._in_stars
+        return not (before.strip() or after.strip(" \t\n,;.:")) or (born and after.isspace())
+
+    def _are_stars(self, count: int, before: str, after: str, inside: bool) -> bool:
+        """True if stars are markup; inside: of a word."""
         if not inside:
             # "102*" of a batsman who is not out, but the end of "*102*".
             return count > 1 or self._in_stars or not before.isdigit()

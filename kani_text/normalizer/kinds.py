@@ -12,83 +12,67 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from kani_text.normalizer.rules.numerals import DASHES
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import NO_TOKEN, Token, TokenCursor
-from kani_text.writing import MASCULINE_ARTICLES
 
 _ANY_MARKS = "~"
 _ITEM = re.compile(r"(?P<bracket>\()?(?P<kinds>@|[\w|]+|'[^']+')(?P<marks>~|\{[^}]*\})?(?P<optional>\?)?")
-_CLOCK = re.compile(r"(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]?\d|2[0-4])h", re.IGNORECASE)
-_DATE = re.compile(r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?")
-_DAY = re.compile(r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?")
-_TIMES = re.compile(
-    rf"\d{{1,2}}(?:[:.h]\d\d\S{{0,4}}|h|[ap]\.?m)|\d{{1,2}}(?:[:.h]\d\d|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}}",
-    re.IGNORECASE,
-)
-_DEGREES = re.compile(r"[-−]?\d{1,2}[°º](?!\w).*")
 _ORDINAL = re.compile(
     r"\d{1,3}(?:\.|[.]?[ºª°]|(?:st|nd|rd|th|e|\.?er|ère|ème))|[IVX]{1,6}(?:e|º|°)?(?:[-–][IVX]{1,6}(?:e|º|°)?)?"
 )
 _SHORT_WORD = re.compile(r"[^\W\d_]{1,7}")
-_YEAR = re.compile(r"1[1-9]\d\d|20\d\d")
-_VALUE = re.compile(r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])")
-_DECADE = re.compile(r"(?:\d\d)?\d0s")
-_SECONDS, _DISTANCE = re.compile(r"\d{1,2}(?:s|sec|seg)"), re.compile(r"(?:\d+-?)?[Kk]m?")
 _DASH = re.compile(rf"[{DASHES}/]")
-_NAME = re.compile(r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+")
-_ROMAN = re.compile(r"[IVXLC]+")
-_FEW = re.compile(r"[1-9]|1\d|20")
 _COUNT = re.compile(r"[~≈<>≤≥±]*\d")
-_SHORT_NUMBER = re.compile(r"\d{1,3}(?:[-–]\d{1,3})?")
-_DAY_RANGE = re.compile(r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?")
-_PART = re.compile(r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3")
-_LENGTH = re.compile(r"\d[\d.,]*(?:[mcd]?m|in|ft)")
-_LENGTH_UNIT = re.compile(r"[mcd]?m|ft")
-_HOUSE_NUMBER = re.compile(r"\d|[Nn](?:[.r]|úm)?[.º°]*$|[Ss]/[Nn]")
-_LETTERED = re.compile(r"[A-Z]\d{0,2}")
+_SHAPES = {
+    "value": r"(?:v|[^\w\s]{1,2}|[A-Z]{1,2}\$)?\d[\d.,:%‰€£$°]*(?:[a-zµ]{0,3}|[KM])",
+    "day": r"(?:0?[1-9]|[12]\d|3[01])(?:\.?[^\W\d_]{2}|[ºª°])?",
+    "year": r"1[1-9]\d\d|20\d\d",
+    "date": r"\d{1,2}([./-])(?:\d{1,2}|[^\W\d_]{3,9})(?:\1(?:\d\d|\d{4}))?\.?",
+    "clock": r"(?i:(?:[01]?\d|2[0-4])(?:[:.h][0-5]\d)(?:[:.][0-5]\d)?|(?:[01]?\d|2[0-4])h)",
+    "times": r"(?i:\d{1,2}(?:[:.h]\d\d\S{0,4}|h|[ap]\.?m)"
+    rf"|\d{{1,2}}(?:[:.h]\d\d|h)?\S{{0,3}}[{DASHES}]\d{{1,2}}\S{{0,5}})",
+    "degrees": r"[-−]?\d{1,2}[°º](?!\w).*",
+    "decade": r"(?:\d\d)?\d0s",
+    "seconds": r"\d{1,2}(?:s|sec|seg)",
+    "distance": r"(?:\d+-?)?[Kk]m?",
+    "roman": r"[IVXLC]+",
+    "few": r"[1-9]|1\d|20",
+    "short_number": r"\d{1,3}(?:[-–]\d{1,3})?",
+    "day_range": r"\d{1,2}\.?(?:\d{1,2}\.?)?[-–]\d{1,2}(?:\.\d{1,2})?",
+    "part": r"[½¼¾⅓⅔⅛]|1/[2348]|3/4|2/3",
+    "length": r"\d[\d.,]*(?:[mcd]?m|in|ft)",
+    "length_unit": r"[mcd]?m|ft",
+    "lettered": r"[A-Z]\d{0,2}",
+    "name": r"[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ]+",
+    "house_number": r"\d.*|[Nn](?:[.r]|úm)?[.º°]*|[Ss]/[Nn].*",
+}
+"""Patterns of whole words."""
 
 
-def _names(symbol: str) -> Callable[[Token, LanguageTable], bool]:
-    """A test for the symbols and names of what ``symbol`` measures ("h", "hrs", "hours")."""
+def _shape(pattern: str) -> Callable[[Token, LanguageTable], bool]:
+    compiled = re.compile(pattern)
+    return lambda token, table: compiled.fullmatch(token.core) is not None
 
-    def test(token: Token, table: LanguageTable) -> bool:
-        unit, found = table.units.get(symbol), table.units.get(token.core)
-        names = unit.forms if unit is not None else {}
-        return token.core in names.values() or (
-            found is not None and found.forms["other"] == names.get("other")
-        )
 
-    return test
+def measures(symbol: str, units: str, table: LanguageTable) -> bool:
+    """True for a symbol or a name of what one of ``units`` measures ("h", "hrs", "hours")."""
+    found = table.units.get(symbol)
+    for forms in (unit.forms for one in units.split() if (unit := table.units.get(one)) is not None):
+        if symbol in forms.values() or (found is not None and found.forms["other"] == forms["other"]):
+            return True
+    return False
 
 
 KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
+    **{name: _shape(pattern) for name, pattern in _SHAPES.items()},
     # Figures
     "figure": lambda token, table: token.core[:1].isdecimal(),
     "number": lambda token, table: token.core.isdecimal(),
-    "value": lambda token, table: _VALUE.fullmatch(token.core) is not None,
-    "day": lambda token, table: _DAY.fullmatch(token.core) is not None,
-    "year": lambda token, table: _YEAR.fullmatch(token.core) is not None,
-    "date": lambda token, table: _DATE.fullmatch(token.core) is not None,
-    "clock": lambda token, table: _CLOCK.fullmatch(token.core) is not None,
-    "times": lambda token, table: _TIMES.fullmatch(token.core) is not None,
-    "degrees": lambda token, table: _DEGREES.fullmatch(token.core) is not None,
     "ordinal": lambda token, table: _ORDINAL.fullmatch(token.core + token.suffix) is not None,
-    "decade": lambda token, table: _DECADE.fullmatch(token.core) is not None,
-    "seconds": lambda token, table: _SECONDS.fullmatch(token.core) is not None,
-    "distance": lambda token, table: _DISTANCE.fullmatch(token.core) is not None,
-    "roman": lambda token, table: _ROMAN.fullmatch(token.core) is not None,
     "count": lambda token, table: _COUNT.match(token.core) is not None and not is_kind(token, "clock", table),
-    "few": lambda token, table: _FEW.fullmatch(token.core) is not None,
-    "short_number": lambda token, table: _SHORT_NUMBER.fullmatch(token.core) is not None,
-    "day_range": lambda token, table: _DAY_RANGE.fullmatch(token.core) is not None,
-    "part": lambda token, table: _PART.fullmatch(token.core) is not None,
-    "length": lambda token, table: _LENGTH.fullmatch(token.core) is not None,
-    "length_unit": lambda token, table: _LENGTH_UNIT.fullmatch(token.core) is not None,
     "money": lambda token, table: not {token.core[:1], token.core[-1:]}.isdisjoint(table.currencies),
-    "house_number": lambda token, table: _HOUSE_NUMBER.match(token.core) is not None,
-    "lettered": lambda token, table: _LETTERED.fullmatch(token.core) is not None,
     # Shapes of words
-    "name": lambda token, table: _NAME.fullmatch(token.core) is not None,
     "capital": lambda token, table: token.core[:1].isupper(),
     "capitalized": lambda token, table: token.core[:1].isupper() and token.core[1:2].islower(),
     "capitals": lambda token, table: len(token.core) > 1 and token.core.isupper(),
@@ -118,8 +102,8 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "minutes_before": lambda token, table: token.core.lower() in table.times.minutes_before,
     "undotted_before": lambda token, table: token.core.lower() in table.times.undotted_before,
     "hours": lambda token, table: token.core in table.times.marks,
-    "hour_name": _names("h"),
-    "minute_name": _names("min"),
+    "hour_name": lambda token, table: measures(token.core, "h", table),
+    "minute_name": lambda token, table: measures(token.core, "min", table),
     "unit": lambda token, table: token.core in table.units,
     "compass": lambda token, table: token.core in table.compass.names,
     "measure": lambda token, table: (
@@ -136,7 +120,6 @@ KINDS: Mapping[str, Callable[[Token, LanguageTable], bool]] = {
     "roman_article": lambda token, table: token.core.lower() in table.roman.articles,
     "numbered": lambda token, table: token.core.lower() in table.roman.cardinal,
     "not_noun": lambda token, table: token.core.lower() in table.agreement.not_nouns,
-    "masculine_article": lambda token, table: token.core.lower() in MASCULINE_ARTICLES,
     # Tokens without letters and figures
     "mark": lambda token, table: not token.core and token is not NO_TOKEN,
     "nothing": lambda token, table: token is NO_TOKEN,
@@ -252,3 +235,23 @@ def _item(match: re.Match[str], last: bool) -> _Item:
     return _Item(
         named, text, None if marks == _ANY_MARKS else re.compile(marks[1:-1]), match["bracket"] or ""
     )
+
+
+RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
+"""Reads the cursor's token, and those after it that go with it; None where it says nothing of them."""
+_RuleOfMatch = Callable[[re.Match[str], TokenCursor, LanguageTable], Verbalization | None]
+
+
+def matching(pattern: str) -> Callable[[_RuleOfMatch], RuleFunction]:
+    """A rule for words that a pattern matches as a whole; it gets the match, too."""
+    compiled = re.compile(pattern)
+
+    def of_match(function: _RuleOfMatch) -> RuleFunction:
+        @functools.wraps(function)
+        def rule(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+            match = compiled.fullmatch(cursor.token().core)
+            return None if match is None else function(match, cursor, table)
+
+        return rule
+
+    return of_match

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from kani_text.normalizer import floor
 from kani_text.normalizer.chemistry import chemistry
@@ -12,10 +10,8 @@ from kani_text.normalizer.cleaning import CleanText
 from kani_text.normalizer.compound_units import compound_units
 from kani_text.normalizer.formulas.finder import formulas, unfinished
 from kani_text.normalizer.formulas.notation import notation_of
-from kani_text.normalizer.spelling_functions import PATH, path_steps
-from kani_text.normalizer.spellings import SPELLINGS, Becomes
-from kani_text.normalizer.tables.lazy_pattern import LazyPattern, characters_of
-from kani_text.normalizer.tables.loaded import table_for
+from kani_text.normalizer.spellings import spellings_of
+from kani_text.normalizer.tables.lazy_pattern import characters_of
 from kani_text.normalizer.unspaced.amounts import compound_unit
 from kani_text.normalizer.unspaced.table import unspaced_table_for
 
@@ -35,7 +31,7 @@ def respelled(text: CleanText, language: str, *, complete: bool = True) -> Clean
         if unspaced is not None:
             units = ((start, end, compound_unit(unit, unspaced)) for start, end, unit in units)
         text = _replaced(text, units)
-        text = _replaced(text, chemistry(text.text, language.partition("-")[0]))
+        text = _replaced(text, chemistry(text.text, language.partition("-")[0], notation.space))
         text = _replaced(text, formulas(text.text, notation))
     elif language:
         text = _replaced(text, floor.units(text.text, language))
@@ -71,23 +67,3 @@ def _replaced(text: CleanText, replacements: Iterable[tuple[int, int, str]]) -> 
     if not done:
         return text
     return CleanText(kept + written[done:], (*first, *starts[done:]), (*last, *ends[done:]), text.final)
-
-
-@functools.cache
-def spellings_of(language: str) -> tuple[tuple[LazyPattern, Callable[[re.Match[str]], str]], ...]:
-    """The patterns of a language (primary subtag), in order, and what becomes of what each matches."""
-    table = unspaced_table_for(language) or table_for(language)
-    shared = (
-        (written if isinstance(written, LazyPattern) else LazyPattern(written), becomes)
-        for languages, written, becomes in SPELLINGS
-        if not languages or language in languages.split()
-    )
-    steps: Becomes = functools.partial(path_steps, mark="、" if unspaced_table_for(language) else " — ")
-    patterns = (LazyPattern(PATH), steps), *(table.spellings if table else ()), *shared
-    return tuple((pattern, functools.partial(_spelled, becomes)) for pattern, becomes in patterns)
-
-
-def _spelled(becomes: Becomes, found: re.Match[str]) -> str:
-    if callable(becomes):
-        return becomes(found)
-    return found.expand(becomes) if becomes else re.sub(r"[\s-]", "", found.group())

@@ -4,40 +4,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 
-from kani_text.normalizer.rules.acronyms import roman_value
-from kani_text.normalizer.spelling_functions import (
-    DAY_OF_LOG,
-    IDENTIFIER,
-    SPAN,
-    day_of_log,
-    days_of_span,
-    in_full,
-    minutes_and_seconds,
-    named_characters,
-    raised_numeral,
-    said_once,
-)
+from kani_text.normalizer.rules.acronyms import letter_name, roman_value
 from kani_text.normalizer.tables.file import read_table_file
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
+from kani_text.normalizer.tables.loaded import table_for
 from kani_text.normalizer.tables.readings import Reading, parse_readings
+from kani_text.normalizer.unspaced.table import unspaced_table_for
 from kani_text.writing import RAISED
-
-_WITH_ROMANS = (
-    r"act|acto|acte|akt|atto|ato|sc(?:ene|\.)|esc(?:ena|\.)|szene|scena|cena|scène|canto|p{1,2}\.|págs?\.|pages?"
-    r"|páginas?|pagine?|seiten?|vol\.|cap\.|chap(?:ter|\.)"
-)
-_SMALL_ROMAN = "(?:x{1,3}(?:ix|iv|v?i{1,3}|v)|ix|iv|vi{1,3}|i{2,3}|x{2,3})"
-_NO_TICKER = "US|CA|AU|NZ|HK|SG|MX|HOME|PATH|PWD|SHELL|LANG|TERM|TMP"
-
-Becomes = str | Callable[[re.Match[str]], str]
-
-Spelling = tuple[str, str | LazyPattern, Becomes]
-
 
 _FILE = read_table_file(Path(__file__).with_name("spellings.toml"))
 _PARTS, _READINGS = _FILE.section("parts").all_texts(), _FILE.section("readings")
@@ -45,6 +23,13 @@ _SHARED = [
     (languages.split(), parse_readings(_READINGS.section(languages), _PARTS))
     for languages in _READINGS.key_names()
 ]
+_WORDS = _FILE.section("words")
+_WORDS_OF = {language: _WORDS.section(language).all_texts() for language in _WORDS.key_names()}
+_MOVED, _NO_DAYS = re.compile(_PARTS["moved"]), re.compile(_PARTS["nodays"])
+_NEAR = 60
+"""Characters around a span of days that show whether it is one."""
+_MONTHS = "JanFebMarAprMayJunJulAugSepOctNovDec"
+_LONG = 8
 
 
 @functools.cache
@@ -53,83 +38,148 @@ def shared_readings(language: str) -> tuple[Reading, ...]:
     return tuple(row for languages, rows in _SHARED if language in languages for row in rows)
 
 
-def _of_file() -> Iterator[Spelling]:
-    """The rows of ``spellings.toml``, without code; those of "each" for every language with its own words."""
-    words = _FILE.section("words")
-    of_language = {language: words.section(language).all_texts() for language in words.key_names()}
+def words_of(language: str) -> Mapping[str, str]:
+    """The words of a language (primary subtag) in shared rows and other patterns, by their names."""
+    return _WORDS_OF.get(language, {})
+
+
+def path_steps(path: re.Match[str], language: str) -> str:
+    """A path with pauses for its signs, if a step in it is a word: others compare ("9 > x > 3")."""
+    steps = path.string[path.start() : path.end() + 2]
+    named = path.group() == " > " or re.search(r"> [^\W\d_][^\s\d]", steps)
+    mark = "、" if unspaced_table_for(language) else " — "
+    return path.group().replace(" > ", mark) if named else path.group()
+
+
+def in_full(found: re.Match[str], language: str) -> str:
+    """An amount without its magnitude: "$87.4K" is "$87400"."""
+    zeros = {"K": 3, "M": 6, "B": 9}[found[3]]
+    return f"{found[1]}{int(Decimal(found[2]).scaleb(zeros))}"
+
+
+def minutes_and_seconds(found: re.Match[str], language: str) -> str:
+    """Minutes and seconds of a race: "+1:02" is "+1 min 2 s", "a +0:08" is "a 8 s"."""
+    minutes, seconds = int(found[2]), int(found[3])
+    parts = (f"{minutes} min" * (minutes > 0), f"{seconds} s" * (seconds > 0 or minutes == 0))
+    return (found[1] or "+") + " ".join(filter(None, parts))
+
+
+def days_of_span(found: re.Match[str], language: str) -> str:
+    """The days of "mudou de 5/8 para 12/8" with two figures each, as no fractions have them."""
+    days = tuple(zip(map(int, found.group(2, 4)), map(int, found.group(3, 5)), strict=True))
+    real = all(0 < min(day) <= 12 and max(day) <= 31 for day in days)
+    before = found.string[max(0, found.start() - _NEAR) : found.start()]
+    later = found[1] == "from" and days[0][0] == days[1][0] > 1 and days[0][1] < days[1][1]
+    moved = later or found[1] in ("open", "closed") or _MOVED.search(before)
+    whole = any(day >= month > 1 for day, month in days)
+    usual = all(day < month <= 4 for day, month in days)
+    if (
+        not real
+        or usual
+        or not (moved or (whole and days[0][1] > 4))
+        or _NO_DAYS.search(before + found.string[found.end() : found.end() + _NEAR // 2])
+    ):
+        return found.group()
+    return re.sub(r"(?<!\d)\d(?=/)|(?<=/)\d(?!\d)", r"0\g<0>", found.group())
+
+
+def day_of_log(found: re.Match[str], language: str) -> str:
+    """The day of a server's log, "05/Mar/2026:14:30:00", as "2026-03-05, "."""
+    return f"{found[3]}-{_MONTHS.index(found[2]) // 3 + 1:02}-{found[1]}, "
+
+
+def said_once(found: re.Match[str], language: str) -> str:
+    """The words of "30 (treinta) días" just once, in the form that is written."""
+    table = table_for(language)
+    said = table.number_words.cardinal(int(found[1])) if table is not None else ""
+    written = found[2]
+    # Feminine "una", "uma" and "duas", too
+    same = written in (said, f"{said}a") or written[:-1] == said[:-1] or (said, written) == ("dois", "duas")
+    return written if same else found[0]
+
+
+def capitals(found: re.Match[str], language: str) -> str:
+    """Lower-case Roman numerals after a word that has them, in capitals: "pp. v–xii"."""
+    return found[1] + found[2].upper()
+
+
+def named_characters(found: re.Match[str], language: str) -> str:
+    """The names of an identifier's characters, with a pause for a hyphen and in a long one after each four.
+
+    In a language without a table they are the characters themselves.
+    """
+    table, unspaced = table_for(language), unspaced_table_for(language)
+    digits = unspaced.words.digits if unspaced else str
+    names = {one: table.number_words.cardinal(int(one)) if table else digits(one) for one in "0123456789"}
+    names |= {one: letter_name(one, table) if table else one.upper() for one in "abcdef"}
+    code = found[found.lastindex or 0]
+    groups = code.split("-") if "-" in code or len(code) <= _LONG else re.findall(".{1,4}", code)
+    spelled = (" ".join(names[one] for one in group.lower()) for group in groups)
+    return f" {'、'.join(spelled)}" if unspaced else ", ".join(spelled)
+
+
+def isotope(found: re.Match[str], language: str) -> str:
+    """An element with its number after it: "¹³⁷Cs" is "Cs 137"."""
+    return f"{found[2]} {found[1].translate(RAISED)}"
+
+
+def joined(found: re.Match[str], language: str) -> str:
+    """A word without the points between its syllables."""
+    return found[0].replace("·", "")
+
+
+def roman_numeral(found: re.Match[str], language: str) -> str:
+    """A Roman numeral in figures."""
+    return f"{found[1]}{roman_value(found[2]) or found[2]}"
+
+
+def letters(found: re.Match[str], language: str) -> str:
+    """Letters apart, one by one."""
+    return found[1] + " ".join(found[2])
+
+
+def sets(found: re.Match[str], language: str, to: str) -> str:
+    """The sets of a match with a word for each slash."""
+    return found[1] + found[2].replace("/", f" {to} ")
+
+
+_FUNCTIONS: tuple[Callable[..., str], ...] = (
+    path_steps, in_full, minutes_and_seconds, days_of_span, day_of_log, said_once, capitals, isotope, joined,
+    named_characters, roman_numeral, letters, sets,
+)  # fmt: skip
+"""What rows name; each takes a match, the language, and the words after its name in the row."""
+
+
+def _rows() -> Iterator[tuple[str, LazyPattern, str]]:
+    """The rows of the file; those of "each" for every language with its own words."""
     for kinds in _FILE.key_names():
-        each = kinds.split()[1:] if kinds.startswith("each ") else [kinds.replace("all", "")]
-        rows = _FILE.section(kinds).patterns([_PARTS | of_language.get(one, {}) for one in each])
+        each = kinds.split()[1:] if kinds.startswith("each ") else [kinds]
+        rows = _FILE.section(kinds).patterns([{**_PARTS, **words_of(one)} for one in each])
         for language, (written, becomes) in zip(cycle(each), rows, strict=False):
             yield language, written, becomes
 
 
-SPELLINGS: tuple[Spelling, ...] = (
-    ("", DAY_OF_LOG, day_of_log),
-    *(
-        (language, IDENTIFIER, partial(named_characters, language=language))
-        for language in "ar de en es fr hi it ja pt zh".split()
-    ),
-    ("", IDENTIFIER, named_characters),
-    *_of_file(),
-    # "2h19'04''" and a gap of it, "+0:08", stars of a hotel, "paso de V-", hours of opening
-    (
-        "de en es fr it pt",
-        r"(\b[aà] )?(?<!UTC )(?<!GMT )(?<![\w+])\+([1-5]?\d):([0-5]\d)(?![\d:])",
-        minutes_and_seconds,
-    ),
-    (
-        "",
-        r"(?<![\w⁰-⁹])([²³](?=H)|[⁰¹²³⁴-⁹]{2,3})(Cs|Sr|[HCNOPKIU])(?![a-z])",
-        lambda isotope: f"{isotope[2]} {isotope[1].translate(RAISED)}",
-    ),
-    ("en es fr it pt", SPAN, days_of_span),
-    ("hi", r"()(\d{1,2})/(\d{1,2}) से (\d{1,2})/(\d{1,2})(?= (?:तक|को|हो|कर|बंद|खुल|चल))", days_of_span),
-    # The sets of a match
-    *(
-        (
-            language,
-            r"(?i)(\b(?:parcia\w+|parzial\w+|sätzen?|satz|placar|marcador|punteggio|remport\w+|score)"
-            r"(?: d[ei]| von)?:? )"
-            r"((?:(?:\d{1,2}/(?:1[5-9]|[2-4]\d)|(?:1[5-9]|[2-4]\d)/\d{1,2})\b(?:, | y | et? | und )?)+)",
-            lambda sets, to=to: sets[1] + sets[2].replace("/", f" {to} "),
-        )
-        for language, to in (("es", "a"), ("fr", "à"), ("it", "a"), ("pt", "a"), ("de", "zu"))
-    ),
-    # "$87.4K"
-    ("zh ja", r"([$€£¥￥])(\d{1,4}(?:\.\d{1,3})?)([KMB])(?![A-Za-z])", in_full),
-    # Sets of exercises, syllables, verses
-    ("", r"\b[^\W\d_]{2,}(?:·[^\W\d_]+){2,}\b", lambda found: found[0].replace("·", "")),
-    # "II.4"
-    ("", r"(?<![\w.])([IVX]{2,4})\.(?=\d{1,2}\b)", lambda found: f"{roman_value(found[1]) or found[1]}."),
-    (
-        "fr",
-        r"\b((?:livre|titre|chapitre|tome|partie)s (?:Ier|[IVX]+)) et ([IVX]+)\b",
-        lambda found: f"{found[1]} et {roman_value(found[2]) or found[2]}",
-    ),
-    # "30 (treinta) días"
-    *(
-        (language, r"\b(\d{1,3}) \(([a-zß-ÿ][a-zß-ÿ -]{1,30})\)", partial(said_once, language=language))
-        for language in "de en es fr it pt".split()
-    ),
-    # "pp. v–xii", "Act II, scene iii"
-    (
-        "de en es fr it pt",
-        rf"(\b(?i:{_WITH_ROMANS}) )((?:{_SMALL_ROMAN}|[ivx](?=[-–]))(?:[-–][xvi]{{1,6}})?)\b",
-        raised_numeral,
-    ),
-    # Tickers
-    (
-        "de en es fr it pt hi",
-        rf"(?<![\w$])\$(?!{_NO_TICKER})([A-Z]{{2,5}})\b(?! ?\d)",
-        lambda ticker: " ".join(ticker[1]),
-    ),
-    # "24/7/365", "TL;DR", the code of a bank, "BTC 43.200 $", a person's height
-    (
-        "de en es fr it pt hi",
-        r"(\b(?:BIC|SWIFT)[: ] ?)([A-Z]{6}[A-Z\d]{2}(?:[A-Z\d]{3})?)\b",
-        lambda code: code[1] + " ".join(code[2]),
-    ),
-)
-"""Languages ("" for all), what is written there, and what it becomes: a template, a function, or "" to
-leave out spaces and hyphens."""
+ROWS = tuple(_rows())
+
+
+@functools.cache
+def spellings_of(language: str) -> tuple[tuple[LazyPattern, Callable[[re.Match[str]], str]], ...]:
+    """The patterns of a language (primary subtag), in order, and what becomes of what each matches."""
+    table = unspaced_table_for(language) or table_for(language)
+    first, shared = (
+        [(written, becomes) for kinds, written, becomes in ROWS if not {*those}.isdisjoint(kinds.split())]
+        for those in (("first",), ("all", language))
+    )
+    rows = *first, *(table.spellings if table else ()), *shared
+    return tuple((written, _spelled(becomes, language)) for written, becomes in rows)
+
+
+def _spelled(becomes: str, language: str) -> Callable[[re.Match[str]], str]:
+    """A function for what becomes of a match."""
+    if becomes.startswith("@"):
+        name, *words = becomes[1:].split(maxsplit=1)
+        made = next(one for one in _FUNCTIONS if one.__name__ == name)
+        return lambda found: made(found, language, *words)
+    if becomes:
+        return lambda found: found.expand(becomes)
+    return lambda found: re.sub(r"[\s-]", "", found.group())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from kani_text.lexicon import Lexicon, LexiconEntry
 from kani_text.markup import CODE_BLOCK, MASK
+from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.writing import (
     CLAUSE_MARKS,
     CLOSERS,
@@ -68,6 +69,18 @@ class Token:
     def prefix(self) -> str:
         """The marks before the core."""
         return self.text[self.start : self.core_start]
+
+    def said(self, text: str, end: int | None = None) -> Verbalization:
+        """A reading of what is written from the core to ``end`` (without it, of the core)."""
+        end = self.core_end if end is None else end
+        return Verbalization((Piece(text, self.core_start, end),), end)
+
+    def parted(self, first: str, at: int, last: str) -> Verbalization:
+        """A reading of the core in two pieces; ``at``: where the second begins in the core."""
+        at += self.core_start
+        return Verbalization(
+            (Piece(first, self.core_start, at), Piece(last, at, self.core_end)), self.core_end
+        )
 
 
 NO_TOKEN = Token("", 0, 0, "", 0, 0)
@@ -241,3 +254,7 @@ class TokenCursor:
             return False
         second = self.token(ahead)
         return second.core != "" and second.start == second.core_start and second.entry is None
+
+    def adjacent(self, ahead: int = 1) -> Token:
+        """The token ``ahead`` if it is adjacent, else ``NO_TOKEN``."""
+        return self.token(ahead) if self.is_adjacent(ahead) else NO_TOKEN

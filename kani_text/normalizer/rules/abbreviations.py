@@ -10,7 +10,7 @@ from kani_text.normalizer.kinds import Rows, is_kind
 from kani_text.normalizer.rules.acronyms import common_words, roman_value
 from kani_text.normalizer.rules.numerals import FEET
 from kani_text.normalizer.rules.trades import agreeing, cut_short, is_of_a_trade, is_shouted, senses
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import CLOSING_QUOTES, ends_sentence
@@ -108,7 +108,7 @@ def _said(place: _Place, form: str, ends: bool) -> Verbalization:
     if end == token.core_end and token.suffix == "." and place.following().core[:1].islower():
         # "2 lg. eggs", a line without its stop
         end += not ends
-    return Verbalization((Piece(form, token.core_start, end),), end)
+    return token.said(form, end)
 
 
 _OBLIQUE = Rows("oblique @", "dative 'der' @")
@@ -133,7 +133,7 @@ def _adjective_ending(place: _Place, form: str) -> str | None:
 
 def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "c/Goya", "s/muebles", "p/2": a letter with its slash and what touches it."""
-    short, rest, at = token.core[:2], token.core[2:], token.core_start + 2
+    short, rest = token.core[:2], token.core[2:]
     if short[1:] != "/" or not rest or token.core in table.abbreviations:
         return None
     said = next((one.said for one in table.abbreviations.get(short, ()) if len(one.parts) == 1), {})
@@ -142,8 +142,7 @@ def _before_slash(token: Token, table: LanguageTable) -> Verbalization | None:
         rest = table.number_words.cardinal(int(rest))
     elif not rest.isalpha() or len(rest) < _LEAST_AFTER_SLASH:
         return None
-    pieces = Piece(f"{form} ", token.core_start, at), Piece(rest, at, token.core_end)
-    return Verbalization(pieces, token.core_end) if form else None
+    return token.parted(f"{form} ", len(short), rest) if form else None
 
 
 def _is_before_name(place: _Place) -> bool:

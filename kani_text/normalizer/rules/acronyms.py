@@ -6,7 +6,7 @@ import functools
 import re
 
 from kani_text.language_detection import languages_by_word
-from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
@@ -14,7 +14,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _ROMAN = re.compile(r"M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100, "D": 500, "M": 1000}
 _HUMPS = re.compile(r"[A-ZÀ-ÖØ-Þ]+(?=[A-ZÀ-ÖØ-Þ][a-zß-öø-ÿ])|[A-ZÀ-ÖØ-Þ]?[a-zß-öø-ÿ]+|[A-ZÀ-ÖØ-Þ]+|[^\W\d_]")
-_DOTTED = re.compile(r"[^\W\d_](?:\.[^\W\d_])+")
 VARIABLES, OPERATORS = frozenset("xyz"), frozenset("+-−=<>≤≥±")
 _LIQUIDS = frozenset("LRHUY")
 _LONGEST_ACRONYM, _LONGEST_SPELLED = 5, 3
@@ -78,6 +77,7 @@ def _is_word(text: str, table: LanguageTable, shouted: bool) -> bool:
 
 _ONSETS = frozenset("CH TH PH WH SH GH RH KH KN GN PN PS PF TS TW DW ZW CZ GW QU MC DJ TZ".split())
 """Beginnings of words without a liquid, in English and German, and of those with three consonants."""
+
 _BEFORE_LIQUIDS = frozenset("ST SP SC SK SH SQ TH CH PH PF".split())
 
 
@@ -110,7 +110,7 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     core = token.core
     if len(core) > 2 and core[-1] == "s" and (plural := _plural(token, table)):
         return plural
-    if not (core.isupper() and core.isalpha()) or len(core) < 2:
+    if not core.isupper():
         return None
     elided = core.lower() in acronyms.elided and token.suffix[:1] in ("'", "’")
     if elided or (len(core) > _LONGEST_ACRONYM and core not in acronyms.spelled):
@@ -124,7 +124,7 @@ def acronym(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
 def _plural(token: Token, table: LanguageTable) -> Verbalization | None:
     """ "PDFs", "the NBA's"."""
     name = token.core[:-1].rstrip("'’")
-    if not table.acronyms.plural or len(name) < 2 or not (name.isupper() and name.isalpha()):
+    if not table.acronyms.plural or not name.isupper():
         return None
     end = token.core_start + len(name)
     plural = Piece(token.core[len(name) : -1] + table.acronyms.plural, end, token.core_end)
@@ -155,12 +155,10 @@ def initial(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "J." before a name, or a single letter."""
     token = cursor.token()
     core, small = token.core, token.core.lower()
-    if len(core) != 1 or not core.isalpha():
-        return None
     name = table.greek.get(core) or table.letters.get(small)
     if name is None:
         return None
-    letter = Verbalization((Piece(name, token.core_start, token.core_end),), token.core_end)
+    letter = token.said(name)
     if core in table.greek or _is_variable(cursor, name, table):
         return letter
     if not core.isupper():
@@ -190,14 +188,6 @@ def _is_of_law(cursor: TokenCursor, table: LanguageTable) -> bool:
     return numbered and cursor.token().suffix == "." and cursor.token(1).core[:1].isdecimal()
 
 
-_LETTERED = frozenset(
-    "vitamin vitamina vitamine hepatitis epatite hepatite hépatite categoría categoria catégorie"
-    " energetica energética énergétique énergie ges dpe epc sanguin band permis permiso patente carné carta"
-    " cnh carteira".split()
-)
-"""Words before a letter that is no initial, beside the labels of the tables."""
-
-
 def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True if a letter and its full stop stand before a name: what follows begins no sentence."""
     following = cursor.token(1)
@@ -209,7 +199,7 @@ def is_initial(cursor: TokenCursor, table: LanguageTable) -> bool:
         return True
     return (
         suffix == "."
-        and label.core.lower() not in table.numbers.labels | _LETTERED
+        and not (is_kind(label, "label", table) or is_kind(label, "lettered_noun", table))
         and following.core[:1].isupper()
         and following.start == following.core_start
         and re.split("['’]", following.core.lower())[0] not in common_words(table.language)
@@ -223,16 +213,12 @@ def _is_initials(cursor: TokenCursor) -> bool:
     return len(before.core) == 1 and before.core.isupper()
 
 
-_BEFORE_ONE = frozenset("el un al del cada por le au du par il o ao do um per each".split())
-"""Words before one thing."""
-
-
 def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A short word in small letters without a vowel ("idk", "tbh"): its letters."""
     token = cursor.token()
     core = token.core
-    small = core.islower() or (len(core) > 2 and core[1:].islower())
-    if not (small and core.isascii() and core.isalpha() and 2 <= len(core) <= _LONGEST_ACRONYM):
+    small = core.islower() or len(core) > 2
+    if not (small and core.isascii() and 2 <= len(core) <= _LONGEST_ACRONYM):
         return None
     core = core.lower()
     if len(set(core)) == 1 or _SOUND.fullmatch(core):
@@ -240,21 +226,20 @@ def unspeakable(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if not (table.acronyms.vowels | {"y"}).isdisjoint(core):
         return None
     if (key := table.web.keys.get(token.core)) is not None:
-        return Verbalization((Piece(key, token.core_start, token.core_end),), token.core_end)
+        return token.said(key)
     if (unit := table.units.get(core)) is not None:
         # "a few km": a unit without its number; "el kg", "par kg": one of them.
-        single = cursor.previous().core.lower() in _BEFORE_ONE
+        single = is_kind(cursor.previous(), "before_one", table)
         said = unit.forms.get("one", unit.forms["other"]) if single else unit.forms["other"]
         end = token.core_end + (token.suffix[:2] in (".,", ".:", ".;"))
         return Verbalization((Piece(said, token.core_start, token.core_end),), end)
     return Verbalization(spelled_pieces(core, token.core_start, table), token.core_end)
 
 
-def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[^\W\d_](?:\.[^\W\d_])+")
+def dotted(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "e.s.t.": letters with full stops between them."""
     token = cursor.token()
-    if not _DOTTED.fullmatch(token.core):
-        return None
     pieces = []
     for at in range(0, len(token.core), 2):
         name = letter_name(token.core[at], table)

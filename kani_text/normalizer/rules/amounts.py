@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 
+from kani_text.normalizer.kinds import is_kind
 from kani_text.normalizer.rules.acronyms import common_words
 from kani_text.normalizer.rules.fractions import say_mixed
 from kani_text.normalizer.rules.numerals import VULGAR_FRACTIONS, YEARS, Numeral, say_numeral
@@ -270,7 +271,7 @@ class Counted:
 def _as_before(cursor: TokenCursor, table: LanguageTable) -> str:
     """ "f" if the same word had a feminine noun before: "PT com 51 cadeiras, MDB com 42;"."""
     word = cursor.previous().core
-    if word not in ("com", "con") or not cursor.token().suffix:
+    if not is_kind(cursor.previous(), "with", table) or not cursor.token().suffix:
         return ""
     for back in range(_NOUN_AT, _FARTHEST):
         if cursor.previous(back).core == word and cursor.previous(back - 1).core.isdecimal():

@@ -23,8 +23,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 _GROUP, _BEFORE_GROUP = re.compile(r"\d{3}(?:[.,]\d+)?"), re.compile(r"[1-9]\d{0,2}")
 _FRACTION = re.compile(r"(\d{1,2})[/⁄](\d{1,3})")
 _OPERATORS = frozenset("+ - − – = < > ≤ ≥ ±".split())
-_PERFECT = re.compile(r"\w+(?:[aiu]do|[aiulnrst]to|cho|so)")
-"""Participles after "ha" in Spanish and Italian, where it is a verb too."""
 _NUMBERED = Rows("label|numbered @")
 _WITH_NUMBER = Rows("@ word figure")
 _AFTER_UNIT = Rows("figure~ unit~ @")
@@ -143,7 +141,7 @@ class CountedNumerals(Counted):
 
     def _in_context(self, measure: Measure | None, symbol: str, ahead: int) -> Measure | None:
         """The measure of a symbol; None where that is a verb or a letter."""
-        if symbol == "ha" and self._is_verb(ahead):
+        if self._is_verb(ahead):
             return None
         if measure is None or is_letter(symbol, self._cursor, ahead, self._table, self._first.decimals):
             return self._table.units.get(symbol) if self._stands_apart(symbol, ahead) else None
@@ -160,18 +158,19 @@ class CountedNumerals(Counted):
 
     def _is_verb(self, ahead: int) -> bool:
         """True for the "ha" of "el 3 ha llovido", which is no hectare."""
-        no_nouns = self._table.agreement.not_nouns
-        if "ha" not in no_nouns or self._first.decimals:
+        table, verb = self._table, self._cursor.token(ahead)
+        if not is_kind(verb, "auxiliary", table) or self._first.decimals:
             return False
         following = self._cursor.token(ahead + 1).core
-        perfect = _PERFECT.fullmatch(following) is not None and following not in no_nouns
+        ends = following.endswith(tuple(table.kinds.get("participle", ())))
+        perfect = ends and following not in table.agreement.not_nouns
         return perfect or _OF_DAY.hold(self._cursor, self._table, ahead)
 
     def _takes_magnitude(self, ahead: int, counts: bool) -> bool:
         """Take words as "million", "mil millones", and what is counted by them."""
         cursor, numbers, words = self._cursor, self._table.numbers, []
         first = cursor.token(ahead)
-        while cursor.is_adjacent(ahead) and cursor.token(ahead).core.lower() in numbers.magnitude_words:
+        while cursor.adjacent(ahead).core.lower() in numbers.magnitude_words:
             words.append(cursor.token(ahead).core)
             self._end = cursor.token(ahead).core_end
             ahead += 1

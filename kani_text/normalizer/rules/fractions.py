@@ -11,15 +11,15 @@ from kani_text.normalizer.rules.numerals import INCHES, VULGAR_FRACTIONS, Numera
 from kani_text.normalizer.rules.units import (
     Measure,
     PhraseBuilder,
+    after_sign,
     gender_of,
     gender_of_forms,
     in_full,
     resolve_unit,
-    sign_name,
     singular,
     unit_end,
 )
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, Unit
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -39,10 +39,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if match is None:
         return _mixed(cursor, table) or _compound(token, table) or pairs.marked_or_law(cursor, table)
     if match["sign"]:
-        with cursor.without_prefix(1):
-            rest = fraction(cursor, table)
-        sign = Piece(f"{sign_name(match['sign'], table)} ", token.core_start, token.core_start + 1)
-        return rest and Verbalization((sign, *rest.pieces), rest.end)
+        return after_sign(fraction, cursor, table)
     if is_before_time(cursor):
         return None
     first, last = match["first"], match["last"]
@@ -56,7 +53,7 @@ def fraction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         said = _half(cursor, table) if part == HALF else say_fraction(*part, table)
     # "a 1/2 hour"
     said = said.removeprefix(f"{cursor.previous().core.lower()} ")
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _measured(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:
@@ -112,10 +109,8 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
     match = _COMPOUND.fullmatch(token.core)
     if match is None:
         return None
-    at = token.core_start + match.start("word")
     part = say_fraction(int(match[1]), int(match[2]), table)
-    pieces = Piece(part, token.core_start, at - 1), Piece(f" {match['word']}", at - 1, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    return token.parted(part, match.start("word") - 1, f" {match['word']}")
 
 
 def of_unit(cursor: TokenCursor, part: tuple[int, int], table: LanguageTable) -> tuple[str, int] | None:

@@ -6,25 +6,17 @@ import re
 from collections.abc import Sequence
 
 from kani_text import writing
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching, measures
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, Numeral, parse_numeral, say_numeral
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, gender_of, resolve_unit, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import Token, TokenCursor
+from kani_text.normalizer.tokens import TokenCursor
 
-_DIMENSIONS = re.compile(
-    rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)"
-)
 _AMOUNT = re.compile(rf"{NUMBER}(?P<unit>\D{{1,3}})")
-_POWER = re.compile(
-    rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
-    rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
-)
-_LENGTHS = frozenset("mm cm dm m km mts ft in px pixels".split())
-_PORTIONS = frozenset("g kg mg ml l cl dl L min mins Min h hr hrs s sec secs Std Sek".split())
+_LENGTHS, _PORTIONS = "mm cm dm m km ft in px", "g kg mg ml l cl dl min h s"
 """Units of what there is several times ("2x45 min"); lengths are sides ("2x45 mm")."""
 _STEPS = frozenset(("<", ">", "→", "->", "=>", "›", "»", "⟩", "▸", "▶"))
 _RAISED = {"2": "²", "3": "³"}
@@ -42,40 +34,39 @@ _BETWEEN_DATES = Rows(
 )
 
 
-def dimensions(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(rf"(?P<figures>{NUMBER}(?:[x×*]{NUMBER}){{1,3}})(?P<unit>(?:[^\W\d_⁰¹²³⁴-⁹]\S{{0,4}})?)")
+def dimensions(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3x4", with a unit if there is one."""
     token = cursor.token()
-    match = _DIMENSIONS.fullmatch(token.core)
-    if match is None:
-        return None
-    if match["unit"] in table.kinds.get("boards", ()):
-        return _boards(token, match["figures"], table)
     attached, figures = match["unit"], re.split("[x×*]", match["figures"])
     sides = _sides(figures, table)
+    if attached in table.kinds.get("boards", ()):
+        # "2x4s"
+        return token.said(f" {table.numbers.by} ".join(say_numeral(side, table) for side in sides) + "s")
     measure, symbol, (start, end) = _unit(cursor, attached, table)
     # The width of a tyre, the lines of a screen: "700x25C", "1920x1080p".
     letter = len(attached) == 1 and (measure is None or symbol in "cCp")
     if not sides or (attached and measure is None and not letter):
         return None
     name = "" if letter else _name_of_side(cursor, measure, sides[-1], end, table)
-    by = table.signs.get("×", table.numbers.by) if name and symbol in _PORTIONS else table.numbers.by
+    by = _between_sides(symbol if name else "", table)
     phrase, place = PhraseBuilder(), token.core_start
     for written, side in zip(figures, sides, strict=True):
-        if phrase.pieces:
+        if place > token.core_start:
             phrase.add(by, place - 1, place)
         phrase.add(say_numeral(side, table, gender_of(name, table)), place, place + len(written))
         place += len(written) + 1
-    if letter or name:
-        phrase.add(name or letter_name(symbol, table), start, end)
+    if letter:
+        name = letter_name(symbol, table)
+    if name:
+        phrase.add(name, start, end)
     return phrase.build(end)
 
 
-def _boards(token: Token, figures: str, table: LanguageTable) -> Verbalization:
-    """ "2x4s"."""
-    said = f" {table.numbers.by} ".join(
-        say_numeral(side, table) for side in _sides(re.split("[x×*]", figures), table)
-    )
-    return Verbalization((Piece(f"{said}s", token.core_start, token.core_end),), token.core_end)
+def _between_sides(symbol: str, table: LanguageTable) -> str:
+    """The word between lengths, or the one for several times: "2x45 min"."""
+    by = table.numbers.by
+    return table.signs.get("×", by) if measures(symbol, _PORTIONS, table) else by
 
 
 def _sides(figures: Sequence[str], table: LanguageTable) -> list[Numeral]:
@@ -112,12 +103,14 @@ def _name_of_side(
     return table.form(measure.forms, 1 if describes(cursor, end, "", table) else several)
 
 
-def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    rf"(?P<sign>[~≈])?(?P<number>{NUMBER})(?:(?:(?P<times>[x×·*])10\^?|\^)(?P<plain>[-−]?\d{{1,4}})|[eE](?P<e>[-+−]?\d{{1,3}})"
+    rf"|(?P<ten>[x×·*]10)?(?P<raised>[⁻⁺]?[⁰¹²³⁴-⁹]{{1,4}}))"
+)
+def power(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "10^8", "3×10⁸", "1.5e-3"."""
-    token = cursor.token()
-    match = _POWER.fullmatch(token.core)
-    numeral = parse_numeral(match["number"], table) if match else None
-    if match is None or numeral is None:
+    token, numeral = cursor.token(), parse_numeral(match["number"], table)
+    if numeral is None:
         return None
     raised = match["plain"] or match["e"] or match["raised"].translate(writing.RAISED)
     exponent = f"{table.numbers.power} {say_exponent(raised, table)}"
@@ -129,7 +122,7 @@ def power(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     about = f"{table.numbers.about} " if match["sign"] else ""
     phrase, end = PhraseBuilder(), token.core_end
     phrase.add(f"{about}{base} {exponent}", token.core_start, end)
-    measure = resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+    measure = resolve_unit(cursor.adjacent().core, table, attached=False)[0]
     if measure is not None:
         # "4 × 10^16 m"
         end = unit_end(cursor, 1, table)
@@ -206,7 +199,7 @@ def _are_terms(cursor: TokenCursor) -> bool:
 
 def _is_signed(cursor: TokenCursor) -> bool:
     """True before what is counted from below zero, too."""
-    unit = cursor.token(2).core if cursor.is_adjacent(2) else ""
+    unit = cursor.adjacent(2).core
     return cursor.token(1).core.endswith(_SIGNS) or unit in _SIGNS
 
 
@@ -233,7 +226,8 @@ def _product(cursor: TokenCursor, measured: bool, table: LanguageTable) -> str |
         return None
     if is_kind(cursor.token(), "score", table) and _MATCH.hold(cursor, table):
         return table.numbers.to
-    side = measured or letter or following in _LENGTHS or "x" in (following, cursor.previous(2).core)
+    crossed = "x" in (following, cursor.previous(2).core)
+    side = measured or letter or crossed or measures(following, _LENGTHS, table)
     return table.numbers.by if side else table.signs_between_figures["x"]
 
 
@@ -263,4 +257,4 @@ def path_step(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     compared = all(figures) if token.core == "→" else any(figures)
     if compared or any(len(side) < 2 or side in table.greek for side in sides):
         return None
-    return Verbalization((Piece("—", token.core_start, token.core_end),), token.core_end)
+    return token.said("—")

@@ -122,6 +122,11 @@ def say_digits(digits: str, table: LanguageTable) -> str:
     return ", ".join(map(" ".join, groups))
 
 
+def say_group(digits: str, table: LanguageTable) -> str:
+    """Figures as a number; one after the other if the first is a zero."""
+    return say_digits(digits, table) if digits[0] == "0" else table.number_words.cardinal(int(digits))
+
+
 def _say_decimals(decimals: str, table: LanguageTable) -> str:
     significant = decimals.lstrip("0")
     if len(decimals) > table.numbers.decimals_as_number or not significant:

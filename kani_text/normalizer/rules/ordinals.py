@@ -23,7 +23,6 @@ _JOINED = re.compile(
 )
 _STOPPED = re.compile(r"(\d{1,3})(?:\.(/|[-–])(\d{1,3}))?")
 _MINUTES = re.compile(r"\d{1,2}['’′]")
-_INFINITIVE = re.compile(r"\w{2,}[aeií]r(?:se|l[aeo]s?)?")
 _SHORT = "short"
 """The form of an ordinal before a masculine noun, where the language has one."""
 _MOST_PLACES, _NEAR, _MOST_GROUPS = 35, 6, 3
@@ -56,12 +55,12 @@ def marked(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if asked is None or (mark == "a" and is_numbered_part(cursor.previous().core, table)):
         # "ejercicio 5a"
         return None
-    if (mark == "st" and _are_stones(cursor, number)) or _is_degrees(cursor, mark, number, table):
+    if (mark == "st" and _are_stones(cursor, number, table)) or _is_degrees(cursor, mark, number, table):
         return None
     spoken = table.number_words.ordinal(number, _SHORT if _is_shortened(cursor, asked, table) else asked)
     # "1er. piso"
     end = unit_end(cursor, ahead, table) if mark.isalpha() else cursor.token(ahead).core_end
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
@@ -70,12 +69,11 @@ def _compound(token: Token, table: LanguageTable) -> Verbalization | None:
     asked = table.ordinals.get(match["mark"]) if match else None
     if match is None or asked is None:
         return None
-    spoken, at = table.number_words.ordinal(int(match["number"]), asked), token.core_start + match.end("mark")
+    spoken = table.number_words.ordinal(int(match["number"]), asked)
     rest = match["word"] or (letter_name(match["class"], table) if match["class"] else "")
     if match["more"]:
         rest = f"{table.numbers.plus} {table.number_words.cardinal(int(match['more']))}"
-    pieces = Piece(spoken, token.core_start, at), Piece(f" {rest}", at, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    return token.parted(spoken, match.end("mark"), f" {rest}")
 
 
 def _grouped(cursor: TokenCursor) -> tuple[str, int]:
@@ -84,7 +82,7 @@ def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     if _FIRST_GROUP.fullmatch(written):
         for ahead in range(1, _MOST_GROUPS + 1):
             # "350 5th Ave."
-            if not cursor.is_adjacent(ahead) or not _NEXT_GROUP.match(cursor.token(ahead).core):
+            if not _NEXT_GROUP.match(cursor.adjacent(ahead).core):
                 break
             written += cursor.token(ahead).core
             if not written.isdecimal():
@@ -92,15 +90,15 @@ def _grouped(cursor: TokenCursor) -> tuple[str, int]:
     return cursor.token().core, 0
 
 
-def _are_stones(cursor: TokenCursor, number: int) -> bool:
+def _are_stones(cursor: TokenCursor, number: int, table: LanguageTable) -> bool:
     """True for "11st 4lb"; "the 2st" is a slip."""
-    slip = number < _LEAST_STONES and cursor.previous().core.lower() == "the"
+    slip = number < _LEAST_STONES and is_kind(cursor.previous(), "masculine_article", table)
     return (number % 10 != 1 or number == 11) and not slip
 
 
 def _is_degrees(cursor: TokenCursor, mark: str, number: int, table: LanguageTable) -> bool:
     """True if "°" means degrees, as in "90°"; many write it for "º" too ("el 3° piso")."""
-    following = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    following = cursor.adjacent().core
     if mark not in ("°", "º") or mark not in table.units or following.lower() in table.roman.ordinal_before:
         # "100° anniversario"
         return False
@@ -152,7 +150,8 @@ def _is_shortened(cursor: TokenCursor, form: str, table: LanguageTable) -> bool:
     previous, noun = cursor.previous(), cursor.token(1)
     if previous.core and not previous.suffix and previous.core.lower() not in table.roman.articles:
         return False
-    if _INFINITIVE.fullmatch(noun.core) and not is_kind(noun, "noun_like_verb", table):
+    infinitive = noun.core.endswith(tuple(table.kinds.get("infinitive", ())))
+    if infinitive and not is_kind(noun, "noun_like_verb", table):
         # "1.º lavar"
         return False
     whole = not noun.suffix.startswith(".") or f"{noun.core}." not in table.abbreviations

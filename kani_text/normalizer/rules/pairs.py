@@ -11,11 +11,11 @@ from kani_text.normalizer.rules.numerals import (
     NUMBER,
     follows_number_sign,
     parse_numeral,
-    say_digits,
+    say_group,
     say_numeral,
 )
 from kani_text.normalizer.rules.units import Measure, PhraseBuilder, resolve_unit, unit_end
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -65,7 +65,7 @@ def pair(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> Ve
 
 
 def _measure(cursor: TokenCursor, table: LanguageTable) -> Measure | None:
-    return resolve_unit(cursor.token(1).core, table, attached=False)[0] if cursor.is_adjacent(1) else None
+    return resolve_unit(cursor.adjacent().core, table, attached=False)[0]
 
 
 def marked_or_law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -80,32 +80,25 @@ def _mark(token: Token, table: LanguageTable) -> Verbalization | None:
         return None
     of = table.number_words.cardinal(int(match["of"]))
     spoken = table.fractions.out_of.format(numerator=say_numeral(points, table), denominator=of)
-    return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+    return token.said(spoken)
 
 
 def _law(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """A number in groups, and its year."""
-    token = cursor.token()
+    token, words = cursor.token(), table.number_words
     match = _LAW.fullmatch(token.core)
     if match is None or not _is_numbered(cursor, table):
         return None
-    words, middle = table.number_words, token.core_start + match.end(1)
     number = words.cardinal(int(re.sub(r"\D", "", match[1])))
     year = words.year(int(match[2])) if len(match[2]) == len("1990") else words.cardinal(int(match[2]))
-    slash = table.web.signs.get("/", "")
-    pieces = Piece(number, token.core_start, middle), Piece(f" {slash} {year}", middle, token.core_end)
-    return Verbalization(pieces, token.core_end)
+    return token.parted(number, match.end(1), f" {table.web.signs.get('/', '')} {year}")
 
 
 def _numbered(cursor: TokenCursor, first: str, last: str, table: LanguageTable) -> str | None:
     """ "n.º 2024/0137", "Kundennr. 12/345": the number of an invoice or a law, with its slash."""
     if not (len(last) > 1 and last[0] == "0") and not _is_numbered(cursor, table):
         return None
-    before, after = (
-        say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        for part in (first, last)
-    )
-    return f"{before} {table.web.signs.get('/', '')} {after}"
+    return f"{say_group(first, table)} {table.web.signs.get('/', '')} {say_group(last, table)}"
 
 
 def _is_numbered(cursor: TokenCursor, table: LanguageTable) -> bool:

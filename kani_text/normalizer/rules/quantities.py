@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.counted_nouns import CountedNumerals
 from kani_text.normalizer.rules.fractions import (
@@ -15,7 +15,15 @@ from kani_text.normalizer.rules.fractions import (
     say_mixed,
 )
 from kani_text.normalizer.rules.numerals import DASHES, NUMBER, VULGAR_FRACTIONS, Numeral, parse_leading_point
-from kani_text.normalizer.rules.units import PhraseBuilder, is_name, said_per, sign_name, singular, unit_end
+from kani_text.normalizer.rules.units import (
+    PhraseBuilder,
+    after_sign,
+    is_name,
+    said_per,
+    sign_name,
+    singular,
+    unit_end,
+)
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import Currency, LanguageTable
 from kani_text.normalizer.tokens import TokenCursor, token_at
@@ -26,9 +34,6 @@ _QUANTITY = re.compile(
     rf"(?=\D*[\d{_VULGAR}])(?P<sign>\+/-|[-+−–±~≈≤≥<>])?(?P<before>[^\w\s.,'+−–{_VULGAR}-]|S/\.?|[A-Z]{{1,3}}\$|[A-Z]{{3}})?(?P<late>[-−])?"
     rf"(?:(?P<number>{NUMBER}|\.\d+)(?:[{DASHES}](?P=before)?(?P<second>{NUMBER}))?)?(?P<vulgar>[{_VULGAR}])?"
     rf"(?P<suffix>[^\d\s]{{0,12}}(?:(?<=m)[23])?)"
-)
-_MEASURED = re.compile(
-    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
 )
 _AMOUNT = re.compile(rf"{NUMBER}(?:[{DASHES}]{NUMBER})?[^\d\s]{{0,12}}")
 _WITHOUT_CENTS = re.compile(r"^[.,][-–—]{1,2}|/-$")
@@ -177,7 +182,7 @@ def _price(sign: str, under: str, cursor: TokenCursor, table: LanguageTable) -> 
     else:
         return None
     token = cursor.token()
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -187,7 +192,7 @@ def unit_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | No
     if unit is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
     end = token.core_end + len(token.suffix)
-    return Verbalization((Piece(singular(unit.forms), token.core_start, end),), end)
+    return token.said(singular(unit.forms), end)
 
 
 def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -195,10 +200,7 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     token = cursor.token()
     if token.core[:1] in _SIGNS and token.core[1:] in table.currencies:
         # "~R$ 50"
-        sign = Piece(f"{sign_name(token.core[0], table)} ", token.core_start, token.core_start + 1)
-        with cursor.without_prefix(1):
-            amount = currency_before(cursor, table)
-        return Verbalization((sign, *amount.pieces), amount.end) if amount else None
+        return after_sign(currency_before, cursor, table)
     money = table.currencies.get(token.core + token.suffix)
     if money is None or not _BEFORE_FIGURE.hold(cursor, table):
         return None
@@ -214,12 +216,12 @@ def currency_before(cursor: TokenCursor, table: LanguageTable) -> Verbalization 
     return Verbalization((Piece(spoken.pieces[0].text, token.core_start, spoken.end),), spoken.end)
 
 
-def measured_range(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    rf"(?P<first>[^\w\s]?{NUMBER}[^{DASHES}\d\s]{{1,12}}|[€£$₹]{NUMBER}(?=/))(?P<dash>[{DASHES}/])(?P<last>[^\w\s]?{NUMBER}\S{{0,12}})"
+)
+def measured_range(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two quantities, the first with its unit."""
     token = cursor.token()
-    match = _MEASURED.fullmatch(token.core)
-    if match is None:
-        return None
     dash = token.core_start + match.start("dash")
     first = quantity(TokenCursor([token_at(token.text, token.core_start, dash)], (), complete=True), table)
     if first is None or first.end != dash:

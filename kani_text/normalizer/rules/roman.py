@@ -8,7 +8,7 @@ from itertools import pairwise
 from kani_text.normalizer.kinds import Rows
 from kani_text.normalizer.rules.acronyms import common_words, is_initial, roman_value
 from kani_text.normalizer.rules.units import in_full
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import Token, TokenCursor
 
@@ -41,7 +41,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if owner != token.core:
         # "Louis XVI's"
         spoken = f"{_named(value, name, table)}'s"
-        return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+        return token.said(spoken)
     if _is_letter_of_name(cursor, named, table):
         return None
     spoken, end = _after_noun(cursor, value, table), token.core_end
@@ -50,7 +50,7 @@ def roman(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = table.number_words.inflected_after(before, _named(value, name, table))
         end += _has_ordinal_stop(cursor, table)
     spoken = spoken or _without_name(cursor, value, table)
-    return Verbalization((Piece(spoken, token.core_start, end),), end) if spoken else None
+    return token.said(spoken, end) if spoken else None
 
 
 def _without_name(cursor: TokenCursor, value: int, table: LanguageTable) -> str:
@@ -127,7 +127,7 @@ def _name_of_two_thrones(cursor: TokenCursor, table: LanguageTable) -> str:
     if not _OF_A_LAND.hold(cursor, table):
         return ""
     near = [cursor.previous(back).core for back in range(2, _LONGEST_REALM)]
-    numbers = (name for numeral, name in pairwise(near) if roman_value(numeral) or numeral == "Ier")
+    numbers = (name for numeral, name in pairwise(near) if roman_value(numeral) or _with_mark(numeral, table))
     return next((name for name in numbers if name in table.roman.names), "")
 
 
@@ -176,16 +176,20 @@ def _marked_roman(token: Token, table: LanguageTable) -> Verbalization | None:
     place = roman_value(grade) or 0
     if sign and (len(grade) > 1 or grade == "V") and 1 < place <= _HIGHEST_GRADE:
         graded = _place(place, "m", table) if table.ordinals.get("º") == "m" else words.cardinal(place)
-        return Verbalization((Piece(f"{graded} {sign}", token.core_start, token.core_end),), token.core_end)
+        return token.said(f"{graded} {sign}")
+    if (marked := _with_mark(token.core, table)) is None:
+        return None
+    spoken = words.ordinal(marked[0], table.ordinals.get(marked[1], ""))
+    return token.said(spoken)
+
+
+def _with_mark(core: str, table: LanguageTable) -> tuple[int, str] | None:
+    """The value and the mark of a Roman numeral with an ordinal's ending."""
     for mark in table.roman.marks:
-        number = token.core.removesuffix(mark)
-        if (
-            number != token.core
-            and _NUMERAL.issuperset(number)
-            and (value := roman_value(number)) is not None
-        ):
-            spoken = words.ordinal(value, table.ordinals.get(mark, ""))
-            return Verbalization((Piece(spoken, token.core_start, token.core_end),), token.core_end)
+        number = core.removesuffix(mark)
+        value = roman_value(number) if number != core and _NUMERAL.issuperset(number) else None
+        if value is not None:
+            return value, mark
     return None
 
 

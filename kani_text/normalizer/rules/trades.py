@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import common_words
-from kani_text.normalizer.spoken import Piece, Verbalization
+from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import Abbreviation, LanguageTable, Trade
 from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import CLOSING_QUOTES, ends_sentence, has_letters_only
@@ -16,9 +17,6 @@ _SHORTEST, _LONG = 3, 5
 """Letters of a word that is cut short, at least, and of one that only one word of all trades begins with."""
 _CONSONANTS = "bcdfghjklmnpqrstvwxzßçñ"
 _FEMININE = {"o": "a", "é": "ée", "t": "te", "s": "se", "l": "le"}
-_ONE_IN_S = re.compile(r"(?:sis|itis|rus|mpus|ibus|bús|lápis|tênis|gás|país|rés|mês|mpás)$")
-"""Ends of nouns that are no plural: "dosis máx."."""
-_NUMBERED = re.compile(r"([^\W\d_]{1,4})\.?(\d{1,3})")
 _SEVERAL = re.compile(r"[2-9]|\d\d")
 _COUNTED = frozenset(("counted", "one", "ordinal"))
 _WHOLE_WORD = 3
@@ -84,7 +82,7 @@ def cut_short(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     said = said[0].upper() + said[1:] if token.core[0].isupper() else said
     end = token.core_end + (not ends or _is_before_name(cursor, table))
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _word_cut(cursor: TokenCursor, short: str, table: LanguageTable) -> str:
@@ -154,7 +152,8 @@ def _is_cut(cursor: TokenCursor, short: str, ends: bool, table: LanguageTable) -
 def agreeing(adjective: str, noun: str, table: LanguageTable) -> str:
     """An adjective, given for one thing and masculine, with the ending that a noun asks for."""
     word = noun.lower()
-    plural = word.endswith(table.agreement.plural_endings or ("i",)) and not _ONE_IN_S.search(word)
+    several = word.endswith(table.agreement.plural_endings or ("i",))
+    plural = several and not word.endswith(tuple(table.kinds.get("one_in_s", ())))
     if table.agreement.gender(word, plural).startswith("f"):
         adjective = adjective[:-1] + _FEMININE.get(adjective[-1], adjective[-1])
     if plural and table.agreement.plural_endings:
@@ -178,18 +177,13 @@ def _may_be_said(line: Abbreviation, cursor: TokenCursor) -> bool:
     return len(line.parts) == 1 or cursor.token(1).core == line.parts[1].rstrip(".")
 
 
-def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([^\W\d_]{1,4})\.?(\d{1,3})")
+def numbered(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "K2, P2", "T3 : 6 ms": a short form and the number after it in one."""
     token = cursor.token()
-    match = _NUMBERED.fullmatch(token.core)
-    if match is None:
-        return None
     for one in senses(cursor, match[1], table):
         if said := one.said.get("number"):
-            number = f" {table.number_words.cardinal(int(match[2]))}"
-            at = token.core_start + match.start(2)
-            pieces = Piece(said, token.core_start, at), Piece(number, at, token.core_end)
-            return Verbalization(pieces, token.core_end)
+            return token.parted(said, match.start(2), f" {table.number_words.cardinal(int(match[2]))}")
     return None
 
 

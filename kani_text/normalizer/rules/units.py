@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, RuleFunction, is_kind, measures
 from kani_text.normalizer.rules.acronyms import common_words, letter_name
 from kani_text.normalizer.rules.numerals import Numeral, say_numeral
 from kani_text.normalizer.rules.trades import senses
@@ -15,8 +15,6 @@ from kani_text.normalizer.tokens import Token, TokenCursor
 from kani_text.writing import RAISED, ends_sentence, has_letters_only
 
 _NEAR, _LONGEST = 4, 40
-_SYMBOLS = frozenset("m g l h s V W A kg km cm mm ml kW kWh MB GB TB Hz EUR Euro Prozent Grad Uhr".split())
-"""Units that no full stop is written after."""
 _COMMON = frozenset("m g l t h km".split())
 """Units that are what they are, rather than a knitter's "m", unless two words of a trade are near."""
 _STITCHES = frozenset("pmM")
@@ -28,11 +26,7 @@ _MODEL, _LABELLED = Rows("label|capitals~ @"), Rows("label~ @")
 _ADDRESS = Rows(r"@{\.} figure|name name? name? street")
 _BEFORE_NAME = Rows("@ capital|figure")
 _GAUGE = Rows("@~ across figure 'cm'", "@~ and figure word~ across figure 'cm'")
-_MEASURES = (
-    "lb lbs oz st kg g".split(),
-    "ft in yd mi m cm".split(),
-    "s sec secs seg min mins mn m h hr hrs hs std d dd gg j tg w wk wks sem sett mo mos yr yrs aa".split(),
-)
+_MEASURES = "lb oz st kg g", "ft in yd mi m cm", "s min h d j wk sem sett mo yr"
 """Units that one measure may be of."""
 _NAMING = frozenset("ABJN")
 """Capitals that stand for a unit more rarely than for a letter."""
@@ -71,6 +65,15 @@ def sign_name(sign: str, table: LanguageTable) -> str:
     named = {"+": numbers.plus, "±": numbers.plus_minus, "+/-": numbers.plus_minus, "~": numbers.about}
     # "in <24 hrs": nothing is before it that "is less".
     return named.get(sign.replace("≈", "~")) or table.signs.get(sign, sign).removeprefix("is ")
+
+
+def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+    """A rule's reading of a token without its sign, after that: "~1h30", "+3'10", "-3/4"."""
+    with cursor.without_prefix(1):
+        exact = rule(cursor, table)
+    at = cursor.token().core_start
+    sign = Piece(f"{sign_name(cursor.token().core[0], table)} ", at, at + 1)
+    return Verbalization((sign, *exact.pieces), exact.end) if exact else None
 
 
 def resolve_unit(symbol: str, table: LanguageTable, attached: bool) -> tuple[Measure | None, Forms | None]:
@@ -170,15 +173,15 @@ def is_letter(symbol: str, cursor: TokenCursor, ahead: int, table: LanguageTable
 
 def _begins_abbreviation(symbol: str, following: Token, table: LanguageTable) -> bool:
     """True for the "d" of "476 d. C."."""
-    second = (f"{following.core}.",)
-    return any(one.parts[1:] == second for one in table.abbreviations.get(f"{symbol}.", ()))
+    lines = table.abbreviations.get(f"{symbol}.", ())
+    return any(one.parts[1:] == (f"{following.core}.",) for one in lines)
 
 
 def _is_measured(symbol: str, cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the "13 A" after volts or hertz or a word as "of", and for a unit of a trade."""
     if any(cursor.previous(back).core.endswith(("V", "Hz")) for back in range(1, _NEAR + 1)):
         return True
-    after = cursor.previous().core.lower() in table.numbers.measured_after
+    after = is_kind(cursor.previous(), "measured_after", table)
     return after or of_trade(symbol, cursor, table) is not None
 
 
@@ -200,27 +203,23 @@ def of_trade(symbol: str, cursor: TokenCursor, table: LanguageTable) -> Unit | N
     return None
 
 
-def are_of_a_kind(first: str, second: str) -> bool:
-    """True for two units of one measure: "1 lb. 4 oz.", but not "20 min. 1 kg"."""
-    return any(first.lower() in kind and second.lower() in kind for kind in _MEASURES)
-
-
 def unit_end(cursor: TokenCursor, ahead: int, table: LanguageTable) -> int:
     """End of a unit ``ahead``: after its full stop where the sentence continues ("2 tsp. salt")."""
     token = cursor.token(ahead)
-    if not token.suffix.startswith("."):
-        return token.core_end
-    goes_on = token.suffix[1] in ",;:)।" if len(token.suffix) > 1 else _goes_on(cursor, ahead, table)
+    stop, mark = token.suffix[:1], token.suffix[1:2]
+    goes_on = stop == "." and (mark in ",;:)।" if mark else _goes_on(cursor, ahead, table))
     return token.core_end + goes_on
 
 
 def _goes_on(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     """True if a sentence continues after the full stop of a unit."""
-    token, following = cursor.token(ahead), cursor.token(ahead + 1)
-    first = following.core[:1]
+    token, following, first = cursor.token(ahead), cursor.token(ahead + 1), cursor.token(ahead + 1).core[:1]
     if first.isdecimal() and not following.prefix:
-        return are_of_a_kind(token.core, cursor.token(ahead + 2).core) or _tells_when(cursor, table)
-    cut = token.core.isalpha() and token.core not in _SYMBOLS
+        # "1 lb. 4 oz.", but "20 min. 1 kg"
+        pair = token.core, cursor.token(ahead + 2).core
+        same = any(all(measures(one, units, table) for one in pair) for units in _MEASURES)
+        return same or _tells_when(cursor, table)
+    cut = token.core.isalpha() and not is_kind(token, "unstopped", table)
     if table.agreement.capitals and first.isupper() and cut:
         # "1 Pck. Vanillezucker", but "2 kg. Danach", "45 %. Kontrolle"
         weekday = following.core in table.dates.short_weekdays
@@ -236,8 +235,7 @@ def _tells_when(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the number of "every 4 hrs. 1 tablet", and of "tous les"."""
     often = table.times.every.format(time="").split()
     written = [cursor.previous(2).core.lower(), cursor.previous().core.lower()][-len(often) :]
-    every = often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
-    return every and not cursor.previous().suffix
+    return often != [] and all(map(str.startswith, written, (word[:3] for word in often)))
 
 
 def split_per(symbol: str, table: LanguageTable, money: bool) -> tuple[str, str]:

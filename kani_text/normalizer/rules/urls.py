@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.acronyms import camel_case_pieces, capitals_pieces, spelled_pieces
 from kani_text.normalizer.rules.named.identifiers import is_mixed, say_mixed
 from kani_text.normalizer.rules.numerals import say_digits
@@ -26,8 +26,6 @@ _FILE_IN_FOLDER = re.compile(r"(?:[\w.-]+/){1,8}[\w.-]+\.[^\W_]{1,5}")
 _PATH = re.compile(
     r"(?P<spoken>(?:~|\.{1,2}|[A-Za-z]:)?(?:[\\/][\w.-]+){2,}[\\/]?(?:\?[\w=&%.-]*)?|[A-Z]:\\[\w.-]*|file:///\S*)"
 )
-_TAG = re.compile(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
-_SNAKE = re.compile(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
 _NETWORK_NAME = re.compile(
     r"(?:[A-Z](?=[^_]*[a-z])[^\W_]*(?:_[^\W_]+)*|[A-Z]{3,})_(?=\D*\d)[^\W_]+|[^\W_]+_[25]G[^\W_]*"
 )
@@ -35,7 +33,6 @@ _KEY = re.compile(r"[^\W_]+")
 _COMBINATION = re.compile(rf"{_KEY.pattern}(?:(?: \+ |[+-]){_KEY.pattern})+\+?")
 _PLUS = Rows("@ '+' word|figure|capital")
 _PRESSED = re.compile(r"[A-Z\d]|F\d{1,2}")
-_FLAG = re.compile(r"-[b-df-hj-np-tv-xz]{1,3}")
 _CODE = re.compile(r"(?=.*\d)[A-Z\d]+(?:[-‐‑][A-Z\d]+)*")
 _PARTS = re.compile(rf"{LETTER}+|\d+|.", re.DOTALL)
 LONGEST_SPELLED_OUT = 80
@@ -122,26 +119,16 @@ def keys(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), end)
 
 
-def flag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "-m", "-rf": an option of a command."""
-    token = cursor.token()
-    if not _FLAG.fullmatch(token.core):
-        return None
-    dash = Piece(f"{table.web.signs.get('-', '')} ", token.core_start, token.core_start + 1)
-    letters = spelled_pieces(token.core[1:], token.core_start + 1, table)
-    return Verbalization((dash, *letters), token.core_end)
-
-
 def _key(written: str, table: LanguageTable) -> str | None:
     """The name of a key, also in capitals ("CTRL")."""
     return table.web.keys.get(written) or table.web.keys.get(written.capitalize() * written.isupper())
 
 
-def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([#@])([\w\u0900-\u0963]*[^\W\d][\w\u0900-\u0963]*(?:[.-]\w+|/[\w\u0900-\u0963]+)*)")
+def tag(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "#SaveTheWhales", "#work/later", "@maria"."""
     token = cursor.token()
-    match = _TAG.fullmatch(token.core)
-    if match is None or (match[1] == "@" and "/" in match[2]):
+    if match[1] == "@" and "/" in match[2]:
         return None
     if match[1] == "#" and (code := _CODE.fullmatch(match[2])) and is_mixed(code.group()):
         # "#88K4T2"
@@ -153,11 +140,10 @@ def tag(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((first, *pieces), token.core_end)
 
 
-def snake(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[^\W_]+(?:_+[^\W_]+)+|_+[^\W_]+|[^\W_]+_+")
+def snake(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "user_name": its words, without the underscore; "Casa_5G" has to be typed, so that it is said."""
     token = cursor.token()
-    if not _SNAKE.fullmatch(token.core):
-        return None
     joined = not _NETWORK_NAME.fullmatch(token.core)
     return Verbalization(say_signs(token.core, token.core_start, table, joined), token.core_end)
 

@@ -13,7 +13,7 @@ def named(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     token, following = cursor.token(), cursor.token(1)
     if token.core == "==" and not (following.core and cursor.previous().core):
         return None
-    return Verbalization((Piece(table.signs[token.core], token.core_start, token.core_end),), token.core_end)
+    return token.said(table.signs[token.core])
 
 
 def repeated(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

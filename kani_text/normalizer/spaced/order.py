@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import functools
 import graphlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from kani_text.normalizer.kinds import RuleFunction
 from kani_text.normalizer.rules import (
     abbreviations,
     acronyms,
@@ -36,14 +37,10 @@ from kani_text.normalizer.rules.named import (
 )
 from kani_text.normalizer.spaced import bare_signs
 from kani_text.normalizer.spaced.word_class import LETTERS, MADE_OF, WordClass, class_of
-from kani_text.normalizer.spoken import Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import TokenCursor
 
 _LONGEST_KEPT = 40
 """The longest word, in characters, that the rules are kept for: longer ones seldom come twice."""
-
-RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +130,6 @@ RULES = (
         Rule(games.innings, "figure hyphen? slash? sign?"),
         Rule(games.move, "small|name figure sign? at?"),
         Rule(games.ranking, "figure slash|stop"),
-        Rule(identifiers.iban, "capitals figure"),
         Rule(identifiers.mixed, "figure word, figure colon|hyphen word?"),
         Rule(marks.adjective, "figure word hyphen?"),
         Rule(marks.factor, "figure small|sign stop?"),
@@ -161,7 +157,6 @@ RULES = (
         Rule(times.time, "figure colon? hyphen? slash? stop? word? sign? prime?"),
         Rule(trades.numbered, "figure word stop?"),
         Rule(urls.address, "stop|slash|colon|at|sign *, unit *"),
-        Rule(urls.flag, "small hyphen"),
         Rule(urls.keys, "key *, word sign|hyphen figure? numeral? sign? hyphen?"),
         Rule(urls.snake, "underscore *"),
         Rule(urls.tag, "at *"),

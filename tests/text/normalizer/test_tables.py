@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from kani_text.languages import primary
-from kani_text.normalizer import TableError, check_tables, respelling
-from kani_text.normalizer.spellings import shared_readings
+from kani_text.normalizer import TableError, check_tables
+from kani_text.normalizer.spellings import shared_readings, spellings_of
 from kani_text.normalizer.tables import loaded
 from kani_text.normalizer.tables.file import read_table_file
 from kani_text.normalizer.tables.lazy_pattern import DIGIT, LazyPattern, characters_of
@@ -37,7 +37,7 @@ def test_spellings_are_found_only_where_their_required_characters_and_words_are(
         characters, small = characters_of(written), written.lower()
         table = unspaced_table_for(language) or table_for(language)
         readings = (*table.readings, *shared_readings(table.language)) if table is not None else ()
-        spellings = [pattern for pattern, _ in respelling.spellings_of(primary(language))]
+        spellings = [pattern for pattern, _ in spellings_of(primary(language))]
         for pattern in (*spellings, *(row.pattern for row in readings)):
             found = pattern.compiled.search(written)
             possible = pattern.required <= characters and pattern.has_word_in(small)

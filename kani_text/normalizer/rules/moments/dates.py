@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kani_text.normalizer.kinds import Rows, is_kind
+from kani_text.normalizer.kinds import Rows, is_kind, matching
 from kani_text.normalizer.rules.acronyms import roman_value
 from kani_text.normalizer.rules.moments.day_and_month import (
     COMMON_FRACTIONS,
@@ -24,10 +24,9 @@ from kani_text.normalizer.rules.units import unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable, OtherCalendar
 from kani_text.normalizer.tokens import TokenCursor
-from kani_text.writing import is_day_before_noun
+from kani_text.short_forms import goes_on_after_day
 
 _CALENDAR_DATE = re.compile(r"\d{1,4}([/.-])\d{1,2}\1\d{1,4}")
-_ERA = re.compile(r"(\d{1,4})(\D{0,6})")
 _LOOSE_DAY = re.compile(r"(\d{1,2})(?:er|[ºª°])?([/.-])(\d{1,2})(?:\2(\d{4}|\d{2})|\.)?")
 _LOOSE_MARK = re.compile(rf"[{DASHES}]|(?<=\.)/")
 _LATE_DAY = re.compile(r"(?:1[3-9]|2\d|3[01])/(?:0?[1-9]|1[0-2])(?:/\d+)?")
@@ -154,7 +153,7 @@ def _day_and_month(found: re.Match[str], place: _Place) -> Verbalization | None:
         return None
     token = cursor.token()
     stop = found[2] == "." and token.suffix.startswith(".")
-    stop = stop and (token.suffix != "." or not _ends_sentence(cursor))
+    stop = stop and (token.suffix != "." or not _ends_sentence(cursor, table))
     return place.date(*_in_order(found[1], found[3], cursor, table), "", place.end + stop)
 
 
@@ -188,9 +187,9 @@ def loose(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         return None
     # "24./25.12."
     joiner = table.signs.get("&", "") if "/" in token.core and stopped else table.numbers.to
-    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor)
+    stop = stopped and token.suffix.startswith(".") and not _ends_sentence(cursor, table)
     end = token.core_end + stop
-    return Verbalization((Piece(f" {joiner} ".join(filter(None, said)), token.core_start, end),), end)
+    return token.said(f" {joiner} ".join(filter(None, said)), end)
 
 
 def _is_loose(days: list[str], cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -211,9 +210,10 @@ def _loose_day(written: str, first: bool, cursor: TokenCursor, table: LanguageTa
     return _date(*_in_order(found[1], found[3], cursor, table), found[4] or "", cursor, table, None)
 
 
-def _ends_sentence(cursor: TokenCursor) -> bool:
+def _ends_sentence(cursor: TokenCursor, table: LanguageTable) -> bool:
     token, following = cursor.token(), cursor.token(1)
-    if following.core and is_day_before_noun(token.text[: token.core_end + 1], following.core):
+    kinds = {**table.kinds, "not_nouns": table.agreement.not_nouns}
+    if following.core and goes_on_after_day(token.text[: token.core_end + 1], following.core, kinds):
         return False
     return not following.core or following.core[0].isupper()
 
@@ -258,20 +258,19 @@ def _split_calendar(cursor: TokenCursor, table: LanguageTable) -> tuple[str, Oth
     token = cursor.token()
     for mark, calendar in table.dates.calendars.items():
         core, end = token.core.removesuffix(mark), token.core_end
-        if core == token.core and cursor.is_adjacent(1) and cursor.token(1).core == mark:
+        if core == token.core and cursor.adjacent().core == mark:
             end = cursor.token(1).core_end
         if (core, end) != (token.core, token.core_end) and _CALENDAR_DATE.fullmatch(core):
             return core, calendar, end
     return token.core, None, token.core_end
 
 
-def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,4})(\D{0,6})")
+def era(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1445 هـ": a year, and its calendar."""
-    token = cursor.token()
-    match = _ERA.fullmatch(token.core) if table.dates.calendars else None
-    if match is None:
+    if not table.dates.calendars:
         return None
-    mark, end = match[2], token.core_end
+    token, mark, end = cursor.token(), match[2], cursor.token().core_end
     as_year = mark != "" and 1900 <= int(match[1]) < 2100
     if not mark and cursor.is_adjacent(1):
         mark, end = cursor.token(1).core, unit_end(cursor, 1, table)
@@ -281,4 +280,4 @@ def era(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if mark in table.units and not as_year and cursor.previous().core.lower() not in table.numbers.year_after:
         return None
     said = f"{table.number_words.year(int(match[1]))} {calendar.said}"
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)

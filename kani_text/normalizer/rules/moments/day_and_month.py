@@ -91,7 +91,7 @@ def _is_odd(first: int, last: int, cursor: TokenCursor, table: LanguageTable) ->
     """True for what is no usual fraction: "thru 11/3", "my 3/5 email"; "7/4" is a measure of music."""
     if is_kind(cursor.token(1), "dated_noun", table):
         return True
-    following = cursor.token(1).core[:1] if cursor.is_adjacent(1) else ""
+    following = cursor.adjacent().core[:1]
     if _SIGN.fullmatch(cursor.previous().core[-1:]) or _SIGN.fullmatch(following):
         return False
     # A fraction above one is a date, unless a word for ratios is there and the language has such words.

@@ -80,7 +80,7 @@ def year_of_date(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
     if not between[:1].isalpha() or not is_kind(token, "year", table) or not _OF_DATE.hold(cursor, table):
         return None
     said = between.format(year=table.number_words.year(int(token.core)))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def days_of_month(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:

@@ -33,7 +33,7 @@ def half_of_day(written: str, table: LanguageTable) -> str | None:
 
 def half_after(cursor: TokenCursor, table: LanguageTable) -> tuple[str, int] | None:
     """The spoken form of "am" or "p.m." after a time, and where it ends."""
-    half = half_of_day(cursor.token(1).core, table) if table.times.halves and cursor.is_adjacent(1) else None
+    half = half_of_day(cursor.adjacent().core, table) if table.times.halves else None
     if half is None:
         return None
     token = cursor.token(1)

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.amounts import describes
 from kani_text.normalizer.rules.moments.day_and_month import DATED
 from kani_text.normalizer.rules.moments.dotted_times import half_after
-from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_digits
+from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, Numeral, parse_numeral, say_group
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.rules.units import (
+    after_sign,
     gender_of_forms,
     of_trade,
     say_counted,
-    sign_name,
     singular,
     unit_end,
 )
@@ -47,7 +46,6 @@ _CLOCK, _OF_HOURS, _ZONE = Rows("time_after~ @", "@ hours"), Rows("@~ 'h'"), ("U
 _HOUR, _MINUTE, _NAMED = Rows("@ hour_name"), Rows("@ minute_name"), Rows("@ hour_name|minute_name")
 _RUN = Rows("distance~ 'in'~ @", "distance~ 'en'~ @", "distance~ 'em'~ @")
 """Before how long a run took: "5K in 18:38"."""
-_EVERY = re.compile(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
 _PRIMES = re.compile(
     rf"(?P<sign>\+)?(?:(?P<low>\d{{1,3}})(?:(?P<both>[{FEET}{INCHES}])(?=[{DASHES}]\d+(?P=both)))?[{DASHES}])?"
     rf"(?P<number>\d{{1,4}}(?:[.,]\d{{1,3}})?)(?P<mark>[{FEET}{INCHES}])"
@@ -58,8 +56,6 @@ _HEIGHT = re.compile(rf"(?:\d{{1,2}}[{FEET}](?:[1-9]|1[01])|[3-7][{FEET}]0\d)[{I
 _LONG = re.compile(rf"\d{{1,2}}[{FEET}](?:1[2-9]|[2-9]\d)[{INCHES}]?")
 """Minutes and more seconds than a foot has inches"""
 _LONGEST_QUOTATION, _NEAR = 40, 8
-
-RuleFunction = Callable[[TokenCursor, LanguageTable], Verbalization | None]
 
 
 def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -75,15 +71,15 @@ def duration(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(_parts(match, token.core_start, table)), token.core_end + closed)
 
 
-def every(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"c?/(?P<number>\d{1,2})(?P<h>hs?|H)?")
+def every(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "/8 h" of a dose ("500 mg/8 h"), and "c/8h": how often."""
     token = cursor.token()
-    match = _EVERY.fullmatch(token.core)
-    if match is None or not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
+    if not table.times.every or not (match["h"] or _HOUR.hold(cursor, table)):
         return None
     end = token.core_end if match["h"] else unit_end(cursor, 1, table)
     spoken = " " + table.times.every.format(time=_say(match["number"], table.units["h"], table))
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _fullmatch(pattern: re.Pattern[str], token: Token) -> re.Match[str] | None:
@@ -104,7 +100,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         first, last = (table.number_words.cardinal(int(one)) for one in tall.groups())
         end = token.core_start + tall.end()
         said = f"{first} {singular(foot)} {last}"
-        return Verbalization((Piece(said, token.core_start, end),), end)
+        return token.said(said, end)
     match = _fullmatch(_PRIMES, token)
     numeral = parse_numeral(match["number"], table) if match else None
     if match is None or numeral is None or token.prefix.strip("(") or _is_quoted(cursor, match["mark"]):
@@ -122,7 +118,7 @@ def prime(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         spoken = f"{table.numbers.plus} {spoken}"
     if match["low"]:
         spoken = f"{table.number_words.cardinal(int(match['low']))} {table.numbers.to} {spoken}"
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def _of_match(numeral: Numeral, cursor: TokenCursor, table: LanguageTable) -> str:
@@ -181,20 +177,9 @@ def elapsed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         middle, end = at + match.end(1), unit_end(cursor, 1, table)
         return Verbalization((Piece(number, at, middle), Piece(f" {rest}", middle, end)), end)
     if match is not None and (_MANY_MINUTES.fullmatch(token.core) or _RUN.hold(cursor, table)):
-        words = table.number_words
-        first = Piece(words.cardinal(int(match[1])), at, at + match.end(1))
-        rest = say_digits(match[2], table) if match[2][0] == "0" else words.cardinal(int(match[2]))
-        return Verbalization((first, Piece(f" {rest}", at + match.end(1), end)), end)
+        first = table.number_words.cardinal(int(match[1]))
+        return token.parted(first, match.end(1), f" {say_group(match[2], table)}")
     return _timed(cursor, table)
-
-
-def after_sign(rule: RuleFunction, cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The words of a rule without its sign, after that: "~1h30"; "+3'10", after the first."""
-    at = cursor.token().core_start
-    with cursor.without_prefix(1):
-        exact = rule(cursor, table)
-    sign = Piece(f"{sign_name(cursor.token().core[0], table)} ", at, at + 1)
-    return Verbalization((sign, *exact.pieces), exact.end) if exact else None
 
 
 def _timed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -258,6 +243,5 @@ def _parts(match: re.Match[str], at: int, table: LanguageTable) -> list[Piece]:
         start, end = at + match.start(group), at + match.end(group)
         pieces.append(Piece(_join(said, table) if pieces else said, start, end))
     if rest := groups.get("rest"):
-        number = say_digits(rest, table) if rest[0] == "0" else table.number_words.cardinal(int(rest))
-        pieces.append(Piece(f" {number}", at + match.start("rest"), at + match.end("rest")))
+        pieces.append(Piece(f" {say_group(rest, table)}", at + match.start("rest"), at + match.end("rest")))
     return pieces

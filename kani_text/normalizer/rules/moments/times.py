@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import Self
 
-from kani_text.normalizer.kinds import Rows
+from kani_text.normalizer.kinds import Rows, matching
 from kani_text.normalizer.rules.moments.dotted_times import (
     half_after,
     half_of_day,
@@ -14,9 +14,8 @@ from kani_text.normalizer.rules.moments.dotted_times import (
     is_dotted_time,
     is_said_as_time,
 )
-from kani_text.normalizer.rules.moments.durations import after_sign
 from kani_text.normalizer.rules.numerals import DASHES, Numeral
-from kani_text.normalizer.rules.units import gender_of_forms, say_counted, unit_end
+from kani_text.normalizer.rules.units import after_sign, gender_of_forms, say_counted, unit_end
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.file import Forms
 from kani_text.normalizer.tables.table import LanguageTable
@@ -27,7 +26,6 @@ _TIME = re.compile(
     r"(?P<tail>[^\W\d_]\S{0,4})?"
 )
 _RANGE = re.compile(rf"(.+?)([{DASHES}])(.+)")
-_FOUR_FIGURES = re.compile(r"([01]\d|2[0-3])([0-5]\d)")
 _LAST_HOUR, _NOON, _TEN, _FEW = 24, 12, 10, 3
 _LETTERS = ("a", "p")
 _MARKED, _MEASURED, _COUNTED = Rows("@ hours"), Rows("@ unit"), Rows("@ measure")
@@ -185,11 +183,11 @@ def _may_range(written: str, first: _Clock | None, last: _Clock) -> bool:
     return first.is_certain and not (first.is_bare and last.is_bare)
 
 
-def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"([01]\d|2[0-3])([0-5]\d)")
+def four_figures(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1730 hrs", "at 0600 hours", "arr. 1915": a time of a timetable or of a watch."""
     token = cursor.token()
-    match = _FOUR_FIGURES.fullmatch(token.core)
-    if match is None or token.prefix:
+    if token.prefix:
         return None
     marked = _HOURS.hold(cursor, table) and not _AMOUNT.hold(cursor, table)
     watch = marked and (match[0][0] == "0" or match[2] != "00" or _AT.hold(cursor, table))
@@ -197,7 +195,7 @@ def four_figures(cursor: TokenCursor, table: LanguageTable) -> Verbalization | N
         return None
     said = _say_of_watch(int(match[1]), int(match[2]), table, marked=marked)
     end = unit_end(cursor, 1, table) if marked else token.core_end
-    return Verbalization((Piece(said, token.core_start, end),), end)
+    return token.said(said, end)
 
 
 def _say_of_watch(hour: int, minutes: int, table: LanguageTable, *, marked: bool) -> str:

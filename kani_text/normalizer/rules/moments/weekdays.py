@@ -82,7 +82,7 @@ def weekday(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if name is None or not _is_weekday(name, cursor, table):
         return None
     end = token.core_end + _has_own_stop(cursor, table)
-    return Verbalization((Piece(name, token.core_start, end),), end)
+    return token.said(name, end)
 
 
 def _is_weekday(name: str, cursor: TokenCursor, table: LanguageTable) -> bool:

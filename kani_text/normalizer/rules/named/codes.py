@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 
-from kani_text.normalizer.kinds import is_kind
+from kani_text.normalizer.kinds import is_kind, matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces, letter_name, roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import LOWERED, follows_number_sign, say_digits
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
+from kani_text.normalizer.tokens import TokenCursor
 
-_LABELLED = re.compile(r"(\d{1,4})[-‐‑]?([A-Z])")
 _DIGITS = re.compile(r"\d{3,15}(?:[-‐‑ ]\d{2,15})*")
 _PLATE = re.compile(r"[A-ZÄÖÜ]{1,3}(?:-[A-Z]{1,2})?")
 _ROUTE = re.compile(r"[A-Z]{3}[-–][A-Z]{3}")
@@ -30,16 +29,12 @@ _GAMES = re.compile(r"(\d|[12]\d)[-‐‑–](\d|[12]\d)(?!\d)")
 _SET = re.compile(r"(\d{1,2})[-‐‑–](\d{1,2})\((\d{1,2})\)")
 _PARAGRAPH = re.compile(r"(\d{1,4})((?:\((?:[a-z]|[ivx]{1,4}|\d{1,2})\)){1,3})")
 _ATOMS = r"(?:[A-Z][a-z]?(?:\d{1,2}|[₀-₉]{1,3})?|\((?:[A-Z][a-z]?[\d₀-₉]?){1,6}\)[\d₀-₉]{0,2})"
-_FORMULA = re.compile(
-    rf"\d{{0,2}}{_ATOMS}{{2,8}}(?:[·⋅]\d{{0,2}}{_ATOMS}{{2,4}})?|(?:[A-Z][a-z]?){{1,4}}[₀-₉]{{1,3}}"
-)
 _SALT = re.compile(r"(?:[A-Z][a-z]|[KLHN])(?:OH|Cl|Br|[OFIHS])")
 """A formula that is no word: a metal and what it is bound to."""
 _OF_CHEMISTRY = re.compile(
     r"(?:\d[\d.,]*)?(?:m?[gL]|kg|ml|mmol|mol|mol/L|g/L)|pH|(?:[A-Z][a-z]?[₀-₉\d]?)*[₀-₉2-4][A-Z]?[a-z]?"
 )
 _PARTS = re.compile(r"aq|[A-Z][a-z]?|[slg]|[\d₀-₉]+|[·⋅]")
-_EXTENSION = re.compile(r"[-–](\d{2,5})")
 _BINARY = re.compile(r"(?=\d{6})(?:1+0+){2}1[01]*")
 _FARTHEST = 5
 _ZIP, _LONG_ZIP = 5, re.compile(r"\d{5}-\d{4}")
@@ -53,18 +48,13 @@ _LONG_NUMBER, _LONGEST_COUNT = 6, 8
 """Figures of a number without groups that are said one by one: after the word for it, and by itself."""
 
 
-def labelled(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,4})[-‐‑]?([A-Z])")
+def labelled(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "12A" after a word for a thing that is numbered: a seat, no amperes."""
-    token = cursor.token()
-    match = _LABELLED.fullmatch(token.core)
-    if match is None or cursor.previous().core.lower() not in table.numbers.labels:
+    if not is_kind(cursor.previous(), "label", table):
         return None
     number = table.number_words.cardinal(int(match[1]))
-    at = token.core_start + match.start(2)
-    letter = spelled_pieces(match[2], at, table)
-    return Verbalization(
-        (Piece(number, token.core_start, at - 1), Piece(" ", at - 1, at), *letter), token.core_end
-    )
+    return cursor.token().parted(number, match.end(1), f" {letter_name(match[2], table)}")
 
 
 def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -73,7 +63,7 @@ def code(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if token.prefix.strip("([\"'“«") or not _names(cursor, table) or _is_amount(cursor, table):
         return None
     groups = [token]
-    while cursor.is_adjacent(len(groups)) and _GROUP.fullmatch(cursor.token(len(groups)).core):
+    while _GROUP.fullmatch(cursor.adjacent(len(groups)).core):
         groups.append(cursor.token(len(groups)))
     figures = [
         (group.core_start + found.start(), found.group())
@@ -157,7 +147,7 @@ def is_code(cursor: TokenCursor, table: LanguageTable) -> bool:
 
 def _is_counted(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the number of "call 300 people", but not of "call 311"."""
-    counted = cursor.token(1).core if cursor.is_adjacent(1) else ""
+    counted = cursor.adjacent().core
     noun = counted[:1].isupper() if table.agreement.capitals else counted.islower()
     return noun and counted not in table.agreement.not_nouns
 
@@ -170,7 +160,7 @@ def _listed(cursor: TokenCursor, back: int, table: LanguageTable) -> int:
     if previous.suffix != "," or not _DIGITS.fullmatch(previous.core):
         return 0
     # "PIN 4821, 300 people"
-    following = cursor.token(1) if cursor.is_adjacent(1) else NO_TOKEN
+    following = cursor.adjacent()
     goes_on = is_kind(following, "and", table) or is_kind(following, "or", table)
     return 1 if goes_on or not following.core.islower() else 0
 
@@ -202,15 +192,13 @@ def numbered(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization(tuple(pieces), at + len(written))
 
 
-def extension(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[-–](\d{2,5})")
+def extension(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "Durchw. -214", one figure after the other."""
     token, before = cursor.token(), cursor.previous()
-    match = _EXTENSION.fullmatch(token.core)
-    if match is None or before.core.lower() not in table.numbers.codes_after:
+    if before.core.lower() not in table.numbers.codes_after:
         return None
-    return Verbalization(
-        (Piece(say_digits(match[1], table), token.core_start, token.core_end),), token.core_end
-    )
+    return token.said(say_digits(match[1], table))
 
 
 def sets(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -296,11 +284,10 @@ def _grouped(
     return Verbalization(tuple(pieces), end)
 
 
-def formula(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(rf"\d{{0,2}}{_ATOMS}{{2,8}}(?:[·⋅]\d{{0,2}}{_ATOMS}{{2,4}})?|(?:[A-Z][a-z]?){{1,4}}[₀-₉]{{1,3}}")
+def formula(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "CO₂", "SO4", "2NaOH", "Ca(OH)2": letters of a chemical formula and its figures."""
     token = cursor.token()
-    if not _FORMULA.fullmatch(token.core):
-        return None
     elements = {part for part in _PARTS.findall(token.core) if part[0].isalpha()}
     if not elements <= _ELEMENTS:
         return None

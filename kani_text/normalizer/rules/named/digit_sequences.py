@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import capitals_pieces
 from kani_text.normalizer.rules.numerals import (
     YEARS,
     is_numbered_part,
     parse_numeral,
     say_digits,
+    say_group,
     say_numeral,
 )
 from kani_text.normalizer.rules.units import sign_name, singular
@@ -25,31 +27,19 @@ _FAR = re.compile(r"\+\d{1,4}(?:\(0\)\d*)?(?:-\d+|\.\d{2,})*|\+\d{7,15}")
 _GROUP = re.compile(r"\d{2,}(?:[-./]\d{2,})*")
 _AREA = re.compile(r"(?:0\))?\d+(?:[-./]\d{2,})*")
 _DIGITS = re.compile(r"\d+")
-_DOTTED = re.compile(
-    r"(?P<sign>[<>≤≥~]=?)?(?P<version>v)?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,7})"
-    r"(?P<more>\+|-(?:alpha|beta|dev|lts|preview|stable))?",
-    re.IGNORECASE,
-)
 _COMPARED = frozenset("≥ ≤ > < >= <= == = ~".split())
-_HYPHENED = re.compile(
-    r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}"
-)
-_ZONE = re.compile(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
 _FEWEST_DIGITS, _MOST_DIGITS = 7, 15
 _VERSIONED = frozenset(Path(__file__).with_name("versioned.txt").read_text(encoding="utf-8").split())
 """Names before a version: its point is no decimal mark."""
 _FEWEST_DRAWN = 3
-_ENDING = re.compile(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
 _NOUN = re.compile(r"[A-ZÄÖÜ][a-zäöüß]")
 _LAST_OF_BYTE = 255
 
 
-def zone(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<name>GMT|UTC)(?P<sign>[+\-−–])(?P<hours>\d{1,2})(?::?(?P<minutes>\d{2}))?")
+def zone(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "GMT-3", "UTC+05:30": the offset of a time zone."""
     token = cursor.token()
-    match = _ZONE.fullmatch(token.core)
-    if match is None:
-        return None
     spoken = f" {sign_name(match['sign'], table)} {table.number_words.cardinal(int(match['hours']))}"
     if match["minutes"] and match["minutes"] != "00":
         spoken += f" {table.number_words.cardinal(int(match['minutes']))}"
@@ -161,17 +151,13 @@ def _group(digits: str, table: LanguageTable) -> str:
     if size < 2 or len(digits) % size:
         return say_digits(digits, table)
     parts = [digits[at : at + size] for at in range(0, len(digits), size)]
-    return ", ".join(
-        say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        for part in parts
-    )
+    return ", ".join(say_group(part, table) for part in parts)
 
 
-def hyphened(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"\d{1,6}-\d{1,6}/\d{2,4}|\d{1,15}(?:[-‐‑]\d{1,15}){2,15}|0\d{1,14}(?:[-‐‑.]\d{1,15}){3,15}")
+def hyphened(_: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "978-84-376-0494-7": the digits of a number that is a name."""
     token = cursor.token()
-    if not _HYPHENED.fullmatch(token.core):
-        return None
     pieces = []
     groups = _DIGITS.findall(token.core)
     # "7-12-23-31": numbers that were drawn; "(12-2-1)": matches
@@ -210,12 +196,14 @@ def _is_heading(cursor: TokenCursor) -> bool:
     return begins and token.suffix in ("", ".") and following.core[:1].isupper()
 
 
-def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(
+    r"(?P<sign>[<>≤≥~]=?)?(?P<version>[vV])?(?P<parts>\d{1,5}(?:\.\d{1,5}){1,7})"
+    r"(?P<more>\+|-(?i:alpha|beta|dev|lts|preview|stable))?"
+)
+def dotted(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "v2.0.1", "192.168.1.1": each number by itself; None if it may be one number."""
-    token = cursor.token()
-    match = _DOTTED.fullmatch(token.core)
-    parts = match["parts"].split(".") if match else []
-    if match is None or not (match["version"] or _is_apart(cursor, parts, table)):
+    token, parts = cursor.token(), match["parts"].split(".")
+    if not (match["version"] or _is_apart(cursor, parts, table)):
         return None
     spaced = len(parts) == 2 and not match["version"] and table.numbers.decimal == "."
     point = table.numbers.point if spaced else table.web.signs.get(".", table.numbers.point)
@@ -229,8 +217,7 @@ def dotted(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
         if number:
             pieces.append(Piece(f" {point} ", at, at + 1))
             at += 1
-        spoken = say_digits(part, table) if part[0] == "0" else table.number_words.cardinal(int(part))
-        pieces.append(Piece(spoken, at, at + len(part)))
+        pieces.append(Piece(say_group(part, table), at, at + len(part)))
         at += len(part)
     if more := match["more"]:
         pieces.append(Piece(f" {table.numbers.plus if more == '+' else more[1:]}", at, token.core_end))
@@ -250,12 +237,14 @@ def _is_byte(part: str) -> bool:
     return int(part) <= _LAST_OF_BYTE and str(int(part)) == part
 
 
-def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<number>\d{1,4}(?:,\d{1,2})?)(?P<hyphen>-?)(?P<rest>[^\W\d_]\S*)")
+def number_with_ending(
+    match: re.Match[str], cursor: TokenCursor, table: LanguageTable
+) -> Verbalization | None:
     """A number that is the first part of a word ([numbers] endings): "80er", "3-Zimmer-Wohnung"."""
     token = cursor.token()
-    match = _ENDING.fullmatch(token.core) if table.numbers.endings else None
-    numeral = parse_numeral(match["number"], table) if match else None
-    if match is None or numeral is None:
+    numeral = parse_numeral(match["number"], table) if table.numbers.endings else None
+    if numeral is None:
         return None
     rest, start, at = match["rest"], token.core_start, token.core_start + match.start("rest")
     said = say_numeral(numeral, table, "m")
@@ -263,9 +252,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
         if not match["hyphen"] and not numeral.decimals and int(numeral.digits) in YEARS:
             said = table.number_words.year(int(numeral.digits))
         said = table.number_words.before_ending(said)
-        return Verbalization(
-            (Piece(said, start, at), Piece(rest[0].lower() + rest[1:], at, token.core_end)), token.core_end
-        )
+        return token.parted(said, match.start("rest"), rest[0].lower() + rest[1:])
     if not match["hyphen"] or not table.agreement.capitals:
         return None
     unit, joint, _ = rest.partition("-")
@@ -274,7 +261,7 @@ def number_with_ending(cursor: TokenCursor, table: LanguageTable) -> Verbalizati
     if _NOUN.match(rest) is None:
         return None
     # Any noun may follow in a language that writes them with a capital.
-    return Verbalization((Piece(f"{said}-", start, at), Piece(rest, at, token.core_end)), token.core_end)
+    return token.parted(f"{said}-", match.start("rest"), rest)
 
 
 def _measured(written: str, at: int, table: LanguageTable) -> tuple[Piece, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import letter_name
 from kani_text.normalizer.rules.trades import words_near
 from kani_text.normalizer.spoken import Piece, Verbalization
@@ -14,7 +15,6 @@ from kani_text.writing import has_letters_only
 
 _MOVE = re.compile(r"[A-Z]?[a-h]?[1-8]?x?[a-h][1-8][+#]?")
 _SQUARE, _ELEMENT = re.compile(r"[a-h][1-8][+#]?"), re.compile(r"[A-Z][a-h][1-8][+]?")
-_RANKING = re.compile(r"(\d{1,2})([/.])(\d)")
 _SET = re.compile(r"[0-7][-/][0-7]")
 _NEAR, _AHEAD = 5, 3
 _OF_PLAYER = re.compile(r"(\d{1,3}(?=\*)|\d(?=-))(?:\*|-(\d{2,3})(?!\d))")
@@ -52,19 +52,16 @@ def _is_played(move: str, near: Sequence[str]) -> bool:
     return numbered or len(others) > 1 or any(len(one) > len("e4") for one in others)
 
 
-def ranking(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(\d{1,2})([/.])(\d)")
+def ranking(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """The "15/4" and "3.1" of "Léa (15/4)", where the sets of a match follow a few words later."""
     token = cursor.token()
-    match = _RANKING.fullmatch(token.core)
-    if match is None or token.prefix != "(" or not token.suffix.startswith(")"):
-        return None
-    if not cursor.previous().core[:1].isupper() or not any(
-        _SET.fullmatch(cursor.token(ahead).core) for ahead in range(1, _NEAR + 1)
-    ):
+    named = cursor.previous().core[:1].isupper() and token.prefix == "(" and token.suffix.startswith(")")
+    if not named or not any(_SET.fullmatch(cursor.token(at).core) for at in range(1, _NEAR + 1)):
         return None
     point = f"{table.web.signs['.']} " if match[2] == "." else ""
     first, last = (table.number_words.cardinal(int(match[group])) for group in (1, 3))
-    return Verbalization((Piece(f"{first} {point}{last}", token.core_start, token.core_end),), token.core_end)
+    return token.said(f"{first} {point}{last}")
 
 
 def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -80,7 +77,7 @@ def innings(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     if not many and fractions.innings_near.isdisjoint(map(str.lower, words_near(cursor, table, _NEAR))):
         return None
     said = fractions.innings.format(runs=words.cardinal(int(match[1])), wickets=words.cardinal(int(match[2])))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)
 
 
 def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -97,4 +94,4 @@ def _of_player(cursor: TokenCursor, table: LanguageTable) -> Verbalization | Non
     said = f"{first} {table.fractions.not_out}"
     if found[2]:
         said = table.fractions.innings.format(runs=first, wickets=words.cardinal(int(found[2])))
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return token.said(said)

@@ -1,4 +1,4 @@
-"""Letters and figures that are said one by one: accounts, booking codes, addresses of devices."""
+"""Letters and figures that are said one by one: booking codes, passwords."""
 
 from __future__ import annotations
 
@@ -10,13 +10,10 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
-_IBAN = re.compile(r"[A-Z]{2}\d{2}")
-_IBAN_GROUP = re.compile(r"[A-Z\d]{1,4}")
 _MIXED = re.compile(r"[A-Z\d]{5,20}")
 _DEVICE = re.compile(r"[\dA-Fa-f]{2}(?:([:-])[\dA-Fa-f]{2})(?:\1[\dA-Fa-f]{2}){4}")
 _CHANGE = re.compile(r"(?<=\d)(?=[A-Z])|(?<=[A-Z])(?=\d)")
 _WORD = re.compile(r"[A-Z]{3}")
-_GROUP_LENGTH, _FEWEST_GROUPS = 4, 5
 _SHORT, _FEWEST_CHANGES, _CHANGES_OF_SHORT, _CHANGES_OF_CODE = 6, 2, 3, 4
 _SERIAL = re.compile(r"([A-Z]{2,3})\d{6,12}")
 """An identity card's number, but not "EUR250000"."""
@@ -28,29 +25,8 @@ _PASSWORD = re.compile(
 """After "password": "mR7-x2kQ", without a word in it."""
 
 
-def iban(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """The number of an account in groups of four, one character at a time."""
-    token = cursor.token()
-    if not (table.letters and _IBAN.fullmatch(token.core) and cursor.is_adjacent(1)):
-        return None
-    count = 1
-    while cursor.is_adjacent(count) and _IBAN_GROUP.fullmatch(cursor.token(count).core):
-        count += 1
-        if len(cursor.token(count - 1).core) < _GROUP_LENGTH:
-            break
-    figures = sum(cursor.token(ahead).core.isdecimal() for ahead in range(1, count))
-    if count < _FEWEST_GROUPS or figures < count - 2 - cursor.token(count - 1).core.isalpha():
-        return None
-    pieces: list[Piece] = []
-    for ahead in range(count):
-        group = cursor.token(ahead)
-        said = " ".join(_say(one, table) for one in group.core)
-        pieces.append(Piece(said + ("" if ahead == count - 1 else ", "), group.core_start, group.core_end))
-    return Verbalization(tuple(pieces), cursor.token(count - 1).core_end)
-
-
 def mixed(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
-    """ "XJ4T9K", "00:1A:2B:3C:4D:5E": letters and figures in turn."""
+    """ "XJ4T9K": letters and figures in turn."""
     token = cursor.token()
     if not table.letters:
         return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import spelled_pieces
 from kani_text.normalizer.rules.numerals import follows_number_sign, parse_numeral, say_numeral
 from kani_text.normalizer.rules.units import singular, unit_end
@@ -11,21 +12,17 @@ from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
-_ADJECTIVE = re.compile(r"(?P<number>\d{1,4})-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*)")
-_FACTOR = re.compile(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
 _COORDINATE = re.compile(r"[xyz]\d|[yz]$")
 """After "x1": another's name, as in "x1 y1"."""
 _NOTE = re.compile(r"(?i)(?P<name>[A-H]|do|ré|re|mi|fa|sol|la|si)(?P<sign>[♭♯])|[A-G]#(?!\w{4})")
-_GRADED = re.compile(r"(?P<number>[1-9]|10)[-−]|(?P<letter>[A-F])[-−]")
-_YEARS = re.compile(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
 
 
-def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<number>\d{1,4})-(?P<unit>[a-zA-Z]{1,4})(?P<more>(?:-[a-z]+)*)")
+def adjective(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "32-yd" and "7-yr-old", where a measure before what it describes has no plural."""
     token = cursor.token()
-    match = _ADJECTIVE.fullmatch(token.core) if table.agreement.measures_after else None
-    unit = table.units.get(match["unit"]) if match else None
-    if match is None or unit is None:
+    unit = table.units.get(match["unit"]) if table.agreement.measures_after else None
+    if unit is None:
         return None
     at, said = token.core_start, singular(unit.forms)
     middle, end = at + match.start("unit"), at + match.end("unit")
@@ -36,16 +33,13 @@ def adjective(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
     return Verbalization((number, Piece(f" {said}", middle, end), *more), stop)
 
 
-def factor(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"[x×](\d(?:[.,]\d{1,2})?|10|12|15|20)")
+def factor(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "x2": so many times."""
-    token = cursor.token()
-    match = _FACTOR.fullmatch(token.core)
-    numeral = parse_numeral(match[1], table) if match else None
-    after = cursor.token(1).core
+    numeral, after = parse_numeral(match[1], table), cursor.token(1).core
     if numeral is None or (_COORDINATE.match(after) and after not in table.agreement.not_nouns):
         return None
-    said = f"{table.signs['×']} {say_numeral(numeral, table)}"
-    return Verbalization((Piece(said, token.core_start, token.core_end),), token.core_end)
+    return cursor.token().said(f"{table.signs['×']} {say_numeral(numeral, table)}")
 
 
 def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -60,30 +54,24 @@ def note(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     return Verbalization((*name, Piece(f" {sign}", middle, middle + 1)), middle + 1)
 
 
-def graded(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"(?P<number>[1-9]|10)[-−]|(?P<letter>[A-F])[-−]")
+def graded(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "8-" and "B-": a mark, and a little less."""
-    token = cursor.token()
-    match = _GRADED.fullmatch(token.core)
-    if match is None or cursor.token(1).core[:1].isdecimal():
+    if cursor.token(1).core[:1].isdecimal():
         return None
+    token = cursor.token()
     start, end = token.core_start, token.core_end
     minus = Piece(f" {table.numbers.minus}", end - 1, end)
     if match["letter"]:
         return Verbalization((*spelled_pieces(match["letter"], start, table), minus), end)
-    number = Piece(table.number_words.cardinal(int(match["number"])), start, end - 1)
-    return Verbalization((number, minus), end)
+    return token.parted(table.number_words.cardinal(int(match["number"])), match.end("number"), minus.text)
 
 
-def years(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(r"((?:1\d|20)\d\d)[-‐‑–](\d\d)")
+def years(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "1914-18" and the season "2024-25"."""
-    token = cursor.token()
-    match = _YEARS.fullmatch(token.core)
-    if match is None or follows_number_sign(cursor, table):
+    year, until, words = int(match[1]), int(match[2]), table.number_words
+    if year % 100 >= until or follows_number_sign(cursor, table):
         return None
-    year, until = int(match[1]), int(match[2])
-    if year % 100 >= until:
-        return None
-    words, at, dash = table.number_words, token.core_start, token.core_start + match.end(1)
     to = "" if (year + 1) % 100 == until else f"{table.numbers.to} "
-    first = Piece(f"{words.year(year)} ", at, dash)
-    return Verbalization((first, Piece(f"{to}{words.cardinal(until)}", dash, token.core_end)), token.core_end)
+    return cursor.token().parted(f"{words.year(year)} ", match.end(1), f"{to}{words.cardinal(until)}")

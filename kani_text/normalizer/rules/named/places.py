@@ -9,7 +9,7 @@ from kani_text.normalizer.rules.numerals import DASHES, FEET, INCHES, NUMBER, pa
 from kani_text.normalizer.rules.units import gender_of_forms, say_counted
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
-from kani_text.normalizer.tokens import NO_TOKEN, TokenCursor
+from kani_text.normalizer.tokens import TokenCursor
 
 _ANGLE = re.compile(
     rf"(\d{{1,3}})[°º](\d{{1,2}})(?:[{FEET}](?:({NUMBER})(?:[{INCHES}]|[{FEET}]{{2}})?)?)?([A-Z]{{1,2}})?"
@@ -67,7 +67,7 @@ def _part(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     unit = table.units["min" if match.group()[-1] in FEET else "s"]
     spoken = say_counted(numeral, unit.forms, gender_of_forms(unit.forms, table), table)
     end = match.end()
-    return Verbalization((Piece(spoken, token.core_start, end),), end)
+    return token.said(spoken, end)
 
 
 def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
@@ -81,7 +81,7 @@ def direction(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None
         return None
     between = not pair and token.suffix == "." and cursor.token(1).core != ""
     end = token.core_end + (between and not _TOWARDS.hold(cursor, table))
-    return Verbalization((Piece(name, token.core_start, end),), end)
+    return token.said(name, end)
 
 
 def _is_direction(cursor: TokenCursor, table: LanguageTable) -> bool:
@@ -118,13 +118,13 @@ def _is_to_another(cursor: TokenCursor, table: LanguageTable) -> bool:
 def _has_force(cursor: TokenCursor, table: LanguageTable) -> bool:
     """True for the "NO" of "NO forza 6", and of "SO 6 à 7" in a forecast."""
     compass = table.compass
-    ahead = 2 if cursor.is_adjacent(1) and cursor.token(1).core.lower() in compass.near else 1
+    ahead = 2 if cursor.adjacent().core.lower() in compass.near else 1
     near = {cursor.previous(back).core.lower() for back in range(1, _FORECAST + 1)}
     long, forecast = len(cursor.token().core) > 1, near & (compass.near | compass.after)
     sure = long and ahead > 1
     if not (cursor.is_adjacent(ahead) and (sure or (forecast and (long or ahead > 1)))):
         return False
-    following = cursor.token(ahead + 1) if cursor.is_adjacent(ahead + 1) else NO_TOKEN
+    following = cursor.adjacent(ahead + 1)
     goes_on = not following.core or any(is_kind(following, kind, table) for kind in ("to", "or", "unit"))
     return _FORCE.fullmatch(cursor.token(ahead).core) is not None and (goes_on or sure)
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.acronyms import roman_value, spelled_pieces
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
 from kani_text.normalizer.tokens import TokenCursor
 
-_RANGE = re.compile(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
 _PART = re.compile(r"(?P<before>[A-Z]{0,3})(?P<number>\d{0,4})(?P<after>[a-gA-DFG]?)")
 _SIZES = tuple("XXS XS PP P S M L G GG XL XG XXL XXG 2XL 3XL 4XL XXXL".split())
 _ROMAN = frozenset("IVX")
@@ -20,12 +20,10 @@ _MEASURES = frozenset("deg")
 """Small letters that stand for a unit, or for an exponent, as often."""
 
 
-def letters(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(rf"(?P<first>[^\W_]{{1,8}})(?P<dash>[{DASHES}])(?P<last>[^\W_]{{1,8}})")
+def letters(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """Two places in an order, one or both with a letter: the first "to" the last."""
     token = cursor.token()
-    match = _RANGE.fullmatch(token.core)
-    if match is None:
-        return None
     if (centuries := _roman(cursor, match, table)) is not None:
         return centuries
     if not _is_range(cursor, match, table):
@@ -47,7 +45,7 @@ def _roman(cursor: TokenCursor, match: re.Match[str], table: LanguageTable) -> V
     if not set(first + last) <= _ROMAN or one is None or other is None or one >= other:
         return None
     words, at = table.number_words, token.core_start + match.start("dash")
-    noun = cursor.token(1).core.lower() if cursor.is_adjacent(1) else ""
+    noun = cursor.adjacent().core.lower()
     # "XV-XVI sec."
     ordinal, gender = noun in table.roman.ordinal_before, table.agreement.gender(noun, plural=False) or "m"
     said = [words.ordinal(value, gender) if ordinal else words.cardinal(value) for value in (one, other)]

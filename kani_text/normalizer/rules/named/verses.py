@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from kani_text.normalizer.kinds import matching
 from kani_text.normalizer.rules.numerals import DASHES
 from kani_text.normalizer.spoken import Piece, Verbalization
 from kani_text.normalizer.tables.table import LanguageTable
@@ -41,24 +42,22 @@ def number_of_book(cursor: TokenCursor, table: LanguageTable) -> Verbalization |
     )
 
 
-def verse(cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
+@matching(_VERSE.pattern)
+def verse(match: re.Match[str], cursor: TokenCursor, table: LanguageTable) -> Verbalization | None:
     """ "3:16-18" after a name, "3,16" after a book of the Bible: chapter and verses."""
     token, before = cursor.token(), cursor.previous()
-    match = _VERSE.fullmatch(token.core)
-    if match is None or not match["mark"] or before.suffix not in ("", "."):
+    if not match["mark"] or before.suffix not in ("", "."):
         return None
     named = before.core[:1].isupper() and match["mark"] == ":" and match["last"] and not match["until"]
     if not named and (_book(before, table) is None or not _is_verse(cursor, 0, table)):
         return None
     words = table.number_words
-    at = token.core_start
     first = f"{words.cardinal(int(match['chapter']))} {words.cardinal(int(match['verse']))}"
     if not match["last"]:
-        return Verbalization((Piece(first, at, token.core_end),), token.core_end)
-    dash = at + match.end("verse")
+        return token.said(first)
     until = f"{words.cardinal(int(match['until']))} " if match["until"] else ""
     last = f" {table.numbers.to} {until}{words.cardinal(int(match['last']))}"
-    return Verbalization((Piece(first, at, dash), Piece(last, dash, token.core_end)), token.core_end)
+    return token.parted(first, match.end("verse"), last)
 
 
 def _book(token: Token, table: LanguageTable) -> str | None:
@@ -73,7 +72,7 @@ def _is_verse(cursor: TokenCursor, ahead: int, table: LanguageTable) -> bool:
     match = _VERSE.fullmatch(token.core)
     if match is None:
         return False
-    measured = cursor.token(ahead + 1).core if cursor.is_adjacent(ahead + 1) else ""
+    measured = cursor.adjacent(ahead + 1).core
     if measured in table.units or measured.partition("/")[0] in table.units or table.is_money(measured):
         # "Hb 13,2 g/dL", "Mk 2,50 Euro"
         return False

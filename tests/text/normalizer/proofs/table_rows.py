@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling
+from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling, spellings
 from kani_text.normalizer.formulas import notation
 from kani_text.normalizer.tables import file, loaded
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
@@ -103,10 +103,11 @@ class TableRows:
 
         def noted(of: Callable[[str], Any], language: str) -> Any:
             patterns = of(language)
-            # The first pattern is of the code, then come the table's, in order.
+            # Before the table's own come those that all languages have first.
+            first = sum(kinds == "first" for kinds, *_ in spellings.ROWS)
             return tuple(
-                (pattern, functools.partial(note, becomes, at - 1))
-                for at, (pattern, becomes) in enumerate(patterns)
+                (pattern, functools.partial(note, becomes, at))
+                for at, (pattern, becomes) in enumerate(patterns, -first)
             )
 
         def note(becomes: Callable[[re.Match[str]], str], at: int, found: re.Match[str]) -> str:
@@ -116,7 +117,7 @@ class TableRows:
             return said
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(respelling, "spellings_of", functools.partial(noted, respelling.spellings_of))
+            patch.setattr(respelling, "spellings_of", functools.partial(noted, spellings.spellings_of))
             self.reading(written)
         readings = self._values.get(READINGS, {})
         return changed | {(READINGS, key) for key in readings if _pattern(key).compiled.search(written)}
@@ -129,7 +130,7 @@ def _path(name: str) -> tuple[str, ...]:
 
 def _forget() -> None:
     """Forget what is kept of tables by language."""
-    respelling.spellings_of.cache_clear()
+    spellings.spellings_of.cache_clear()
     notation.notation_of.cache_clear()
 
 
