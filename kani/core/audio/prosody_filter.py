@@ -18,14 +18,14 @@ PAUSES_S = {Boundary.PARAGRAPH: 0.6, Boundary.SENTENCE: 0.35, Boundary.CLAUSE: 0
 
 LIST_COMMA = "、"
 MARK_PAUSES_S = {
-    LIST_COMMA: 0.16,
-    **dict.fromkeys(",()", 0.14),
-    "—": 0.25,
-    ";": 0.28,
-    ":": 0.3,
+    LIST_COMMA: 0.15,
+    **dict.fromkeys(",()", 0.13),
+    "—": 0.22,
+    ";": 0.25,
+    ":": 0.27,
     **dict.fromkeys(".!?…", PAUSES_S[Boundary.SENTENCE]),
 }
-"""Least silence at a mark between two words, in seconds at speed 1; the comma of a list is apart."""
+"""Least silence at a mark between two words of a segment, in seconds at speed 1; a list has a comma of its own."""
 
 FILTERABLE = frozenset({"pitch", "loudness", "brightness"})
 """Fields of ``Prosody`` that a filter can apply to finished speech. A wider pitch range cannot be."""

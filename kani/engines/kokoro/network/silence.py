@@ -13,8 +13,8 @@ _HALF_FRAMES_A_SECOND = 80
 _LAG = 5
 """Half frames that the durations lag the audio by (60 ms, see ``timing``)."""
 
-_QUIET = 2.0
-"""Predicted energy up to which sound is 28 dB below the speech, or quieter."""
+_QUIET = 0.5
+"""Predicted energy up to which sound is 30 dB below the speech, or quieter."""
 
 _SILENCE = -9.5
 """Energy that is predicted where nothing sounds."""
@@ -32,7 +32,8 @@ class Silence:
 def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> PredictedProsody:
     """Return the prosody with so much silence at marks; ``prosody`` itself where there is enough.
 
-    The silence is put at the place with the least energy, and the symbol that is heard there gets longer.
+    The silence is put at the place with the least energy. The first of the symbols gets longer, so that the
+    words' boundary (``timing.word_boundary``) is near the silence's end.
     """
     frames, energy = prosody.frames.copy(), prosody.energy[0]
     # In half frames, as the curves are; the first symbol is a pad.
@@ -51,7 +52,7 @@ def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> Pre
         if count > 0:
             taken = min(max((place + _LAG) // 2, begin // 2), end // 2 - 1)
             repeats[taken] += count
-            frames[np.searchsorted(edges, 2 * taken, "right")] += count
+            frames[one.first + 1] += count
             places += [place] * 2 * count
     if not places:
         return prosody

@@ -10,6 +10,9 @@ from kani.core.audio.prosody_filter import LIST_COMMA, MARK_PAUSES_S
 _LONGEST_ITEM = 4
 """Words of a list's item, at most."""
 
+_LONGEST_LAST = 2
+"""Words of the last of three items without a conjunction, at most."""
+
 _SHORTEST_CLAUSE = 3
 """Words on either side of a comma with a pause, at least: "Hello, Anna" and "Yes, please" have none."""
 
@@ -65,8 +68,10 @@ def _set_commas(
         end - start - (start > begin and words[start + 1] in conjunctions)
         for start, end in pairwise([begin, *cuts, last])
     ]
+    # "Yes, Anna, I am coming": no list.
+    enclosing = len(cuts) == 2 and cuts == commas and items[-1] > _LONGEST_LAST
     listed: set[int] = set()
-    for index, at in enumerate(cuts):
+    for index, at in enumerate(() if enclosing else cuts):
         before, after = items[index : index + 2]
         if (after <= _LONGEST_ITEM and at != cuts[-1]) or (
             index > 0 and cuts[index - 1] in listed and before <= _LONGEST_ITEM
