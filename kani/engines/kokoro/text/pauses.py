@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from kani.core.audio.prosody_filter import LIST_COMMA, MARK_PAUSES_S
+from kani_text.short_forms import is_abbreviated
 
 _LONGEST_ITEM = 4
 """Words of a list's item, at most."""
@@ -48,8 +49,12 @@ def pauses_s(words: Sequence[str], marks: Sequence[str], language: str) -> list[
         if last or not set(mark) <= set(", ”“"):
             _set_commas(pauses, words, marks, range(begin, at + 1), conjunctions)
             begin = at + 1
-        if not last and begin > at and not (set(mark) & set(".!?") and words[at + 1][0].islower()):
+        if not last and begin > at:
             pauses[at] = max(MARK_PAUSES_S.get(symbol, 0.0) for symbol in mark)
+            short = "." in mark and is_abbreviated(f"{words[at]}.", words[at + 1], language)
+            if short or (words[at + 1][:1].islower() and not {"!", "?"}.isdisjoint(mark)):
+                # "¡Ay! dijo" goes on. After a list's item, which gets a full stop, small letters may begin one.
+                pauses[at] = MARK_PAUSES_S[","]
     return pauses
 
 
