@@ -32,8 +32,8 @@ class Silence:
 def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> PredictedProsody:
     """Return the prosody with so much silence at marks; ``prosody`` itself where there is enough.
 
-    The silence is put at the place with the least energy. The first of the symbols gets longer, so that the
-    words' boundary (``timing.word_boundary``) is near the silence's end.
+    The silence is put at the place with the least energy. The symbol before the marks gets longer, so that
+    the words' boundary (``timing.word_boundary``) is near the silence's end.
     """
     frames, energy = prosody.frames.copy(), prosody.energy[0]
     # In half frames, as the curves are; the first symbol is a pad.
@@ -52,7 +52,7 @@ def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> Pre
         if count > 0:
             taken = min(max((place + _LAG) // 2, begin // 2), end // 2 - 1)
             repeats[taken] += count
-            frames[one.first + 1] += count
+            frames[one.first] += count
             places += [place] * 2 * count
     if not places:
         return prosody

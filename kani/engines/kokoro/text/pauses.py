@@ -53,7 +53,7 @@ def pauses_s(words: Sequence[str], marks: Sequence[str], language: str) -> list[
             pauses[at] = max(MARK_PAUSES_S.get(symbol, 0.0) for symbol in mark)
             short = "." in mark and is_abbreviated(f"{words[at]}.", words[at + 1], language)
             if short or (words[at + 1][:1].islower() and not {"!", "?"}.isdisjoint(mark)):
-                # "¡Ay! dijo" goes on. After a list's item, which gets a full stop, small letters may begin one.
+                # "¡Ay! dijo" goes on; a list's item ends with a full stop, whatever the next begins with.
                 pauses[at] = MARK_PAUSES_S[","]
     return pauses
 
