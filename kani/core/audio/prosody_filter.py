@@ -20,9 +20,9 @@ LIST_COMMA = "、"
 MARK_PAUSES_S = {
     LIST_COMMA: 0.15,
     **dict.fromkeys(",()", 0.13),
-    **dict.fromkeys("—–", 0.22),
+    **dict.fromkeys("—–", 0.23),
     **dict.fromkeys(";；", 0.25),
-    **dict.fromkeys(":：", 0.27),
+    **dict.fromkeys(":：", 0.28),
     **dict.fromkeys(".!?…", PAUSES_S[Boundary.SENTENCE]),
 }
 """Least silence at a mark between two words of a segment, in seconds at speed 1. A list has its own comma."""
