@@ -39,11 +39,11 @@ def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> Pre
     # In half frames, as the curves are; the first symbol is a pad.
     edges = np.concatenate([[0], 2 * np.cumsum(frames)])[1:]
     repeats, places = np.ones(edges[-1] // 2, np.int64), []
+    loud = np.flatnonzero(energy > _QUIET)
     for one in silences:
         begin, end = edges[one.first], edges[one.stop]
         searched = max(begin - _LAG, 0)
         place = searched + int(energy[searched : end - _LAG + 3].argmin())
-        loud = np.flatnonzero(energy > _QUIET)
         at = int(np.searchsorted(loud, place))
         quiet = 0
         if 0 < at < len(loud) and loud[at] > place:
