@@ -106,7 +106,7 @@ class Prosody:
     brightness: float = 0.0
     """Decibels added above 2 kHz."""
     pauses: float = 1.0
-    """Factor of the pauses between segments, apart from the effect of ``rate``."""
+    """Factor of the pauses, apart from the effect of ``rate``."""
 
 
 NEUTRAL = Prosody()

@@ -4,6 +4,7 @@ All take float32 samples at 24 kHz. Two recordings that are compared have the sa
 """
 
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -111,3 +112,13 @@ def long_pauses(samples: Samples) -> int:
     power = np.square(samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP)).mean(axis=1)
     heard = np.flatnonzero(power > np.percentile(power, 95) * 10 ** (-_SILENT_DB / 10))
     return int((np.diff(heard) > LONG_PAUSE_S * SAMPLE_RATE / _STEP).sum())
+
+
+def silences(samples: Samples, below_db: float = 28.0) -> list[tuple[float, float]]:
+    """Silences of 50 ms and more between two sounds, so far below the speech, as (start, end) in seconds."""
+    power = np.square(samples[: len(samples) // _STEP * _STEP].reshape(-1, _STEP)).mean(axis=1)
+    # The speech is the louder 70 % of the sound.
+    speech = np.sort(power)[round(0.3 * len(power)) :].mean()
+    heard = np.flatnonzero(power > speech * 10 ** (-below_db / 10))
+    edges = ((int(a) + 1, int(b)) for a, b in pairwise(heard) if (b - a - 1) * _STEP >= 0.05 * SAMPLE_RATE)
+    return [(start * _STEP / SAMPLE_RATE, end * _STEP / SAMPLE_RATE) for start, end in edges]

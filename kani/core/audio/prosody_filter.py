@@ -16,6 +16,17 @@ from kani.core.types import NEUTRAL, Boundary, Prosody, Samples, Span, SpeechChu
 PAUSES_S = {Boundary.PARAGRAPH: 0.6, Boundary.SENTENCE: 0.35, Boundary.CLAUSE: 0.16, Boundary.WORD: 0.0}
 """Silence between a segment that ends in this boundary and the next, in seconds at speed 1."""
 
+LIST_COMMA = "、"
+MARK_PAUSES_S = {
+    LIST_COMMA: 0.15,
+    **dict.fromkeys(",()", 0.13),
+    **dict.fromkeys("—–", 0.23),
+    **dict.fromkeys(";；", 0.25),
+    **dict.fromkeys(":：", 0.28),
+    **dict.fromkeys(".!?…", PAUSES_S[Boundary.SENTENCE]),
+}
+"""Least silence at a mark between two words of a segment, in seconds at speed 1. A list has its own comma."""
+
 FILTERABLE = frozenset({"pitch", "loudness", "brightness"})
 """Fields of ``Prosody`` that a filter can apply to finished speech. A wider pitch range cannot be."""
 
@@ -39,8 +50,8 @@ def split_speed(speed: float, native: tuple[float, float]) -> tuple[float, float
 def split_prosody(prosody: Prosody, native: frozenset[str]) -> tuple[Prosody, Prosody]:
     """Split ``prosody`` into what an engine renders itself and what is left for a filter.
 
-    native: as ``EngineInfo.native_prosody``. Rate and pauses are neutral in both: they do not concern the
-    sound. A pitch range that the engine does not render is in neither.
+    native: as ``EngineInfo.native_prosody``. The rate is neutral in both, as are a pitch range and pauses
+    that the engine does not render.
     """
     if prosody == NEUTRAL:
         return NEUTRAL, NEUTRAL

@@ -12,7 +12,7 @@ from functools import partial
 from typing import cast
 
 from kani.core.audio.checked import checked_speech
-from kani.core.audio.prosody_filter import PAUSES_S, SegmentFilter, split_prosody, split_speed
+from kani.core.audio.prosody_filter import MARK_PAUSES_S, PAUSES_S, SegmentFilter, split_prosody, split_speed
 from kani.core.audio.resampling import reframe
 from kani.core.emotions import prosody_of
 from kani.core.engine import StreamingInputEngine
@@ -26,6 +26,7 @@ from kani_text.incremental_text import IncrementalText
 from kani_text.lexicon import Lexicon
 from kani_text.normalizer import NormalizerOptions, is_loaded, table_for
 from kani_text.pronunciations import pronunciations
+from kani_text.writing import without_closers
 
 _MAX_SEMITONES = 12.0
 """Most that the pitch filter shifts by."""
@@ -99,9 +100,13 @@ class Synthesis:
             self._options[info.name, language] = options
         return self._options[info.name, language]
 
-    def pause_s(self, boundary: Boundary, speed: float) -> float:
-        """Seconds of silence after a segment with this boundary."""
-        return PAUSES_S[boundary] * self.prosody.pauses / speed
+    def pause_s(self, text: IncrementalText, speed: float) -> float:
+        """Seconds of silence after a segment, by its boundary and, inside a sentence, its last mark."""
+        boundary = text.boundary or Boundary.SENTENCE
+        seconds = PAUSES_S[boundary]
+        if boundary is Boundary.CLAUSE:
+            seconds = max(seconds, MARK_PAUSES_S.get(without_closers(text.text)[-1:], 0.0))
+        return seconds * self.prosody.pauses / speed
 
     def speed_of(self, text: IncrementalText) -> float:
         """Speed of a segment relative to the voice's own, where no duration is requested."""

@@ -277,7 +277,7 @@ class SessionWorker:
             await self._segments.wait_for_more()
         if self.output.samples:
             # After unspeakable text the pause that was begun before it goes on.
-            self._pause_s = max(synthesis.pause_s(text.boundary, synthesis.speed) - self._paused_s, 0.0)
+            self._pause_s = max(synthesis.pause_s(text, synthesis.speed) - self._paused_s, 0.0)
 
     async def _natural_take(self, segment: TextSegment, max_s: float) -> NaturalTake | None:
         """Synthesize a segment at its natural speed; None if it is silent."""
@@ -286,7 +286,7 @@ class SessionWorker:
         if not speakable(text.text) or text.boundary is None:
             return None
         chunks, seconds = await self._collect(voice, text, slot, self.synthesis.speed_of(text), max_s)
-        pause_s = self.synthesis.pause_s(text.boundary, self.synthesis.speed)
+        pause_s = self.synthesis.pause_s(text, self.synthesis.speed)
         return NaturalTake(voice, text, chunks, seconds, pause_s) if seconds else None
 
     async def _add_take(self, take: NaturalTake, factor: float, end_s: float, *, last: bool) -> None:

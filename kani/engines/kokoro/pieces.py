@@ -7,6 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
+from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
@@ -15,6 +16,7 @@ from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.network.silence import Silence
 from kani.engines.kokoro.pitch_control import emphasized_symbols
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
@@ -65,9 +67,20 @@ class Manner:
     min_symbols: int = 0  # speak as in an utterance of at least this length
     like: PreparedUtterance | None = None  # an utterance with a timbre that is to be kept
     emphases: Sequence[Emphasis] = ()  # emphases of symbols
+    silences: Sequence[Silence] = ()  # silences at symbols
 
 
 WHOLE = Manner()
+
+
+def _silences(utterance: Utterance, segment: Segment, lead: int = 0) -> list[Silence]:
+    """Return the pauses between an utterance's words at the segment's tempo, after ``lead`` other symbols."""
+    factor = segment.prosody.pauses / segment.speed
+    return [
+        Silence(lead + word.stop, lead + following.first, factor * word.pause_s)
+        for word, following in pairwise(utterance.words)
+        if word.pause_s
+    ]
 
 
 _SENTENCE_SYMBOLS = 60
@@ -129,7 +142,10 @@ class PreparingSynthesizer(ABC):
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
             yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
-        manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
+        manner = Manner(
+            emphases=emphasized_symbols(utterance, segment.emphases, len(lead)),
+            silences=_silences(utterance, segment, len(lead)),
+        )
         prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
         samples, frames = cut_lead_in(prepared.decode(0, int(frames.sum()), stop), frames, lead)
@@ -222,7 +238,13 @@ class Pieces:
             utterance.symbols,
             segment,
             stop,
-            Manner(complete, self.min_symbols, self._first, emphasized_symbols(utterance, segment.emphases)),
+            Manner(
+                complete,
+                self.min_symbols,
+                self._first,
+                emphasized_symbols(utterance, segment.emphases),
+                _silences(utterance, self.segment),
+            ),
         )
         if self.same_statistics and self._first is None:
             self._first = prepared

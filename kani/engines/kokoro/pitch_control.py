@@ -18,8 +18,8 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance
 
-NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range"})
-"""Fields of a ``Prosody`` that this module renders."""
+NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range", "pauses"})
+"""Fields of a ``Prosody`` that Kokoro and its students render."""
 
 SEMITONE = float(np.log(2.0)) / 12
 """Semitone, in log hertz."""

@@ -24,6 +24,7 @@ from kani.engines.kokoro.network.parts import (
     PredictedProsody,
     SplitModel,
 )
+from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
 from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize
 from kani.engines.kokoro.timing import voiced_frame_range
@@ -63,7 +64,7 @@ class NetworkSynthesizer(PreparingSynthesizer):
         prosody = apply_pitch(
             prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
         )
-        prosody = emphasize(prosody, manner.emphases)
+        prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
         prosody = with_rise(prosody, symbols, segment.language)
         features = self.model.decode_features(prosody, style, stop)
         self.speed.note(len(symbols), time.perf_counter() - begun)

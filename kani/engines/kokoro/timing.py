@@ -151,7 +151,7 @@ class Timeline:
             output[:fade] *= ramp
         if last and fade:
             output[-fade:] *= ramp[::-1]
-        return TimedAudio(output, tuple(self._certain(known, end, ended=last or cut)))
+        return TimedAudio(output, tuple(self._certain(known, end, last=last, cut=cut)))
 
     def _classify(self, samples: Samples) -> None:
         """Classify each 5 ms as loud or silent, relative to the voice's loud parts."""
@@ -165,11 +165,11 @@ class Timeline:
         self._unclassified = unclassified[len(power) * _HOP :]
         self._loud = np.concatenate([self._loud, power > self._threshold])
 
-    def _certain(self, known: int, end: int, ended: bool) -> Iterator[TimedWord]:
+    def _certain(self, known: int, end: int, *, last: bool, cut: bool) -> Iterator[TimedWord]:
         """Yield the words with certain ends; known: end of the audio so far, end: of its sound."""
         if self._start is None or self._begin is None:
             return
-        gaps = self._gaps()
+        gaps, ended = self._gaps(), last or cut
         while self._emitted < len(self._words):
             at = self._emitted
             start = self._start
@@ -186,6 +186,10 @@ class Timeline:
                 stop = max(start, min(stop, self._start))
             elif ended:
                 stop = max(end, start)
+                if cut and self._words[at].pause_s:
+                    # What sounds after the pause is the beginning of the next word.
+                    pauses = [pause[0] for pause in self._pauses() if pause[1] > known - _NEAR]
+                    stop = max(min([stop, *pauses]), start)
             else:
                 return
             self._emitted += 1

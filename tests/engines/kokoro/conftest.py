@@ -1,11 +1,15 @@
 """Fixtures of the tests of Kokoro."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from kani.engines.kokoro.engine import KokoroEngine
+from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.voices import Voices
+from kani.engines.plugin import Resources
 from kani.runtime import weights
 
 MakeFolder = Callable[..., Path]
@@ -15,6 +19,15 @@ MakeFolder = Callable[..., Path]
 def published() -> bytes:
     """The int8 export, from the installed packages."""
     return weights.load(weights.KOKORO, models_dir=None, cache_dir=Path("unused"))
+
+
+@pytest.fixture(scope="module")
+def student() -> Iterator[KokoroEngine]:
+    """The students that ship, without Kokoro."""
+    made = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
+    asyncio.run(made.start())
+    yield made
+    asyncio.run(made.stop())
 
 
 @pytest.fixture

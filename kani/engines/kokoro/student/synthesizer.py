@@ -20,6 +20,7 @@ from kani.core.types import Samples, Segment, Voice
 from kani.engines.kokoro.lead_in import with_rise
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFailed, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
+from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
 from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
 from kani.engines.kokoro.student.files import (
@@ -103,7 +104,7 @@ class StudentSynthesizer(PreparingSynthesizer):
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
         prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
-        prosody = emphasize(prosody, manner.emphases)
+        prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
         prosody = with_rise(prosody, symbols, segment.language)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from kani.core.types import Pronunciation
 from kani.engines.kokoro.text.espeak_ipa import Phonemizer
 from kani.engines.kokoro.text.marks import CLOSING, MARK, OPENING, add_mark, is_mark
+from kani.engines.kokoro.text.pauses import pauses_s
 from kani.engines.kokoro.text.reader import ReadWord, ScriptReader, TextReader
 from kani.engines.kokoro.text.symbol_words import assign_symbols, has_group_for_each_word
 
@@ -31,6 +32,7 @@ class Word:
     first: int
     stop: int
     characters: tuple[int, ...] = ()  # the first symbol of each character, where it is known
+    pause_s: float = 0.0  # silence after it at speed 1, at least
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,19 @@ def split_utterances(
         return []
     if ending and symbols[-1] not in CLOSING:
         symbols.append(ending)
-    return list(_split("".join(symbols), words))
+    language = reader.voice[:2] if isinstance(reader, Phonemizer) else ""
+    return list(_split("".join(symbols), _with_pauses(words, text, symbols, language)))
+
+
+def _with_pauses(words: Sequence[Word], text: str, symbols: Sequence[str], language: str) -> list[Word]:
+    """Return the words with their pauses. A dash without spaces is a compound's: "Paris–Lyon"."""
+    ends = [(word.start, word.first) for word in words[1:]] + [(len(text), len(symbols))]
+    marks = [
+        "" if text[word.end : start] == "–" else "".join(symbols[word.stop : first])
+        for word, (start, first) in zip(words, ends, strict=True)
+    ]
+    found = pauses_s([text[word.start : word.end] for word in words], marks, language)
+    return [replace(word, pause_s=pause_s) for word, pause_s in zip(words, found, strict=True)]
 
 
 def _read_by_espeak(
@@ -300,12 +314,11 @@ def _split(symbols: str, words: list[Word]) -> Iterator[Utterance]:
         # The symbols of a number contain spaces, and may be cut at one.
         first, end = start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
         inside = tuple(
-            Word(
-                w.start,
-                w.end,
-                max(w.first, first) - first,
-                min(w.stop, end) - first,
-                tuple(min(max(character, first), end) - first for character in w.characters),
+            replace(
+                w,
+                first=max(w.first, first) - first,
+                stop=min(w.stop, end) - first,
+                characters=tuple(min(max(character, first), end) - first for character in w.characters),
             )
             for w in words
             if w.first < end and w.stop > first

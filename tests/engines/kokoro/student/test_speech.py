@@ -1,7 +1,6 @@
 """The students that ship: their speech, alone and while text is written, and their engine."""
 
 import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -129,14 +128,6 @@ EMOTIONAL = {
 """The part of each emotion that the engine renders itself."""
 
 
-@pytest.fixture(scope="module")
-def student() -> Iterator[KokoroEngine]:
-    made = KokoroEngine(KokoroSettings(student="only"), Resources(Path("no-such-folder")))
-    asyncio.run(made.start())
-    yield made
-    asyncio.run(made.stop())
-
-
 @pytest.fixture(params=STUDENTS)
 def spoken(request: pytest.FixtureRequest) -> Spoken:
     return STUDENTS[request.param]
@@ -227,7 +218,7 @@ def test_engine_of_the_students_only_has_their_voices(student: KokoroEngine) -> 
 async def test_word_times_are_those_of_its_durations(student: KokoroEngine) -> None:
     samples, spans = await ENGLISH.say(student, "Nobody knew him well.")
     utterance = one_utterance("Nobody knew him well.", LANGUAGE)
-    prepared = student._synthesizer.prepare(utterance.symbols, Segment("", VOICE, LANGUAGE), Stop())  # type: ignore[attr-defined]
+    prepared = student._synthesizer.prepare(utterance.symbols, Segment("", VOICE, LANGUAGE), Stop())
     edges = np.concatenate([[0], np.cumsum(prepared.prosody.frames)]) * FRAME_SAMPLES / SAMPLE_RATE
     spaces = [at for at, symbol in enumerate(utterance.symbols) if symbol == " "]
     middles = [(edges[at + 1] + edges[at + 2]) / 2 for at in spaces]
