@@ -42,7 +42,7 @@ _PADDING_S = 4.0
 # Least length of speech and silence together; for short speech that is decided: with less the model echoes
 # words and leaves out others.
 _MIN_S, _DECIDED_S = 6.0, 15.0
-# Feature of the silence after such speech: a middle one, as faster-whisper has it. Before the quietest silence
+# Feature of the silence after such speech: a middle one, as faster-whisper has it. Before the quietest one
 # single words are improbable, and heard as others.
 _DECIDED_FEATURE = 0.0
 
@@ -230,7 +230,7 @@ class Whisper:
     def encode(self, samples: Samples, *, decided: bool = False) -> ctranslate2.StorageView:
         """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added.
 
-        decided: whether this is short speech with words that can no longer change.
+        decided: whether its words can no longer change: of a recording, or of short speech before a pause.
         """
         speech = self._features(samples, padding=_WINDOW)
         least_s = _DECIDED_S if decided else _MIN_S
