@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from kani.core.types import Samples
 from kani.engines.whisper.coverage import after_echo, before_cut, begins_late, end_of, is_spoken, told
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
-from kani.engines.whisper.model import BEAMS, PENALTIES, Whisper
+from kani.engines.whisper.model import BEAMS, MIN_S, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.local_agreement import HypothesisWord
@@ -32,7 +32,7 @@ _OPENING_S = 1.8
 _MIN_LOG_PROBABILITY, _MIN_AT_PAUSE, _OF_FEW_TOKENS = -0.9, -1.0, -1.5
 # Log probability that an answer needs more than one in another language, if it does not end by itself.
 _UNFINISHED = 0.5
-# Speech below this is echoed or left out at times in a shorter window.
+# Speech below this is echoed or left out at times in a shorter window than WINDOW_S.
 _SHORT_S = 2.0
 # Tokens that a usual pass adds to those that are decided.
 _NEW_TOKENS = 8
@@ -65,7 +65,8 @@ def transcribe(whisper: Whisper, audio: PassInput) -> PassResult:
 
     Where the language is not given, a decisive pass tries several before it finds no speech.
     """
-    encoded = whisper.encode(audio.samples, decided=audio.decisive and audio.speech_s < _SHORT_S)
+    least_s = WINDOW_S if audio.decisive and audio.speech_s < _SHORT_S else MIN_S
+    encoded = whisper.encode(audio.samples, least_s)
     if audio.language is not None:
         return _answer(whisper, _Heard(encoded, audio, audio.language, 1.0)).result
     languages = _languages_of(whisper, encoded, audio)
@@ -131,7 +132,7 @@ def _with_opening(whisper: Whisper, heard: _Heard, found: _Found) -> _Found:
     if begin_s is None:
         return found
     opening = replace(audio, samples=audio.samples[: int(begin_s * SAMPLE_RATE)], speech_s=begin_s)
-    encoded = whisper.encode(opening.samples, decided=True)
+    encoded = whisper.encode(opening.samples, WINDOW_S)
     first = _attempt(whisper, replace(heard, encoded=encoded, audio=opening), beams=1).result
     if first.untold_s is not None:
         return replace(found, result=first)
