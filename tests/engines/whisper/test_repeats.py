@@ -182,7 +182,7 @@ async def test_short_sentence_is_written_once(
 async def test_single_word_is_heard_as_it_was_said(
     recognizer: WhisperRecognizer, speaker: Speaker, said: str
 ) -> None:
-    """As the whole of a reply; before the quietest silence they were "Toi!", "Samdi" and "Annulez!"."""
+    """As the whole of a reply; before the quietest silence the last one was "Annulez!"."""
     spoken = [silence(0.2), await speaker.say(f"{said.capitalize()}.", "ff_siwis", "fr"), silence(0.2)]
     heard = await hear(recognizer, joined(spoken, 0), FILE, "fr")
     assert words_of(heard, "fr") == [said]
