@@ -43,6 +43,8 @@ MIN_S = 6.0
 """Least length of speech and silence together, for words that may still change."""
 WINDOW_S = 15.0
 """Least length for short speech that is decided: with less the model echoes words and leaves out others."""
+MIDDLE_SILENCE = 0.0
+"""Feature of silence as faster-whisper has it: before the quietest one single words are improbable."""
 
 # Corrections of the model's times, which are too early by this on average (docs/listening.md).
 _START_CORRECTION_S, _END_CORRECTION_S = 0.043, 0.026
@@ -225,15 +227,18 @@ class Whisper:
         )[0]
         return list(result.sequences_ids[0])
 
-    def encode(self, samples: Samples, least_s: float = MIN_S) -> ctranslate2.StorageView:
+    def encode(
+        self, samples: Samples, least_s: float = MIN_S, silence: float | None = None
+    ) -> ctranslate2.StorageView:
         """Return the encoder's output for ``samples`` (16 kHz, at most ``_MAX_S``), with silence added.
 
-        least_s: least length of both together.
+        least_s: least length of both together; silence: its feature, None for the quietest.
         """
         speech = self._features(samples, padding=_WINDOW)
         length_s = max(least_s, min(len(samples) / SAMPLE_RATE + _PADDING_S, _MAX_S))
         # The padding is filled in as features: computing it from samples would take most of the time.
-        silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
+        if silence is None:
+            silence = max(_SILENCE_FEATURE, speech.max() - _FEATURE_RANGE)
         features = np.full((len(speech), int(length_s * SAMPLE_RATE) // HOP_SAMPLES), silence, np.float32)
         features[:, : speech.shape[1]] = speech[:, : features.shape[1]]
         return self._model.encode(self._view(np.ascontiguousarray(features[None], np.float32)))

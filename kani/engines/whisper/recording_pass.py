@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kani.engines.whisper.coverage import fastest_s, is_spoken, least_s, longest_s
 from kani.engines.whisper.likely_languages import CERTAIN, LANGUAGE_WEIGHT
-from kani.engines.whisper.model import BEAMS, PENALTIES, WINDOW_S, Whisper
+from kani.engines.whisper.model import BEAMS, MIDDLE_SILENCE, PENALTIES, WINDOW_S, Whisper
 from kani.engines.whisper.plausibility import MAX_TOKENS
 from kani.engines.whisper.said import said
 from kani.runtime.recognition.passes import ChunkInput, ChunkResult, TimedWord
@@ -132,7 +132,7 @@ def _told(answer: _Answer, chunk: Chunk) -> tuple[tuple[TimedWord, ...], float]:
 
 def _best_answer(whisper: Whisper, audio: ChunkInput, stopped: Callable[[], bool]) -> _Answer | None:
     """Return the best answer that is speech, else the likeliest; None if all are loops."""
-    encoded = whisper.encode(audio.chunk.samples, WINDOW_S)
+    encoded = whisper.encode(audio.chunk.samples, WINDOW_S, MIDDLE_SILENCE)
     tried: list[_Answer] = []
     for language, likelihood in _languages(whisper, encoded, audio):
         if stopped():

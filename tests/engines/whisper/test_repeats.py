@@ -178,6 +178,16 @@ async def test_short_sentence_is_written_once(
     assert language != "ja" or letters(heard) == letters(said)
 
 
+@pytest.mark.parametrize("said", ["trois", "samedi", "annulé"])
+async def test_single_word_is_heard_as_it_was_said(
+    recognizer: WhisperRecognizer, speaker: Speaker, said: str
+) -> None:
+    """As the whole of a reply; before the quietest silence the last one was "Annulez!"."""
+    spoken = [silence(0.2), await speaker.say(f"{said.capitalize()}.", "ff_siwis", "fr"), silence(0.2)]
+    heard = await hear(recognizer, joined(spoken, 0), FILE, "fr")
+    assert words_of(heard, "fr") == [said]
+
+
 DIGITS = {
     "The code is four two seven, nine nine one.": "427991",
     "My number is five five five, zero one nine nine.": "5550199",
