@@ -22,12 +22,13 @@ from kani_text.segmenter import TextSegment
 DECIDING_WORDS = 8
 """Words of a quotation that decide its language before it ends."""
 
-_QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "(": ")"}
+_QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "(": ")", "[": "]"}
+_QUOTES |= dict(zip("「『《〈【（［", "」』》〉】）］", strict=True))
 """Marks that open a quotation or a bracket, and those that close it."""
 
 _OPENING = re.compile(f"[{re.escape(''.join(_QUOTES))}]")
 _CLOSING = {opening: re.compile(rf"[{re.escape(closing)}]|\n") for opening, closing in _QUOTES.items()}
-_CLOSERS_ONLY = frozenset("”»“)")
+_CLOSERS_ONLY = frozenset("”»“›)]」』》〉】）］")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
 
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")

@@ -82,11 +82,9 @@ async def post(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) ->
 
 
 async def openai(to: Place, texts: Sequence[str]) -> Speech:
-    body = {"model": "tts-1", "voice": "nova", "response_format": "pcm"}
+    body = {"model": "tts-1", "voice": "nova", "response_format": "pcm", **to.named()}
     for text in texts:
-        audio = await post(
-            f"{to.http_url}/v1/audio/speech", {**body, "input": text, **to.named()}, to.headers
-        )
+        audio = await post(f"{to.http_url}/v1/audio/speech", {**body, "input": text}, to.headers)
     return of_pcm(audio)
 
 

@@ -14,6 +14,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from kani.protocols.shared.client_languages import (
     MAX_HEADER_LENGTH,
@@ -22,6 +23,7 @@ from kani.protocols.shared.client_languages import (
     accept_languages,
 )
 from kani_text.normalizer import NormalizerOptions, normalize
+from tests.clients.kyutai.wire import KEY
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages import speakers
 from tests.protocols.languages.speakers import (
@@ -154,6 +156,15 @@ async def test_quotations_and_sentences_are_in_their_language(tmp_path: Path, sp
         if speak in WITH_LANGUAGE:
             await speak(place._replace(language="es", quotations=False), [text])
             assert {*spoken(server)} == {"es"}
+
+
+@pytest.mark.parametrize("path", ["/v1/text-to-speech/x/stream-input", "/api/tts_streaming"])
+async def test_query_takes_true_or_false(tmp_path: Path, path: str) -> None:
+    async with tones(tmp_path) as (server, _):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{server.url}{path}?quotations=maybe", additional_headers=KEY):
+                pass
+        assert b"quotations: must be true or false" in refused.value.response.body
 
 
 async def test_one_language_is_what_an_operator_wants(tmp_path: Path) -> None:
