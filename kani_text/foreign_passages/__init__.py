@@ -6,7 +6,7 @@ clear: a single word or a name stays with the text. Words in Latin letters insid
 brands) are left to the engine, which knows them or spells them.
 """
 
-from kani_text.foreign_passages.quotations import LanguageSplitter, has_words, outside_quotations
+from kani_text.foreign_passages.quotations import LanguageSplitter, has_words, outside_quotations, shows
 from kani_text.foreign_passages.runs import MAX_DETECTION_TEXT, ForeignPassage, LanguageRun
 from kani_text.foreign_passages.scripts import ScriptSplitter
 
@@ -18,4 +18,5 @@ __all__ = [
     "ScriptSplitter",
     "has_words",
     "outside_quotations",
+    "shows",
 ]

@@ -144,6 +144,12 @@ def has_words(text: str) -> bool:
     return len(WORDS.findall(text)) > 1
 
 
+def shows(text: str, language: str) -> bool:
+    """True if a word of a text without a capital is among the commonest of a language (a primary subtag)."""
+    common = language_detection.common_words(language)
+    return any(word in common for word in WORDS.findall(text) if word.islower())
+
+
 def outside_quotations(text: str) -> str:
     """The text without what stands in quotation marks or brackets, at its end also in open ones."""
     kept, rest = "", text

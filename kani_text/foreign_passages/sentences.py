@@ -14,6 +14,7 @@ from kani_text.markup import MASK
 from kani_text.segmenter import BOUNDARIES, TextSegment
 from kani_text.types import Boundary
 
+_SENTENCE_ENDS = (Boundary.SENTENCE, Boundary.PARAGRAPH)
 _MARKS = "".join(map(chr, range(33, 48))) + ":;?!«»‹›“”„‘’…¿¡—–[](){}" + MASK
 """Marks around words."""
 
@@ -34,15 +35,18 @@ class SentenceSplitter:
         """True if a clause was clearly in the text's own language."""
         self._before = self._own
         """The language of the clause before, in the same paragraph."""
+        self._inside = False
+        """True if the segment before has not ended its sentence."""
 
     def split(self, segment: TextSegment) -> list[TextSegment]:
         """The parts of ``segment`` by language, one for each; those in another than the text's name it."""
+        inside, self._inside = self._inside, segment.boundary not in _SENTENCE_ENDS
         found = set(language_detection.words_of(segment.text))
         if self._before == self._own and not self._may_be_foreign(found):
             self._own_seen = self._own_seen or not found.isdisjoint(self._own_words)
             return [segment]
         clauses = self._clauses(segment)
-        languages = self._languages(clauses)
+        languages = self._languages(clauses, inside)
         parts = []
         for language, group in groupby(zip(languages, clauses, strict=True), lambda pair: pair[0]):
             part = [clause for _, clause in group]
@@ -70,9 +74,9 @@ class SentenceSplitter:
                 at = found.at
         return [*clauses, TextSegment(segment.start + at, text[at:], segment.boundary)]
 
-    def _languages(self, clauses: list[TextSegment]) -> list[str]:
-        """The language of each clause."""
-        clear = self._clear(clauses)
+    def _languages(self, clauses: list[TextSegment], inside: bool) -> list[str]:
+        """The language of each clause; inside: the first one begins no sentence."""
+        clear = self._clear(clauses, inside)
         self._own_seen |= self._own in clear
         found: list[str] = []
         for at, clause in enumerate(clauses):
@@ -87,18 +91,18 @@ class SentenceSplitter:
             self._before = self._own if clause.boundary is Boundary.PARAGRAPH else language
         return found
 
-    def _clear(self, clauses: list[TextSegment]) -> list[str]:
+    def _clear(self, clauses: list[TextSegment], inside: bool) -> list[str]:
         """The language of each clause that shows it by itself, or by its sentence; empty for others."""
         clear: list[str] = []
         sentence: list[str] = []
         for clause in clauses:
             sentence.append(clause.text)
-            if clause.boundary in (Boundary.SENTENCE, Boundary.PARAGRAPH) or clause is clauses[-1]:
-                found = [self._language(text, begins=text is sentence[0]) for text in sentence]
+            if clause.boundary in _SENTENCE_ENDS or clause is clauses[-1]:
+                found = [self._language(text, begins=text is sentence[0] and not inside) for text in sentence]
                 if len(sentence) > 1 and not any(found):
-                    found = [self._language("".join(sentence), begins=True)] * len(sentence)
+                    found = [self._language("".join(sentence), begins=not inside)] * len(sentence)
                 clear += found
-                sentence = []
+                sentence, inside = [], False
         return clear
 
     def _language(self, text: str, *, begins: bool) -> str:
