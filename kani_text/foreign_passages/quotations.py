@@ -6,21 +6,19 @@ import re
 from collections.abc import Collection
 
 from kani_text import language_detection
-from kani_text.foreign_passages.runs import (
-    LEAST_WORDS,
-    MAX_DETECTION_TEXT,
-    MAX_MARKS,
-    WORDS,
-    LanguageRun,
-    clear_language,
-)
-from kani_text.foreign_passages.scripts import ScriptSplitter
-from kani_text.foreign_passages.sentences import SentenceSplitter
+from kani_text.foreign_passages.scripts import MAX_DETECTION_TEXT, MAX_MARKS, LanguageRun
 from kani_text.languages import primary
-from kani_text.segmenter import TextSegment
+
+LEAST_WORDS = 3
+"""Least words of a passage in the text's own script that is told apart."""
+
+CLEAR_PROBABILITY = 0.8
+"""Least probability of such a passage's language, while the text's own is expected."""
 
 DECIDING_WORDS = 8
 """Words of a quotation that decide its language before it ends."""
+
+WORDS = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 
 _QUOTES = {'"': '"', "“": "”", "„": "“”", "«": "»", "»": "«", "‹": "›", "›": "‹", "(": ")", "[": "]"}
 _QUOTES |= dict(zip("「『《〈【（［", "」』》〉】）］", strict=True))
@@ -32,6 +30,15 @@ _CLOSERS_ONLY = frozenset("”»“›)]」』》〉】）］")
 """Marks after which no quotation opens at once, as a straight mark there closes one."""
 
 _ENOUGH_WORDS = re.compile(rf"(?:[\W\d_]*{WORDS.pattern}(?=['’-]?(?:[^\w'’-]|[\d_]))){{{DECIDING_WORDS}}}")
+
+
+def clear_language(text: str, own: str, spoken_languages: Collection[str]) -> str | None:
+    """The language of ``text`` (in Latin letters) if it is clearly another one than ``own``, else None."""
+    shares = language_detection.common_word_shares(text)
+    if not any(share > shares.get(own, 0.0) for share in shares.values()):
+        return None
+    detected = language_detection.detect(text, spoken_languages, CLEAR_PROBABILITY, (own,))
+    return detected if detected and shares.get(detected, 0.0) > shares.get(own, 0.0) else None
 
 
 class QuotationSplitter:
@@ -158,41 +165,3 @@ def outside_quotations(text: str) -> str:
         closing = _CLOSING[opening.group()].search(rest, opening.end())
         rest = rest[closing.end() :] if closing else ""
     return kept + rest
-
-
-class LanguageSplitter:
-    """Text goes in as it comes, and comes out as runs in one language each, by script and by quotation.
-
-    quotations: True if those in another language of the text's own script are told apart, and sentences.
-    """
-
-    def __init__(self, language: str, spoken_languages: Collection[str], *, quotations: bool = True) -> None:
-        self._scripts = ScriptSplitter(language, spoken_languages)
-        latin = language_detection.scripts_of(primary(language)) == {"LATIN"}
-        apart = quotations and latin and len(spoken_languages) > 1
-        self._quotations = QuotationSplitter(language, spoken_languages) if apart else None
-        self._sentences = SentenceSplitter(language, spoken_languages) if apart else None
-
-    def feed(self, text: str) -> list[LanguageRun]:
-        """Add ``text``; returns what is certain by now."""
-        return self._split(self._scripts.feed(text))
-
-    def flush(self) -> list[LanguageRun]:
-        """Return what was held back, as if the text ended here."""
-        runs = self._split(self._scripts.flush())
-        return runs + self._quotations.flush() if self._quotations else runs
-
-    def by_sentence(self, segment: TextSegment) -> list[TextSegment]:
-        """Return the parts of a complete segment of the text's own by the languages of its sentences."""
-        return self._sentences.split(segment) if self._sentences else [segment]
-
-    def _split(self, runs: list[LanguageRun]) -> list[LanguageRun]:
-        if self._quotations is None:
-            return runs
-        found: list[LanguageRun] = []
-        for run in runs:
-            if run.language is None:
-                found += self._quotations.feed(run.text)
-            else:
-                found += [*self._quotations.interrupt(), run]
-        return found

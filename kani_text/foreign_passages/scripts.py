@@ -6,16 +6,30 @@ import functools
 import re
 import unicodedata
 from collections.abc import Collection
+from dataclasses import dataclass
 
 from kani_text import language_detection
-from kani_text.foreign_passages.runs import MAX_DETECTION_TEXT, MAX_MARKS, LanguageRun
 from kani_text.languages import primary
 from kani_text.writing import OPENERS
+
+MAX_MARKS = 80
+"""Marks that are held back, at most: combining ones, opening ones, and those after a quotation."""
+
+MAX_DETECTION_TEXT = 80
+"""Characters at the beginning of a passage that its language is detected by."""
 
 MIN_LETTERS = 2
 """Letters of a passage: a single one ("π", "α") is a sign in the text's own language."""
 
 _FOREIGN_TO_LATIN = re.compile(r"[\u0370-\u1dff\u1f00-\u1fff\u2c00-\ud7ff\uf900-\U000effff]")
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageRun:
+    """Text in one language; None is the language of the whole."""
+
+    text: str
+    language: str | None
 
 
 class ScriptSplitter:

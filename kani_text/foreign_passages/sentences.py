@@ -8,7 +8,7 @@ from itertools import groupby
 
 from kani_text import language_detection
 from kani_text.boundaries import BreakKind, phrase_breaks
-from kani_text.foreign_passages.runs import LEAST_WORDS, WORDS, clear_language
+from kani_text.foreign_passages.quotations import LEAST_WORDS, WORDS, clear_language
 from kani_text.languages import primary
 from kani_text.markup import MASK
 from kani_text.segmenter import BOUNDARIES, TextSegment
