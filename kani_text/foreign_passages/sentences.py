@@ -14,6 +14,9 @@ from kani_text.markup import MASK
 from kani_text.segmenter import BOUNDARIES, TextSegment
 from kani_text.types import Boundary
 
+MAX_CLAUSES = 16
+"""Clauses of a segment that is examined: one with more is a list of words, and each takes some 200 µs."""
+
 _SENTENCE_ENDS = (Boundary.SENTENCE, Boundary.PARAGRAPH)
 _MARKS = "".join(map(chr, range(33, 48))) + ":;?!«»‹›“”„‘’…¿¡—–[](){}" + MASK
 """Marks around words."""
@@ -46,6 +49,8 @@ class SentenceSplitter:
             self._own_seen = self._own_seen or not found.isdisjoint(self._own_words)
             return [segment]
         clauses = self._clauses(segment)
+        if len(clauses) > MAX_CLAUSES:
+            return [segment]
         languages = self._languages(clauses, inside)
         parts = []
         for language, group in groupby(zip(languages, clauses, strict=True), lambda pair: pair[0]):
@@ -115,7 +120,13 @@ class SentenceSplitter:
         small = sum(word[0].islower() or word == "I" or (begins and word is words[0]) for word in words)
         if small < max(LEAST_WORDS, len(words) / 2):
             return ""
-        return clear_language(text, self._own, self._spoken_languages) or ""
+        language = clear_language(text, self._own, self._spoken_languages)
+        if language is None:
+            return ""
+        listed, common = language_detection.words_of(text), language_detection.common_words(language)
+        own_only = sum(word in self._own_words and word not in common for word in listed)
+        # A clause that is half in each is left.
+        return language if own_only * 3 <= sum(word in common for word in listed) else ""
 
     def _leans(self, text: str, language: str) -> bool:
         """True if a clause beside one in ``language`` is rather in that than in the text's own."""
