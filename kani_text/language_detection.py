@@ -160,6 +160,12 @@ def detect(
     return _detect_in_script(text, script, allowed, min_probability, preferred)
 
 
+def likelier(text: str, pair: tuple[str, str], expected: str) -> str:
+    """The likelier of two languages (primary subtags) of a text in Latin letters, if one is expected."""
+    scores = _scores(text, frozenset(pair), (expected,))
+    return max(scores, key=scores.__getitem__, default=expected)
+
+
 def _detect_in_script(
     text: str, script: str, allowed: frozenset[str], min_probability: float, preferred: Sequence[str]
 ) -> str | None:
@@ -218,10 +224,21 @@ def _scores(text: str, among: frozenset[str], preferred: Sequence[str]) -> dict[
 
 def common_word_shares(text: str) -> Mapping[str, float]:
     """The share of a text's words that is among the commonest, by language."""
-    words = _WORD.findall(text.lower())
+    words = words_of(text)
     by_word = languages_by_word()
     counts = Counter(language for word in words for language in by_word.get(word, ()))
     return {language: count / len(words) for language, count in counts.items()}
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text that may be listed, in lower case."""
+    return _WORD.findall(text.lower())
+
+
+@functools.cache
+def common_words(language: str) -> frozenset[str]:
+    """The commonest words of a language (a primary subtag), in lower case."""
+    return frozenset(word for word, languages in languages_by_word().items() if language in languages)
 
 
 @functools.cache

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from kani_text.foreign_passages import LanguageRun, LanguageSplitter
@@ -129,14 +129,24 @@ class SegmentPipeline:
         """Mark the segments with the language of the passage that they all belong to."""
         language, style = self._passage_language, self._style
         self._end_emphasis()
+        if language is None and style.language is None:
+            segments = [part for segment in segments for part in self._by_sentence(segment)]
         if not language and style is PLAIN_STYLE and not self._emphases:
             return list(segments)
         return [
-            replace(segment, language=language, style=style, emphases=self._emphases_of(segment))
+            replace(
+                segment,
+                language=language or segment.language,
+                style=style,
+                emphases=self._emphases_of(segment),
+            )
             if isinstance(segment, TextSegment)
             else segment
             for segment in segments
         ]
+
+    def _by_sentence(self, segment: TextSegment | Growth) -> Sequence[TextSegment | Growth]:
+        return self._splitter.by_sentence(segment) if isinstance(segment, TextSegment) else [segment]
 
     def _emphases_of(self, segment: TextSegment) -> tuple[Emphasis, ...]:
         """Take the emphases that begin before the segment's end; one may go on in the next."""

@@ -43,7 +43,7 @@ OPEN_SPACE_SHARE = 0.8
 MAX_CHARACTERS = 1000
 """Characters of a segment: white space and masks weigh nothing, but all of it is searched each time."""
 
-_BOUNDARIES = {
+BOUNDARIES = {
     BreakKind.PARAGRAPH: Boundary.PARAGRAPH,
     BreakKind.SENTENCE: Boundary.SENTENCE,
     BreakKind.CLAUSE: Boundary.CLAUSE,
@@ -286,7 +286,7 @@ class Segmenter:
         self._first = False
         self._offset += end
         self._text = self._text[end:]
-        return TextSegment(start, text, _BOUNDARIES.get(kind, Boundary.WORD))
+        return TextSegment(start, text, BOUNDARIES.get(kind, Boundary.WORD))
 
     def _segments(self, complete: bool) -> list[TextSegment | Growth]:
         found: list[TextSegment | Growth] = []

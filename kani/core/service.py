@@ -68,7 +68,7 @@ class Parts:
     """Seconds without a request after which the recogniser, and each engine but the first, is unloaded where
     it can be; None: never."""
     one_language: bool = False
-    """True if quotations in another language are spoken as the text around them."""
+    """True if quotations and sentences in another language are spoken as the text around them."""
     detects_language: bool = True
     """True if the detector of languages is loaded; False where the engines speak one."""
 

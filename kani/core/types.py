@@ -179,7 +179,7 @@ class SpeechRequest:
     normalize: bool = True
     """True if numbers, abbreviations and the like are spelled out."""
     quotations: bool = True
-    """True if a quotation in another language is spoken in that."""
+    """True if quotations and sentences in another language are spoken in that."""
     sampling: Sampling = Sampling()
     reference: Recording | tuple[Embedding, ...] | None = None
     """Voice to be imitated."""

@@ -104,6 +104,19 @@ async def test_what_was_spoken_is_spoken_once(client: httpx.AsyncClient, house: 
     assert answer.headers["content-type"] == "audio/mpeg"
 
 
+async def test_quotations_are_in_their_language_unless_that_is_not_wanted(
+    client: httpx.AsyncClient, house: InProcessServer
+) -> None:
+    text = "# Uno\n\nNos lo dijo ayer: [we will never go back to that house]. Y no volvimos a verlo."
+    ids = set()
+    for query, languages in (({}, {"es", "en"}), ({"quotations": "false"}, {"es"})):
+        async with made(client, text, language="es", **query) as events:
+            ids.add((await last(events))["id"])
+        assert {segment.language for segment in house.engine.segments} == languages
+        house.engine.segments.clear()
+    assert len(ids) == 2
+
+
 async def test_share_grows_while_a_piece_is_spoken(client: httpx.AsyncClient, house: InProcessServer) -> None:
     house.engine.allow = 3
     async with made(client, "# Uno\n\nHola y adiós. Hasta mañana. Buenas noches.") as events:
@@ -121,6 +134,7 @@ async def test_what_cannot_be_is_refused_at_once_and_an_engine_that_fails_is_tol
     client: httpx.AsyncClient,
 ) -> None:
     wrong = {"format": "wav", "speed": "9", "voice": "nobody", "emotion": "bored", "language": "xx"}
+    wrong |= {"quotations": "maybe"}
     for param, value in [*wrong.items(), ("speed", "fast"), ("name", "b.exe")]:
         answer = await client.post(AUDIO_PATH, params={"name": "b.md"} | {param: value}, content=TEXT)
         assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)

@@ -37,6 +37,9 @@ def runs(language: str, *pieces: str) -> list[tuple[str, str | None]]:
         ("fr", "en", "L'écran affiche [[« there is not enough space on the disk »]] depuis hier."),
         ("de", "en", "Er rief [[„what are you doing here?“]] und lachte."),
         ("it", "pt", "Mi ha scritto [[(não sei se vou amanhã)]] ieri sera."),
+        ("es", "en", "Pone [[‹see you again next year›]] en la puerta."),
+        ("de", "en", "Er sagte [[»I do not know why«,]] und ging."),
+        ("fr", "en", "Il dit [[「we have no time for that」]] et part."),
         ("pt", "it", 'O garçom disse [["il conto è già stato pagato"]] e saiu.'),
         ("es", "en", 'Y entonces: [["I will never forget what you have done for all of us in these years"]]'),
         ("es", "en", 'Dice [["please wait until the line is free]]\nY nada más.'),
@@ -104,7 +107,7 @@ def test_quotations_may_stay_in_the_texts_language() -> None:
     assert splitter.feed(text) + splitter.flush() == [LanguageRun(text, None)]
 
 
-@given(st.text('ab "«»“”„().,\nñ', max_size=120), st.lists(st.integers(1, 7), max_size=40))
+@given(st.text('ab "«»‹›“”„()[]「」.,\nñ', max_size=120), st.lists(st.integers(1, 7), max_size=40))
 def test_pieces_do_not_change_the_runs(text: str, lengths: list[int]) -> None:
     pieces, at = [], 0
     for length in lengths:

@@ -120,7 +120,7 @@ class Settings(ConversationSettings):
     one_language: bool = setting(
         False,
         "KANI_ONE_LANGUAGE",
-        about="Speak quotations and brackets in another language as the text around them, instead of in "
+        about="Speak quotations and sentences in another language as the text around them, instead of in "
         "their own ([languages.md](languages.md#quotations-in-another-language)).",
     )
     unmarked: bool = setting(

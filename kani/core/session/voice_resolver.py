@@ -10,7 +10,7 @@ from kani.core.errors import InvalidRequest, StoreUnavailable
 from kani.core.types import SpeechRequest
 from kani.core.voices.catalogue import ResolvedVoice, VoiceCatalogue
 from kani_text import language_detection
-from kani_text.foreign_passages import has_words, outside_quotations
+from kani_text.foreign_passages import has_words, outside_quotations, shows
 from kani_text.languages import primary
 from kani_text.ssml import Style
 
@@ -118,20 +118,25 @@ class VoiceResolver:
     def by_text(self, request: SpeechRequest, text: str, complete: bool) -> ResolvedVoice | None:
         """The voice for the language of ``text``; None while that is too short, and not ``complete``.
 
-        A quotation may be in another language: it counts only with fewer than two words outside.
+        A quotation may be in another language: it counts only where the words outside tell none.
         """
         of_voice, outside = self._voice_language, outside_quotations(text)
         expected = of_voice or self._memory.heard
         for characters, min_probability in ((EARLY_EXPECTED,) if expected else ()) + EARLY_DETECTION:
             if len(outside) >= characters:
-                detected = self._detect(request, outside[:characters], min_probability)
+                detected = self._detect_outer(request, outside[:characters], min_probability)
                 if detected is not None:
                     return self.by_language(request, detected)
         if len(text) < LANGUAGE_DETECTION_CHARACTERS and not complete:
             return None
         min_probability = CLEAR if of_voice else language_detection.MIN_PROBABILITY
-        sample = (outside if has_words(outside) else text)[:LANGUAGE_DETECTION_CHARACTERS]
-        detected = self._detect(request, sample, min_probability)
+        if outside != text and not has_words(outside):
+            # One word ("Fehler:") tells its language where nothing is expected, or none.
+            lone = language_detection.detect(outside, self._catalogue().languages, min_probability)
+            if lone is not None:
+                return self.by_language(request, self._in_region(lone))
+            outside = text
+        detected = self._detect_outer(request, outside[:LANGUAGE_DETECTION_CHARACTERS], min_probability)
         return self.by_language(request, detected or self._likeliest(request))
 
     def by_passage(self, request: SpeechRequest, language: str, own: ResolvedVoice) -> ResolvedVoice:
@@ -165,6 +170,15 @@ class VoiceResolver:
         spoken = self._catalogue().languages
         likely = (*self._expected(request), self._default_language)
         return next((tag for tag in likely if primary(tag) in spoken), next(iter(spoken)))
+
+    def _detect_outer(self, request: SpeechRequest, text: str, min_probability: float) -> str | None:
+        """The language of ``text``; what comes after a colon may be in another one (BCP 47)."""
+        head, colon, _ = text.partition(":")
+        if colon and has_words(head):
+            detected = self._detect(request, head, CLEAR)
+            if detected is not None and shows(head, primary(detected)):
+                return detected
+        return self._detect(request, text, min_probability)
 
     def _detect(self, request: SpeechRequest, text: str, min_probability: float) -> str | None:
         """The language of ``text`` (BCP 47); None if it is not clear."""

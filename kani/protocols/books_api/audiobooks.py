@@ -33,6 +33,7 @@ from kani.protocols.books_api.files import read, take_place
 from kani.protocols.books_api.job import Job
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.errors import RequestError
+from kani.protocols.shared.query_flag import read_flag
 from kani.protocols.shared.streamed_answer import StreamedAnswer
 
 MAX_AT_ONCE = 2
@@ -149,7 +150,12 @@ def _wanted(request: Request) -> tuple[SpeechRequest, str]:
         except ValueError:
             raise RequestError(400, "speed: must be a number", "speed") from None
     voice, language, emotion = (query.get(name) or None for name in ("voice", "language", "emotion"))
-    return SpeechRequest(voice, language=language, speed=speed, emotion=emotion), ending
+    try:
+        quotations = read_flag(query, "quotations", default=True)
+    except InvalidRequest as error:
+        raise _refused(error) from error
+    wanted = SpeechRequest(voice, language=language, speed=speed, emotion=emotion, quotations=quotations)
+    return wanted, ending
 
 
 def _refused(error: SpeechError) -> RequestError:
@@ -164,4 +170,5 @@ def _key(file: Path, wanted: SpeechRequest, ending: str) -> str:
     with file.open("rb") as opened:
         content = hashlib.file_digest(opened, "sha256").hexdigest()
     manner = [content, file.name, ending, wanted.voice, wanted.language, wanted.speed, wanted.emotion]
+    manner.append(wanted.quotations)
     return hashlib.sha256(json.dumps(manner).encode()).hexdigest()

@@ -7,6 +7,7 @@ from kani.books.book import ENDINGS
 from kani.core.request import RANGES
 from kani.protocols.books_api.audiobooks import MAX_CHARACTERS
 from kani.protocols.books_api.files import MAX_BYTES, MAX_NAME
+from kani.protocols.shared.calls.bodies import QUOTATIONS
 from kani.protocols.shared.calls.call import (
     BINARY,
     Answer,
@@ -19,7 +20,17 @@ from kani.protocols.shared.calls.call import (
     path_parameter,
     query,
 )
-from kani.protocols.shared.calls.schemas import choice, fields, items, mapping, nullable, number, text, whole
+from kani.protocols.shared.calls.schemas import (
+    choice,
+    fields,
+    flag,
+    items,
+    mapping,
+    nullable,
+    number,
+    text,
+    whole,
+)
 
 PATH = "/v1/books"
 AUDIO_PATH = f"{PATH}/audio"
@@ -40,6 +51,7 @@ def call_group() -> CallGroup:
         format=choice([ending[1:] for ending in audio_file.ENDINGS], "Of the audiobook.", default="m4b"),
         voice=text("Id of a voice; the language's own where it is not given."),
         language=text("BCP 47, instead of the book's own."),
+        quotations=flag(QUOTATIONS.description or "", default=True),
         speed=number("", RANGES["speed"]),
         emotion=text(),
     )

@@ -16,6 +16,7 @@ from kani.core.request import RANGES, TOKENS_PER_SECOND
 from kani.core.timing.spans import span_rows
 from kani.core.types import Recording, Sampling, SpeechChunk, SpeechRequest
 from kani.protocols.shared.calls.bodies import (
+    QUOTATIONS,
     UNUSED,
     Seed,
     Speed,
@@ -82,9 +83,7 @@ class Config(msgspec.Struct, frozen=True):
     duration: Annotated[Duration | None, about("Seconds of the whole speech, instead of a speed.")] = None
     lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
     normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
-    quotations: Annotated[bool | None, about("Whether quotations in another language are spoken in it.")] = (
-        None
-    )
+    quotations: Annotated[bool | None, QUOTATIONS] = None
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import TypeVar
 
@@ -16,6 +16,7 @@ from kani.core.request import Range, validate
 from kani.core.service import SpeechService
 from kani.core.types import OptionValue, Sampling, SpeechRequest
 from kani.protocols.shared.errors import BadMessage
+from kani.protocols.shared.query_flag import read_flag
 from kani_text import languages
 
 CFG_ALPHA_RANGE = Range(0.0, 10.0)
@@ -65,7 +66,7 @@ class SpeechQuery:
 def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery:
     """Read the parameters of ``/api/tts_streaming``; unknown ones are ignored. Raises BadMessage.
 
-    ``language`` is our own addition: a language's name or tag.
+    ``language`` (a name or a tag) and ``quotations`` (true or false) are our own additions.
     """
     try:
         audio_format = AudioFormat(query.get("format") or AudioFormat.OGG_OPUS)
@@ -80,6 +81,10 @@ def read_speech_query(query: QueryParams, service: SpeechService) -> SpeechQuery
         seed=_number(query, "seed", int),
     )
     request = build_request(query.get("voice"), sampling, cfg_alpha, service, query.get("language"))
+    try:
+        request = replace(request, quotations=read_flag(query, "quotations", default=True))
+    except InvalidRequest as error:
+        raise BadMessage(str(error)) from error
     return SpeechQuery(audio_format, request, max_frames)
 
 

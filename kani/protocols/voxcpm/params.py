@@ -74,6 +74,7 @@ class Given(Options, kw_only=True):
     duration: float | None = None  # seconds of the whole speech
     lexicon: dict[str, str] = {}
     normalize: bool = True
+    quotations: bool = True
     seed: int | None = None
 
 
@@ -109,6 +110,7 @@ class Params(Given, kw_only=True):
             duration_s=self.duration,
             lexicon=self.lexicon,
             normalize=self.normalize,
+            quotations=self.quotations,
             sampling=Sampling(seed=self.seed),
             reference=reference,
             options=options,

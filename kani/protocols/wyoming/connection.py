@@ -10,6 +10,7 @@ from contextlib import suppress
 from kani.core.errors import Busy, InvalidRequest, SpeechCancelled, SpeechError, TimedOut
 from kani.core.service import SpeechService
 from kani.core.session.voice_resolver import LanguageMemory
+from kani.core.types import SpeechRequest
 from kani.protocols.shared.errors import BadMessage
 from kani.protocols.shared.protocol import UNREAD_S, ByteStream
 from kani.protocols.shared.tasks import run_until_first
@@ -197,7 +198,7 @@ class Connection:
         request = events.read(event, events.Synthesize)
         if await self._until_answered(event):
             ssml = True if request.text_format == "ssml" else None
-            speech = self._open_speech(request.voice, streamed=False, ssml=ssml)
+            speech = self._open_speech(request, streamed=False, ssml=ssml)
             speech.feed(request.text)
             speech.finish()
 
@@ -206,7 +207,7 @@ class Connection:
             raise BadMessage("synthesize-start: the text before it has not ended by synthesize-stop")
         request = events.read(event, events.SynthesizeStart)
         if await self._until_answered(event):
-            self._speech = self._open_speech(request.voice, streamed=True)
+            self._speech = self._open_speech(request, streamed=True)
 
     async def _synthesize_chunk(self, event: Event) -> None:
         self._started_speech(event).feed(events.read(event, events.SynthesizeChunk).text)
@@ -221,9 +222,14 @@ class Connection:
         return self._speech
 
     def _open_speech(
-        self, voice: events.VoiceChoice | None, *, streamed: bool, ssml: bool | None = None
+        self,
+        given: events.Synthesize | events.SynthesizeStart,
+        *,
+        streamed: bool,
+        ssml: bool | None = None,
     ) -> Speech:
-        session = open_speech(self._service, voice, self._stream.client, self._memory, ssml=ssml)
+        how = SpeechRequest(ssml=ssml, quotations=given.quotations)
+        session = open_speech(self._service, given.voice, self._stream.client, self._memory, how)
         speech = Speech(session, streamed=streamed)
         self._begin(speech)
         return speech

@@ -28,9 +28,13 @@ class VoiceChoice(msgspec.Struct, frozen=True):
 
 
 class SynthesizeStart(msgspec.Struct, frozen=True):
-    """Data of ``synthesize-start``. SSML needs no flag here: it begins with ``<speak>``."""
+    """Data of ``synthesize-start``. SSML needs no flag here: it begins with ``<speak>``.
+
+    quotations: our own addition, false to speak those in another language as the text around them.
+    """
 
     voice: VoiceChoice | None = None
+    quotations: bool = True
 
 
 class Synthesize(msgspec.Struct, frozen=True):
@@ -39,6 +43,7 @@ class Synthesize(msgspec.Struct, frozen=True):
     text: str
     voice: VoiceChoice | None = None
     text_format: Name | None = None
+    quotations: bool = True
 
 
 class SynthesizeChunk(msgspec.Struct, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from kani.core.errors import UnknownVoice, UnsupportedLanguage
 from kani.core.service import SpeechService
@@ -39,10 +40,10 @@ def open_speech(
     choice: VoiceChoice | None,
     client: str,
     memory: LanguageMemory,
-    *,
-    ssml: bool | None = None,
+    how: SpeechRequest,
 ) -> SpeechSession:
-    """Open a session with a client's voice; memory: the connection's. Raises InvalidRequest and Busy.
+    """Open a session with a client's voice; memory: the connection's; how: the request without voice and
+    language. Raises InvalidRequest and Busy.
 
     A language is accepted in any spelling, such as Piper's ``de_DE``. A voice that is no longer there is
     still named by the settings of assistants: the default voice of its language speaks instead if its name
@@ -51,15 +52,15 @@ def open_speech(
     choice = choice or VoiceChoice()
     language = resolve(choice.language) if choice.language else None
     try:
-        request = SpeechRequest(voice=choice.name or None, language=language, ssml=ssml)
+        request = replace(how, voice=choice.name or None, language=language)
         return _open(service, request, client, memory)
     except UnknownVoice as unknown:
         piper = _PIPER_VOICE.fullmatch(unknown.voice)
         if language is None and piper is not None:
             with suppress(UnsupportedLanguage):
-                request = SpeechRequest(language=resolve(piper[1]), ssml=ssml)
+                request = replace(how, language=resolve(piper[1]))
                 return _open(service, request, client, memory)
-        return _open(service, SpeechRequest(language=language, ssml=ssml), client, memory)
+        return _open(service, replace(how, language=language), client, memory)
 
 
 def _open(

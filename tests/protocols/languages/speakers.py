@@ -9,10 +9,12 @@ import io
 import wave
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 import httpx
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
+from wyoming.event import Event
 from wyoming.tts import Synthesize, SynthesizeVoice
 
 from kani.core.types import Samples
@@ -48,9 +50,16 @@ class Place(NamedTuple):
     language: str = ""
     headers: Mapping[str, str] = NONE
     wyoming_voice: str = ""
+    quotations: bool = True
 
-    def named(self, field: str = "language") -> dict[str, str]:
-        return {field: self.language} if self.language else {}
+    def named(self, field: str = "language") -> dict[str, Any]:
+        unwanted = {} if self.quotations else {"quotations": False}
+        return ({field: self.language} if self.language else {}) | unwanted
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The same as parameters of a query of Kyutai's."""
+        return {name: f"{value}" for name, value in self.named().items()}
 
 
 Speak = Callable[[Place, Sequence[str]], Awaitable[Speech]]
@@ -65,7 +74,7 @@ def of_wav(file: bytes) -> Speech:
         return of_pcm(opened.readframes(opened.getnframes()), opened.getframerate())
 
 
-async def post(url: str, body: Mapping[str, str], headers: Mapping[str, str]) -> bytes:
+async def post(url: str, body: Mapping[str, Any], headers: Mapping[str, str]) -> bytes:
     async with httpx.AsyncClient(timeout=WITHIN_S) as client:
         answer = await client.post(url, json=body, headers=headers)
     assert answer.status_code == 200, answer.text
@@ -73,7 +82,7 @@ async def post(url: str, body: Mapping[str, str], headers: Mapping[str, str]) ->
 
 
 async def openai(to: Place, texts: Sequence[str]) -> Speech:
-    body = {"model": "tts-1", "voice": "nova", "response_format": "pcm"}
+    body = {"model": "tts-1", "voice": "nova", "response_format": "pcm", **to.named()}
     for text in texts:
         audio = await post(f"{to.http_url}/v1/audio/speech", {**body, "input": text}, to.headers)
     return of_pcm(audio)
@@ -103,7 +112,8 @@ async def elevenlabs_websocket(to: Place, texts: Sequence[str]) -> Speech:
 
 
 async def elevenlabs_contexts(to: Place, texts: Sequence[str]) -> Speech:
-    async with connect_multi(to.url, RACHEL, headers=to.headers, output_format="pcm_24000") as client:
+    query = {"output_format": "pcm_24000", **to.named("language_code")}
+    async with connect_multi(to.url, RACHEL, headers=to.headers, **query) as client:
         for number, text in enumerate(texts):
             context = {"context_id": f"{number}"}
             await client.send(
@@ -114,7 +124,7 @@ async def elevenlabs_contexts(to: Place, texts: Sequence[str]) -> Speech:
 
 
 async def kyutai(to: Place, texts: Sequence[str]) -> Speech:
-    url = f"{to.url}/api/tts_streaming?format=PcmMessagePack"
+    url = f"{to.url}/api/tts_streaming?{urlencode({'format': 'PcmMessagePack', **to.query})}"
     for text in texts:
         async with connect(url, additional_headers={**KEY, **to.headers}, max_size=None) as socket:
             for word in text.split():
@@ -140,10 +150,11 @@ async def voxcpm(to: Place, texts: Sequence[str]) -> Speech:
 
 
 async def wyoming(to: Place, texts: Sequence[str]) -> Speech:
-    voice = SynthesizeVoice(to.wyoming_voice) if to.wyoming_voice else None
+    voice = SynthesizeVoice(to.wyoming_voice or None, to.language or None)
     async with wyoming_client(to.wyoming_port) as client:
         for text in texts:
-            await client.write_event(Synthesize(text, voice).event())
+            event = Synthesize(text, voice).event()
+            await client.write_event(Event(event.type, event.data | to.named()))
             events = await read_until(client, "audio-stop")
     return of_pcm(audio_of_events(events), events[0].data["rate"])
 
@@ -179,6 +190,11 @@ ONE_CONNECTION = (kani, voxcpm, relay, elevenlabs_contexts, realtime, wyoming)
 WITH_HEADERS = (kani, kani_rest, voxcpm, elevenlabs, elevenlabs_websocket, kyutai, kyutai_http, relay)
 """Those that read the languages of their client."""
 ALL = (*WITH_HEADERS, openai, realtime, wyoming)
+WITH_LANGUAGE = (
+    *(kani, kani_rest, voxcpm, openai, elevenlabs, elevenlabs_websocket, elevenlabs_contexts),
+    *(kyutai, wyoming),
+)
+"""Those with a field for the language, and one that leaves quotations in it."""
 IN_PIECES = (elevenlabs_websocket, kyutai)
 
 SENTENCES = {

@@ -14,6 +14,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from kani.protocols.shared.client_languages import (
     MAX_HEADER_LENGTH,
@@ -22,9 +23,18 @@ from kani.protocols.shared.client_languages import (
     accept_languages,
 )
 from kani_text.normalizer import NormalizerOptions, normalize
+from tests.clients.kyutai.wire import KEY
 from tests.clients.voxcpm.wire import opened
 from tests.protocols.languages import speakers
-from tests.protocols.languages.speakers import ALL, ONE_CONNECTION, SENTENCES, WITH_HEADERS, Place, Speak
+from tests.protocols.languages.speakers import (
+    ALL,
+    ONE_CONNECTION,
+    SENTENCES,
+    WITH_HEADERS,
+    WITH_LANGUAGE,
+    Place,
+    Speak,
+)
 from tests.support.servers.serving import InProcessServer, serving
 from tests.support.tone import ToneEngine
 
@@ -124,6 +134,43 @@ async def test_short_reply_is_in_the_language_of_the_text_before(tmp_path: Path,
         assert spoken(server) == [default(speak), "fr", "fr", "fr", "en", "en"]
         await speak(place, [UNCLEAR])
         assert spoken(server) == [default(speak)]
+
+
+MIXED = {
+    "es": 'Me dice "could not connect to the server" otra vez. ',
+    "en": "I do not know what to do about it. ",
+}
+"""By the language of the text: the second sentence is in another one than the first."""
+
+
+@pytest.mark.parametrize("speak", (*ALL, speakers.elevenlabs_contexts))
+async def test_quotations_and_sentences_are_in_their_language(tmp_path: Path, speak: Speak) -> None:
+    text = f"{MIXED['es']}{MIXED['en']}No pasa nada."
+    async with tones(tmp_path) as (server, place):
+        for language in ("", "es") if speak in WITH_LANGUAGE else ("",):
+            await speak(place._replace(language=language), [text])
+            said = [(segment.language, segment.text) for segment in server.engine.segments]
+            english = " ".join(words for tag, words in said if tag == "en")
+            assert english == '"could not connect to the server" ' + MIXED["en"].strip(), (language, said)
+            assert {*spoken(server)} == {"es", "en"}
+        if speak in WITH_LANGUAGE:
+            await speak(place._replace(language="es", quotations=False), [text])
+            assert {*spoken(server)} == {"es"}
+
+
+@pytest.mark.parametrize("path", ["/v1/text-to-speech/x/stream-input", "/api/tts_streaming"])
+async def test_query_takes_true_or_false(tmp_path: Path, path: str) -> None:
+    async with tones(tmp_path) as (server, _):
+        with pytest.raises(InvalidStatus) as refused:
+            async with connect(f"{server.url}{path}?quotations=maybe", additional_headers=KEY):
+                pass
+        assert b"quotations: must be true or false" in refused.value.response.body
+
+
+async def test_one_language_is_what_an_operator_wants(tmp_path: Path) -> None:
+    async with tones(tmp_path, KANI_ONE_LANGUAGE="true") as (server, place):
+        await speakers.openai(place, ["".join(MIXED.values())])
+        assert {*spoken(server)} == {"es"}
 
 
 async def test_requests_on_one_http_connection_share_no_language_and_voices_of_one_request_do(

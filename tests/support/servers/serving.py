@@ -63,6 +63,7 @@ async def serving(
             Parts(
                 default_language=settings.language,
                 default_voice=settings.voice,
+                one_language=settings.one_language,
                 recognizer=recognizer,
                 diarizer=diarizer,
                 turn_model=turn_model,

@@ -23,6 +23,7 @@ from kani.protocols.elevenlabs.voice_settings import (
     requested,
 )
 from kani.protocols.shared.calls.bodies import (
+    QUOTATIONS,
     UNUSED,
     Fault,
     NoObject,
@@ -61,6 +62,7 @@ _TYPE_ERRORS = {
 class CommonFields(Struct, kw_only=True):
     model_id: Model = models.DEFAULT_MODEL
     language_code: Annotated[str | None, about("Tag of the text's language; detected by default.")] = None
+    quotations: Annotated[bool, QUOTATIONS] = True
     seed: Annotated[Seed | None, about("Seed of the sampling, for engines that sample.")] = None
     apply_text_normalization: Annotated[
         str, one_of(NORMALIZATION_CHOICES, "Whether numbers and the like are spelled out.")
@@ -129,6 +131,7 @@ class SpeechBody:
     lines: tuple[Line, ...]
     is_dialogue: bool
     language: str | None  # BCP 47 tag; None is detected from each text
+    quotations: bool  # whether those in another language are spoken in it
     settings: VoiceSettings
     seed: int | None
     normalize: bool  # whether numbers, abbreviations and the like are spelled out
@@ -178,6 +181,7 @@ def _body(
         lines,
         isinstance(fields, DialogueFields),
         fields.language,
+        fields.quotations,
         settings,
         fields.seed,
         fields.normalize,

@@ -200,6 +200,7 @@ async def _open_speech(
             SpeechRequest(
                 voice=speakers[line.voice_id],
                 language=body.language,
+                quotations=body.quotations,
                 languages=languages,
                 speed=body.settings.speed,
                 normalize=body.normalize,

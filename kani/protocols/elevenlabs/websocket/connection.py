@@ -156,6 +156,7 @@ class BaseConnection:
         request = SpeechRequest(
             voice=voice,
             language=self._query.language,
+            quotations=self._query.quotations,
             languages=self._client.languages,
             speed=voice_settings.speed,
             normalize=self._query.normalize,

@@ -13,6 +13,7 @@ from kani.core.service import SpeechService
 from kani.protocols.elevenlabs.formats import resolve_format
 from kani.protocols.elevenlabs.models import has_audio_tags, validate_model
 from kani.protocols.elevenlabs.voice_settings import SEED_RANGE, parse_normalization
+from kani.protocols.shared.query_flag import read_flag
 from kani_text import languages
 
 DEFAULT_INACTIVITY_S = 20.0
@@ -26,6 +27,7 @@ class Query:
 
     audio_format: AudioFormat
     language: str | None  # BCP 47 tag; None is that of the voice, or detected from the text
+    quotations: bool  # whether those in another language are spoken in it
     seed: int | None
     inactivity_timeout_s: float  # longest time without a message
     sync_alignment: bool  # whether times count from the start of the stream
@@ -48,10 +50,11 @@ def parse_query(query: QueryParams, service: SpeechService) -> Query:
     return Query(
         audio_format=resolve_format(query.get("output_format") or None),
         language=language or None,
+        quotations=read_flag(query, "quotations", default=True),
         seed=int(seed) if seed is not None else None,
         inactivity_timeout_s=_inactivity(DEFAULT_INACTIVITY_S if inactivity_s is None else inactivity_s),
-        sync_alignment=_flag(query, "sync_alignment"),
-        auto_mode=_flag(query, "auto_mode"),
+        sync_alignment=read_flag(query, "sync_alignment"),
+        auto_mode=read_flag(query, "auto_mode"),
         audio_tags=has_audio_tags(query.get("model_id")),
         normalize=parse_normalization(query.get("apply_text_normalization")),
     )
@@ -75,12 +78,3 @@ def _number(query: QueryParams, name: str) -> float | None:
     if not math.isfinite(number) or (name == "seed" and number % 1):
         raise InvalidRequest(name, "must be a whole number" if name == "seed" else "must be a number")
     return number
-
-
-def _flag(query: QueryParams, name: str) -> bool:
-    match query.get(name, "").lower():
-        case "true" | "1":
-            return True
-        case "false" | "0" | "":
-            return False
-    raise InvalidRequest(name, "must be true or false")

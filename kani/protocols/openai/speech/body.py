@@ -17,7 +17,16 @@ from kani.protocols.openai.speech import formats
 from kani.protocols.openai.speech.instructions import Style, parse_instructions
 from kani.protocols.openai.speech.tags import Turn
 from kani.protocols.openai.voice_names import DEFAULT_NAME
-from kani.protocols.shared.calls.bodies import Speed, about, object_of, one_of, read, unknown, within
+from kani.protocols.shared.calls.bodies import (
+    QUOTATIONS,
+    Speed,
+    about,
+    object_of,
+    one_of,
+    read,
+    unknown,
+    within,
+)
 from kani_text import languages
 from kani_text.ssml import begins_document
 
@@ -59,6 +68,7 @@ class Spoken(Struct, kw_only=True):
     instructions: Annotated[str | None, about("Emotion, pace and pitch in words.")] = None
     language: Annotated[str | None, about("Tag or name of the text's language; detected by default.")] = None
     lang_code: Annotated[str | None, about("The same by a name of Kokoro-FastAPI's.")] = None
+    quotations: Annotated[bool, QUOTATIONS] = True
     voice_aliases: Annotated[
         dict[str, str | VoiceAlias],
         about('Names for voices in this request, each a voice or {"voice", "rate"}.', max_length=MAX_ALIASES),

@@ -52,6 +52,7 @@ async def open_utterance(service: SpeechService, request: Request, body: SpeechB
                 voice=speaker.choice.voice,
                 voices=speaker.choice.voices,
                 language=body.language,
+                quotations=body.given.quotations,
                 languages=languages,
                 speed=body.total_speed if rate == 1 else within_speed(body.total_speed * rate),
                 emotion=body.style.emotion,

@@ -27,6 +27,7 @@ MAX_VALUES = 100_000
 _KINDS = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}
 
 UNUSED = Meta(description="Without effect on this server.")
+QUOTATIONS = Meta(description="Whether quotations and sentences in another language are spoken in it.")
 FILLED = Meta(pattern=r"\S")
 """Limit of a string that is not empty."""
 
