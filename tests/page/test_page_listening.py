@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from kani.protocols.shared.recordings import upload
 from tests.conftest import ServerProcess
 from tests.page.conftest import in_both, microphone_file
 from tests.page.visitor import Visitor

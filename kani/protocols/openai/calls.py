@@ -43,7 +43,7 @@ from kani.protocols.shared.calls.schemas import (
     text,
     whole,
 )
-from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
 
 _SPEECH_ERRORS = (400, 429, 500, 503, 504)
 _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
@@ -56,13 +56,13 @@ def error_schema() -> Schema:
     return fields(error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())))
 
 
-def call_group(max_text: int) -> CallGroup:
+def call_group(max_text: int, max_upload: int) -> CallGroup:
     return CallGroup(
         "OpenAI",
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
         "OpenAIError",
         error_schema(),
-        (*_speech(max_text), *_lists(), *_transcriptions(), *_realtime(), *unmute_calls()),
+        (*_speech(max_text), *_lists(), *_transcriptions(max_upload), *_realtime(), *unmute_calls()),
     )
 
 
@@ -181,8 +181,8 @@ def _lists() -> tuple[Call, ...]:
     )
 
 
-def _transcriptions() -> tuple[Call, ...]:
-    size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
+def _transcriptions(max_upload: int) -> tuple[Call, ...]:
+    size = f"The recording: at most {max_upload >> 20} MiB and {MAX_RECORDING_S:g} s."
     transcript = fields(
         "",
         ["text"],
