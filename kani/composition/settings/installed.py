@@ -22,7 +22,7 @@ _OWN_PROTOCOLS = tuple(
     EntryPoint(name, f"kani.protocols.{name}.plugin:PROTOCOL", PROTOCOLS)
     for name in (
         *("kani", "voices_api", "books_api", "kyutai", "voxcpm", "openai", "elevenlabs", "livekit_tokens"),
-        "wyoming",
+        *("wyoming", "whisper_servers"),
     )
 )
 """The protocols of this package. Where prefixes of their paths overlap, the more special one comes first."""

@@ -34,6 +34,7 @@ from kani.protocols.shared.calls.schemas import (
     choice,
     fields,
     file,
+    flag,
     form,
     items,
     mapping,
@@ -160,6 +161,7 @@ def _lists() -> tuple[Call, ...]:
         voices=items(fields(id=text(), name=text(), language=text())),
     )
     named = fields(id=text(), name=text())
+    named_model = (path_parameter("model", "Name of a model, of the list for GET.", "tts-1"),)
     return (
         Call(
             "GET /v1/models",
@@ -170,8 +172,20 @@ def _lists() -> tuple[Call, ...]:
             "GET /v1/models/{model}",
             "Show a model",
             json_answer("The model.", model),
-            parameters=(path_parameter("model", "Name of a model in the list.", "tts-1"),),
+            parameters=named_model,
             errors=(404,),
+        ),
+        Call(
+            "POST /v1/models/{model}",
+            "Tell that a model is there, as Speaches does",
+            {201: Answer("It is.", {"text/plain": text()})},
+            parameters=named_model,
+        ),
+        Call(
+            "DELETE /v1/models/{model}",
+            "Tell that a model stays",
+            json_answer("It does.", fields(id=text(), object=text(), deleted=flag(), detail=text())),
+            parameters=named_model,
         ),
         Call(
             "GET /v1/audio/models",

@@ -51,6 +51,17 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
         voices = {"voices": _voices(service)} if name in _speech_names(service) else {}
         return json_response(_model(name) | voices)
 
+    async def fetched(request: Request) -> Response:
+        # Speaches' clients fetch a model before they use it. Here every name works already.
+        return Response(
+            f"Model '{request.path_params['model'][:100]}' already exists", 201, media_type="text/plain"
+        )
+
+    async def kept(request: Request) -> Response:
+        name = request.path_params["model"][:100]
+        detail = f"Model '{name}' stays: this server's models are not removed by calls"
+        return json_response({"id": name, "object": "model", "deleted": False, "detail": detail})
+
     async def audio_models(request: Request) -> Response:
         names = _speech_names(service)
         return json_response({"object": "list", "models": [{"id": name, "name": name} for name in names]})
@@ -58,6 +69,8 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
     return [
         OpenAIRoute(MODELS_PATH, endpoint(models), methods=["GET"]),
         Route(f"{MODELS_PATH}/{{model:path}}", endpoint(model), methods=["GET"]),
+        Route(f"{MODELS_PATH}/{{model:path}}", endpoint(fetched), methods=["POST"]),
+        Route(f"{MODELS_PATH}/{{model:path}}", endpoint(kept), methods=["DELETE"]),
         Route(AUDIO_MODELS_PATH, endpoint(audio_models), methods=["GET"]),
     ]
 

@@ -36,7 +36,6 @@ _NOT_SERVED = {
     "/v1/embeddings": _NO_LANGUAGE_MODEL,
     "/v1/moderations": _NO_LANGUAGE_MODEL,
     "/v1/images/": _NO_LANGUAGE_MODEL,
-    "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
     "/v1/live/": "conversations are at /v1/realtime",

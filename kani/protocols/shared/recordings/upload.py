@@ -85,7 +85,7 @@ class AudioUploads:
         the file; disk: of the files of all protocols; part: name of the file in a form.
         """
         self._max_bytes = max_bytes
-        self._part = part
+        self.part = part
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
         self._disk = disk or Budgets().recordings
@@ -105,7 +105,7 @@ class AudioUploads:
         limit = f"at most {self._max_bytes >> 20} MB, the server's KANI_MAX_UPLOAD"
         if is_json and self._max_bytes > MAX_JSON_FILE:
             limit = f"at most {MAX_JSON_FILE >> 20} MB in JSON; in a form {limit}"
-        return FileTooLarge(self._part, f"too large ({limit})")
+        return FileTooLarge(self.part, f"too large ({limit})")
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
@@ -155,12 +155,12 @@ class AudioUploads:
             name = _INDEX.sub("", name)
             if not isinstance(value, UploadFile):
                 fields[name] = (*fields.get(name, ()), value)
-            elif name == self._part:
+            elif name == self.part:
                 file = value.file
                 if (value.size or 0) > self._max_bytes:
                     raise self._too_large()
-        if file is None and self._part in fields:
-            raise InvalidRequest(self._part, "must be a file: a part of the form with a file name")
+        if file is None and self.part in fields:
+            raise InvalidRequest(self.part, "must be a file: a part of the form with a file name")
         return AudioUpload(file, fields)
 
     @asynccontextmanager
