@@ -70,6 +70,8 @@ def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str,
     usage |= {"total_tokens": heard + written}
     usage |= {"input_token_details": {"text_tokens": 0, "audio_tokens": heard}}
     event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
+    # SubtitleEdit takes the times of its subtitles from here.
+    event["segments"] = [{"id": number} | _times(each) for number, each in enumerate(transcript.segments)]
     if not params.options.translate:
         event["languages"] = _languages(transcript)
     if params.log_probabilities:

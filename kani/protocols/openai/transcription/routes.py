@@ -112,4 +112,6 @@ async def _events(
 
 
 def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(content).encode() + b"\n\n"
+    # SubtitleEdit reads no event without its name.
+    name = f"event: {content['type']}\n" if "type" in content else ""
+    return f"{name}data: {json.dumps(content)}\n\n".encode()
