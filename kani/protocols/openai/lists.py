@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.realtime.session_config import COMMITTED_MODELS
 from kani.protocols.openai.voice_names import OPENAI_VOICES
 from kani.protocols.shared.protocol import PathClass
 
@@ -21,7 +22,7 @@ _ELEVENLABS_KEY = b"xi-api-key"
 """Header that only a client of ElevenLabs sends: its list of models has the same path."""
 
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
-TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", *COMMITTED_MODELS)
 REALTIME_MODELS = ("gpt-realtime",)
 """OpenAI's names, which are listed because some clients refuse what is not. Every other name works too."""
 

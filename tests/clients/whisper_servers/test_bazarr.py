@@ -55,7 +55,7 @@ CASES = [
         0.4,
     ),
 ]
-"""The film, the language of the subtitles, Whisper's task, and the text with the share of words that differ."""
+"""Film, language of the subtitles, Whisper's task, text, and the share of words that may differ."""
 
 cases = pytest.mark.parametrize(("film", "wanted", "task", "text", "wrong"), CASES)
 
