@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 import soxr
 
-from kani.core.audio.pcm import pcm16
+from kani.core.audio.pcm import pcm16, wav
 from kani.core.types import Samples
 from tests.clients.openai.conftest import RATE, assert_understood, spoken
 from tests.conftest import ServerProcess
-from tests.core.audio.test_pcm import encoded
 from tests.support.patience import WITHIN_S
 
 pytestmark = pytest.mark.heard
@@ -105,8 +104,8 @@ def test_bazarrs_own_provider(
     text: str,
     wrong: float,
 ) -> None:
-    path = tmp_path / "film.mkv"
-    path.write_bytes(encoded("matroska", "flac", films[film], RATE))
+    path = tmp_path / "film.wav"
+    path.write_bytes(wav(films[film], RATE))
     program = Path(__file__).with_name("bazarr_films.py")
     arguments = [sys.executable, str(program), FOLDER, server.http_url, str(path), wanted]
     ran = subprocess.run(arguments, capture_output=True, text=True, timeout=WITHIN_S, check=False)

@@ -89,7 +89,7 @@ def test_a_file_above_and_one_below(small: AppServer, path: str) -> None:
 
 
 def test_json_has_a_limit_of_its_own(client: httpx.Client) -> None:
-    """A form of that size is taken: see tests/protocols/test_long_recordings.py."""
+    """A form of that size is taken: see tests/clients/whisper_servers/test_long_recordings.py."""
     huge = b'{"model": "m", "input_audio": {"data": "' + b"A" * (53 * MIB) + b'"}}'
     answer = client.post(OPENAI[0], content=huge, headers={"content-type": "application/json"})
     assert answer.status_code == 413
