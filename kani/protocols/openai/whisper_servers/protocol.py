@@ -10,6 +10,8 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.openai.errors import api_error
+from kani.protocols.openai.whisper_servers import answers
+from kani.protocols.openai.whisper_servers.request import AsrFields, DetectionFields, InferenceFields, hear
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.calls.call import (
     FORM,
@@ -24,8 +26,6 @@ from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.plugin import ServerSettings
 from kani.protocols.shared.protocol import Context, PathClass, Protocol
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
-from kani.protocols.whisper_servers import answers
-from kani.protocols.whisper_servers.request import AsrFields, DetectionFields, InferenceFields, hear
 
 ASR, DETECT, INFERENCE, STATUS = "/asr", "/detect-language", "/inference", "/status"
 

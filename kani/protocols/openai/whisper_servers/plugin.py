@@ -6,5 +6,5 @@ from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.shared.plugin import ProtocolPlugin, built_by
 
 PROTOCOL = ProtocolPlugin(
-    "whisper_servers", PluginSettings, built_by("kani.protocols.whisper_servers.protocol:protocol")
+    "whisper_servers", PluginSettings, built_by("kani.protocols.openai.whisper_servers.protocol:protocol")
 )
