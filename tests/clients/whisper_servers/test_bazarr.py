@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import httpx
 import numpy as np
@@ -78,7 +79,7 @@ def test_requests_as_bazarr_sends_them(
     """Recorded from its provider of 920853d: bare samples without a content type, the film's path beside."""
     samples = pcm16(soxr.resample(films[film], RATE, 16_000))
     head = b'--b\r\nContent-Disposition: form-data; name="audio_file"; filename="audio_file"\r\n\r\n'
-    sent = {
+    sent: Any = {
         "content": head + samples + b"\r\n--b--\r\n",
         "headers": {"content-type": "multipart/form-data; boundary=b", "user-agent": "Subliminal/2.1"},
     }

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -24,7 +27,7 @@ from kani.protocols.shared.calls.call import (
 from kani.protocols.shared.calls.schemas import fields, file, form, items, mapping, number, text
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.plugin import ServerSettings
-from kani.protocols.shared.protocol import Context, PathClass, Protocol
+from kani.protocols.shared.protocol import Context, PathClass, Protocol, Refusal
 from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 
 ASR, DETECT, INFERENCE, STATUS = "/asr", "/detect-language", "/inference", "/status"
@@ -56,10 +59,14 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         routes,
         # Bazarr asks for it without a key.
         paths={STATUS: PathClass.PUBLIC},
-        refusals={path: lambda refusal, name=name: {name: refusal.reason} for path, name in ERROR.items()},
+        refusals={path: partial(_refusal_body, name) for path, name in ERROR.items()},
         max_body={path: AudioUploads(server.max_upload).max_body for path in FIELDS},
         calls=lambda: _call_group(server.max_upload),
     )
+
+
+def _refusal_body(name: str, refusal: Refusal) -> dict[str, Any]:
+    return {name: refusal.reason}
 
 
 def _routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:

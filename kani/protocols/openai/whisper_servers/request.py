@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -133,7 +133,7 @@ async def hear(
     async with AsyncExitStack() as stack:
         upload = await stack.enter_async_context(uploads.receive(request))
         query = request.query_params
-        given: Mapping[str, Sequence[str]] = upload.fields | {name: query.getlist(name) for name in query}
+        given: dict[str, Sequence[str]] = {**upload.fields, **{name: query.getlist(name) for name in query}}
         wanted = read_form(given, kind).wanted(service.recognition.spoken)
         if upload.file is None:
             raise InvalidRequest(uploads.part, "a file is needed")
