@@ -75,7 +75,7 @@ def protocols_for(settings: Settings) -> tuple[Protocol, ...]:
 
     Raises EngineUnavailable for one of another package that cannot be built.
     """
-    server = ServerSettings(VERSION, settings.max_text, settings.value)
+    server = ServerSettings(VERSION, settings.max_upload << 20, settings.max_text, settings.value)
     return (page.protocol(), *(_built(plugin, settings, server) for plugin in plugin_protocols()))
 
 

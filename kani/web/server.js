@@ -55,9 +55,6 @@ const PUBLIC_TOKEN = "public_token";
 
 const KINDS = { 401: "key", 403: "refused", 404: "missing", 409: "taken", 429: "limited", 503: "busy", 504: "late", 507: "busy" };
 
-/** Largest recording that the server transcribes. */
-const MOST_MEBIBYTES = 25;
-
 /** Settings that a refusal's message names: the refusal is known by them. */
 const REFUSALS = { KANI_ALLOWED_HOSTS: "host", KANI_ALLOWED_ORIGINS: "origin", KANI_API_KEYS: "proxy" };
 
@@ -103,8 +100,9 @@ class Server {
    * @param {string} language that is spoken, "" to detect it @param {AbortSignal} signal ends it
    */
   async *transcribe(file, language, speakers, signal) {
-    const reason = { code: "too_large", values: { mebibytes: MOST_MEBIBYTES } };
-    if (file.size > MOST_MEBIBYTES * 2 ** 20) throw new ServerError("refused", "", { reason });
+    const mebibytes = (await this.health()).max_upload_mib;
+    const reason = { code: "too_large", values: { mebibytes } };
+    if (file.size > mebibytes * 2 ** 20) throw new ServerError("refused", "", { reason });
     const body = new FormData();
     const fields = { model: speakers ? "whisper-diarize" : "whisper-1", response_format: "verbose_json", stream: "true", ...(language && { language }) };
     for (const [name, value] of Object.entries(fields)) body.append(name, value);

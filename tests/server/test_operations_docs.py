@@ -13,7 +13,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from kani.cli.server_options import parser
 from kani.composition import settings
 from kani.protocols.books_api import files
-from kani.protocols.shared.recordings import upload
 from tests.conftest import ServerProcess
 from tests.running.sources import ROOT
 
@@ -78,10 +77,11 @@ def test_there_are_ten_queries_and_every_alert_is_explained() -> None:
 
 
 def test_proxies_let_in_what_the_server_takes() -> None:
+    recordings = settings.load({}, {}, Path("no file")).max_upload << 20
     values = (ROOT / "deploy" / "helm" / "values.yaml").read_text(encoding="utf-8")
     for text, pattern in ((PAGE, r"client_max_body_size (\d+)m;"), (values, r"proxy-body-size: (\d+)m\n")):
         (mebibytes,) = re.findall(pattern, text)
-        assert int(mebibytes) << 20 >= max(files.MAX_BYTES, upload.MAX_BYTES)
+        assert int(mebibytes) << 20 >= max(files.MAX_BYTES, recordings)
 
 
 def test_every_setting_and_option_that_is_written_of_exists() -> None:

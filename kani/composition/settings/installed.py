@@ -19,10 +19,10 @@ from kani.engines.plugin import PROTOCOLS, Found, find, found_engines, found_rec
 from kani.engines.plugin_settings import setting_name
 
 _OWN_PROTOCOLS = tuple(
-    EntryPoint(name, f"kani.protocols.{name}.plugin:PROTOCOL", PROTOCOLS)
+    EntryPoint(name.rpartition(".")[2], f"kani.protocols.{name}.plugin:PROTOCOL", PROTOCOLS)
     for name in (
         *("kani", "voices_api", "books_api", "kyutai", "voxcpm", "openai", "elevenlabs", "livekit_tokens"),
-        "wyoming",
+        *("wyoming", "openai.whisper_servers"),
     )
 )
 """The protocols of this package. Where prefixes of their paths overlap, the more special one comes first."""

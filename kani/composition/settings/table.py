@@ -226,6 +226,16 @@ class Settings(ConversationSettings):
         about="Longest text of one request, in every protocol. Not set: 5,000 in VoxCPM's, 40,000 in "
         "ElevenLabs', 100,000 in OpenAI's audio API, 10,000 in the others.",
     )
+    max_upload: int = setting(
+        512,
+        "KANI_MAX_UPLOAD",
+        unit="MB",
+        ge=1,
+        le=1024,
+        about="Largest recording to be transcribed, in every protocol. Until its text is there, "
+        "it lies in the folder for temporary files (TMPDIR); all together may take 1024 MB there, files of "
+        "up to 25 MB a quarter more.",
+    )
     rate_per_minute: int = setting(
         config.RATE_PER_MINUTE,
         "KANI_RATE_PER_MINUTE",

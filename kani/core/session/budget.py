@@ -104,6 +104,8 @@ class Budgets:
     )
     """Recordings of voices: those that were named, and those that wait to be embedded."""
     recordings: Budget = field(
-        default_factory=lambda: Budget(1024 * MIB, "too many recordings are being transcribed at once")
+        default_factory=lambda: Budget(
+            1024 * MIB, "too many recordings are being transcribed at once", small=25 * MIB
+        )
     )
-    """Disk for recordings that are being received or transcribed."""
+    """Disk for recordings that are being received or transcribed; long ones keep out none of some minutes."""

@@ -13,6 +13,7 @@ from kani.core import errors, request_ids
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.protocol import Refusal
+from kani.protocols.shared.recordings.upload import FileTooLarge
 
 VALIDATION_ERROR = "validation_error"
 
@@ -62,10 +63,6 @@ _BY_STATUS = {
     503: ("service_unavailable", "server_error"),
     507: ("insufficient_storage", "server_error"),
 }
-
-
-class FieldTooLarge(errors.InvalidRequest):
-    """A form field with more bytes than its limit."""
 
 
 class InputsTooLong(errors.InvalidRequest):
@@ -143,7 +140,7 @@ def error_detail(error: errors.SpeechError) -> ErrorDetail:
         case errors.NameTaken():
             # Not 409: ElevenLabs' SDK retries that status, and the retry has lost its form.
             return ErrorDetail(400, "name_taken", VALIDATION_ERROR, str(error), "name")
-        case FieldTooLarge():
+        case FileTooLarge():
             return ErrorDetail(413, "request_too_large", VALIDATION_ERROR, str(error), error.field)
         case errors.UnsupportedLanguage():
             return _invalid(error, "unsupported_language")

@@ -34,6 +34,7 @@ from kani.protocols.shared.calls.schemas import (
     choice,
     fields,
     file,
+    flag,
     form,
     items,
     mapping,
@@ -43,7 +44,7 @@ from kani.protocols.shared.calls.schemas import (
     text,
     whole,
 )
-from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
 
 _SPEECH_ERRORS = (400, 429, 500, 503, 504)
 _RECORDING_ERRORS = (400, 413, 429, 500, 503, 504)
@@ -56,13 +57,13 @@ def error_schema() -> Schema:
     return fields(error=fields(message=text(), type=text(), param=nullable(text()), code=nullable(text())))
 
 
-def call_group(max_text: int) -> CallGroup:
+def call_group(max_text: int, max_upload: int) -> CallGroup:
     return CallGroup(
         "OpenAI",
         "OpenAI's audio API: speech, transcriptions, Realtime. Realtime's WebSocket is on /v1/realtime.",
         "OpenAIError",
         error_schema(),
-        (*_speech(max_text), *_lists(), *_transcriptions(), *_realtime(), *unmute_calls()),
+        (*_speech(max_text), *_lists(), *_transcriptions(max_upload), *_realtime(), *unmute_calls()),
     )
 
 
@@ -160,6 +161,7 @@ def _lists() -> tuple[Call, ...]:
         voices=items(fields(id=text(), name=text(), language=text())),
     )
     named = fields(id=text(), name=text())
+    named_model = (path_parameter("model", "Name of a model, of the list for GET.", "tts-1"),)
     return (
         Call(
             "GET /v1/models",
@@ -170,8 +172,20 @@ def _lists() -> tuple[Call, ...]:
             "GET /v1/models/{model}",
             "Show a model",
             json_answer("The model.", model),
-            parameters=(path_parameter("model", "Name of a model in the list.", "tts-1"),),
+            parameters=named_model,
             errors=(404,),
+        ),
+        Call(
+            "POST /v1/models/{model}",
+            "Tell that a model is there, as Speaches does",
+            {201: Answer("It is.", {"text/plain": text()})},
+            parameters=named_model,
+        ),
+        Call(
+            "DELETE /v1/models/{model}",
+            "Tell that a model stays",
+            json_answer("It does.", fields(id=text(), object=text(), deleted=flag(), detail=text())),
+            parameters=named_model,
         ),
         Call(
             "GET /v1/audio/models",
@@ -181,8 +195,8 @@ def _lists() -> tuple[Call, ...]:
     )
 
 
-def _transcriptions() -> tuple[Call, ...]:
-    size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
+def _transcriptions(max_upload: int) -> tuple[Call, ...]:
+    size = f"The recording: at most {max_upload >> 20} MiB and {MAX_RECORDING_S:g} s."
     transcript = fields(
         "",
         ["text"],

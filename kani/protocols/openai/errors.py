@@ -15,6 +15,7 @@ from starlette.responses import Response
 from kani.core import errors
 from kani.protocols.shared.calls.bodies import WrongFields
 from kani.protocols.shared.errors import Handler, answering, unknown_voice
+from kani.protocols.shared.recordings.upload import FileTooLarge
 
 RETRY_AFTER_S = 1
 """Seconds that ``retry-after`` asks for: a place is free again as soon as a segment has been spoken."""
@@ -103,6 +104,8 @@ def api_error(error: errors.SpeechError, fields: Mapping[str, str] = _FIELD_NAME
         case errors.NameTaken():
             # Not 409, which OpenAI's SDKs retry.
             return _invalid(error, fields, "name_taken")
+        case FileTooLarge():
+            return ApiError(413, str(error), error.field, "file_too_large")
         case WrongFields():
             return _invalid(error, fields, FAULT_CODES[error.faults[0].kind])
         case errors.InvalidRequest():

@@ -11,6 +11,7 @@ from starlette.types import Scope
 
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
+from kani.protocols.openai.realtime.session_config import COMMITTED_MODELS
 from kani.protocols.openai.voice_names import OPENAI_VOICES
 from kani.protocols.shared.protocol import PathClass
 
@@ -21,7 +22,7 @@ _ELEVENLABS_KEY = b"xi-api-key"
 """Header that only a client of ElevenLabs sends: its list of models has the same path."""
 
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
-TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe")
+TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", *COMMITTED_MODELS)
 REALTIME_MODELS = ("gpt-realtime",)
 """OpenAI's names, which are listed because some clients refuse what is not. Every other name works too."""
 
@@ -51,6 +52,17 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
         voices = {"voices": _voices(service)} if name in _speech_names(service) else {}
         return json_response(_model(name) | voices)
 
+    async def fetched(request: Request) -> Response:
+        # Speaches' clients fetch a model before they use it. Here every name works already.
+        return Response(
+            f"Model '{request.path_params['model'][:100]}' already exists", 201, media_type="text/plain"
+        )
+
+    async def kept(request: Request) -> Response:
+        name = request.path_params["model"][:100]
+        detail = f"Model '{name}' stays: this server's models are not removed by calls"
+        return json_response({"id": name, "object": "model", "deleted": False, "detail": detail})
+
     async def audio_models(request: Request) -> Response:
         names = _speech_names(service)
         return json_response({"object": "list", "models": [{"id": name, "name": name} for name in names]})
@@ -58,6 +70,8 @@ def list_routes(service: SpeechService) -> list[BaseRoute]:
     return [
         OpenAIRoute(MODELS_PATH, endpoint(models), methods=["GET"]),
         Route(f"{MODELS_PATH}/{{model:path}}", endpoint(model), methods=["GET"]),
+        Route(f"{MODELS_PATH}/{{model:path}}", endpoint(fetched), methods=["POST"]),
+        Route(f"{MODELS_PATH}/{{model:path}}", endpoint(kept), methods=["DELETE"]),
         Route(AUDIO_MODELS_PATH, endpoint(audio_models), methods=["GET"]),
     ]
 

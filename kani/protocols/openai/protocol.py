@@ -36,7 +36,6 @@ _NOT_SERVED = {
     "/v1/embeddings": _NO_LANGUAGE_MODEL,
     "/v1/moderations": _NO_LANGUAGE_MODEL,
     "/v1/images/": _NO_LANGUAGE_MODEL,
-    "/v1/models/": "models are not fetched or removed by calls: any name may be given in the others",
     "/v1/files": "this server keeps no files of OpenAI's API",
     "/v1/batches": "this server has no batches",
     "/v1/live/": "conversations are at /v1/realtime",
@@ -55,7 +54,7 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         return [
             *speech_routes(service, max_text),
             *list_routes(service),
-            *transcription_routes(service),
+            *transcription_routes(service, server.max_upload),
             *realtime_routes(context, server.setting("llm_instructions"), keys),
         ]
 
@@ -65,8 +64,9 @@ def protocol(_: PluginSettings, server: ServerSettings) -> Protocol:
         refusals=dict.fromkeys((*PREFIXES, *_NOT_SERVED), _refusal_body),
         max_message={realtime.PATH: realtime.MAX_MESSAGE_BYTES},
         temporary_keys=dict.fromkeys((realtime.PATH, realtime.CALLS_PATH), keys.is_valid),
-        max_body={**longest_bodies(), audio_file.PATH: audio_file.MAX_BYTES},
-        calls=lambda: call_group(max_text),
+        max_body={**longest_bodies(server.max_upload), audio_file.PATH: audio_file.MAX_BYTES},
+        health_fields=lambda: {"max_upload_mib": server.max_upload >> 20},
+        calls=lambda: call_group(max_text, server.max_upload),
     )
 
 

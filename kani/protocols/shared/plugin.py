@@ -35,6 +35,7 @@ class ServerSettings:
     """Settings of the server that are for every protocol."""
 
     version: str  # of the server
+    max_upload: int  # bytes of a recording to be transcribed, KANI_MAX_UPLOAD
     max_text: int | None = None  # characters of one request, KANI_MAX_TEXT; None: the protocol's own limit
     setting: Callable[[str], Any] = lambda name: None
     """Return any other setting, of a plugin too, by its name in docs/settings.md."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -204,8 +205,10 @@ def plain_refusal(refusal: Refusal) -> dict[str, Any]:
 
 def offered_keys(headers: Headers, query: bytes) -> list[str]:
     """Return what a request offers as a key, in all places where one may be."""
-    bearers = (value.partition(" ") for value in headers.getlist("authorization"))
-    offered = [key.strip() for scheme, _, key in bearers if scheme.lower() == "bearer"]
+    given = [value.partition(" ") for value in headers.getlist("authorization")]
+    offered = [key.strip() for scheme, _, key in given if scheme.lower() == "bearer"]
+    # A client with no field for a key sends that of an address such as http://any:KEY@host.
+    offered += [_password(key) for scheme, _, key in given if scheme.lower() == "basic"]
     offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
     protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
     offered += [
@@ -213,3 +216,11 @@ def offered_keys(headers: Headers, query: bytes) -> list[str]:
     ]
     parameters = parse_qs(query.decode("latin-1"))
     return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
+
+
+def _password(credentials: str) -> str:
+    """Return the password of Basic authentication; "" for what is none."""
+    try:
+        return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""

@@ -143,6 +143,27 @@ async def test_client_commits_without_turn_detection(listener: Client) -> None:
     assert not listener.of("input_audio_buffer.speech_started")
 
 
+@pytest.mark.parametrize("model", ["gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper"])
+async def test_models_without_turn_detection_end_turns_by_the_commit(app: AppServer, model: str) -> None:
+    async with realtime(app.url) as listener:
+        given = {"transcription": {"model": model}}
+        detection = (await listener.configure(audio={"input": given}))["session"]["audio"]["input"]
+        assert detection["turn_detection"] is None
+        # A pause that would end a turn.
+        await listener.append(loud(0.16), quiet(1.5), loud(0.16), quiet(0.24))
+        assert await commit(listener) == "w0 w1 w2"
+        assert not listener.of("input_audio_buffer.speech_started")
+    async with realtime(app.url) as listener:
+        asked = {**given, "turn_detection": {"type": "server_vad"}}
+        for each in (asked, given):
+            detection = (await listener.configure(audio={"input": each}))["session"]["audio"]["input"]
+            assert detection["turn_detection"]["type"] == "server_vad"
+    async with realtime(app.url, "model=gpt-realtime") as speaker:
+        # Of a conversation it ends the turns that are answered.
+        detection = (await speaker.configure("realtime", audio={"input": given}))["session"]["audio"]["input"]
+        assert detection["turn_detection"]["type"] == "server_vad"
+
+
 @BOTH
 @pytest.mark.parametrize("audio", [(), (0.02,), (1.0,)])
 async def test_commit_of_nothing_is_completed_empty(

@@ -42,8 +42,10 @@ def events_of(answer: httpx.Response) -> list[dict[str, Any]]:
     """Events of a stream that ends as OpenAI's do."""
     assert answer.headers["content-type"].startswith("text/event-stream")
     *lines, end = answer.text.removesuffix("\n\n").split("\n\n")
-    assert end == "data: [DONE]" and all(line.startswith("data: ") for line in lines)
-    return [json.loads(line.removeprefix("data: ")) for line in lines]
+    assert end == "data: [DONE]"
+    events = [(name, json.loads(data)) for name, data in (line.split("\ndata: ", 1) for line in lines)]
+    assert all(name == f"event: {event['type']}" for name, event in events)
+    return [event for _, event in events]
 
 
 def test_json_is_the_default_format_and_may_have_the_probabilities_of_words(client: httpx.Client) -> None:
@@ -172,6 +174,11 @@ def test_stream_sends_deltas_that_add_up_and_the_whole(client: httpx.Client) -> 
     assert {event["type"] for event in deltas} == {"transcript.text.delta"}
     assert "".join(event["delta"] for event in deltas) == done["text"] == TEXT
     assert done["type"] == "transcript.text.done"
+    # SubtitleEdit's subtitles.
+    assert done["segments"] == [
+        {"id": number, "start": start, "end": start + 1, "text": event["delta"] if number else " " + TEXT[:9]}
+        for number, (start, event) in enumerate(zip((0.0, 2.0), deltas, strict=True))
+    ]
     assert done["usage"] == {
         "type": "tokens",
         "input_tokens": 30,
@@ -224,7 +231,7 @@ def test_silence_is_an_empty_text(client: httpx.Client) -> None:
     verbose = post(client, file=silence, response_format="verbose_json").json()
     assert (verbose["segments"], verbose["language"]) == ([], "")
     events = post(client, file=silence, stream="true").text
-    assert events.startswith('data: {"type": "transcript.text.done", "text": ""')
+    assert events.startswith('event: transcript.text.done\ndata: {"type": "transcript.text.done", "text": ""')
 
 
 CONTAINERS = """wav pcm_s16le, wav pcm_alaw, mp3 libmp3lame, mp4 aac, ogg libopus, webm libopus, flac flac,

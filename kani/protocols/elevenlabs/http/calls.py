@@ -42,7 +42,7 @@ from kani.protocols.shared.calls.schemas import (
     text,
     whole,
 )
-from kani.protocols.shared.recordings.upload import MAX_BYTES, MAX_RECORDING_S
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S
 
 _SPEECH_ERRORS = (400, 404, 422, 429, 500, 503, 504)
 _VOICE = path_parameter("voice_id", "Id of a voice of ElevenLabs' or of this server.", "21m00Tcm4TlvDq8ikWAM")
@@ -68,7 +68,7 @@ def error_schema() -> Schema:
     return fields(detail={"anyOf": [detail, wrong]})
 
 
-def call_group(settings: ElevenLabsSettings) -> CallGroup:
+def call_group(settings: ElevenLabsSettings, max_upload: int) -> CallGroup:
     return CallGroup(
         "ElevenLabs",
         "ElevenLabs' API: speech, dialogues, transcription, voices. Its WebSockets are on "
@@ -76,7 +76,7 @@ def call_group(settings: ElevenLabsSettings) -> CallGroup:
         "/v1/speech-to-text/realtime.",
         "ElevenLabsError",
         error_schema(),
-        (*_speech(settings), *_lists(), *_voices(), _transcription(), _token()),
+        (*_speech(settings), *_lists(), *_voices(), _transcription(max_upload), _token()),
     )
 
 
@@ -271,8 +271,8 @@ def _voices() -> list[Call]:
     ]
 
 
-def _transcription() -> Call:
-    size = f"The recording: at most {MAX_BYTES >> 20} MiB and {MAX_RECORDING_S:g} s."
+def _transcription(max_upload: int) -> Call:
+    size = f"The recording: at most {max_upload >> 20} MiB and {MAX_RECORDING_S:g} s."
     answer = fields(
         "",
         ["language_code", "language_probability", "text", "words"],

@@ -22,13 +22,13 @@ from kani.core.request import Range
 from kani.core.service import SpeechService
 from kani.core.subtitles import segment_cues, srt
 from kani.core.transcriber import TranscribedWord, TranscriptionOptions
-from kani.protocols.elevenlabs.errors import FieldTooLarge, Unprocessable, endpoint, json_response
+from kani.protocols.elevenlabs.errors import Unprocessable, endpoint, json_response
 from kani.protocols.elevenlabs.http.body import missing_field
 from kani.protocols.elevenlabs.http.speech import PROTOCOL
 from kani.protocols.shared.calls.bodies import about, read_form, within
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads, FileTooLarge
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUpload, AudioUploads
 from kani.protocols.shared.tasks import cancel_on_disconnect
 from kani_text import foreign
 
@@ -143,21 +143,18 @@ def _additional_formats(given: str | None) -> tuple[str, ...]:
     return tuple(dict.fromkeys(map(str, names)))
 
 
-def longest_body() -> dict[str, int]:
-    """Return the bytes of the longest body, by its path."""
-    return {PATH: AudioUploads().max_body}
+def longest_body(max_upload: int) -> dict[str, int]:
+    """Return the bytes of the longest body, by its path; max_upload: of a recording."""
+    return {PATH: AudioUploads(max_upload).max_body}
 
 
-def speech_to_text_routes(service: SpeechService) -> list[BaseRoute]:
+def speech_to_text_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
     """Return the call. Errors are ``{"detail": …}`` with 400, 413, 422, 429, 500 or 503."""
-    uploads = AudioUploads(disk=service.budgets.recordings)
+    uploads = AudioUploads(max_upload, disk=service.budgets.recordings)
 
     async def convert(request: Request) -> Response:
         async with AsyncExitStack() as stack:
-            try:
-                upload = await stack.enter_async_context(uploads.receive(request))
-            except FileTooLarge as error:
-                raise FieldTooLarge("file", error.reason) from error
+            upload = await stack.enter_async_context(uploads.receive(request))
             form = parse_form(upload, service.recognition.spoken)
             session = await stack.enter_async_context(
                 service.recognition.open_transcription(

@@ -22,7 +22,6 @@ from kani.core.service import SpeechService
 from kani.core.types import Samples
 from kani.core.voices.store import NewVoice, StoredVoice
 from kani.protocols.elevenlabs.errors import (
-    FieldTooLarge,
     Unprocessable,
     endpoint,
     json_response,
@@ -34,6 +33,7 @@ from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import resolve_stored_voice
 from kani.protocols.shared.errors import answering
 from kani.protocols.shared.protocol import Refusal
+from kani.protocols.shared.recordings.upload import FileTooLarge
 from kani_text import foreign, languages
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
 
     ``labels`` is a JSON object of strings; ``language`` and ``consent`` have an effect. The consent
     is read from its own field, the label or the header ``x-consent``, in this order. Raises Unprocessable
-    for a missing field, FieldTooLarge, InvalidRequest, and HTTPException (400) for an unreadable form.
+    for a missing field, FileTooLarge, InvalidRequest, and HTTPException (400) for an unreadable form.
     """
     async with request.form(
         max_files=MAX_FILES, max_fields=MAX_FIELDS, max_part_size=MAX_FIELD_BYTES
@@ -102,7 +102,7 @@ async def read_voice_form(request: Request, *, files_needed: bool) -> VoiceForm:
 
 
 async def _files(form: FormData) -> tuple[bytes, ...]:
-    """Read the recordings. Raises Unprocessable for values that are no files, and FieldTooLarge."""
+    """Read the recordings. Raises Unprocessable for values that are no files, and FileTooLarge."""
     given = form.getlist("files")
     uploads = [file for file in given if isinstance(file, UploadFile)]
     if len(uploads) < len(given):
@@ -110,7 +110,7 @@ async def _files(form: FormData) -> tuple[bytes, ...]:
         message = "Value error, Expected UploadFile, received: <class 'str'>"
         raise Unprocessable(field_error("value_error", ["body", "files", index], message, None))
     if sum(file.size or 0 for file in uploads) > pcm.MAX_RECORDING_BYTES:
-        raise FieldTooLarge(
+        raise FileTooLarge(
             "files", f"too large (at most {pcm.MAX_RECORDING_BYTES >> 20} MiB, all of them together)"
         )
     return tuple([await file.read() for file in uploads])

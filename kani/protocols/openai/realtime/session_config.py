@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
@@ -26,6 +26,8 @@ _BETA_NAMES = {name: beta for beta, name in BETA_FORMATS.items()}
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
+COMMITTED_MODELS = ("gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper")
+"""Models of transcription sessions without turn detection, unless it is asked for: their clients commit."""
 
 
 _PATIENCE: dict[Eagerness, Patience] = {
@@ -74,6 +76,10 @@ class TurnDetection:
         }
 
 
+NOT_ASKED = TurnDetection()
+"""The turn detection of a session until its client names one; known by its identity."""
+
+
 @dataclass(frozen=True, slots=True)
 class Transcription:
     """Recognition of the input audio."""
@@ -101,7 +107,7 @@ class SessionConfig:
     model: str = DEFAULT_MODEL  # as the client named it
     input_format: AudioFormat = PCM
     transcription: Transcription | None = None
-    turn_detection: TurnDetection | None = TurnDetection()
+    turn_detection: TurnDetection | None = NOT_ASKED
     output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
@@ -113,6 +119,12 @@ class SessionConfig:
     written: bool = False  # answers in writing, without audio
     parallel_tool_calls: bool | None = None  # these two are None where the client does not say
     reasoning_effort: str | None = None
+
+    def without_unasked_turns(self) -> SessionConfig:
+        """Return it without a turn detection that nobody asked for, if its model has none."""
+        model = self.transcription.model if self.transcription is not None else ""
+        committed = self.kind == "transcription" and model in COMMITTED_MODELS
+        return replace(self, turn_detection=None) if committed and self.turn_detection is NOT_ASKED else self
 
     @property
     def judges_turns(self) -> bool:
@@ -219,7 +231,7 @@ def initial_config(kind: SessionKind, model: str | None, instructions: str | Non
         answers = instructions is not None
         return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
-    return SessionConfig("transcription", transcription=transcription)
+    return SessionConfig("transcription", transcription=transcription).without_unasked_turns()
 
 
 def _format_json(audio_format: AudioFormat) -> dict[str, Any]:

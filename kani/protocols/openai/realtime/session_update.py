@@ -149,7 +149,7 @@ def updated_config(
             config = with_output(config, part.output, f"{root}.audio.output")
     if config.kind == "transcription" and config.transcription is None:
         config = replace(config, transcription=Transcription())
-    return config
+    return config.without_unasked_turns()
 
 
 def heard_languages(service: SpeechService) -> Collection[str]:

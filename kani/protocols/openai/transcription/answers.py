@@ -70,6 +70,8 @@ def done_event(transcript: Transcript, params: TranscriptionParams) -> dict[str,
     usage |= {"total_tokens": heard + written}
     usage |= {"input_token_details": {"text_tokens": 0, "audio_tokens": heard}}
     event: dict[str, Any] = {"type": "transcript.text.done", "text": transcript.text}
+    # SubtitleEdit takes the times of its subtitles from here.
+    event["segments"] = [{"id": number} | _times(each) for number, each in enumerate(transcript.segments)]
     if not params.options.translate:
         event["languages"] = _languages(transcript)
     if params.log_probabilities:
@@ -122,19 +124,23 @@ def _verbose(transcript: Transcript, params: TranscriptionParams) -> dict[str, A
     translated = params.options.translate
     answer: dict[str, Any] = {
         "task": "translate" if translated else "transcribe",
-        "language": _english_name("en" if translated else transcript.language),
+        "language": language_name("en" if translated else transcript.language),
         "duration": round(transcript.duration_s, 3),
         "text": transcript.text,
     }
     if params.segments:
-        answer["segments"] = [_segment(*each, params) for each in enumerate(transcript.segments)]
+        answer["segments"] = [
+            segment_fields(number, segment)
+            | ({"speaker": _speaker(segment, params)} if params.diarize else {})
+            for number, segment in enumerate(transcript.segments)
+        ]
     if params.words:
         answer["words"] = [_word(word) for segment in transcript.segments for word in segment.words]
     return answer | {"usage": _duration_usage(transcript)}
 
 
-def _segment(number: int, segment: TranscribedSegment, params: TranscriptionParams) -> dict[str, Any]:
-    speaker = {"speaker": _speaker(segment, params)} if params.diarize else {}
+def segment_fields(number: int, segment: TranscribedSegment) -> dict[str, Any]:
+    """Return a segment as Whisper's own program describes it."""
     return {
         "id": number,
         "seek": round(segment.seek_s * FRAMES_PER_SECOND),
@@ -146,7 +152,6 @@ def _segment(number: int, segment: TranscribedSegment, params: TranscriptionPara
         "avg_logprob": round(segment.log_probability, 4),
         "compression_ratio": round(segment.compression_ratio, 4),
         "no_speech_prob": round(segment.no_speech_probability, 4),
-        **speaker,
     }
 
 
@@ -162,7 +167,7 @@ def _languages(transcript: Transcript) -> list[dict[str, str]]:
     return [{"code": code} for code in transcript.languages]
 
 
-def _english_name(code: str | None) -> str:
+def language_name(code: str | None) -> str:
     """Return the API's name of a language: English, in lower case; "" for none."""
     return (english_name(code) or Locale("en").languages.get(code, code)).lower() if code else ""
 

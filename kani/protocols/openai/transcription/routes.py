@@ -16,14 +16,14 @@ from kani.core.errors import SpeechError
 from kani.core.service import SpeechService
 from kani.core.session.transcription import TranscriptionSession
 from kani.core.transcriber import TranscribedSegment
-from kani.protocols.openai.errors import ApiError, api_error, endpoint, json_response
+from kani.protocols.openai.errors import api_error, endpoint, json_response
 from kani.protocols.openai.transcription import answers
 from kani.protocols.openai.transcription.known_speakers import FIELD_BYTES, FORM_BYTES
 from kani.protocols.openai.transcription.params import TranscriptionParams, parse_params
 from kani.protocols.shared.calls.bodies import unused_header
 from kani.protocols.shared.connection import client_address
 from kani.protocols.shared.recordings.transcript import Transcript
-from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads, FileTooLarge
+from kani.protocols.shared.recordings.upload import MAX_RECORDING_S, AudioUploads
 from kani.protocols.shared.streamed_answer import ByteStream, begun_answer
 from kani.protocols.shared.tasks import cancel_on_disconnect
 
@@ -35,21 +35,18 @@ TRANSLATIONS_PATH = "/v1/audio/translations"
 Segments = AsyncGenerator[TranscribedSegment, None]
 
 
-def longest_bodies() -> Mapping[str, int]:
-    return dict.fromkeys(
-        (TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), AudioUploads(FIELD_BYTES, FORM_BYTES).max_body
-    )
+def longest_bodies(max_upload: int) -> Mapping[str, int]:
+    uploads = AudioUploads(max_upload, FIELD_BYTES, FORM_BYTES)
+    return dict.fromkeys((TRANSCRIPTIONS_PATH, TRANSLATIONS_PATH), uploads.max_body)
 
 
-def transcription_routes(service: SpeechService) -> list[BaseRoute]:
-    uploads = AudioUploads(FIELD_BYTES, FORM_BYTES, service.budgets.recordings)
+def transcription_routes(service: SpeechService, max_upload: int) -> list[BaseRoute]:
+    """Return the calls; max_upload: bytes of a recording."""
+    uploads = AudioUploads(max_upload, FIELD_BYTES, FORM_BYTES, service.budgets.recordings)
 
     async def answer(request: Request, *, translate: bool) -> Response:
         async with AsyncExitStack() as stack:
-            try:
-                upload = await stack.enter_async_context(uploads.receive(request))
-            except FileTooLarge as error:
-                raise ApiError(413, str(error), "file", "file_too_large") from error
+            upload = await stack.enter_async_context(uploads.receive(request))
             params = parse_params(upload, service.recognition.spoken, translate=translate)
             assert upload.file is not None
             session = await stack.enter_async_context(
@@ -115,4 +112,6 @@ async def _events(
 
 
 def _event(content: dict[str, Any]) -> bytes:
-    return b"data: " + json.dumps(content).encode() + b"\n\n"
+    # SubtitleEdit reads no event without its name.
+    name = f"event: {content['type']}\n" if "type" in content else ""
+    return f"{name}data: {json.dumps(content)}\n\n".encode()

@@ -24,9 +24,11 @@ from kani_text import foreign
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 25 << 20
 MAX_RECORDING_S = 14_400.0
-"""Limits of one audio file."""
+"""Seconds of one recording; its bytes are limited by a setting."""
+
+MAX_JSON_FILE = 25 << 20
+"""Bytes of a recording within JSON, which is parsed in memory."""
 
 MAX_FIELDS = 1_100
 MAX_FIELD_BYTES = 16 * 1024
@@ -45,9 +47,6 @@ _JsonValue = str | bool | int | float | list[str] | None
 
 class FileTooLarge(InvalidRequest):
     """An audio file with more bytes than the limit."""
-
-    def __init__(self) -> None:
-        super().__init__("file", f"too large (at most {MAX_BYTES >> 20} MB)")
 
 
 class _InputAudio(msgspec.Struct):
@@ -72,17 +71,21 @@ class AudioUpload:
 
 
 class AudioUploads:
-    """Receives the uploads of one protocol, each up to ``MAX_BYTES``."""
+    """Receives the uploads of one protocol."""
 
     def __init__(
         self,
+        max_bytes: int,
         field_bytes: int = MAX_FIELD_BYTES,
         form_bytes: int = FORM_BYTES,
         disk: Budget | None = None,
+        part: str = "file",
     ) -> None:
-        """field_bytes: of the longest field of a form; form_bytes: of all that is not the file; disk: of the
-        files of all protocols.
+        """max_bytes: of a file; field_bytes: of the longest field of a form; form_bytes: of all that is not
+        the file; disk: of the files of all protocols; part: name of the file in a form.
         """
+        self._max_bytes = max_bytes
+        self.part = part
         self._field_bytes = field_bytes
         self._form_bytes = form_bytes
         self._disk = disk or Budgets().recordings
@@ -90,8 +93,19 @@ class AudioUploads:
 
     @property
     def max_body(self) -> int:
-        """Bytes of the longest body of a request, which is JSON with the file in base64."""
-        return MAX_BYTES * 4 // 3 + self._form_bytes
+        """Bytes of the longest body of a request."""
+        return max(map(self._limit, (False, True)))
+
+    def _limit(self, is_json: bool) -> int:
+        """Bytes of the longest body that is a form, or JSON with the file in base64."""
+        file = min(self._max_bytes, MAX_JSON_FILE) * 4 // 3 if is_json else self._max_bytes
+        return file + self._form_bytes
+
+    def _too_large(self, is_json: bool = False) -> FileTooLarge:
+        limit = f"at most {self._max_bytes >> 20} MB, the server's KANI_MAX_UPLOAD"
+        if is_json and self._max_bytes > MAX_JSON_FILE:
+            limit = f"at most {MAX_JSON_FILE >> 20} MB in JSON; in a form {limit}"
+        return FileTooLarge(self.part, f"too large ({limit})")
 
     @asynccontextmanager
     async def receive(self, request: Request) -> AsyncIterator[AudioUpload]:
@@ -100,8 +114,11 @@ class AudioUploads:
         Raises InvalidRequest, with ``body`` for one that cannot be parsed, FileTooLarge and Busy.
         """
         content_type = request.headers.get("content-type", "").lower()
+        is_json = content_type.startswith("application/json")
+        if int(request.headers.get("content-length", 0)) > self._limit(is_json):
+            raise self._too_large(is_json)  # before it is sent
         with self._disk.share() as disk:
-            if content_type.startswith("application/json"):
+            if is_json:
                 async with self._json(request, disk) as upload:
                     yield upload
             elif content_type.startswith("multipart/form-data"):
@@ -114,7 +131,7 @@ class AudioUploads:
     async def _form(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:
         parser = MultiPartParser(
             request.headers,
-            _complete(_bounded(request, disk, MAX_BYTES + self._form_bytes)),
+            _complete(self._bounded(request, disk, is_json=False)),
             max_files=MAX_FILES,
             max_fields=MAX_FIELDS,
             max_part_size=self._field_bytes,
@@ -138,24 +155,25 @@ class AudioUploads:
             name = _INDEX.sub("", name)
             if not isinstance(value, UploadFile):
                 fields[name] = (*fields.get(name, ()), value)
-            elif name == "file":
+            elif name == self.part:
                 file = value.file
-                if (value.size or 0) > MAX_BYTES:
-                    raise FileTooLarge
-        if file is None and "file" in fields:
-            raise InvalidRequest("file", "must be a file: a part of the form with a file name")
+                if (value.size or 0) > self._max_bytes:
+                    raise self._too_large()
+        if file is None and self.part in fields:
+            raise InvalidRequest(self.part, "must be a file: a part of the form with a file name")
         return AudioUpload(file, fields)
 
     @asynccontextmanager
     async def _json(self, request: Request, disk: Share) -> AsyncIterator[AudioUpload]:
-        # From disk, and one at a time: body and file together take 60 MB for a file of 25 MB.
+        # From disk, and one at a time: body and file together take 60 MB for the longest file.
         with _temporary_file() as raw, _temporary_file() as file:
             try:
-                fields = await self._read_json(_bounded(request, disk, self.max_body), disk, raw, file)
+                body = self._bounded(request, disk, is_json=True)
+                fields = await self._read_json(body, disk, raw, file)
             except OSError as error:
                 raise _disk_error(error) from error
-            if file.seek(0, 2) > MAX_BYTES:
-                raise FileTooLarge
+            if file.seek(0, 2) > min(self._max_bytes, MAX_JSON_FILE):
+                raise self._too_large(is_json=True)
             file.seek(0)
             yield AudioUpload(file, fields)
 
@@ -173,14 +191,13 @@ class AudioUploads:
         async with self._decoding:
             return await asyncio.to_thread(_decode_json, raw, file)
 
-
-async def _bounded(request: Request, disk: Share, limit: int) -> AsyncGenerator[bytes, None]:
-    """Yield the body of a request. Raises FileTooLarge beyond ``limit`` bytes, and Busy."""
-    async for piece in request.stream():
-        if disk.size + len(piece) > limit:
-            raise FileTooLarge
-        disk.grow(len(piece))
-        yield piece
+    async def _bounded(self, request: Request, disk: Share, is_json: bool) -> AsyncGenerator[bytes, None]:
+        """Yield the body of a request. Raises FileTooLarge, and Busy."""
+        async for piece in request.stream():
+            if disk.size + len(piece) > self._limit(is_json):
+                raise self._too_large(is_json)
+            disk.grow(len(piece))
+            yield piece
 
 
 async def _complete(form: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:

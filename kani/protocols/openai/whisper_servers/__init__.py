@@ -1,0 +1,1 @@
+"""Calls of other Whisper servers: whisper-asr-webservice's, which are subgen's too, and whisper.cpp's."""
