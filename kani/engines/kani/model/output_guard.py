@@ -50,7 +50,7 @@ class OutputGuard:
             ("silent", np.int64),
             ("audible", np.bool_),
         ]
-        self._rows = np.zeros(1, fields)
+        self._rows = np.zeros(1, np.dtype(fields, align=True))
 
     def begin(self, seat: int, predicted_s: float) -> None:
         """Watch a new voice. predicted_s: rough duration of its text."""
@@ -60,19 +60,16 @@ class OutputGuard:
     def check_frames(self, seats: Whole, frames: Whole, codes: Codes) -> Whole:
         """Check the next frame of each voice: its ``Anomaly``, or 0. frames: number of those before it."""
         rows = self._rows
-        places = (frames[:, None] - _PERIODS) % len(_PERIODS)
-        # Of most frames, no frame of late has even the first code.
-        same = rows["last"][seats[:, None], places, 0] == codes[:, None, 0]
-        some = np.flatnonzero(same.any(axis=1))
         found = np.where(frames >= rows["most_frames"][seats], int(Anomaly.RUNAWAY), 0)
-        repeated = np.zeros_like(same, np.int32)
-        if len(some):
-            which = seats[some]
-            same = (rows["last"][which[:, None], places[some]] == codes[some, None]).all(axis=2)
-            repeated[some] = np.where(same, rows["repeated"][which] + 1, 0)
-            looped = some[(repeated[some] >= self._loop_frames).any(axis=1)]
-            found[looped] = np.where(found[looped], found[looped], int(Anomaly.LOOP))
-        rows["repeated"][seats] = repeated
+        # Of most frames, no frame of late has even the first code.
+        some = np.flatnonzero((rows["last"][seats, :, 0] == codes[:, None, 0]).any(axis=1))
+        which, places = seats[some], (frames[some, None] - _PERIODS) % len(_PERIODS)
+        same = (rows["last"][which[:, None], places] == codes[some, None]).all(axis=2)
+        repeated = np.where(same, rows["repeated"][which] + 1, 0)
+        looped = some[(repeated >= self._loop_frames).any(axis=1)]
+        found[looped] = np.where(found[looped], found[looped], int(Anomaly.LOOP))
+        rows["repeated"][seats] = 0
+        rows["repeated"][which] = repeated
         rows["last"][seats, frames % len(_PERIODS)] = codes
         return found
 

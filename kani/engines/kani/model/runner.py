@@ -1,11 +1,11 @@
 """Runs the language model, the sampler and the codec over one set of slots on a device.
 
-Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``begin_frame`` draws its four codes,
-reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's first
-code. So a CPU can decode a frame before the language model reads on, a few frames at once. A GPU makes whole
-frames: ``begin_frame`` replays two CUDA graphs, of both halves and of the frame's audio for all sequences, and
-hands codes and samples over together: the CPU waits once a frame, in ``end_frame``, and may begin the next
-one before. The scheduler decides which sequence runs when.
+Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``begin_frame`` draws its four
+codes, reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's
+first code. So a CPU can decode a frame before the language model reads on, a few frames at once. A GPU makes
+whole frames: ``begin_frame`` replays two CUDA graphs, of both halves and of the frame's audio for all
+sequences, and the next frame may begin before the CPU waits, in ``end_frame``, for codes and samples. The
+scheduler decides which sequence runs when.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.graphs import Graphs
+from kani.engines.kani.model.graphs import Frame, Graphs, HostCopies
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.engines.kani.model.sampler import SamplerState, Sampling
 from kani.runtime.device import host_copy, sent
@@ -39,7 +39,7 @@ _PROMPT_TOKENS = (20, 40, 64, 100, 200)
 MAX_CHUNK_FRAMES = 24
 """The most frames of a piece of audio."""
 _KEPT_FRAMES = MAX_CHUNK_FRAMES + 2
-"""The latest frames with audio on the CPU's side: those of a piece, the last, and the one that is being made."""
+"""The latest frames with audio on the CPU's side: those of a piece, and the one that is being made."""
 
 MAX_PREFILL_PROMPTS = 64
 """Prompts that a GPU reads at a time."""
@@ -54,15 +54,6 @@ class SavedSlot:
     tokens: int  # that it has read
     language: Sequence[Tensor]
     rest: Sequence[Tensor]
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A frame of every running sequence, being made."""
-
-    place: int  # of its first sequence's audio, among all that are kept; the others follow
-    count: int  # of its sequences
-    made: torch.cuda.Event | None  # on a GPU
 
 
 class Prefill:
@@ -135,16 +126,8 @@ class Runner:
         self._samples = torch.zeros((slots, codec.config.samples_per_frame), device=device)
         self._sounding = torch.zeros(slots, dtype=torch.long, device=device)
         self._counting = torch.arange(1, codec.config.samples_per_frame + 1, device=device)
-        # Copies of these on the CPU's side, by frames and slots; a GPU writes there while the CPU goes on.
         self._results = (self._codes, self._samples, self._sounding)
-        self._kept = [
-            torch.zeros((_KEPT_FRAMES, *each.shape), dtype=each.dtype, pin_memory=self._on_gpu)
-            for each in self._results
-        ]
-        self._kept_codes, self._kept_samples, self._kept_sounding = (
-            each.flatten(0, 1).numpy() for each in self._kept
-        )
-        self._frame_number = 0
+        self._kept = HostCopies(self._results, _KEPT_FRAMES)
         self._graphs = Graphs()
 
     @staticmethod
@@ -277,25 +260,16 @@ class Runner:
         else:
             self._sample(count, span)
         self._tokens_read[:count] += codebooks if self.whole_frames else codebooks - 1
-        number = self._frame_number = (self._frame_number + 1) % _KEPT_FRAMES
-        for kept, made in zip(self._kept, self._results if self.whole_frames else (self._codes,), strict=False):
-            kept[number, :count].copy_(made[:count], non_blocking=True)
-        event = None
-        if self._on_gpu:
-            # The thread sleeps while it waits, and leaves its core to others.
-            event = torch.cuda.Event(blocking=True)
-            event.record()
-        return Frame(number * self.slots, count, event)
+        return self._kept.copy(self._results if self.whole_frames else (self._codes,), count)
 
     def end_frame(self, frame: Frame) -> Codes:
         """Wait for a frame, the latest or the one before: codes [count, codebooks].
 
-        A first code of ``codebook_size`` is end_of_speech: the sequence has no such frame. The one place of a
-        step where the CPU waits.
+        A first code of ``codebook_size`` is end_of_speech: the sequence has no such frame.
         """
-        if frame.made is not None:
-            frame.made.synchronize()
-        return self._kept_codes[frame.place : frame.place + frame.count].copy()
+        self._kept.wait(frame)
+        codes: Codes = self._kept.arrays[0][frame.place : frame.place + frame.count].copy()
+        return codes
 
     def sample(self, count: int) -> Codes:
         """Begin a frame and wait for it."""
@@ -303,11 +277,13 @@ class Runner:
 
     def audio(self, places: npt.NDArray[np.int64]) -> Samples:
         """The audio [samples] of frames at these places, one after the other, where frames are whole."""
-        return self._kept_samples[places].reshape(-1)
+        samples: Samples = self._kept.arrays[1][places].reshape(-1)
+        return samples
 
     def sounding(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The number of samples until the last audible one of the frames at these places, or 0."""
-        return self._kept_sounding[places]
+        counts: npt.NDArray[np.int64] = self._kept.arrays[2][places]
+        return counts
 
     @torch.inference_mode()
     def advance(self, count: int) -> None:
@@ -319,12 +295,12 @@ class Runner:
         self._tokens_read[:count] += 1
 
     @torch.inference_mode()
-    def decode_audio(self, slots: Sequence[int] | npt.NDArray[np.int64], codes: Codes) -> Samples:
+    def decode_audio(self, slots: Sequence[int], codes: Codes) -> Samples:
         """Decode the audio [sequences, samples] of the next frames, int64 [sequences, frames, codebooks].
 
         Where frames are not whole.
         """
-        rows = sent(torch.as_tensor(slots), self._model.device)
+        rows = sent(torch.tensor(slots), self._model.device)
         frames = sent(torch.from_numpy(codes), self._model.device)
         samples: Samples = self._codec.decode(frames, rows, self._audio).cpu().numpy()
         return samples

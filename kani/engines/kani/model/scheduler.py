@@ -22,16 +22,24 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from kani.engines.kani.model.graphs import Frame
 from kani.engines.kani.model.output_guard import Whole
-from kani.engines.kani.model.runner import Frame, Prefill, Runner, Samples, SavedSlot, last_audible
-from kani.engines.kani.model.sequence import End, Ending, Listener, Progress, SpeechSequence, Utterance
+from kani.engines.kani.model.runner import Prefill, Runner, Samples, SavedSlot, last_audible
+from kani.engines.kani.model.sequence import (
+    NOBODY,
+    End,
+    Ending,
+    Listener,
+    Progress,
+    Seats,
+    SpeechSequence,
+    Utterance,
+)
 
 log = logging.getLogger(__name__)
 
 MAX_ATTEMPTS = 3
 """Attempts at a segment, each with another seed, before anything of it was emitted."""
-
-_NOBODY = -1
 
 
 @dataclass(eq=False, slots=True)
@@ -44,7 +52,7 @@ class _PrefillBatch:
 
 @dataclass(eq=False, slots=True)
 class _Begun:
-    """A frame that is being made, and the seats of its rows; ``_NOBODY`` where it will be thrown away."""
+    """A frame that is being made, and the seats of its rows; ``NOBODY`` where it will be thrown away."""
 
     frame: Frame
     seats: Whole
@@ -71,17 +79,15 @@ class Scheduler:
         self._max_lead = round(max_lead_s * sample_rate)
         self._max_prefill_prompts = max_prefill_prompts
         self._prefill_tokens_per_step = prefill_tokens_per_step
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._stopping = False
         self._waiting: deque[SpeechSequence] = deque()
         self._prefilling: _PrefillBatch | None = None
-        self._running: list[SpeechSequence] = []  # by their slots
-        self._seats = np.zeros(runner.slots, np.int64)  # of these
+        self._seats = Seats(runner.slots)
         self._ahead: _Begun | None = None  # on a GPU, the frame that it makes while one is handled
         self._paused: dict[SpeechSequence, SavedSlot] = {}
         self._progress = Progress(runner.layout, frame_s=frame_s, sample_rate=sample_rate)
-        self._seated: list[SpeechSequence | None] = []  # running and paused ones, by their seats
-        self._free_seats: list[int] = []
         # What has happened to sequences since the last step.
         self._cancelled: list[SpeechSequence] = []
         self._leading: list[SpeechSequence] = []  # too far ahead of their listeners
@@ -122,7 +128,7 @@ class Scheduler:
 
     def acknowledge(self, sequence: SpeechSequence, samples: int) -> None:
         """Report that the listener has consumed ``samples`` samples of those it received."""
-        with self._changed:
+        with self._lock:
             sequence.unconsumed_samples -= samples
             self._note_if_caught_up(sequence)
 
@@ -130,6 +136,11 @@ class Scheduler:
         if sequence in self._paused and sequence.unconsumed_samples <= self._max_lead // 2:
             self._caught_up[sequence] = None
             self._changed.notify()
+
+    @property
+    def _running(self) -> list[SpeechSequence]:
+        """The running sequences, by their slots."""
+        return self._seats.running
 
     @property
     def counts(self) -> dict[str, int]:
@@ -189,7 +200,7 @@ class Scheduler:
             for sequence in ended:
                 self._waiting.remove(sequence)
             # Those without a seat have ended already, or are being prefilled.
-            ended += [s for s in dict.fromkeys(self._cancelled) if s.seat != _NOBODY]
+            ended += [s for s in dict.fromkeys(self._cancelled) if s.seat != NOBODY]
             self._cancelled.clear()
         if self._prefilling and all(sequence.cancelled for sequence in self._prefilling.sequences):
             ended += self._prefilling.sequences
@@ -202,7 +213,7 @@ class Scheduler:
         """Pause the sequences that are too far ahead of their listeners."""
         leading, self._leading = self._leading, []
         for sequence in leading:
-            if sequence.slot == _NOBODY or sequence.unconsumed_samples <= self._max_lead:
+            if sequence.slot == NOBODY or sequence.unconsumed_samples <= self._max_lead:
                 continue
             saved = self._runner.save(sequence.slot)
             self._release(sequence)
@@ -220,7 +231,7 @@ class Scheduler:
             with self._changed:
                 del self._caught_up[sequence], self._paused[sequence]
             self._progress.hurry(sequence.seat, hurried=False)
-            self._run(sequence)
+            self._seats.run(sequence)
 
     @property
     def _free_slots(self) -> int:
@@ -248,12 +259,13 @@ class Scheduler:
                     ended.append((sequence, End(Ending.CANCELLED)))
                     continue
                 self._runner.admit(len(self._running), batch.prefill, row, sequence.sampling)
-                self._seat(sequence)
-                self._run(sequence)
+                self._seats.sit(sequence)
+                self._progress.begin(sequence.seat, sequence.utterance)
+                self._seats.run(sequence)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
             failed = End(Ending.FAILED, "out of memory")
-            ended = [(s, failed) for s in batch.sequences if s.slot == _NOBODY]
+            ended = [(s, failed) for s in batch.sequences if s.slot == NOBODY]
         # A listener may count on the slot being free.
         self._prefilling = None
         for sequence, end in ended:
@@ -268,11 +280,11 @@ class Scheduler:
     def _begin_frame(self) -> _Begun:
         self.frames += 1
         count = len(self._running)
-        return _Begun(self._runner.begin_frame(count), self._seats[:count].copy())
+        return _Begun(self._runner.begin_frame(count), self._seats.of_slots[:count].copy())
 
     def _handle(self, begun: _Begun) -> None:
         """Add a frame to each sequence that it was begun for, emit what is due, and finish what has ended."""
-        rows = np.flatnonzero(begun.seats != _NOBODY)
+        rows = np.flatnonzero(begun.seats != NOBODY)
         if not len(rows):
             return
         codes = self._runner.end_frame(begun.frame)
@@ -306,7 +318,7 @@ class Scheduler:
             size = min(int(left.max()), most)
             slots = np.flatnonzero(np.minimum(left, most) == size)
             chosen = seats[slots]
-            samples = self._runner.decode_audio(slots, self._progress.next_codes(chosen, size))
+            samples = self._runner.decode_audio(slots.tolist(), self._progress.next_codes(chosen, size))
             self._progress.hear(chosen, last_audible(samples), samples.shape[1])
             self._progress.count_decoded(chosen, size)
             left[slots] -= size
@@ -316,9 +328,9 @@ class Scheduler:
 
     def _finish(self, seats: Whole) -> None:
         """Release sequences that have ended; retry those with an anomaly before anything was emitted."""
-        ended = [self._seated[seat] for seat in self._progress.ended(seats)]
+        ended = [self._seats[seat] for seat in self._progress.ended(seats)]
         # The last slots first: the last running sequence moves to a slot that is freed.
-        for sequence in sorted(filter(None, ended), key=lambda sequence: -sequence.slot):
+        for sequence in sorted(ended, key=lambda sequence: -sequence.slot):
             end = End(Ending.CANCELLED) if sequence.cancelled else self._progress.end(sequence.seat)
             self._leave(sequence)
             if end.ending is Ending.ANOMALY:
@@ -331,62 +343,38 @@ class Scheduler:
                     continue
             self._emit(sequence, end)
 
-    def _seat(self, sequence: SpeechSequence) -> None:
-        """Give a sequence a seat, where an attempt at it begins."""
-        if not self._free_seats:
-            self._free_seats.append(len(self._seated))
-            self._seated.append(None)
-        sequence.seat = self._free_seats.pop()
-        self._seated[sequence.seat] = sequence
-        self._progress.begin(sequence.seat, sequence.utterance)
-
-    def _run(self, sequence: SpeechSequence) -> None:
-        """Note that the runner has a sequence in the next slot."""
-        sequence.slot = len(self._running)
-        self._seats[sequence.slot] = sequence.seat
-        self._running.append(sequence)
-
     def _release(self, sequence: SpeechSequence) -> None:
         """Free a sequence's slot; the last running sequence moves there."""
-        slot = sequence.slot
-        self._runner.release(slot, len(self._running))
-        last = self._running[slot] = self._running[-1]
-        self._running.pop()
-        last.slot, self._seats[slot] = slot, last.seat
-        sequence.slot = _NOBODY
+        self._runner.release(sequence.slot, len(self._running))
+        self._seats.release(sequence)
 
     def _leave(self, sequence: SpeechSequence) -> None:
         """Free a sequence's slot and seat; the frame of it that is being made will be thrown away."""
-        if sequence.slot != _NOBODY:
+        if sequence.slot != NOBODY:
             self._release(sequence)
         with self._changed:
             self._paused.pop(sequence, None)
             self._caught_up.pop(sequence, None)
         if self._ahead is not None:
-            self._ahead.seats[self._ahead.seats == sequence.seat] = _NOBODY
-        if sequence.seat != _NOBODY:
-            self._seated[sequence.seat] = None
-            self._free_seats.append(sequence.seat)
-        sequence.seat = _NOBODY
+            self._ahead.seats[self._ahead.seats == sequence.seat] = NOBODY
+        self._seats.rise(sequence)
 
     def _emit_checked(self, seats: Whole, decoded: Iterable[Samples]) -> None:
         """Check decoded audio, and emit what may be emitted now."""
         allowed = self._progress.check_audio(seats)
-        pieces: list[tuple[SpeechSequence, Samples]] = []
         for seat, samples, emitted in zip(seats.tolist(), decoded, allowed, strict=True):
-            sequence = self._seated[seat]
-            if sequence is None or sequence.cancelled:
+            sequence = self._seats[seat]
+            if sequence.cancelled:
                 continue
             sequence.withheld.append(samples)
-            if emitted:
-                pieces += [(sequence, piece) for piece in sequence.withheld]
-                sequence.withheld.clear()
-        with self._changed:
-            for sequence, piece in pieces:
-                sequence.unconsumed_samples += len(piece)
-        for sequence, piece in pieces:
-            sequence.sent = True
-            self._emit(sequence, piece)
+            if not emitted:
+                continue
+            pieces, sequence.withheld = sequence.withheld, []
+            for piece in pieces:
+                sequence.sent = True
+                with self._lock:
+                    sequence.unconsumed_samples += len(piece)
+                self._emit(sequence, piece)
             if sequence.unconsumed_samples > self._max_lead:
                 self._leading.append(sequence)
 
@@ -402,11 +390,11 @@ class Scheduler:
             sequences = [*self._waiting, *self._paused, *self._running]
             if self._prefilling:
                 # Others of the batch may run already.
-                sequences += [s for s in self._prefilling.sequences if s.slot == _NOBODY]
-            for some in (self._waiting, self._paused, self._running, self._caught_up, self._leading):
+                sequences += [s for s in self._prefilling.sequences if s.slot == NOBODY]
+            for some in (self._waiting, self._paused, self._caught_up, self._leading):
                 some.clear()
             self._prefilling = self._ahead = None
-            self._seated, self._free_seats = [], []
+            self._seats = Seats(self._runner.slots)
         for sequence in sequences:
-            sequence.slot = sequence.seat = _NOBODY
+            sequence.slot = sequence.seat = NOBODY
             self._emit(sequence, end)

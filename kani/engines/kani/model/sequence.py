@@ -66,6 +66,9 @@ If it raises, its sequence is cancelled; others are not affected.
 """
 
 
+NOBODY = -1
+"""No slot, or no seat."""
+
 _FINISHED, _MAX_LENGTH = 4, 5
 _ENDS = {
     **{int(anomaly): End(Ending.ANOMALY, anomaly.detail) for anomaly in Anomaly},
@@ -83,8 +86,8 @@ class Progress:
         """frame_s: seconds of a frame; sample_rate: hertz."""
         self._end_of_speech = layout.codebook_size
         self._guard = OutputGuard(layout.codebooks, frame_s=frame_s, sample_rate=sample_rate)
-        # codes, places: of the latest frames, frame n at n modulo their number; guarded: greedy speech is emitted exactly
-        # as the model has it, anomalies included; hurried: what is pending is due.
+        # codes, places: of the latest frames, frame n at n modulo their number; guarded: not greedy, which is
+        # emitted exactly as the model has it, anomalies included; hurried: what is pending is due.
         fields = [
             ("frames", np.int64),
             ("decoded", np.int64),
@@ -95,7 +98,7 @@ class Progress:
             ("guarded", np.bool_),
             ("hurried", np.bool_),
         ]
-        self._rows = np.zeros(1, fields)
+        self._rows = np.zeros(1, np.dtype(fields, align=True))
 
     def begin(self, seat: int, utterance: Utterance) -> None:
         """Begin an attempt."""
@@ -127,7 +130,8 @@ class Progress:
 
     def pending(self, seats: Whole) -> Whole:
         """The number of frames that have not been handed over."""
-        return self._rows["frames"][seats] - self._rows["decoded"][seats]
+        pending: Whole = self._rows["frames"][seats] - self._rows["decoded"][seats]
+        return pending
 
     def due(self, seats: Whole) -> Flags:
         """True where the pending frames should be handed over: one frame at first, then more and more.
@@ -136,12 +140,12 @@ class Progress:
         seven eighths of real time, as on a slow CPU.
         """
         rows = self._rows
-        decoded = rows["decoded"][seats]
+        decoded, pending = rows["decoded"][seats], self.pending(seats)
         size = np.minimum(decoded // 8, MAX_CHUNK_FRAMES)
         size -= np.where(size >= _CHUNK_STEP, size % _CHUNK_STEP, size % 2)
-        pending = rows["frames"][seats] - decoded
         hurried = rows["hurried"][seats] | (rows["end"][seats] > 0)
-        return (pending > 0) & ((pending >= size) | hurried)
+        due: Flags = (pending > 0) & ((pending >= size) | hurried)
+        return due
 
     def hurry(self, seat: int, *, hurried: bool) -> None:
         """Have whatever is pending handed over at once, or no longer."""
@@ -201,7 +205,7 @@ class SpeechSequence:
         self.listener = listener
         self.sampling = utterance.sampling
         self.attempt = 1
-        self.slot = self.seat = -1  # none
+        self.slot = self.seat = NOBODY
         self.cancelled = False
         self.sent = False
         self.unconsumed_samples = 0
@@ -213,3 +217,45 @@ class SpeechSequence:
         self.sampling = replace(self.sampling, seed=(self.sampling.seed + 0x9E3779B9) % 2**63)
         self.attempt += 1
         self.withheld = []
+
+
+class Seats:
+    """Who runs in which slot, without a gap, and who has which seat, which is kept until the sequence leaves."""
+
+    def __init__(self, slots: int) -> None:
+        self.running: list[SpeechSequence] = []  # by their slots
+        self.of_slots = np.full(slots, NOBODY)
+        self._seated: list[SpeechSequence] = []
+        self._free: list[int] = []
+
+    def __getitem__(self, seat: int) -> SpeechSequence:
+        return self._seated[seat]
+
+    def sit(self, sequence: SpeechSequence) -> None:
+        """Give a sequence a seat."""
+        if self._free:
+            sequence.seat = self._free.pop()
+            self._seated[sequence.seat] = sequence
+        else:
+            sequence.seat = len(self._seated)
+            self._seated.append(sequence)
+
+    def run(self, sequence: SpeechSequence) -> None:
+        """Put a seated sequence into the next slot."""
+        sequence.slot = len(self.running)
+        self.of_slots[sequence.slot] = sequence.seat
+        self.running.append(sequence)
+
+    def release(self, sequence: SpeechSequence) -> None:
+        """Free a sequence's slot; the last running sequence moves there."""
+        slot = sequence.slot
+        last = self.running[slot] = self.running[-1]
+        self.running.pop()
+        last.slot, self.of_slots[slot] = slot, last.seat
+        sequence.slot = NOBODY
+
+    def rise(self, sequence: SpeechSequence) -> None:
+        """Free a sequence's seat, if it has one."""
+        if sequence.seat != NOBODY:
+            self._free.append(sequence.seat)
+        sequence.seat = NOBODY

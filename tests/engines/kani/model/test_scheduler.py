@@ -19,7 +19,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.runner import MAX_CHUNK_FRAMES, Codes, Frame, Prefill, Runner, Samples
+from kani.engines.kani.model.graphs import Frame
+from kani.engines.kani.model.runner import MAX_CHUNK_FRAMES, Codes, Prefill, Runner, Samples
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import MAX_ATTEMPTS, Scheduler
 from kani.engines.kani.model.sequence import End, Ending, SpeechSequence, Utterance
@@ -461,7 +462,8 @@ def test_raising_listener_affects_only_itself(
 
 @pytest.mark.parametrize(("where", "after", "failing"), [
     ("start_prefill", 1, {1, 2}), ("prefill_chunk", 3, {1, 2}), ("admit", 1, {1, 2}), ("admit", 2, {2}),
-    ("decode_audio", 3, {0}), ("begin_frame", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
+    ("decode_audio", 3, {0}), ("begin_frame", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}),
+    ("restore", 0, {0}),
 ])  # fmt: skip
 def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int, failing: set[int]) -> None:
     runner = bench.runner(3)
