@@ -19,13 +19,10 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import httpx
-from prometheus_client.parser import text_string_to_metric_families
-
 from benchmarks.kani import paper
 from benchmarks.report import measure, median, ms, percentile, table
 from benchmarks.server.load import Playback, play
-from benchmarks.server_process import HOST, ROOT, Server
+from benchmarks.server_process import ROOT, Server
 
 STEPS = (512, 1024, 2048)
 CARD = 1024
@@ -65,12 +62,10 @@ def sockets() -> None:
             limits = {"KANI_MAX_CONCURRENT": str(clients), "PYTHONPATH": f"{folder}:{ROOT}"}
             with Server("--engine", paper.NAME, settled=False, **limits) as server:
                 played = asyncio.run(_play_all(server, clients))
-                clock = _clock(server)
-        waits = clock[paper.IDLE_METRIC] / max(sum(clock.values()), 1e-9)
         first = f"{ms(median(played.first))}, p99 {ms(percentile(played.first, 99))}"
         late = f"{len(played.lateness)} of {played.pieces}"
-        rows.append([f"{clients:,}", f"{played.seconds / clients:.1f} s", first, late, f"{waits:.1%}"])
-    head = ("clients", "audio each", "first audio, median", "late pieces", "the card waits")
+        rows.append([f"{clients:,}", f"{played.seconds / clients:.1f} s", first, late])
+    head = ("clients", "audio each", "first audio, median", "late pieces")
     print(table(head, rows) + "\n", flush=True)
 
 
@@ -80,17 +75,6 @@ async def _play_all(server: Server, clients: int) -> Playback:
         for _ in range(clients):
             group.create_task(play(server.port, TEXT, played))
     return played
-
-
-def _clock(server: Server) -> dict[str, float]:
-    """Seconds that the card was busy and idle, by their metrics."""
-    answer = httpx.get(f"http://{HOST}:{server.port}/metrics").raise_for_status()
-    return {
-        sample.name: sample.value
-        for family in text_string_to_metric_families(answer.text)
-        for sample in family.samples
-        if sample.name in (paper.IDLE_METRIC, paper.BUSY_METRIC)
-    }
 
 
 PARTS: dict[str, Callable[[], None]] = {"step": step, "card": card, "sockets": sockets}

@@ -16,7 +16,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import numpy as np
-from prometheus_client import Gauge
 
 from kani.engines.kani.engine import KaniEngine
 from kani.engines.kani.model.graphs import Frame
@@ -30,7 +29,6 @@ from kani.engines.kani.settings import KaniSettings
 from kani.engines.plugin import EnginePlugin, later
 
 NAME = "paper"
-IDLE_METRIC, BUSY_METRIC = "paper_idle_seconds", "paper_busy_seconds"
 RATE, FRAME_SAMPLES, MAX_FRAMES = 22_050, 1764, 375
 LAYOUT = TokenLayout(64_400, 4, 4032)
 
@@ -39,6 +37,8 @@ _FRAME_MS = (6.6, 7.8, 9.3, 14.8, 22.0, 36.0, 72.0)
 """Codes and audio of a frame on an H200, by voices; the last is the one before it doubled."""
 _CHARACTERS_A_FRAME = 1.1
 _LEVEL = 0.05
+_KEPT = 26
+"""Frames with audio that is kept, as a runner has them: together too large for a processor's cache."""
 
 
 @dataclass
@@ -71,10 +71,11 @@ class PaperRunner:
         self.slots, self.clock = slots, Clock()
         self._device = device
         self._noise = np.random.default_rng(0)
-        # Twice what a runner keeps of its latest frames: as large, and never in the processor's cache.
-        self._kept = self._noise.uniform(-_LEVEL, _LEVEL, (26 * slots, FRAME_SAMPLES)).astype(np.float32)
+        self._kept = self._noise.uniform(-_LEVEL, _LEVEL, (_KEPT * slots, FRAME_SAMPLES)).astype(np.float32)
         self._left = np.zeros(slots, np.int64)  # frames until the end of speech
         self._place, self._free_at = 0, 0.0
+        # When each frame is made, and who has no such frame, by places.
+        self._making: dict[int, tuple[float, np.ndarray]] = {}
 
     def warm_up_thread(self) -> None:
         """Nothing to do."""
@@ -116,13 +117,13 @@ class PaperRunner:
         self.clock.busy_s += took_s
         self.clock.begun.append((count, time.thread_time()))
         self._left[:count] -= 1
-        self._ends = [*getattr(self, "_ends", [])[-1:], (self._free_at, self._left[:count] < 0)]
-        self._place = (self._place + 1) % 26
-        return Frame(self._place * self.slots, count, None)
+        self._place = (self._place + self.slots) % len(self._kept)
+        self._making[self._place] = self._free_at, self._left[:count] < 0
+        return Frame(self._place, count, None)
 
     def end_frame(self, frame: Frame) -> Codes:
         """See Runner."""
-        at, ended = self._ends.pop(0)
+        at, ended = self._making[frame.place]
         if (left_s := at - time.perf_counter()) > 0:
             time.sleep(left_s)
         codes = self._noise.integers(0, LAYOUT.codebook_size, (frame.count, LAYOUT.codebooks))
@@ -158,10 +159,6 @@ class PaperEngine(KaniEngine):
 
     def _load(self) -> KaniModel:
         runner = PaperRunner(self._resources.max_concurrent or 256)
-        if self._resources.host is not None:
-            metrics = self._resources.host.metrics
-            Gauge(IDLE_METRIC, "Of the card.", registry=metrics).set_function(lambda: runner.clock.idle_s)
-            Gauge(BUSY_METRIC, "Of the card.", registry=metrics).set_function(lambda: runner.clock.busy_s)
         checkpoint = SimpleNamespace(
             **dict.fromkeys(("speakers", "language_tags", "card_languages"), ()),
             top_k=50,
