@@ -70,9 +70,10 @@ class HostCopies:
 
     def __init__(self, results: Sequence[Tensor], kept: int) -> None:
         """results: tensors of as many rows each; kept: how many times they are kept."""
-        self._on_gpu = results[0].device.type == "cuda"
+        self._device = results[0].device
+        pinned = self._device.type == "cuda"
         self._tensors = [
-            torch.zeros((kept, *each.shape), dtype=each.dtype, pin_memory=self._on_gpu) for each in results
+            torch.zeros((kept, *each.shape), dtype=each.dtype, pin_memory=pinned) for each in results
         ]
         self.arrays: list[npt.NDArray[Any]] = [each.flatten(0, 1).numpy() for each in self._tensors]
         self._kept, self._rows = kept, len(results[0])
@@ -84,10 +85,10 @@ class HostCopies:
         for kept, made in zip(self._tensors, results, strict=False):
             kept[number, :count].copy_(made[:count], non_blocking=True)
         event = None
-        if self._on_gpu:
+        if self._device.type == "cuda":
             # The thread sleeps while it waits, and leaves its core to others.
             event = _new_event(blocking=True)
-            event.record()
+            event.record(torch.cuda.current_stream(self._device))
         return Frame(number * self._rows, count, event)
 
     def wait(self, frame: Frame) -> None:

@@ -10,6 +10,8 @@ from enum import IntEnum
 import numpy as np
 import numpy.typing as npt
 
+from kani.runtime.silence_trim import AUDIBLE
+
 _TOO_LONG = 3.0
 _GRACE_S = 2.0
 _LOOP_S = 2.4
@@ -93,3 +95,10 @@ class OutputGuard:
 def with_row(rows: npt.NDArray[np.void], row: int) -> npt.NDArray[np.void]:
     """The table if it has such a row, else a copy that has."""
     return rows if row < len(rows) else np.concatenate((rows, np.zeros(row + 1, rows.dtype)))
+
+
+def last_audible(samples: npt.NDArray[np.float32]) -> Whole:
+    """The number of samples until the last audible one in each row, or 0."""
+    counting = np.arange(1, samples.shape[1] + 1)
+    counts: Whole = ((np.abs(samples) >= AUDIBLE) * counting).max(axis=1)
+    return counts

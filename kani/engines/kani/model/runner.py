@@ -392,10 +392,3 @@ class Runner:
         hidden = self._model.decode(tokens, self._language, span)
         self._language.position[:rows] += self._active[:rows]
         return hidden
-
-
-def last_audible(samples: Samples) -> npt.NDArray[np.int64]:
-    """The number of samples until the last audible one in each row, or 0."""
-    counting = np.arange(1, samples.shape[1] + 1)
-    counts: npt.NDArray[np.int64] = ((np.abs(samples) >= AUDIBLE) * counting).max(axis=1)
-    return counts

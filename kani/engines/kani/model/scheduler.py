@@ -24,7 +24,7 @@ import torch
 
 from kani.engines.kani.model.graphs import Frame
 from kani.engines.kani.model.output_guard import Whole
-from kani.engines.kani.model.runner import Prefill, Runner, Samples, SavedSlot, last_audible
+from kani.engines.kani.model.runner import Prefill, Runner, Samples, SavedSlot
 from kani.engines.kani.model.sequence import (
     NOBODY,
     End,
@@ -48,14 +48,6 @@ class _PrefillBatch:
 
     sequences: list[SpeechSequence]
     prefill: Prefill | None = None
-
-
-@dataclass(eq=False, slots=True)
-class _Begun:
-    """A frame that is being made, and the seats of its rows; ``NOBODY`` where it will be thrown away."""
-
-    frame: Frame
-    seats: Whole
 
 
 class Scheduler:
@@ -85,7 +77,8 @@ class Scheduler:
         self._waiting: deque[SpeechSequence] = deque()
         self._prefilling: _PrefillBatch | None = None
         self._seats = Seats(runner.slots)
-        self._ahead: _Begun | None = None  # on a GPU, the frame that it makes while one is handled
+        # On a GPU, the frame that it makes while one is handled, and the seats of its rows.
+        self._ahead: tuple[Frame, Whole] | None = None
         self._paused: dict[SpeechSequence, SavedSlot] = {}
         self._progress = Progress(runner.layout, frame_s=frame_s, sample_rate=sample_rate)
         # What has happened to sequences since the last step.
@@ -190,7 +183,7 @@ class Scheduler:
         if not self._runner.whole_frames:
             begun, self._ahead = self._ahead, None
         if begun is not None:
-            self._handle(begun)
+            self._handle(*begun)
         if self._running:
             self._runner.advance(len(self._running))
 
@@ -277,54 +270,23 @@ class Scheduler:
             sequences = [self._waiting.popleft() for _ in range(count)]
         return _PrefillBatch(sequences) if sequences else None
 
-    def _begin_frame(self) -> _Begun:
+    def _begin_frame(self) -> tuple[Frame, Whole]:
         self.frames += 1
         count = len(self._running)
-        return _Begun(self._runner.begin_frame(count), self._seats.of_slots[:count].copy())
+        return self._runner.begin_frame(count), self._seats.of_slots[:count].copy()
 
-    def _handle(self, begun: _Begun) -> None:
+    def _handle(self, frame: Frame, seats: Whole) -> None:
         """Add a frame to each sequence that it was begun for, emit what is due, and finish what has ended."""
-        rows = np.flatnonzero(begun.seats != NOBODY)
+        rows = np.flatnonzero(seats != NOBODY)
         if not len(rows):
             return
-        codes = self._runner.end_frame(begun.frame)
-        seats, places = begun.seats[rows], begun.frame.place + rows
-        spoken = self._progress.add_frames(seats, codes[rows], places)
+        seats = seats[rows]
+        self._progress.add_frames(seats, self._runner.end_frame(frame)[rows], frame.place + rows)
         if self._runner.whole_frames:
-            sounding = self._runner.sounding(places[spoken])
-            self._progress.hear(seats[spoken], sounding, self._runner.samples_per_frame)
-            self._take_audio(seats)
+            self._emit_checked(*self._progress.take_audio(self._runner, seats))
         else:
-            self._decode_audio(seats)
+            self._emit_checked(*self._progress.decode_audio(self._runner, seats))
         self._finish(seats)
-
-    def _take_audio(self, seats: Whole) -> None:
-        """Emit the chunks that are due; the frames' audio came with their codes."""
-        seats = seats[self._progress.due(seats)]
-        counts, places = self._progress.pending(seats), self._progress.next_places(seats)
-        self._progress.count_decoded(seats, counts)
-        chunks = zip(places, counts.tolist(), strict=True)
-        self._emit_checked(seats, (self._runner.audio(places[:count]) for places, count in chunks))
-
-    def _decode_audio(self, seats: Whole) -> None:
-        """Decode the frames that are due and, since they cost little more then, full calls of the others."""
-        due, left = self._progress.due(seats), self._progress.pending(seats)
-        if not due.any():
-            return
-        most = self._runner.frames_per_call
-        left = np.where(due, left, left - left % most)
-        pieces: dict[int, list[Samples]] = {slot: [] for slot in np.flatnonzero(left).tolist()}
-        while left.any():
-            size = min(int(left.max()), most)
-            slots = np.flatnonzero(np.minimum(left, most) == size)
-            chosen = seats[slots]
-            samples = self._runner.decode_audio(slots.tolist(), self._progress.next_codes(chosen, size))
-            self._progress.hear(chosen, last_audible(samples), samples.shape[1])
-            self._progress.count_decoded(chosen, size)
-            left[slots] -= size
-            for slot, piece in zip(slots.tolist(), samples, strict=True):
-                pieces[slot].append(piece)
-        self._emit_checked(seats[list(pieces)], map(np.concatenate, pieces.values()))
 
     def _finish(self, seats: Whole) -> None:
         """Release sequences that have ended; retry those with an anomaly before anything was emitted."""
@@ -356,7 +318,8 @@ class Scheduler:
             self._paused.pop(sequence, None)
             self._caught_up.pop(sequence, None)
         if self._ahead is not None:
-            self._ahead.seats[self._ahead.seats == sequence.seat] = NOBODY
+            seats = self._ahead[1]
+            seats[seats == sequence.seat] = NOBODY
         self._seats.rise(sequence)
 
     def _emit_checked(self, seats: Whole, decoded: Iterable[Samples]) -> None:

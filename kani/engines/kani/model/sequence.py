@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from enum import Enum
 
 import numpy as np
 
 from kani.engines.kani.model.lfm2 import RESPONSE_TOKENS
-from kani.engines.kani.model.output_guard import Anomaly, Flags, OutputGuard, Whole, with_row
+from kani.engines.kani.model.output_guard import Anomaly, Flags, OutputGuard, Whole, last_audible, with_row
 from kani.engines.kani.model.runner import MAX_CHUNK_FRAMES, Codes, Runner, Samples
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.tokens import TokenLayout
@@ -107,13 +107,10 @@ class Progress:
         self._rows[seat] = (0, 0, utterance.max_frames, 0, 0, 0, guarded, False)
         self._guard.begin(seat, utterance.predicted_s)
 
-    def add_frames(self, seats: Whole, codes: Codes, places: Whole) -> Flags:
-        """Add the next frame of each voice, whose audio is at a place; it may end the attempt.
-
-        Returns False for the voices that have none, as their speech is over.
-        """
+    def add_frames(self, seats: Whole, codes: Codes, places: Whole) -> None:
+        """Add the next frame of each voice, with audio at a place of the runner's; it may end the attempt."""
         rows = self._rows
-        spoken: Flags = codes[:, 0] < self._end_of_speech
+        spoken = codes[:, 0] < self._end_of_speech
         if not spoken.all():
             rows["end"][seats[~spoken]] = _FINISHED
             seats, codes, places = seats[spoken], codes[spoken], places[spoken]
@@ -126,21 +123,54 @@ class Progress:
         anomalies = self._guard.check_frames(seats[guarded], frames[guarded], codes[guarded])
         end[guarded] = np.where(anomalies, anomalies, end[guarded])
         rows["end"][seats] = end
-        return spoken
 
-    def pending(self, seats: Whole) -> Whole:
+    def take_audio(self, runner: Runner, seats: Whole) -> tuple[Whole, Iterable[Samples]]:
+        """The voices with audio that is due, and that audio, which came with the frames."""
+        rows = self._rows
+        new = seats[rows["end"][seats] != _FINISHED]
+        latest = rows["places"][new, (rows["frames"][new] - 1) % MAX_CHUNK_FRAMES]
+        self._guard.hear(new, runner.sounding(latest), runner.samples_per_frame)
+        seats = seats[self._due(seats)]
+        counts = self._pending(seats)
+        places = np.take_along_axis(rows["places"][seats], self._next(seats, MAX_CHUNK_FRAMES), axis=1)
+        rows["decoded"][seats] += counts
+        chunks = zip(places, counts.tolist(), strict=True)
+        return seats, (runner.audio(places[:count]) for places, count in chunks)
+
+    def decode_audio(self, runner: Runner, seats: Whole) -> tuple[Whole, Iterable[Samples]]:
+        """Decode the frames that are due and, since they cost little more then, full calls of the others.
+
+        seats: by their slots. Returns the voices with audio, and that audio.
+        """
+        due, left, most = self._due(seats), self._pending(seats), runner.frames_per_call
+        left = np.where(due, left, left - left % most) if due.any() else np.zeros_like(left)
+        pieces: dict[int, list[Samples]] = {slot: [] for slot in np.flatnonzero(left).tolist()}
+        while left.any():
+            size = min(int(left.max()), most)
+            slots = np.flatnonzero(np.minimum(left, most) == size)
+            chosen = seats[slots]
+            codes = self._rows["codes"][chosen[:, None], self._next(chosen, size)].astype(np.int64)
+            samples = runner.decode_audio(slots.tolist(), codes)
+            self._guard.hear(chosen, last_audible(samples), samples.shape[1])
+            self._rows["decoded"][chosen] += size
+            left[slots] -= size
+            for slot, piece in zip(slots.tolist(), samples, strict=True):
+                pieces[slot].append(piece)
+        return seats[list(pieces)], map(np.concatenate, pieces.values())
+
+    def _pending(self, seats: Whole) -> Whole:
         """The number of frames that have not been handed over."""
         pending: Whole = self._rows["frames"][seats] - self._rows["decoded"][seats]
         return pending
 
-    def due(self, seats: Whole) -> Flags:
+    def _due(self, seats: Whole) -> Flags:
         """True where the pending frames should be handed over: one frame at first, then more and more.
 
         Chunks of an eighth of what was decoded before are ready in time even where a single frame is made in
         seven eighths of real time, as on a slow CPU.
         """
         rows = self._rows
-        decoded, pending = rows["decoded"][seats], self.pending(seats)
+        decoded, pending = rows["decoded"][seats], self._pending(seats)
         size = np.minimum(decoded // 8, MAX_CHUNK_FRAMES)
         size -= np.where(size >= _CHUNK_STEP, size % _CHUNK_STEP, size % 2)
         hurried = rows["hurried"][seats] | (rows["end"][seats] > 0)
@@ -151,25 +181,8 @@ class Progress:
         """Have whatever is pending handed over at once, or no longer."""
         self._rows["hurried"][seat] = hurried
 
-    def next_places(self, seats: Whole) -> Whole:
-        """Places of the pending frames of each voice, as ``add_frames`` was given them, [voices, frames]."""
-        return np.take_along_axis(self._rows["places"][seats], self._next(seats, MAX_CHUNK_FRAMES), axis=1)
-
-    def next_codes(self, seats: Whole, count: int) -> Codes:
-        """The next ``count`` pending frames of each voice, int64 [voices, count, codebooks]."""
-        codes: Codes = self._rows["codes"][seats[:, None], self._next(seats, count)].astype(np.int64)
-        return codes
-
     def _next(self, seats: Whole, count: int) -> Whole:
         return (self._rows["decoded"][seats, None] + np.arange(count)) % MAX_CHUNK_FRAMES
-
-    def hear(self, seats: Whole, sounding: Whole, samples: int) -> None:
-        """See OutputGuard.hear."""
-        self._guard.hear(seats, sounding, samples)
-
-    def count_decoded(self, seats: Whole, frames: Whole | int) -> None:
-        """Pending frames were decoded."""
-        self._rows["decoded"][seats] += frames
 
     def check_audio(self, seats: Whole) -> list[bool]:
         """Check what was heard so far; long silence ends an attempt.
@@ -220,7 +233,7 @@ class SpeechSequence:
 
 
 class Seats:
-    """Who runs in which slot, without a gap, and who has which seat, which is kept until the sequence leaves."""
+    """Slots of running sequences, without a gap, and seats, which they keep until they leave."""
 
     def __init__(self, slots: int) -> None:
         self.running: list[SpeechSequence] = []  # by their slots

@@ -19,8 +19,8 @@ from transformers import (
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.lfm2 import LanguageModel
-from kani.engines.kani.model.output_guard import Anomaly, OutputGuard
-from kani.engines.kani.model.runner import Samples, last_audible
+from kani.engines.kani.model.output_guard import Anomaly, OutputGuard, last_audible
+from kani.engines.kani.model.runner import Samples
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 from kani.runtime.errors import CheckpointError
