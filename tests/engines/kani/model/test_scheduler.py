@@ -58,6 +58,20 @@ class Endless(Directed):
         return np.minimum(super().end_frame(frame), self.layout.codebook_size - 1)
 
 
+class Noted(Endless):
+    """Notes which of its frames begin (numbers) and are waited for (negative numbers)."""
+
+    noted: Sequence[int] = ()
+
+    def begin_frame(self, count: int) -> Frame:
+        self.noted = [*self.noted, self._begun + 1]
+        return super().begin_frame(count)
+
+    def end_frame(self, frame: Frame) -> Codes:
+        self.noted = [*self.noted, -1 - sum(number < 0 for number in self.noted)]
+        return super().end_frame(frame)
+
+
 class Faulty(Endless):
     """Never ends; some attempts are silent, or silent or constant from a given frame on."""
 
@@ -336,6 +350,23 @@ def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> Non
     sizes = [len(piece) // FRAME for piece in hearer.pieces]
     assert sizes == [1] * 16 + [2] * 8 + [4] * 7
     assert sum(sizes) == LONGEST_FRAMES and max(sizes) <= MAX_CHUNK_FRAMES
+
+
+@pytest.mark.parametrize(("cancels", "noted"), [(False, [1, 2, -1, 3, -2, 4, -3]), (True, [1, 2, -1])])
+def test_next_frame_begins_before_last_is_handled(bench: Bench, cancels: bool, noted: list[int]) -> None:
+    runner = bench.runner(1, Noted, whole=True)
+    with scheduling(runner, start=False, prefill_tokens_per_step=100) as scheduler:
+        hearer = Collector(scheduler).say(bench.prompts[0], GREEDY, 3)
+        if cancels:
+            hearer.on_piece = hearer.cancel
+        scheduler.start()
+        assert hearer.end().ending is (Ending.CANCELLED if cancels else Ending.MAX_LENGTH)
+        # The frame after the last one was begun, and is thrown away; the slot is free for another.
+        assert runner.noted == noted
+        hearer = Collector(scheduler).say(bench.prompts[5], GREEDY, 3)
+        assert hearer.end().ending is Ending.MAX_LENGTH
+    codes = bench.alone(bench.prompts[5], GREEDY, 3, Endless)
+    np.testing.assert_allclose(hearer.heard, bench.decoded(codes), rtol=0, atol=1e-5)
 
 
 LOOPS, FALLS_SILENT = {"stuck_after": 2}, {"silent_after": 4}
