@@ -193,12 +193,12 @@ class Scheduler:
             for sequence in ended:
                 self._waiting.remove(sequence)
             # Those without a seat have ended already, or are being prefilled.
-            ended += [s for s in dict.fromkeys(self._cancelled) if s.seat != NOBODY]
+            seated = [s for s in dict.fromkeys(self._cancelled) if s.seat != NOBODY]
             self._cancelled.clear()
         if self._prefilling and all(sequence.cancelled for sequence in self._prefilling.sequences):
             ended += self._prefilling.sequences
             self._prefilling = None
-        for sequence in ended:
+        for sequence in (*ended, *seated):
             self._leave(sequence)
             self._emit(sequence, End(Ending.CANCELLED))
 
