@@ -67,6 +67,10 @@ def short_book(module: ModuleType) -> None:
 
 WITHOUT_KOKORO: dict[str, Part] = {
     "document": main_with(),
+    "listeners": lambda module: (
+        cut(module, STEPS=(8,), CARD=8, CLIENTS=(2,)),
+        *(part() for part in module.PARTS.values()),
+    ),
     "server.load": lambda module: module.streams(2, 1),
     "server.own_share": main_with(ROUNDS=1, CLIENTS=2, SECONDS=1),
     "text.language_detection": lambda module: module.clients(),

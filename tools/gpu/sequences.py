@@ -45,10 +45,11 @@ def alone(runner: Runner, asked: Asked, frames: int) -> tuple[Codes, Samples]:
     admit(runner, 0, asked)
     made, pieces = [], []
     for _ in range(frames):
-        codes = runner.sample(1)
+        frame = runner.begin_frame(1)
+        codes = runner.end_frame(frame)
         made.append(codes[0])
-        whole = runner.whole_frames
-        pieces.append(runner.audio(1)[0] if whole else runner.decode_audio([0], codes[:, None])[0])
+        whole, places = runner.whole_frames, np.array([frame.place])
+        pieces.append(runner.audio(places) if whole else runner.decode_audio([0], codes[:, None])[0])
         runner.advance(1)
     runner.release(0, 1)
     return np.array(made), np.concatenate(pieces)

@@ -12,10 +12,12 @@ import os
 import secrets
 import sys
 import threading
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
 from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,7 +36,7 @@ from kani_text.boundaries import weight
 
 if TYPE_CHECKING:
     from kani.engines.kani.model.loader import KaniModel
-    from kani.engines.kani.model.sequence import Utterance
+    from kani.engines.kani.model.sequence import End, Utterance
     from kani.engines.kani.model.speaker_encoder import SpeakerEmbedder
 
 ENGINE = "kani"
@@ -74,6 +76,7 @@ class KaniEngine(Described):
             # If cancelled, a download may still run: the event loop does not wait for it.
             pool.shutdown(wait=False)
         self._info = self._describe(self._kani)
+        self._mailbox = _Mailbox()
         self._kani.scheduler.start()
 
     async def stop(self) -> None:
@@ -98,7 +101,7 @@ class KaniEngine(Described):
         remaining_s = segment.max_seconds
         for text, prompt in self._split(kani, segment, segment.text):
             utterance = _utterance(kani, text, prompt, speaker, segment, remaining_s)
-            async with aclosing(_generate(kani, utterance)) as spoken:
+            async with aclosing(_generate(kani, self._mailbox, utterance)) as spoken:
                 async for samples in spoken:
                     remaining_s -= len(samples) / kani.sample_rate
                     if (chunk := speech.feed(samples)) is not None:
@@ -277,21 +280,39 @@ def _utterance(
     return Utterance(tuple(prompt), sampling, frames, expected_s, segment.request_id, tuple(speaker))
 
 
-async def _generate(kani: KaniModel, utterance: Utterance) -> AsyncGenerator[Samples, None]:
+class _Mailbox:
+    """Hands events of the scheduler's thread over to the event loop, which it wakes once for many."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._events: deque[tuple[asyncio.Queue[Samples | End], Samples | End]] = deque()
+
+    def put(self, queue: asyncio.Queue[Samples | End], event: Samples | End) -> None:
+        """Put an event into a queue of the event loop, from the other thread."""
+        self._events.append((queue, event))
+        # With others before it the loop has been woken, and takes this one too.
+        if len(self._events) == 1:
+            self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        while self._events:
+            queue, event = self._events.popleft()
+            queue.put_nowait(event)
+
+
+async def _generate(
+    kani: KaniModel, mailbox: _Mailbox, utterance: Utterance
+) -> AsyncGenerator[Samples, None]:
     """Yield the audio of an utterance as it is decoded; closed early, returns once its slot is free."""
     from kani.engines.kani.model.sequence import End, Ending
 
-    loop = asyncio.get_running_loop()
     events: asyncio.Queue[Samples | End] = asyncio.Queue()
-
-    def listener(event: Samples | End) -> None:
-        loop.call_soon_threadsafe(events.put_nowait, event)
 
     async def wait_for_end() -> None:
         while not isinstance(await events.get(), End):
             pass
 
-    sequence = kani.scheduler.submit(utterance, listener)
+    sequence = kani.scheduler.submit(utterance, partial(mailbox.put, events))
     heard, end = False, None
     try:
         while end is None:

@@ -1,10 +1,11 @@
 """Runs the language model, the sampler and the codec over one set of slots on a device.
 
-Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``sample`` draws its four codes,
-reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's first
-code. So a CPU can decode a frame before the language model reads on, a few frames at once. A GPU makes whole
-frames: ``sample`` replays two CUDA graphs, of both halves and of the frame's audio for all sequences, and
-waits once, for codes and samples together. The scheduler decides which sequence runs when.
+Running sequences are in slots 0 to n − 1. A frame is made in two halves: ``begin_frame`` draws its four
+codes, reading three of them back in; ``advance`` reads the fourth and computes the logits of the next frame's
+first code. So a CPU can decode a frame before the language model reads on, a few frames at once. A GPU makes
+whole frames: ``begin_frame`` replays two CUDA graphs, of both halves and of the frame's audio for all
+sequences, and the next frame may begin before the CPU waits, in ``end_frame``, for codes and samples. The
+scheduler decides which sequence runs when.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import torch
 from torch import Tensor
 
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.graphs import Graphs
+from kani.engines.kani.model.graphs import Frame, Graphs, HostCopies
 from kani.engines.kani.model.lfm2 import SPEAKER_POSITION, LanguageModel
 from kani.engines.kani.model.sampler import SamplerState, Sampling
 from kani.runtime.device import host_copy, sent
 from kani.runtime.errors import OutOfMemory
+from kani.runtime.silence_trim import AUDIBLE
 
 Codes = npt.NDArray[np.int64]
 Samples = npt.NDArray[np.float32]
@@ -33,6 +35,11 @@ _SPANS = (256, 512, 1024)
 
 _PROMPT_TOKENS = (20, 40, 64, 100, 200)
 """Sizes of prompts that a GPU's libraries have other kernels for."""
+
+MAX_CHUNK_FRAMES = 24
+"""The most frames of a piece of audio."""
+_KEPT_FRAMES = MAX_CHUNK_FRAMES + 2
+"""The latest frames with audio on the CPU's side: those of a piece, and the one that is being made."""
 
 MAX_PREFILL_PROMPTS = 64
 """Prompts that a GPU reads at a time."""
@@ -110,12 +117,17 @@ class Runner:
         self._codes = torch.zeros((slots, model.layout.codebooks), dtype=torch.long, device=device)
         self._active = torch.zeros(slots, dtype=torch.long, device=device)
         self._slots = torch.arange(slots, device=device)
+        # Zero where a slot is free: frames of more rows than sequences compute it, too.
+        self._counters = (self._active, self._language.position, self._sampler.frame)
         self._tokens_read = np.zeros(slots, np.int64)
         self._on_gpu = device.type == "cuda"
         self.whole_frames = self._on_gpu if whole_frames is None else whole_frames
-        """``sample`` makes both halves of a frame and its ``audio``; ``advance`` then has nothing to do."""
+        """``begin_frame`` makes both halves and their ``audio``; ``advance`` then has nothing to do."""
         self._samples = torch.zeros((slots, codec.config.samples_per_frame), device=device)
-        self._heard = np.zeros((0, codec.config.samples_per_frame), np.float32)
+        self._sounding = torch.zeros(slots, dtype=torch.long, device=device)
+        self._counting = torch.arange(1, codec.config.samples_per_frame + 1, device=device)
+        self._results = (self._codes, self._samples, self._sounding)
+        self._kept = HostCopies(self._results, _KEPT_FRAMES)
         self._graphs = Graphs()
 
     @staticmethod
@@ -127,6 +139,10 @@ class Runner:
     def speaker_size(self) -> int:
         """Numbers of a speaker embedding; 0: the model accepts none."""
         return self._model.config.speaker_size
+
+    @property
+    def samples_per_frame(self) -> int:
+        return self._codec.config.samples_per_frame
 
     @property
     def slot_bytes(self) -> int:
@@ -196,10 +212,13 @@ class Runner:
         if slot != last:
             self._put(slot, self._views(last))
             self._codes[slot] = self._codes[last]
-        self._active[last].fill_(0)
+        for counter in self._counters:
+            counter[last].fill_(0)
 
+    @torch.inference_mode()
     def release_all(self) -> None:
-        self._active.zero_()
+        for counter in self._counters:
+            counter.zero_()
 
     @torch.inference_mode()
     def save(self, slot: int) -> SavedSlot:
@@ -230,31 +249,41 @@ class Runner:
         return *self._sampler.views(slot), self._logits[slot], self._audio[slot]
 
     @torch.inference_mode()
-    def sample(self, count: int) -> Codes:
-        """Sample a frame of each sequence in slots 0 to count − 1: codes [count, codebooks].
+    def begin_frame(self, count: int) -> Frame:
+        """Begin a frame of each sequence in slots 0 to count − 1; nothing waits for a GPU."""
+        codebooks = self.layout.codebooks
+        span = min(int(self._tokens_read[:count].max()) + codebooks, self._model.capacity)
+        if self.whole_frames:
+            rows = next(rows for rows in self._row_counts() if rows >= count)
+            self._graphs.run(self._make_frame, rows, next(step for step in self._spans() if step >= span))
+            self._graphs.run(self._decode_frame, rows)
+        else:
+            self._sample(count, span)
+        self._tokens_read[:count] += codebooks if self.whole_frames else codebooks - 1
+        return self._kept.copy(self._results if self.whole_frames else (self._codes,), count)
+
+    def end_frame(self, frame: Frame) -> Codes:
+        """Wait for a frame, the latest or the one before: codes [count, codebooks].
 
         A first code of ``codebook_size`` is end_of_speech: the sequence has no such frame.
         """
-        codebooks = self.layout.codebooks
-        span = min(int(self._tokens_read[:count].max()) + codebooks, self._model.capacity)
-        if not self.whole_frames:
-            self._sample(count, span)
-            self._tokens_read[:count] += codebooks - 1
-            return host_copy(self._codes[:count]).numpy()
-        rows = next(rows for rows in self._row_counts() if rows >= count)
-        self._graphs.run(self._make_frame, rows, next(step for step in self._spans() if step >= span))
-        self._graphs.run(self._decode_frame, rows)
-        self._tokens_read[:count] += codebooks
-        made, heard = host_copy(self._codes[:count]), host_copy(self._samples[:count])
-        if self._on_gpu:
-            # The one place of a step where the CPU waits.
-            torch.cuda.current_stream().synchronize()
-        self._heard = heard.numpy()
-        return made.numpy()
+        self._kept.wait(frame)
+        codes: Codes = self._kept.arrays[0][frame.place : frame.place + frame.count].copy()
+        return codes
 
-    def audio(self, count: int) -> Samples:
-        """The audio [count, samples] of the frames that ``sample`` has just made, where they are whole."""
-        return self._heard[:count]
+    def sample(self, count: int) -> Codes:
+        """Begin a frame and wait for it."""
+        return self.end_frame(self.begin_frame(count))
+
+    def audio(self, places: npt.NDArray[np.int64]) -> Samples:
+        """The audio [samples] of frames at these places, one after the other, where frames are whole."""
+        samples: Samples = self._kept.arrays[1][places].reshape(-1)
+        return samples
+
+    def sounding(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The number of samples until the last audible one of the frames at these places, or 0."""
+        counts: npt.NDArray[np.int64] = self._kept.arrays[2][places]
+        return counts
 
     @torch.inference_mode()
     def advance(self, count: int) -> None:
@@ -342,6 +371,7 @@ class Runner:
         # An ended sequence has no frame, and a free slot none that is heard.
         codes = self._codes[:rows, None].clamp_max(self.layout.codebook_size - 1)
         self._samples[:rows] = self._codec.decode(codes, self._slots[:rows], self._audio)
+        self._sounding[:rows] = ((self._samples[:rows].abs() >= AUDIBLE) * self._counting).amax(1)
 
     def _sample(self, rows: int, span: int) -> None:
         codes, live = self._codes[:rows], self._active[:rows]

@@ -1,9 +1,14 @@
 """Schedules sequences onto the runner's slots: continuous batching, one frame per step.
 
-Sequences are admitted and released between frames, whatever the others are doing. A step reaps cancelled
-sequences, preempts those with a listener that lags, resumes paused ones, prefills new ones for free slots a
-chunk at a time, samples a frame of each running sequence, checks the stop conditions, decodes the audio
-that is due, and finishes the sequences that have ended.
+Sequences are admitted and released between frames, whatever the others are doing. A step ends cancelled
+sequences, pauses those with a listener that lags, resumes paused ones, prefills new ones for free slots a
+chunk at a time, begins a frame of each running sequence, and handles a frame: it checks the stop conditions,
+emits the audio that is due, and finishes the sequences that have ended.
+
+A GPU has the next frame to make while the last one is handled, so it never waits for Python. A stop is then
+seen one frame late, and that frame is thrown away. A CPU, which makes its frames in this thread, handles each
+at once. What is kept of each sequence is a row of arrays (its seat), so that a step costs a few operations on
+arrays and whatever is due or ends, however many sequences run.
 """
 
 from __future__ import annotations
@@ -11,13 +16,25 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from kani.engines.kani.model.runner import Codes, Prefill, Runner, Samples
-from kani.engines.kani.model.sequence import End, Ending, Listener, SpeechSequence, Utterance
+from kani.engines.kani.model.graphs import Frame
+from kani.engines.kani.model.output_guard import Whole
+from kani.engines.kani.model.runner import Prefill, Runner, Samples, SavedSlot
+from kani.engines.kani.model.sequence import (
+    NOBODY,
+    End,
+    Ending,
+    Listener,
+    Progress,
+    Seats,
+    SpeechSequence,
+    Utterance,
+)
 
 log = logging.getLogger(__name__)
 
@@ -51,18 +68,24 @@ class Scheduler:
         between two frames of the running sequences.
         """
         self._runner = runner
-        self._sample_rate = sample_rate
-        self._frame_s = frame_s
         self._max_lead = round(max_lead_s * sample_rate)
         self._max_prefill_prompts = max_prefill_prompts
         self._prefill_tokens_per_step = prefill_tokens_per_step
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._stopping = False
         self._waiting: deque[SpeechSequence] = deque()
         self._prefilling: _PrefillBatch | None = None
-        self._running: list[SpeechSequence] = []
-        self._paused: deque[SpeechSequence] = deque()
-        self.frames = 0  # steps that sampled a frame; a cancel takes effect within one
+        self._seats = Seats(runner.slots)
+        # On a GPU, the frame that it makes while one is handled, and the seats of its rows.
+        self._ahead: tuple[Frame, Whole] | None = None
+        self._paused: dict[SpeechSequence, SavedSlot] = {}
+        self._progress = Progress(runner.layout, frame_s=frame_s, sample_rate=sample_rate)
+        # What has happened to sequences since the last step.
+        self._cancelled: list[SpeechSequence] = []
+        self._leading: list[SpeechSequence] = []  # too far ahead of their listeners
+        self._caught_up: dict[SpeechSequence, None] = {}  # paused ones with listeners that no longer lag
+        self.frames = 0  # steps that began a frame; a cancel takes effect within one, on a GPU within two
         self._thread = threading.Thread(target=self._loop, name="kani", daemon=True)
 
     def start(self) -> None:
@@ -81,7 +104,7 @@ class Scheduler:
         speaker, RuntimeError once the loop has ended.
         """
         utterance.check(self._runner)
-        sequence = SpeechSequence(utterance, listener, self._frame_s)
+        sequence = SpeechSequence(utterance, listener)
         with self._changed:
             if self._stopping:
                 raise RuntimeError("the Kani model has been stopped")
@@ -93,13 +116,24 @@ class Scheduler:
         """Stop a sequence; its listener receives CANCELLED once its slot is free."""
         with self._changed:
             sequence.cancelled = True
+            self._cancelled.append(sequence)
             self._changed.notify()
 
     def acknowledge(self, sequence: SpeechSequence, samples: int) -> None:
         """Report that the listener has consumed ``samples`` samples of those it received."""
-        with self._changed:
+        with self._lock:
             sequence.unconsumed_samples -= samples
+            self._note_if_caught_up(sequence)
+
+    def _note_if_caught_up(self, sequence: SpeechSequence) -> None:
+        if sequence in self._paused and sequence.unconsumed_samples <= self._max_lead // 2:
+            self._caught_up[sequence] = None
             self._changed.notify()
+
+    @property
+    def _running(self) -> list[SpeechSequence]:
+        """The running sequences, by their slots."""
+        return self._seats.running
 
     @property
     def counts(self) -> dict[str, int]:
@@ -137,62 +171,60 @@ class Scheduler:
             self._end_all(end)
 
     def _has_work(self) -> bool:
-        if self._running or self._waiting or self._prefilling:
-            return True
-        return any(sequence.cancelled or self._may_resume(sequence) for sequence in self._paused)
+        made = self._running or self._waiting or self._prefilling or self._ahead
+        return bool(made or self._cancelled or self._caught_up)
 
     def _step(self) -> None:
-        self._reap_cancelled()
-        self._preempt()
+        self._end_cancelled()
+        self._pause()
         self._resume()
         self._prefill()
-        if not self._running:
-            return
-        codes = self._runner.sample(len(self._running))
-        self.frames += 1
-        self._check_stop(codes)
-        if self._runner.whole_frames:
-            self._take_audio()
-        else:
-            self._decode_audio()
-        self._finish()
+        begun, self._ahead = self._ahead, self._begin_frame() if self._running else None
+        if not self._runner.whole_frames:
+            begun, self._ahead = self._ahead, None
+        if begun is not None:
+            self._handle(*begun)
         if self._running:
             self._runner.advance(len(self._running))
 
-    def _reap_cancelled(self) -> None:
+    def _end_cancelled(self) -> None:
         with self._changed:
-            cancelled = [s for s in (*self._waiting, *self._paused) if s.cancelled]
-            for sequence in cancelled:
-                (self._waiting if sequence in self._waiting else self._paused).remove(sequence)
+            ended = [s for s in self._waiting if s.cancelled] if self._cancelled else []
+            for sequence in ended:
+                self._waiting.remove(sequence)
+            # Those without a seat have ended already, or are being prefilled.
+            seated = [s for s in dict.fromkeys(self._cancelled) if s.seat != NOBODY]
+            self._cancelled.clear()
         if self._prefilling and all(sequence.cancelled for sequence in self._prefilling.sequences):
-            cancelled += self._prefilling.sequences
+            ended += self._prefilling.sequences
             self._prefilling = None
-        for sequence in cancelled:
-            self._emit_end(sequence, End(Ending.CANCELLED))
-        for sequence in [s for s in self._running if s.cancelled]:
-            self._release(sequence)
-            self._emit_end(sequence, End(Ending.CANCELLED))
+        for sequence in (*ended, *seated):
+            self._leave(sequence)
+            self._emit(sequence, End(Ending.CANCELLED))
 
-    def _preempt(self) -> None:
+    def _pause(self) -> None:
         """Pause the sequences that are too far ahead of their listeners."""
-        for sequence in [s for s in self._running if s.unconsumed_samples > self._max_lead]:
-            sequence.saved = self._runner.save(self._running.index(sequence))
+        leading, self._leading = self._leading, []
+        for sequence in leading:
+            if sequence.slot == NOBODY or sequence.unconsumed_samples <= self._max_lead:
+                continue
+            saved = self._runner.save(sequence.slot)
             self._release(sequence)
-            self._paused.append(sequence)
-
-    def _may_resume(self, sequence: SpeechSequence) -> bool:
-        """Check if a paused sequence's listener has caught up."""
-        return sequence.unconsumed_samples <= self._max_lead // 2
+            # A frame of it may be made still: that is emitted at once, as its audio is not kept for long.
+            self._progress.hurry(sequence.seat, hurried=True)
+            with self._changed:
+                self._paused[sequence] = saved
+                self._note_if_caught_up(sequence)
 
     def _resume(self) -> None:
-        for sequence in [s for s in self._paused if self._may_resume(s)]:
-            if not self._free_slots:
-                return
-            assert sequence.saved is not None
-            self._runner.restore(len(self._running), sequence.saved)
-            self._paused.remove(sequence)
-            sequence.saved = None
-            self._running.append(sequence)
+        with self._changed:
+            caught_up = list(self._caught_up)[: self._free_slots]
+        for sequence in caught_up:
+            self._runner.restore(len(self._running), self._paused[sequence])
+            with self._changed:
+                del self._caught_up[sequence], self._paused[sequence]
+            self._progress.hurry(sequence.seat, hurried=False)
+            self._seats.run(sequence)
 
     @property
     def _free_slots(self) -> int:
@@ -219,16 +251,18 @@ class Scheduler:
                 if sequence.cancelled:
                     ended.append((sequence, End(Ending.CANCELLED)))
                     continue
-                self._runner.admit(len(self._running), batch.prefill, row, sequence.attempt.sampling)
-                self._running.append(sequence)
+                self._runner.admit(len(self._running), batch.prefill, row, sequence.sampling)
+                self._seats.sit(sequence)
+                self._progress.begin(sequence.seat, sequence.utterance)
+                self._seats.run(sequence)
         except torch.OutOfMemoryError:
             log.exception("a prompt of the Kani model could not be read")
             failed = End(Ending.FAILED, "out of memory")
-            ended = [(s, failed) for s in batch.sequences if s not in self._running]
+            ended = [(s, failed) for s in batch.sequences if s.slot == NOBODY]
         # A listener may count on the slot being free.
         self._prefilling = None
         for sequence, end in ended:
-            self._emit_end(sequence, end)
+            self._emit(sequence, end)
 
     def _next_batch(self) -> _PrefillBatch | None:
         with self._changed:
@@ -236,105 +270,94 @@ class Scheduler:
             sequences = [self._waiting.popleft() for _ in range(count)]
         return _PrefillBatch(sequences) if sequences else None
 
-    def _check_stop(self, codes: Codes) -> None:
-        """Add a frame to each running sequence; it may end the sequence's attempt."""
-        for sequence, frame in zip(self._running, codes.tolist(), strict=True):
-            longest = sequence.utterance.max_frames
-            sequence.attempt.add_frame(frame, longest, end_of_speech=self._runner.layout.codebook_size)
+    def _begin_frame(self) -> tuple[Frame, Whole]:
+        self.frames += 1
+        count = len(self._running)
+        return self._runner.begin_frame(count), self._seats.of_slots[:count].copy()
 
-    def _take_audio(self) -> None:
-        """Keep the frames' audio, which came with their codes, and emit the chunks that are due."""
-        audio = self._runner.audio(len(self._running))
-        for sequence, samples in zip(self._running, audio, strict=True):
-            attempt = sequence.attempt
-            if len(attempt.decoded) < len(attempt.pending):
-                attempt.decoded.append(samples.copy())
-            if attempt.ready_to_decode and not sequence.cancelled:
-                piece = np.concatenate(attempt.decoded)
-                attempt.decoded_frames += len(attempt.pending)
-                attempt.pending, attempt.decoded = [], []
-                self._emit_checked(sequence, piece)
-
-    def _decode_audio(self) -> None:
-        """Decode the frames that are due and, since they cost little more then, full calls of the others."""
-        if not any(sequence.attempt.ready_to_decode for sequence in self._running):
+    def _handle(self, frame: Frame, seats: Whole) -> None:
+        """Add a frame to each sequence that it was begun for, emit what is due, and finish what has ended."""
+        rows = np.flatnonzero(seats != NOBODY)
+        if not len(rows):
             return
-        most = self._runner.frames_per_call
-        left: dict[int, int] = {}  # frames to decode now, by slot
-        for slot, sequence in enumerate(self._running):
-            pending = len(sequence.attempt.pending)
-            count = pending if sequence.attempt.ready_to_decode else pending - pending % most
-            if count and not sequence.cancelled:
-                left[slot] = count
-        pieces: dict[int, list[Samples]] = {slot: [] for slot in left}
-        while left:
-            size = min(max(left.values()), most)
-            slots = [slot for slot, count in left.items() if min(count, most) == size]
-            attempts = [self._running[slot].attempt for slot in slots]
-            codes = np.array([attempt.pending[:size] for attempt in attempts], np.int64)
-            samples = self._runner.decode_audio(slots, codes)
-            for slot, attempt, piece in zip(slots, attempts, samples, strict=True):
-                pieces[slot].append(piece)
-                attempt.decoded_frames += size
-                del attempt.pending[:size]
-                left[slot] -= size
-                if not left[slot]:
-                    del left[slot]
-        for slot, parts in pieces.items():
-            if parts:
-                self._emit_checked(self._running[slot], np.concatenate(parts))
+        seats = seats[rows]
+        self._progress.add_frames(seats, self._runner.end_frame(frame)[rows], frame.place + rows)
+        if self._runner.whole_frames:
+            self._emit_checked(*self._progress.take_audio(self._runner, seats))
+        else:
+            self._emit_checked(*self._progress.decode_audio(self._runner, seats))
+        self._finish(seats)
 
-    def _finish(self) -> None:
+    def _finish(self, seats: Whole) -> None:
         """Release sequences that have ended; retry those with an anomaly before anything was emitted."""
-        for sequence in [s for s in self._running if s.attempt.ending is not None]:
-            attempt = sequence.attempt
-            end = End(Ending.CANCELLED) if sequence.cancelled else attempt.final_end()
-            self._release(sequence)
+        ended = [self._seats[seat] for seat in self._progress.ended(seats)]
+        # The last slots first: the last running sequence moves to a slot that is freed.
+        for sequence in sorted(ended, key=lambda sequence: -sequence.slot):
+            end = End(Ending.CANCELLED) if sequence.cancelled else self._progress.end(sequence.seat)
+            self._leave(sequence)
             if end.ending is Ending.ANOMALY:
                 fields = {"request": sequence.utterance.request_id}
-                log.warning("attempt %d at a segment: %s", attempt.number, end.detail, extra=fields)
-                if not sequence.sent and attempt.number < MAX_ATTEMPTS:
+                log.warning("attempt %d at a segment: %s", sequence.attempt, end.detail, extra=fields)
+                if not sequence.sent and sequence.attempt < MAX_ATTEMPTS:
                     sequence.retry()
                     with self._changed:
                         self._waiting.appendleft(sequence)
                     continue
-            self._emit_end(sequence, end)
+            self._emit(sequence, end)
 
     def _release(self, sequence: SpeechSequence) -> None:
         """Free a sequence's slot; the last running sequence moves there."""
-        slot = self._running.index(sequence)
-        self._runner.release(slot, len(self._running))
-        self._running[slot] = self._running[-1]
-        self._running.pop()
+        self._runner.release(sequence.slot, len(self._running))
+        self._seats.release(sequence)
 
-    def _emit_checked(self, sequence: SpeechSequence, decoded: Samples) -> None:
+    def _leave(self, sequence: SpeechSequence) -> None:
+        """Free a sequence's slot and seat; the frame of it that is being made will be thrown away."""
+        if sequence.slot != NOBODY:
+            self._release(sequence)
+        with self._changed:
+            self._paused.pop(sequence, None)
+            self._caught_up.pop(sequence, None)
+        if self._ahead is not None:
+            seats = self._ahead[1]
+            seats[seats == sequence.seat] = NOBODY
+        self._seats.rise(sequence)
+
+    def _emit_checked(self, seats: Whole, decoded: Iterable[Samples]) -> None:
         """Check decoded audio, and emit what may be emitted now."""
-        for piece in sequence.attempt.add_audio(decoded, self._sample_rate):
-            sequence.sent = True
-            with self._changed:
-                sequence.unconsumed_samples += len(piece)
-            self._emit(sequence, piece)
-
-    def _emit_end(self, sequence: SpeechSequence, end: End) -> None:
-        sequence.saved = None
-        self._emit(sequence, end)
+        allowed = self._progress.check_audio(seats)
+        for seat, samples, emitted in zip(seats.tolist(), decoded, allowed, strict=True):
+            sequence = self._seats[seat]
+            if sequence.cancelled:
+                continue
+            sequence.withheld.append(samples)
+            if not emitted:
+                continue
+            pieces, sequence.withheld = sequence.withheld, []
+            for piece in pieces:
+                sequence.sent = True
+                with self._lock:
+                    sequence.unconsumed_samples += len(piece)
+                self._emit(sequence, piece)
+            if sequence.unconsumed_samples > self._max_lead:
+                self._leading.append(sequence)
 
     def _emit(self, sequence: SpeechSequence, event: Samples | End) -> None:
         try:
             sequence.listener(event)
         except Exception:  # the caller's code must not affect the other sequences
             log.exception("a listener failed")
-            sequence.cancelled = True
+            self.cancel(sequence)
 
     def _end_all(self, end: End) -> None:
         with self._changed:
             sequences = [*self._waiting, *self._paused, *self._running]
             if self._prefilling:
                 # Others of the batch may run already.
-                sequences += [s for s in self._prefilling.sequences if s not in self._running]
-            self._waiting.clear()
-            self._paused.clear()
-            self._running.clear()
-            self._prefilling = None
+                sequences += [s for s in self._prefilling.sequences if s.slot == NOBODY]
+            for some in (self._waiting, self._paused, self._caught_up, self._leading):
+                some.clear()
+            self._prefilling = self._ahead = None
+            self._seats = Seats(self._runner.slots)
         for sequence in sequences:
-            self._emit_end(sequence, end)
+            sequence.slot = sequence.seat = NOBODY
+            self._emit(sequence, end)

@@ -1,19 +1,20 @@
-"""One utterance being generated: the request, the attempts at it, and the events it emits."""
+"""Utterances being generated: the request, the events that it emits, and the progress of all of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from enum import Enum
 
-from kani.engines.kani.model.lfm2 import RESPONSE_TOKENS
-from kani.engines.kani.model.output_guard import OutputGuard
-from kani.engines.kani.model.runner import Runner, Samples, SavedSlot
-from kani.engines.kani.model.sampler import Sampling
+import numpy as np
 
-MAX_CHUNK_FRAMES = 24
-"""The most frames that are decoded at once."""
+from kani.engines.kani.model.lfm2 import RESPONSE_TOKENS
+from kani.engines.kani.model.output_guard import Anomaly, Flags, OutputGuard, Whole, last_audible, with_row
+from kani.engines.kani.model.runner import MAX_CHUNK_FRAMES, Codes, Runner, Samples
+from kani.engines.kani.model.sampler import Sampling
+from kani.engines.kani.model.tokens import TokenLayout
+
 _CHUNK_STEP = 4
 """Larger chunks are multiples of this: on a CPU the codec decodes this many frames at a time."""
 
@@ -65,89 +66,209 @@ If it raises, its sequence is cancelled; others are not affected.
 """
 
 
-@dataclass(eq=False, slots=True)
-class Attempt:
-    number: int
-    sampling: Sampling
-    guard: OutputGuard
-    decoded_frames: int = 0
-    pending: list[list[int]] = field(default_factory=list)  # frames sampled and not yet decoded or checked
-    decoded: list[Samples] = field(default_factory=list)  # audio of these, where it comes with the frames
-    withheld: list[Samples] = field(default_factory=list)  # audio held back while only silence was decoded
-    ending: End | None = None
+NOBODY = -1
+"""No slot, or no seat."""
 
-    @property
-    def greedy(self) -> bool:
-        """Greedy speech is emitted exactly as the model has it, anomalies included."""
-        return self.sampling.temperature == 0
+_FINISHED, _MAX_LENGTH = 4, 5
+_ENDS = {
+    **{int(anomaly): End(Ending.ANOMALY, anomaly.detail) for anomaly in Anomaly},
+    _FINISHED: End(Ending.FINISHED),
+    _MAX_LENGTH: End(Ending.MAX_LENGTH),
+}
+"""Ends of attempts by their numbers; 0: it goes on."""
 
-    @property
-    def ready_to_decode(self) -> bool:
-        """Check if the pending frames should be decoded now: one frame at first, then more and more.
+
+class Progress:
+    """Frames made and handed over of many voices. Each has a seat, a row of the table; most arguments and
+    results are arrays over some seats."""
+
+    def __init__(self, layout: TokenLayout, *, frame_s: float, sample_rate: int) -> None:
+        """frame_s: seconds of a frame; sample_rate: hertz."""
+        self._end_of_speech = layout.codebook_size
+        self._guard = OutputGuard(layout.codebooks, frame_s=frame_s, sample_rate=sample_rate)
+        # codes, places: of the latest frames, frame n at n modulo their number; guarded: not greedy, which is
+        # emitted exactly as the model has it, anomalies included; hurried: what is pending is due.
+        fields = [
+            ("frames", np.int64),
+            ("decoded", np.int64),
+            ("max_frames", np.int64),
+            ("codes", np.int32, (MAX_CHUNK_FRAMES, layout.codebooks)),
+            ("places", np.int64, MAX_CHUNK_FRAMES),
+            ("end", np.int8),
+            ("guarded", np.bool_),
+            ("hurried", np.bool_),
+        ]
+        self._rows = np.zeros(1, np.dtype(fields, align=True))
+
+    def begin(self, seat: int, utterance: Utterance) -> None:
+        """Begin an attempt."""
+        self._rows = with_row(self._rows, seat)
+        guarded = utterance.sampling.temperature > 0
+        self._rows[seat] = (0, 0, utterance.max_frames, 0, 0, 0, guarded, False)
+        self._guard.begin(seat, utterance.predicted_s)
+
+    def add_frames(self, seats: Whole, codes: Codes, places: Whole) -> None:
+        """Add the next frame of each voice, with audio at a place of the runner's; it may end the attempt."""
+        rows = self._rows
+        spoken = codes[:, 0] < self._end_of_speech
+        if not spoken.all():
+            rows["end"][seats[~spoken]] = _FINISHED
+            seats, codes, places = seats[spoken], codes[spoken], places[spoken]
+        frames = rows["frames"][seats]
+        rows["codes"][seats, frames % MAX_CHUNK_FRAMES] = codes
+        rows["places"][seats, frames % MAX_CHUNK_FRAMES] = places
+        rows["frames"][seats] = frames + 1
+        end = np.where(frames + 1 == rows["max_frames"][seats], _MAX_LENGTH, 0)
+        guarded = rows["guarded"][seats]
+        anomalies = self._guard.check_frames(seats[guarded], frames[guarded], codes[guarded])
+        end[guarded] = np.where(anomalies, anomalies, end[guarded])
+        rows["end"][seats] = end
+
+    def take_audio(self, runner: Runner, seats: Whole) -> tuple[Whole, Iterable[Samples]]:
+        """The voices with audio that is due, and that audio, which came with the frames."""
+        rows = self._rows
+        new = seats[rows["end"][seats] != _FINISHED]
+        latest = rows["places"][new, (rows["frames"][new] - 1) % MAX_CHUNK_FRAMES]
+        self._guard.hear(new, runner.sounding(latest), runner.samples_per_frame)
+        seats = seats[self._due(seats)]
+        counts = self._pending(seats)
+        places = np.take_along_axis(rows["places"][seats], self._next(seats, MAX_CHUNK_FRAMES), axis=1)
+        rows["decoded"][seats] += counts
+        chunks = zip(places, counts.tolist(), strict=True)
+        return seats, (runner.audio(places[:count]) for places, count in chunks)
+
+    def decode_audio(self, runner: Runner, seats: Whole) -> tuple[Whole, Iterable[Samples]]:
+        """Decode the frames that are due and, since they cost little more then, full calls of the others.
+
+        seats: by their slots. Returns the voices with audio, and that audio.
+        """
+        due, left, most = self._due(seats), self._pending(seats), runner.frames_per_call
+        left = np.where(due, left, left - left % most) if due.any() else np.zeros_like(left)
+        pieces: dict[int, list[Samples]] = {slot: [] for slot in np.flatnonzero(left).tolist()}
+        while left.any():
+            size = min(int(left.max()), most)
+            slots = np.flatnonzero(np.minimum(left, most) == size)
+            chosen = seats[slots]
+            codes = self._rows["codes"][chosen[:, None], self._next(chosen, size)].astype(np.int64)
+            samples = runner.decode_audio(slots.tolist(), codes)
+            self._guard.hear(chosen, last_audible(samples), samples.shape[1])
+            self._rows["decoded"][chosen] += size
+            left[slots] -= size
+            for slot, piece in zip(slots.tolist(), samples, strict=True):
+                pieces[slot].append(piece)
+        return seats[list(pieces)], map(np.concatenate, pieces.values())
+
+    def _pending(self, seats: Whole) -> Whole:
+        """The number of frames that have not been handed over."""
+        pending: Whole = self._rows["frames"][seats] - self._rows["decoded"][seats]
+        return pending
+
+    def _due(self, seats: Whole) -> Flags:
+        """True where the pending frames should be handed over: one frame at first, then more and more.
 
         Chunks of an eighth of what was decoded before are ready in time even where a single frame is made in
         seven eighths of real time, as on a slow CPU.
         """
-        if not self.pending:
-            return False
-        frames = min(self.decoded_frames // 8, MAX_CHUNK_FRAMES)
-        frames -= frames % _CHUNK_STEP if frames >= _CHUNK_STEP else frames % 2
-        return len(self.pending) >= max(frames, 1) or self.ending is not None
+        rows = self._rows
+        decoded, pending = rows["decoded"][seats], self._pending(seats)
+        size = np.minimum(decoded // 8, MAX_CHUNK_FRAMES)
+        size -= np.where(size >= _CHUNK_STEP, size % _CHUNK_STEP, size % 2)
+        hurried = rows["hurried"][seats] | (rows["end"][seats] > 0)
+        due: Flags = (pending > 0) & ((pending >= size) | hurried)
+        return due
 
-    def add_frame(self, frame: list[int], max_frames: int, *, end_of_speech: int) -> None:
-        """Append a sampled frame; ends the attempt at the end of speech, an anomaly, or the maximum."""
-        if frame[0] >= end_of_speech:
-            self.ending = End(Ending.FINISHED)
-            return
-        self.pending.append(frame)
-        anomaly = None if self.greedy else self.guard.check_frame(frame)
-        if anomaly:
-            self.ending = End(Ending.ANOMALY, anomaly.value)
-        elif self.decoded_frames + len(self.pending) == max_frames:
-            self.ending = End(Ending.MAX_LENGTH)
+    def hurry(self, seat: int, *, hurried: bool) -> None:
+        """Have whatever is pending handed over at once, or no longer."""
+        self._rows["hurried"][seat] = hurried
 
-    def add_audio(self, piece: Samples, sample_rate: int) -> list[Samples]:
-        """Check decoded audio; returns what may be emitted now.
+    def _next(self, seats: Whole, count: int) -> Whole:
+        return (self._rows["decoded"][seats, None] + np.arange(count)) % MAX_CHUNK_FRAMES
 
-        Silence before the first sound is withheld: an attempt can be retried while nothing was emitted.
+    def check_audio(self, seats: Whole) -> list[bool]:
+        """Check what was heard so far; long silence ends an attempt.
+
+        Returns True for the voices with audio that may be emitted now. Silence before the first sound is
+        withheld: an attempt can be retried while nothing was emitted.
         """
-        if self.greedy:
-            return [piece]
-        anomaly = self.guard.check_audio(piece, sample_rate)
-        if anomaly and self.ending is None:
-            self.ending = End(Ending.ANOMALY, anomaly.value)
-        self.withheld.append(piece)
-        if not self.guard.audible:
-            return []
-        emitted, self.withheld = self.withheld, []
+        rows = self._rows
+        guarded = rows["guarded"][seats]
+        silent = guarded & self._guard.silent(seats) & (rows["end"][seats] == 0)
+        rows["end"][seats[silent]] = Anomaly.SILENCE
+        emitted: list[bool] = (~guarded | self._guard.audible(seats)).tolist()
         return emitted
 
-    def final_end(self) -> End:
-        """The end of the attempt: an anomaly if nothing audible was decoded."""
-        assert self.ending is not None
-        if self.greedy or self.ending.ending not in (Ending.FINISHED, Ending.MAX_LENGTH):
-            return self.ending
-        anomaly = self.guard.check_end()
-        return End(Ending.ANOMALY, anomaly.value) if anomaly else self.ending
+    def ended(self, seats: Whole) -> list[int]:
+        """The seats of attempts that have ended."""
+        ended: list[int] = seats[self._rows["end"][seats] > 0].tolist()
+        return ended
+
+    def end(self, seat: int) -> End:
+        """The end of an attempt: an anomaly if nothing audible was decoded."""
+        number, guarded = (int(self._rows[field][seat]) for field in ("end", "guarded"))
+        if guarded and number in (_FINISHED, _MAX_LENGTH) and not self._guard.audible(np.array([seat]))[0]:
+            number = Anomaly.SILENCE
+        return _ENDS[number]
 
 
 class SpeechSequence:
     """One utterance being generated; made by ``Scheduler.submit``."""
 
-    def __init__(self, utterance: Utterance, listener: Listener, frame_s: float) -> None:
+    def __init__(self, utterance: Utterance, listener: Listener) -> None:
         self.utterance = utterance
         self.listener = listener
-        self._frame_s = frame_s
-        self.attempt = Attempt(1, utterance.sampling, OutputGuard(utterance.predicted_s, frame_s))
+        self.sampling = utterance.sampling
+        self.attempt = 1
+        self.slot = self.seat = NOBODY
         self.cancelled = False
         self.sent = False
         self.unconsumed_samples = 0
-        self.saved: SavedSlot | None = None
+        self.withheld: list[Samples] = []  # audio held back while only silence was decoded
 
     def retry(self) -> None:
         """Discard the attempt and start another with a different seed."""
         # Any other seed will do; this one is the same each time the utterance is requested.
-        seed = (self.attempt.sampling.seed + 0x9E3779B9) % 2**63
-        sampling = replace(self.attempt.sampling, seed=seed)
-        guard = OutputGuard(self.utterance.predicted_s, self._frame_s)
-        self.attempt = Attempt(self.attempt.number + 1, sampling, guard)
+        self.sampling = replace(self.sampling, seed=(self.sampling.seed + 0x9E3779B9) % 2**63)
+        self.attempt += 1
+        self.withheld = []
+
+
+class Seats:
+    """Slots of running sequences, without a gap, and seats, which they keep until they leave."""
+
+    def __init__(self, slots: int) -> None:
+        self.running: list[SpeechSequence] = []  # by their slots
+        self.of_slots = np.full(slots, NOBODY)
+        self._seated: list[SpeechSequence] = []
+        self._free: list[int] = []
+
+    def __getitem__(self, seat: int) -> SpeechSequence:
+        return self._seated[seat]
+
+    def sit(self, sequence: SpeechSequence) -> None:
+        """Give a sequence a seat."""
+        if self._free:
+            sequence.seat = self._free.pop()
+            self._seated[sequence.seat] = sequence
+        else:
+            sequence.seat = len(self._seated)
+            self._seated.append(sequence)
+
+    def run(self, sequence: SpeechSequence) -> None:
+        """Put a seated sequence into the next slot."""
+        sequence.slot = len(self.running)
+        self.of_slots[sequence.slot] = sequence.seat
+        self.running.append(sequence)
+
+    def release(self, sequence: SpeechSequence) -> None:
+        """Free a sequence's slot; the last running sequence moves there."""
+        slot = sequence.slot
+        last = self.running[slot] = self.running[-1]
+        self.running.pop()
+        last.slot, self.of_slots[slot] = slot, last.seat
+        sequence.slot = NOBODY
+
+    def rise(self, sequence: SpeechSequence) -> None:
+        """Free a sequence's seat, if it has one."""
+        if sequence.seat != NOBODY:
+            self._free.append(sequence.seat)
+        sequence.seat = NOBODY

@@ -19,7 +19,8 @@ from transformers import (
 
 from kani.engines.kani.model.checkpoint import Checkpoint
 from kani.engines.kani.model.lfm2 import LanguageModel
-from kani.engines.kani.model.output_guard import Anomaly, OutputGuard
+from kani.engines.kani.model.output_guard import Anomaly, OutputGuard, last_audible
+from kani.engines.kani.model.runner import Samples
 from kani.engines.kani.model.sampler import MAX_CANDIDATES, SamplerState, Sampling
 from kani.engines.kani.model.tokens import END_OF_TEXT, START_OF_TEXT, TokenLayout
 from kani.runtime.errors import CheckpointError
@@ -206,38 +207,66 @@ def noise(seconds: float, level: float) -> np.ndarray:
     return np.where(np.arange(round(seconds * RATE)) % 2, level, -level).astype(np.float32)
 
 
+def watching(expected_s: float, codebooks: int = 4) -> OutputGuard:
+    """A guard of a voice in seat 1, beside one that gets other frames."""
+    guard = OutputGuard(codebooks, frame_s=FRAME_S, sample_rate=RATE)
+    for seat in (0, 1):
+        guard.begin(seat, expected_s if seat else 1000.0)
+    return guard
+
+
+SEATS = np.arange(2)
+
+
+def add_frame(guard: OutputGuard, number: int, frame: list[int]) -> Anomaly | None:
+    """The voice's ``number``-th frame; the other voice's are equal to none before."""
+    frames = np.array([[number] * len(frame), frame])
+    other, found = guard.check_frames(SEATS, np.array([number, number]), frames)
+    assert not other
+    return Anomaly(found) if found else None
+
+
 @pytest.mark.parametrize(("expected_s", "frames"), [(0.0, 25), (1.0, 62), (4.0, 175)])
 def test_runaway_is_three_times_prediction_plus_two_seconds(expected_s: float, frames: int) -> None:
-    watch = OutputGuard(expected_s, FRAME_S)
+    watch = watching(expected_s)
     for number in range(frames):
-        assert watch.check_frame([number, 0, 0, 0]) is None
-    assert watch.check_frame([frames, 0, 0, 0]) is Anomaly.RUNAWAY
+        assert add_frame(watch, number, [number, 0, 0, 0]) is None
+    assert add_frame(watch, frames, [frames, 0, 0, 0]) is Anomaly.RUNAWAY
 
 
 @pytest.mark.parametrize("period", range(1, 11))
-def test_loops_of_up_to_ten_frames_are_detected(period: int) -> None:
-    watch = OutputGuard(1000.0, FRAME_S)
+@pytest.mark.parametrize("first", [0, 100])
+def test_loops_of_up_to_ten_frames_are_detected(period: int, first: int) -> None:
+    watch = watching(1000.0, 2)
     for number in range(7):
-        assert watch.check_frame([100 + number]) is None
+        assert add_frame(watch, number, [first, 100 + number]) is None
     until = period + max(4 * period, 30)
     for number in range(until - 1):
-        assert watch.check_frame([number % period]) is None
-    assert watch.check_frame([(until - 1) % period]) is Anomaly.LOOP
+        assert add_frame(watch, 7 + number, [first, number % period]) is None
+    assert add_frame(watch, 7 + until - 1, [first, (until - 1) % period]) is Anomaly.LOOP
 
 
 def test_silence_and_speech_without_voice_are_silence() -> None:
-    watch = OutputGuard(10.0, FRAME_S)
-    assert watch.check_audio(np.concatenate((noise(0.5, 0.1), noise(1.0, 0.0))), RATE) is None
-    assert watch.check_audio(noise(2.0, AUDIBLE / 2), RATE) is None
-    assert watch.check_audio(noise(0.001, AUDIBLE / 2), RATE) is Anomaly.SILENCE
-    assert watch.check_audio(noise(0.001, AUDIBLE), RATE) is None
-    assert watch.check_audio(noise(3.0, 0.0), RATE) is None
-    watch = OutputGuard(10.0, FRAME_S)
-    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
-    watch.check_audio(noise(0.5, 0.9 * AUDIBLE), RATE)
-    assert not watch.audible and watch.check_end() is Anomaly.SILENCE
-    watch.check_audio(noise(0.01, -0.5), RATE)
-    assert watch.audible and watch.check_end() is None
+    watch = watching(10.0)
+
+    def hear(*parts: Samples) -> bool:
+        samples = np.concatenate(parts)[None]
+        sounding = last_audible(np.concatenate((samples, noise(samples.shape[1] / RATE, 1.0)[None])))
+        watch.hear(SEATS[::-1], sounding, samples.shape[1])
+        other, silent = watch.silent(SEATS)
+        assert not other
+        return bool(silent)
+
+    assert not hear(noise(0.5, 0.1), noise(1.0, 0.0))
+    assert not hear(noise(2.0, AUDIBLE / 2))
+    assert hear(noise(0.001, AUDIBLE / 2))
+    assert not hear(noise(0.001, AUDIBLE))
+    assert not hear(noise(3.0, 0.0))
+    watch = watching(10.0)
+    assert not hear(noise(0.5, 0.9 * AUDIBLE))
+    assert not watch.audible(SEATS[1:])
+    hear(noise(0.01, -0.5))
+    assert watch.audible(SEATS[1:])
 
 
 NEAR = 2e-4

@@ -19,10 +19,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kani.engines.kani.model.codec.nanocodec import NanoCodec
-from kani.engines.kani.model.runner import Codes, Prefill, Runner, Samples
+from kani.engines.kani.model.graphs import Frame
+from kani.engines.kani.model.runner import MAX_CHUNK_FRAMES, Codes, Prefill, Runner, Samples
 from kani.engines.kani.model.sampler import Sampling
 from kani.engines.kani.model.scheduler import MAX_ATTEMPTS, Scheduler
-from kani.engines.kani.model.sequence import MAX_CHUNK_FRAMES, End, Ending, SpeechSequence, Utterance
+from kani.engines.kani.model.sequence import End, Ending, SpeechSequence, Utterance
 from tests.engines.kani import conftest
 from tests.engines.kani.conftest import LONGEST_FRAMES, LONGEST_PROMPT, Frames, Prompt
 from tests.judges.lfm2_judge import Judge
@@ -45,16 +46,30 @@ class Directed(Runner):
         self.script: dict[int, list[Callable[[], object]]] = {}
         self._begun = 0
 
-    def sample(self, count: int) -> Codes:
+    def begin_frame(self, count: int) -> Frame:
         self._begun += 1
         for act in self.script.pop(self._begun, []):
             act()
-        return super().sample(count)
+        return super().begin_frame(count)
 
 
 class Endless(Directed):
-    def sample(self, count: int) -> Codes:
-        return np.minimum(super().sample(count), self.layout.codebook_size - 1)
+    def end_frame(self, frame: Frame) -> Codes:
+        return np.minimum(super().end_frame(frame), self.layout.codebook_size - 1)
+
+
+class Noted(Endless):
+    """Notes which of its frames begin (numbers) and are waited for (negative numbers)."""
+
+    noted: Sequence[int] = ()
+
+    def begin_frame(self, count: int) -> Frame:
+        self.noted = [*self.noted, self._begun + 1]
+        return super().begin_frame(count)
+
+    def end_frame(self, frame: Frame) -> Codes:
+        self.noted = [*self.noted, -1 - sum(number < 0 for number in self.noted)]
+        return super().end_frame(frame)
 
 
 class Faulty(Endless):
@@ -69,8 +84,8 @@ class Faulty(Endless):
         self.seeds = [*getattr(self, "seeds", ()), sampling.seed]
         self.frame = 0
 
-    def sample(self, count: int) -> Codes:
-        codes = super().sample(count)
+    def end_frame(self, frame: Frame) -> Codes:
+        codes = super().end_frame(frame)
         self.frame += 1
         if self.frame > self.stuck_after:
             codes[:] = 7
@@ -82,11 +97,11 @@ class Faulty(Endless):
 
 
 def breaking(runner: Runner, where: str, after: int, error: Exception) -> None:
-    """Have a method fail once it was called ``after`` times: before its work, ``sample`` after it."""
+    """Have a method fail once it was called ``after`` times: before its work, ``begin_frame`` after it."""
     calls, method = count(), getattr(runner, where)
 
     def broken(*arguments: Any) -> Any:
-        done = [method(*arguments)] if where == "sample" else []
+        done = [method(*arguments)] if where == "begin_frame" else []
         if next(calls) == after:
             raise error
         return done[0] if done else method(*arguments)
@@ -337,6 +352,23 @@ def test_chunks_grow_from_one_frame_to_maximum(bench: Bench, whole: bool) -> Non
     assert sum(sizes) == LONGEST_FRAMES and max(sizes) <= MAX_CHUNK_FRAMES
 
 
+@pytest.mark.parametrize(("cancels", "noted"), [(False, [1, 2, -1, 3, -2, 4, -3]), (True, [1, 2, -1])])
+def test_next_frame_begins_before_last_is_handled(bench: Bench, cancels: bool, noted: list[int]) -> None:
+    runner = bench.runner(1, Noted, whole=True)
+    with scheduling(runner, start=False, prefill_tokens_per_step=100) as scheduler:
+        hearer = Collector(scheduler).say(bench.prompts[0], GREEDY, 3)
+        if cancels:
+            hearer.on_piece = hearer.cancel
+        scheduler.start()
+        assert hearer.end().ending is (Ending.CANCELLED if cancels else Ending.MAX_LENGTH)
+        # The frame after the last one was begun, and is thrown away; the slot is free for another.
+        assert runner.noted == noted
+        hearer = Collector(scheduler).say(bench.prompts[5], GREEDY, 3)
+        assert hearer.end().ending is Ending.MAX_LENGTH
+    codes = bench.alone(bench.prompts[5], GREEDY, 3, Endless)
+    np.testing.assert_allclose(hearer.heard, bench.decoded(codes), rtol=0, atol=1e-5)
+
+
 LOOPS, FALLS_SILENT = {"stuck_after": 2}, {"silent_after": 4}
 
 
@@ -461,7 +493,8 @@ def test_raising_listener_affects_only_itself(
 
 @pytest.mark.parametrize(("where", "after", "failing"), [
     ("start_prefill", 1, {1, 2}), ("prefill_chunk", 3, {1, 2}), ("admit", 1, {1, 2}), ("admit", 2, {2}),
-    ("decode_audio", 3, {0}), ("sample", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}), ("restore", 0, {0}),
+    ("decode_audio", 3, {0}), ("begin_frame", 3, {0}), ("advance", 3, {0}), ("save", 0, {0}),
+    ("restore", 0, {0}),
 ])  # fmt: skip
 def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int, failing: set[int]) -> None:
     runner = bench.runner(3)
@@ -492,7 +525,7 @@ def test_out_of_memory_fails_its_sequences(bench: Bench, where: str, after: int,
 
 @pytest.mark.parametrize(
     ("where", "after"),
-    [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("sample", 4), ("advance", 4),
+    [("start_prefill", 0), ("prefill_chunk", 1), ("admit", 1), ("begin_frame", 4), ("advance", 4),
      ("decode_audio", 4), ("release", 0), ("save", 0), ("restore", 0)],
 )  # fmt: skip
 def test_failed_step_ends_all(bench: Bench, caplog: pytest.LogCaptureFixture, where: str, after: int) -> None:
@@ -518,7 +551,7 @@ def test_failed_step_ends_all(bench: Bench, caplog: pytest.LogCaptureFixture, wh
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_dead_loop_ends_every_sequence(bench: Bench) -> None:
     runner = bench.runner()
-    breaking(runner, "sample", 2, IndexError("a mistake"))
+    breaking(runner, "begin_frame", 2, IndexError("a mistake"))
     with scheduling(runner, start=False) as scheduler:
         hearers = [Collector(scheduler).say(bench.prompts[4], GREEDY, 10) for _ in range(3)]
         scheduler.start()
