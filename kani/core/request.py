@@ -41,6 +41,7 @@ class Range:
 RANGES = {
     "speed": Range(0.25, 4.0),
     "pitch": Range(-12.0, 12.0),
+    "melody": Range(0.0, 1.0),
     "duration_s": Range(0.1, 300.0),
     "temperature": Range(0.0, 2.0),
     "top_p": Range(0.0, 1.0),
@@ -59,6 +60,7 @@ def validate(request: SpeechRequest) -> None:
     numbers = {
         "speed": request.speed,
         "pitch": request.pitch,
+        "melody": request.melody,
         "duration_s": request.duration_s,
         "max_tokens": request.max_tokens,
         **asdict(request.sampling),
@@ -86,6 +88,8 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
     unused = [
         name for name, value in given.items() if value is not None and name not in info.supported_fields
     ]
+    if request.melody is not None and "melody" not in info.native_prosody:
+        unused.append("melody")
     if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
         unused.append("lexicon")
     return sorted(unused)

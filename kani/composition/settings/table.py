@@ -123,6 +123,14 @@ class Settings(ConversationSettings):
         about="Speak quotations and brackets in another language as the text around them, instead of in "
         "their own ([languages.md](languages.md#quotations-in-another-language)).",
     )
+    melody: float = setting(
+        1.0,
+        "KANI_MELODY",
+        ge=0,
+        le=1,
+        about="Share of the rise at the end of questions that requests do not set (`melody`); 0 ends them "
+        "like statements ([kokoro.md](kokoro.md#questions)).",
+    )
     threads: int | None = setting(
         None,
         "KANI_THREADS",

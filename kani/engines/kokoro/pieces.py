@@ -15,7 +15,7 @@ from kani.core.types import Emphasis, Samples, Segment
 from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pitch_control import emphasized_symbols
+from kani.engines.kokoro.pitch_control import Rise, emphasized_symbols, rises_of
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -65,6 +65,7 @@ class Manner:
     min_symbols: int = 0  # speak as in an utterance of at least this length
     like: PreparedUtterance | None = None  # an utterance with a timbre that is to be kept
     emphases: Sequence[Emphasis] = ()  # emphases of symbols
+    rises: Sequence[Rise] = ()
 
 
 WHOLE = Manner()
@@ -129,7 +130,8 @@ class PreparingSynthesizer(ABC):
             pieces, count = Pieces(self, segment, in_steps=in_steps), len(utterance.words)
             yield from pieces.speak(utterance, 0, count, stop, trailing_silence_s=trailing_silence_s)
             return
-        manner = Manner(emphases=emphasized_symbols(utterance, segment.emphases, len(lead)))
+        emphases = emphasized_symbols(utterance, segment.emphases, len(lead))
+        manner = Manner(emphases=emphases, rises=rises_of(utterance, len(lead)))
         prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
         samples, frames = cut_lead_in(prepared.decode(0, int(frames.sum()), stop), frames, lead)
@@ -218,12 +220,9 @@ class Pieces:
     ) -> Iterator[TimedAudio]:
         """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
         words, segment = utterance.words, replace(self.segment, speed=self.segment.speed * rate)
-        prepared = self.synthesizer.prepare(
-            utterance.symbols,
-            segment,
-            stop,
-            Manner(complete, self.min_symbols, self._first, emphasized_symbols(utterance, segment.emphases)),
-        )
+        emphases, rises = emphasized_symbols(utterance, segment.emphases), rises_of(utterance)
+        manner = Manner(complete, self.min_symbols, self._first, emphases, rises)
+        prepared = self.synthesizer.prepare(utterance.symbols, segment, stop, manner)
         if self.same_statistics and self._first is None:
             self._first = prepared
         prosody, frames = prepared.prosody, int(prepared.prosody.frames.sum())

@@ -85,6 +85,7 @@ class Config(msgspec.Struct, frozen=True):
     quotations: Annotated[bool | None, about("Whether quotations in another language are spoken in it.")] = (
         None
     )
+    melody: Annotated[Strength | None, about("Share of the rise at the end of questions.")] = None
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )
@@ -153,6 +154,7 @@ class SpeakRequest:
             lexicon=config.lexicon or {},
             normalize=config.normalize is not False,
             quotations=config.quotations is not False,
+            melody=config.melody,
             ssml=config.ssml,
             sampling=Sampling(
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed

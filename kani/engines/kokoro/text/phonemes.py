@@ -31,6 +31,7 @@ class Word:
     first: int
     stop: int
     characters: tuple[int, ...] = ()  # the first symbol of each character, where it is known
+    rises: bool = False  # whether the voice rises on it, as at the end of a question
 
 
 @dataclass(frozen=True, slots=True)
