@@ -84,12 +84,9 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
 
     They include the lexicon where an entry has nothing but IPA and the engine does not accept IPA.
     """
-    given = {**asdict(request.sampling), **request.options}
-    unused = [
-        name for name, value in given.items() if value is not None and name not in info.supported_fields
-    ]
-    if request.melody is not None and "melody" not in info.native_prosody:
-        unused.append("melody")
+    given = {**asdict(request.sampling), **request.options, "melody": request.melody}
+    known = info.supported_fields | info.native_prosody
+    unused = [name for name, value in given.items() if value is not None and name not in known]
     if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
         unused.append("lexicon")
     return sorted(unused)

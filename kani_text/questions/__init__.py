@@ -34,8 +34,7 @@ def rises(text: str, language: str) -> Iterator[int]:
     word before "or" between alternatives; none of a question that begins with a question word. Text that
     does not end yet has none after its last question mark.
     """
-    known = _words().get(primary(language))
-    begin = 0
+    known, begin = _words().get(primary(language), {}), 0
     for mark in _MARK.finditer(text) if known else ():
         for found in _BEGINS.finditer(text, begin, mark.start()):
             begin = found.end()
