@@ -23,11 +23,11 @@ from kani_text.questions import rise_of, rises
         # Questions by words do not, wherever the language has the word.
         (
             "es",
-            "¿Dónde vive? ¿Y tú de dónde eres? María, ¿cómo te llamas? ¿Que hora es? ¿A qué hora cierran?",
+            "¿Dónde vive? ¿Y tú de dónde eres? Eva, ¿cómo te llamas? ¿Que hora es? ¿A qué hora cierran?",
         ),
         (
             "en",
-            "Where is it? And what time is it? Tom, where are you? When are you coming, Tom? What about you?",
+            "Where is it? What time is it? Tom, where are you? When do you go, Tom? What about you?",
         ),
         ("fr", "Où est-il ? Tu vas où ? D'où viens-tu ? Qu'est-ce que c'est ? Vous fermez à quelle heure ?"),
         ("it", "Dov'è? E tu da dove vieni? Qual è il tuo nome? Che ore sono? A che ora chiudete, signora?"),
