@@ -35,7 +35,7 @@ BY_WORD = {
 
 
 def falling() -> PredictedProsody:
-    """Eleven symbols of five frames, down to 8 semitones below the tone; unvoiced in the middle and at last."""
+    """Eleven symbols of five frames, down to 8 semitones below the tone; partly unvoiced."""
     frames = np.full(11, 5)
     curve = np.exp(TONE - np.linspace(-2, 8, 110) * SEMITONE).astype(np.float32)
     curve[35:45] = curve[95:] = 5.0
