@@ -38,6 +38,9 @@ _HIGHEST = 9.0
 _VOICE_ENDS = 12 * SEMITONE
 """Log hertz below the voice's tone at which the predicted curve has left its speech."""
 
+_FADED = 2.5
+"""Energy below that of the loudest part of a rise at which it is hardly heard: it is at its top before."""
+
 _STEEPEST = 0.5 * SEMITONE
 """Log hertz in a half frame (40 semitones in a second). What rises faster is heard as creak, so a short
 syllable begins higher."""
@@ -148,6 +151,8 @@ def apply_rises(
         heard = at[(at >= begin) & (log[at] > tone - _VOICE_ENDS)]
         if not len(heard):
             continue
+        energy = prosody.energy[0, heard]
+        heard = heard[energy > energy.max() - _FADED]
         begin = heard[0]
         top = max(min(top, heard[-1]), begin + 2)
         knee = max(min(middle, begin + round(turn * (top - begin))), begin + 1)
