@@ -104,7 +104,7 @@ async def test_only_yes_no_questions_end_high(engine: KokoroEngine, language: st
 @pytest.mark.parametrize("light", [False, True])
 async def test_growing_question_ends_as_the_whole_one_does(engine: KokoroEngine, light: bool) -> None:
     """What was spoken before the mark came stays as it was; the last words rise as in the whole sentence."""
-    text = "¿Sabes si tus primos de Madrid han vendido por fin la casa?"
+    text = "¿Sabes si tus primos de Madrid tienen leche en la nevera?"
     segment = Segment(text, "ef_dora", "es", light=light)
     synthesizer, reader = engine._synthesizer_of(segment), engine._reader("es")
     ends, begun = [], []
