@@ -70,6 +70,7 @@ def build_service(
     parts = Parts(
         default_language=settings.language,
         one_language=settings.one_language,
+        melody=settings.melody,
         default_voice=settings.voice,
         late_engine=builder.late_engine(engines),
         recognizer=builder.recognizer(discover_recognizers),

@@ -41,6 +41,7 @@ class Range:
 RANGES = {
     "speed": Range(0.25, 4.0),
     "pitch": Range(-12.0, 12.0),
+    "melody": Range(0.0, 1.0),
     "duration_s": Range(0.1, 300.0),
     "temperature": Range(0.0, 2.0),
     "top_p": Range(0.0, 1.0),
@@ -59,6 +60,7 @@ def validate(request: SpeechRequest) -> None:
     numbers = {
         "speed": request.speed,
         "pitch": request.pitch,
+        "melody": request.melody,
         "duration_s": request.duration_s,
         "max_tokens": request.max_tokens,
         **asdict(request.sampling),
@@ -82,10 +84,9 @@ def unused_fields(request: SpeechRequest, info: EngineInfo) -> list[str]:
 
     They include the lexicon where an entry has nothing but IPA and the engine does not accept IPA.
     """
-    given = {**asdict(request.sampling), **request.options}
-    unused = [
-        name for name, value in given.items() if value is not None and name not in info.supported_fields
-    ]
+    given = {**asdict(request.sampling), **request.options, "melody": request.melody}
+    known = info.supported_fields | info.native_prosody
+    unused = [name for name, value in given.items() if value is not None and name not in known]
     if not info.accepts_ipa and any(parse_entry(how).spelling is None for how in request.lexicon.values()):
         unused.append("lexicon")
     return sorted(unused)

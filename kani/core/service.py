@@ -69,6 +69,8 @@ class Parts:
     it can be; None: never."""
     one_language: bool = False
     """True if quotations and sentences in another language are spoken as the text around them."""
+    melody: float = 1.0
+    """Factor of the rise at the end of questions, where the request has none."""
     detects_language: bool = True
     """True if the detector of languages is loaded; False where the engines speak one."""
 
@@ -337,6 +339,7 @@ class SpeechService:
             prepare=prepare,
             reference_voice=self._parts.reference_voice,
             lexicon=self._parts.lexicon,
+            melody=self._parts.melody,
         )
         session = SpeechSession(request, protocol, context, voice)
         self._sessions.add(session)

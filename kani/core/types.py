@@ -107,6 +107,8 @@ class Prosody:
     """Decibels added above 2 kHz."""
     pauses: float = 1.0
     """Factor of the pauses, apart from the effect of ``rate``."""
+    melody: float = 1.0
+    """Factor of the rise at the end of questions."""
 
 
 NEUTRAL = Prosody()
@@ -170,6 +172,8 @@ class SpeechRequest:
     """0.25-4.0."""
     pitch: float = 0.0
     """Semitones added to the voice's own pitch and the emotion's, -12 to 12."""
+    melody: float | None = None
+    """Factor of the rise at the end of questions, 0-1; None is the server's."""
     duration_s: float | None = None
     """Seconds that the whole is to last, instead of a speed."""
     max_tokens: int | None = None

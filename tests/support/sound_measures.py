@@ -91,6 +91,13 @@ def pitch(samples: Samples) -> Values:
     return found
 
 
+def end_pitch(samples: Samples) -> float:
+    """Pitch of the last 0.1 s that are voiced, in semitones over 1 Hz: their median."""
+    found = pitch(np.pad(samples, (0, PITCH_FRAME)))
+    voiced = found[~np.isnan(found)]
+    return float(12 * np.log2(np.median(voiced[-20:])))
+
+
 def _period_hz(normal: Values) -> float:
     """F0 of one frame from its normalised difference, NaN if it is not periodic."""
     searched = normal[_SHORTEST:_LONGEST]

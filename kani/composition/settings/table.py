@@ -129,6 +129,14 @@ class Settings(ConversationSettings):
         about="Leave out the mark in files, streams and headers that tells programs that speech is "
         "synthetic ([voices.md](voices.md#marked-as-synthetic)).",
     )
+    melody: float = setting(
+        1.0,
+        "KANI_MELODY",
+        ge=0,
+        le=1,
+        about="Share of the rise at the end of questions that requests do not set (`melody`); 0 ends them "
+        "like statements ([kokoro.md](kokoro.md#questions)).",
+    )
     threads: int | None = setting(
         None,
         "KANI_THREADS",

@@ -39,3 +39,4 @@ class SessionContext:
     reference_voice: ReferenceVoice | None = None
     """Finds the words in the audio of engines that do not time them; without it one span covers a segment."""
     lexicon: LexiconFile | None = None  # the server's own pronunciations
+    melody: float = 1.0  # of questions, where the request has none

@@ -38,7 +38,8 @@ class Synthesis:
     def __init__(self, request: SpeechRequest, context: SessionContext, report: SessionReport) -> None:
         self.request = request  # may be replaced: its recording may be known only later
         prosody = prosody_of(request.emotion, request.emotion_strength)
-        self.prosody = replace(prosody, pitch=prosody.pitch + request.pitch)
+        melody = context.melody if request.melody is None else request.melody
+        self.prosody = replace(prosody, pitch=prosody.pitch + request.pitch, melody=melody)
         self.speed = (request.speed or 1.0) * self.prosody.rate
         """Speed relative to the voice's own, where no duration is requested."""
         self.context = context

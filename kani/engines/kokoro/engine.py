@@ -32,7 +32,7 @@ from kani.engines.kokoro.network.norm_statistics import StatisticsTable
 from kani.engines.kokoro.network.onnx_model import SAMPLE_RATE, ModelFailed, Stop, Stopped
 from kani.engines.kokoro.network.parts import SplitModel
 from kani.engines.kokoro.pieces import PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS
+from kani.engines.kokoro.pitch_control import NATIVE_PROSODY_FIELDS, with_rises
 from kani.engines.kokoro.scheduler import DeadlineScheduler, SegmentDeadline
 from kani.engines.kokoro.settings import KokoroSettings
 from kani.engines.kokoro.speech_cost import SpeechCost, begins_late, real_time_streams
@@ -321,12 +321,13 @@ class KokoroEngine(Described):
             named = utterance.words[-1].end
 
     def _utterances(self, segment: Segment) -> list[Utterance]:
-        return split_utterances(
+        utterances = split_utterances(
             segment.text,
             self._reader_of(segment),
             ending=_ENDINGS[segment.boundary],
             pronunciations=segment.pronunciations,
         )
+        return with_rises(utterances, segment.text, segment.language)
 
     def _reader_of(self, segment: Segment) -> TextReader:
         checkpoint = self._checkpoints.speaking(segment)

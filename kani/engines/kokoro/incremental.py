@@ -15,6 +15,7 @@ from kani.core.audio.playback import Playback
 from kani.core.types import Pronunciation, Segment, SpeechChunk
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.pieces import Pieces, PreparingSynthesizer
+from kani.engines.kokoro.pitch_control import with_rises
 from kani.engines.kokoro.text.phonemes import Utterance, split_utterances
 from kani.engines.kokoro.text.reader import TextReader
 from kani.engines.kokoro.timing import SILENCE_BETWEEN_UTTERANCES_S, TimedAudio, speech_chunk
@@ -147,7 +148,7 @@ class IncrementalSentence:
             )
             for part in parts
         ]
-        return moved or [Utterance("", ())]
+        return with_rises(moved, text, self._segment.language) or [Utterance("", ())]
 
 
 async def has_enough_words(

@@ -40,7 +40,7 @@ MAX_LEAD_IN_SYMBOLS = 14
 """Longest utterance that gets a lead-in: longer ones have no burst and would start 0.1 s later for
 nothing."""
 
-_VOWELS = frozenset("aeiouyɑɐɒæəɛɜɪɔʊʌøœAIOQWY")
+VOWELS = frozenset("aeiouyɑɐɒæəɚɛɜɪɔʊʌøœᵻAIOQWY")
 _WEAK = frozenset("əɪɛæʌɑɔʊ")
 _OPENING = "“( "
 _STRESS = "ˈˌ" + _OPENING
@@ -65,7 +65,7 @@ _SEARCHED = (-6, 3)
 def lead_in(utterance: Utterance, language: str) -> str:
     """Symbols to put before an utterance in ``language`` (BCP 47); empty where none are needed."""
     begins = utterance.symbols.lstrip(_STRESS)[:1]
-    if len(utterance.symbols) > MAX_LEAD_IN_SYMBOLS or begins not in _VOWELS:
+    if len(utterance.symbols) > MAX_LEAD_IN_SYMBOLS or begins not in VOWELS:
         return ""
     if primary(language) == "en" and utterance.symbols.lstrip(_OPENING)[:1] in _WEAK:
         return ""

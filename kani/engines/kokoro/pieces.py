@@ -17,7 +17,7 @@ from kani.engines.kokoro.lead_in import cut_lead_in, lead_in, with_beginning
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, SAMPLE_RATE, Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.network.silence import Silence
-from kani.engines.kokoro.pitch_control import emphasized_symbols
+from kani.engines.kokoro.pitch_control import Rise, emphasized_symbols, rises_of
 from kani.engines.kokoro.text.phonemes import Utterance
 from kani.engines.kokoro.timing import (
     TRAILING_SILENCE_S,
@@ -68,6 +68,7 @@ class Manner:
     like: PreparedUtterance | None = None  # an utterance with a timbre that is to be kept
     emphases: Sequence[Emphasis] = ()  # emphases of symbols
     silences: Sequence[Silence] = ()  # silences at symbols
+    rises: Sequence[Rise] = ()
 
 
 WHOLE = Manner()
@@ -145,6 +146,7 @@ class PreparingSynthesizer(ABC):
         manner = Manner(
             emphases=emphasized_symbols(utterance, segment.emphases, len(lead)),
             silences=_silences(utterance, segment, len(lead)),
+            rises=rises_of(utterance, len(lead)),
         )
         prepared = self.prepare(lead + utterance.symbols, segment, stop, manner)
         frames = prepared.prosody.frames
@@ -234,18 +236,15 @@ class Pieces:
     ) -> Iterator[TimedAudio]:
         """Speak the words [first, until) with the prosody of ``utterance`` at ``rate`` times its speed."""
         words, segment = utterance.words, replace(self.segment, speed=self.segment.speed * rate)
-        prepared = self.synthesizer.prepare(
-            utterance.symbols,
-            segment,
-            stop,
-            Manner(
-                complete,
-                self.min_symbols,
-                self._first,
-                emphasized_symbols(utterance, segment.emphases),
-                _silences(utterance, self.segment),
-            ),
+        manner = Manner(
+            complete,
+            self.min_symbols,
+            self._first,
+            emphases=emphasized_symbols(utterance, segment.emphases),
+            silences=_silences(utterance, self.segment),
+            rises=rises_of(utterance),
         )
+        prepared = self.synthesizer.prepare(utterance.symbols, segment, stop, manner)
         if self.same_statistics and self._first is None:
             self._first = prepared
         prosody, frames = prepared.prosody, int(prepared.prosody.frames.sum())

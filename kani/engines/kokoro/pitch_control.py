@@ -9,22 +9,47 @@ a gain.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kani.core.types import Emphasis, Prosody, Samples
+from kani.engines.kokoro.lead_in import VOWELS
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
 from kani.engines.kokoro.text.phonemes import Utterance
+from kani_text.questions import rise_of, rises
 
-NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range", "pauses"})
+NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range", "pauses", "melody"})
 """Fields of a ``Prosody`` that Kokoro and its students render."""
 
 SEMITONE = float(np.log(2.0)) / 12
 """Semitone, in log hertz."""
 # Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
 _FARTHEST = 6 * SEMITONE
+
+_SHAPES = {"low": (0.3, -1.0, 6.0), "high": (0.5, 1.5, 5.0), "peak": (0.6, 5.0, 3.5)}
+"""Shapes of rises: the share of their time at which they turn, unless the stressed vowel ends before; the
+semitones over the voice's tone there; those at the end."""
+
+_HIGHEST = 9.0
+"""Semitones over the voice's tone that no rise goes beyond."""
+
+_VOICE_ENDS = 12 * SEMITONE
+"""Log hertz below the voice's tone at which the predicted curve has left its speech."""
+
+_FADED = 2.5
+"""Energy below that of the loudest part of a rise at which it is hardly heard: it is at its top before."""
+
+_STEEPEST = 0.5 * SEMITONE
+"""Log hertz in a half frame (40 semitones in a second). What rises faster is heard as creak, so a short
+syllable begins higher."""
+
+_ONSET = 6
+"""Half frames before the stressed vowel in which such a syllable may rise."""
+
+_RELEASE = 6
+"""Half frames in which the pitch falls back after a rise."""
 
 _LAG = 5
 """Half frames that the durations lag the audio by (60 ms, see ``timing``)."""
@@ -55,6 +80,91 @@ def emphasized_symbols(
         if words:
             found.append(replace(one, start=lead + words[0].first, end=lead + words[-1].stop))
     return tuple(found)
+
+
+def with_rises(utterances: Sequence[Utterance], text: str, language: str) -> list[Utterance]:
+    """Return the utterances of ``text`` with the words on which the voice rises marked as such."""
+    ends = list(rises(text, language))
+    return (
+        [
+            replace(
+                one,
+                words=tuple(
+                    replace(word, rises=True) if any(word.start < end <= word.end for end in ends) else word
+                    for word in one.words
+                ),
+            )
+            for one in utterances
+        ]
+        if ends
+        else list(utterances)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Rise:
+    """A rise from the stress before symbol ``first`` to the vowel ``top``; ``last`` ends its last word."""
+
+    first: int
+    top: int
+    last: int
+
+
+def rises_of(utterance: Utterance, lead: int = 0) -> tuple[Rise, ...]:
+    """Return the rises of an utterance, in the symbols after ``lead`` others.
+
+    One without stress in its last word ("Did you see it?") begins in one of the two words before it.
+    """
+    symbols, found = utterance.symbols, []
+    for at, word in enumerate(utterance.words):
+        if word.rises:
+            stress = symbols.rfind("ˈ", utterance.words[max(at - 2, 0)].first, word.stop)
+            first = word.first if stress < 0 else stress + 1
+            vowels = [at for at in range(first, word.stop) if symbols[at] in VOWELS]
+            top = vowels[-1] if vowels else word.stop - 1
+            found.append(Rise(lead + first, lead + top, lead + word.stop - 1))
+    return tuple(found)
+
+
+def apply_rises(
+    prosody: PredictedProsody, found: Sequence[Rise], language: str, wanted: Prosody, log_f0: float
+) -> PredictedProsody:
+    """Lead the pitch to where questions end in ``language``; returns ``prosody`` itself if there are none.
+
+    The predicted fall is replaced from the stressed vowel on, in what is voiced. log_f0: as ``apply_pitch``
+    takes it; the rise is as much wider as the pitch's range.
+    """
+    shape = _SHAPES.get(rise_of(language))
+    if not found or not wanted.melody or shape is None:
+        return prosody
+    tone = log_f0 + wanted.pitch * SEMITONE
+    turn, *levels = shape
+    turned, ended = (tone + min(wanted.pitch_range * level, _HIGHEST) * SEMITONE for level in levels)
+    edges = np.maximum(np.concatenate([[0], 2 * np.cumsum(prosody.frames)]) - _LAG, 0)
+    pitch = prosody.pitch[0].astype(np.float64)
+    log, moved = np.log(np.maximum(pitch, MIN_VOICED_HZ)), np.zeros(len(pitch))
+    for one in found:
+        # Symbol 0 is a pad; the mark or space after the last symbol has the end of its sound.
+        begin, middle, top, end = edges[[one.first, one.first + 2, one.top + 2, one.last + 3]]
+        at = np.arange(max(begin - _ONSET, 0), end)
+        at = at[pitch[at] > MIN_VOICED_HZ]
+        heard = at[(at >= begin) & (log[at] > tone - _VOICE_ENDS)]
+        if not len(heard):
+            continue
+        energy = prosody.energy[0, heard]
+        heard = heard[energy > energy.max() - _FADED]
+        begin = heard[0]
+        top = max(min(top, heard[-1]), begin + 2)
+        knee = max(min(middle, begin + round(turn * (top - begin))), begin + 1)
+        line = np.interp(at, (begin, knee, top), (log[begin], turned, ended))
+        line = np.where(at < begin, log[at], line)
+        for knot, level in ((knee, turned), (top, ended)):
+            line = np.maximum(line, level - _STEEPEST * np.abs(at - knot))
+        moved[at] = line - log[at]
+        after = np.arange(at[-1] + 1, min(at[-1] + _RELEASE, len(log)))
+        moved[after] = moved[at[-1]] * (1 - (after - at[-1]) / _RELEASE)
+    pitch = np.where(pitch > MIN_VOICED_HZ, pitch * np.exp(wanted.melody * moved), pitch)
+    return replace(prosody, pitch=pitch[np.newaxis].astype(np.float32))
 
 
 def emphasize(prosody: PredictedProsody, emphases: Sequence[Emphasis]) -> PredictedProsody:

@@ -26,7 +26,7 @@ from kani.engines.kokoro.network.parts import (
 )
 from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, emphasize
+from kani.engines.kokoro.pitch_control import SEMITONE, amplified, apply_pitch, apply_rises, emphasize
 from kani.engines.kokoro.timing import voiced_frame_range
 from kani.engines.kokoro.voice_mix import MAX_PITCH_SHIFT, VoiceMix, VoiceOrMix, add_mix_prosody, voice_or_mix
 from kani.engines.kokoro.voices import ACCENTED_VOICES, DEFAULT_VOICES, StyleTables, Voices
@@ -61,9 +61,9 @@ class NetworkSynthesizer(PreparingSynthesizer):
         style = self._styles.style(voice, max(len(symbols), manner.min_symbols))
         begun = time.perf_counter()
         prosody = self.model.predict_prosody(symbols, style, segment.speed, stop)
-        prosody = apply_pitch(
-            prosody, add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
-        )
+        wanted, log_f0 = add_mix_prosody(segment.prosody, voice), self._statistics.log_f0(voice)
+        prosody = apply_pitch(prosody, wanted, log_f0)
+        prosody = apply_rises(prosody, manner.rises, segment.language, wanted, log_f0)
         prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
         prosody = with_rise(prosody, symbols, segment.language)
         features = self.model.decode_features(prosody, style, stop)

@@ -84,6 +84,7 @@ class Config(msgspec.Struct, frozen=True):
     lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
     normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
     quotations: Annotated[bool | None, QUOTATIONS] = None
+    melody: Annotated[Strength | None, about("Share of the rise at the end of questions.")] = None
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )
@@ -152,6 +153,7 @@ class SpeakRequest:
             lexicon=config.lexicon or {},
             normalize=config.normalize is not False,
             quotations=config.quotations is not False,
+            melody=config.melody,
             ssml=config.ssml,
             sampling=Sampling(
                 config.temperature, config.top_p, config.top_k, config.repetition_penalty, config.seed

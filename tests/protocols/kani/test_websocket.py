@@ -23,6 +23,7 @@ from tests.protocols.bad_input import shown
 from tests.protocols.conftest import Serve
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer
+from tests.support.sound_measures import end_pitch
 from tests.support.tables import raw_rows
 
 HOLA = "¡Hola! ¿Cómo estás hoy?"
@@ -87,6 +88,21 @@ async def test_prosody_fields_are_applied_and_echoed(socket: ClientConnection) -
     assert metadata["unused"] == []
     assert_tiles(spans(metadata["spans"]), len(text))
     assert not {"emotion_strength", "requested_duration"} & plain["metadata"].keys()
+
+
+async def test_question_rises_unless_the_client_turns_it_off(
+    server: ServerProcess, socket: ClientConnection
+) -> None:
+    async with connect(server.url, max_size=None) as connection:
+        ends = []
+        for text, melody in (("Hay leche.", None), ("¿Hay leche?", None), ("¿Hay leche?", 0)):
+            config = {"language": "es", "voice_id": "ef_dora", "melody": melody}
+            data = await ask(connection, request(text, config=config))
+            assert data["metadata"]["unused"] == []
+            ends.append(end_pitch(samples(data).astype(np.float32)))
+        assert ends[1] - ends[0] >= 2 and ends[2] - ends[0] < 2
+    data = await ask(socket, request(config={"language": "es", "melody": 0.5}))
+    assert data["metadata"]["unused"] == ["melody"]
 
 
 async def test_foreign_passage_is_reported(server: ServerProcess) -> None:

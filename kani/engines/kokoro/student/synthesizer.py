@@ -22,7 +22,7 @@ from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES, Array, ModelFa
 from kani.engines.kokoro.network.parts import PredictedProsody
 from kani.engines.kokoro.network.silence import with_silences
 from kani.engines.kokoro.pieces import WHOLE, Manner, PreparedUtterance, PreparingSynthesizer
-from kani.engines.kokoro.pitch_control import amplified, apply_pitch, emphasize
+from kani.engines.kokoro.pitch_control import amplified, apply_pitch, apply_rises, emphasize
 from kani.engines.kokoro.student.files import (
     StudentFacts,
     StudentFiles,
@@ -103,7 +103,9 @@ class StudentSynthesizer(PreparingSynthesizer):
         if not manner.complete:
             symbols += _GOES_ON.get(language, "")
         prosody = model.predict(symbols, segment.speed, stop)
-        prosody = apply_pitch(prosody, segment.prosody, model.facts.log_f0)
+        wanted, log_f0 = segment.prosody, model.facts.log_f0
+        prosody = apply_pitch(prosody, wanted, log_f0)
+        prosody = apply_rises(prosody, manner.rises, segment.language, wanted, log_f0)
         prosody = emphasize(with_silences(prosody, manner.silences), manner.emphases)
         prosody = with_rise(prosody, symbols, segment.language)
         return PreparedByStudent(model, prosody, segment.ahead_s >= _AHEAD_S)

@@ -33,6 +33,7 @@ class Word:
     stop: int
     characters: tuple[int, ...] = ()  # the first symbol of each character, where it is known
     pause_s: float = 0.0  # silence after it at speed 1, at least
+    rises: bool = False  # whether the voice rises on it, as at the end of a question
 
 
 @dataclass(frozen=True, slots=True)
