@@ -11,7 +11,6 @@ from starlette.types import Scope
 
 from kani.core.service import SpeechService
 from kani.protocols.openai.errors import ApiError, endpoint, json_response
-from kani.protocols.openai.realtime.session_config import COMMITTED_MODELS
 from kani.protocols.openai.voice_names import OPENAI_VOICES
 from kani.protocols.shared.protocol import PathClass
 
@@ -22,6 +21,8 @@ _ELEVENLABS_KEY = b"xi-api-key"
 """Header that only a client of ElevenLabs sends: its list of models has the same path."""
 
 SPEECH_MODELS = ("tts-1", "tts-1-hd", "gpt-4o-mini-tts")
+COMMITTED_MODELS = ("gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper")
+"""Models of transcription sessions without turn detection, unless it is asked for: their clients commit."""
 TRANSCRIPTION_MODELS = ("whisper-1", "gpt-4o-transcribe", "gpt-4o-mini-transcribe", *COMMITTED_MODELS)
 REALTIME_MODELS = ("gpt-realtime",)
 """OpenAI's names, which are listed because some clients refuse what is not. Every other name works too."""

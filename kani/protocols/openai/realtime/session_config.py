@@ -9,6 +9,7 @@ from kani.core.audio.encoding import AudioFormat
 from kani.core.chat_model import Tool
 from kani.core.conversation.turns import PATIENCE, Patience, TurnRule
 from kani.core.expected_words import as_prompt
+from kani.protocols.openai.lists import COMMITTED_MODELS
 from kani.protocols.openai.realtime.answers.tools import choice_json, tools_json
 
 SessionKind = Literal["realtime", "transcription"]
@@ -26,8 +27,6 @@ _BETA_NAMES = {name: beta for beta, name in BETA_FORMATS.items()}
 DEFAULT_MODEL = "gpt-realtime"
 DEFAULT_VOICE = "alloy"
 DEFAULT_TRANSCRIPTION_MODEL = "whisper-1"
-COMMITTED_MODELS = ("gpt-transcribe", "gpt-live-transcribe", "gpt-realtime-whisper")
-"""Models of transcription sessions without turn detection, unless it is asked for: their clients commit."""
 
 
 _PATIENCE: dict[Eagerness, Patience] = {
