@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from kani_text.markup import CODE_BLOCK
 from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling
 from kani_text.normalizer.formulas import notation
 from kani_text.normalizer.tables import file, loaded
@@ -142,11 +143,15 @@ _pattern = functools.cache(LazyPattern)
 
 
 def proofs(language: str) -> list[tuple[str, str, Row | None]]:
-    """Return what is written, how it is spoken, and the row that this proves, if the file names it."""
+    """Return what is written, how it is spoken, and the row that this proves, if the file names it.
+
+    ``\\ue001`` stands for a block of code, as the reader of markup hands it on.
+    """
     lines = (Path(__file__).parent / f"{language}.tsv").read_text(encoding="utf-8").splitlines()[1:]
     found = list[tuple[str, str, Row | None]]()
     for line in lines:
         written, spoken, *named = line.split("\t")
         section, _, key = named[0].partition("/") if named else ("", "", "")
+        written = written.replace(r"\ue001", CODE_BLOCK)
         found.append((written, spoken, (section, key) if named else None))
     return found
