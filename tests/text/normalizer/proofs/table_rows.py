@@ -119,8 +119,9 @@ class TableRows:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(respelling, "spellings_of", functools.partial(noted, respelling.spellings_of))
             self.reading(written)
-        readings = self._values.get(READINGS, {})
-        return changed | {(READINGS, key) for key in readings if _pattern(key).compiled.search(written)}
+        days = "|".join(" ".join(self._values.get("dates", {}).get("short_weekdays", [])).split())
+        patterns = {key: key.replace("{weekday}", f"(?:{days})") for key in self._values.get(READINGS, {})}
+        return changed | {(READINGS, key) for key, of in patterns.items() if _pattern(of).compiled.search(written)}
 
 
 def _path(name: str) -> tuple[str, ...]:
