@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from kani_text import short_forms
 from kani_text.markup import CODE_BLOCK
 from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling
 from kani_text.normalizer.formulas import notation
@@ -19,6 +21,8 @@ from kani_text.normalizer.tables import file, loaded
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.load import parse_table
 from kani_text.normalizer.unspaced import table as unspaced
+from kani_text.segment_pipeline import SegmentPipeline
+from kani_text.segmenter import WHOLE_SENTENCES, TextSegment
 
 SPELLINGS, READINGS = "spellings", "readings"
 _LINKED = "dates", "ordinals.with_stop"
@@ -81,7 +85,12 @@ class TableRows:
     def removed(self, rows: Collection[Row]) -> Iterator[None]:
         """Have the language read without some rows."""
         table = self._parse(rows)
-        with pytest.MonkeyPatch.context() as patch:
+        source = self._source
+        for key in (key for section, key in rows if section == "abbreviations"):
+            source = re.sub(rf'(?m)^"?{re.escape(key)}"? = (?:"""[^"]*"""|.*)\n', "", source)
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / self._path.name).write_text(source, encoding="utf-8")
+            patch.setattr(short_forms, "_TABLES", Path(folder))
             if self._unspaced:
                 patch.setattr(unspaced, "_load", lambda _: table)
             else:
@@ -96,6 +105,12 @@ class TableRows:
             return normalize(written, 0, NormalizerOptions(self.language)).text
         except (KeyError, ValueError) as error:
             return repr(error)
+
+    def sentences(self, written: str) -> list[str]:
+        """Return the sentences of a text."""
+        pipeline = SegmentPipeline(WHOLE_SENTENCES, self.language, (self.language,))
+        parts = [*pipeline.feed(written), *pipeline.flush(more_to_come=False)]
+        return [part.text for part in parts if isinstance(part, TextSegment)]
 
     def patterns_of(self, written: str) -> set[Row]:
         """Return the rows of [spellings] that change a text, and those of [readings] that match in it."""
@@ -121,7 +136,9 @@ class TableRows:
             self.reading(written)
         days = "|".join(" ".join(self._values.get("dates", {}).get("short_weekdays", [])).split())
         patterns = {key: key.replace("{weekday}", f"(?:{days})") for key in self._values.get(READINGS, {})}
-        return changed | {(READINGS, key) for key, of in patterns.items() if _pattern(of).compiled.search(written)}
+        return changed | {
+            (READINGS, key) for key, of in patterns.items() if _pattern(of).compiled.search(written)
+        }
 
 
 def _path(name: str) -> tuple[str, ...]:
@@ -132,6 +149,7 @@ def _path(name: str) -> tuple[str, ...]:
 def _forget() -> None:
     """Forget what is kept of tables by language."""
     respelling.spellings_of.cache_clear()
+    short_forms._names.cache_clear()
     notation.notation_of.cache_clear()
 
 
