@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+import tempfile
 import tomllib
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,16 @@ from typing import Any
 
 import pytest
 
+from kani_text import short_forms
+from kani_text.markup import CODE_BLOCK
 from kani_text.normalizer import NormalizerOptions, TableError, normalize, respelling, spellings
 from kani_text.normalizer.formulas import notation
 from kani_text.normalizer.tables import file, loaded
 from kani_text.normalizer.tables.lazy_pattern import LazyPattern
 from kani_text.normalizer.tables.load import parse_table
 from kani_text.normalizer.unspaced import table as unspaced
+from kani_text.segment_pipeline import SegmentPipeline
+from kani_text.segmenter import WHOLE_SENTENCES, TextSegment
 
 SPELLINGS, READINGS = "spellings", "readings"
 _LINKED = "dates", "ordinals.with_stop"
@@ -80,7 +85,12 @@ class TableRows:
     def removed(self, rows: Collection[Row]) -> Iterator[None]:
         """Have the language read without some rows."""
         table = self._parse(rows)
-        with pytest.MonkeyPatch.context() as patch:
+        source = self._source
+        for key in (key for section, key in rows if section == "abbreviations"):
+            source = re.sub(rf'(?m)^"?{re.escape(key)}"? = (?:"""[^"]*"""|.*)\n', "", source)
+        with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / self._path.name).write_text(source, encoding="utf-8")
+            patch.setattr(short_forms, "_TABLES", Path(folder))
             if self._unspaced:
                 patch.setattr(unspaced, "_load", lambda _: table)
             else:
@@ -95,6 +105,12 @@ class TableRows:
             return normalize(written, 0, NormalizerOptions(self.language)).text
         except (KeyError, ValueError) as error:
             return repr(error)
+
+    def sentences(self, written: str) -> list[str]:
+        """Return the sentences of a text."""
+        pipeline = SegmentPipeline(WHOLE_SENTENCES, self.language, (self.language,))
+        parts = [*pipeline.feed(written), *pipeline.flush(more_to_come=False)]
+        return [part.text for part in parts if isinstance(part, TextSegment)]
 
     def patterns_of(self, written: str) -> set[Row]:
         """Return the rows of [spellings] that change a text, and those of [readings] that match in it."""
@@ -119,8 +135,11 @@ class TableRows:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(respelling, "spellings_of", functools.partial(noted, spellings.spellings_of))
             self.reading(written)
-        readings = self._values.get(READINGS, {})
-        return changed | {(READINGS, key) for key in readings if _pattern(key).compiled.search(written)}
+        days = "|".join(" ".join(self._values.get("dates", {}).get("short_weekdays", [])).split())
+        patterns = {key: key.replace("{weekday}", f"(?:{days})") for key in self._values.get(READINGS, {})}
+        return changed | {
+            (READINGS, key) for key, of in patterns.items() if _pattern(of).compiled.search(written)
+        }
 
 
 def _path(name: str) -> tuple[str, ...]:
@@ -131,6 +150,7 @@ def _path(name: str) -> tuple[str, ...]:
 def _forget() -> None:
     """Forget what is kept of tables by language."""
     spellings.spellings_of.cache_clear()
+    short_forms._names.cache_clear()
     notation.notation_of.cache_clear()
 
 
@@ -143,11 +163,15 @@ _pattern = functools.cache(LazyPattern)
 
 
 def proofs(language: str) -> list[tuple[str, str, Row | None]]:
-    """Return what is written, how it is spoken, and the row that this proves, if the file names it."""
+    """Return what is written, how it is spoken, and the row that this proves, if the file names it.
+
+    ``\\ue001`` stands for a block of code, as the reader of markup hands it on.
+    """
     lines = (Path(__file__).parent / f"{language}.tsv").read_text(encoding="utf-8").splitlines()[1:]
     found = list[tuple[str, str, Row | None]]()
     for line in lines:
         written, spoken, *named = line.split("\t")
         section, _, key = named[0].partition("/") if named else ("", "", "")
+        written = written.replace(r"\ue001", CODE_BLOCK)
         found.append((written, spoken, (section, key) if named else None))
     return found
