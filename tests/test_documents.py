@@ -127,12 +127,15 @@ def test_every_page_is_in_the_navigation_of_the_site() -> None:
 
 
 def test_documents_are_as_short_as_promised():
-    """README, the benchmarks, and all pages but the settings', which are made from the program."""
+    """README, the benchmarks, and all pages but the settings', which are made from the program.
+
+    The last 650 words are what replaces OpenAI's API, other Whisper servers, pauses, questions and the mark.
+    """
     words = {path: len(path.read_text(encoding="utf-8").split()) for path in DOCUMENTS}
     assert words[ROOT / "README.md"] <= 1_000
     assert words[ROOT / "docs" / "benchmarks.md"] <= 1_500
     pages = [path for path in words if ROOT / "docs" in path.parents and path.name != "settings.md"]
-    assert sum(words[page] for page in pages) <= 45_000
+    assert sum(words[page] for page in pages) <= 45_650
 
 
 CONTRIBUTING = (ROOT / "docs" / "CONTRIBUTING.md").read_text(encoding="utf-8")

@@ -28,7 +28,7 @@ SEMITONE = float(np.log(2.0)) / 12
 # Beyond this distance from the voice's log F0 the curve is a dip in an unvoiced consonant, not intonation.
 _FARTHEST = 6 * SEMITONE
 
-_SHAPES = {"low": (0.3, -1.0, 6.0), "high": (0.5, 1.5, 5.0), "peak": (0.6, 5.0, 3.5)}
+_SHAPES = {"low": (0.3, -1.0, 6.0), "high": (0.5, 0.0, 2.0), "peak": (0.6, 3.0, 1.0)}
 """Shapes of rises: the share of their time at which they turn, unless the stressed vowel ends before; the
 semitones over the voice's tone there; those at the end."""
 
