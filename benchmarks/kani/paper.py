@@ -185,7 +185,7 @@ ENGINE = EnginePlugin(NAME, KaniSettings, later("benchmarks.kani.paper:PaperEngi
 
 @dataclass
 class Spoken:
-    """What listeners had that take their audio at once."""
+    """Audio that listeners got who take it at once."""
 
     clock: Clock
     first_s: list[float] = field(default_factory=list)  # until each one's first audio

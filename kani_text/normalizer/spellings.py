@@ -147,7 +147,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     path_steps, in_full, minutes_and_seconds, days_of_span, day_of_log, said_once, capitals, isotope, joined,
     named_characters, roman_numeral, letters, sets,
 )  # fmt: skip
-"""What rows name; each takes a match, the language, and the words after its name in the row."""
+"""Functions that rows name; each takes a match, the language, and the words after its name in the row."""
 
 
 def _rows() -> Iterator[tuple[str, LazyPattern, str]]:

@@ -1,7 +1,7 @@
 """Bazarr's requests to a Whisper server: of its own code where it is installed, else as that sends them.
 
-Its licence keeps Bazarr out of this repository. BAZARR names a folder with its code, such as a clone, whose
-interpreter is this one (it needs setuptools below 80).
+Its licence keeps Bazarr out of this repository. BAZARR names a folder with its code, such as a clone, which
+runs by this interpreter (it needs setuptools below 80).
 """
 
 import json

@@ -41,7 +41,7 @@ Milliseconds = Annotated[int, within(Range(0, int(MAX_RECORDING_S) * 1000), "Mil
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is asked of a recording."""
+    """Request about a recording."""
 
     options: TranscriptionOptions
     output: str = ""
