@@ -179,7 +179,7 @@ def test_answer_that_is_not_streamed_says_its_length(client: httpx.Client, kind:
     assert whole.headers["content-type"] == streamed.headers["content-type"]
     if kind == "wav":
         with wave.open(io.BytesIO(whole.content)) as file:
-            assert file.getnframes() * 2 + 44 == len(whole.content)
+            assert file.getnframes() * 2 == len(whole.content) - whole.content.index(b"data") - 8
     if kind in ("aac", "pcm"):
         assert whole.content == streamed.content
 

@@ -160,7 +160,8 @@ def test_text_without_spaces_has_rows_too(monkeypatch: pytest.MonkeyPatch, tmp_p
     source = (unspaced.UNSPACED_FOLDER / "zh.toml").read_text(encoding="utf-8")
     path = tmp_path / "zh.toml"
     path.write_text(
-        f"{source}\n[readings]\n'(?P<a>\\d+)-(?P<b>K)表' = '{{a}}{{b:characters}}报表'\n", encoding="utf-8"
+        source.replace("[readings]\n", "[readings]\n'(?P<a>\\d+)-(?P<b>K)表' = '{a}{b:characters}报表'\n"),
+        encoding="utf-8",
     )
     table = unspaced.parse_unspaced_table("zh", read_table_file(path))
     for module in (unspaced, respelling):
