@@ -32,6 +32,7 @@ from kani.protocols.shared.protocol import (
     Refusal,
     RefusalBody,
     offered_keys,
+    offered_passwords,
     plain_refusal,
 )
 from kani.server.network.upload_budget import UNAUTHENTICATED
@@ -187,7 +188,7 @@ class AccessRules:
         if required is Requirement.NONE:
             return None
         any_key = required is Requirement.ANY_KEY
-        offered = offered_keys(headers, query)
+        offered = [*offered_keys(headers, query), *offered_passwords(headers)]
         if _is_known(offered, {*self.keys, PUBLIC_TOKEN} if any_key else self._secret_keys):
             return None
         temporary = [valid for known, valid in self.temporary_keys.items() if _fits(path.split("/"), known)]

@@ -53,9 +53,15 @@ def _rises(known: Mapping[str, str], clauses: Sequence[Sequence[re.Match[str]]])
     if len(clauses) > 1 and " ".join(spoken[-1]) in known["tags"].split("|"):
         yield words[-1].end()
         return
-    between = [at for at in range(max(len(words) - 1 - _NEAR, 1), len(words) - 1) if _parts(known, words, at)]
+    if not words:
+        return
+    by_word = _asks_by_word(known, spoken)
+    # "When did he or she leave?" names no alternatives; "Which do you want, tea or coffee?" does.
+    first = len(clauses[0]) if by_word else 1
+    near = range(max(len(words) - 1 - _NEAR, first), len(words) - 1)
+    between = [at for at in near if _parts(known, words, at)]
     yield from (words[at - 1].end() for at in between)
-    if words and not between and not _asks_by_word(known, spoken):
+    if not between and not by_word:
         yield words[-1].end()
 
 

@@ -30,6 +30,7 @@ from kani_text.questions import rise_of, rises
             "Where is it? What time is it? Tom, where are you? When do you go, Tom? What about you?",
         ),
         ("fr", "Où est-il ? Tu vas où ? D'où viens-tu ? Qu'est-ce que c'est ? Vous fermez à quelle heure ?"),
+        ("en", "When did he or she leave? How many people or things are there?"),
         ("it", "Dov'è? E tu da dove vieni? Qual è il tuo nome? Che ore sono? A che ora chiudete, signora?"),
         ("pt", "Onde você mora? Você mora onde? O que você quer? E você, de onde é? Por que não?"),
         # Alternatives rise before "or", unless there is none.

@@ -239,7 +239,7 @@ class Settings(ConversationSettings):
         "KANI_MAX_UPLOAD",
         unit="MB",
         ge=1,
-        le=1024,
+        le=1000,
         about="Largest recording to be transcribed, in every protocol. Until its text is there, "
         "it lies in the folder for temporary files (TMPDIR); all together may take 1024 MB there, files of "
         "up to 25 MB a quarter more.",

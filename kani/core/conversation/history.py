@@ -87,8 +87,9 @@ class History:
 
     def _grow(self, characters: int) -> None:
         """Count further characters, and drop the oldest pictures and items beyond the limits."""
+        self._size += characters
         self._drop_pictures()
-        self._count(characters)
+        self._count(0)
         while len(self._items) > MAX_ITEMS or self._size > MAX_CHARACTERS or not self._has_room:
             self._dropped(self._items.pop(next(iter(self._items))))
 
@@ -96,7 +97,7 @@ class History:
         seen = [item for item in self._items.values() if isinstance(item, Message) and item.picture_size]
         self._picture_size = sum(message.picture_size for message in seen)
         for message in seen:
-            if self._picture_size <= MAX_PICTURES:
+            if self._picture_size <= MAX_PICTURES and self._has_room:
                 break
             self._picture_size -= message.picture_size
             message.parts = tuple(replace(part, picture="") for part in message.parts)

@@ -94,7 +94,7 @@ class Budgets:
     conversations: Budget = field(
         default_factory=lambda: Budget(64 * MIB, "too much text is being kept", small=MIB // 64)
     )
-    """Text of conversations, in characters."""
+    """Text and pictures of conversations, in characters."""
     whole_answers: Budget = field(
         default_factory=lambda: Budget(512 * MIB, "too much speech waits to be sent whole")
     )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Set
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -38,6 +39,9 @@ SILENT_TIMES = 5.0
 
 LOADING_RETRY_S = 1.0
 """Seconds until a server that answers 503 is asked again: llama.cpp does while it loads its model."""
+
+REFUSED_S = 300.0
+"""Seconds for which pictures or options that the endpoint has refused are left out at once."""
 
 MAX_BODY_BYTES = 2**20
 """Bytes of a list of models, and of an error."""
@@ -84,7 +88,7 @@ class ChatEndpoint:
         self._chosen = settings.model
         self._trouble = ""  # of the start, for people
         self._length_field = LENGTH_FIELDS[0]
-        self._refused: set[wire.Extra] = set()
+        self._refused: dict[wire.Extra, float] = {}  # and the time until which it is left out
         self._unopened = False  # whether the last answer's reasoning had no opening mark
         self._place = urlsplit(settings.url).netloc
 
@@ -260,6 +264,8 @@ class ChatEndpoint:
     @asynccontextmanager
     async def _stream(self, request: ChatRequest) -> AsyncIterator[httpx.Response]:
         """Open the stream of an answer, as soon as the server has loaded its model. Raises ChatFailed."""
+        now = time.monotonic()
+        self._refused = {extra: until for extra, until in self._refused.items() if until > now}
         left_out = {*self._refused}
         while True:
             body = wire.request_body(await self._model(), request, self._length_field, left_out)
@@ -268,7 +274,7 @@ class ChatEndpoint:
             ) as response:
                 kind = response.headers.get("content-type", "")
                 if response.status_code == 200 and "json" not in kind and "html" not in kind:
-                    self._refused = left_out
+                    self._note_refused(left_out)
                     yield response
                     return
                 words = self._quoted(wire.read_error(await bounded_http.body(response, MAX_BODY_BYTES)))
@@ -283,6 +289,13 @@ class ChatEndpoint:
                 await asyncio.sleep(LOADING_RETRY_S)
                 continue
             raise self._refusal(response.status_code, words)
+
+    def _note_refused(self, left_out: Set[wire.Extra]) -> None:
+        """Remember for a while what a request was answered without: its picture may have been at fault."""
+        until = time.monotonic() + REFUSED_S
+        for extra in left_out - self._refused.keys():
+            log.warning("%s refuses %s: they are left out for %g s", self._place, extra, REFUSED_S)
+            self._refused[extra] = until
 
     async def _model(self) -> str:
         """Return the model's name: the one of the settings, or the only one there is. Raises ChatFailed."""

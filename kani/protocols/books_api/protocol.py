@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from kani.core.audio import synthetic_mark
 from kani.core.service import SpeechService
 from kani.engines.plugin_settings import PluginSettings
 from kani.protocols.books_api.audiobooks import Audiobooks
@@ -60,6 +61,7 @@ def routes(service: SpeechService) -> list[BaseRoute]:
         async with AsyncExitStack() as stack:
             path = stack.enter_context(audiobooks.found(request.path_params["id"]))
             headers = {"content-disposition": f'attachment; filename="audiobook{path.suffix}"'}
+            headers |= synthetic_mark.headers()
             media_type = "audio/mpeg" if path.suffix == ".mp3" else "audio/mp4"
             return send(request, path, media_type, headers, stack)
 

@@ -207,8 +207,6 @@ def offered_keys(headers: Headers, query: bytes) -> list[str]:
     """Return what a request offers as a key, in all places where one may be."""
     given = [value.partition(" ") for value in headers.getlist("authorization")]
     offered = [key.strip() for scheme, _, key in given if scheme.lower() == "bearer"]
-    # A client with no field for a key sends that of an address such as http://any:KEY@host.
-    offered += [_password(key) for scheme, _, key in given if scheme.lower() == "basic"]
     offered += [key for name in KEY_HEADERS for key in headers.getlist(name)]
     protocols = [name.strip() for name in ",".join(headers.getlist("sec-websocket-protocol")).split(",")]
     offered += [
@@ -218,8 +216,16 @@ def offered_keys(headers: Headers, query: bytes) -> list[str]:
     return offered + [value for name in KEY_PARAMETERS for value in parameters.get(name, [])]
 
 
+def offered_passwords(headers: Headers) -> list[str]:
+    """Return the passwords of Basic authentication: clients without a field for a key send http://any:KEY@host.
+
+    They are no sign of a client with a key: a proxy in front may have asked for them.
+    """
+    given = [value.partition(" ") for value in headers.getlist("authorization")]
+    return [_password(key) for scheme, _, key in given if scheme.lower() == "basic"]
+
+
 def _password(credentials: str) -> str:
-    """Return the password of Basic authentication; "" for what is none."""
     try:
         return base64.b64decode(credentials, validate=True).decode().partition(":")[2]
     except ValueError:

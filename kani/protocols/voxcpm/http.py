@@ -15,6 +15,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from kani.core import errors
+from kani.core.audio import synthetic_mark
 from kani.core.audio.pcm import wav
 from kani.core.service import SpeechService
 from kani.core.types import SpeechRequest, Voice
@@ -84,7 +85,7 @@ def http_routes(
             return file_answer(request, file, _CACHED, media_type, stack)
         speaking = _speak(service, voice.source, voice.sample_text, client_address(request))
         wav_file = await cancel_on_disconnect(request, speaking)
-        return bytes_answer(request, wav_file, _CACHED, "audio/wav")
+        return bytes_answer(request, wav_file, _CACHED | synthetic_mark.headers(), "audio/wav")
 
     return [
         Route("/api/config", _endpoint(config), methods=["GET"]),

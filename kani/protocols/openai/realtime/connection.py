@@ -224,7 +224,9 @@ class RealtimeConnection(Connection):
             case "session.update" | "transcription_session.update":
                 await self._update_session(event)
             case "response.create":
-                response = await self._responses.create(event.object("response"), self._config)
+                response = await self._responses.create(
+                    event.object("response"), self._config, event.event_id
+                )
                 self._start(self._turns.speak(response))
             case "response.cancel":
                 self._responses.cancel(event.text("response_id"))

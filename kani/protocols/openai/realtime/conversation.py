@@ -72,6 +72,7 @@ def served_parts(given: Any, param: str, *, sees: bool) -> tuple[Any, list[Event
     parts = given.get("content") if isinstance(given, dict) else None
     if not isinstance(parts, list) or len(parts) > MAX_PARTS:
         return given, []
+    sees = sees and given.get("role", "user") == "user"
     errors = [_unserved(part, f"{param}.content[{at}]", sees) for at, part in enumerate(parts)]
     served = [part for part, error in zip(parts, errors, strict=True) if error is None]
     return {**given, "content": served}, [error for error in errors if error is not None]
@@ -86,7 +87,8 @@ def _unserved(part: Any, param: str, sees: bool) -> EventError | None:
             f"{param}.type: {kind[:100]!r} parts are not served", "unsupported", f"{param}.type"
         )
     if not sees:
-        return unsupported(f"{param}.type: pictures cannot be seen", f"{param}.type")
+        reason = f"{param}.type: a language model sees pictures in a user's messages"
+        return EventError(reason, "unsupported", f"{param}.type")
     param, url = f"{param}.image_url", part.get("image_url")
     if isinstance(url, str) and len(url) > history.MAX_PICTURES:
         reason = f"{param}: too large (at most {history.MAX_PICTURES} characters)"
@@ -110,6 +112,9 @@ def read_item(given: Any, param: str, *, answers: bool = False) -> Item:
             raise EventError(reason, "invalid_value", f"{param}.type")
         raise unsupported(reason, f"{param}.type")
     item = _read_tool_item(given, param) if kind in _TOOL_ITEMS else _read_message(given, param)
+    if isinstance(item, Message) and item.picture_size > history.MAX_PICTURES:
+        reason = f"{param}.content: its pictures are too large (at most {history.MAX_PICTURES} characters)"
+        raise EventError(reason, "string_above_max_length", f"{param}.content")
     if item.size > history.MAX_CHARACTERS:
         reason = f"{param}: too long (at most {history.MAX_CHARACTERS} characters)"
         raise EventError(reason, "string_above_max_length", param)

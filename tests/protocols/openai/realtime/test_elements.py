@@ -46,6 +46,11 @@ async def test_tools_are_left_beside_those_that_are_not_served(talk: StartTalk) 
     assert await errors(client, 1) == [("invalid_value", "response.tools[1].type")]
     assert (await done(client))["status"] == "completed"
     assert [tool["function"]["name"] for tool in endpoint.requests[-1]["tools"]] == ["other"]
+    # Where no tool is left, the session's do not take their place.
+    await client.send("response.create", event_id="e1", response={"tools": [MCP]})
+    assert (await client.until("error"))[-1]["error"]["event_id"] == "e1"
+    assert (await done(client))["status"] == "completed"
+    assert "tools" not in endpoint.requests[-1]
 
 
 async def test_pictures_go_to_the_model_with_the_words_beside_them(talk: StartTalk) -> None:
@@ -104,6 +109,16 @@ async def test_the_words_are_left_beside_a_part_that_is_not_served(
     assert await errors(client, 1) == [(code, f"response.input[0].content[0].{field}")]
     assert (await done(client))["status"] == "completed"
     assert endpoint.said[-1][-1] == ("user", "Here?")
+
+
+async def test_pictures_of_one_item_have_a_limit_together_and_are_the_users(talk: StartTalk) -> None:
+    client, _, _ = await talk(say("uno."))
+    large = picture(PIXEL + "A" * (history.MAX_PICTURES // 2))
+    await client.send("conversation.item.create", item=message(large, large))
+    assert await errors(client, 1) == [("string_above_max_length", "item.content")]
+    said = {**message(text("x"), picture()), "role": "assistant"}
+    await client.send("conversation.item.create", item=said)
+    assert await errors(client, 1) == [("unsupported", "item.content[1].type")]
 
 
 async def test_the_oldest_pictures_go_first(talk: StartTalk) -> None:

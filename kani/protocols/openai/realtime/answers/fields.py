@@ -64,7 +64,8 @@ def served_response(
             if not param.startswith("response.tools["):
                 raise
             errors.append(error)
-            fields = without(fields, param.split(".")[1:])
+            # Without any tool left the session's do not take their place.
+            fields = {"tools": [], **without(fields, param.split(".")[1:])}
 
 
 def read_response(fields: dict[str, Any], config: SessionConfig) -> tuple[ResponseFields, SessionConfig]:

@@ -190,12 +190,17 @@ class Responses:
             self._ended.clear()
             await self._ended.wait()
 
-    async def create(self, fields: dict[str, Any], config: SessionConfig) -> Response:
-        """Begin the response that ``response.create`` asks for; ``speak`` sends it. Raises EventError."""
+    async def create(
+        self, fields: dict[str, Any], config: SessionConfig, event_id: str | None = None
+    ) -> Response:
+        """Begin the response that ``response.create`` asks for; ``speak`` sends it. Raises EventError.
+
+        event_id: of the client's event, for the errors of what is left out.
+        """
         async with self._creating:
             given, config, errors = served_response(fields, config)
             for error in errors:
-                await self._sender.error(error)
+                await self._sender.error(error, event_id)
             self._check_free(given.in_conversation)
             made = sounds = None
             if config.answers and given.in_conversation and given.input is None:

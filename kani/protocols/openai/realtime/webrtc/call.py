@@ -50,6 +50,9 @@ MAX_EARLY_S = 10.0
 MAX_WAITING = 4 * 2**20
 """Bytes of events and audio that wait for the session; with more the call ends."""
 
+ROOM_FOR_CALLER = 2**20
+"""Bytes of ``MAX_WAITING`` that the other clients of a call leave to the caller."""
+
 LEAST_SIZE = 256
 """Bytes that a message counts at least: an empty one takes room too."""
 
@@ -149,8 +152,13 @@ class Call:
 
         async def receive() -> None:
             while (message := await client.receive()) is not None:
-                if isinstance(message, str):
-                    self._take({"type": "websocket.receive", "text": message})
+                if not isinstance(message, str):
+                    continue
+                if self._waiting + len(message) > MAX_WAITING - ROOM_FOR_CALLER:
+                    error = EventError("the event is too large, or too many are waiting", "event_too_large")
+                    await client.send(json.dumps({"type": "error", "error": error.as_json()}))
+                    continue
+                self._take({"type": "websocket.receive", "text": message})
 
         await self._session.send_session("created", EventSender(put, beta=False))
         self._joined.append(events)
@@ -164,12 +172,12 @@ class Call:
     def _tell_joined(self, text: str | None) -> None:
         """Pass an event on to the other clients, None for the end; one with ``MAX_UNSENT`` of them leaves."""
         for events in [*self._joined]:
-            if events.full() or text is None:
-                self._joined.remove(events)
+            if full := events.full():
                 while not events.empty():
                     events.get_nowait()
-                text = None
-            events.put_nowait(text)
+            if full or text is None:
+                self._joined.remove(events)
+            events.put_nowait(None if full else text)
 
     async def receive(self) -> Message:
         if self._ended:
