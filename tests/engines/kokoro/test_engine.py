@@ -56,7 +56,7 @@ async def test_info_describes_the_engine(engine: KokoroEngine) -> None:
     assert info.streams_inside_segment and info.pausable and info.accepts_partial_text
     assert info.decoder in ("litert", "onnx")
     assert info.supported_fields == frozenset()
-    assert info.native_prosody == {"pitch", "pitch_range", "pauses"}
+    assert info.native_prosody == {"pitch", "pitch_range", "pauses", "melody"}
 
 
 async def test_slots_rise_after_a_busy_start(engine: KokoroEngine, monkeypatch: pytest.MonkeyPatch) -> None:
