@@ -56,14 +56,8 @@ class SentenceSplitter:
         for language, group in groupby(zip(languages, clauses, strict=True), lambda pair: pair[0]):
             part = [clause for _, clause in group]
             text = "".join(clause.text for clause in part)
-            parts.append(
-                replace(
-                    part[-1],
-                    start=part[0].start,
-                    text=text,
-                    language=None if language == self._own else language,
-                )
-            )
+            named = None if language == self._own else language
+            parts.append(replace(part[-1], start=part[0].start, text=text, language=named))
         return parts
 
     def _may_be_foreign(self, words: set[str]) -> bool:
@@ -121,15 +115,16 @@ class SentenceSplitter:
         if small < max(LEAST_WORDS, len(words) / 2):
             return ""
         language = clear_language(text, self._own, self._spoken_languages)
-        if language is None:
-            return ""
+        return language if language is not None and not self._is_half_own(text, language) else ""
+
+    def _is_half_own(self, text: str, language: str) -> bool:
+        """True if a clause has too many words of the text's own language to be one in ``language``."""
         listed, common = language_detection.words_of(text), language_detection.common_words(language)
         own_only = sum(word in self._own_words and word not in common for word in listed)
-        # A clause that is half in each is left.
-        return language if own_only * 3 <= sum(word in common for word in listed) else ""
+        return own_only * 3 > sum(word in common for word in listed)
 
     def _leans(self, text: str, language: str) -> bool:
-        """True if a clause beside one in ``language`` is rather in that than in the text's own."""
+        """True if a clause beside one in ``language`` is more likely in it than in the text's own."""
         if language == self._own:
             return False
         shares = language_detection.common_word_shares(text)

@@ -17,7 +17,8 @@ from kani.core.types import Emphasis, Prosody, Samples
 from kani.engines.kokoro.lead_in import VOWELS
 from kani.engines.kokoro.network.onnx_model import FRAME_SAMPLES
 from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
-from kani.engines.kokoro.text.phonemes import Utterance
+from kani.engines.kokoro.network.silence import LAG
+from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani_text.questions import rise_of, rises
 
 NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range", "pauses", "melody"})
@@ -51,14 +52,11 @@ _ONSET = 6
 _RELEASE = 6
 """Half frames in which the pitch falls back after a rise."""
 
-_LAG = 5
-"""Half frames that the durations lag the audio by (60 ms, see ``timing``)."""
-
 
 def apply_pitch(prosody: PredictedProsody, wanted: Prosody, log_f0: float) -> PredictedProsody:
     """Apply the requested pitch and range to a predicted F0 contour; returns ``prosody`` itself if neutral.
 
-    tone: the log hertz about which the range is widened or narrowed. The voice's own rather than the
+    log_f0: the log hertz about which the range is widened or narrowed. The voice's own rather than the
     utterance's, so that all pieces of a text agree.
     """
     if wanted.pitch == 0.0 and wanted.pitch_range == 1.0:
@@ -84,21 +82,13 @@ def emphasized_symbols(
 
 def with_rises(utterances: Sequence[Utterance], text: str, language: str) -> list[Utterance]:
     """Return the utterances of ``text`` with the words on which the voice rises marked as such."""
-    ends = list(rises(text, language))
-    return (
-        [
-            replace(
-                one,
-                words=tuple(
-                    replace(word, rises=True) if any(word.start < end <= word.end for end in ends) else word
-                    for word in one.words
-                ),
-            )
-            for one in utterances
-        ]
-        if ends
-        else list(utterances)
-    )
+    if not (ends := list(rises(text, language))):
+        return [*utterances]
+
+    def marked(word: Word) -> Word:
+        return replace(word, rises=True) if any(word.start < end <= word.end for end in ends) else word
+
+    return [replace(one, words=tuple(map(marked, one.words))) for one in utterances]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +130,7 @@ def apply_rises(
     tone = log_f0 + wanted.pitch * SEMITONE
     turn, *levels = shape
     turned, ended = (tone + min(wanted.pitch_range * level, _HIGHEST) * SEMITONE for level in levels)
-    edges = np.maximum(np.concatenate([[0], 2 * np.cumsum(prosody.frames)]) - _LAG, 0)
+    edges = np.maximum(np.concatenate([[0], 2 * np.cumsum(prosody.frames)]) - LAG, 0)
     pitch = prosody.pitch[0].astype(np.float64)
     log, moved = np.log(np.maximum(pitch, MIN_VOICED_HZ)), np.zeros(len(pitch))
     for one in found:
@@ -178,15 +168,15 @@ def emphasize(prosody: PredictedProsody, emphases: Sequence[Emphasis]) -> Predic
         # The first symbol is a pad.
         begin, end = edges[[one.start + 1, one.end + 1]]
         length[begin:end] = 1 / one.rate
-        sounding = slice(max(begin - _LAG, 0), max(end - _LAG, 0))
+        sounding = slice(max(begin - LAG, 0), max(end - LAG, 0))
         moved[sounding], louder[sounding] = one.pitch * SEMITONE, one.loudness
     ends = np.cumsum(length)
     new_edges = np.interp(edges, np.arange(len(ends) + 1), [0, *ends])
     frames = np.diff(np.round(new_edges / 2).astype(np.int64))
     count = 2 * int(frames.sum())
     # Old half frame that each new one repeats: ``taken`` for the features, ``heard`` for the curves.
-    taken = np.searchsorted(ends, np.arange(count + _LAG) + 0.5).clip(max=len(ends) - 1)
-    heard = np.maximum(taken[_LAG:] - _LAG, 0)
+    taken = np.searchsorted(ends, np.arange(count + LAG) + 0.5).clip(max=len(ends) - 1)
+    heard = np.maximum(taken[LAG:] - LAG, 0)
     taken = taken[:count]
     pitch = np.where(prosody.pitch > MIN_VOICED_HZ, prosody.pitch * np.exp(moved), prosody.pitch)
     return replace(

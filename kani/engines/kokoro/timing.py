@@ -185,11 +185,7 @@ class Timeline:
                     self._start = max(min(self._start, end), start)
                 stop = max(start, min(stop, self._start))
             elif ended:
-                stop = max(end, start)
-                if cut and self._words[at].pause_s:
-                    # What sounds after the pause is the beginning of the next word.
-                    pauses = [pause[0] for pause in self._pauses() if pause[1] > known - _NEAR]
-                    stop = max(min([stop, *pauses]), start)
+                stop = max(self._end_at_cut(known, end) if cut and self._words[at].pause_s else end, start)
             else:
                 return
             self._emitted += 1
@@ -235,6 +231,10 @@ class Timeline:
             if pause[0] < expected and distance <= _NEAR and distance < _distance(gaps[index], expected):
                 gaps[index] = pause
         return gaps
+
+    def _end_at_cut(self, known: int, end: int) -> int:
+        """End of a word that has a pause after it; the sound after that is the beginning of the next word."""
+        return min([end, *(pause[0] for pause in self._pauses() if pause[1] > known - _NEAR)])
 
     def _pauses(self) -> list[tuple[int, int]]:
         """Silences of at least 50 ms between two sounds, as (start, end) in samples."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 from starlette.datastructures import QueryParams
 
 from kani.core.errors import InvalidRequest
+from kani.protocols.shared.calls.bodies import SWITCHES
 
 
 def read_flag(query: QueryParams, name: str, *, default: bool = False) -> bool:
-    """Return a parameter, in any case "true", "1", "false" or "0"; empty or missing it is the default.
+    """Return a parameter: "true", "1", "false", "0" or one of ``SWITCHES``; empty or missing the default.
 
     Raises InvalidRequest.
     """
-    match query.get(name, "").lower():
+    given = query.get(name, "").lower()
+    match SWITCHES.get(given, given):
         case "true" | "1":
             return True
         case "false" | "0":

@@ -246,7 +246,7 @@ def test_keys_hold_long_configurations_and_expire() -> None:
     keys = EphemeralKeys()
     long = "\N{MUSICAL SYMBOL G CLEF}" * 200
     config = replace(SessionConfig(), model=long, voice=long, transcription=Transcription(long, "es"))
-    issued = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turn_detection=None), 10)
+    issued = keys.issue(replace(config, output_format=FORMATS["audio/pcmu"], turns=None), 10)
     assert keys.find(issued.value) == issued.config
     # A header takes 64 KiB.
     assert len(issued.value) < 8192

@@ -1,4 +1,4 @@
-"""CUDA graphs of work whose launches depend only on a few sizes, and copies of their results."""
+"""CUDA graphs of work that is launched alike for the same few sizes, and copies of their results."""
 
 from __future__ import annotations
 

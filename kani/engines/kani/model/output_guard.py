@@ -63,7 +63,7 @@ class OutputGuard:
         """Check the next frame of each voice: its ``Anomaly``, or 0. frames: number of those before it."""
         rows = self._rows
         found = np.where(frames >= rows["most_frames"][seats], int(Anomaly.RUNAWAY), 0)
-        # Of most frames, no frame of late has even the first code.
+        # Most frames repeat not even the first code of a recent frame: only the others are compared whole.
         some = np.flatnonzero((rows["last"][seats, :, 0] == codes[:, None, 0]).any(axis=1))
         which, places = seats[some], (frames[some, None] - _PERIODS) % len(_PERIODS)
         same = (rows["last"][which[:, None], places] == codes[some, None]).all(axis=2)

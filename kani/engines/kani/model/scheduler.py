@@ -81,7 +81,7 @@ class Scheduler:
         self._ahead: tuple[Frame, Whole] | None = None
         self._paused: dict[SpeechSequence, SavedSlot] = {}
         self._progress = Progress(runner.layout, frame_s=frame_s, sample_rate=sample_rate)
-        # What has happened to sequences since the last step.
+        # Events of sequences since the last step.
         self._cancelled: list[SpeechSequence] = []
         self._leading: list[SpeechSequence] = []  # too far ahead of their listeners
         self._caught_up: dict[SpeechSequence, None] = {}  # paused ones with listeners that no longer lag

@@ -10,7 +10,7 @@ import numpy as np
 from kani.engines.kokoro.network.parts import PredictedProsody
 
 _HALF_FRAMES_A_SECOND = 80
-_LAG = 5
+LAG = 5
 """Half frames that the durations lag the audio by (60 ms, see ``timing``)."""
 
 _QUIET = 0.5
@@ -42,15 +42,15 @@ def with_silences(prosody: PredictedProsody, silences: Sequence[Silence]) -> Pre
     loud = np.flatnonzero(energy > _QUIET)
     for one in silences:
         begin, end = edges[one.first], edges[one.stop]
-        searched = max(begin - _LAG, 0)
-        place = searched + int(energy[searched : end - _LAG + 3].argmin())
+        searched = max(begin - LAG, 0)
+        place = searched + int(energy[searched : end - LAG + 3].argmin())
         at = int(np.searchsorted(loud, place))
         quiet = 0
         if 0 < at < len(loud) and loud[at] > place:
             quiet = int(loud[at] - loud[at - 1]) - 1
         count = round((one.seconds * _HALF_FRAMES_A_SECOND - quiet) / 2)
         if count > 0:
-            taken = min(max((place + _LAG) // 2, begin // 2), end // 2 - 1)
+            taken = min(max((place + LAG) // 2, begin // 2), end // 2 - 1)
             repeats[taken] += count
             frames[one.first] += count
             places += [place] * 2 * count

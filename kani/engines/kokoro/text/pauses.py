@@ -68,23 +68,33 @@ def _set_commas(
     """Set the pauses at the commas of a stretch of words without other marks."""
     begin, last = stretch[0] - 1, stretch[-1]
     commas = [at for at in stretch[:-1] if "," in marks[at]]
-    cuts = [at for at in stretch[:-1] if "," in marks[at] or words[at + 1] in conjunctions]
-    items = [
-        end - start - (start > begin and words[start + 1] in conjunctions)
-        for start, end in pairwise([begin, *cuts, last])
-    ]
-    # "Yes, Anna, I am coming": no list.
-    enclosing = len(cuts) == 2 and cuts == commas and items[-1] > _LONGEST_LAST
-    listed: set[int] = set()
-    for index, at in enumerate(() if enclosing else cuts):
-        before, after = items[index : index + 2]
-        if (after <= _LONGEST_ITEM and at != cuts[-1]) or (
-            index > 0 and cuts[index - 1] in listed and before <= _LONGEST_ITEM
-        ):
-            listed.add(at)
+    listed = _listed(words, stretch, commas, conjunctions)
     share = max(min(_MOST_COMMAS / max(len(listed.intersection(commas)), 1), 1.0), _LEAST_SHARE)
     for before, at, after in zip([begin, *commas], commas, [*commas[1:], last], strict=False):
         if at in listed:
             pauses[at] = share * MARK_PAUSES_S[LIST_COMMA]
         elif at - before >= _SHORTEST_CLAUSE and (after - at >= _SHORTEST_CLAUSE or not marks[after]):
             pauses[at] = MARK_PAUSES_S[","]
+
+
+def _listed(
+    words: Sequence[str], stretch: range, commas: Sequence[int], conjunctions: Sequence[str]
+) -> set[int]:
+    """Return the words after which the next item of a list begins: with a comma, a conjunction or both."""
+    begin, last = stretch[0] - 1, stretch[-1]
+    cuts = [at for at in stretch[:-1] if at in commas or words[at + 1] in conjunctions]
+    items = [
+        end - start - (start > begin and words[start + 1] in conjunctions)
+        for start, end in pairwise([begin, *cuts, last])
+    ]
+    # "Yes, Anna, I am coming": no list.
+    if len(cuts) == 2 and cuts == commas and items[-1] > _LONGEST_LAST:
+        return set()
+    listed: set[int] = set()
+    for index, at in enumerate(cuts):
+        before, after = items[index : index + 2]
+        begins = after <= _LONGEST_ITEM and at != cuts[-1]
+        goes_on = index > 0 and cuts[index - 1] in listed and before <= _LONGEST_ITEM
+        if begins or goes_on:
+            listed.add(at)
+    return listed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from kani.core.audio.encoding import AudioFormat
@@ -106,7 +106,7 @@ class SessionConfig:
     model: str = DEFAULT_MODEL  # as the client named it
     input_format: AudioFormat = PCM
     transcription: Transcription | None = None
-    turn_detection: TurnDetection | None = NOT_ASKED
+    turns: TurnDetection | None = NOT_ASKED  # as the client has set it; ``turn_detection`` is in force
     output_format: AudioFormat = PCM
     voice: str = DEFAULT_VOICE
     speed: float = 1.0
@@ -119,11 +119,12 @@ class SessionConfig:
     parallel_tool_calls: bool | None = None  # these two are None where the client does not say
     reasoning_effort: str | None = None
 
-    def without_unasked_turns(self) -> SessionConfig:
-        """Return it without a turn detection that nobody asked for, if its model has none."""
+    @property
+    def turn_detection(self) -> TurnDetection | None:
+        """The turn detection; None without one, as with models that have it only where it is asked for."""
         model = self.transcription.model if self.transcription is not None else ""
         committed = self.kind == "transcription" and model in COMMITTED_MODELS
-        return replace(self, turn_detection=None) if committed and self.turn_detection is NOT_ASKED else self
+        return None if committed and self.turns is NOT_ASKED else self.turns
 
     @property
     def judges_turns(self) -> bool:
@@ -230,7 +231,7 @@ def initial_config(kind: SessionKind, model: str | None, instructions: str | Non
         answers = instructions is not None
         return SessionConfig(model=model or DEFAULT_MODEL, answers=answers, instructions=instructions or "")
     transcription = Transcription(model or DEFAULT_TRANSCRIPTION_MODEL)
-    return SessionConfig("transcription", transcription=transcription).without_unasked_turns()
+    return SessionConfig("transcription", transcription=transcription)
 
 
 def _format_json(audio_format: AudioFormat) -> dict[str, Any]:

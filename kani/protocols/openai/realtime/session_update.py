@@ -149,7 +149,7 @@ def updated_config(
             config = with_output(config, part.output, f"{root}.audio.output")
     if config.kind == "transcription" and config.transcription is None:
         config = replace(config, transcription=Transcription())
-    return config.without_unasked_turns()
+    return config
 
 
 def heard_languages(service: SpeechService) -> Collection[str]:
@@ -234,10 +234,10 @@ def _with_input(
         )
         config = replace(config, transcription=transcription)
     if given.turn_detection is None:
-        config = replace(config, turn_detection=None)
+        config = replace(config, turns=None)
     elif given.turn_detection is not UNSET:
         detection = _read_turn_detection(given.turn_detection, config.turn_detection)
-        config = replace(config, turn_detection=detection)
+        config = replace(config, turns=detection)
     return config
 
 

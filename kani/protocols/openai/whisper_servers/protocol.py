@@ -16,14 +16,7 @@ from kani.protocols.openai.errors import api_error
 from kani.protocols.openai.whisper_servers import answers
 from kani.protocols.openai.whisper_servers.request import AsrFields, DetectionFields, InferenceFields, hear
 from kani.protocols.shared.calls.bodies import unused_header
-from kani.protocols.shared.calls.call import (
-    FORM,
-    Answer,
-    Body,
-    Call,
-    CallGroup,
-    json_answer,
-)
+from kani.protocols.shared.calls.call import FORM, Answer, Body, Call, CallGroup, json_answer
 from kani.protocols.shared.calls.schemas import fields, file, form, items, mapping, number, text
 from kani.protocols.shared.errors import Handler, answering
 from kani.protocols.shared.plugin import ServerSettings

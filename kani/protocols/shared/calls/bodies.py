@@ -47,7 +47,7 @@ def one_of(names: Iterable[str], text: str) -> Meta:
     return Meta(description=text, extra_json_schema={"enum": [*names]})
 
 
-_SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
+SWITCHES = {"yes": "true", "on": "true", "no": "false", "off": "false"}
 
 Speed = Annotated[float, within(RANGES["speed"])]
 Temperature = Annotated[float, within(RANGES["temperature"])]
@@ -181,7 +181,7 @@ def read_form(given: Mapping[str, Sequence[str]], kind: type[T]) -> T:
             case inspect.ListType():
                 values[field.encode_name] = [text.strip() for text in texts if text.strip()] or None
             case inspect.BoolType():
-                values[field.encode_name] = _SWITCHES.get(last.lower(), last) or None
+                values[field.encode_name] = SWITCHES.get(last.lower(), last) or None
             case _:
                 values[field.encode_name] = last or None
     try:

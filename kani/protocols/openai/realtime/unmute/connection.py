@@ -47,7 +47,7 @@ def first_config(config: SessionConfig) -> SessionConfig:
     detection = TurnDetection(
         "semantic_vad", create_response=config.answers, idle_timeout_ms=SILENCE_MS if config.answers else None
     )
-    return replace(config, transcription=Transcription(), turn_detection=detection)
+    return replace(config, transcription=Transcription(), turns=detection)
 
 
 HANG_UP_AFTER_S = 1.0
