@@ -67,7 +67,7 @@ second_command() {
 install_all() {
   # Before the tests: an environment of its own, so that README's has what README says.
   python3 -m venv "$work/all"
-  "$work/all/bin/pip" install "${quick[@]}" -r requirements-dev-all.txt
+  "$work/all/bin/pip" install "${quick[@]}" -r requirements/dev-all.txt
 }
 
 use_all() {
@@ -109,7 +109,7 @@ finish() {
   grep -qw avx2 /proc/cpuinfo || may_lack+='|AVX2'
   grep -qE 'avx512_vnni|avx_vnni' /proc/cpuinfo || may_lack+='|VNNI'
   # README's command skips by name what only the larger environment has; these were run there.
-  may_lack+='|is not installed: pip install -r requirements-dev-'"${1:+|$1}"
+  may_lack+='|is not installed: pip install -r requirements/dev-'"${1:+|$1}"
   if grep -h '^SKIPPED' "$work"/tests-*.log | grep -Ev "$may_lack"; then
     echo "these tests were skipped although what they need is installed" >&2
     exit 1
@@ -118,6 +118,6 @@ finish() {
 
 # Files and folders that the first tier skipped for want of a package.
 skipped_files() {
-  grep -h '^SKIPPED.*is not installed: pip install -r requirements-dev-' "$work"/tests-1.log |
+  grep -h '^SKIPPED.*is not installed: pip install -r requirements/dev-' "$work"/tests-1.log |
     sed -E 's/^SKIPPED \[[0-9]+\] ([^:]+):.*/\1/' | sort -u
 }

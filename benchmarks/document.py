@@ -43,7 +43,7 @@ How fast and how good is the server on two cores without a GPU? Measure it on yo
 [the environment](../README.md#install-and-speak):
 
 ```bash
-pip install -r requirements-dev-all.txt
+pip install -r requirements/dev-all.txt
 python -m benchmarks.server.own_share        # what the server adds to the engine: 3 min
 ```
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-PAGES = {"README": "start", "WEBSOCKET_README": "kani-protocol", "INTEGRATION_GUIDE": "integration-guide"}
+PAGES = {"README": "start", "WEBSOCKET_README": "kani-protocol"}
 """Documents at the root of the repository, and their pages on the site."""
 
 LINK = re.compile(r"\[([^\[\]]+)\]\((?!https?:)([^)\s#]*)(#[^)\s]*)?\)")

@@ -17,7 +17,7 @@ from tests.support.programs import ran
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (
-    *("README.md", "INTEGRATION_GUIDE.md", "WEBSOCKET_README.md", "examples/README.md"),
+    *("README.md", "WEBSOCKET_README.md", "examples/README.md"),
     *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")),
 )
 BLOCK = re.compile(

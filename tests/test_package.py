@@ -29,7 +29,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 EXTRAS = PROJECT["optional-dependencies"]
 LOCKS = {
     "requirements.txt": ["chinese", "japanese"],
-    "requirements-kani.txt": ["kani"],
+    "requirements/kani.txt": ["kani"],
     "deploy/requirements-bucket.txt": ["bucket"],
     "deploy/requirements-traces.txt": ["traces"],
     "deploy/requirements-ray.txt": ["ray"],
@@ -59,7 +59,7 @@ def test_requirements_are_versions_of_the_packages_ranges(file: str) -> None:
 @pytest.mark.parametrize("extra", ["pocket", "voxcpm"])
 def test_extra_is_its_environments_package(extra: str) -> None:
     (package,) = ranges([extra]).values()
-    listed = requirements(ROOT / f"requirements-{extra}.txt")
+    listed = requirements(ROOT / f"requirements/{extra}.txt")
     (locked,) = [each for each in listed if each.name == package.name]
     (version,) = locked.specifier
     assert package.specifier.contains(version.version)

@@ -21,7 +21,7 @@ WITHOUT_SERVER = [snippet for snippet in SHELL if snippet not in WITH_SERVER]
 
 RUN_ELSEWHERE = {
     "docs/library.md": "tests/test_library.py",
-    "INTEGRATION_GUIDE.md": "tests/cli/test_integration_guide.py",
+    "docs/integration_guide.md": "tests/cli/test_integration_guide.py",
 }
 """Pages with Python that tests of their own run."""
 

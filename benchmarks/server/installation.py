@@ -3,7 +3,7 @@
     python -m benchmarks.server.installation [default] [kani]
 
 A virtual environment is made and the packages of requirements.txt (``default``), or those of
-requirements-kani.txt as well (``kani``), are installed in it, by pip and, where there is one, by uv. A server
+requirements/kani.txt as well (``kani``), are installed in it, by pip and, where there is one, by uv. A server
 with the defaults and empty folders is started there, and is asked for a sentence as soon as it is ready.
 Run it twice: in the second run every package comes from the caches of pip and uv.
 """
@@ -117,7 +117,7 @@ def installed(*files: str) -> None:
 
 PARTS = {
     "default": lambda: installed("requirements.txt"),
-    "kani": lambda: installed("requirements.txt", "requirements-kani.txt"),
+    "kani": lambda: installed("requirements.txt", "requirements/kani.txt"),
 }
 
 if __name__ == "__main__":

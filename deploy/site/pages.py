@@ -21,7 +21,6 @@ ROOT = Path(__file__).resolve().parents[2]
 OUTSIDE = {
     "README.md": "start.md",
     "WEBSOCKET_README.md": "kani-protocol.md",
-    "INTEGRATION_GUIDE.md": "integration-guide.md",
     "examples/README.md": "examples.md",
 }
 """Documents that are not in docs/, and their pages."""

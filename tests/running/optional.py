@@ -5,7 +5,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
-MODELS, ALL = "requirements-dev-models.txt", "requirements-dev-all.txt"
+MODELS, ALL = "requirements/dev-models.txt", "requirements/dev-all.txt"
 
 FILE_OF = {
     **dict.fromkeys(("torch", "transformers", "safetensors", "huggingface_hub", "httpx2", "yaml"), MODELS),

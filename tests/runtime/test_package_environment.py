@@ -142,4 +142,4 @@ def test_missing_packages_are_named_and_broken_replaced(given: str, command: str
     done = run_python("-P", "-c", f"import sys; sys.path.insert(0, {str(folder)!r}); {code}")
     assert done.stdout.strip() == command
     # A checkout names its requirements file.
-    assert extras.install_command("kani", "requirements-kani.txt") == "pip install -r requirements-kani.txt"
+    assert extras.install_command("kani", "requirements/kani.txt") == "pip install -r requirements/kani.txt"

@@ -75,7 +75,7 @@ class Settings(ConversationSettings):
         "KANI_PYTHONS",
         about="Pythons of environments with the packages of `pocket`, `voxcpm`, `kyutai` and `transcribe`, "
         "by these names (`kyutai=moshi/bin/python`, after `python3 -m venv moshi && moshi/bin/pip install -r "
-        "requirements-kyutai.txt`). Not set: the environment that `--fetch` makes, if it is there, else the "
+        "requirements/kyutai.txt`). Not set: the environment that `--fetch` makes, if it is there, else the "
         "server's own.",
     )
     engine_process: bool = setting(

@@ -190,7 +190,7 @@ class KaniEngine(Described):
             from kani.runtime.model_names import local_path
         except ModuleNotFoundError as error:
             raise EngineUnavailable(
-                f"the Kani engine needs {error.name}: " + install_command("kani", "requirements-kani.txt")
+                f"the Kani engine needs {error.name}: " + install_command("kani", "requirements/kani.txt")
             ) from error
         settings, resources = self._settings, self._resources
         default = DEFAULT_MODELS.get(resources.language or "", DEFAULT_MODEL)

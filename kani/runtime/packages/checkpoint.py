@@ -30,7 +30,7 @@ def fetched(name: str, files: tuple[str, ...] | str, cache: Path, setting: str, 
     try:
         from kani.runtime.hub import Hub
     except ModuleNotFoundError as error:
-        install = install_command("kani", "requirements-kani.txt")
+        install = install_command("kani", "requirements/kani.txt")
         raise EngineUnavailable(
             f"fetching {name} needs {error.name}: {install}, or name a folder that holds it ({setting})"
         ) from error

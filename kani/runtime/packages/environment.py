@@ -41,7 +41,7 @@ class PackageEnvironment:
     """An environment that a package needs for itself."""
 
     engine: str
-    """Name of the engine, "VoxCPM": ``requirements-voxcpm.txt`` lists its packages."""
+    """Name of the engine, "VoxCPM": ``requirements/voxcpm.txt`` lists its packages."""
     modules: Sequence[str]
     """Modules that the worker imports there."""
     packages: str
@@ -171,7 +171,7 @@ class PackageEnvironment:
     def _cure(self, python: str = "") -> str:
         """Return the commands that install the package, in an environment of its own."""
         name = self._package
-        packages = self.packages if INSTALLED else f"-r requirements-{self.engine.lower()}.txt"
+        packages = self.packages if INSTALLED else f"-r requirements/{self.engine.lower()}.txt"
         now = f" (now it is {python})" if python else ""
         return (
             f"{FETCH} with the same options makes its environment; or do it yourself: "
