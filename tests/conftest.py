@@ -192,7 +192,12 @@ SMOKE = (
     *("protocols/kani/test_websocket.py", "protocols/test_ssml.py"),
     *("protocols/kyutai/test_speech_in.py", "protocols/kyutai/test_speech_out.py"),
     *("server/lifecycle/test_lifecycle.py", "server/network/test_tls.py", "server/test_server.py"),
-    *("protocols/relay/test_example.py", "test_library.py", "test_package.py", "test_privacy.py"),
+    *(
+        "protocols/elevenlabs/relay/test_example.py",
+        "library/test_library.py",
+        "test_package.py",
+        "test_privacy.py",
+    ),
 )
 """Files of the other tiers that ``.ci/run`` runs, but for what is marked ``full`` in them: each protocol,
 engine and program speaks and is heard, and the documents' site is built.

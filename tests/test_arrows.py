@@ -29,8 +29,8 @@ LINES = {
     "benchmarks": 9_283,
     "tools": 4_305,
 }
-"""Most lines of Python in each room. Who takes lines away lowers it; it is raised only in a commit that says
-what a user gets for it."""
+"""Most lines of Python in each room, with 1 % of slack, so that a small change needs no line here. Who takes
+lines away lowers it; it is raised only in a commit that says what a user gets for it."""
 
 WEB = set("starlette uvicorn websockets httpx httpcore aiohttp fastapi socket http urllib".split())
 MODELS = {"torch", "transformers", "onnxruntime", "onnx"}
@@ -191,7 +191,13 @@ def test_no_circle_among_files() -> None:
 
 @pytest.mark.parametrize("room", LINES)
 def test_room_keeps_to_its_lines(room: str) -> None:
-    assert sum(source(path).lines for path in files_of(room)) <= LINES[room]
+    assert sum(source(path).lines for path in files_of(room)) <= LINES[room] * 1.01
+
+
+def test_product_keeps_to_its_lines() -> None:
+    """What one room takes of its slack, another has given."""
+    rooms = [room for room in LINES if room.startswith("kani")]
+    assert sum(source(path).lines for room in rooms for path in files_of(room)) <= sum(map(LINES.get, rooms))
 
 
 def test_every_room_has_a_budget() -> None:

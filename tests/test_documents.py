@@ -13,12 +13,14 @@ from platformdirs.unix import Unix
 import benchmarks.document
 from kani.composition.settings import fields, variables
 from kani.runtime import weights
-from tests import coverage_map, package_drawing
+from tests import package_drawing
+from tests.conftest import SMOKE
 from tests.deploy.environment import requirements
 from tests.running.sources import ROOT, files, source
 from websocket_config import APP_NAME
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*.md")])
+README_OF_TESTS = (ROOT / "tests" / "README.md").read_text(encoding="utf-8")
 BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
 
 
@@ -114,9 +116,20 @@ def test_drawing_of_the_packages_is_what_they_import():
     assert (ROOT / "docs" / "packages.svg").read_text(encoding="utf-8") == package_drawing.drawing()
 
 
-def test_readme_of_the_tests_names_those_of_each_module() -> None:
-    """`python -m tests.coverage_map` writes it."""
-    assert coverage_map.README.read_text(encoding="utf-8") == coverage_map.readme()
+def test_folders_of_tests_mirror_the_product() -> None:
+    """But for those that tests/README.md lists."""
+    listed = re.findall(r"`([\w/]+)/`", README_OF_TESTS.partition("These folders mirror none")[2])
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        folder = file.parent.relative_to(ROOT / "tests").as_posix()
+        mirrored = (f"kani/{folder}", folder, re.sub("^text", "kani_text", folder))
+        own = any(f"{folder}/".startswith(f"{name}/") or f"/{name}/" in f"/{folder}/" for name in listed)
+        assert own or any((ROOT / name).is_dir() for name in mirrored), folder
+
+
+def test_smoke_and_the_commands_of_a_room_name_tests_that_exist() -> None:
+    named = [name for name in re.findall(r"\btests/[\w/.]+", README_OF_TESTS) if "NAME" not in name]
+    missing = [name for name in (*named, *(f"tests/{name}" for name in SMOKE)) if not (ROOT / name).exists()]
+    assert len(named) > 10 and not missing
 
 
 def test_every_page_is_in_the_navigation_of_the_site() -> None:

@@ -20,7 +20,7 @@ WITH_SERVER = [snippet for snippet in SHELL if any(real in snippet.code for real
 WITHOUT_SERVER = [snippet for snippet in SHELL if snippet not in WITH_SERVER]
 
 RUN_ELSEWHERE = {
-    "docs/library.md": "tests/test_library.py",
+    "docs/library.md": "tests/library/test_library.py",
     "docs/integration_guide.md": "tests/cli/test_integration_guide.py",
 }
 """Pages with Python that tests of their own run."""

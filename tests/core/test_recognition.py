@@ -35,7 +35,7 @@ from kani.core.session.recognition import (
 from kani.core.transcriber import TranscriptionOptions
 from kani.core.types import Samples
 from kani.engines.whisper.likely_languages import LANGUAGES, LATER_LANGUAGES
-from tests.core.test_turns import Model
+from tests.core.turns.test_turns import Model
 from tests.support.event_loop import settle
 from tests.support.listener import Listener
 from tests.support.loudness import RATE, STEP, LoudnessRecognizer, PausingRecognizer

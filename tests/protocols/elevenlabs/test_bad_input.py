@@ -14,7 +14,7 @@ from kani.protocols.elevenlabs.http.body import MAX_INPUTS, MAX_VOICES
 from kani.protocols.elevenlabs.http.speech import DIALOGUE_PATH as DIALOGUE
 from kani.protocols.elevenlabs.models import MODELS
 from tests.protocols.bad_input import Given, asked, names, shown
-from tests.protocols.test_voices_api import recording
+from tests.protocols.voices_api.test_voices_api import recording
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.tables import raw_rows
 

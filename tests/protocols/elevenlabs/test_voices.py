@@ -16,7 +16,7 @@ from kani.protocols.elevenlabs.http.voices import JOINED_RATE, join_recordings
 from kani.protocols.elevenlabs.settings import ElevenLabsSettings
 from kani.protocols.elevenlabs.voice_ids import PREMADE_VOICES, resolve_voice
 from kani.protocols.elevenlabs.voice_settings import DEFAULT_SETTINGS, Settings, parse_settings
-from tests.protocols.test_voices_api import recording
+from tests.protocols.voices_api.test_voices_api import recording
 
 RACHEL, ADAM, RIVER = "21m00Tcm4TlvDq8ikWAM", "pNInz6obpgDQGcFmaJgB", "SAz9YHcvj6GT2YYXdXww"
 NO_SETTINGS = ElevenLabsSettings()

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from tests.protocols.elevenlabs.test_bad_input import detail_of
-from tests.protocols.test_voices_api import recording
+from tests.protocols.voices_api.test_voices_api import recording
 from tests.support.elevenlabs_service import KEY as SERVICE_KEY
 from tests.support.elevenlabs_service import VOICE, running
 from tests.support.servers.app_server import AppServer, StartApp

@@ -24,7 +24,7 @@ from kani.library import asynchronous
 from tests.clients import unmute_page
 from tests.clients.kyutai.wire import KEY as KYUTAI
 from tests.clients.openai_realtime import BETA, Client, loud, quiet, realtime
-from tests.core.test_diarization import levels
+from tests.core.diarization.test_diarization import levels
 from tests.engines.remote.test_remote import KEY, working
 from tests.protocols.listening import doors
 from tests.protocols.listening.doors import (

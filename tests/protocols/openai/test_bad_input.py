@@ -18,7 +18,7 @@ from kani.protocols.openai.speech.ssml_marks import PATH as SSML
 from kani.protocols.shared.recordings.upload import AudioUploads
 from tests.core.audio.test_pcm import pictures
 from tests.protocols.bad_input import Given, asked, names, shown
-from tests.protocols.test_voices_api import recording
+from tests.protocols.voices_api.test_voices_api import recording
 from tests.support.loudness import LoudnessRecognizer
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.tables import raw_rows

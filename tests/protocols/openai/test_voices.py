@@ -7,7 +7,7 @@ import httpx
 import pytest
 from openai import NotFoundError, OpenAI
 
-from tests.protocols.test_voices_api import form, recording
+from tests.protocols.voices_api.test_voices_api import form, recording
 from tests.support.servers.app_server import KEY, AppServer, StartApp
 
 VOICES, CONSENTS = "/v1/audio/voices", "/v1/audio/voice_consents"

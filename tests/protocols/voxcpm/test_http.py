@@ -19,7 +19,7 @@ from tests.clients.voxcpm.wire import Client, opened
 from tests.conftest import ServerProcess
 from tests.protocols.conftest import Serve
 from tests.protocols.languages.speakers import of_wav
-from tests.protocols.test_voices_api import form, recording
+from tests.protocols.voices_api.test_voices_api import form, recording
 from tests.support.patience import happens
 from tests.support.servers.app_server import AppServer, StartApp
 from tests.support.tone import tones

@@ -16,7 +16,7 @@ from kani.protocols.voxcpm.voice_folder import VoiceFolder
 from tests.clients.voxcpm.wire import opened as connected
 from tests.protocols.conftest import Serve
 from tests.protocols.raw_site import Site, answer, opened, redirect
-from tests.protocols.test_voices_api import recording
+from tests.protocols.voices_api.test_voices_api import recording
 from tests.support import permissions
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.app_server import AppServer, StartApp

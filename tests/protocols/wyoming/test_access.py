@@ -15,10 +15,10 @@ from kani.protocols.wyoming.framing import Event as PackedEvent
 from kani.server.network import tcp_connections
 from kani.server.network.tcp_connections import ReadTimeouts
 from kani.server.network.upload_budget import KEYLESS_BYTES, upload_budget
+from tests.composition.settings.test_settings import NO_FILE
 from tests.protocols.conftest import Serve
 from tests.protocols.wyoming.exchange import answer_to, ask, chunk, client, read_all, read_until, send, steps
 from tests.protocols.wyoming.home_assistant import HOST, load_info
-from tests.server.test_settings import NO_FILE
 from tests.support.patience import WITHIN_S, happens
 from tests.support.servers.unread import small_socket
 
