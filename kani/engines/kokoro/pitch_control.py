@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kani.core.types import Emphasis, Prosody, Samples
 from kani.engines.kokoro.lead_in import VOWELS
@@ -20,6 +22,7 @@ from kani.engines.kokoro.network.parts import MIN_VOICED_HZ, PredictedProsody
 from kani.engines.kokoro.network.silence import LAG
 from kani.engines.kokoro.text.phonemes import Utterance, Word
 from kani_text.questions import rise_of, rises
+from kani_text.writing import SENTENCE_MARKS
 
 NATIVE_PROSODY_FIELDS = frozenset({"pitch", "pitch_range", "pauses", "melody"})
 """Fields of a ``Prosody`` that Kokoro and its students render."""
@@ -45,6 +48,18 @@ _FADED = 2.5
 _STEEPEST = 0.5 * SEMITONE
 """Log hertz in a half frame (40 semitones in a second). What rises faster is heard as creak, so a short
 syllable begins higher."""
+
+_GOES_ON = 1.0 * SEMITONE
+"""Log hertz over the voice's tone below which no list's item and no clause ends before a comma."""
+
+_END = 16
+"""Half frames that such an end is measured over."""
+
+_MOST_HELD = 4.0 * SEMITONE
+"""Log hertz by which it is held up, at most."""
+
+_EXCLAIMED = 0.3
+"""Share by which the accents of an exclamation are higher over the voice's tone."""
 
 _ONSET = 6
 """Half frames before the stressed vowel in which such a syllable may rise."""
@@ -91,45 +106,62 @@ def with_rises(utterances: Sequence[Utterance], text: str, language: str) -> lis
     return [replace(one, words=tuple(map(marked, one.words))) for one in utterances]
 
 
+class Kind(Enum):
+    """What a voice rises for."""
+
+    QUESTION = auto()
+    COMMA = auto()  # of a list's item or a clause, after which the sentence goes on
+    EXCLAMATION = auto()
+
+
 @dataclass(frozen=True, slots=True)
 class Rise:
-    """A rise from the stress before symbol ``first`` to the vowel ``top``; ``last`` ends its last word."""
+    """A rise from the stress before symbol ``first`` to the vowel ``top``; ``last`` ends its last word.
+
+    An exclamation is its whole sentence: ``first`` begins its first word.
+    """
 
     first: int
     top: int
     last: int
+    kind: Kind = Kind.QUESTION
 
 
 def rises_of(utterance: Utterance, lead: int = 0) -> tuple[Rise, ...]:
-    """Return the rises of an utterance, in the symbols after ``lead`` others.
+    """Return the rises of an utterance, in the symbols after ``lead`` others, in order of their ends.
 
     One without stress in its last word ("Did you see it?") begins in one of the two words before it.
     """
-    symbols, found = utterance.symbols, []
-    for at, word in enumerate(utterance.words):
-        if word.rises:
-            stress = symbols.rfind("ˈ", utterance.words[max(at - 2, 0)].first, word.stop)
+    symbols, words, found, begin = utterance.symbols, utterance.words, [], 0
+    for at, word in enumerate(words):
+        marks = symbols[word.stop : words[at + 1].first if at + 1 < len(words) else None]
+        if word.rises or (word.pause_s and "," in marks):
+            stress = symbols.rfind("ˈ", words[max(at - 2, 0)].first, word.stop)
             first = word.first if stress < 0 else stress + 1
             vowels = [at for at in range(first, word.stop) if symbols[at] in VOWELS]
             top = vowels[-1] if vowels else word.stop - 1
-            found.append(Rise(lead + first, lead + top, lead + word.stop - 1))
+            kind = Kind.QUESTION if word.rises else Kind.COMMA
+            found.append(Rise(lead + first, lead + top, lead + word.stop - 1, kind))
+        if not {*SENTENCE_MARKS}.isdisjoint(marks):
+            if "!" in marks and not word.rises:
+                end = lead + word.stop - 1
+                found.append(Rise(lead + words[begin].first, end, end, Kind.EXCLAMATION))
+            begin = at + 1
     return tuple(found)
 
 
 def apply_rises(
     prosody: PredictedProsody, found: Sequence[Rise], language: str, wanted: Prosody, log_f0: float
 ) -> PredictedProsody:
-    """Lead the pitch to where questions end in ``language``; returns ``prosody`` itself if there are none.
+    """Lead the pitch to where questions, clauses that go on and exclamations have it in ``language``.
 
     The predicted fall is replaced from the stressed vowel on, in what is voiced. log_f0: as ``apply_pitch``
-    takes it; the rise is as much wider as the pitch's range.
+    takes it; the rise is as much wider as the pitch's range. Returns ``prosody`` itself if nothing rises.
     """
     shape = _SHAPES.get(rise_of(language))
     if not found or not wanted.melody or shape is None:
         return prosody
     tone = log_f0 + wanted.pitch * SEMITONE
-    turn, *levels = shape
-    turned, ended = (tone + min(wanted.pitch_range * level, _HIGHEST) * SEMITONE for level in levels)
     edges = np.maximum(np.concatenate([[0], 2 * np.cumsum(prosody.frames)]) - LAG, 0)
     pitch = prosody.pitch[0].astype(np.float64)
     log, moved = np.log(np.maximum(pitch, MIN_VOICED_HZ)), np.zeros(len(pitch))
@@ -141,20 +173,46 @@ def apply_rises(
         heard = at[(at >= begin) & (log[at] > tone - _VOICE_ENDS)]
         if not len(heard):
             continue
+        if one.kind is Kind.EXCLAMATION:
+            moved[at] += _EXCLAIMED * np.clip(log[at] - tone, 0, _FARTHEST)
+            continue
         energy = prosody.energy[0, heard]
         heard = heard[energy > energy.max() - _FADED]
         begin = heard[0]
         top = max(min(top, heard[-1]), begin + 2)
-        knee = max(min(middle, begin + round(turn * (top - begin))), begin + 1)
-        line = np.interp(at, (begin, knee, top), (log[begin], turned, ended))
-        line = np.where(at < begin, log[at], line)
-        for knot, level in ((knee, turned), (top, ended)):
-            line = np.maximum(line, level - _STEEPEST * np.abs(at - knot))
+        if one.kind is Kind.QUESTION:
+            knee = max(min(middle, begin + round(shape[0] * (top - begin))), begin + 1)
+            line = _question(at, log[at], (begin, knee, top), tone, shape[1:], wanted.pitch_range)
+        else:
+            missing = tone + wanted.pitch_range * _GOES_ON - np.median(log[heard[-_END:]])
+            line = log[at] + np.interp(at, (begin, top), (0.0, np.clip(missing, 0.0, _MOST_HELD)))
         moved[at] = line - log[at]
         after = np.arange(at[-1] + 1, min(at[-1] + _RELEASE, len(log)))
         moved[after] = moved[at[-1]] * (1 - (after - at[-1]) / _RELEASE)
     pitch = np.where(pitch > MIN_VOICED_HZ, pitch * np.exp(wanted.melody * moved), pitch)
     return replace(prosody, pitch=pitch[np.newaxis].astype(np.float32))
+
+
+def _question(
+    at: NDArray[np.int64],
+    log: NDArray[np.float64],
+    knots: tuple[int, int, int],
+    tone: float,
+    levels: Sequence[float],
+    by: float,
+) -> NDArray[np.float64]:
+    """Return the log hertz of a question's rise at the half frames ``at``, where ``log`` was predicted.
+
+    knots: where it begins, turns and is at its top; levels: semitones over ``tone`` at the latter two, times
+    ``by``.
+    """
+    begin, knee, top = knots
+    turned, ended = (tone + min(by * level, _HIGHEST) * SEMITONE for level in levels)
+    line = np.interp(at, knots, (log[np.searchsorted(at, begin)], turned, ended))
+    line = np.where(at < begin, log, line)
+    for knot, level in ((knee, turned), (top, ended)):
+        line = np.maximum(line, level - _STEEPEST * np.abs(at - knot))
+    return line
 
 
 def emphasize(prosody: PredictedProsody, emphases: Sequence[Emphasis]) -> PredictedProsody:

@@ -10,7 +10,7 @@ from kani.engines.kokoro.engine import KokoroEngine
 from kani.engines.kokoro.incremental import IncrementalSentence
 from kani.engines.kokoro.network.onnx_model import Stop
 from kani.engines.kokoro.network.parts import PredictedProsody
-from kani.engines.kokoro.pitch_control import SEMITONE, Rise, apply_rises, rises_of, with_rises
+from kani.engines.kokoro.pitch_control import SEMITONE, Kind, Rise, apply_rises, rises_of, with_rises
 from kani.engines.kokoro.text.phonemes import Utterance, Word
 from tests.support.kokoro import chunks_of, joined
 from tests.support.sound_measures import end_pitch
@@ -79,6 +79,33 @@ def test_rise_is_found_in_the_symbols() -> None:
     assert rises_of(marked) == (Rise(2, 5, 6),)
     assert rises_of(marked, 4) == (Rise(6, 9, 10),)
     assert rises_of(Utterance("sˈiː ɪt.", words)) == ()
+
+
+def test_items_and_clauses_with_a_pause_and_exclamations_are_found() -> None:
+    # "pan, té!" with and without the pause of a list's comma, and a greeting after it.
+    pan, te, hi = Word(0, 4, 0, 4, pause_s=0.17), Word(5, 7, 6, 9), Word(9, 11, 11, 14)
+    item, cry = Rise(2, 2, 3, Kind.COMMA), Rise(0, 8, 8, Kind.EXCLAMATION)
+    assert rises_of(Utterance("pˈan, tˈe! ˈoi.", (pan, te, hi))) == (item, cry)
+    assert rises_of(Utterance("pˈan, tˈe. ˈoi!", (replace(pan, pause_s=0.0), te, hi))) == (
+        Rise(11, 13, 13, Kind.EXCLAMATION),
+    )
+
+
+def test_item_is_held_up_to_the_tone_and_one_that_is_there_stays_as_it_was() -> None:
+    plain, item = falling(), [Rise(5, 7, 8, Kind.COMMA)]
+    own, held = semitones(plain), semitones(apply_rises(plain, item, "en", NEUTRAL, TONE))
+    np.testing.assert_allclose(held[:45], own[:45], atol=1e-4)
+    assert held[86:94] == pytest.approx(own[86:94] + 4, abs=0.01)  # never by more than four
+    high = replace(plain, pitch=plain.pitch * np.exp(8 * SEMITONE))
+    np.testing.assert_allclose(
+        semitones(apply_rises(high, item, "en", NEUTRAL, TONE)), semitones(high), atol=1e-4
+    )
+
+
+def test_accents_of_an_exclamation_are_higher_and_what_is_low_stays() -> None:
+    plain, cry = falling(), [Rise(0, 8, 8, Kind.EXCLAMATION)]
+    own, cried = semitones(plain), semitones(apply_rises(plain, cry, "es", NEUTRAL, TONE))
+    np.testing.assert_allclose(cried, np.where((own > 0), 1.3 * own, own), atol=1e-3)
 
 
 async def end(engine: KokoroEngine, text: str, language: str, light: bool, melody: float = 1.0) -> float:
