@@ -70,7 +70,7 @@ class Parts:
     one_language: bool = False
     """True if quotations and sentences in another language are spoken as the text around them."""
     melody: float = 1.0
-    """Factor of the rise at the end of questions, where the request has none."""
+    """Factor of the melody of questions, lists and exclamations, where the request has none."""
     detects_language: bool = True
     """True if the detector of languages is loaded; False where the engines speak one."""
 

@@ -108,7 +108,7 @@ class Prosody:
     pauses: float = 1.0
     """Factor of the pauses, apart from the effect of ``rate``."""
     melody: float = 1.0
-    """Factor of the rise at the end of questions."""
+    """Factor of the melody of questions, lists and exclamations."""
 
 
 NEUTRAL = Prosody()
@@ -173,7 +173,7 @@ class SpeechRequest:
     pitch: float = 0.0
     """Semitones added to the voice's own pitch and the emotion's, -12 to 12."""
     melody: float | None = None
-    """Factor of the rise at the end of questions, 0-1; None is the server's."""
+    """Factor of the melody of questions, lists and exclamations, 0-1; None is the server's."""
     duration_s: float | None = None
     """Seconds that the whole is to last, instead of a speed."""
     max_tokens: int | None = None

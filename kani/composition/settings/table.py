@@ -134,8 +134,8 @@ class Settings(ConversationSettings):
         "KANI_MELODY",
         ge=0,
         le=1,
-        about="Share of the rise at the end of questions that requests do not set (`melody`); 0 ends them "
-        "like statements ([kokoro.md](kokoro.md#questions)).",
+        about="Share of the melody of questions, lists and exclamations that requests do not set (`melody`); "
+        "0 leaves the voice's own ([kokoro.md](kokoro.md#melody)).",
     )
     threads: int | None = setting(
         None,
