@@ -22,7 +22,7 @@ from tests.support.patience import WITHIN_S
 from tests.support.programs import python
 
 GUIDE = ROOT / "docs" / "integration_guide.md"
-SNIPPETS = [one.code for one in snippets("python") if one.page == GUIDE.name]
+SNIPPETS = [one.code for one in snippets("python") if one.page == f"docs/{GUIDE.name}"]
 
 ORIGINAL = re.findall(
     r"^## ([^\n]+)\n\n([^\n]+)\n\n```snippet\n(.*?)^```",
