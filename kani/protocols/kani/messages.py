@@ -84,7 +84,7 @@ class Config(msgspec.Struct, frozen=True):
     lexicon: Annotated[dict[str, Any] | None, about("Pronunciations by word.")] = None
     normalize: Annotated[bool | None, about("Whether numbers and the like are spelled out.")] = None
     quotations: Annotated[bool | None, QUOTATIONS] = None
-    melody: Annotated[Strength | None, about("Share of the melody of questions, lists and exclamations.")] = None
+    melody: Annotated[Strength | None, about("Share of the melody of questions and lists.")] = None
     ssml: Annotated[bool | None, about("Whether the text is SSML; default: if it begins with <speak>.")] = (
         None
     )

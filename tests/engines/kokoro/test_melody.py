@@ -1,4 +1,4 @@
-"""The melody of questions, lists and exclamations: its curve, and what is heard of it by Kokoro and by students."""
+"""The melody of questions, lists and exclamations: its curve, and what is heard of it."""
 
 from dataclasses import replace
 
