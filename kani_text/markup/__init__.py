@@ -5,6 +5,6 @@ change its meaning, usually a few characters and never more than ``MAX_HELD_BACK
 """
 
 from kani_text.markup.lines import MarkupMasker
-from kani_text.markup.masked_text import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break
+from kani_text.markup.masked_text import CODE_BLOCK, MASK, MAX_HELD_BACK, PARAGRAPH_END, Break, Masked
 
-__all__ = ["CODE_BLOCK", "MASK", "MAX_HELD_BACK", "PARAGRAPH_END", "Break", "MarkupMasker"]
+__all__ = ["CODE_BLOCK", "MASK", "MAX_HELD_BACK", "PARAGRAPH_END", "Break", "MarkupMasker", "Masked"]
