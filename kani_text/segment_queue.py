@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from kani_text.incremental_text import IncrementalText
-from kani_text.markup import MASK, Break, MarkupMasker
+from kani_text.markup import MASK, Break, without_markup
 from kani_text.normalizer import NormalizerOptions, speakable
 from kani_text.segment_pipeline import Part, Pause, SegmentPipeline
 from kani_text.segmenter import Growth, SegmentPolicy, TextSegment
@@ -96,9 +96,7 @@ class SegmentQueue:
         """The first characters before ``start``, without markup, to detect the language by."""
         parts = (_text(part) for part in self._pending)
         text = "".join(islice(chain.from_iterable(parts), _LANGUAGE_SAMPLE))
-        masker = MarkupMasker(announce_code=False)
-        masked = [*masker.feed(text), *masker.flush()]
-        return "".join(part for part in masked if isinstance(part, str)).replace(MASK, "")
+        return without_markup(text).replace(MASK, "")
 
     @property
     def starved(self) -> bool:

@@ -48,6 +48,9 @@ class PendingText:
 MASK = "\ue000"
 """Replaces a character that is not spoken, inside a word or after one."""
 
+JOINED = "\u2060"
+"""Replaces a space inside a place that something else is spoken for: the word joiner, which is invisible."""
+
 CODE_BLOCK = "\ue001"
 """Replaces a code block that is announced."""
 
@@ -165,7 +168,10 @@ class MaskedText:
             self.mask(written[1:])
             return
         for run in _WHOLE.finditer(written):
-            (self.copy if run[1] else self.mask)(run[0])
+            if run[0].isspace():
+                self.substitute(JOINED, run[0])
+            else:
+                (self.copy if run[1] else self.mask)(run[0])
 
     def pause(self, requested: Break) -> None:
         """Add a pause."""

@@ -22,6 +22,7 @@ TEXT = (
     "foolishness & <light>. “Yes!” said the 21 men — and then they walked on, all night long, through "
     f"fields, woods, and rivers, until at last the morning came. {LONG_WORD}!"
 )
+SHOWN = TEXT.replace("<light>", "light").replace(" ", "")
 
 
 def post(client: httpx.Client, path: str, **fields: Any) -> httpx.Response:
@@ -50,7 +51,7 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/x-subrip; charset=utf-8"
     assert answer.text == "".join(srt_cue(number, cue) for number, cue in enumerate(cues, 1))
     written = " ".join(line for cue in cues for line in cue.lines)
-    assert written.replace(" ", "") == TEXT.replace(" ", "")
+    assert written.replace(" ", "") == SHOWN
     longest = ["a" * 20, " " + "b" * (subtitles.MAX_LINE - 21)]
     assert wrap(longest) == ["".join(longest)]
 
@@ -67,6 +68,31 @@ async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client,
     starts = [word["start"] for word in captions["words"]]
     assert starts == pytest.approx([0.0, 0.3, 0.6, 1.0], abs=0.01)
     assert captions["duration"] == pytest.approx(1.6, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("text", "voice", "shown"),
+    [
+        (
+            "To **New York**, [New York](/lˈʌndən bˈɪɡ/) or [home](/home/), [don't](/dˈO/).",
+            "espeak:en-us",
+            ["To", "New", "York,", "New", "York", "or", "home,", "don't."],
+        ),
+        ('A <phoneme ph="a">x y</phoneme>, b.', "espeak:en-us", ["A", "x", "y,", "b."]),
+        ("Un [coche](/ˈbaɾko/) nuevo.", "espeak:es", ["Un", "coche", "nuevo."]),
+        (
+            '<speak>Un <phoneme ph="ˈbaɾko">coche o</phoneme> no.</speak>',
+            "espeak:es",
+            "Un coche o no.".split(),
+        ),
+    ],
+)
+def test_words_are_shown_without_their_markup(
+    client: httpx.Client, text: str, voice: str, shown: list[str]
+) -> None:
+    words = post(client, CAPTIONED, input=text, voice=voice, stream=False).json()["timestamps"]
+    assert [word["word"] for word in words] == shown
+    assert " ".join(post(client, CAPTIONS, input=text, voice=voice).text.split("\n")[2:]).split() == shown
 
 
 def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
@@ -88,7 +114,7 @@ def test_lines_hold_audio_and_times_as_they_are_made(client: httpx.Client) -> No
     assert len(lines) > 3 and {line["audio_format"] for line in lines} == {"audio/mpeg"}
     assert [word for line in lines for word in line["timestamps"]] == whole["timestamps"]
     spoken = "".join(word["word"] for word in whole["timestamps"])
-    assert spoken.replace(" ", "") == TEXT.replace(" ", "")
+    assert spoken.replace(" ", "") == SHOWN
     audio = b"".join(base64.b64decode(line["audio"]) for line in lines)
     assert audio == post(client, SPEECH, response_format="mp3").content
     silent = post(client, CAPTIONED, return_timestamps=False).text.splitlines()
