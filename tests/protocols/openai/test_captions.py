@@ -7,7 +7,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from kani.core import subtitles
@@ -25,7 +25,7 @@ TEXT = (
 SHOWN = TEXT.replace("<light>", "light").replace(" ", "")
 
 
-def post(client: httpx.Client, path: str, **fields: Any) -> httpx.Response:
+def post(client: httpx2.Client, path: str, **fields: Any) -> httpx2.Response:
     answer = client.post(path, json={"input": TEXT, "voice": "espeak:en-us"} | fields)
     assert answer.status_code == 200, answer.text
     return answer
@@ -44,7 +44,7 @@ def check(cues: list[Cue]) -> None:
         assert one.end_s <= other.start_s + 0.001
 
 
-def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
+def test_subtitles_keep_the_rules_and_all_words(client: httpx2.Client) -> None:
     answer = post(client, CAPTIONS)
     cues = cues_of(post(client, CAPTIONS, format="json").json())
     check(cues)
@@ -56,7 +56,7 @@ def test_subtitles_keep_the_rules_and_all_words(client: httpx.Client) -> None:
     assert wrap(longest) == ["".join(longest)]
 
 
-async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client, tmp_path: Path) -> None:
+async def test_markup_is_escaped_and_times_are_the_engines(client: httpx2.Client, tmp_path: Path) -> None:
     # Without a voice it is known only once the language is detected.
     text = post(client, CAPTIONS, format="vtt", voice=None).text
     assert text.startswith("WEBVTT\n\n00:00:00.") and text.count("WEBVTT") == 1
@@ -88,14 +88,14 @@ async def test_markup_is_escaped_and_times_are_the_engines(client: httpx.Client,
     ],
 )
 def test_words_are_shown_without_their_markup(
-    client: httpx.Client, text: str, voice: str, shown: list[str]
+    client: httpx2.Client, text: str, voice: str, shown: list[str]
 ) -> None:
     words = post(client, CAPTIONED, input=text, voice=voice, stream=False).json()["timestamps"]
     assert [word["word"] for word in words] == shown
     assert " ".join(post(client, CAPTIONS, input=text, voice=voice).text.split("\n")[2:]).split() == shown
 
 
-def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
+def test_times_are_those_of_the_speech(client: httpx2.Client) -> None:
     captions = post(client, CAPTIONS, format="json", speed=1.5).json()
     captioned = post(client, CAPTIONED, stream=False, speed=1.5, response_format="pcm").json()
     audio = post(client, SPEECH, speed=1.5, response_format="pcm").content
@@ -108,7 +108,7 @@ def test_times_are_those_of_the_speech(client: httpx.Client) -> None:
     check(cues_of(captions))
 
 
-def test_lines_hold_audio_and_times_as_they_are_made(client: httpx.Client) -> None:
+def test_lines_hold_audio_and_times_as_they_are_made(client: httpx2.Client) -> None:
     lines = [json.loads(line) for line in post(client, CAPTIONED, response_format="mp3").text.splitlines()]
     whole = post(client, CAPTIONED, response_format="mp3", stream=False).json()
     assert len(lines) > 3 and {line["audio_format"] for line in lines} == {"audio/mpeg"}
@@ -122,12 +122,12 @@ def test_lines_hold_audio_and_times_as_they_are_made(client: httpx.Client) -> No
 
 
 @pytest.mark.parametrize(("kind", "text"), [("srt", "\n"), ("vtt", "WEBVTT\n\n")])
-def test_text_without_words_has_no_cues(client: httpx.Client, kind: str, text: str) -> None:
+def test_text_without_words_has_no_cues(client: httpx2.Client, kind: str, text: str) -> None:
     assert post(client, CAPTIONS, input="… !", format=kind).text == text
     assert post(client, CAPTIONS, input="… !", format="json").json()["words"] == []
 
 
-def test_times_go_on_behind_a_change_of_voice(client: httpx.Client) -> None:
+def test_times_go_on_behind_a_change_of_voice(client: httpx2.Client) -> None:
     text = "One two. [voice:espeak:es] Tres, cuatro. [pause:1s] [voice:alloy] Five."
     words = post(client, CAPTIONS, input=text, format="json", allow_voice_tags=True).json()["words"]
     assert [word["word"] for word in words] == ["One", "two.", "Tres,", "cuatro.", "Five."]
