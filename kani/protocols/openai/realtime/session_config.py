@@ -75,6 +75,9 @@ class TurnDetection:
         }
 
 
+LOG_PROBABILITIES = "item.input_audio_transcription.logprobs"
+"""What a session's ``include`` may name."""
+
 NOT_ASKED = TurnDetection()
 """The turn detection of a session until its client names one; known by its identity."""
 
@@ -118,6 +121,7 @@ class SessionConfig:
     written: bool = False  # answers in writing, without audio
     parallel_tool_calls: bool | None = None  # these two are None where the client does not say
     reasoning_effort: str | None = None
+    log_probabilities: bool = False  # whether transcripts have those of their words
 
     @property
     def turn_detection(self) -> TurnDetection | None:
@@ -158,6 +162,10 @@ class SessionConfig:
         transcription = self.transcription
         return (None, "") if transcription is None else (transcription.language, transcription.expected)
 
+    @property
+    def _include(self) -> list[str] | None:
+        return [LOG_PROBABILITIES] if self.log_probabilities else None
+
     def as_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
         audio_input = {
             "format": _format_json(self.input_format),
@@ -172,7 +180,7 @@ class SessionConfig:
                 "id": session_id,
                 "expires_at": expires_at,
                 "audio": {"input": audio_input},
-                "include": None,
+                "include": self._include,
             }
         output = {"format": _format_json(self.output_format), "voice": self.voice, "speed": self.speed}
         return {
@@ -191,7 +199,7 @@ class SessionConfig:
             "tracing": None,
             "prompt": None,
             "audio": {"input": audio_input, "output": output},
-            "include": None,
+            "include": self._include,
         }
 
     def as_beta_json(self, session_id: str, expires_at: int) -> dict[str, Any]:
@@ -204,7 +212,7 @@ class SessionConfig:
             "turn_detection": self.turn_detection and self.turn_detection.as_json(),
         }
         if self.kind == "transcription":
-            return {"object": "realtime.transcription_session", **common, "include": None}
+            return {"object": "realtime.transcription_session", **common, "include": self._include}
         return {
             "object": "realtime.session",
             "model": self.model,
