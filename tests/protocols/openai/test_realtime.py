@@ -310,7 +310,8 @@ async def test_turn_that_began_before_the_configuration_is_recognized_in_its_lan
     assert client.of("input_audio_buffer.committed")[0]["item_id"] == started["item_id"]
     # Audio that nothing was told of yet waits for the next one.
     await client.append(loud(0.08))
-    await client.detect(None, languages=["es", "en"])
+    told = (await client.detect(None, languages=["es", "en"]))["session"]["audio"]["input"]["transcription"]
+    assert (told["language"], told["languages"]) == (None, ["es", "en"])
     assert await commit(client, loud(0.08)) == "w0 w1"
     assert recognizer.languages[-1] is None and recognizer.languages.count("ja") in (1, 2)
 

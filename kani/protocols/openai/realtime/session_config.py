@@ -90,6 +90,7 @@ class Transcription:
     language: str | None = None  # as of ``spoken_language``; None is detected from the speech
     prompt: str = ""  # text that may precede the speech, for its names
     keywords: tuple[str, ...] = ()  # words to expect
+    languages: tuple[str, ...] = ()  # as ``language``, of several that may be spoken: one is detected
 
     @property
     def expected(self) -> str:
@@ -97,8 +98,9 @@ class Transcription:
         return as_prompt(self.keywords, self.prompt)
 
     def as_json(self) -> dict[str, Any]:
-        keywords = {"keywords": [*self.keywords]} if self.keywords else {}
-        return {"model": self.model, "language": self.language, "prompt": self.prompt, **keywords}
+        lists = {"keywords": [*self.keywords], "languages": [*self.languages]}
+        given = {name: values for name, values in lists.items() if values}
+        return {"model": self.model, "language": self.language, "prompt": self.prompt, **given}
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,8 +276,9 @@ def _read_transcription(
     spoken = [code for name in named if (code := _read_language(name, known, param))]
     # If several languages may be spoken, the recogniser detects the one that is.
     language = spoken[0] if len(spoken) == 1 else None
+    several = tuple(spoken) if language is None else ()
     keywords = tuple(stripped for word in given.keywords or () if (stripped := word.strip()))
-    return Transcription(model, language, given.prompt or "", keywords)
+    return Transcription(model, language, given.prompt or "", keywords, several)
 
 
 def _read_language(name: str, known: Collection[str], param: str) -> str | None:
